@@ -1,0 +1,48 @@
+# The task list. The bare word lists what there is.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check catalogue docs bench soak clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else 0'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]' \
+		'mypy>=1.13' 'ruff>=0.8' 'hypothesis>=6.100' types-requests pytest-rerunfailures pytest-timeout pytest-randomly
+	@touch $(STAMP)
+
+demo: $(STAMP) ## run the smoke suite against the embedded system, write the reports
+	@mkdir -p reports
+	@$(BIN)/python -m pytest -m smoke --env demo -p no:randomly -p no:cacheprovider \
+		--prodcheck-report reports/smoke.txt --prodcheck-json reports/smoke.json \
+		--junit-xml reports/smoke.xml --html reports/smoke.html --self-contained-html
+
+test: $(STAMP) ## run the tests
+	@$(BIN)/python -m pytest -p no:randomly -q tests
+
+check: $(STAMP) ## lint, types, formatting of the generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest_prodcheck.catalogue --check
+	@$(BIN)/python docs/generate.py --check
+
+catalogue: $(STAMP) ## write the catalogue of bundled checks and the generated docs again
+	@$(BIN)/python -m pytest_prodcheck.catalogue
+	@$(BIN)/python docs/generate.py
+
+docs: catalogue
+
+bench: $(STAMP) ## measure, side by side in one run, and print ratios
+	@$(BIN)/python -m bench
+
+soak: $(STAMP) ## the long tests: 1,000 silent runs, thousands of cases
+	@PRODCHECK_SOAK=1 $(BIN)/python -m pytest -p no:randomly -q tests -m "soak or not soak"
+
+clean: ## remove what was built and installed here
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build reports

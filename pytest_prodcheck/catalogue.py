@@ -1,0 +1,154 @@
+"""The catalogue of bundled checks: generated, shipped, and compared with what pytest collected.
+
+Without it a check that vanished from the suites would simply not be missed.
+`python -m pytest_prodcheck.catalogue` writes it again.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.table import find, names
+from pytest_prodcheck.judging.checks import Definition, definition_of
+from pytest_prodcheck.outcomes import Planned, Severity
+from pytest_prodcheck.scope import Scope
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.collectors import Collector
+
+FILE = Path(__file__).resolve().with_name("catalogue.json")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One bundled check. An id ending in `.*` stands for one id a target."""
+
+    id: str
+    suite: str
+    severity: str
+    title: str
+    runbook: str
+    axis: str
+    features: tuple[str, ...]
+    collectors: tuple[str, ...]
+    warn: str | int | float | None
+    fail: str | int | float | None
+
+    def definition(self) -> Definition:
+        """The part that gives ids to targets."""
+        return Definition(self.id, self.suite, Severity(self.severity))
+
+
+def suites_folder() -> Path:
+    """Where the bundled suites lie: inside the installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "suites"
+    return inside if inside.is_dir() else package.parent / "suites"
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    """The shipped catalogue."""
+    plain: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+    return tuple(
+        Entry(**{**each, "features": tuple(each["features"]), "collectors": tuple(each["collectors"])}) for each in plain
+    )
+
+
+def planned(scope: Scope) -> Iterator[Planned]:
+    """Every `(check, target)` that the bundled suites owe a run of this scope."""
+    for entry in entries():
+        for target in scope.of_kind(entry.axis, entry.features):
+            yield Planned(entry.definition().id_for(target.name), target.name, Severity(entry.severity))
+
+
+def suites_with_checks() -> tuple[str, ...]:
+    """The suites that have at least one bundled check."""
+    return tuple(dict.fromkeys(entry.suite for entry in entries()))
+
+
+def modules() -> Iterator[ModuleType]:
+    """All modules of the bundled suites, imported."""
+    folder = suites_folder()
+    package = "pytest_prodcheck.suites" if folder.parent.name == "pytest_prodcheck" else "suites"
+    for file in sorted(folder.glob("*/test_*.py")):
+        yield import_module(f"{package}.{file.parent.name}.{file.stem}")
+
+
+def generate(found: Iterable[ModuleType]) -> list[Entry]:
+    """The entries of all checks in these modules, by id."""
+    made = []
+    for module in found:
+        for function in vars(module).values():
+            definition = definition_of(function)
+            if definition is None or function.__module__ != module.__name__:
+                continue
+            collectors = by_fixture(list(inspect.signature(function).parameters))
+            limit = definition.limit
+            made.append(
+                Entry(
+                    definition.id,
+                    definition.suite,
+                    str(definition.severity),
+                    definition.title,
+                    definition.runbook,
+                    axis_of(collectors, definition.id),
+                    tuple(sorted({each.feature for each in collectors if each.feature})),
+                    tuple(each.name for each in collectors),
+                    limit.warn if limit else None,
+                    limit.fail if limit else None,
+                )
+            )
+    return sorted(made, key=lambda entry: entry.id)
+
+
+def text(found: list[Entry]) -> str:
+    """The catalogue file's text."""
+    return json.dumps([asdict(entry) for entry in found], indent=1) + "\n"
+
+
+def fixtures() -> dict[str, str]:
+    """Fixture name -> collector name of every built-in collector."""
+    return {name.replace("-", "_"): name for name in names()}
+
+
+def by_fixture(fixture_names: Iterable[str]) -> list[Collector]:
+    """The collectors whose fixtures are among these names, in order."""
+    table = fixtures()
+    return [find(table[name]) for name in fixture_names if name in table]
+
+
+def axis_of(collectors: Iterable[Collector], where: str) -> str:
+    """The one kind of target that all collectors share, "" for none; raises ValueError for several."""
+    axes = sorted({collector.axis for collector in collectors})
+    if len(axes) > 1:
+        raise ValueError(
+            f"{where} asks for evidence about {' and '.join(axes)}: a check is about one kind of target; "
+            'ask for particular ones with needs={"name": "http_endpoint:service.endpoint"}'
+        )
+    return axes[0] if axes else ""
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the catalogue again; with --check only says whether it is up to date."""
+    sys.path.insert(0, str(suites_folder().parent))
+    made = text(generate(modules()))
+    if "--check" not in arguments:
+        FILE.write_text(made, encoding="utf-8")
+    elif not FILE.is_file() or FILE.read_text(encoding="utf-8") != made:
+        print("catalogue.json is not what the suites say: run `make catalogue`", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

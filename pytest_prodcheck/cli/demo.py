@@ -1,0 +1,32 @@
+"""`prodcheck demo`: the embedded system in the foreground, with faults to switch on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+EXAMPLES = """\
+  prodcheck demo                          start it; then, elsewhere: pytest -m smoke --env demo
+  prodcheck demo --fault old-version      start it broken
+  prodcheck demo --list-faults            what each fault breaks and which check must notice
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `prodcheck demo`."""
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="switch this fault on; may be repeated")
+    parser.add_argument("--list-faults", action="store_true", help="list the faults and end")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Runs the demo until Ctrl-C; 2 where it cannot start."""
+    from pytest_prodcheck import demo
+
+    if args.list_faults:
+        print(demo.list_faults())
+        return 0
+    try:
+        return demo.run_foreground(args.fault)
+    except demo.DemoError as error:
+        print(f"prodcheck demo: {error}", file=sys.stderr)
+        return 2

@@ -1,0 +1,212 @@
+"""A TCP load balancer: passes connections through to the backends in turn; one for each address that the demo shows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import socket
+import struct
+import threading
+from collections.abc import Coroutine, Iterable
+from typing import Any, Literal, TypeVar
+
+Address = tuple[str, int]
+Mode = Literal["serve", "down", "hang", "cut", "full"]
+_LINGER = struct.pack("ii", 1, 0)  # close by RST
+_T = TypeVar("_T")
+
+
+class Loop:
+    """The event loop of all balancers, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, name="balancers", daemon=True).start()
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Runs a coroutine in the loop and waits for it (at most 5 s)."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(5)
+
+
+def bound(host: str, port: int = 0) -> socket.socket:
+    """A bound socket that does not listen: it keeps the port and refuses connections."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def bound_alike(hosts: Iterable[str]) -> list[socket.socket]:
+    """Sockets with one port on all hosts; a further host that this machine lacks (127.0.0.2 on macOS) is left out."""
+    first, *others = hosts
+    for _ in range(50):
+        sockets = [bound(first)]
+        port: int = sockets[0].getsockname()[1]
+        try:
+            for host in others:
+                sockets.append(bound(host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                return sockets
+            for sock in sockets:
+                sock.close()
+            continue
+        return sockets
+    raise OSError("found no port that is free on all loopback addresses")
+
+
+
+
+class Entrance:
+    """One listening address and what it does with connections.
+
+    Modes: serve; down (refuses); hang (accepts and never speaks); cut (accepts and resets); full (the backlog is full,
+    connections time out).
+    """
+
+    def __init__(self, loop: Loop, sock: socket.socket, targets: list[Address]) -> None:
+        self.address: Address = sock.getsockname()[:2]
+        self.targets = targets  # tried in turn, the next one where one refuses
+        self.retry = True
+        self.resets = 0  # so many of the next connections are reset
+        self._turn = itertools.count()
+        self._loop = loop
+        self._sock = sock
+        self._accepting: asyncio.Task[None] | None = None
+        self._live: set[asyncio.Task[None]] = set()
+        self._plugs: list[socket.socket] = []
+
+    def set_mode(self, mode: Mode) -> None:
+        """Changes what new connections meet; the existing ones end."""
+        self._loop.run(self._set_mode(mode))
+
+    def drop(self) -> None:
+        """Ends the existing connections."""
+        self._loop.run(self._drop())
+
+    async def _drop(self) -> None:
+        for task in self._live:
+            task.cancel()
+        if self._live:
+            await asyncio.wait(self._live, timeout=2)
+
+    async def _set_mode(self, mode: Mode) -> None:
+        if self._accepting:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting], timeout=1)
+            self._accepting = None
+        await self._drop()
+        for plug in self._plugs:
+            plug.close()
+        self._plugs.clear()
+        self._sock.close()
+        self._sock = bound(*self.address)
+        if mode == "full":
+            self._sock.listen(0)
+            self._plugs = [_begin(self.address) for _ in range(3)]
+        elif mode != "down":
+            self._sock.listen(256)
+            self._accepting = asyncio.get_running_loop().create_task(self._accept(mode))
+
+    async def _accept(self, mode: Mode) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, _ = await loop.sock_accept(self._sock)
+            except OSError:  # out of descriptors, or the client went away: the next one may do better
+                await asyncio.sleep(0.05)
+                continue
+            task = loop.create_task(self._serve(client, mode))
+            self._live.add(task)
+            task.add_done_callback(self._live.discard)
+
+    async def _serve(self, client: socket.socket, mode: Mode) -> None:
+        try:
+            if mode == "hang":
+                await asyncio.get_running_loop().create_future()
+            if mode == "cut" or self.resets > 0:
+                self.resets -= mode != "cut"
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+                return
+            await self._pass(client)
+        finally:
+            client.close()
+
+    async def _pass(self, client: socket.socket) -> None:
+        server = await self._connect()
+        if server is None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+            return
+        with server:
+            forth = asyncio.ensure_future(_pump(client, server))
+            try:
+                await _pump(server, client)
+            finally:  # the server's end is the connection's end
+                forth.cancel()
+                await asyncio.wait([forth])
+
+    async def _connect(self) -> socket.socket | None:
+        loop = asyncio.get_running_loop()
+        start = next(self._turn)
+        for offset in range(len(self.targets) if self.retry else 1):
+            server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            server.setblocking(False)
+            try:
+                await loop.sock_connect(server, self.targets[(start + offset) % len(self.targets)])
+            except OSError:
+                server.close()
+                continue
+            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return server
+        return None
+
+
+async def _pump(source: socket.socket, sink: socket.socket) -> None:
+    """Copies until the source ends; a reset on one side becomes a reset on the other."""
+    loop = asyncio.get_running_loop()
+    try:
+        with contextlib.suppress(OSError):
+            sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while data := await loop.sock_recv(source, 65536):
+            await loop.sock_sendall(sink, data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        with contextlib.suppress(OSError):
+            sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+            sink.shutdown(socket.SHUT_RDWR)
+
+
+def _begin(address: Address) -> socket.socket:
+    """Begins a connection that fills one place of a backlog."""
+    plug = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    plug.setblocking(False)
+    plug.connect_ex(address)
+    return plug
+
+
+async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Says a banner line and answers each line with OK."""
+    try:
+        writer.write(b"220 queue.demo.test ready\r\n")
+        while await reader.readline():
+            writer.write(b"250 OK\r\n")
+            await writer.drain()
+    except (OSError, ValueError):
+        pass
+    finally:
+        writer.close()
+
+
+def start_queue(loop: Loop) -> Address:
+    """Starts the plain TCP service behind the queue's entrance; returns its address."""
+    sock = bound("127.0.0.1")
+    address: Address = sock.getsockname()[:2]
+    loop.run(asyncio.start_server(_greet, sock=sock))
+    return address

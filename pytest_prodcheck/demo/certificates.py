@@ -1,0 +1,24 @@
+"""A CA of the demo's own and the certificates of its servers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+
+def write(folder: Path, servers: dict[str, tuple[str, ...]]) -> None:
+    """Writes ca.pem, and NAME.pem (chain) with NAME.key (mode 0600) for the names of each server."""
+    import trustme
+
+    now = datetime.now(UTC)
+    ca = trustme.CA(organization_name="prodcheck demo")
+    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+    for name, hosts in servers.items():
+        leaf = ca.issue_cert(
+            *hosts, common_name=hosts[0], not_before=now - timedelta(days=5), not_after=now + timedelta(days=85)
+        )
+        key = folder / f"{name}.key"
+        key.touch(mode=0o600)
+        leaf.private_key_pem.write_to_path(str(key))
+        for part in leaf.cert_chain_pems:
+            part.write_to_path(str(folder / f"{name}.pem"), append=True)

@@ -1,0 +1,174 @@
+"""The demo's prodcheck.toml, the schemas it names, and its secrets."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+REVISION = "demo-1"
+ROLES = ("customer", "other-customer", "admin")
+
+PRODUCT_SCHEMA = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Product",
+    "type": "object",
+    "required": ["sku", "title", "price"],
+    "additionalProperties": False,
+    "properties": {
+        "sku": {"type": "string"},
+        "title": {"type": "string", "minLength": 1},
+        "price": {
+            "type": "object",
+            "required": ["amount", "currency"],
+            "additionalProperties": False,
+            "properties": {
+                "amount": {"type": "integer", "minimum": 0, "description": "in cents"},
+                "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
+            },
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports that the configuration names, all on loopback; 0s stand for "not known yet"."""
+
+    https: int = 8443
+    http: int = 8080
+    dns: int = 5353
+    queue: int = 5672
+    db_1: int = 5432
+    db_2: int = 5433
+    db_rw: int = 5434
+    cache_1: int = 6379
+    cache_2: int = 6380
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Passwords, new with every start."""
+
+    customer: str
+    other_customer: str
+    admin: str
+    lockme: str
+    postgres: str
+    shop: str
+    replicator: str
+    redis: str
+
+
+def new_secrets() -> Secrets:
+    """Random passwords."""
+    return Secrets(*(secrets.token_urlsafe(18) for _ in range(8)))
+
+
+def write(folder: Path, ports: Ports, known: Secrets, postgres_tls: bool) -> Path:
+    """Writes prodcheck.toml, schemas/ and secrets/ (files of mode 0600); returns the configuration's path."""
+    (folder / "schemas").mkdir()
+    (folder / "schemas" / "product.json").write_text(json.dumps(PRODUCT_SCHEMA, indent=2) + "\n")
+    (folder / "secrets").mkdir(mode=0o700)
+    for name in (*ROLES, "postgres", "redis"):
+        file = folder / "secrets" / name
+        file.touch(mode=0o600)
+        file.write_text(getattr(known, name.replace("-", "_")) + "\n")
+    path = folder / "prodcheck.toml"
+    path.write_text(render(ports, postgres_tls), encoding="utf-8")
+    return path
+
+
+def describe() -> str:
+    """The configuration's text with placeholder ports, for commands that only list what would be sent."""
+    return render(Ports(), postgres_tls=True)
+
+
+def render(ports: Ports, postgres_tls: bool) -> str:
+    """The text of prodcheck.toml."""
+    text = _TEMPLATE
+    for name, port in vars(ports).items():
+        text = text.replace(f"<{name}>", str(port))
+    tls = 'tls = { mode = "verify-full", ca = "ca.pem" }' if postgres_tls else 'tls = { mode = "disable" }'
+    return text.replace("<postgres_tls>", tls).replace("<revision>", REVISION)
+
+
+_TEMPLATE = """\
+# The demo system of pytest-prodcheck; written anew with every start.
+version = 1
+project = "demo-shop"
+
+[environments.demo]
+revision   = "<revision>"
+nameserver = "127.0.0.1:<dns>"
+vars       = { sku = "smoke-sku-1" }
+absent     = []
+
+[environments.demo.units]
+shop = { services = ["shop"], owner = "team-shop" }
+
+[environments.demo.services.shop]
+url      = "https://shop.demo.test:<https>"
+tls      = { ca = "ca.pem" }
+health   = "/healthz"
+version  = { path = "/version", pointer = "/revision" }
+openapi  = "/openapi.json"
+redirect = "http://shop.demo.test:<http>/"
+[environments.demo.services.shop.endpoints]
+home    = { request = "GET /", status = 200, content_type = "text/html", contains = "<title>Shop", budget = "1s", allow = ["anonymous"] }
+product = { request = "GET /products/{sku}", status = 200, schema = "schemas/product.json", budget = "500ms", allow = ["anonymous", "customer", "admin"] }
+quote   = { request = "POST /quotes", json = { lines = [{ sku = "{sku}", count = 1 }] }, safe = true, status = 200, budget = "500ms", allow = ["anonymous", "customer"] }
+account = { request = "GET /account", as = "customer", status = 200, allow = ["customer", "admin"] }
+report  = { request = "GET /admin/report", as = "admin", status = 200, allow = ["admin"] }
+
+[environments.demo.auth]
+kind           = "json"
+service        = "shop"
+login          = "POST /login"
+logout         = "POST /logout"
+fields         = { user = "username", password = "password" }
+token          = "/token"
+logout_revokes = true
+wrong_password = { user = "lockme" }
+[environments.demo.auth.roles]
+customer       = { user = "customer", password = { file = "secrets/customer" } }
+other-customer = { user = "other-customer", password = { file = "secrets/other-customer" } }
+admin          = { user = "admin", password = { file = "secrets/admin" } }
+
+[environments.demo.workflows.order]
+writes = true
+unit   = "shop"
+steps  = [
+  { name = "cart",     request = "POST shop:/carts",              as = "customer", status = 201, capture = { cart = "/id" } },
+  { name = "line",     request = "POST shop:/carts/{cart}/lines", as = "customer", json = { sku = "{sku}", count = 1 }, status = 201 },
+  { name = "checkout", request = "POST shop:/checkouts",          as = "customer", json = { cart = "{cart}", payment = "test-visa" }, status = 201, capture = { placed = "/order" } },
+  { name = "order",    request = "GET shop:/orders/{placed}",     as = "customer", status = 200, contains = "placed" },
+]
+cleanup = [
+  { name = "cancel",    request = "POST shop:/orders/{placed}/cancel", as = "admin",    status = [200, 409] },
+  { name = "drop",      request = "DELETE shop:/carts/{cart}",         as = "customer", status = [204, 404] },
+  { name = "cancelled", request = "GET shop:/orders/{placed}",         as = "admin",    status = 200, contains = "cancelled" },
+  { name = "gone",      request = "GET shop:/carts/{cart}",            as = "customer", status = 404 },
+]
+
+[environments.demo.dependencies]
+shop-name  = { dns = "shop.demo.test" }
+queue-name = { dns = "queue.demo.test" }
+queue      = { tcp = "queue.demo.test:<queue>" }
+
+[environments.demo.postgres.shop]
+nodes    = ["db-1.demo.test:<db_1>", "db-2.demo.test:<db_2>"]
+writer   = "db-rw.demo.test:<db_rw>"
+expect   = { primaries = 1, standbys = 1 }
+database = "shop"
+user     = "prodcheck"
+password = { file = "secrets/postgres" }
+<postgres_tls>
+
+[environments.demo.redis.sessions]
+nodes       = ["cache-1.demo.test:<cache_1>", "cache-2.demo.test:<cache_2>"]
+expect      = { primaries = 1, replicas = 1 }
+password    = { file = "secrets/redis" }
+persistence = true
+"""  # noqa: E501

@@ -1,0 +1,189 @@
+"""A small HTTP/1.1 server (keep-alive, optional TLS) that hands requests to one function."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import socket
+import socketserver
+import ssl
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+MAX_BODY = 65_536  # bytes
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request; `backend` is the number of the server that got it."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+    backend: int = 0
+
+    def json(self) -> Any:
+        """The body as JSON; ValueError when it is none."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Response:
+    """One answer. Faults may announce a wrong length (`length`), cut the connection, or send it in chunks."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    length: int | None = None
+    cut: bool = False
+    chunked: bool = False
+
+
+def json_response(status: int, document: object, content_type: str = "application/json") -> Response:
+    """An answer with a JSON document."""
+    return Response(status, json.dumps(document).encode() + b"\n", {"Content-Type": content_type})
+
+
+def text_response(status: int, text: str, content_type: str) -> Response:
+    """An answer with text in UTF-8."""
+    return Response(status, text.encode(), {"Content-Type": f"{content_type}; charset=utf-8"})
+
+
+Answer = Callable[[Request], Response]
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 75  # seconds that an idle connection is kept
+    disable_nagle_algorithm = True
+    server: HttpServer
+
+    def setup(self) -> None:
+        if self.server.tls:
+            self.request.settimeout(10)
+            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+            self.server.open.add(self.request)
+        super().setup()
+
+    def finish(self) -> None:
+        """Says goodbye in TLS before the connection is closed."""
+        super().finish()
+        if isinstance(self.request, ssl.SSLSocket):
+            self.server.open.discard(self.request)
+            with contextlib.suppress(OSError, ValueError):
+                self.request.settimeout(0.2)
+                self.request.unwrap()
+            self.request.close()
+
+    def serve(self) -> None:
+        """Reads the body, asks for the answer, sends it in one piece."""
+        try:
+            length = int(self.headers.get("Content-Length") or 0)
+        except ValueError:
+            length = -1
+        if self.headers.get("Transfer-Encoding") or length < 0:
+            self.close_connection = True
+            return self._send(problem(411 if length == 0 else 400))
+        if length > MAX_BODY:
+            self.close_connection = True
+            return self._send(problem(413))
+        body = self.rfile.read(length)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path.partition("?")[0], headers, body, self.server.number)
+        try:
+            response = self.server.answer(request)
+        except Exception as error:
+            self.log_error("%s %s: %r", self.command, self.path, error)
+            response = self.server.error(500)
+        self._send(response)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve
+
+    def _send(self, response: Response) -> None:
+        body = response.body
+        headers = {"Date": formatdate(usegmt=True), **response.headers}
+        if response.chunked:
+            headers["Transfer-Encoding"] = "chunked"
+            parts = [part for part in (body[:7], body[7:]) if part]
+            body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
+        elif response.status >= 200 and response.status not in (204, 304):
+            headers["Content-Length"] = str(len(body) if response.length is None else response.length)
+        if response.cut or self.close_connection:
+            self.close_connection = True
+            headers["Connection"] = "close"
+        phrase = HTTPStatus(response.status).phrase
+        lines = [f"HTTP/1.1 {response.status} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        self.wfile.write(head if self.command == "HEAD" else head + body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the standard library answers with an HTML page gets the shop's own form."""
+        self.close_connection = True
+        self._send(self.server.error(code))
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Only errors are logged, by log_error."""
+
+    def log_error(self, format: str, *args: Any) -> None:
+        if "timed out" not in format:
+            print(f"backend {self.server.number}: {format % args}", flush=True)
+
+
+def problem(status: int) -> Response:
+    """A plain problem document (RFC 9457)."""
+    document = {"title": HTTPStatus(status).phrase, "status": status}
+    return json_response(status, document, "application/problem+json")
+
+
+class HttpServer(http.server.ThreadingHTTPServer):
+    """One server, a thread for each connection; `close_now` also ends the open connections."""
+
+    request_queue_size = 256
+
+    def __init__(self, answer: Answer, tls: ssl.SSLContext | None = None, number: int = 0) -> None:
+        self.answer, self.tls, self.number = answer, tls, number
+        self.error: Callable[[int], Response] = problem
+        self.open: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def server_bind(self) -> None:
+        """Binds without asking a name server for our own name, as the standard library does."""
+        socketserver.TCPServer.server_bind(self)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.open.discard(request)
+        super().shutdown_request(request)
+
+    def close_now(self) -> None:
+        """Stops listening and resets the open connections."""
+        self.shutdown()
+        self.server_close()
+        for connection in list(self.open):
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that break off are no error of ours."""
+
+
+def tls_context(folder: Path) -> ssl.SSLContext:
+    """TLS 1.2 and 1.3 with forward secrecy only."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(folder / "shop.pem", folder / "shop.key")
+    return context

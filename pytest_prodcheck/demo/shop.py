@@ -1,0 +1,174 @@
+"""The shop: what its two backends share, and how a request finds its handler."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+
+from pytest_prodcheck.demo import routing
+from pytest_prodcheck.demo.http_server import Request, Response, json_response
+from pytest_prodcheck.demo.orders import Orders
+from pytest_prodcheck.demo.routing import Route
+
+TOKEN_LIFE = 3600  # seconds
+
+HEADERS = {
+    "Server": "shop",
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass
+class User:
+    """Somebody who can log in."""
+
+    name: str
+    role: str
+    password: str
+
+
+@dataclass
+class Cart:
+    """What a customer is about to buy: count by sku."""
+
+    owner: str
+    lines: dict[str, int] = field(default_factory=dict)
+
+
+class Refused(Exception):
+    """The request is answered with this status and nothing else."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Shop:
+    """State shared by both backends. `faults` are the names of those that are on, changed from outside."""
+
+    def __init__(self, users: list[User], orders: tuple[Orders, ...], prices: dict[str, int], revision: str) -> None:
+        self.users = {user.name: user for user in users}
+        self.orders = orders  # one for each backend
+        self.prices = prices
+        self.revision = revision
+        self.tokens: dict[str, tuple[str, float]] = {}  # token -> user, monotonic end
+        self.carts: dict[str, Cart] = {}
+        self.faults: frozenset[str] = frozenset()
+        self.counts: dict[str, int] = {}  # for faults that only hit some requests
+        self.measured: dict[tuple[str, int], list[float]] = {}  # (route, status) -> number, seconds
+        self.lock = threading.Lock()
+
+    def answer(self, request: Request) -> Response:
+        """The answer to a request, with the headers that all answers have."""
+        began = time.monotonic()
+        route, names, allowed = routing.find(request.method, request.path)
+        if route is None:
+            response = problem(405 if allowed else 404)
+            if allowed:
+                response.headers["Allow"] = ", ".join(sorted(allowed))
+        else:
+            response = self._through_faults(route, request, names)
+        response.headers = {**HEADERS, **response.headers}
+        with self.lock:
+            measured = self.measured.setdefault((route.name if route else "none", response.status), [0, 0.0])
+            measured[0] += 1
+            measured[1] += time.monotonic() - began
+        return response
+
+    def _through_faults(self, route: Route, request: Request, names: dict[str, str]) -> Response:
+        def call() -> Response:
+            return self._handle(route, request, names)
+
+        for fault in sorted(self.faults):
+            wrappers = routing.WRAPPERS.get(fault, {})
+            if wrapper := wrappers.get(route.name) or wrappers.get("*"):
+                call = _wrapped(wrapper, self, request, call)
+        return call()
+
+    def _handle(self, route: Route, request: Request, names: dict[str, str]) -> Response:
+        try:
+            if route.roles:
+                self.require(request, route.roles)
+            return route.handler(self, request, **names)
+        except Refused as refused:
+            response = problem(refused.status)
+            if refused.status == 401:
+                response.headers["WWW-Authenticate"] = 'Bearer realm="shop"'
+            return response
+
+    def require(self, request: Request, roles: tuple[str, ...]) -> User:
+        """The user behind a request's token; refuses with 401 without a good token, 403 for another role."""
+        user = self.user_of(request)
+        if user is None:
+            raise Refused(401)
+        if user.role not in roles:
+            raise Refused(403)
+        return user
+
+    def user_of(self, request: Request) -> User | None:
+        """The user behind a request's token, None without a good one."""
+        name, end = self.tokens.get(token_of(request), ("", 0.0))
+        return self.users[name] if name and end > time.monotonic() else None
+
+    def log_in(self, name: str, password: str) -> str | None:
+        """A new token, None where the credentials are wrong."""
+        user = self.users.get(name)
+        known = user.password if user else secrets.token_urlsafe(18)  # the same work for unknown users
+        good = hmac.compare_digest(known.encode(), password.encode("utf-8", "replace"))
+        return self.new_token(name) if good and user else None
+
+    def new_token(self, name: str) -> str:
+        """A token that opens what the user may see."""
+        token = secrets.token_urlsafe(24)
+        with self.lock:
+            now = time.monotonic()
+            if len(self.tokens) > 10_000:
+                self.tokens = {one: kept for one, kept in self.tokens.items() if kept[1] > now}
+            self.tokens[token] = (name, now + TOKEN_LIFE)
+        return token
+
+    def turn(self, name: str) -> int:
+        """How often this was asked since the fault of that name was switched on: 0, 1, …"""
+        with self.lock:
+            self.counts[name] = self.counts.get(name, -1) + 1
+            return self.counts[name]
+
+
+def _wrapped(wrapper: routing.Wrapper, shop: Shop, request: Request, inner: routing.Healthy) -> routing.Healthy:
+    return lambda: wrapper(shop, request, inner)
+
+
+def token_of(request: Request) -> str:
+    """The bearer token of a request, "" without."""
+    found = re.fullmatch(r"(?i:bearer) +([A-Za-z0-9._~+/=-]+)", request.headers.get("authorization", ""))
+    return found[1] if found else ""
+
+
+def problem(status: int) -> Response:
+    """A problem document (RFC 9457)."""
+    titles = {
+        400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404: "Not found", 405: "Method not allowed",
+        409: "Conflict", 422: "Cannot be processed", 503: "Orders are unavailable",
+    }  # fmt: skip
+    document = {"title": titles.get(status, "Error"), "status": status}
+    return json_response(status, document, "application/problem+json")
+
+
+def error(status: int) -> Response:
+    """A problem document with the shop's headers, for what fails outside the handlers."""
+    response = problem(status)
+    response.headers = {**HEADERS, **response.headers}
+    return response

@@ -1,0 +1,61 @@
+"""What all sections of the configuration share: strictness, names, durations, secret references."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from pytest_prodcheck.quantities import parse_duration
+
+
+class Section(BaseModel):
+    """One table of `prodcheck.toml`: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, regex_engine="python-re")
+
+
+def _duration(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError('expected a duration such as "500ms", "15m" or "26h"')
+    return parse_duration(value) if isinstance(value, str) else float(value)
+
+
+def _positive(value: float) -> float:
+    if not value > 0:
+        raise ValueError('expected a duration longer than nothing, such as "15m"')
+    return value
+
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(_duration, json_schema_input_type=str | float),
+    AfterValidator(_positive),
+]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+Status = Annotated[int, Field(ge=100, le=599)]
+
+
+class SecretRef(Section):
+    """Where a secret lies: `{ env = "NAME" }`, `{ file = "PATH" }` or `{ command = ["prog", "arg"] }`; exactly one."""
+
+    env: str | None = None
+    file: str | None = None
+    command: tuple[str, ...] | None = None
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuses none or several ways at once."""
+        if sum(way is not None for way in (self.env, self.file, self.command)) != 1:
+            raise ValueError('expected exactly one of { env = "NAME" }, { file = "PATH" }, { command = ["PROGRAM", …] }')
+
+
+def one_or_many(value: object) -> object:
+    """Lets `status = 200` stand for `status = [200]`."""
+    return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Statuses = Annotated[
+    tuple[Status, ...],
+    BeforeValidator(one_or_many, json_schema_input_type=int | list[int]),
+    Field(min_length=1),
+]

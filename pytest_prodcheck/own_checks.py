@@ -1,0 +1,82 @@
+"""Finds the ids of a team's own checks by reading their files, without pytest's collection.
+
+So that a run that was narrowed (a path, `--ignore`, `collect_ignore`) still knows what is missing.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+IGNORED = ("__pycache__", "node_modules", "venv", ".*")
+
+
+@dataclass(frozen=True)
+class OwnCheck:
+    """One `@check("id", …)` in a file."""
+
+    id: str
+    file: Path
+    line: int
+
+    def __str__(self) -> str:
+        """`id (file:line)`."""
+        return f"{self.id} ({self.file.name}:{self.line})"
+
+
+class OwnCheckError(ValueError):
+    """A file of own checks that cannot be read as one."""
+
+
+def scan(folders: list[Path], patterns: tuple[str, ...] = ("test_*.py", "*_test.py")) -> list[OwnCheck]:
+    """All own checks below these folders; raises OwnCheckError for a folder or file that cannot be read."""
+    found: list[OwnCheck] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise OwnCheckError(f"checks: there is no folder {folder}")
+        for file in _files(folder, patterns):
+            found.extend(_in_file(file))
+    return found
+
+
+def _files(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not any(fnmatchcase(path.name, each) for each in IGNORED):
+            yield from _files(path, patterns)
+        elif path.is_file() and any(fnmatchcase(path.name, each) for each in patterns):
+            yield path
+
+
+def _in_file(file: Path) -> Iterator[OwnCheck]:
+    try:
+        tree = ast.parse(file.read_bytes(), filename=str(file))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise OwnCheckError(f"{file}: cannot be read as Python: {error}") from None
+    names = set(_names_of_check(tree))
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        for decorator in node.decorator_list:
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) in names:
+                yield OwnCheck(_literal_id(decorator, file), file, decorator.lineno)
+
+
+def _names_of_check(tree: ast.Module) -> Iterator[str]:
+    """What `check` is called in a file: "check", "c", "pytest_prodcheck.check", …"""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pytest_prodcheck"):
+            yield from (alias.asname or alias.name for alias in node.names if alias.name == "check")
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("pytest_prodcheck"):
+                    yield f"{alias.asname or alias.name}.check"
+
+
+def _literal_id(call: ast.Call, file: Path) -> str:
+    given = call.args[0] if call.args else next((word.value for word in call.keywords if word.arg == "id"), None)
+    if isinstance(given, ast.Constant) and isinstance(given.value, str):
+        return given.value
+    raise OwnCheckError(f"{file}:{call.lineno}: write the id of @check as a plain string, so that a missing check is missed")

@@ -1,0 +1,104 @@
+"""The pytest plugin: hooks only, thin; inert without `--env`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_prodcheck.plugin.options import add_options, only_informs
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.plugin.conductor import Conductor
+
+MARKERS = {
+    "pre_deploy": "before anything is touched: may we deploy this now?",
+    "smoke": "after a deployment: does it answer, is it the right thing, does a user get through?",
+    "performance": "measured latency, throughput and errors against limits",
+    "security": "what an attacker or an auditor would find",
+    "data_integrity": "data, backups and replicas are whole",
+}
+CONDUCTOR = pytest.StashKey["Conductor"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--env` and its companions."""
+    add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Reads prodcheck.toml, withdraws the verdicts this run is about, and adds the suites to collect.
+
+    Before any conftest is loaded: one that cannot be imported must not leave an old verdict standing.
+    """
+    options = early_config.known_args_namespace
+    if not options.env or _scope_text(early_config) or options.help or options.version:
+        return
+    from pytest_prodcheck.plugin.conductor import Conductor
+
+    conductor = Conductor.start(options, early_config.invocation_params.dir, early_config)
+    early_config.stash[CONDUCTOR] = conductor
+    if not options.file_or_dir:
+        folders = conductor.folders()
+        args.extend(folders)
+        options.file_or_dir.extend(folders)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the markers; with `--env` the hooks that judge and conduct."""
+    for name, meaning in MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+    scope_text = _scope_text(config)
+    if scope_text and not hasattr(config, "workerinput"):
+        scope_text = ""
+    if scope_text:
+        from pytest_prodcheck.plugin.worker import register_worker
+
+        register_worker(config, scope_text)
+    elif (conductor := config.stash.get(CONDUCTOR, None)) is not None:
+        conductor.register(config)
+    elif config.getoption("env", None) and not only_informs(config.option):
+        raise pytest.UsageError(
+            "prodcheck was loaded too late to read prodcheck.toml: do not load it from a conftest (`pytest_plugins`), "
+            "the installed plugin is found by itself"
+        )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuses checks without an environment: there is no default one."""
+    if config.getoption("env", None):
+        return
+    from pytest_prodcheck.judging.checks import ATTRIBUTE
+
+    for item in items:
+        if hasattr(getattr(item, "function", None), ATTRIBUTE):
+            raise pytest.UsageError(
+                f"{item.nodeid} is a check of a real environment: name it with --env NAME "
+                "(`prodcheck env` lists those of prodcheck.toml; `--env demo` starts an embedded one)"
+            )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int | None, int | None]:
+    """Has the last word: publishes the verdicts as the very last act and sets the exit code."""
+    conductor = config.stash.get(CONDUCTOR, None)
+    if conductor is None or only_informs(config.option):
+        try:
+            return (yield)
+        finally:
+            if conductor is not None:
+                conductor.close()
+    try:
+        status = yield
+        return conductor.conclude(0 if status is None else int(status))
+    finally:
+        conductor.close()
+
+
+def _scope_text(config: pytest.Config) -> str:
+    """What a controller sent to this xdist worker; "" in any other process."""
+    text = getattr(config.option, "prodcheck_scope", "")
+    return text if text and os.environ.get("PYTEST_XDIST_WORKER") else ""

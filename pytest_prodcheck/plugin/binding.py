@@ -1,0 +1,129 @@
+"""Binds test functions to targets: parametrizes checks over what is declared and plans their evidence."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_prodcheck.environments.targets import Target
+from pytest_prodcheck.catalogue import axis_of, by_fixture
+from pytest_prodcheck.evidence.table import find, names
+from pytest_prodcheck.judging.checks import Definition, definition_of
+from pytest_prodcheck.judging.limits import Limit, limit_for
+from pytest_prodcheck.outcomes import NO_TARGET
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.collectors import Collector
+    from pytest_prodcheck.scope import Scope
+
+TARGET = "prodcheck_target"  # the fixture that all evidence fixtures share
+
+
+@dataclass(frozen=True)
+class Need:
+    """One piece of evidence that a check asks for: by its fixture, or under an own argument name."""
+
+    argument: str
+    collector: Collector
+    target: str
+
+    @property
+    def key(self) -> str:
+        """The key of the evidence."""
+        return f"{self.collector.name}:{self.target}"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One check on one target: what a result will be about, and the evidence it is owed."""
+
+    id: str
+    target: Target
+    definition: Definition
+    needs: tuple[Need, ...]
+    limit: Limit | None
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """`(check id, target)`."""
+        return (self.id, self.target.name)
+
+
+BOUND = pytest.StashKey[Bound]()
+
+
+def targets_of(collectors: list[Collector], scope: Scope, where: str) -> list[Target]:
+    """The targets that evidence of all these collectors exists for; [] where no collector is asked for."""
+    try:
+        axis = axis_of(collectors, where)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+    return scope.of_kind(axis, [collector.feature for collector in collectors]) if axis else []
+
+
+def parametrize(metafunc: pytest.Metafunc, scope: Scope) -> None:
+    """One item for each target of the check's axis, and stand-ins for the arguments named in `needs`."""
+    definition = definition_of(metafunc.function)
+    if definition is None:
+        return
+    where = metafunc.definition.nodeid
+    targets = targets_of(by_fixture(metafunc.fixturenames), scope, where)
+    if targets and TARGET in metafunc.fixturenames:
+        metafunc.parametrize(TARGET, targets, indirect=True, ids=[target.name for target in targets])
+    missing = sorted(set(definition.needs) - set(inspect.signature(metafunc.function).parameters))
+    if missing:
+        raise pytest.UsageError(f"{where}: needs names {', '.join(missing)}, which the function does not take")
+    for argument in definition.needs:
+        metafunc.parametrize(argument, [None], ids=[pytest.HIDDEN_PARAM])
+
+
+def bind(item: pytest.Item, scope: Scope) -> Bound | None:
+    """Finds out which check on which target an item is and keeps it in the item's stash; None for a plain test."""
+    definition = definition_of(getattr(item, "function", None))
+    if definition is None:
+        return None
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    about = params.get(TARGET)
+    collectors = by_fixture(list(getattr(item, "fixturenames", ())))
+    needs = [Need(each.fixture, each, about.name if about else NO_TARGET) for each in collectors]
+    named = [_need(argument, text, definition, scope) for argument, text in definition.needs.items()]
+    needs += [need for need, _ in named]
+    target = about or _own_target(definition, [target for _, target in named], scope)
+    check_id = definition.id_for(target.name)
+    limit = limit_for(check_id, target.name, scope.thresholds, definition.limit)
+    bound = Bound(check_id, target, definition, tuple(needs), limit)
+    item.stash[BOUND] = bound
+    return bound
+
+
+def _need(argument: str, text: str, definition: Definition, scope: Scope) -> tuple[Need, Target]:
+    name, _, wanted = text.partition(":")
+    try:
+        collector = find(name)
+    except KeyError:
+        known = ", ".join(names())
+        raise pytest.UsageError(f"check {definition.id}: needs {argument}: no collector {name!r}; there are {known}") from None
+    if wanted:
+        target = scope.find(collector.axis, wanted)
+    else:
+        candidates = scope.of_kind(collector.axis, [collector.feature])
+        target = candidates[0] if len(candidates) == 1 else None
+        if target is None:
+            raise pytest.UsageError(f'check {definition.id}: needs {argument}: say which {collector.axis}, "{name}:NAME"')
+    if target is None or (collector.feature and collector.feature not in target.features):
+        detail = f"{collector.axis} {wanted or name} is not declared"
+        target = Target(collector.axis, wanted or NO_TARGET, skip="not-configured", detail=detail)
+    return Need(argument, collector, target.name), target
+
+
+def _own_target(definition: Definition, needed: list[Target], scope: Scope) -> Target:
+    skipped = next((target for target in needed if target.skip), None)
+    single = needed[0] if len(needed) == 1 else None
+    name = definition.target or (single.name if single and single.name != NO_TARGET else scope.environment)
+    owner = next((target.owner for target in needed if target.owner), "")
+    if skipped:
+        return Target("environment", name, skip=skipped.skip, detail=skipped.detail, owner=owner)
+    return Target("environment", name, owner=owner)

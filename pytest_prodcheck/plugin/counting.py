@@ -1,0 +1,78 @@
+"""Counts results from the reports that reach the controller, whatever other plugins did to them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_prodcheck.outcomes import Outcome, Result
+from pytest_prodcheck.plugin import wire
+
+_EXPECTED = {
+    Outcome.PASSED: "passed",
+    Outcome.WARNED: "passed",
+    Outcome.FAILED: "failed",
+    Outcome.ERRORED: "failed",
+    Outcome.SKIPPED: "skipped",
+}
+
+
+class Counter:
+    """The results of a run so far, by node; a result that disagrees with its report is errored."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self._results: dict[str, Result] = {}
+        self._tries: dict[str, int] = {}
+        self._lost: set[str] = set()
+
+    def results(self) -> tuple[Result, ...]:
+        """All results, in the order in which they came."""
+        return tuple(self._results.values())
+
+    def take(self, report: pytest.TestReport) -> Result | None:
+        """Counts one report and returns the result that it decides, None for one that decides nothing."""
+        if report.when not in ("setup", "call", "teardown"):
+            self.problems.append(f"{report.nodeid}: ended in a way that pytest does not know ({report.when}): a crash?")
+            return None
+        result = wire.find(report.user_properties)
+        if result is None or result.nodeid != report.nodeid:
+            if report.when == "call" or report.failed or (report.when == "setup" and report.skipped):
+                self._lost.add(report.nodeid)
+                self.problems.append(f"{report.nodeid}: its report carries no result: a plugin or conftest replaced it")
+            return None
+        seconds = getattr(report, "duration", 0.0)
+        if report.outcome == "rerun":
+            self._tries[report.nodeid] = self._tries.get(report.nodeid, 0) + 1
+            return None
+        return self._settle(report, replace(result, seconds=seconds))
+
+    def _settle(self, report: pytest.TestReport, result: Result) -> Result:
+        earlier = self._results.get(report.nodeid)
+        if report.outcome != _EXPECTED[result.outcome] or hasattr(report, "wasxfail"):
+            said = "xfail" if hasattr(report, "wasxfail") else report.outcome
+            reason = f"judged {result.outcome}, but its report says {said}: a plugin, conftest or marker changed it"
+            self.problems.append(f"{report.nodeid}: {reason}")
+            result = replace(result, outcome=Outcome.ERRORED, reason=f"{reason}\n{result.reason}".strip(), skip=None)
+        if report.when == "teardown" and report.failed and earlier is not None:
+            worse = Outcome.FAILED if earlier.outcome is Outcome.FAILED else Outcome.ERRORED
+            result = replace(earlier, outcome=worse, reason=f"{earlier.reason}\nteardown: {result.reason}".strip(), skip=None)
+        elif earlier is not None:
+            result = self._again(earlier, result)
+        tries = self._tries.get(report.nodeid, 0)
+        if tries and result.outcome is Outcome.PASSED:
+            result = _flaky(result, tries)
+        self._results[report.nodeid] = result
+        return result
+
+    def _again(self, earlier: Result, result: Result) -> Result:
+        """The same node reported twice: a retry that did not say so; the worse counts."""
+        if earlier.outcome in (Outcome.FAILED, Outcome.ERRORED) and result.outcome is Outcome.PASSED:
+            return _flaky(result, 1)
+        return result if earlier.outcome in (Outcome.PASSED, Outcome.WARNED) else earlier
+
+
+def _flaky(result: Result, tries: int) -> Result:
+    note = f"flaky: passed at try {tries + 1}"
+    return replace(result, outcome=Outcome.WARNED, reason=note, notes=(*result.notes, note))

@@ -1,0 +1,192 @@
+"""The hooks that run where tests run: in the one process, or in each xdist worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from pytest_prodcheck.catalogue import fixtures
+from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
+from pytest_prodcheck.outcomes import Planned
+from pytest_prodcheck.plugin import wire
+from pytest_prodcheck.plugin.binding import BOUND, TARGET, bind, parametrize
+from pytest_prodcheck.plugin.calling import READING, CannotTell, Judged, Reading, plain_result, raise_for, result_of
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.targets import Target
+    from pytest_prodcheck.evidence.records import Evidence
+    from pytest_prodcheck.outcomes import Result
+    from pytest_prodcheck.scope import Scope
+
+
+class Source(Protocol):
+    """Where evidence is read from."""
+
+    def get(self, key: str, timeout: float) -> Evidence[Any]:
+        """Waits for one fact; raises EvidenceProblem where it does not come."""
+
+
+class Judging:
+    """Collects checks, hands them evidence and limits, and attaches a result to each report."""
+
+    def __init__(self, scope: Scope, source: Source) -> None:
+        self.scope = scope
+        self.source = source
+        self.planned: dict[tuple[str, str], Planned] = {}
+        self.twice: list[str] = []
+        self._nodes: dict[tuple[str, str], str] = {}
+
+    # -- collection
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One item for each declared target."""
+        parametrize(metafunc, self.scope)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Notes what is planned before anything can deselect it."""
+        bound = bind(item, self.scope)
+        if bound is None:
+            return
+        self.planned[bound.identity] = Planned(*bound.identity, bound.definition.severity)
+        other = self._nodes.setdefault(bound.identity, item.nodeid)
+        if other != item.nodeid:
+            self.twice.append(f"{bound.id} on {bound.target.name} is both {other} and {item.nodeid}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Refuses two checks of one identity; keeps only what the named gates select, where asked to."""
+        if self.twice and not hasattr(config, "workerinput"):
+            raise pytest.UsageError("one check on one target is judged once, but " + "; ".join(self.twice))
+        if self.scope.select:
+            kept = [item for item in items if self._selected(item)]
+            config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+            items[:] = kept
+
+    def _selected(self, item: pytest.Item) -> bool:
+        from fnmatch import fnmatchcase
+
+        bound = item.stash.get(BOUND, None)
+        if bound is None:
+            return False
+        chosen = any(fnmatchcase(bound.id, pattern) for pattern in self.scope.select)
+        return chosen and not any(fnmatchcase(bound.id, pattern) for pattern in self.scope.without)
+
+    # -- evidence
+
+    def read(self, item: pytest.Item, argument: str, key: str) -> Any:
+        """One record for one item; notes that it was read. Raises EvidenceProblem."""
+        reading = item.stash[READING]
+        reading.used.add(argument)
+        evidence = self.source.get(key, self.scope.patience)
+        reading.read[key] = evidence.gathered_at
+        reading.notes.extend(evidence.notes)
+        if evidence.problem is not None:
+            raise EvidenceProblem(evidence.problem)
+        return evidence.record
+
+    def limit(self, item: pytest.Item) -> Any:
+        """The limit in force for one item."""
+        item.stash[READING].used.add("limit")
+        return item.stash[BOUND].limit
+
+    # -- running
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Skips what cannot be judged here, fills `needs` arguments after the fixtures are set up."""
+        item.stash[READING] = Reading(time.time())
+        bound = item.stash.get(BOUND, None)
+        if bound is not None and bound.target.skip:
+            pytest.skip(f"{bound.target.skip}: {bound.target.detail}")
+        outcome = yield
+        if bound is not None:
+            for need in bound.needs:
+                if need.argument in bound.definition.needs:
+                    item.funcargs[need.argument] = self.read(item, need.argument, need.key)  # type: ignore[attr-defined]
+        return outcome
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Opens a ledger around the body; raises once for what it found, whatever the body swallowed."""
+        if item.stash.get(BOUND, None) is None:
+            return (yield)
+        ledger = item.stash[READING].ledger = open_ledger()
+        try:
+            outcome = yield
+        finally:
+            while close_ledger() is not ledger:
+                pass
+        raise_for(ledger)
+        return outcome
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attaches the result to the report of the phase that decided it."""
+        error = call.excinfo.value if call.excinfo else None
+        result = self._result(item, call.when, error)
+        if result is not None:
+            item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("prodcheck.")]
+            item.user_properties.extend(wire.properties(result))
+        report = yield
+        if result is not None:
+            report.user_properties.append((wire.KEY, wire.dump(result)))
+            if report.failed and isinstance(error, (Judged, CannotTell, EvidenceProblem)):
+                report.longrepr = result.reason  # a traceback into prodcheck helps nobody
+        return report
+
+    def _result(self, item: pytest.Item, when: str, error: BaseException | None) -> Result | None:
+        bound = item.stash.get(BOUND, None)
+        reading = item.stash.get(READING, None) or Reading(time.time())
+        deciding = when == "call" or (when == "setup" and error is not None) or (when == "teardown" and error is not None)
+        if not deciding:
+            return None
+        if bound is None:
+            return plain_result(item, error, reading.started)
+        return result_of(bound, item, reading, error, self.scope.runbooks)
+
+
+def evidence_fixtures(judging: Judging) -> ModuleType:
+    """A plugin that holds one fixture for each kind of evidence, and `limit` and `declared`."""
+    holder = ModuleType("prodcheck_fixtures")
+
+    @pytest.fixture(name=TARGET)
+    def prodcheck_target(request: pytest.FixtureRequest) -> Target:
+        """What the check is about."""
+        target: Target = request.param
+        return target
+
+    @pytest.fixture
+    def limit(request: pytest.FixtureRequest) -> Any:
+        """The limit in force for this check on this target."""
+        return judging.limit(request.node)
+
+    @pytest.fixture
+    def declared(request: pytest.FixtureRequest) -> Any:
+        """What prodcheck.toml declares of the check's target, as a plain mapping."""
+        target = request.node.stash[BOUND].target
+        return judging.scope.settings.get(f"{target.kind}:{target.name}", {})
+
+    for name, fixture in ((TARGET, prodcheck_target), ("limit", limit), ("declared", declared)):
+        setattr(holder, name, fixture)
+    for fixture_name, collector_name in fixtures().items():
+        setattr(holder, fixture_name, _evidence_fixture(judging, fixture_name, collector_name))
+    return holder
+
+
+def _evidence_fixture(judging: Judging, fixture_name: str, collector_name: str) -> object:
+    @pytest.fixture(name=fixture_name)
+    def record(request: pytest.FixtureRequest, prodcheck_target: Target) -> Any:
+        """One gathered fact about the check's target."""
+        return judging.read(request.node, fixture_name, f"{collector_name}:{prodcheck_target.name}")
+
+    return record
+

@@ -1,0 +1,55 @@
+"""The command line options of the plugin, and which of pytest's own only inform."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+# pytest's modes that run no test: they touch no gate (each exits 0 whatever happened before)
+INFORMING = (
+    "collectonly",
+    "help",
+    "version",
+    "markers",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "setuponly",
+    "setupplan",
+    "cacheshow",
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Adds the options; a clash with a conftest's own `--env` is told by pytest at start-up."""
+    group = parser.getgroup("prodcheck", "validation for production (prodcheck)")
+    add = group.addoption
+    add("--env", metavar="NAME", help="judge this environment of prodcheck.toml; without it the plugin does nothing")
+    add("--revision", metavar="REV", help="what is deployed or about to be; also PRODCHECK_REVISION or prodcheck.toml")
+    add("--unit", default="", metavar="NAME", help="only this unit (what is deployed together)")
+    add("--slot", default="", metavar="NAME", help="the copy that is judged: blue, green, canary")
+    add("--vantage", default="outside", metavar="NAME", help="where this run looks from (default: outside)")
+    add("--gate", action="append", default=[], metavar="NAME", help="judge for this gate; may be repeated")
+    add("--no-gate", action="store_true", help="judge without touching any gate")
+    add("--strict", action="store_true", help="warnings block too")
+    add("--wait", type=_seconds, default=0.0, metavar="SECONDS", help="wait this long for the system to be ready")
+    add("--allow-write", action="append", default=[], metavar="WORKFLOW", help="let this writing workflow run where protected")
+    add("--evidence-from", metavar="RUN", help="judge the saved evidence of this run again; opens nothing")
+    add("--prodcheck-report", metavar="FILE", help="write the text report to FILE")
+    add("--prodcheck-json", metavar="FILE", help="write the JSON report to FILE")
+    add("--prodcheck-run", metavar="ID", help=argparse.SUPPRESS)
+    add("--prodcheck-select", action="store_true", help="run only the checks that the named gates select")
+
+
+def _seconds(text: str) -> float:
+    from pytest_prodcheck.quantities import parse_duration
+
+    try:
+        return parse_duration(text) if not text.replace(".", "", 1).isdigit() else float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def only_informs(options: argparse.Namespace) -> bool:
+    """Whether pytest was asked to tell something instead of running tests."""
+    return any(getattr(options, name, None) for name in INFORMING)

@@ -1,0 +1,51 @@
+"""Results on their way from the process that judged to the one that counts: JSON text on the test's report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity, SkipReason
+
+KEY = "prodcheck"
+
+
+def dump(result: Result) -> str:
+    """A result as JSON text."""
+    return json.dumps(asdict(result))
+
+
+def parse(text: str) -> Result:
+    """From `dump`'s text; raises ValueError, TypeError or KeyError for anything else."""
+    plain: dict[str, Any] = json.loads(text)
+    judgements = tuple(Judgement(**{**each, "outcome": Outcome(each["outcome"])}) for each in plain["judgements"])
+    plain.update(
+        outcome=Outcome(plain["outcome"]),
+        severity=Severity(plain["severity"]),
+        skip=SkipReason(plain["skip"]) if plain["skip"] else None,
+        judgements=judgements,
+        evidence=tuple(plain["evidence"]),
+        notes=tuple(plain["notes"]),
+    )
+    return Result(**plain)
+
+
+def find(properties: Iterable[tuple[str, object]]) -> Result | None:
+    """The newest result among a report's properties, None where there is none that can be read."""
+    found = None
+    for name, value in properties:
+        if name == KEY and isinstance(value, str):
+            try:
+                found = parse(value)
+            except (ValueError, TypeError, KeyError):
+                found = None
+    return found
+
+
+def properties(result: Result) -> list[tuple[str, object]]:
+    """The short properties that JUnit shows for a result."""
+    from pytest_prodcheck.reports.junit import properties as junit_properties
+
+    return list(junit_properties(result))

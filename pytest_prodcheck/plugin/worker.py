@@ -1,0 +1,60 @@
+"""What an xdist worker does: collects and judges like the one process, reads evidence from the shared folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_prodcheck.evidence.store import SharedFolder
+from pytest_prodcheck.plugin.binding import BOUND
+from pytest_prodcheck.plugin.judging import Judging, evidence_fixtures
+from pytest_prodcheck.scope import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PLAN = "plan.json"
+
+
+class Worker:
+    """Tells the controller which evidence the selected tests ask for, and what was planned."""
+
+    def __init__(self, scope: Scope, judging: Judging) -> None:
+        self.scope = scope
+        self.judging = judging
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Writes the plan that the controller gathers by."""
+        write_plan(Path(self.scope.shared), session.items, self.judging)
+
+
+def write_plan(folder: Path, items: Iterable[pytest.Item], judging: Judging) -> None:
+    """Writes which evidence is asked for, atomically: every worker writes the same."""
+    wanted = sorted({key for item in items for key in keys_of(item)})
+    planned = [[each.check, each.target, each.severity] for each in judging.planned.values()]
+    text = json.dumps({"wanted": wanted, "planned": planned, "twice": judging.twice})
+    temporary = folder / f"{PLAN}.{os.getpid()}"
+    temporary.write_text(text, encoding="utf-8")
+    temporary.rename(folder / PLAN)
+
+
+def keys_of(item: pytest.Item) -> list[str]:
+    """The keys of the evidence that one item will read; none for one that is going to be skipped."""
+    bound = item.stash.get(BOUND, None)
+    if bound is None or bound.target.skip:
+        return []
+    return [need.key for need in bound.needs]
+
+
+def register_worker(config: pytest.Config, scope_text: str) -> None:
+    """Registers the judging hooks in a worker."""
+    scope = Scope.parse(scope_text)
+    judging = Judging(scope, SharedFolder(Path(scope.shared)))
+    config.pluginmanager.register(judging, "prodcheck-judging")
+    config.pluginmanager.register(evidence_fixtures(judging), "prodcheck-fixtures")
+    config.pluginmanager.register(Worker(scope, judging), "prodcheck-worker")

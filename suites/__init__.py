@@ -1,0 +1,1 @@
+"""The bundled suites: checks that judge evidence, and do nothing else."""

@@ -1,0 +1,60 @@
+"""Login: good credentials work, bad ones are refused, protected things are protected, sessions end."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import Exchange, check, judge
+from pytest_prodcheck.evidence.records import EvidenceProblem, Guarded, Login, Problem, Rejections, Session
+
+REFUSED = (401, 403)
+
+
+def _needs_answer(exchange: Exchange, what: str) -> None:
+    """A rate limiter or a dead upstream refuses nothing: what it says is no evidence either way."""
+    if exchange.status == 429 or exchange.status >= 500:
+        raise EvidenceProblem(Problem("protocol", f"{what}: {exchange.status} says nothing about who may do what"))
+
+
+@check("smoke.auth.login", severity="critical", runbook="auth-login")
+def test_good_credentials_are_taken(auth_login: Login) -> None:
+    """Good credentials give a token or a session."""
+    judge("login", auth_login.granted, of=auth_login.role, reason=auth_login.reason)
+
+
+@check("smoke.auth.rejects", severity="critical", runbook="auth-rejects")
+def test_bad_credentials_are_refused_alike(auth_rejections: Rejections) -> None:
+    """Wrong password, unknown user and empty password are refused, in the same words, where a good login works."""
+    if not auth_rejections.control.granted:
+        why = f"good credentials are refused too ({auth_rejections.control.reason}): refusals prove nothing"
+        raise EvidenceProblem(Problem("protocol", why))
+    for attempt in auth_rejections.attempts:
+        _needs_answer(attempt.exchange, attempt.case)
+        judge("is refused", not attempt.granted, of=attempt.case, reason="it was let in")
+        judge("refusal", attempt.exchange.status, one_of=(400, 401, 403, 422), of=attempt.case)
+    same = [each for each in auth_rejections.attempts if each.case in ("wrong password", "unknown user")]
+    if len(same) == 2:
+        known, unknown = (each.exchange for each in same)
+        judge("unknown users cannot be told apart by status", unknown.status, equals=known.status)
+        judge("unknown users cannot be told apart by text", unknown.text == known.text, reason="the answers differ")
+
+
+@check("smoke.auth.required", severity="critical", runbook="auth-required")
+def test_protected_endpoint_asks_who_you_are(auth_required: Guarded) -> None:
+    """Without a token and with a garbage one: 401 or 403, where an allowed role gets its answer."""
+    control = auth_required.control
+    if control.status not in auth_required.control_expected:
+        why = f"{control.method} {control.url} as {auth_required.control_role}: {control.status}, so a refusal proves nothing"
+        raise EvidenceProblem(Problem("protocol", why))
+    for who, exchange in (("no token", auth_required.anonymous), ("a garbage token", auth_required.garbage)):
+        _needs_answer(exchange, who)
+        judge("is refused", exchange.status, one_of=REFUSED, of=who, reason=f"answered {exchange.status}, not 401 or 403")
+
+
+@check("smoke.auth.session", severity="high", runbook="auth-session")
+def test_session_opens_and_ends(auth_session: Session) -> None:
+    """A fresh token opens a protected endpoint; after logout it does not, where logout is declared to revoke."""
+    opened = judge("token opens", auth_session.opened.status, one_of=auth_session.expected, of=auth_session.endpoint)
+    if auth_session.logout is not None:
+        judge("logout", auth_session.logout.status, one_of=range(200, 400), reason=f"answered {auth_session.logout.status}")
+    if auth_session.after is not None and opened:
+        _needs_answer(auth_session.after, "after logout")
+        judge("token is refused after logout", auth_session.after.status, one_of=REFUSED, of=auth_session.endpoint)

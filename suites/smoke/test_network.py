@@ -1,0 +1,20 @@
+"""Names and ports that the environment cannot do without."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import check, judge
+from pytest_prodcheck.evidence.records import NameAnswer, PortAnswer
+
+
+@check("smoke.dns.resolves", severity="critical", runbook="dns")
+def test_name_resolves(dns_name: NameAnswer) -> None:
+    """The declared name resolves, to the declared addresses where some are declared."""
+    judge("addresses", len(dns_name.addresses), at_least=1, reason=f"{dns_name.name} has no address")
+    for address in dns_name.expected:
+        judge("declared address is there", address in dns_name.addresses, of=address, reason="not among the answers")
+
+
+@check("smoke.tcp.open", severity="critical", runbook="tcp")
+def test_port_accepts(tcp_port: PortAnswer) -> None:
+    """The declared port accepts a connection."""
+    judge("port accepts", tcp_port.accepted, of=tcp_port.address, reason=tcp_port.reason)

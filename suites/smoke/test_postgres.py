@@ -1,0 +1,70 @@
+"""PostgreSQL: answers, has the roles it should have, has room for connections."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records import PostgresCluster, PostgresNode
+
+
+def _answering(cluster: PostgresCluster) -> list[PostgresNode]:
+    return [node for node in cluster.nodes if node.problem is None]
+
+
+@check("smoke.postgres.connects", severity="critical", runbook="postgres-connects")
+def test_every_node_answers(postgres_cluster: PostgresCluster) -> None:
+    """Every declared node takes a connection and answers a query."""
+    for node in postgres_cluster.nodes:
+        judge("answers", node.problem is None, of=node.address, reason=str(node.problem or ""))
+
+
+@check("smoke.postgres.primary", severity="critical", runbook="postgres-primary")
+def test_the_writer_leads_to_the_one_primary(postgres_cluster: PostgresCluster) -> None:
+    """As many writable primaries as expected are found, of one cluster, and the writer's address leads to one."""
+    nodes = _answering(postgres_cluster)
+    primaries = [node for node in nodes if not node.recovering]
+    found = ", ".join(node.address for node in primaries) or "none"
+    judge("primaries", len(primaries), equals=postgres_cluster.expected_primaries,
+          reason=f"found {found}, expected {postgres_cluster.expected_primaries}")  # fmt: skip
+    for node in primaries:
+        judge("primary is writable", not node.read_only, of=node.address, reason="new transactions are read-only")
+    systems = {node.system_identifier for node in nodes if node.system_identifier}
+    if len(nodes) > 1:
+        judge("nodes belong to one cluster", len(systems) == 1, reason=f"{len(systems)} system identifiers")
+    writer = postgres_cluster.writer
+    if writer is not None:
+        if judge("writer answers", writer.problem is None, of=writer.address, reason=str(writer.problem or "")):
+            judge("writer leads to a primary", not writer.recovering, of=writer.address, reason="it leads to a standby")
+            judge("writer accepts writes", not writer.read_only, of=writer.address, reason="transactions are read-only")
+
+
+@check("smoke.postgres.standbys", severity="critical", runbook="postgres-standbys")
+def test_the_standbys_follow(postgres_cluster: PostgresCluster) -> None:
+    """As many standbys as expected are found, read-only, and receive from the primary."""
+    standbys = [node for node in _answering(postgres_cluster) if node.recovering]
+    found = ", ".join(node.address for node in standbys) or "none"
+    judge("standbys", len(standbys), equals=postgres_cluster.expected_standbys,
+          reason=f"found {found}, expected {postgres_cluster.expected_standbys}")  # fmt: skip
+    for node in standbys:
+        judge("standby is read-only", node.read_only, of=node.address, reason="it accepts writes")
+        judge("standby receives", node.receiver == "streaming", of=node.address,
+              reason=f"WAL receiver is {node.receiver or 'not running'}")  # fmt: skip
+        judge("standby replays", not node.replay_paused, of=node.address, reason="replay is paused")
+    wanted = postgres_cluster.expected_synchronous
+    if wanted is not None:
+        primaries = [node for node in _answering(postgres_cluster) if not node.recovering]
+        counts = [node.synchronous for node in primaries]
+        judge("synchronous standbys", counts[0] if len(counts) == 1 else None, at_least=wanted)
+
+
+@check("smoke.postgres.connections", severity="high", limit=Limit(warn="75%", fail="90%"), runbook="postgres-connections")
+def test_connections_are_left(postgres_cluster: PostgresCluster, limit: Limit) -> None:
+    """The used share of the connections that ordinary users may have."""
+    for node in postgres_cluster.nodes:
+        if node.problem is not None:
+            full = node.problem.kind == "too-large" or "too many" in node.problem.message
+            if full:
+                judge("connections used", 1.0, at_most=limit, unit="%", of=node.address)
+            continue
+        room = node.max_connections - node.reserved_connections
+        used = node.used_connections / room if room > 0 else None
+        judge("connections used", used, at_most=limit, unit="%", of=node.address)

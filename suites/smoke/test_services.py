@@ -1,0 +1,97 @@
+"""Services: health, latency, version, addresses, redirect."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records import Addresses, Exchange, Health, RedirectChain, Revisions
+
+GOOD = ("pass", "passed", "up", "ok", "healthy", "green", "serving", "true")
+DEGRADED = ("warn", "warning", "degraded", "yellow")
+
+
+@check("smoke.service.health", severity="critical", runbook="service-health")
+def test_service_says_it_is_healthy(http_health: Health) -> None:
+    """The health address answers 2xx with a document that says pass, up or ok; no error page, no login form."""
+    exchange = http_health.exchange
+    if not judge("health status", exchange.status, one_of=range(200, 300), reason=f"answered {exchange.status}, not 2xx"):
+        return
+    said = _health_said(exchange)
+    if said is None:
+        judge("health answer is no HTML page", not _is_html(exchange), reason="an HTML page, not a health document")
+        return
+    judge("health is not degraded", said not in DEGRADED, warn_only=True, reason=f'it says "{said}"')
+    judge("health document", said, one_of=(*GOOD, *DEGRADED), reason=f'it says "{said}"')
+
+
+def _health_said(exchange: Exchange) -> str | None:
+    """The status that a JSON health document says, lower case; None for another kind of answer."""
+    is_json = exchange.content_type.endswith("json") or (exchange.body or "").lstrip()[:1] == "{"
+    if not is_json:
+        return None
+    document: Any = exchange.json()
+    if not isinstance(document, dict) or "status" not in document:
+        return "pass" if not exchange.content_type.startswith("application/health") else "no status"
+    return str(document["status"]).strip().lower()
+
+
+def _is_html(exchange: Exchange) -> bool:
+    start = exchange.text.lstrip()[:200].lower()
+    return exchange.content_type in ("text/html", "application/xhtml+xml") or start.startswith(("<!doctype", "<html"))
+
+
+@check("smoke.service.latency", severity="high", limit=Limit(warn="500ms", fail="2s"), runbook="service-latency")
+def test_service_answers_in_time(http_health: Health, limit: Limit) -> None:
+    """The median of five answers of the health address, after one warm-up."""
+    good = [each.seconds for each in http_health.samples if 200 <= each.status < 300]
+    judge("median of health answers", statistics.median(good) if good else None, at_most=limit, unit="s")
+
+
+@check("smoke.service.version", severity="critical", runbook="service-version")
+def test_service_runs_the_revision(http_version: Revisions) -> None:
+    """Every one of many new connections meets the revision that this run is about: no old replica is left."""
+    if not http_version.expected:
+        judge("revision asked for", None, equals="a revision: give --revision")
+        return
+    told = [seen for seen in http_version.seen if seen.problem is None]
+    for address in sorted({seen.address for seen in http_version.seen}):
+        here = [seen for seen in told if seen.address == address]
+        others = sorted({str(seen.revision) for seen in here if seen.revision != http_version.expected})
+        said = f"{', '.join(others)} on {len(others) and sum(s.revision != http_version.expected for s in here)} of {len(here)}"
+        judge("revision", http_version.expected if not others else others[0], equals=http_version.expected, of=address,
+              reason=f"{said} connections, expected {http_version.expected}")  # fmt: skip
+    judge("connections that told a revision", len(told) / http_version.asked, at_least=Limit(fail="98%"), unit="%")
+
+
+@check("smoke.service.addresses", severity="high", runbook="service-addresses")
+def test_every_address_answers(http_addresses: Addresses) -> None:
+    """Every address behind the service's name answers; a family without a route from here is left out, and said."""
+    routed = [answer for answer in http_addresses.answers if answer.routed]
+    judge("addresses with a route from here", len(routed), at_least=1)
+    for answer in routed:
+        up = answer.problem is None and answer.status is not None and answer.status < 500
+        why = str(answer.problem) if answer.problem else f"answered {answer.status}"
+        if judge("answers", up, of=answer.address, reason=why):
+            judge("time to answer", answer.seconds, at_most=Limit(warn="2s", fail="30s"), unit="s", of=answer.address)
+
+
+@check("smoke.service.redirect", severity="medium", runbook="service-redirect")
+def test_plain_http_leads_to_https(http_redirect: RedirectChain) -> None:
+    """Plain HTTP leads to HTTPS of a declared host; a closed port is as good."""
+    if http_redirect.closed:
+        judge("plain HTTP", "closed", equals="closed")
+        return
+    judge("ends", not http_redirect.looped, reason="the redirects go round in a circle")
+    first = http_redirect.hops[0]
+    if not judge("plain HTTP redirects", first.status, one_of=(301, 302, 307, 308), reason=f"answered {first.status}"):
+        return
+    for hop in http_redirect.hops:
+        if hop.status not in (301, 302, 303, 307, 308):
+            continue
+        to = urlsplit(hop.header("Location") or "")
+        judge("redirect goes to HTTPS", to.scheme, one_of=("https", ""), of=hop.url, reason=f"to {to.scheme}://{to.netloc}")
+        host = to.hostname or (urlsplit(hop.url).hostname or "")
+        judge("redirect stays with declared hosts", host, one_of=http_redirect.allowed_hosts, of=hop.url)

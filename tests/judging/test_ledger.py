@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from pytest_prodcheck import Limit, judge
+from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
+from pytest_prodcheck.outcomes import Outcome
+
+
+def ledger_of(*calls: dict[str, Any]) -> Ledger:
+    open_ledger()
+    try:
+        for call in calls:
+            judge("thing", **call)
+    finally:
+        ledger = close_ledger()
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("call", "outcome"),
+    [
+        ({"value": 1.0, "at_most": Limit(warn=2, fail=3)}, Outcome.PASSED),
+        ({"value": 2, "at_most": Limit(warn=2, fail=3)}, Outcome.PASSED),
+        ({"value": 2.5, "at_most": Limit(warn=2, fail=3)}, Outcome.WARNED),
+        ({"value": 3.1, "at_most": Limit(warn=2, fail=3)}, Outcome.FAILED),
+        ({"value": 0.3, "at_least": Limit(warn="25%", fail="10%"), "unit": "%"}, Outcome.PASSED),
+        ({"value": 0.2, "at_least": Limit(warn="25%", fail="10%"), "unit": "%"}, Outcome.WARNED),
+        ({"value": 0.05, "at_least": Limit(warn="25%", fail="10%"), "unit": "%"}, Outcome.FAILED),
+        ({"value": 0.6, "at_most": Limit(warn="500ms", fail="2s"), "unit": "s"}, Outcome.WARNED),
+        ({"value": 0.6, "at_most": Limit(warn=1), "unit": "s"}, Outcome.PASSED),
+        ({"value": 9.0, "at_most": Limit(warn=1, fail=2, off=True)}, Outcome.PASSED),
+        ({"value": 1, "at_most": 0}, Outcome.FAILED),
+        ({"value": True}, Outcome.PASSED),
+        ({"value": False}, Outcome.FAILED),
+        ({"value": False, "warn_only": True}, Outcome.WARNED),
+        ({"value": "a", "equals": "a"}, Outcome.PASSED),
+        ({"value": "a", "equals": "b"}, Outcome.FAILED),
+        ({"value": 1, "equals": True}, Outcome.FAILED),
+        ({"value": 404, "one_of": (401, 403)}, Outcome.FAILED),
+        # row 11: what cannot be compared is errored, never compared
+        ({"value": math.nan, "at_most": 1}, Outcome.ERRORED),
+        ({"value": math.inf, "at_most": 1}, Outcome.ERRORED),
+        ({"value": -math.inf, "at_least": 1}, Outcome.ERRORED),
+        ({"value": None, "at_most": 1}, Outcome.ERRORED),
+        ({"value": "5", "at_most": 1}, Outcome.ERRORED),
+        ({"value": [], "at_most": 1}, Outcome.ERRORED),
+        ({"value": True, "at_most": 1}, Outcome.ERRORED),
+        ({"value": None, "equals": None}, Outcome.ERRORED),
+        ({"value": None, "one_of": (None,)}, Outcome.ERRORED),
+        ({"value": 3}, Outcome.ERRORED),
+        ({"value": 3, "at_most": 1, "at_least": 2}, Outcome.ERRORED),
+        ({"value": 3, "at_most": math.nan}, Outcome.ERRORED),
+        # units and order that cannot be meant
+        ({"value": 3, "at_most": Limit(fail="1s"), "unit": "B"}, Outcome.ERRORED),
+        ({"value": 3, "at_most": Limit(fail=10), "unit": "%"}, Outcome.ERRORED),
+        ({"value": 3, "at_most": Limit(warn=10, fail=5)}, Outcome.ERRORED),
+        ({"value": 3, "at_least": Limit(warn=1, fail=5)}, Outcome.ERRORED),
+    ],
+)
+def test_one_judgement(call: dict[str, Any], outcome: Outcome) -> None:
+    ledger = ledger_of(call)
+    assert ledger.outcome is outcome
+    assert bool(ledger.judgements[0].reason) == (outcome not in (Outcome.PASSED,))
+
+
+def test_a_check_that_judged_nothing_is_errored() -> None:
+    """Row 24."""
+    assert Ledger().outcome is Outcome.ERRORED
+    assert Ledger().reasons() == ["the check judged nothing"]
+
+
+def test_the_worst_wins_and_all_are_listed() -> None:
+    """Row 43."""
+    ledger = ledger_of({"value": True, "of": "a"}, {"value": False, "of": "b"}, {"value": False, "of": "c"})
+    assert ledger.outcome is Outcome.FAILED
+    assert [judgement.of for judgement in ledger.judgements] == ["a", "b", "c"]
+    assert len(ledger.reasons()) == 2
+
+
+def test_proven_bad_goes_before_could_not_tell() -> None:
+    assert ledger_of({"value": None, "at_most": 1}, {"value": False}).outcome is Outcome.FAILED
+    assert ledger_of({"value": None, "at_most": 1}, {"value": True}).outcome is Outcome.ERRORED
+
+
+def test_judge_returns_whether_it_is_good() -> None:
+    open_ledger()
+    assert judge("a", 1, at_most=2)
+    assert not judge("a", 3, at_most=2)
+    assert not judge("a", math.nan, at_most=2)
+    close_ledger()
+
+
+def test_judge_outside_a_check_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="inside a check"):
+        judge("a", True)
+
+
+def test_margin_is_the_distance_to_failing() -> None:
+    judgement = ledger_of({"value": 1.5, "at_most": Limit(warn=1, fail=4)}).judgements[0]
+    assert judgement.margin == pytest.approx(2.5)
+    assert ledger_of({"value": 0.5, "at_least": Limit(fail=2)}).judgements[0].margin == pytest.approx(-1.5)

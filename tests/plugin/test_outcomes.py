@@ -1,0 +1,125 @@
+"""What becomes of a check, seen from outside: exit codes and the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.project import CHECKS, Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project.make(tmp_path)
+
+
+def test_everything_good_opens_the_gate(project: Project) -> None:
+    done = project.pytest()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+    assert project.gate() == 0
+    assert project.gate("--revision", "r1") == 0
+    assert project.gate("--revision", "r2") == 4
+
+
+def test_a_failed_check_blocks(project: Project) -> None:
+    project.edit("value = 1.0", "value = 11.0")
+    done = project.pytest()
+    assert done.returncode == 1
+    assert "11 is more than 10" in done.stdout
+    assert project.gate() == 1
+
+
+def test_a_warning_is_listed_and_opens(project: Project) -> None:
+    project.edit("value = 1.0", "value = 7.0")
+    done = project.pytest()
+    assert done.returncode == 0, done.stdout
+    assert "1 warned" in done.stdout
+    assert "7 is more than 5" in done.stdout
+    assert project.gate() == 0
+    assert project.gate("--strict") == 1
+
+
+def test_strict_blocks_on_warnings(project: Project) -> None:
+    project.edit("value = 1.0", "value = 7.0")
+    assert project.pytest("--strict").returncode == 1
+    assert project.gate() == 1
+
+
+def test_a_failed_check_of_medium_severity_warns(project: Project) -> None:
+    project.edit("isinstance(fact.value, float)", "False", "checks/test_facts.py")
+    done = project.pytest()
+    assert done.returncode == 0
+    assert "1 failed" in done.stdout
+    assert project.gate() == 0
+
+
+def test_a_protected_environment_asks_for_the_revision(project: Project) -> None:
+    assert project.pytest(env="live").returncode != 0
+    assert project.gate(env="live") != 0
+    done = project.pytest("--revision", "r9", env="live")
+    assert done.returncode == 0, done.stdout
+    assert project.gate(env="live") == 2
+    assert project.gate("--revision", "r9", env="live") == 0
+    assert project.gate("--revision", "r8", env="live") == 4
+
+
+def test_no_gate_judges_without_touching_gates(project: Project) -> None:
+    assert project.pytest().returncode == 0
+    before = project.verdict()
+    project.edit("value = 1.0", "value = 11.0")
+    assert project.pytest("--no-gate").returncode == 1
+    assert project.verdict() == before
+
+
+def test_without_env_nothing_happens(project: Project) -> None:
+    project.write("test_plain.py", "def test_plain(): pass\n")
+    done = project.command("python", "-m", "pytest", "test_plain.py", "-p", "no:randomly")
+    assert done.returncode == 0
+    assert "prodcheck" not in done.stdout.replace("pytest-prodcheck", "").replace("prodcheck-", "")
+    assert not (project.folder / ".prodcheck").exists()
+
+
+def test_checks_without_env_are_a_usage_error(project: Project) -> None:
+    done = project.command("python", "-m", "pytest", "checks", "-p", "no:randomly")
+    assert done.returncode == 4
+    assert "--env" in done.stderr
+
+
+def test_unknown_environment_names_those_there_are(project: Project) -> None:
+    done = project.pytest(env="developmnt")
+    assert done.returncode == 4
+    assert "dev" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_plain_test_can_block_but_proves_nothing(project: Project) -> None:
+    project.write("checks/test_plain.py", "import pytest\n@pytest.mark.smoke\ndef test_plain(): assert 1 == 2\n")
+    assert project.pytest().returncode == 1
+    project.write("checks/test_facts.py", "")
+    project.write("checks/test_plain.py", "import pytest\n@pytest.mark.smoke\ndef test_plain(): pass\n")
+    assert project.pytest().returncode == 13
+    assert project.gate() == 3
+
+
+def test_xdist_gives_the_same(project: Project) -> None:
+    project.edit("value = 1.0", "value = 7.0")
+    serial = project.pytest()
+    spread = project.pytest("-n", "2")
+    assert serial.returncode == spread.returncode == 0, spread.stdout
+    for words in ("1 warned", "2 passed"):
+        assert words in serial.stdout
+        assert words in spread.stdout
+    assert project.gate() == 0
+
+
+def test_needs_of_something_undeclared_is_skipped_as_not_configured(project: Project) -> None:
+    project.write("checks/test_more.py", CHECKS.split("@dataclass")[0] + '''
+@check("t.smoke.more", suite="smoke", severity="high", needs={"answer": "endpoint:cart.quote"})
+def test_more(answer):
+    judge("never", True)
+''')  # fmt: skip
+    done = project.pytest()
+    assert done.returncode == 0, done.stdout
+    assert "not-configured" in done.stdout
