@@ -6,6 +6,7 @@ Without it a check that vanished from the suites would simply not be missed.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import sys
@@ -60,7 +61,8 @@ def entries() -> tuple[Entry, ...]:
     """The shipped catalogue."""
     plain: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
     return tuple(
-        Entry(**{**each, "features": tuple(each["features"]), "collectors": tuple(each["collectors"])}) for each in plain
+        Entry(**{**each, "features": tuple(each["features"]), "collectors": tuple(each["collectors"])})
+        for each in plain
     )
 
 
@@ -69,6 +71,12 @@ def planned(scope: Scope) -> Iterator[Planned]:
     for entry in entries():
         for target in scope.of_kind(entry.axis, entry.features):
             yield Planned(entry.definition().id_for(target.name), target.name, Severity(entry.severity))
+
+
+@cache
+def digest() -> str:
+    """SHA-256 hex of the shipped catalogue."""
+    return hashlib.sha256(FILE.read_bytes()).hexdigest()
 
 
 def suites_with_checks() -> tuple[str, ...]:

@@ -116,11 +116,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Planned:
-    """One `(check, target)` that the configuration and the catalogue call for, whether or not a test ran."""
+    """One `(check, target)` that the configuration and the catalogue call for, whether or not a test ran.
+
+    `suite` is "" where it is the id's first segment.
+    """
 
     check: str
     target: str
     severity: Severity = Severity.HIGH
+    suite: str = ""
 
 
 @dataclass(frozen=True)

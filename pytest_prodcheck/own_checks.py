@@ -21,6 +21,7 @@ class OwnCheck:
     id: str
     file: Path
     line: int
+    suite: str = ""
 
     def __str__(self) -> str:
         """`id (file:line)`."""
@@ -61,11 +62,12 @@ def _in_file(file: Path) -> Iterator[OwnCheck]:
             continue
         for decorator in node.decorator_list:
             if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) in names:
-                yield OwnCheck(_literal_id(decorator, file), file, decorator.lineno)
+                name = _literal_id(decorator, file)
+                yield OwnCheck(name, file, decorator.lineno, _suite(decorator) or name.partition(".")[0])
 
 
 def _names_of_check(tree: ast.Module) -> Iterator[str]:
-    """What `check` is called in a file: "check", "c", "pytest_prodcheck.check", …"""
+    """What `check` is called in a file: "check", "pytest_prodcheck.check", or another name it was imported as."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pytest_prodcheck"):
             yield from (alias.asname or alias.name for alias in node.names if alias.name == "check")
@@ -79,4 +81,11 @@ def _literal_id(call: ast.Call, file: Path) -> str:
     given = call.args[0] if call.args else next((word.value for word in call.keywords if word.arg == "id"), None)
     if isinstance(given, ast.Constant) and isinstance(given.value, str):
         return given.value
-    raise OwnCheckError(f"{file}:{call.lineno}: write the id of @check as a plain string, so that a missing check is missed")
+    raise OwnCheckError(
+        f"{file}:{call.lineno}: write the id of @check as a plain string, so that a missing check is missed"
+    )
+
+
+def _suite(call: ast.Call) -> str:
+    given = next((word.value for word in call.keywords if word.arg == "suite"), None)
+    return given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else ""

@@ -5,18 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.targets import Target
-from pytest_prodcheck.judging.limits import Limit, Threshold
+from pytest_prodcheck.judging.limits import Limit, LimitError, Threshold
 from pytest_prodcheck.outcomes import NO_TARGET
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.demo import Demo
+    from pytest_prodcheck.environments.loading import Configuration
+    from pytest_prodcheck.environments.project import Environment
+
+DEMO = "demo"  # the environment that is embedded where no prodcheck.toml declares one of that name
 
 
 @dataclass(frozen=True)
 class Scope:
     """One environment, unit, slot and vantage.
 
-    settings: "kind:name" -> the declared table, plain JSON. select/without: the check ids to run, () for all.
+    settings: "kind:name" -> the declared table, plain JSON. select: the check ids to run, () for all.
     shared: folder through which workers read evidence. patience: seconds one fact is waited for.
     """
 
@@ -27,7 +37,6 @@ class Scope:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     runbooks: str = ""
     select: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
     shared: str = ""
     patience: float = 180.0
 
@@ -51,9 +60,113 @@ class Scope:
     def parse(cls, text: str) -> Scope:
         """From `dump`'s text."""
         plain = json.loads(text)
-        plain["targets"] = tuple(Target(**{**each, "features": frozenset(each["features"])}) for each in plain["targets"])
+        plain["targets"] = tuple(
+            Target(**{**each, "features": frozenset(each["features"])}) for each in plain["targets"]
+        )
         plain["thresholds"] = tuple(
             Threshold(each["layer"], each["pattern"], Limit(**each["limit"])) for each in plain["thresholds"]
         )
-        plain["select"], plain["without"] = tuple(plain["select"]), tuple(plain["without"])
+        plain["select"] = tuple(plain["select"])
         return cls(**plain)
+
+
+class ScopeError(ValueError):
+    """A run that cannot be about what it was asked to be about; the message says what to do."""
+
+
+def make_scope(
+    configuration: Configuration,
+    environment: Environment,
+    *,
+    run: str,
+    revision: str = "",
+    unit: str = "",
+    vantage: str = "outside",
+    allow_write: set[str] | None = None,
+    wait: float = 0.0,
+) -> Scope:
+    """The scope of one run; raises ScopeError for thresholds that no check has."""
+    from pytest_prodcheck.environments.targets import settings_of, targets
+
+    found = targets(
+        environment, configuration, unit=unit, vantage=vantage, allow_write=allow_write or set(), revision=revision
+    )
+    thresholds = tuple(_threshold(*line) for line in configuration.thresholds(environment))
+    return Scope(
+        environment=environment.name,
+        run=run,
+        targets=found,
+        thresholds=thresholds,
+        settings={f"{target.kind}:{target.name}": settings_of(environment, target) for target in found},
+        runbooks=configuration.project.runbooks,
+        patience=environment.gathering.deadline + wait + 30,
+    )
+
+
+def read_configuration(name: str, folder: Path) -> tuple[Configuration, Path, Demo | None]:
+    """The configuration that holds an environment, the folder of `.prodcheck`, and the demo where it is the embedded one.
+
+    The demo is started where none is running: the caller stops it if it is `owned`. Raises ScopeError, ConfigurationError.
+    """
+    from pytest_prodcheck.environments.loading import find_configuration, load
+
+    path = find_configuration(folder)
+    configuration = load(path) if path is not None else None
+    if configuration is not None and (name != DEMO or DEMO in configuration.project.environments):
+        return configuration, configuration.root, None
+    if name != DEMO:
+        raise ScopeError(
+            f"there is no prodcheck.toml in {folder} or above it: `prodcheck init` writes one (--env demo needs none)"
+        )
+    from pytest_prodcheck.demo import DemoError, find_running, start
+
+    try:
+        demo = find_running() or start()
+    except DemoError as error:
+        raise ScopeError(f"--env demo: {error}") from None
+    return load(demo.configuration), (configuration.root if configuration else folder), demo
+
+
+def read_scope(
+    name: str,
+    folder: Path,
+    *,
+    unit: str = "",
+    slot: str = "",
+    vantage: str = "outside",
+    allow_write: set[str] | None = None,
+) -> tuple[Scope, Environment]:
+    """The scope that a run here would have, for commands that only tell. Raises ScopeError, ConfigurationError."""
+    configuration, _, demo = read_configuration(name, folder)
+    try:
+        environment = configuration.environment(name, unit=unit, slot=slot)
+        scope = make_scope(configuration, environment, run="", unit=unit, vantage=vantage, allow_write=allow_write)
+    finally:
+        if demo is not None and demo.owned:
+            demo.stop()
+    return scope, environment
+
+
+def _threshold(layer: int, pattern: str, value: object) -> Threshold:
+    if value == "off":
+        return Threshold(layer, pattern, Limit(off=True))
+    try:
+        warn, fail = getattr(value, "warn", None), getattr(value, "fail", None)
+        return Threshold(layer, pattern, Limit(warn, fail))
+    except LimitError as error:
+        raise ScopeError(f'thresholds: "{pattern}": {error}') from None
+
+
+def limits_off(scope: Scope) -> tuple[str, ...]:
+    """The patterns of the thresholds that switch a limit off."""
+    return tuple(sorted({each.pattern for each in scope.thresholds if each.limit.off}))
+
+
+def refuse_unknown(scope: Scope, known: set[str]) -> None:
+    """Raises ScopeError for a threshold that is for no check there is: it would change nothing, in silence."""
+    for threshold in scope.thresholds:
+        ids = threshold.pattern.partition("@")[0]
+        if not any(fnmatchcase(check, ids) for check in known):
+            close = get_close_matches(ids, sorted(known), 1)
+            hint = f"; did you mean {close[0]!r}?" if close else "; `prodcheck checks` lists those there are"
+            raise ScopeError(f'thresholds: there is no check "{ids}"{hint}')

@@ -70,7 +70,10 @@ def test_each_package_imports_only_what_the_table_allows() -> None:
             parts = module.split(".")
             if parts[0] != "pytest_prodcheck" or len(parts) == 1:
                 continue
-            if parts[1] not in {here, *allowed[here]} and (PACKAGE / parts[1]).exists() | (PACKAGE / f"{parts[1]}.py").exists():
+            if (
+                parts[1] not in {here, *allowed[here]}
+                and (PACKAGE / parts[1]).exists() | (PACKAGE / f"{parts[1]}.py").exists()
+            ):
                 wrong.append(f"{file.relative_to(ROOT)} imports {module}")
     assert not wrong, "\n".join(wrong)
 
@@ -93,6 +96,7 @@ def test_suites_only_judge() -> None:
         f"{file.relative_to(ROOT)} imports {module}"
         for file in sorted((ROOT / "suites").rglob("*.py"))
         for module, _ in imports(file)
-        if module not in fine and not module.startswith("pytest_prodcheck.") or module.startswith("pytest_prodcheck.gates")
+        if (module not in fine and not module.startswith("pytest_prodcheck."))
+        or module.startswith("pytest_prodcheck.gates")
     ]
     assert not wrong, "\n".join(wrong)

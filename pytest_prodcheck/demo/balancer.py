@@ -79,6 +79,7 @@ class Entrance:
         self._turn = itertools.count()
         self._loop = loop
         self._sock = sock
+        self._used = False
         self._accepting: asyncio.Task[None] | None = None
         self._live: set[asyncio.Task[None]] = set()
         self._plugs: list[socket.socket] = []
@@ -106,8 +107,10 @@ class Entrance:
         for plug in self._plugs:
             plug.close()
         self._plugs.clear()
-        self._sock.close()
-        self._sock = bound(*self.address)
+        if self._used:
+            self._sock.close()
+            self._sock = bound(*self.address)
+        self._used = True
         if mode == "full":
             self._sock.listen(0)
             self._plugs = [_begin(self.address) for _ in range(3)]

@@ -9,7 +9,9 @@ import socket
 import socketserver
 import ssl
 import struct
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -97,12 +99,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path.partition("?")[0], headers, body, self.server.number)
-        try:
-            response = self.server.answer(request)
-        except Exception as error:
-            self.log_error("%s %s: %r", self.command, self.path, error)
-            response = self.server.error(500)
-        self._send(response)
+        with self.server.at_work():
+            try:
+                response = self.server.answer(request)
+            except Exception as error:
+                self.log_error("%s %s: %r", self.command, self.path, error)
+                response = self.server.error(500)
+            self._send(response)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve
 
@@ -115,7 +118,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
         elif response.status >= 200 and response.status not in (204, 304):
             headers["Content-Length"] = str(len(body) if response.length is None else response.length)
-        if response.cut or self.close_connection:
+        if response.cut or self.close_connection or self.server.draining:
             self.close_connection = True
             headers["Connection"] = "close"
         phrase = HTTPStatus(response.status).phrase
@@ -150,6 +153,9 @@ class HttpServer(http.server.ThreadingHTTPServer):
     def __init__(self, answer: Answer, tls: ssl.SSLContext | None = None, number: int = 0) -> None:
         self.answer, self.tls, self.number = answer, tls, number
         self.error: Callable[[int], Response] = problem
+        self.draining = False
+        self._lock = threading.Lock()
+        self.busy = 0  # requests being answered
         self.open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -158,12 +164,25 @@ class HttpServer(http.server.ThreadingHTTPServer):
         socketserver.TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        """Notes the connection."""
         self.open.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
+        """Forgets the connection."""
         self.open.discard(request)
         super().shutdown_request(request)
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Counts a request that is being answered."""
+        with self._lock:
+            self.busy += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.busy -= 1
 
     def close_now(self) -> None:
         """Stops listening and resets the open connections."""
@@ -172,6 +191,19 @@ class HttpServer(http.server.ThreadingHTTPServer):
         for connection in list(self.open):
             with contextlib.suppress(OSError):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def drain(self, seconds: float = 2.0) -> None:
+        """Answers what was asked, asks clients to close, then stops; connections still open afterwards are closed."""
+        self.draining = True
+        time.sleep(0.05)  # what the balancer has just connected is still accepted
+        self.shutdown()
+        self.server_close()
+        end = time.monotonic() + seconds
+        while self.busy and time.monotonic() < end:
+            time.sleep(0.01)
+        for connection in list(self.open):
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -55,7 +55,7 @@ class Names:
             kind, table = kinds.get(question.rdtype, ("", {}))
             if found := table.get(name):
                 response.answer.append(dns.rrset.from_text(question.name, 1, "IN", kind, *found))
-        return response.to_wire()
+        return response.to_wire(want_shuffle=False)
 
 
 def bound_udp() -> socket.socket:

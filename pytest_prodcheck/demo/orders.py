@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, TypeVar
+from typing import Any
 
 Line = tuple[str, int, int]  # sku, count, price in cents
-_T = TypeVar("_T")
 
 PLACE = "insert into orders (customer, total) values (%s, %s) returning id"
 PLACE_LINE = "insert into order_lines (order_id, sku, count, price) values (%s, %s, %s, %s)"
 PAY = "insert into payments (order_id, amount, method) values (%s, %s, %s)"
 FIND = "select id, customer, state, total from orders where id = %s"
 CANCEL = "update orders set state = 'cancelled' where id = %s and state = 'placed' returning id"
-REPORT = "select count(*), coalesce(sum(total), 0) from orders where state = 'placed'"
 
 
 class OrdersUnavailable(Exception):
@@ -33,12 +31,12 @@ class Orders:
         total = sum(count * price for _, count, price in lines)
 
         def work(cursor: Any) -> int:
-            number: int = cursor.execute(PLACE, (customer, total)).fetchone()[0]
+            (number,) = cursor.execute(PLACE, (customer, total)).fetchone()
             cursor.executemany(PLACE_LINE, [(number, *line) for line in lines])
             cursor.execute(PAY, (number, total, payment))
-            return number
+            return int(number)
 
-        return self._do(work)
+        return int(self._do(work))
 
     def find(self, number: int) -> dict[str, object] | None:
         """One order, or None."""
@@ -48,11 +46,6 @@ class Orders:
     def cancel(self, number: int) -> bool:
         """Cancels a placed order; False where it was not in that state."""
         return bool(self._do(lambda cursor: cursor.execute(CANCEL, (number,)).fetchone()))
-
-    def report(self) -> dict[str, int]:
-        """How many orders are placed, and their value in cents."""
-        count, total = self._do(lambda cursor: cursor.execute(REPORT).fetchone())
-        return {"orders": count, "total": int(total)}
 
     def _do(self, work: Any) -> Any:
         """Runs work in a transaction; once more over a new connection when an idle one turned out to be broken."""

@@ -141,7 +141,7 @@ class Shop:
         return token
 
     def turn(self, name: str) -> int:
-        """How often this was asked since the fault of that name was switched on: 0, 1, …"""
+        """How often this was asked since the fault of that name was switched on, from 0."""
         with self.lock:
             self.counts[name] = self.counts.get(name, -1) + 1
             return self.counts[name]

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_type_hints
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
+
+Own = TypeVar("Own", bound=Callable[..., Any])
+Seconds = float | Callable[[str, "Environment"], float]
 
 
 @dataclass(frozen=True)
@@ -32,17 +36,17 @@ class Collector:
     """One kind of evidence.
 
     name: "http-health"; its fixture is `http_health`. axis: the kind of target it is about. feature: what must be declared
-    of the target, "" for nothing. seconds: the deadline of one piece. host: whom it talks to, for the cap on
-    requests at once to one host. sends: what it would send, for `prodcheck plan`. exclusive: gathered alone, after
-    everything quiet. settings: shape of an own collector's section, None for built-in ones.
+    of the target, "" for nothing. seconds: the deadline of one piece, a number or a function of its target. host: whom it
+    talks to, for the cap on requests at once to one host. sends: what it would send, for `prodcheck plan`. exclusive:
+    gathered alone, after everything quiet. settings: shape of an own collector's section, None for built-in ones.
     """
 
     name: str
     axis: str
     gather: Callable[[str, Context, Deadline], Any]
-    record: type
+    record: Any
     feature: str = ""
-    seconds: float = 15.0
+    seconds: Seconds = 15.0
     host: Callable[[str, Environment], str] = lambda target, environment: target
     sends: Callable[[str, Environment], tuple[Sending, ...]] = lambda target, environment: ()
     exclusive: bool = False
@@ -53,6 +57,10 @@ class Collector:
         """The name of the fixture that hands its record to checks."""
         return self.name.replace("-", "_")
 
+    def seconds_for(self, target: str, environment: Environment) -> float:
+        """The deadline of the piece about one target, in seconds."""
+        return self.seconds(target, environment) if callable(self.seconds) else self.seconds
+
 
 OWN: dict[str, Collector] = {}  # collectors of the users' own folders, registered while pytest collects
 
@@ -62,7 +70,7 @@ def evidence(
     *,
     axis: str,
     feature: str = "",
-    seconds: float = 15.0,
+    seconds: Seconds = 15.0,
     host: Callable[[str, Environment], str],
     sends: Callable[[str, Environment], tuple[Sending, ...]],
     exclusive: bool = False,
@@ -70,7 +78,35 @@ def evidence(
     """Turns a function `(target, context, deadline) -> Record` of the package into a collector."""
 
     def make(gather: Callable[..., Any]) -> Collector:
-        record = get_type_hints(gather)["return"]
-        return Collector(name, axis, gather, record, feature, seconds, host, sends, exclusive)
+        return Collector(name, axis, gather, _record_type(gather), feature, seconds, host, sends, exclusive)
 
     return make
+
+
+def collector(name: str, *, settings: Mapping[str, Any], seconds: float = 15.0) -> Callable[[Own], Own]:
+    """Makes a collector of a function `(settings, deadline) -> Record` of one's own; checks ask for it by `needs=`.
+
+    name: also the name of its section `[environments.X.own.NAME]`. settings: key -> type (`str`, `int`, `str | None`, …);
+    the section is checked against it, `vantage` and `owner` are always allowed. Relative paths under keys such as `ca` start
+    at prodcheck.toml, `{ env = … }` and the like under a `str` key is the secret. seconds: deadline of the whole. The record
+    should be a frozen dataclass of plain data. Raises ValueError for a name that is taken.
+    """
+
+    def make(gather: Own) -> Own:
+        from pytest_prodcheck.evidence.own import adapt, host_of
+        from pytest_prodcheck.evidence.table import COLLECTORS
+
+        known = OWN.get(name)
+        if name in COLLECTORS or (known is not None and known.gather.__module__ != gather.__module__):
+            raise ValueError(f"there is already a collector {name!r}: give yours another name")
+        adapted = adapt(name, dict(settings), gather)
+        OWN[name] = Collector(name, name, adapted, _record_type(gather), "", seconds, host_of(name), settings=settings)
+        return gather
+
+    return make
+
+
+def _record_type(gather: Callable[..., Any]) -> Any:
+    # only the return annotation is read: the others may name what is imported for type checkers alone
+    annotations = {"return": gather.__annotations__.get("return", Any)}
+    return get_type_hints(SimpleNamespace(__annotations__=annotations), globalns=gather.__globals__)["return"]

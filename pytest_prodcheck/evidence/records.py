@@ -21,6 +21,7 @@ ProblemKind = Literal[
     "protocol",  # an answer that is not what the protocol says
     "too-large",  # more than the declared bound
     "denied",  # credentials were refused
+    "full",  # it answers that it has no connection left to give
     "missing-extra",  # a Python package is not installed
     "configuration",  # a file or secret that is referred to is not there
     "unread",  # not in the saved evidence
@@ -290,7 +291,7 @@ class PostgresNode:
     max_connections: int = 0
     reserved_connections: int = 0  # superuser_reserved_connections (+ reserved_connections since 16)
     used_connections: int = 0
-    receiver: str = ""  # status of the WAL receiver on a standby ("streaming"), "" where none runs or it may not be read
+    receiver: str | None = ""  # status of the WAL receiver on a standby ("streaming"), "" where none runs, None: may not be read
     replay_paused: bool = False
     standbys: int | None = None  # rows of pg_stat_replication with state streaming, None where it may not be read
     synchronous: int | None = None  # of those, sync or quorum

@@ -69,7 +69,7 @@ def judge(
     """Records one judgement and returns whether it is good (passed or warned).
 
     Give exactly one of `at_most`, `at_least` (a number against a Limit or a number), `equals`, `one_of`; or none, and a
-    bool as value. unit: "s" (seconds), "%" (the value is a ratio, 0.5 is 50 %), "B" (bytes) or any other word.
+    bool as value. unit: "s" (seconds), "%" (50.0 is 50 %), "B" (bytes) or any other word.
     of: one object of many found at run time. warn_only: what is not good warns. reason: said where it is not good.
     NaN, infinity, None, text or an empty collection where a number belongs are errored, never compared.
     """
@@ -77,7 +77,9 @@ def judge(
         raise RuntimeError("judge() works only inside a check that pytest runs with --env")
     limits = sum(given is not None for given in (at_most, at_least, equals, one_of))
     if limits > 1 or (limits == 0 and not isinstance(value, bool)):
-        judgement = _errored(what, value, of, "judge() takes a bool, or exactly one of at_most, at_least, equals, one_of")
+        judgement = _errored(
+            what, value, of, "judge() takes a bool, or exactly one of at_most, at_least, equals, one_of"
+        )
     elif at_most is not None or at_least is not None:
         judgement = _measured(what, value, at_most, at_least, unit, of, reason)
     else:
@@ -104,13 +106,18 @@ def _errored(what: str, value: Any, of: str, why: str) -> Judgement:
     return Judgement(what, _plain(value), Outcome.ERRORED, of=of, reason=f"{_subject(what, of)}: {why}")
 
 
-def _yes_or_no(what: str, value: Any, equals: Any, one_of: Container[Any] | None, unit: str, of: str, reason: str) -> Judgement:
+def _yes_or_no(
+    what: str, value: Any, equals: Any, one_of: Container[Any] | None, unit: str, of: str, reason: str
+) -> Judgement:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return _errored(what, value, of, f"there is no value to judge ({value!r})")
     if one_of is not None:
         good, wanted = value in one_of, f"expected one of {_plain(one_of)}"
     elif equals is not None:
-        good, wanted = value == equals and isinstance(value, bool) == isinstance(equals, bool), f"expected {_plain(equals)}"
+        good, wanted = (
+            value == equals and isinstance(value, bool) == isinstance(equals, bool),
+            f"expected {_plain(equals)}",
+        )
     else:
         good, wanted = bool(value), ""
     said = reason or (f"is {_plain(value)}, {wanted}" if wanted else "no")
@@ -119,7 +126,13 @@ def _yes_or_no(what: str, value: Any, equals: Any, one_of: Container[Any] | None
 
 
 def _measured(
-    what: str, value: Any, at_most: Limit | float | None, at_least: Limit | float | None, unit: str, of: str, reason: str
+    what: str,
+    value: Any,
+    at_most: Limit | float | None,
+    at_least: Limit | float | None,
+    unit: str,
+    of: str,
+    reason: str,
 ) -> Judgement:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return _errored(what, value, of, f"{value!r} is no number that could be compared")
@@ -141,6 +154,4 @@ def _measured(
         shown, against = format_quantity(value, unit), format_quantity(crossed, unit)
         why = f"{_subject(what, of)}: {shown} is {words} {against}" + (f" ({reason})" if reason else "")
     margin = None if limit.fail is None else sign * (limit.fail - value)
-    return Judgement(
-        what, float(value), outcome, unit, direction, limit.warn, limit.fail, margin, of, limit.off, why
-    )
+    return Judgement(what, float(value), outcome, unit, direction, limit.warn, limit.fail, margin, of, limit.off, why)

@@ -68,10 +68,8 @@ def number(level: Level, unit: str) -> float | None:
     wanted = _UNITS.get(unit, "plain")
     if unit == "":
         return quantity.value
-    if quantity.dimension == wanted or (quantity.dimension == "plain" and unit in ("s", "B")):
+    if quantity.dimension in (wanted, "plain"):
         return quantity.value
-    if quantity.dimension == "plain" and unit == "%":
-        raise LimitError(f'the limit {level!r} has no unit: write "{level}%"')
     raise LimitError(f"the limit {level!r} does not go with a value in {unit or 'plain numbers'}")
 
 

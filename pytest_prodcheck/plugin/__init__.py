@@ -20,7 +20,7 @@ MARKERS = {
     "security": "what an attacker or an auditor would find",
     "data_integrity": "data, backups and replicas are whole",
 }
-CONDUCTOR = pytest.StashKey["Conductor"]()
+CONDUCTOR: pytest.StashKey[Conductor] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,7 +39,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         return
     from pytest_prodcheck.plugin.conductor import Conductor
 
-    conductor = Conductor.start(options, early_config.invocation_params.dir, early_config)
+    conductor = Conductor.start(options, early_config.invocation_params.dir)
     early_config.stash[CONDUCTOR] = conductor
     if not options.file_or_dir:
         folders = conductor.folders()

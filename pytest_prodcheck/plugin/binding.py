@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_prodcheck.environments.targets import Target
 from pytest_prodcheck.catalogue import axis_of, by_fixture
+from pytest_prodcheck.environments.targets import Target
 from pytest_prodcheck.evidence.table import find, names
 from pytest_prodcheck.judging.checks import Definition, definition_of
 from pytest_prodcheck.judging.limits import Limit, limit_for
@@ -105,14 +105,18 @@ def _need(argument: str, text: str, definition: Definition, scope: Scope) -> tup
         collector = find(name)
     except KeyError:
         known = ", ".join(names())
-        raise pytest.UsageError(f"check {definition.id}: needs {argument}: no collector {name!r}; there are {known}") from None
+        raise pytest.UsageError(
+            f"check {definition.id}: needs {argument}: no collector {name!r}; there are {known}"
+        ) from None
     if wanted:
         target = scope.find(collector.axis, wanted)
     else:
         candidates = scope.of_kind(collector.axis, [collector.feature])
         target = candidates[0] if len(candidates) == 1 else None
         if target is None:
-            raise pytest.UsageError(f'check {definition.id}: needs {argument}: say which {collector.axis}, "{name}:NAME"')
+            raise pytest.UsageError(
+                f'check {definition.id}: needs {argument}: say which {collector.axis}, "{name}:NAME"'
+            )
     if target is None or (collector.feature and collector.feature not in target.features):
         detail = f"{collector.axis} {wanted or name} is not declared"
         target = Target(collector.axis, wanted or NO_TARGET, skip="not-configured", detail=detail)

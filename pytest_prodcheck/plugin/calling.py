@@ -113,7 +113,7 @@ def _words(error: BaseException) -> str:
 def plain_result(item: pytest.Item, error: BaseException | None, started: float) -> Result:
     """The result of a test without @check: its failure counts, its success proves nothing."""
     outcome, skip = Outcome.PASSED, None
-    if isinstance(error, pytest.skip.Exception) or isinstance(error, pytest.xfail.Exception):
+    if isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception)):
         outcome, skip = Outcome.SKIPPED, SkipReason.FOREIGN
     elif isinstance(error, (AssertionError, pytest.fail.Exception)):
         outcome = Outcome.FAILED

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 import time
-from collections.abc import Generator
-from dataclasses import replace
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.evidence.store import SharedFolder
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, Severity, worst
-from pytest_prodcheck.plugin import wire
+from pytest_prodcheck.plugin import closing, wire
 from pytest_prodcheck.plugin.counting import Counter
+from pytest_prodcheck.plugin.gathering import Gathering, import_own
 from pytest_prodcheck.plugin.judging import Judging, evidence_fixtures
+from pytest_prodcheck.plugin.markers import registered, unknown_in
 from pytest_prodcheck.plugin.opening import Opened, open_run
 from pytest_prodcheck.plugin.options import only_informs
 from pytest_prodcheck.plugin.worker import PLAN, keys_of
+from pytest_prodcheck.reports.junit import add_suite_properties
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.collectors import Collector
     from pytest_prodcheck.gates.verdict import Verdict
 
 _OK = (0, 1, 5)  # pytest ended in order: passed, failed, nothing collected
@@ -32,21 +36,28 @@ class Conductor:
     """One run of one environment."""
 
     def __init__(self, opened: Opened, options: argparse.Namespace) -> None:
+        from pytest_prodcheck.environments.redaction import Redactor
+
         self.opened = opened
         self.options = options
+        self.informs = only_informs(options)
         self.counter = Counter()
         self.planned: dict[tuple[str, str], Planned] = {}
         self.problems: list[str] = []
         self.interrupted = ""
         self.run: RunRecord | None = None
         self.verdicts: list[Verdict] = []
+        self.redactor = Redactor()
+        self.gathering: Gathering | None = None
+        self.save_problem = ""
         self._judging: Judging | None = None
-        self._gathering_started = False
+        self._started = False
+        self._reporter: pytest.TerminalReporter | None = None
 
     @classmethod
-    def start(cls, options: argparse.Namespace, folder: Path, config: pytest.Config) -> Conductor:
+    def start(cls, options: argparse.Namespace, folder: Path) -> Conductor:
         """Reads the configuration and withdraws the verdicts; raises UsageError with all mistakes."""
-        return cls(open_run(options, folder, config, touch_gates=not only_informs(options)), options)
+        return cls(open_run(options, folder, touch_gates=not only_informs(options)), options)
 
     def folders(self) -> list[str]:
         """What to collect where no path was given: the bundled suites and the team's own checks."""
@@ -54,48 +65,91 @@ class Conductor:
 
     def register(self, config: pytest.Config) -> None:
         """Registers the hooks; under xdist the workers are sent the scope instead."""
-        scope = self.opened.scope
-        if self._distributed(config):
-            config.option.prodcheck_scope = scope.dump()
-            config.pluginmanager.register(_Distributed(self), "prodcheck-distributed")
+        distributed = bool(getattr(config.option, "tx", None)) and config.pluginmanager.hasplugin("dsession")
+        shared = SharedFolder.create() if distributed else None
+        self.gathering = Gathering(self.opened, self.redactor, shared)
+        if shared is not None:
+            from dataclasses import replace
+
+            config.option.prodcheck_scope = replace(self.opened.scope, shared=str(shared.path)).dump()
+            config.pluginmanager.register(_Distributed(self, shared.path), "prodcheck-distributed")
         else:
-            self._judging = Judging(scope, self.opened.store)
+            self._judging = Judging(self.opened.scope, self.gathering.source, self.showing_progress)
             config.pluginmanager.register(self._judging, "prodcheck-judging")
             config.pluginmanager.register(evidence_fixtures(self._judging), "prodcheck-fixtures")
         config.pluginmanager.register(self, "prodcheck-conductor")
-        if config.pluginmanager.hasplugin("html"):
+        if getattr(config.option, "htmlpath", None) and config.pluginmanager.hasplugin("html"):
             from pytest_prodcheck.reports.html import HtmlReport
 
-            config.pluginmanager.register(HtmlReport(self), "prodcheck-html")
+            config.pluginmanager.register(HtmlReport(lambda: (self.run, self.verdicts)), "prodcheck-html")
 
-    def _distributed(self, config: pytest.Config) -> bool:
-        return bool(getattr(config.option, "tx", None)) and config.pluginmanager.hasplugin("dsession")
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Refuses a misspelt marker: it would select nothing, or too little, in silence."""
+        self._reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        problem = unknown_in(self.options.markexpr or "", registered(session.config.getini("markers")))
+        if problem:
+            raise pytest.UsageError(f"prodcheck: {problem}")
 
     # -- gathering
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Starts gathering when the tests start; nothing is sent for a mode that only informs."""
-        if self._judging is not None and not only_informs(self.options):
+        if self._judging is not None and not self.informs:
             self.planned.update(self._judging.planned)
             self.gather(sorted({key for item in session.items for key in keys_of(item)}))
         return (yield)
 
     def gather(self, keys: list[str]) -> None:
-        """Starts to gather this evidence, once; with `--wait` after the system became ready."""
-        if self._gathering_started:
+        """Starts to gather this evidence, once."""
+        if not self._started and self.gathering is not None:
+            self._started = True
+            self.gathering.start(keys, self.say)
+
+    def say(self, text: str) -> None:
+        """Shows progress: a line that is written over on a terminal, a line now and then elsewhere."""
+        if self._reporter is None or self._reporter.verbosity < -1:
             return
-        self._gathering_started = True
-        plan: list[tuple[Collector, str]] = []
-        for key in keys:
-            name, _, target = key.partition(":")
-            plan.append((find(name), target))
-        self.opened.gather(plan)
+        if self._reporter.isatty:
+            self._reporter.rewrite(text[: self._reporter._tw.fullwidth - 1], erase=True)
+        elif text:
+            self._reporter.write_line(text)
+
+    @contextmanager
+    def showing_progress(self) -> Iterator[None]:
+        """While a check waits for evidence, shows how far the gathering is."""
+        if self._reporter is None or not self._reporter.isatty or self.gathering is None:
+            yield
+            return
+        import threading
+
+        done = threading.Event()
+        gathering = self.gathering
+
+        def show() -> None:
+            shown = False
+            while not done.wait(0.3):
+                text = gathering.progress()
+                if text:
+                    shown = True
+                    self.say(text)
+            if shown:
+                self.say("")
+
+        thread = threading.Thread(target=show, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join(1)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ends the gathering at once."""
         self.interrupted = "interrupted from the keyboard" if excinfo.type is KeyboardInterrupt else str(excinfo.value)
-        self.opened.stop()
+        if self.gathering is not None:
+            self.gathering.stop()
 
     # -- counting
 
@@ -106,7 +160,7 @@ class Conductor:
         self.counter.take(report)
 
     def _redact(self, report: pytest.TestReport) -> None:
-        redact = self.opened.redactor.redact
+        redact = self.redactor.redact
         if report.longrepr is not None and not isinstance(report.longrepr, tuple):
             shown = str(report.longrepr)
             if (clean := redact(shown)) != shown:
@@ -117,17 +171,19 @@ class Conductor:
         ]
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         """Shows warned and errored as outcomes of their own."""
-        if not isinstance(report, pytest.TestReport) or report.when == "teardown":
+        if not isinstance(report, pytest.TestReport) or report.when == "teardown" or str(report.outcome) == "rerun":
             return None
         result = wire.find(report.user_properties)
         if result is None:
             return None
         if report.when == "call" and report.passed and result.outcome is Outcome.WARNED:
-            return "warned", "W", (f"{self.opened.symbol(Outcome.WARNED)} WARNED", {"yellow": True})
+            return "warned", "W", ("WARNED", {"yellow": True})
         if report.failed and result.outcome is Outcome.ERRORED:
-            return "errored", "E", (f"{self.opened.symbol(Outcome.ERRORED)} ERRORED", {"red": True})
+            return "errored", "E", ("ERRORED", {"red": True})
         return None
 
     # -- the end
@@ -135,89 +191,83 @@ class Conductor:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Makes the run's record and settles the verdicts, so that the terminal summary can show them."""
-        if only_informs(self.options):
+        if self.informs or self.gathering is None:
             return
-        self.opened.stop()
+        self.gathering.stop()
         for reason in (session.shouldfail, session.shouldstop):
             if reason and not self.interrupted:
                 self.interrupted = str(reason)
         if int(exitstatus) not in _OK:
             self.problems.append(f"pytest ended with exit status {int(exitstatus)}")
-        self.run = self._record()
-        self.verdicts = self.opened.settle(self.run)
-        self.opened.save(self.run)
-
-    def _record(self) -> RunRecord:
-        opened = self.opened
-        planned = {(each.check, each.target): each for each in opened.planned()} | self.planned
-        seen = {check for check, _ in planned}
-        missing = [str(own) for own in opened.own_checks if own.id not in seen and not own.id.endswith(".*")]
         problems = [*self.problems, *self.counter.problems]
-        results = tuple(opened.redactor.redact_data_result(each) for each in self.counter.results())
-        lost = {own.id: Planned(own.id, "-", Severity.HIGH) for own in opened.own_checks if str(own) in missing}
-        planned.update({(each.check, each.target): each for each in lost.values()})
-        known = {entry for entry, _ in planned} | opened.known()
-        return replace(
-            opened.blank_record(),
-            ended_at=time.time(),
-            results=results,
-            planned=tuple(planned[key] for key in sorted(planned)),
-            known=tuple(sorted(known)),
-            problems=tuple(dict.fromkeys(problems)),
-            interrupted=self.interrupted,
-            waited=opened.waited,
-        )
+        results = self.counter.results()
+        self.run = closing.make_record(self.opened, self.gathering, results, self.planned, problems, self.interrupted)
+        self.verdicts = self.opened.settle(self.run, time.time())
+        self.save_problem = closing.save(self.opened, self.gathering, self.run, self.verdicts)
+        add_suite_properties(session.config, self.run, self.verdicts)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The gates, what decided them, how to mend it."""
         if self.run is None:
             return
+        from pytest_prodcheck.reports.symbols import takes_unicode
         from pytest_prodcheck.reports.terminal import summary_lines
 
-        terminalreporter.section("prodcheck", sep="=")
-        for line in summary_lines(self.run, self.verdicts, unicode=self.opened.unicode):
+        terminalreporter.section("prodcheck")
+        for line in summary_lines(self.run, self.verdicts, unicode=takes_unicode(sys.stdout)):
             terminalreporter.write_line(line)
-        for line in self.opened.where():
-            terminalreporter.write_line(line)
+        if self.save_problem:
+            terminalreporter.write_line(f"prodcheck: {self.save_problem}; no gate is opened", red=True)
+        for what, path in self._reports(terminalreporter.config):
+            terminalreporter.write_line(f"{what:5} {path}")
+
+    def _reports(self, config: pytest.Config) -> Iterator[tuple[str, str]]:
+        names = {"prodcheck_report": "text", "prodcheck_json": "json", "xmlpath": "junit", "htmlpath": "html"}
+        for option, what in names.items():
+            path = getattr(config.option, option, None)
+            if path:
+                yield what, os.path.relpath(path)
+        yield "run", os.path.relpath(self.opened.state / "runs" / self.opened.scope.run)
 
     def conclude(self, status: int) -> int:
         """Publishes the verdicts, the very last act; returns the exit code of the process."""
-        if self.run is None:
+        if self.run is None or status not in _OK:
             return status
-        if status in _OK and not self.options.no_gate:
-            problem = self.opened.publish(self.verdicts)
-            if problem:
-                print(f"prodcheck: {problem}")
+        if not self.options.no_gate:
+            problems = [self.save_problem] if self.save_problem else self.opened.publish(self.verdicts)
+            if problems:
+                print(f"prodcheck: {'; '.join(problems)}; the gate stays closed", file=sys.stderr)  # noqa: T201
                 return 10 + ExitCode.CANNOT_TELL
-        if status not in _OK:
-            return status
         code = worst(verdict.code for verdict in self.verdicts)
         return int(code) if code in (ExitCode.OPEN, ExitCode.BLOCKED) else 10 + int(code)
 
     def close(self) -> None:
         """Ends what the run started."""
+        if self.gathering is not None:
+            self.gathering.close()
         self.opened.close()
 
 
 class _Distributed:
     """What the controller does under xdist: gathers for the workers, and notices when one dies."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, shared: Path) -> None:
         self.conductor = conductor
+        self.shared = shared
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
         """Gathers what the first worker to finish its collection asks for: all ask for the same."""
-        file = Path(self.conductor.opened.scope.shared) / PLAN
-        plan = json.loads(file.read_text(encoding="utf-8"))
-        for check, target, severity in plan["planned"]:
-            self.conductor.planned[(check, target)] = Planned(check, target, Severity(severity))
+        plan = json.loads((self.shared / PLAN).read_text(encoding="utf-8"))
+        for check, target, severity, suite in plan["planned"]:
+            self.conductor.planned[(check, target)] = Planned(check, target, Severity(severity), suite)
         self.conductor.problems.extend(plan["twice"])
+        import_own(plan["own"])
         self.conductor.gather(plan["wanted"])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """A worker that died took evidence with it that nobody can vouch for."""
+        """A worker that died took results with it that nobody can vouch for."""
         if error:
             self.conductor.problems.append(f"worker {node.gateway.id} died: {error}")

@@ -43,7 +43,7 @@ class Counter:
                 self.problems.append(f"{report.nodeid}: its report carries no result: a plugin or conftest replaced it")
             return None
         seconds = getattr(report, "duration", 0.0)
-        if report.outcome == "rerun":
+        if str(report.outcome) == "rerun":
             self._tries[report.nodeid] = self._tries.get(report.nodeid, 0) + 1
             return None
         return self._settle(report, replace(result, seconds=seconds))
@@ -57,7 +57,9 @@ class Counter:
             result = replace(result, outcome=Outcome.ERRORED, reason=f"{reason}\n{result.reason}".strip(), skip=None)
         if report.when == "teardown" and report.failed and earlier is not None:
             worse = Outcome.FAILED if earlier.outcome is Outcome.FAILED else Outcome.ERRORED
-            result = replace(earlier, outcome=worse, reason=f"{earlier.reason}\nteardown: {result.reason}".strip(), skip=None)
+            result = replace(
+                earlier, outcome=worse, reason=f"{earlier.reason}\nteardown: {result.reason}".strip(), skip=None
+            )
         elif earlier is not None:
             result = self._again(earlier, result)
         tries = self._tries.get(report.nodeid, 0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,9 +35,12 @@ class Source(Protocol):
 class Judging:
     """Collects checks, hands them evidence and limits, and attaches a result to each report."""
 
-    def __init__(self, scope: Scope, source: Source) -> None:
+    def __init__(
+        self, scope: Scope, source: Source, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         self.scope = scope
         self.source = source
+        self.waiting = waiting
         self.planned: dict[tuple[str, str], Planned] = {}
         self.twice: list[str] = []
         self._nodes: dict[tuple[str, str], str] = {}
@@ -54,7 +58,7 @@ class Judging:
         bound = bind(item, self.scope)
         if bound is None:
             return
-        self.planned[bound.identity] = Planned(*bound.identity, bound.definition.severity)
+        self.planned[bound.identity] = Planned(*bound.identity, bound.definition.severity, bound.definition.suite)
         other = self._nodes.setdefault(bound.identity, item.nodeid)
         if other != item.nodeid:
             self.twice.append(f"{bound.id} on {bound.target.name} is both {other} and {item.nodeid}")
@@ -70,13 +74,8 @@ class Judging:
             items[:] = kept
 
     def _selected(self, item: pytest.Item) -> bool:
-        from fnmatch import fnmatchcase
-
         bound = item.stash.get(BOUND, None)
-        if bound is None:
-            return False
-        chosen = any(fnmatchcase(bound.id, pattern) for pattern in self.scope.select)
-        return chosen and not any(fnmatchcase(bound.id, pattern) for pattern in self.scope.without)
+        return bound is not None and bound.id in self.scope.select
 
     # -- evidence
 
@@ -84,7 +83,8 @@ class Judging:
         """One record for one item; notes that it was read. Raises EvidenceProblem."""
         reading = item.stash[READING]
         reading.used.add(argument)
-        evidence = self.source.get(key, self.scope.patience)
+        with self.waiting():
+            evidence = self.source.get(key, self.scope.patience)
         reading.read[key] = evidence.gathered_at
         reading.notes.extend(evidence.notes)
         if evidence.problem is not None:
@@ -146,7 +146,9 @@ class Judging:
     def _result(self, item: pytest.Item, when: str, error: BaseException | None) -> Result | None:
         bound = item.stash.get(BOUND, None)
         reading = item.stash.get(READING, None) or Reading(time.time())
-        deciding = when == "call" or (when == "setup" and error is not None) or (when == "teardown" and error is not None)
+        deciding = (
+            when == "call" or (when == "setup" and error is not None) or (when == "teardown" and error is not None)
+        )
         if not deciding:
             return None
         if bound is None:
@@ -189,4 +191,3 @@ def _evidence_fixture(judging: Judging, fixture_name: str, collector_name: str) 
         return judging.read(request.node, fixture_name, f"{collector_name}:{prodcheck_target.name}")
 
     return record
-

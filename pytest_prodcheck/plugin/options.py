@@ -31,9 +31,16 @@ def add_options(parser: pytest.Parser) -> None:
     add("--vantage", default="outside", metavar="NAME", help="where this run looks from (default: outside)")
     add("--gate", action="append", default=[], metavar="NAME", help="judge for this gate; may be repeated")
     add("--no-gate", action="store_true", help="judge without touching any gate")
-    add("--strict", action="store_true", help="warnings block too")
+    add("--strict-gate", action="store_true", help="warnings block too")
     add("--wait", type=_seconds, default=0.0, metavar="SECONDS", help="wait this long for the system to be ready")
-    add("--allow-write", action="append", default=[], metavar="WORKFLOW", help="let this writing workflow run where protected")
+    add(
+        "--allow-write",
+        action="append",
+        default=[],
+        metavar="WORKFLOW",
+        help="let this writing workflow run where protected",
+    )
+    add("--allow-load", action="append", default=[], metavar="LOAD", help="let this load run where protected")
     add("--evidence-from", metavar="RUN", help="judge the saved evidence of this run again; opens nothing")
     add("--prodcheck-report", metavar="FILE", help="write the text report to FILE")
     add("--prodcheck-json", metavar="FILE", help="write the JSON report to FILE")

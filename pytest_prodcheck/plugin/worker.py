@@ -11,6 +11,7 @@ import pytest
 
 from pytest_prodcheck.evidence.store import SharedFolder
 from pytest_prodcheck.plugin.binding import BOUND
+from pytest_prodcheck.plugin.gathering import own_modules
 from pytest_prodcheck.plugin.judging import Judging, evidence_fixtures
 from pytest_prodcheck.scope import Scope
 
@@ -36,8 +37,8 @@ class Worker:
 def write_plan(folder: Path, items: Iterable[pytest.Item], judging: Judging) -> None:
     """Writes which evidence is asked for, atomically: every worker writes the same."""
     wanted = sorted({key for item in items for key in keys_of(item)})
-    planned = [[each.check, each.target, each.severity] for each in judging.planned.values()]
-    text = json.dumps({"wanted": wanted, "planned": planned, "twice": judging.twice})
+    planned = [[each.check, each.target, each.severity, each.suite] for each in judging.planned.values()]
+    text = json.dumps({"wanted": wanted, "planned": planned, "twice": judging.twice, "own": own_modules()})
     temporary = folder / f"{PLAN}.{os.getpid()}"
     temporary.write_text(text, encoding="utf-8")
     temporary.rename(folder / PLAN)

@@ -54,4 +54,8 @@ def test_openapi_document_declares_the_endpoints(http_openapi: OpenApi) -> None:
     """The served OpenAPI document is valid and declares the endpoints that prodcheck.toml names."""
     judge("status", http_openapi.exchange.status, equals=200)
     judge("document is valid", not http_openapi.problems, reason="; ".join(http_openapi.problems[:5]))
-    judge("endpoints are declared", not http_openapi.undeclared, reason="missing: " + ", ".join(http_openapi.undeclared[:5]))
+    judge(
+        "endpoints are declared",
+        not http_openapi.undeclared,
+        reason="missing: " + ", ".join(http_openapi.undeclared[:5]),
+    )

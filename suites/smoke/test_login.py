@@ -46,7 +46,9 @@ def test_protected_endpoint_asks_who_you_are(auth_required: Guarded) -> None:
         raise EvidenceProblem(Problem("protocol", why))
     for who, exchange in (("no token", auth_required.anonymous), ("a garbage token", auth_required.garbage)):
         _needs_answer(exchange, who)
-        judge("is refused", exchange.status, one_of=REFUSED, of=who, reason=f"answered {exchange.status}, not 401 or 403")
+        judge(
+            "is refused", exchange.status, one_of=REFUSED, of=who, reason=f"answered {exchange.status}, not 401 or 403"
+        )
 
 
 @check("smoke.auth.session", severity="high", runbook="auth-session")
@@ -54,7 +56,12 @@ def test_session_opens_and_ends(auth_session: Session) -> None:
     """A fresh token opens a protected endpoint; after logout it does not, where logout is declared to revoke."""
     opened = judge("token opens", auth_session.opened.status, one_of=auth_session.expected, of=auth_session.endpoint)
     if auth_session.logout is not None:
-        judge("logout", auth_session.logout.status, one_of=range(200, 400), reason=f"answered {auth_session.logout.status}")
+        judge(
+            "logout",
+            auth_session.logout.status,
+            one_of=range(200, 400),
+            reason=f"answered {auth_session.logout.status}",
+        )
     if auth_session.after is not None and opened:
         _needs_answer(auth_session.after, "after logout")
         judge("token is refused after logout", auth_session.after.status, one_of=REFUSED, of=auth_session.endpoint)

@@ -31,10 +31,11 @@ def test_the_writer_leads_to_the_one_primary(postgres_cluster: PostgresCluster) 
     if len(nodes) > 1:
         judge("nodes belong to one cluster", len(systems) == 1, reason=f"{len(systems)} system identifiers")
     writer = postgres_cluster.writer
-    if writer is not None:
-        if judge("writer answers", writer.problem is None, of=writer.address, reason=str(writer.problem or "")):
-            judge("writer leads to a primary", not writer.recovering, of=writer.address, reason="it leads to a standby")
-            judge("writer accepts writes", not writer.read_only, of=writer.address, reason="transactions are read-only")
+    if writer is None:
+        return
+    if judge("writer answers", writer.problem is None, of=writer.address, reason=str(writer.problem or "")):
+        judge("writer leads to a primary", not writer.recovering, of=writer.address, reason="it leads to a standby")
+        judge("writer accepts writes", not writer.read_only, of=writer.address, reason="transactions are read-only")
 
 
 @check("smoke.postgres.standbys", severity="critical", runbook="postgres-standbys")
@@ -56,15 +57,17 @@ def test_the_standbys_follow(postgres_cluster: PostgresCluster) -> None:
         judge("synchronous standbys", counts[0] if len(counts) == 1 else None, at_least=wanted)
 
 
-@check("smoke.postgres.connections", severity="high", limit=Limit(warn="75%", fail="90%"), runbook="postgres-connections")
+@check(
+    "smoke.postgres.connections", severity="high", limit=Limit(warn="75%", fail="90%"), runbook="postgres-connections"
+)
 def test_connections_are_left(postgres_cluster: PostgresCluster, limit: Limit) -> None:
     """The used share of the connections that ordinary users may have."""
     for node in postgres_cluster.nodes:
         if node.problem is not None:
             full = node.problem.kind == "too-large" or "too many" in node.problem.message
             if full:
-                judge("connections used", 1.0, at_most=limit, unit="%", of=node.address)
+                judge("connections used", 100.0, at_most=limit, unit="%", of=node.address)
             continue
         room = node.max_connections - node.reserved_connections
-        used = node.used_connections / room if room > 0 else None
+        used = 100 * node.used_connections / room if room > 0 else None
         judge("connections used", used, at_most=limit, unit="%", of=node.address)

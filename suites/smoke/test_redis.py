@@ -42,7 +42,7 @@ def test_memory_is_left_where_nothing_may_be_evicted(redis_group: RedisGroup, li
             may = f"policy {node.policy}" if node.maxmemory else "no maxmemory"
             judge("a full memory refuses writes", "no", equals="no", of=f"{node.address} ({may})")
             continue
-        judge("memory used", node.used_memory / node.maxmemory, at_most=limit, unit="%", of=node.address)
+        judge("memory used", 100 * node.used_memory / node.maxmemory, at_most=limit, unit="%", of=node.address)
 
 
 @check("smoke.redis.persistence", severity="high", runbook="redis-persistence")

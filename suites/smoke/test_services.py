@@ -7,7 +7,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records import Addresses, Exchange, Health, RedirectChain, Revisions
+from pytest_prodcheck.evidence.records import (
+    Addresses,
+    EvidenceProblem,
+    Exchange,
+    Health,
+    Problem,
+    RedirectChain,
+    Revisions,
+)
 
 GOOD = ("pass", "passed", "up", "ok", "healthy", "green", "serving", "true")
 DEGRADED = ("warn", "warning", "degraded", "yellow")
@@ -17,7 +25,9 @@ DEGRADED = ("warn", "warning", "degraded", "yellow")
 def test_service_says_it_is_healthy(http_health: Health) -> None:
     """The health address answers 2xx with a document that says pass, up or ok; no error page, no login form."""
     exchange = http_health.exchange
-    if not judge("health status", exchange.status, one_of=range(200, 300), reason=f"answered {exchange.status}, not 2xx"):
+    if not judge(
+        "health status", exchange.status, one_of=range(200, 300), reason=f"answered {exchange.status}, not 2xx"
+    ):
         return
     said = _health_said(exchange)
     if said is None:
@@ -53,17 +63,19 @@ def test_service_answers_in_time(http_health: Health, limit: Limit) -> None:
 @check("smoke.service.version", severity="critical", runbook="service-version")
 def test_service_runs_the_revision(http_version: Revisions) -> None:
     """Every one of many new connections meets the revision that this run is about: no old replica is left."""
-    if not http_version.expected:
-        judge("revision asked for", None, equals="a revision: give --revision")
-        return
+    expected = http_version.expected
+    if not expected:
+        raise EvidenceProblem(Problem("configuration", "no revision was named", "give --revision REV"))
     told = [seen for seen in http_version.seen if seen.problem is None]
-    for address in sorted({seen.address for seen in http_version.seen}):
-        here = [seen for seen in told if seen.address == address]
-        others = sorted({str(seen.revision) for seen in here if seen.revision != http_version.expected})
-        said = f"{', '.join(others)} on {len(others) and sum(s.revision != http_version.expected for s in here)} of {len(here)}"
-        judge("revision", http_version.expected if not others else others[0], equals=http_version.expected, of=address,
-              reason=f"{said} connections, expected {http_version.expected}")  # fmt: skip
-    judge("connections that told a revision", len(told) / http_version.asked, at_least=Limit(fail="98%"), unit="%")
+    for address in sorted({seen.address for seen in told}):
+        here = [seen.revision for seen in told if seen.address == address]
+        others = [revision for revision in here if revision != expected]
+        names = ", ".join(sorted({str(revision) for revision in others})[:5])
+        why = f"{len(others)} of {len(here)} connections met {names}, expected {expected}"
+        judge("revision", others[0] if others else expected, equals=expected, of=address, reason=why)
+    silent = next((seen.problem for seen in http_version.seen if seen.problem is not None), "")
+    share = 100 * len(told) / http_version.asked
+    judge("connections that told one", share, at_least=Limit(fail="98%"), unit="%", reason=str(silent))
 
 
 @check("smoke.service.addresses", severity="high", runbook="service-addresses")
@@ -92,6 +104,12 @@ def test_plain_http_leads_to_https(http_redirect: RedirectChain) -> None:
         if hop.status not in (301, 302, 303, 307, 308):
             continue
         to = urlsplit(hop.header("Location") or "")
-        judge("redirect goes to HTTPS", to.scheme, one_of=("https", ""), of=hop.url, reason=f"to {to.scheme}://{to.netloc}")
+        judge(
+            "redirect goes to HTTPS",
+            to.scheme,
+            one_of=("https", ""),
+            of=hop.url,
+            reason=f"to {to.scheme}://{to.netloc}",
+        )
         host = to.hostname or (urlsplit(hop.url).hostname or "")
         judge("redirect stays with declared hosts", host, one_of=http_redirect.allowed_hosts, of=hop.url)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.project import Project
 
-FAILING = "judge(\"fact is there\", fact.value is not None)"
+FAILING = 'judge("fact is there", fact.value is not None)'
 
 
 @pytest.fixture
@@ -195,7 +195,9 @@ def test_a_misspelt_marker(project: Project, expression: str) -> None:
     assert project.pytest("-m", expression, "-n", "2").returncode == 4
 
 
-@pytest.mark.parametrize("mode", ["--collect-only", "--help", "--markers", "--setup-plan", "--cache-show", "--fixtures"])
+@pytest.mark.parametrize(
+    "mode", ["--collect-only", "--help", "--markers", "--setup-plan", "--cache-show", "--fixtures"]
+)
 def test_modes_that_only_inform_touch_no_gate(project: Project, mode: str) -> None:
     """Row 41."""
     assert project.pytest(mode).returncode == 0
@@ -208,7 +210,10 @@ def test_modes_that_only_inform_touch_no_gate(project: Project, mode: str) -> No
 def test_an_empty_threshold_or_one_for_no_check(project: Project) -> None:
     """Row 13."""
     for line in ('"t.smoke.one" = {}', '"t.smoke.won" = { fail = 3 }'):
-        project.write("prodcheck.toml", f"{(project.folder / 'prodcheck.toml').read_text()}\n[environments.dev.thresholds]\n{line}\n")
+        project.write(
+            "prodcheck.toml",
+            f"{(project.folder / 'prodcheck.toml').read_text()}\n[environments.dev.thresholds]\n{line}\n",
+        )
         done = project.pytest()
         assert done.returncode == 4, done.stdout
         assert "t.smoke" in done.stderr

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from pytest_prodcheck import check
 from pytest_prodcheck.judging.checks import definition_of
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+
 from pytest_prodcheck import Limit, judge
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome
@@ -26,9 +27,9 @@ def ledger_of(*calls: dict[str, Any]) -> Ledger:
         ({"value": 2, "at_most": Limit(warn=2, fail=3)}, Outcome.PASSED),
         ({"value": 2.5, "at_most": Limit(warn=2, fail=3)}, Outcome.WARNED),
         ({"value": 3.1, "at_most": Limit(warn=2, fail=3)}, Outcome.FAILED),
-        ({"value": 0.3, "at_least": Limit(warn="25%", fail="10%"), "unit": "%"}, Outcome.PASSED),
-        ({"value": 0.2, "at_least": Limit(warn="25%", fail="10%"), "unit": "%"}, Outcome.WARNED),
-        ({"value": 0.05, "at_least": Limit(warn="25%", fail="10%"), "unit": "%"}, Outcome.FAILED),
+        ({"value": 30, "at_least": Limit(warn="25%", fail="10%"), "unit": "%"}, Outcome.PASSED),
+        ({"value": 20, "at_least": Limit(warn="25%", fail="10%"), "unit": "%"}, Outcome.WARNED),
+        ({"value": 5.0, "at_least": Limit(warn="25%", fail="10%"), "unit": "%"}, Outcome.FAILED),
         ({"value": 0.6, "at_most": Limit(warn="500ms", fail="2s"), "unit": "s"}, Outcome.WARNED),
         ({"value": 0.6, "at_most": Limit(warn=1), "unit": "s"}, Outcome.PASSED),
         ({"value": 9.0, "at_most": Limit(warn=1, fail=2, off=True)}, Outcome.PASSED),
@@ -55,7 +56,7 @@ def ledger_of(*calls: dict[str, Any]) -> Ledger:
         ({"value": 3, "at_most": math.nan}, Outcome.ERRORED),
         # units and order that cannot be meant
         ({"value": 3, "at_most": Limit(fail="1s"), "unit": "B"}, Outcome.ERRORED),
-        ({"value": 3, "at_most": Limit(fail=10), "unit": "%"}, Outcome.ERRORED),
+        ({"value": 3, "at_most": Limit(fail="10s"), "unit": "%"}, Outcome.ERRORED),
         ({"value": 3, "at_most": Limit(warn=10, fail=5)}, Outcome.ERRORED),
         ({"value": 3, "at_least": Limit(warn=1, fail=5)}, Outcome.ERRORED),
     ],

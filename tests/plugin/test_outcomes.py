@@ -43,7 +43,7 @@ def test_a_warning_is_listed_and_opens(project: Project) -> None:
 
 def test_strict_blocks_on_warnings(project: Project) -> None:
     project.edit("value = 1.0", "value = 7.0")
-    assert project.pytest("--strict").returncode == 1
+    assert project.pytest("--strict-gate").returncode == 1
     assert project.gate() == 1
 
 

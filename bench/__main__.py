@@ -1,0 +1,13 @@
+"""`make bench`: every benchmark, side by side in one run, as ratios."""
+
+from __future__ import annotations
+
+import sys
+
+from bench import endpoints, gate_startup, trivial_checks
+
+if __name__ == "__main__":
+    kept = [gate_startup.main(), trivial_checks.main(), endpoints.main(500)]
+    if "--long" in sys.argv:
+        kept += [endpoints.main(5000), trivial_checks.main(10_000)]
+    sys.exit(0 if all(kept) else 1)

@@ -1,0 +1,129 @@
+"""Tells a gate's answer. Light: an open verdict is told here, every other by the one renderer of the reports."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pytest_prodcheck.gates.decision import Decision
+from pytest_prodcheck.gates.reading import Ask, Document, age, number_of
+
+_WORDS = {0: "OPEN", 1: "BLOCKED", 2: "USAGE ERROR", 3: "CANNOT TELL", 4: "REFUSED"}
+_SYMBOLS = {0: "🟢", 1: "⛔", 2: "🔧", 3: "❓", 4: "🚫"}  # as reports.symbols has them
+
+
+def tell(decision: Decision, ask: Ask, now: float, *, form: str = "text", explain: bool = False) -> None:
+    """Prints the answer; a reader who went away or a full disk behind stdout does not change the exit code."""
+    text = as_json(decision) if form == "json" else as_text(decision, ask, now, explain=explain)
+    try:
+        stream = sys.stderr if decision.code == 2 and form == "text" else sys.stdout
+        print(text, file=stream, flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    except UnicodeEncodeError:
+        print(text.encode("ascii", "backslashreplace").decode(), flush=True)
+
+
+def as_json(decision: Decision) -> str:
+    """One JSON document: code, why, overrides, and the verdict if it can be trusted."""
+    import json
+
+    return json.dumps(
+        {
+            "schema": "prodcheck-answer/1",
+            "code": decision.code,
+            "without_override": decision.closed,
+            "reasons": [{"code": code, "text": text} for code, text in decision.reasons],
+            "says": decision.says,
+            "overrides": decision.overrides,
+            "verdict": decision.document,
+        },
+        indent=1,
+    )
+
+
+def as_text(decision: Decision, ask: Ask, now: float, *, explain: bool = False) -> str:
+    """The lines for a person."""
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    document = decision.document
+    lines = [] if _told_by_verdict(decision) else [headline(decision.closed, ask, unicode=unicode)]
+    lines += [f"  {safe(text)}" for _, text in decision.reasons]
+    if document is not None and (explain or _told_by_verdict(decision)):
+        lines.append(_rendered(document, explain=explain, unicode=unicode))
+    elif document is not None and decision.closed == 0:
+        lines += _open_lines(document, now)
+    elif decision.closed in (3, 4):
+        lines.append(f"  to judge it anew: {_again(ask)}")
+    lines += [f"  {safe(each)}" for each in decision.says]
+    for each in decision.overrides:
+        lines.append(f"{'🔓 ' if unicode else ''}OVERRIDE: the gate is let open all the same, {safe(each)}")
+    return "\n".join(lines)
+
+
+def headline(code: int, ask: Ask, *, unicode: bool) -> str:
+    """The answer in one line."""
+    scope = "".join(
+        f", {name} {value}"
+        for name, value in (("unit", ask.unit), ("slot", ask.slot), ("revision", ask.revision))
+        if value
+    )
+    symbol = _SYMBOLS.get(code, "") + " " if unicode else ""
+    return safe(f"{symbol}{_WORDS.get(code, 'CANNOT TELL')}  {ask.gate} of {ask.environment}{scope}")
+
+
+def safe(text: str) -> str:
+    """Text from elsewhere, without anything that a terminal would obey."""
+    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
+
+
+def _told_by_verdict(decision: Decision) -> bool:
+    """Whether the verdict itself is what keeps the gate closed."""
+    return decision.document is not None and decision.closed != 0 and decision.document["code"] != 0
+
+
+def _open_lines(document: Document, now: float) -> list[str]:
+    counts, skips = document["counts"], document["skips"]
+    assert isinstance(counts, dict)
+    assert isinstance(skips, dict)
+    found = ", ".join(f"{number} {outcome}" for outcome, number in counts.items() if number)
+    oldest, ends = number_of(document["oldest_evidence"]), number_of(document["expires_at"])
+    times = [] if oldest is None else [f"oldest evidence {age(max(0.0, now - oldest))} old"]
+    times += [] if ends is None else [f"holds for {age(ends - now)} more"]
+    lines = [f"  {found or 'nothing was judged'}; {', '.join(times)}; run {safe(str(document['run']))}"]
+    observation = document["observation"]
+    if isinstance(observation, dict):
+        status, until = observation.get("status"), observation.get("until")
+        lines.append(f"  OBSERVED ONLY until {until}: the gate itself says {status}")
+        lines += _texts("would stop it", document["reasons"])
+    for name, title in (("warnings", "warning"), ("waived", "waived"), ("notes", "note")):
+        lines += _texts(title, document[name])
+    for reason, each in sorted(skips.items()):
+        lines.append(f"  skipped, {safe(reason)}: {safe(', '.join(map(str, each)))}")
+    for name, title in (("limits_off", "limits off"), ("unverified", "TLS not verified"), ("overrides", "override")):
+        listed = document[name]
+        if isinstance(listed, list) and listed:
+            lines.append(f"  {title}: {safe(', '.join(map(str, listed)))}")
+    return lines
+
+
+def _texts(title: str, findings: object) -> list[str]:
+    lines = []
+    for each in findings if isinstance(findings, list) else []:
+        if isinstance(each, dict):
+            where = f"{each.get('check')} on {each.get('target')}: " if each.get("check") else ""
+            until = f" (until {each['expires']}, {each.get('ticket')})" if each.get("expires") else ""
+            lines.append(f"  {title}: {safe(where + str(each.get('text')) + until)}")
+    return lines
+
+
+def _rendered(document: Document, *, explain: bool, unicode: bool) -> str:
+    from pytest_prodcheck.reports.text import verdict_text
+
+    return verdict_text(document, explain=explain, unicode=unicode).rstrip("\n")
+
+
+def _again(ask: Ask) -> str:
+    words = ["prodcheck run", ask.gate, "--env", ask.environment]
+    for name, value in (("--unit", ask.unit), ("--slot", ask.slot), ("--revision", ask.revision)):
+        words += [name, value] if value else []
+    return safe(" ".join(words))

@@ -1,0 +1,87 @@
+"""`prodcheck gate`: may I? Nothing here but what that question needs; argparse only for help and mistakes."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pytest_prodcheck.cli.answer import tell
+from pytest_prodcheck.gates.decision import decide
+from pytest_prodcheck.gates.reading import Ask
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+EXAMPLES = """\
+  prodcheck gate smoke --env production --revision "$GIT_SHA" --max-age 15m && ./switch-traffic.sh
+  prodcheck gate slot --env production --unit buying --slot green --revision "$GIT_SHA"
+  prodcheck gate smoke --env staging --verdict smoke.json     a verdict that travelled as a file (set PRODCHECK_KEY)
+  prodcheck gate smoke --env production --explain             everything that was checked and bound
+"""
+_VALUES = ("env", "unit", "slot", "revision", "max-age", "verdict", "format")
+_FLAGS = ("strict", "explain", "quiet")
+
+
+def fast(argv: list[str]) -> int | None:
+    """Answers an ordinary question; None for help, and for mistakes, which argparse tells better."""
+    import getopt
+
+    try:
+        given, names = getopt.gnu_getopt(argv, "", [*(f"{each}=" for each in _VALUES), *_FLAGS])
+    except getopt.GetoptError:
+        return None
+    options = {name.removeprefix("--"): value for name, value in given}
+    if len(names) != 1 or "env" not in options or options.get("format", "text") not in ("text", "json"):
+        return None
+    limit = None
+    if "max-age" in options:
+        from pytest_prodcheck.quantities import parse_duration
+
+        try:
+            limit = parse_duration(options["max-age"])
+        except ValueError:
+            return None
+    ask = Ask(
+        names[0],
+        options["env"],
+        unit=options.get("unit", ""),
+        slot=options.get("slot", ""),
+        revision=options.get("revision", ""),
+        max_age=limit,
+        verdict=options.get("verdict", ""),
+        strict="strict" in options,
+    )
+    return answer(ask, options.get("format", "text"), explain="explain" in options, quiet="quiet" in options)
+
+
+def answer(ask: Ask, form: str, *, explain: bool, quiet: bool) -> int:
+    """Decides, tells, and returns the exit code."""
+    now = time.time()
+    decision = decide(ask, now, os.getcwd())
+    if not quiet:
+        tell(decision, ask, now, form=form, explain=explain)
+    return decision.code
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `prodcheck gate`."""
+    from pytest_prodcheck.cli.scope import add_scope, duration
+
+    parser.add_argument("gate", metavar="NAME", help="the gate: a suite's name, or one of [gates] in prodcheck.toml")
+    add_scope(parser)
+    parser.add_argument("--max-age", type=duration, metavar="15m", help="oldest evidence allowed, at most the gate's")
+    parser.add_argument("--verdict", default="", metavar="FILE", help="judge this file instead of the stored verdict")
+    parser.add_argument("--strict", action="store_true", help="warnings block too")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--explain", action="store_true", help="show everything that was checked and bound")
+    parser.add_argument("--quiet", action="store_true", help="print nothing, only answer by exit code")
+
+
+def main(args: argparse.Namespace) -> int:
+    """The same as `fast`, for a command line that argparse has read."""
+    from pytest_prodcheck.cli.scope import ask_of
+
+    ask = ask_of(args, args.gate)
+    ask.max_age, ask.verdict, ask.strict = args.max_age, args.verdict, args.strict
+    return answer(ask, args.format, explain=args.explain, quiet=args.quiet)

@@ -1,0 +1,44 @@
+"""`prodcheck override`: a person opens a closed gate for a while, with a reason."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from pytest_prodcheck.cli.scope import add_scope, ask_of, duration, who
+from pytest_prodcheck.gates import overrides, paths, seal
+
+EXAMPLES = """\
+  prodcheck override rollback --env production --unit buying --reason "checkout is down" --ticket INC-7 --for 30m
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `prodcheck override`."""
+    parser.add_argument("gate", metavar="GATE", help="the gate to open; usage errors (2) stay closed")
+    add_scope(parser)
+    parser.add_argument("--reason", required=True, help="why; shown to whoever asks the gate")
+    parser.add_argument("--ticket", required=True, help="where it is written up")
+    parser.add_argument("--for", dest="seconds", type=duration, required=True, metavar="30m", help="at most 24h")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Records the override; 2 for a mistake or a folder that cannot be written."""
+    root = paths.find_root(os.getcwd())
+    state = paths.state_folder(os.getcwd())
+    ask = ask_of(args, args.gate)
+    try:
+        document = overrides.make(
+            ask, reason=args.reason, ticket=args.ticket, seconds=args.seconds, now=time.time(), by=who()
+        )
+        key = seal.find_key(state, root, create=True)
+        assert key is not None
+        overrides.record(state, document, key)
+    except (ValueError, OSError) as error:
+        print(f"prodcheck override: {error}", file=sys.stderr)
+        return 2
+    print(f"gate {args.gate} of {args.env}: {overrides.told(document)}")
+    print("it is recorded, shown by every verdict while it holds, and ends by itself")
+    return 0

@@ -1,0 +1,105 @@
+"""Everything about the command line that has time: help, errors, all commands but an ordinary `prodcheck gate`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from pytest_prodcheck.cli import COMMANDS
+
+_CODES = """\
+exit codes of gate, run and exec:
+  0 open, go             1 blocked: proven bad        2 usage or configuration error
+  3 cannot tell          4 refused: stale, other environment, unit, slot, revision or configuration, bad seal
+"""
+
+
+def dispatch(argv: list[str]) -> int:
+    """Runs the command that is named first; 2 for a mistake on the command line."""
+    name = argv[0] if argv else "--help"
+    if name in ("--help", "-h"):
+        print(overview())
+        return 0 if argv else 2
+    if name == "--version":
+        from pytest_prodcheck import __version__
+
+        print(f"prodcheck {__version__}")
+        return 0
+    if name not in COMMANDS:
+        print(f"prodcheck: there is no command {name!r}{_close(name)}; `prodcheck --help` lists them", file=sys.stderr)
+        return 2
+    return _run(name, argv[1:])
+
+
+def overview() -> str:
+    """What `prodcheck --help` prints."""
+    rows = "\n".join(f"  {name:10}{line}" for name, (_, line) in COMMANDS.items())
+    return f"usage: prodcheck COMMAND …\n\n{rows}\n\n`prodcheck COMMAND --help` shows its options.\n\n{_CODES}"
+
+
+def unexpected(error: Exception) -> int:
+    """Tells of an error that nobody foresaw: 3, because it says nothing about the system."""
+    if isinstance(error, BrokenPipeError):
+        mute()
+        return 3
+    if os.environ.get("PRODCHECK_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    said = " ".join(str(error).split())[:300]
+    print(
+        f"prodcheck: cannot tell, because of an error in prodcheck itself: {type(error).__name__}: {said}\n"
+        "prodcheck: please report it with what PRODCHECK_DEBUG=1 prints",
+        file=sys.stderr,
+    )
+    return 3
+
+
+def mute() -> None:
+    """Sends what is still to be printed nowhere, so that a reader who went away does not change the exit code."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _run(name: str, argv: list[str]) -> int:
+    module_name, line = COMMANDS[name]
+    module = import_module(module_name)
+    own, rest = _split(argv)
+    parser = argparse.ArgumentParser(
+        prog=f"prodcheck {name}",
+        description=line,
+        epilog=f"examples:\n{module.EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    try:
+        args = parser.parse_args(own)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    args.rest = rest
+    if rest is not None and name not in ("run", "exec"):
+        print(f"prodcheck {name}: takes nothing after --", file=sys.stderr)
+        return 2
+    code: int = module.main(args)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        mute()
+    return code
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str] | None]:
+    """What stands before and after the first `--`; None where there is none."""
+    if "--" not in argv:
+        return argv, None
+    place = argv.index("--")
+    return argv[:place], argv[place + 1 :]
+
+
+def _close(name: str) -> str:
+    import difflib
+
+    found = difflib.get_close_matches(name, COMMANDS, n=1)
+    return f"; did you mean {found[0]}?" if found else ""

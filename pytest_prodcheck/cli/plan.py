@@ -1,0 +1,86 @@
+"""`prodcheck plan`: what would be sent to whom. Sends nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.collectors import Collector
+    from pytest_prodcheck.scope import Scope
+
+EXAMPLES = """\
+  prodcheck plan -m smoke --env production
+  prodcheck plan -m smoke --env production --unit buying --slot green --format json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `prodcheck plan`."""
+    parser.add_argument("-m", dest="suite", metavar="SUITE", help="only this suite (default: all)")
+    parser.add_argument("--env", required=True, metavar="NAME", help="the environment")
+    parser.add_argument("--unit", default="", metavar="NAME")
+    parser.add_argument("--slot", default="", metavar="NAME")
+    parser.add_argument("--vantage", default="outside", metavar="NAME")
+    parser.add_argument("--allow-write", action="append", default=[], metavar="WORKFLOW")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prints the plan of the bundled suites; 2 for what cannot be read."""
+    from pytest_prodcheck.catalogue import suites_with_checks
+    from pytest_prodcheck.environments.loading import ConfigurationError
+    from pytest_prodcheck.evidence.plan import sendings
+    from pytest_prodcheck.scope import ScopeError, read_scope
+
+    if args.suite and args.suite not in suites_with_checks():
+        print(f"prodcheck plan: no suite {args.suite!r}; there are {', '.join(suites_with_checks())}", file=sys.stderr)
+        return 2
+    try:
+        scope, environment = read_scope(
+            args.env,
+            Path.cwd(),
+            unit=args.unit,
+            slot=args.slot,
+            vantage=args.vantage,
+            allow_write=set(args.allow_write),
+        )
+    except (ConfigurationError, ScopeError) as error:
+        print(f"prodcheck plan: {error}", file=sys.stderr)
+        return 2
+    plan, left_out = evidence_of(scope, args.suite)
+    lines = sendings(plan, environment)
+    if args.format == "json":
+        print(json.dumps([vars(line) for line in lines], indent=1))
+        return 0
+    width = max((len(line.to) for line in lines), default=0)
+    for line in lines:
+        times = f" x {line.times}" if line.times > 1 else ""
+        print(f"{line.to:{width}}  {line.what}{times}{'  (writes)' if line.writes else ''}")
+    requests = sum(line.times for line in lines)
+    print(f"\n{requests} requests to {len({line.to for line in lines})} addresses would be sent; nothing was sent.")
+    for name, why in left_out:
+        print(f"not: {name}: {why}")
+    print("Own checks' evidence is known when pytest collects them; it is not listed here.")
+    return 0
+
+
+def evidence_of(scope: Scope, suite: str | None) -> tuple[list[tuple[Collector, str]], list[tuple[str, str]]]:
+    """The evidence that the bundled checks ask for, each piece once, and the targets that are left out with the reason."""
+    from pytest_prodcheck.catalogue import entries
+    from pytest_prodcheck.evidence.table import find
+
+    plan: dict[tuple[str, str], tuple[Collector, str]] = {}
+    left_out: dict[str, str] = {}
+    for entry in entries():
+        if suite and entry.suite != suite:
+            continue
+        for target in scope.of_kind(entry.axis, entry.features):
+            if target.skip and target.skip != "not-configured":
+                left_out[f"{target.kind} {target.name}"] = f"{target.skip}: {target.detail}"
+            for name in () if target.skip else entry.collectors:
+                plan.setdefault((name, target.name), (find(name), target.name))
+    return list(plan.values()), sorted(left_out.items())

@@ -1,0 +1,130 @@
+"""`prodcheck run`: gathers and judges by pytest in a process of its own, then asks the gates about that very run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+
+from pytest_prodcheck.cli.answer import as_text, headline
+from pytest_prodcheck.cli.children import Child
+from pytest_prodcheck.cli.scope import add_scope, ask_of
+from pytest_prodcheck.gates import paths
+from pytest_prodcheck.gates.admission import worst
+from pytest_prodcheck.gates.decision import Decision, decide
+from pytest_prodcheck.gates.reading import Ask
+
+EXAMPLES = """\
+  prodcheck run smoke --env production --revision "$GIT_SHA"
+  prodcheck run before --env production --unit buying --revision "$GIT_SHA" --wait 120
+  prodcheck run --env staging                                 all suites, each judged by its own gate
+  prodcheck run --suite smoke --env demo -- -q                what stands after -- is for pytest
+"""
+_USAGE, _CANNOT_TELL = 2, 3
+_SAID = {0: 0, 1: 1, 4: 2, 12: 2, 13: 3, 14: 4}  # pytest's exit code -> the gates' code; every other one is 3
+_PASSED_ON = ("unit", "slot", "revision", "vantage", "wait", "evidence_from")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `prodcheck run`."""
+    parser.usage = "prodcheck run [GATE …] --env NAME [options] [-- PYTEST-ARGUMENT …]"
+    parser.add_argument("gates", nargs="*", metavar="GATE", help="judge for these gates; none: all suites")
+    parser.add_argument("--suite", action="append", default=[], metavar="NAME", help="this suite instead of gates")
+    add_scope(parser)
+    parser.add_argument("--vantage", metavar="NAME", help="where this run looks from")
+    parser.add_argument("--wait", metavar="SECONDS", help="wait this long for the system to be ready")
+    parser.add_argument("--allow-write", action="append", default=[], metavar="WORKFLOW", help="let it write")
+    parser.add_argument("--allow-load", action="append", default=[], metavar="LOAD", help="let this load run")
+    parser.add_argument("--evidence-from", metavar="RUN", help="judge saved evidence again; opens nothing")
+    parser.add_argument("--strict", action="store_true", help="warnings block too")
+    parser.add_argument("-n", dest="workers", metavar="N", help="pytest-xdist workers, for slow tests of your own")
+    parser.add_argument("--report", metavar="FILE", help="write the text report to FILE")
+
+
+def main(args: argparse.Namespace) -> int:
+    """The gravest code of the gates that the run concerned; 3 for a run that did not end in order."""
+    wrong = [each for each in (*args.gates, *args.suite, args.env) if not paths.is_name(each)]
+    if wrong or (args.gates and args.suite):
+        why = f"{wrong[0]!r} is no name" if wrong else "give gates or --suite, not both"
+        print(f"prodcheck run: {why}", file=sys.stderr)
+        return _USAGE
+    run = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + secrets.token_hex(4)
+    child = Child(command(args, run), own_group=True)
+    try:
+        ended = child.run()
+    except OSError as error:
+        print(f"prodcheck run: pytest cannot be started: {error}", file=sys.stderr)
+        return _CANNOT_TELL
+    if child.signalled:
+        print(f"prodcheck run: interrupted by signal {child.signalled}: cannot tell", file=sys.stderr)
+        return _CANNOT_TELL
+    return conclude(args, run, ended)
+
+
+def command(args: argparse.Namespace, run: str) -> list[str]:
+    """The command line of pytest."""
+    words = [sys.executable, "-m", "pytest", "--env", args.env, "--prodcheck-run", run]
+    for gate in args.gates:
+        words += ["--gate", gate]
+    words += ["--prodcheck-select"] if args.gates else []
+    words += ["-m", " or ".join(args.suite)] if args.suite else []
+    for name in _PASSED_ON:
+        if value := getattr(args, name):
+            words.append(f"--{name.replace('_', '-')}={value}")
+    words += [f"--allow-write={each}" for each in args.allow_write]
+    words += [f"--allow-load={each}" for each in args.allow_load]
+    words += ["--strict-gate"] if args.strict else []
+    words += ["-n", args.workers] if args.workers else []
+    words += [f"--prodcheck-report={args.report}"] if args.report else []
+    return words + (args.rest or [])
+
+
+def conclude(args: argparse.Namespace, run: str, ended: int) -> int:
+    """Asks every gate that the run concerned, insists on verdicts of this very run, and tells what pytest did not."""
+    said = _SAID.get(ended, _CANNOT_TELL)
+    if said == _USAGE:
+        print("prodcheck run: pytest refused the command line or the configuration (see above)", file=sys.stderr)
+        return _USAGE
+    asks = _concerned(args, run)
+    now = time.time()
+    decisions = [(ask, decide(ask, now, os.getcwd())) for ask in asks]
+    for ask, decision in decisions:
+        _tell(decision, ask, now)
+    code = worst([decision.code for _, decision in decisions])
+    if not decisions:
+        print("prodcheck run: pytest ended without saying which gates it judged: cannot tell", file=sys.stderr)
+    if said != worst([_written(decision) for _, decision in decisions]):
+        how = f"was killed by signal {-ended}" if ended < 0 else f"ended with {ended}"
+        print(f"prodcheck run: pytest {how}, which does not fit the verdicts: cannot tell", file=sys.stderr)
+        return worst([code, _CANNOT_TELL])
+    return code
+
+
+def _written(decision: Decision) -> int:
+    """What the verdict itself says, before its age and binding were looked at."""
+    code = decision.document["code"] if decision.document else _CANNOT_TELL
+    return code if isinstance(code, int) else _CANNOT_TELL
+
+
+def _concerned(args: argparse.Namespace, run: str) -> list[Ask]:
+    """The gates that were named, and those that the run said it would judge before it began."""
+    names = dict.fromkeys([*args.gates, *args.suite])
+    try:
+        file = Path(paths.opened_file(paths.state_folder(os.getcwd()), run))
+        opened = json.loads(file.read_bytes())
+        names.update(dict.fromkeys(gate for _, _, _, gate in opened))
+    except (OSError, ValueError, TypeError):
+        if not names:
+            return []
+    return [ask_of(args, str(name), run) for name in names]
+
+
+def _tell(decision: Decision, ask: Ask, now: float) -> None:
+    """One line for a verdict that pytest has already shown; all there is to say about anything else."""
+    ask_line = headline(decision.closed, ask, unicode=(sys.stdout.encoding or "").lower() in ("utf-8", "utf8"))
+    shown = decision.document is not None and not decision.reasons and not decision.overrides
+    print(ask_line if shown else as_text(decision, ask, now), flush=True)

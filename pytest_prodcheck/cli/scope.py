@@ -1,0 +1,40 @@
+"""What the commands about gates share: the options that say what is meant, and who is asking."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pwd
+
+from pytest_prodcheck.gates.reading import Ask
+from pytest_prodcheck.quantities import parse_duration
+
+
+def add_scope(parser: argparse.ArgumentParser) -> None:
+    """Adds --env, --unit, --slot and --revision."""
+    parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
+    parser.add_argument("--unit", default="", metavar="NAME", help="what is deployed together (default: all of it)")
+    parser.add_argument("--slot", default="", metavar="NAME", help="the copy: blue, green, canary")
+    parser.add_argument("--revision", default="", metavar="REV", help="also PRODCHECK_REVISION or prodcheck.toml")
+
+
+def ask_of(args: argparse.Namespace, gate: str, run: str = "") -> Ask:
+    """The question that these options ask a gate."""
+    return Ask(gate, args.env, unit=args.unit, slot=args.slot, revision=args.revision, run=run)
+
+
+def duration(text: str) -> float:
+    """Seconds, for argparse."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def who() -> str:
+    """Who is asking: "user@host"."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return f"{name}@{os.uname().nodename}"

@@ -1,0 +1,18 @@
+"""The demo: a real small system on loopback with switchable faults, for `--env demo`, `prodcheck demo` and the tests.
+
+    with start() as demo:
+        demo.wait_ready()
+        demo.set_faults(["health-fails"])
+
+It imports nothing of the rest of this project, and only the standard library until a demo is started.
+"""
+
+from pytest_prodcheck.demo.configuration import describe
+from pytest_prodcheck.demo.errors import DemoError
+from pytest_prodcheck.demo.faults import BENIGN, FAULTS, Fault, list_faults
+from pytest_prodcheck.demo.handle import Demo, find_running, run_foreground, start
+
+__all__ = [
+    "BENIGN", "FAULTS", "Demo", "DemoError", "Fault", "describe", "find_running", "list_faults", "run_foreground",
+    "start",
+]  # fmt: skip

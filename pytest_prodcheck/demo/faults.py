@@ -1,0 +1,201 @@
+"""What the demo can break, and what it can do that a healthy production does all day."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_prodcheck.demo.errors import DemoError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A switchable fault.
+
+    breaks: what it does, one line. notices: ids of checks of which each must turn red. also: ids that may turn red too,
+    as real consequences. outcome: what the noticing checks say at least, "warned" for faults that are degradations.
+    part: faults of one part exclude each other ("" excludes nothing).
+    """
+
+    name: str
+    breaks: str
+    notices: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    outcome: Literal["failed", "warned"] = "failed"
+    part: str = ""
+
+
+_HEALTH, _LATENCY, _VERSION = ("smoke.service.health",), ("smoke.service.latency",), ("smoke.service.version",)
+_ADDRESSES, _REDIRECT = ("smoke.service.addresses",), ("smoke.service.redirect",)
+_NAMES, _PORTS = ("smoke.dns.resolves",), ("smoke.tcp.open",)
+_ENDPOINT, _BUDGET, _OPENAPI = ("smoke.api.endpoint",), ("smoke.api.budget",), ("smoke.api.openapi",)
+_LOGIN, _REJECTS = ("smoke.auth.login",), ("smoke.auth.rejects",)
+_REQUIRED, _SESSION, _ORDER = ("smoke.auth.required",), ("smoke.auth.session",), ("smoke.workflow.order",)
+_CONNECTS, _PRIMARY, _STANDBYS, _CONNECTIONS = (
+    ("smoke.postgres.connects",), ("smoke.postgres.primary",), ("smoke.postgres.standbys",),
+    ("smoke.postgres.connections",),
+)  # fmt: skip
+_RESPONDS, _ROLES, _MEMORY, _PERSISTENCE = (
+    ("smoke.redis.responds",), ("smoke.redis.roles",), ("smoke.redis.memory",), ("smoke.redis.persistence",),
+)  # fmt: skip
+_LOGGED_IN = (*_ENDPOINT, *_BUDGET, *_REQUIRED, *_SESSION, *_ORDER, *_REJECTS)  # what needs a login
+_WEB = (*_HEALTH, *_LATENCY, *_ADDRESSES, *_OPENAPI, *_LOGIN, *_LOGGED_IN)
+_PG = (*_CONNECTS, *_PRIMARY, *_STANDBYS, *_CONNECTIONS)
+_REDIS = (*_RESPONDS, *_ROLES, *_MEMORY, *_PERSISTENCE)
+_NODES, _ROLE, _SAVING, _CACHES = "PostgreSQL's nodes", "PostgreSQL's role", "Redis' persistence", "Redis' nodes"
+_SESSIONS, _WRITER = "PostgreSQL's sessions", "PostgreSQL's nodes"
+
+_FAULTS = (
+    Fault("health-503", "the health page answers 503", _HEALTH, (*_LATENCY, *_ADDRESSES)),
+    Fault("health-says-fail", 'the health page says "fail" with status 200', _HEALTH),
+    Fault("health-error-page", "the health page is an HTML error page with status 200", _HEALTH),
+    Fault("health-login-page", "the health page is a login form with status 200", _HEALTH),
+    Fault("health-degraded", 'the health page says "warn"', _HEALTH, outcome="warned"),
+    Fault("health-slow", "the health page takes 3 s", _LATENCY, _ADDRESSES),
+    Fault("health-often-slow", "two of three answers of the health page take 2.5 s", _LATENCY, _ADDRESSES),
+    Fault("health-sluggish", "the health page takes 0.8 s", _LATENCY, _ADDRESSES, outcome="warned"),
+    Fault("version-old", "both backends report the old revision", _VERSION),
+    Fault("version-old-on-one", "one of two backends reports the old revision", _VERSION),
+    Fault("version-garbage", "the version page is no JSON", _VERSION),
+    Fault("backend-dead", "one of two backends is dead and the balancer does not notice", _VERSION, _WEB),
+    Fault("address-down", "the second address behind the name refuses connections", _ADDRESSES),
+    Fault("address-refuses-tls", "the second address behind the name resets connections", _ADDRESSES),
+    Fault("address-hangs", "the second address behind the name accepts and never answers", _ADDRESSES),
+    Fault("redirect-missing", "plain HTTP serves content", _REDIRECT),
+    Fault("redirect-elsewhere", "plain HTTP redirects to another host", _REDIRECT),
+    Fault("redirect-loop", "plain HTTP redirects to itself", _REDIRECT),
+    Fault("redirect-to-plain", "plain HTTP redirects for now to plain HTTP", _REDIRECT),
+    Fault("dns-gone", "the queue's name does not exist", _NAMES, _PORTS, part="the queue's name"),
+    Fault("dns-servfail", "the name server fails for the queue's name", _NAMES, _PORTS, part="the queue's name"),
+    Fault(
+        "dns-silent", "the name server does not answer for the queue's name",
+        _NAMES, _PORTS, part="the queue's name",
+    ),
+    Fault("tcp-closed", "the queue refuses connections", _PORTS, part="the queue"),
+    Fault("tcp-backlog-full", "connections to the queue time out", _PORTS, part="the queue"),
+    Fault("tcp-elsewhere", "the queue's name leads to where nothing listens", _PORTS, part="the queue's name"),
+    Fault("product-500", "the product page answers 500", _ENDPOINT, _BUDGET),
+    Fault("product-breaks-schema", "the product's price is a text", _ENDPOINT),
+    Fault("product-truncated", "the product's answer ends half way", _ENDPOINT, _BUDGET),
+    Fault("product-empty", "the product's answer is empty", _ENDPOINT, _BUDGET),
+    Fault("home-wrong-type", "the front page is sent as plain text", _ENDPOINT),
+    Fault("home-lacks-title", "the front page is another one", _ENDPOINT),
+    Fault("quote-500", "quotes answer 500", _ENDPOINT, _BUDGET),
+    Fault("product-slow", "the product page takes 1.5 times its budget", _BUDGET, outcome="warned"),
+    Fault("product-very-slow", "the product page takes 3 times its budget", _BUDGET),
+    Fault("quote-very-slow", "quotes take 3 times their budget", _BUDGET),
+    Fault("home-very-slow", "the front page takes 3 times its budget", _BUDGET),
+    Fault("openapi-invalid", "the OpenAPI document is not valid", _OPENAPI),
+    Fault("openapi-lacks-endpoint", "the OpenAPI document does not know the product page", _OPENAPI),
+    Fault("openapi-html", "the OpenAPI document is an HTML page", _OPENAPI),
+    Fault("login-500", "login answers 500", _LOGIN, _LOGGED_IN),
+    Fault("login-refuses", "login refuses good credentials", _LOGIN, _LOGGED_IN),
+    Fault("login-without-token", "login answers 200 without a token", _LOGIN, _LOGGED_IN),
+    Fault("login-accepts-any-password", "login accepts a wrong password", _REJECTS),
+    Fault("login-accepts-empty-password", "login accepts an empty password", _REJECTS),
+    Fault("login-names-unknown-user", "login tells unknown users by its text", _REJECTS),
+    Fault("login-404-for-unknown-user", "login tells unknown users by its status", _REJECTS),
+    Fault("account-open", "the account opens without a token", _REQUIRED),
+    Fault("account-accepts-garbage", "the account opens with any token", _REQUIRED, _SESSION),
+    Fault("report-open", "the admins' report opens without a token", _REQUIRED),
+    Fault("account-500-without-token", "the account answers 500 without a token", _REQUIRED),
+    Fault("token-rejected", "the account refuses good tokens", _SESSION, (*_ENDPOINT, *_BUDGET, *_REQUIRED)),
+    Fault("logout-keeps-token", "logout answers 204 and revokes nothing", _SESSION),
+    Fault("logout-500", "logout answers 500 and revokes nothing", _SESSION),
+    Fault("checkout-500", "checkout answers 500", _ORDER),
+    Fault("checkout-loses-order", "checkout answers 201 for an order that is not written", _ORDER),
+    Fault("cart-wrong-id", "a new cart is told with the number of another one", _ORDER),
+    Fault("cart-stays", "a cart cannot be dropped: 204, and it is still there", _ORDER),
+    Fault("cancel-refused", "orders cannot be cancelled", _ORDER),
+    Fault("postgres-primary-down", "the primary is stopped", (*_CONNECTS, *_PRIMARY), (*_PG, *_ORDER), part=_NODES),
+    Fault("postgres-read-only", "the primary is read-only by default", _PRIMARY, _ORDER),
+    Fault(
+        "postgres-two-primaries", "the standby was promoted beside the primary",
+        (*_PRIMARY, *_STANDBYS), part=_NODES,
+    ),
+    Fault("postgres-writer-astray", "the writer's name leads to the standby", _PRIMARY, _ORDER, part=_WRITER),
+    Fault("postgres-standby-down", "the standby is stopped", _STANDBYS, (*_CONNECTS, *_CONNECTIONS), part=_NODES),
+    Fault(
+        "postgres-standby-hangs", "the standby accepts and never answers",
+        (*_CONNECTS, *_STANDBYS), _CONNECTIONS, part=_NODES,
+    ),
+    Fault(
+        "postgres-connections-80", "80 % of the connections are taken",
+        _CONNECTIONS, outcome="warned", part=_SESSIONS,
+    ),
+    Fault("postgres-connections-95", "95 % of the connections are taken", _CONNECTIONS, part=_SESSIONS),
+    Fault(
+        "postgres-connections-exhausted", "no connection is left",
+        (*_CONNECTS, *_CONNECTIONS), (*_PG, *_ORDER), part=_SESSIONS,
+    ),
+    Fault("postgres-password-changed", "our password is not valid any more", _CONNECTS, _PG, part=_ROLE),
+    Fault("redis-down", "the primary is stopped", _RESPONDS, _REDIS, part=_CACHES),
+    Fault("redis-loading", "the primary is loading its data", _RESPONDS, _REDIS, part=_CACHES),
+    Fault("redis-password-changed", "our password is not valid any more", _RESPONDS, _REDIS, part=_CACHES),
+    Fault("redis-hangs", "the primary accepts and never answers", _RESPONDS, _REDIS, part=_CACHES),
+    Fault("redis-link-down", "the replica does not reach its primary", _ROLES, part=_CACHES),
+    Fault("redis-two-primaries", "the replica was promoted beside the primary", _ROLES, part=_CACHES),
+    Fault("redis-replica-down", "the replica is stopped", _ROLES, _REDIS, part=_CACHES),
+    Fault("redis-memory-85", "85 % of the memory is used", _MEMORY, outcome="warned", part=_CACHES),
+    Fault("redis-memory-97", "97 % of the memory is used", _MEMORY, part=_CACHES),
+    Fault("redis-memory-full", "more memory is used than allowed", _MEMORY, part=_CACHES),
+    Fault("redis-save-fails", "the last save failed", _PERSISTENCE, part=_SAVING),
+    Fault("redis-aof-fails", "the last rewrite of the append-only file failed", _PERSISTENCE, part=_SAVING),
+    Fault("redis-not-persistent", "nothing is saved any more", _PERSISTENCE, part=_SAVING),
+)
+
+_BENIGN = (
+    Fault("health-extra-fields", "the health page tells more than its status"),
+    Fault("health-says-up", 'the health page says "UP"'),
+    Fault("health-says-ok", 'the health page says "ok"'),
+    Fault("health-slow-once", "the first answer of the health page takes 1.5 s"),
+    Fault("connection-reset-once", "the next connection is reset"),
+    Fault("backend-moved", "a backend moved to another port"),
+    Fault("rolling-restart", "the backends restart one after the other, all the time"),
+    Fault("ipv6-without-route", "the shop's name has an IPv6 address without a route from here"),
+    Fault("http-closed", "the port for plain HTTP is closed"),
+    Fault("redirect-301", "plain HTTP redirects with 301"),
+    Fault("big-headers", "answers have 6 KB of headers"),
+    Fault("chunked", "answers are sent in chunks"),
+    Fault("gzip", "answers are compressed"),
+    Fault("postgres-failed-over", "a failover just happened: the roles are swapped", part=_NODES),
+    Fault("postgres-backup-running", "a base backup is being taken"),
+    Fault("postgres-index-building", "CREATE INDEX CONCURRENTLY is at work"),
+    Fault("postgres-long-query", "a long query runs on the standby"),
+    Fault("postgres-connections-50", "half of the connections are taken, idle", part=_SESSIONS),
+    Fault("redis-full-lru", "the memory is full, and old keys may be evicted", part=_CACHES),
+    Fault("redis-saving", "a background save is running", part=_SAVING),
+    Fault("redis-failed-over", "a failover just happened: the roles are swapped", part=_CACHES),
+)
+
+FAULTS: dict[str, Fault] = {fault.name: fault for fault in _FAULTS}
+BENIGN: dict[str, Fault] = {fault.name: fault for fault in _BENIGN}
+
+
+def checked(names: Iterable[str]) -> tuple[str, ...]:
+    """The names without repetitions; DemoError for unknown ones, with close matches, and for such as exclude others."""
+    wanted = tuple(dict.fromkeys(names))
+    known = FAULTS | BENIGN
+    parts: dict[str, str] = {}
+    for name in wanted:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 3, 0.5)
+            hint = f"did you mean {' or '.join(close)}?" if close else "`prodcheck demo --list` shows them all"
+            raise DemoError(f"unknown fault {name!r}: {hint}")
+        part = known[name].part
+        if part and part in parts:
+            raise DemoError(f"{parts[part]} and {name} both change {part}: switch on one of them")
+        parts[part] = name
+    return wanted
+
+
+def list_faults() -> str:
+    """All faults as text: what each breaks, and which check must notice."""
+    lines = ["Faults (each must be noticed by the checks named):"]
+    for fault in FAULTS.values():
+        lines += [f"  {fault.name:<28} {fault.breaks}", f"  {'':<28} -> {', '.join(fault.notices)}"]
+    lines += ["", "Benign (what a healthy production does; nothing may turn red):"]
+    lines += [f"  {fault.name:<28} {fault.breaks}" for fault in BENIGN.values()]
+    return "\n".join(lines)

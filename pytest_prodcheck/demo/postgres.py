@@ -1,0 +1,191 @@
+"""The demo's PostgreSQL: a primary with a streaming standby, archived WAL and a base backup."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from pathlib import Path
+
+from pytest_prodcheck.demo.balancer import Entrance
+from pytest_prodcheck.demo.binaries import postgres_programs, reachable
+from pytest_prodcheck.demo.configuration import Secrets
+from pytest_prodcheck.demo.postgres_node import SETTINGS, Node, until
+from pytest_prodcheck.demo.processes import Spawner
+
+PRICES = {"smoke-sku-1": 1290, "sku-2": 450, "sku-3": 9900}  # cents
+
+SCHEMA = """
+create table customers (name text primary key, since timestamptz not null default now());
+create table products (sku text primary key, title text not null, price integer not null check (price >= 0));
+create table orders (
+    id bigint generated always as identity primary key,
+    customer text not null references customers,
+    state text not null default 'placed' check (state in ('placed', 'cancelled')),
+    total bigint not null check (total >= 0),
+    placed_at timestamptz not null default now()
+);
+create index orders_customer on orders (customer);
+create table order_lines (
+    order_id bigint not null references orders,
+    sku text not null references products,
+    count integer not null check (count > 0),
+    price integer not null,
+    primary key (order_id, sku)
+);
+create index order_lines_sku on order_lines (sku);
+create table payments (
+    order_id bigint primary key references orders,
+    amount bigint not null,
+    method text not null,
+    paid_at timestamptz not null default now()
+);
+insert into customers values ('customer'), ('other-customer');
+insert into orders (customer, total) values ('customer', 1290), ('other-customer', 900);
+"""
+SEED = """
+insert into order_lines values (1, 'smoke-sku-1', 1, 1290), (2, 'sku-2', 2, 450);
+insert into payments (order_id, amount, method) values (1, 1290, 'test-visa'), (2, 900, 'test-visa');
+grant select on all tables in schema public to prodcheck;
+grant select, insert, update on all tables in schema public to shop;
+grant connect on database shop to batch;
+"""
+
+
+class Cluster:
+    """Two nodes and the writer's entrance, which leads to the primary."""
+
+    def __init__(
+        self, place: Path, spawner: Spawner, entrances: tuple[Entrance, Entrance], writer: Entrance, known: Secrets,
+        tls: bool,
+    ) -> None:  # fmt: skip
+        self.folder = place / "pg"  # short, for the unix sockets' sake
+        self.archive = self.folder / "archive"
+        self.base = self.folder / "base"
+        self.writer = writer
+        self.spawner, self.known = spawner, known
+        self._place, self._tls = place, tls
+        self.programs = postgres_programs()
+        if spawner.user and not reachable(self.programs / "postgres"):
+            copy = place / "programs"
+            shutil.copytree(self.programs.parent, copy)
+            self.programs = copy / self.programs.name
+        self.nodes = tuple(
+            Node(name, self.folder, self.programs, spawner, entrance)
+            for name, entrance in zip(("db-1", "db-2"), entrances, strict=True)
+        )
+        self.primary, self.standby = self.nodes
+        mode = "require" if tls else "disable"
+        self.conninfo = f"host=127.0.0.1 user=replicator password={known.replicator} sslmode={mode}"
+
+    def start(self) -> None:
+        """Makes and starts everything; returns when the standby streams."""
+        self.spawner.folder(self.folder)
+        self.spawner.folder(self.archive)
+        if self._tls:
+            for name in ("postgres.pem", "postgres.key"):
+                shutil.copy(self._place / name, self.folder / name)
+                self.spawner.own(self.folder / name)
+        first, second = self.nodes
+        options = ["-D", str(first.data), "-U", "postgres", "-A", "scram-sha-256", "--auth-local=peer"]
+        options += ["-N", "-k", "-E", "UTF8", "--locale=C", "--wal-segsize=1"]
+        self.spawner.run([self.programs / "initdb", *options], self._place / "initdb.log")
+        with (first.data / "postgresql.conf").open("a") as file:
+            file.write(f"\ninclude '{SETTINGS}'\n")
+        first.write("pg_hba.conf", self._access())
+        first.write("pg_ident.conf", self._identities())
+        for node in self.nodes:
+            node.settings = self._settings()
+        first.start()
+        self._fill(first)
+        first.entrance.set_mode("serve")
+        self.lead_writer_to(first)
+        self.writer.set_mode("serve")
+        first.backup(self.base)
+        self.spawner.run(["cp", "-a", self.base, second.data], self._place / "initdb.log")
+        second.start(first, self.conninfo)
+        second.entrance.set_mode("serve")
+        self.wait_for_streaming()
+
+    def _access(self) -> str:
+        kind = "hostssl" if self._tls else "host"
+        return (
+            "local all         all        peer map=demo\n"
+            "local replication postgres   peer map=demo\n"
+            f"{kind} all         all        127.0.0.1/32 scram-sha-256\n"
+            f"{kind} replication replicator 127.0.0.1/32 scram-sha-256\n"
+        )
+
+    def _identities(self) -> str:
+        systems = {pwd.getpwuid(os.geteuid()).pw_name}
+        if self.spawner.user:
+            systems.add(self.spawner.user.pw_name)
+        return "".join(f"demo {name} {role}\n" for name in sorted(systems) for role in ("postgres", "batch"))
+
+    def _settings(self) -> dict[str, str]:
+        settings = {
+            "listen_addresses": "127.0.0.1", "max_connections": "103", "shared_buffers": "16MB", "huge_pages": "off",
+            "fsync": "off", "wal_level": "replica", "max_wal_senders": "10", "wal_keep_size": "128MB",
+            "archive_mode": "on", "archive_command": f'test ! -f "{self.archive}/%f" && cp %p "{self.archive}/%f"',
+            "wal_retrieve_retry_interval": "200ms", "wal_receiver_status_interval": "1s", "hot_standby_feedback": "on",
+            "password_encryption": "scram-sha-256", "jit": "off", "log_min_messages": "warning",
+        }  # fmt: skip
+        if self._tls:
+            settings |= {
+                "ssl": "on", "ssl_min_protocol_version": "TLSv1.2",
+                "ssl_cert_file": str(self.folder / "postgres.pem"), "ssl_key_file": str(self.folder / "postgres.key"),
+            }  # fmt: skip
+        return settings
+
+    def _fill(self, node: Node) -> None:
+        from psycopg import sql
+
+        with node.connect("postgres") as connection:
+            roles = {"prodcheck": self.known.postgres, "shop": self.known.shop, "replicator": self.known.replicator}
+            for name, password in roles.items():
+                statement = sql.SQL("create role {} login password {}")
+                connection.execute(statement.format(sql.Identifier(name), sql.Literal(password)))
+            connection.execute("create role batch login")
+            connection.execute("alter role replicator replication")
+            connection.execute("grant pg_monitor to prodcheck")
+            connection.execute("create database shop")
+        with node.connect() as connection:
+            connection.execute(SCHEMA)
+            for sku, price in PRICES.items():
+                connection.execute("insert into products values (%s, %s, %s)", (sku, f"Product {sku}", price))
+            connection.execute(SEED)
+
+    def lead_writer_to(self, node: Node) -> None:
+        """Points the writer's entrance at a node; sessions through it end."""
+        self.writer.targets = [("127.0.0.1", node.port)]
+        self.writer.drop()
+
+    def wait_for_streaming(self) -> None:
+        """Waits until the standby streams from the primary."""
+        sql = "select count(*) from pg_stat_replication where state = 'streaming' and application_name = %s"
+        until(lambda: self.primary.ask(sql, self.standby.name), f"{self.standby.name} streams from {self.primary.name}")
+
+    def wait_for_replay(self) -> None:
+        """Waits until the standby shows what the primary has written."""
+        written = self.primary.ask("select pg_current_wal_lsn()")
+        until(
+            lambda: self.standby.ask("select pg_last_wal_replay_lsn() >= %s::pg_lsn", written),
+            f"{self.standby.name} catches up",
+        )
+
+    def follow(self) -> None:
+        """Tells a running standby where its primary is, after that came back, and waits for it."""
+        conninfo = f"{self.conninfo} port={self.primary.port} application_name={self.standby.name}"
+        if self.standby.settings.get("primary_conninfo") != conninfo:
+            self.standby.configure(primary_conninfo=conninfo)
+        self.wait_for_streaming()
+
+    def switch_over(self) -> None:
+        """Swaps the roles as an operator would: clean stop, promotion, the old primary comes back as the standby."""
+        self.primary.stop()
+        self.standby.ask("select pg_promote(true, 10)")
+        self.primary, self.standby = self.standby, self.primary
+        self.primary.settings.pop("primary_conninfo", None)
+        self.lead_writer_to(self.primary)
+        self.standby.start(self.primary, self.conninfo)
+        self.wait_for_streaming()

@@ -1,0 +1,235 @@
+"""What faults, and benign habits, do to the shop's answers."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Callable
+
+from pytest_prodcheck.demo.configuration import Ports
+from pytest_prodcheck.demo.http_server import Request, Response, json_response, text_response
+from pytest_prodcheck.demo.routing import Healthy, Wrapper, changes
+from pytest_prodcheck.demo.shop import Shop, problem, token_of
+
+HEALTH, VERSION, PRODUCT, ACCOUNT = "GET /healthz", "GET /version", "GET /products/{sku}", "GET /account"
+LOGIN, LOGOUT, HOME, QUOTE, OPENAPI = "POST /login", "POST /logout", "GET /", "POST /quotes", "GET /openapi.json"
+
+ERROR_PAGE = "<!doctype html><title>Error</title><h1>Something went wrong</h1>"
+LOGIN_PAGE = '<!doctype html><title>Log in</title><form method="post"><input type="password" name="password"></form>'
+
+
+def _always(make: Callable[[], Response]) -> Wrapper:
+    return lambda shop, request, healthy: make()
+
+
+def _health(code: int = 200, **document: object) -> Wrapper:
+    return _always(lambda: json_response(code, document, "application/health+json"))
+
+
+def _html(text: str) -> Wrapper:
+    return _always(lambda: text_response(200, text, "text/html"))
+
+
+def _slow(seconds: float) -> Wrapper:
+    def wrapper(shop: Shop, request: Request, healthy: Healthy) -> Response:
+        time.sleep(seconds)
+        return healthy()
+
+    return wrapper
+
+
+changes("health-503", HEALTH)(_health(503, status="fail"))
+changes("health-says-fail", HEALTH)(_health(status="fail"))
+changes("health-error-page", HEALTH)(_html(ERROR_PAGE))
+changes("health-login-page", HEALTH)(_html(LOGIN_PAGE))
+changes("health-degraded", HEALTH)(_health(status="warn"))
+changes("health-says-up", HEALTH)(_always(lambda: json_response(200, {"status": "UP"})))
+changes("health-says-ok", HEALTH)(_always(lambda: json_response(200, {"status": "ok"})))
+changes("health-extra-fields", HEALTH)(
+    _health(status="pass", version="1", checks={"database:connections": [{"status": "pass", "observedValue": 3}]})
+)
+changes("health-slow", HEALTH)(_slow(3))
+changes("health-sluggish", HEALTH)(_slow(0.8))
+changes("version-old", VERSION)(_always(lambda: json_response(200, {"revision": "demo-0"})))
+changes("version-garbage", VERSION)(
+    _always(lambda: Response(200, b"\x00\xffdemo", {"Content-Type": "application/json"}))
+)
+changes("product-500", PRODUCT)(_always(lambda: problem(500)))
+changes("product-empty", PRODUCT)(_always(lambda: Response(200, b"", {"Content-Type": "application/json"})))
+changes("quote-500", QUOTE)(_always(lambda: problem(500)))
+changes("home-lacks-title", HOME)(_html("<!doctype html><title>It works!</title>"))
+changes("product-slow", PRODUCT)(_slow(0.75))
+changes("product-very-slow", PRODUCT)(_slow(1.5))
+changes("quote-very-slow", QUOTE)(_slow(1.5))
+changes("home-very-slow", HOME)(_slow(3))
+changes("openapi-html", OPENAPI)(_html(ERROR_PAGE))
+changes("openapi-invalid", OPENAPI)(_always(lambda: json_response(200, {"openapi": "3.1.0", "info": [], "paths": 7})))
+changes("login-500", LOGIN)(_always(lambda: problem(500)))
+changes("login-refuses", LOGIN)(_always(lambda: problem(401)))
+changes("token-rejected", ACCOUNT)(_always(lambda: problem(401)))
+changes("logout-keeps-token", LOGOUT)(_always(lambda: Response(204)))
+changes("logout-500", LOGOUT)(_always(lambda: problem(500)))
+changes("checkout-500", "POST /checkouts")(_always(lambda: problem(500)))
+changes("checkout-loses-order", "POST /checkouts")(
+    _always(lambda: json_response(201, {"order": "999999999", "state": "placed"}))
+)
+changes("cart-stays", "DELETE /carts/{cart}")(_always(lambda: Response(204)))
+changes("cancel-refused", "POST /orders/{order}/cancel")(_always(lambda: problem(403)))
+
+
+@changes("health-often-slow", HEALTH)
+def _often_slow(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    if shop.turn("health-often-slow") % 3:
+        time.sleep(2.5)
+    return healthy()
+
+
+@changes("health-slow-once", HEALTH)
+def _slow_once(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    if shop.turn("health-slow-once") == 0:
+        time.sleep(1.5)
+    return healthy()
+
+
+@changes("version-old-on-one", VERSION)
+def _old_on_one(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    return json_response(200, {"revision": "demo-0"}) if request.backend else healthy()
+
+
+@changes("product-breaks-schema", PRODUCT)
+def _breaks_schema(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    return json_response(200, {"sku": "smoke-sku-1", "title": "Product", "price": "12.90 EUR"})
+
+
+@changes("product-truncated", PRODUCT)
+def _truncated(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    response = healthy()
+    response.length, response.cut = len(response.body), True
+    response.body = response.body[: len(response.body) // 2]
+    return response
+
+
+@changes("home-wrong-type", HOME)
+def _wrong_type(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    response = healthy()
+    response.headers["Content-Type"] = "text/plain; charset=utf-8"
+    return response
+
+
+@changes("openapi-lacks-endpoint", OPENAPI)
+def _lacks_endpoint(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    document = json.loads(healthy().body)
+    del document["paths"]["/products/{sku}"]
+    return json_response(200, document)
+
+
+@changes("login-without-token", LOGIN)
+def _without_token(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    response = healthy()
+    return json_response(200, {"welcome": True}) if response.status == 200 else response
+
+
+def _accepting(unless_empty: bool) -> Wrapper:
+    """Logs known users in with a wrong password: any that is not empty, or only the empty one."""
+
+    def wrapper(shop: Shop, request: Request, healthy: Healthy) -> Response:
+        response = healthy()
+        if response.status != 401:
+            return response
+        asked = request.json()
+        if asked["username"] not in shop.users or bool(asked["password"]) != unless_empty:
+            return response
+        return json_response(200, {"token": shop.new_token(asked["username"]), "token_type": "Bearer"})
+
+    return wrapper
+
+
+changes("login-accepts-any-password", LOGIN)(_accepting(unless_empty=True))
+changes("login-accepts-empty-password", LOGIN)(_accepting(unless_empty=False))
+
+
+def _telling(status: int, title: str) -> Wrapper:
+    """Answers unknown users otherwise than wrong passwords."""
+
+    def wrapper(shop: Shop, request: Request, healthy: Healthy) -> Response:
+        response = healthy()
+        if response.status == 401 and request.json()["username"] not in shop.users:
+            return json_response(status, {"title": title, "status": status}, "application/problem+json")
+        return response
+
+    return wrapper
+
+
+changes("login-names-unknown-user", LOGIN)(_telling(401, "There is no such user"))
+changes("login-404-for-unknown-user", LOGIN)(_telling(404, "Unknown user or wrong password"))
+
+
+def _open(condition: Callable[[Shop, Request], bool], document: dict[str, str]) -> Wrapper:
+    """Opens a protected page where the condition holds."""
+
+    def wrapper(shop: Shop, request: Request, healthy: Healthy) -> Response:
+        return json_response(200, document) if condition(shop, request) else healthy()
+
+    return wrapper
+
+
+def _anonymous(shop: Shop, request: Request) -> bool:
+    return "authorization" not in request.headers
+
+
+def _garbage(shop: Shop, request: Request) -> bool:
+    return bool(token_of(request)) and shop.user_of(request) is None
+
+
+changes("account-open", ACCOUNT)(_open(_anonymous, {"user": "customer", "role": "customer"}))
+changes("report-open", "GET /admin/report")(_open(_anonymous, {"carts": "many"}))
+changes("account-accepts-garbage", ACCOUNT)(_open(_garbage, {"user": "customer", "role": "customer"}))
+
+
+@changes("account-500-without-token", ACCOUNT)
+def _breaks_without_token(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    return problem(500) if _anonymous(shop, request) else healthy()
+
+
+@changes("cart-wrong-id", "POST /carts")
+def _wrong_id(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    response = healthy()
+    return json_response(201, {"id": "c0000", "lines": []}) if response.status == 201 else response
+
+
+@changes("big-headers", "*")
+def _big_headers(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    response = healthy()
+    response.headers |= {f"X-Trace-{number}": "t" * 300 for number in range(20)}
+    return response
+
+
+@changes("chunked", "*")
+def _chunked(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    response = healthy()
+    response.chunked = bool(response.body)
+    return response
+
+
+@changes("gzip", "*")
+def _gzip(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    response = healthy()
+    if response.body and "gzip" in request.headers.get("accept-encoding", ""):
+        response.body = gzip.compress(response.body)
+        response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    return response
+
+
+def _location(status: int, target: Callable[[Ports, str], str]) -> Callable[[Ports, str], Response]:
+    return lambda ports, path: Response(status, b"", {"Location": target(ports, path)})
+
+
+# what plain HTTP answers instead of its redirect, from the ports and the path that was asked for
+PLAIN: dict[str, Callable[[Ports, str], Response]] = {
+    "redirect-missing": lambda ports, path: text_response(200, "<!doctype html><title>Shop</title>", "text/html"),
+    "redirect-elsewhere": _location(308, lambda ports, path: f"https://shop.example.org{path}"),
+    "redirect-loop": _location(308, lambda ports, path: f"http://shop.demo.test:{ports.http}{path}"),
+    "redirect-to-plain": _location(302, lambda ports, path: f"http://shop.demo.test:{ports.http}/welcome"),
+    "redirect-301": _location(301, lambda ports, path: f"https://shop.demo.test:{ports.https}{path}"),
+}

@@ -1,0 +1,157 @@
+"""How each fault is switched on and off: one table."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.demo import postgres_switches, redis_switches, routing, shop_faults
+from pytest_prodcheck.demo.balancer import Mode
+from pytest_prodcheck.demo.errors import DemoError
+from pytest_prodcheck.demo.names import Trouble
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.demo.system import System
+
+QUEUE, SHOP = "queue.demo.test", "shop.demo.test"
+Act = Callable[["System"], None]
+
+
+@dataclass(frozen=True)
+class Switch:
+    """Both directions; each returns when it is in effect."""
+
+    on: Act
+    off: Act
+
+
+def _answers(name: str) -> Switch:
+    """A fault in the shop's answers."""
+
+    def on(system: System) -> None:
+        system.web.shop.counts.pop(name, None)
+        system.web.shop.faults |= {name}
+
+    def off(system: System) -> None:
+        system.web.shop.faults -= {name}
+
+    return Switch(on, off)
+
+
+def _second_address(mode: Mode) -> Switch:
+    def switch(system: System, wanted: Mode) -> None:
+        if len(system.https) < 2:
+            raise DemoError("this machine has no 127.0.0.2: the demo has only one address")
+        system.https[1].set_mode(wanted)
+
+    return Switch(lambda system: switch(system, mode), lambda system: switch(system, "serve"))
+
+
+def _queue(mode: Mode) -> Switch:
+    return Switch(lambda system: system.queue.set_mode(mode), lambda system: system.queue.set_mode("serve"))
+
+
+def _trouble(trouble: Trouble) -> Switch:
+    def on(system: System) -> None:
+        system.names.trouble[QUEUE] = trouble
+
+    def off(system: System) -> None:
+        system.names.trouble.pop(QUEUE, None)
+
+    return Switch(on, off)
+
+
+def _queue_leads_to(host: str) -> Act:
+    def act(system: System) -> None:
+        system.names.a[QUEUE] = (host,)
+
+    return act
+
+
+def _http(mode: Mode) -> Act:
+    def act(system: System) -> None:
+        for entrance in system.http:
+            entrance.set_mode(mode)
+
+    return act
+
+
+def _kill_backend(system: System) -> None:
+    for entrance in system.https:
+        entrance.retry = False
+    system.web.close_backend(1)
+
+
+def _revive_backend(system: System) -> None:
+    for entrance in system.https:
+        entrance.retry = True
+    system.web.open_backend(1)
+
+
+def _reset_next(number: int) -> Act:
+    def act(system: System) -> None:
+        system.https[0].resets = number
+
+    return act
+
+
+def _move(system: System) -> None:
+    system.web.restart_backend(0)
+
+
+def _ipv6(*addresses: str) -> Act:
+    def act(system: System) -> None:
+        system.names.aaaa[SHOP] = addresses
+
+    return act
+
+
+class _Rolling:
+    """Restarts the backends one after the other until told to stop."""
+
+    def __init__(self) -> None:
+        self._end = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def on(self, system: System) -> None:
+        self._end.clear()
+        self._thread = threading.Thread(target=self._run, args=(system,), daemon=True)
+        self._thread.start()
+
+    def _run(self, system: System) -> None:
+        number = 0
+        while not self._end.is_set():
+            system.web.restart_backend(number, away=0.3)
+            number = 1 - number
+            self._end.wait(0.3)
+
+    def off(self, system: System) -> None:
+        self._end.set()
+        if self._thread:
+            self._thread.join(5)
+
+
+_ROLLING = _Rolling()
+
+SWITCHES: dict[str, Switch] = {
+    **{name: _answers(name) for name in (*routing.WRAPPERS, *shop_faults.PLAIN)},
+    "backend-dead": Switch(_kill_backend, _revive_backend),
+    "address-down": _second_address("down"),
+    "address-refuses-tls": _second_address("cut"),
+    "address-hangs": _second_address("hang"),
+    "dns-gone": _trouble("nxdomain"),
+    "dns-servfail": _trouble("servfail"),
+    "dns-silent": _trouble("silent"),
+    "tcp-closed": _queue("down"),
+    "tcp-backlog-full": _queue("full"),
+    "tcp-elsewhere": Switch(_queue_leads_to("127.0.0.9"), _queue_leads_to("127.0.0.1")),
+    "connection-reset-once": Switch(_reset_next(1), _reset_next(0)),
+    "backend-moved": Switch(_move, _move),
+    "rolling-restart": Switch(_ROLLING.on, _ROLLING.off),
+    "ipv6-without-route": Switch(_ipv6("2001:db8::1"), _ipv6()),
+    "http-closed": Switch(_http("down"), _http("serve")),
+    **{name: Switch(on, off) for name, (on, off) in postgres_switches.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in redis_switches.ACTS.items()},
+}

@@ -1,0 +1,159 @@
+"""The whole demo: its parts, their start side by side, and the faults that are on."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.demo import configuration, places
+from pytest_prodcheck.demo.balancer import Entrance, Loop, bound, bound_alike, start_queue
+from pytest_prodcheck.demo.binaries import has_tls, postgres_programs, redis_program
+from pytest_prodcheck.demo.errors import DemoError
+from pytest_prodcheck.demo.faults import checked
+from pytest_prodcheck.demo.names import Names, bound_udp
+from pytest_prodcheck.demo.processes import Spawner
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.demo.postgres import Cluster
+    from pytest_prodcheck.demo.redis import Group
+    from pytest_prodcheck.demo.web import Web
+
+HOSTS = ("127.0.0.1", "127.0.0.2")
+
+
+class System:
+    """One demo. `prepare` takes ports and writes files; `start` brings everything up in threads."""
+
+    postgres: Cluster
+    redis: Group
+    web: Web
+
+    def __init__(self, foreground: bool) -> None:
+        self.place, self._lock = places.create()
+        self.foreground = foreground
+        self.loop = Loop()
+        self.spawner = Spawner(self.place)
+        self.faults: tuple[str, ...] = ()
+        self.failed: list[str] = []
+        self.done = threading.Event()  # started, or failed to
+        self.ended = threading.Event()  # asked to stop
+        self._changing = threading.Lock()
+
+    def prepare(self) -> dict[str, object]:
+        """Takes the ports, writes configuration, secrets and certificates; returns the card for others."""
+        from pytest_prodcheck.demo import certificates
+
+        programs = postgres_programs()
+        redis_program()
+        self._tls = has_tls(programs)
+        https, http = bound_alike(HOSTS), bound_alike(HOSTS)
+        self.https = [Entrance(self.loop, sock, []) for sock in https]
+        self.http = [Entrance(self.loop, sock, []) for sock in http]
+        single = [Entrance(self.loop, bound("127.0.0.1"), []) for _ in range(6)]
+        self.queue, self.db_1, self.db_2, self.db_rw, self.cache_1, self.cache_2 = single
+        dns = bound_udp()
+        self.names = Names(dns, tuple(one.address[0] for one in self.https))
+        others = (one.address[1] for one in single)
+        ports = configuration.Ports(self.https[0].address[1], self.http[0].address[1], dns.getsockname()[1], *others)
+        self.known: configuration.Secrets = configuration.new_secrets()
+        hosts = {
+            "shop": ("shop.demo.test",),
+            "postgres": ("db-rw.demo.test", "db-1.demo.test", "db-2.demo.test"),
+        }
+        certificates.write(self.place, hosts)
+        path = configuration.write(self.place, ports, self.known, self._tls)
+        card: dict[str, object] = {
+            "pid": os.getpid(),
+            "configuration": str(path),
+            "control": str(self.place / places.CONTROL),
+            "log": str(self.place / places.LOG),
+            "foreground": self.foreground,
+            "url": f"https://shop.demo.test:{ports.https}",
+        }
+        self.ports = ports
+        temporary = self.place / f"{places.CARD}.new"
+        temporary.write_text(json.dumps(card))
+        temporary.replace(self.place / places.CARD)
+        return card
+
+    def start(self, faults: Iterable[str] = ()) -> None:
+        """Brings everything up in threads; `done` is set when it is, or when a part failed."""
+        threading.Thread(target=self._start, args=(tuple(faults),), name="start", daemon=True).start()
+
+    def _start(self, faults: tuple[str, ...]) -> None:
+        from pytest_prodcheck.demo import postgres, redis, web
+
+        began = time.monotonic()
+        parts: dict[str, Callable[[], None]] = {}
+        try:
+            cluster = postgres.Cluster(
+                self.place, self.spawner, (self.db_1, self.db_2), self.db_rw, self.known, self._tls
+            )
+            group = redis.Group(self.place, self.spawner, (self.cache_1, self.cache_2), self.known.redis)
+            self.postgres, self.redis, self.web = cluster, group, web.Web(self)
+            parts = {"PostgreSQL": cluster.start, "Redis": group.start, "shop": self.web.start, "names": self._names}
+        except Exception as error:
+            self._note("start", error)
+        threads = [threading.Thread(target=self._part, args=part, daemon=True) for part in parts.items()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if not self.failed:
+            self._part("the shop's database", self.web.connect)
+        if not self.failed and faults:
+            self._part("faults", lambda: self.set_faults(faults))
+        print(f"up after {time.monotonic() - began:.2f} s {self.failed or ''}", flush=True)
+        self.done.set()
+
+    def _part(self, name: str, start: Callable[[], None]) -> None:
+        try:
+            start()
+        except Exception as error:
+            self._note(name, error)
+
+    def _note(self, name: str, error: Exception) -> None:
+        if not isinstance(error, DemoError):
+            traceback.print_exception(error)
+        self.failed.append(f"{name}: {error}")
+
+    def _names(self) -> None:
+        self.names.start()
+        self.queue.targets = [start_queue(self.loop)]
+        self.queue.set_mode("serve")
+
+    def set_faults(self, names: Iterable[str]) -> None:
+        """Makes exactly these faults be on; DemoError where one cannot be switched (those before it are)."""
+        from pytest_prodcheck.demo.switches import SWITCHES
+
+        wanted = checked(names)
+        with self._changing:
+            for name in [name for name in reversed(self.faults) if name not in wanted]:
+                SWITCHES[name].off(self)
+                self.faults = tuple(one for one in self.faults if one != name)
+            for name in wanted:
+                if name not in self.faults:
+                    self.faults = (*self.faults, name)
+                    SWITCHES[name].on(self)
+
+    def stop(self) -> None:
+        """Ends all processes and removes the folder."""
+        self.spawner.end_all()
+        places.remove(self.place)
+        with suppress(OSError):
+            os.close(self._lock)
+
+
+def redirect_output(place: Path) -> None:
+    """Sends what is printed from now on, also by libraries, to the demo's log."""
+    log = os.open(place / places.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)

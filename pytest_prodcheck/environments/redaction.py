@@ -1,0 +1,117 @@
+"""Redaction: known secrets in all the forms they travel in, and text that looks like one."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+import json
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+BLANK = "[redacted]"
+
+# What looks like a secret wherever it stands. Every pattern starts at a literal and is bounded, so that a hostile
+# body of a megabyte is scanned in linear time. `\1` is kept, and `\2` after the blank.
+_GENERIC = tuple(
+    (re.compile(pattern, flags), replacement)
+    for pattern, flags, replacement in (
+        (r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)", re.S, BLANK),
+        (
+            r"((?<![a-z])(?:proxy-)?authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:(?:basic|bearer|digest|negotiate|token)\s{1,3})?)"
+            r"(?!\[redacted\])[^\s\"',;<>]+",
+            re.I,
+            rf"\1{BLANK}",
+        ),
+        (r"((?<![a-z])bearer\s{1,3})(?=[a-z._~+/-]{0,200}[0-9])[a-z0-9._~+/-]{16,4000}={0,2}", re.I, rf"\1{BLANK}"),
+        (r"((?<![a-z-])(?:set-)?cookie2?[\"']?: {0,3}[\"']?)[^\r\n\"']+", re.I, rf"\1{BLANK}"),
+        (r"(://[^\s/:@]{0,200}:)[^\s/@]{1,500}(@)", 0, rf"\1{BLANK}\2"),
+        (
+            r"((?:password|passwd|pwd|passphrase|secret|token|api[_-]?key)=)(?!=|\[redacted\])"
+            r"(?:'[^'\n]{0,4000}'|\"[^\"\n]{0,4000}\"|[^\s&;,'\"<>)]{1,4000})",
+            re.I,
+            rf"\1{BLANK}",
+        ),
+        (r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,4000}\.[A-Za-z0-9_-]{5,8000}\.[A-Za-z0-9_-]{0,4000}", 0, BLANK),
+    )
+)
+
+
+class Redactor:
+    """Blanks secrets in text and data; values can be added at any time, by any thread."""
+
+    def __init__(self) -> None:
+        self._forms: set[str] = set()
+        self._known: re.Pattern[str] | None = None
+        self._lock = threading.Lock()
+
+    def add(self, value: str) -> None:
+        """Registers a secret with its encoded forms. Whoever adds refuses short ones first: "a" would blank the report."""
+        if not value:
+            return
+        with self._lock:
+            self._forms.update(form for form in _forms(value) if form)
+            longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
+            self._known = re.compile("|".join(map(re.escape, longest_first)))
+
+    def redact(self, text: str) -> str:
+        """The text with `[redacted]` in place of secrets."""
+        known = self._known
+        if known is not None:
+            text = known.sub(BLANK, text)
+        for pattern, replacement in _GENERIC:
+            text = pattern.sub(replacement, text)
+        return text
+
+    def redact_data(self, data: Any) -> Any:
+        """The same data with all strings redacted: mappings, lists, tuples, sets, bytes, and dataclasses as dataclasses."""
+        if isinstance(data, str):
+            clean = self.redact(data)
+            return data if clean == data else clean  # keeps string enums what they are
+        if isinstance(data, bytes):
+            clean = self.redact(text := data.decode("utf-8", "surrogateescape"))
+            return data if clean == text else clean.encode("utf-8", "surrogateescape")
+        if isinstance(data, dict):
+            return {self.redact_data(key): self.redact_data(value) for key, value in data.items()}
+        if isinstance(data, tuple) and hasattr(data, "_fields"):
+            return type(data)(*(self.redact_data(each) for each in data))
+        if isinstance(data, (list, tuple, set, frozenset)):
+            return type(data)(self.redact_data(each) for each in data)
+        if dataclasses.is_dataclass(data) and not isinstance(data, type):
+            named = [each.name for each in dataclasses.fields(data) if each.init]
+            return dataclasses.replace(data, **{name: self.redact_data(getattr(data, name)) for name in named})
+        return data
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield value
+    raw = value.encode("utf-8", "surrogateescape")
+    yield from _base64_forms(raw)
+    for quoted in (quote(value, safe="", errors="replace"), quote(value, errors="replace"), quote_plus(value, errors="replace")):
+        yield quoted
+        yield re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), quoted)
+    for ascii_only in (True, False):
+        escaped = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+        yield escaped
+        yield escaped.replace("/", "\\/")
+    yield repr(value)[1:-1]
+    yield html.escape(value)
+    yield html.escape(value, quote=False)
+    yield html.escape(value).replace("&#x27;", "&#39;")
+
+
+def _base64_forms(raw: bytes) -> Iterator[str]:
+    """The value's own base64, and what stays the same of it inside a longer text ("user:value") at each of three offsets."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        text = encode(raw).decode("ascii")
+        yield text
+        yield text.rstrip("=")
+        for offset in range(3):
+            inside = encode(b"\0" * offset + raw).decode("ascii").rstrip("=")
+            first = (0, 2, 3)[offset]  # characters that mix bits of what stands before
+            whole = (offset + len(raw)) * 8 // 6  # characters made of the value's bits alone
+            if whole - first >= 7:
+                yield inside[first:whole]

@@ -1,0 +1,86 @@
+"""`{name}` in strings: filled from the environment's `vars`, without expressions.
+
+Only braces around a plain name count, so that JSON and query languages need no escapes; `{{name}}` stands for a
+literal `{name}`. Some names are filled later, each only where something fills it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pytest_prodcheck.environments.mistakes import did_you_mean
+from pytest_prodcheck.environments.trees import Path, Tree
+
+NAME = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_-]*)\}\}|\{([A-Za-z_][A-Za-z0-9_-]*)\}")
+RESERVED = ("run", "revision", "window", "service", "unit", "workload", "runbook")
+
+Complain = Callable[[Path, str, str], None]
+
+
+def substitute(tree: Tree, complain: Complain) -> dict[str, Any]:
+    """The tree's data with variables filled in; complains about unknown names and variables that cannot be meant."""
+    written = tree.data.get("vars", {})
+    variables: dict[str, str] = {}
+    for name, value in written.items() if isinstance(written, dict) else ():
+        path = ("vars", name)
+        if name in RESERVED:
+            complain(path, f"{{{name}}} is filled in by prodcheck: choose another name", "")
+        elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+            complain(path, "expected a name of letters, digits, `_` and `-`, beginning with a letter", "")
+        elif isinstance(value, str):
+            variables[name] = value
+            for found in NAME.finditer(value):
+                complain(path, f"{found[0]} is not filled in here: a variable's value is used as it is", "")
+    filler = _Filler(variables, tree.data, complain)
+    return {key: value if key == "vars" else filler.fill(value, (key,)) for key, value in tree.data.items()}
+
+
+class _Filler:
+    def __init__(self, variables: dict[str, str], data: dict[str, Any], complain: Complain) -> None:
+        self.variables, self.data, self.complain = variables, data, complain
+
+    def fill(self, value: Any, path: Path) -> Any:
+        if isinstance(value, dict):
+            return {key: self.fill(inner, (*path, key)) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self.fill(inner, (*path, f"[{position}]")) for position, inner in enumerate(value)]
+        return NAME.sub(lambda found: self._one(found, path), value) if isinstance(value, str) else value
+
+    def _one(self, found: re.Match[str], path: Path) -> str:
+        escaped, name = found.groups()
+        later = filled_later(path, self.data)
+        if escaped:
+            return f"{{{escaped}}}"
+        if name in self.variables:
+            if name in later:
+                self.complain(path, f"{{{name}}} is both a variable and captured by a step: rename one", "")
+            return self.variables[name]
+        if name not in later:
+            if name in RESERVED:
+                self.complain(path, f"{{{name}}} is not known here", "it is filled in where headers and steps are sent")
+            else:
+                hint = f"{did_you_mean(name, self.variables)}; `{{{{{name}}}}}` stands for the text itself"
+                self.complain(path, f"no variable `{name}` in vars", hint)
+        return found[0]
+
+
+def filled_later(path: Path, data: dict[str, Any]) -> set[str]:
+    """The names that are filled in at this key when something is sent or shown, not when the file is read."""
+    if path[:1] == ("slots",) and path[-1] == "workload":
+        return {"workload"}
+    if path[:1] == ("workflows",) and path[2:3] and path[2] in ("steps", "cleanup"):
+        return {"run", "revision", *captured(data, path[1])}
+    if "headers" in path:
+        return {"run", "revision"}
+    return set()
+
+
+def captured(data: dict[str, Any], workflow: str) -> set[str]:
+    """The names that the steps of a workflow capture; lenient, for the data is not validated yet."""
+    tables = data.get("workflows")
+    table = tables.get(workflow) if isinstance(tables, dict) else None
+    steps = [each for part in ("steps", "cleanup") for each in (table.get(part) if isinstance(table, dict) else None) or ()]
+    found = [step.get("capture") for step in steps if isinstance(step, dict)]
+    return {name for capture in found if isinstance(capture, dict) for name in capture}

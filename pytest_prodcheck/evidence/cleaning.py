@@ -1,0 +1,49 @@
+"""What targets say, made fit for messages and records: no control characters, no secrets, bounded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit, urlunsplit
+
+BLANK = "[redacted]"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+_SECRET_NAME = re.compile(r"token|secret|passw|pwd|api[-_]?key|auth|session|sid\b|signature|\bsig\b|jwt|credential|code|ticket", re.I)
+_SECRET_HEADERS = {"authorization", "proxy-authorization", "x-api-key", "x-auth-token", "cookie", "authentication-info"}
+_COOKIE_VALUE = re.compile(r"^(\s*[^=;,\s]+=)[^;]*")
+
+
+def plain(text: str, longest: int = 300) -> str:
+    """Text on one line, without control characters, at most `longest` characters."""
+    text = _CONTROL.sub(" ", text[: longest * 4]).strip()
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def url(address: str) -> str:
+    """An address whose query values of secret-looking names are blanked, as are user names and fragments."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return plain(address)
+    query = re.sub(r"([^&=;]+)=([^&;]*)", _blank_value, parts.query)
+    netloc = parts.netloc.rpartition("@")[2]
+    return plain(urlunsplit((parts.scheme, netloc, parts.path, query, "")), 2000)
+
+
+def _blank_value(found: re.Match[str]) -> str:
+    return f"{found[1]}={BLANK}" if _SECRET_NAME.search(found[1]) else found[0]
+
+
+def headers(received: list[tuple[str, str]], redact: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
+    """Headers as they may be kept: cookies and credentials blanked, their attributes left."""
+    return tuple((plain(name, 200), _header(name.lower(), value, redact)) for name, value in received)
+
+
+def _header(name: str, value: str, redact: Callable[[str], str]) -> str:
+    if name in _SECRET_HEADERS:
+        return BLANK
+    if name in ("set-cookie", "set-cookie2"):
+        value = _COOKIE_VALUE.sub(rf"\g<1>{BLANK}", value, count=1)
+    elif name in ("location", "content-location", "refresh"):
+        value = url(value)
+    return plain(redact(value), 16_384)

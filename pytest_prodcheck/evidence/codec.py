@@ -1,0 +1,133 @@
+"""Evidence as JSON text and back, checked on the way in."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, fields, is_dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+from pytest_prodcheck.evidence.records import Evidence, EvidenceProblem, Exchange, OpenApi, Problem
+from pytest_prodcheck.evidence.table import find
+
+SCHEMA = "prodcheck-evidence/1"
+LARGEST = 256 * 1024 * 1024  # bytes of one file
+_ENVELOPE = {"schema", "key", "collector", "target", "gathered_at", "seconds", "record", "problem", "notes"}
+
+
+def dump(evidence: Evidence[Any], *, keep_bodies: bool = True) -> dict[str, Any]:
+    """Evidence as plain data; raises ValueError or TypeError for a record that JSON cannot hold (NaN, objects)."""
+    record = None
+    if evidence.record is not None:
+        from pydantic import TypeAdapter
+
+        kept = evidence.record if keep_bodies else _without_bodies(evidence.record)
+        record = TypeAdapter(find(evidence.collector).record).dump_python(kept, mode="json", warnings="error")
+        _refuse_no_numbers(record, kept)
+    return {
+        "schema": SCHEMA,
+        "key": evidence.key,
+        "collector": evidence.collector,
+        "target": evidence.target,
+        "gathered_at": evidence.gathered_at,
+        "seconds": evidence.seconds,
+        "record": record,
+        "problem": asdict(evidence.problem) if evidence.problem else None,
+        "notes": list(evidence.notes),
+    }
+
+
+def text(plain: dict[str, Any]) -> str:
+    """Plain data as JSON text."""
+    return json.dumps(plain, allow_nan=False, ensure_ascii=False).encode("utf-8", "backslashreplace").decode() + "\n"
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """The envelope of one file, its record not looked at yet; raises ValueError that says what is wrong."""
+    try:
+        plain = json.loads(content.decode("utf-8"), parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(plain, dict) or set(plain) != _ENVELOPE or plain["schema"] != SCHEMA:
+        raise ValueError(f"not evidence of the form {SCHEMA}")
+    good = (
+        all(isinstance(plain[name], str) for name in ("key", "collector", "target"))
+        and plain["key"] == f"{plain['collector']}:{plain['target']}"
+        and all(isinstance(plain[name], (int, float)) and not isinstance(plain[name], bool) for name in ("gathered_at", "seconds"))
+        and isinstance(plain["notes"], list)
+        and all(isinstance(note, str) for note in plain["notes"])
+        and (plain["record"] is None) != (plain["problem"] is None)
+    )
+    if not good:
+        raise ValueError("its parts do not fit together")
+    return plain
+
+
+def load(plain: dict[str, Any]) -> Evidence[Any]:
+    """Evidence from an envelope; raises ValueError for a record or problem of another shape."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        record = problem = None
+        if plain["problem"] is not None:
+            problem = TypeAdapter(Problem).validate_python(plain["problem"])
+        else:
+            record = TypeAdapter(find(plain["collector"]).record).validate_json(json.dumps(plain["record"]), strict=True)
+    except KeyError:
+        raise ValueError(f"there is no collector {plain['collector']!r}") from None
+    except (ValidationError, RecursionError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "nested too deeply"}
+        raise ValueError(f"record: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return Evidence(
+        plain["key"],
+        plain["collector"],
+        plain["target"],
+        float(plain["gathered_at"]),
+        float(plain["seconds"]),
+        record,
+        problem,
+        tuple(plain["notes"]),
+    )
+
+
+def file_name(key: str) -> str:
+    """A file name for a key: readable, safe on every file system, different for different keys."""
+    return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', key)[:80]}-{sha256(key.encode()).hexdigest()[:10]}.json"
+
+
+def unread(key: str, why: str) -> EvidenceProblem:
+    """The problem of evidence that is not there."""
+    return EvidenceProblem(Problem("unread", f"{key}: {why}"))
+
+
+def _without_bodies(value: Any) -> Any:
+    if isinstance(value, Exchange):
+        return replace(value, body=None)
+    if isinstance(value, OpenApi):
+        value = replace(value, document=None)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: _without_bodies(getattr(value, each.name)) for each in fields(value) if each.init})
+    if isinstance(value, (tuple, list)):
+        return type(value)(_without_bodies(each) for each in value)
+    return {key: _without_bodies(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def _refuse_no_numbers(plain: Any, record: Any) -> None:
+    """pydantic writes NaN as null: look at the record itself."""
+    stack = [record]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+            raise ValueError(f"{value} is no JSON number")
+        if is_dataclass(value) and not isinstance(value, type):
+            stack.extend(getattr(value, each.name) for each in fields(value))
+        elif isinstance(value, dict):
+            stack.extend(value.values())
+        elif isinstance(value, (tuple, list, set, frozenset)):
+            stack.extend(value)
+    json.dumps(plain, allow_nan=False)
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")

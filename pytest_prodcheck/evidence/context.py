@@ -1,0 +1,193 @@
+"""What a collector is given: the environment, secrets, names, HTTP clients, logins; each made once in a run."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.base import SecretRef
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.http import HttpClient
+    from pytest_prodcheck.evidence.login import RoleSession
+    from pytest_prodcheck.evidence.resolving import ResolvedAddress
+
+T = TypeVar("T")
+SHORTEST_SECRET = 6  # characters: blanking a shorter one would blank half the report
+
+
+class ResolvesSecrets(Protocol):
+    """`environments.secrets.SecretResolver`."""
+
+    def resolve(self, ref: SecretRef, timeout: float) -> str:
+        """The secret's value."""
+
+
+class Redacts(Protocol):
+    """`environments.redaction.Redactor`."""
+
+    def add(self, value: str) -> None:
+        """Makes a value secret from now on."""
+
+    def redact(self, text: str) -> str:
+        """The text without secrets."""
+
+    def redact_data(self, obj: Any) -> Any:
+        """Plain data without secrets."""
+
+
+class Slots:
+    """How many requests run at once to each host. `changed` is notified when one ends."""
+
+    def __init__(self, per_host: int) -> None:
+        self.per_host = per_host
+        self.changed = threading.Condition()
+        self._taken: dict[str, int] = {}
+
+    def take(self, host: str) -> bool:
+        """Takes a slot if one is free; never waits."""
+        with self.changed:
+            taken = self._taken.get(host, 0)
+            if taken >= self.per_host:
+                return False
+            self._taken[host] = taken + 1
+            return True
+
+    def give(self, host: str) -> None:
+        """Gives one back."""
+        with self.changed:
+            self._taken[host] -= 1
+            if not self._taken[host]:
+                del self._taken[host]
+            self.changed.notify_all()
+
+    @contextlib.contextmanager
+    def more(self, host: str, wanted: int) -> Iterator[int]:
+        """Up to `wanted` further slots for one who has one already; yields how many there were."""
+        got = 0
+        try:
+            while got < wanted and self.take(host):
+                got += 1
+            yield got
+        finally:
+            for _ in range(got):
+                self.give(host)
+
+
+@dataclass
+class _Once:
+    began: float = 0.0
+    value: Any = None
+    error: BaseException | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Context:
+    """One run's environment as collectors see it. Thread-safe.
+
+    root: the folder of prodcheck.toml. revision: what this run is about, "" for none. run_id fills `{run}` in headers.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        root: Path,
+        *,
+        secrets: ResolvesSecrets,
+        redactor: Redacts,
+        revision: str = "",
+        run_id: str = "",
+    ) -> None:
+        self.environment = environment
+        self.root = root
+        self.revision = revision
+        self.run_id = run_id
+        self.redactor = redactor
+        self.slots = Slots(environment.gathering.per_host)
+        self._secrets = secrets
+        self._lock = threading.Lock()
+        self._made: dict[Hashable, _Once] = {}
+
+    def once(self, key: Hashable, make: Callable[[], T], deadline: Deadline | None = None) -> T:
+        """What `make` returns or raises, called once however many ask; the others wait, at most until `deadline`."""
+        with self._lock:
+            known = self._made.get(key)
+            mine = known is None
+            if known is None:
+                known = self._made[key] = _Once(time.time())
+        if mine:
+            try:
+                known.value = make()
+            except BaseException as error:
+                known.error = error
+                raise
+            finally:
+                known.done.set()
+        elif not known.done.wait(deadline.seconds_left() if deadline else None):
+            raise EvidenceProblem(Problem("timeout", "what another piece of evidence began to fetch did not come in time"))
+        if deadline is not None:
+            deadline.used(known.began)
+        if known.error is not None:
+            if isinstance(known.error, EvidenceProblem):
+                raise EvidenceProblem(known.error.problem)
+            raise known.error
+        value: T = known.value
+        return value
+
+    def secret(self, ref: SecretRef, deadline: Deadline | None = None) -> str:
+        """The value of a secret, from now on redacted; raises EvidenceProblem (configuration) naming the reference."""
+        value = self.once(("secret", ref), lambda: self._resolve_secret(ref, deadline))
+        return value
+
+    def _resolve_secret(self, ref: SecretRef, deadline: Deadline | None) -> str:
+        try:
+            value = self._secrets.resolve(ref, min(deadline.seconds_left(), 30.0) if deadline else 30.0)
+        except EvidenceProblem:
+            raise
+        except Exception as error:
+            raise EvidenceProblem(Problem("configuration", f"secret {describe(ref)}: {error}")) from None
+        if len(value) < SHORTEST_SECRET:
+            hint = f"secrets have at least {SHORTEST_SECRET} characters, so that they can be blanked in reports"
+            raise EvidenceProblem(Problem("configuration", f"secret {describe(ref)} is too short", hint))
+        self.redactor.add(value)
+        return value
+
+    def resolve(self, host: str, port: int, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
+        """The addresses of a name, by the environment's name server where one is declared; raises EvidenceProblem (dns)."""
+        from pytest_prodcheck.evidence.resolving import resolve
+
+        return resolve(host, port, self.environment.nameserver, deadline)
+
+    def http(self, service: str) -> HttpClient:
+        """The client of a declared service."""
+        from pytest_prodcheck.evidence.http import HttpClient
+
+        return self.once(("http", service), lambda: HttpClient(self.environment.services[service], self, service))
+
+    def http_to(self, service: Service) -> HttpClient:
+        """A client for an address that is no declared service, such as an identity provider's."""
+        from pytest_prodcheck.evidence.http import HttpClient
+
+        return self.once(("http-to", service.model_dump_json()), lambda: HttpClient(service, self))
+
+    def session(self, role: str | None, deadline: Deadline) -> RoleSession:
+        """The session of a role, logged in once; raises EvidenceProblem (denied) where the login was refused."""
+        from pytest_prodcheck.evidence.login import session_for
+
+        return session_for(role, self, deadline)
+
+
+def describe(ref: SecretRef) -> str:
+    """A secret's reference in words, without its value."""
+    if ref.command is not None:
+        return f'{{ command = ["{ref.command[0] if ref.command else ""}", …] }}'
+    return f'{{ env = "{ref.env}" }}' if ref.env is not None else f'{{ file = "{ref.file}" }}'

@@ -1,0 +1,156 @@
+"""`http-contract`: the JSON Schema that an endpoint's answer has to match, from a file or the OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.endpoint import endpoint_seconds
+from pytest_prodcheck.evidence.openapi import fetch
+from pytest_prodcheck.evidence.openapi_document import operation, references, resolved
+from pytest_prodcheck.evidence.records import Contract, EvidenceProblem, Problem
+from pytest_prodcheck.evidence.services import at_pointer, endpoint, endpoint_host, host_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.services import Endpoint
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+OPENAPI = "openapi"
+LARGEST = 16 * 1024 * 1024  # bytes of a schema file
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    service, declared, _ = endpoint(environment, target)
+    return (Sending(host_of(service), f"GET {service.openapi}"),) if declared.schema_ == OPENAPI else ()
+
+
+@evidence(
+    "http-contract", axis="endpoint", feature="answer", seconds=endpoint_seconds, host=endpoint_host, sends=_sends
+)
+def http_contract(target: str, context: Context, deadline: Deadline) -> Contract:
+    """The schema, whole in itself; None where the endpoint declares none."""
+    service, declared, name = endpoint(context.environment, target)
+    if declared.schema_ is None:
+        return Contract("", None)
+    if declared.schema_ != OPENAPI:
+        return Contract(declared.schema_, _checked(_read(context.root / declared.schema_, declared.schema_), declared.schema_))
+    exchange, document = fetch(name, context, deadline)
+    if not 200 <= exchange.status < 300 or not isinstance(document, dict):
+        raise EvidenceProblem(Problem("protocol", f"{exchange.url}: answered {exchange.status} without an OpenAPI document"))
+    source = f"{service.openapi}, {declared.request}"
+    found = operation(document, service.url, declared)
+    if found is None:
+        raise EvidenceProblem(Problem("protocol", f"{exchange.url}: does not describe {declared.request}"))
+    schema = _response_schema(document, found, declared)
+    if schema is None:
+        raise EvidenceProblem(Problem("protocol", f"{exchange.url}: has no JSON schema for answers of {declared.request}"))
+    return Contract(source, _checked(_standalone(document, schema), source))
+
+
+def _read(file: Path, name: str) -> Any:
+    try:
+        if file.stat().st_size > LARGEST:
+            raise ValueError(f"larger than {LARGEST} bytes")
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise EvidenceProblem(Problem("configuration", f"schema {name} cannot be read: {reason}")) from None
+
+
+def _response_schema(document: dict[str, Any], found: dict[str, Any], declared: Endpoint) -> Any:
+    responses = found.get("responses")
+    status = str((declared.status or (200,))[0])
+    for key in (status, f"{status[0]}XX", "default"):
+        response = resolved(document, responses.get(key)) if isinstance(responses, dict) else None
+        content = response.get("content") if isinstance(response, dict) else None
+        for media, described in content.items() if isinstance(content, dict) else ():
+            if media.partition(";")[0].strip().lower().endswith("json") and isinstance(described, dict):
+                return described.get("schema")
+    return None
+
+
+def _standalone(document: dict[str, Any], schema: Any) -> Any:
+    """A schema that carries what its references mean, in a dialect that validators know."""
+    if not isinstance(schema, dict):
+        return schema
+    old = str(document.get("openapi", "")).startswith("3.0")
+    whole: dict[str, Any] = {"allOf": [schema]}
+    wanted, done = [schema], set()
+    while wanted:
+        for reference in references(wanted.pop()):
+            if reference in done or not reference.startswith("#/"):
+                continue
+            done.add(reference)
+            try:
+                part = at_pointer(document, unquote(reference[1:]))
+            except LookupError:
+                continue  # _checked says that it leads nowhere
+            _place(whole, [unquote(each).replace("~1", "/").replace("~0", "~") for each in reference.split("/")[1:]], part)
+            wanted.append(part)
+    if old:
+        whole = _without_nullable(whole)
+        return {"$schema": "http://json-schema.org/draft-04/schema#", **whole}
+    return {"$schema": document.get("jsonSchemaDialect") or "https://json-schema.org/draft/2020-12/schema", **whole}
+
+
+def _place(whole: dict[str, Any], path: list[str], part: Any) -> None:
+    inside = whole
+    for each in path[:-1]:
+        inside = inside.setdefault(each, {})
+        if not isinstance(inside, dict):
+            return
+    inside.setdefault(path[-1], part)
+
+
+def _without_nullable(part: Any) -> Any:
+    """OpenAPI 3.0's `nullable: true` in JSON Schema's words."""
+    if isinstance(part, list):
+        return [_without_nullable(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    made = {key: _without_nullable(value) for key, value in part.items()}
+    if made.pop("nullable", None) is True and isinstance(made.get("type"), str):
+        made["type"] = [made["type"], "null"]
+        if isinstance(made.get("enum"), list) and None not in made["enum"]:
+            made["enum"] = [*made["enum"], None]
+    return made
+
+
+def _checked(schema: Any, source: str) -> Any:
+    """The schema, if it is one that needs nothing from elsewhere; raises EvidenceProblem."""
+    from jsonschema import exceptions, validators
+
+    if not isinstance(schema, (dict, bool)):
+        raise EvidenceProblem(Problem("configuration", f"schema {source}: is no JSON object"))
+    dialect = schema.get("$schema", "") if isinstance(schema, dict) else ""
+    known = {validator.META_SCHEMA.get("$id", validator.META_SCHEMA.get("id", "")).rstrip("#") for validator in _dialects()}
+    if dialect and str(dialect).rstrip("#") not in known:
+        raise EvidenceProblem(Problem("configuration", f"schema {source}: dialect {str(dialect)[:100]} is not known"))
+    try:
+        validators.validator_for(schema, default=validators.Draft202012Validator).check_schema(schema)
+    except (exceptions.SchemaError, RecursionError) as error:
+        what = f"{error.json_path}: {error.message[:200]}" if isinstance(error, exceptions.SchemaError) else "nested too deeply"
+        raise EvidenceProblem(Problem("configuration", f"schema {source}: is no JSON Schema: {what}")) from None
+    own_id = schema.get("$id", "") if isinstance(schema, dict) else ""
+    for reference in references(schema):
+        inside = reference.startswith("#") or (own_id and reference.startswith(f"{own_id}#"))
+        if not inside:
+            hint = "put the parts into one file, under $defs"
+            raise EvidenceProblem(Problem("configuration", f"schema {source}: $ref {reference[:200]} leads outside of it", hint))
+        try:
+            at_pointer(schema, unquote(reference.partition("#")[2])) if "#/" in reference else None
+        except LookupError:
+            raise EvidenceProblem(Problem("configuration", f"schema {source}: $ref {reference[:200]} leads nowhere")) from None
+    return schema
+
+
+def _dialects() -> tuple[Any, ...]:  # noqa: N802
+    from jsonschema import validators as v
+
+    return (v.Draft3Validator, v.Draft4Validator, v.Draft6Validator, v.Draft7Validator, v.Draft201909Validator, v.Draft202012Validator)

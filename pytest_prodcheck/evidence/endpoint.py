@@ -1,0 +1,61 @@
+"""`http-endpoint` and `http-budget`: the answer of one declared request, sent once for both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.records import Exchange
+from pytest_prodcheck.evidence.services import endpoint, endpoint_host, host_of
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    service, declared, _ = endpoint(environment, target)
+    who = f" as {declared.as_}" if declared.as_ else ""
+    return (Sending(host_of(service), f"{declared.request}{who}", writes=not declared.changes_nothing),)
+
+
+def endpoint_seconds(target: str, environment: Environment) -> float:
+    """Time for a login, the request itself and one further try."""
+    return endpoint(environment, target)[0].timeout * 2 + 10
+
+
+@evidence(
+    "http-endpoint", axis="endpoint", feature="answer", seconds=endpoint_seconds, host=endpoint_host, sends=_sends
+)
+def http_endpoint(target: str, context: Context, deadline: Deadline) -> Exchange:
+    """The answer as the declared role gets it."""
+    return _exchange(target, context, deadline)
+
+
+@evidence(
+    "http-budget",
+    axis="endpoint",
+    feature="budget",
+    seconds=endpoint_seconds,
+    host=endpoint_host,
+    sends=lambda target, environment: (),  # the request of http-endpoint
+)
+def http_budget(target: str, context: Context, deadline: Deadline) -> Exchange:
+    """The same answer, for those who judge its time."""
+    return _exchange(target, context, deadline)
+
+
+def _exchange(target: str, context: Context, deadline: Deadline) -> Exchange:
+    from pytest_prodcheck.evidence.http import Request
+
+    _, declared, name = endpoint(context.environment, target)
+
+    def send() -> Exchange:
+        session = context.session(declared.as_, deadline)
+        request = Request(
+            declared.method, declared.path, {**declared.headers, **session.headers}, declared.json_, carries=session.carrier
+        )
+        return context.http(name).ask(request, deadline).exchange
+
+    return context.once(("endpoint", target), send, deadline)

@@ -1,0 +1,46 @@
+"""`http-health`: the health address, once over a new connection, then five times over a warm one."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Health, Problem
+from pytest_prodcheck.evidence.services import asks, bounded_seconds, declared, service_host
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+SAMPLES = 5
+
+
+@evidence(
+    "http-health",
+    axis="service",
+    feature="health",
+    seconds=bounded_seconds(3),
+    host=service_host,
+    sends=asks(lambda service: service.health, 1 + SAMPLES),
+)
+def http_health(target: str, context: Context, deadline: Deadline) -> Health:
+    """The first answer whole, the others for their times; fewer of them where the service is very slow, at least one."""
+    from pytest_prodcheck.evidence.http import Request
+
+    path = declared(context.environment, target).health
+    if path is None:
+        raise EvidenceProblem(Problem("configuration", f"service {target} has no `health`"))
+    client = context.http(target)
+    request = Request("GET", path)
+    first = client.ask(request, deadline, fresh=True).exchange
+    samples: list[Exchange] = []
+    with contextlib.closing(client.connection()) as connection:
+        connection.ask(request, deadline)  # opens it
+        for _ in range(SAMPLES):
+            if samples and deadline.time_left() < 2 * max(each.seconds for each in samples):
+                deadline.note(f"only {len(samples)} of {SAMPLES} samples were taken: it is too slow for more")
+                break
+            samples.append(replace(connection.ask(request, deadline).exchange, body=None))
+    return Health(first, tuple(samples))

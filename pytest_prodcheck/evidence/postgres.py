@@ -1,0 +1,198 @@
+"""`postgres-cluster`: every declared node and the writer's address, as the servers themselves tell it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.nodes import MARGIN, ask_nodes
+from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
+from pytest_prodcheck.evidence.postgres_wire import Wire
+from pytest_prodcheck.evidence.records import EvidenceProblem, PostgresCluster, PostgresNode, Problem
+from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.stores import Postgres
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+_PROMOTED = "55000"  # object_not_in_prerequisite_state: a promotion ended recovery between two of our questions
+_FORBIDDEN = "42501"
+_SYSTEM = "(select system_identifier::text from pg_control_system())"
+# Others' sessions show no backend_type without pg_read_all_stats; then sessions of a user in a database are counted.
+# A walsender that has a database is a logical one, no standby.
+_FACTS = """\
+begin read only;
+set local statement_timeout = {statement};
+set local lock_timeout = {lock};
+select json_build_object(
+  'version', current_setting('server_version_num')::int,
+  'recovering', recovering,
+  'default_read_only', current_setting('default_transaction_read_only')::bool,
+  'hidden', (select source in ('user', 'database user') from pg_settings where name = 'default_transaction_read_only'),
+  'system_identifier', {system},
+  'max_connections', current_setting('max_connections')::int,
+  'reserved', current_setting('superuser_reserved_connections')::int
+              + coalesce(current_setting('reserved_connections', true)::int, 0),
+  'used', (select count(*) from pg_stat_activity where backend_type = 'client backend'
+           or (backend_type is null and usesysid is not null and datid is not null)),
+  'receiver', case when allowed then coalesce((select status from pg_stat_wal_receiver limit 1), '')
+                   when not exists (select from pg_stat_wal_receiver) then '' end,
+  'paused', case when recovering then pg_is_wal_replay_paused() else false end,
+  'standbys', case when allowed then (select count(*) from pg_stat_replication r join pg_stat_activity a using (pid)
+                                      where r.state = 'streaming' and a.datid is null) end,
+  'synchronous', case when allowed then (select count(*) from pg_stat_replication r join pg_stat_activity a using (pid)
+                                         where r.state = 'streaming' and a.datid is null
+                                         and r.sync_state in ('sync', 'quorum')) end
+)::text
+from (select pg_is_in_recovery() as recovering, pg_has_role(current_user, 'pg_read_all_stats', 'usage') as allowed
+      offset 0) as server;
+rollback"""
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    settings = environment.postgres[target]
+    what = f"PostgreSQL login as {settings.user}, one read-only transaction"
+    return tuple(Sending(each, what) for each in _addresses(settings))
+
+
+def _host(target: str, environment: Environment) -> str:
+    return environment.postgres[target].nodes[0]
+
+
+def _seconds(target: str, environment: Environment) -> float:
+    timeouts = environment.postgres[target].timeouts
+    return timeouts.connect + timeouts.statement + 2 * MARGIN
+
+
+def _addresses(settings: Postgres) -> tuple[str, ...]:
+    return settings.nodes if settings.writer is None else (*settings.nodes, settings.writer)
+
+
+@evidence("postgres-cluster", axis="postgres", seconds=_seconds, host=_host, sends=_sends)
+def postgres_cluster(target: str, context: Context, deadline: Deadline) -> PostgresCluster:
+    """What each declared node and the writer's address say of themselves, asked side by side; roles are found.
+
+    A node that does not answer has a problem of its own. Raises EvidenceProblem where nobody can be asked: psycopg is not
+    installed, the password or a TLS file is missing.
+    """
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        what, hint = "asking PostgreSQL needs psycopg", "pip install 'pytest-prodcheck[postgres]'"
+        raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
+    settings = context.environment.postgres[target]
+    password = context.secret(settings.password) if settings.password else ""
+    parameters = _parameters(settings, context.root, password)
+
+    def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> PostgresNode:
+        reach = {"host": split_address(declared)[0], "hostaddr": address.ip, "port": str(address.port)}
+        return _ask_node(declared, where, {**parameters, **reach}, settings, until)
+
+    def failed(declared: str, problem: Problem, seconds: float) -> PostgresNode:
+        return PostgresNode(declared, seconds, problem)
+
+    answers = ask_nodes(_addresses(settings), ask, failed, _worse, context, deadline)
+    writer = answers.pop() if settings.writer is not None else None
+    expect = settings.expect
+    return PostgresCluster(tuple(answers), writer, expect.primaries, expect.standbys, expect.synchronous)
+
+
+def _worse(node: PostgresNode) -> bool:
+    """Of several addresses behind one name: the one that leads to where nobody can write."""
+    return node.recovering or node.read_only
+
+
+def _parameters(settings: Postgres, root: Path, password: str) -> dict[str, str]:
+    """libpq's, with nothing left to its environment variables that changes what is found."""
+    tls = settings.tls
+    found = {
+        "dbname": settings.database, "user": settings.user, "application_name": "prodcheck", "client_encoding": "UTF8",
+        "sslmode": tls.mode, "gssencmode": "disable", "target_session_attrs": "any", "load_balance_hosts": "disable",
+        "options": "",
+    }  # fmt: skip
+    if password:
+        found["password"] = password
+    for name, file in (("sslrootcert", tls.ca), ("sslcert", tls.certificate), ("sslkey", tls.key)):
+        if file is not None:
+            path = root / file
+            if not path.is_file():
+                hint = "paths under tls are relative to prodcheck.toml"
+                raise EvidenceProblem(Problem("configuration", f"{file}: there is no such file", hint))
+            found[name] = str(path)
+    if tls.ca is None and tls.mode == "verify-full":
+        found["sslrootcert"] = "system"
+    return found
+
+
+def _ask_node(
+    declared: str, where: str, parameters: dict[str, str], settings: Postgres, deadline: Deadline
+) -> PostgresNode:
+    began = time.monotonic()
+    wire = Wire(where)
+    try:
+        try:
+            wire.open(parameters, deadline.at_most(settings.timeouts.connect))
+            facts = _facts(wire, settings, deadline)
+        except ServerError as error:
+            if deadline.expired:  # the guard closed it
+                deadline.seconds_left()
+            raise EvidenceProblem(classify(error, where, parameters.get("password", ""))) from None
+    finally:
+        wire.close()
+    return _node(declared, where, facts, time.monotonic() - began)
+
+
+def _facts(wire: Wire, settings: Postgres, deadline: Deadline) -> Any:
+    """All facts in one round trip; asked once more without what this user may not see, or after a promotion meanwhile."""
+    limits = {
+        "statement": max(int(settings.timeouts.statement * 1000), 1), "lock": max(int(settings.timeouts.lock * 1000), 1),
+    }  # fmt: skip
+    system = _SYSTEM
+    for _ in range(2):
+        try:
+            return json.loads(wire.ask(_FACTS.format(system=system, **limits), deadline))
+        except ServerError as error:
+            if error.state not in (_PROMOTED, _FORBIDDEN):
+                raise
+            if error.state == _FORBIDDEN:
+                system = "''"
+            wire.ask("rollback; select 1", deadline)
+        except ValueError:
+            break
+    raise EvidenceProblem(Problem("protocol", f"{wire.where}: the facts that it told are no JSON"))
+
+
+def _node(declared: str, where: str, facts: Any, seconds: float) -> PostgresNode:
+    if not isinstance(facts, dict) or not _plausible(facts):
+        raise EvidenceProblem(Problem("protocol", f"{where}: what it told are no facts of a PostgreSQL server"))
+    recovering = facts["recovering"]
+    if facts["hidden"] and facts["default_read_only"] and not recovering:
+        # what everybody else's transactions would be cannot be seen through it
+        hint = "ALTER ROLE … RESET default_transaction_read_only; prodcheck's transactions are read-only anyway"
+        what = f"{where}: default_transaction_read_only is set for prodcheck's own user, which hides whether others may write"
+        raise EvidenceProblem(Problem("configuration", what, hint))
+    return PostgresNode(
+        declared, seconds, None, facts["version"], recovering, recovering or facts["default_read_only"],
+        facts["system_identifier"], facts["max_connections"], facts["reserved"], facts["used"], facts["receiver"],
+        facts["paused"], facts["standbys"], facts["synchronous"],
+    )  # fmt: skip
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "version": (int,), "recovering": (bool,), "default_read_only": (bool,), "hidden": (bool,), "system_identifier": (str,),
+    "max_connections": (int,), "reserved": (int,), "used": (int,), "receiver": (str, type(None)), "paused": (bool,),
+    "standbys": (int, type(None)), "synchronous": (int, type(None)),
+}  # fmt: skip
+
+
+def _plausible(facts: dict[str, Any]) -> bool:
+    """Whether every fact is there, of its type (a bool is no int here) and not negative."""
+    return all(
+        name in facts and type(facts[name]) in kinds and not (type(facts[name]) is int and facts[name] < 0)
+        for name, kinds in _KINDS.items()
+    )

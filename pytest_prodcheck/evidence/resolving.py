@@ -1,0 +1,192 @@
+"""Names to addresses: by the system's resolver, or by the name server that the environment declares."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.threads import side_by_side
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+FIRST_TRY = 2.0  # seconds until a datagram counts as lost
+MARGIN = 0.2  # seconds kept of the deadline, so that the name server is named in what is told
+MOST_ALIASES = 8
+_GONE = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+
+
+@dataclass(frozen=True)
+class ResolvedAddress:
+    """One address behind a name, with the port that was asked for."""
+
+    family: Literal["IPv4", "IPv6"]
+    ip: str
+    port: int
+
+
+class NameGone(EvidenceProblem):
+    """The name server said positively that there is no such name, or that it has no address."""
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of "HOST:PORT"; the brackets of an IPv6 address are taken off."""
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def resolve(host: str, port: int, nameserver: str | None, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
+    """The addresses of a name, at least one, IPv4 first where `nameserver` ("IP:PORT") is asked.
+
+    Raises NameGone where the name does not exist, EvidenceProblem of kind dns where that could not be found out, of kind
+    missing-extra without dnspython.
+    """
+    if literal := _literal(host, port):
+        return (literal,)
+    if nameserver is None:
+        return _ask_system(host, port, deadline)
+    return _ask_server(host, port, nameserver, deadline)
+
+
+def _literal(host: str, port: int) -> ResolvedAddress | None:
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return ResolvedAddress("IPv4" if ip.version == 4 else "IPv6", str(ip), port)
+
+
+def _ask_system(host: str, port: int, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
+    where = f"{host}: the system's resolver"
+
+    def ask() -> list[Any] | OSError | UnicodeError:
+        try:
+            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            return error
+
+    # in a thread of its own: the system's resolver takes no time-out
+    (found,) = side_by_side([ask], deadline.seconds_left() - MARGIN)
+    if found is None:
+        raise _dns(f"{where} gave no answer in time", "is a name server of /etc/resolv.conf down?")
+    if isinstance(found, UnicodeError):
+        raise EvidenceProblem(Problem("configuration", f"{host!r} is no valid host name"))
+    if isinstance(found, socket.gaierror) and found.errno in _GONE:
+        raise NameGone(Problem("dns", f"{where} knows no such name", "is it spelt right? is it known from here?"))
+    if isinstance(found, OSError):
+        temporary = " (temporary)" if getattr(found, "errno", None) == socket.EAI_AGAIN else ""
+        raise _dns(f"{where} failed: {found.strerror}{temporary}", "is a name server of /etc/resolv.conf down?")
+    names: dict[int, Literal["IPv4", "IPv6"]] = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
+    addresses = [ResolvedAddress(names[family], str(at[0]), port) for family, _, _, _, at in found if family in names]
+    if not addresses:
+        raise NameGone(Problem("dns", f"{where} knows no address of it"))
+    return tuple(dict.fromkeys(addresses))
+
+
+def _ask_server(host: str, port: int, nameserver: str, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
+    """A and AAAA side by side; one of them is enough, for some servers never answer AAAA."""
+    try:
+        import dns.exception
+        import dns.name
+    except ImportError:
+        what, hint = "asking a declared name server needs dnspython", "pip install 'pytest-prodcheck[dns]'"
+        raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
+    ip, server_port = split_address(nameserver)
+    server = _literal(ip, server_port)
+    if server is None:
+        hint = 'nameserver = "10.0.0.53:53"'
+        raise EvidenceProblem(Problem("configuration", f"the name server {nameserver} is no IP:PORT", hint))
+    try:
+        name = dns.name.from_text(host)
+    except (dns.exception.DNSException, UnicodeError):
+        raise EvidenceProblem(Problem("configuration", f"{host!r} is no valid host name")) from None
+    time_left = deadline.at_most(deadline.seconds_left() - MARGIN)
+    answers = side_by_side(
+        [lambda kind=kind: _caught(name, kind, server, host, time_left) for kind in ("A", "AAAA")],  # type: ignore[misc]
+        time_left.time_left() + MARGIN / 2,
+    )
+    found: list[ResolvedAddress] = []
+    for family, answer in zip(("IPv4", "IPv6"), answers, strict=True):
+        if isinstance(answer, list):
+            found += [ResolvedAddress(family, each, port) for each in answer]  # type: ignore[arg-type]
+    if found:
+        return tuple(found)
+    unknown = [each for each in answers if isinstance(each, EvidenceProblem) and not isinstance(each, NameGone)]
+    if unknown or None in answers:
+        raise unknown[0] if unknown else _silent(host, nameserver)
+    gone = [each for each in answers if isinstance(each, NameGone)]
+    raise gone[0] if gone else NameGone(Problem("dns", f"{host}: {nameserver} knows no address of it"))
+
+
+def _caught(name: Any, kind: str, server: ResolvedAddress, host: str, deadline: Deadline) -> list[str] | EvidenceProblem:
+    try:
+        return _follow(name, kind, server, host, deadline)
+    except EvidenceProblem as error:
+        return error
+
+
+def _follow(name: Any, kind: str, server: ResolvedAddress, host: str, deadline: Deadline) -> list[str]:
+    """The addresses of one kind; aliases are followed, also where the server leaves that to us."""
+    import dns.exception
+    import dns.rcode
+
+    where = f"{host}: {_shown(server)}"
+    for _ in range(MOST_ALIASES):
+        response = _query(name, kind, server, host, deadline)
+        try:
+            chain = response.resolve_chaining()
+        except dns.exception.DNSException as error:
+            raise _dns(f"{where} answered with nonsense ({type(error).__name__} for {kind})") from None
+        if response.rcode() == dns.rcode.NXDOMAIN:
+            hint = "is it spelt right? is this the name server that knows it?"
+            raise NameGone(Problem("dns", f"{where} knows no such name (NXDOMAIN)", hint))
+        if response.rcode() != dns.rcode.NOERROR:
+            said = dns.rcode.to_text(response.rcode())
+            raise _dns(f"{where} answered {said} for {kind}", "is its upstream or zone in trouble?")
+        if chain.answer is not None:
+            return [each.address for each in chain.answer]
+        if not chain.cnames or chain.canonical_name == name:
+            return []
+        name = chain.canonical_name
+    raise _dns(f"{where}: aliases lead from one to the next more than {MOST_ALIASES} times")
+
+
+def _query(name: Any, kind: str, server: ResolvedAddress, host: str, deadline: Deadline) -> Any:
+    """One question by UDP, by TCP where the answer is too long for that; asked once more where it was lost."""
+    import dns.exception
+    import dns.message
+    import dns.query
+
+    for last in (False, True):
+        left = deadline.time_left()
+        if left <= 0:
+            break
+        query = dns.message.make_query(name, kind, use_edns=0, payload=1232)
+        try:
+            patience = left if last else min(FIRST_TRY, left / 2)
+            response, _ = dns.query.udp_with_fallback(query, server.ip, timeout=patience, port=server.port)
+            return response
+        except dns.exception.Timeout:
+            if not last:
+                deadline.note(f"{host}: no answer of {_shown(server)} for {kind}, asked once more")
+        except (dns.exception.DNSException, EOFError, ValueError) as error:  # EOFError: TCP that ends within an answer
+            said = f"{_shown(server)} answered with nonsense ({type(error).__name__} for {kind})"
+            raise _dns(f"{host}: {said}", "does DNS speak on this port?") from None
+        except OSError as error:
+            raise _dns(f"{host}: {_shown(server)} cannot be asked: {error.strerror or error}") from None
+    raise _silent(host, _shown(server))
+
+
+def _silent(host: str, nameserver: str) -> EvidenceProblem:
+    return _dns(f"{host}: no answer from the name server {nameserver} in time", "is it up and reachable by UDP?")
+
+
+def _shown(server: ResolvedAddress) -> str:
+    return f"[{server.ip}]:{server.port}" if server.family == "IPv6" else f"{server.ip}:{server.port}"
+
+
+def _dns(message: str, hint: str = "") -> EvidenceProblem:
+    return EvidenceProblem(Problem("dns", message, hint))

@@ -1,0 +1,80 @@
+"""What the HTTP collectors share: whom they ask, what that looks like in a plan, JSON pointers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.collectors import Sending
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.services import Endpoint, Service
+
+
+def declared(environment: Environment, name: str) -> Service:
+    """One declared service; raises EvidenceProblem (configuration) for another name."""
+    if name not in environment.services:
+        raise EvidenceProblem(Problem("configuration", f"no service {name!r} is declared"))
+    return environment.services[name]
+
+
+def endpoint(environment: Environment, target: str) -> tuple[Service, Endpoint, str]:
+    """The service, the endpoint and the service's name of "service.endpoint"; raises EvidenceProblem (configuration)."""
+    for name, service in environment.services.items():
+        rest = target.removeprefix(f"{name}.")
+        if rest != target and rest in service.endpoints:
+            return service, service.endpoints[rest], name
+    raise EvidenceProblem(Problem("configuration", f"no endpoint {target!r} is declared"))
+
+
+def host_of(service: Service) -> str:
+    """Whom requests to a service go to: "shop.example:443"."""
+    return service.connect_to or f"{service.host}:{service.port}"
+
+
+def service_host(target: str, environment: Environment) -> str:
+    """`host` of the collectors about a service."""
+    return host_of(declared(environment, target))
+
+
+def endpoint_host(target: str, environment: Environment) -> str:
+    """`host` of the collectors about an endpoint."""
+    return host_of(endpoint(environment, target)[0])
+
+
+def asks(path: Callable[[Service], str | None], times: int = 1) -> Callable[[str, Environment], tuple[Sending, ...]]:
+    """`sends` of a collector that gets one path of a service, so many times."""
+
+    def sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+        service = declared(environment, target)
+        found = path(service)
+        return (Sending(host_of(service), f"GET {found}", times),) if found else ()
+
+    return sends
+
+
+def at_pointer(document: Any, pointer: str) -> Any:
+    """The value at a JSON pointer (RFC 6901); raises LookupError where there is none."""
+    value = document
+    for part in pointer.split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, list):
+            if not part.isdecimal() or len(part) > 9 or int(part) >= len(value):
+                raise LookupError(pointer)
+            value = value[int(part)]
+        elif isinstance(value, dict) and part in value:
+            value = value[part]
+        else:
+            raise LookupError(pointer)
+    return value
+
+
+def bounded_seconds(factor: float, extra: float = 5.0) -> Callable[[str, Environment], float]:
+    """`seconds` of a collector about a service: so many times the service's own timeout."""
+
+    def seconds(target: str, environment: Environment) -> float:
+        return environment.services[target].timeout * factor + extra
+
+    return seconds

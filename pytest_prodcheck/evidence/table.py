@@ -1,0 +1,59 @@
+"""The table of collectors: a name, the module that holds it. A module is imported when one of its collectors is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.collectors import OWN, Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HERE = "pytest_prodcheck.evidence."
+
+COLLECTORS = {
+    "http-health": _HERE + "health",
+    "http-version": _HERE + "version",
+    "http-addresses": _HERE + "addresses",
+    "http-redirect": _HERE + "redirect",
+    "http-openapi": _HERE + "openapi",
+    "http-endpoint": _HERE + "endpoint",
+    "http-budget": _HERE + "endpoint",
+    "http-contract": _HERE + "contract",
+    "auth-login": _HERE + "auth",
+    "auth-session": _HERE + "auth",
+    "auth-rejections": _HERE + "auth",
+    "auth-required": _HERE + "auth",
+    "workflow": _HERE + "workflow",
+    "dns-name": _HERE + "dns",
+    "tcp-port": _HERE + "tcp",
+    "postgres-cluster": _HERE + "postgres",
+    "redis-group": _HERE + "redis",
+}
+ALSO_KNOWN_AS = {"endpoint": "http-endpoint"}
+
+
+def names() -> tuple[str, ...]:
+    """The names of the built-in collectors."""
+    return tuple(COLLECTORS)
+
+
+def own_names() -> tuple[str, ...]:
+    """The names of the collectors that teams' own modules registered so far."""
+    return tuple(OWN)
+
+
+def find(name: str) -> Collector:
+    """The collector of a name ("http-health", "http_health", "endpoint", an own one); raises KeyError for an unknown one."""
+    if name in OWN:
+        return OWN[name]
+    plain = name.replace("_", "-")
+    plain = ALSO_KNOWN_AS.get(plain, plain)
+    if plain in OWN:
+        return OWN[plain]
+    return next(each for each in _held_by(COLLECTORS[plain]) if each.name == plain)
+
+
+def _held_by(module: str) -> Iterator[Collector]:
+    return (value for value in vars(import_module(module)).values() if isinstance(value, Collector))

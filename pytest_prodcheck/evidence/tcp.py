@@ -1,0 +1,65 @@
+"""`tcp-port`: whether a port that the environment cannot do without accepts connections."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.nodes import ask_addresses, connect
+from pytest_prodcheck.evidence.records import EvidenceProblem, PortAnswer, Problem
+from pytest_prodcheck.evidence.resolving import NameGone, ResolvedAddress, split_address
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+_PROVEN = ("refused", "timeout", "reset")  # the far side's doing; the rest is ours: no route, no name server
+
+
+@dataclass(frozen=True)
+class _Try:
+    problem: Problem | None = None
+
+
+def _address(target: str, environment: Environment) -> str:
+    return str(environment.dependencies[target].tcp)
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    return (Sending(_address(target, environment), "TCP connection, closed at once"),)
+
+
+def _seconds(target: str, environment: Environment) -> float:
+    return environment.dependencies[target].timeout + 1.0
+
+
+@evidence("tcp-port", axis="tcp", seconds=_seconds, host=_address, sends=_sends)
+def tcp_port(target: str, context: Context, deadline: Deadline) -> PortAnswer:
+    """Whether the declared port accepts: every address behind the name, for clients meet any of them.
+
+    A family (IPv4, IPv6) on which nothing answers is left out where the other one accepts. A refusal, a time-out and a name
+    that does not exist are answers: the dependency is proven to be out of reach. EvidenceProblem is raised where nothing is
+    proven: no route from here, a name server that is silent or fails.
+    """
+    address = _address(target, context.environment)
+    began = time.monotonic()
+    part = deadline.at_most(context.environment.dependencies[target].timeout)
+    try:
+        found = context.resolve(*split_address(address), part)
+    except NameGone as error:
+        return PortAnswer(address, False, time.monotonic() - began, str(error.problem))
+    answer = ask_addresses(address, found, _try, lambda problem, _: _Try(problem), lambda _: False, part)
+    seconds = time.monotonic() - began
+    if answer.problem is None:
+        return PortAnswer(address, True, seconds)
+    if answer.problem.kind not in _PROVEN:
+        raise EvidenceProblem(answer.problem)
+    return PortAnswer(address, False, seconds, str(answer.problem))
+
+
+def _try(where: str, address: ResolvedAddress, deadline: Deadline) -> _Try:
+    connect(where, address, deadline).close()
+    return _Try()

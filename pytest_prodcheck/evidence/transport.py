@@ -1,0 +1,205 @@
+"""Connections for `requests` that go where they are told, keep Host and SNI, and end at their deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
+
+if TYPE_CHECKING:
+    import ssl
+
+    import requests
+
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.resolving import ResolvedAddress
+
+_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.EAFNOSUPPORT)
+
+
+@dataclass
+class Route:
+    """How one session finds its peer, and the state of the exchange that it now serves.
+
+    connect_to: `(host, port)` instead of the URL's. fixed: the only address to try. turn: which of several addresses first.
+    """
+
+    resolve: Callable[[str, int, Deadline], Sequence[ResolvedAddress]]
+    connect_to: tuple[str, int] | None = None
+    fixed: ResolvedAddress | None = None
+    turn: int = 0
+    deadline: Deadline | None = None
+    guards: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    peer: str = ""
+    sent: bool = False  # a byte of the request may have left
+
+    def begin(self, deadline: Deadline) -> contextlib.ExitStack:
+        """Starts an exchange; the returned stack ends its guards."""
+        self.deadline, self.sent, self.peer = deadline, False, ""
+        self.guards = contextlib.ExitStack()
+        return self.guards
+
+    def guard(self, sock: socket.socket) -> None:
+        """Puts the exchange's deadline on a connection."""
+        assert self.deadline is not None
+        self.guards.enter_context(self.deadline.guard(sock))
+        with contextlib.suppress(OSError):
+            self.peer = show_peer(sock)
+
+    def open(self, host: str, port: int) -> socket.socket:
+        """Connects to the first address that takes the connection; raises EvidenceProblem."""
+        assert self.deadline is not None
+        if self.connect_to is not None:
+            host, port = self.connect_to
+        addresses = [self.fixed] if self.fixed else list(self.resolve(host, port, self.deadline))
+        if not addresses:
+            raise EvidenceProblem(Problem("dns", f"{host} has no address"))
+        first = self.turn % len(addresses)
+        problem = None
+        for left, address in zip(range(len(addresses), 0, -1), addresses[first:] + addresses[:first], strict=True):
+            try:
+                sock = connect(address, self.deadline.seconds_left() / left)
+            except EvidenceProblem as error:
+                problem = problem or error  # what the preferred address said
+                continue
+            self.guard(sock)
+            return sock
+        assert problem is not None
+        raise problem
+
+
+def connect(address: ResolvedAddress, timeout: float) -> socket.socket:
+    """A TCP connection to one address; raises EvidenceProblem (refused, unreachable, timeout, reset)."""
+    where = show(address.ip, address.port)
+    sock = None
+    try:
+        sock = socket.socket(socket.AF_INET6 if address.family == "IPv6" else socket.AF_INET, socket.SOCK_STREAM)
+        sock.settimeout(timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.connect((address.ip, address.port))
+        return sock
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        raise EvidenceProblem(_connect_problem(error, where, timeout)) from None
+
+
+def _connect_problem(error: OSError, where: str, timeout: float) -> Problem:
+    if isinstance(error, ConnectionRefusedError):
+        return Problem("refused", f"{where} refuses connections", "does the service run, is this its port?")
+    if isinstance(error, TimeoutError):
+        hint = "a firewall, or a host that is down?"
+        return Problem("timeout", f"{where} did not take the connection within {timeout:.3g} s", hint)
+    kind: ProblemKind = "unreachable" if error.errno in _UNREACHABLE else "reset"
+    return Problem(kind, f"{where}: {error.strerror or error}")
+
+
+def has_route(address: ResolvedAddress) -> bool:
+    """Whether this machine has a route to an address; sends nothing."""
+    family = socket.AF_INET6 if address.family == "IPv6" else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((address.ip, address.port))
+    except OSError:
+        return False
+    return True
+
+
+def show(ip: str, port: int) -> str:
+    """An address as people write it: "127.0.0.1:443", "[::1]:443"."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+def show_peer(sock: socket.socket) -> str:
+    """The address of a connected socket's peer."""
+    peer = sock.getpeername()
+    return show(peer[0], peer[1])
+
+
+def new_session(route: Route, tls: ssl.SSLContext) -> requests.Session:
+    """A `requests` session whose connections follow a route; it reads no environment variables and keeps no cookies.
+
+    For one exchange at a time.
+    """
+    from http.cookiejar import DefaultCookiePolicy
+
+    import requests
+
+    class Session(requests.Session):
+        def get_redirect_target(self, resp: requests.Response) -> None:
+            """None: requests would read the whole of a redirect's body, however large, to prepare the next request."""
+
+    session = Session()
+    session.trust_env = False
+    session.max_redirects = 0
+    session.headers.clear()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = _adapter(route, tls)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter)
+    return session
+
+
+def _adapter(route: Route, tls: ssl.SSLContext) -> requests.adapters.HTTPAdapter:
+    from requests.adapters import HTTPAdapter
+
+    pools = _pools(route)
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **kwargs, ssl_context=tls)
+            self.poolmanager.pool_classes_by_scheme = pools
+
+        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+            manager = super().proxy_manager_for(proxy, **kwargs, ssl_context=tls)
+            manager.pool_classes_by_scheme = pools
+            return manager
+
+        def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+            """Trust is in the context: requests would add its own bundle of CAs to a private one."""
+
+    return Adapter(pool_connections=4, pool_maxsize=1)
+
+
+def _pools(route: Route) -> dict[str, Any]:
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    class Routed:
+        """Opens the connection where the route says and puts the deadline on it, also when it is used again."""
+
+        host: str
+        port: int
+        sock: Any
+
+        def _new_conn(self) -> socket.socket:
+            return route.open(self.host.strip("[]").rstrip("."), self.port)
+
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            if self.sock is not None and not route.peer:
+                route.guard(self.sock)
+            route.sent = True
+            super().request(*args, **kwargs)  # type: ignore[misc]
+
+    class Http(Routed, HTTPConnection):  # type: ignore[misc]
+        pass
+
+    class Https(Routed, HTTPSConnection):  # type: ignore[misc]
+        pass
+
+    class HttpPool(HTTPConnectionPool):
+        ConnectionCls = Http
+
+    class HttpsPool(HTTPSConnectionPool):
+        ConnectionCls = Https
+
+        def _validate_conn(self, conn: Any) -> None:
+            if conn.is_closed:  # the parent would also warn about verify = "off", which every verdict names anyway
+                conn.connect()
+
+    return {"http": HttpPool, "https": HttpsPool}

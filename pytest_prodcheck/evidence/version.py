@@ -1,0 +1,95 @@
+"""`http-version`: the revision that each of many new connections tells, spread over all addresses."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, Revisions, RevisionSeen
+from pytest_prodcheck.evidence.services import at_pointer, declared, host_of, service_host
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.services import VersionSource
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.http import HttpClient
+
+AT_ONCE = 8  # connections
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    service = declared(environment, target)
+    source = service.version
+    return (Sending(host_of(service), f"GET {source.path}", source.connections),) if source else ()
+
+
+def _seconds(target: str, environment: Environment) -> float:
+    service = declared(environment, target)
+    connections = service.version.connections if service.version else 1
+    return service.timeout * 2 + 5 + connections / 4
+
+
+@evidence("http-version", axis="service", feature="version", seconds=_seconds, host=service_host, sends=_sends)
+def http_version(target: str, context: Context, deadline: Deadline) -> Revisions:
+    """What each new connection said; an address that takes no connection is stood in for by the next one."""
+    service = declared(context.environment, target)
+    source = service.version
+    if source is None:
+        raise EvidenceProblem(Problem("configuration", f"service {target} has no `version`"))
+    client = context.http(target)
+    seen: list[RevisionSeen] = []
+    turns = iter(range(source.connections))
+    lock = threading.Lock()
+
+    def ask_on() -> None:
+        while True:
+            with lock:
+                turn = next(turns, None)
+            if turn is None or deadline.expired:
+                return
+            found = _ask(client, source, turn, deadline)
+            with lock:
+                seen.append(found)
+
+    with context.slots.more(host_of(service), min(AT_ONCE, source.connections) - 1) as more:
+        helpers = [threading.Thread(target=ask_on, name="prodcheck-version", daemon=True) for _ in range(more)]
+        for helper in helpers:
+            helper.start()
+        ask_on()
+        for helper in helpers:
+            helper.join(max(deadline.time_left(), 0.0) + 0.2)
+    with lock:
+        complete = tuple(seen)
+    if not any(each.problem is None for each in complete):
+        raise EvidenceProblem(next((each.problem for each in complete if each.problem), _late(target, deadline)))
+    return Revisions(context.revision, source.connections, complete)
+
+
+def _late(target: str, deadline: Deadline) -> Problem:
+    return Problem("timeout", f"{target}: no revision within {deadline.seconds:.3g} s")
+
+
+def _ask(client: HttpClient, source: VersionSource, turn: int, deadline: Deadline) -> RevisionSeen:
+    from pytest_prodcheck.evidence.http import Request
+
+    try:
+        answer = client.ask(Request("GET", source.path), deadline, fresh=True, turn=turn)
+    except EvidenceProblem as error:
+        return RevisionSeen("", None, error.problem)
+    exchange = answer.exchange
+    what = f"{exchange.method} {exchange.url}"
+    nothing = RevisionSeen(exchange.address, None)
+    if not 200 <= exchange.status < 300:
+        return replace(nothing, problem=Problem("protocol", f"{what}: answered {exchange.status}"))
+    try:
+        value = at_pointer(answer.json(), source.pointer) if source.pointer else exchange.text.strip()
+    except EvidenceProblem as error:
+        return replace(nothing, problem=error.problem)
+    except LookupError:
+        return replace(nothing, problem=Problem("protocol", f"{what}: its answer has nothing at {source.pointer}"))
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not 0 < len(str(value)) <= 200:
+        return replace(nothing, problem=Problem("protocol", f"{what}: what it tells is no revision"))
+    return replace(nothing, revision=client.context.redactor.redact(str(value)))

@@ -1,0 +1,162 @@
+"""May this verdict open this gate now? The fast path of `prodcheck gate`: plain data, few imports.
+
+Every check runs, so that a person sees all that is wrong; the gravest code wins.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pytest_prodcheck.gates import paths, seal
+from pytest_prodcheck.gates.reading import CANNOT_TELL, Ask, Document, Reasons, age, number_of
+
+SCHEMA = "prodcheck-verdict/1"
+STATUS = {0: "open", 1: "blocked", 2: "usage-error", 3: "cannot-tell", 4: "refused"}
+USAGE, REFUSED = 2, 4
+SLACK = 5.0  # seconds that two clocks may differ
+_TEXTS = ("gate", "environment", "unit", "slot", "revision", "run", "project")
+_LISTS = ("reasons", "warnings", "notes", "waived", "limits_off", "unverified", "needs", "overrides")
+
+
+def worst(codes: list[int]) -> int:
+    """The code that wins: 2 > 4 > 1 > 3 > 0; an unknown one counts as 2."""
+    for code in (USAGE, REFUSED, 1, CANNOT_TELL):
+        if code in codes:
+            return code
+    return 0 if codes and all(code == 0 for code in codes) else (USAGE if codes else CANNOT_TELL)
+
+
+def admit(document: Document, key: bytes | None, ask: Ask, now: float, root: str | None) -> tuple[int, Reasons]:
+    """The exit code for a verdict document and every reason but its own; root is the folder of prodcheck.toml."""
+    untrusted = distrust(document, key)
+    if untrusted:
+        return REFUSED, [(REFUSED, untrusted)]
+    reasons = [*_binding(document, ask), *_ages(document, ask, now), *_configuration(document, root)]
+    code = document["code"]
+    if ask.strict and code == 0 and document["warnings"]:
+        reasons.append((1, "there are warnings, and --strict blocks on them"))
+    return worst([int(str(code)), *(each for each, _ in reasons)]), reasons
+
+
+def distrust(document: Document, key: bytes | None) -> str:
+    """Why nothing that a document says may be believed; "" for one that we made."""
+    if document.get("schema") != SCHEMA:
+        return f"the verdict has the schema {str(document.get('schema'))[:60]!r}; this version reads {SCHEMA}"
+    if key is None:
+        return "there is no key to check the seal with: set PRODCHECK_KEY to the key of the run"
+    if not seal.holds(document, key):
+        return "the seal does not hold: the verdict was changed, or sealed with another key"
+    return "" if _well_formed(document) else "the verdict is sealed but not well formed: made by another version?"
+
+
+def find_revision(ask_revision: str, environment: str, root: str | None) -> str:
+    """The revision asked for: --revision, PRODCHECK_REVISION, else prodcheck.toml's, else "". Raises ValueError."""
+    found = ask_revision or os.environ.get("PRODCHECK_REVISION", "")
+    if found or root is None:
+        return found
+    with open(os.path.join(root, paths.CONFIGURATION), "rb") as file:
+        if not any(word in file.read() for word in (b"revision", b"include")):
+            return ""
+    from pytest_prodcheck.gates.written import revision
+
+    return revision(root, environment)
+
+
+def _binding(document: Document, ask: Ask) -> Reasons:
+    reasons: Reasons = []
+    for name in ("gate", "environment", "unit", "slot"):
+        wanted, found = getattr(ask, name), document[name]
+        if wanted != found:
+            reasons.append((REFUSED, f"the verdict is about {name} {found or '-'}, asked was {wanted or '-'}"))
+    if document["protected"] and not ask.revision:
+        text = f"{ask.environment} is protected: say which revision is meant, with --revision or PRODCHECK_REVISION"
+        reasons.append((USAGE, text))
+    elif ask.revision and ask.revision != document["revision"]:
+        text = f"the verdict is about revision {document['revision'] or '-'}, asked was {ask.revision}"
+        reasons.append((REFUSED, text))
+    if ask.run and ask.run != document["run"]:
+        reasons.append((CANNOT_TELL, f"the verdict is of run {document['run']}, not of {ask.run}, which was just made"))
+    return reasons
+
+
+def _ages(document: Document, ask: Ask, now: float) -> Reasons:
+    made, ends, limit, oldest = (
+        number_of(document[name]) for name in ("evaluated_at", "expires_at", "max_age", "oldest_evidence")
+    )
+    if made is None or ends is None or limit is None:
+        return [(REFUSED, "the verdict does not say how long it holds")]
+    if ask.max_age is not None and ask.max_age < limit:
+        limit = ask.max_age
+    reasons: Reasons = []
+    start = made if oldest is None else oldest
+    if not (made <= now + SLACK and start <= now + SLACK):
+        reasons.append((REFUSED, "the verdict or its evidence lies in the future: a clock is wrong or was moved back"))
+    if not now - start <= limit:
+        old = age(now - start)
+        reasons.append((REFUSED, f"the verdict is stale: its oldest evidence is {old} old, {age(limit)} allowed"))
+    elif not now < ends:
+        reasons.append((REFUSED, f"the verdict expired {age(now - ends)} ago"))
+    if oldest is None and document["code"] == 0 and not document["observation"]:
+        reasons.append((REFUSED, "the verdict says open and names no evidence"))
+    return reasons
+
+
+def _configuration(document: Document, root: str | None) -> Reasons:
+    """Compares what the verdict was made from with the files as they are now."""
+    files = document["configuration"]
+    assert isinstance(files, dict)
+    if not files:
+        if root is None or document["environment"] == paths.EMBEDDED:
+            return []
+        return [(REFUSED, f"the verdict was made without a {paths.CONFIGURATION}, and there is one now")]
+    if root is None:
+        text = f"no {paths.CONFIGURATION} here or above: it could not be compared with that of the verdict"
+        return [(REFUSED, text)]
+    if paths.CONFIGURATION not in files:
+        return [(REFUSED, f"the verdict was made from other files than {paths.CONFIGURATION}")]
+    return [
+        (REFUSED, f"{name} has changed since the verdict was made: run the gate again")
+        for name, digest in sorted(files.items())
+        if _digest(root, name) != digest
+    ]
+
+
+def _digest(root: str, name: str) -> str:
+    """SHA-256 hex of a file, or of the names that an include pattern matches; "" where it cannot be read."""
+    from hashlib import sha256
+
+    if name.startswith("include:"):
+        return sha256("\n".join(included(root, name.removeprefix("include:"))).encode()).hexdigest()
+    try:
+        with open(os.path.join(root, name), "rb") as file:
+            return sha256(file.read()).hexdigest()
+    except (OSError, ValueError):
+        return ""
+
+
+def included(root: str, pattern: str) -> list[str]:
+    """The sorted names, relative to root, that an include pattern matches."""
+    import glob
+
+    return sorted(glob.glob(pattern, root_dir=root, recursive=True))
+
+
+def _well_formed(document: Document) -> bool:
+    """Whether everything that is read here has its type."""
+    code, files = document.get("code"), document.get("configuration")
+    return (
+        type(code) is int
+        and STATUS.get(code) is not None
+        and (document.get("status") == STATUS[code])
+        and all(isinstance(document.get(name), str) for name in _TEXTS)
+        and all(isinstance(document.get(name), list) for name in _LISTS)
+        and isinstance(document.get("protected"), bool)
+        and isinstance(document.get("observation", 0), dict | None)
+        and isinstance(document.get("skips"), dict)
+        and isinstance(document.get("counts"), dict)
+        and type(document.get("ticket")) is int
+        and "oldest_evidence" in document
+        and all(number_of(document.get(name)) is not None for name in ("evaluated_at", "expires_at", "max_age"))
+        and isinstance(files, dict)
+        and all(isinstance(each, str) for each in files.values())
+    )

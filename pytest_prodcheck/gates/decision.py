@@ -1,0 +1,60 @@
+"""The whole question `prodcheck gate` asks: find the files and the key, read, admit, honour overrides. Light."""
+
+from __future__ import annotations
+
+import os
+
+from pytest_prodcheck.gates import admission, paths, seal
+from pytest_prodcheck.gates.reading import Ask, Document, Reasons, age, number_of, read
+
+OVERRIDABLE = (1, 3, 4)
+
+
+class Decision:
+    """The answer: exit code, why it is not open, what else to say, the document if it can be trusted, overrides."""
+
+    def __init__(self, code: int, reasons: Reasons, document: Document | None = None) -> None:
+        self.code, self.reasons, self.document = code, reasons, document
+        self.closed = code  # what it would be without an override
+        self.says: list[str] = []
+        self.overrides: list[str] = []
+
+
+def decide(ask: Ask, now: float, start: str) -> Decision:
+    """Answers for a working folder `start`; never raises for what lies in files."""
+    root = paths.find_root(start)
+    state = os.path.join(root or os.path.abspath(start), paths.STATE)
+    try:
+        ask.revision = admission.find_revision(ask.revision, ask.environment, root)
+        document, reasons = read(ask, state)
+        files = document.get("configuration") if document else ()
+        key = seal.find_key(state, root, files)
+    except (ValueError, OSError) as error:
+        return Decision(admission.USAGE, [(admission.USAGE, str(error))])
+    code = admission.worst([each for each, _ in reasons])
+    if document is not None:
+        admitted, more = admission.admit(document, key, ask, now, root)
+        code = admission.worst([admitted, *(each for each, _ in reasons)])
+        reasons = [*reasons, *more]
+    trusted = document is not None and not admission.distrust(document, key)
+    decision = Decision(code, reasons, document if trusted else None)
+    _tell_max_age(decision, ask)
+    if code in OVERRIDABLE:
+        _override(decision, state, key, ask, now)
+    return decision
+
+
+def _override(decision: Decision, state: str, key: bytes | None, ask: Ask, now: float) -> None:
+    if not os.path.exists(os.path.join(state, "overrides.jsonl")):
+        return
+    from pytest_prodcheck.gates.overrides import active, told
+
+    decision.overrides = [told(each) for each in active(state, key, ask, now)]
+    if decision.overrides:
+        decision.code = 0
+
+
+def _tell_max_age(decision: Decision, ask: Ask) -> None:
+    limit = number_of(decision.document.get("max_age")) if decision.document else None
+    if ask.max_age is not None and limit is not None and ask.max_age > limit:
+        decision.says.append(f"--max-age can only shorten: the gate's own {age(limit)} holds, not {age(ask.max_age)}")

@@ -1,0 +1,103 @@
+"""The one door of the plugin to the gates: open a run, settle its verdicts, publish them as the very last act."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import astuple, replace
+from pathlib import Path
+
+from pytest_prodcheck.gates import overrides, paths, seal
+from pytest_prodcheck.gates.evaluation import evaluate
+from pytest_prodcheck.gates.files import make_folder, replace_file
+from pytest_prodcheck.gates.needs import Neighbours
+from pytest_prodcheck.gates.policy import Policy
+from pytest_prodcheck.gates.reading import Ask
+from pytest_prodcheck.gates.store import Key, StoreError, Ticket, VerdictStore
+from pytest_prodcheck.gates.verdict import Verdict
+from pytest_prodcheck.gates.waivers import Waiver
+from pytest_prodcheck.outcomes import RunRecord
+
+
+def run_key(state: Path, root: Path | None) -> bytes:
+    """The key that a run seals with; makes the local one where none is configured. Raises `seal.KeyProblem` (usage)."""
+    found = seal.find_key(str(state), str(root) if root else None, create=True)
+    if found is None:
+        raise seal.KeyProblem(f"no key could be made in {state}")
+    return found
+
+
+class GateDesk:
+    """All dealings of one run with the gates of one state folder (`.prodcheck`)."""
+
+    def __init__(self, state: Path, key: bytes) -> None:
+        self.state, self.key = state, key
+        self.store = VerdictStore(state, key)
+        self.tickets: dict[Key, Ticket] = {}
+
+    def open_run(self, run: str, keys: Iterable[Key]) -> None:
+        """Withdraws the verdicts of these keys and takes a ticket for each; raises StoreError with them closed."""
+        wanted = list(dict.fromkeys(keys))
+        problems = []
+        for key in wanted:
+            try:
+                self.tickets[key] = self.store.withdraw(key, run)
+            except StoreError as error:
+                problems.append(str(error))
+        file = Path(paths.opened_file(str(self.state), run))
+        try:
+            make_folder(file.parent)
+            replace_file(file, json.dumps([astuple(key) for key in wanted]).encode())
+        except OSError as error:
+            problems.append(f"{file} cannot be written: {error}")
+        if problems:
+            raise StoreError("; ".join(problems))
+
+    def settle(
+        self, run: RunRecord, policies: Iterable[Policy], now: float, waivers: Iterable[Waiver] = ()
+    ) -> list[Verdict]:
+        """The verdict of each policy at `now` (UTC epoch second), to be shown and to be published; writes nothing."""
+        waivers = list(waivers)
+        return [self._settle(run, policy, now, waivers) for policy in policies]
+
+    def publish(self, verdicts: Iterable[Verdict]) -> list[str]:
+        """Seals and writes the verdicts; returns what went wrong in words, nothing where all were published."""
+        problems = []
+        for verdict in verdicts:
+            key = _key(verdict)
+            ticket = self.tickets.get(key)
+            try:
+                if ticket is None:
+                    raise StoreError(f"gate {verdict.gate} was not opened by this run: its verdict is not published")
+                self.store.publish(verdict, ticket)
+            except (StoreError, ValueError) as error:
+                problems.append(str(error))
+        return problems
+
+    def _settle(self, run: RunRecord, policy: Policy, now: float, waivers: list[Waiver]) -> Verdict:
+        ticket = self.tickets.get(Key(run.environment, run.unit, run.slot, policy.name))
+        previous = ticket.previous if ticket else None
+        neighbours = self._neighbours(run, policy)
+        verdict = evaluate(run, policy, now, waivers=waivers, neighbours=neighbours, previous=previous)
+        ask = Ask(policy.name, run.environment, unit=run.unit, slot=run.slot, revision=run.revision)
+        shown = tuple(overrides.told(each) for each in overrides.active(str(self.state), self.key, ask, now))
+        since = verdict.open_since
+        if ticket and ticket.unbroken and since is not None and _goes_on(verdict, run, previous):
+            assert previous is not None
+            since = previous.open_since
+        return replace(verdict, overrides=shown, open_since=since, ticket=ticket.number if ticket else 0)
+
+    def _neighbours(self, run: RunRecord, policy: Policy) -> Neighbours:
+        wanted = {(need.environment, need.gate) for need in policy.needs}
+        return {each: self.store.read(Key(each[0], run.unit, "", each[1])) for each in wanted}
+
+
+def _goes_on(verdict: Verdict, run: RunRecord, previous: Verdict | None) -> bool:
+    """Whether a gate has been open without a gap: same revision, and the earlier verdict held until this run began."""
+    if previous is None or previous.open_since is None or previous.revision != verdict.revision:
+        return False
+    return previous.open_since <= verdict.evaluated_at and run.started_at <= previous.expires_at
+
+
+def _key(verdict: Verdict) -> Key:
+    return Key(verdict.environment, verdict.unit, verdict.slot, verdict.gate)

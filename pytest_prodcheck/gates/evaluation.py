@@ -1,0 +1,167 @@
+"""The judgement itself: a pure function from a run's record and a policy to a verdict."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from pytest_prodcheck.gates.completeness import check_completeness, check_patterns, check_scope
+from pytest_prodcheck.gates.findings import Findings, by_gravity
+from pytest_prodcheck.gates.judged import CLOCK_SLACK, Judged, judge_results
+from pytest_prodcheck.gates.needs import Neighbours, check_needs, needs_expire
+from pytest_prodcheck.gates.policy import Policy
+from pytest_prodcheck.gates.verdict import STATUS, NeedState, Observation, Verdict
+from pytest_prodcheck.gates.waivers import Waiver, Waivers
+from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, counts, worst
+from pytest_prodcheck.quantities import format_quantity
+
+
+def evaluate(
+    run: RunRecord,
+    policy: Policy,
+    now: float,
+    *,
+    waivers: Iterable[Waiver] = (),
+    neighbours: Neighbours | None = None,
+    previous: Verdict | None = None,
+) -> Verdict:
+    """What a gate says about a run at `now` (UTC epoch second); no I/O, the order of results does not matter.
+
+    `neighbours` are the verdicts of the gates that it needs, by (environment, gate). `previous` is the last verdict of
+    this key that was really open: fewer targets than then is a warning. `open_since` of the answer is `now` if open.
+    """
+    findings, neighbours = Findings(), neighbours or {}
+    results = sorted((each for each in run.results if _selects(policy, each)), key=repr)
+    planned = [(each.check, each.target) for each in run.planned if policy.selects(each.check, each.suite)]
+    applied = Waivers(waivers, run.environment, now)
+    check_scope(run, policy, findings)
+    check_patterns(policy, sorted(set(run.known)), findings)
+    check_completeness(planned, results, policy, findings)
+    judged = judge_results(results, policy, now, applied, findings)
+    _check_evidence(judged, policy, now, findings)
+    if run.known:
+        applied.tell(findings, run.known, {each.check for each in results})
+    states = check_needs(run, policy, now, neighbours, findings)
+    _tell_changes(run, previous, findings)
+    ends = [*needs_expire(policy, neighbours), *(each.ends for each in applied.used)]
+    return _verdict(run, policy, now, findings, judged, states, results, ends)
+
+
+def _selects(policy: Policy, result: Result) -> bool:
+    if result.plain:  # of no suite that is known, or of this gate's: what it breaks may be what the gate is about
+        return not result.suite or policy.suite in ("", result.suite)
+    return policy.selects(result.check, result.suite)
+
+
+def _check_evidence(judged: Judged, policy: Policy, now: float, findings: Findings) -> None:
+    blocked = any(each.code == ExitCode.BLOCKED for each in findings.reasons)
+    if not judged.positive and not blocked:
+        findings.close(ExitCode.CANNOT_TELL, "nothing speaks for the system: no check of this gate passed or warned")
+    if judged.oldest is None:
+        return
+    age = now - judged.oldest
+    if not age <= policy.max_age:
+        shown, limit = format_quantity(age, "s"), format_quantity(policy.max_age, "s")
+        findings.close(ExitCode.REFUSED, f"the oldest evidence is {shown} old, the gate allows {limit}")
+    if not age >= -CLOCK_SLACK:
+        findings.close(ExitCode.REFUSED, f"evidence lies {format_quantity(-age, 's')} in the future: a clock is wrong")
+
+
+def _tell_changes(run: RunRecord, previous: Verdict | None, findings: Findings) -> None:
+    if run.protected and run.unverified:
+        findings.warn(f"TLS is not verified for {', '.join(sorted(run.unverified))}")
+    if previous is None:
+        return
+    for kind, before in sorted(previous.targets.items()):
+        now = len(run.targets.get(kind, ()))
+        if now < before:
+            findings.warn(f"{now} targets of kind {kind}; there were {before} when this gate was last open")
+
+
+def _verdict(
+    run: RunRecord,
+    policy: Policy,
+    now: float,
+    findings: Findings,
+    judged: Judged,
+    needs: tuple[NeedState, ...],
+    results: list[Result],
+    ends: list[float],
+) -> Verdict:
+    if policy.strict and findings.warnings:
+        findings.close(ExitCode.BLOCKED, *findings.warnings)
+    code = worst(ExitCode(each.code) for each in findings.reasons) if findings.reasons else ExitCode.OPEN
+    really_open, observation = code is ExitCode.OPEN, _observation(policy, code, now)
+    if observation is not None:
+        code = ExitCode.OPEN
+        ends = [*ends, _midnight(observation.until)]
+    expires = min([(now if judged.oldest is None else judged.oldest) + policy.max_age, *ends])
+    verdict = _blank(run, policy, now)
+    return replace(
+        verdict,
+        status=STATUS[code],
+        code=int(code),
+        expires_at=expires,
+        oldest_evidence=judged.oldest,
+        open_since=now if really_open else None,
+        reasons=by_gravity(findings.reasons),
+        warnings=by_gravity(findings.warnings),
+        notes=by_gravity(findings.notes),
+        waived=by_gravity(findings.waived),
+        skips={reason: tuple(sorted(each)) for reason, each in sorted(judged.skips.items())},
+        observation=observation,
+        needs=needs,
+        counts=_counts(results),
+    )
+
+
+def _blank(run: RunRecord, policy: Policy, now: float) -> Verdict:
+    """What is the same whatever was found."""
+    return Verdict(
+        gate=policy.name,
+        environment=run.environment,
+        run=run.id,
+        status=STATUS[3],
+        code=3,
+        evaluated_at=now,
+        expires_at=now,
+        max_age=policy.max_age,
+        project=run.project,
+        protected=run.protected,
+        unit=run.unit,
+        slot=run.slot,
+        revision=run.revision,
+        vantage=run.vantage,
+        version=run.version,
+        strict=policy.strict,
+        waited=run.waited,
+        limits_off=tuple(sorted(run.limits_off)),
+        unverified=tuple(sorted(run.unverified)),
+        opted_in=tuple(sorted(run.opted_in)),
+        targets={kind: len(names) for kind, names in sorted(run.targets.items())},
+        digests=_digests(run, policy),
+        configuration=dict(run.configuration),
+    )
+
+
+def _counts(results: Iterable[Result]) -> dict[str, int]:
+    found = counts(each for each in results if each.outcome in set(Outcome))
+    return {str(outcome): number for outcome, number in found.items()}
+
+
+def _digests(run: RunRecord, policy: Policy) -> Mapping[str, str]:
+    return {**run.digests, "policy": policy.digest}
+
+
+def _observation(policy: Policy, code: ExitCode, now: float) -> Observation | None:
+    """Present where the gate is only observed; a mistake of the pipeline and a replay are answered all the same."""
+    until = policy.observe_until
+    if until is None or code in (ExitCode.USAGE, ExitCode.REFUSED) or not now < _midnight(until.isoformat()):
+        return None
+    return Observation(until.isoformat(), STATUS[code], int(code))
+
+
+def _midnight(date: str) -> float:
+    day = datetime.date.fromisoformat(date)
+    return datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp()

@@ -1,0 +1,135 @@
+"""What each single result means for a gate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from pytest_prodcheck.gates.findings import Findings, about, told
+from pytest_prodcheck.gates.policy import Policy
+from pytest_prodcheck.gates.waivers import Waivers
+from pytest_prodcheck.outcomes import NO_TARGET, ExitCode, Judgement, Outcome, Result, Severity, SkipReason
+
+CLOCK_SLACK = 5.0  # seconds that two clocks may differ
+_JUDGED = (Outcome.PASSED, Outcome.WARNED, Outcome.FAILED)
+
+
+@dataclass
+class Judged:
+    """What came of all results: evidence times, skips by reason, and whether anything at all speaks for the system."""
+
+    positive: bool = False
+    oldest: float | None = None
+    skips: dict[str, list[str]] = field(default_factory=dict)
+
+
+def judge_results(
+    results: Iterable[Result], policy: Policy, now: float, waivers: Waivers, findings: Findings
+) -> Judged:
+    """Judges the selected results one by one; the order does not matter."""
+    judged = Judged()
+    for result in results:
+        complaints = list(_complaints(result, now))
+        for complaint in complaints:
+            findings.close(ExitCode.CANNOT_TELL, about(result, complaint))
+        _act(result, policy, waivers, findings, judged)
+        if result.outcome in _JUDGED and not result.plain and _is_time(result.gathered_at):
+            times = [time for time in (judged.oldest, result.gathered_at) if time is not None]
+            judged.oldest = min(times)
+        if not complaints and _speaks_for(result):
+            judged.positive = True
+    return judged
+
+
+def _act(result: Result, policy: Policy, waivers: Waivers, findings: Findings, judged: Judged) -> None:
+    if result.outcome == Outcome.FAILED:
+        _failed(result, policy, waivers, findings)
+    elif result.outcome == Outcome.WARNED:
+        findings.warnings.extend(told(result))
+    elif result.outcome == Outcome.SKIPPED:
+        _skipped(result, policy, findings, judged)
+    elif result.outcome == Outcome.ERRORED:
+        findings.close(ExitCode.CANNOT_TELL, about(result, result.reason or "could not tell, without saying why"))
+
+
+def _failed(result: Result, policy: Policy, waivers: Waivers, findings: Findings) -> None:
+    waiver = waivers.find(result)
+    if waiver is not None:
+        extra = f" (waived: {waiver.reason}; {waiver.owner})"
+        for each in told(result):
+            until = waiver.expires.isoformat()
+            findings.waived.append(replace(each, text=each.text + extra, ticket=waiver.ticket, expires=until))
+        return
+    action = "block" if result.plain else policy.actions.get(result.severity, "block")
+    if action == "warn":
+        findings.warnings.extend(told(result))
+    elif action == "note":
+        findings.notes.extend(told(result))
+    else:
+        findings.close(ExitCode.BLOCKED, *told(result))
+
+
+def _skipped(result: Result, policy: Policy, findings: Findings, judged: Judged) -> None:
+    reason = result.skip
+    if reason is None or reason == SkipReason.FOREIGN:
+        text = f"skipped by something other than prodcheck, so nobody judged it: {result.reason or 'no reason given'}"
+        findings.close(ExitCode.CANNOT_TELL, about(result, text))
+        return
+    name = result.check if result.target == NO_TARGET else f"{result.check}@{result.target}"
+    judged.skips.setdefault(str(reason), []).append(name)
+    if reason not in policy.skips:
+        text = f"skipped ({reason}), which this gate does not allow: {result.reason or 'no reason given'}"
+        findings.close(ExitCode.CANNOT_TELL, about(result, text))
+
+
+def _complaints(result: Result, now: float) -> Iterable[str]:
+    """Why a result cannot be believed, whatever it says."""
+    if result.outcome not in set(Outcome):
+        yield f"its outcome {str(result.outcome)!r} is none that prodcheck knows"
+    if result.severity not in set(Severity):
+        yield f"its severity {str(result.severity)!r} is none that prodcheck knows"
+    if result.outcome not in _JUDGED or result.plain:
+        return
+    if result.gathered_at is None:
+        yield "it judged no evidence: nothing says when it was gathered"
+    elif not _is_time(result.gathered_at):
+        yield f"the time of its evidence is {result.gathered_at!r}"
+    if not result.judgements:
+        yield "it judged nothing"
+    yield from (why for each in result.judgements for why in _disagreement(result, each))
+
+
+def _disagreement(result: Result, judgement: Judgement) -> Iterable[str]:
+    """Where a result that did not fail says otherwise than its ledger, or its ledger than its numbers."""
+    if judgement.outcome not in _JUDGED:
+        yield f"its ledger says {judgement.outcome!s} for {judgement.what!r}, the result says {result.outcome!s}"
+    if result.outcome == Outcome.FAILED:
+        return
+    worse = judgement.outcome == Outcome.WARNED and result.outcome == Outcome.PASSED
+    if judgement.outcome == Outcome.FAILED or worse:
+        yield f"its ledger says {judgement.outcome!s} for {judgement.what!r}, the result says {result.outcome!s}"
+    numbers = (judgement.value, judgement.warn, judgement.fail, judgement.margin)
+    if judgement.value is None or any(isinstance(each, float) and not math.isfinite(each) for each in numbers):
+        yield f"{judgement.what!r} has no finite value: {judgement.value!r}"
+    elif judgement.direction and not judgement.off and _beyond(judgement):
+        yield f"{judgement.what!r} is {judgement.value!r}, beyond its limit {judgement.fail!r}, yet did not fail"
+
+
+def _beyond(judgement: Judgement) -> bool:
+    value, fail = judgement.value, judgement.fail
+    if isinstance(value, (bool, str)) or value is None:
+        return True  # a text or a yes where a number belongs
+    if fail is None:
+        return False
+    return not (value <= fail if judgement.direction == "at_most" else value >= fail)
+
+
+def _speaks_for(result: Result) -> bool:
+    """Whether a result is positive evidence: a limit that is off, a failure or a plain test prove nothing."""
+    good = result.outcome in (Outcome.PASSED, Outcome.WARNED) and not result.plain
+    return good and any(not each.off for each in result.judgements)
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0

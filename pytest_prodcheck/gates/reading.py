@@ -1,0 +1,113 @@
+"""Reads a verdict document, or says why there is none. Light: `prodcheck gate` starts with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from pytest_prodcheck.gates import paths
+
+CANNOT_TELL = 3
+_LARGEST = 64 * 1024 * 1024  # bytes
+Document = dict[str, object]
+Reasons = list[tuple[int, str]]  # exit code, why
+
+
+class Ask:
+    """What is asked for: `max_age` in seconds or None, `verdict` a file instead of the store's, `run` its run or ""."""
+
+    def __init__(
+        self,
+        gate: str,
+        environment: str,
+        *,
+        unit: str = "",
+        slot: str = "",
+        revision: str = "",
+        max_age: float | None = None,
+        verdict: str = "",
+        strict: bool = False,
+        run: str = "",
+    ) -> None:
+        self.gate, self.environment, self.unit, self.slot, self.revision = gate, environment, unit, slot, revision
+        self.max_age, self.verdict, self.strict, self.run = max_age, verdict, strict, run
+
+
+def read(ask: Ask, state: str) -> tuple[Document | None, Reasons]:
+    """The document that is asked for, or why there is none: 3 where nothing readable is there."""
+    file = ask.verdict or paths.verdict_file(state, ask.environment, ask.unit, ask.slot, ask.gate)
+    try:
+        with open(file, "rb") as stream:
+            content = stream.read(_LARGEST + 1)
+    except FileNotFoundError:
+        return None, [(CANNOT_TELL, f"there is no file {file}" if ask.verdict else _absent(file))]
+    except OSError as error:
+        return None, [(CANNOT_TELL, f"the verdict {file} cannot be read: {error.strerror or error}")]
+    try:
+        document = json.loads(content, parse_constant=_refuse) if len(content) <= _LARGEST else None
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        return None, [(CANNOT_TELL, f"the verdict {file} is damaged: it is empty, cut off or no JSON document")]
+    return document, [] if ask.verdict else _newest(document, file)
+
+
+def _newest(document: Document, file: str) -> Reasons:
+    """Whether a verdict of the store is that of the newest run: an old file put back must not open."""
+    ticket = _ticket(file)
+    if ticket is None:
+        return [(CANNOT_TELL, "the verdict lies in the store without its ticket: run the gate again")]
+    if ticket.get("number") != document.get("ticket"):
+        return [(CANNOT_TELL, f"the verdict is not of the newest run: {_absent(file)}")]
+    return []
+
+
+def _absent(file: str) -> str:
+    """Why there is no verdict, as well as its ticket tells."""
+    ticket = _ticket(file)
+    if ticket is None:
+        return "there is no verdict: nothing was judged for this environment, unit and slot yet"
+    run, at = str(ticket.get("run"))[:60], number_of(ticket.get("at"))
+    since = "" if at is None else f" {age(max(0.0, time.time() - at))} ago"
+    pid, here = ticket.get("pid"), ticket.get("host") == os.uname().nodename
+    if here and type(pid) is int and not _alive(pid):
+        return f"there is no verdict: run {run}, started{since}, ended without one (killed, crashed or interrupted)"
+    return f"there is no verdict yet: run {run}, started{since}, {'is in progress' if here else 'has not finished'}"
+
+
+def _ticket(file: str) -> Document | None:
+    try:
+        with open(paths.ticket_file(file), "rb") as stream:
+            found = json.loads(stream.read(65536))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def age(seconds: float) -> str:
+    """A span of time for people, cut to one unit: "40 s", "15 min", "26 h", "4 d"."""
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {name}"
+    return f"{seconds:.0f} s"
+
+
+def number_of(value: object) -> float | None:
+    """A finite number as float, else None."""
+    good = type(value) in (int, float) and value == value and abs(value) < 1e15  # type: ignore[arg-type]
+    return float(value) if good else None  # type: ignore[arg-type]
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

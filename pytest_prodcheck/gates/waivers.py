@@ -1,0 +1,92 @@
+"""Waivers: reviewed, dated exceptions for one check on one target."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from pytest_prodcheck.gates.closeness import close_matches
+from pytest_prodcheck.gates.findings import Findings
+from pytest_prodcheck.outcomes import ExitCode, Result
+
+_WARN_BEFORE = 14 * 86400.0
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """`check`, `target` and `environment` may be globs; it helps until the end of the day `expires`, UTC."""
+
+    check: str
+    target: str
+    environment: str
+    reason: str
+    owner: str
+    ticket: str
+    expires: datetime.date
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, object]) -> Waiver:
+        """From one table of `[[waivers]]` as plain data; raises ValueError for a missing, unknown or empty key."""
+        names = ("check", "target", "environment", "reason", "owner", "ticket")
+        wrong = set(settings) ^ {*names, "expires"}
+        if wrong:
+            raise ValueError(f"waiver: expected {', '.join(names)} and expires; look at {', '.join(sorted(wrong))}")
+        texts = {name: settings[name] for name in names}
+        expires = settings["expires"]
+        if isinstance(expires, str):
+            expires = datetime.date.fromisoformat(expires)
+        if not isinstance(expires, datetime.date) or isinstance(expires, datetime.datetime):
+            raise ValueError(f"waiver: expires: expected a date such as 2027-01-31, not {expires!r}")
+        if not all(isinstance(text, str) and text.strip() for text in texts.values()):
+            raise ValueError(f"waiver: expected texts that are not empty for {', '.join(names)}")
+        return cls(expires=expires, **{name: str(text) for name, text in texts.items()})
+
+    @property
+    def ends(self) -> float:
+        """UTC epoch second from which it no longer helps."""
+        midnight = datetime.datetime.combine(self.expires, datetime.time(), datetime.UTC)
+        return midnight.timestamp() + 86400.0
+
+    def covers(self, result: Result) -> bool:
+        """Whether it is about this check on this target."""
+        return fnmatchcase(result.check, self.check) and fnmatchcase(result.target, self.target)
+
+
+class Waivers:
+    """The waivers of one environment, and which of them were used."""
+
+    def __init__(self, waivers: Iterable[Waiver], environment: str, now: float) -> None:
+        mine = [each for each in waivers if fnmatchcase(environment, each.environment)]
+        order = sorted(mine, key=lambda each: (-each.ends, each.ticket, each.check, each.target))
+        self.all: Sequence[Waiver] = order
+        self.now = now
+        self.used: set[Waiver] = set()
+        self.expired_hits: set[Waiver] = set()
+
+    def find(self, result: Result) -> Waiver | None:
+        """The waiver that helps a failed result, the one that lasts longest; remembers it as used."""
+        hits = [each for each in self.all if each.covers(result)]
+        valid = [each for each in hits if self.now < each.ends]
+        self.expired_hits.update(set(hits) - set(valid) if not valid else ())
+        if not valid:
+            return None
+        self.used.add(valid[0])
+        return valid[0]
+
+    def tell(self, findings: Findings, known: Iterable[str], selected: Iterable[str]) -> None:
+        """Unknown ids are a usage error, unused ones a note, ones about to expire a warning, expired ones are named."""
+        known, selected = sorted(known), set(selected)
+        for each in self.all:
+            name = f"waiver {each.ticket} ({each.check} on {each.target})"
+            if not any(fnmatchcase(check, each.check) for check in known):
+                hint = close_matches(each.check, known)
+                findings.close(ExitCode.USAGE, f"{name} names no check that exists{hint}")
+            elif each in self.used:
+                if each.ends - self.now < _WARN_BEFORE:
+                    findings.warn(f"{name} helps only until {each.expires.isoformat()}; owner {each.owner}")
+            elif each in self.expired_hits:
+                findings.note(f"{name} expired on {each.expires.isoformat()} and no longer helps; owner {each.owner}")
+            elif any(fnmatchcase(check, each.check) for check in selected):
+                findings.note(f"{name} was not needed; owner {each.owner}")

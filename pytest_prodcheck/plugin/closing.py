@@ -1,0 +1,115 @@
+"""The end of a run: its record, the verdicts, the files of the run and the reports that were asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck import catalogue
+from pytest_prodcheck.outcomes import NO_TARGET, Planned, RunRecord, Severity
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.gates.verdict import Verdict
+    from pytest_prodcheck.outcomes import Result
+    from pytest_prodcheck.plugin.gathering import Gathering
+    from pytest_prodcheck.plugin.opening import Opened
+
+
+def make_record(
+    opened: Opened,
+    gathering: Gathering,
+    results: Iterable[Result],
+    collected: dict[tuple[str, str], Planned],
+    problems: Iterable[str],
+    interrupted: str,
+) -> RunRecord:
+    """The run's record: what was judged beside what should have been."""
+    planned = {(each.check, each.target): each for each in catalogue.planned(opened.scope)} | collected
+    seen = {check for check, _ in planned}
+    for own in opened.own_checks:
+        stem = own.id.removesuffix(".*")
+        if own.id not in seen and not any(check == stem or check.startswith(f"{stem}.") for check in seen):
+            planned[(own.id, NO_TARGET)] = Planned(own.id, NO_TARGET, Severity.HIGH, own.suite)
+    return replace(
+        opened.blank_record(),
+        ended_at=time.time(),
+        results=tuple(clean(result, gathering) for result in results),
+        planned=tuple(planned[key] for key in sorted(planned)),
+        known=tuple(sorted(opened.known() | {check for check, _ in planned})),
+        problems=tuple(dict.fromkeys(problems)),
+        interrupted=interrupted,
+        waited=gathering.waited,
+    )
+
+
+def clean(result: Result, gathering: Gathering) -> Result:
+    """A result without secrets, whatever a check wrote into it."""
+    redact = gathering.redactor.redact
+    judgements = tuple(
+        replace(
+            each,
+            what=redact(each.what),
+            of=redact(each.of),
+            reason=redact(each.reason),
+            value=redact(each.value) if isinstance(each.value, str) else each.value,
+        )
+        for each in result.judgements
+    )
+    notes = tuple(redact(note) for note in result.notes)
+    return replace(result, reason=redact(result.reason), judgements=judgements, notes=notes)
+
+
+def save(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
+    """Writes the run, its evidence and the reports; returns what went wrong, "" where all is written."""
+    from pytest_prodcheck.reports import write
+    from pytest_prodcheck.reports.json_report import dump_run
+
+    options = opened.options
+    try:
+        folder = opened.state / "runs" / run.id
+        folder.mkdir(parents=True, exist_ok=True)
+        _ignored(opened.state)
+        _write(folder / "run.json", dump_run(run))
+        gathering.save(folder)
+        _forget_old(opened.state / "runs", opened.environment.evidence.keep)
+        if options.prodcheck_json:
+            _write(Path(options.prodcheck_json), write("json", run, verdicts))
+        if options.prodcheck_report:
+            _write(Path(options.prodcheck_report), write("text", run, verdicts))
+    except OSError as error:
+        return f"the run could not be saved: {error}"
+    return ""
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: a full disk raises and leaves what was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _ignored(state: Path) -> None:
+    """Keeps the state out of version control: it holds the key."""
+    file = state / ".gitignore"
+    if not file.exists():
+        file.write_text("*\n", encoding="utf-8")
+
+
+def _forget_old(runs: Path, keep: float) -> None:
+    """Removes the runs that are older than the environment's `evidence.keep` seconds."""
+    for folder in runs.iterdir():
+        if folder.is_dir() and folder.stat().st_mtime < time.time() - keep:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,253 @@
+"""Opens a run: configuration, environment, gates, what to collect; withdraws the verdicts it is about."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_prodcheck import __version__, catalogue
+from pytest_prodcheck.judging.checks import SUITES
+from pytest_prodcheck.outcomes import RunRecord
+from pytest_prodcheck.own_checks import OwnCheck, OwnCheckError, scan
+from pytest_prodcheck.plugin.markers import suites_in
+from pytest_prodcheck.scope import Scope, ScopeError, limits_off, make_scope, read_configuration, refuse_unknown
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.demo import Demo
+    from pytest_prodcheck.environments.loading import Configuration
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.gates.desk import GateDesk
+    from pytest_prodcheck.gates.policy import Policy
+    from pytest_prodcheck.gates.verdict import Verdict
+    from pytest_prodcheck.gates.waivers import Waiver
+
+
+@dataclass
+class Opened:
+    """What is known of a run before anything is collected."""
+
+    options: argparse.Namespace
+    configuration: Configuration
+    environment: Environment
+    root: Path  # holds `.prodcheck`
+    revision: str
+    scope: Scope
+    own_checks: list[OwnCheck]
+    folders: list[Path]
+    policies: list[Policy]
+    waivers: list[Waiver]
+    desk: GateDesk | None
+    demo: Demo | None = None
+    started_at: float = field(default_factory=time.time)
+
+    @property
+    def state(self) -> Path:
+        """The folder of runs, verdicts and the key."""
+        return self.root / ".prodcheck"
+
+    def blank_record(self) -> RunRecord:
+        """The run's record without what the run finds."""
+        from pytest_prodcheck.environments.targets import undeclared_kinds
+
+        kinds: dict[str, list[str]] = {}
+        for target in self.scope.targets:
+            if target.kind != "environment":
+                kinds.setdefault(target.kind, []).append(target.name)
+        services = self.environment.services.values()
+        return RunRecord(
+            id=self.scope.run,
+            environment=self.environment.name,
+            project=self.configuration.project.project,
+            protected=self.environment.protected,
+            unit=self.options.unit,
+            slot=self.options.slot,
+            revision=self.revision,
+            vantage=self.options.vantage,
+            started_at=self.started_at,
+            version=__version__,
+            targets={kind: tuple(names) for kind, names in kinds.items()},
+            undeclared=undeclared_kinds(self.environment),
+            limits_off=limits_off(self.scope),
+            unverified=tuple(sorted({service.host for service in services if service.tls.verify == "off"})),
+            digests={
+                "environment": self.configuration.digest(self.environment),
+                "catalogue": catalogue.digest(),
+            },
+            configuration={} if self.demo else dict(self.configuration.files),
+            replay_of=Path(self.options.evidence_from).name if self.options.evidence_from else "",
+            opted_in=tuple(f"write:{name}" for name in self.options.allow_write),
+        )
+
+    def known(self) -> set[str]:
+        """Every check id that exists in this scope."""
+        bundled = {planned.check for planned in catalogue.planned(self.scope)}
+        return bundled | {entry.id for entry in catalogue.entries()} | {own.id for own in self.own_checks}
+
+    def select(self) -> None:
+        """Narrows the scope to the checks that the gates select."""
+        suites = {own.id: own.suite for own in self.own_checks}
+        chosen = [
+            check
+            for check in sorted(self.known())
+            if any(policy.selects(check, suites.get(check, "")) for policy in self.policies)
+        ]
+        self.scope = replace(self.scope, select=tuple(chosen))
+
+    def settle(self, run: RunRecord, now: float) -> list[Verdict]:
+        """The verdicts of this run; writes nothing."""
+        from pytest_prodcheck.gates.desk import GateDesk
+
+        policies = [replace(policy, strict=True) for policy in self.policies] if self.options.strict_gate else self.policies
+        desk = self.desk or GateDesk(self.state, b"")
+        return desk.settle(run, policies, now, self.waivers)
+
+    def publish(self, verdicts: list[Verdict]) -> list[str]:
+        """Seals and writes the verdicts; returns what went wrong."""
+        return self.desk.publish(verdicts) if self.desk is not None else []
+
+    def close(self) -> None:
+        """Ends the embedded system where this run started it."""
+        if self.demo is not None and self.demo.owned:
+            self.demo.stop()
+
+
+def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Opened:
+    """Reads what a run needs and withdraws its verdicts; raises UsageError with all that is wrong."""
+    from pytest_prodcheck.environments.loading import ConfigurationError
+
+    demo: Demo | None = None
+    try:
+        configuration, root, demo = read_configuration(options.env, folder)
+        environment = configuration.environment(options.env, unit=options.unit, slot=options.slot)
+        revision = options.revision or os.environ.get("PRODCHECK_REVISION") or environment.revision or ""
+        _refuse_unbound(options, environment.protected, revision, touch_gates)
+        own_checks, folders = _own_checks(configuration)
+        policies = _policies(options, configuration, own_checks)
+        run = options.prodcheck_run or f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+        scope = make_scope(
+            configuration,
+            environment,
+            run=run,
+            revision=revision,
+            unit=options.unit,
+            vantage=options.vantage,
+            allow_write=set(options.allow_write),
+            wait=options.wait,
+        )
+        waivers = _waivers(configuration)
+        opened = Opened(
+            options,
+            configuration,
+            environment,
+            root,
+            revision,
+            scope,
+            own_checks,
+            folders,
+            policies,
+            waivers,
+            None,
+            demo,
+        )
+        refuse_unknown(scope, opened.known())
+        _refuse_unknown_opt_ins(options, environment)
+        if options.prodcheck_select:
+            opened.select()
+        if touch_gates and not options.no_gate and not options.evidence_from:
+            _withdraw(opened)
+    except (ConfigurationError, OwnCheckError, ScopeError) as error:
+        if demo is not None and demo.owned:
+            demo.stop()
+        raise pytest.UsageError(f"prodcheck: {error}") from None
+    return opened
+
+
+def _refuse_unbound(options: argparse.Namespace, protected: bool, revision: str, touch_gates: bool) -> None:
+    """A protected environment always asks which revision the verdict is about, before anything is sent."""
+    if protected and not revision and touch_gates and not options.no_gate and not options.evidence_from:
+        raise ScopeError(
+            f"environment {options.env} is protected: say what is judged with --revision REV (or PRODCHECK_REVISION)"
+        )
+
+
+def _refuse_unknown_opt_ins(options: argparse.Namespace, environment: Environment) -> None:
+    for name in options.allow_write:
+        if name not in environment.workflows:
+            known = ", ".join(environment.workflows) or "none"
+            raise ScopeError(f"--allow-write {name}: there is no workflow of that name; declared: {known}")
+    for name in options.allow_load:
+        raise ScopeError(f"--allow-load {name}: load comes with the performance suite, which this version does not have")
+
+
+def _own_checks(configuration: Configuration) -> tuple[list[OwnCheck], list[Path]]:
+    folders = [configuration.root / each for each in configuration.project.checks]
+    own = scan(folders)
+    seen: dict[str, str] = {entry.id: "a bundled check" for entry in catalogue.entries()}
+    for each in own:
+        if each.id in seen:
+            raise OwnCheckError(f"check id {each.id} is there twice: {each.file}:{each.line} and {seen[each.id]}")
+        seen[each.id] = f"{each.file}:{each.line}"
+    return own, [catalogue.suites_folder(), *folders]
+
+
+def _policies(options: argparse.Namespace, configuration: Configuration, own: list[OwnCheck]) -> list[Policy]:
+    from pytest_prodcheck.gates.policy import Policy, suite_policy
+    from pytest_prodcheck.gates.settings import PolicyError
+
+    defaults = configuration.project.gate_defaults.model_dump()
+    declared = configuration.project.gates
+    made = []
+    for name in _concerned(options, own):
+        try:
+            if name in declared:
+                settings = {key: value for key, value in declared[name].model_dump().items() if value is not None}
+                policy = Policy.from_settings(name, settings, defaults)
+            elif name in SUITES:
+                policy = suite_policy(name, defaults)
+            else:
+                known = ", ".join([*SUITES, *declared])
+                raise ScopeError(f"--gate {name}: there is no such gate; there are {known}")
+        except PolicyError as error:
+            raise ScopeError(str(error)) from None
+        if policy.environments and options.env not in policy.environments:
+            raise ScopeError(f"gate {name} is for {', '.join(policy.environments)}, not for {options.env}")
+        if policy.slot == "required" and not options.slot:
+            raise ScopeError(f"gate {name} is about one slot: name it with --slot")
+        made.append(policy)
+    return made
+
+
+def _concerned(options: argparse.Namespace, own: list[OwnCheck]) -> list[str]:
+    """The gates a run is about: those named, else those of the suites in `-m`, else those of all suites with checks."""
+    if options.gate:
+        return list(dict.fromkeys(options.gate))
+    if options.markexpr:
+        return suites_in(options.markexpr)
+    return [suite for suite in SUITES if suite in {*catalogue.suites_with_checks(), *(each.suite for each in own)}]
+
+
+def _waivers(configuration: Configuration) -> list[Waiver]:
+    from pytest_prodcheck.gates.waivers import Waiver
+
+    return [Waiver(**waiver.model_dump()) for waiver in configuration.project.waivers]
+
+
+def _withdraw(opened: Opened) -> None:
+    from pytest_prodcheck.gates.desk import GateDesk, run_key
+    from pytest_prodcheck.gates.seal import KeyProblem
+    from pytest_prodcheck.gates.store import Key, StoreError
+
+    options = opened.options
+    try:
+        opened.desk = GateDesk(opened.state, run_key(opened.state, None if opened.demo else opened.root))
+        keys = [Key(options.env, options.unit, options.slot, policy.name) for policy in opened.policies]
+        opened.desk.open_run(opened.scope.run, keys)
+    except (KeyProblem, StoreError, ValueError) as error:
+        raise ScopeError(str(error)) from None

@@ -1,0 +1,67 @@
+"""One demo system for all faults of this process, judged by a whole `pytest -m smoke` each time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.demo import Demo, start
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[Demo]:
+    with start() as system:
+        system.wait_ready(60)
+        yield system
+
+
+@pytest.fixture
+def judged(demo: Demo, tmp_path: Path) -> Run:
+    """Runs the smoke suite in a process of its own; returns its JSON report."""
+
+    def run(*arguments: str) -> dict[str, Any]:
+        report = tmp_path / "report.json"
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PRODCHECK"))}
+        words = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-m",
+            "smoke",
+            "--env",
+            "demo",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+        ]
+        done = subprocess.run(
+            [*words, "--prodcheck-json", str(report), *arguments],
+            cwd=demo.configuration.parent, env=kept, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert report.is_file(), done.stdout + done.stderr
+        document: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        report.unlink()
+        return {**document, "exit": done.returncode, "stdout": done.stdout}
+
+    return run
+
+
+def red(document: dict[str, Any]) -> dict[str, str]:
+    """Check id -> worst outcome of the checks that are not green, with the reason."""
+    found: dict[str, str] = {}
+    for result in document["run"]["results"]:
+        if result["outcome"] in ("failed", "errored", "warned"):
+            found[result["check"]] = (
+                f"{result['outcome']}: {result['reason'].splitlines()[0] if result['reason'] else ''}"
+            )
+    return found
