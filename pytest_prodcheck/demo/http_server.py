@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import logging
 import socket
 import socketserver
 import ssl
@@ -136,7 +137,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_error(self, format: str, *args: Any) -> None:
         if "timed out" not in format:
-            print(f"backend {self.server.number}: {format % args}", flush=True)
+            logging.getLogger(__package__).warning("backend %s: %s", self.server.number, format % args)
 
 
 def problem(status: int) -> Response:

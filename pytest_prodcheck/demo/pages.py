@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from typing import Any
 
@@ -199,7 +200,7 @@ def checkout(shop: Shop, request: Request) -> Response:
     try:
         number = shop.orders[request.backend].place(cart.owner, lines, payment[:50])
     except OrdersUnavailable as error:
-        print(f"checkout: {error}", flush=True)
+        logging.getLogger(__package__).warning("checkout: %s", error)
         raise Refused(503) from None
     return json_response(201, {"order": str(number), "state": "placed"})
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.demo.redis import Group
     from pytest_prodcheck.demo.web import Web
 
+LOGGER = logging.getLogger("pytest_prodcheck.demo")
 HOSTS = ("127.0.0.1", "127.0.0.2")
 
 
@@ -37,6 +38,7 @@ class System:
 
     def __init__(self, foreground: bool) -> None:
         self.place, self._lock = places.create()
+        self._keep_log()
         self.foreground = foreground
         self.loop = Loop()
         self.spawner = Spawner(self.place)
@@ -45,6 +47,13 @@ class System:
         self.done = threading.Event()  # started, or failed to
         self.ended = threading.Event()  # asked to stop
         self._changing = threading.Lock()
+
+    def _keep_log(self) -> None:
+        handler = logging.FileHandler(self.place / places.LOG)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        LOGGER.handlers[:] = [handler]
+        LOGGER.setLevel(logging.INFO)
+        LOGGER.propagate = False
 
     def prepare(self) -> dict[str, object]:
         """Takes the ports, writes configuration, secrets and certificates; returns the card for others."""
@@ -110,7 +119,7 @@ class System:
             self._part("the shop's database", self.web.connect)
         if not self.failed and faults:
             self._part("faults", lambda: self.set_faults(faults))
-        print(f"up after {time.monotonic() - began:.2f} s {self.failed or ''}", flush=True)
+        LOGGER.info("%s after %.2f s", f"failed: {self.failed}" if self.failed else "up", time.monotonic() - began)
         self.done.set()
 
     def _part(self, name: str, start: Callable[[], None]) -> None:
@@ -120,8 +129,7 @@ class System:
             self._note(name, error)
 
     def _note(self, name: str, error: Exception) -> None:
-        if not isinstance(error, DemoError):
-            traceback.print_exception(error)
+        LOGGER.error("%s: %s", name, error, exc_info=None if isinstance(error, DemoError) else error)
         self.failed.append(f"{name}: {error}")
 
     def _names(self) -> None:
@@ -146,6 +154,9 @@ class System:
     def stop(self) -> None:
         """Ends all processes and removes the folder."""
         self.spawner.end_all()
+        for handler in LOGGER.handlers:
+            handler.close()
+        LOGGER.handlers.clear()
         places.remove(self.place)
         with suppress(OSError):
             os.close(self._lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -22,8 +23,8 @@ def _duration(value: object) -> float:
 
 
 def _positive(value: float) -> float:
-    if not value > 0:
-        raise ValueError('expected a duration longer than nothing, such as "15m"')
+    if not 0 < value < math.inf:
+        raise ValueError('expected a duration longer than nothing and not without end, such as "15m"')
     return value
 
 
@@ -51,6 +52,8 @@ class SecretRef(Section):
 
 def one_or_many(value: object) -> object:
     """Lets `status = 200` stand for `status = [200]`."""
+    if isinstance(value, list):
+        return tuple(value)  # what comes out of here is no longer JSON to pydantic, where a list would do for a tuple
     return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

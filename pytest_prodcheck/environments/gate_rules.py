@@ -57,9 +57,12 @@ def _balanced(pattern: str) -> bool:
     return not re.search(r"[\[\]]", re.sub(r"\[!?[^\[\]]+\]", "", pattern))
 
 
-def project_complaints(project: Project, environments: Mapping[str, Environment], abstract: set[str], root: File) -> Iterator[Complaint]:
+Known = Mapping[str, Environment | None]  # all environments that are not abstract; None for one with mistakes
+
+
+def project_complaints(project: Project, environments: Known, abstract: set[str], root: File) -> Iterator[Complaint]:
     """Everything outside of `environments`; key paths are those of the file."""
-    protected = next((name for name, each in environments.items() if each.protected), "")
+    protected = next((name for name, each in environments.items() if each is not None and each.protected), "")
     yield from threshold_complaints(project.thresholds, ("thresholds",), protected)
     for position, folder in enumerate(project.checks):
         if not _is_folder(root, folder):
@@ -81,7 +84,7 @@ def _is_folder(root: File, name: str) -> bool:
 
 
 def _gate(
-    path: tuple[str, ...], name: str, gate: Gate, project: Project, environments: Mapping[str, Environment], abstract: set[str]
+    path: tuple[str, ...], name: str, gate: Gate, project: Project, environments: Known, abstract: set[str]
 ) -> Iterator[Complaint]:
     for position, environment in enumerate(gate.environments):
         yield from _environment((*path, "environments", f"[{position}]"), environment, environments, abstract)
@@ -100,12 +103,13 @@ def _gate(
             yield here, "is required, but `without` leaves it out", ""
     yield from _needs(path, gate, project, environments, abstract)
     for each in gate.environments if gate.slot == "required" else ():
-        if each in environments and not environments[each].slots:
+        there = environments.get(each)
+        if there is not None and not there.slots:
             yield (*path, "slot"), f"a slot is required, but environment `{each}` declares none", ""
 
 
 def _environment(
-    path: tuple[str, ...], name: str, environments: Mapping[str, Environment], abstract: set[str]
+    path: tuple[str, ...], name: str, environments: Known, abstract: set[str]
 ) -> Iterator[Complaint]:
     if name in abstract:
         yield path, f"environment `{name}` is abstract", did_you_mean(name, environments)
@@ -114,7 +118,7 @@ def _environment(
 
 
 def _needs(
-    path: tuple[str, ...], gate: Gate, project: Project, environments: Mapping[str, Environment], abstract: set[str]
+    path: tuple[str, ...], gate: Gate, project: Project, environments: Known, abstract: set[str]
 ) -> Iterator[Complaint]:
     for position, need in enumerate(gate.needs):
         here = (*path, "needs", f"[{position}]", "gate")
@@ -127,7 +131,7 @@ def _needs(
             yield here, f"gate `{name}` is not for environment `{environment}`", ""
 
 
-def _waivers(project: Project, environments: Mapping[str, Environment]) -> Iterator[Complaint]:
+def _waivers(project: Project, environments: Known) -> Iterator[Complaint]:
     seen: dict[tuple[str, str, str], int] = {}
     for position, waiver in enumerate(project.waivers):
         path = ("waivers", f"[{position}]")

@@ -65,7 +65,9 @@ class EvidenceSettings(Section):
 class Environment(Section):
     """One named target, with `extends` and `{var}` already resolved."""
 
-    name: str = ""  # set by the loader
+    name: str = ""  # this and the next two are set by the loader, and no keys of the file
+    unit: str = ""
+    slot: str = ""
     protected: bool = False
     abstract: bool = False
     revision: str | None = None

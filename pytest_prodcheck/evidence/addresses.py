@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.records import AddressAnswer, Addresses, EvidenceProblem, Problem
@@ -63,7 +63,10 @@ def http_addresses(target: str, context: Context, deadline: Deadline) -> Address
     late = Problem("timeout", f"{service.host}: not asked within {part.seconds:.3g} s")
     return Addresses(
         service.host,
-        tuple(known or _answer(address, None, part.seconds, late) for address, known in zip(addresses, answers, strict=True)),
+        tuple(
+            known or _answer(address, None, part.seconds, late)
+            for address, known in zip(addresses, answers, strict=True)
+        ),
     )
 
 
@@ -73,11 +76,11 @@ def _ask(client: HttpClient, address: ResolvedAddress, path: str, deadline: Dead
 
     before = deadline.time_left()
     try:
-        exchange = client.ask(Request("GET", path), deadline, address=address).exchange
+        answer = client.ask(Request("GET", path), deadline, address=address)
     except EvidenceProblem as error:
         routed = error.problem.kind != "unreachable" or has_route(address)
         return _answer(address, None, before - deadline.time_left(), error.problem, routed)
-    return _answer(address, exchange.status, exchange.seconds, None)
+    return _answer(address, answer.exchange.status, answer.whole, None)
 
 
 def _answer(
@@ -85,5 +88,4 @@ def _answer(
 ) -> AddressAnswer:
     from pytest_prodcheck.evidence.transport import show
 
-    family = cast(Literal["IPv4", "IPv6"], address.family)
-    return AddressAnswer(show(address.ip, address.port), family, status, seconds, problem, routed)
+    return AddressAnswer(show(address.ip, address.port), address.family, status, seconds, problem, routed)

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 BLANK = "[redacted]"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
-_SECRET_NAME = re.compile(r"token|secret|passw|pwd|api[-_]?key|auth|session|sid\b|signature|\bsig\b|jwt|credential|code|ticket", re.I)
+_SECRET_NAME = re.compile(
+    r"token|secret|passw|pwd|api[-_]?key|auth|session|sid\b|signature|\bsig\b|jwt|credential|code|ticket", re.I
+)
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "x-api-key", "x-auth-token", "cookie", "authentication-info"}
 _COOKIE_VALUE = re.compile(r"^(\s*[^=;,\s]+=)[^;]*")
 

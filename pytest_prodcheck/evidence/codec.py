@@ -54,7 +54,10 @@ def parse(content: bytes) -> dict[str, Any]:
     good = (
         all(isinstance(plain[name], str) for name in ("key", "collector", "target"))
         and plain["key"] == f"{plain['collector']}:{plain['target']}"
-        and all(isinstance(plain[name], (int, float)) and not isinstance(plain[name], bool) for name in ("gathered_at", "seconds"))
+        and all(
+            isinstance(plain[name], (int, float)) and not isinstance(plain[name], bool)
+            for name in ("gathered_at", "seconds")
+        )
         and isinstance(plain["notes"], list)
         and all(isinstance(note, str) for note in plain["notes"])
         and (plain["record"] is None) != (plain["problem"] is None)
@@ -73,7 +76,8 @@ def load(plain: dict[str, Any]) -> Evidence[Any]:
         if plain["problem"] is not None:
             problem = TypeAdapter(Problem).validate_python(plain["problem"])
         else:
-            record = TypeAdapter(find(plain["collector"]).record).validate_json(json.dumps(plain["record"]), strict=True)
+            kind = find(plain["collector"]).record
+            record = TypeAdapter(kind).validate_json(json.dumps(plain["record"]), strict=True)
     except KeyError:
         raise ValueError(f"there is no collector {plain['collector']!r}") from None
     except (ValidationError, RecursionError) as error:
@@ -107,14 +111,16 @@ def _without_bodies(value: Any) -> Any:
     if isinstance(value, OpenApi):
         value = replace(value, document=None)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{each.name: _without_bodies(getattr(value, each.name)) for each in fields(value) if each.init})
+        return replace(
+            value, **{each.name: _without_bodies(getattr(value, each.name)) for each in fields(value) if each.init}
+        )
     if isinstance(value, (tuple, list)):
         return type(value)(_without_bodies(each) for each in value)
     return {key: _without_bodies(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _refuse_no_numbers(plain: Any, record: Any) -> None:
-    """pydantic writes NaN as null: look at the record itself."""
+    """Looks at the record itself, for pydantic writes NaN as null."""
     stack = [record]
     while stack:
         value = stack.pop()

@@ -35,10 +35,11 @@ class Sending:
 class Collector:
     """One kind of evidence.
 
-    name: "http-health"; its fixture is `http_health`. axis: the kind of target it is about. feature: what must be declared
-    of the target, "" for nothing. seconds: the deadline of one piece, a number or a function of its target. host: whom it
-    talks to, for the cap on requests at once to one host. sends: what it would send, for `prodcheck plan`. exclusive:
-    gathered alone, after everything quiet. settings: shape of an own collector's section, None for built-in ones.
+    name: "http-health"; its fixture is `http_health`. axis: the kind of target it is about. feature: what must be
+    declared of the target, "" for nothing. seconds: the deadline of one piece, a number or a function of its target.
+    host: whom it talks to, for the cap on requests at once to one host. sends: what it would send, for `prodcheck
+    plan`. exclusive: gathered alone, after everything quiet. settings: shape of an own collector's section, None for
+    built-in ones.
     """
 
     name: str
@@ -86,10 +87,10 @@ def evidence(
 def collector(name: str, *, settings: Mapping[str, Any], seconds: float = 15.0) -> Callable[[Own], Own]:
     """Makes a collector of a function `(settings, deadline) -> Record` of one's own; checks ask for it by `needs=`.
 
-    name: also the name of its section `[environments.X.own.NAME]`. settings: key -> type (`str`, `int`, `str | None`, …);
-    the section is checked against it, `vantage` and `owner` are always allowed. Relative paths under keys such as `ca` start
-    at prodcheck.toml, `{ env = … }` and the like under a `str` key is the secret. seconds: deadline of the whole. The record
-    should be a frozen dataclass of plain data. Raises ValueError for a name that is taken.
+    name: also the name of its section `[environments.X.own.NAME]`. settings: key -> type (`str`, `int`, `str | None`,
+    …); the section is checked against it, `vantage` and `owner` are always allowed. Relative paths under keys such as
+    `ca` start at prodcheck.toml, `{ env = … }` and the like under a `str` key is the secret. seconds: deadline of the
+    whole. The record should be a frozen dataclass of plain data. Raises ValueError for a name that is taken.
     """
 
     def make(gather: Own) -> Own:

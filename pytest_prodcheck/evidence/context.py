@@ -133,7 +133,9 @@ class Context:
             finally:
                 known.done.set()
         elif not known.done.wait(deadline.seconds_left() if deadline else None):
-            raise EvidenceProblem(Problem("timeout", "what another piece of evidence began to fetch did not come in time"))
+            raise EvidenceProblem(
+                Problem("timeout", "what another piece of evidence began to fetch did not come in time")
+            )
         if deadline is not None:
             deadline.used(known.began)
         if known.error is not None:
@@ -162,7 +164,7 @@ class Context:
         return value
 
     def resolve(self, host: str, port: int, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
-        """The addresses of a name, by the environment's name server where one is declared; raises EvidenceProblem (dns)."""
+        """The addresses of a name, by the declared name server if there is one; raises EvidenceProblem (dns)."""
         from pytest_prodcheck.evidence.resolving import resolve
 
         return resolve(host, port, self.environment.nameserver, deadline)

@@ -39,17 +39,23 @@ def http_contract(target: str, context: Context, deadline: Deadline) -> Contract
     if declared.schema_ is None:
         return Contract("", None)
     if declared.schema_ != OPENAPI:
-        return Contract(declared.schema_, _checked(_read(context.root / declared.schema_, declared.schema_), declared.schema_))
+        return Contract(
+            declared.schema_, _checked(_read(context.root / declared.schema_, declared.schema_), declared.schema_)
+        )
     exchange, document = fetch(name, context, deadline)
     if not 200 <= exchange.status < 300 or not isinstance(document, dict):
-        raise EvidenceProblem(Problem("protocol", f"{exchange.url}: answered {exchange.status} without an OpenAPI document"))
+        raise EvidenceProblem(
+            Problem("protocol", f"{exchange.url}: answered {exchange.status} without an OpenAPI document")
+        )
     source = f"{service.openapi}, {declared.request}"
     found = operation(document, service.url, declared)
     if found is None:
         raise EvidenceProblem(Problem("protocol", f"{exchange.url}: does not describe {declared.request}"))
     schema = _response_schema(document, found, declared)
     if schema is None:
-        raise EvidenceProblem(Problem("protocol", f"{exchange.url}: has no JSON schema for answers of {declared.request}"))
+        raise EvidenceProblem(
+            Problem("protocol", f"{exchange.url}: has no JSON schema for answers of {declared.request}")
+        )
     return Contract(source, _checked(_standalone(document, schema), source))
 
 
@@ -91,12 +97,17 @@ def _standalone(document: dict[str, Any], schema: Any) -> Any:
                 part = at_pointer(document, unquote(reference[1:]))
             except LookupError:
                 continue  # _checked says that it leads nowhere
-            _place(whole, [unquote(each).replace("~1", "/").replace("~0", "~") for each in reference.split("/")[1:]], part)
+            _place(
+                whole, [unquote(each).replace("~1", "/").replace("~0", "~") for each in reference.split("/")[1:]], part
+            )
             wanted.append(part)
     if old:
         whole = _without_nullable(whole)
         return {"$schema": "http://json-schema.org/draft-04/schema#", **whole}
-    return {"$schema": document.get("jsonSchemaDialect") or "https://json-schema.org/draft/2020-12/schema", **whole}
+    dialect = str(document.get("jsonSchemaDialect") or "https://spec.openapis.org/")
+    if dialect.startswith("https://spec.openapis.org/"):  # OpenAPI's own is 2020-12 with annotations
+        dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **whole}
 
 
 def _place(whole: dict[str, Any], path: list[str], part: Any) -> None:
@@ -129,28 +140,45 @@ def _checked(schema: Any, source: str) -> Any:
     if not isinstance(schema, (dict, bool)):
         raise EvidenceProblem(Problem("configuration", f"schema {source}: is no JSON object"))
     dialect = schema.get("$schema", "") if isinstance(schema, dict) else ""
-    known = {validator.META_SCHEMA.get("$id", validator.META_SCHEMA.get("id", "")).rstrip("#") for validator in _dialects()}
+    known = {
+        validator.META_SCHEMA.get("$id", validator.META_SCHEMA.get("id", "")).rstrip("#") for validator in _dialects()
+    }
     if dialect and str(dialect).rstrip("#") not in known:
         raise EvidenceProblem(Problem("configuration", f"schema {source}: dialect {str(dialect)[:100]} is not known"))
     try:
         validators.validator_for(schema, default=validators.Draft202012Validator).check_schema(schema)
     except (exceptions.SchemaError, RecursionError) as error:
-        what = f"{error.json_path}: {error.message[:200]}" if isinstance(error, exceptions.SchemaError) else "nested too deeply"
+        what = (
+            f"{error.json_path}: {error.message[:200]}"
+            if isinstance(error, exceptions.SchemaError)
+            else "nested too deeply"
+        )
         raise EvidenceProblem(Problem("configuration", f"schema {source}: is no JSON Schema: {what}")) from None
     own_id = schema.get("$id", "") if isinstance(schema, dict) else ""
     for reference in references(schema):
         inside = reference.startswith("#") or (own_id and reference.startswith(f"{own_id}#"))
         if not inside:
             hint = "put the parts into one file, under $defs"
-            raise EvidenceProblem(Problem("configuration", f"schema {source}: $ref {reference[:200]} leads outside of it", hint))
+            raise EvidenceProblem(
+                Problem("configuration", f"schema {source}: $ref {reference[:200]} leads outside of it", hint)
+            )
         try:
             at_pointer(schema, unquote(reference.partition("#")[2])) if "#/" in reference else None
         except LookupError:
-            raise EvidenceProblem(Problem("configuration", f"schema {source}: $ref {reference[:200]} leads nowhere")) from None
+            raise EvidenceProblem(
+                Problem("configuration", f"schema {source}: $ref {reference[:200]} leads nowhere")
+            ) from None
     return schema
 
 
-def _dialects() -> tuple[Any, ...]:  # noqa: N802
+def _dialects() -> tuple[Any, ...]:
     from jsonschema import validators as v
 
-    return (v.Draft3Validator, v.Draft4Validator, v.Draft6Validator, v.Draft7Validator, v.Draft201909Validator, v.Draft202012Validator)
+    return (
+        v.Draft3Validator,
+        v.Draft4Validator,
+        v.Draft6Validator,
+        v.Draft7Validator,
+        v.Draft201909Validator,
+        v.Draft202012Validator,
+    )

@@ -67,8 +67,8 @@ class Deadline:
     def guard(self, sock: socket.socket) -> Iterator[None]:
         """Shuts the connection of `sock` down when the time is up while the block runs.
 
-        A peer that sends one byte a second resets every socket timeout; this ends it all the same. After the block look at
-        `expired`: a connection that was shut down reads like one that the peer closed.
+        A peer that sends one byte a second resets every socket timeout; this ends it all the same. After the block
+        look at `expired`: a connection that was shut down reads like one that the peer closed.
         """
         self.seconds_left()
         ticket = _WATCH.add(self._end, sock)
@@ -89,7 +89,7 @@ class _Watch:
         self._thread: threading.Thread | None = None
 
     def add(self, end: float, sock: socket.socket) -> int:
-        """Guards a duplicate, so that the file descriptor cannot be closed and used again by somebody else meanwhile."""
+        """Guards a duplicate, for the file descriptor may be closed and used again by somebody else meanwhile."""
         double = socket.socket(fileno=os.dup(sock.fileno()))
         with self._changed:
             number = next(self._numbers)

@@ -53,9 +53,8 @@ def _exchange(target: str, context: Context, deadline: Deadline) -> Exchange:
 
     def send() -> Exchange:
         session = context.session(declared.as_, deadline)
-        request = Request(
-            declared.method, declared.path, {**declared.headers, **session.headers}, declared.json_, carries=session.carrier
-        )
+        headers = {**declared.headers, **session.headers}
+        request = Request(declared.method, declared.path, headers, declared.json_)
         return context.http(name).ask(request, deadline).exchange
 
     return context.once(("endpoint", target), send, deadline)

@@ -19,8 +19,10 @@ _EXPIRED, _NOT_YET, _NAME, _ADDRESS = 10, 9, 62, 64
 
 
 def worth_another_try(problem: Problem) -> bool:
-    """Whether a short trouble of the network may be all there is: a broken or refused connection, a name server's hiccup."""
-    temporary = problem.kind == "dns" and any(word in problem.message.lower() for word in ("temporary", "servfail", "no answer"))
+    """Whether the network may just have hiccuped: a broken or refused connection, a silent name server."""
+    temporary = problem.kind == "dns" and any(
+        word in problem.message.lower() for word in ("temporary", "servfail", "no answer")
+    )
     return problem.kind in ("reset", "refused") or temporary
 
 
@@ -30,7 +32,11 @@ def classify(error: BaseException, what: str, deadline: Deadline, peer: str) -> 
         known = error.problem
         return known if known.message.startswith(what) else Problem(known.kind, f"{what}: {known.message}", known.hint)
     if deadline.expired:
-        took = f"no whole answer within {deadline.seconds:.3g} s" if peer else f"no connection within {deadline.seconds:.3g} s"
+        took = (
+            f"no whole answer within {deadline.seconds:.3g} s"
+            if peer
+            else f"no connection within {deadline.seconds:.3g} s"
+        )
         return Problem("timeout", f"{what}: {took}", "is it overloaded, or is a firewall in between?")
     if isinstance(error, EvidenceProblem):
         return Problem("timeout", f"{what}: {error.problem.message}", error.problem.hint)

@@ -52,8 +52,9 @@ class _Piece:
 class Gatherer:
     """Gathers a plan of `(collector, target)` into a store.
 
-    At most `gathering.at_once` pieces at once and `gathering.per_host` to one host; exclusive pieces one by one after all
-    others. A piece that hangs past its deadline is given up and its worker replaced. `start` sends the first request.
+    At most `gathering.at_once` pieces at once and `gathering.per_host` to one host; exclusive pieces one by one after
+    all others. A piece that hangs past its deadline is given up and its worker replaced. `start` sends the first
+    request.
     """
 
     def __init__(
@@ -232,5 +233,7 @@ class Gatherer:
             with self._changed:
                 late = [piece for piece in self._running if piece.deadline.time_left() < -GRACE and not piece.settled]
             for piece in late:
-                if self._give_up(piece, Problem("timeout", f"{piece.key}: not done within {piece.deadline.seconds:.3g} s")):
+                if self._give_up(
+                    piece, Problem("timeout", f"{piece.key}: not done within {piece.deadline.seconds:.3g} s")
+                ):
                     self._spawn()

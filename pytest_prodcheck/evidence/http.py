@@ -1,4 +1,4 @@
-"""The one HTTP client: bounded in time and size, trusts what is declared, follows no redirects, reads no environment."""
+"""The one HTTP client: bounded in time and size, trusts what is declared, follows no redirects."""
 
 from __future__ import annotations
 
@@ -46,9 +46,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as received; never kept. `exchange` is what may be."""
+    """An answer as received; never kept. `exchange` is what may be. whole: seconds with the set-up of the connection."""
 
     exchange: Exchange
+    whole: float
     headers: tuple[tuple[str, str], ...]
     text: str
 
@@ -126,7 +127,7 @@ class Connection:
         if truncated:
             self._session.close()
         deadline.seconds_left()  # a connection that the deadline shut down reads like one that the peer closed
-        seconds = time.monotonic() - started
+        ended = time.monotonic()
         text = to_text(body, next((value for name, value in headers if name.lower() == "content-type"), ""))
         redact = self._client.context.redactor.redact
         exchange = Exchange(
@@ -136,11 +137,11 @@ class Connection:
             cleaning.headers(headers, redact),
             redact(text),
             len(body),
-            seconds,
+            ended - self._route.sent_at,
             self._route.peer,
             truncated,
         )
-        return Answer(exchange, tuple(headers), text)
+        return Answer(exchange, ended - started, tuple(headers), text)
 
 
 class HttpClient:
@@ -154,14 +155,18 @@ class HttpClient:
         self._lock = threading.Lock()
         if service.proxy is not None and service.connect_to is not None:
             hint = "leave out one of them"
-            raise EvidenceProblem(Problem("configuration", f"{self.name}: `proxy` and `connect_to` exclude each other", hint))
+            raise EvidenceProblem(
+                Problem("configuration", f"{self.name}: `proxy` and `connect_to` exclude each other", hint)
+            )
         self._tls = tls_context(service.tls, context.root, self.name)
 
     # -- what is sent
 
     def url(self, path: str) -> str:
         """The whole address of a path below the service's own."""
-        return path if path.startswith(("http://", "https://")) else self.service.url.partition("?")[0].rstrip("/") + path
+        return (
+            path if path.startswith(("http://", "https://")) else self.service.url.partition("?")[0].rstrip("/") + path
+        )
 
     def proxies(self) -> dict[str, str]:
         """The declared proxy in the form of `requests`."""
@@ -171,7 +176,12 @@ class HttpClient:
         """The request with the headers of environment, service and itself, in rising order."""
         import requests
 
-        headers = {"User-Agent": "prodcheck", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "keep-alive"}
+        headers = {
+            "User-Agent": "prodcheck",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Connection": "keep-alive",
+        }
         named = {name.lower(): name for name in headers}
         body: bytes | None = None
         own: dict[str, str] = {}
@@ -218,8 +228,9 @@ class HttpClient:
     ) -> Answer:
         """Sends one request and reads its answer; raises EvidenceProblem.
 
-        fresh: over a new connection. address: to this address only. turn: which of several addresses is tried first. retry: a
-        connection that failed is tried once more, where nothing was sent or the method is safe; that is noted.
+        fresh: over a new connection. address: to this address only. turn: which of several addresses is tried first.
+        retry: a connection that failed is tried once more, where nothing was sent or the method is safe; that is
+        noted.
         """
         unusual = fresh or address is not None or request.method not in SAFE
         for last in (not retry, True):

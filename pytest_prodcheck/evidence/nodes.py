@@ -80,8 +80,8 @@ def ask_addresses(
 ) -> A:
     """Asks every address behind a name at once, and returns the answer that clients have to reckon with.
 
-    That is the worst one: first a problem, then one that is `worse`. A whole family (IPv4, IPv6) that nobody listens on is
-    left out where the other family answers, for clients change over to that.
+    That is the worst one: first a problem, then one that is `worse`. A whole family (IPv4, IPv6) that nobody listens on
+    is left out where the other family answers, for clients change over to that.
     """
 
     def one(address: ResolvedAddress) -> A:
@@ -110,7 +110,8 @@ def _worst(answers: Sequence[tuple[str, A]], worse: Callable[[A], bool]) -> A:
         if all(each.problem is not None and each.problem.kind in _SILENT for of, each in answers if of == family)
     }
     alive = [each for family, each in answers if family not in dark] or [each for _, each in answers]
-    return next((each for each in alive if each.problem), None) or next((each for each in alive if worse(each)), alive[0])
+    with_problem = (each for each in alive if each.problem is not None)
+    return next(with_problem, None) or next((each for each in alive if worse(each)), alive[0])
 
 
 def connect(where: str, address: ResolvedAddress, deadline: Deadline) -> socket.socket:
@@ -118,7 +119,8 @@ def connect(where: str, address: ResolvedAddress, deadline: Deadline) -> socket.
     family = socket.AF_INET if address.family == "IPv4" else socket.AF_INET6
     sock: socket.socket | None = None
     try:
-        *_, target = socket.getaddrinfo(address.ip, address.port, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
+        numeric = socket.AI_NUMERICHOST  # no look-up, only the scope of a link-local address
+        *_, target = socket.getaddrinfo(address.ip, address.port, family, socket.SOCK_STREAM, flags=numeric)[0]
         sock = socket.socket(family, socket.SOCK_STREAM)
         sock.settimeout(deadline.seconds_left())
         sock.connect(target)

@@ -49,10 +49,14 @@ def _fetch(service: Service, target: str, context: Context, deadline: Deadline) 
 
     if service.openapi is None:
         raise EvidenceProblem(Problem("configuration", f"service {target} has no `openapi`"))
-    answer = context.http(target).ask(Request("GET", service.openapi, {"Accept": "application/json, */*;q=0.5"}), deadline)
+    answer = context.http(target).ask(
+        Request("GET", service.openapi, {"Accept": "application/json, */*;q=0.5"}), deadline
+    )
     if answer.exchange.truncated:
         hint = "raise gathering.body"
-        raise EvidenceProblem(Problem("too-large", f"{answer.exchange.url}: the document is larger than was read", hint))
+        raise EvidenceProblem(
+            Problem("too-large", f"{answer.exchange.url}: the document is larger than was read", hint)
+        )
     try:
         return answer.exchange, answer.json()
     except EvidenceProblem:

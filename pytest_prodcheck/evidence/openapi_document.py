@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 MOST_PROBLEMS = 50
 _STATUS = re.compile(r"([1-5](\d\d|XX)|default)\Z")
+_DATA = ("example", "examples", "default", "enum", "const")
+_MAPS = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions", "schemas", "responses", "paths")
 _NAME = re.compile(r"\{([^{}/]+)\}")
 
 
 def problems(document: dict[str, Any]) -> list[str]:
     """What is wrong with the document's structure, at most fifty; [] for a good one.
 
-    Looked at: version 3.0 to 3.2; info.title and info.version; paths (or components, webhooks since 3.1) there; paths start
-    with "/" and no two are the same template; operations are objects with responses of valid status keys, each described;
-    operationIds once; parameters have name and place, those in the path are required and in the template, and the template's
-    names are declared; every "$ref" that starts with "#" leads somewhere. Not looked at: schemas, examples, security.
+    Looked at: version 3.0 to 3.2; info.title and info.version; paths (or components, webhooks since 3.1) there; paths
+    start with "/" and no two are the same template; operations are objects with responses of valid status keys, each
+    described; operationIds once; parameters have name and place, those in the path are required and in the template,
+    and the template's names are declared; every "$ref" that starts with "#" leads somewhere. Not looked at: schemas,
+    examples, security.
     """
     return list(islice(_problems(document), MOST_PROBLEMS))
 
@@ -89,7 +92,9 @@ def _operation_problems(
             if not status.startswith("x-") and not _STATUS.match(status):
                 yield f"{where}: {status!r} is no status of a response"
             response = resolved(document, response)
-            if not isinstance(response, dict) or not isinstance(response.get("description", "" if not old else None), str):
+            if not isinstance(response, dict) or not isinstance(
+                response.get("description", "" if not old else None), str
+            ):
                 yield f"{where}: response {status} has no description"
     yield from _parameter_problems(document, where, path, item, found)
 
@@ -127,15 +132,15 @@ def _reference_problems(document: dict[str, Any]) -> Iterator[str]:
 
 def references(part: Any) -> Iterator[str]:
     """All "$ref" in a part of a document; not those inside examples, which are data."""
-    stack = [part]
+    stack = [(part, False)]
     while stack:
-        value = stack.pop()
+        value, names = stack.pop()  # names: its keys are names that somebody chose, no words of the language
         if isinstance(value, dict):
-            if isinstance(found := value.get("$ref"), str):
+            if not names and isinstance(found := value.get("$ref"), str):
                 yield found
-            stack.extend(each for key, each in value.items() if key not in ("example", "examples", "default", "enum", "const"))
+            stack.extend((each, key in _MAPS and not names) for key, each in value.items() if names or key not in _DATA)
         elif isinstance(value, list):
-            stack.extend(value)
+            stack.extend((each, False) for each in value)
 
 
 def _leads(document: dict[str, Any], reference: str) -> bool:

@@ -77,8 +77,8 @@ def _addresses(settings: Postgres) -> tuple[str, ...]:
 def postgres_cluster(target: str, context: Context, deadline: Deadline) -> PostgresCluster:
     """What each declared node and the writer's address say of themselves, asked side by side; roles are found.
 
-    A node that does not answer has a problem of its own. Raises EvidenceProblem where nobody can be asked: psycopg is not
-    installed, the password or a TLS file is missing.
+    A node that does not answer has a problem of its own. Raises EvidenceProblem where nobody can be asked: psycopg is
+    not installed, the password or a TLS file is missing.
     """
     try:
         import psycopg  # noqa: F401
@@ -148,10 +148,9 @@ def _ask_node(
 
 
 def _facts(wire: Wire, settings: Postgres, deadline: Deadline) -> Any:
-    """All facts in one round trip; asked once more without what this user may not see, or after a promotion meanwhile."""
-    limits = {
-        "statement": max(int(settings.timeouts.statement * 1000), 1), "lock": max(int(settings.timeouts.lock * 1000), 1),
-    }  # fmt: skip
+    """All facts in one round trip; asked again without what this user may not see, or after a promotion meanwhile."""
+    timeouts = settings.timeouts
+    limits = {"statement": max(int(timeouts.statement * 1000), 1), "lock": max(int(timeouts.lock * 1000), 1)}  # ms
     system = _SYSTEM
     for _ in range(2):
         try:
@@ -174,7 +173,7 @@ def _node(declared: str, where: str, facts: Any, seconds: float) -> PostgresNode
     if facts["hidden"] and facts["default_read_only"] and not recovering:
         # what everybody else's transactions would be cannot be seen through it
         hint = "ALTER ROLE … RESET default_transaction_read_only; prodcheck's transactions are read-only anyway"
-        what = f"{where}: default_transaction_read_only is set for prodcheck's own user, which hides whether others may write"
+        what = f"{where}: default_transaction_read_only of prodcheck's own user hides whether others may write"
         raise EvidenceProblem(Problem("configuration", what, hint))
     return PostgresNode(
         declared, seconds, None, facts["version"], recovering, recovering or facts["default_read_only"],
@@ -184,9 +183,9 @@ def _node(declared: str, where: str, facts: Any, seconds: float) -> PostgresNode
 
 
 _KINDS: dict[str, tuple[type, ...]] = {
-    "version": (int,), "recovering": (bool,), "default_read_only": (bool,), "hidden": (bool,), "system_identifier": (str,),
-    "max_connections": (int,), "reserved": (int,), "used": (int,), "receiver": (str, type(None)), "paused": (bool,),
-    "standbys": (int, type(None)), "synchronous": (int, type(None)),
+    "version": (int,), "recovering": (bool,), "default_read_only": (bool,), "hidden": (bool,),
+    "system_identifier": (str,), "max_connections": (int,), "reserved": (int,), "used": (int,),
+    "receiver": (str, type(None)), "paused": (bool,), "standbys": (int, type(None)), "synchronous": (int, type(None)),
 }  # fmt: skip
 
 

@@ -1,11 +1,13 @@
 """One question to a PostgreSQL server over libpq, bounded in time and size whatever the server does.
 
-psycopg's low-level API is used because its connections wait as long as rows come, and rows of a server that lies never end.
+psycopg's low-level API is used because its connections wait as long as rows come, and those of a server that lies never
+end.
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
 import select
 import socket
 import struct
@@ -52,9 +54,11 @@ class Wire:
         import psycopg
         from psycopg import pq
 
-        connection, found = self._connection, None
+        connection = self._connection
+        found: Any = None
+        refused: ServerError | None = None
         try:
-            with socket.socket(fileno=_double(connection.socket)) as double, deadline.guard(double):
+            with socket.socket(fileno=os.dup(connection.socket)) as double, deadline.guard(double):
                 connection.send_query(sql.encode())
                 connection.set_single_row_mode()
                 for _ in range(MOST_RESULTS):
@@ -63,13 +67,13 @@ class Wire:
                     if result is None:
                         break
                     if result.status == pq.ExecStatus.FATAL_ERROR:
-                        state = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
-                        said = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message
-                        raise ServerError(said.decode(errors="replace"), state.decode(errors="replace"))
-                    if result.ntuples and found is None:
+                        refused = refused or _server_error(result)
+                    elif result.ntuples and found is None:
                         found = result.get_value(0, 0)
         except psycopg.Error as error:  # libpq gives up: the connection broke, or what came is no PostgreSQL
-            raise ServerError(str(error)) from None
+            raise refused or ServerError(str(error)) from None
+        if refused is not None:
+            raise refused
         if found is None:
             raise EvidenceProblem(Problem("protocol", f"{self.where}: the server answered without an answer"))
         return bytes(found)
@@ -102,8 +106,9 @@ class Wire:
             raise EvidenceProblem(Problem("too-large", what, "is this PostgreSQL's port?"))
 
 
-def _double(handle: int) -> int:
-    """A duplicate, for `guard` wants a socket object and libpq keeps its own to itself."""
-    import os
+def _server_error(result: Any) -> ServerError:
+    from psycopg.pq import DiagnosticField
 
-    return os.dup(handle)
+    state = result.error_field(DiagnosticField.SQLSTATE) or b""
+    said = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or result.error_message
+    return ServerError(said.decode(errors="replace"), state.decode(errors="replace"))

@@ -291,7 +291,7 @@ class PostgresNode:
     max_connections: int = 0
     reserved_connections: int = 0  # superuser_reserved_connections (+ reserved_connections since 16)
     used_connections: int = 0
-    receiver: str | None = ""  # status of the WAL receiver on a standby ("streaming"), "" where none runs, None: may not be read
+    receiver: str | None = ""  # status of a standby's WAL receiver ("streaming"), "" none runs, None may not be read
     replay_paused: bool = False
     standbys: int | None = None  # rows of pg_stat_replication with state streaming, None where it may not be read
     synchronous: int | None = None  # of those, sync or quorum

@@ -72,7 +72,12 @@ def _hop(service: Service, url: str, context: Context, deadline: Deadline) -> tu
     if connect_to is not None and (parts.hostname, port) != (service.host, service.port):
         connect_to = f"{connect_to.rpartition(':')[0]}:{port}"  # the same machine, another port
     there = service.model_copy(
-        update={"url": f"{parts.scheme}://{parts.netloc}", "authentication": None, "headers": {}, "connect_to": connect_to}
+        update={
+            "url": f"{parts.scheme}://{parts.netloc}",
+            "authentication": None,
+            "headers": {},
+            "connect_to": connect_to,
+        }
     )
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     # a closed port is an answer here: no second try

@@ -41,8 +41,8 @@ def split_address(address: str) -> tuple[str, int]:
 def resolve(host: str, port: int, nameserver: str | None, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
     """The addresses of a name, at least one, IPv4 first where `nameserver` ("IP:PORT") is asked.
 
-    Raises NameGone where the name does not exist, EvidenceProblem of kind dns where that could not be found out, of kind
-    missing-extra without dnspython.
+    Raises NameGone where the name does not exist, EvidenceProblem of kind dns where that could not be found out, of
+    kind missing-extra without dnspython.
     """
     if literal := _literal(host, port):
         return (literal,)
@@ -121,7 +121,9 @@ def _ask_server(host: str, port: int, nameserver: str, deadline: Deadline) -> tu
     raise gone[0] if gone else NameGone(Problem("dns", f"{host}: {nameserver} knows no address of it"))
 
 
-def _caught(name: Any, kind: str, server: ResolvedAddress, host: str, deadline: Deadline) -> list[str] | EvidenceProblem:
+def _caught(
+    name: Any, kind: str, server: ResolvedAddress, host: str, deadline: Deadline
+) -> list[str] | EvidenceProblem:
     try:
         return _follow(name, kind, server, host, deadline)
     except EvidenceProblem as error:

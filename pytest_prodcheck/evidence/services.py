@@ -21,7 +21,7 @@ def declared(environment: Environment, name: str) -> Service:
 
 
 def endpoint(environment: Environment, target: str) -> tuple[Service, Endpoint, str]:
-    """The service, the endpoint and the service's name of "service.endpoint"; raises EvidenceProblem (configuration)."""
+    """Service, endpoint and the service's name of "service.endpoint"; raises EvidenceProblem (configuration)."""
     for name, service in environment.services.items():
         rest = target.removeprefix(f"{name}.")
         if rest != target and rest in service.endpoints:

@@ -61,7 +61,7 @@ class EvidenceStore:
             self._shared.put(evidence, self._redactor)
 
     def get(self, key: str, timeout: float) -> Evidence[Any]:
-        """Waits for one piece, at most `timeout` seconds; raises EvidenceProblem (unread, timeout) where it does not come."""
+        """Waits for one piece, at most `timeout` seconds; raises EvidenceProblem (unread, timeout)."""
 
         def settled() -> bool:
             return key in self._pieces or (self._expected is not None and key not in self._expected)
@@ -91,7 +91,9 @@ def _plain(evidence: Evidence[Any], redactor: Redacts | None, keep_bodies: bool)
         plain = codec.dump(evidence, keep_bodies=keep_bodies)
         codec.text(plain)
     except Exception as error:  # a team's own record may hold anything
-        problem = Problem("internal", f"{evidence.key}: its record cannot be saved: {type(error).__name__}: {error}"[:500])
+        problem = Problem(
+            "internal", f"{evidence.key}: its record cannot be saved: {type(error).__name__}: {error}"[:500]
+        )
         plain = codec.dump(replace(evidence, record=None, problem=problem))
     if redactor is not None:
         # not the frame: a secret that happens to equal a target's name must not make the file unreadable
@@ -181,7 +183,7 @@ class SharedFolder:
             _write(self.path / codec.file_name(evidence.key), _plain(evidence, redactor, keep_bodies=True))
 
     def get(self, key: str, timeout: float) -> Evidence[Any]:
-        """Waits for one piece, at most `timeout` seconds; raises EvidenceProblem (unread, timeout) where it does not come."""
+        """Waits for one piece, at most `timeout` seconds; raises EvidenceProblem (unread, timeout)."""
         until = time.monotonic() + timeout
         pause = 0.005
         file = self.path / codec.file_name(key)

@@ -1,4 +1,4 @@
-"""The table of collectors: a name, the module that holds it. A module is imported when one of its collectors is asked for."""
+"""The table of collectors: a name, the module that holds it. Modules are imported at first use."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def own_names() -> tuple[str, ...]:
 
 
 def find(name: str) -> Collector:
-    """The collector of a name ("http-health", "http_health", "endpoint", an own one); raises KeyError for an unknown one."""
+    """The collector of a name ("http-health", "http_health", "endpoint", an own one); raises KeyError."""
     if name in OWN:
         return OWN[name]
     plain = name.replace("_", "-")

@@ -40,9 +40,9 @@ def _seconds(target: str, environment: Environment) -> float:
 def tcp_port(target: str, context: Context, deadline: Deadline) -> PortAnswer:
     """Whether the declared port accepts: every address behind the name, for clients meet any of them.
 
-    A family (IPv4, IPv6) on which nothing answers is left out where the other one accepts. A refusal, a time-out and a name
-    that does not exist are answers: the dependency is proven to be out of reach. EvidenceProblem is raised where nothing is
-    proven: no route from here, a name server that is silent or fails.
+    A family (IPv4, IPv6) on which nothing answers is left out where the other one accepts. A refusal, a time-out and a
+    name that does not exist are answers: the dependency is proven to be out of reach. EvidenceProblem is raised where
+    nothing is proven: no route from here, a name server that is silent or fails.
     """
     address = _address(target, context.environment)
     began = time.monotonic()

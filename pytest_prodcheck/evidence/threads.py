@@ -13,8 +13,8 @@ T = TypeVar("T")
 def side_by_side(jobs: Sequence[Callable[[], T]], seconds: float) -> list[T | None]:
     """What each job returns, in order; None for one that is not done after `seconds`.
 
-    Daemon threads: one that hangs in a library keeps nobody waiting, not even the end of the process. What a job raises is
-    raised here.
+    Daemon threads: one that hangs in a library keeps nobody waiting, not even the end of the process. What a job raises
+    is raised here.
     """
     end = time.monotonic() + seconds
     results: list[T | None] = [None] * len(jobs)
@@ -27,7 +27,8 @@ def side_by_side(jobs: Sequence[Callable[[], T]], seconds: float) -> list[T | No
             raised.append(error)
 
     threads = [
-        threading.Thread(target=run, args=(number, job), name="prodcheck-side", daemon=True) for number, job in enumerate(jobs)
+        threading.Thread(target=run, args=(number, job), name="prodcheck-side", daemon=True)
+        for number, job in enumerate(jobs)
     ]
     for thread in threads:
         thread.start()

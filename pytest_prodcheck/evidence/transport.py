@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,8 @@ _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errn
 class Route:
     """How one session finds its peer, and the state of the exchange that it now serves.
 
-    connect_to: `(host, port)` instead of the URL's. fixed: the only address to try. turn: which of several addresses first.
+    connect_to: `(host, port)` instead of the URL's. fixed: the only address to try. turn: which of several addresses
+    first.
     """
 
     resolve: Callable[[str, int, Deadline], Sequence[ResolvedAddress]]
@@ -37,6 +39,7 @@ class Route:
     guards: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     peer: str = ""
     sent: bool = False  # a byte of the request may have left
+    sent_at: float = 0.0  # monotonic
 
     def begin(self, deadline: Deadline) -> contextlib.ExitStack:
         """Starts an exchange; the returned stack ends its guards."""
@@ -181,15 +184,17 @@ def _pools(route: Route) -> dict[str, Any]:
             return route.open(self.host.strip("[]").rstrip("."), self.port)
 
         def request(self, *args: Any, **kwargs: Any) -> None:
-            if self.sock is not None and not route.peer:
+            if self.sock is None:
+                self.connect()  # type: ignore[attr-defined]
+            if not route.peer:
                 route.guard(self.sock)
-            route.sent = True
+            route.sent, route.sent_at = True, time.monotonic()
             super().request(*args, **kwargs)  # type: ignore[misc]
 
-    class Http(Routed, HTTPConnection):  # type: ignore[misc]
+    class Http(Routed, HTTPConnection):
         pass
 
-    class Https(Routed, HTTPSConnection):  # type: ignore[misc]
+    class Https(Routed, HTTPSConnection):
         pass
 
     class HttpPool(HTTPConnectionPool):

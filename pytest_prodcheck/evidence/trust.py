@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def tls_context(tls: ServiceTls, root: Path, who: str) -> ssl.SSLContext:
-    """How `who` is trusted; file names are relative to `root`. Raises EvidenceProblem (configuration) for unusable files."""
+    """How `who` is trusted; files are relative to `root`. Raises EvidenceProblem (configuration) for unusable ones."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -28,7 +28,12 @@ def tls_context(tls: ServiceTls, root: Path, who: str) -> ssl.SSLContext:
         certificate = root / tls.certificate
         key = root / tls.key if tls.key else None
         # an empty password: OpenSSL would ask the terminal for that of an encrypted key
-        _load(lambda: context.load_cert_chain(certificate, key, password=""), certificate, who, "a certificate and its plain key")
+        _load(
+            lambda: context.load_cert_chain(certificate, key, password=""),
+            certificate,
+            who,
+            "a certificate and its plain key",
+        )
     return context
 
 
@@ -47,5 +52,7 @@ def _load(load: object, file: Path, who: str, what: str) -> None:
     except (OSError, ValueError, TypeError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
         raise EvidenceProblem(
-            Problem("configuration", f"{who}: {file.name} cannot be used ({reason})", f"it has to hold {what} in PEM form")
+            Problem(
+                "configuration", f"{who}: {file.name} cannot be used ({reason})", f"it has to hold {what} in PEM form"
+            )
         ) from None

@@ -81,7 +81,7 @@ class Conductor:
         if getattr(config.option, "htmlpath", None) and config.pluginmanager.hasplugin("html"):
             from pytest_prodcheck.reports.html import HtmlReport
 
-            config.pluginmanager.register(HtmlReport(lambda: (self.run, self.verdicts)), "prodcheck-html")
+            config.pluginmanager.register(HtmlReport(self, self.counter.find), "prodcheck-html")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:

@@ -31,6 +31,10 @@ class Counter:
         """All results, in the order in which they came."""
         return tuple(self._results.values())
 
+    def find(self, nodeid: str) -> Result | None:
+        """The result of one node as it counts now."""
+        return self._results.get(nodeid)
+
     def take(self, report: pytest.TestReport) -> Result | None:
         """Counts one report and returns the result that it decides, None for one that decides nothing."""
         if report.when not in ("setup", "call", "teardown"):

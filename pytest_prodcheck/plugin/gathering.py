@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.redaction import Redactor
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.gatherer import Gatherer
+    from pytest_prodcheck.evidence.waiting import Waited
     from pytest_prodcheck.plugin.opening import Opened
 
 
@@ -112,7 +113,11 @@ class Gathering:
         from pytest_prodcheck.evidence.waiting import wait_until_ready
         from pytest_prodcheck.judging.readiness import is_ready
 
-        found = wait_until_ready(plan, context, self.opened.options.wait, is_ready, say)
+        def tell(waited: Waited) -> None:
+            first = waited.not_ready[0] if waited.not_ready else "all is ready, looking again"
+            say(f"waiting for {waited.seconds:.0f} s of {self.opened.options.wait:.0f} s: {first}")
+
+        found = wait_until_ready(plan, context, self.opened.options.wait, is_ready, tell)
         self.waited, self.not_ready = found.seconds, found.not_ready
 
     def progress(self) -> str:

@@ -64,8 +64,7 @@ def test_connections_are_left(postgres_cluster: PostgresCluster, limit: Limit) -
     """The used share of the connections that ordinary users may have."""
     for node in postgres_cluster.nodes:
         if node.problem is not None:
-            full = node.problem.kind == "too-large" or "too many" in node.problem.message
-            if full:
+            if node.problem.kind == "full":
                 judge("connections used", 100.0, at_most=limit, unit="%", of=node.address)
             continue
         room = node.max_connections - node.reserved_connections

@@ -13,6 +13,7 @@ from typing import Any
 
 import dns.message
 import dns.query
+import dns.rcode
 import psycopg
 import redis
 from redis.backoff import NoBackoff
@@ -45,8 +46,9 @@ class Client:
         return (self.root / "secrets" / name).read_text().strip()
 
     def ask(
-        self, request: str, body: object = None, token: str = "", host: str = "127.0.0.1", timeout: float = 5, **headers: str
-    ) -> Answer:
+        self, request: str, body: object = None, token: str = "", host: str = "127.0.0.1", timeout: float = 5,
+        **headers: str,
+    ) -> Answer:  # fmt: skip
         method, path = request.split(" ")
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +21,40 @@ import pytest
 from pytest_prodcheck.demo import DemoError, describe, find_running, list_faults, places, start
 from tests.demo.client import Client
 
-STARTER = "from pytest_prodcheck.demo import start; d = start(); d.wait_ready(60); print(d.pid, d.configuration, flush=True); input()"
+STARTER = """
+from pytest_prodcheck.demo import start
+demo = start()
+demo.wait_ready(60)
+print(demo.pid, demo.configuration, flush=True)
+input()
+"""
+LIGHT = """
+import sys, pytest_prodcheck.demo
+print([name for name in ("psycopg", "redis", "dns", "trustme", "asyncio", "ssl") if name in sys.modules])
+"""
 
 
 @pytest.fixture
-def own_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A temporary folder of the test's own, with a short path that the servers' user can reach."""
-    import tempfile
-
     folder = Path(tempfile.mkdtemp(prefix="pc"))
     folder.chmod(0o755)
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def _python(code: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process that does not outlive the test."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _processes(place: Path) -> list[int]:
@@ -77,9 +101,9 @@ def test_start_returns_while_the_system_comes_up() -> None:
 
 
 def test_a_killed_starter_leaves_nothing() -> None:
-    with subprocess.Popen([sys.executable, "-c", STARTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starter:
+    with _python(STARTER) as starter:
         assert starter.stdout
-        pid, configuration = starter.stdout.readline().decode().split()
+        pid, configuration = starter.stdout.readline().split()
         place = Path(configuration).parent
         children = _processes(place)
         assert len(children) >= 4
@@ -133,7 +157,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_foreground_is_found_and_ends_with_ctrl_c(own_folder: Path) -> None:
     assert find_running() is None
     code = "import sys; from pytest_prodcheck.demo import run_foreground; sys.exit(run_foreground(['health-503']))"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+    with _python(code) as process:
         assert process.stdout
         assert "up (faults on: health-503)" in process.stdout.readline()
         found = find_running()
@@ -164,6 +188,5 @@ def test_the_list_names_faults_and_checks() -> None:
 
 
 def test_importing_is_light() -> None:
-    code = "import sys, pytest_prodcheck.demo; print([m for m in ('psycopg', 'redis', 'dns', 'trustme', 'asyncio', 'ssl') if m in sys.modules])"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -1,0 +1,204 @@
+"""`auth-login`, `auth-rejections`, `auth-required`, `auth-session`: what logins give, and what is refused without."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Literal
+
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.records import (
+    EvidenceProblem,
+    Exchange,
+    Guarded,
+    Login,
+    Problem,
+    Rejection,
+    Rejections,
+    Session,
+)
+from pytest_prodcheck.evidence.services import endpoint, endpoint_host, host_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.services import Endpoint
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+Case = Literal["wrong password", "unknown user", "empty password"]
+SECONDS = 45.0  # several requests, one after another
+
+
+def _host(target: str, environment: Environment) -> str:
+    auth = environment.auth
+    if auth is None:
+        return target
+    return host_of(environment.services[auth.service]) if auth.service else str(auth.token_url or auth.issuer)
+
+
+def _login_line(environment: Environment, times: int = 1) -> tuple[Sending, ...]:
+    auth = environment.auth
+    if auth is None:
+        return ()
+    what = auth.login or ("GET discovery, POST token" if auth.kind == "oidc" else "POST token")
+    return (Sending(_host("", environment), f"{what} (login)", times),)
+
+
+@evidence("auth-login", axis="role", host=_host, sends=lambda target, environment: _login_line(environment))
+def auth_login(target: str, context: Context, deadline: Deadline) -> Login:
+    """Whether the role's good credentials give a token or a session."""
+    from pytest_prodcheck.evidence.login import shared_login
+
+    return shared_login(target, context, deadline).login
+
+
+@evidence(
+    "auth-rejections",
+    axis="auth",
+    feature="wrong_password",
+    seconds=SECONDS,
+    host=_host,
+    sends=lambda target, environment: _login_line(environment, 3),
+)
+def auth_rejections(target: str, context: Context, deadline: Deadline) -> Rejections:
+    """A wrong password for the one dedicated user, an unknown user, an empty password; and a login that works."""
+    from pytest_prodcheck.evidence.login import declared_auth, present, shared_login
+
+    auth = declared_auth(context)
+    if auth.wrong_password is False or auth.kind not in ("json", "form", "basic"):
+        raise EvidenceProblem(Problem("configuration", f"[auth] of kind {auth.kind} declares no `wrong_password` user"))
+    control_role = next((name for name, role in auth.roles.items() if role.user and role.password), None)
+    if control_role is None:
+        raise EvidenceProblem(
+            Problem("configuration", "[auth.roles] has no role with `user` and `password` as a control")
+        )
+    control = shared_login(control_role, context, deadline).login
+    user = auth.wrong_password.user
+    stranger = f"prodcheck-{secrets.token_hex(6)}" + (f"@{user.partition('@')[2]}" if "@" in user else "")
+    cases: tuple[tuple[Case, str, str], ...] = (
+        ("wrong password", user, secrets.token_urlsafe(18)),
+        ("unknown user", stranger, secrets.token_urlsafe(18)),
+        ("empty password", user, ""),
+    )
+    attempts = []
+    for case, name, password in cases:
+        login = present(case, name, password, context, deadline).login
+        assert login.exchange is not None
+        attempts.append(Rejection(case, login.exchange, login.granted))
+    return Rejections(control, tuple(attempts))
+
+
+def _guarded_lines(target: str, environment: Environment) -> tuple[Sending, ...]:
+    service, declared, _ = endpoint(environment, target)
+    writes = not declared.changes_nothing
+    host = host_of(service)
+    lines = [Sending(host, f"{declared.request} without and with a garbage token", 2, writes)]
+    if writes and declared.control:
+        lines.append(Sending(host, f"{service.endpoints[declared.control].request} (control)"))
+    elif not writes:
+        lines.append(Sending(host, f"{declared.request} (control)"))
+    return tuple(lines)
+
+
+@evidence(
+    "auth-required", axis="endpoint", feature="guarded", seconds=SECONDS, host=endpoint_host, sends=_guarded_lines
+)
+def auth_required(target: str, context: Context, deadline: Deadline) -> Guarded:
+    """The answers without a token, with a garbage one, and as a role that is allowed (control), in this order."""
+    from pytest_prodcheck.evidence.login import expected
+
+    service, declared, name = endpoint(context.environment, target)
+    short, control = target.removeprefix(f"{name}."), declared
+    if declared.control is not None and not declared.changes_nothing:
+        short, control = declared.control, service.endpoints[declared.control]
+    role = _allowed_role(target, declared, control, context)
+    session = context.session(role, deadline)
+    anonymous = _send(name, declared, {}, context, deadline, anonymous=True)
+    garbage = _send(name, declared, _garbage(session.carrier, context), context, deadline, anonymous=True)
+    answer = _send(name, control, session.headers, context, deadline)
+    return Guarded(anonymous, garbage, answer, role, expected(f"{name}.{short}", context))
+
+
+def _allowed_role(target: str, declared: Endpoint, control: Endpoint, context: Context) -> str:
+    roles = context.environment.auth.roles if context.environment.auth else {}
+    allowed = [role for role in declared.allow or () if role in roles]
+    if declared is control and declared.as_ in allowed:
+        return str(declared.as_)
+    fitting = [role for role in allowed if control.allow is None or role in control.allow]
+    if not fitting:
+        hint = "name a role of [auth.roles] in `allow`, and for unsafe requests an endpoint as `control`"
+        raise EvidenceProblem(Problem("configuration", f"{target}: no role could prove that it opens at all", hint))
+    return fitting[0]
+
+
+def _garbage(carrier: str, context: Context) -> dict[str, str]:
+    from pytest_prodcheck.evidence.http import basic
+
+    nonsense = secrets.token_urlsafe(24)
+    if carrier == "basic":
+        return basic("prodcheck-nobody", nonsense, context)
+    cookie = context.environment.auth.cookie if context.environment.auth else None
+    return {"Cookie": f"{cookie}={nonsense}"} if carrier == "cookie" else {"Authorization": f"Bearer {nonsense}"}
+
+
+def _send(
+    service: str,
+    declared: Endpoint,
+    headers: Mapping[str, str],
+    context: Context,
+    deadline: Deadline,
+    anonymous: bool = False,
+) -> Exchange:
+    from pytest_prodcheck.evidence.http import Request
+
+    request = Request(
+        declared.method, declared.path, {**declared.headers, **headers}, declared.json_, anonymous=anonymous
+    )
+    return context.http(service).ask(request, deadline).exchange
+
+
+def _session_lines(target: str, environment: Environment) -> tuple[Sending, ...]:
+    auth = environment.auth
+    opens = (
+        Sending(
+            _host(target, environment), f"a protected request as {target}", 2 if auth and auth.logout_revokes else 1
+        ),
+    )
+    logout = (Sending(_host(target, environment), auth.logout),) if auth and auth.logout and auth.logout_revokes else ()
+    return _login_line(environment) + opens + logout
+
+
+# exclusive: where a user has one session, this login ends the one that other evidence uses; and so does its logout
+@evidence(
+    "auth-session", axis="role", feature="session", seconds=SECONDS, host=_host, sends=_session_lines, exclusive=True
+)
+def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
+    """A fresh login opens a protected endpoint; where logout is declared to revoke, also the answer after it."""
+    from pytest_prodcheck.evidence.http import Request
+    from pytest_prodcheck.evidence.login import declared_auth, expected, log_in, protected_endpoint
+
+    auth = declared_auth(context)
+    opens = protected_endpoint(target, context)
+    if opens is None:
+        hint = "allow the role, and not anonymous, at an endpoint"
+        raise EvidenceProblem(
+            Problem("configuration", f"role {target}: no endpoint is declared that only it may open", hint)
+        )
+    attempt = log_in(target, context, deadline)
+    if not attempt.login.granted:
+        raise EvidenceProblem(Problem("denied", f"role {target} cannot log in: {attempt.login.reason}"))
+    _, declared, service = endpoint(context.environment, opens)
+    headers = attempt.session.headers
+    opened = _send(service, declared, headers, context, deadline)
+    logout = after = None
+    if (
+        auth.logout_revokes
+        and auth.logout is not None
+        and auth.service is not None
+        and attempt.session.carrier != "basic"
+    ):
+        method, _, path = auth.logout.partition(" ")
+        logout = context.http(auth.service).ask(Request(method, path, headers), deadline).exchange
+        after = _send(service, declared, headers, context, deadline)
+    return Session(target, opens, expected(opens, context), opened, logout, after)

@@ -1,0 +1,105 @@
+"""OAuth 2 token endpoints, declared or found by OpenID Connect discovery."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus, urlsplit
+
+from pytest_prodcheck.evidence.login import Attempt, bearer, refused
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.auth import Auth, Role
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.http import Answer, Request
+
+WELL_KNOWN = "/.well-known/openid-configuration"
+
+
+def ask_token(name: str, role: Role, auth: Auth, context: Context, deadline: Deadline) -> Attempt:
+    """Asks the token endpoint for a role's token by its grant; raises EvidenceProblem where it could not be asked."""
+    from pytest_prodcheck.evidence.http import Request, basic
+
+    address, methods = _token_endpoint(auth, context, deadline)
+    grant = role.grant or "client_credentials"
+    form: dict[str, str] = {"grant_type": grant}
+    if grant == "password":
+        if role.user is None or role.password is None:
+            raise EvidenceProblem(
+                Problem("configuration", f"role {name}: the grant `password` needs `user` and `password`")
+            )
+        form |= {"username": role.user, "password": context.secret(role.password, deadline)}
+    elif role.client_id is None or role.client_secret is None:
+        raise EvidenceProblem(Problem("configuration", f"role {name} has no `client_id` or no `client_secret`"))
+    form |= {key: value for key, value in (("scope", role.scope), ("audience", auth.audience)) if value}
+    headers = {"Accept": "application/json"}
+    if role.client_id is not None and role.client_secret is not None:
+        secret = context.secret(role.client_secret, deadline)
+        if "client_secret_basic" in methods or "client_secret_post" not in methods:
+            headers |= basic(quote_plus(role.client_id), quote_plus(secret), context)
+        else:
+            form |= {"client_id": role.client_id, "client_secret": secret}
+    elif role.client_id is not None:
+        form["client_id"] = role.client_id
+    answer = _ask(address, Request("POST", address, headers, form=form), auth, context, deadline)
+    return _read(name, answer, context)
+
+
+def _read(name: str, answer: Answer, context: Context) -> Attempt:
+    status = answer.exchange.status
+    try:
+        document = answer.json()
+    except EvidenceProblem:
+        document = None
+    if not isinstance(document, dict):
+        return refused(name, answer.exchange, f"the token endpoint answered {status} without a JSON object")
+    if status != 200:
+        code = document.get("error")
+        said = f" ({code})" if isinstance(code, str) and re.fullmatch(r"[a-z_]{1,40}", code) else ""
+        return refused(name, answer.exchange, f"the token endpoint answered {status}{said}")
+    for extra in ("refresh_token", "id_token"):
+        if isinstance(document.get(extra), str) and len(document[extra]) >= 6:
+            context.redactor.add(document[extra])
+    return bearer(name, answer, document.get("access_token"), "/access_token", context)
+
+
+def _token_endpoint(auth: Auth, context: Context, deadline: Deadline) -> tuple[str, tuple[str, ...]]:
+    """The address of the token endpoint, and how clients may say who they are, where it is told."""
+    if auth.kind == "client_credentials":
+        if auth.token_url is None:
+            raise EvidenceProblem(Problem("configuration", "[auth] of kind client_credentials needs `token_url`"))
+        return auth.token_url, ()
+    if auth.issuer is None:
+        raise EvidenceProblem(Problem("configuration", "[auth] of kind oidc needs `issuer`"))
+    issuer = auth.issuer
+    return context.once(("oidc", issuer), lambda: _discover(issuer, auth, context, deadline), deadline)
+
+
+def _discover(issuer: str, auth: Auth, context: Context, deadline: Deadline) -> tuple[str, tuple[str, ...]]:
+    from pytest_prodcheck.evidence.http import Request
+
+    address = issuer.rstrip("/") + WELL_KNOWN
+    answer = _ask(address, Request("GET", address), auth, context, deadline)
+    if answer.exchange.status != 200:
+        raise EvidenceProblem(
+            Problem("protocol", f"GET {address}: answered {answer.exchange.status}", "is `issuer` right?")
+        )
+    document: Any = answer.json()
+    if not isinstance(document, dict) or str(document.get("issuer")).rstrip("/") != issuer.rstrip("/"):
+        raise EvidenceProblem(Problem("protocol", f"GET {address}: is not about the issuer {issuer}"))
+    found = document.get("token_endpoint")
+    parts = urlsplit(found) if isinstance(found, str) else None
+    if parts is None or parts.scheme not in ("https", urlsplit(issuer).scheme) or not parts.hostname:
+        raise EvidenceProblem(Problem("protocol", f"GET {address}: names no token_endpoint that could be trusted"))
+    methods = document.get("token_endpoint_auth_methods_supported", ())
+    return str(found), tuple(str(each) for each in methods) if isinstance(methods, list) else ()
+
+
+def _ask(address: str, request: Request, auth: Auth, context: Context, deadline: Deadline) -> Answer:
+    from pytest_prodcheck.environments.services import Service
+
+    parts = urlsplit(address)
+    # environment headers go along: a firewall in front of the identity provider knows us by them
+    return context.http_to(Service(url=f"{parts.scheme}://{parts.netloc}", tls=auth.tls)).ask(request, deadline)

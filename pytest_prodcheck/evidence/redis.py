@@ -1,0 +1,157 @@
+"""`redis-group`: every declared node of a Redis or Valkey group, as the servers themselves tell it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.nodes import MARGIN, ask_nodes
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, RedisGroup, RedisNode
+from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
+
+if TYPE_CHECKING:
+    import ssl
+
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.stores import Redis
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+_COMMANDS = (("PING",), ("INFO",), ("CONFIG", "GET", "save"))
+# answers to PING of a server that is there; what is wrong with it stands in INFO
+_ALIVE = ("LOADING", "MASTERDOWN", "MISCONF")
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    return tuple(Sending(each, "Redis PING, INFO, CONFIG GET save") for each in environment.redis[target].nodes)
+
+
+def _host(target: str, environment: Environment) -> str:
+    return environment.redis[target].nodes[0]
+
+
+def _seconds(target: str, environment: Environment) -> float:
+    return environment.redis[target].timeout + 2 * MARGIN
+
+
+@evidence("redis-group", axis="redis", seconds=_seconds, host=_host, sends=_sends)
+def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup:
+    """What each declared node says of itself, asked side by side; a node that does not answer has a problem of its own.
+
+    Raises EvidenceProblem where nobody can be asked: redis-py is not installed, the password or a TLS file is missing.
+    """
+    try:
+        from redis.exceptions import ResponseError  # noqa: F401
+    except ImportError:
+        what, hint = "asking Redis needs redis-py", "pip install 'pytest-prodcheck[redis]'"
+        raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
+    settings = context.environment.redis[target]
+    login = settings.user, context.secret(settings.password) if settings.password else None
+    trust = _trust(settings, context)
+
+    def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> RedisNode:
+        tls = (trust, split_address(declared)[0]) if trust is not None else None
+        return _ask_node(declared, where, address, tls, login, until.at_most(settings.timeout))
+
+    def failed(declared: str, problem: Problem, seconds: float) -> RedisNode:
+        return RedisNode(declared, seconds, problem)
+
+    nodes = ask_nodes(settings.nodes, ask, failed, lambda node: node.loading, context, deadline)
+    return RedisGroup(tuple(nodes), settings.expect.primaries, settings.expect.replicas, settings.persistence)
+
+
+def _trust(settings: Redis, context: Context) -> ssl.SSLContext | None:
+    if settings.tls is None:
+        return None
+    from pytest_prodcheck.environments.services import ServiceTls
+    from pytest_prodcheck.evidence.trust import tls_context
+
+    return tls_context(ServiceTls(**settings.tls.model_dump()), context.root, "redis")
+
+
+def _ask_node(
+    declared: str,
+    where: str,
+    address: ResolvedAddress,
+    tls: tuple[ssl.SSLContext, str] | None,
+    login: tuple[str | None, str | None],
+    deadline: Deadline,
+) -> RedisNode:
+    from pytest_prodcheck.evidence.redis_wire import ask, explain
+
+    began = time.monotonic()
+    ping, info, save = ask(where, address, tls, login, _COMMANDS, deadline)
+    seconds = time.monotonic() - began
+    for answer in (ping, info):
+        if isinstance(answer, Exception) and _word(answer) not in _ALIVE:
+            raise EvidenceProblem(explain(answer, where, deadline, login[1] or ""))
+    if not isinstance(ping, Exception) and ping != "PONG":
+        what = f"{where}: PING was not answered with PONG"
+        raise EvidenceProblem(Problem("protocol", what, "is this the right port?"))
+    if isinstance(info, Exception):
+        if _word(info) == "LOADING":
+            return RedisNode(declared, seconds, loading=True, persistence_known=False)
+        raise EvidenceProblem(explain(info, where, deadline, login[1] or ""))
+    node = _node(declared, where, _fields(info), _saves(save), seconds)
+    if isinstance(ping, Exception) and _word(ping) == "MASTERDOWN" and node.link_up:
+        # the two are a moment apart: the replica refused to answer, whatever its link is now
+        raise EvidenceProblem(explain(ping, where, deadline))
+    return node
+
+
+def _word(error: Exception) -> str:
+    """The code that an error begins with."""
+    return str(error).partition(" ")[0]
+
+
+def _saves(answer: Any) -> bool | None:
+    """Whether snapshots are configured; None where CONFIG may not be read or is renamed."""
+    if isinstance(answer, list) and len(answer) == 2 and answer[0] == "save" and isinstance(answer[1], str):
+        return bool(answer[1].strip())
+    return None
+
+
+def _fields(info: object) -> dict[str, str]:
+    if not isinstance(info, str):
+        return {}
+    lines = (line.partition(":") for line in info.splitlines() if not line.startswith("#"))
+    return {name: value.strip() for name, colon, value in lines if colon}
+
+
+def _node(declared: str, where: str, fields: dict[str, str], saves: bool | None, seconds: float) -> RedisNode:
+    def number(name: str) -> int:
+        value = fields.get(name, "")
+        if not (value.isascii() and value.isdigit() and len(value) < 19):
+            what = f"{where}: INFO has no number {name}"
+            raise EvidenceProblem(Problem("protocol", what, "is this Redis or Valkey?"))
+        return int(value)
+
+    role = fields.get("role", "")
+    if role not in ("master", "slave"):
+        raise EvidenceProblem(Problem("protocol", f"{where}: INFO tells no role of a data node", "is this a Sentinel?"))
+    good = ("ok", None)
+    save_ok = fields.get("rdb_last_bgsave_status") == "ok"
+    # a snapshot that was taken tells that they are on; that none was yet tells nothing
+    taken = fields.get("rdb_last_bgsave_time_sec", "-1") != "-1" or not save_ok
+    now = number("server_time_usec") / 1e6 if "server_time_usec" in fields else time.time()
+    return RedisNode(
+        address=declared,
+        seconds=seconds,
+        version=(fields.get("valkey_version") or fields.get("redis_version", ""))[:40],
+        role=role,
+        loading=number("loading") != 0,
+        link_up=fields.get("master_link_status") == "up",
+        syncing=fields.get("master_sync_in_progress", "0") != "0",
+        replicas=number("connected_slaves"),
+        used_memory=number("used_memory"),
+        maxmemory=number("maxmemory"),
+        policy=fields.get("maxmemory_policy", "")[:40],
+        saves=taken if saves is None else saves,
+        save_ok=save_ok,
+        save_age=max(now - number("rdb_last_save_time"), 0.0),
+        changes_unsaved=number("rdb_changes_since_last_save"),
+        aof=number("aof_enabled") != 0,
+        aof_ok=fields.get("aof_last_write_status") in good and fields.get("aof_last_bgrewrite_status") in good,
+        persistence_known=saves is not None,
+    )

@@ -1,0 +1,161 @@
+"""A few commands to a Redis server through redis-py, bounded in time and size whatever the server does."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.nodes import connect, connection_problem
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.resolving import ResolvedAddress
+
+MOST_BYTES = 1024 * 1024  # read of one server; INFO is under 10 kB
+
+# said to a new connection that is closed at once
+_LAST_WORDS = ("ERR MAX NUMBER OF CLIENTS", "DENIED")
+_SAID: tuple[tuple[tuple[str, ...], ProblemKind, str, str], ...] = (
+    (("NOAUTH",), "denied", "it asks for a password", "name one in `password`"),
+    (("WRONGPASS", "ERR INVALID PASSWORD", "ERR INVALID USERNAME"), "denied", "the login was refused",
+     "are user and password right?"),
+    (("ERR CLIENT SENT AUTH", "ERR AUTH <PASSWORD> CALLED"), "denied", "it has no password, one was given",
+     "set requirepass there, or leave `password` out"),
+    (("NOPERM",), "denied", "the user may not ask", "ACL SETUSER … +ping +info +config|get"),
+    (("DENIED",), "denied", "it is in protected mode", "set a password or bind it there"),
+    (("ERR MAX NUMBER OF CLIENTS",), "full", "too many clients, no connection is left",
+     "look for connections that leak, or raise maxclients"),
+    (("BUSY",), "refused", "a script keeps it from answering anybody", "SCRIPT KILL, FUNCTION KILL"),
+)  # fmt: skip
+
+
+def ask(
+    where: str,
+    address: ResolvedAddress,
+    tls: tuple[ssl.SSLContext, str] | None,
+    login: tuple[str | None, str | None],
+    commands: Sequence[Sequence[str]],
+    deadline: Deadline,
+) -> list[Any]:
+    """The answers to the commands, in one round trip; one that is an error is the exception, not raised.
+
+    tls: context and server name. login: user and password. Raises EvidenceProblem, also for a refused login.
+    """
+    from redis.exceptions import RedisError
+
+    given = [word for word in login if word]
+    secret = login[1] or ""
+    words = [("AUTH", *given), *commands] if given else list(commands)
+    plain_socket = connect(where, address, deadline)
+    with plain_socket, deadline.guard(plain_socket):
+        try:
+            answers = _exchange(_Bounded(_secured(plain_socket, tls), where), words, deadline)
+        except EvidenceProblem as error:
+            if error.problem.kind == "timeout":
+                raise EvidenceProblem(connection_problem(error, where, deadline)) from None
+            raise
+        except (RedisError, OSError, ValueError, RecursionError) as error:
+            raise EvidenceProblem(explain(error, where, deadline, secret)) from None
+    if given and isinstance(answer := answers.pop(0), Exception):
+        raise EvidenceProblem(explain(answer, where, deadline, secret))
+    return answers
+
+
+def _exchange(sock: _Bounded, commands: Sequence[Sequence[str]], deadline: Deadline) -> list[Any]:
+    import redis
+    from redis._parsers import _RESP2Parser
+    from redis.exceptions import ResponseError
+
+    class Plain(_RESP2Parser):
+        """Every error as the server worded it, and none that ends the exchange."""
+
+        EXCEPTION_CLASSES = {}  # noqa: RUF012 - the parser's own
+
+    connected: Any = redis.Connection
+
+    class Ready(connected):  # type: ignore[misc]
+        """One that is connected already: time, size and trust are bounded by us."""
+
+        def _connect(self) -> Any:
+            return sock
+
+    def begin(connection: Any) -> None:  # instead of redis-py's greeting, which tells its name and version
+        connection._parser.on_connect(connection)
+
+    # RESP2 is spoken by every server; hiredis, where installed, would believe any length that it is told
+    connection = Ready(
+        protocol=2, parser_class=Plain, redis_connect_func=begin, socket_timeout=deadline.seconds_left(),
+        encoding_errors="replace", decode_responses=True,
+    )  # fmt: skip
+    try:
+        connection.connect()
+        connection.send_packed_command(connection.pack_commands(commands))
+        answers: list[Any] = []
+        for _ in commands:
+            try:
+                answers.append(connection.read_response(disconnect_on_error=False))
+            except ResponseError as error:
+                answers.append(error)
+                if str(error).upper().startswith(_LAST_WORDS):
+                    break
+        return answers + [answers[-1]] * (len(commands) - len(answers))
+    finally:
+        connection.disconnect()
+        sock.close()
+
+
+def explain(error: Exception, where: str, deadline: Deadline, secret: str = "") -> Problem:
+    """The problem that an error of redis-py or of the socket stands for; `secret` is blanked should anybody echo it."""
+    from redis.exceptions import ConnectionError as Broken
+    from redis.exceptions import InvalidResponse, ResponseError
+    from redis.exceptions import TimeoutError as Late
+
+    if deadline.expired or isinstance(error, Late):
+        return connection_problem(TimeoutError(), where, deadline)
+    if isinstance(error, ssl.SSLError):
+        from pytest_prodcheck.evidence.failures import classify
+
+        return classify(error, where, deadline, "")
+    said = plain(str(error).replace(secret, "[redacted]") if secret else str(error))
+    for starts, kind, what, hint in _SAID:
+        if said.upper().startswith(starts):
+            return Problem(kind, f"{where}: {what} ({said})", hint)
+    if isinstance(error, (InvalidResponse, ValueError, RecursionError)):
+        return Problem("protocol", f"{where}: what answers does not speak Redis ({said})", "is this the right port?")
+    if isinstance(error, ResponseError):
+        return Problem("protocol", f"{where}: it answered with an error ({said})")
+    if isinstance(error, (Broken, ConnectionError)):
+        hint = "does it want TLS? then declare tls = {}" if "closed" in said.lower() else ""
+        return Problem("reset", f"{where}: the connection was closed", hint)
+    return connection_problem(error, where, deadline)
+
+
+def _secured(sock: socket.socket, tls: tuple[ssl.SSLContext, str] | None) -> socket.socket:
+    if tls is None:
+        return sock
+    context, name = tls
+    return context.wrap_socket(sock, server_hostname=name)
+
+
+class _Bounded:
+    """A socket of which only so much can be read."""
+
+    def __init__(self, sock: socket.socket, where: str) -> None:
+        self._sock = sock
+        self._where = where
+        self._left = MOST_BYTES
+
+    def recv(self, size: int) -> bytes:
+        data = self._sock.recv(size)
+        self._left -= len(data)
+        if self._left < 0:
+            what = f"{self._where}: more than {MOST_BYTES // 1024} kB came where less than 10 kB was asked for"
+            raise EvidenceProblem(Problem("too-large", what, "is this Redis' port?"))
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)

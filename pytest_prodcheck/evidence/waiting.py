@@ -1,0 +1,79 @@
+"""`--wait`: has the readiness evidence gathered again and again until the system is up, and stays up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.gatherer import Gatherer
+from pytest_prodcheck.evidence.records import Evidence
+from pytest_prodcheck.evidence.store import EvidenceStore
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.collectors import Collector
+    from pytest_prodcheck.evidence.context import Context
+
+READINESS = ("http-health", "tcp-port", "dns-name", "postgres-cluster", "redis-group", "http-version")
+PASSES = 3  # of everything together, in a row: one good moment of a system that is starting proves nothing
+PAUSE = 0.5  # seconds between two passes
+
+
+@dataclass(frozen=True)
+class Waited:
+    """How the waiting ended: after how many seconds and passes, and what was not ready in the last one (key: why)."""
+
+    seconds: float
+    passes: int
+    ready: bool
+    not_ready: tuple[str, ...] = ()
+
+
+def wait_until_ready(
+    plan: Sequence[tuple[Collector, str]],
+    context: Context,
+    seconds: float,
+    is_ready: Callable[[Evidence[Any]], bool],
+    progress: Callable[[Waited], None] | None = None,
+) -> Waited:
+    """Waits at most `seconds` for three passes in a row in which all readiness evidence of the plan is good.
+
+    is_ready judges one piece that has a record. progress is told after each pass. A plan without readiness evidence is
+    ready.
+    """
+    wanted = [(collector, target) for collector, target in plan if collector.name in READINESS]
+    started = time.monotonic()
+    good = passes = 0
+    if not wanted:
+        return Waited(0.0, 0, True)
+    while True:
+        left = seconds - (time.monotonic() - started)
+        not_ready = _one_pass(wanted, context, left, is_ready)
+        passes += 1
+        good = 0 if not_ready else good + 1
+        waited = Waited(time.monotonic() - started, passes, good >= PASSES, not_ready)
+        if progress is not None:
+            progress(waited)
+        if waited.ready or waited.seconds + PAUSE >= seconds:
+            return waited
+        time.sleep(PAUSE)
+
+
+def _one_pass(
+    wanted: Sequence[tuple[Collector, str]], context: Context, left: float, is_ready: Callable[[Evidence[Any]], bool]
+) -> tuple[str, ...]:
+    store = EvidenceStore()
+    gatherer = Gatherer(wanted, context, store)
+    gatherer.start()
+    try:
+        gatherer.wait(max(left, 0.1))
+    finally:
+        gatherer.stop()  # also at Ctrl-C
+    found = []
+    for evidence in store.all():
+        if evidence.problem is not None:
+            found.append(f"{evidence.key}: {evidence.problem.message}")
+        elif not is_ready(evidence):
+            found.append(f"{evidence.key}: not as its checks want it")
+    return tuple(found)

@@ -1,0 +1,147 @@
+"""`workflow`: what a user does, step by step, and the clean-up, which runs whatever happened before."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, StepAnswer, WorkflowRun
+from pytest_prodcheck.evidence.services import at_pointer, declared, host_of
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.workflows import Step, Workflow
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.http import Answer
+
+CLEANUP_SHARE = 0.5  # of the workflow's timeout, on top of it: slow steps must not cost the clean-up its time
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_VARIABLE = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9._-]*)\}")
+
+
+def _seconds(target: str, environment: Environment) -> float:
+    workflow = environment.workflows[target]
+    return workflow.timeout * (1 + CLEANUP_SHARE * bool(workflow.cleanup)) + 1
+
+
+def _host(target: str, environment: Environment) -> str:
+    return host_of(declared(environment, environment.workflows[target].steps[0].service))
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    workflow = environment.workflows[target]
+    return tuple(
+        Sending(
+            host_of(declared(environment, step.service)), f"{step.method} {step.path}", writes=step.method not in _SAFE
+        )
+        for step in (*workflow.steps, *workflow.cleanup)
+    )
+
+
+@evidence("workflow", axis="workflow", seconds=_seconds, host=_host, sends=_sends)
+def workflow(target: str, context: Context, deadline: Deadline) -> WorkflowRun:
+    """Every step in turn until one is not as declared, then every clean-up step whose variables are known."""
+    found = context.environment.workflows.get(target)
+    if found is None:
+        raise EvidenceProblem(Problem("configuration", f"no workflow {target!r} is declared"))
+    return _Run(found, context).all(deadline)
+
+
+class _Run:
+    """One run through a workflow."""
+
+    def __init__(self, workflow: Workflow, context: Context) -> None:
+        self._workflow = workflow
+        self._context = context
+        self._names = {name for step in (*workflow.steps, *workflow.cleanup) for name in step.capture}
+        self._captured: dict[str, Any] = {}
+
+    def all(self, deadline: Deadline) -> WorkflowRun:
+        """All steps, then all clean-up steps, each part with its own share of the time."""
+        answers: list[StepAnswer] = []
+        part = deadline.at_most(self._workflow.timeout)
+        failed = False
+        for step in self._workflow.steps:
+            answer = StepAnswer(step.name, False, None, skipped=True) if failed else self._step(step, False, part)
+            answers.append(answer)
+            failed = failed or answer.skipped or bool(answer.reasons) or answer.problem is not None
+        part = deadline.at_most(self._workflow.timeout * CLEANUP_SHARE)
+        answers.extend(self._step(step, True, part) for step in self._workflow.cleanup)
+        return WorkflowRun(tuple(answers))
+
+    def _step(self, step: Step, cleanup: bool, deadline: Deadline) -> StepAnswer:
+        from pytest_prodcheck.evidence.http import Request
+
+        missing = sorted(self._needed(step) - set(self._captured))
+        if missing:
+            return StepAnswer(step.name, cleanup, None, (f"{', '.join(missing)} was never captured",), skipped=True)
+        try:
+            session = self._context.session(step.as_, deadline)
+            path = _VARIABLE.sub(lambda found: self._value(found, quoted=True), step.path)
+            headers = {name: _VARIABLE.sub(self._value, value) for name, value in step.headers.items()}
+            request = Request(step.method, path, {**headers, **session.headers}, self._filled(step.json_))
+            answer = self._context.http(step.service).ask(request, deadline)
+            self._capture(step, answer)
+            return StepAnswer(step.name, cleanup, answer.exchange, tuple(self._reasons(step, answer)))
+        except EvidenceProblem as error:
+            return StepAnswer(step.name, cleanup, None, problem=error.problem)
+
+    def _needed(self, step: Step) -> set[str]:
+        text = [step.path, *step.headers.values(), *_strings(step.json_)]
+        return {name for each in text for name in _VARIABLE.findall(each)} & self._names
+
+    def _value(self, found: re.Match[str], quoted: bool = False) -> str:
+        if found[1] not in self._names:
+            return found[0]
+        return quote(str(self._captured[found[1]]), safe="") if quoted else str(self._captured[found[1]])
+
+    def _filled(self, part: Any) -> Any:
+        """A JSON document with its variables filled in; a string that is one variable takes the value's own type."""
+        if isinstance(part, str):
+            whole = _VARIABLE.fullmatch(part)
+            return self._captured[whole[1]] if whole and whole[1] in self._names else _VARIABLE.sub(self._value, part)
+        if isinstance(part, (list, tuple)):
+            return [self._filled(each) for each in part]
+        return {key: self._filled(value) for key, value in part.items()} if isinstance(part, dict) else part
+
+    def _capture(self, step: Step, answer: Answer) -> None:
+        """Takes what is there, also from a success of another status than declared: the clean-up needs it."""
+        if not step.capture or answer.exchange.status >= 300:
+            return
+        try:
+            document = answer.json()
+        except EvidenceProblem:
+            return
+        for name, pointer in step.capture.items():
+            try:
+                value = at_pointer(document, pointer)
+            except LookupError:
+                continue
+            if isinstance(value, (str, int)) and not isinstance(value, bool) and 0 < len(str(value)) <= 2000:
+                self._captured[name] = value
+
+    def _reasons(self, step: Step, answer: Answer) -> list[str]:
+        exchange = answer.exchange
+        if exchange.status not in step.status:
+            wanted = " or ".join(map(str, step.status))
+            return [f"{exchange.method} {exchange.url}: answered {exchange.status}, expected {wanted}"]
+        reasons = []
+        if step.content_type is not None and exchange.content_type != step.content_type.lower():
+            reasons.append(f"the content type is {exchange.content_type or 'missing'}, expected {step.content_type}")
+        if step.contains is not None and _VARIABLE.sub(self._value, step.contains) not in answer.text:
+            reasons.append("the declared text is missing")
+        reasons += [
+            f"nothing to capture at {step.capture[name]}" for name in step.capture if name not in self._captured
+        ]
+        return reasons
+
+
+def _strings(part: Any) -> list[str]:
+    if isinstance(part, str):
+        return [part]
+    if isinstance(part, dict):
+        return [text for value in part.values() for text in _strings(value)]
+    return [text for value in part for text in _strings(value)] if isinstance(part, (list, tuple)) else []
