@@ -27,7 +27,7 @@ class Scope:
     """One environment, unit, slot and vantage.
 
     settings: "kind:name" -> the declared table, plain JSON. select: the check ids to run, () for all.
-    shared: folder through which workers read evidence. patience: seconds one fact is waited for.
+    folders: what to collect where no path is given. shared: folder through which workers read evidence. patience: seconds one fact is waited for.
     """
 
     environment: str
@@ -37,6 +37,7 @@ class Scope:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     runbooks: str = ""
     select: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     shared: str = ""
     patience: float = 180.0
 
@@ -66,7 +67,7 @@ class Scope:
         plain["thresholds"] = tuple(
             Threshold(each["layer"], each["pattern"], Limit(**each["limit"])) for each in plain["thresholds"]
         )
-        plain["select"] = tuple(plain["select"])
+        plain["select"], plain["folders"] = tuple(plain["select"]), tuple(plain["folders"])
         return cls(**plain)
 
 

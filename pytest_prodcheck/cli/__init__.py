@@ -12,6 +12,9 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "demo": ("pytest_prodcheck.cli.demo", "start the embedded system in the foreground"),
     "plan": ("pytest_prodcheck.cli.plan", "list what would be sent to whom, send nothing"),
     "checks": ("pytest_prodcheck.cli.checks", "list the checks with the limits in force"),
+    "env": ("pytest_prodcheck.cli.env", "show an environment as resolved, and where each value comes from"),
+    "init": ("pytest_prodcheck.cli.init", "write a first prodcheck.toml"),
+    "schema": ("pytest_prodcheck.cli.schema", "print the JSON Schema of prodcheck.toml, for editors"),
 }
 
 

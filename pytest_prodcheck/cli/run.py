@@ -24,7 +24,7 @@ EXAMPLES = """\
   prodcheck run --env staging                                 all suites, each judged by its own gate
   prodcheck run --suite smoke --env demo -- -q                what stands after -- is for pytest
 """
-_USAGE, _CANNOT_TELL = 2, 3
+_USAGE, _CANNOT_TELL, _REFUSED = 2, 3, 4
 _SAID = {0: 0, 1: 1, 4: 2, 12: 2, 13: 3, 14: 4}  # pytest's exit code -> the gates' code; every other one is 3
 _PASSED_ON = ("unit", "slot", "revision", "vantage", "wait", "evidence_from")
 
@@ -89,6 +89,9 @@ def conclude(args: argparse.Namespace, run: str, ended: int) -> int:
     if said == _USAGE:
         print("prodcheck run: pytest refused the command line or the configuration (see above)", file=sys.stderr)
         return _USAGE
+    if args.evidence_from:  # it touches no verdict; the terminal has shown what it found
+        print("prodcheck run: judged saved evidence again, which opens nothing", file=sys.stderr)
+        return said or _REFUSED
     asks = _concerned(args, run)
     now = time.time()
     decisions = [(ask, decide(ask, now, os.getcwd())) for ask in asks]

@@ -44,8 +44,7 @@ _LOGGED_IN = (*_ENDPOINT, *_BUDGET, *_REQUIRED, *_SESSION, *_ORDER, *_REJECTS)  
 _WEB = (*_HEALTH, *_LATENCY, *_ADDRESSES, *_OPENAPI, *_LOGIN, *_LOGGED_IN)
 _PG = (*_CONNECTS, *_PRIMARY, *_STANDBYS, *_CONNECTIONS)
 _REDIS = (*_RESPONDS, *_ROLES, *_MEMORY, *_PERSISTENCE)
-_NODES, _ROLE, _SAVING, _CACHES = "PostgreSQL's nodes", "PostgreSQL's role", "Redis' persistence", "Redis' nodes"
-_SESSIONS, _WRITER = "PostgreSQL's sessions", "PostgreSQL's nodes"
+_NODES, _SESSIONS, _CACHES = "PostgreSQL's nodes", "PostgreSQL's sessions", "Redis"
 
 _FAULTS = (
     Fault("health-503", "the health page answers 503", _HEALTH, (*_LATENCY, *_ADDRESSES)),
@@ -110,12 +109,12 @@ _FAULTS = (
     Fault("cart-stays", "a cart cannot be dropped: 204, and it is still there", _ORDER),
     Fault("cancel-refused", "orders cannot be cancelled", _ORDER),
     Fault("postgres-primary-down", "the primary is stopped", (*_CONNECTS, *_PRIMARY), (*_PG, *_ORDER), part=_NODES),
-    Fault("postgres-read-only", "the primary is read-only by default", _PRIMARY, _ORDER),
+    Fault("postgres-read-only", "the primary is read-only by default", _PRIMARY, _ORDER, part=_NODES),
     Fault(
         "postgres-two-primaries", "the standby was promoted beside the primary",
         (*_PRIMARY, *_STANDBYS), part=_NODES,
     ),
-    Fault("postgres-writer-astray", "the writer's name leads to the standby", _PRIMARY, _ORDER, part=_WRITER),
+    Fault("postgres-writer-astray", "the writer's name leads to the standby", _PRIMARY, _ORDER, part=_NODES),
     Fault("postgres-standby-down", "the standby is stopped", _STANDBYS, (*_CONNECTS, *_CONNECTIONS), part=_NODES),
     Fault(
         "postgres-standby-hangs", "the standby accepts and never answers",
@@ -130,7 +129,7 @@ _FAULTS = (
         "postgres-connections-exhausted", "no connection is left",
         (*_CONNECTS, *_CONNECTIONS), (*_PG, *_ORDER), part=_SESSIONS,
     ),
-    Fault("postgres-password-changed", "our password is not valid any more", _CONNECTS, _PG, part=_ROLE),
+    Fault("postgres-password-changed", "our password is not valid any more", _CONNECTS, _PG, part=_NODES),
     Fault("redis-down", "the primary is stopped", _RESPONDS, _REDIS, part=_CACHES),
     Fault("redis-loading", "the primary is loading its data", _RESPONDS, _REDIS, part=_CACHES),
     Fault("redis-password-changed", "our password is not valid any more", _RESPONDS, _REDIS, part=_CACHES),
@@ -141,9 +140,9 @@ _FAULTS = (
     Fault("redis-memory-85", "85 % of the memory is used", _MEMORY, outcome="warned", part=_CACHES),
     Fault("redis-memory-97", "97 % of the memory is used", _MEMORY, part=_CACHES),
     Fault("redis-memory-full", "more memory is used than allowed", _MEMORY, part=_CACHES),
-    Fault("redis-save-fails", "the last save failed", _PERSISTENCE, part=_SAVING),
-    Fault("redis-aof-fails", "the last rewrite of the append-only file failed", _PERSISTENCE, part=_SAVING),
-    Fault("redis-not-persistent", "nothing is saved any more", _PERSISTENCE, part=_SAVING),
+    Fault("redis-save-fails", "the last save failed", _PERSISTENCE, part=_CACHES),
+    Fault("redis-aof-fails", "the last rewrite of the append-only file failed", _PERSISTENCE, part=_CACHES),
+    Fault("redis-not-persistent", "nothing is saved any more", _PERSISTENCE, part=_CACHES),
 )
 
 _BENIGN = (
@@ -161,12 +160,12 @@ _BENIGN = (
     Fault("chunked", "answers are sent in chunks"),
     Fault("gzip", "answers are compressed"),
     Fault("postgres-failed-over", "a failover just happened: the roles are swapped", part=_NODES),
-    Fault("postgres-backup-running", "a base backup is being taken"),
+    Fault("postgres-backup-running", "a base backup is being taken", part=_NODES),
     Fault("postgres-index-building", "CREATE INDEX CONCURRENTLY is at work"),
     Fault("postgres-long-query", "a long query runs on the standby"),
     Fault("postgres-connections-50", "half of the connections are taken, idle", part=_SESSIONS),
     Fault("redis-full-lru", "the memory is full, and old keys may be evicted", part=_CACHES),
-    Fault("redis-saving", "a background save is running", part=_SAVING),
+    Fault("redis-saving", "a background save is running", part=_CACHES),
     Fault("redis-failed-over", "a failover just happened: the roles are swapped", part=_CACHES),
 )
 

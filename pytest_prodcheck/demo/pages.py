@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import secrets
 from typing import Any
 
 from pytest_prodcheck.demo.http_server import Request, Response, json_response, text_response
 from pytest_prodcheck.demo.openapi import document
-from pytest_prodcheck.demo.orders import OrdersUnavailable
 from pytest_prodcheck.demo.routing import route
-from pytest_prodcheck.demo.shop import Cart, Refused, Shop, problem, token_of
+from pytest_prodcheck.demo.shop import Refused, Shop, token_of
 
 HOME = """\
 <!doctype html>
@@ -19,19 +16,21 @@ HOME = """\
 <body><h1>Shop</h1><p>Everything you need at 2 a.m.</p></body>
 </html>
 """
-_STRING = {"type": "string", "maxLength": 200}
-_LINE = {
+STRING = {"type": "string", "maxLength": 200}
+LINE = {
     "type": "object",
     "required": ["sku", "count"],
-    "properties": {"sku": _STRING, "count": {"type": "integer", "minimum": 1, "maximum": 100}},
+    "properties": {"sku": STRING, "count": {"type": "integer", "minimum": 1, "maximum": 100}},
 }
 
 
-def _object(**properties: object) -> dict[str, Any]:
+def object_schema(**properties: object) -> dict[str, Any]:
+    """The JSON Schema of an object with these properties, all required."""
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def _body(request: Request) -> dict[str, Any]:
+def read_body(request: Request) -> dict[str, Any]:
+    """The JSON object in a request's body; refuses others with 400."""
     try:
         found = request.json()
     except ValueError:
@@ -41,7 +40,8 @@ def _body(request: Request) -> dict[str, Any]:
     return found
 
 
-def _line(shop: Shop, found: object) -> tuple[str, int]:
+def read_line(shop: Shop, found: object) -> tuple[str, int]:
+    """SKU and count of a line; refuses others with 422."""
     if not isinstance(found, dict):
         raise Refused(422)
     sku, count = found.get("sku"), found.get("count")
@@ -100,20 +100,20 @@ def product(shop: Shop, request: Request, sku: str) -> Response:
     return json_response(200, {"sku": sku, "title": f"Product {sku}", "price": price})
 
 
-@route("POST", "/quotes", (200, 400, 422), body=_object(lines={"type": "array", "items": _LINE, "minItems": 1}))
+@route("POST", "/quotes", (200, 400, 422), body=object_schema(lines={"type": "array", "items": LINE, "minItems": 1}))
 def quote(shop: Shop, request: Request) -> Response:
     """What some lines would cost; changes nothing."""
-    lines = _body(request).get("lines")
+    lines = read_body(request).get("lines")
     if not isinstance(lines, list) or not 1 <= len(lines) <= 100:
         raise Refused(422)
-    total = sum(shop.prices[sku] * count for sku, count in (_line(shop, line) for line in lines))
+    total = sum(shop.prices[sku] * count for sku, count in (read_line(shop, line) for line in lines))
     return json_response(200, {"total": {"amount": total, "currency": "EUR"}})
 
 
-@route("POST", "/login", (200, 400, 401), body=_object(username=_STRING, password=_STRING))
+@route("POST", "/login", (200, 400, 401), body=object_schema(username=STRING, password=STRING))
 def login(shop: Shop, request: Request) -> Response:
     """A token for a user name and a password."""
-    found = _body(request)
+    found = read_body(request)
     name, password = found.get("username"), found.get("password")
     if not isinstance(name, str) or not isinstance(password, str):
         raise Refused(400)
@@ -137,108 +137,3 @@ def account(shop: Shop, request: Request) -> Response:
     """Who is logged in."""
     user = shop.require(request, ("customer", "admin"))
     return json_response(200, {"user": user.name, "role": user.role})
-
-
-@route("POST", "/carts", (201, 401, 403), roles=("customer",))
-def new_cart(shop: Shop, request: Request) -> Response:
-    """A new empty cart."""
-    user = shop.require(request, ("customer",))
-    number = f"c{secrets.token_hex(8)}"
-    with shop.lock:
-        shop.carts[number] = Cart(user.name)
-        while len(shop.carts) > 10_000:
-            shop.carts.pop(next(iter(shop.carts)))
-    return json_response(201, {"id": number, "lines": []})
-
-
-def _cart(shop: Shop, request: Request, number: object) -> Cart:
-    """The user's cart; another one's is as unknown as none."""
-    user = shop.require(request, ("customer",))
-    cart = shop.carts.get(number) if isinstance(number, str) else None
-    if cart is None or cart.owner != user.name:
-        raise Refused(404)
-    return cart
-
-
-@route("GET", "/carts/{cart}", (200, 401, 403, 404), roles=("customer",))
-def show_cart(shop: Shop, request: Request, cart: str) -> Response:
-    """One cart of one's own."""
-    lines = [{"sku": sku, "count": count} for sku, count in _cart(shop, request, cart).lines.items()]
-    return json_response(200, {"id": cart, "lines": lines})
-
-
-@route("POST", "/carts/{cart}/lines", (201, 400, 401, 403, 404, 422), roles=("customer",), body=_LINE)
-def add_line(shop: Shop, request: Request, cart: str) -> Response:
-    """Puts a product into a cart."""
-    found = _cart(shop, request, cart)
-    sku, count = _line(shop, _body(request))
-    with shop.lock:
-        found.lines[sku] = min(100, found.lines.get(sku, 0) + count)
-    return json_response(201, {"sku": sku, "count": found.lines[sku]})
-
-
-@route("DELETE", "/carts/{cart}", (204, 401, 403, 404), roles=("customer",))
-def drop_cart(shop: Shop, request: Request, cart: str) -> Response:
-    """Drops a cart of one's own."""
-    _cart(shop, request, cart)
-    with shop.lock:
-        shop.carts.pop(cart, None)
-    return Response(204)
-
-
-@route(
-    "POST", "/checkouts", (201, 400, 401, 403, 404, 422, 503), roles=("customer",),
-    body=_object(cart=_STRING, payment=_STRING),
-)  # fmt: skip
-def checkout(shop: Shop, request: Request) -> Response:
-    """Makes an order of a cart; the cart stays."""
-    found = _body(request)
-    cart, payment = _cart(shop, request, found.get("cart")), found.get("payment")
-    if not isinstance(payment, str) or not payment or not cart.lines:
-        raise Refused(422)
-    lines = [(sku, count, shop.prices[sku]) for sku, count in cart.lines.items()]
-    try:
-        number = shop.orders[request.backend].place(cart.owner, lines, payment[:50])
-    except OrdersUnavailable as error:
-        logging.getLogger(__package__).warning("checkout: %s", error)
-        raise Refused(503) from None
-    return json_response(201, {"order": str(number), "state": "placed"})
-
-
-@route("GET", "/orders/{order}", (200, 401, 403, 404, 503), roles=("customer", "admin"))
-def show_order(shop: Shop, request: Request, order: str) -> Response:
-    """One order, for its customer and admins."""
-    user = shop.require(request, ("customer", "admin"))
-    found = _order(shop, request, order)
-    if user.role != "admin" and found["customer"] != user.name:
-        raise Refused(404)
-    return json_response(200, {**found, "order": order})
-
-
-def _order(shop: Shop, request: Request, order: str) -> dict[str, object]:
-    if not order.isascii() or not order.isdigit() or len(order) > 18:
-        raise Refused(404)
-    try:
-        found = shop.orders[request.backend].find(int(order))
-    except OrdersUnavailable:
-        raise Refused(503) from None
-    if found is None:
-        raise Refused(404)
-    return found
-
-
-@route("POST", "/orders/{order}/cancel", (200, 401, 403, 404, 409, 503), roles=("admin",))
-def cancel(shop: Shop, request: Request, order: str) -> Response:
-    """Cancels a placed order."""
-    _order(shop, request, order)
-    try:
-        done = shop.orders[request.backend].cancel(int(order))
-    except OrdersUnavailable:
-        raise Refused(503) from None
-    return json_response(200, {"order": order, "state": "cancelled"}) if done else problem(409)
-
-
-@route("GET", "/admin/report", (200, 401, 403), roles=("admin",))
-def report(shop: Shop, request: Request) -> Response:
-    """What is going on in the shop."""
-    return json_response(200, {"carts": len(shop.carts), "sessions": len(shop.tokens)})

@@ -47,6 +47,8 @@ def _locked(folder: Path) -> Iterator[None]:
 def create() -> tuple[Path, int]:
     """Sweeps dead demos, makes a new folder; returns it and the descriptor of its lock, to be kept open for life."""
     folder = base()
+    if len(str(folder)) > 70:  # unix sockets below it have at most 107 bytes (104 on macOS)
+        raise DemoError(f"the path of the temporary folder is too long ({folder}): set TMPDIR=/tmp")
     with _locked(folder):
         _sweep(folder)
         new = folder / f"{os.getpid()}-{secrets.token_hex(3)}"

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.demo import configuration, places
-from pytest_prodcheck.demo.balancer import Entrance, Loop, bound, bound_alike, start_queue
+from pytest_prodcheck.demo.balancer import Entrance, Loop, bound, bound_alike
+from pytest_prodcheck.demo.banner import start_queue
 from pytest_prodcheck.demo.binaries import has_tls, postgres_programs, redis_program
 from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.faults import checked

@@ -47,7 +47,9 @@ class SecretRef(Section):
     def model_post_init(self, _context: Any) -> None:
         """Refuses none or several ways at once."""
         if sum(way is not None for way in (self.env, self.file, self.command)) != 1:
-            raise ValueError('expected exactly one of { env = "NAME" }, { file = "PATH" }, { command = ["PROGRAM", …] }')
+            raise ValueError(
+                'expected exactly one of { env = "NAME" }, { file = "PATH" }, { command = ["PROGRAM", …] }'
+            )
 
 
 def one_or_many(value: object) -> object:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pytest_prodcheck.environments.mistakes import ConfigurationError, Mistake, did_you_mean, dotted
 from pytest_prodcheck.environments.project import Environment, Project, Threshold
-from pytest_prodcheck.environments.targets import in_slot
+from pytest_prodcheck.environments.reach import in_slot
 from pytest_prodcheck.environments.trees import Tree
 
 ThresholdLine = tuple[int, str, Literal["off"] | Threshold]  # layer (0 global, 1 environment), pattern, value
@@ -39,7 +39,9 @@ class Configuration:
         """
         there = self.project.environments
         if name in self.trees and name not in there:
-            self._refuse("--env", f"environment `{name}` is abstract: it is there to be extended", did_you_mean(name, there))
+            self._refuse(
+                "--env", f"environment `{name}` is abstract: it is there to be extended", did_you_mean(name, there)
+            )
         if name not in there:
             self._refuse("--env", f"there is no environment `{name}`", did_you_mean(name, there))
         environment = there[name]
@@ -65,7 +67,7 @@ class Configuration:
         return found
 
     def thresholds(self, environment: Environment) -> tuple[ThresholdLine, ...]:
-        """`(layer, pattern, value)`: layer 0 is global, 1 the environment's, which wins; value is "off" or a Threshold."""
+        """`(layer, pattern, value)`: layer 0 is global, 1 the environment's and wins; value is "off" or a Threshold."""
         lower: list[ThresholdLine] = [(0, pattern, value) for pattern, value in self.project.thresholds.items()]
         return (*lower, *((1, pattern, value) for pattern, value in environment.thresholds.items()))
 

@@ -6,11 +6,13 @@ import hashlib
 import re
 import stat
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_prodcheck.environments.mistakes import Mistake
+from pytest_prodcheck.environments.positions import Path as KeyPath
 from pytest_prodcheck.environments.positions import positions
 
 LARGEST = 1024 * 1024  # bytes; the reference of a whole organisation has 20 KiB
@@ -48,9 +50,24 @@ def read_document(root: Path, name: str) -> Document:
     except (RecursionError, ValueError) as error:  # ValueError: a number or date that Python cannot hold
         why = "tables or lists are nested too deeply" if isinstance(error, RecursionError) else str(error).split(";")[0]
         raise Unreadable(Mistake(name, None, "", f"cannot be read: {why}")) from None
+    if any(isinstance(value, int) and abs(value) >= 2**63 for _, value in walk(data)):
+        raise Unreadable(Mistake(name, None, "", "holds a whole number of more than 64 bits"))
     if _depth(data) > DEEPEST:
         raise Unreadable(Mistake(name, None, "", f"tables or lists are nested more than {DEEPEST} deep"))
     return Document(name, data, lines, hashlib.sha256(raw).hexdigest())
+
+
+def walk(data: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Every key path below and its value, tables and lists included."""
+    if isinstance(data, dict):
+        inner: Any = data.items()
+    elif isinstance(data, list):
+        inner = ((f"[{position}]", value) for position, value in enumerate(data))
+    else:
+        return
+    for key, value in inner:
+        yield (*path, key), value
+        yield from walk(value, (*path, key))
 
 
 def _bytes(path: Path, name: str) -> bytes:
@@ -83,7 +100,7 @@ def _text(raw: bytes, name: str) -> str:
 
 
 def _syntax(message: str, text: str) -> tuple[str, int]:
-    """tomllib's message with its place apart: "Invalid value (at line 3, column 5)" -> ("Invalid value, column 5", 3)."""
+    """The message with its place apart: "Invalid value (at line 3, column 5)" -> ("Invalid value, column 5", 3)."""
     found = re.search(r" \(at line (\d+), column (\d+)\)$", message)
     if found:
         return f"{message[: found.start()]}, column {found[2]}", int(found[1])

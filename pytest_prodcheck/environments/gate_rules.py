@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path as File
 
+from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.mistakes import did_you_mean
 from pytest_prodcheck.environments.project import Environment, Gate, Project, Thresholds
-from pytest_prodcheck.environments.wording import Complaint
 from pytest_prodcheck.quantities import parse_quantity
 
 SUITES = ("pre_deploy", "smoke", "performance", "security", "data_integrity")
@@ -23,7 +23,11 @@ def threshold_complaints(thresholds: Thresholds, path: tuple[str, ...], protecte
         yield from _glob(here, pattern, with_target=True)
         if value == "off":
             if protected:
-                yield here, f'"off" is refused where protected (it applies to {protected})', "set it in other environments only"
+                yield (
+                    here,
+                    f'"off" is refused where protected (it applies to {protected})',
+                    "set it in other environments only",
+                )
         elif value.warn is None and value.fail is None:
             yield here, "expected `warn`, `fail` or both: an empty limit would judge nothing", ""
         else:
@@ -40,7 +44,11 @@ def _levels(path: tuple[str, ...], levels: Mapping[str, str | int | float | None
         except ValueError as error:
             yield (*path, key), str(error), ""
     if len(dimensions) > 1:
-        yield path, f"`warn` and `fail` are not of one kind: {' and '.join(sorted(dimensions))}", "give both the same unit"
+        yield (
+            path,
+            f"`warn` and `fail` are not of one kind: {' and '.join(sorted(dimensions))}",
+            "give both the same unit",
+        )
 
 
 def _glob(path: tuple[str, ...], pattern: str, with_target: bool) -> Iterator[Complaint]:
@@ -48,7 +56,11 @@ def _glob(path: tuple[str, ...], pattern: str, with_target: bool) -> Iterator[Co
     if at and not with_target:
         yield path, "expected a check id without a target; globs are allowed", 'such as "smoke.*"'
     elif not re.fullmatch(_ID, ids) or (at and not re.fullmatch(_ID, target)):
-        yield path, "expected a check id" + (" or id@target" if with_target else "") + "; globs are allowed", 'such as "smoke.*"'
+        yield (
+            path,
+            "expected a check id" + (" or id@target" if with_target else "") + "; globs are allowed",
+            'such as "smoke.*"',
+        )
     elif not _balanced(ids) or not _balanced(target):
         yield path, "`[` and `]` do not pair up", ""
 
@@ -68,7 +80,11 @@ def project_complaints(project: Project, environments: Known, abstract: set[str]
         if not _is_folder(root, folder):
             yield ("checks", f"[{position}]"), f"there is no folder {folder!r} beside prodcheck.toml", ""
     if project.runbooks and ("{runbook}" not in project.runbooks or not re.match(r"https?://", project.runbooks)):
-        yield ("runbooks",), 'expected an address with {runbook} in it, such as "https://runbooks.example/{runbook}"', ""
+        yield (
+            ("runbooks",),
+            'expected an address with {runbook} in it, such as "https://runbooks.example/{runbook}"',
+            "",
+        )
     if project.seal is not None and project.seal.key.command is not None:
         yield ("seal", "key"), "`prodcheck gate` never runs a command: expected { env = … } or { file = … }", ""
     for name, gate in project.gates.items():
@@ -89,9 +105,17 @@ def _gate(
     for position, environment in enumerate(gate.environments):
         yield from _environment((*path, "environments", f"[{position}]"), environment, environments, abstract)
     if gate.select is None and name not in SUITES:
-        yield path, f"`select` is missing: only the gates of suites have one ({', '.join(SUITES)})", 'such as ["smoke.*"]'
+        yield (
+            path,
+            f"`select` is missing: only the gates of suites have one ({', '.join(SUITES)})",
+            'such as ["smoke.*"]',
+        )
     if gate.select == ():
-        yield (*path, "select"), "selects nothing: a gate that judges nothing would prove nothing", 'such as ["smoke.*"]'
+        yield (
+            (*path, "select"),
+            "selects nothing: a gate that judges nothing would prove nothing",
+            'such as ["smoke.*"]',
+        )
     for key, patterns in (("select", gate.select or ()), ("without", gate.without)):
         for position, pattern in enumerate(patterns):
             yield from _glob((*path, key, f"[{position}]"), pattern, with_target=False)
@@ -108,9 +132,7 @@ def _gate(
             yield (*path, "slot"), f"a slot is required, but environment `{each}` declares none", ""
 
 
-def _environment(
-    path: tuple[str, ...], name: str, environments: Known, abstract: set[str]
-) -> Iterator[Complaint]:
+def _environment(path: tuple[str, ...], name: str, environments: Known, abstract: set[str]) -> Iterator[Complaint]:
     if name in abstract:
         yield path, f"environment `{name}` is abstract", did_you_mean(name, environments)
     elif name not in environments:
@@ -139,7 +161,11 @@ def _waivers(project: Project, environments: Known) -> Iterator[Complaint]:
         if not re.fullmatch(_ID, waiver.target) or not _balanced(waiver.target):
             yield (*path, "target"), "expected the name of a target; globs are allowed", ""
         if not any(fnmatchcase(name, waiver.environment) for name in environments):
-            yield (*path, "environment"), f"there is no environment `{waiver.environment}`", did_you_mean(waiver.environment, environments)
+            yield (
+                (*path, "environment"),
+                f"there is no environment `{waiver.environment}`",
+                did_you_mean(waiver.environment, environments),
+            )
         key = (waiver.check, waiver.target, waiver.environment)
         if key in seen:
             yield path, f"waives the same as waiver number {seen[key] + 1}", "keep one"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from pytest_prodcheck.environments.mistakes import Mistake, dotted
-from pytest_prodcheck.environments.trees import Path, Tree, walk
+from pytest_prodcheck.environments.collecting import Mistakes
+from pytest_prodcheck.environments.documents import walk
+from pytest_prodcheck.environments.positions import Path
+from pytest_prodcheck.environments.trees import Tree
 
 # key path below an environment ("*" is any name) -> what brings it
 LATER = {
@@ -24,10 +26,15 @@ LATER = {
     ("postgres", "*", "invariants"): "the data_integrity suite",
     ("redis", "*", "backups"): "the pre_deploy suite",
 }
-LATER_TOP = {"slo": "the performance suite", "notify": "notifications", "deploy": "deployments", "monitor": "monitoring"}
+LATER_TOP = {
+    "slo": "the performance suite",
+    "notify": "notifications",
+    "deploy": "deployments",
+    "monitor": "monitoring",
+}
 
 
-def take_out(whole: Tree, mistakes: list[Mistake]) -> Tree:
+def take_out(whole: Tree, mistakes: Mistakes) -> Tree:
     """The tree without the keys of later suites; each adds a mistake."""
     found: list[tuple[Path, str]] = [((key,), what) for key, what in LATER_TOP.items() if key in whole.data]
     for path, _ in walk(whole.data.get("environments", {})):
@@ -35,8 +42,7 @@ def take_out(whole: Tree, mistakes: list[Mistake]) -> Tree:
             if len(path) == len(pattern) + 1 and all(map(fnmatchcase, path[1:], pattern)):
                 found.append((("environments", *path), what))
     for path, what in found:
-        origin = whole.origin(path)
-        file, line = (origin.file, origin.line) if origin else ("prodcheck.toml", None)
-        mistakes.append(Mistake(file, line, dotted(path), f"comes with {what}, which this version does not have"))
+        mistakes.at(whole, path, f"comes with {what}, which this version does not have")
+    for path, _ in found:
         whole = whole.without(*path)
     return whole

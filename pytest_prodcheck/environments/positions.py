@@ -41,7 +41,8 @@ class _Scanner:
     def _header(self) -> Path:
         many = self._peek("[[")
         self.at += 2 if many else 1
-        keys, table = self._keys(), ()
+        keys = self._keys()
+        table: Path = ()
         for position, key in enumerate(keys):
             table = (*table, key)
             last = position == len(keys) - 1

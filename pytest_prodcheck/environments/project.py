@@ -17,6 +17,8 @@ from pytest_prodcheck.environments.workflows import Workflow
 KINDS = ("services", "auth", "workflows", "postgres", "redis")
 OTHER_KINDS = ("dependencies", "grpc", "graphql", "kubernetes", "metrics", "load")
 
+SET_BY_LOADER = ("name", "unit", "slot")  # fields of Environment that are no keys of the file
+
 Action = Literal["block", "warn", "note"]
 Skip = Literal["not-configured", "out-of-reach", "opt-in", "prerequisite"]
 
@@ -65,7 +67,7 @@ class EvidenceSettings(Section):
 class Environment(Section):
     """One named target, with `extends` and `{var}` already resolved."""
 
-    name: str = ""  # this and the next two are set by the loader, and no keys of the file
+    name: str = ""  # see SET_BY_LOADER
     unit: str = ""
     slot: str = ""
     protected: bool = False

@@ -21,7 +21,8 @@ _GENERIC = tuple(
     for pattern, flags, replacement in (
         (r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)", re.S, BLANK),
         (
-            r"((?<![a-z])(?:proxy-)?authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:(?:basic|bearer|digest|negotiate|token)\s{1,3})?)"
+            r"((?<![a-z])(?:proxy-)?authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
+            r"(?:(?:basic|bearer|digest|negotiate|token)\s{1,3})?)"
             r"(?!\[redacted\])[^\s\"',;<>]+",
             re.I,
             rf"\1{BLANK}",
@@ -49,7 +50,7 @@ class Redactor:
         self._lock = threading.Lock()
 
     def add(self, value: str) -> None:
-        """Registers a secret with its encoded forms. Whoever adds refuses short ones first: "a" would blank the report."""
+        """Registers a secret with its encoded forms. Refuse short ones before: "a" would blank the report."""
         if not value:
             return
         with self._lock:
@@ -67,7 +68,7 @@ class Redactor:
         return text
 
     def redact_data(self, data: Any) -> Any:
-        """The same data with all strings redacted: mappings, lists, tuples, sets, bytes, and dataclasses as dataclasses."""
+        """The same data with its strings redacted: mappings, lists, tuples, sets, bytes, and dataclasses as such."""
         if isinstance(data, str):
             clean = self.redact(data)
             return data if clean == data else clean  # keeps string enums what they are
@@ -90,7 +91,11 @@ def _forms(value: str) -> Iterator[str]:
     yield value
     raw = value.encode("utf-8", "surrogateescape")
     yield from _base64_forms(raw)
-    for quoted in (quote(value, safe="", errors="replace"), quote(value, errors="replace"), quote_plus(value, errors="replace")):
+    for quoted in (
+        quote(value, safe="", errors="replace"),
+        quote(value, errors="replace"),
+        quote_plus(value, errors="replace"),
+    ):
         yield quoted
         yield re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), quoted)
     for ascii_only in (True, False):
@@ -104,7 +109,7 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _base64_forms(raw: bytes) -> Iterator[str]:
-    """The value's own base64, and what stays the same of it inside a longer text ("user:value") at each of three offsets."""
+    """The value's base64, and what stays the same of it inside a longer text ("user:value") at three offsets."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         text = encode(raw).decode("ascii")
         yield text

@@ -45,7 +45,10 @@ def path_only(value: str) -> str:
 
 def address(value: str) -> str:
     """Accepts HOST:PORT, also [::1]:443."""
-    if not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([1-9][0-9]{0,4})", value) or int(value.rpartition(":")[2]) > 65535:
+    if (
+        not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([1-9][0-9]{0,4})", value)
+        or int(value.rpartition(":")[2]) > 65535
+    ):
         raise ValueError('expected "HOST:PORT" such as "db-1.internal:5432"')
     return value
 
@@ -57,7 +60,7 @@ Address = Annotated[str, AfterValidator(address)]
 
 
 class ServiceTls(Section):
-    """How a service's TLS is trusted: the system's CAs, or `ca`; a client certificate where the service asks for one."""
+    """How TLS is trusted: the system's CAs, or `ca`; a client certificate where the service asks for one."""
 
     ca: str | None = None  # file, relative to prodcheck.toml
     certificate: str | None = None

@@ -7,39 +7,40 @@ literal `{name}`. Some names are filled later, each only where something fills i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
+from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.mistakes import did_you_mean
-from pytest_prodcheck.environments.trees import Path, Tree
+from pytest_prodcheck.environments.positions import Path
+from pytest_prodcheck.environments.trees import Tree
 
 NAME = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_-]*)\}\}|\{([A-Za-z_][A-Za-z0-9_-]*)\}")
 RESERVED = ("run", "revision", "window", "service", "unit", "workload", "runbook")
 
-Complain = Callable[[Path, str, str], None]
 
-
-def substitute(tree: Tree, complain: Complain) -> dict[str, Any]:
-    """The tree's data with variables filled in; complains about unknown names and variables that cannot be meant."""
+def substitute(tree: Tree) -> tuple[dict[str, Any], list[Complaint]]:
+    """The tree's data with variables filled in, and complaints about unknown names and unusable variables."""
+    complaints: list[Complaint] = []
     written = tree.data.get("vars", {})
     variables: dict[str, str] = {}
     for name, value in written.items() if isinstance(written, dict) else ():
         path = ("vars", name)
         if name in RESERVED:
-            complain(path, f"{{{name}}} is filled in by prodcheck: choose another name", "")
+            complaints.append((path, f"{{{name}}} is filled in by prodcheck: choose another name", ""))
         elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
-            complain(path, "expected a name of letters, digits, `_` and `-`, beginning with a letter", "")
+            complaints.append((path, "expected a name of letters, digits, `_` and `-`, beginning with a letter", ""))
         elif isinstance(value, str):
             variables[name] = value
             for found in NAME.finditer(value):
-                complain(path, f"{found[0]} is not filled in here: a variable's value is used as it is", "")
-    filler = _Filler(variables, tree.data, complain)
-    return {key: value if key == "vars" else filler.fill(value, (key,)) for key, value in tree.data.items()}
+                complaints.append((path, f"{found[0]} is not filled in here: a variable's value is used as it is", ""))
+    filler = _Filler(variables, tree.data, complaints)
+    filled = {key: value if key == "vars" else filler.fill(value, (key,)) for key, value in tree.data.items()}
+    return filled, complaints
 
 
 class _Filler:
-    def __init__(self, variables: dict[str, str], data: dict[str, Any], complain: Complain) -> None:
-        self.variables, self.data, self.complain = variables, data, complain
+    def __init__(self, variables: dict[str, str], data: dict[str, Any], complaints: list[Complaint]) -> None:
+        self.variables, self.data, self.complaints = variables, data, complaints
 
     def fill(self, value: Any, path: Path) -> Any:
         if isinstance(value, dict):
@@ -52,17 +53,21 @@ class _Filler:
         escaped, name = found.groups()
         later = filled_later(path, self.data)
         if escaped:
+            if escaped in later:
+                self.complaints.append((path, f"{{{escaped}}} would be filled in later: choose another name", ""))
             return f"{{{escaped}}}"
         if name in self.variables:
             if name in later:
-                self.complain(path, f"{{{name}}} is both a variable and captured by a step: rename one", "")
+                self.complaints.append((path, f"{{{name}}} is both a variable and captured by a step: rename one", ""))
             return self.variables[name]
         if name not in later:
             if name in RESERVED:
-                self.complain(path, f"{{{name}}} is not known here", "it is filled in where headers and steps are sent")
+                self.complaints.append(
+                    (path, f"{{{name}}} is not known here", "{run} and {revision} are filled in in headers")
+                )
             else:
                 hint = f"{did_you_mean(name, self.variables)}; `{{{{{name}}}}}` stands for the text itself"
-                self.complain(path, f"no variable `{name}` in vars", hint)
+                self.complaints.append((path, f"no variable `{name}` in vars", hint))
         return found[0]
 
 
@@ -70,17 +75,17 @@ def filled_later(path: Path, data: dict[str, Any]) -> set[str]:
     """The names that are filled in at this key when something is sent or shown, not when the file is read."""
     if path[:1] == ("slots",) and path[-1] == "workload":
         return {"workload"}
+    names = {"run", "revision"} if "headers" in path else set()
     if path[:1] == ("workflows",) and path[2:3] and path[2] in ("steps", "cleanup"):
-        return {"run", "revision", *captured(data, path[1])}
-    if "headers" in path:
-        return {"run", "revision"}
-    return set()
+        names |= captured(data, path[1])
+    return names
 
 
 def captured(data: dict[str, Any], workflow: str) -> set[str]:
     """The names that the steps of a workflow capture; lenient, for the data is not validated yet."""
     tables = data.get("workflows")
     table = tables.get(workflow) if isinstance(tables, dict) else None
-    steps = [each for part in ("steps", "cleanup") for each in (table.get(part) if isinstance(table, dict) else None) or ()]
+    parts = [table.get(part) for part in ("steps", "cleanup")] if isinstance(table, dict) else []
+    steps = [each for part in parts if isinstance(part, list) for each in part]
     found = [step.get("capture") for step in steps if isinstance(step, dict)]
     return {name for capture in found if isinstance(capture, dict) for name in capture}

@@ -6,23 +6,32 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.environments.reach import (
+    OUTSIDE,
+    auth_vantage,
+    controls,
+    declared,
+    endpoints_of,
+    in_slot,
+    protected_endpoint,
+    workflow_vantage,
+    writes,
+)
+
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.auth import Auth
     from pytest_prodcheck.environments.loading import Configuration
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.services import Endpoint, Service
     from pytest_prodcheck.environments.workflows import Workflow
 
 BUILT_IN_KINDS = ("service", "endpoint", "auth", "role", "workflow", "dns", "tcp", "postgres", "redis", "environment")
-OUTSIDE = "outside"
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # as in services.py, which would bring pydantic into the workers
 
 
 @dataclass(frozen=True)
 class Target:
     """One thing that checks are about.
 
-    kind: `service`, `endpoint` (named "service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
+    kind: `service`, `endpoint` ("service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
     `postgres`, `redis`, `environment` (one, named as the environment), or the name of a team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
@@ -45,7 +54,7 @@ def targets(
     allow_write: set[str] | frozenset[str] = frozenset(),
     revision: str = "",
 ) -> tuple[Target, ...]:
-    """All targets in scope. A unit narrows services, their endpoints and other units' workflows; the rest stays.
+    """All targets in scope. A unit narrows services with their endpoints, and workflows; the rest stays.
 
     Raises ConfigurationError for a vantage or a name in `allow_write` that nothing declared has. Without a revision
     `version` stays a feature: the check itself says that it has nothing to compare with.
@@ -54,11 +63,6 @@ def targets(
     found = (*scope.all(), Target("environment", environment.name))
     _refuse_unknown(configuration, environment, vantage, allow_write)
     return found
-
-
-def declared(environment: Environment, kind: str) -> bool:
-    """Whether anything of a kind (a key of the environment: "services", "auth", …) is declared."""
-    return bool(getattr(environment, kind, None))
 
 
 def undeclared_kinds(environment: Environment) -> tuple[str, ...]:
@@ -71,7 +75,7 @@ def undeclared_kinds(environment: Environment) -> tuple[str, ...]:
 
 
 def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
-    """The declared table of a target as plain JSON data, keys as in the file; secrets as references. {} for `environment`."""
+    """The declared table of a target as JSON data, keys as in the file, secrets as references; {} for `environment`."""
     if target.kind == "endpoint":
         found: Any = endpoints_of(environment).get(target.name, (None, None))[1]
     elif target.kind == "auth":
@@ -88,54 +92,6 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
         return dict(environment.own.get(target.name, {})) if target.kind in environment.own else {}
     plain: dict[str, Any] = found.model_dump(mode="json", by_alias=True) if found is not None else {}
     return plain
-
-
-def endpoints_of(environment: Environment) -> dict[str, tuple[str, Endpoint]]:
-    """ "service.endpoint" -> (service, endpoint)."""
-    return {
-        f"{service}.{name}": (service, endpoint)
-        for service, each in environment.services.items()
-        for name, endpoint in each.endpoints.items()
-    }
-
-
-def protected_endpoint(environment: Environment, role: str) -> str:
-    """The "service.endpoint" that a session of this role must open: `auth.protected` or the first that fits; "" for none."""
-    auth = environment.auth
-    if auth is None:
-        return ""
-    candidates = endpoints_of(environment)
-    if auth.protected:
-        candidates = {name: each for name, each in candidates.items() if name == auth.protected}
-    return next((name for name, (_, endpoint) in candidates.items() if _opens_for(endpoint, role)), "")
-
-
-def _opens_for(endpoint: Endpoint, role: str) -> bool:
-    """Whether the endpoint is for sessions of this role alone or among others, not for everybody."""
-    if not endpoint.changes_nothing or "anonymous" in (endpoint.allow or ()):
-        return False
-    answers = endpoint.status is None or any(status < 400 for status in endpoint.status)
-    return answers and (role in endpoint.allow if endpoint.allow is not None else endpoint.as_ == role)
-
-
-def auth_vantage(environment: Environment, auth: Auth) -> str:
-    """From where one can log in: as declared, else from where the service that holds the login answers."""
-    service = environment.services.get(auth.service or "")
-    return auth.vantage if "vantage" in auth.model_fields_set or service is None else service.vantage
-
-
-def workflow_vantage(environment: Environment, workflow: Workflow) -> str:
-    """From where a workflow can run: as declared, else from where its least reachable service answers."""
-    if "vantage" in workflow.model_fields_set:
-        return workflow.vantage
-    names = {step.service for step in (*workflow.steps, *workflow.cleanup)}
-    inner = sorted({environment.services[name].vantage for name in names if name in environment.services} - {OUTSIDE})
-    return inner[0] if inner else OUTSIDE
-
-
-def writes(workflow: Workflow) -> bool:
-    """Whether a workflow leaves traces: as it says itself, or because a step's method is not a safe one."""
-    return workflow.writes or any(step.method not in _SAFE_METHODS for step in (*workflow.steps, *workflow.cleanup))
 
 
 class _Scope:
@@ -170,7 +126,10 @@ class _Scope:
     def _reach(self, vantage: str) -> tuple[str, str]:
         if vantage == self.vantage:
             return "", ""
-        return "out-of-reach", f'can be reached from "{vantage}", this run looks from "{self.vantage}" (--vantage {vantage})'
+        return (
+            "out-of-reach",
+            f'can be reached from "{vantage}", this run looks from "{self.vantage}" (--vantage {vantage})',
+        )
 
     def _reach_service(self, name: str, service: Service) -> tuple[str, str]:
         slot = self.environment.slot
@@ -184,28 +143,28 @@ class _Scope:
             features.add("addresses")
         if service.redirect is not False and not self.environment.slot:  # a slot says nothing of plain HTTP
             features.add("redirect")
-        return Target("service", name, frozenset(features), *self._reach_service(name, service), owner=self.owners[name])
+        return Target(
+            "service", name, frozenset(features), *self._reach_service(name, service), owner=self.owners[name]
+        )
 
     def _endpoint(self, service_name: str, service: Service, key: str, endpoint: Endpoint) -> Target:
         name, features = f"{service_name}.{key}", set()
         answers = (endpoint.status, endpoint.content_type, endpoint.contains, endpoint.schema_)
         if any(each is not None for each in answers):
-            features |= {"answer"} | ({"budget"} if endpoint.budget else set()) | ({"schema"} if endpoint.schema_ else set())
-        if self._guarded(endpoint):
+            features |= (
+                {"answer"} | ({"budget"} if endpoint.budget else set()) | ({"schema"} if endpoint.schema_ else set())
+            )
+        guarded = endpoint.allow is not None and "anonymous" not in endpoint.allow
+        if guarded and controls(self.environment, service, endpoint):
             features.add("guarded")
         skip, detail = self._reach_service(service_name, service)
         if not skip and self.environment.protected and not endpoint.changes_nothing and name not in self.allow_write:
             skip = "opt-in"
             detail = (
-                f"would send {endpoint.method} to a protected environment: declare `safe = true` if it changes nothing, "
+                f"sends {endpoint.method} to a protected environment: declare `safe = true` if it changes nothing, "
                 f"or give --allow-write {name}"
             )
         return Target("endpoint", name, frozenset(features), skip, detail, self.owners[service_name])
-
-    def _guarded(self, endpoint: Endpoint) -> bool:
-        if endpoint.allow is None or "anonymous" in endpoint.allow:
-            return False
-        return bool(endpoint.allow) or endpoint.control is not None
 
     def _auth(self) -> Iterator[Target]:
         auth = self.environment.auth
@@ -214,7 +173,13 @@ class _Scope:
         reach = self._reach(auth_vantage(self.environment, auth))
         owner = auth.owner or self.owners.get(auth.service or "", "")
         features = {"login"} if auth.roles else set()
-        yield Target("auth", "auth", frozenset(features | ({"wrong_password"} if auth.wrong_password else set())), *reach, owner=owner)
+        yield Target(
+            "auth",
+            "auth",
+            frozenset(features | ({"wrong_password"} if auth.wrong_password else set())),
+            *reach,
+            owner=owner,
+        )
         for role in auth.roles:
             session = {"session"} if protected_endpoint(self.environment, role) else set()
             yield Target("role", role, frozenset({"login"} | session), *reach, owner=owner)
@@ -227,28 +192,32 @@ class _Scope:
         return Target("workflow", name, frozenset(), skip, detail, workflow.owner or (unit.owner if unit else ""))
 
 
-def in_slot(environment: Environment, service: str, slot: str) -> bool:
-    """Whether a slot says where a service is: by name, or by `connect_to` for those that answer outside."""
-    there = environment.slots[slot]
-    return service in there.services or (there.connect_to is not None and environment.services[service].vantage == OUTSIDE)
-
-
 def _refuse_unknown(
     configuration: Configuration, environment: Environment, vantage: str, allow_write: Iterable[str]
 ) -> None:
     from pytest_prodcheck.environments.mistakes import ConfigurationError, Mistake, did_you_mean
 
     file = configuration.path.name
-    tables = (*environment.services.values(), *environment.workflows.values(), *environment.dependencies.values())
-    vantages = {each.vantage for each in (*tables, *environment.postgres.values(), *environment.redis.values())}
+    kinds = (
+        environment.services,
+        environment.workflows,
+        environment.dependencies,
+        environment.postgres,
+        environment.redis,
+    )
+    vantages = {str(each.vantage) for kind in kinds for each in kind.values()}
     vantages |= {str(table.get("vantage", OUTSIDE)) for table in environment.own.values()} | {OUTSIDE}
     vantages |= {environment.auth.vantage} if environment.auth else set()
     problems = []
     if vantage not in vantages:
-        problems.append(Mistake(file, None, "--vantage", f"nothing is reached from `{vantage}`", did_you_mean(vantage, vantages)))
+        problems.append(
+            Mistake(file, None, "--vantage", f"nothing is reached from `{vantage}`", did_you_mean(vantage, vantages))
+        )
     writing = {name for name, each in environment.workflows.items() if writes(each)}
     writing |= {name for name, (_, endpoint) in endpoints_of(environment).items() if not endpoint.changes_nothing}
     for name in sorted(set(allow_write) - writing):
-        problems.append(Mistake(file, None, "--allow-write", f"nothing that writes is named `{name}`", did_you_mean(name, writing)))
+        problems.append(
+            Mistake(file, None, "--allow-write", f"nothing that writes is named `{name}`", did_you_mean(name, writing))
+        )
     if problems:
         raise ConfigurationError(problems)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_prodcheck.environments.documents import Document
+from pytest_prodcheck.environments.documents import Document, walk
+from pytest_prodcheck.environments.positions import Path
 
-Path = tuple[str, ...]  # list positions are "[0]", "[1]", …
 SECRET_WAYS = {"env", "file", "command"}
 
 
@@ -57,44 +56,38 @@ class Tree:
         return Tree(data, {key: origin for key, origin in self.origins.items() if key[: len(path)] != path})
 
 
-def walk(data: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every key path below and its value, tables and lists included."""
-    if isinstance(data, dict):
-        inner: Any = data.items()
-    elif isinstance(data, list):
-        inner = ((f"[{position}]", value) for position, value in enumerate(data))
-    else:
-        return
-    for key, value in inner:
-        yield (*path, key), value
-        yield from walk(value, (*path, key))
-
-
 def tree_of(document: Document) -> Tree:
     """One file as a tree."""
-    origins = {(): Origin(document.name, None, ())}
+    origins: dict[Path, Origin] = {(): Origin(document.name, None, ())}
     for path, _ in walk(document.data):
         origins[path] = Origin(document.name, document.lines.get(path), path)
     return Tree(document.data, origins)
 
 
-def lay_over(lower: Tree, upper: Tree, free: tuple[str, ...] = ()) -> Tree:
+def lay_over(lower: Tree, upper: Tree, free: str = "") -> Tree:
     """The two merged: tables by key, lists and scalars replace, `name = false` removes an inherited table.
 
-    A secret reference replaces the inherited one whole: `{ env = … }` over `{ file = … }` would else be two ways at once.
+    A secret reference replaces the inherited one whole: `{ env = … }` over `{ file = … }` would be two ways at once.
     free: key whose tables below are a team's own and always merge by key.
     """
     replaced: set[Path] = set()
     removed: set[Path] = set()
     data = _merged(lower.data, upper.data, (), replaced, removed, free)
     gone = replaced | removed
-    origins = {path: at for path, at in lower.origins.items() if not any(path[:end] in gone for end in range(1, len(path) + 1))}
+    origins = {
+        path: at for path, at in lower.origins.items() if not any(path[:end] in gone for end in range(1, len(path) + 1))
+    }
     origins |= {path: at for path, at in upper.origins.items() if path not in removed}
     return Tree(data, origins)
 
 
 def _merged(
-    lower: dict[str, Any], upper: dict[str, Any], path: Path, replaced: set[Path], removed: set[Path], free: tuple[str, ...]
+    lower: dict[str, Any],
+    upper: dict[str, Any],
+    path: Path,
+    replaced: set[Path],
+    removed: set[Path],
+    free: str,
 ) -> dict[str, Any]:
     merged = dict(lower)
     for key, value in upper.items():
@@ -102,7 +95,7 @@ def _merged(
         if value is False and isinstance(below, dict):
             del merged[key]
             removed.add(here)
-        elif isinstance(value, dict) and isinstance(below, dict) and (here[:1] == free or not _replaces(value, below)):
+        elif isinstance(value, dict) and isinstance(below, dict) and (here[0] == free or not _replaces(value, below)):
             merged[key] = _merged(below, value, here, replaced, removed, free)
         else:
             merged[key] = value
@@ -111,4 +104,10 @@ def _merged(
 
 
 def _replaces(value: dict[str, Any], below: dict[str, Any]) -> bool:
-    return bool(value) and bool(below) and set(value) <= SECRET_WAYS and set(below) <= SECRET_WAYS and False not in value.values()
+    return (
+        bool(value)
+        and bool(below)
+        and set(value) <= SECRET_WAYS
+        and set(below) <= SECRET_WAYS
+        and False not in value.values()
+    )

@@ -1,4 +1,4 @@
-"""Validates plain data against a model and says in plain words what was expected. Never shows a value: it may be a secret."""
+"""Validates data against a model and says in plain words what was expected; shows no value, for it may be a secret."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.mistakes import did_you_mean
-from pytest_prodcheck.environments.trees import Path
+from pytest_prodcheck.environments.positions import Path
 
 Model = TypeVar("Model", bound=BaseModel)
-Complaint = tuple[Path, str, str]  # key path, message, hint
 
 _WORDS = {
     "string_type": "a string",
@@ -76,7 +76,9 @@ def _complaints(error: ValidationError, model: type[BaseModel], data: dict[str, 
         elif value is False and kind in ("model_type", "dict_type"):
             told.setdefault(path, []).append((path, "there is nothing inherited to remove here", ""))
         else:
-            expected.setdefault(path, []).append(_expected(kind, context, each["msg"], bool(each["loc"]) and each["loc"][-1] == "[key]"))
+            expected.setdefault(path, []).append(
+                _expected(kind, context, each["msg"], bool(each["loc"]) and each["loc"][-1] == "[key]")
+            )
     for path, words in expected.items():
         if path not in told and not any(other[: len(path)] == path for other in [*told, *expected] if other != path):
             told[path] = [(path, f"expected {' or '.join(dict.fromkeys(words))}", "")]

@@ -98,13 +98,17 @@ def collector(name: str, *, settings: Mapping[str, Any], seconds: float = 15.0) 
         from pytest_prodcheck.evidence.table import COLLECTORS
 
         known = OWN.get(name)
-        if name in COLLECTORS or (known is not None and known.gather.__module__ != gather.__module__):
+        if name in COLLECTORS or (known is not None and _file(known.gather) != _file(gather)):
             raise ValueError(f"there is already a collector {name!r}: give yours another name")
         adapted = adapt(name, dict(settings), gather)
         OWN[name] = Collector(name, name, adapted, _record_type(gather), "", seconds, host_of(name), settings=settings)
         return gather
 
     return make
+
+
+def _file(gather: Callable[..., Any]) -> str:
+    return str(getattr(gather, "__wrapped__", gather).__code__.co_filename)
 
 
 def _record_type(gather: Callable[..., Any]) -> Any:

@@ -181,6 +181,15 @@ class Context:
 
         return self.once(("http-to", service.model_dump_json()), lambda: HttpClient(service, self))
 
+    def close(self) -> None:
+        """Closes the connections that were kept open."""
+        from pytest_prodcheck.evidence.http import HttpClient
+
+        with self._lock:
+            clients = [each.value for each in self._made.values() if isinstance(each.value, HttpClient)]
+        for client in clients:
+            client.close()
+
     def session(self, role: str | None, deadline: Deadline) -> RoleSession:
         """The session of a role, logged in once; raises EvidenceProblem (denied) where the login was refused."""
         from pytest_prodcheck.evidence.login import session_for

@@ -227,13 +227,15 @@ class Gatherer:
         while not self._done.wait(LOOK):
             if self._run.expired:
                 bound = f"the run's deadline of {self._run.seconds:g} s"
-                hint = "raise gathering.deadline, or find out what is slow: `prodcheck run` names it"
+                hint = "raise gathering.deadline, or find out what is slow: evidence says how long each piece took"
                 self._abandon_all(Problem("timeout", f"{bound} was over before this was gathered", hint))
-                return
-            with self._changed:
-                late = [piece for piece in self._running if piece.deadline.time_left() < -GRACE and not piece.settled]
-            for piece in late:
-                if self._give_up(
-                    piece, Problem("timeout", f"{piece.key}: not done within {piece.deadline.seconds:.3g} s")
-                ):
-                    self._spawn()
+                break
+            self._replace_hung()
+        self._context.close()
+
+    def _replace_hung(self) -> None:
+        with self._changed:
+            late = [piece for piece in self._running if piece.deadline.time_left() < -GRACE and not piece.settled]
+        for piece in late:
+            if self._give_up(piece, Problem("timeout", f"{piece.key}: not done within {piece.deadline.seconds:.3g} s")):
+                self._spawn()

@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as received; never kept. `exchange` is what may be. whole: seconds with the set-up of the connection."""
+    """An answer as received; only `exchange` may be kept. whole: seconds with the set-up of the connection."""
 
     exchange: Exchange
     whole: float
@@ -97,6 +97,7 @@ class Connection:
         part = deadline.at_most(client.service.timeout)
         prepared = client.prepare(request, url, part)
         started = time.monotonic()
+        received = None
         with self._route.begin(part):
             try:
                 received = self._session.send(
@@ -109,6 +110,8 @@ class Connection:
                 )
                 return self._read(received, request, what, url, started, part)
             except BaseException as error:
+                if received is not None:
+                    received.close()  # its connection is not back in the session yet
                 self._session.close()
                 raise EvidenceProblem(client.clean(classify(error, what, part, self._route.peer))) from None
 
@@ -125,6 +128,7 @@ class Connection:
         except BodyError as error:
             raise EvidenceProblem(Problem("protocol", f"{what}: the answer cannot be read: {error}")) from None
         if truncated:
+            received.close()
             self._session.close()
         deadline.seconds_left()  # a connection that the deadline shut down reads like one that the peer closed
         ended = time.monotonic()
@@ -246,6 +250,13 @@ class HttpClient:
                     deadline.note(f"{error.problem.message}; tried again once")
             time.sleep(PAUSE)
         raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Closes the connections that are kept for the next user."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
 
     def connection(self, address: ResolvedAddress | None = None, turn: int = 0) -> Connection:
         """A new connection of one's own; close it."""

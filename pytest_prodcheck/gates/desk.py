@@ -20,8 +20,12 @@ from pytest_prodcheck.outcomes import RunRecord
 
 
 def run_key(state: Path, root: Path | None) -> bytes:
-    """The key that a run seals with; makes the local one where none is configured. Raises `seal.KeyProblem` (usage)."""
-    found = seal.find_key(str(state), str(root) if root else None, create=True)
+    """The key that a run seals with; makes the local one where none is configured. Raises `seal.KeyProblem` (usage).
+
+    root: folder of prodcheck.toml, also for the embedded demo, because `prodcheck gate` looks there; None without one.
+    """
+    configured = root is not None and (root / paths.CONFIGURATION).exists()
+    found = seal.find_key(str(state), str(root) if configured else None, create=True)
     if found is None:
         raise seal.KeyProblem(f"no key could be made in {state}")
     return found

@@ -64,8 +64,9 @@ def _check_evidence(judged: Judged, policy: Policy, now: float, findings: Findin
     if not age <= policy.max_age:
         shown, limit = format_quantity(age, "s"), format_quantity(policy.max_age, "s")
         findings.close(ExitCode.REFUSED, f"the oldest evidence is {shown} old, the gate allows {limit}")
-    if not age >= -CLOCK_SLACK:
-        findings.close(ExitCode.REFUSED, f"evidence lies {format_quantity(-age, 's')} in the future: a clock is wrong")
+    ahead = max(judged.times) - now
+    if not ahead <= CLOCK_SLACK:
+        findings.close(ExitCode.REFUSED, f"evidence lies {format_quantity(ahead, 's')} in the future: a clock is wrong")
 
 
 def _tell_changes(run: RunRecord, previous: Verdict | None, findings: Findings) -> None:

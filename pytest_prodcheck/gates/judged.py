@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import TypeGuard
 
 from pytest_prodcheck.gates.findings import Findings, about, told
 from pytest_prodcheck.gates.policy import Policy
@@ -20,8 +21,13 @@ class Judged:
     """What came of all results: evidence times, skips by reason, and whether anything at all speaks for the system."""
 
     positive: bool = False
-    oldest: float | None = None
+    times: list[float] = field(default_factory=list)  # UTC epoch seconds
     skips: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def oldest(self) -> float | None:
+        """UTC epoch second of the oldest deciding evidence, None where there is none."""
+        return min(self.times, default=None)
 
 
 def judge_results(
@@ -35,8 +41,7 @@ def judge_results(
             findings.close(ExitCode.CANNOT_TELL, about(result, complaint))
         _act(result, policy, waivers, findings, judged)
         if result.outcome in _JUDGED and not result.plain and _is_time(result.gathered_at):
-            times = [time for time in (judged.oldest, result.gathered_at) if time is not None]
-            judged.oldest = min(times)
+            judged.times.append(result.gathered_at)
         if not complaints and _speaks_for(result):
             judged.positive = True
     return judged
@@ -131,5 +136,5 @@ def _speaks_for(result: Result) -> bool:
     return good and any(not each.off for each in result.judgements)
 
 
-def _is_time(value: object) -> bool:
+def _is_time(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0

@@ -78,13 +78,15 @@ def local_key(state: str, *, create: bool = False) -> bytes | None:
         return local_key(state)
     except OSError as error:
         raise KeyProblem(f"the key {path} cannot be read: {error.strerror}") from None
-    with os.fdopen(handle, "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
+    try:
+        mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
             raise KeyProblem(f"the key {path} is no ordinary file")
         if mode & 0o077:
             raise KeyProblem(f"the key {path} can be read by others than its owner: chmod 600 it")
-        return usable(file.read(4096).decode("ascii", "replace"), path)
+        return usable(os.read(handle, 4096).decode("ascii", "replace"), path)
+    finally:
+        os.close(handle)
 
 
 def _create(path: str) -> None:

@@ -12,6 +12,7 @@ from pytest_prodcheck.plugin.options import add_options, only_informs
 
 if TYPE_CHECKING:
     from pytest_prodcheck.plugin.conductor import Conductor
+    from pytest_prodcheck.scope import Scope
 
 MARKERS = {
     "pre_deploy": "before anything is touched: may we deploy this now?",
@@ -21,6 +22,7 @@ MARKERS = {
     "data_integrity": "data, backups and replicas are whole",
 }
 CONDUCTOR: pytest.StashKey[Conductor] = pytest.StashKey()
+WORKER_SCOPE: pytest.StashKey[Scope] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,29 +37,44 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     Before any conftest is loaded: one that cannot be imported must not leave an old verdict standing.
     """
     options = early_config.known_args_namespace
-    if not options.env or _scope_text(early_config) or options.help or options.version:
+    if not options.env or options.help or options.version:
         return
+    from pytest_prodcheck.plugin.worker import scope_here
+
+    scope = scope_here()
+    if scope is not None:
+        early_config.stash[WORKER_SCOPE] = scope
+    else:
+        early_config.stash[CONDUCTOR] = conductor = _start(early_config)
+        scope = conductor.opened.scope
+    if not options.file_or_dir:
+        args.extend(scope.folders)
+        options.file_or_dir.extend(scope.folders)
+
+
+def _start(config: pytest.Config) -> Conductor:
     from pytest_prodcheck.plugin.conductor import Conductor
 
-    conductor = Conductor.start(options, early_config.invocation_params.dir)
-    early_config.stash[CONDUCTOR] = conductor
-    if not options.file_or_dir:
-        folders = conductor.folders()
-        args.extend(folders)
-        options.file_or_dir.extend(folders)
+    try:
+        return Conductor.start(config.known_args_namespace, config.invocation_params.dir)
+    except pytest.UsageError:
+        raise
+    except Exception as error:  # what nobody foresaw must not look like a failed check (exit 1) or a traceback
+        if os.environ.get("PRODCHECK_DEBUG") == "1":
+            raise
+        said = f"{type(error).__name__}: {error}"
+        raise pytest.UsageError(f"prodcheck: the run could not begin: {said} (PRODCHECK_DEBUG=1 shows where)") from None
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the markers; with `--env` the hooks that judge and conduct."""
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
-    scope_text = _scope_text(config)
-    if scope_text and not hasattr(config, "workerinput"):
-        scope_text = ""
-    if scope_text:
+    scope = config.stash.get(WORKER_SCOPE, None)
+    if scope is not None and hasattr(config, "workerinput"):
         from pytest_prodcheck.plugin.worker import register_worker
 
-        register_worker(config, scope_text)
+        register_worker(config, scope)
     elif (conductor := config.stash.get(CONDUCTOR, None)) is not None:
         conductor.register(config)
     elif config.getoption("env", None) and not only_informs(config.option):
@@ -97,8 +114,3 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int | None, in
     finally:
         conductor.close()
 
-
-def _scope_text(config: pytest.Config) -> str:
-    """What a controller sent to this xdist worker; "" in any other process."""
-    text = getattr(config.option, "prodcheck_scope", "")
-    return text if text and os.environ.get("PYTEST_XDIST_WORKER") else ""

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from pytest_prodcheck.plugin.judging import Judging, evidence_fixtures
 from pytest_prodcheck.plugin.markers import registered, unknown_in
 from pytest_prodcheck.plugin.opening import Opened, open_run
 from pytest_prodcheck.plugin.options import only_informs
-from pytest_prodcheck.plugin.worker import PLAN, keys_of
+from pytest_prodcheck.plugin.worker import PLAN, SCOPE, SHARED, keys_of
 from pytest_prodcheck.reports.junit import add_suite_properties
 
 if TYPE_CHECKING:
@@ -59,19 +60,15 @@ class Conductor:
         """Reads the configuration and withdraws the verdicts; raises UsageError with all mistakes."""
         return cls(open_run(options, folder, touch_gates=not only_informs(options)), options)
 
-    def folders(self) -> list[str]:
-        """What to collect where no path was given: the bundled suites and the team's own checks."""
-        return [str(folder) for folder in self.opened.folders]
-
     def register(self, config: pytest.Config) -> None:
         """Registers the hooks; under xdist the workers are sent the scope instead."""
-        distributed = bool(getattr(config.option, "tx", None)) and config.pluginmanager.hasplugin("dsession")
+        distributed = getattr(config.option, "dist", "no") != "no" and bool(getattr(config.option, "tx", None))
         shared = SharedFolder.create() if distributed else None
         self.gathering = Gathering(self.opened, self.redactor, shared)
         if shared is not None:
-            from dataclasses import replace
-
-            config.option.prodcheck_scope = replace(self.opened.scope, shared=str(shared.path)).dump()
+            scope = replace(self.opened.scope, shared=str(shared.path))
+            (shared.path / SCOPE).write_text(scope.dump(), encoding="utf-8")
+            os.environ[SHARED] = scope.shared
             config.pluginmanager.register(_Distributed(self, shared.path), "prodcheck-distributed")
         else:
             self._judging = Judging(self.opened.scope, self.gathering.source, self.showing_progress)
@@ -246,6 +243,7 @@ class Conductor:
         """Ends what the run started."""
         if self.gathering is not None:
             self.gathering.close()
+        os.environ.pop(SHARED, None)
         self.opened.close()
 
 

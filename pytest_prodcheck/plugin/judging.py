@@ -100,17 +100,22 @@ class Judging:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Skips what cannot be judged here, fills `needs` arguments after the fixtures are set up."""
+        """Fills `needs` arguments after the fixtures are set up."""
         item.stash[READING] = Reading(time.time())
         bound = item.stash.get(BOUND, None)
-        if bound is not None and bound.target.skip:
-            pytest.skip(f"{bound.target.skip}: {bound.target.detail}")
         outcome = yield
         if bound is not None:
             for need in bound.needs:
                 if need.argument in bound.definition.needs:
                     item.funcargs[need.argument] = self.read(item, need.argument, need.key)  # type: ignore[attr-defined]
         return outcome
+
+    @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_setup")
+    def pytest_skip_what_cannot_be_judged(self, item: pytest.Item) -> None:
+        """Skips inside pytest's own wrappers, before any fixture is set up."""
+        bound = item.stash.get(BOUND, None)
+        if bound is not None and bound.target.skip:
+            pytest.skip(f"{bound.target.skip}: {bound.target.detail}")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:

@@ -156,6 +156,7 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
             None,
             demo,
         )
+        opened.scope = replace(scope, folders=tuple(map(str, folders)))
         refuse_unknown(scope, opened.known())
         _refuse_unknown_opt_ins(options, environment)
         if options.prodcheck_select:

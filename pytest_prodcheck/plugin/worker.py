@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PLAN = "plan.json"
+SCOPE = "scope.json"
+SHARED = "PRODCHECK_SHARED"  # in the environment of workers: the folder that the controller made for this run
+
+
+def scope_here() -> Scope | None:
+    """What the controller says this worker's run is about; None in a process that is no xdist worker."""
+    shared = os.environ.get(SHARED)
+    if not shared or "PYTEST_XDIST_WORKER" not in os.environ:
+        return None
+    return Scope.parse((Path(shared) / SCOPE).read_text(encoding="utf-8"))
 
 
 class Worker:
@@ -28,9 +38,9 @@ class Worker:
         self.scope = scope
         self.judging = judging
 
-    @pytest.hookimpl(trylast=True)
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Writes the plan that the controller gathers by."""
+        """Writes the plan that the controller gathers by, before xdist tells it that collection is done."""
         write_plan(Path(self.scope.shared), session.items, self.judging)
 
 
@@ -52,9 +62,8 @@ def keys_of(item: pytest.Item) -> list[str]:
     return [need.key for need in bound.needs]
 
 
-def register_worker(config: pytest.Config, scope_text: str) -> None:
+def register_worker(config: pytest.Config, scope: Scope) -> None:
     """Registers the judging hooks in a worker."""
-    scope = Scope.parse(scope_text)
     judging = Judging(scope, SharedFolder(Path(scope.shared)))
     config.pluginmanager.register(judging, "prodcheck-judging")
     config.pluginmanager.register(evidence_fixtures(judging), "prodcheck-fixtures")

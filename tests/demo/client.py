@@ -107,7 +107,7 @@ class Client:
                 retry=Retry(NoBackoff(), 0),
             )
         ) as one:  # fmt: skip
-            return one.execute_command(*command)
+            return one.execute_command(*command)  # type: ignore[no-untyped-call]
 
     def assert_healthy(self) -> None:
         """Everything that the configuration promises holds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,14 +76,14 @@ def test_no_gate_judges_without_touching_gates(project: Project) -> None:
 
 def test_without_env_nothing_happens(project: Project) -> None:
     project.write("test_plain.py", "def test_plain(): pass\n")
-    done = project.command("python", "-m", "pytest", "test_plain.py", "-p", "no:randomly")
+    done = project.command(sys.executable, "-m", "pytest", "test_plain.py", "-p", "no:randomly")
     assert done.returncode == 0
     assert "prodcheck" not in done.stdout.replace("pytest-prodcheck", "").replace("prodcheck-", "")
     assert not (project.folder / ".prodcheck").exists()
 
 
 def test_checks_without_env_are_a_usage_error(project: Project) -> None:
-    done = project.command("python", "-m", "pytest", "checks", "-p", "no:randomly")
+    done = project.command(sys.executable, "-m", "pytest", "checks", "-p", "no:randomly")
     assert done.returncode == 4
     assert "--env" in done.stderr
 

@@ -1,0 +1,79 @@
+"""What has to fit together in logins and workflows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path as File
+
+from pytest_prodcheck.environments.auth import Auth
+from pytest_prodcheck.environments.collecting import Complaint
+from pytest_prodcheck.environments.mistakes import did_you_mean
+from pytest_prodcheck.environments.named import file, headers, known
+from pytest_prodcheck.environments.project import Environment
+from pytest_prodcheck.environments.reach import endpoints_of
+from pytest_prodcheck.environments.services import ANONYMOUS
+from pytest_prodcheck.environments.substitution import NAME
+from pytest_prodcheck.environments.workflows import Workflow
+
+
+def auth_complaints(auth: Auth, environment: Environment, root: File) -> Iterator[Complaint]:
+    """What does not fit together in `auth`."""
+    path = ("auth",)
+    needed = {"client_credentials": ("token_url",), "oidc": ("issuer",)}
+    for key in needed.get(auth.kind, ("service", "login")):
+        if getattr(auth, key) is None:
+            yield path, f'`{key}` is missing: kind = "{auth.kind}" needs it', ""
+    if auth.service is not None:
+        yield from known((*path, "service"), auth.service, environment.services, "service")
+    if auth.kind in ("json", "form") and auth.token is None and auth.cookie is None:
+        yield path, "`token` or `cookie` is missing: where does the answer give the session?", ""
+    if auth.logout_revokes and auth.logout is None:
+        yield (*path, "logout_revokes"), "`logout` is missing: how does one log out?", ""
+    if auth.wrong_password and auth.kind in ("client_credentials", "oidc"):
+        yield (*path, "wrong_password"), f'kind = "{auth.kind}" has no password form to give a wrong one to', ""
+    if auth.wrong_password and not auth.roles:
+        yield (*path, "wrong_password"), "`roles` is empty: refusals prove nothing where no login works", ""
+    for key in ("ca", "certificate", "key"):
+        yield from file((*path, "tls", key), getattr(auth.tls, key), root)
+    if auth.protected is not None:
+        there = endpoints_of(environment)
+        yield from known((*path, "protected"), auth.protected, there, "endpoint")
+        if auth.protected in there and not there[auth.protected][1].changes_nothing:
+            yield (*path, "protected"), "expected an endpoint whose request changes nothing", ""
+    for name, role in auth.roles.items():
+        oauth = auth.kind in ("client_credentials", "oidc")
+        wanted = ("client_id", "client_secret") if oauth and role.grant != "password" else ("user", "password")
+        for key in wanted:
+            if getattr(role, key) is None:
+                yield (*path, "roles", name), f'`{key}` is missing: kind = "{auth.kind}" needs it', ""
+    if ANONYMOUS in auth.roles:
+        yield (*path, "roles", ANONYMOUS), "`anonymous` is built in and has no credentials", ""
+
+
+def workflow_complaints(path: tuple[str, ...], workflow: Workflow, environment: Environment) -> Iterator[Complaint]:
+    """What does not fit together in one workflow."""
+    if workflow.unit is not None:
+        yield from known((*path, "unit"), workflow.unit, environment.units, "unit")
+    every = {name for step in (*workflow.steps, *workflow.cleanup) for name in step.capture}
+    caught, names = set[str](), set[str]()
+    for part, steps in (("steps", workflow.steps), ("cleanup", workflow.cleanup)):
+        for position, step in enumerate(steps):
+            here = (*path, part, f"[{position}]")
+            yield from headers((*here, "headers"), step.headers)
+            yield from known((*here, "request"), step.service, environment.services, "service")
+            if step.as_ is not None and step.as_ != ANONYMOUS:
+                yield from known((*here, "as"), step.as_, environment.auth.roles if environment.auth else (), "role")
+            if step.name in names:
+                yield (*here, "name"), f"two steps are named `{step.name}`", "name each once"
+            names.add(step.name)
+            for name in sorted((_asked(step.request, step.json_, step.headers, step.contains) & every) - caught):
+                yield here, f"{{{name}}} is not captured by an earlier step", did_you_mean(name, caught)
+            for name in step.capture:
+                if not NAME.fullmatch(f"{{{name}}}"):
+                    yield (*here, "capture", name), "expected a name of letters, digits, `_` and `-`", "as in {cart_id}"
+            caught |= set(step.capture)
+
+
+def _asked(*values: object) -> set[str]:
+    return {found[2] for found in NAME.finditer(json.dumps(values)) if found[2]}

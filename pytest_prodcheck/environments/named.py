@@ -1,0 +1,45 @@
+"""Small rules that others are made of: names, files, headers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path as File
+
+from pytest_prodcheck.environments.collecting import Complaint
+from pytest_prodcheck.environments.mistakes import did_you_mean
+
+CREDENTIAL_HEADERS = ("authorization", "proxy-authorization", "cookie")
+
+
+def known(path: tuple[str, ...], name: str, there: Iterable[str], what: str) -> Iterator[Complaint]:
+    """Complains about a name that is not there."""
+    if name not in set(there):
+        yield path, f"there is no {what} `{name}`", did_you_mean(name, there)
+
+
+def file(path: tuple[str, ...], name: str | None, root: File) -> Iterator[Complaint]:
+    """Complains about a file that is not there."""
+    if name is None:
+        return
+    try:
+        there = (root / name).is_file()
+    except (OSError, ValueError):
+        there = False
+    if not there:
+        yield path, f"there is no file {name!r} beside prodcheck.toml", "relative paths begin at its folder"
+
+
+def headers(path: tuple[str, ...], headers: dict[str, str]) -> Iterator[Complaint]:
+    """Complains about headers that cannot or should not be sent."""
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            yield (*path, name), "is no name of an HTTP header", ""
+        if name.lower() in CREDENTIAL_HEADERS:
+            yield (
+                (*path, name),
+                "credentials in a header would be readable here",
+                "use `authentication` of the service, or `auth`",
+            )
+        if re.search(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]", value):
+            yield (*path, name), "expected plain text in Latin-1 without control characters", ""

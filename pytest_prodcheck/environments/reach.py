@@ -1,0 +1,84 @@
+"""What follows from how an environment is declared: from where things are reached, what writes, what a slot moves.
+
+Imports no pydantic: xdist workers read targets too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.auth import Auth
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.services import Endpoint, Service
+    from pytest_prodcheck.environments.workflows import Workflow
+
+OUTSIDE = "outside"  # the vantage of whatever declares none, and of a run without --vantage
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+def declared(environment: Environment, kind: str) -> bool:
+    """Whether anything of a kind (a key of the environment: "services", "auth", …) is declared."""
+    return bool(getattr(environment, kind, None))
+
+
+def endpoints_of(environment: Environment) -> dict[str, tuple[str, Endpoint]]:
+    """Full name ("service.endpoint") -> (service, endpoint)."""
+    return {
+        f"{service}.{name}": (service, endpoint)
+        for service, each in environment.services.items()
+        for name, endpoint in each.endpoints.items()
+    }
+
+
+def protected_endpoint(environment: Environment, role: str) -> str:
+    """The endpoint that a session of this role must open, `auth.protected` or the first that fits; "" for none."""
+    auth, there = environment.auth, endpoints_of(environment)
+    if auth is None:
+        return ""
+    chosen = there.get(auth.protected or "")
+    if auth.protected and chosen and (chosen[1].allow is None or role in chosen[1].allow):
+        return auth.protected
+    return next((name for name, (_, endpoint) in there.items() if _opens_for(endpoint, role)), "")
+
+
+def _opens_for(endpoint: Endpoint, role: str) -> bool:
+    """Whether an endpoint is for sessions of this role, and not for everybody."""
+    allow = endpoint.allow or ()
+    return role in allow and "anonymous" not in allow and endpoint.changes_nothing and endpoint.as_ in (None, role)
+
+
+def controls(environment: Environment, service: Service, endpoint: Endpoint) -> list[str]:
+    """The roles that can prove that a guarded endpoint opens at all; for an unsafe request at its `control`."""
+    roles = environment.auth.roles if environment.auth else {}
+    control = service.endpoints.get(endpoint.control or "") if not endpoint.changes_nothing else None
+    let_in = control.allow if control is not None else None
+    return [role for role in endpoint.allow or () if role in roles and (let_in is None or role in let_in)]
+
+
+def auth_vantage(environment: Environment, auth: Auth) -> str:
+    """From where one can log in: as declared, else from where the service that holds the login answers."""
+    service = environment.services.get(auth.service or "")
+    return auth.vantage if "vantage" in auth.model_fields_set or service is None else service.vantage
+
+
+def workflow_vantage(environment: Environment, workflow: Workflow) -> str:
+    """From where a workflow can run: as declared, else from where its least reachable service answers."""
+    if "vantage" in workflow.model_fields_set:
+        return workflow.vantage
+    names = {step.service for step in (*workflow.steps, *workflow.cleanup)}
+    inner = sorted({environment.services[name].vantage for name in names if name in environment.services} - {OUTSIDE})
+    return inner[0] if inner else OUTSIDE
+
+
+def writes(workflow: Workflow) -> bool:
+    """Whether a workflow leaves traces: as it says itself, or because a step's method is not a safe one."""
+    return workflow.writes or any(step.method not in _SAFE_METHODS for step in (*workflow.steps, *workflow.cleanup))
+
+
+def in_slot(environment: Environment, service: str, slot: str) -> bool:
+    """Whether a slot says where a service is: by name, or by `connect_to` for those that answer outside."""
+    there = environment.slots[slot]
+    return service in there.services or (
+        there.connect_to is not None and environment.services[service].vantage == OUTSIDE
+    )

@@ -1,0 +1,95 @@
+"""A JSON Schema (2020-12) of prodcheck.toml as it is written, before inheritance, for editors.
+
+Everything below an environment may be left out, because it may be inherited, and any table may be `false`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from pytest_prodcheck.environments.project import SET_BY_LOADER, Project
+
+_WHOLE = ("Project", "Gate", "GateDefaults", "Need", "Waiver", "Seal")  # not inherited: what they require is required
+_COMMENT = re.compile(r"^    (\w+):[^#\n]*?  # (.+)$", re.MULTILINE)
+Schema = dict[str, Any]
+
+
+def schema() -> Schema:
+    """The schema as plain JSON data."""
+    made = Project.model_json_schema(by_alias=True)
+    definitions: dict[str, Schema] = made.pop("$defs")
+    definitions["Project"] = made
+    for model in _models(Project):
+        _describe(definitions[model.__name__], model)
+    _as_written(definitions)
+    for name, definition in definitions.items():
+        if name not in _WHOLE:
+            definition.pop("required", None)
+            for each in definition.get("properties", {}).values():
+                _removable(each)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **definitions.pop("Project"),
+        "title": "prodcheck.toml",
+        "description": "What pytest-prodcheck validates, and what its gates ask for.",
+        "$defs": definitions,
+    }
+
+
+def _models(model: type[BaseModel], seen: set[type[BaseModel]] | None = None) -> Iterator[type[BaseModel]]:
+    """A model and all models in its fields, each once."""
+    seen = set() if seen is None else seen
+    if model in seen:
+        return
+    seen.add(model)
+    yield model
+    for field in model.model_fields.values():
+        for inner in _named_in(field.annotation):
+            yield from _models(inner, seen)
+
+
+def _named_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _named_in(inner)
+
+
+def _describe(definition: Schema, model: type[BaseModel]) -> None:
+    """Gives each property the comment behind its field as description."""
+    comments = dict(_COMMENT.findall(inspect.getsource(model)))
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        if key in definition["properties"]:
+            definition["properties"][key].pop("title", None)
+            if name in comments:
+                definition["properties"][key]["description"] = comments[name]
+
+
+def _as_written(definitions: dict[str, Schema]) -> None:
+    """What the loader turns into something else before a model sees it."""
+    environment = definitions["Environment"]["properties"]
+    for key in SET_BY_LOADER:
+        del environment[key]
+    environment["extends"] = {"type": "string", "description": "the environment that this one inherits from"}
+    top = definitions["Project"]["properties"]
+    top["gates"]["properties"] = {"defaults": top.pop("gate_defaults") | {"description": "what all gates do"}}
+
+
+def _removable(property_: Schema) -> None:
+    """Lets `false` stand where a table may: it removes an inherited one."""
+    options = property_.get("anyOf", [property_])
+    if any(each.get("type") == "object" or "$ref" in each for each in options):
+        plain = {key: property_.pop(key) for key in list(property_) if key not in ("description", "default", "anyOf")}
+        if "anyOf" not in property_:
+            property_["anyOf"] = [plain]
+        property_["anyOf"].append({"const": False})
+    for option in [property_, *property_.get("anyOf", ())]:
+        inner = option.get("additionalProperties")
+        if isinstance(inner, dict) and inner:
+            _removable(inner)

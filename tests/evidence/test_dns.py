@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pytest_prodcheck.evidence.collectors import Sending
+from pytest_prodcheck.evidence.table import find
+
+from tests.evidence.store_servers import context, dns_server, gather, problem_of
+from tests.evidence.test_resolving import NAME, reply
+
+
+def tables(server: str | None, **more: Any) -> dict[str, Any]:
+    return {"nameserver": server, "dependencies": {"db": {"dns": NAME, "timeout": 0.6, **more}}}
+
+
+def test_addresses_of_a_name() -> None:
+    with dns_server(lambda query, _: reply(query, (NAME, "A", "10.0.0.1"), (NAME, "AAAA", "fd00::1"))) as server:
+        found = gather("dns-name", "db", context(**tables(server, expect=["10.0.0.1", "FD00:0::1"])))
+    assert (found.name, found.server) == (NAME, server)
+    assert found.addresses == ("10.0.0.1", "fd00::1")
+    assert found.expected == ("10.0.0.1", "fd00::1")
+    assert 0 < found.seconds < 0.6
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_name_that_is_gone_is_an_answer(code: int) -> None:
+    with dns_server(lambda query, _: reply(query, code=code)) as server:
+        assert gather("dns-name", "db", context(**tables(server))).addresses == ()
+
+
+def test_name_server_that_fails_is_a_problem() -> None:
+    with dns_server(lambda query, _: reply(query, code=2)) as server:
+        assert problem_of(lambda: gather("dns-name", "db", context(**tables(server)))).kind == "dns"
+
+
+def test_own_timeout_counts() -> None:
+    with dns_server(lambda *_: None) as server:
+        assert problem_of(lambda: gather("dns-name", "db", context(**tables(server)), 30)).kind == "dns"
+
+
+def test_system_resolver() -> None:
+    given = context(dependencies={"db": {"dns": "localhost"}})
+    found = gather("dns-name", "db", given)
+    assert found.server == "system"
+    assert "127.0.0.1" in found.addresses
+
+
+def test_what_is_sent() -> None:
+    collector, environment = find("dns-name"), context(**tables("127.0.0.1:53")).environment
+    assert collector.host("db", environment) == "127.0.0.1:53"
+    assert collector.sends("db", environment) == (Sending("127.0.0.1:53", f"DNS A and AAAA of {NAME}"),)

@@ -1,0 +1,358 @@
+"""Rows 7 to 10 of the fail-open table: which documents may open a gate, and which never."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.gates import overrides, seal
+from pytest_prodcheck.gates.decision import Decision, decide
+from pytest_prodcheck.gates.desk import GateDesk
+from pytest_prodcheck.gates.reading import Ask
+from pytest_prodcheck.gates.store import Key
+from pytest_prodcheck.outcomes import Outcome, Result
+from tests.gates.samples import NOW, configuration, gate, result, run
+
+SECRET = "k" * 32
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with prodcheck.toml and the key in the environment."""
+    monkeypatch.setenv("PRODCHECK_KEY", SECRET)
+    monkeypatch.delenv("PRODCHECK_REVISION", raising=False)
+    return tmp_path
+
+
+def publish(root: Path, *results: Result, **changes: Any) -> Path:
+    """Publishes a verdict made from prodcheck.toml in `root`; returns its file."""
+    files = changes.pop("configuration", None)
+    files = configuration(root) if files is None else files
+    record = replace(run(*(results or (result(),)), configuration=files), **changes)
+    key = Key(record.environment, record.unit, record.slot, "smoke")
+    desk = GateDesk(root / ".prodcheck", SECRET.encode())
+    desk.open_run(record.id, [key])
+    assert desk.publish(desk.settle(record, [gate()], NOW)) == []
+    return key.file(root / ".prodcheck")
+
+
+def ask(root: Path, *, now: float = NOW + 1, environment: str = "staging", **changes: Any) -> Decision:
+    return decide(Ask("smoke", environment, **changes), now, str(root))
+
+
+def why(decision: Decision) -> str:
+    return "\n".join(text for _, text in decision.reasons)
+
+
+def test_open(root: Path) -> None:
+    publish(root)
+    assert ask(root).code == 0
+    assert ask(root, revision="r1", max_age=60).code == 0
+    (root / "deeper").mkdir()
+    assert ask(root / "deeper").code == 0
+
+
+@pytest.mark.parametrize(("outcome", "code"), [(Outcome.FAILED, 1), (Outcome.ERRORED, 3), (Outcome.WARNED, 0)])
+def test_the_verdicts_own_code(root: Path, outcome: Outcome, code: int) -> None:
+    publish(root, result(outcome=outcome))
+    assert ask(root).code == code
+
+
+def test_strict_blocks_on_warnings(root: Path) -> None:
+    publish(root, result(outcome=Outcome.WARNED))
+    assert ask(root, strict=True).code == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"revision": "r2"}, "revision r1, asked was r2"),
+        ({"unit": "buying"}, "there is no verdict"),
+        ({"slot": "green"}, "there is no verdict"),
+        ({"environment": "production"}, "there is no verdict"),
+        ({"run": "run-2"}, "run-1"),
+        ({"max_age": 10.5}, "stale"),
+    ],
+)
+def test_bound_to_what_was_judged(root: Path, changes: dict[str, Any], words: str) -> None:
+    """Rows 8 and 36."""
+    publish(root)
+    decision = ask(root, **changes)
+    assert decision.code in (3, 4)
+    assert words in why(decision)
+
+
+@pytest.mark.parametrize("changes", [{"unit": "u"}, {"slot": "s"}, {"environment": "production"}, {"revision": ""}])
+def test_a_file_about_something_else(root: Path, changes: dict[str, Any]) -> None:
+    """Rows 8 and 36, where the verdict travelled as a file."""
+    file = publish(root, **changes)
+    assert ask(root, verdict=str(file), revision="r1").code == 4
+
+
+def test_a_verdict_travels_as_a_file(root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = publish(root)
+    assert ask(root, verdict=str(file)).code == 0
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    decision = ask(elsewhere, verdict=str(file))
+    assert (decision.code, "could not be compared" in why(decision)) == (4, True)
+    monkeypatch.delenv("PRODCHECK_KEY")
+    assert "no key" in why(ask(elsewhere, verdict=str(file)))
+    assert ask(elsewhere, verdict=str(file)).code == 4
+    assert not (elsewhere / ".prodcheck").exists()
+
+
+def test_a_verdict_made_without_a_file(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The embedded demo needs no prodcheck.toml; anything else made without one is refused where there is one."""
+    bare = tmp_path_factory.mktemp("bare")
+    publish(bare, configuration={})
+    assert ask(bare).code == 0
+    configuration(bare)
+    assert ask(bare).code == 4
+    publish(bare, configuration={}, environment="demo")
+    assert ask(bare, environment="demo").code == 0
+
+
+def test_protected_always_asks_for_a_revision(root: Path) -> None:
+    publish(root, protected=True)
+    assert ask(root).code == 2
+    assert ask(root, revision="r1").code == 0
+
+
+def test_the_revision_of_the_environment_variable_or_the_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = 'version = 1\n[environments.base]\nrevision = "r1"\n[environments.staging]\nextends = "base"\n'
+    publish(root, protected=True, configuration=configuration(root, text))
+    assert ask(root).code == 0
+    monkeypatch.setenv("PRODCHECK_REVISION", "r2")
+    assert ask(root).code == 4
+    assert ask(root, revision="r1").code == 0
+    monkeypatch.delenv("PRODCHECK_REVISION")
+    configuration(root, 'version = 1\n[environments.staging]\nrevision = "{tag}"\n')
+    assert ask(root).code == 2
+    configuration(root, "revision = [[[")
+    assert ask(root).code == 2
+
+
+@pytest.mark.parametrize(("later", "code"), [(-60, 4), (-4, 0), (0, 0), (889, 0), (890, 4), (891, 4), (10**9, 4), (-(10**9), 4)])
+def test_age_and_clocks(root: Path, later: float, code: int) -> None:
+    """Row 9: expired, from the future, clock moved back."""
+    publish(root)
+    assert ask(root, now=NOW + later).code == code
+
+
+def test_max_age_only_shortens(root: Path) -> None:
+    publish(root)
+    decision = ask(root, now=NOW + 800, max_age=3600)
+    assert decision.code == 0
+    assert "can only shorten" in decision.says[0]
+    assert ask(root, now=NOW + 1000, max_age=3600).code == 4
+
+
+def test_the_configuration_is_the_one_that_was_judged(root: Path) -> None:
+    """Row 8: policy."""
+    from hashlib import sha256
+
+    (root / "more.toml").write_text("a = 1\n")
+    files = {
+        **configuration(root, 'version = 1\ninclude = ["*.more.toml"]\n'),
+        "more.toml": sha256(b"a = 1\n").hexdigest(),
+        "include:*.toml": sha256(b"more.toml\nprodcheck.toml").hexdigest(),
+    }
+    publish(root, configuration=files)
+    assert ask(root).code == 0
+    (root / "new.toml").write_text("")
+    assert "include:*.toml has changed" in why(ask(root))
+    (root / "new.toml").unlink()
+    (root / "more.toml").write_text("a = 2\n")
+    assert "more.toml has changed" in why(ask(root))
+    (root / "more.toml").unlink()
+    assert ask(root).code == 4
+    publish(root, configuration={"other.toml": "0"})
+    assert ask(root).code == 4
+
+
+GARBAGE = [b"", b"{", b"null", b"[]", b'"open"', b"0", b"NaN", b'{"code": NaN}', b"\xff\xfe", b"[" * 100000, b'{"a":' * 100000]
+
+
+@pytest.mark.parametrize("content", GARBAGE, ids=range(len(GARBAGE)))
+def test_garbage(root: Path, content: bytes) -> None:
+    """Row 7."""
+    publish(root).write_bytes(content)
+    decision = ask(root)
+    assert decision.code == 3
+    assert decision.document is None
+    assert "damaged" in why(decision)
+
+
+def test_absent_a_folder_another_schema(root: Path) -> None:
+    """Row 7."""
+    assert "nothing was judged" in why(ask(root))
+    file = publish(root)
+    document = json.loads(file.read_text())
+    file.write_text(json.dumps(seal.sign({**document, "schema": "prodcheck-verdict/2"}, SECRET.encode())))
+    assert ask(root).code == 4
+    file.unlink()
+    file.mkdir()
+    assert ask(root).code == 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
+def test_unreadable(root: Path) -> None:
+    """Row 7."""
+    publish(root).chmod(0)
+    assert ask(root).code == 3
+
+
+def test_truncated_at_each_byte(root: Path) -> None:
+    """Row 7."""
+    file = publish(root)
+    content = file.read_bytes()
+    assert ask(root).code == 0
+    for length in range(len(content.rstrip())):
+        file.write_bytes(content[:length])
+        assert ask(root).code == 3, length
+
+
+def variants(value: object) -> Iterator[object]:
+    """Other values for one field."""
+    if isinstance(value, dict):
+        yield from ({}, {"x": 1}, None, [], {**value, "new": "x"})
+    elif isinstance(value, list):
+        yield from ([], [*value, "x"], None, {})
+    else:
+        yield from (None, "", "x", 0, 1, -1, True, [], {}, 10**12, "open", 1e308)
+
+
+def test_no_field_can_be_edited(root: Path) -> None:
+    """Row 8: whatever is changed, added or taken away by hand, it does not open."""
+    file = publish(root, result(outcome=Outcome.FAILED))
+    blocked = json.loads(file.read_text())
+    good = json.loads(publish(root).read_text())
+    for document in (good, blocked):
+        for name in [*document, "extra"]:
+            for value in variants(document.get(name)):
+                if name in document and value == document[name] and type(value) is type(document[name]):
+                    continue
+                edited = {**copy.deepcopy(document), name: value}
+                file.write_text(json.dumps(edited))
+                assert ask(root).code in (3, 4), (name, value)
+            file.write_text(json.dumps({key: each for key, each in document.items() if key != name}))
+            assert ask(root).code == (0 if name == "extra" and document is good else ask(root).code) or name == "extra"
+
+
+def test_sealed_with_the_right_key_yet_not_ours(root: Path) -> None:
+    """A document that another version sealed, with fields of other types, is refused and raises nothing."""
+    file = publish(root)
+    good = json.loads(file.read_text())
+    for name in good:
+        for value in variants(good[name]):
+            file.write_text(json.dumps(seal.sign({**good, name: value}, SECRET.encode())))
+            ask(root)
+        file.write_text(json.dumps(seal.sign({key: each for key, each in good.items() if key != name}, SECRET.encode())))
+        ask(root)
+    for name, value in (("code", 7), ("code", False), ("status", "blocked"), ("expires_at", None), ("oldest_evidence", None)):
+        file.write_text(json.dumps(seal.sign({**good, name: value}, SECRET.encode())))
+        assert ask(root).code == 4, name
+
+
+def test_another_key(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(root)
+    monkeypatch.setenv("PRODCHECK_KEY", "x" * 32)
+    decision = ask(root)
+    assert (decision.code, decision.document) == (4, None)
+    monkeypatch.setenv("PRODCHECK_KEY", "")
+    assert ask(root).code == 2
+
+
+def test_in_progress_crashed_and_put_back(root: Path) -> None:
+    """Row 10."""
+    file = publish(root)
+    content = file.read_bytes()
+    GateDesk(root / ".prodcheck", SECRET.encode()).open_run("run-2", [Key("staging", "", "", "smoke")])
+    assert "run run-2" in why(ask(root))
+    assert "in progress" in why(ask(root))
+    file.write_bytes(content)
+    assert ask(root).code == 3
+    ticket = file.with_suffix(".ticket")
+    crashed = {**json.loads(ticket.read_text()), "pid": 2**22 + 1}
+    ticket.write_text(json.dumps(crashed))
+    assert "killed, crashed or interrupted" in why(ask(root))
+    ticket.write_text(json.dumps({**crashed, "host": "elsewhere", "pid": "x", "at": None}))
+    assert "has not finished" in why(ask(root))
+    ticket.unlink()
+    assert ask(root).code == 3
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", "-x", "a b"])
+def test_names(root: Path, name: str) -> None:
+    assert ask(root, environment=name).code == 2
+    assert ask(root, unit=name or "/").code == 2
+
+
+def make_override(root: Path, seconds: float = 600, **changes: Any) -> None:
+    scope = {"gate": "smoke", "environment": "staging", **changes}
+    document = overrides.make(
+        Ask(scope.pop("gate"), scope.pop("environment"), **scope), reason="fire", ticket="I-1", seconds=seconds, now=NOW, by="me"
+    )
+    overrides.record(str(root / ".prodcheck"), document, SECRET.encode())
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.ERRORED])
+def test_an_override_lets_a_closed_gate_open_and_says_so(root: Path, outcome: Outcome) -> None:
+    publish(root, result(outcome=outcome))
+    make_override(root)
+    decision = ask(root)
+    assert (decision.code, decision.closed) == (0, 1 if outcome is Outcome.FAILED else 3)
+    assert "fire (I-1)" in decision.overrides[0]
+    assert ask(root, now=NOW + 599).code == 0
+    assert ask(root, now=NOW + 600).code != 0
+    assert ask(root, now=NOW - 60).code != 0
+
+
+def test_an_override_works_without_a_verdict_and_for_a_refused_one(root: Path) -> None:
+    make_override(root)
+    assert ask(root).code == 0
+    publish(root)
+    assert ask(root, revision="r2").code == 0
+
+
+def test_an_override_is_not_for_usage_errors(root: Path) -> None:
+    publish(root, protected=True)
+    make_override(root)
+    assert ask(root).code == 2
+
+
+@pytest.mark.parametrize("changes", [{"gate": "other"}, {"environment": "production"}, {"unit": "u"}, {"slot": "s"}, {"revision": "r2"}])
+def test_an_override_is_for_its_scope(root: Path, changes: dict[str, Any]) -> None:
+    publish(root, result(outcome=Outcome.FAILED))
+    make_override(root, **changes)
+    assert ask(root).code == 1
+
+
+def test_an_edited_override_holds_nothing(root: Path) -> None:
+    publish(root, result(outcome=Outcome.FAILED))
+    make_override(root)
+    log = root / ".prodcheck" / "overrides.jsonl"
+    good = json.loads(log.read_text())
+    for name in good:
+        if name != "seal":
+            log.write_text(json.dumps({**good, name: 1e9 if name.endswith("_at") else "x"}) + "\n")
+            assert ask(root).code == 1, name
+    long = {**{key: value for key, value in good.items() if key != "seal"}, "expires_at": NOW + 25 * 3600}
+    log.write_text("garbage\n[]\n" + json.dumps(seal.sign(long, SECRET.encode())) + "\n")
+    assert ask(root).code == 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{"reason": " "}, {"ticket": ""}, {"seconds": 0}, {"seconds": 24 * 3600 + 1}, {"seconds": float("nan")}]
+)
+def test_an_override_needs_a_reason_a_ticket_and_an_end(changes: dict[str, Any]) -> None:
+    good: dict[str, Any] = {"reason": "r", "ticket": "t", "seconds": 60.0}
+    with pytest.raises(ValueError, match="override"):
+        overrides.make(Ask("smoke", "staging"), **{**good, **changes}, now=NOW, by="me")

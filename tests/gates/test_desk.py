@@ -1,0 +1,108 @@
+"""The plugin's door: open a run, settle, publish; soak time carries over only where nothing was in between."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_prodcheck.gates import overrides, paths
+from pytest_prodcheck.gates.desk import GateDesk, run_key
+from pytest_prodcheck.gates.policy import Need
+from pytest_prodcheck.gates.reading import Ask
+from pytest_prodcheck.gates.store import Key, StoreError
+from pytest_prodcheck.gates.verdict import Verdict
+from pytest_prodcheck.outcomes import Outcome, Result, RunRecord
+from tests.gates.samples import NOW, gate, result, run
+
+SECRET = b"k" * 32
+KEY = Key("staging", "", "", "smoke")
+
+
+def go(state: Path, *results: Result, at: float = NOW, **changes: object) -> Verdict:
+    """A whole run at a time."""
+    shift = at - NOW
+    moved = [replace(each, gathered_at=None if each.gathered_at is None else each.gathered_at + shift) for each in results]
+    record: RunRecord = replace(run(*moved, started_at=at - 20), **changes)  # type: ignore[arg-type]
+    desk = GateDesk(state, SECRET)
+    desk.open_run(record.id, [Key(record.environment, record.unit, record.slot, "smoke")])
+    (verdict,) = desk.settle(record, [gate()], at)
+    assert desk.publish([verdict]) == []
+    return verdict
+
+
+def test_settling_writes_nothing(tmp_path: Path) -> None:
+    desk = GateDesk(tmp_path, SECRET)
+    desk.open_run("run-1", [KEY])
+    before = sorted(tmp_path.rglob("*"))
+    desk.settle(run(result()), [gate()], NOW)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert json.loads(Path(paths.opened_file(str(tmp_path), "run-1")).read_text()) == [["staging", "", "", "smoke"]]
+
+
+def test_a_gate_that_stays_open_has_been_open_since_the_first_time(tmp_path: Path) -> None:
+    assert go(tmp_path, result()).open_since == NOW
+    assert go(tmp_path, result(), at=NOW + 600).open_since == NOW
+    assert go(tmp_path, result(), at=NOW + 1200).open_since == NOW
+
+
+def test_what_interrupts_soaking(tmp_path: Path) -> None:
+    go(tmp_path, result())
+    assert go(tmp_path, result(), at=NOW + 600, revision="r2").open_since == NOW + 600, "another revision"
+    assert go(tmp_path, result(), at=NOW + 3000, revision="r2").open_since == NOW + 3000, "a gap"
+    assert go(tmp_path, result(outcome=Outcome.FAILED), at=NOW + 3100, revision="r2").open_since is None
+    assert go(tmp_path, result(), at=NOW + 3200, revision="r2").open_since == NOW + 3200, "it was blocked"
+    GateDesk(tmp_path, SECRET).open_run("crashed", [KEY])
+    assert go(tmp_path, result(), at=NOW + 3300, revision="r2").open_since == NOW + 3300, "a crash"
+
+
+def test_target_counts_carry_over_from_the_last_open_verdict(tmp_path: Path) -> None:
+    go(tmp_path, result(), targets={"service": ("a", "b")})
+    go(tmp_path, result(outcome=Outcome.FAILED), targets={"service": ("a",)})
+    assert "there were 2" in go(tmp_path, result(), targets={"service": ("a",)}).warnings[0].text
+
+
+def test_neighbours_are_read_from_the_store(tmp_path: Path) -> None:
+    policy = gate(needs=(Need("test", "smoke"),))
+    desk = GateDesk(tmp_path, SECRET)
+    desk.open_run("run-1", [KEY])
+    assert desk.settle(run(result()), [policy], NOW)[0].code == 3
+    go(tmp_path, result(), environment="test")
+    assert desk.settle(run(result()), [policy], NOW)[0].code == 0
+    assert GateDesk(tmp_path, b"other" * 5).settle(run(result()), [policy], NOW)[0].code == 3
+
+
+def test_overrides_are_shown_in_the_next_verdicts(tmp_path: Path) -> None:
+    document = overrides.make(Ask("smoke", "staging"), reason="fire", ticket="I-1", seconds=60, now=NOW, by="me")
+    overrides.record(str(tmp_path), document, SECRET)
+    assert "fire (I-1)" in go(tmp_path, result()).overrides[0]
+
+
+def test_publishing_what_was_not_opened_or_overtaken(tmp_path: Path) -> None:
+    desk = GateDesk(tmp_path, SECRET)
+    verdicts = desk.settle(run(result()), [gate()], NOW)
+    assert "was not opened" in desk.publish(verdicts)[0]
+    desk.open_run("run-1", [KEY])
+    GateDesk(tmp_path, SECRET).open_run("run-2", [KEY])
+    assert "another run has started" in desk.publish(verdicts)[0]
+
+
+def test_all_gates_are_withdrawn_though_one_cannot_be(tmp_path: Path) -> None:
+    go(tmp_path, result())
+    other = Key("staging", "", "", "other")
+    other.file(tmp_path).mkdir(parents=True)
+    desk = GateDesk(tmp_path, SECRET)
+    with pytest.raises(StoreError, match="other"):
+        desk.open_run("run-2", [other, KEY])
+    assert isinstance(desk.store.read(KEY), str)
+
+
+def test_the_key_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PRODCHECK_KEY", raising=False)
+    local = run_key(tmp_path / ".prodcheck", tmp_path)
+    assert run_key(tmp_path / ".prodcheck", None) == local
+    (tmp_path / "prodcheck.toml").write_text('[seal]\nkey = { env = "SHOP" }\n')
+    monkeypatch.setenv("SHOP", "s" * 20)
+    assert run_key(tmp_path / ".prodcheck", tmp_path) == b"s" * 20
