@@ -10,6 +10,7 @@ from pytest_prodcheck.gates.reading import Ask, Document, age, number_of
 
 _WORDS = {0: "OPEN", 1: "BLOCKED", 2: "USAGE ERROR", 3: "CANNOT TELL", 4: "REFUSED"}
 _SYMBOLS = {0: "🟢", 1: "⛔", 2: "🔧", 3: "❓", 4: "🚫"}  # as reports.symbols has them
+_OUTCOMES = ("passed", "warned", "failed", "skipped", "errored")
 
 
 def tell(decision: Decision, ask: Ask, now: float, *, form: str = "text", explain: bool = False) -> None:
@@ -85,7 +86,7 @@ def _open_lines(document: Document, now: float) -> list[str]:
     counts, skips = document["counts"], document["skips"]
     assert isinstance(counts, dict)
     assert isinstance(skips, dict)
-    found = ", ".join(f"{number} {outcome}" for outcome, number in counts.items() if number)
+    found = ", ".join(f"{counts[outcome]} {outcome}" for outcome in _OUTCOMES if counts.get(outcome))
     oldest, ends = number_of(document["oldest_evidence"]), number_of(document["expires_at"])
     times = [] if oldest is None else [f"oldest evidence {age(max(0.0, now - oldest))} old"]
     times += [] if ends is None else [f"holds for {age(ends - now)} more"]

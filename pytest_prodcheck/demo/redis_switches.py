@@ -163,6 +163,7 @@ def _end_save(system: System) -> None:
     until(lambda: _idle(node), "Redis ends its running save")
     node.do("SET", "session:1", "demo")
     node.do("BGSAVE")
+    until(lambda: _idle(node), "Redis ends its save")
     _status(node, "rdb_last_bgsave_status", "ok")
 
 

@@ -19,7 +19,7 @@ LARGEST = 1024 * 1024  # bytes; the reference of a whole organisation has 20 KiB
 DEEPEST = 32  # tables within tables
 
 
-class Unreadable(ValueError):
+class Unreadable(Exception):
     """A file that is no configuration; holds the mistake."""
 
     def __init__(self, mistake: Mistake) -> None:

@@ -56,8 +56,11 @@ def _chain(name: str, whole: Tree, mistakes: Mistakes) -> list[str]:
             others = [each for each in environments if each != chain[-1]]
             mistakes.at(whole, path, f"there is no environment `{dotted((parent,))}`", did_you_mean(parent, others))
         elif parent in chain:
-            circle = " -> ".join([*chain[chain.index(parent) :], parent])
-            mistakes.at(whole, path, f"environments extend each other in a circle: {circle}")
+            circle = chain[chain.index(parent) :]
+            first = circle.index(min(circle))  # the same words for each of them: told once
+            around = " -> ".join([*circle[first:], *circle[: first + 1]])
+            path = ("environments", circle[first], "extends")
+            mistakes.at(whole, path, f"environments extend each other in a circle: {around}")
         else:
             chain.append(parent)
             continue

@@ -83,7 +83,7 @@ def auth_rejections(target: str, context: Context, deadline: Deadline) -> Reject
     )
     attempts = []
     for case, name, password in cases:
-        login = present(case, name, password, context, deadline).login
+        login = present(case, name, password, context, deadline, like=control_role).login
         assert login.exchange is not None
         attempts.append(Rejection(case, login.exchange, login.granted))
     return Rejections(control, tuple(attempts))

@@ -97,7 +97,7 @@ def load(plain: dict[str, Any]) -> Evidence[Any]:
 
 def file_name(key: str) -> str:
     """A file name for a key: readable, safe on every file system, different for different keys."""
-    return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', key)[:80]}-{sha256(key.encode()).hexdigest()[:10]}.json"
+    return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', key).lstrip('.')[:80]}-{sha256(key.encode()).hexdigest()[:10]}.json"
 
 
 def unread(key: str, why: str) -> EvidenceProblem:

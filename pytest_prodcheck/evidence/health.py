@@ -23,7 +23,7 @@ SAMPLES = 5
     feature="health",
     seconds=bounded_seconds(3),
     host=service_host,
-    sends=asks(lambda service: service.health, 1 + SAMPLES),
+    sends=asks(lambda service: service.health, 2 + SAMPLES),
 )
 def http_health(target: str, context: Context, deadline: Deadline) -> Health:
     """The first answer whole, the others for their times; fewer where it is very slow, at least one."""

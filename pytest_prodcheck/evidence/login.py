@@ -78,8 +78,13 @@ def credentials(name: str, role: Role, context: Context, deadline: Deadline) -> 
     return role.user, context.secret(role.password, deadline)
 
 
-def present(name: str, user: str, password: str, context: Context, deadline: Deadline) -> Attempt:
-    """Shows a user name and a password to the declared login (json, form, basic); raises EvidenceProblem."""
+def present(
+    name: str, user: str, password: str, context: Context, deadline: Deadline, *, like: str | None = None
+) -> Attempt:
+    """Shows a user name and a password to the declared login (json, form, basic); raises EvidenceProblem.
+
+    name: role or case, for what is told. like: the role whose protected endpoint a cookie has to open, `name` if None.
+    """
     from pytest_prodcheck.evidence.http import Request, basic
 
     auth = declared_auth(context)
@@ -96,10 +101,11 @@ def present(name: str, user: str, password: str, context: Context, deadline: Dea
         good = 200 <= answer.exchange.status < 300
         return _attempt(name, answer, "basic" if good else "", headers, "" if good else _refused(answer))
     request = Request(method, path, json=fields) if auth.kind == "json" else Request(method, path, form=fields)
-    return _granted(name, auth, context.http(auth.service).ask(request, deadline), context, deadline)
+    answer = context.http(auth.service).ask(request, deadline)
+    return _granted(name, like or name, auth, answer, context, deadline)
 
 
-def _granted(name: str, auth: Auth, answer: Answer, context: Context, deadline: Deadline) -> Attempt:
+def _granted(name: str, like: str, auth: Auth, answer: Answer, context: Context, deadline: Deadline) -> Attempt:
     status = answer.exchange.status
     if not 200 <= status < (400 if auth.kind == "form" else 300):
         return _attempt(name, answer, "", {}, _refused(answer))
@@ -117,7 +123,7 @@ def _granted(name: str, auth: Auth, answer: Answer, context: Context, deadline: 
         if len(each) >= 6:
             context.redactor.add(each)
     headers = {"Cookie": "; ".join(f"{key}={each}" for key, each in cookies.items())}
-    if not _opens(name, headers, context, deadline):
+    if not _opens(like, headers, context, deadline):
         return _attempt(name, answer, "", {}, f"answered {status} with a cookie that opens nothing")
     return _attempt(name, clean(answer, context), "cookie", headers, "")
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 MARGIN = 0.3  # seconds kept of a piece's deadline to tell which node is late, instead of losing all of them
+_LATE = "is it overloaded, or is a firewall in between?"
 _SILENT = ("refused", "timeout", "unreachable")
 
 
@@ -65,7 +66,7 @@ def ask_nodes(
     answers = side_by_side([lambda each=each: one(each) for each in addresses], part.time_left() + MARGIN / 2)  # type: ignore[misc]
     late = f"no whole answer within {part.seconds:.3g} s"
     return [
-        failed(declared, Problem("timeout", f"{declared}: {late}"), part.seconds) if answer is None else answer
+        failed(declared, Problem("timeout", f"{declared}: {late}", _LATE), part.seconds) if answer is None else answer
         for declared, answer in zip(addresses, answers, strict=True)
     ]
 
@@ -91,14 +92,15 @@ def ask_addresses(
             return ask(where, address, deadline)
         except EvidenceProblem as error:
             problem = error.problem
+            # a deadline does not know whose it is
             if problem.kind == "timeout" and not problem.message.startswith(where):
-                problem = Problem("timeout", f"{where}: {problem.message}", problem.hint)
+                problem = Problem("timeout", f"{where}: {problem.message}", problem.hint or _LATE)
             return failed(problem, time.monotonic() - started)
 
     if len(addresses) == 1:
         return one(addresses[0])
     told = side_by_side([lambda each=each: one(each) for each in addresses], deadline.time_left() + MARGIN / 4)  # type: ignore[misc]
-    late = Problem("timeout", f"{declared}: no whole answer within {deadline.seconds:.3g} s")
+    late = Problem("timeout", f"{declared}: no whole answer within {deadline.seconds:.3g} s", _LATE)
     answers = [failed(late, deadline.seconds) if answer is None else answer for answer in told]
     return _worst([(address.family, answer) for address, answer in zip(addresses, answers, strict=True)], worse)
 
@@ -134,8 +136,7 @@ def connect(where: str, address: ResolvedAddress, deadline: Deadline) -> socket.
 def connection_problem(error: Exception, where: str, deadline: Deadline) -> Problem:
     """What an error of a socket means. A host that is gone is "timeout", no route from here is "unreachable"."""
     if deadline.expired or isinstance(error, (TimeoutError, EvidenceProblem)):
-        hint = "is it overloaded, or is a firewall in between?"
-        return Problem("timeout", f"{where}: no answer within {deadline.seconds:.3g} s", hint)
+        return Problem("timeout", f"{where}: no answer within {deadline.seconds:.3g} s", _LATE)
     if isinstance(error, ConnectionRefusedError):
         return Problem("refused", f"{where}: connection refused", "does it run, and is this its port?")
     if isinstance(error, ConnectionError):

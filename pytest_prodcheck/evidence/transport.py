@@ -103,14 +103,24 @@ def _connect_problem(error: OSError, where: str, timeout: float) -> Problem:
 
 
 def has_route(address: ResolvedAddress) -> bool:
-    """Whether this machine has a route to an address; sends nothing."""
+    """Whether this machine has a route to an address; sends nothing.
+
+    One whose only IPv6 addresses are local (fc00::/7, fe80::/10, ::1) has none to others, whatever its routes say.
+    """
     family = socket.AF_INET6 if address.family == "IPv6" else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
             sock.connect((address.ip, address.port))
+            return address.family == "IPv4" or _is_local(address.ip) or not _is_local(sock.getsockname()[0])
     except OSError:
         return False
-    return True
+
+
+def _is_local(ip: str) -> bool:
+    from ipaddress import IPv6Address, IPv6Network
+
+    plain = IPv6Address(ip.partition("%")[0])
+    return any(plain in IPv6Network(network) for network in ("fc00::/7", "fe80::/10", "::1/128"))
 
 
 def show(ip: str, port: int) -> str:

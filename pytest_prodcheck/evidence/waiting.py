@@ -45,13 +45,15 @@ def wait_until_ready(
     wanted = [(collector, target) for collector, target in plan if collector.name in READINESS]
     started = time.monotonic()
     good = passes = 0
+    reasons: dict[str, str] = {}
     if not wanted:
         return Waited(0.0, 0, True)
     while True:
         left = seconds - (time.monotonic() - started)
-        not_ready = _one_pass(wanted, context, left, is_ready)
+        reasons = _one_pass(wanted, context, left, is_ready, reasons)
         passes += 1
-        good = 0 if not_ready else good + 1
+        good = 0 if reasons else good + 1
+        not_ready = tuple(f"{key}: {reason}" for key, reason in reasons.items())
         waited = Waited(time.monotonic() - started, passes, good >= PASSES, not_ready)
         if progress is not None:
             progress(waited)
@@ -61,8 +63,13 @@ def wait_until_ready(
 
 
 def _one_pass(
-    wanted: Sequence[tuple[Collector, str]], context: Context, left: float, is_ready: Callable[[Evidence[Any]], bool]
-) -> tuple[str, ...]:
+    wanted: Sequence[tuple[Collector, str]],
+    context: Context,
+    left: float,
+    is_ready: Callable[[Evidence[Any]], bool],
+    before: dict[str, str],
+) -> dict[str, str]:
+    """What is not ready: key -> why; for what the end of the time cut off, why it was not before."""
     store = EvidenceStore()
     gatherer = Gatherer(wanted, context, store)
     gatherer.start()
@@ -70,10 +77,12 @@ def _one_pass(
         gatherer.wait(max(left, 0.1))
     finally:
         gatherer.stop()  # also at Ctrl-C
-    found = []
+    found = {}
     for evidence in store.all():
-        if evidence.problem is not None:
-            found.append(f"{evidence.key}: {evidence.problem.message}")
+        if evidence.problem is not None and evidence.problem.kind == "interrupted":
+            found[evidence.key] = before.get(evidence.key, "no answer yet")
+        elif evidence.problem is not None:
+            found[evidence.key] = evidence.problem.message
         elif not is_ready(evidence):
-            found.append(f"{evidence.key}: not as its checks want it")
-    return tuple(found)
+            found[evidence.key] = "not as its checks want it"
+    return found

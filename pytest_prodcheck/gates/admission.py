@@ -126,7 +126,8 @@ def _digest(root: str, name: str) -> str:
     from hashlib import sha256
 
     if name.startswith("include:"):
-        return sha256("\n".join(included(root, name.removeprefix("include:"))).encode()).hexdigest()
+        names = "\n".join(included(root, name.removeprefix("include:")))
+        return sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
     try:
         with open(os.path.join(root, name), "rb") as file:
             return sha256(file.read()).hexdigest()

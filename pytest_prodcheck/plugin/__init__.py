@@ -113,4 +113,3 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int | None, in
         return conductor.conclude(0 if status is None else int(status))
     finally:
         conductor.close()
-

@@ -93,12 +93,12 @@ def _judge(bound: Bound, reading: Reading, error: BaseException | None) -> tuple
     if ledger is None:
         return Outcome.ERRORED, _words(error) if error else "the check was never run", None
     failed = ledger.outcome is Outcome.FAILED
-    reasons = ledger.reasons() if ledger.judgements or error is None else []
-    if error is not None and not isinstance(error, (Judged, CannotTell)):
-        reasons.insert(0, _words(error))
-        proven = failed or isinstance(error, (AssertionError, pytest.fail.Exception))
-        return Outcome.FAILED if proven else Outcome.ERRORED, "\n".join(reasons), None
-    return ledger.outcome, "\n".join(reasons), None
+    if error is None or isinstance(error, (Judged, CannotTell)):
+        return ledger.outcome, "\n".join(ledger.reasons()), None
+    reasons = ledger.reasons() if ledger.judgements else []
+    reasons.insert(0, _words(error))
+    proven = failed or isinstance(error, (AssertionError, pytest.fail.Exception))
+    return Outcome.FAILED if proven else Outcome.ERRORED, "\n".join(reasons), None
 
 
 def _words(error: BaseException) -> str:

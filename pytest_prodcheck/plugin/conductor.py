@@ -71,7 +71,7 @@ class Conductor:
             os.environ[SHARED] = scope.shared
             config.pluginmanager.register(_Distributed(self, shared.path), "prodcheck-distributed")
         else:
-            self._judging = Judging(self.opened.scope, self.gathering.source, self.showing_progress)
+            self._judging = Judging(self.opened.scope, self.gathering.source, self.showing_progress, self.informs)
             config.pluginmanager.register(self._judging, "prodcheck-judging")
             config.pluginmanager.register(evidence_fixtures(self._judging), "prodcheck-fixtures")
         config.pluginmanager.register(self, "prodcheck-conductor")
@@ -208,11 +208,13 @@ class Conductor:
         """The gates, what decided them, how to mend it."""
         if self.run is None:
             return
-        from pytest_prodcheck.reports.symbols import takes_unicode
+        from pytest_prodcheck.reports.symbols import takes_color, takes_unicode
         from pytest_prodcheck.reports.terminal import summary_lines
 
         terminalreporter.section("prodcheck")
-        for line in summary_lines(self.run, self.verdicts, unicode=takes_unicode(sys.stdout)):
+        for line in summary_lines(
+            self.run, self.verdicts, unicode=takes_unicode(sys.stdout), color=takes_color(sys.stdout)
+        ):
             terminalreporter.write_line(line)
         if self.save_problem:
             terminalreporter.write_line(f"prodcheck: {self.save_problem}; no gate is opened", red=True)

@@ -17,6 +17,7 @@ from pytest_prodcheck.outcomes import Planned
 from pytest_prodcheck.plugin import wire
 from pytest_prodcheck.plugin.binding import BOUND, TARGET, bind, parametrize
 from pytest_prodcheck.plugin.calling import READING, CannotTell, Judged, Reading, plain_result, raise_for, result_of
+from pytest_prodcheck.reports.safe import safe_lines
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.targets import Target
@@ -36,11 +37,16 @@ class Judging:
     """Collects checks, hands them evidence and limits, and attaches a result to each report."""
 
     def __init__(
-        self, scope: Scope, source: Source, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        scope: Scope,
+        source: Source,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+        informs: bool = False,
     ) -> None:
         self.scope = scope
         self.source = source
         self.waiting = waiting
+        self.informs = informs  # pytest only tells something: nothing is gathered, so nothing is waited for
         self.planned: dict[tuple[str, str], Planned] = {}
         self.twice: list[str] = []
         self._nodes: dict[tuple[str, str], str] = {}
@@ -83,6 +89,8 @@ class Judging:
         """One record for one item; notes that it was read. Raises EvidenceProblem."""
         reading = item.stash[READING]
         reading.used.add(argument)
+        if self.informs:
+            return None
         with self.waiting():
             evidence = self.source.get(key, self.scope.patience)
         reading.read[key] = evidence.gathered_at
@@ -145,7 +153,7 @@ class Judging:
         if result is not None:
             report.user_properties.append((wire.KEY, wire.dump(result)))
             if report.failed and isinstance(error, (Judged, CannotTell, EvidenceProblem)):
-                report.longrepr = result.reason  # a traceback into prodcheck helps nobody
+                report.longrepr = "\n".join(safe_lines(result.reason))  # a traceback into prodcheck helps nobody
         return report
 
     def _result(self, item: pytest.Item, when: str, error: BaseException | None) -> Result | None:

@@ -104,7 +104,9 @@ class Opened:
         """The verdicts of this run; writes nothing."""
         from pytest_prodcheck.gates.desk import GateDesk
 
-        policies = [replace(policy, strict=True) for policy in self.policies] if self.options.strict_gate else self.policies
+        policies = (
+            [replace(policy, strict=True) for policy in self.policies] if self.options.strict_gate else self.policies
+        )
         desk = self.desk or GateDesk(self.state, b"")
         return desk.settle(run, policies, now, self.waivers)
 
@@ -184,7 +186,9 @@ def _refuse_unknown_opt_ins(options: argparse.Namespace, environment: Environmen
             known = ", ".join(environment.workflows) or "none"
             raise ScopeError(f"--allow-write {name}: there is no workflow of that name; declared: {known}")
     for name in options.allow_load:
-        raise ScopeError(f"--allow-load {name}: load comes with the performance suite, which this version does not have")
+        raise ScopeError(
+            f"--allow-load {name}: load comes with the performance suite, which this version does not have"
+        )
 
 
 def _own_checks(configuration: Configuration) -> tuple[list[OwnCheck], list[Path]]:

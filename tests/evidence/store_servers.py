@@ -12,6 +12,7 @@ from typing import Any
 
 import dns.message
 import pytest
+
 from pytest_prodcheck.demo import certificates, postgres, redis
 from pytest_prodcheck.demo.balancer import Entrance, Loop, bound
 from pytest_prodcheck.demo.configuration import Secrets, new_secrets
@@ -181,7 +182,7 @@ class Stores:
         return self.entrances[-1]
 
     def start_postgres(self) -> postgres.Cluster:
-        hosts = {"postgres": ("db-rw.demo.test", "db-1.demo.test", "db-2.demo.test")}
+        hosts: dict[str, tuple[str, ...]] = {"postgres": ("db-rw.demo.test", "db-1.demo.test", "db-2.demo.test")}
         certificates.write(self.place, hosts)
         pair = self.entrance(), self.entrance()
         cluster = postgres.Cluster(self.place, self.spawner, pair, self.entrance(), self.known, True)

@@ -54,7 +54,9 @@ def test_a_guard_that_is_over_does_no_harm() -> None:
 
 def test_guards_of_different_lengths_end_in_their_own_order() -> None:
     pairs = [socket.socketpair() for _ in range(5)]
-    guards = [Deadline(seconds).guard(ours) for seconds, (ours, _) in zip((0.5, 0.1, 0.4, 0.2, 0.3), pairs, strict=True)]
+    guards = [
+        Deadline(seconds).guard(ours) for seconds, (ours, _) in zip((0.5, 0.1, 0.4, 0.2, 0.3), pairs, strict=True)
+    ]
     for guard in guards:
         guard.__enter__()
     time.sleep(0.25)

@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.table import find
-
 from tests.evidence.store_servers import context, dns_server, gather, problem_of
 from tests.evidence.test_resolving import NAME, reply
 

@@ -176,7 +176,9 @@ def test_the_run_has_a_deadline(tmp_path: Path) -> None:
 
 def test_stop_returns_at_once_and_leaves_problems(tmp_path: Path) -> None:
     store = EvidenceStore()
-    gatherer = Gatherer([(kind(lambda *_: time.sleep(5)), str(number)) for number in range(100)], context_for(tmp_path), store)
+    gatherer = Gatherer(
+        [(kind(lambda *_: time.sleep(5)), str(number)) for number in range(100)], context_for(tmp_path), store
+    )
     gatherer.start()
     time.sleep(0.1)
     assert gatherer.progress()[:2] == (0, 100)
@@ -213,7 +215,9 @@ def test_the_cap_per_host_counts_the_extra_connections_of_one_piece(tmp_path: Pa
         url = f"http://127.0.0.1:{server.port}"
         service = {"url": url, "version": {"path": "/version", "pointer": "/status"}, "health": "/healthz"}
         endpoints = {f"e{number}": {"request": f"GET /e{number}", "status": 200} for number in range(20)}
-        context = context_for(tmp_path, services={"shop": {**service, "endpoints": endpoints}}, gathering={"per_host": 4})
+        context = context_for(
+            tmp_path, services={"shop": {**service, "endpoints": endpoints}}, gathering={"per_host": 4}
+        )
         plan = [(find("http-version"), "shop"), (find("http-health"), "shop")]
         plan += [(find("http-endpoint"), f"shop.{name}") for name in endpoints]
         found = gathered(plan, context)
@@ -231,8 +235,10 @@ def test_control_c_ends_the_process_within_a_second(tmp_path: Path) -> None:
         "from pytest_prodcheck.evidence.store import EvidenceStore\n"
         "from pytest_prodcheck.evidence.table import find\n"
         "with raw_server(lambda connection: time.sleep(60)) as port:\n"
-        "    services = {f's{n}': {'url': f'http://127.0.0.1:{port}', 'health': '/', 'timeout': 60} for n in range(20)}\n"
-        "    gatherer = Gatherer([(find('http-health'), n) for n in services], context_for(pathlib.Path(), services=services), EvidenceStore())\n"
+        "    service = {'url': f'http://127.0.0.1:{port}', 'health': '/', 'timeout': 60}\n"
+        "    services = {f's{n}': service for n in range(20)}\n"
+        "    context = context_for(pathlib.Path(), services=services)\n"
+        "    gatherer = Gatherer([(find('http-health'), n) for n in services], context, EvidenceStore())\n"
         "    gatherer.start()\n"
         "    time.sleep(0.5)\n"
         "    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
@@ -245,7 +251,14 @@ def test_control_c_ends_the_process_within_a_second(tmp_path: Path) -> None:
     )
     started = time.monotonic()
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, str(script)], cwd=root, env={"PYTHONPATH": str(root)}, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=root,
+        env={"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 1.0
     assert time.monotonic() - started < 6

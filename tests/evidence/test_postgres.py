@@ -6,7 +6,6 @@ import resource
 import shutil
 import socket
 import struct
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pytest_prodcheck.demo.postgres import Cluster
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
 from pytest_prodcheck.evidence.records import PostgresCluster, PostgresNode, Problem
 from pytest_prodcheck.evidence.table import find
-
 from tests.evidence.store_servers import (
     Stores,
     at,
@@ -292,9 +291,8 @@ def test_pooler_in_front_works_for_the_writer(
         writer = ask(nodes=[f"127.0.0.1:{port}"], writer=None, tls={"mode": "disable"}).nodes[0]
         wrong = ask(nodes=[f"127.0.0.1:{port}"], writer=None, tls={"mode": "disable"}, password={"file": "wrong-one"})
     finally:
-        child.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(5)
+        child.kill()
+        child.wait(5)
     assert (writer.problem, writer.recovering, writer.max_connections) == (None, False, 103)
     assert problem(wrong.nodes[0]).kind == "denied"
 
@@ -391,7 +389,7 @@ def test_answers_without_facts(answer: bytes) -> None:
         pytest.param(flood(WELCOME), id="welcome"),
         pytest.param(flood(message(b"N", b"SNOTICE\0Mhello\0\0")), id="notices"),
         pytest.param(impostor(ROW, value(b"x" * 1000)), id="rows"),
-        pytest.param(impostor(ROW, value(b"x" * (1 << 28))), id="one-huge-row"),
+        pytest.param(impostor(ROW + b"D" + struct.pack("!IHI", 1 << 30, 1, 1 << 29), b"x"), id="one-huge-row"),
         pytest.param(impostor(b"", message(b"S", b"a\0b\0")), id="parameters"),
         pytest.param(impostor(b"", message(b"A", b"\0\0\0\1a\0b\0")), id="notifications"),
         pytest.param(impostor(b"", message(b"C", b"SELECT 1\0")), id="results"),
@@ -403,7 +401,7 @@ def test_floods_end_in_time_and_memory(talk: Callable[[socket.socket], None]) ->
         node, took = alone(address)
     assert problem(node).kind in ("protocol", "too-large", "reset", "timeout")
     assert took < 1.8
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 350 * 1024
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ NARROWED = {
     "--deselect": ["--deselect", "checks/test_facts.py::test_two"],
     "a path": ["checks/test_facts.py::test_one"],
     "a folder": ["checks"],
-    "--ignore": ["--ignore", "checks"],
+    "--ignore": ["--ignore", "checks/test_facts.py"],
     "--ignore-glob": ["--ignore-glob", "*facts*"],
     "python_functions": ["-o", "python_functions=test_o*"],
     "python_files": ["-o", "python_files=nothing*.py"],
@@ -59,7 +59,7 @@ def test_after_a_failure(project: Project, arguments: list[str]) -> None:
     project.edit(FAILING, "judge('fact is there', False)", "checks/test_facts.py")
     assert project.pytest().returncode == 1
     assert project.gate() == 1
-    assert project.pytest(*arguments).returncode == 1
+    assert project.pytest(*arguments).returncode in (1, 2)
     assert project.gate() in (1, 3)
     project.write("checks/test_facts.py", good)
     done = project.pytest(*arguments)
@@ -74,7 +74,7 @@ CONFTESTS = {
         "import pytest\n@pytest.hookimpl(tryfirst=True)\n"
         "def pytest_collection_modifyitems(items): items[:] = [i for i in items if 'two' not in i.name]\n"
     ),
-    "collect_ignore": "collect_ignore = ['checks']\n",
+    "collect_ignore": "collect_ignore = ['test_facts.py']\n",
     "ignores": "def pytest_ignore_collect(collection_path): return 'facts' in collection_path.name or None\n",
     "skips": (
         "import pytest\ndef pytest_collection_modifyitems(items):\n"
@@ -94,8 +94,10 @@ CONFTESTS = {
     "exits politely": "import pytest\ndef pytest_runtest_call(item):\n    if 'two' in item.name: pytest.exit('bye', returncode=0)\n",
     "stops": "def pytest_runtest_logreport(report):\n    raise KeyboardInterrupt\n",
     "drops the property": (
-        "import pytest\n@pytest.hookimpl(wrapper=True, tryfirst=True)\n"
-        "def pytest_runtest_makereport(item, call):\n    report = yield\n    report.user_properties = []\n    return report\n"
+        "import pytest\nclass Late:\n    @pytest.hookimpl(wrapper=True, tryfirst=True)\n"
+        "    def pytest_runtest_makereport(self, item, call):\n        report = yield\n"
+        "        report.user_properties = []\n        return report\n"
+        "def pytest_sessionstart(session): session.config.pluginmanager.register(Late())\n"
     ),
     "crashes at the end": "def pytest_sessionfinish(session): raise RuntimeError('late')\n",
     "cannot be imported": "import nosuchmodule\n",

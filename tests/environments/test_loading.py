@@ -1,0 +1,460 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pytest_prodcheck.environments.documents import LARGEST
+from pytest_prodcheck.environments.loading import ConfigurationError, find_configuration, load
+from tests.environments.support import BASE, DATA, loaded, mistakes, with_reference_files, write
+
+# (what is added to BASE, the one line that must be told)
+RULES = {
+    "unknown key": (
+        'helth = "/h"',
+        "prodcheck.toml:5: environments.dev.services.shop.helth: unknown key (did you mean `health`?)",
+    ),
+    "unknown table": (
+        "[environments.dev.servces.x]",
+        "prodcheck.toml:5: environments.dev.servces: unknown key (did you mean `services`?)",
+    ),
+    "unknown top key": ("[gate.x]", "prodcheck.toml:5: gate: unknown key (did you mean `gates`?)"),
+    "key of the loader": ('[environments.e]\nname = "x"', "prodcheck.toml:6: environments.e.name: unknown key"),
+    "gate_defaults": ("[gate_defaults]", "gate_defaults: unknown key (did you mean `gates.defaults`?)"),
+    "gates.defaults key": (
+        '[gates.defaults]\ncritcal = "warn"',
+        ":6: gates.defaults.critcal: unknown key (did you mean `critical`?)",
+    ),
+    "string for bool": ('public = "yes"', ":5: environments.dev.services.shop.public: expected true or false"),
+    "string for number": (
+        '[environments.dev.gathering]\nat_once = "64"',
+        ":6: environments.dev.gathering.at_once: expected a whole number",
+    ),
+    "too small": ("[environments.dev.gathering]\nat_once = 0", "at_once: expected at least 1"),
+    "bad url": (
+        '[environments.dev.services.b]\nurl = "shop"',
+        ":6: environments.dev.services.b.url: expected an address such as",
+    ),
+    "url with password": ('[environments.dev.services.b]\nurl = "https://u:hunter22@x"', "credentials go elsewhere"),
+    "missing url": ("[environments.dev.services.b]", ":5: environments.dev.services.b: `url` is missing"),
+    "table expected": ("version = 3", ":5: environments.dev.services.shop.version: expected a table"),
+    "no duration": ('timeout = "5 apples"', ":5: environments.dev.services.shop.timeout: expected a duration"),
+    "endless duration": (
+        "timeout = inf",
+        ":5: environments.dev.services.shop.timeout: expected a duration longer than nothing",
+    ),
+    "union": ("redirect = 5", ":5: environments.dev.services.shop.redirect: expected true or false or "),
+    "nothing to remove": (
+        "[environments.dev.services]\nold = false",
+        ":6: environments.dev.services.old: there is nothing inherited to remove here",
+    ),
+    "bad name": ('[environments.dev.services."a b"]\nurl = "https://x"', "expected a name of letters, digits"),
+    "bad environment name": ('[environments."a b"]', 'prodcheck.toml:5: environments."a b": expected a name'),
+    "plain secret": (
+        '[environments.dev.redis.r]\nnodes = ["a:1"]\npassword = "hunter22"',
+        ":7: environments.dev.redis.r.password: expected a table",
+    ),
+    "two ways to a secret": (
+        '[environments.dev.redis.r]\nnodes = ["a:1"]\npassword = { env = "A", file = "b" }',
+        ":7: environments.dev.redis.r.password: expected exactly one of",
+    ),
+    "unit's service": (
+        '[environments.dev.units.u]\nservices = ["shp"]',
+        ":6: environments.dev.units.u.services[0]: there is no service `shp` (did you mean `shop`?)",
+    ),
+    "absent kind": (
+        '[environments.e]\nabsent = ["redsi"]',
+        "environments.e.absent[0]: there is no kind `redsi` (did you mean `redis`?)",
+    ),
+    "absent but declared": (
+        '[environments.e]\nabsent = ["services"]\n[environments.e.services.a]\nurl = "https://a"',
+        ":6: environments.e.absent[0]: `services` is listed as absent, but declared",
+    ),
+    "missing ca": (
+        'tls = { ca = "no.pem" }',
+        "prodcheck.toml:5: environments.dev.services.shop.tls.ca: there is no file 'no.pem'",
+    ),
+    "missing certificate": ('tls = { certificate = "no.pem" }', "tls.certificate: there is no file 'no.pem'"),
+    "key alone": ('tls = { key = "prodcheck.toml" }', "tls.key: `key` goes with `certificate`"),
+    "proxy and connect_to": (
+        'proxy = "http://p:1"\nconnect_to = "a:1"',
+        "shop.proxy: `proxy` and `connect_to` exclude each other",
+    ),
+    "redirect without tls": (
+        '[environments.dev.services.b]\nurl = "http://x"\nredirect = true',
+        ":7: environments.dev.services.b.redirect: `redirect` is about http leading to https",
+    ),
+    "both credentials": (
+        'authentication = { bearer = { env = "A" }, basic = { user = "u", password = { env = "B" } } }',
+        "authentication: expected exactly one of `basic` and `bearer`",
+    ),
+    "credential header": ('headers = { Authorization = "Bearer x" }', "headers.Authorization: credentials in a header"),
+    "bad header name": ('headers = { "A B" = "x" }', 'headers."A B": is no name of an HTTP header'),
+    "line break in header": ('headers = { A = "x\\r\\nB: y" }', "headers.A: expected plain text"),
+    "role of endpoint": (
+        'endpoints.a = { request = "GET /", status = 200, as = "boss" }',
+        "endpoints.a.as: there is no role `boss` (there are none)",
+    ),
+    "allowed role": (
+        'endpoints.a = { request = "GET /", allow = ["anonymous", "boss"] }',
+        "endpoints.a.allow[1]: there is no role `boss`",
+    ),
+    "nobody is allowed": (
+        'endpoints.a = { request = "GET /", allow = [] }',
+        "endpoints.a.allow: no role could prove that it opens at all",
+    ),
+    "control": (
+        'endpoints.a = { request = "PUT /", allow = ["anonymous"], control = "b" }',
+        "endpoints.a.control: there is no endpoint of this service `b`",
+    ),
+    "own control": (
+        'endpoints.a = { request = "GET /", status = 200, control = "a" }',
+        "a.control: an endpoint cannot be its own control",
+    ),
+    "nothing judged": ('endpoints.a = { request = "GET /" }', "endpoints.a: nothing is declared that could be judged"),
+    "budget alone": (
+        'endpoints.a = { request = "GET /", allow = ["anonymous"], budget = "1s" }',
+        "a.budget: a budget needs an answer",
+    ),
+    "no openapi": (
+        'endpoints.a = { request = "GET /", schema = "openapi" }',
+        "a.schema: the service declares no `openapi`",
+    ),
+    "missing schema": ('endpoints.a = { request = "GET /", schema = "s.json" }', "a.schema: there is no file 's.json'"),
+    "request line": ('endpoints.a = { request = "FETCH /", status = 200 }', 'a.request: expected "METHOD /path"'),
+    "status": ('endpoints.a = { request = "GET /", status = 99 }', "a.status: expected at least 100"),
+    "no status": ('endpoints.a = { request = "GET /", status = [] }', "a.status: expected at least one entry"),
+    "two of one name": (
+        'endpoints."a.b" = { request = "GET /", status = 200 }\n[environments.dev.services."shop.a"]\nurl = "https://x"\n'
+        'endpoints.b = { request = "GET /", status = 200 }',
+        "shop.a.b also names an endpoint of shop",
+    ),
+    "auth service": (
+        '[environments.dev.auth]\nkind = "basic"\nservice = "shp"\nlogin = "GET /me"',
+        "auth.service: there is no service `shp` (did you mean `shop`?)",
+    ),
+    "auth without login": (
+        '[environments.dev.auth]\nkind = "json"\nservice = "shop"\ntoken = "/t"',
+        "auth: `login` is missing",
+    ),
+    "auth without token": (
+        '[environments.dev.auth]\nkind = "form"\nservice = "shop"\nlogin = "POST /login"',
+        "auth: `token` or `cookie` is missing",
+    ),
+    "auth kind": (
+        '[environments.dev.auth]\nkind = "magic"',
+        'auth.kind: expected "json", "form", "basic", "client_credentials" or "oidc"',
+    ),
+    "oidc without issuer": ('[environments.dev.auth]\nkind = "oidc"', "auth: `issuer` is missing"),
+    "oidc and passwords": (
+        '[environments.dev.auth]\nkind = "oidc"\nissuer = "https://i"\nwrong_password = { user = "x" }\n'
+        'roles.r = { client_id = "c", client_secret = { env = "A" } }',
+        'auth.wrong_password: kind = "oidc" has no password form',
+    ),
+    "logout": (
+        '[environments.dev.auth]\nkind = "basic"\nservice = "shop"\nlogin = "GET /me"\nlogout_revokes = true',
+        "auth.logout_revokes: `logout` is missing",
+    ),
+    "role without password": (
+        '[environments.dev.auth]\nkind = "basic"\nservice = "shop"\nlogin = "GET /me"\nroles.r = { user = "r" }',
+        "auth.roles.r: `password` is missing",
+    ),
+    "protected endpoint": (
+        '[environments.dev.auth]\nkind = "basic"\nservice = "shop"\nlogin = "GET /me"\nprotected = "shop.acount"',
+        "auth.protected: there is no endpoint `shop.acount`",
+    ),
+    "step's service": (
+        '[environments.dev.workflows.w]\nsteps = [{ name = "a", request = "GET shp:/" }]',
+        ":6: environments.dev.workflows.w.steps[0].request: there is no service `shp`",
+    ),
+    "step's role": (
+        '[environments.dev.workflows.w]\nsteps = [{ name = "a", request = "GET shop:/", as = "boss" }]',
+        "steps[0].as: there is no role `boss`",
+    ),
+    "step's unit": (
+        '[environments.dev.workflows.w]\nunit = "u"\nsteps = [{ name = "a", request = "GET shop:/" }]',
+        "workflows.w.unit: there is no unit `u`",
+    ),
+    "two steps of a name": (
+        '[environments.dev.workflows.w]\nsteps = [\n{ name = "a", request = "GET shop:/" },\n{ name = "a", request = "GET shop:/" }]',
+        ":8: environments.dev.workflows.w.steps[1].name: two steps are named `a`",
+    ),
+    "captured too late": (
+        '[environments.dev.workflows.w]\nsteps = [{ name = "a", request = "GET shop:/{id}", capture = { id = "/id" } }]',
+        "steps[0]: {id} is not captured by an earlier step",
+    ),
+    "no step": ("[environments.dev.workflows.w]\nsteps = []", "w.steps: expected at least one entry"),
+    "step line": (
+        '[environments.dev.workflows.w]\nsteps = [{ name = "a", request = "GET /" }]',
+        'expected "METHOD service:/path"',
+    ),
+    "unknown variable": (
+        'endpoints.a = { request = "GET /{skuu}", status = 200 }\n[environments.dev.vars]\nsku = "1"',
+        "endpoints.a.request: no variable `skuu` in vars (did you mean `sku`?; `{{skuu}}` stands for the text itself)",
+    ),
+    "reserved variable": (
+        '[environments.dev.vars]\nrun = "1"',
+        ":6: environments.dev.vars.run: {run} is filled in by prodcheck",
+    ),
+    "variable in variable": ('[environments.dev.vars]\na = "{b}"', "vars.a: {b} is not filled in here"),
+    "{run} in a path": ('endpoints.a = { request = "GET /{run}", status = 200 }', "a.request: {run} is not known here"),
+    "more nodes than there are": (
+        '[environments.dev.postgres.p]\nnodes = ["a:1"]\nexpect = { primaries = 1, standbys = 1 }',
+        "postgres.p.expect: 1 primaries and 1 standbys are expected of 1 nodes",
+    ),
+    "node twice": ('[environments.dev.redis.r]\nnodes = ["a:1", "a:1"]', "redis.r.nodes[1]: a:1 is listed twice"),
+    "node": ('[environments.dev.redis.r]\nnodes = ["a"]', 'redis.r.nodes[0]: expected "HOST:PORT"'),
+    "synchronous": (
+        '[environments.dev.postgres.p]\nnodes = ["a:1", "b:1"]\nexpect = { primaries = 1, standbys = 1, synchronous = 2 }',
+        "expect.synchronous: more synchronous standbys than standbys",
+    ),
+    "dependency": ("[environments.dev.dependencies]\nd = {}", "dependencies.d: expected exactly one of dns"),
+    "slot's service": (
+        '[environments.dev.slots.green]\nservices = { shp = "a:1" }',
+        "slots.green.services.shp: there is no service `shp`",
+    ),
+    "empty slot": ("[environments.dev.slots.green]", "slots.green: says nothing of where the slot is"),
+    "slot and proxy": (
+        'proxy = "http://p:1"\n[environments.dev.slots.green]\nconnect_to = "a:1"',
+        "slots.green: service shop has a `proxy`",
+    ),
+    "own collector": ("[environments.dev.own.service]\na = 1", "own.service: is a kind of target of prodcheck itself"),
+    "unknown parent": (
+        '[environments.e]\nextends = "dv"',
+        ":6: environments.e.extends: there is no environment `dv` (did you mean `dev`?)",
+    ),
+    "circle": (
+        '[environments.a]\nextends = "b"\n[environments.b]\nextends = "a"',
+        "environments.a.extends: environments extend each other in a circle: a -> b -> a",
+    ),
+    "extends itself": (
+        '[environments.a]\nextends = "a"',
+        "environments.a.extends: environments extend each other in a circle: a -> a",
+    ),
+    "extends a number": ("[environments.a]\nextends = 1", "extends: expected the name of an environment"),
+    "environment is a string": ('[environments]\na = "b"', "environments.a: expected a table"),
+    "empty threshold": ('[thresholds]\n"smoke.x" = {}', ':6: thresholds."smoke.x": expected `warn`, `fail` or both'),
+    "threshold's unit": ('[thresholds]\n"smoke.x" = { warn = "5 apples" }', 'thresholds."smoke.x".warn: unknown unit'),
+    "threshold's units": (
+        '[thresholds]\n"smoke.x" = { warn = "5s", fail = "3%" }',
+        "`warn` and `fail` are not of one kind",
+    ),
+    "threshold's value": ('[thresholds]\n"smoke.x" = "on"', 'thresholds."smoke.x": expected "off" or a table'),
+    "threshold's glob": (
+        '[thresholds]\n"smoke.[x" = { fail = 1 }',
+        'thresholds."smoke.[x": `[` and `]` do not pair up',
+    ),
+    "threshold's pattern": (
+        '[thresholds]\n"smoke x" = { fail = 1 }',
+        'thresholds."smoke x": expected a check id or id@target',
+    ),
+    "threshold for nobody": ('[thresholds]\n"smoke.x@" = { fail = 1 }', "expected a check id or id@target"),
+    "off where protected (45)": (
+        '[environments.p]\nprotected = true\n[environments.p.thresholds]\n"smoke.x" = "off"',
+        ':8: environments.p.thresholds."smoke.x": "off" is refused where protected',
+    ),
+    "off for all, one protected (45)": (
+        '[thresholds]\n"smoke.x" = "off"\n[environments.p]\nprotected = true',
+        ':6: thresholds."smoke.x": "off" is refused where protected (it applies to p)',
+    ),
+    "gate's environment": (
+        '[gates.g]\nselect = ["smoke.*"]\nenvironments = ["prod"]',
+        ":7: gates.g.environments[0]: there is no environment `prod` (there is dev)",
+    ),
+    "abstract environment": (
+        '[gates.g]\nselect = ["smoke.*"]\nenvironments = ["b"]\n[environments.b]\nabstract = true',
+        "gates.g.environments[0]: environment `b` is abstract",
+    ),
+    "gate without select (13)": ("[gates.g]", ":5: gates.g: `select` is missing"),
+    "gate selects nothing (13)": ("[gates.g]\nselect = []", ":6: gates.g.select: selects nothing"),
+    "gate's pattern": (
+        '[gates.g]\nselect = ["smoke.*@shop"]',
+        "gates.g.select[0]: expected a check id without a target",
+    ),
+    "required glob": (
+        '[gates.g]\nselect = ["smoke.*"]\nrequire = ["smoke.*"]',
+        "gates.g.require[0]: expected a check id or id@target without globs",
+    ),
+    "required but left out": (
+        '[gates.smoke]\nrequire = ["smoke.a@b"]\nwithout = ["smoke.*"]',
+        "gates.smoke.require[0]: is required, but `without` leaves it out",
+    ),
+    "gate's slot": (
+        '[gates.smoke]\nslot = "required"\nenvironments = ["dev"]',
+        "gates.smoke.slot: a slot is required, but environment `dev` declares none",
+    ),
+    "needed gate": (
+        '[gates.smoke]\nneeds = [{ gate = "dev:smok" }]',
+        "gates.smoke.needs[0].gate: there is no gate `smok` (did you mean `smoke`?)",
+    ),
+    "needed environment": (
+        '[gates.smoke]\nneeds = [{ gate = "stg:smoke" }]',
+        "needs[0].gate: there is no environment `stg`",
+    ),
+    "needed elsewhere": (
+        '[gates.smoke]\nenvironments = ["dev"]\n[gates.g]\nselect = ["smoke.*"]\nneeds = [{ gate = "e:smoke" }]\n[environments.e]',
+        "gates.g.needs[0].gate: gate `smoke` is not for environment `e`",
+    ),
+    "gate's action": ('[gates.smoke]\nlow = "ignore"', 'gates.smoke.low: expected "block", "warn" or "note"'),
+    "gate's date": (
+        "[gates.smoke]\nobserve_until = 2027-01-01T00:00:01",
+        "gates.smoke.observe_until: expected a date such as",
+    ),
+    "waiver's reason": (
+        '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "dev"\nreason = ""\nowner = "o"\nticket = "t"\nexpires = 2027-01-01',
+        ":9: waivers[0].reason: expected a text that is not empty",
+    ),
+    "waiver's environment": (
+        '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "prod"\nreason = "r"\nowner = "o"\nticket = "t"\nexpires = 2027-01-01',
+        ":8: waivers[0].environment: there is no environment `prod`",
+    ),
+    "waiver twice": (
+        2
+        * '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "dev"\nreason = "r"\nowner = "o"\nticket = "t"\nexpires = 2027-01-01\n',
+        ":13: waivers[1]: waives the same as waiver number 1",
+    ),
+    "waiver without end": (
+        '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "dev"\nreason = "r"\nowner = "o"\nticket = "t"',
+        ":5: waivers[0]: `expires` is missing",
+    ),
+    "seal by command": ('[seal]\nkey = { command = ["x"] }', "seal.key: `prodcheck gate` never runs a command"),
+    "later suite": (
+        "[environments.dev.load.browse]\nrate = 1",
+        ":5: environments.dev.load: comes with the performance suite, which this version does not have",
+    ),
+    "later key of a table": (
+        '[environments.dev.postgres.p]\nnodes = ["a:1"]\nbackups = { kind = "x" }',
+        ":7: environments.dev.postgres.p.backups: comes with the pre_deploy suite",
+    ),
+}
+TOP = {
+    "checks": ('checks = ["nowhere"]', ":2: checks[0]: there is no folder 'nowhere'"),
+    "runbooks": ('runbooks = "https://x/"', ":2: runbooks: expected an address with {runbook} in it"),
+    "checks is a string": ('checks = "checks"', ":2: checks: expected a list in [ ]"),
+}
+
+
+@pytest.mark.parametrize("case", RULES)
+def test_each_rule_is_told_once_with_its_place(case: str, tmp_path: Path) -> None:
+    text, expected = RULES[case]
+    found = mistakes(tmp_path, BASE + text + "\n")
+    assert len(found) == 1, found
+    assert found[0].startswith("prodcheck.toml:")
+    assert expected in found[0]
+
+
+@pytest.mark.parametrize("case", TOP)
+def test_each_rule_of_the_top_level(case: str, tmp_path: Path) -> None:
+    text, expected = TOP[case]
+    (found,) = mistakes(tmp_path, BASE.replace("\n", f"\n{text}\n", 1))
+    assert expected in found
+
+
+def test_all_mistakes_are_told_at_once_and_each_only_once(tmp_path: Path) -> None:
+    text = (
+        BASE
+        + 'helth = "/"\n[environments.a]\nextends = "dev"\n[environments.b]\nextends = "dev"\n[gates.g]\n[thresholds]\nx = {}\n'
+    )
+    found = mistakes(tmp_path, text)
+    assert [each.split(": ")[1] for each in found] == [
+        "environments.dev.services.shop.helth",
+        "gates.g",
+        "thresholds.x",
+    ]
+
+
+def test_no_message_shows_a_secret(tmp_path: Path) -> None:
+    canary = "hunter22-canary"
+    for value in (f'"{canary}"', f'["{canary}"]', f'{{ env = "A", file = "{canary}" }}', f'{{ vault = "{canary}" }}'):
+        text = BASE + f'[environments.dev.redis.r]\nnodes = ["a:1"]\npassword = {value}\n'
+        found = mistakes(tmp_path, text)
+        assert found
+        assert canary not in "".join(found)
+    assert canary not in "".join(mistakes(tmp_path, BASE + f'password = "{canary}\n'))
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"version = 1\na = \n", "prodcheck.toml:2: not TOML: Invalid value, column 5"),
+        (b"version = 1\n[a]\n[a]\n", "prodcheck.toml:3: not TOML: Cannot declare ('a',) twice, column 3"),
+        (b"\xef\xbb\xbfversion = 1\n", "prodcheck.toml:1: begins with a byte order mark"),
+        (b"version = 1\n# \xff\n", "prodcheck.toml:2: not UTF-8: byte 0xff"),
+        (b"v" * (LARGEST + 1), "is larger than 1024 KiB"),
+        (b"a = " + b"[" * 5000 + b"]" * 5000, "nested"),
+        (b"a = " + b"[" * 50 + b"]" * 50, "nested more than 32 deep"),
+        (b"version = 1\na = 0x" + b"f" * 5000, "more than 64 bits"),
+        (b"", "prodcheck.toml:1: version: is missing: begin the file with `version = 1`"),
+        (b"version = 2\nnew_key = 1", "prodcheck.toml:1: version: format 2 is not known"),
+        (b"version = true", "version: format is not known"),
+        (b"version = 1.0", "version: format is not known"),
+        (b'version = "1"', "version: format is not known"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_configuration_gives_one_message(raw: bytes, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "prodcheck.toml").write_bytes(raw)
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path / "prodcheck.toml")
+    (problem,) = caught.value.problems
+    assert expected in str(problem)
+
+
+def test_a_folder_a_pipe_and_nothing_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    os.mkfifo(tmp_path / "b")
+    for name, expected in (("a", "is a folder"), ("b", "is not a plain file"), ("c", "there is no such file")):
+        with pytest.raises(ConfigurationError, match=expected):
+            load(tmp_path / name)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_file(tmp_path: Path) -> None:
+    path = write(tmp_path, BASE)
+    path.chmod(0)
+    with pytest.raises(ConfigurationError, match="cannot be read: Permission denied"):
+        load(path)
+
+
+def test_the_nearest_file_upward_is_found(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    path = write(tmp_path, BASE)
+    assert find_configuration(inner) == path
+    (tmp_path / "a" / "prodcheck.toml").symlink_to("nowhere")  # broken: told, rather than the next one used in silence
+    assert find_configuration(inner) == tmp_path / "a" / "prodcheck.toml"
+
+
+def test_windows_line_ends_are_fine(tmp_path: Path) -> None:
+    (tmp_path / "prodcheck.toml").write_bytes(BASE.replace("\n", "\r\n").encode())
+    assert load(tmp_path / "prodcheck.toml").project.environments["dev"].services["shop"].health == "/healthz"
+
+
+def test_the_reference_without_later_suites_loads(tmp_path: Path) -> None:
+    configuration = loaded(with_reference_files(tmp_path), (DATA / "reference.toml").read_text())
+    assert set(configuration.project.environments) == {"staging", "production"}
+    production = configuration.environment("production")
+    assert production.protected
+    assert production.services["catalog"].url == "https://api.shop.example/catalog"
+    assert production.postgres["shop"].nodes[2] == "pg-3.pg.prod.internal:5432"
+    assert configuration.environment("staging").postgres["shop"].expect.synchronous == 1
+
+
+def test_the_whole_reference_has_only_later_keys_and_missing_files(tmp_path: Path) -> None:
+    found = mistakes(tmp_path, (DATA / "reference-whole.toml").read_text())
+    rest = [
+        each
+        for each in found
+        if "comes with the" not in each and "there is no file" not in each and "there is no folder" not in each
+    ]
+    assert rest == []
+    assert sum("comes with the" in each for each in found) == 11
+
+
+def test_text_of_many_mistakes_is_bounded(tmp_path: Path) -> None:
+    write(tmp_path, BASE + "".join(f"x{number} = 1\n" for number in range(200)))
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path / "prodcheck.toml")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "200 mistakes:"
+    assert lines[-1] == "… and 150 more"

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.environments.support import BASE, loaded, mistakes
+
+
+def test_only_braces_around_a_name_are_filled_in(tmp_path: Path) -> None:
+    text = BASE + (
+        'endpoints.a = { request = "POST /{sku}", safe = true, status = 200, contains = "{{sku}} {\\"a\\":{}} x{3} {sku}", '
+        'json = { list = ["{sku}", { deep = "{sku}-{sku}" }], number = 5 } }\n'
+        'headers = { X-Run = "{run}/{revision}" }\n'
+        "[environments.dev.own.relay]\nquery = 'up{service=\"{sku}\"}'\n"
+        '[environments.dev.vars]\nsku = "s-1"\n'
+    )
+    environment = loaded(tmp_path, text).environment("dev")
+    endpoint = environment.services["shop"].endpoints["a"]
+    assert endpoint.path == "/s-1"
+    assert endpoint.contains == '{sku} {"a":{}} x{3} s-1'
+    assert endpoint.json_ == {"list": ["s-1", {"deep": "s-1-s-1"}], "number": 5}
+    assert environment.services["shop"].headers == {"X-Run": "{run}/{revision}"}
+    assert environment.own["relay"]["query"] == 'up{service="s-1"}'
+
+
+def test_captured_names_stay_until_the_step_is_sent(tmp_path: Path) -> None:
+    text = BASE + (
+        "[environments.dev.workflows.w]\nsteps = [\n"
+        '{ name = "a", request = "POST shop:/carts", capture = { cart = "/id" } },\n'
+        '{ name = "b", request = "POST shop:/carts/{cart}", json = { cart = "{cart}", sku = "{sku}" } },\n]\n'
+        'cleanup = [{ name = "c", request = "DELETE shop:/carts/{cart}" }]\n[environments.dev.vars]\nsku = "s-1"\n'
+    )
+    workflow = loaded(tmp_path, text).environment("dev").workflows["w"]
+    assert workflow.steps[1].path == "/carts/{cart}"
+    assert workflow.steps[1].json_ == {"cart": "{cart}", "sku": "s-1"}
+    assert workflow.cleanup[0].path == "/carts/{cart}"
+    found = mistakes(tmp_path, text.replace('sku = "s-1"', 'sku = "s-1"\ncart = "x"'))
+    assert len(found) == 2 + 1
+    assert all("{cart} is both a variable and captured by a step" in each for each in found)
+
+
+def test_every_key_with_an_unknown_name_is_told(tmp_path: Path) -> None:
+    text = BASE + 'owner = "{a}"\nendpoints.x = { request = "GET /{b}", status = 200 }\n'
+    found = mistakes(tmp_path, text)
+    assert len(found) == 2
+    assert "shop.owner: no variable `a` in vars (there are none; `{{a}}` stands for the text itself)" in found[0]
