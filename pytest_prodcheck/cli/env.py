@@ -92,10 +92,9 @@ def _values(configuration: Configuration, name: str, unit: str, slot: str) -> li
     for path, value in _leaves(plain):
         if unit and _elsewhere(path, environment.units[unit].services, environment.workflows, unit):
             continue
-        source = next(
-            (origins[at] for at in (dotted(path[:end]) for end in range(len(path), 0, -1)) if at in origins), ""
-        )
-        if slot and path[0] == "services" and path[2] == "connect_to" and live[path[1]].connect_to != value:
+        around = (dotted(path[:end]) for end in range(len(path), 0, -1))
+        source = next((origins[key] for key in around if key in origins), "")
+        if path[0] == "services" and path[2:] == ("connect_to",) and live[path[1]].connect_to != value:
             source = f"slot {slot}"
         rows.append({"key": dotted(path), "value": redact(value), "from": source})
     for layer, pattern, limit in configuration.thresholds(environment):
@@ -107,8 +106,8 @@ def _values(configuration: Configuration, name: str, unit: str, slot: str) -> li
 
 def _elsewhere(path: tuple[str, ...], services: tuple[str, ...], workflows: dict[str, Any], unit: str) -> bool:
     if path[0] == "services":
-        return path[1] not in services
-    return path[0] == "workflows" and workflows[path[1]].unit not in (None, unit)
+        return len(path) > 1 and path[1] not in services
+    return path[0] == "workflows" and len(path) > 1 and workflows[path[1]].unit not in (None, unit)
 
 
 def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -22,7 +22,7 @@ _GENERIC = tuple(
         (r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)", re.S, BLANK),
         (
             r"((?<![a-z])(?:proxy-)?authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
-            r"(?:(?:basic|bearer|digest|negotiate|token)\s{1,3})?)"
+            r"(?:(?:basic|bearer|digest|negotiate|token)\s{1,3})?+)"
             r"(?!\[redacted\])[^\s\"',;<>]+",
             re.I,
             rf"\1{BLANK}",

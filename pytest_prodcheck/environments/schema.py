@@ -24,6 +24,7 @@ def schema() -> Schema:
     made = Project.model_json_schema(by_alias=True)
     definitions: dict[str, Schema] = made.pop("$defs")
     definitions["Project"] = made
+    _name_tables(definitions)
     for model in _models(Project):
         _describe(definitions[model.__name__], model)
     _as_written(definitions)
@@ -58,6 +59,16 @@ def _named_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for inner in getattr(annotation, "__args__", ()):
         yield from _named_in(inner)
+
+
+def _name_tables(part: Any) -> None:
+    """Tables of named things: other names are refused, which `patternProperties` alone does not do."""
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _name_tables(inner)
+    if isinstance(part, dict) and isinstance(part.get("patternProperties"), dict):
+        ((pattern, values),) = part.pop("patternProperties").items()
+        part["propertyNames"] = {**part.get("propertyNames", {}), "pattern": pattern}
+        part["additionalProperties"] = values
 
 
 def _describe(definition: Schema, model: type[BaseModel]) -> None:

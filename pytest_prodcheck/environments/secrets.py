@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import signal
 import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,12 +128,34 @@ def _from_command(command: tuple[str, ...], root: Path, timeout: float, what: st
         raise SecretError(f"{what} cannot be started: {reason}; install it or give its full path") from None
     with process:
         try:
-            output, _ = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            raise SecretError(f"{what} gave no answer within {timeout:g} s; run it by hand to see why") from None
+            output = _read(process, time.monotonic() + timeout)
         finally:  # also what it started: a grandchild that holds the pipe open would hang us
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode != 0:
+    if output is None:
+        raise SecretError(f"{what} gave no answer within {timeout:g} s; run it by hand to see why")
+    if process.returncode != 0 and len(output) <= LONGEST:
         raise SecretError(f"{what} ended with exit code {process.returncode}; run it by hand to see why")
+    return output
+
+
+def _read(process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
+    """All that a process writes, until it ended or wrote too much; None after the deadline."""
+    assert process.stdout is not None
+    output = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(output) <= LONGEST:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                return None
+            part = os.read(process.stdout.fileno(), LONGEST)
+            if not part:
+                break
+            output += part
+        else:
+            return output
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None
     return output

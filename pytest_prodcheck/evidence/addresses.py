@@ -71,7 +71,7 @@ def http_addresses(target: str, context: Context, deadline: Deadline) -> Address
 
 
 def _ask(client: HttpClient, address: ResolvedAddress, path: str, deadline: Deadline) -> AddressAnswer:
-    from pytest_prodcheck.evidence.http import Request
+    from pytest_prodcheck.evidence.messages import Request
     from pytest_prodcheck.evidence.transport import has_route
 
     before = deadline.time_left()

@@ -133,7 +133,7 @@ def _allowed_role(target: str, declared: Endpoint, control: Endpoint, context: C
 
 
 def _garbage(carrier: str, context: Context) -> dict[str, str]:
-    from pytest_prodcheck.evidence.http import basic
+    from pytest_prodcheck.evidence.messages import basic
 
     nonsense = secrets.token_urlsafe(24)
     if carrier == "basic":
@@ -150,7 +150,7 @@ def _send(
     deadline: Deadline,
     anonymous: bool = False,
 ) -> Exchange:
-    from pytest_prodcheck.evidence.http import Request
+    from pytest_prodcheck.evidence.messages import Request
 
     request = Request(
         declared.method, declared.path, {**declared.headers, **headers}, declared.json_, anonymous=anonymous
@@ -175,8 +175,8 @@ def _session_lines(target: str, environment: Environment) -> tuple[Sending, ...]
 )
 def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
     """A fresh login opens a protected endpoint; where logout is declared to revoke, also the answer after it."""
-    from pytest_prodcheck.evidence.http import Request
     from pytest_prodcheck.evidence.login import declared_auth, expected, log_in, protected_endpoint
+    from pytest_prodcheck.evidence.messages import Request
 
     auth = declared_auth(context)
     opens = protected_endpoint(target, context)

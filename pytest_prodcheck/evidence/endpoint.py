@@ -47,7 +47,7 @@ def http_budget(target: str, context: Context, deadline: Deadline) -> Exchange:
 
 
 def _exchange(target: str, context: Context, deadline: Deadline) -> Exchange:
-    from pytest_prodcheck.evidence.http import Request
+    from pytest_prodcheck.evidence.messages import Request
 
     _, declared, name = endpoint(context.environment, target)
 

@@ -27,7 +27,7 @@ SAMPLES = 5
 )
 def http_health(target: str, context: Context, deadline: Deadline) -> Health:
     """The first answer whole, the others for their times; fewer where it is very slow, at least one."""
-    from pytest_prodcheck.evidence.http import Request
+    from pytest_prodcheck.evidence.messages import Request
 
     path = declared(context.environment, target).health
     if path is None:

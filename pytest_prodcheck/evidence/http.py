@@ -5,17 +5,16 @@ from __future__ import annotations
 import json as _json
 import threading
 import time
-from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from pytest_prodcheck.evidence import cleaning
-from pytest_prodcheck.evidence.bodies import BodyError, read_body, to_text
-from pytest_prodcheck.evidence.failures import classify, worth_another_try
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.evidence.connection import Connection
+from pytest_prodcheck.evidence.failures import worth_another_try
+from pytest_prodcheck.evidence.messages import SAFE, Answer, Request, basic
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.transport import Route, new_session
 from pytest_prodcheck.evidence.trust import tls_context
 
@@ -27,125 +26,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.resolving import ResolvedAddress
 
-SAFE = ("GET", "HEAD", "OPTIONS")
 PAUSE = 0.2  # seconds before the one further try
-MOST_HEADERS = 131_072  # bytes of all headers together
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to send: path below the service's address, or a whole URL; `form` is sent urlencoded, `json` as JSON."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    json: Any = None
-    form: Mapping[str, str] | None = None
-    anonymous: bool = False  # without the service's own credentials
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer as received; only `exchange` may be kept. whole: seconds with the set-up of the connection."""
-
-    exchange: Exchange
-    whole: float
-    headers: tuple[tuple[str, str], ...]
-    text: str
-
-    def json(self) -> Any:
-        """The body as JSON; raises EvidenceProblem where it is none or was cut."""
-        return replace(self.exchange, body=self.text).json()
-
-    def cookies(self) -> dict[str, str]:
-        """The cookies that it sets, without those it deletes or leaves empty."""
-        found: dict[str, str] = {}
-        for name, value in self.headers:
-            if name.lower() == "set-cookie":
-                key, _, content = value.partition(";")[0].partition("=")
-                gone = "max-age=0" in value.lower().replace(" ", "")
-                found[key.strip()] = "" if gone else content.strip()
-        return {key: value for key, value in found.items() if key and value}
-
-    def location(self) -> str:
-        """Where a redirect leads, "" where it does not say."""
-        return next((value.strip() for name, value in self.headers if name.lower() == "location"), "")
-
-
-class Connection:
-    """One session with at most one open connection to the service; for one exchange at a time."""
-
-    def __init__(self, client: HttpClient, route: Route, session: requests.Session) -> None:
-        self._client = client
-        self._route = route
-        self._session = session
-
-    @property
-    def sent(self) -> bool:
-        """Whether a byte of the last request may have left."""
-        return self._route.sent
-
-    def close(self) -> None:
-        """Closes the connection."""
-        self._session.close()
-
-    def ask(self, request: Request, deadline: Deadline) -> Answer:
-        """Sends one request and reads its answer; raises EvidenceProblem with method and URL."""
-        client = self._client
-        url = client.url(request.path)
-        what = f"{request.method} {cleaning.url(url)}"
-        part = deadline.at_most(client.service.timeout)
-        prepared = client.prepare(request, url, part)
-        started = time.monotonic()
-        received = None
-        with self._route.begin(part):
-            try:
-                received = self._session.send(
-                    prepared,
-                    stream=True,
-                    timeout=part.seconds_left(),
-                    verify=client.service.tls.verify == "on",
-                    proxies=client.proxies(),
-                    allow_redirects=False,
-                )
-                return self._read(received, request, what, url, started, part)
-            except BaseException as error:
-                if received is not None:
-                    received.close()  # its connection is not back in the session yet
-                self._session.close()
-                raise EvidenceProblem(client.clean(classify(error, what, part, self._route.peer))) from None
-
-    def _read(
-        self, received: requests.Response, request: Request, what: str, url: str, started: float, deadline: Deadline
-    ) -> Answer:
-        headers = [(name, str(value)) for name, value in received.raw.headers.items()]
-        if sum(len(name) + len(value) for name, value in headers) > MOST_HEADERS:
-            raise EvidenceProblem(Problem("too-large", f"{what}: its headers are larger than {MOST_HEADERS} bytes"))
-        encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
-        bound = self._client.context.environment.gathering.body
-        try:
-            body, truncated = read_body(received.raw, encoding if request.method != "HEAD" else "", bound)
-        except BodyError as error:
-            raise EvidenceProblem(Problem("protocol", f"{what}: the answer cannot be read: {error}")) from None
-        if truncated:
-            received.close()
-            self._session.close()
-        deadline.seconds_left()  # a connection that the deadline shut down reads like one that the peer closed
-        ended = time.monotonic()
-        text = to_text(body, next((value for name, value in headers if name.lower() == "content-type"), ""))
-        redact = self._client.context.redactor.redact
-        exchange = Exchange(
-            request.method,
-            redact(cleaning.url(url)),
-            received.status_code,
-            cleaning.headers(headers, redact),
-            redact(text),
-            len(body),
-            ended - self._route.sent_at,
-            self._route.peer,
-            truncated,
-        )
-        return Answer(exchange, ended - started, tuple(headers), text)
 
 
 class HttpClient:
@@ -269,7 +150,9 @@ class HttpClient:
         return Connection(self, route, new_session(route, self._tls))
 
     @contextmanager
-    def _lend(self, fresh: bool, address: ResolvedAddress | None, turn: int) -> Iterator[tuple[Connection, Any]]:
+    def _lend(
+        self, fresh: bool, address: ResolvedAddress | None, turn: int
+    ) -> Iterator[tuple[Connection, Callable[[], None]]]:
         with self._lock:
             connection = self._idle.pop() if self._idle and not fresh else None
         connection = connection or self.connection(address, turn)
@@ -282,10 +165,3 @@ class HttpClient:
                     self._idle.append(connection)
             else:
                 connection.close()
-
-
-def basic(user: str, password: str, context: Context) -> dict[str, str]:
-    """The header of basic authentication; its value is redacted from now on."""
-    value = b64encode(f"{user}:{password}".encode()).decode()
-    context.redactor.add(value)
-    return {"Authorization": f"Basic {value}"}

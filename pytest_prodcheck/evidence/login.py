@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.auth import Auth, Role
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.http import Answer
+    from pytest_prodcheck.evidence.messages import Answer
 
 ANONYMOUS = "anonymous"
 Carrier = Literal["bearer", "cookie", "basic", ""]
@@ -85,7 +85,7 @@ def present(
 
     name: role or case, for what is told. like: the role whose protected endpoint a cookie has to open, `name` if None.
     """
-    from pytest_prodcheck.evidence.http import Request, basic
+    from pytest_prodcheck.evidence.messages import Request, basic
 
     auth = declared_auth(context)
     if auth.service is None or auth.login is None:
@@ -130,7 +130,7 @@ def _granted(name: str, like: str, auth: Auth, answer: Answer, context: Context,
 
 def _opens(name: str, headers: Mapping[str, str], context: Context, deadline: Deadline) -> bool:
     """Whether a cookie is a session: many sites give visitors the same cookie, before and after a login that failed."""
-    from pytest_prodcheck.evidence.http import Request
+    from pytest_prodcheck.evidence.messages import Request
 
     target = protected_endpoint(name, context)
     if target is None:

@@ -45,7 +45,7 @@ def fetch(target: str, context: Context, deadline: Deadline) -> tuple[Exchange, 
 
 
 def _fetch(service: Service, target: str, context: Context, deadline: Deadline) -> tuple[Exchange, Any]:
-    from pytest_prodcheck.evidence.http import Request
+    from pytest_prodcheck.evidence.messages import Request
 
     if service.openapi is None:
         raise EvidenceProblem(Problem("configuration", f"service {target} has no `openapi`"))

@@ -61,7 +61,7 @@ def http_redirect(target: str, context: Context, deadline: Deadline) -> Redirect
 
 
 def _hop(service: Service, url: str, context: Context, deadline: Deadline) -> tuple[Exchange, str]:
-    from pytest_prodcheck.evidence.http import Request
+    from pytest_prodcheck.evidence.messages import Request
 
     parts = urlsplit(url)
     try:

@@ -73,7 +73,7 @@ def _late(target: str, deadline: Deadline) -> Problem:
 
 
 def _ask(client: HttpClient, source: VersionSource, turn: int, deadline: Deadline) -> RevisionSeen:
-    from pytest_prodcheck.evidence.http import Request
+    from pytest_prodcheck.evidence.messages import Request
 
     try:
         answer = client.ask(Request("GET", source.path), deadline, fresh=True, turn=turn)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.workflows import Step, Workflow
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.http import Answer
+    from pytest_prodcheck.evidence.messages import Answer
 
 CLEANUP_SHARE = 0.5  # of the workflow's timeout, on top of it: slow steps must not cost the clean-up its time
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -73,7 +73,7 @@ class _Run:
         return WorkflowRun(tuple(answers))
 
     def _step(self, step: Step, cleanup: bool, deadline: Deadline) -> StepAnswer:
-        from pytest_prodcheck.evidence.http import Request
+        from pytest_prodcheck.evidence.messages import Request
 
         missing = sorted(self._needed(step) - set(self._captured))
         if missing:

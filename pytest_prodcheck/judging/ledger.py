@@ -110,7 +110,7 @@ def _yes_or_no(
     what: str, value: Any, equals: Any, one_of: Container[Any] | None, unit: str, of: str, reason: str
 ) -> Judgement:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return _errored(what, value, of, f"there is no value to judge ({value!r})")
+        return _errored(what, value, of, f"there is no value to judge ({reason or repr(value)})")
     if one_of is not None:
         good, wanted = value in one_of, f"expected one of {_plain(one_of)}"
     elif equals is not None:
@@ -135,7 +135,8 @@ def _measured(
     reason: str,
 ) -> Judgement:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return _errored(what, value, of, f"{value!r} is no number that could be compared")
+        said = f" ({reason})" if reason else ""
+        return _errored(what, value, of, f"{value!r} is no number that could be compared{said}")
     direction = "at_most" if at_most is not None else "at_least"
     try:
         limit = bounds(at_most if at_most is not None else at_least, unit, direction)

@@ -28,7 +28,7 @@ def test_the_writer_leads_to_the_one_primary(postgres_cluster: PostgresCluster) 
     for node in primaries:
         judge("primary is writable", not node.read_only, of=node.address, reason="new transactions are read-only")
     systems = {node.system_identifier for node in nodes if node.system_identifier}
-    if len(nodes) > 1:
+    if systems:
         judge("nodes belong to one cluster", len(systems) == 1, reason=f"{len(systems)} system identifiers")
     writer = postgres_cluster.writer
     if writer is None:
@@ -47,8 +47,9 @@ def test_the_standbys_follow(postgres_cluster: PostgresCluster) -> None:
           reason=f"found {found}, expected {postgres_cluster.expected_standbys}")  # fmt: skip
     for node in standbys:
         judge("standby is read-only", node.read_only, of=node.address, reason="it accepts writes")
-        judge("standby receives", node.receiver == "streaming", of=node.address,
-              reason=f"WAL receiver is {node.receiver or 'not running'}")  # fmt: skip
+        receiver = node.receiver if node.receiver is None else node.receiver or "not running"
+        why = "it may not be read: grant pg_monitor" if receiver is None else f"it is {receiver}"
+        judge("WAL receiver", receiver, equals="streaming", of=node.address, reason=why)
         judge("standby replays", not node.replay_paused, of=node.address, reason="replay is paused")
     wanted = postgres_cluster.expected_synchronous
     if wanted is not None:

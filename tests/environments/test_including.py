@@ -9,7 +9,7 @@ from pytest_prodcheck.environments.loading import ConfigurationError, load
 from tests.environments.support import BASE, loaded, mistakes, write
 
 ROOT = BASE.replace("version = 1\n", 'version = 1\ninclude = ["conf.d/*.toml"]\n')
-WAIVER = '[[waivers]]\ncheck = "a"\ntarget = "{}"\nenvironment = "dev"\nreason = "r"\nowner = "o"\nticket = "t"\nexpires = 2027-01-01\n'
+WAIVER = '[[waivers]]\ncheck = "a"\ntarget = "{}"\nenvironment = "dev"\nreason = "r"\nowner = "o"\nticket = "t"\nexpires = 2027-01-01\n'  # noqa: E501
 
 
 def sha(text: str) -> str:

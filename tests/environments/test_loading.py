@@ -177,11 +177,11 @@ RULES = {
         "workflows.w.unit: there is no unit `u`",
     ),
     "two steps of a name": (
-        '[environments.dev.workflows.w]\nsteps = [\n{ name = "a", request = "GET shop:/" },\n{ name = "a", request = "GET shop:/" }]',
+        '[environments.dev.workflows.w]\nsteps = [\n{ name = "a", request = "GET shop:/" },\n{ name = "a", request = "GET shop:/" }]',  # noqa: E501
         ":8: environments.dev.workflows.w.steps[1].name: two steps are named `a`",
     ),
     "captured too late": (
-        '[environments.dev.workflows.w]\nsteps = [{ name = "a", request = "GET shop:/{id}", capture = { id = "/id" } }]',
+        '[environments.dev.workflows.w]\nsteps = [{ name = "a", request = "GET shop:/{id}", capture = { id = "/id" } }]',  # noqa: E501
         "steps[0]: {id} is not captured by an earlier step",
     ),
     "no step": ("[environments.dev.workflows.w]\nsteps = []", "w.steps: expected at least one entry"),
@@ -206,7 +206,7 @@ RULES = {
     "node twice": ('[environments.dev.redis.r]\nnodes = ["a:1", "a:1"]', "redis.r.nodes[1]: a:1 is listed twice"),
     "node": ('[environments.dev.redis.r]\nnodes = ["a"]', 'redis.r.nodes[0]: expected "HOST:PORT"'),
     "synchronous": (
-        '[environments.dev.postgres.p]\nnodes = ["a:1", "b:1"]\nexpect = { primaries = 1, standbys = 1, synchronous = 2 }',
+        '[environments.dev.postgres.p]\nnodes = ["a:1", "b:1"]\nexpect = { primaries = 1, standbys = 1, synchronous = 2 }',  # noqa: E501
         "expect.synchronous: more synchronous standbys than standbys",
     ),
     "dependency": ("[environments.dev.dependencies]\nd = {}", "dependencies.d: expected exactly one of dns"),
@@ -293,7 +293,7 @@ RULES = {
         "needs[0].gate: there is no environment `stg`",
     ),
     "needed elsewhere": (
-        '[gates.smoke]\nenvironments = ["dev"]\n[gates.g]\nselect = ["smoke.*"]\nneeds = [{ gate = "e:smoke" }]\n[environments.e]',
+        '[gates.smoke]\nenvironments = ["dev"]\n[gates.g]\nselect = ["smoke.*"]\nneeds = [{ gate = "e:smoke" }]\n[environments.e]',  # noqa: E501
         "gates.g.needs[0].gate: gate `smoke` is not for environment `e`",
     ),
     "gate's action": ('[gates.smoke]\nlow = "ignore"', 'gates.smoke.low: expected "block", "warn" or "note"'),
@@ -302,16 +302,16 @@ RULES = {
         "gates.smoke.observe_until: expected a date such as",
     ),
     "waiver's reason": (
-        '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "dev"\nreason = ""\nowner = "o"\nticket = "t"\nexpires = 2027-01-01',
+        '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "dev"\nreason = ""\nowner = "o"\nticket = "t"\nexpires = 2027-01-01',  # noqa: E501
         ":9: waivers[0].reason: expected a text that is not empty",
     ),
     "waiver's environment": (
-        '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "prod"\nreason = "r"\nowner = "o"\nticket = "t"\nexpires = 2027-01-01',
+        '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "prod"\nreason = "r"\nowner = "o"\nticket = "t"\nexpires = 2027-01-01',  # noqa: E501
         ":8: waivers[0].environment: there is no environment `prod`",
     ),
     "waiver twice": (
         2
-        * '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "dev"\nreason = "r"\nowner = "o"\nticket = "t"\nexpires = 2027-01-01\n',
+        * '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "dev"\nreason = "r"\nowner = "o"\nticket = "t"\nexpires = 2027-01-01\n',  # noqa: E501
         ":13: waivers[1]: waives the same as waiver number 1",
     ),
     "waiver without end": (
@@ -354,7 +354,7 @@ def test_each_rule_of_the_top_level(case: str, tmp_path: Path) -> None:
 def test_all_mistakes_are_told_at_once_and_each_only_once(tmp_path: Path) -> None:
     text = (
         BASE
-        + 'helth = "/"\n[environments.a]\nextends = "dev"\n[environments.b]\nextends = "dev"\n[gates.g]\n[thresholds]\nx = {}\n'
+        + 'helth = "/"\n[environments.a]\nextends = "dev"\n[environments.b]\nextends = "dev"\n[gates.g]\n[thresholds]\nx = {}\n'  # noqa: E501
     )
     found = mistakes(tmp_path, text)
     assert [each.split(": ")[1] for each in found] == [

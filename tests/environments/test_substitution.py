@@ -7,7 +7,7 @@ from tests.environments.support import BASE, loaded, mistakes
 
 def test_only_braces_around_a_name_are_filled_in(tmp_path: Path) -> None:
     text = BASE + (
-        'endpoints.a = { request = "POST /{sku}", safe = true, status = 200, contains = "{{sku}} {\\"a\\":{}} x{3} {sku}", '
+        'endpoints.a = { request = "POST /{sku}", safe = true, status = 200, contains = "{{sku}} {\\"a\\":{}} x{3} {sku}", '  # noqa: E501
         'json = { list = ["{sku}", { deep = "{sku}-{sku}" }], number = 5 } }\n'
         'headers = { X-Run = "{run}/{revision}" }\n'
         "[environments.dev.own.relay]\nquery = 'up{service=\"{sku}\"}'\n"

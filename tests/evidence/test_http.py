@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import resource
 import socket
 import ssl
 import struct
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -18,7 +20,7 @@ import trustme
 
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.http import Answer, Request
+from pytest_prodcheck.evidence.messages import Answer, Request
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from tests.evidence.support import Seen, context_for, ok, raw_server, read_request, web
 
@@ -190,7 +192,8 @@ def test_broken_or_unasked_encodings_are_problems(tmp_path: Path, encoding: str,
 
 
 def test_a_gzip_bomb_and_an_endless_body_stay_small(tmp_path: Path) -> None:
-    bomb = gzip.compress(b"\0" * (300 * MIB), 9)
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join(packer.compress(b"\0" * MIB) for _ in range(300)) + packer.flush()
 
     def endless(connection: socket.socket) -> None:
         read_request(connection)
@@ -454,6 +457,34 @@ def test_goes_through_a_proxy(tmp_path: Path) -> None:
             tmp_path, services={"shop": {"url": "http://shop.example", "proxy": f"http://127.0.0.1:{proxy.port}"}}
         )
         assert asked(context).text == "http://shop.example/x"
+
+
+def test_tunnels_through_a_proxy_with_the_names_own_certificate(
+    tmp_path: Path, ca: trustme.CA, server_tls: ssl.SSLContext
+) -> None:
+    asked_for = []
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65_536):
+                sink.sendall(piece)
+
+    def tunnel(connection: socket.socket) -> None:
+        asked_for.append(read_request(connection).split()[1])
+        with socket.create_connection(("127.0.0.1", server.port)) as onward:
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            back = threading.Thread(target=pump, args=(onward, connection), daemon=True)
+            back.start()
+            pump(connection, onward)
+
+    ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with web(ok, server_tls) as server, raw_server(tunnel) as port:
+        service = {"url": "https://shop.example", "proxy": f"http://127.0.0.1:{port}", "tls": {"ca": "ca.pem"}}
+        context = context_for(tmp_path, services={"shop": service})
+        assert asked(context).exchange.status == 200
+        assert asked(context).exchange.status == 200
+        context.close()
+    assert asked_for == [b"shop.example:443"]
 
 
 def test_a_proxy_and_connect_to_exclude_each_other(tmp_path: Path) -> None:

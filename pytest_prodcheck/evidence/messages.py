@@ -1,0 +1,62 @@
+"""Requests as collectors write them, and answers as received."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.records import Exchange
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to send: path below the service's address, or a whole URL; `form` is sent urlencoded, `json` as JSON."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    form: Mapping[str, str] | None = None
+    anonymous: bool = False  # without the service's own credentials
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as received; only `exchange` may be kept. whole: seconds with the set-up of the connection."""
+
+    exchange: Exchange
+    whole: float
+    headers: tuple[tuple[str, str], ...]
+    text: str
+
+    def json(self) -> Any:
+        """The body as JSON; raises EvidenceProblem where it is none or was cut."""
+        return replace(self.exchange, body=self.text).json()
+
+    def cookies(self) -> dict[str, str]:
+        """The cookies that it sets, without those it deletes or leaves empty."""
+        found: dict[str, str] = {}
+        for name, value in self.headers:
+            if name.lower() == "set-cookie":
+                key, _, content = value.partition(";")[0].partition("=")
+                gone = "max-age=0" in value.lower().replace(" ", "")
+                found[key.strip()] = "" if gone else content.strip()
+        return {key: value for key, value in found.items() if key and value}
+
+    def location(self) -> str:
+        """Where a redirect leads, "" where it does not say."""
+        return next((value.strip() for name, value in self.headers if name.lower() == "location"), "")
+
+
+def basic(user: str, password: str, context: Context) -> dict[str, str]:
+    """The header of basic authentication; its value is redacted from now on."""
+    value = b64encode(f"{user}:{password}".encode()).decode()
+    context.redactor.add(value)
+    return {"Authorization": f"Basic {value}"}

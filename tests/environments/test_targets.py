@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.environments.loading import Configuration, ConfigurationError
+from pytest_prodcheck.environments.reach import protected_endpoint
+from pytest_prodcheck.environments.targets import Target, settings_of, targets, undeclared_kinds
+from tests.environments.support import BASE, DATA, loaded, with_reference_files, write
+
+TEXT = """\
+version = 1
+[environments.dev]
+absent = []
+[environments.dev.services.shop]
+url = "https://shop.test"
+health = "/healthz"
+version = { path = "/version", pointer = "/revision" }
+openapi = "/openapi.json"
+redirect = true
+owner = "team-shop"
+[environments.dev.services.shop.endpoints]
+home = { request = "GET /", status = 200, budget = "1s", allow = ["anonymous"] }
+account = { request = "GET /account", status = 200, allow = ["customer"] }
+reprice = { request = "PUT /price", allow = ["customer"], control = "account" }
+order = { request = "POST /orders", status = 201, allow = ["anonymous"] }
+quote = { request = "POST /quotes", safe = true, schema = "s.json" }
+[environments.dev.services.bare]
+url = "http://bare.test"
+connect_to = "other.test:80"
+[environments.dev.services.inner]
+url = "http://inner.test"
+vantage = "cluster"
+endpoints.a = { request = "GET /", status = 200 }
+[environments.dev.units]
+shop = { services = ["shop"], owner = "team-unit" }
+inner = { services = ["inner"], owner = "team-inner" }
+[environments.dev.auth]
+kind = "json"
+service = "shop"
+login = "POST /login"
+token = "/token"
+wrong_password = { user = "lockme" }
+[environments.dev.auth.roles]
+customer = { user = "c", password = { env = "C" } }
+admin = { user = "a", password = { file = "a" } }
+[environments.dev.workflows.buy]
+unit = "shop"
+steps = [{ name = "a", request = "POST shop:/orders" }]
+[environments.dev.workflows.look]
+steps = [{ name = "a", request = "GET shop:/" }, { name = "b", request = "GET inner:/" }]
+[environments.dev.dependencies]
+name = { dns = "queue.test" }
+port = { tcp = "queue.test:5672", owner = "team-queue" }
+[environments.dev.postgres.db]
+nodes = ["a:5432"]
+vantage = "cluster"
+[environments.dev.redis.cache]
+nodes = ["a:6379"]
+[environments.dev.own.mail-relay]
+host = "relay.test"
+vantage = "cluster"
+owner = "team-mail"
+[environments.dev.slots.green]
+connect_to = "green.test:443"
+[environments.live]
+extends = "dev"
+protected = true
+"""
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Configuration:
+    write(tmp_path, "{}", "s.json")
+    return loaded(tmp_path, TEXT)
+
+
+def found(configuration: Configuration, name: str = "dev", slot: str = "", **scope: Any) -> dict[str, Target]:
+    environment = configuration.environment(name, unit=scope.get("unit", ""), slot=slot)
+    return {f"{each.kind}:{each.name}": each for each in targets(environment, configuration, **scope)}
+
+
+def test_all_kinds_with_their_features(configuration: Configuration) -> None:
+    features = {name: set(each.features) for name, each in found(configuration).items()}
+    assert features == {
+        "service:shop": {"health", "version", "openapi", "redirect", "addresses"},
+        "service:bare": set(),
+        "service:inner": {"addresses"},
+        "endpoint:shop.home": {"answer", "budget"},
+        "endpoint:shop.account": {"answer", "guarded"},
+        "endpoint:shop.reprice": {"guarded"},
+        "endpoint:shop.order": {"answer"},
+        "endpoint:shop.quote": {"answer", "schema"},
+        "endpoint:inner.a": {"answer"},
+        "auth:auth": {"login", "wrong_password"},
+        "role:customer": {"login", "session"},
+        "role:admin": {"login"},
+        "workflow:buy": set(),
+        "workflow:look": set(),
+        "dns:name": set(),
+        "tcp:port": set(),
+        "postgres:db": set(),
+        "redis:cache": set(),
+        "mail-relay:mail-relay": set(),
+        "environment:dev": set(),
+    }
+
+
+def test_owners_come_from_the_target_then_its_unit(configuration: Configuration) -> None:
+    owners = {name: each.owner for name, each in found(configuration).items() if each.owner}
+    assert owners["service:shop"] == owners["endpoint:shop.home"] == owners["auth:auth"] == "team-shop"
+    assert owners["service:inner"] == owners["endpoint:inner.a"] == "team-inner"
+    assert owners["workflow:buy"] == "team-unit"
+    assert owners["tcp:port"] == "team-queue"
+    assert owners["mail-relay:mail-relay"] == "team-mail"
+
+
+def skipped(all_: dict[str, Target]) -> dict[str, str]:
+    return {name: each.skip for name, each in all_.items() if each.skip}
+
+
+def test_another_vantage_is_out_of_reach(configuration: Configuration) -> None:
+    outside = found(configuration)
+    far = {"service:inner", "endpoint:inner.a", "workflow:look", "postgres:db", "mail-relay:mail-relay"}
+    assert skipped(outside) == dict.fromkeys(far, "out-of-reach")
+    assert "--vantage cluster" in outside["postgres:db"].detail
+    inside = found(configuration, vantage="cluster")
+    assert set(skipped(inside)) == set(inside) - far - {"environment:dev"}
+
+
+def test_what_writes_needs_an_opt_in_where_protected(configuration: Configuration) -> None:
+    live = found(configuration, "live")
+    writing = {"endpoint:shop.reprice", "endpoint:shop.order", "workflow:buy"}
+    assert {name for name, skip in skipped(live).items() if skip == "opt-in"} == writing
+    assert live["workflow:buy"].detail == "writes to a protected environment: give --allow-write buy"
+    assert "--allow-write shop.order" in live["endpoint:shop.order"].detail
+    allowed = found(configuration, "live", allow_write={"buy", "shop.order"})
+    assert {name for name, skip in skipped(allowed).items() if skip == "opt-in"} == {"endpoint:shop.reprice"}
+
+
+def test_a_unit_narrows_services_and_workflows_and_keeps_what_they_depend_on(configuration: Configuration) -> None:
+    assert set(found(configuration)) - set(found(configuration, unit="inner")) == {
+        "service:shop",
+        "service:bare",
+        "endpoint:shop.home",
+        "endpoint:shop.account",
+        "endpoint:shop.reprice",
+        "endpoint:shop.order",
+        "endpoint:shop.quote",
+        "workflow:buy",
+    }
+
+
+def test_a_slot_judges_nothing_that_it_does_not_move(configuration: Configuration) -> None:
+    """FAIL_OPEN 36: the live copy is not judged in place of the slot's."""
+    green = found(configuration, slot="green", vantage="cluster")
+    assert green["service:inner"].skip == "out-of-reach"
+    assert "slots.green.services.inner" in green["service:inner"].detail
+    outside = found(configuration, slot="green")
+    assert outside["service:shop"].features == {"health", "version", "openapi"}
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        ({"vantage": "clustre"}, "--vantage: nothing is reached from `clustre` (did you mean `cluster`?)"),
+        ({"allow_write": {"by"}}, "--allow-write: nothing that writes is named `by` (did you mean `buy`?)"),
+        ({"allow_write": {"look"}}, "--allow-write: nothing that writes is named `look`"),
+    ],
+)
+def test_names_that_nothing_has_are_refused(scope: dict[str, Any], expected: str, configuration: Configuration) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        found(configuration, **scope)
+    assert expected in str(caught.value)
+
+
+def test_settings_are_the_declared_table_with_secrets_as_references(configuration: Configuration) -> None:
+    environment = configuration.environment("dev")
+    all_ = {name: settings_of(environment, each) for name, each in found(configuration).items()}
+    assert all_["endpoint:shop.home"]["request"] == "GET /"
+    assert all_["endpoint:shop.quote"]["schema"] == "s.json"
+    assert all_["endpoint:shop.home"]["budget"] == 1.0
+    assert all_["service:shop"]["version"]["path"] == "/version"
+    assert all_["role:admin"]["password"] == {"env": None, "file": "a", "command": None}
+    assert all_["tcp:port"]["tcp"] == "queue.test:5672"
+    assert all_["mail-relay:mail-relay"]["host"] == "relay.test"
+    assert all_["environment:dev"] == {}
+    assert [name for name, settings in all_.items() if not settings] == ["environment:dev"]
+
+
+def test_undeclared_kinds_are_told_where_protected(tmp_path: Path) -> None:
+    """FAIL_OPEN 35: a section that was deleted is noticed."""
+    configuration = loaded(
+        tmp_path, BASE + '[environments.live]\nextends = "dev"\nprotected = true\nabsent = ["redis"]\n'
+    )
+    assert undeclared_kinds(configuration.environment("dev")) == ()
+    assert undeclared_kinds(configuration.environment("live")) == ("auth", "workflows", "postgres")
+
+
+def test_the_endpoint_a_session_must_open(configuration: Configuration) -> None:
+    environment = configuration.environment("dev")
+    assert protected_endpoint(environment, "customer") == "shop.account"
+    assert protected_endpoint(environment, "admin") == ""
+
+
+def test_the_reference_from_outside_and_from_the_cluster(tmp_path: Path) -> None:
+    configuration = loaded(with_reference_files(tmp_path), (DATA / "reference.toml").read_text())
+    outside = found(configuration, "production")
+    assert skipped(outside)["workflow:order"] == "out-of-reach"  # its clean-up goes through a service in the cluster
+    assert outside["endpoint:catalog.reprice"].skip == "opt-in"
+    inside = found(configuration, "production", vantage="cluster", allow_write={"order"})
+    assert not inside["workflow:order"].skip
+    assert not inside["service:orders"].skip
+
+
+def test_importing_targets_brings_no_pydantic() -> None:
+    code = "import sys, pytest_prodcheck.environments.targets; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
