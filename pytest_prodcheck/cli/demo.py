@@ -7,7 +7,7 @@ import sys
 
 EXAMPLES = """\
   prodcheck demo                          start it; then, elsewhere: pytest -m smoke --env demo
-  prodcheck demo --fault old-version      start it broken
+  prodcheck demo --fault version-old      start it broken
   prodcheck demo --list-faults            what each fault breaks and which check must notice
 """
 

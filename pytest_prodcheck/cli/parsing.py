@@ -62,10 +62,10 @@ def mute() -> None:
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
-def _run(name: str, argv: list[str]) -> int:
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """The parser of one command of `COMMANDS`."""
     module_name, line = COMMANDS[name]
     module = import_module(module_name)
-    own, rest = _split(argv)
     parser = argparse.ArgumentParser(
         prog=f"prodcheck {name}",
         description=line,
@@ -74,6 +74,12 @@ def _run(name: str, argv: list[str]) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
+    return parser
+
+
+def _run(name: str, argv: list[str]) -> int:
+    parser = parser_of(name)
+    own, rest = _split(argv)
     try:
         args = parser.parse_args(own)
     except SystemExit as end:
@@ -82,7 +88,7 @@ def _run(name: str, argv: list[str]) -> int:
     if rest is not None and name not in ("run", "exec"):
         print(f"prodcheck {name}: takes nothing after --", file=sys.stderr)
         return 2
-    code: int = module.main(args)
+    code: int = import_module(COMMANDS[name][0]).main(args)
     try:
         sys.stdout.flush()
     except OSError:

@@ -101,11 +101,15 @@ def alive(place: Path) -> bool:
 
 def _children(place: Path) -> Iterator[int]:
     """Recorded processes that still run from this folder; a number that another program got meanwhile is left alone."""
-    with suppress(OSError):
-        for line in (place / PIDS).read_text().split():
-            shown = subprocess.run(["ps", "-o", "command=", "-p", line], capture_output=True, text=True, check=False)
-            if str(place) in shown.stdout:
-                yield int(line)
+    try:
+        recorded = set((place / PIDS).read_text().split())
+    except OSError:
+        return
+    shown = subprocess.run(["ps", "-eo", "pid=,pgid=,command="], capture_output=True, text=True, check=False)
+    for line in shown.stdout.splitlines():
+        pid, group, command = (*line.split(None, 2), "")[:3]
+        if recorded & {pid, group} and str(place) in command:
+            yield int(pid)
 
 
 def read_card(place: Path) -> dict[str, Any] | None:

@@ -181,11 +181,15 @@ class Cluster:
         self.wait_for_streaming()
 
     def switch_over(self) -> None:
-        """Swaps the roles as an operator would: clean stop, promotion, the old primary comes back as the standby."""
+        """Swaps the roles as an operator would: clean stop, promotion, the old primary is rebuilt as the standby.
+
+        Rebuilt, not only started: at its end it may have written a switch of WAL files that the standby never got.
+        """
+        self.wait_for_replay()
         self.primary.stop()
         self.standby.ask("select pg_promote(true, 10)")
         self.primary, self.standby = self.standby, self.primary
         self.primary.settings.pop("primary_conninfo", None)
         self.lead_writer_to(self.primary)
-        self.standby.start(self.primary, self.conninfo)
+        self.standby.rebuild(self.primary, self.conninfo)
         self.wait_for_streaming()

@@ -45,7 +45,7 @@ class Spawner:
     def __init__(self, folder: Path) -> None:
         self.user = servers_user()
         self._pids = folder / PIDS
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children: list[tuple[subprocess.Popen[bytes], int]] = []  # with the signal that ends it at once
         self._closed = False
         self._work: queue.SimpleQueue[tuple[Callable[[], None]] | None] = queue.SimpleQueue()
         threading.Thread(target=self._serve, name="spawner", daemon=True).start()
@@ -93,7 +93,7 @@ class Spawner:
                 [str(arg) for arg in args], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 cwd="/", env=_environment(), start_new_session=True, preexec_fn=_end_with_parent(death), **identity,
             )  # fmt: skip
-        self._children = [one for one in self._children if one.poll() is None] + [child]
+        self._children = [one for one in self._children if one[0].poll() is None] + [(child, death)]
         with self._pids.open("a") as file:
             file.write(f"{child.pid}\n")
         return child
@@ -112,12 +112,14 @@ class Spawner:
     def end_all(self) -> None:
         """Ends every child that still runs; none can be started afterwards."""
         self._closed = True
-        for child in self._children:
+        for child, death in self._children:
             if child.poll() is None:
-                child.send_signal(signal.SIGQUIT)  # PostgreSQL: immediate shutdown
-        for child in self._children:
+                child.send_signal(death)
+        for child, _ in self._children:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(2)
+            with suppress(OSError):  # with what it has started, such as a save in the background
+                os.killpg(child.pid, signal.SIGKILL)
             end(child, signal.SIGKILL)
         self._work.put(None)
 

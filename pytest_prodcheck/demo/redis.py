@@ -55,7 +55,7 @@ class Node:
             "port": str(self.port), "bind": "127.0.0.1", "dir": str(self.folder), "daemonize": "no",
             "requirepass": self.password, "masterauth": self.password,
             "appendonly": "yes", "save": SAVE, "maxmemory": str(MAX_MEMORY), "maxmemory-policy": "noeviction",
-            "repl-diskless-sync": "no", "repl-diskless-sync-delay": "0", "hz": "50",
+            "repl-diskless-sync": "no", "repl-diskless-sync-delay": "0", "repl-diskless-load": "swapdb", "hz": "50",
             "stop-writes-on-bgsave-error": "yes", "set-proc-title": "no",
         }  # fmt: skip
         if replica_of:

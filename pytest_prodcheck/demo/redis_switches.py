@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Act = Callable[["System"], None]
 LOADED_KEYS = 8000  # each larger than the interval at which a loading server answers; 60 ms each
+SAVING = 120_000_000  # microseconds a key; no longer, for this child of the server outlives a killed one
 BALLAST = 24 * 1024 * 1024  # bytes; beside it, what clients take is little
 
 
@@ -39,7 +40,7 @@ def _restart(group: Group) -> None:
 
 def _replica_down(system: System) -> None:
     system.redis.replica.entrance.set_mode("down")
-    system.redis.replica.stop()
+    system.redis.replica.stop(signal.SIGKILL)  # SIGTERM would wait for a rewrite that a resync has started
 
 
 def _replica_up(system: System) -> None:
@@ -149,7 +150,7 @@ def _persistence(save: str, appendonly: str) -> Act:
 def _save_slowly(system: System) -> None:
     node = system.redis.primary
     until(lambda: _idle(node), "Redis ends its running save")
-    node.do("CONFIG", "SET", "rdb-key-save-delay", 1_000_000_000)
+    node.do("CONFIG", "SET", "rdb-key-save-delay", SAVING)
     node.do("BGSAVE")
     _status(node, "rdb_bgsave_in_progress", 1)
 

@@ -23,7 +23,8 @@ class Mistake:
         """`prodcheck.toml:14: environments.production.services.shop.helth: unknown key (did you mean `health`?)`."""
         where = self.file + (f":{self.line}" if self.line else "")
         parts = [part for part in (where, self.key, self.message) if part]
-        return ": ".join(parts) + (f" ({self.hint})" if self.hint else "")
+        text = ": ".join(parts) + (f" ({self.hint})" if self.hint else "")
+        return "".join(each if each.isprintable() else "?" for each in text)  # one line, and no terminal's escapes
 
 
 class ConfigurationError(ValueError):

@@ -5,7 +5,10 @@ Imports no pydantic: xdist workers read targets too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from pytest_prodcheck.environments.mistakes import ConfigurationError, Mistake, did_you_mean
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.auth import Auth
@@ -82,3 +85,30 @@ def in_slot(environment: Environment, service: str, slot: str) -> bool:
     return service in there.services or (
         there.connect_to is not None and environment.services[service].vantage == OUTSIDE
     )
+
+
+def refuse_unknown(file: str, environment: Environment, vantage: str, allow_write: Iterable[str]) -> None:
+    """Raises ConfigurationError for a vantage from where nothing is reached, and for names of nothing that writes."""
+    kinds = (
+        environment.services,
+        environment.workflows,
+        environment.dependencies,
+        environment.postgres,
+        environment.redis,
+    )
+    vantages = {str(each.vantage) for kind in kinds for each in kind.values()}
+    vantages |= {str(table.get("vantage", OUTSIDE)) for table in environment.own.values()} | {OUTSIDE}
+    vantages |= {environment.auth.vantage} if environment.auth else set()
+    problems = []
+    if vantage not in vantages:
+        problems.append(
+            Mistake(file, None, "--vantage", f"nothing is reached from `{vantage}`", did_you_mean(vantage, vantages))
+        )
+    writing = {name for name, each in environment.workflows.items() if writes(each)}
+    writing |= {name for name, (_, endpoint) in endpoints_of(environment).items() if not endpoint.changes_nothing}
+    for name in sorted(set(allow_write) - writing):
+        problems.append(
+            Mistake(file, None, "--allow-write", f"nothing that writes is named `{name}`", did_you_mean(name, writing))
+        )
+    if problems:
+        raise ConfigurationError(problems)

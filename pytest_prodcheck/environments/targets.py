@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from pytest_prodcheck.environments.reach import (
     endpoints_of,
     in_slot,
     protected_endpoint,
+    refuse_unknown,
     workflow_vantage,
     writes,
 )
@@ -61,7 +62,7 @@ def targets(
     """
     scope = _Scope(environment, unit, vantage, frozenset(allow_write))
     found = (*scope.all(), Target("environment", environment.name))
-    _refuse_unknown(configuration, environment, vantage, allow_write)
+    refuse_unknown(configuration.path.name, environment, vantage, allow_write)
     return found
 
 
@@ -190,34 +191,3 @@ class _Scope:
             skip, detail = "opt-in", f"writes to a protected environment: give --allow-write {name}"
         unit = self.environment.units.get(workflow.unit or "")
         return Target("workflow", name, frozenset(), skip, detail, workflow.owner or (unit.owner if unit else ""))
-
-
-def _refuse_unknown(
-    configuration: Configuration, environment: Environment, vantage: str, allow_write: Iterable[str]
-) -> None:
-    from pytest_prodcheck.environments.mistakes import ConfigurationError, Mistake, did_you_mean
-
-    file = configuration.path.name
-    kinds = (
-        environment.services,
-        environment.workflows,
-        environment.dependencies,
-        environment.postgres,
-        environment.redis,
-    )
-    vantages = {str(each.vantage) for kind in kinds for each in kind.values()}
-    vantages |= {str(table.get("vantage", OUTSIDE)) for table in environment.own.values()} | {OUTSIDE}
-    vantages |= {environment.auth.vantage} if environment.auth else set()
-    problems = []
-    if vantage not in vantages:
-        problems.append(
-            Mistake(file, None, "--vantage", f"nothing is reached from `{vantage}`", did_you_mean(vantage, vantages))
-        )
-    writing = {name for name, each in environment.workflows.items() if writes(each)}
-    writing |= {name for name, (_, endpoint) in endpoints_of(environment).items() if not endpoint.changes_nothing}
-    for name in sorted(set(allow_write) - writing):
-        problems.append(
-            Mistake(file, None, "--allow-write", f"nothing that writes is named `{name}`", did_you_mean(name, writing))
-        )
-    if problems:
-        raise ConfigurationError(problems)

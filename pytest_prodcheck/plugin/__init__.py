@@ -59,6 +59,8 @@ def _start(config: pytest.Config) -> Conductor:
         return Conductor.start(config.known_args_namespace, config.invocation_params.dir)
     except pytest.UsageError:
         raise
+    except KeyboardInterrupt:
+        raise SystemExit(pytest.ExitCode.INTERRUPTED) from None
     except Exception as error:  # what nobody foresaw must not look like a failed check (exit 1) or a traceback
         if os.environ.get("PRODCHECK_DEBUG") == "1":
             raise

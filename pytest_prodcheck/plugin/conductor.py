@@ -53,6 +53,7 @@ class Conductor:
         self.save_problem = ""
         self._judging: Judging | None = None
         self._started = False
+        self._said = -10.0
         self._reporter: pytest.TerminalReporter | None = None
 
     @classmethod
@@ -105,12 +106,13 @@ class Conductor:
             self.gathering.start(keys, self.say)
 
     def say(self, text: str) -> None:
-        """Shows progress: a line that is written over on a terminal, a line now and then elsewhere."""
+        """Shows progress: a line that is written over on a terminal, a line every 10 s elsewhere."""
         if self._reporter is None or self._reporter.verbosity < -1:
             return
         if self._reporter.isatty:
             self._reporter.rewrite(text[: self._reporter._tw.fullwidth - 1], erase=True)
-        elif text:
+        elif text and time.monotonic() >= self._said + 10:
+            self._said = time.monotonic()
             self._reporter.write_line(text)
 
     @contextmanager

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -60,7 +61,6 @@ class Opened:
         for target in self.scope.targets:
             if target.kind != "environment":
                 kinds.setdefault(target.kind, []).append(target.name)
-        services = self.environment.services.values()
         return RunRecord(
             id=self.scope.run,
             environment=self.environment.name,
@@ -75,7 +75,7 @@ class Opened:
             targets={kind: tuple(names) for kind, names in kinds.items()},
             undeclared=undeclared_kinds(self.environment),
             limits_off=limits_off(self.scope),
-            unverified=tuple(sorted({service.host for service in services if service.tls.verify == "off"})),
+            unverified=unverified_hosts(self.environment),
             digests={
                 "environment": self.configuration.digest(self.environment),
                 "catalogue": catalogue.digest(),
@@ -118,6 +118,18 @@ class Opened:
         """Ends the embedded system where this run started it."""
         if self.demo is not None and self.demo.owned:
             self.demo.stop()
+
+
+def unverified_hosts(environment: Environment) -> tuple[str, ...]:
+    """The hosts whose certificates the configuration says not to check, to be named on every verdict."""
+    found = {service.host for service in environment.services.values() if service.tls.verify == "off"}
+    if environment.auth is not None and environment.auth.tls.verify == "off":
+        found |= {urlsplit(url).hostname or url for url in (environment.auth.issuer, environment.auth.token_url) if url}
+    for group in environment.redis.values():
+        found |= set(group.nodes) if group.tls is not None and group.tls.verify == "off" else set()
+    for cluster in environment.postgres.values():
+        found |= set(cluster.nodes) if cluster.tls.mode in ("prefer", "require") else set()
+    return tuple(sorted(found))
 
 
 def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Opened:

@@ -17,4 +17,4 @@ def test_name_resolves(dns_name: NameAnswer) -> None:
 @check("smoke.tcp.open", severity="critical", runbook="tcp")
 def test_port_accepts(tcp_port: PortAnswer) -> None:
     """The declared port accepts a connection."""
-    judge("port accepts", tcp_port.accepted, of=tcp_port.address, reason=tcp_port.reason)
+    judge("port", tcp_port.accepted, reason=tcp_port.reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.evidence.records import (
@@ -18,6 +18,7 @@ from pytest_prodcheck.evidence.records import (
 )
 
 GOOD = ("pass", "passed", "up", "ok", "healthy", "green", "serving", "true")
+REDIRECTS = (301, 302, 303, 307, 308)
 DEGRADED = ("warn", "warning", "degraded", "yellow")
 
 
@@ -98,18 +99,14 @@ def test_plain_http_leads_to_https(http_redirect: RedirectChain) -> None:
         return
     judge("ends", not http_redirect.looped, reason="the redirects go round in a circle")
     first = http_redirect.hops[0]
-    if not judge("plain HTTP redirects", first.status, one_of=(301, 302, 307, 308), reason=f"answered {first.status}"):
+    if not judge("plain HTTP redirects", first.status, one_of=REDIRECTS, reason=f"answered {first.status}"):
         return
     for hop in http_redirect.hops:
-        if hop.status not in (301, 302, 303, 307, 308):
+        if hop.status not in REDIRECTS:
             continue
-        to = urlsplit(hop.header("Location") or "")
-        judge(
-            "redirect goes to HTTPS",
-            to.scheme,
-            one_of=("https", ""),
-            of=hop.url,
-            reason=f"to {to.scheme}://{to.netloc}",
-        )
-        host = to.hostname or (urlsplit(hop.url).hostname or "")
+        to = urlsplit(urljoin(hop.url, hop.header("Location") or ""))
+        host = to.hostname or ""
         judge("redirect stays with declared hosts", host, one_of=http_redirect.allowed_hosts, of=hop.url)
+    last = http_redirect.hops[-1]
+    end = urljoin(last.url, last.header("Location") or "") if last.status in REDIRECTS else last.url
+    judge("redirects end at HTTPS", urlsplit(end).scheme, equals="https", reason=f"they end at {end}")

@@ -47,7 +47,10 @@ def test_an_open_gate_runs_the_command(root: Path, code: int) -> None:
     assert "touch" not in (root / ".prodcheck" / "actions.jsonl").read_text()
 
 
-@pytest.mark.parametrize(("outcome", "scope", "code"), [(Outcome.FAILED, (), 1), (Outcome.ERRORED, (), 3), (Outcome.PASSED, ("--revision", "r2"), 4)])
+@pytest.mark.parametrize(
+    ("outcome", "scope", "code"),
+    [(Outcome.FAILED, (), 1), (Outcome.ERRORED, (), 3), (Outcome.PASSED, ("--revision", "r2"), 4)],
+)
 def test_a_closed_gate_does_not(root: Path, outcome: Outcome, scope: tuple[str, ...], code: int) -> None:
     publish(root, result(outcome=outcome), at=time.time())
     assert execute("touch", "ran", scope=scope) == code

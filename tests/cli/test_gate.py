@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -33,7 +34,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def publish(root: Path, *results: Result, at: float = NOW) -> None:
     desk = GateDesk(root / ".prodcheck", run_key(root / ".prodcheck", root))
-    moved = [replace(each, gathered_at=None if each.gathered_at is None else each.gathered_at + at - NOW) for each in results or (result(),)]
+    moved = [
+        replace(each, gathered_at=None if each.gathered_at is None else each.gathered_at + at - NOW)
+        for each in results or (result(),)
+    ]
     record = replace(run(*moved, configuration=configuration(root)))
     desk.open_run(record.id, [Key("staging", "", "", "smoke")])
     assert desk.publish(desk.settle(record, [gate()], at)) == []
@@ -47,8 +51,13 @@ def test_open(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     publish(root, result(), result("smoke.dns", "-", Outcome.SKIPPED), result("smoke.login", "shop", Outcome.WARNED))
     assert ask("--revision", "r1", "--max-age", "15m") == 0
     out = capsys.readouterr().out
-    for words in ("OPEN  smoke of staging, revision r1", "1 passed, 1 warned, 1 skipped", "oldest evidence 70 s old",
-                  "warning: smoke.login on shop: 0.7 s is more than 0.5 s", "skipped, not-configured: smoke.dns"):  # fmt: skip
+    for words in (
+        "OPEN  smoke of staging, revision r1",
+        "1 passed, 1 warned, 1 skipped",
+        "oldest evidence 70 s old",
+        "warning: smoke.login on shop: 0.7 s is more than 0.5 s",
+        "skipped, not-configured: smoke.dns",
+    ):
         assert words in out
 
 
@@ -154,10 +163,17 @@ def test_an_unforeseen_error_is_3_without_a_traceback(
     assert "Traceback" in capsys.readouterr().err
 
 
-def process(root: Path, *words: str, **kinds: object) -> subprocess.CompletedProcess[str]:
+def process(root: Path, *words: str, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PRODCHECK_")}
     return subprocess.run(
-        [sys.executable, *words], cwd=root, env=environment, text=True, check=False, timeout=30, **kinds  # type: ignore[call-overload]
+        [sys.executable, *words],
+        cwd=root,
+        env=environment,
+        text=True,
+        check=False,
+        timeout=30,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -170,7 +186,7 @@ def test_start_up_imports(tmp_path: Path) -> None:
         "code = main(['gate', 'smoke', '--env', 'staging', '--revision', 'r1', '--max-age', '15m'])\n"
         f"print(code, sorted(set('{HEAVY}'.split()) & set(sys.modules)))"
     )
-    done = process(tmp_path, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{code}", capture_output=True)
+    done = process(tmp_path, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{code}")
     assert done.stdout.splitlines()[-1] == "0 []", done.stderr
 
 

@@ -127,8 +127,8 @@ def test_another_run_that_started_meanwhile(project: Project) -> None:
 
 def test_a_conftest_that_forges_the_exit_code(project: Project) -> None:
     project.edit("value = 1.0", "value = 11.0")
-    project.write("checks/conftest.py", "import pytest\n@pytest.hookimpl(trylast=True)\ndef pytest_sessionfinish(session):\n"
-                  "    session.exitstatus = 0\n")  # fmt: skip
+    hook = "import pytest\n@pytest.hookimpl(trylast=True)\ndef pytest_sessionfinish(session):\n"
+    project.write("checks/conftest.py", hook + "    session.exitstatus = 0\n")
     assert go(project).returncode in (1, 3)
     assert project.gate() != 0
 
@@ -143,7 +143,9 @@ def test_an_override_holds_for_a_run(project: Project) -> None:
     assert project.verdict()["overrides"]
 
 
-def test_no_pytest_at_all(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_pytest_at_all(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from pytest_prodcheck.cli import main
 
     monkeypatch.chdir(project.folder)

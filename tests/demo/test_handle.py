@@ -190,3 +190,16 @@ def test_the_list_names_faults_and_checks() -> None:
 def test_importing_is_light() -> None:
     run = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_stop_ends_a_save_in_the_background_too() -> None:
+    with start(["redis-saving", "postgres-backup-running"]) as demo:
+        demo.wait_ready(60)
+        place = str(demo.configuration.parent)
+        assert _commands_with(place) > 5
+    assert _commands_with(place) == 0
+
+
+def _commands_with(text: str) -> int:
+    shown = subprocess.run(["ps", "-eo", "stat=,command="], capture_output=True, text=True, check=True).stdout
+    return sum(text in line and not line.startswith("Z") for line in shown.splitlines())

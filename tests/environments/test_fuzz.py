@@ -84,6 +84,6 @@ def test_mutations_load_or_are_told(part: int, tmp_path: Path) -> None:
             for target in targets(environment, configuration):
                 settings_of(environment, target)
     assert good > 5
-    for number, error in told.items():
-        assert error.problems, number
-        assert all(each.file and each.message and "\n" not in str(each) for each in error.problems), (number, error)
+    for number, found in told.items():
+        assert found.problems, number
+        assert all(each.file and each.message and str(each).isprintable() for each in found.problems), (number, found)

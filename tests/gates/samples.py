@@ -21,7 +21,9 @@ KNOWN = ("smoke.api", "smoke.dns", "smoke.login", "security.tls")
 
 def result(check: str = "smoke.api", target: str = "shop", outcome: Outcome = Outcome.PASSED, **changes: Any) -> Result:
     """A result as a check on good evidence makes it."""
-    made = Result(check, target, outcome, Severity.HIGH, check.partition(".")[0], owner="team-shop", runbook="http://rb")
+    made = Result(
+        check, target, outcome, Severity.HIGH, check.partition(".")[0], owner="team-shop", runbook="http://rb"
+    )
     if outcome in _LEDGER:
         made = replace(made, judgements=_LEDGER[outcome], gathered_at=NOW - 10)
     if outcome is Outcome.SKIPPED:
@@ -50,7 +52,9 @@ def run(*results: Result, **changes: Any) -> RunRecord:
 
 def gate(**changes: Any) -> Policy:
     """The gate `smoke`, or one with its own `select` if that is changed."""
-    return replace(suite_policy("smoke", {}), **({"suite": ""} if "select" in changes else {}), **changes)
+    if "select" in changes:
+        changes["suite"] = ""
+    return replace(suite_policy("smoke", {}), **changes)
 
 
 def judge(*results: Result, policy: Policy | None = None, now: float = NOW, **changes: Any) -> Verdict:

@@ -96,7 +96,9 @@ def test_a_file_about_something_else(root: Path, changes: dict[str, Any]) -> Non
     assert ask(root, verdict=str(file), revision="r1").code == 4
 
 
-def test_a_verdict_travels_as_a_file(root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verdict_travels_as_a_file(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = publish(root)
     assert ask(root, verdict=str(file)).code == 0
     elsewhere = tmp_path_factory.mktemp("elsewhere")
@@ -139,7 +141,9 @@ def test_the_revision_of_the_environment_variable_or_the_file(root: Path, monkey
     assert ask(root).code == 2
 
 
-@pytest.mark.parametrize(("later", "code"), [(-60, 4), (-4, 0), (0, 0), (889, 0), (890, 4), (891, 4), (10**9, 4), (-(10**9), 4)])
+@pytest.mark.parametrize(
+    ("later", "code"), [(-60, 4), (-4, 0), (0, 0), (889, 0), (890, 4), (891, 4), (10**9, 4), (-(10**9), 4)]
+)
 def test_age_and_clocks(root: Path, later: float, code: int) -> None:
     """Row 9: expired, from the future, clock moved back."""
     publish(root)
@@ -177,7 +181,19 @@ def test_the_configuration_is_the_one_that_was_judged(root: Path) -> None:
     assert ask(root).code == 4
 
 
-GARBAGE = [b"", b"{", b"null", b"[]", b'"open"', b"0", b"NaN", b'{"code": NaN}', b"\xff\xfe", b"[" * 100000, b'{"a":' * 100000]
+GARBAGE = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b'"open"',
+    b"0",
+    b"NaN",
+    b'{"code": NaN}',
+    b"\xff\xfe",
+    b"[" * 100000,
+    b'{"a":' * 100000,
+]
 
 
 @pytest.mark.parametrize("content", GARBAGE, ids=range(len(GARBAGE)))
@@ -255,9 +271,17 @@ def test_sealed_with_the_right_key_yet_not_ours(root: Path) -> None:
         for value in variants(good[name]):
             file.write_text(json.dumps(seal.sign({**good, name: value}, SECRET.encode())))
             ask(root)
-        file.write_text(json.dumps(seal.sign({key: each for key, each in good.items() if key != name}, SECRET.encode())))
+        file.write_text(
+            json.dumps(seal.sign({key: each for key, each in good.items() if key != name}, SECRET.encode()))
+        )
         ask(root)
-    for name, value in (("code", 7), ("code", False), ("status", "blocked"), ("expires_at", None), ("oldest_evidence", None)):
+    for name, value in (
+        ("code", 7),
+        ("code", False),
+        ("status", "blocked"),
+        ("expires_at", None),
+        ("oldest_evidence", None),
+    ):
         file.write_text(json.dumps(seal.sign({**good, name: value}, SECRET.encode())))
         assert ask(root).code == 4, name
 
@@ -299,7 +323,12 @@ def test_names(root: Path, name: str) -> None:
 def make_override(root: Path, seconds: float = 600, **changes: Any) -> None:
     scope = {"gate": "smoke", "environment": "staging", **changes}
     document = overrides.make(
-        Ask(scope.pop("gate"), scope.pop("environment"), **scope), reason="fire", ticket="I-1", seconds=seconds, now=NOW, by="me"
+        Ask(scope.pop("gate"), scope.pop("environment"), **scope),
+        reason="fire",
+        ticket="I-1",
+        seconds=seconds,
+        now=NOW,
+        by="me",
     )
     overrides.record(str(root / ".prodcheck"), document, SECRET.encode())
 
@@ -329,7 +358,9 @@ def test_an_override_is_not_for_usage_errors(root: Path) -> None:
     assert ask(root).code == 2
 
 
-@pytest.mark.parametrize("changes", [{"gate": "other"}, {"environment": "production"}, {"unit": "u"}, {"slot": "s"}, {"revision": "r2"}])
+@pytest.mark.parametrize(
+    "changes", [{"gate": "other"}, {"environment": "production"}, {"unit": "u"}, {"slot": "s"}, {"revision": "r2"}]
+)
 def test_an_override_is_for_its_scope(root: Path, changes: dict[str, Any]) -> None:
     publish(root, result(outcome=Outcome.FAILED))
     make_override(root, **changes)

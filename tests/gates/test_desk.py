@@ -24,7 +24,9 @@ KEY = Key("staging", "", "", "smoke")
 def go(state: Path, *results: Result, at: float = NOW, **changes: object) -> Verdict:
     """A whole run at a time."""
     shift = at - NOW
-    moved = [replace(each, gathered_at=None if each.gathered_at is None else each.gathered_at + shift) for each in results]
+    moved = [
+        replace(each, gathered_at=None if each.gathered_at is None else each.gathered_at + shift) for each in results
+    ]
     record: RunRecord = replace(run(*moved, started_at=at - 20), **changes)  # type: ignore[arg-type]
     desk = GateDesk(state, SECRET)
     desk.open_run(record.id, [Key(record.environment, record.unit, record.slot, "smoke")])

@@ -12,8 +12,8 @@ import pytest
 from pytest_prodcheck.gates.evaluation import evaluate
 from pytest_prodcheck.gates.policy import Need, Policy
 from pytest_prodcheck.gates.verdict import Verdict
-from pytest_prodcheck.outcomes import Judgement, Outcome, Planned, Severity, SkipReason
-from tests.gates.samples import BAD, GOOD, KNOWN, NOW, SLOW, gate, judge, result, run, texts
+from pytest_prodcheck.outcomes import Outcome, Planned, Severity, SkipReason
+from tests.gates.samples import BAD, GOOD, NOW, SLOW, gate, judge, result, run, texts
 
 PASSED, WARNED, FAILED = Outcome.PASSED, Outcome.WARNED, Outcome.FAILED
 SKIPPED, ERRORED = Outcome.SKIPPED, Outcome.ERRORED
@@ -51,7 +51,12 @@ def test_a_blocked_verdict_says_what_against_which_limit_and_how_to_mend_it() ->
     pods = tuple(replace(BAD, of=f"pod-{number}") for number in range(3))
     (first, *others) = judge(result(outcome=FAILED, judgements=pods)).reasons
     assert (first.check, first.target, first.value, first.limit, first.unit) == ("smoke.api", "shop", 3.0, 1.0, "s")
-    assert (first.margin, first.owner, first.runbook, first.text) == (-2.0, "team-shop", "http://rb", "3 s is more than 1 s")
+    assert (first.margin, first.owner, first.runbook, first.text) == (
+        -2.0,
+        "team-shop",
+        "http://rb",
+        "3 s is more than 1 s",
+    )
     assert [first.of, *(each.of for each in others)] == ["pod-0", "pod-1", "pod-2"]
 
 
@@ -75,7 +80,9 @@ CLOSED: list[tuple[str, dict[str, Any], dict[str, Any], int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "policy", "code", "words"), [each[1:] for each in CLOSED], ids=[each[0] for each in CLOSED])
+@pytest.mark.parametrize(
+    ("changes", "policy", "code", "words"), [each[1:] for each in CLOSED], ids=[each[0] for each in CLOSED]
+)
 def test_closed_though_all_passed(changes: dict[str, Any], policy: dict[str, Any], code: int, words: str) -> None:
     verdict = judge(result(), policy=gate(**policy), **changes)
     assert verdict.code == code
@@ -105,8 +112,9 @@ UNBELIEVABLE: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize("changes", [each[1] for each in UNBELIEVABLE], ids=[each[0] for each in UNBELIEVABLE])
 def test_a_pass_that_cannot_be_believed(changes: dict[str, Any]) -> None:
     assert judge(result(**changes)).code == 3
-    others_good = judge(result(**changes), result("smoke.login"))
-    assert others_good.code == (0 if "judgements" in changes and changes["judgements"][0:1] and changes["judgements"][0].off else 3)
+    (judgement,) = changes.get("judgements", ()) if len(changes.get("judgements", ())) == 1 else (GOOD,)
+    with_another = judge(result(**changes), result("smoke.login"))
+    assert with_another.code == (0 if judgement.off else 3)  # a limit that is off closes nothing, it proves nothing
 
 
 @pytest.mark.parametrize(
@@ -170,7 +178,10 @@ def test_a_check_of_the_suite_by_another_id_counts() -> None:
     assert judge(result(), planned=missing).code == 3
 
 
-@pytest.mark.parametrize(("outcome", "suite", "code"), [(FAILED, "", 1), (FAILED, "smoke", 1), (FAILED, "security", 0), (ERRORED, "", 3), (PASSED, "", 0)])
+@pytest.mark.parametrize(
+    ("outcome", "suite", "code"),
+    [(FAILED, "", 1), (FAILED, "smoke", 1), (FAILED, "security", 0), (ERRORED, "", 3), (PASSED, "", 0)],
+)
 def test_plain_tests(outcome: Outcome, suite: str, code: int) -> None:
     plain = result("test:x", "-", outcome, plain=True, suite=suite, judgements=(), severity=Severity.LOW)
     assert judge(result(), plain).code == code
@@ -267,7 +278,12 @@ def test_needs_soak_and_age() -> None:
 
 
 def test_the_words_of_a_verdict_do_not_depend_on_the_order_of_results() -> None:
-    results = [result(), result("smoke.dns", "a", FAILED), result("smoke.login", "b", ERRORED), result("smoke.dns", "c", FAILED)]
+    results = [
+        result(),
+        result("smoke.dns", "a", FAILED),
+        result("smoke.login", "b", ERRORED),
+        result("smoke.dns", "c", FAILED),
+    ]
     assert judge(*results, planned=()) == judge(*reversed(results), planned=())
 
 
@@ -276,8 +292,3 @@ def test_judging_changes_nothing() -> None:
     before = repr(record)
     assert evaluate(record, gate(), NOW) == evaluate(record, gate(), NOW)
     assert repr(record) == before
-
-
-def test_known_ids() -> None:
-    assert "smoke.api" in KNOWN
-    assert isinstance(GOOD, Judgement)

@@ -42,7 +42,13 @@ def test_names_cannot_lead_elsewhere(name: str) -> None:
 
 
 def test_keys_do_not_share_a_file(tmp_path: Path) -> None:
-    keys = [Key("a", "b", "", "c"), Key("a", "", "b", "c"), Key("a", "", "", "b.c"), Key("a", "", "", "c"), Key("a.b", "", "", "c")]
+    keys = [
+        Key("a", "b", "", "c"),
+        Key("a", "", "b", "c"),
+        Key("a", "", "", "b.c"),
+        Key("a", "", "", "c"),
+        Key("a.b", "", "", "c"),
+    ]
     assert len({key.file(tmp_path) for key in keys}) == len(keys)
 
 
@@ -101,7 +107,9 @@ def test_a_tampered_previous_verdict_counts_for_nothing(store: VerdictStore) -> 
     assert store.withdraw(KEY, "r3").previous is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"number": "x"}', b'{"number": -1}', b"\xff", b"[" * 100000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b'{"number": "x"}', b'{"number": -1}', b"\xff", b"[" * 100000]
+)
 def test_a_damaged_ticket_closes_and_heals(store: VerdictStore, content: bytes) -> None:
     ticket = publish(store, OPEN)
     KEY.file(store.state).with_suffix(".ticket").write_bytes(content)
@@ -226,7 +234,11 @@ def test_killed_at_any_point(store: VerdictStore) -> None:
     """Row 6: kill -9 while it withdraws and publishes as fast as it can."""
     kills = "1000" if os.environ.get("PRODCHECK_SOAK") else "50"
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, str(store.state), kills], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", KILLER, str(store.state), kills],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert "closed" in done.stdout

@@ -50,7 +50,9 @@ def test_out_of_scope(changes: dict[str, Any]) -> None:
     assert judge(FAILED, result("smoke.login"), waivers=(replace(WAIVER, **changes),)).code == 1
 
 
-@pytest.mark.parametrize("spoilt", [{"outcome": Outcome.ERRORED, "judgements": ()}, {"judgements": ()}, {"gathered_at": None}])
+@pytest.mark.parametrize(
+    "spoilt", [{"outcome": Outcome.ERRORED, "judgements": ()}, {"judgements": ()}, {"gathered_at": None}]
+)
 def test_it_covers_failures_only(spoilt: dict[str, Any]) -> None:
     assert judge(replace(FAILED, **spoilt), result("smoke.login")).code == 3
 
