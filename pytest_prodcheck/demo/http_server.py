@@ -95,6 +95,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return self._send(problem(411 if length == 0 else 400))
         if length > MAX_BODY:
+            self.rfile.read(min(length, 16 * MAX_BODY))  # so that the client gets to read the answer
             self.close_connection = True
             return self._send(problem(413))
         body = self.rfile.read(length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -18,6 +19,7 @@ from typing import Any
 
 from pytest_prodcheck.demo.errors import DemoError
 
+_FORKED = re.compile(r"(redis|valkey)-(rdb|aof)-")  # children of a Redis server, which name themselves
 CARD = "demo.json"  # what others need to know about a running demo
 CONTROL = "control"  # unix socket
 CONFIGURATION = "prodcheck.toml"
@@ -105,10 +107,10 @@ def _children(place: Path) -> Iterator[int]:
         recorded = set((place / PIDS).read_text().split())
     except OSError:
         return
-    shown = subprocess.run(["ps", "-eo", "pid=,pgid=,command="], capture_output=True, text=True, check=False)
+    shown = subprocess.run(["ps", "-ewwo", "pid=,pgid=,command="], capture_output=True, text=True, check=False)
     for line in shown.stdout.splitlines():
         pid, group, command = (*line.split(None, 2), "")[:3]
-        if recorded & {pid, group} and str(place) in command:
+        if recorded & {pid, group} and (str(place) in command or _FORKED.match(command)):
             yield int(pid)
 
 

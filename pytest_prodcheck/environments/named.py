@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as File
 
+from pytest_prodcheck.environments.base import SecretRef
 from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.mistakes import did_you_mean
 
@@ -30,16 +31,18 @@ def file(path: tuple[str, ...], name: str | None, root: File) -> Iterator[Compla
         yield path, f"there is no file {name!r} beside prodcheck.toml", "relative paths begin at its folder"
 
 
-def headers(path: tuple[str, ...], headers: dict[str, str]) -> Iterator[Complaint]:
+def headers(path: tuple[str, ...], headers: Mapping[str, str | SecretRef]) -> Iterator[Complaint]:
     """Complains about headers that cannot or should not be sent."""
     for name, value in headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             yield (*path, name), "is no name of an HTTP header", ""
+        if not isinstance(value, str):
+            continue
         if name.lower() in CREDENTIAL_HEADERS:
             yield (
                 (*path, name),
                 "credentials in a header would be readable here",
-                "use `authentication` of the service, or `auth`",
+                "use `authentication` of the service, `auth`, or { env = … } as the value",
             )
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]", value):
             yield (*path, name), "expected plain text in Latin-1 without control characters", ""

@@ -74,7 +74,7 @@ class Environment(Section):
     abstract: bool = False
     revision: str | None = None
     nameserver: Address | None = None  # resolves the names of this environment instead of the system (UDP DNS)
-    headers: dict[str, str] = {}
+    headers: dict[str, str | SecretRef] = {}
     absent: tuple[str, ...] = ()
     vars: dict[str, str] = {}
     evidence: EvidenceSettings = EvidenceSettings()

@@ -141,7 +141,7 @@ class Service(Section):
     redirect_hosts: tuple[str, ...] = ()  # further hosts a redirect may name
     html: bool = False
     workload: str | None = None
-    headers: dict[str, str] = {}
+    headers: dict[str, str | SecretRef] = {}
     tls: ServiceTls = ServiceTls()
     authentication: Authentication | None = None
     proxy: Url | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as _json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -21,6 +21,7 @@ from pytest_prodcheck.evidence.trust import tls_context
 if TYPE_CHECKING:
     import requests
 
+    from pytest_prodcheck.environments.base import SecretRef
     from pytest_prodcheck.environments.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
@@ -75,15 +76,21 @@ class HttpClient:
         elif request.form is not None:
             body, own["Content-Type"] = urlencode(request.form).encode(), "application/x-www-form-urlencoded"
         credentials = {} if request.anonymous else self._credentials(deadline)
-        for source in (self.context.environment.headers, self.service.headers, credentials, own, request.headers):
+        sources: tuple[Mapping[str, str | SecretRef], ...]
+        sources = (self.context.environment.headers, self.service.headers, credentials, own, request.headers)
+        for source in sources:
             for name, value in source.items():
-                filled = value.replace("{run}", self.context.run_id).replace("{revision}", self.context.revision)
-                headers[named.setdefault(name.lower(), name)] = filled
+                headers[named.setdefault(name.lower(), name)] = self._filled(value, deadline)
         try:
             latin = {name: value.encode("latin-1") for name, value in headers.items()}
             return requests.Request(request.method, url, headers=latin, data=body).prepare()
         except (ValueError, requests.RequestException) as error:
             raise EvidenceProblem(Problem("configuration", f"{request.method} {cleaning.url(url)}: {error}")) from None
+
+    def _filled(self, value: str | SecretRef, deadline: Deadline) -> str:
+        if not isinstance(value, str):
+            return self.context.secret(value, deadline)
+        return value.replace("{run}", self.context.run_id).replace("{revision}", self.context.revision)
 
     def _credentials(self, deadline: Deadline) -> dict[str, str]:
         declared = self.service.authentication

@@ -67,8 +67,8 @@ class Verdict:
     """One sealed, expiring answer. Times are UTC epoch seconds; `max_age` seconds; names as in `RunRecord`.
 
     `reasons` hold the deciding checks, the gravest first; empty where the gate is open. `skips` maps a reason to
-    "check@target" (or "check") texts, `targets` a kind to how many were in scope, `configuration` a file (relative to the folder of
-    prodcheck.toml) to its SHA-256. `open_since` is None unless really open: observation does not count.
+    "check@target" (or "check") texts, `targets` a kind to how many were in scope, `configuration` a file (relative to
+    the folder of prodcheck.toml) to its SHA-256. `open_since` is None unless really open: observation does not count.
     """
 
     gate: str

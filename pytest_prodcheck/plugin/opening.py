@@ -172,7 +172,7 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
         )
         opened.scope = replace(scope, folders=tuple(map(str, folders)))
         refuse_unknown(scope, opened.known())
-        _refuse_unknown_opt_ins(options, environment)
+        _refuse_loads(options)
         if options.prodcheck_select:
             opened.select()
         if touch_gates and not options.no_gate and not options.evidence_from:
@@ -192,15 +192,9 @@ def _refuse_unbound(options: argparse.Namespace, protected: bool, revision: str,
         )
 
 
-def _refuse_unknown_opt_ins(options: argparse.Namespace, environment: Environment) -> None:
-    for name in options.allow_write:
-        if name not in environment.workflows:
-            known = ", ".join(environment.workflows) or "none"
-            raise ScopeError(f"--allow-write {name}: there is no workflow of that name; declared: {known}")
+def _refuse_loads(options: argparse.Namespace) -> None:
     for name in options.allow_load:
-        raise ScopeError(
-            f"--allow-load {name}: load comes with the performance suite, which this version does not have"
-        )
+        raise ScopeError(f"--allow-load {name}: load comes with the performance suite, which is not in this version")
 
 
 def _own_checks(configuration: Configuration) -> tuple[list[OwnCheck], list[Path]]:

@@ -510,3 +510,13 @@ def test_seen_is_what_the_server_saw(tmp_path: Path) -> None:
         asked(plain(tmp_path, server.port), Request("POST", "/login", form={"user": "ü", "password": "a b&c"}))
     assert seen[0].body == b"user=%C3%BC&password=a+b%26c"
     assert seen[0].headers["Content-Type"] == "application/x-www-form-urlencoded"
+
+
+def test_a_header_may_be_a_secret(tmp_path: Path) -> None:
+    """An API key goes out as it is, and is blanked where the answer says it back."""
+    (tmp_path / "key").write_text("an-api-key-of-ours\n", encoding="utf-8")
+    with web(lambda seen: (200, {"X-Said": seen.headers["X-Api-Key"]}, seen.headers["X-Api-Key"].encode())) as server:
+        context = plain(tmp_path, server.port, headers={"X-Api-Key": {"file": "key"}})
+        answer = asked(context)
+    assert server.seen[0].headers["X-Api-Key"] == "an-api-key-of-ours"
+    assert "an-api-key" not in context.redactor.redact(str(answer.exchange))
