@@ -515,8 +515,14 @@ def test_seen_is_what_the_server_saw(tmp_path: Path) -> None:
 def test_a_header_may_be_a_secret(tmp_path: Path) -> None:
     """An API key goes out as it is, and is blanked where the answer says it back."""
     (tmp_path / "key").write_text("an-api-key-of-ours\n", encoding="utf-8")
-    with web(lambda seen: (200, {"X-Said": seen.headers["X-Api-Key"]}, seen.headers["X-Api-Key"].encode())) as server:
+    seen: list[Seen] = []
+
+    def echo(request: Seen) -> tuple[int, dict[str, str], bytes]:
+        seen.append(request)
+        return 200, {"X-Said": request.headers["X-Api-Key"]}, request.headers["X-Api-Key"].encode()
+
+    with web(echo) as server:
         context = plain(tmp_path, server.port, headers={"X-Api-Key": {"file": "key"}})
         answer = asked(context)
-    assert server.seen[0].headers["X-Api-Key"] == "an-api-key-of-ours"
+    assert seen[0].headers["X-Api-Key"] == "an-api-key-of-ours"
     assert "an-api-key" not in context.redactor.redact(str(answer.exchange))
