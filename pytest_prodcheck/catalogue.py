@@ -124,6 +124,7 @@ def text(found: list[Entry]) -> str:
     return json.dumps([asdict(entry) for entry in found], indent=1) + "\n"
 
 
+@cache
 def fixtures() -> dict[str, str]:
     """Fixture name -> collector name of every built-in collector."""
     return {name.replace("-", "_"): name for name in names()}

@@ -6,12 +6,14 @@ So that a run that was narrowed (a path, `--ignore`, `collect_ignore`) still kno
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 IGNORED = ("__pycache__", "node_modules", "venv", ".*")
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where statements hold statements
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ def _in_file(file: Path) -> Iterator[OwnCheck]:
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except (OSError, SyntaxError, ValueError) as error:
         raise OwnCheckError(f"{file}: cannot be read as Python: {error}") from None
-    names = set(_names_of_check(tree))
-    for node in ast.walk(tree):
+    statements = list(_statements(tree))
+    names = set(_names_of_check(statements))
+    for node in statements:
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
         for decorator in node.decorator_list:
@@ -66,9 +69,19 @@ def _in_file(file: Path) -> Iterator[OwnCheck]:
                 yield OwnCheck(name, file, decorator.lineno, _suite(decorator) or name.partition(".")[0])
 
 
-def _names_of_check(tree: ast.Module) -> Iterator[str]:
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """All statements at any depth; expressions, of which there are many more, can hold none."""
+    waiting: deque[ast.AST] = deque([tree])
+    while waiting:
+        node = waiting.popleft()
+        yield node
+        for name in _BLOCKS:
+            waiting.extend(getattr(node, name, ()))
+
+
+def _names_of_check(statements: Iterable[ast.AST]) -> Iterator[str]:
     """What `check` is called in a file: "check", "pytest_prodcheck.check", or another name it was imported as."""
-    for node in ast.walk(tree):
+    for node in statements:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pytest_prodcheck"):
             yield from (alias.asname or alias.name for alias in node.names if alias.name == "check")
         elif isinstance(node, ast.Import):

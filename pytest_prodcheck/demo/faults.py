@@ -60,8 +60,10 @@ _FAULTS = (
     Fault("version-garbage", "the version page is no JSON", _VERSION),
     Fault("backend-dead", "one of two backends is dead and the balancer does not notice", _VERSION, _WEB),
     Fault("address-down", "the second address behind the name refuses connections", _ADDRESSES),
-    Fault("address-refuses-tls", "the second address behind the name resets connections", _ADDRESSES),
-    Fault("address-hangs", "the second address behind the name accepts and never answers", _ADDRESSES),
+    Fault("address-refuses-tls", "the second address behind the name resets connections", _ADDRESSES, also=_VERSION),
+    Fault(
+        "address-hangs", "the second address behind the name accepts and never answers", _ADDRESSES, also=_VERSION
+    ),
     Fault("redirect-missing", "plain HTTP serves content", _REDIRECT),
     Fault("redirect-elsewhere", "plain HTTP redirects to another host", _REDIRECT),
     Fault("redirect-loop", "plain HTTP redirects to itself", _REDIRECT),

@@ -13,48 +13,56 @@ from pytest_prodcheck.environments.services import RequestLine, ServiceTls, Url
 class Role(Section):
     """One role's credentials: `user` and `password`, or `client_id` and `client_secret` for OAuth."""
 
-    user: str | None = None
-    password: SecretRef | None = None
+    user: str | None = None  # user name, for `json`, `form`, `basic` and the grant "password"
+    password: SecretRef | None = None  # where the user's password lies
+    # OAuth grant: "client_credentials" where left out, or "password"
     grant: Literal["client_credentials", "password"] | None = None
-    client_id: str | None = None
-    client_secret: SecretRef | None = None
-    scope: str | None = None
+    client_id: str | None = None  # OAuth client
+    client_secret: SecretRef | None = None  # where the client's secret lies
+    scope: str | None = None  # OAuth scope that is asked for; the server's default where left out
 
 
 class Fields(Section):
     """Names of the two fields of a login form or JSON document."""
 
-    user: str = "username"
-    password: str = "password"
+    user: str = "username"  # name of the field that takes the user name
+    password: str = "password"  # name of the field that takes the password
 
 
 class WrongPassword(Section):
     """The one dedicated user whose password may be given wrongly."""
 
-    user: str
+    user: str  # a user that nobody else needs: wrong passwords may lock the account
 
 
 class Auth(Section):
     """How one logs in.
 
+    # how one logs in, see above
     kind: `json` (JSON document in, token out by `token`), `form` (urlencoded; a session cookie or a token), `basic`,
     `client_credentials` (OAuth 2 token endpoint at `token_url`), `oidc` (discovery at `issuer`).
     """
 
-    kind: Literal["json", "form", "basic", "client_credentials", "oidc"]
+    kind: Literal["json", "form", "basic", "client_credentials", "oidc"]  # how one logs in, see above
     service: Name | None = None  # whose `login` it is; required for json, form and basic
+    # request that logs in, such as "POST /login"; for basic one that needs credentials
     login: RequestLine | None = None
-    logout: RequestLine | None = None
-    fields: Fields = Fields()
-    token: Annotated[str, Field(pattern=r"^/.*$")] | None = None  # JSON pointer to the token in the login's answer
+    logout: RequestLine | None = None  # request that logs out, such as "POST /logout"
+    fields: Fields = Fields()  # names of the two fields of the login
+    # JSON pointer to the token in the login's answer, such as "/access_token"
+    token: Annotated[str, Field(pattern=r"^/.*$")] | None = None
     cookie: str | None = None  # name of the session cookie, where there is no token
-    issuer: Url | None = None
-    token_url: Url | None = None
-    audience: str | None = None
+    issuer: Url | None = None  # OpenID Connect issuer; its discovery document names the token endpoint
+    token_url: Url | None = None  # OAuth token endpoint
+    audience: str | None = None  # OAuth audience that is asked for
     tls: ServiceTls = ServiceTls()  # of issuer and token_url
+    # true: the token must not open anything after logout; JWTs usually stay good until they expire
     logout_revokes: bool = False
+    # false: never give a wrong password; { user = … } lets `smoke.auth.rejects` do so with that user only
     wrong_password: Literal[False] | WrongPassword = False
-    roles: dict[Name, Role] = {}
+    roles: dict[Name, Role] = {}  # role name -> its credentials
     protected: str | None = None  # "service.endpoint" that a session must open; the first that fits by default
+    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`;
+    # where left out, the login service's
     vantage: Name = "outside"
-    owner: str = ""
+    owner: str = ""  # who is asked when it fails; shown in reports and verdicts

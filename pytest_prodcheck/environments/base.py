@@ -40,9 +40,9 @@ Status = Annotated[int, Field(ge=100, le=599)]
 class SecretRef(Section):
     """Where a secret lies: `{ env = "NAME" }`, `{ file = "PATH" }` or `{ command = ["prog", "arg"] }`; exactly one."""
 
-    env: str | None = None
-    file: str | None = None
-    command: tuple[str, ...] | None = None
+    env: str | None = None  # name of an environment variable of the process that gathers
+    file: str | None = None  # path of a file, relative to prodcheck.toml; a line end at its end is left out
+    command: tuple[str, ...] | None = None  # program and arguments, run without a shell; what it prints is the secret
 
     def model_post_init(self, _context: Any) -> None:
         """Refuses none or several ways at once."""

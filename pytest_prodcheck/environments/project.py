@@ -26,8 +26,8 @@ Skip = Literal["not-configured", "out-of-reach", "opt-in", "prerequisite"]
 class Threshold(Section):
     """The two levels of a limit; a value carries its unit: "500ms", "1%", 3."""
 
-    warn: str | int | float | None = None
-    fail: str | int | float | None = None
+    warn: str | int | float | None = None  # past this the check warns; none where left out
+    fail: str | int | float | None = None  # past this the check fails; where left out, the check's own level stays
 
 
 Thresholds = dict[str, Literal["off"] | Threshold]
@@ -36,14 +36,15 @@ Thresholds = dict[str, Literal["off"] | Threshold]
 class Unit(Section):
     """What is deployed together and so has one revision."""
 
-    services: Annotated[tuple[Name, ...], Field(min_length=1)]
-    owner: str = ""
+    services: Annotated[tuple[Name, ...], Field(min_length=1)]  # the services that are deployed together
+    owner: str = ""  # who is asked when it fails; shown in reports and verdicts, for services without one
 
 
 class Slot(Section):
     """One of several copies of a unit: same names, other addresses."""
 
     connect_to: Address | None = None  # for all services in scope
+    # name of the workload in this slot, such as "{workload}-green"; no check of this version reads it
     workload: str | None = None
     services: dict[Name, Address] = {}  # service -> HOST:PORT, before `connect_to`
 
@@ -51,17 +52,19 @@ class Slot(Section):
 class Gathering(Section):
     """Bounds of the gathering of evidence."""
 
-    deadline: Seconds = 120.0  # for the whole run
-    at_once: Annotated[int, Field(ge=1, le=1000)] = 64
-    per_host: Annotated[int, Field(ge=1, le=1000)] = 16
-    body: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024  # bytes read of one answer
+    deadline: Seconds = 120.0  # for the whole run; what was not gathered by then is errored
+    at_once: Annotated[int, Field(ge=1, le=1000)] = 64  # pieces of evidence that are gathered side by side
+    per_host: Annotated[int, Field(ge=1, le=1000)] = 16  # requests at once to one host
+    # bytes read of one answer; a longer one is errored where its text is judged
+    body: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
 
 
 class EvidenceSettings(Section):
     """What of the evidence is kept."""
 
-    bodies: Literal["never", "always"] | None = None  # none: never where protected
-    keep: Seconds = 30 * 86400.0
+    # whether answers' bodies are saved with the evidence; left out: "never" where protected, else "always"
+    bodies: Literal["never", "always"] | None = None
+    keep: Seconds = 30 * 86400.0  # how long saved runs are kept; older ones are removed at the end of a run
 
 
 class Environment(Section):
@@ -70,25 +73,29 @@ class Environment(Section):
     name: str = ""  # see SET_BY_LOADER
     unit: str = ""
     slot: str = ""
+    # true for production: read-only, a revision is asked for, every kind is declared or listed in `absent`
     protected: bool = False
-    abstract: bool = False
-    revision: str | None = None
+    abstract: bool = False  # true: only there to inherit from; `--env` cannot name it
+    revision: str | None = None  # what is deployed, where neither --revision nor PRODCHECK_REVISION says so
     nameserver: Address | None = None  # resolves the names of this environment instead of the system (UDP DNS)
+    # sent with every HTTP request, so that firewalls and analytics know us; `{run}` and `{revision}` are filled in
     headers: dict[str, str | SecretRef] = {}
+    # kinds of target that this environment does not have: a section that gets lost is then noticed
     absent: tuple[str, ...] = ()
+    # name -> text for `{name}` in the strings of this environment; no expressions, `{{name}}` is the text itself
     vars: dict[str, str] = {}
-    evidence: EvidenceSettings = EvidenceSettings()
-    gathering: Gathering = Gathering()
-    units: dict[Name, Unit] = {}
-    slots: dict[Name, Slot] = {}
-    services: dict[Name, Service] = {}
-    auth: Auth | None = None
-    workflows: dict[Name, Workflow] = {}
-    dependencies: dict[Name, Dependency] = {}
-    postgres: dict[Name, Postgres] = {}
-    redis: dict[Name, Redis] = {}
+    evidence: EvidenceSettings = EvidenceSettings()  # what is kept
+    gathering: Gathering = Gathering()  # bounds of gathering
+    units: dict[Name, Unit] = {}  # what is deployed together; `--unit` names one
+    slots: dict[Name, Slot] = {}  # copies of a unit at other addresses (blue, green, canary); `--slot` names one
+    services: dict[Name, Service] = {}  # HTTP services
+    auth: Auth | None = None  # how roles log in
+    workflows: dict[Name, Workflow] = {}  # what users do, step by step
+    dependencies: dict[Name, Dependency] = {}  # names that must resolve and ports that must accept
+    postgres: dict[Name, Postgres] = {}  # PostgreSQL clusters
+    redis: dict[Name, Redis] = {}  # Redis groups
     own: dict[Name, dict[str, Any]] = {}  # settings of a team's own collectors, by the collector's name
-    thresholds: Thresholds = {}
+    thresholds: Thresholds = {}  # limits of this environment, before the global ones
 
     @property
     def keeps_bodies(self) -> bool:
@@ -99,72 +106,80 @@ class Environment(Section):
 class Need(Section):
     """Another gate that must be open first: "environment:gate"."""
 
+    # environment and gate, such as "staging:smoke"; open for the same unit and revision
     gate: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*:[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    open_for: Seconds | None = None
-    max_age: Seconds | None = None
+    open_for: Seconds | None = None  # how long it must have been open; no matter how long where left out
+    max_age: Seconds | None = None  # how old its evidence may be; where left out, as that gate itself says
 
 
 class GateDefaults(Section):
     """What all gates do unless they say otherwise."""
 
-    critical: Action = "block"
-    high: Action = "block"
-    medium: Action = "warn"
-    low: Action = "note"
+    critical: Action = "block"  # what a failed check of severity critical does
+    high: Action = "block"  # what a failed check of severity high does
+    medium: Action = "warn"  # what a failed check of severity medium does
+    low: Action = "note"  # what a failed check of severity low does
+    # reasons to skip that keep the gate open; a required check may never be skipped
     skips: tuple[Skip, ...] = ("not-configured", "out-of-reach")
-    max_age: Seconds = 900.0
-    strict: bool = False
+    max_age: Seconds = 900.0  # how old the oldest deciding evidence may be
+    strict: bool = False  # true: warnings block too
 
 
 class Gate(Section):
     """A policy over check results. Keys left out come from `[gates.defaults]`."""
 
-    environments: tuple[Name, ...] = ()  # none: every environment
-    slot: Literal["required"] | None = None
-    select: tuple[str, ...] | None = None  # none: the checks of the suite of the same name
-    without: tuple[str, ...] = ()
-    require: tuple[str, ...] = ()
-    needs: tuple[Need, ...] = ()
-    critical: Action | None = None
-    high: Action | None = None
-    medium: Action | None = None
-    low: Action | None = None
+    environments: tuple[Name, ...] = ()  # where it may be judged; every environment where left out
+    slot: Literal["required"] | None = None  # "required": a run for this gate has to name a slot
+    # ids of checks, globs allowed; where left out, the checks of the suite of the same name
+    select: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()  # ids of checks to leave out of `select`, globs allowed
+    require: tuple[str, ...] = ()  # results that must be there: `id` (all its targets) or `id@target`; no globs
+    needs: tuple[Need, ...] = ()  # other gates that must be open first
+    critical: Action | None = None  # what a failed check of severity critical does
+    high: Action | None = None  # what a failed check of severity high does
+    medium: Action | None = None  # what a failed check of severity medium does
+    low: Action | None = None  # what a failed check of severity low does
+    # reasons to skip that keep the gate open; a required check may never be skipped
     skips: tuple[Skip, ...] | None = None
-    max_age: Seconds | None = None
+    max_age: Seconds | None = None  # how old the oldest deciding evidence may be
+    # span that metrics are judged over; for the performance suite, no check of this version reads it
     window: Seconds | None = None
-    strict: bool | None = None
+    strict: bool | None = None  # true: warnings block too
+    # until this day (UTC) judged and shown, but answers 0: the way to adopt a gate, such as 2027-02-01
     observe_until: datetime.date | None = None
 
 
 class Waiver(Section):
     """A reviewed, dated exception for one check on one target; globs allowed."""
 
-    check: str
-    target: str
-    environment: str
-    reason: Annotated[str, Field(min_length=1)]
-    owner: Annotated[str, Field(min_length=1)]
-    ticket: Annotated[str, Field(min_length=1)]
-    expires: datetime.date
+    check: str  # id of the check, globs allowed
+    target: str  # name of the target, globs allowed
+    environment: str  # name of the environment, globs allowed
+    reason: Annotated[str, Field(min_length=1)]  # why; shown wherever the failure is
+    owner: Annotated[str, Field(min_length=1)]  # who has to end it
+    ticket: Annotated[str, Field(min_length=1)]  # where it is written up
+    expires: datetime.date  # last day (UTC) on which it helps; warns from 14 days before
 
 
 class Seal(Section):
     """Whose key seals the verdicts, where it is not PRODCHECK_KEY or `.prodcheck/key`."""
 
-    key: SecretRef
+    key: SecretRef  # where the key lies: { env = … } or { file = … }; `prodcheck gate` runs no command
 
 
 class Project(Section):
     """The whole file, includes merged, environments resolved (abstract ones left out)."""
 
-    version: Literal[1]
-    project: str = ""
-    checks: tuple[str, ...] = ()
-    runbooks: str = ""  # "https://runbooks.example/{runbook}"
+    version: Literal[1]  # version of the file's format
+    project: str = ""  # name of the project, shown in reports and verdicts
+    checks: tuple[str, ...] = ()  # folders with checks of your own, relative to prodcheck.toml
+    runbooks: str = ""  # address of runbooks, such as "https://runbooks.example/{runbook}"; shown beside what failed
+    # further files, globs allowed, relative to this one; a key set in two of them is an error
     include: tuple[str, ...] = ()
+    # limits: `id` or `id@target`, globs allowed; the most specific wins. "off" measures and shows, never fails
     thresholds: Thresholds = {}
-    environments: dict[Name, Environment] = {}
-    gates: dict[Name, Gate] = {}
+    environments: dict[Name, Environment] = {}  # what can be judged, by name
+    gates: dict[Name, Gate] = {}  # policies, by name; every suite has one of its own name without being written here
     gate_defaults: GateDefaults = GateDefaults()  # from [gates.defaults]
-    waivers: tuple[Waiver, ...] = ()
-    seal: Seal | None = None
+    waivers: tuple[Waiver, ...] = ()  # reviewed, dated exceptions, as [[waivers]]
+    seal: Seal | None = None  # whose key seals the verdicts, where it is not PRODCHECK_KEY or `.prodcheck/key`

@@ -9,10 +9,15 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
+
 BLANK = "[redacted]"
+_SHORT = 1000  # characters of a text that is worth remembering
 
 # What looks like a secret wherever it stands. Every pattern starts at a literal and is bounded, so that a hostile
 # body of a megabyte is scanned in linear time. `\1` is kept, and `\2` after the blank.
@@ -46,7 +51,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
-        self._known: re.Pattern[str] | None = None
+        self._clean = _cleaner(None)
         self._lock = threading.Lock()
 
     def add(self, value: str) -> None:
@@ -56,16 +61,11 @@ class Redactor:
         with self._lock:
             self._forms.update(form for form in _forms(value) if form)
             longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-            self._known = re.compile("|".join(map(re.escape, longest_first)))
+            self._clean = _cleaner(re.compile("|".join(map(re.escape, longest_first))))
 
     def redact(self, text: str) -> str:
         """The text with `[redacted]` in place of secrets."""
-        known = self._known
-        if known is not None:
-            text = known.sub(BLANK, text)
-        for pattern, replacement in _GENERIC:
-            text = pattern.sub(replacement, text)
-        return text
+        return self._clean(text) if len(text) <= _SHORT else self._clean.__wrapped__(text)
 
     def redact_data(self, data: Any) -> Any:
         """The same data with its strings redacted: mappings, lists, tuples, sets, bytes, and dataclasses as such."""
@@ -85,6 +85,23 @@ class Redactor:
             named = [each.name for each in dataclasses.fields(data) if each.init]
             return dataclasses.replace(data, **{name: self.redact_data(getattr(data, name)) for name in named})
         return data
+
+
+def _cleaner(known: re.Pattern[str] | None) -> _lru_cache_wrapper[str]:
+    """Blanks these secrets and what looks like one; remembers short texts, for reports say the same ones often.
+
+    A new one for each new set of secrets: what was remembered before a secret was known is forgotten with the old one.
+    """
+
+    @lru_cache(maxsize=4096)
+    def clean(text: str) -> str:
+        if known is not None:
+            text = known.sub(BLANK, text)
+        for pattern, replacement in _GENERIC:
+            text = pattern.sub(replacement, text)
+        return text
+
+    return clean
 
 
 def _forms(value: str) -> Iterator[str]:

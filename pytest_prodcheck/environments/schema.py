@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from pytest_prodcheck.environments.project import SET_BY_LOADER, Project
 
 _WHOLE = ("Project", "Gate", "GateDefaults", "Need", "Waiver", "Seal")  # not inherited: what they require is required
-_COMMENT = re.compile(r"^    (\w+):[^#\n]*?  # (.+)$", re.MULTILINE)
+# the comment lines right above a field, its name, the comment behind it
+_FIELD = re.compile(r"((?:^    # .+\n)*)^    (\w+):(?:[^#\n]*?  # (.+))?", re.MULTILINE)
 Schema = dict[str, Any]
 
 
@@ -72,13 +73,16 @@ def _name_tables(part: Any) -> None:
 
 
 def _describe(definition: Schema, model: type[BaseModel]) -> None:
-    """Gives each property the comment behind its field as description."""
-    comments = dict(_COMMENT.findall(inspect.getsource(model)))
+    """Gives each property the comment above or behind its field as description."""
+    comments = {
+        name: " ".join([*re.findall(r"# (.+)", above), *([behind] if behind else [])])
+        for above, name, behind in _FIELD.findall(inspect.getsource(model))
+    }
     for name, field in model.model_fields.items():
         key = field.alias or name
         if key in definition["properties"]:
             definition["properties"][key].pop("title", None)
-            if name in comments:
+            if comments.get(name):
                 definition["properties"][key]["description"] = comments[name]
 
 

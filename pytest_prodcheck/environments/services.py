@@ -62,24 +62,25 @@ Address = Annotated[str, AfterValidator(address)]
 class ServiceTls(Section):
     """How TLS is trusted: the system's CAs, or `ca`; a client certificate where the service asks for one."""
 
-    ca: str | None = None  # file, relative to prodcheck.toml
-    certificate: str | None = None
-    key: str | None = None
-    verify: Literal["on", "off"] = "on"  # "off" is named on every verdict
+    # file with the CA certificates to trust (PEM), relative to prodcheck.toml; the system's where left out
+    ca: str | None = None
+    certificate: str | None = None  # file with the client certificate (PEM), where the service asks for one
+    key: str | None = None  # file with the client certificate's key (PEM), where it is not in the same file
+    verify: Literal["on", "off"] = "on"  # "off" trusts every certificate; it is named on every verdict
 
 
 class BasicCredentials(Section):
     """A user name and a password for HTTP basic authentication."""
 
-    user: str
-    password: SecretRef
+    user: str  # the user name
+    password: SecretRef  # where the password lies
 
 
 class Authentication(Section):
     """Credentials sent with every request to a service: exactly one of `basic` and `bearer`."""
 
-    basic: BasicCredentials | None = None
-    bearer: SecretRef | None = None
+    basic: BasicCredentials | None = None  # HTTP basic authentication
+    bearer: SecretRef | None = None  # where the token for `Authorization: Bearer …` lies
 
     def model_post_init(self, _context: Any) -> None:
         """Refuses none or both."""
@@ -90,26 +91,33 @@ class Authentication(Section):
 class VersionSource(Section):
     """Where a service tells its revision: a path, and a JSON pointer into the answer (none: the whole text)."""
 
-    path: Path
+    path: Path  # path that tells the revision, below the service's `url`, such as "/version"
+    # JSON pointer to it in the answer, such as "/revision"; the whole text where left out
     pointer: Annotated[str, Field(pattern=r"^(/.*)?$")] = ""
-    connections: Annotated[int, Field(ge=1, le=1000)] = 44  # 1 - 0.9**44 = 99 % to meet one old replica of ten
+    # new connections that are asked; 1 - 0.9**44 = 99 % to meet one old replica of ten
+    connections: Annotated[int, Field(ge=1, le=1000)] = 44
 
 
 class Endpoint(Section):
     """One request of a service and what its answer has to be."""
 
-    request: RequestLine
-    status: Statuses | None = None  # None with `allow` only: roles are judged, the answer is not
-    content_type: str | None = None
-    contains: str | None = None
-    json_: Any = Field(default=None, alias="json")
-    schema_: str | None = Field(default=None, alias="schema")  # file with a JSON Schema, relative to prodcheck.toml
-    headers: dict[str, str] = {}
-    as_: Name | None = Field(default=None, alias="as")  # role whose token is sent
-    safe: bool = False  # an unsafe method that changes nothing
-    budget: Seconds | None = None
+    request: RequestLine  # method and path below the service's `url`, such as "GET /products/{sku}"
+    # what may be answered, one or several; may be left out with `allow`: then only who gets in is judged
+    status: Statuses | None = None
+    content_type: str | None = None  # media type that the answer must have, without parameters, such as "text/html"
+    contains: str | None = None  # text that the answer must contain
+    json_: Any = Field(default=None, alias="json")  # JSON document that is sent
+    # file with a JSON Schema of the answer, relative to prodcheck.toml; "openapi" takes the served document's
+    schema_: str | None = Field(default=None, alias="schema")
+    headers: dict[str, str] = {}  # further headers of this request; credentials do not go here
+    as_: Name | None = Field(default=None, alias="as")  # role of `auth` whose token is sent; where left out, none is
+    # true: changes nothing although the method is POST or the like; else protected environments are not sent it
+    safe: bool = False
+    budget: Seconds | None = None  # time that the answer may take, such as "300ms"; judged by `smoke.api.budget`
+    # roles that get in, "anonymous" for everybody; the request without a token must then be refused
     allow: tuple[Name, ...] | None = None
-    control: Name | None = None  # endpoint that proves route and token work
+    # endpoint of the same service that proves route and token work, where this request may not be sent as allowed
+    control: Name | None = None
 
     @property
     def method(self) -> str:
@@ -130,24 +138,33 @@ class Endpoint(Section):
 class Service(Section):
     """One HTTP(S) service."""
 
-    url: Url
+    url: Url  # address that all its paths are below, such as "https://api.shop.example/catalog"
+    # whether users reach it from the internet; for the security suite, no check of this version reads it
     public: bool = False
+    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"
-    owner: str = ""
+    owner: str = ""  # who is asked when it fails; shown in reports and verdicts; where left out, its unit's owner
+    # path of the health page, such as "/healthz"; also what latency and addresses are judged by
     health: Path | None = None
+    # where it tells the revision that runs; without it a gate cannot see an old version
     version: VersionSource | None = None
-    openapi: Path | None = None
-    redirect: bool | Url = False  # an address: where plain HTTP is asked, when not port 80 of the same host
+    openapi: Path | None = None  # path of the OpenAPI document that it serves
+    # true: plain HTTP must lead to HTTPS; an address: where plain HTTP is asked, when not port 80 of the same host
+    redirect: bool | Url = False
     redirect_hosts: tuple[str, ...] = ()  # further hosts a redirect may name
+    # whether it serves pages for browsers; for the security suite, no check of this version reads it
     html: bool = False
+    # what runs it in the cluster, "deployment/NAME"; for Kubernetes checks, no check of this version reads it
     workload: str | None = None
+    # sent with every request to it, besides the environment's; `{run}` and `{revision}` are filled in
     headers: dict[str, str | SecretRef] = {}
-    tls: ServiceTls = ServiceTls()
+    tls: ServiceTls = ServiceTls()  # how its certificate is trusted
+    # credentials that every request to it carries, where a gateway asks for some
     authentication: Authentication | None = None
-    proxy: Url | None = None
+    proxy: Url | None = None  # HTTP proxy that leads to it; not together with `connect_to`
     connect_to: Address | None = None  # connect here instead; name, Host header and SNI stay
-    timeout: Seconds = 10.0
-    endpoints: dict[Name, Endpoint] = {}
+    timeout: Seconds = 10.0  # for one request, from connecting to the last byte
+    endpoints: dict[Name, Endpoint] = {}  # requests that are judged, by name; `service.endpoint` is their target
 
     @property
     def host(self) -> str:

@@ -15,83 +15,89 @@ Count = Annotated[int, Field(ge=0, le=1000)]
 class PostgresTls(Section):
     """libpq's sslmode, and the CA file it checks against."""
 
+    # libpq's sslmode; "disable" to "require" do not check whom one talks to
     mode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = "verify-full"
-    ca: str | None = None
-    certificate: str | None = None
-    key: str | None = None
+    ca: str | None = None  # file with the CA certificates to trust (PEM), relative to prodcheck.toml
+    certificate: str | None = None  # file with the client certificate (PEM)
+    key: str | None = None  # file with the client certificate's key (PEM)
 
 
 class PostgresExpect(Section):
     """How many of the nodes have each role; which one is which is found, for failovers swap them."""
 
-    primaries: Count = 1
-    standbys: Count = 0
-    synchronous: Count | None = None
+    primaries: Count = 1  # nodes that take writes
+    standbys: Count = 0  # nodes that replay and are read-only
+    synchronous: Count | None = None  # of the standbys, how many must be synchronous; not judged where left out
 
 
 class Timeouts(Section):
     """Upper bounds that the sessions of prodcheck set for themselves."""
 
-    statement: Seconds = 5.0
-    lock: Seconds = 0.2
-    connect: Seconds = 5.0
+    statement: Seconds = 5.0  # longest statement
+    lock: Seconds = 0.2  # longest wait for a lock, so that we never queue up before real work
+    connect: Seconds = 5.0  # longest wait for a connection
 
 
 class Postgres(Section):
     """One PostgreSQL cluster: its nodes, the address of its writer, what to expect."""
 
-    nodes: Annotated[tuple[Address, ...], Field(min_length=1)]
-    writer: Address | None = None
-    expect: PostgresExpect = PostgresExpect()
-    database: str = "postgres"
-    user: str = "prodcheck"
-    password: SecretRef | None = None
-    tls: PostgresTls = PostgresTls()
-    timeouts: Timeouts = Timeouts()
+    nodes: Annotated[tuple[Address, ...], Field(min_length=1)]  # "HOST:PORT" of every node, primary and standbys alike
+    writer: Address | None = None  # "HOST:PORT" that applications write to; it must lead to the one primary
+    expect: PostgresExpect = PostgresExpect()  # how many nodes of each role there must be
+    database: str = "postgres"  # database to connect to
+    user: str = "prodcheck"  # role to log in as; needs no rights but CONNECT, `pg_monitor` shows more
+    password: SecretRef | None = None  # where its password lies; none where left out
+    tls: PostgresTls = PostgresTls()  # how connections are secured and trusted
+    timeouts: Timeouts = Timeouts()  # bounds that our own sessions set for themselves
+    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"
-    owner: str = ""
+    owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+    # where long reads go; for the data_integrity suite, no check of this version reads it
     read_on: Literal["primary", "standby"] = "primary"
 
 
 class RedisTls(Section):
     """TLS of Redis: on when the section is there; checked against `ca` or the system's CAs."""
 
+    # file with the CA certificates to trust (PEM), relative to prodcheck.toml; the system's where left out
     ca: str | None = None
-    certificate: str | None = None
-    key: str | None = None
-    verify: Literal["on", "off"] = "on"
+    certificate: str | None = None  # file with the client certificate (PEM)
+    key: str | None = None  # file with the client certificate's key (PEM)
+    verify: Literal["on", "off"] = "on"  # "off" trusts every certificate; it is named on every verdict
 
 
 class RedisExpect(Section):
     """How many of the nodes have each role."""
 
-    primaries: Count = 1
-    replicas: Count = 0
+    primaries: Count = 1  # nodes that take writes
+    replicas: Count = 0  # nodes that follow one
 
 
 class Redis(Section):
     """One group of Redis nodes that hold the same data."""
 
-    nodes: Annotated[tuple[Address, ...], Field(min_length=1)]
-    expect: RedisExpect = RedisExpect()
-    user: str | None = None
-    password: SecretRef | None = None
-    tls: RedisTls | None = None
-    persistence: bool | None = None  # true: must be on; false: must be off; none: judged only where it is on
-    timeout: Seconds = 5.0
+    nodes: Annotated[tuple[Address, ...], Field(min_length=1)]  # "HOST:PORT" of every node
+    expect: RedisExpect = RedisExpect()  # how many nodes of each role there must be
+    user: str | None = None  # ACL user; the default user where left out
+    password: SecretRef | None = None  # where its password lies; none where left out
+    tls: RedisTls | None = None  # TLS, where the section is there; plain connections where left out
+    persistence: bool | None = None  # true: must be on; false: must be off; left out: judged only where it is on
+    timeout: Seconds = 5.0  # for one node, from connecting to the last answer
+    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"
-    owner: str = ""
+    owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 
 
 class Dependency(Section):
     """Something this environment cannot do without: a name that has to resolve, or a port that has to accept."""
 
-    dns: str | None = None
-    tcp: Address | None = None
+    dns: str | None = None  # name that has to resolve
+    tcp: Address | None = None  # "HOST:PORT" that has to accept a connection
     expect: tuple[str, ...] = ()  # addresses that the name has to have, all of them
-    timeout: Seconds = 5.0
+    timeout: Seconds = 5.0  # for one answer
+    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"
-    owner: str = ""
+    owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 
     def model_post_init(self, _context: Any) -> None:
         """Refuses none or both, and addresses for a port."""

@@ -21,14 +21,16 @@ def step_line(value: str) -> str:
 class Step(Section):
     """One request of a workflow; `capture` names JSON pointers into its answer for later steps' `{name}`."""
 
-    name: Name
+    name: Name  # what the step is called in reports; each once in a workflow
+    # method, service and path, such as "POST cart:/carts/{cart}/lines"
     request: Annotated[str, AfterValidator(step_line)]
-    as_: Name | None = Field(default=None, alias="as")
-    json_: Any = Field(default=None, alias="json")
-    headers: dict[str, str] = {}
-    status: Statuses = (200,)
-    content_type: str | None = None
-    contains: str | None = None
+    as_: Name | None = Field(default=None, alias="as")  # role of `auth` whose token is sent; where left out, none is
+    json_: Any = Field(default=None, alias="json")  # JSON document that is sent; `{captured}` names in it are filled in
+    headers: dict[str, str] = {}  # further headers of this request
+    status: Statuses = (200,)  # what may be answered, one or several
+    content_type: str | None = None  # media type that the answer must have, without parameters
+    contains: str | None = None  # text that the answer must contain
+    # name -> JSON pointer into the answer, such as { cart = "/id" }; later steps write {cart}
     capture: dict[Name, Annotated[str, Field(pattern=r"^(/.*)?$")]] = {}
 
     @property
@@ -50,10 +52,14 @@ class Step(Section):
 class Workflow(Section):
     """What a user does, step by step. `writes` marks one that leaves traces until its clean-up ran."""
 
-    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)]  # sent in this order; the first that fails ends them
+    # sent afterwards, whatever became of the steps; those whose captured names are missing are left out
     cleanup: tuple[Step, ...] = ()
+    # true: leaves traces. Any method but GET, HEAD and OPTIONS counts as writing too; see `--allow-write`
     writes: bool = False
-    unit: Name | None = None
-    timeout: Seconds = 30.0
+    unit: Name | None = None  # unit that it belongs to: runs about other units leave it out
+    timeout: Seconds = 30.0  # for all steps together; the clean-up gets half as much on top
+    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`;
+    # where left out, its services'
     vantage: Name = "outside"
-    owner: str = ""
+    owner: str = ""  # who is asked when it fails; shown in reports and verdicts

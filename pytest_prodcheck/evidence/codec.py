@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, fields, is_dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.records import Evidence, EvidenceProblem, Exchange, OpenApi, Problem
 from pytest_prodcheck.evidence.table import find
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 SCHEMA = "prodcheck-evidence/1"
 LARGEST = 256 * 1024 * 1024  # bytes of one file
@@ -20,10 +24,8 @@ def dump(evidence: Evidence[Any], *, keep_bodies: bool = True) -> dict[str, Any]
     """Evidence as plain data; raises ValueError or TypeError for a record that JSON cannot hold (NaN, objects)."""
     record = None
     if evidence.record is not None:
-        from pydantic import TypeAdapter
-
         kept = evidence.record if keep_bodies else _without_bodies(evidence.record)
-        record = TypeAdapter(find(evidence.collector).record).dump_python(kept, mode="json", warnings="error")
+        record = _adapter(find(evidence.collector).record).dump_python(kept, mode="json", warnings="error")
         _refuse_no_numbers(record, kept)
     return {
         "schema": SCHEMA,
@@ -69,15 +71,15 @@ def parse(content: bytes) -> dict[str, Any]:
 
 def load(plain: dict[str, Any]) -> Evidence[Any]:
     """Evidence from an envelope; raises ValueError for a record or problem of another shape."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
         record = problem = None
         if plain["problem"] is not None:
-            problem = TypeAdapter(Problem).validate_python(plain["problem"])
+            problem = _adapter(Problem).validate_python(plain["problem"])
         else:
             kind = find(plain["collector"]).record
-            record = TypeAdapter(kind).validate_json(json.dumps(plain["record"]), strict=True)
+            record = _adapter(kind).validate_json(json.dumps(plain["record"]), strict=True)
     except KeyError:
         raise ValueError(f"there is no collector {plain['collector']!r}") from None
     except (ValidationError, RecursionError) as error:
@@ -103,6 +105,14 @@ def file_name(key: str) -> str:
 def unread(key: str, why: str) -> EvidenceProblem:
     """The problem of evidence that is not there."""
     return EvidenceProblem(Problem("unread", f"{key}: {why}"))
+
+
+@lru_cache(maxsize=256)
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Made once a kind of record: building one takes longer than writing a thousand records with it."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def _without_bodies(value: Any) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence import cleaning
+from pytest_prodcheck.evidence.heads import CutHead
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def _certificate(cause: BaseException, what: str) -> Problem | None:
 def _connection(cause: BaseException, what: str) -> Problem | None:
     from urllib3.exceptions import IncompleteRead
 
+    if isinstance(cause, CutHead):
+        return Problem("reset", f"{what}: {cause}")
     if isinstance(cause, EvidenceProblem):
         return Problem(cause.problem.kind, f"{what}: {cause.problem.message}", cause.problem.hint)
     if isinstance(cause, http.client.RemoteDisconnected):

@@ -183,9 +183,12 @@ def _pools(route: Route) -> dict[str, Any]:
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+    from pytest_prodcheck.evidence.heads import WholeHeadResponse
+
     class Routed:
         """Opens the connection where the route says and puts the deadline on it, also when it is used again."""
 
+        response_class: Any = WholeHeadResponse
         host: str
         port: int
         sock: Any

@@ -96,7 +96,7 @@ class Conductor:
         """Starts gathering when the tests start; nothing is sent for a mode that only informs."""
         if self._judging is not None and not self.informs:
             self.planned.update(self._judging.planned)
-            self.gather(sorted({key for item in session.items for key in keys_of(item)}))
+            self.gather(list(dict.fromkeys(key for item in session.items for key in keys_of(item))))
         return (yield)
 
     def gather(self, keys: list[str]) -> None:

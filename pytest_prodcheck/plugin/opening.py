@@ -257,7 +257,7 @@ def _withdraw(opened: Opened) -> None:
 
     options = opened.options
     try:
-        opened.desk = GateDesk(opened.state, run_key(opened.state, None if opened.demo else opened.root))
+        opened.desk = GateDesk(opened.state, run_key(opened.state, opened.root))
         keys = [Key(options.env, options.unit, options.slot, policy.name) for policy in opened.policies]
         opened.desk.open_run(opened.scope.run, keys)
     except (KeyProblem, StoreError, ValueError) as error:

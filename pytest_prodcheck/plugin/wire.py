@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity, SkipReason
@@ -14,9 +14,11 @@ KEY = "prodcheck"
 
 def dump(result: Result) -> str:
     """A result as JSON text."""
-    return json.dumps(asdict(result))
+    plain = {**vars(result), "judgements": [vars(each) for each in result.judgements]}
+    return json.dumps(plain)
 
 
+@lru_cache(maxsize=16)  # a report is asked several times in a row for its result
 def parse(text: str) -> Result:
     """From `dump`'s text; raises ValueError, TypeError or KeyError for anything else."""
     plain: dict[str, Any] = json.loads(text)

@@ -46,7 +46,7 @@ class Worker:
 
 def write_plan(folder: Path, items: Iterable[pytest.Item], judging: Judging) -> None:
     """Writes which evidence is asked for, atomically: every worker writes the same."""
-    wanted = sorted({key for item in items for key in keys_of(item)})
+    wanted = list(dict.fromkeys(key for item in items for key in keys_of(item)))  # what is judged first comes first
     planned = [[each.check, each.target, each.severity, each.suite] for each in judging.planned.values()]
     text = json.dumps({"wanted": wanted, "planned": planned, "twice": judging.twice, "own": own_modules()})
     temporary = folder / f"{PLAN}.{os.getpid()}"

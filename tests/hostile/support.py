@@ -19,7 +19,7 @@ def tell():
     pathlib.Path("peak").write_text(status.partition("VmHWM:")[2].split()[0])
 atexit.register(tell)
 import pytest
-sys.exit(pytest.console_main())
+sys.exit(pytest.main())
 """
 READABLE = ("Traceback (most recent call last)", "INTERNALERROR", "object at 0x")
 
@@ -37,7 +37,7 @@ class Ended:
 
     def results(self) -> dict[tuple[str, str], dict[str, Any]]:
         """The results by check and target, without those that were not configured."""
-        found: list[dict[str, Any]] = self.run["results"]
+        found: list[dict[str, Any]] = self.run["run"]["results"]
         return {(each["check"], each["target"]): each for each in found if each["outcome"] != "skipped"}
 
 
