@@ -1,0 +1,27 @@
+"""Writers of reports, one module a format; unknown formats are an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.outcomes import RunRecord
+    from pytest_prodcheck.reports.documents import AnyVerdict
+
+# format -> module:function(run, verdicts, *, unicode) -> str. JUnit and HTML are written by pytest and pytest-html;
+# `junit` and `html` add to those.
+WRITERS = {
+    "text": "pytest_prodcheck.reports.text:run_text",
+    "json": "pytest_prodcheck.reports.json_report:run_json",
+}
+
+
+def write(format_name: str, run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool = True) -> str:
+    """The report of a run as text in one of the formats of `WRITERS`; raises ValueError for another format."""
+    if format_name not in WRITERS:
+        raise ValueError(f"unknown report format {format_name!r}: expected one of {', '.join(WRITERS)}")
+    module, _, function = WRITERS[format_name].partition(":")
+    text: str = getattr(import_module(module), function)(run, list(verdicts), unicode=unicode)
+    return text

@@ -1,0 +1,114 @@
+"""The JSON report: the run, counts and verdicts as strict JSON with a schema; and reading a run record back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+from pytest_prodcheck.outcomes import SCHEMA as RUN_SCHEMA
+from pytest_prodcheck.outcomes import Outcome, RunRecord, counts
+from pytest_prodcheck.reports.documents import AnyVerdict
+from pytest_prodcheck.reports.records import plain, record, schema_of
+
+SCHEMA = "prodcheck-report/1"
+_MOST_CHARACTERS = 256 * 1024 * 1024
+
+
+def run_document(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> dict[str, Any]:
+    """The report of a run as plain JSON data: schema, run, counts by outcome, verdict documents. Never holds NaN."""
+    return {
+        "schema": SCHEMA,
+        "counts": {str(outcome): number for outcome, number in counts(run.results).items()},
+        "run": plain(run),
+        "verdicts": [dict(each) if isinstance(each, Mapping) else each.to_document() for each in verdicts],
+    }
+
+
+def run_json(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool = True) -> str:
+    """The report as JSON text, ASCII only so that nothing in it can be obeyed by a terminal; ends with a line break."""
+    return _lines(run_document(run, verdicts), 3) + "\n"
+
+
+def dump_run(run: RunRecord) -> str:
+    """The run record alone as JSON text, for `run.json`; `read_run` reads it."""
+    return _lines(plain(run), 2) + "\n"
+
+
+def _lines(data: Any, depth: int) -> str:
+    """JSON text with one line an entry down to a depth: a result is a line (and json's own `indent` is 5 x slower)."""
+    if depth and data and isinstance(data, dict):
+        inner = [f"{json.dumps(name)}: {_lines(each, depth - 1)}" for name, each in data.items()]
+        return "{\n" + ",\n".join(inner) + "\n}"
+    if depth and data and isinstance(data, list):
+        return "[\n" + ",\n".join(_lines(each, depth - 1) for each in data) + "\n]"
+    return json.dumps(data, allow_nan=False)
+
+
+def read_run(text: str | bytes) -> RunRecord:
+    """The run record of `dump_run`'s text or of a JSON report; raises ValueError in one line for anything else."""
+    try:
+        if len(text) > _MOST_CHARACTERS:
+            raise ValueError("is larger than 256 MB")
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        data = json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_constant)
+        if isinstance(data, dict) and data.get("schema") == SCHEMA:
+            data = data.get("run")
+        found = data.get("schema") if isinstance(data, dict) else None
+        if found != RUN_SCHEMA:
+            raise ValueError(f"expected schema {RUN_SCHEMA!r}, not {str(found)[:40]!r}")
+        return record(RunRecord, data, "run")
+    except RecursionError:
+        raise ValueError("no run record: is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("no run record: is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no run record: is not JSON: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"no run record: {error}") from None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of `run_document`."""
+    number = {"type": "integer", "minimum": 0}
+    verdict = {
+        "type": "object",
+        "required": ["schema", "gate", "environment", "status", "code", "reasons"],
+        "properties": {
+            "schema": {"const": "prodcheck-verdict/1"},
+            "status": {"enum": ["open", "blocked", "usage-error", "cannot-tell", "refused"]},
+            "code": {"type": "integer", "minimum": 0, "maximum": 4},
+        },
+    }
+    outcomes = [str(each) for each in Outcome]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:{SCHEMA.replace('/', ':')}",
+        "title": "prodcheck report of one run",
+        "type": "object",
+        "required": ["schema", "counts", "run", "verdicts"],
+        "additionalProperties": False,
+        "properties": {
+            "schema": {"const": SCHEMA},
+            "counts": {
+                "type": "object",
+                "properties": dict.fromkeys(outcomes, number),
+                "required": outcomes,
+                "additionalProperties": False,
+            },
+            "run": schema_of(RunRecord),
+            "verdicts": {"type": "array", "items": verdict},
+        },
+    }
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("names a key twice")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"holds {name}, which is no JSON number")

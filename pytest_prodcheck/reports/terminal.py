@@ -1,0 +1,108 @@
+"""Lines for the terminal: the section at the end of a run, and the progress while evidence is gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
+from pytest_prodcheck.quantities import format_quantity
+from pytest_prodcheck.reports.banner import finding_lines, headline
+from pytest_prodcheck.reports.details import skip_lines
+from pytest_prodcheck.reports.documents import AnyVerdict, View, subject, views
+from pytest_prodcheck.reports.facts import skips
+from pytest_prodcheck.reports.layout import WIDTH, Style, clip, fold
+from pytest_prodcheck.reports.safe import safe, safe_ascii, safe_lines
+from pytest_prodcheck.reports.symbols import outcome_symbol
+from pytest_prodcheck.reports.text import missing, order
+
+_FEW = 10
+_DECIDING = (Outcome.FAILED, Outcome.ERRORED, Outcome.WARNED)
+
+
+def summary_lines(
+    run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool = True, color: bool = False, width: int = WIDTH
+) -> list[str]:
+    """The short form: counts, problems, each gate with what decided it, and whatever no gate told about."""
+    style = Style(unicode, color, max(60, min(width, 120)))
+    shown = views(verdicts)
+    lines = [_counted(run)]
+    lines += _problems(run, style)
+    for verdict in shown:
+        lines += ["", *_gate(verdict, style)]
+    lines += _untold(run, shown, style)
+    if not shown:
+        skipped = skip_lines(run, style)
+        lines += ["skipped:", *skipped] if skipped else []
+    for name, values in (("limits off", run.limits_off), ("TLS NOT VERIFIED for", run.unverified)):
+        lines += fold(", ".join(map(safe, values)), first=f"{name}: ", rest="  ", width=style.width) if values else []
+    return lines if unicode else [safe_ascii(line) for line in lines]
+
+
+def progress_line(done: int, total: int, seconds: float, waiting: Sequence[str] = (), *, width: int = 80) -> str:
+    """"evidence: 12 of 40 in 3.2 s, waiting for postgres-server:shop-db and 2 more": one line, cut to the width."""
+    told = f"evidence: {done} of {total} in {format_quantity(max(0.0, seconds), 's')}"
+    if waiting:
+        more = f" and {len(waiting) - 2} more" if len(waiting) > 2 else ""
+        told += f", waiting for {', '.join(safe(each, most=40) for each in waiting[:2])}{more}"
+    return clip(told, width, unicode=False)
+
+
+def _counted(run: RunRecord) -> str:
+    told = ", ".join(f"{number} {outcome}" for outcome, number in counts(run.results).items() if number)
+    where = safe(run.environment) + "".join(
+        f", {name} {safe(value)}"
+        for name, value in (("unit", run.unit), ("slot", run.slot), ("revision", run.revision))
+        if value
+    )
+    return f"{where}: {told or 'no check was judged'}"
+
+
+def _problems(run: RunRecord, style: Style) -> list[str]:
+    told = [f"interrupted: {safe(run.interrupted)}"] if run.interrupted else []
+    told += [safe(each) for each in run.problems]
+    if absent := missing(run):
+        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+        told.append(f"{len(absent)} planned without a result: {', '.join(map(safe, absent[:5]))}{more}")
+    if run.replay_of:
+        told.append(f"judges the saved evidence of run {safe(run.replay_of)} again: opens nothing")
+    lines = [line for each in told[:_FEW] for line in fold(each, first="! ", rest="  ", width=style.width)]
+    if len(told) > _FEW:
+        lines.append(f"  and {len(told) - _FEW} more problems (listed in the report)")
+    return lines
+
+
+def _gate(verdict: View, style: Style) -> list[str]:
+    lines = headline(verdict, style)
+    for each in verdict.texts("overrides"):
+        lines += fold(each, first="   !! OVERRIDDEN: ", rest="      ", width=style.width)
+    for title, name in (("", "reasons"), ("warnings", "warnings"), ("waived failures", "waived")):
+        findings = verdict.views(name)
+        if findings:
+            lines += [f"   {title}:"] if title else []
+            lines += finding_lines(findings, style, _FEW)
+    skipped = skips(verdict, style)
+    return lines + (fold(skipped, first="   skipped: ", rest="      ", width=style.width) if skipped else [])
+
+
+def _untold(run: RunRecord, verdicts: Sequence[View], style: Style) -> list[str]:
+    """Failed, errored and warned results that none of the gates names."""
+    told = {
+        (finding.raw("check"), finding.raw("target"))
+        for verdict in verdicts
+        for name in ("reasons", "warnings", "waived", "notes")
+        for finding in verdict.views(name)
+        if name != "notes" or finding.raw("outcome") != Outcome.FAILED
+    }
+    rest = sorted((each for each in run.results if each.outcome in _DECIDING and each.identity not in told), key=order)
+    lines = [line for result in rest[:_FEW] for line in _short(result, style)]
+    if len(rest) > _FEW:
+        lines.append(f"   and {len(rest) - _FEW} more (listed in the report)")
+    return ["", *(["beside the gates:"] if verdicts else []), *lines] if rest else []
+
+
+def _short(result: Result, style: Style) -> list[str]:
+    symbol = outcome_symbol(result.outcome, unicode=style.unicode)
+    lines = [f"   {symbol} {subject(safe(result.check), safe(result.target))} ({result.severity})"]
+    for text in safe_lines(result.reason)[:5]:
+        lines += fold(text, first="      ", rest="      ", width=style.width)
+    return [*lines, f"      how to mend: {safe(result.runbook)}"] if result.runbook else lines
