@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck checks`."""
     parser.add_argument("pattern", nargs="?", default="*", help="only these ids (globs allowed)")
     parser.add_argument("--env", metavar="NAME", help="show the targets and limits of this environment")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
 
 
 def main(args: argparse.Namespace) -> int:

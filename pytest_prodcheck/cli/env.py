@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="the environment; without it they are listed")
     parser.add_argument("--unit", default="", metavar="NAME", help="only this unit's services and workflows")
     parser.add_argument("--slot", default="", metavar="NAME", help="with the addresses of this slot")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_prodcheck.cli.answer import tell
 from pytest_prodcheck.cli.children import Child
-from pytest_prodcheck.cli.scope import add_scope, ask_of, duration, who
+from pytest_prodcheck.cli.scope import MAX_AGE, add_scope, ask_of, duration, who
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.decision import Decision, decide
 from pytest_prodcheck.gates.files import append_line, make_folder
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "prodcheck exec GATE --env NAME [options] -- COMMAND [ARGUMENT …]"
     parser.add_argument("gate", metavar="GATE", help="the gate that must be open")
     add_scope(parser)
-    parser.add_argument("--max-age", type=duration, metavar="15m", help="oldest evidence allowed, at most the gate's")
+    parser.add_argument("--max-age", type=duration, metavar="DURATION", help=MAX_AGE)
     parser.add_argument("--strict", action="store_true", help="warnings block too")
 
 

@@ -66,14 +66,14 @@ def answer(ask: Ask, form: str, *, explain: bool, quiet: bool) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck gate`."""
-    from pytest_prodcheck.cli.scope import add_scope, duration
+    from pytest_prodcheck.cli.scope import MAX_AGE, add_scope, duration
 
     parser.add_argument("gate", metavar="NAME", help="the gate: a suite's name, or one of [gates] in prodcheck.toml")
     add_scope(parser)
-    parser.add_argument("--max-age", type=duration, metavar="15m", help="oldest evidence allowed, at most the gate's")
-    parser.add_argument("--verdict", default="", metavar="FILE", help="judge this file instead of the stored verdict")
+    parser.add_argument("--max-age", type=duration, metavar="DURATION", help=MAX_AGE)
+    parser.add_argument("--verdict", default="", metavar="FILE", help="ask this verdict file instead of the stored one")
     parser.add_argument("--strict", action="store_true", help="warnings block too")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
     parser.add_argument("--explain", action="store_true", help="show everything that was checked and bound")
     parser.add_argument("--quiet", action="store_true", help="print nothing, only answer by exit code")
 

@@ -17,11 +17,18 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck override`."""
-    parser.add_argument("gate", metavar="GATE", help="the gate to open; usage errors (2) stay closed")
+    parser.add_argument("gate", metavar="GATE", help="the gate to open; a usage error (2) stays one")
     add_scope(parser)
-    parser.add_argument("--reason", required=True, help="why; shown to whoever asks the gate")
-    parser.add_argument("--ticket", required=True, help="where it is written up")
-    parser.add_argument("--for", dest="seconds", type=duration, required=True, metavar="30m", help="at most 24h")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; shown to whoever asks the gate")
+    parser.add_argument("--ticket", required=True, metavar="ID", help="where it is written up; shown too")
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        type=duration,
+        required=True,
+        metavar="DURATION",
+        help="how long, such as 30m; at most 24h",
+    )
 
 
 def main(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from pytest_prodcheck.cli import COMMANDS
 
-_CODES = """\
+EXIT_CODES = """\
 exit codes of gate, run and exec:
   0 open, go             1 blocked: proven bad        2 usage or configuration error
   3 cannot tell          4 refused: stale, other environment, unit, slot, revision or configuration, bad seal
@@ -36,7 +36,7 @@ def dispatch(argv: list[str]) -> int:
 def overview() -> str:
     """What `prodcheck --help` prints."""
     rows = "\n".join(f"  {name:10}{line}" for name, (_, line) in COMMANDS.items())
-    return f"usage: prodcheck COMMAND …\n\n{rows}\n\n`prodcheck COMMAND --help` shows its options.\n\n{_CODES}"
+    return f"usage: prodcheck COMMAND …\n\n{rows}\n\n`prodcheck COMMAND --help` shows its options.\n\n{EXIT_CODES}"
 
 
 def unexpected(error: Exception) -> int:

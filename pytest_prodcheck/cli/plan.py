@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.cli.scope import ALLOW_WRITE
+
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.collectors import Collector
     from pytest_prodcheck.scope import Scope
@@ -20,13 +22,15 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck plan`."""
-    parser.add_argument("-m", dest="suite", metavar="SUITE", help="only this suite (default: all)")
-    parser.add_argument("--env", required=True, metavar="NAME", help="the environment")
-    parser.add_argument("--unit", default="", metavar="NAME")
-    parser.add_argument("--slot", default="", metavar="NAME")
-    parser.add_argument("--vantage", default="outside", metavar="NAME")
-    parser.add_argument("--allow-write", action="append", default=[], metavar="WORKFLOW")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("-m", dest="suite", metavar="SUITE", help="only this suite (default: all of them)")
+    parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
+    parser.add_argument("--unit", default="", metavar="NAME", help="only this unit (what is deployed together)")
+    parser.add_argument("--slot", default="", metavar="NAME", help="with the addresses of this slot")
+    parser.add_argument(
+        "--vantage", default="outside", metavar="NAME", help="where the run looks from (default: outside)"
+    )
+    parser.add_argument("--allow-write", action="append", default=[], metavar="NAME", help=ALLOW_WRITE)
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -69,7 +73,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def evidence_of(scope: Scope, suite: str | None) -> tuple[list[tuple[Collector, str]], list[tuple[str, str]]]:
-    """The evidence that the bundled checks ask for, each piece once, and the targets that are left out with the reason."""
+    """The evidence that the bundled checks ask for, each piece once; the targets that are left out, with the reason."""
     from pytest_prodcheck.catalogue import entries
     from pytest_prodcheck.evidence.table import find
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pytest_prodcheck.cli.answer import as_text, headline
 from pytest_prodcheck.cli.children import Child
-from pytest_prodcheck.cli.scope import add_scope, ask_of
+from pytest_prodcheck.cli.scope import ALLOW_WRITE, add_scope, ask_of
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.admission import worst
 from pytest_prodcheck.gates.decision import Decision, decide
@@ -32,14 +32,24 @@ _PASSED_ON = ("unit", "slot", "revision", "vantage", "wait", "evidence_from")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck run`."""
     parser.usage = "prodcheck run [GATE …] --env NAME [options] [-- PYTEST-ARGUMENT …]"
-    parser.add_argument("gates", nargs="*", metavar="GATE", help="judge for these gates; none: all suites")
-    parser.add_argument("--suite", action="append", default=[], metavar="NAME", help="this suite instead of gates")
+    parser.add_argument(
+        "gates", nargs="*", metavar="GATE", help="judge for these gates (default: the gates of all suites)"
+    )
+    parser.add_argument(
+        "--suite", action="append", default=[], metavar="NAME", help="this suite instead of gates; may be repeated"
+    )
     add_scope(parser)
-    parser.add_argument("--vantage", metavar="NAME", help="where this run looks from")
-    parser.add_argument("--wait", metavar="SECONDS", help="wait this long for the system to be ready")
-    parser.add_argument("--allow-write", action="append", default=[], metavar="WORKFLOW", help="let it write")
-    parser.add_argument("--allow-load", action="append", default=[], metavar="LOAD", help="let this load run")
-    parser.add_argument("--evidence-from", metavar="RUN", help="judge saved evidence again; opens nothing")
+    parser.add_argument("--vantage", metavar="NAME", help="where this run looks from (default: outside)")
+    parser.add_argument("--wait", metavar="DURATION", help="wait at most this long for the system to be ready: 120, 2m")
+    parser.add_argument("--allow-write", action="append", default=[], metavar="NAME", help=ALLOW_WRITE)
+    parser.add_argument(
+        "--allow-load", action="append", default=[], metavar="NAME", help="let this load run where protected"
+    )
+    parser.add_argument(
+        "--evidence-from",
+        metavar="RUN",
+        help="judge the saved evidence of this run (its id or folder) again; opens nothing",
+    )
     parser.add_argument("--strict", action="store_true", help="warnings block too")
     parser.add_argument("-n", dest="workers", metavar="N", help="pytest-xdist workers, for slow tests of your own")
     parser.add_argument("--report", metavar="FILE", help="write the text report to FILE")

@@ -9,13 +9,21 @@ import pwd
 from pytest_prodcheck.gates.reading import Ask
 from pytest_prodcheck.quantities import parse_duration
 
+MAX_AGE = "how old the oldest evidence may be, such as 15m; the gate's own max_age still holds"
+ALLOW_WRITE = "let this writing workflow or endpoint run where protected; may be repeated"
+
 
 def add_scope(parser: argparse.ArgumentParser) -> None:
     """Adds --env, --unit, --slot and --revision."""
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
     parser.add_argument("--unit", default="", metavar="NAME", help="what is deployed together (default: all of it)")
     parser.add_argument("--slot", default="", metavar="NAME", help="the copy: blue, green, canary")
-    parser.add_argument("--revision", default="", metavar="REV", help="also PRODCHECK_REVISION or prodcheck.toml")
+    parser.add_argument(
+        "--revision",
+        default="",
+        metavar="REV",
+        help="what is deployed or about to be; else PRODCHECK_REVISION, else prodcheck.toml",
+    )
 
 
 def ask_of(args: argparse.Namespace, gate: str, run: str = "") -> Ask:

@@ -78,7 +78,8 @@ class Environment(Section):
     abstract: bool = False  # true: only there to inherit from; `--env` cannot name it
     revision: str | None = None  # what is deployed, where neither --revision nor PRODCHECK_REVISION says so
     nameserver: Address | None = None  # resolves the names of this environment instead of the system (UDP DNS)
-    # sent with every HTTP request, so that firewalls and analytics know us; `{run}` and `{revision}` are filled in
+    # sent with every HTTP request, so that firewalls and analytics know us; `{run}` and `{revision}` are filled in;
+    # a value may be a secret reference
     headers: dict[str, str | SecretRef] = {}
     # kinds of target that this environment does not have: a section that gets lost is then noticed
     absent: tuple[str, ...] = ()

@@ -20,28 +20,31 @@ BLANK = "[redacted]"
 _SHORT = 1000  # characters of a text that is worth remembering
 
 # What looks like a secret wherever it stands. Every pattern starts at a literal and is bounded, so that a hostile
-# body of a megabyte is scanned in linear time. `\1` is kept, and `\2` after the blank.
+# body of a megabyte is scanned in linear time. `\1` is kept, and `\2` after the blank. The first column is in all that
+# a pattern finds, in lower case and of letters that have no further case (as i, k and s have): without it, no search.
 _GENERIC = tuple(
-    (re.compile(pattern, flags), replacement)
-    for pattern, flags, replacement in (
-        (r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)", re.S, BLANK),
+    (needle, re.compile(pattern, flags), replacement)
+    for needle, pattern, flags, replacement in (
+        ("-----begin ", r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)", re.S, BLANK),
         (
+            "author",
             r"((?<![a-z])(?:proxy-)?authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
             r"(?:(?:basic|bearer|digest|negotiate|token)\s{1,3})?+)"
             r"(?!\[redacted\])[^\s\"',;<>]+",
             re.I,
             rf"\1{BLANK}",
         ),
-        (r"((?<![a-z])bearer\s{1,3})(?=[a-z._~+/-]{0,200}[0-9])[a-z0-9._~+/-]{16,4000}={0,2}", re.I, rf"\1{BLANK}"),
-        (r"((?<![a-z-])(?:set-)?cookie2?[\"']?: {0,3}[\"']?)[^\r\n\"']+", re.I, rf"\1{BLANK}"),
-        (r"(://[^\s/:@]{0,200}:)[^\s/@]{1,500}(@)", 0, rf"\1{BLANK}\2"),
+        ("bearer", r"((?<![a-z])bearer\s{1,3})(?=[a-z._~+/-]{0,200}[0-9])[a-z0-9._~+/-]{16,4000}={0,2}", re.I, rf"\1{BLANK}"),
+        ("coo", r"((?<![a-z-])(?:set-)?cookie2?[\"']?: {0,3}[\"']?)[^\r\n\"']+", re.I, rf"\1{BLANK}"),
+        ("://", r"(://[^\s/:@]{0,200}:)[^\s/@]{1,500}(@)", 0, rf"\1{BLANK}\2"),
         (
+            "=",
             r"((?:password|passwd|pwd|passphrase|secret|token|api[_-]?key)=)(?!=|\[redacted\])"
             r"(?:'[^'\n]{0,4000}'|\"[^\"\n]{0,4000}\"|[^\s&;,'\"<>)]{1,4000})",
             re.I,
             rf"\1{BLANK}",
         ),
-        (r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,4000}\.[A-Za-z0-9_-]{5,8000}\.[A-Za-z0-9_-]{0,4000}", 0, BLANK),
+        ("eyj", r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,4000}\.[A-Za-z0-9_-]{5,8000}\.[A-Za-z0-9_-]{0,4000}", 0, BLANK),
     )
 )
 
@@ -97,8 +100,10 @@ def _cleaner(known: re.Pattern[str] | None) -> _lru_cache_wrapper[str]:
     def clean(text: str) -> str:
         if known is not None:
             text = known.sub(BLANK, text)
-        for pattern, replacement in _GENERIC:
-            text = pattern.sub(replacement, text)
+        lower = text.lower()
+        for needle, pattern, replacement in _GENERIC:
+            if needle in lower:
+                text = pattern.sub(replacement, text)
         return text
 
     return clean

@@ -43,6 +43,13 @@ def schema() -> Schema:
     }
 
 
+def comments_of(model: type) -> dict[str, str]:
+    """Field -> the comment above or behind it in the source, for fields that have one."""
+    found = _FIELD.findall(inspect.getsource(model))
+    texts = {name: " ".join([*re.findall(r"# (.+)", above), behind]).strip() for above, name, behind in found}
+    return {name: text for name, text in texts.items() if text}
+
+
 def _models(model: type[BaseModel], seen: set[type[BaseModel]] | None = None) -> Iterator[type[BaseModel]]:
     """A model and all models in its fields, each once."""
     seen = set() if seen is None else seen
@@ -74,15 +81,12 @@ def _name_tables(part: Any) -> None:
 
 def _describe(definition: Schema, model: type[BaseModel]) -> None:
     """Gives each property the comment above or behind its field as description."""
-    comments = {
-        name: " ".join([*re.findall(r"# (.+)", above), *([behind] if behind else [])])
-        for above, name, behind in _FIELD.findall(inspect.getsource(model))
-    }
+    comments = comments_of(model)
     for name, field in model.model_fields.items():
         key = field.alias or name
         if key in definition["properties"]:
             definition["properties"][key].pop("title", None)
-            if comments.get(name):
+            if name in comments:
                 definition["properties"][key]["description"] = comments[name]
 
 

@@ -24,7 +24,7 @@ revision = "r1"
 [environments.dev.gathering]
 deadline = "30s"
 """
-TIMEOUT = 1.5
+TIMEOUT = 1.0
 
 
 def service(name: str, port: int, scheme: str = "http") -> str:
@@ -65,6 +65,7 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Ended:
 def judged_safely(ended: Ended, idle: Ended) -> None:
     assert ended.code in (1, 13), ended.stdout[-3000:] + ended.stderr[-3000:]
     assert is_readable(ended.stdout + ended.stderr)
+    print(f"{ended.seconds:.1f} s, {ended.peak - idle.peak:.0f} MiB above idle")
     assert ended.peak - idle.peak < ROOM, (ended.peak, idle.peak)
     for key, result in ended.results().items():
         if result["outcome"] in ("failed", "errored"):
@@ -74,15 +75,20 @@ def judged_safely(ended: Ended, idle: Ended) -> None:
             assert len(result["reason"]) < 5000, key
 
 
-def test_all_ways_at_once(tmp_path: Path, idle: Ended) -> None:
-    with served(BAD) as toml:
+LARGE = [name for name in BAD if name in ("nested", "huge-number", "gzip-bomb", "endless-body", "endless-chunks")]
+GROUPS = {"large bodies": LARGE, "others": [name for name in BAD if name not in LARGE]}
+
+
+@pytest.mark.parametrize("names", GROUPS.values(), ids=GROUPS.keys())
+def test_many_ways_at_once(names: list[str], tmp_path: Path, idle: Ended) -> None:
+    with served({name: BAD[name] for name in names}) as toml:
         project = bare(tmp_path, toml)
         ended = measured(project)
         judged_safely(ended, idle)
         assert ended.seconds < 30 + 5
         assert project.gate() in (1, 3)
     results = ended.results()
-    for name in BAD:
+    for name in names:
         assert results["smoke.service.health", name]["outcome"] in ("failed", "errored"), name
         assert results["smoke.service.version", name]["outcome"] in ("failed", "errored"), name
 
@@ -121,7 +127,9 @@ def test_cut_at_each_byte(tmp_path: Path) -> None:
         ended = measured(bare(tmp_path, toml))
     assert ended.code in (1, 13)
     assert is_readable(ended.stdout + ended.stderr)
-    for (_, target), result in ended.results().items():
+    for (check, target), result in ended.results().items():
+        if check != "smoke.api.endpoint":
+            continue
         if target == f"s.close{len(SHORT)}":
             assert result["outcome"] == "passed"
         elif target != f"s.reset{len(SHORT)}":  # there the reset may come before the answer was read
