@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+WORKERS ?= 2
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -24,7 +25,7 @@ demo: $(STAMP) ## run the smoke suite against the embedded system, write the rep
 		--junit-xml reports/smoke.xml --html reports/smoke.html --self-contained-html
 
 test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest -p no:randomly -q tests
+	@$(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) tests
 
 check: $(STAMP) ## lint, types, formatting of the generated files
 	@$(BIN)/ruff check .
@@ -42,7 +43,7 @@ bench: $(STAMP) ## measure, side by side in one run, and print ratios
 	@$(BIN)/python -m bench
 
 soak: $(STAMP) ## the long tests: 1,000 silent runs, thousands of cases
-	@PRODCHECK_SOAK=1 $(BIN)/python -m pytest -p no:randomly -q tests -m "soak or not soak"
+	@PRODCHECK_SOAK=1 $(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) tests
 
 clean: ## remove what was built and installed here
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build reports

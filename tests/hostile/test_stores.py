@@ -18,7 +18,7 @@ from tests.evidence.store_servers import dns_server, drip, flood, hang, say, spe
 from tests.hostile.speakers import reset
 from tests.hostile.support import bare, is_readable, measured
 
-EVIL = "\x1b[2J\x1b[31m::error::x\n##vso[task.complete result=Succeeded] <script>alert(1)</script> \u202e" + "y" * 50_000
+EVIL = "\x1b[2J\x1b[31m::error::x\n##vso[task.complete result=Succeeded] <script>x()</script> \u202e" + "y" * 50_000
 ROOM = 64  # MiB above an idle run
 
 
