@@ -34,9 +34,9 @@ def commands() -> str:
 
 
 _PYTEST_CODES = """\
-`override` and the commands that only show something end with 0, or with 2 for what they cannot do. `pytest --env …` ends with 0 and
-1 likewise and with 10 + code otherwise (13: cannot tell, 14: refused); pytest's own 2 to 7 keep their meaning. What to do on which
-code: [ci.md](ci.md).
+`override` and the commands that only show something end with 0, or with 2 for what they cannot do. `exec` ends with
+the command's own code once it ran it. `pytest --env …` ends with 0 and 1 likewise and with 10 + code otherwise (13:
+cannot tell, 14: refused); pytest's own 2 to 7 keep their meaning. What to do on which code: [ci.md](ci.md).
 
 """
 

@@ -44,8 +44,9 @@ SECTIONS = {  # section -> where it stands in the file; in the order of the page
     "Seal": "[seal]",
 }
 _HEAD = """\
-`prodcheck schema` prints this as a JSON Schema for editors. `prodcheck env NAME` shows an environment as resolved, with the line
-that each value comes from. All mistakes of a file are told at once; a key that is not listed here is refused.
+`prodcheck schema` prints this as a JSON Schema for editors. `prodcheck env NAME` shows an environment as resolved,
+with the line that each value comes from. All mistakes of a file are told at once; a key that is not listed here is
+refused.
 
 - The file is found from the working folder upward. Relative paths begin at its folder.
 - `extends` names the environment to inherit from: tables merge key by key, lists and values replace.

@@ -34,28 +34,31 @@ class OwnCheckError(ValueError):
     """A file of own checks that cannot be read as one."""
 
 
-def scan(folders: list[Path], patterns: tuple[str, ...] = ("test_*.py", "*_test.py")) -> list[OwnCheck]:
-    """All own checks below these folders; raises OwnCheckError for a folder or file that cannot be read."""
+def scan(folders: list[Path]) -> list[OwnCheck]:
+    """All own checks below these folders, in files of any name; raises OwnCheckError for what cannot be read."""
     found: list[OwnCheck] = []
     for folder in folders:
         if not folder.is_dir():
             raise OwnCheckError(f"checks: there is no folder {folder}")
-        for file in _files(folder, patterns):
+        for file in _files(folder):
             found.extend(_in_file(file))
     return found
 
 
-def _files(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
+def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not any(fnmatchcase(path.name, each) for each in IGNORED):
-            yield from _files(path, patterns)
-        elif path.is_file() and any(fnmatchcase(path.name, each) for each in patterns):
+            yield from _files(path)
+        elif path.is_file() and path.suffix == ".py":
             yield path
 
 
 def _in_file(file: Path) -> Iterator[OwnCheck]:
     try:
-        tree = ast.parse(file.read_bytes(), filename=str(file))
+        text = file.read_bytes()
+        if b"prodcheck" not in text:
+            return
+        tree = ast.parse(text, filename=str(file))
     except (OSError, SyntaxError, ValueError) as error:
         raise OwnCheckError(f"{file}: cannot be read as Python: {error}") from None
     statements = list(_statements(tree))
@@ -83,7 +86,9 @@ def _names_of_check(statements: Iterable[ast.AST]) -> Iterator[str]:
     """What `check` is called in a file: "check", "pytest_prodcheck.check", or another name it was imported as."""
     for node in statements:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pytest_prodcheck"):
-            yield from (alias.asname or alias.name for alias in node.names if alias.name == "check")
+            for alias in node.names:
+                if alias.name in ("check", "*"):
+                    yield alias.asname or "check"
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.startswith("pytest_prodcheck"):

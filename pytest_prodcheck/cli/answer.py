@@ -29,7 +29,9 @@ def as_json(decision: Decision) -> str:
     """One JSON document: code, why, overrides, and the verdict if it can be trusted."""
     import json
 
-    return json.dumps(
+    from pytest_prodcheck.reports.safe import safe_json
+
+    text = json.dumps(
         {
             "schema": "prodcheck-answer/1",
             "code": decision.code,
@@ -41,6 +43,7 @@ def as_json(decision: Decision) -> str:
         },
         indent=1,
     )
+    return safe_json(text)
 
 
 def as_text(decision: Decision, ask: Ask, now: float, *, explain: bool = False) -> str:

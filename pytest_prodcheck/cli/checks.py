@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from pytest_prodcheck.reports.safe import safe_json
+
 EXAMPLES = """\
   prodcheck checks                        all bundled checks with their default limits
   prodcheck checks --env production       the limits in force there, for each target
@@ -30,7 +32,7 @@ def main(args: argparse.Namespace) -> int:
         print(f"prodcheck checks: no check is named like {args.pattern!r}", file=sys.stderr)
         return 2
     if args.format == "json":
-        print(json.dumps(rows, indent=1))
+        print(safe_json(json.dumps(rows, indent=1)))
         return 0
     for row in rows:
         limit = " / ".join(str(row[level]) for level in ("warn", "fail") if row[level] is not None)

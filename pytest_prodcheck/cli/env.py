@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.reports.safe import safe_json
+
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.configuration import Configuration
 
@@ -45,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
         print(f"prodcheck env: {error}", file=sys.stderr)
         return 2
     if args.format == "json":
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        print(safe_json(json.dumps(rows, indent=1, ensure_ascii=False)))
     elif args.name:
         _print_values(rows)
     else:
@@ -131,4 +133,4 @@ def _toml(value: Any) -> str:
         return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }" if value else "{}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return safe_json(json.dumps(value, ensure_ascii=False))  # TOML has the same escapes

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.cli.scope import ALLOW_WRITE
+from pytest_prodcheck.reports.safe import safe, safe_json
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.collectors import Collector
@@ -58,12 +59,12 @@ def main(args: argparse.Namespace) -> int:
     plan, left_out = evidence_of(scope, args.suite)
     lines = sendings(plan, environment)
     if args.format == "json":
-        print(json.dumps([vars(line) for line in lines], indent=1))
+        print(safe_json(json.dumps([vars(line) for line in lines], indent=1)))
         return 0
     width = max((len(line.to) for line in lines), default=0)
     for line in lines:
         times = f" x {line.times}" if line.times > 1 else ""
-        print(f"{line.to:{width}}  {line.what}{times}{'  (writes)' if line.writes else ''}")
+        print(f"{line.to:{width}}  {safe(line.what)}{times}{'  (writes)' if line.writes else ''}")
     requests = sum(line.times for line in lines)
     print(f"\n{requests} requests to {len({line.to for line in lines})} addresses would be sent; nothing was sent.")
     for name, why in left_out:

@@ -25,7 +25,12 @@ _SHORT = 1000  # characters of a text that is worth remembering
 _GENERIC = tuple(
     (needle, re.compile(pattern, flags), replacement)
     for needle, pattern, flags, replacement in (
-        ("-----begin ", r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)", re.S, BLANK),
+        (
+            "-----begin ",
+            r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)",
+            re.S,
+            BLANK,
+        ),
         (
             "author",
             r"((?<![a-z])(?:proxy-)?authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
@@ -34,7 +39,12 @@ _GENERIC = tuple(
             re.I,
             rf"\1{BLANK}",
         ),
-        ("bearer", r"((?<![a-z])bearer\s{1,3})(?=[a-z._~+/-]{0,200}[0-9])[a-z0-9._~+/-]{16,4000}={0,2}", re.I, rf"\1{BLANK}"),
+        (
+            "bearer",
+            r"((?<![a-z])bearer\s{1,3})(?=[a-z._~+/-]{0,200}[0-9])[a-z0-9._~+/-]{16,4000}={0,2}",
+            re.I,
+            rf"\1{BLANK}",
+        ),
         ("coo", r"((?<![a-z-])(?:set-)?cookie2?[\"']?: {0,3}[\"']?)[^\r\n\"']+", re.I, rf"\1{BLANK}"),
         ("://", r"(://[^\s/:@]{0,200}:)[^\s/@]{1,500}(@)", 0, rf"\1{BLANK}\2"),
         (

@@ -76,7 +76,7 @@ class Waivers:
         return valid[0]
 
     def tell(self, findings: Findings, known: Iterable[str], selected: Iterable[str]) -> None:
-        """Unknown ids are a usage error, unused ones a note, ones about to expire a warning, expired ones are named."""
+        """Unknown ids are a usage error, unused ones a note, ones about to expire a warning, expired ones that would help a warning."""
         known, selected = sorted(known), set(selected)
         for each in self.all:
             name = f"waiver {each.ticket} ({each.check} on {each.target})"
@@ -87,6 +87,6 @@ class Waivers:
                 if each.ends - self.now < _WARN_BEFORE:
                     findings.warn(f"{name} helps only until {each.expires.isoformat()}; owner {each.owner}")
             elif each in self.expired_hits:
-                findings.note(f"{name} expired on {each.expires.isoformat()} and no longer helps; owner {each.owner}")
+                findings.warn(f"{name} expired on {each.expires.isoformat()} and no longer helps; owner {each.owner}")
             elif any(fnmatchcase(check, each.check) for check in selected):
                 findings.note(f"{name} was not needed; owner {each.owner}")

@@ -31,12 +31,13 @@ class Ledger:
         return next((outcome for outcome in _WORST if outcome in found), Outcome.ERRORED)
 
     def reasons(self) -> list[str]:
-        """What was not passed, worst first, in words."""
+        """What was not passed, worst first, in words; further lines of one are marked, so that none looks like ours."""
         if not self.judgements:
             return ["the check judged nothing"]
         rank = {outcome: place for place, outcome in enumerate(_WORST)}
         bad = [judgement for judgement in self.judgements if judgement.outcome is not Outcome.PASSED]
-        return [judgement.reason for judgement in sorted(bad, key=lambda each: rank[each.outcome])]
+        worst_first = sorted(bad, key=lambda each: rank[each.outcome])
+        return [judgement.reason.replace("\n", "\n  | ") for judgement in worst_first]
 
 
 _open: list[Ledger] = []

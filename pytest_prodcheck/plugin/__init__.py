@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     Before any conftest is loaded: one that cannot be imported must not leave an old verdict standing.
     """
     options = early_config.known_args_namespace
+    if options.env is not None and not options.env.strip():
+        raise pytest.UsageError("prodcheck: --env is empty: is a variable of the pipeline not set?")
     if not options.env or options.help or options.version:
         return
     from pytest_prodcheck.plugin.worker import scope_here
@@ -73,6 +76,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     scope = config.stash.get(WORKER_SCOPE, None)
+    if scope is not None or CONDUCTOR in config.stash:
+        gc.freeze()  # what is loaded by now stays: looking through it again and again costs a tenth of a run
     if scope is not None and hasattr(config, "workerinput"):
         from pytest_prodcheck.plugin.worker import register_worker
 

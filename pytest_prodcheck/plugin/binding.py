@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.collectors import Collector
     from pytest_prodcheck.scope import Scope
 
+_NOT_PLAIN = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
 TARGET = "prodcheck_target"  # the fixture that all evidence fixtures share
 
 
@@ -70,6 +71,8 @@ def parametrize(metafunc: pytest.Metafunc, scope: Scope) -> None:
     if definition is None:
         return
     where = metafunc.definition.nodeid
+    if any(test(metafunc.function) for test in _NOT_PLAIN):
+        raise pytest.UsageError(f"{where}: a check is a plain function: it judges what was gathered")
     targets = targets_of(by_fixture(metafunc.fixturenames), scope, where)
     if targets and TARGET in metafunc.fixturenames:
         metafunc.parametrize(TARGET, targets, indirect=True, ids=[target.name for target in targets])

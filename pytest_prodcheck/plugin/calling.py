@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.outcomes import Outcome, Result, Severity, SkipReason
+from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity, SkipReason
 
 if TYPE_CHECKING:
     from pytest_prodcheck.judging.ledger import Ledger
@@ -25,13 +25,17 @@ class CannotTell(Exception):
 
 @dataclass
 class Reading:
-    """What one item did in the current try: the evidence it read, its ledger, when it began."""
+    """What one item did in the current try: the evidence it read, its ledger, when it began.
+
+    handed: argument -> the very object that we gave. inside: the test's body is running.
+    """
 
     started: float
     read: dict[str, float] = field(default_factory=dict)  # evidence key -> gathered_at
-    used: set[str] = field(default_factory=set)  # names of our fixtures that were really ours
+    handed: dict[str, object] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ledger: Ledger | None = None
+    inside: bool = False
 
 
 READING = pytest.StashKey[Reading]()
@@ -46,11 +50,19 @@ def raise_for(ledger: Ledger) -> None:
         raise CannotTell("\n".join(ledger.reasons()))
 
 
+def part_of(ledger: Ledger, error: BaseException | None) -> None:
+    """Records what a subtest that ended inside the body means: one that failed, skipped or broke is no success."""
+    if error is not None:
+        failed = isinstance(error, (AssertionError, pytest.fail.Exception))
+        outcome = Outcome.FAILED if failed else Outcome.ERRORED
+        ledger.judgements.append(Judgement("subtest", False, outcome, reason=f"subtest: {_words(error)}"))
+
+
 def result_of(bound: Bound, item: pytest.Item, reading: Reading, error: BaseException | None, runbooks: str) -> Result:
     """The result of one check on one target, from its ledger and the exception that ended it."""
     outcome, reason, skip = _judge(bound, reading, error)
-    unread = _unread(bound, reading)
-    if unread and outcome is not Outcome.SKIPPED and not isinstance(error, EvidenceProblem):
+    unread = _unread(bound, item, reading)
+    if unread and reading.ledger is not None and outcome is not Outcome.SKIPPED:
         outcome, reason = Outcome.ERRORED, f"{', '.join(unread)} did not come from prodcheck: a conftest overrides it"
     definition = bound.definition
     return Result(
@@ -77,11 +89,15 @@ def runbook_address(template: str, name: str) -> str:
     return template.replace("{runbook}", name) if template and name else name
 
 
-def _unread(bound: Bound, reading: Reading) -> list[str]:
-    owed = {need.argument for need in bound.needs}
+def _unread(bound: Bound, item: pytest.Item, reading: Reading) -> list[str]:
+    """The arguments that are not the very objects that were gathered for this target, or its limit."""
+    owed = {need.argument for need in bound.needs} | ({"declared"} & set(getattr(item, "fixturenames", ())))
     if bound.definition.limit is not None:
         owed.add("limit")
-    return sorted(owed - reading.used)
+    given: dict[str, object] = getattr(item, "funcargs", {})
+    foreign = {name for name, value in reading.handed.items() if given.get(name, value) is not value}
+    elsewhere = {need.argument for need in bound.needs if need.key not in reading.read}
+    return sorted((owed - set(reading.handed)) | (owed & foreign) | elsewhere)
 
 
 def _judge(bound: Bound, reading: Reading, error: BaseException | None) -> tuple[Outcome, str, SkipReason | None]:

@@ -6,18 +6,20 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_prodcheck import catalogue
-from pytest_prodcheck.outcomes import NO_TARGET, Planned, RunRecord, Severity
+from pytest_prodcheck.outcomes import NO_TARGET, Judgement, Planned, Result, RunRecord, Severity
 
 if TYPE_CHECKING:
     from pytest_prodcheck.gates.verdict import Verdict
-    from pytest_prodcheck.outcomes import Result
     from pytest_prodcheck.plugin.gathering import Gathering
     from pytest_prodcheck.plugin.opening import Opened
+
+Record = TypeVar("Record", Result, Judgement)
 
 
 def make_record(
@@ -50,18 +52,26 @@ def make_record(
 def clean(result: Result, gathering: Gathering) -> Result:
     """A result without secrets, whatever a check wrote into it."""
     redact = gathering.redactor.redact
-    judgements = tuple(
-        replace(
-            each,
-            what=redact(each.what),
-            of=redact(each.of),
-            reason=redact(each.reason),
-            value=redact(each.value) if isinstance(each.value, str) else each.value,
-        )
-        for each in result.judgements
+    return _changed(
+        result,
+        reason=redact(result.reason),
+        judgements=tuple(
+            _changed(
+                each,
+                what=redact(each.what),
+                of=redact(each.of),
+                reason=redact(each.reason),
+                value=redact(each.value) if isinstance(each.value, str) else each.value,
+            )
+            for each in result.judgements
+        ),
+        notes=tuple(redact(note) for note in result.notes),
     )
-    notes = tuple(redact(note) for note in result.notes)
-    return replace(result, reason=redact(result.reason), judgements=judgements, notes=notes)
+
+
+def _changed(record: Record, **parts: Any) -> Record:
+    """The record itself where the parts say the same: most do, and making another takes ten times as long."""
+    return record if all(getattr(record, name) == value for name, value in parts.items()) else replace(record, **parts)
 
 
 def save(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
@@ -111,5 +121,6 @@ def _ignored(state: Path) -> None:
 def _forget_old(runs: Path, keep: float) -> None:
     """Removes the runs that are older than the environment's `evidence.keep` seconds."""
     for folder in runs.iterdir():
-        if folder.is_dir() and folder.stat().st_mtime < time.time() - keep:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another run tidies up at the same time
+            if folder.is_dir() and folder.stat().st_mtime < time.time() - keep:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -50,6 +50,7 @@ class Conductor:
         self.verdicts: list[Verdict] = []
         self.redactor = Redactor()
         self.gathering: Gathering | None = None
+        self.pid = os.getpid()  # a check may fork: the child has no say
         self.save_problem = ""
         self._judging: Judging | None = None
         self._started = False
@@ -152,6 +153,11 @@ class Conductor:
 
     # -- counting
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """What could not be collected is missing, also where pytest was told to go on."""
+        if report.failed:
+            self.problems.append(f"{report.nodeid}: could not be collected")
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Counts, and blanks secrets before any other plugin sees the report."""
@@ -190,7 +196,7 @@ class Conductor:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Makes the run's record and settles the verdicts, so that the terminal summary can show them."""
-        if self.informs or self.gathering is None:
+        if self.informs or self.gathering is None or self.pid != os.getpid():
             return
         self.gathering.stop()
         for reason in (session.shouldfail, session.shouldstop):
@@ -198,6 +204,8 @@ class Conductor:
                 self.interrupted = str(reason)
         if int(exitstatus) not in _OK:
             self.problems.append(f"pytest ended with exit status {int(exitstatus)}")
+        if self._judging is not None:
+            self.problems.extend(self.opened.unforeseen(self._judging.places))
         problems = [*self.problems, *self.counter.problems]
         results = self.counter.results()
         self.run = closing.make_record(self.opened, self.gathering, results, self.planned, problems, self.interrupted)
@@ -233,8 +241,10 @@ class Conductor:
 
     def conclude(self, status: int) -> int:
         """Publishes the verdicts, the very last act; returns the exit code of the process."""
-        if self.run is None or status not in _OK:
+        if status not in _OK:
             return status
+        if self.run is None or self.pid != os.getpid():  # nothing was judged here, whatever pytest's own status is
+            return 10 + ExitCode.CANNOT_TELL
         if not self.options.no_gate:
             problems = [self.save_problem] if self.save_problem else self.opened.publish(self.verdicts)
             if problems:
@@ -245,6 +255,8 @@ class Conductor:
 
     def close(self) -> None:
         """Ends what the run started."""
+        if self.pid != os.getpid():
+            return
         if self.gathering is not None:
             self.gathering.close()
         os.environ.pop(SHARED, None)
@@ -264,7 +276,7 @@ class _Distributed:
         plan = json.loads((self.shared / PLAN).read_text(encoding="utf-8"))
         for check, target, severity, suite in plan["planned"]:
             self.conductor.planned[(check, target)] = Planned(check, target, Severity(severity), suite)
-        self.conductor.problems.extend(plan["twice"])
+        self.conductor.problems.extend([*plan["twice"], *self.conductor.opened.unforeseen(plan["places"])])
         import_own(plan["own"])
         self.conductor.gather(plan["wanted"])
 

@@ -37,6 +37,8 @@ class Counter:
 
     def take(self, report: pytest.TestReport) -> Result | None:
         """Counts one report and returns the result that it decides, None for one that decides nothing."""
+        if isinstance(report, pytest.SubtestReport):  # its test's own report says what became of all of them
+            return None
         if report.when not in ("setup", "call", "teardown"):
             self.problems.append(f"{report.nodeid}: ended in a way that pytest does not know ({report.when}): a crash?")
             return None

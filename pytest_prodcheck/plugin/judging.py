@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
@@ -11,12 +12,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_prodcheck.catalogue import fixtures
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
-from pytest_prodcheck.outcomes import Planned
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
+from pytest_prodcheck.outcomes import Outcome, Planned
 from pytest_prodcheck.plugin import wire
 from pytest_prodcheck.plugin.binding import BOUND, TARGET, bind, parametrize
-from pytest_prodcheck.plugin.calling import READING, CannotTell, Judged, Reading, plain_result, raise_for, result_of
+from pytest_prodcheck.plugin.calling import (
+    READING,
+    CannotTell,
+    Judged,
+    Reading,
+    part_of,
+    plain_result,
+    raise_for,
+    result_of,
+)
 from pytest_prodcheck.reports.safe import safe_lines
 
 if TYPE_CHECKING:
@@ -49,6 +59,7 @@ class Judging:
         self.informs = informs  # pytest only tells something: nothing is gathered, so nothing is waited for
         self.planned: dict[tuple[str, str], Planned] = {}
         self.twice: list[str] = []
+        self.places: dict[str, str] = {}  # check id as written -> the file it was collected from
         self._nodes: dict[tuple[str, str], str] = {}
 
     # -- collection
@@ -65,6 +76,7 @@ class Judging:
         if bound is None:
             return
         self.planned[bound.identity] = Planned(*bound.identity, bound.definition.severity, bound.definition.suite)
+        self.places[bound.definition.id] = str(item.path)
         other = self._nodes.setdefault(bound.identity, item.nodeid)
         if other != item.nodeid:
             self.twice.append(f"{bound.id} on {bound.target.name} is both {other} and {item.nodeid}")
@@ -88,7 +100,6 @@ class Judging:
     def read(self, item: pytest.Item, argument: str, key: str) -> Any:
         """One record for one item; notes that it was read. Raises EvidenceProblem."""
         reading = item.stash[READING]
-        reading.used.add(argument)
         if self.informs:
             return None
         with self.waiting():
@@ -97,12 +108,24 @@ class Judging:
         reading.notes.extend(evidence.notes)
         if evidence.problem is not None:
             raise EvidenceProblem(evidence.problem)
-        return evidence.record
+        try:
+            # a check that changes what it was given must not change what the next one judges
+            record = reading.handed[argument] = copy.deepcopy(evidence.record)
+        except Exception as error:
+            raise EvidenceProblem(Problem("internal", f"{key}: its record is no plain data: {error}")) from None
+        return record
 
     def limit(self, item: pytest.Item) -> Any:
         """The limit in force for one item."""
-        item.stash[READING].used.add("limit")
-        return item.stash[BOUND].limit
+        limit = item.stash[READING].handed["limit"] = item.stash[BOUND].limit
+        return limit
+
+    def declared(self, item: pytest.Item) -> Any:
+        """What is declared of one item's target."""
+        target = item.stash[BOUND].target
+        settings = copy.deepcopy(self.scope.settings.get(f"{target.kind}:{target.name}", {}))
+        item.stash[READING].handed["declared"] = settings
+        return settings
 
     # -- running
 
@@ -128,15 +151,22 @@ class Judging:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Opens a ledger around the body; raises once for what it found, whatever the body swallowed."""
-        if item.stash.get(BOUND, None) is None:
-            return (yield)
-        ledger = item.stash[READING].ledger = open_ledger()
+        reading = item.stash[READING]
+        is_check = item.stash.get(BOUND, None) is not None
+        ledger = reading.ledger = open_ledger() if is_check else Ledger()
+        reading.inside = True
         try:
             outcome = yield
+        except pytest.skip.Exception:
+            if ledger.outcome is Outcome.FAILED:
+                raise_for(ledger)
+            raise
         finally:
-            while close_ledger() is not ledger:
+            reading.inside = False
+            while is_check and close_ledger() is not ledger:
                 pass
-        raise_for(ledger)
+        if is_check or ledger.judgements:
+            raise_for(ledger)
         return outcome
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -145,6 +175,10 @@ class Judging:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attaches the result to the report of the phase that decided it."""
         error = call.excinfo.value if call.excinfo else None
+        reading = item.stash.get(READING, None)
+        if reading is not None and reading.inside and reading.ledger is not None:  # a subtest
+            part_of(reading.ledger, error)
+            return (yield)
         result = self._result(item, call.when, error)
         if result is not None:
             item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("prodcheck.")]
@@ -187,8 +221,7 @@ def evidence_fixtures(judging: Judging) -> ModuleType:
     @pytest.fixture
     def declared(request: pytest.FixtureRequest) -> Any:
         """What prodcheck.toml declares of the check's target, as a plain mapping."""
-        target = request.node.stash[BOUND].target
-        return judging.scope.settings.get(f"{target.kind}:{target.name}", {})
+        return judging.declared(request.node)
 
     for name, fixture in ((TARGET, prodcheck_target), ("limit", limit), ("declared", declared)):
         setattr(holder, name, fixture)

@@ -23,7 +23,7 @@ def suites_in(expression: str) -> list[str]:
 
 
 def unknown_in(expression: str, known: Iterable[str]) -> str:
-    """A sentence about the first name that is no marker, "" where all are: an unknown one selects nothing, in silence."""
+    """A sentence about the first name that is no marker, "" where all are: an unknown one silently selects nothing."""
     markers = {*known, *SUITES}
     for name in names_in(expression):
         if name not in markers:

@@ -6,6 +6,7 @@ import argparse
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +90,15 @@ class Opened:
         """Every check id that exists in this scope."""
         bundled = {planned.check for planned in catalogue.planned(self.scope)}
         return bundled | {entry.id for entry in catalogue.entries()} | {own.id for own in self.own_checks}
+
+    def unforeseen(self, places: Mapping[str, str]) -> list[str]:
+        """Complaints about checks (id -> file) of our folders that `own_checks` does not know, so that none is missed."""
+        foreseen = {own.id for own in self.own_checks} | {entry.id for entry in catalogue.entries()}
+        return [
+            f'{file}: write @check("{check}", …) itself above the function: as it is, nobody would miss the check'
+            for check, file in sorted(places.items())
+            if check not in foreseen and any(Path(file).is_relative_to(folder) for folder in self.folders)
+        ]
 
     def select(self) -> None:
         """Narrows the scope to the checks that the gates select."""

@@ -48,7 +48,8 @@ def write_plan(folder: Path, items: Iterable[pytest.Item], judging: Judging) -> 
     """Writes which evidence is asked for, atomically: every worker writes the same."""
     wanted = list(dict.fromkeys(key for item in items for key in keys_of(item)))  # what is judged first comes first
     planned = [[each.check, each.target, each.severity, each.suite] for each in judging.planned.values()]
-    text = json.dumps({"wanted": wanted, "planned": planned, "twice": judging.twice, "own": own_modules()})
+    plan = {"wanted": wanted, "planned": planned, "twice": judging.twice, "places": judging.places}
+    text = json.dumps({**plan, "own": own_modules()})
     temporary = folder / f"{PLAN}.{os.getpid()}"
     temporary.write_text(text, encoding="utf-8")
     temporary.rename(folder / PLAN)

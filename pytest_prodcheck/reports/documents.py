@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 from pytest_prodcheck.outcomes import NO_TARGET
@@ -91,9 +92,14 @@ def moment(seconds: float | None) -> str:
     if seconds is None:
         return ""
     try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return _second(math.floor(seconds))
     except (OverflowError, ValueError, OSError):
         return ""
+
+
+@lru_cache(maxsize=1024)  # thousands of results are of the same few seconds
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def subject(check: str, target: str) -> str:

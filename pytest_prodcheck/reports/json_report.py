@@ -10,6 +10,7 @@ from pytest_prodcheck.outcomes import SCHEMA as RUN_SCHEMA
 from pytest_prodcheck.outcomes import Outcome, RunRecord, counts
 from pytest_prodcheck.reports.documents import AnyVerdict
 from pytest_prodcheck.reports.records import plain, record, schema_of
+from pytest_prodcheck.reports.safe import safe_json
 
 SCHEMA = "prodcheck-report/1"
 _MOST_CHARACTERS = 256 * 1024 * 1024
@@ -27,22 +28,25 @@ def run_document(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> dict[str, An
 
 def run_json(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool = True) -> str:
     """The report as JSON text, ASCII only so that nothing in it can be obeyed by a terminal; ends with a line break."""
-    return _lines(run_document(run, verdicts), 3) + "\n"
+    return safe_json(_lines(run_document(run, verdicts), 3)) + "\n"
 
 
 def dump_run(run: RunRecord) -> str:
     """The run record alone as JSON text, for `run.json`; `read_run` reads it."""
-    return _lines(plain(run), 2) + "\n"
+    try:
+        return _lines(vars(run), 2) + "\n"
+    except ValueError:  # a number that JSON has no word for
+        return _lines(plain(run), 2) + "\n"
 
 
 def _lines(data: Any, depth: int) -> str:
-    """JSON text with one line an entry down to a depth: a result is a line (and json's own `indent` is 5 x slower)."""
+    """JSON text of data and dataclasses, one line an entry down to a depth; json's own `indent` is 5 x slower."""
     if depth and data and isinstance(data, dict):
         inner = [f"{json.dumps(name)}: {_lines(each, depth - 1)}" for name, each in data.items()]
         return "{\n" + ",\n".join(inner) + "\n}"
-    if depth and data and isinstance(data, list):
+    if depth and data and isinstance(data, (list, tuple)):
         return "[\n" + ",\n".join(_lines(each, depth - 1) for each in data) + "\n]"
-    return json.dumps(data, allow_nan=False)
+    return json.dumps(data, allow_nan=False, default=vars)
 
 
 def read_run(text: str | bytes) -> RunRecord:
