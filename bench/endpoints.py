@@ -71,8 +71,10 @@ def main(count: int = 500) -> bool:
             pytest=[PYTHON, "-c", "import pytest"],
         )  # fmt: skip
     floor = taken["plain"] + count / AT_ONCE * DELAY + taken["imports"] - taken["pytest"]
-    print(f"      {count:,} endpoints: plain pytest {taken['plain']:.2f} s + wait {count / AT_ONCE * DELAY:.2f} s + imports "
-          f"{taken['imports'] - taken['pytest']:.2f} s; prodcheck {taken['env']:.2f} s")  # fmt: skip
+    print(
+        f"      {count:,} endpoints: plain pytest {taken['plain']:.2f} s + wait {count / AT_ONCE * DELAY:.2f} s"
+        f" + imports {taken['imports'] - taken['pytest']:.2f} s; prodcheck {taken['env']:.2f} s"
+    )
     first = row(f"{count:,} endpoints of 100 ms / (plain pytest + wait + imports)", taken["env"] / floor, 1.3)
     goss = (
         5.1 / 500 * count

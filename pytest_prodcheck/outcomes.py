@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-
 SCHEMA = "prodcheck-run/1"
 NO_TARGET = "-"  # the target of a check for which nothing is declared
 

@@ -27,7 +27,8 @@ class Scope:
     """One environment, unit, slot and vantage.
 
     settings: "kind:name" -> the declared table, plain JSON. select: the check ids to run, () for all.
-    folders: what to collect where no path is given. shared: folder through which workers read evidence. patience: seconds one fact is waited for.
+    folders: what to collect where no path is given. shared: folder through which workers read evidence.
+    patience: seconds one fact is waited for.
     """
 
     environment: str
@@ -105,9 +106,10 @@ def make_scope(
 
 
 def read_configuration(name: str, folder: Path) -> tuple[Configuration, Path, Demo | None]:
-    """The configuration that holds an environment, the folder of `.prodcheck`, and the demo where it is the embedded one.
+    """The configuration that holds an environment, the folder of `.prodcheck`, the demo where it is the embedded one.
 
-    The demo is started where none is running: the caller stops it if it is `owned`. Raises ScopeError, ConfigurationError.
+    The demo is started where none is running: the caller stops it if it is `owned`.
+    Raises ScopeError, ConfigurationError.
     """
     from pytest_prodcheck.environments.loading import find_configuration, load
 

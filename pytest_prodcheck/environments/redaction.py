@@ -68,13 +68,13 @@ class Redactor:
         self._lock = threading.Lock()
 
     def add(self, value: str) -> None:
-        """Registers a secret with its encoded forms. Refuse short ones before: "a" would blank the report."""
+        """Registers a secret with its encoded forms, in any case. Refuse short ones before: "a" would blank the report."""
         if not value:
             return
         with self._lock:
             self._forms.update(form for form in _forms(value) if form)
             longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-            self._clean = _cleaner(re.compile("|".join(map(re.escape, longest_first))))
+            self._clean = _cleaner(re.compile("|".join(map(re.escape, longest_first)), re.I))
 
     def redact(self, text: str) -> str:
         """The text with `[redacted]` in place of secrets."""

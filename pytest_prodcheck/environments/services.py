@@ -156,7 +156,8 @@ class Service(Section):
     html: bool = False
     # what runs it in the cluster, "deployment/NAME"; for Kubernetes checks, no check of this version reads it
     workload: str | None = None
-    # sent with every request to it, besides the environment's; `{run}`, `{revision}` are filled in; a value may be a secret
+    # sent with every request to it, besides the environment's; `{run}` and `{revision}` are filled in;
+    # a value may be a secret reference
     headers: dict[str, str | SecretRef] = {}
     tls: ServiceTls = ServiceTls()  # how its certificate is trusted
     # credentials that every request to it carries, where a gateway asks for some

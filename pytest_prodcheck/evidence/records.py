@@ -93,7 +93,8 @@ class Exchange:
     def text(self) -> str:
         """The body; raises EvidenceProblem where it was not saved or not read whole."""
         if self.body is None:
-            raise EvidenceProblem(Problem("unread", f"{self.method} {self.url}: the body was not saved with the evidence"))
+            what = f"{self.method} {self.url}: the body was not saved with the evidence"
+            raise EvidenceProblem(Problem("unread", what))
         if self.truncated:
             raise EvidenceProblem(Problem("too-large", f"{self.method} {self.url}: the body is larger than was read"))
         return self.body
@@ -180,7 +181,7 @@ class OpenApi:
 
 @dataclass(frozen=True)
 class Contract:
-    """`http-contract` (endpoint): the JSON Schema of the answer, from a file or the OpenAPI document; None: none declared."""
+    """`http-contract` (endpoint): the JSON Schema of the answer, of a file or the OpenAPI document; None: none declared."""
 
     source: str
     schema: Any
@@ -216,7 +217,7 @@ class Rejections:
 
 @dataclass(frozen=True)
 class Guarded:
-    """`auth-required` (endpoint that does not allow anonymous): asked without and with a garbage token, and as allowed."""
+    """`auth-required` (endpoint not open to anonymous): asked without and with a garbage token, and as allowed."""
 
     anonymous: Exchange
     garbage: Exchange

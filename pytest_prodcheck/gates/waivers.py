@@ -76,7 +76,7 @@ class Waivers:
         return valid[0]
 
     def tell(self, findings: Findings, known: Iterable[str], selected: Iterable[str]) -> None:
-        """Unknown ids are a usage error, unused ones a note, ones about to expire a warning, expired ones that would help a warning."""
+        """Unknown ids are a usage error; unused ones a note; ones that end soon, or ended and would help, a warning."""
         known, selected = sorted(known), set(selected)
         for each in self.all:
             name = f"waiver {each.ticket} ({each.check} on {each.target})"

@@ -47,7 +47,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Threshold:
-    """One line of `[thresholds]`: pattern is an id or id@target, globs allowed; layer 0 is global, 1 the environment's."""
+    """One line of `[thresholds]`: pattern is id or id@target, globs allowed; layer 0 is global, 1 the environment's."""
 
     layer: int
     pattern: str

@@ -21,6 +21,7 @@ from pytest_prodcheck.plugin import closing, wire
 from pytest_prodcheck.plugin.counting import Counter
 from pytest_prodcheck.plugin.gathering import Gathering, import_own
 from pytest_prodcheck.plugin.judging import Judging, evidence_fixtures
+from pytest_prodcheck.plugin.logs import redact_logs
 from pytest_prodcheck.plugin.markers import registered, unknown_in
 from pytest_prodcheck.plugin.opening import Opened, open_run
 from pytest_prodcheck.plugin.options import only_informs
@@ -85,6 +86,7 @@ class Conductor:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Refuses a misspelt marker: it would select nothing, or too little, in silence."""
+        redact_logs(session.config, self.redactor.redact)
         self._reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         problem = unknown_in(self.options.markexpr or "", registered(session.config.getini("markers")))
         if problem:

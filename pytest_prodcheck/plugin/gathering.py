@@ -68,8 +68,10 @@ class Gathering:
                 self.store.put(Evidence(key, name, target, time.time(), 0.0, problem=problem))
             return
         from pytest_prodcheck.evidence.gatherer import Gatherer
+        from pytest_prodcheck.evidence.learning import learn_secrets
 
         context = self._context()
+        learn_secrets(context)
         plan = [(find(key.partition(":")[0]), key.partition(":")[2]) for key in keys]
         if self.opened.options.wait > 0:
             self._wait(plan, context, say)

@@ -38,6 +38,10 @@ class Worker:
         self.scope = scope
         self.judging = judging
 
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Leaves logging to the controller, which knows what must not be read: it has it from the reports."""
+        mute_logs(session.config)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Writes the plan that the controller gathers by, before xdist tells it that collection is done."""

@@ -13,7 +13,7 @@ from pytest_prodcheck.evidence.records import Contract, OpenApi
 def test_endpoint_answers_as_declared(
     http_endpoint: Exchange, http_contract: Contract, declared: Mapping[str, Any]
 ) -> None:
-    """Status, content type, text and body are as declared, by JSON Schema or the OpenAPI document where one is named."""
+    """Status, content type, text and body are as declared, by JSON Schema or OpenAPI document where one is named."""
     if declared.get("status"):
         judge("status", http_endpoint.status, one_of=tuple(declared["status"]))
     else:

@@ -54,7 +54,8 @@ def test_protected_endpoint_asks_who_you_are(auth_required: Guarded) -> None:
     """Without a token and with a garbage one: 401 or 403, where an allowed role gets its answer."""
     control = auth_required.control
     if control.status not in auth_required.control_expected:
-        why = f"{control.method} {control.url} as {auth_required.control_role}: {control.status}, so a refusal proves nothing"
+        asked = f"{control.method} {control.url} as {auth_required.control_role}"
+        why = f"{asked}: {control.status}, so a refusal proves nothing"
         raise EvidenceProblem(Problem("protocol", why))
     for who, exchange in (("no token", auth_required.anonymous), ("a garbage token", auth_required.garbage)):
         _needs_answer(exchange, who)

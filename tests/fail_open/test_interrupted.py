@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -104,7 +105,7 @@ TAMPERINGS = {
     "truncated": lambda text: text[: len(text) // 2],
     "not JSON": lambda text: "go!",
     "a list": lambda text: "[]",
-    "other status": lambda text: text.replace('"blocked"', '"open"').replace('"code": 1', '"code": 0').replace('"code":1', '"code":0'),
+    "other status": lambda text: re.sub(r'("code": ?)1', r"\g<1>0", text.replace('"blocked"', '"open"')),
     "no seal": lambda text: json.dumps({key: value for key, value in json.loads(text).items() if key != "seal"}),
     "other schema": lambda text: text.replace("prodcheck-verdict/1", "prodcheck-verdict/2"),
     "later": lambda text: json.dumps({**json.loads(text), "expires_at": 4102444800.0}),

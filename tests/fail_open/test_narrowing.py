@@ -54,7 +54,7 @@ def test_narrowed_by_configuration(project: Project, way: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["--lf"], ["--ff", "-x"], ["--sw"], ["--maxfail", "1"], ["-x"]])
 def test_after_a_failure(project: Project, arguments: list[str]) -> None:
-    """Row 5: `--lf`, `--ff -x`, `--sw`, `--maxfail`: with failures they are blocked, mended but partial they cannot tell."""
+    """Row 5: `--lf`, `--ff -x`, `--sw`, `--maxfail`: blocked with failures; mended but partial they cannot tell."""
     good = (project.folder / "checks/test_facts.py").read_text(encoding="utf-8")
     project.edit(FAILING, "judge('fact is there', False)", "checks/test_facts.py")
     assert project.pytest().returncode == 1
@@ -91,7 +91,9 @@ CONFTESTS = {
     "runs no protocol": "def pytest_runtest_protocol(item): return True\n",
     "calls nothing": "def pytest_pyfunc_call(pyfuncitem): return True\n",
     "exits": "import os\ndef pytest_runtest_call(item):\n    if 'two' in item.name: os._exit(0)\n",
-    "exits politely": "import pytest\ndef pytest_runtest_call(item):\n    if 'two' in item.name: pytest.exit('bye', returncode=0)\n",
+    "exits politely": (
+        "import pytest\ndef pytest_runtest_call(item):\n    if 'two' in item.name: pytest.exit('bye', returncode=0)\n"
+    ),
     "stops": "def pytest_runtest_logreport(report):\n    raise KeyboardInterrupt\n",
     "drops the property": (
         "import pytest\nclass Late:\n    @pytest.hookimpl(wrapper=True, tryfirst=True)\n"
@@ -124,10 +126,12 @@ FLIPS = {
         "    report = yield\n    report.outcome = 'passed'\n    report.longrepr = None\n    return report\n"
     ),
     "clears the exception": (
-        "import pytest\n@pytest.hookimpl(tryfirst=True)\ndef pytest_runtest_makereport(item, call):\n    call.excinfo = None\n"
+        "import pytest\n@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_runtest_makereport(item, call):\n    call.excinfo = None\n"
     ),
     "flips it while logging": (
-        "import pytest\n@pytest.hookimpl(tryfirst=True)\ndef pytest_runtest_logreport(report):\n    report.outcome = 'passed'\n"
+        "import pytest\n@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_runtest_logreport(report):\n    report.outcome = 'passed'\n"
     ),
     "resets the exit status": "def pytest_sessionfinish(session): session.exitstatus = 0\n",
     "swallows the exception": (
@@ -148,8 +152,8 @@ def test_a_conftest_cannot_hide_a_failure(project: Project, conftest: str) -> No
 
 def test_a_check_that_swallows_its_failure_fails(project: Project) -> None:
     """Row 39."""
-    project.edit(FAILING, "\n    try:\n        judge('a', False)\n        assert False\n    except BaseException:\n        pass",
-                 "checks/test_facts.py")  # fmt: skip
+    swallowing = "\n    try:\n        judge('a', False)\n        assert False\n    except BaseException:\n        pass"
+    project.edit(FAILING, swallowing, "checks/test_facts.py")
     assert project.pytest().returncode == 1
     assert project.gate() == 1
 

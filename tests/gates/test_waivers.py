@@ -64,7 +64,7 @@ def test_expiry() -> None:
     assert "helps only until" in last_day.warnings[0].text
     over = judge(FAILED, result("smoke.login"), waivers=(days(-1),))
     assert over.code == 1
-    assert "expired" in over.notes[0].text
+    assert "expired" in over.warnings[0].text
 
 
 def test_warning_14_days_before() -> None:

@@ -1,0 +1,39 @@
+"""Learns the secrets that cost nothing to read before anything is gathered: one service may show another's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.environments.base import SecretRef, Section
+from pytest_prodcheck.evidence.records import EvidenceProblem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+
+
+def learn_secrets(context: Context) -> None:
+    """Has the values of `env` and `file` references blanked from now on; commands wait for their first use.
+
+    One that cannot be read is told where it is used.
+    """
+    for reference in references(context.environment):
+        if reference.command is None:
+            try:
+                context.secret(reference)
+            except EvidenceProblem:
+                continue
+
+
+def references(value: Any) -> Iterator[SecretRef]:
+    """The references to secrets in a part of the configuration, those of own collectors too."""
+    if isinstance(value, SecretRef):
+        yield value
+    elif isinstance(value, Section):
+        for name in type(value).model_fields:
+            yield from references(getattr(value, name))
+    elif isinstance(value, dict):
+        if len(value) == 1 and isinstance(value.get("env", value.get("file")), str):
+            yield SecretRef.model_validate(value)
+        for inner in value.values():
+            yield from references(inner)
