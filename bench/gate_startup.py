@@ -1,20 +1,17 @@
-"""Measures a whole `prodcheck gate` that answers "open" against a bare interpreter: prints both and the ratio.
+"""A whole `prodcheck gate` that answers "open" against a bare interpreter.
 
-Usage: python bench/gate_startup.py [RUNS]. The two run in turn, so that a busy machine slows both; exits 1 above LIMIT.
 Byte code is cached, as it is wherever the package is installed (PYTHONDONTWRITEBYTECODE would add 0.9).
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from bench.measure import row, side_by_side
 from pytest_prodcheck.gates.desk import GateDesk, run_key
 from pytest_prodcheck.gates.policy import suite_policy
 from pytest_prodcheck.gates.store import Key
@@ -50,33 +47,21 @@ def open_verdict(root: Path) -> None:
         raise SystemExit("; ".join(problems))
 
 
-def seconds(command: list[str], root: Path) -> float:
-    """Wall seconds of one whole process that must answer 0."""
-    unwanted = ("PRODCHECK_", "PYTHONDONTWRITEBYTECODE")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-    begin = time.perf_counter()
-    subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begin
-
-
-def main() -> int:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 40
-    bare = [sys.executable, "-c", "pass"]
+def main(runs: int = 40) -> bool:
+    """The whole command at most 2.5 x a bare interpreter."""
     program = str(Path(sys.executable).with_name("prodcheck"))
-    gate = [program, "gate", "smoke", "--env", "staging", "--max-age", "15m"]
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        open_verdict(root)
-        for command in (bare, gate):
-            seconds(command, root)
-        pairs = [(seconds(bare, root), seconds(gate, root)) for _ in range(runs)]
-    ratio = statistics.median(second / first for first, second in pairs)
-    for place, name in enumerate(("python -c pass", "prodcheck gate")):
-        times = [each[place] for each in pairs]
-        print(f"{name:15} median {statistics.median(times) * 1000:6.1f} ms  least {min(times) * 1000:6.1f} ms")
-    print(f"ratio           median {ratio:6.2f}     limit {LIMIT}")
-    return 0 if ratio <= LIMIT else 1
+        open_verdict(Path(folder))
+        taken = side_by_side(
+            Path(folder),
+            runs,
+            bare=[sys.executable, "-c", "pass"],
+            gate=[program, "gate", "smoke", "--env", "staging", "--max-age", "15m"],
+        )
+    bare, gate = taken["bare"], taken["gate"]
+    aside = f"; by the clock {gate.wall / bare.wall:.2f}, {gate.wall * 1000:.0f} ms against {bare.wall * 1000:.0f} ms"
+    return row("prodcheck gate / a bare interpreter", gate.cpu / bare.cpu, LIMIT, aside)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(0 if main() else 1)

@@ -6,42 +6,64 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 PYTHON = sys.executable
+PYTEST = (PYTHON, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider")
 
 
-def clean_environ(**more: str) -> dict[str, str]:
+@dataclass(frozen=True)
+class Taken:
+    """What a whole process took: seconds by the clock, seconds of processor (user and system), megabytes at most."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+def clean_environ() -> dict[str, str]:
     """This process's environment without what would change pytest or hide compiled files."""
     drop = ("PYTEST", "PRODCHECK", "PYTHONDONTWRITEBYTECODE")
-    return {key: value for key, value in os.environ.items() if not key.startswith(drop)} | more
+    return {key: value for key, value in os.environ.items() if not key.startswith(drop)}
 
 
-def seconds(words: Sequence[str], folder: Path, ok: Sequence[int] = (0,)) -> float:
-    """How long one process takes, start to end; raises for an exit code that is not among `ok`."""
-    started = time.perf_counter()
-    done = subprocess.run(words, cwd=folder, env=clean_environ(), capture_output=True, text=True, check=False)
-    taken = time.perf_counter() - started
-    if done.returncode not in ok:
-        raise RuntimeError(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    return taken
+def measure(words: Sequence[str], folder: Path) -> Taken:
+    """One process, start to end; raises RuntimeError where it does not end with 0."""
+    with tempfile.TemporaryFile() as said:
+        started = time.perf_counter()
+        process = subprocess.Popen(words, cwd=folder, env=clean_environ(), stdout=said, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            text = said.read().decode(errors="replace")[-3000:]
+            raise RuntimeError(f"{' '.join(words)}: exit {process.returncode}\n{text}")
+    return Taken(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def side_by_side(folder: Path, runs: int, **commands: Sequence[str]) -> dict[str, float]:
-    """The median of each command, run in turn A B A B …, one warm-up each."""
-    taken: dict[str, list[float]] = {name: [] for name in commands}
+def side_by_side(folder: Path, runs: int, **commands: Sequence[str]) -> dict[str, Taken]:
+    """The medians of each command, run in turn A B A B …, one warm-up each."""
+    taken: dict[str, list[Taken]] = {name: [] for name in commands}
     for number in range(runs + 1):
         for name, words in commands.items():
-            each = seconds(words, folder)
+            each = measure(words, folder)
             if number:
                 taken[name].append(each)
-    return {name: statistics.median(values) for name, values in taken.items()}
+    return {name: _medians(each) for name, each in taken.items()}
 
 
-def row(what: str, ratio: float, bound: float) -> bool:
+def _medians(all_taken: Sequence[Taken]) -> Taken:
+    wall, cpu, memory = ([getattr(each, name) for each in all_taken] for name in ("wall", "cpu", "memory"))
+    return Taken(statistics.median(wall), statistics.median(cpu), statistics.median(memory))
+
+
+def row(what: str, ratio: float, bound: float, aside: str = "") -> bool:
     """Prints one line of the table; returns whether the bound is kept."""
     good = ratio <= bound
-    print(f"{'ok  ' if good else 'OVER'}  {ratio:6.2f} x  (at most {bound:g} x)  {what}", flush=True)
+    print(f"{'ok  ' if good else 'OVER'}  {ratio:6.2f} x  (at most {bound:g} x)  {what}{aside}", flush=True)
     return good

@@ -55,6 +55,7 @@ refused.
 - A *duration* is text with a unit, such as `"500ms"`, `"90s"`, `"15m"`, `"26h"` or `"7d"`; a bare number is seconds.
 - A *quantity* is a number or text with a unit, such as `3`, `"1%"`, `"500ms"` or `"50MB"`.
 - A *name* is letters, digits, `.`, `_` and `-`.
+- *as there* means: the defaults are those of that table.
 - *required* means: in the environment as resolved, so an inherited value will do.
 
 The examples are parts of one file, [example.toml](example.toml).

@@ -38,7 +38,6 @@ class WrongPassword(Section):
 class Auth(Section):
     """How one logs in.
 
-    # how one logs in, see above
     kind: `json` (JSON document in, token out by `token`), `form` (urlencoded; a session cookie or a token), `basic`,
     `client_credentials` (OAuth 2 token endpoint at `token_url`), `oidc` (discovery at `issuer`).
     """

@@ -34,6 +34,16 @@ def endpoints_of(environment: Environment) -> dict[str, tuple[str, Endpoint]]:
     }
 
 
+def find_endpoint(environment: Environment, full_name: str) -> tuple[str, Endpoint] | None:
+    """(service, endpoint) of one full name, without making a table of all; None where it is not declared."""
+    parts = full_name.split(".")
+    for place in range(1, len(parts)):  # names may hold dots
+        service, name = ".".join(parts[:place]), ".".join(parts[place:])
+        if service in environment.services and name in environment.services[service].endpoints:
+            return service, environment.services[service].endpoints[name]
+    return None
+
+
 def protected_endpoint(environment: Environment, role: str) -> str:
     """The endpoint that a session of this role must open, `auth.protected` or the first that fits; "" for none."""
     auth, there = environment.auth, endpoints_of(environment)

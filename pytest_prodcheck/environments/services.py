@@ -102,7 +102,7 @@ class Endpoint(Section):
     """One request of a service and what its answer has to be."""
 
     request: RequestLine  # method and path below the service's `url`, such as "GET /products/{sku}"
-    # what may be answered, one or several; may be left out with `allow`: then only who gets in is judged
+    # what may be answered, one or several; where left out, 200 to 399; with `allow` alone only who gets in is judged
     status: Statuses | None = None
     content_type: str | None = None  # media type that the answer must have, without parameters, such as "text/html"
     contains: str | None = None  # text that the answer must contain
@@ -114,9 +114,10 @@ class Endpoint(Section):
     # true: changes nothing although the method is POST or the like; else protected environments are not sent it
     safe: bool = False
     budget: Seconds | None = None  # time that the answer may take, such as "300ms"; judged by `smoke.api.budget`
-    # roles that get in, "anonymous" for everybody; the request without a token must then be refused
+    # roles that get in; without "anonymous" among them, a request without or with a garbage token must be refused
     allow: tuple[Name, ...] | None = None
-    # endpoint of the same service that proves route and token work, where this request may not be sent as allowed
+    # for an unsafe request with `allow`: endpoint of the same service that is asked instead as an allowed role,
+    # to prove that route and token work; the unsafe request itself is sent only as it has to be refused
     control: Name | None = None
 
     @property

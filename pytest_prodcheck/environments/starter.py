@@ -28,7 +28,7 @@ health = "/healthz"
 #version = { path = "/version", pointer = "/revision" }  # must be the --revision that was deployed
 #tls     = { verify = "on" }                             # or the file of a private CA: { ca = "ca.pem" }
 
-# One request each, and what its answer has to be. `allow` says who may: the others must be refused.
+# One request each, and what its answer has to be. `allow` says who may: without login it must be refused.
 #[environments.production.services.api.endpoints]
 #products = { request = "GET /products", status = 200, content_type = "application/json", budget = "300ms" }
 #account  = { request = "GET /account", as = "customer", status = 200, allow = ["customer"] }

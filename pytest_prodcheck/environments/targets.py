@@ -11,7 +11,7 @@ from pytest_prodcheck.environments.reach import (
     auth_vantage,
     controls,
     declared,
-    endpoints_of,
+    find_endpoint,
     in_slot,
     protected_endpoint,
     refuse_unknown,
@@ -78,7 +78,7 @@ def undeclared_kinds(environment: Environment) -> tuple[str, ...]:
 def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
     """The declared table of a target as JSON data, keys as in the file, secrets as references; {} for `environment`."""
     if target.kind == "endpoint":
-        found: Any = endpoints_of(environment).get(target.name, (None, None))[1]
+        found: Any = (find_endpoint(environment, target.name) or (None, None))[1]
     elif target.kind == "auth":
         found = environment.auth
     elif target.kind == "role":

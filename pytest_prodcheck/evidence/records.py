@@ -181,7 +181,7 @@ class OpenApi:
 
 @dataclass(frozen=True)
 class Contract:
-    """`http-contract` (endpoint): the JSON Schema of the answer, of a file or the OpenAPI document; None: none declared."""
+    """`http-contract` (endpoint): the JSON Schema of the answer, of a file or OpenAPI document; None: none declared."""
 
     source: str
     schema: Any

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.environments.reach import find_endpoint
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
@@ -22,11 +23,11 @@ def declared(environment: Environment, name: str) -> Service:
 
 def endpoint(environment: Environment, target: str) -> tuple[Service, Endpoint, str]:
     """Service, endpoint and the service's name of "service.endpoint"; raises EvidenceProblem (configuration)."""
-    for name, service in environment.services.items():
-        rest = target.removeprefix(f"{name}.")
-        if rest != target and rest in service.endpoints:
-            return service, service.endpoints[rest], name
-    raise EvidenceProblem(Problem("configuration", f"no endpoint {target!r} is declared"))
+    found = find_endpoint(environment, target)
+    if found is None:
+        raise EvidenceProblem(Problem("configuration", f"no endpoint {target!r} is declared"))
+    name, declared = found
+    return environment.services[name], declared, name
 
 
 def host_of(service: Service) -> str:

@@ -83,7 +83,7 @@ class EvidenceStore:
         """Writes one file a piece into `folder`, redacted; answers' bodies only where they are to be kept."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for evidence in self.all():
-            _write(folder / codec.file_name(evidence.key), _plain(evidence, self._redactor, keep_bodies))
+            _write(f"{folder}/{codec.file_name(evidence.key)}", _plain(evidence, self._redactor, keep_bodies))
 
 
 def _plain(evidence: Evidence[Any], redactor: Redacts | None, keep_bodies: bool) -> dict[str, Any]:
@@ -101,12 +101,10 @@ def _plain(evidence: Evidence[Any], redactor: Redacts | None, keep_bodies: bool)
     return plain
 
 
-def _write(file: Path, plain: dict[str, Any]) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _write(file: str, plain: dict[str, Any]) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(codec.text(plain))
-    temporary.rename(file)
 
 
 class SavedEvidence:
@@ -180,7 +178,10 @@ class SharedFolder:
     def put(self, evidence: Evidence[Any], redactor: Redacts | None = None) -> None:
         """Writes one piece atomically, whole and redacted."""
         with contextlib.suppress(FileNotFoundError):  # the run ended meanwhile and the folder is gone
-            _write(self.path / codec.file_name(evidence.key), _plain(evidence, redactor, keep_bodies=True))
+            name = codec.file_name(evidence.key)
+            temporary = self.path / f".{name}.{os.getpid()}.{threading.get_ident()}"
+            _write(str(temporary), _plain(evidence, redactor, keep_bodies=True))
+            temporary.rename(self.path / name)
 
     def get(self, key: str, timeout: float) -> Evidence[Any]:
         """Waits for one piece, at most `timeout` seconds; raises EvidenceProblem (unread, timeout)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
@@ -56,10 +57,14 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 
 
 def _start(config: pytest.Config) -> Conductor:
-    from pytest_prodcheck.plugin.conductor import Conductor
+    from pytest_prodcheck.plugin.interrupting import Interrupts
 
+    interrupts = Interrupts()
+    interrupts.start()
     try:
-        return Conductor.start(config.known_args_namespace, config.invocation_params.dir)
+        from pytest_prodcheck.plugin.conductor import Conductor
+
+        return Conductor.start(config.known_args_namespace, config.invocation_params.dir, interrupts)
     except pytest.UsageError:
         raise
     except KeyboardInterrupt:
@@ -93,12 +98,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuses checks without an environment: there is no default one."""
-    if config.getoption("env", None):
+    checks = sys.modules.get("pytest_prodcheck.judging.checks")
+    if checks is None or config.getoption("env", None):  # nobody has made a check where nobody has imported `check`
         return
-    from pytest_prodcheck.judging.checks import ATTRIBUTE
-
     for item in items:
-        if hasattr(getattr(item, "function", None), ATTRIBUTE):
+        if hasattr(getattr(item, "function", None), checks.ATTRIBUTE):
             raise pytest.UsageError(
                 f"{item.nodeid} is a check of a real environment: name it with --env NAME "
                 "(`prodcheck env` lists those of prodcheck.toml; `--env demo` starts an embedded one)"

@@ -39,6 +39,7 @@ class Reading:
 
 
 READING = pytest.StashKey[Reading]()
+BAD_TRIES = pytest.StashKey[int]()  # how often the body of one item ended badly before
 
 
 def raise_for(ledger: Ledger) -> None:
@@ -64,6 +65,9 @@ def result_of(bound: Bound, item: pytest.Item, reading: Reading, error: BaseExce
     unread = _unread(bound, item, reading)
     if unread and reading.ledger is not None and outcome is not Outcome.SKIPPED:
         outcome, reason = Outcome.ERRORED, f"{', '.join(unread)} did not come from prodcheck: a conftest overrides it"
+    bad_tries = item.stash.get(BAD_TRIES, 0)
+    if outcome is Outcome.PASSED and bad_tries:  # some plugin tried again, whether or not it says so
+        outcome, reason = Outcome.WARNED, f"flaky: passed at try {bad_tries + 1}"
     definition = bound.definition
     return Result(
         check=bound.id,

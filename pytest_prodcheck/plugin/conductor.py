@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -30,6 +31,7 @@ from pytest_prodcheck.reports.junit import add_suite_properties
 
 if TYPE_CHECKING:
     from pytest_prodcheck.gates.verdict import Verdict
+    from pytest_prodcheck.plugin.interrupting import Interrupts
 
 _OK = (0, 1, 5)  # pytest ended in order: passed, failed, nothing collected
 
@@ -37,11 +39,12 @@ _OK = (0, 1, 5)  # pytest ended in order: passed, failed, nothing collected
 class Conductor:
     """One run of one environment."""
 
-    def __init__(self, opened: Opened, options: argparse.Namespace) -> None:
+    def __init__(self, opened: Opened, options: argparse.Namespace, interrupts: Interrupts) -> None:
         from pytest_prodcheck.environments.redaction import Redactor
 
         self.opened = opened
         self.options = options
+        self.interrupts = interrupts
         self.informs = only_informs(options)
         self.counter = Counter()
         self.planned: dict[tuple[str, str], Planned] = {}
@@ -59,9 +62,9 @@ class Conductor:
         self._reporter: pytest.TerminalReporter | None = None
 
     @classmethod
-    def start(cls, options: argparse.Namespace, folder: Path) -> Conductor:
+    def start(cls, options: argparse.Namespace, folder: Path, interrupts: Interrupts) -> Conductor:
         """Reads the configuration and withdraws the verdicts; raises UsageError with all mistakes."""
-        return cls(open_run(options, folder, touch_gates=not only_informs(options)), options)
+        return cls(open_run(options, folder, touch_gates=not only_informs(options)), options, interrupts)
 
     def register(self, config: pytest.Config) -> None:
         """Registers the hooks; under xdist the workers are sent the scope instead."""
@@ -72,12 +75,12 @@ class Conductor:
             scope = replace(self.opened.scope, shared=str(shared.path))
             (shared.path / SCOPE).write_text(scope.dump(), encoding="utf-8")
             os.environ[SHARED] = scope.shared
-            config.pluginmanager.register(_Distributed(self, shared.path), "prodcheck-distributed")
+            register(config, _Distributed(self, shared.path), "prodcheck-distributed")
         else:
             self._judging = Judging(self.opened.scope, self.gathering.source, self.showing_progress, self.informs)
-            config.pluginmanager.register(self._judging, "prodcheck-judging")
-            config.pluginmanager.register(evidence_fixtures(self._judging), "prodcheck-fixtures")
-        config.pluginmanager.register(self, "prodcheck-conductor")
+            register(config, self._judging, "prodcheck-judging")
+            register(config, evidence_fixtures(self._judging), "prodcheck-fixtures")
+        register(config, self, "prodcheck-conductor")
         if getattr(config.option, "htmlpath", None) and config.pluginmanager.hasplugin("html"):
             from pytest_prodcheck.reports.html import HtmlReport
 
@@ -97,6 +100,8 @@ class Conductor:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Starts gathering when the tests start; nothing is sent for a mode that only informs."""
+        self.interrupts.look()
+        gc.freeze()  # the tests that were collected stay, too
         if self._judging is not None and not self.informs:
             self.planned.update(self._judging.planned)
             self.gather(list(dict.fromkeys(key for item in session.items for key in keys_of(item))))
@@ -153,6 +158,10 @@ class Conductor:
         if self.gathering is not None:
             self.gathering.stop()
 
+    def pytest_runtest_logstart(self) -> None:
+        """Ends the run after a Ctrl-C that was lost."""
+        self.interrupts.look()
+
     # -- counting
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -201,6 +210,8 @@ class Conductor:
         if self.informs or self.gathering is None or self.pid != os.getpid():
             return
         self.gathering.stop()
+        if self.interrupts.came and not self.interrupted:
+            self.interrupted = "interrupted from the keyboard"
         for reason in (session.shouldfail, session.shouldstop):
             if reason and not self.interrupted:
                 self.interrupted = str(reason)
@@ -259,10 +270,17 @@ class Conductor:
         """Ends what the run started."""
         if self.pid != os.getpid():
             return
+        self.interrupts.stop()
         if self.gathering is not None:
             self.gathering.close()
         os.environ.pop(SHARED, None)
         self.opened.close()
+
+
+def register(config: pytest.Config, plugin: object, name: str) -> None:
+    """Registers a part of prodcheck; raises UsageError where `-p no:NAME` forbids it: the others would wait for it."""
+    if config.pluginmanager.register(plugin, name) is None:
+        raise pytest.UsageError(f"prodcheck: -p no:{name} cannot be given together with --env")
 
 
 class _Distributed:

@@ -18,6 +18,7 @@ from pytest_prodcheck.outcomes import Outcome, Planned
 from pytest_prodcheck.plugin import wire
 from pytest_prodcheck.plugin.binding import BOUND, TARGET, bind, parametrize
 from pytest_prodcheck.plugin.calling import (
+    BAD_TRIES,
     READING,
     CannotTell,
     Judged,
@@ -87,13 +88,14 @@ class Judging:
         if self.twice and not hasattr(config, "workerinput"):
             raise pytest.UsageError("one check on one target is judged once, but " + "; ".join(self.twice))
         if self.scope.select:
-            kept = [item for item in items if self._selected(item)]
-            config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+            select = frozenset(self.scope.select)
+            kept = [item for item in items if self._selected(item, select)]
+            config.hook.pytest_deselected(items=[item for item in items if not self._selected(item, select)])
             items[:] = kept
 
-    def _selected(self, item: pytest.Item) -> bool:
+    def _selected(self, item: pytest.Item, select: frozenset[str]) -> bool:
         bound = item.stash.get(BOUND, None)
-        return bound is not None and bound.id in self.scope.select
+        return bound is not None and bound.id in select
 
     # -- evidence
 
@@ -155,6 +157,8 @@ class Judging:
         is_check = item.stash.get(BOUND, None) is not None
         ledger = reading.ledger = open_ledger() if is_check else Ledger()
         reading.inside = True
+        bad_tries = item.stash.get(BAD_TRIES, 0)
+        item.stash[BAD_TRIES] = bad_tries + 1
         try:
             outcome = yield
         except pytest.skip.Exception:
@@ -167,6 +171,7 @@ class Judging:
                 pass
         if is_check or ledger.judgements:
             raise_for(ledger)
+        item.stash[BAD_TRIES] = bad_tries
         return outcome
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

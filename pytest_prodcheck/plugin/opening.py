@@ -92,7 +92,7 @@ class Opened:
         return bundled | {entry.id for entry in catalogue.entries()} | {own.id for own in self.own_checks}
 
     def unforeseen(self, places: Mapping[str, str]) -> list[str]:
-        """Complaints about checks (id -> file) of our folders that `own_checks` does not know, so that none is missed."""
+        """Complaints about checks (id -> file) of our folders that `own_checks` does not know."""
         foreseen = {own.id for own in self.own_checks} | {entry.id for entry in catalogue.entries()}
         return [
             f'{file}: write @check("{check}", …) itself above the function: as it is, nobody would miss the check'

@@ -13,6 +13,7 @@ from pytest_prodcheck.evidence.store import SharedFolder
 from pytest_prodcheck.plugin.binding import BOUND
 from pytest_prodcheck.plugin.gathering import own_modules
 from pytest_prodcheck.plugin.judging import Judging, evidence_fixtures
+from pytest_prodcheck.plugin.logs import mute_logs
 from pytest_prodcheck.scope import Scope
 
 if TYPE_CHECKING:

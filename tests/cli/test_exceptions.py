@@ -37,14 +37,16 @@ def add(project: Project, text: str) -> None:
 
 def waiver(expires: str, check: str = "t.smoke.one", target: str = "fact") -> str:
     return (
-        f'[[waivers]]\ncheck = "{check}"\ntarget = "{target}"\nenvironment = "dev"\nreason = "known, mended on Monday"\n'
+        f'[[waivers]]\ncheck = "{check}"\ntarget = "{target}"\nenvironment = "dev"\n'
+        f'reason = "known, mended on Monday"\n'
         f'owner = "team-a"\nticket = "OPS-1"\nexpires = {expires}'
     )
 
 
 def shown_everywhere(project: Project, *words: str) -> None:
     """In the terminal, the text, JSON and HTML reports, and what `prodcheck gate` says."""
-    done = project.pytest("--prodcheck-report", "r.txt", "--prodcheck-json", "r.json", "--html", "r.html", "--self-contained-html")
+    reports = ("--prodcheck-report", "r.txt", "--prodcheck-json", "r.json", "--html", "r.html", "--self-contained-html")
+    done = project.pytest(*reports)
     said = {
         "terminal": done.stdout,
         "gate": project.prodcheck("gate", "smoke", "--env", "dev").stdout,
@@ -98,7 +100,8 @@ def test_a_waiver_that_ends_soon_warns_and_an_unused_one_is_noted(broken: Projec
 
 
 def test_an_errored_check_cannot_be_waived(project: Project) -> None:
-    project.edit("judge(\"fact is there\", fact.value is not None)", "judge('nothing', None, at_most=1)", "checks/test_facts.py")
+    judged = 'judge("fact is there", fact.value is not None)'
+    project.edit(judged, "judge('nothing', None, at_most=1)", "checks/test_facts.py")
     add(project, waiver(in_days(60), check="t.smoke.two"))
     assert project.pytest().returncode == 13
     assert project.gate() == 3
@@ -123,7 +126,7 @@ def test_an_override_opens_for_a_while_and_is_recorded(broken: Project) -> None:
 
 def test_an_override_is_scoped_and_ends(broken: Project) -> None:
     broken.pytest()
-    ask = ("override", "smoke", "--env", "dev", "--reason", "now", "--ticket", "INC-9", "--for", "2s", "--revision", "r1")
+    ask = ("override", "smoke", "--env", "dev", "--revision", "r1", "--reason", "now", "--ticket", "I-9", "--for", "2s")
     assert broken.prodcheck(*ask).returncode == 0
     assert broken.gate("--revision", "r1") == 0
     assert broken.gate("--revision", "r2") == 4
@@ -176,7 +179,8 @@ def test_observation_ends_at_its_date(broken: Project) -> None:
 
 
 def test_a_gate_that_needs_another(project: Project) -> None:
-    add(project, '[gates.promote]\nenvironments = ["live"]\nselect = ["t.smoke.*"]\nneeds = [{ gate = "dev:smoke", open_for = "3s" }]')
+    needs = 'needs = [{ gate = "dev:smoke", open_for = "3s" }]'
+    add(project, f'[gates.promote]\nenvironments = ["live"]\nselect = ["t.smoke.*"]\n{needs}')
     run = ("run", "promote", "--env", "live", "--revision", "r1")
     assert project.prodcheck(*run).returncode == 3
     assert project.pytest().returncode == 0

@@ -133,8 +133,8 @@ def test_bounds_all_pieces_and_those_to_one_host(tmp_path: Path) -> None:
     collector = Collector("fact", "thing", gather, Fact, host=lambda target, environment: target.partition("/")[0])
     context = context_for(tmp_path, gathering={"at_once": 10, "per_host": 3})
     gathered([(collector, f"h{number % 5}/{number}") for number in range(100)], context)
-    assert most.pop("all") == 10
-    assert set(most.values()) == {3}
+    assert 5 < most.pop("all") <= 10
+    assert max(most.values()) == 3
 
 
 def test_a_hung_collector_is_given_up_and_its_worker_replaced(tmp_path: Path) -> None:
