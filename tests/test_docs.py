@@ -67,6 +67,16 @@ def test_every_command_and_option_has_help_and_examples(name: str) -> None:
         assert mistakes_in(line.partition("   ")[0]) == []
 
 
+def test_every_option_of_the_plugin_has_help() -> None:
+    from pytest_prodcheck.plugin.options import add_options
+
+    parser = pytest.Parser(_ispytest=True)
+    add_options(parser)
+    (group,) = (each for each in parser._groups if each.name == "prodcheck")
+    assert len(group.options) > 10
+    assert [option.names() for option in group.options if not option.attrs().get("help")] == []
+
+
 def test_every_check_says_what_it_judges_how_to_mend_it_and_what_turns_it_red() -> None:
     noticed = {check for fault in FAULTS.values() for check in fault.notices}
     for entry in entries():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 
 COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
@@ -18,9 +20,20 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
 }
 
 
+def _mend_streams() -> None:
+    """Without UTF-8 letters are lost, and with closed streams all words: never the answer, which is the exit code."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code; never raises."""
     arguments = sys.argv[1:] if argv is None else argv
+    _mend_streams()
     try:
         if arguments[:1] == ["gate"]:
             from pytest_prodcheck.cli.gate import fast

@@ -66,7 +66,8 @@ def main(args: argparse.Namespace) -> int:
         times = f" x {line.times}" if line.times > 1 else ""
         print(f"{line.to:{width}}  {safe(line.what)}{times}{'  (writes)' if line.writes else ''}")
     requests = sum(line.times for line in lines)
-    print(f"\n{requests} requests to {len({line.to for line in lines})} addresses would be sent; nothing was sent.")
+    whom = ", ".join(sorted({line.to for line in lines})) or "nobody"
+    print(f"\n{requests} requests would be sent to {whom}; nothing was sent.")
     for name, why in left_out:
         print(f"not: {name}: {why}")
     print("Own checks' evidence is known when pytest collects them; it is not listed here.")

@@ -58,7 +58,10 @@ _FAULTS = (
     Fault("version-old", "both backends report the old revision", _VERSION),
     Fault("version-old-on-one", "one of two backends reports the old revision", _VERSION),
     Fault("version-garbage", "the version page is no JSON", _VERSION),
-    Fault("backend-dead", "one of two backends is dead and the balancer does not notice", _VERSION, (*_WEB, *_REDIRECT)),
+    Fault(
+        "backend-dead", "one of two backends is dead and the balancer does not notice",
+        _VERSION, (*_WEB, *_REDIRECT),
+    ),
     Fault("address-down", "the second address behind the name refuses connections", _ADDRESSES),
     Fault("address-refuses-tls", "the second address behind the name resets connections", _ADDRESSES, also=_VERSION),
     Fault(

@@ -116,8 +116,8 @@ class Endpoint(Section):
     budget: Seconds | None = None  # time that the answer may take, such as "300ms"; judged by `smoke.api.budget`
     # roles that get in; without "anonymous" among them, a request without or with a garbage token must be refused
     allow: tuple[Name, ...] | None = None
-    # for an unsafe request with `allow`: endpoint of the same service that is asked instead as an allowed role,
-    # to prove that route and token work; the unsafe request itself is sent only as it has to be refused
+    # endpoint of the same service that proves that route and token work, without which a refusal counts for nothing;
+    # for an unsafe request with `allow` it is asked in its place, which itself is sent only as it has to be refused
     control: Name | None = None
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import Exchange
+from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.evidence.services import endpoint, endpoint_host, host_of
 
 if TYPE_CHECKING:
@@ -29,8 +29,22 @@ def endpoint_seconds(target: str, environment: Environment) -> float:
     "http-endpoint", axis="endpoint", feature="answer", seconds=endpoint_seconds, host=endpoint_host, sends=_sends
 )
 def http_endpoint(target: str, context: Context, deadline: Deadline) -> Exchange:
-    """The answer as the declared role gets it."""
-    return _exchange(target, context, deadline)
+    """The answer as the declared role gets it; a refusal only where the `control` beside it is let through."""
+    exchange = _exchange(target, context, deadline)
+    _, declared, name = endpoint(context.environment, target)
+    if declared.control is not None and exchange.status >= 400:
+        _insist_on_control(f"{name}.{declared.control}", context, deadline)
+    return exchange
+
+
+def _insist_on_control(target: str, context: Context, deadline: Deadline) -> None:
+    """Raises EvidenceProblem where the control is not answered as declared: then a refusal proves nothing."""
+    control = _exchange(target, context, deadline)
+    declared = endpoint(context.environment, target)[1]
+    good = control.status in declared.status if declared.status else control.status < 400
+    if not good:
+        what = f"{control.method} {control.url} ({target}, the control) answered {control.status}"
+        raise EvidenceProblem(Problem("protocol", f"{what}, so that a refusal proves nothing"))
 
 
 @evidence(

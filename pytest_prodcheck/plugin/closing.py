@@ -30,19 +30,25 @@ def make_record(
     problems: Iterable[str],
     interrupted: str,
 ) -> RunRecord:
-    """The run's record: what was judged beside what should have been."""
+    """The run's record: what was judged beside what its gates should have had judged."""
     planned = {(each.check, each.target): each for each in catalogue.planned(opened.scope)} | collected
     seen = {check for check, _ in planned}
     for own in opened.own_checks:
         stem = own.id.removesuffix(".*")
         if own.id not in seen and not any(check == stem or check.startswith(f"{stem}.") for check in seen):
             planned[(own.id, NO_TARGET)] = Planned(own.id, NO_TARGET, Severity.HIGH, own.suite)
+    known = opened.known() | {check for check, _ in planned}
+    wanted = [
+        planned[key]
+        for key in sorted(planned)
+        if any(policy.selects(planned[key].check, planned[key].suite) for policy in opened.policies)
+    ]
     return replace(
         opened.blank_record(),
         ended_at=time.time(),
         results=tuple(clean(result, gathering) for result in results),
-        planned=tuple(planned[key] for key in sorted(planned)),
-        known=tuple(sorted(opened.known() | {check for check, _ in planned})),
+        planned=tuple(wanted),
+        known=tuple(sorted(known)),
         problems=tuple(dict.fromkeys(problems)),
         interrupted=interrupted,
         waited=gathering.waited,

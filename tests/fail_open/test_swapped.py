@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -20,7 +22,8 @@ def project(tmp_path: Path) -> Project:
 
 SWAPPED = {
     "limit built on ours": (
-        "import pytest\nfrom pytest_prodcheck import Limit\n@pytest.fixture\ndef limit(limit): return Limit(fail=10**9)\n"
+        "import pytest\nfrom pytest_prodcheck import Limit\n"
+        "@pytest.fixture\ndef limit(limit): return Limit(fail=10**9)\n"
     ),
     "limit at set-up": (
         "import pytest\nfrom pytest_prodcheck import Limit\n@pytest.hookimpl(trylast=True)\n"
@@ -47,24 +50,27 @@ def test_a_check_is_given_the_very_object_that_was_gathered(project: Project, co
 
 def test_evidence_of_another_target(tmp_path: Path) -> None:
     """Row 49: `prodcheck_target` overridden, so that every check looks at the one good target."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as up, socket.create_server(("127.0.0.1", 0)) as gone:
         ports = up.getsockname()[1], gone.getsockname()[1]
         gone.close()
         project = Project.make(tmp_path, (
-            'version = 1\n[environments.dev]\nrevision = "r1"\n[environments.dev.dependencies]\n'
+            'version = 1\nchecks = ["checks"]\n[environments.dev]\nrevision = "r1"\n[environments.dev.dependencies]\n'
             f'up = {{ tcp = "127.0.0.1:{ports[0]}" }}\ndown = {{ tcp = "127.0.0.1:{ports[1]}" }}\n'
         ), "")  # fmt: skip
+        project.write("checks/test_more.py", (
+            "from pytest_prodcheck import check, judge\n"
+            '@check("t.smoke.port", suite="smoke", severity="high")\n'
+            "def test_port(tcp_port): judge('accepts', tcp_port.accepted)\n"
+        ))  # fmt: skip
         assert project.pytest().returncode == 1
-        project.write("checks/test_more.py", "")
-        project.write("conftest.py", (
+        project.write("checks/conftest.py", (
             "import pytest\nfrom pytest_prodcheck.environments.targets import Target\n"
             "@pytest.fixture\ndef prodcheck_target(prodcheck_target): return Target(prodcheck_target.kind, 'up')\n"
         ))  # fmt: skip
         done = project.pytest()
-    assert done.returncode == 13, done.stdout
-    assert project.gate() == 3
+    assert done.returncode == 1, done.stdout  # the bundled check is out of the conftest's reach
+    assert "tcp_port did not come from prodcheck" in " ".join(done.stdout.split())
+    assert project.gate() == 1
 
 
 def test_a_check_that_changes_its_evidence(project: Project) -> None:
@@ -154,7 +160,7 @@ TWICE = (
     "import pytest\nfrom _pytest.runner import runtestprotocol\n@pytest.hookimpl(tryfirst=True)\n"
     "def pytest_runtest_protocol(item, nextitem):\n"
     "    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)\n"
-    "    reports = runtestprotocol(item, nextitem=item, log=False)\n"
+    "    reports = runtestprotocol(item, nextitem=nextitem, log=False)\n"
     "    if any(each.failed for each in reports):\n"
     "        item._initrequest()\n        reports = runtestprotocol(item, nextitem=nextitem, log=False)\n"
     "    for each in reports: item.ihook.pytest_runtest_logreport(report=each)\n"
@@ -230,21 +236,20 @@ LOST = (
 
 
 @pytest.mark.parametrize(
-    ("hook", "code"), [("pytest_collection_finish(session)", 2), ("pytest_runtest_teardown(item)", 2)]
+    ("hook", "workers"),
+    [
+        ("pytest_collection_finish(session)", ()),
+        ("pytest_runtest_teardown(item)", ()),
+        ("pytest_xdist_node_collection_finished(node)", ("-n", "2")),
+    ],
 )
-@pytest.mark.parametrize("workers", [(), ("-n", "2")])
-def test_a_ctrl_c_that_python_lost(project: Project, hook: str, code: int, workers: tuple[str, ...]) -> None:
+def test_a_ctrl_c_that_python_lost(project: Project, hook: str, workers: tuple[str, ...]) -> None:
     """Row 56: as in an import's last moments, where Python says "Exception ignored" and goes on."""
-    if workers:
-        hook = "pytest_xdist_node_collection_finished(node)"
-        project.write("conftest.py", LOST.format(hook=hook))
-    else:
-        project.write("checks/conftest.py", LOST.format(hook=hook))
-    import signal
+    project.write("conftest.py" if workers else "checks/conftest.py", LOST.format(hook=hook))
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child would inherit that it is ignored
     try:
-        assert project.pytest(*workers).returncode == code
+        assert project.pytest(*workers).returncode == 2
     finally:
         signal.signal(signal.SIGINT, before)
     assert project.gate() == 3

@@ -59,14 +59,16 @@ def test_a_system_that_never_comes_up_is_judged_when_the_time_is_up(tmp_path: Pa
     assert project.gate() == 1
 
 
-@pytest.mark.parametrize("moment", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize("moment", [0.3, 0.8, 1.6])
 def test_ctrl_c_on_the_demo_ends_soon_and_leaves_nothing(tmp_path: Path, moment: float) -> None:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PRODCHECK"))}
     short = Path(tempfile.mkdtemp(dir="/tmp"))  # sockets have short paths
+    short.chmod(0o755)  # where root runs this, the servers' unprivileged user has to get in
     kept["TMPDIR"] = str(short)
     words = [sys.executable, "-m", "pytest", "-m", "smoke", "--env", "demo", "-p", "no:randomly"]
     process = subprocess.Popen(words, cwd=tmp_path, env=kept, stdout=subprocess.DEVNULL, start_new_session=True)
     time.sleep(moment)
+    assert process.poll() is None, "the run was over before it could be interrupted"
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     code = process.wait(20)

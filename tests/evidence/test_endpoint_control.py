@@ -1,0 +1,48 @@
+"""A declared refusal counts only where its `control` is let through in the same run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.endpoint import http_endpoint
+from pytest_prodcheck.evidence.records import EvidenceProblem
+from tests.evidence.support import Seen, context_for, web
+
+ENDPOINTS: dict[str, Any] = {
+    "one": {"request": "GET /one", "status": 200},
+    "stranger": {"request": "GET /one?as=stranger", "status": [403, 404], "control": "one"},
+}
+
+
+def answering(one: int, stranger: int) -> Any:
+    def answer(seen: Seen) -> tuple[int, dict[str, str], bytes]:
+        return (stranger if "stranger" in seen.path else one), {"Content-Type": "application/json"}, b"{}"
+
+    return answer
+
+
+def asked(root: Path, one: int, stranger: int) -> int:
+    with web(answering(one, stranger)) as server:
+        shop = {"url": f"http://127.0.0.1:{server.port}", "endpoints": ENDPOINTS}
+        context = context_for(root, services={"shop": shop})
+        status: int = http_endpoint.gather("shop.stranger", context, Deadline(5)).status
+        return status
+
+
+def test_a_refusal_beside_a_control_that_works(tmp_path: Path) -> None:
+    assert asked(tmp_path, 200, 403) == 403
+
+
+def test_being_let_in_is_told_as_it_is(tmp_path: Path) -> None:
+    assert asked(tmp_path, 500, 200) == 200
+
+
+@pytest.mark.parametrize("control", [403, 404, 429, 500, 503])
+def test_a_refusal_of_everybody_proves_nothing(tmp_path: Path, control: int) -> None:
+    """Row 42."""
+    with pytest.raises(EvidenceProblem, match="proves nothing"):
+        asked(tmp_path, control, 403)
