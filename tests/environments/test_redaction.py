@@ -170,3 +170,11 @@ def test_secrets_may_be_added_while_others_redact() -> None:
     for thread in threads:
         thread.join(30)
     assert all(made.redact(f"secret-{n}-{k}") == BLANK for n in range(4) for k in range(20))
+
+
+def test_a_text_that_was_clean_before_a_secret_was_known_is_blanked_after() -> None:
+    redactor = Redactor()
+    text = "the answer was correct-horse-battery"
+    assert redactor.redact(text) == redactor.redact(text) == text
+    redactor.add("correct-horse-battery")
+    assert redactor.redact(text) == "the answer was [redacted]"

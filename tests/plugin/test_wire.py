@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pytest_prodcheck.outcomes import Judgement, Outcome, Result, SkipReason
+from pytest_prodcheck.plugin import wire
+
+RESULT = Result(
+    "t.smoke.one", "a", Outcome.WARNED, judgements=(Judgement("x", 1.5, Outcome.WARNED, "s"),), evidence=("k:a",),
+    skip=SkipReason.OPT_IN, notes=("n",),
+)  # fmt: skip
+
+
+def test_what_is_parsed_is_what_was_dumped_with_and_without_the_short_cut() -> None:
+    text = wire.dump(RESULT)
+    assert wire.parse(text) == RESULT
+    wire.dump(Result("other", "b", Outcome.PASSED))
+    assert wire.parse(text) == RESULT
+
+
+def test_a_text_that_was_changed_is_read_as_it_stands() -> None:
+    changed = json.dumps({**json.loads(wire.dump(RESULT)), "outcome": "failed"})
+    assert wire.find([(wire.KEY, changed)]).outcome is Outcome.FAILED  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"judgements": 1}'])
+def test_anything_else_is_no_result(text: str) -> None:
+    wire.dump(RESULT)
+    assert wire.find([(wire.KEY, text)]) is None
