@@ -48,6 +48,7 @@ class System:
         self.done = threading.Event()  # started, or failed to
         self.ended = threading.Event()  # asked to stop
         self._changing = threading.Lock()
+        self._starting: threading.Thread | None = None
 
     def _keep_log(self) -> None:
         handler = logging.FileHandler(self.place / places.LOG)
@@ -95,7 +96,8 @@ class System:
 
     def start(self, faults: Iterable[str] = ()) -> None:
         """Brings everything up in threads; `done` is set when it is, or when a part failed."""
-        threading.Thread(target=self._start, args=(tuple(faults),), name="start", daemon=True).start()
+        self._starting = threading.Thread(target=self._start, args=(tuple(faults),), name="start", daemon=True)
+        self._starting.start()
 
     def _start(self, faults: tuple[str, ...]) -> None:
         from pytest_prodcheck.demo import postgres, redis, web
@@ -155,6 +157,8 @@ class System:
     def stop(self) -> None:
         """Ends all processes and removes the folder."""
         self.spawner.end_all()
+        if self._starting is not None:
+            self._starting.join(1)  # it would write into the folder while that is removed
         for handler in LOGGER.handlers:
             handler.close()
         LOGGER.handlers.clear()

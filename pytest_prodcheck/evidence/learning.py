@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,20 @@ from pytest_prodcheck.evidence.records import EvidenceProblem
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
 
+PATIENCE = 2.0  # seconds
+
 
 def learn_secrets(context: Context) -> None:
     """Has the values of `env` and `file` references blanked from now on; commands wait for their first use.
 
-    One that cannot be read is told where it is used.
+    One that cannot be read is told where it is used; one that hangs (a pipe that nobody writes) holds up for PATIENCE.
     """
+    learning = threading.Thread(target=_learn, args=(context,), name="prodcheck-secrets", daemon=True)
+    learning.start()
+    learning.join(PATIENCE)
+
+
+def _learn(context: Context) -> None:
     for reference in references(context.environment):
         if reference.command is None:
             try:
