@@ -27,6 +27,7 @@ class Scope:
     """One environment, unit, slot and vantage.
 
     settings: "kind:name" -> the declared table, plain JSON. select: the check ids to run, () for all.
+    elsewhere: "kind:name" of what other environments declare, for checks that ask for it by name.
     folders: what to collect where no path is given. shared: folder through which workers read evidence.
     patience: seconds one fact is waited for.
     """
@@ -39,6 +40,7 @@ class Scope:
     runbooks: str = ""
     select: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
     shared: str = ""
     patience: float = 180.0
 
@@ -68,7 +70,8 @@ class Scope:
         plain["thresholds"] = tuple(
             Threshold(each["layer"], each["pattern"], Limit(**each["limit"])) for each in plain["thresholds"]
         )
-        plain["select"], plain["folders"] = tuple(plain["select"]), tuple(plain["folders"])
+        for name in ("select", "folders", "elsewhere"):
+            plain[name] = tuple(plain[name])
         return cls(**plain)
 
 
@@ -158,6 +161,20 @@ def _threshold(layer: int, pattern: str, value: object) -> Threshold:
         return Threshold(layer, pattern, Limit(warn, fail))
     except LimitError as error:
         raise ScopeError(f'thresholds: "{pattern}": {error}') from None
+
+
+def declared_elsewhere(configuration: Configuration) -> tuple[str, ...]:
+    """What any environment declares, as "kind:name"."""
+    from pytest_prodcheck.environments.targets import targets
+
+    found = {
+        f"{target.kind}:{target.name}"
+        for environment in configuration.project.environments.values()
+        for target in targets(
+            environment, configuration, unit="", vantage="outside", allow_write=frozenset(), revision=""
+        )
+    }
+    return tuple(sorted(found))
 
 
 def limits_off(scope: Scope) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,6 +114,8 @@ def _need(argument: str, text: str, definition: Definition, scope: Scope) -> tup
         ) from None
     if wanted:
         target = scope.find(collector.axis, wanted)
+        if target is None:
+            _refuse_unknown(f"check {definition.id}: needs {argument}", collector.axis, wanted, scope)
     else:
         candidates = scope.of_kind(collector.axis, [collector.feature])
         target = candidates[0] if len(candidates) == 1 else None
@@ -124,6 +127,16 @@ def _need(argument: str, text: str, definition: Definition, scope: Scope) -> tup
         detail = f"{collector.axis} {wanted or name} is not declared"
         target = Target(collector.axis, wanted or NO_TARGET, skip="not-configured", detail=detail)
     return Need(argument, collector, target.name), target
+
+
+def _refuse_unknown(where: str, kind: str, name: str, scope: Scope) -> None:
+    """Raises UsageError for what no environment declares: misspelt, it would be skipped everywhere and never missed."""
+    if f"{kind}:{name}" in scope.elsewhere:
+        return
+    known = [each.partition(":")[2] for each in scope.elsewhere if each.startswith(f"{kind}:")]
+    close = get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"declared are {', '.join(known) or 'none'}"
+    raise pytest.UsageError(f"{where}: no environment declares the {kind} {name!r}; {hint}")
 
 
 def _own_target(definition: Definition, needed: list[Target], scope: Scope) -> Target:

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import sys
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_prodcheck.evidence.store import SharedFolder
-from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, Severity, worst
+from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
 from pytest_prodcheck.plugin import closing, wire
 from pytest_prodcheck.plugin.counting import Counter
-from pytest_prodcheck.plugin.gathering import Gathering, import_own
-from pytest_prodcheck.plugin.judging import Judging, evidence_fixtures
+from pytest_prodcheck.plugin.distributed import Distributed
+from pytest_prodcheck.plugin.fixtures import evidence_fixtures
+from pytest_prodcheck.plugin.gathering import Gathering
+from pytest_prodcheck.plugin.judging import Judging
 from pytest_prodcheck.plugin.logs import redact_logs
 from pytest_prodcheck.plugin.markers import registered, unknown_in
 from pytest_prodcheck.plugin.opening import Opened, open_run
 from pytest_prodcheck.plugin.options import only_informs
-from pytest_prodcheck.plugin.worker import PLAN, SCOPE, SHARED, keys_of
+from pytest_prodcheck.plugin.progress import Progress
+from pytest_prodcheck.plugin.worker import SCOPE, SHARED, keys_of
 from pytest_prodcheck.reports.junit import add_suite_properties
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ class Conductor:
         self.save_problem = ""
         self._judging: Judging | None = None
         self._started = False
-        self._said = -10.0
-        self._reporter: pytest.TerminalReporter | None = None
+        self.progress = Progress()
 
     @classmethod
     def start(cls, options: argparse.Namespace, folder: Path, interrupts: Interrupts) -> Conductor:
@@ -75,9 +75,9 @@ class Conductor:
             scope = replace(self.opened.scope, shared=str(shared.path))
             (shared.path / SCOPE).write_text(scope.dump(), encoding="utf-8")
             os.environ[SHARED] = scope.shared
-            register(config, _Distributed(self, shared.path), "prodcheck-distributed")
+            register(config, Distributed(self, shared.path), "prodcheck-distributed")
         else:
-            self._judging = Judging(self.opened.scope, self.gathering.source, self.showing_progress, self.informs)
+            self._judging = Judging(self.opened.scope, self.gathering.source, self.progress.showing, self.informs)
             register(config, self._judging, "prodcheck-judging")
             register(config, evidence_fixtures(self._judging), "prodcheck-fixtures")
         register(config, self, "prodcheck-conductor")
@@ -90,7 +90,7 @@ class Conductor:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Refuses a misspelt marker: it would select nothing, or too little, in silence."""
         redact_logs(session.config, self.redactor.redact)
-        self._reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        self.progress.begin(session.config.pluginmanager.get_plugin("terminalreporter"), self.gathering)
         problem = unknown_in(self.options.markexpr or "", registered(session.config.getini("markers")))
         if problem:
             raise pytest.UsageError(f"prodcheck: {problem}")
@@ -111,46 +111,7 @@ class Conductor:
         """Starts to gather this evidence, once."""
         if not self._started and self.gathering is not None:
             self._started = True
-            self.gathering.start(keys, self.say)
-
-    def say(self, text: str) -> None:
-        """Shows progress: a line that is written over on a terminal, a line every 10 s elsewhere."""
-        if self._reporter is None or self._reporter.verbosity < -1:
-            return
-        if self._reporter.isatty:
-            self._reporter.rewrite(text[: self._reporter._tw.fullwidth - 1], erase=True)
-        elif text and time.monotonic() >= self._said + 10:
-            self._said = time.monotonic()
-            self._reporter.write_line(text)
-
-    @contextmanager
-    def showing_progress(self) -> Iterator[None]:
-        """While a check waits for evidence, shows how far the gathering is."""
-        if self._reporter is None or not self._reporter.isatty or self.gathering is None:
-            yield
-            return
-        import threading
-
-        done = threading.Event()
-        gathering = self.gathering
-
-        def show() -> None:
-            shown = False
-            while not done.wait(0.3):
-                text = gathering.progress()
-                if text:
-                    shown = True
-                    self.say(text)
-            if shown:
-                self.say("")
-
-        thread = threading.Thread(target=show, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join(1)
+            self.gathering.start(keys, self.progress.say)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ends the gathering at once."""
@@ -281,27 +242,3 @@ def register(config: pytest.Config, plugin: object, name: str) -> None:
     """Registers a part of prodcheck; raises UsageError where `-p no:NAME` forbids it: the others would wait for it."""
     if config.pluginmanager.register(plugin, name) is None:
         raise pytest.UsageError(f"prodcheck: -p no:{name} cannot be given together with --env")
-
-
-class _Distributed:
-    """What the controller does under xdist: gathers for the workers, and notices when one dies."""
-
-    def __init__(self, conductor: Conductor, shared: Path) -> None:
-        self.conductor = conductor
-        self.shared = shared
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
-        """Gathers what the first worker to finish its collection asks for: all ask for the same."""
-        plan = json.loads((self.shared / PLAN).read_text(encoding="utf-8"))
-        for check, target, severity, suite in plan["planned"]:
-            self.conductor.planned[(check, target)] = Planned(check, target, Severity(severity), suite)
-        self.conductor.problems.extend([*plan["twice"], *self.conductor.opened.unforeseen(plan["places"])])
-        import_own(plan["own"])
-        self.conductor.gather(plan["wanted"])
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """A worker that died took results with it that nobody can vouch for."""
-        if error:
-            self.conductor.problems.append(f"worker {node.gateway.id} died: {error}")

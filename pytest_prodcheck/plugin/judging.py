@@ -6,17 +6,15 @@ import copy
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from pytest_prodcheck.catalogue import fixtures
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome, Planned
 from pytest_prodcheck.plugin import wire
-from pytest_prodcheck.plugin.binding import BOUND, TARGET, bind, parametrize
+from pytest_prodcheck.plugin.binding import BOUND, bind, parametrize
 from pytest_prodcheck.plugin.calling import (
     BAD_TRIES,
     READING,
@@ -31,7 +29,6 @@ from pytest_prodcheck.plugin.calling import (
 from pytest_prodcheck.reports.safe import safe_lines
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.targets import Target
     from pytest_prodcheck.evidence.records import Evidence
     from pytest_prodcheck.outcomes import Result
     from pytest_prodcheck.scope import Scope
@@ -59,7 +56,7 @@ class Judging:
         self.waiting = waiting
         self.informs = informs  # pytest only tells something: nothing is gathered, so nothing is waited for
         self.planned: dict[tuple[str, str], Planned] = {}
-        self.twice: list[str] = []
+        self.mistakes: list[str] = []
         self.places: dict[str, str] = {}  # check id as written -> the file it was collected from
         self._nodes: dict[tuple[str, str], str] = {}
 
@@ -73,20 +70,26 @@ class Judging:
     @pytest.hookimpl(tryfirst=True)
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Notes what is planned before anything can deselect it."""
-        bound = bind(item, self.scope)
+        try:
+            bound = bind(item, self.scope)
+        except pytest.UsageError as error:
+            if not hasattr(item.config, "workerinput"):
+                raise
+            self.mistakes.append(str(error))  # raised in a worker, nobody would read it
+            return
         if bound is None:
             return
         self.planned[bound.identity] = Planned(*bound.identity, bound.definition.severity, bound.definition.suite)
         self.places[bound.definition.id] = str(item.path)
         other = self._nodes.setdefault(bound.identity, item.nodeid)
         if other != item.nodeid:
-            self.twice.append(f"{bound.id} on {bound.target.name} is both {other} and {item.nodeid}")
+            self.mistakes.append(f"{bound.id} on {bound.target.name} is both {other} and {item.nodeid}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Refuses two checks of one identity; keeps only what the named gates select, where asked to."""
-        if self.twice and not hasattr(config, "workerinput"):
-            raise pytest.UsageError("one check on one target is judged once, but " + "; ".join(self.twice))
+        if self.mistakes and not hasattr(config, "workerinput"):
+            raise pytest.UsageError("one check on one target is judged once, but " + "; ".join(self.mistakes))
         if self.scope.select:
             select = frozenset(self.scope.select)
             kept = [item for item in items if self._selected(item, select)]
@@ -206,39 +209,3 @@ class Judging:
         if bound is None:
             return plain_result(item, error, reading.started)
         return result_of(bound, item, reading, error, self.scope.runbooks)
-
-
-def evidence_fixtures(judging: Judging) -> ModuleType:
-    """A plugin that holds one fixture for each kind of evidence, and `limit` and `declared`."""
-    holder = ModuleType("prodcheck_fixtures")
-
-    @pytest.fixture(name=TARGET)
-    def prodcheck_target(request: pytest.FixtureRequest) -> Target:
-        """What the check is about."""
-        target: Target = request.param
-        return target
-
-    @pytest.fixture
-    def limit(request: pytest.FixtureRequest) -> Any:
-        """The limit in force for this check on this target."""
-        return judging.limit(request.node)
-
-    @pytest.fixture
-    def declared(request: pytest.FixtureRequest) -> Any:
-        """What prodcheck.toml declares of the check's target, as a plain mapping."""
-        return judging.declared(request.node)
-
-    for name, fixture in ((TARGET, prodcheck_target), ("limit", limit), ("declared", declared)):
-        setattr(holder, name, fixture)
-    for fixture_name, collector_name in fixtures().items():
-        setattr(holder, fixture_name, _evidence_fixture(judging, fixture_name, collector_name))
-    return holder
-
-
-def _evidence_fixture(judging: Judging, fixture_name: str, collector_name: str) -> object:
-    @pytest.fixture(name=fixture_name)
-    def record(request: pytest.FixtureRequest, prodcheck_target: Target) -> Any:
-        """One gathered fact about the check's target."""
-        return judging.read(request.node, fixture_name, f"{collector_name}:{prodcheck_target.name}")
-
-    return record

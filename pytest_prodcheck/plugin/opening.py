@@ -19,7 +19,15 @@ from pytest_prodcheck.judging.checks import SUITES
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.own_checks import OwnCheck, OwnCheckError, scan
 from pytest_prodcheck.plugin.markers import suites_in
-from pytest_prodcheck.scope import Scope, ScopeError, limits_off, make_scope, read_configuration, refuse_unknown
+from pytest_prodcheck.scope import (
+    Scope,
+    ScopeError,
+    declared_elsewhere,
+    limits_off,
+    make_scope,
+    read_configuration,
+    refuse_unknown,
+)
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo import Demo
@@ -180,7 +188,8 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
             None,
             demo,
         )
-        opened.scope = replace(scope, folders=tuple(map(str, folders)))
+        elsewhere = declared_elsewhere(configuration) if own_checks else ()
+        opened.scope = replace(scope, folders=tuple(map(str, folders)), elsewhere=elsewhere)
         refuse_unknown(scope, opened.known())
         _refuse_loads(options)
         if options.prodcheck_select:

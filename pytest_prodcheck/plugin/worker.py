@@ -11,8 +11,9 @@ import pytest
 
 from pytest_prodcheck.evidence.store import SharedFolder
 from pytest_prodcheck.plugin.binding import BOUND
+from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import own_modules
-from pytest_prodcheck.plugin.judging import Judging, evidence_fixtures
+from pytest_prodcheck.plugin.judging import Judging
 from pytest_prodcheck.plugin.logs import mute_logs
 from pytest_prodcheck.scope import Scope
 
@@ -53,7 +54,7 @@ def write_plan(folder: Path, items: Iterable[pytest.Item], judging: Judging) -> 
     """Writes which evidence is asked for, atomically: every worker writes the same."""
     wanted = list(dict.fromkeys(key for item in items for key in keys_of(item)))  # what is judged first comes first
     planned = [[each.check, each.target, each.severity, each.suite] for each in judging.planned.values()]
-    plan = {"wanted": wanted, "planned": planned, "twice": judging.twice, "places": judging.places}
+    plan = {"wanted": wanted, "planned": planned, "mistakes": judging.mistakes, "places": judging.places}
     text = json.dumps({**plan, "own": own_modules()})
     temporary = folder / f"{PLAN}.{os.getpid()}"
     temporary.write_text(text, encoding="utf-8")

@@ -269,7 +269,7 @@ def test_pooler_in_front_works_for_the_writer(
 ) -> None:
     program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
     if program is None:
-        pytest.skip("pgbouncer is not installed")
+        pytest.skip("apt-get install pgbouncer")
     folder = running.spawner.folder(cluster.folder / "pooler")
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]

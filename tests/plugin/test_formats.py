@@ -19,7 +19,7 @@ EXPECTED = {"passed": 2, "warned": 1, "failed": 1, "errored": 2}
 
 MORE = (
     CHECKS
-    + '''
+    + """
 
 @check("t.smoke.failed", suite="smoke", severity="high", needs={"fact": "fact"})
 def test_failed(fact):
@@ -35,7 +35,7 @@ def test_errored(fact):
 @check("t.smoke.broken", suite="smoke", severity="low", needs={"fact": "fact"})
 def test_broken(fact):
     raise KeyError("no such key: " + SECRET)
-'''
+"""
 )
 
 

@@ -115,12 +115,37 @@ def test_xdist_gives_the_same(project: Project) -> None:
     assert project.gate() == 0
 
 
-def test_needs_of_something_undeclared_is_skipped_as_not_configured(project: Project) -> None:
-    project.write("checks/test_more.py", CHECKS.split("@dataclass")[0] + '''
+MORE = (
+    CHECKS.split("@dataclass")[0]
+    + """
 @check("t.smoke.more", suite="smoke", severity="high", needs={"answer": "endpoint:cart.quote"})
 def test_more(answer):
     judge("never", True)
-''')  # fmt: skip
+"""
+)
+CART = """
+[environments.live.services.cart]
+url = "http://127.0.0.1:9"
+[environments.live.services.cart.endpoints]
+quote = { request = "GET /quote", status = 200 }
+"""
+
+
+def test_needs_of_something_that_only_another_environment_declares_is_not_configured(project: Project) -> None:
+    project.write("checks/test_more.py", MORE)
+    project.edit('absent = ["services", ', "absent = [")
+    path = project.folder / "prodcheck.toml"
+    path.write_text(path.read_text(encoding="utf-8") + CART, encoding="utf-8")
     done = project.pytest()
     assert done.returncode == 0, done.stdout
     assert "not-configured" in done.stdout
+
+
+def test_needs_of_something_that_nobody_declares_is_refused(project: Project) -> None:
+    """Misspelt, it would be skipped everywhere, and nobody would miss it."""
+    project.write("checks/test_more.py", MORE)
+    for workers in ((), ("-n", "2")):
+        done = project.pytest(*workers)
+        assert done.returncode not in (0, 1)
+        assert "cart.quote" in done.stdout + done.stderr
+        assert project.gate() == 3

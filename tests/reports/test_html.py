@@ -232,7 +232,7 @@ def dom(address: str) -> str:
     return done.stdout.decode("utf-8")
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no browser here")
+@pytest.mark.skipif(BROWSER is None, reason="apt-get install chromium")
 @pytest.mark.parametrize("folder", ["serial"], indirect=True)
 def test_in_a_browser(folder: Path) -> None:
     shown = dom((folder / "r.html").as_uri())

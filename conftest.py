@@ -1,0 +1,27 @@
+"""With PRODCHECK_NO_SKIPS (CI) a test that was skipped for a program that could be installed fails the run."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+SKIPPED: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Notes who was skipped for want of an installation; such reasons hold the line that installs it."""
+    if report.skipped and isinstance(report.longrepr, tuple) and "install" in report.longrepr[2]:
+        SKIPPED.append(f"{report.nodeid}: {report.longrepr[2]}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails the run where nothing may be skipped."""
+    if SKIPPED and os.environ.get("PRODCHECK_NO_SKIPS") and not hasattr(session.config, "workerinput"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says which tests were skipped and how to have them run."""
+    for line in SKIPPED:
+        terminalreporter.write_line(f"not run: {line}", yellow=True)

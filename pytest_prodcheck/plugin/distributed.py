@@ -1,0 +1,40 @@
+"""What the controller does under xdist."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_prodcheck.outcomes import Planned, Severity
+from pytest_prodcheck.plugin.gathering import import_own
+from pytest_prodcheck.plugin.worker import PLAN
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.plugin.conductor import Conductor
+
+
+class Distributed:
+    """What the controller does under xdist: gathers for the workers, and notices when one dies."""
+
+    def __init__(self, conductor: Conductor, shared: Path) -> None:
+        self.conductor = conductor
+        self.shared = shared
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """Gathers what the first worker to finish its collection asks for: all ask for the same."""
+        plan = json.loads((self.shared / PLAN).read_text(encoding="utf-8"))
+        for check, target, severity, suite in plan["planned"]:
+            self.conductor.planned[(check, target)] = Planned(check, target, Severity(severity), suite)
+        self.conductor.problems.extend([*plan["mistakes"], *self.conductor.opened.unforeseen(plan["places"])])
+        import_own(plan["own"])
+        self.conductor.gather(plan["wanted"])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """A worker that died took results with it that nobody can vouch for."""
+        if error:
+            self.conductor.problems.append(f"worker {node.gateway.id} died: {error}")
