@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.gates.verdict import Verdict
     from pytest_prodcheck.gates.waivers import Waiver
 
+STATE = ".prodcheck"
+
 
 @dataclass
 class Opened:
@@ -60,7 +62,7 @@ class Opened:
     @property
     def state(self) -> Path:
         """The folder of runs, verdicts and the key."""
-        return self.root / ".prodcheck"
+        return self.root / STATE
 
     def blank_record(self) -> RunRecord:
         """The run's record without what the run finds."""
@@ -151,18 +153,30 @@ def unverified_hosts(environment: Environment) -> tuple[str, ...]:
 
 
 def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Opened:
-    """Reads what a run needs and withdraws its verdicts; raises UsageError with all that is wrong."""
+    """Reads what a run needs and withdraws its verdicts; raises UsageError with all that is wrong.
+
+    The verdicts go as soon as it is known which: what is found wrong afterwards must not leave an old one standing.
+    """
     from pytest_prodcheck.environments.loading import ConfigurationError
 
+    touches = touch_gates and not options.no_gate and not options.evidence_from
     demo: Demo | None = None
     try:
         configuration, root, demo = read_configuration(options.env, folder)
         environment = configuration.environment(options.env, unit=options.unit, slot=options.slot)
-        revision = options.revision or os.environ.get("PRODCHECK_REVISION") or environment.revision or ""
-        _refuse_unbound(options, environment.protected, revision, touch_gates)
-        own_checks, folders = _own_checks(configuration)
-        policies = _policies(options, configuration, own_checks)
         run = options.prodcheck_run or f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+        own_checks, folders, broken = _own_checks(configuration)
+        names = _concerned(options, own_checks)
+        desk = _withdraw(options, root, run, names) if touches else None
+        if broken is not None:
+            raise broken
+        revision = options.revision or os.environ.get("PRODCHECK_REVISION") or environment.revision or ""
+        if touches and environment.protected and not revision:
+            raise ScopeError(
+                f"{options.env} is protected: say what is judged with --revision REV (or PRODCHECK_REVISION)"
+            )
+        _refuse_loads(options)
+        policies = _policies(options, configuration, names)
         scope = make_scope(
             configuration,
             environment,
@@ -173,29 +187,16 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
             allow_write=set(options.allow_write),
             wait=options.wait,
         )
+        elsewhere = declared_elsewhere(configuration) if own_checks else ()
+        scope = replace(scope, folders=tuple(map(str, folders)), elsewhere=elsewhere)
         waivers = _waivers(configuration)
         opened = Opened(
-            options,
-            configuration,
-            environment,
-            root,
-            revision,
-            scope,
-            own_checks,
-            folders,
-            policies,
-            waivers,
-            None,
-            demo,
-        )
-        elsewhere = declared_elsewhere(configuration) if own_checks else ()
-        opened.scope = replace(scope, folders=tuple(map(str, folders)), elsewhere=elsewhere)
+            options, configuration, environment, root, revision, scope, own_checks, folders, policies, waivers,
+            desk, demo,
+        )  # fmt: skip
         refuse_unknown(scope, opened.known())
-        _refuse_loads(options)
         if options.prodcheck_select:
             opened.select()
-        if touch_gates and not options.no_gate and not options.evidence_from:
-            _withdraw(opened)
     except (ConfigurationError, OwnCheckError, ScopeError) as error:
         if demo is not None and demo.owned:
             demo.stop()
@@ -203,38 +204,34 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
     return opened
 
 
-def _refuse_unbound(options: argparse.Namespace, protected: bool, revision: str, touch_gates: bool) -> None:
-    """A protected environment always asks which revision the verdict is about, before anything is sent."""
-    if protected and not revision and touch_gates and not options.no_gate and not options.evidence_from:
-        raise ScopeError(
-            f"environment {options.env} is protected: say what is judged with --revision REV (or PRODCHECK_REVISION)"
-        )
-
-
 def _refuse_loads(options: argparse.Namespace) -> None:
     for name in options.allow_load:
         raise ScopeError(f"--allow-load {name}: load comes with the performance suite, which is not in this version")
 
 
-def _own_checks(configuration: Configuration) -> tuple[list[OwnCheck], list[Path]]:
+def _own_checks(configuration: Configuration) -> tuple[list[OwnCheck], list[Path], OwnCheckError | None]:
+    """The team's own checks, the folders to collect, and what is wrong with the checks' files."""
     folders = [configuration.root / each for each in configuration.project.checks]
-    own = scan(folders)
-    seen: dict[str, str] = {entry.id: "a bundled check" for entry in catalogue.entries()}
-    for each in own:
-        if each.id in seen:
-            raise OwnCheckError(f"check id {each.id} is there twice: {each.file}:{each.line} and {seen[each.id]}")
-        seen[each.id] = f"{each.file}:{each.line}"
-    return own, [catalogue.suites_folder(), *folders]
+    try:
+        own = scan(folders)
+        seen: dict[str, str] = {entry.id: "a bundled check" for entry in catalogue.entries()}
+        for each in own:
+            if each.id in seen:
+                raise OwnCheckError(f"check id {each.id} is there twice: {each.file}:{each.line} and {seen[each.id]}")
+            seen[each.id] = f"{each.file}:{each.line}"
+    except OwnCheckError as error:
+        return [], [], error
+    return own, [catalogue.suites_folder(), *folders], None
 
 
-def _policies(options: argparse.Namespace, configuration: Configuration, own: list[OwnCheck]) -> list[Policy]:
+def _policies(options: argparse.Namespace, configuration: Configuration, names: list[str]) -> list[Policy]:
     from pytest_prodcheck.gates.policy import Policy, suite_policy
     from pytest_prodcheck.gates.settings import PolicyError
 
     defaults = configuration.project.gate_defaults.model_dump()
     declared = configuration.project.gates
     made = []
-    for name in _concerned(options, own):
+    for name in names:
         try:
             if name in declared:
                 settings = {key: value for key, value in declared[name].model_dump().items() if value is not None}
@@ -269,15 +266,14 @@ def _waivers(configuration: Configuration) -> list[Waiver]:
     return [Waiver(**waiver.model_dump()) for waiver in configuration.project.waivers]
 
 
-def _withdraw(opened: Opened) -> None:
+def _withdraw(options: argparse.Namespace, root: Path, run: str, gates: list[str]) -> GateDesk:
     from pytest_prodcheck.gates.desk import GateDesk, run_key
     from pytest_prodcheck.gates.seal import KeyProblem
     from pytest_prodcheck.gates.store import Key, StoreError
 
-    options = opened.options
     try:
-        opened.desk = GateDesk(opened.state, run_key(opened.state, opened.root))
-        keys = [Key(options.env, options.unit, options.slot, policy.name) for policy in opened.policies]
-        opened.desk.open_run(opened.scope.run, keys)
+        desk = GateDesk(root / STATE, run_key(root / STATE, root))
+        desk.open_run(run, [Key(options.env, options.unit, options.slot, gate) for gate in gates])
     except (KeyProblem, StoreError, ValueError) as error:
         raise ScopeError(str(error)) from None
+    return desk

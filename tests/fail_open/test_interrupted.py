@@ -84,6 +84,18 @@ def test_a_verdict_disappears_when_the_next_run_begins(project: Project) -> None
     assert project.gate() == 3
 
 
+@pytest.mark.parametrize(
+    "broken", ["def (:\n", "from pytest_prodcheck import check\n@check(name())\ndef test_x(): pass\n"]
+)
+def test_a_run_that_could_not_begin_leaves_no_old_verdict(project: Project, broken: str) -> None:
+    """Row 10: what is found wrong with the team's own checks is not in the configuration's digests."""
+    assert project.pytest().returncode == 0
+    assert project.gate() == 0
+    project.write("checks/test_broken.py", broken)
+    assert project.pytest().returncode in (2, 4)
+    assert project.gate() == 3
+
+
 @pytest.mark.parametrize("limit", [100, 2000])
 def test_no_room_on_the_disk(project: Project, limit: int) -> None:
     """Row 6: no file may grow beyond so many bytes: as on a full disk, writing fails half way."""
