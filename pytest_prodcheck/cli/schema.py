@@ -1,4 +1,4 @@
-"""`prodcheck schema`: the JSON Schema of prodcheck.toml, for editors."""
+"""`prodcheck schema`: the JSON Schema of prodcheck.toml, for editors, or of the JSON report, for its readers."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import json
 EXAMPLES = """\
   prodcheck schema > prodcheck.schema.json     then, as first line of prodcheck.toml:
                                                #:schema ./prodcheck.schema.json
+  prodcheck schema --of report                 of what --prodcheck-json FILE writes
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`prodcheck schema` has no options."""
+    """The options of `prodcheck schema`."""
+    parser.add_argument("--of", choices=("configuration", "report"), default="configuration", help="of which of the two")
 
 
 def main(args: argparse.Namespace) -> int:
     """Prints the schema."""
-    from pytest_prodcheck.environments.schema import schema
-
+    if args.of == "report":
+        from pytest_prodcheck.reports.json_report import schema
+    else:
+        from pytest_prodcheck.environments.schema import schema
     print(json.dumps(schema(), indent=2, ensure_ascii=False))
     return 0

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from tests.project import CHECKS, Project
@@ -79,6 +80,7 @@ def test_every_format_gives_the_same_counts(tmp_path: Path, workers: tuple[str, 
     assert done.returncode == 1, done.stdout + done.stderr
     report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     assert {outcome: report["counts"][outcome] for outcome in EXPECTED} == EXPECTED
+    jsonschema.validate(report, json.loads(project.prodcheck("schema", "--of", "report").stdout))
     skipped = report["counts"]["skipped"]
     for outcome, number in EXPECTED.items():
         assert re.search(rf"\b{number} {outcome}\b", done.stdout.splitlines()[-1]), done.stdout
