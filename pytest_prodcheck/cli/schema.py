@@ -14,7 +14,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck schema`."""
-    parser.add_argument("--of", choices=("configuration", "report"), default="configuration", help="of which of the two")
+    parser.add_argument("--of", choices=("configuration", "report"), default="configuration", help="of which")
 
 
 def main(args: argparse.Namespace) -> int:
