@@ -34,7 +34,7 @@ def _seconds(target: str, environment: Environment) -> float:
 
 @evidence("http-version", axis="service", feature="version", seconds=_seconds, host=service_host, sends=_sends)
 def http_version(target: str, context: Context, deadline: Deadline) -> Revisions:
-    """What each new connection said; an address that takes no connection is stood in for by the next one."""
+    """What each new connection said, none tried again; an address that takes none is stood in for by the next one."""
     service = declared(context.environment, target)
     source = service.version
     if source is None:
@@ -76,7 +76,7 @@ def _ask(client: HttpClient, source: VersionSource, turn: int, deadline: Deadlin
     from pytest_prodcheck.evidence.messages import Request
 
     try:
-        answer = client.ask(Request("GET", source.path), deadline, fresh=True, turn=turn)
+        answer = client.ask(Request("GET", source.path), deadline, fresh=True, turn=turn, retry=False)
     except EvidenceProblem as error:
         return RevisionSeen("", None, error.problem)
     exchange = answer.exchange

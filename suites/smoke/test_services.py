@@ -76,7 +76,8 @@ def test_service_runs_the_revision(http_version: Revisions) -> None:
         judge("revision", others[0] if others else expected, equals=expected, of=address, reason=why)
     silent = next((seen.problem for seen in http_version.seen if seen.problem is not None), "")
     share = 100 * len(told) / http_version.asked
-    judge("connections that told one", share, at_least=Limit(fail="98%"), unit="%", reason=str(silent))
+    # one blip among 44 is nothing (97.7 %); one dead backend of ten is (90 %)
+    judge("connections that told one", share, at_least=Limit(warn="95%", fail="91%"), unit="%", reason=str(silent))
 
 
 @check("smoke.service.addresses", severity="high", runbook="service-addresses")
