@@ -8,7 +8,7 @@ import json
 EXAMPLES = """\
   prodcheck schema > prodcheck.schema.json     then, as first line of prodcheck.toml:
                                                #:schema ./prodcheck.schema.json
-  prodcheck schema --of report                 of what --prodcheck-json FILE writes
+  prodcheck schema --of report                 of the JSON report
 """
 
 

@@ -102,7 +102,8 @@ class Endpoint(Section):
     """One request of a service and what its answer has to be."""
 
     request: RequestLine  # method and path below the service's `url`, such as "GET /products/{sku}"
-    # what may be answered, one or several; where left out, 200 to 399; with `allow` alone only who gets in is judged
+    # what may be answered, one or several; left out beside `contains` or `schema`: 200 to 399; with `allow` alone
+    # only who gets in is judged
     status: Statuses | None = None
     content_type: str | None = None  # media type that the answer must have, without parameters, such as "text/html"
     contains: str | None = None  # text that the answer must contain

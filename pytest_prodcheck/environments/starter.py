@@ -16,8 +16,9 @@ protected = true  # read-only, and a verdict needs a --revision
 absent    = ["auth", "workflows", "postgres", "redis"]  # each kind of target is declared, or said to be absent
 
 [environments.production.services.web]
-url    = "https://www.example.com"
-health = "/healthz"
+url     = "https://www.example.com"
+health  = "/healthz"
+version = { path = "/version", pointer = "/revision" }  # must be the --revision that was deployed
 
 # Everything below is optional: take the `#` away that stands right before a word or a bracket.
 
@@ -25,8 +26,7 @@ health = "/healthz"
 #url     = "https://api.example.com"
 #owner   = "team-api"
 #health  = "/healthz"
-#version = { path = "/version", pointer = "/revision" }  # must be the --revision that was deployed
-#tls     = { verify = "on" }                             # or the file of a private CA: { ca = "ca.pem" }
+#tls     = { verify = "on" }  # or the file of a private CA: { ca = "ca.pem" }
 
 # One request each, and what its answer has to be. `allow` says who may: without login it must be refused.
 #[environments.production.services.api.endpoints]

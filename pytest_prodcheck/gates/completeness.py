@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from pytest_prodcheck.gates.closeness import close_matches
 from pytest_prodcheck.gates.findings import Findings, about
 from pytest_prodcheck.gates.policy import Policy
-from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord
+from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, Severity
 
 Identity = tuple[str, str]
 
@@ -64,14 +64,14 @@ def check_patterns(policy: Policy, known: Sequence[str], findings: Findings) -> 
 
 
 def check_completeness(
-    planned: Iterable[Identity], results: Sequence[Result], policy: Policy, findings: Findings
+    planned: Mapping[Identity, Severity], results: Sequence[Result], policy: Policy, findings: Findings
 ) -> None:
     """Every planned and required (check, target) has exactly one result; a required one is never skipped."""
     results = [each for each in results if not each.plain]  # by whatever name, a plain test stands for no check
     wanted = set(planned)
     counted = Counter(result.identity for result in results)
     for check, target in sorted(wanted - set(counted)):
-        _incomplete(findings, check, target, "was planned and has no result")
+        _incomplete(findings, check, target, "was planned and has no result", planned[(check, target)])
     for (check, target), number in sorted(counted.items()):
         if number > 1:
             _incomplete(findings, check, target, f"has {number} results: one check id on one target may have one")
@@ -91,6 +91,6 @@ def _check_required(required: str, identities: set[Identity], results: Sequence[
             findings.close(ExitCode.CANNOT_TELL, about(result, why))
 
 
-def _incomplete(findings: Findings, check: str, target: str, text: str) -> None:
-    result = Result(check, target, Outcome.ERRORED)
+def _incomplete(findings: Findings, check: str, target: str, text: str, severity: Severity = Severity.HIGH) -> None:
+    result = Result(check, target, Outcome.ERRORED, severity)
     findings.close(ExitCode.CANNOT_TELL, about(result, text))

@@ -16,6 +16,8 @@ from pytest_prodcheck.gates.waivers import Waiver, Waivers
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, counts, worst
 from pytest_prodcheck.quantities import format_quantity
 
+VERSION = "smoke.service.version"  # the bundled check that sees which revision answers
+
 
 def evaluate(
     run: RunRecord,
@@ -33,7 +35,9 @@ def evaluate(
     """
     findings, neighbours = Findings(), neighbours or {}
     results = sorted((each for each in run.results if _selects(policy, each)), key=repr)
-    planned = [(each.check, each.target) for each in run.planned if policy.selects(each.check, each.suite)]
+    planned = {
+        (each.check, each.target): each.severity for each in run.planned if policy.selects(each.check, each.suite)
+    }
     applied = Waivers(waivers, run.environment, now)
     check_scope(run, policy, findings)
     check_patterns(policy, sorted(set(run.known)), findings)
@@ -44,6 +48,7 @@ def evaluate(
         applied.tell(findings, run.known, {each.check for each in results})
     states = check_needs(run, policy, now, neighbours, findings)
     _tell_changes(run, previous, findings)
+    _tell_unverified_revision(run, policy, results, findings)
     ends = [*needs_expire(policy, neighbours), *(each.ends for each in applied.used)]
     return _verdict(run, policy, now, findings, judged, states, results, ends)
 
@@ -67,6 +72,15 @@ def _check_evidence(judged: Judged, policy: Policy, now: float, findings: Findin
     ahead = max(judged.times) - now
     if not ahead <= CLOCK_SLACK:
         findings.close(ExitCode.REFUSED, f"evidence lies {format_quantity(ahead, 's')} in the future: a clock is wrong")
+
+
+def _tell_unverified_revision(run: RunRecord, policy: Policy, results: list[Result], findings: Findings) -> None:
+    """Where protected, a gate that could have seen which revision answers, and did not, says so."""
+    if not (run.protected and run.revision and policy.selects(VERSION)):
+        return
+    seen = (each for each in results if each.check == VERSION)
+    if all(each.outcome == Outcome.SKIPPED for each in seen):
+        findings.warn(f"nothing verified that {run.revision} is what answers: declare `version` of a service")
 
 
 def _tell_changes(run: RunRecord, previous: Verdict | None, findings: Findings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import secrets
 import time
@@ -91,10 +92,15 @@ class Opened:
                 "environment": self.configuration.digest(self.environment),
                 "catalogue": catalogue.digest(),
             },
-            configuration={} if self.demo else dict(self.configuration.files),
+            configuration={} if self.demo else {**self.configuration.files, **self._own_files()},
             replay_of=Path(self.options.evidence_from).name if self.options.evidence_from else "",
             opted_in=tuple(f"write:{name}" for name in self.options.allow_write),
         )
+
+    def _own_files(self) -> dict[str, str]:
+        """The digests of the files of the team's own checks: a limit written there binds like one in prodcheck.toml."""
+        files = sorted({own.file for own in self.own_checks})
+        return {os.path.relpath(file, self.root): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     def known(self) -> set[str]:
         """Every check id that exists in this scope."""
@@ -173,8 +179,10 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
         revision = options.revision or os.environ.get("PRODCHECK_REVISION") or environment.revision or ""
         if touches and environment.protected and not revision:
             raise ScopeError(
-                f"{options.env} is protected: say what is judged with --revision REV (or PRODCHECK_REVISION)"
+                f"environment {options.env} is protected: say what is judged with --revision REV (or PRODCHECK_REVISION)"
             )
+        if revision != revision.strip() or not revision.isprintable():
+            raise ScopeError(f"the revision {revision!r} has invisible characters: a line end of a file, perhaps?")
         _refuse_loads(options)
         policies = _policies(options, configuration, names)
         scope = make_scope(

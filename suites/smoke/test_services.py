@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -17,7 +18,9 @@ from pytest_prodcheck.evidence.records import (
     Revisions,
 )
 
-GOOD = ("pass", "passed", "up", "ok", "healthy", "green", "serving", "true")
+GOOD = ("pass", "passed", "up", "ok", "healthy", "green", "serving", "true", "running", "ready", "alive", "available")
+BAD = ("fail", "failed", "failure", "failing", "unhealthy", "down", "error", "critical", "ko", "dead", "unavailable")
+TELLING = ("status", "state", "health", "healthy", "ok", "up", "alive", "ready", "success")
 REDIRECTS = (301, 302, 303, 307, 308)
 DEGRADED = ("warn", "warning", "degraded", "yellow")
 
@@ -33,20 +36,28 @@ def test_service_says_it_is_healthy(http_health: Health) -> None:
     said = _health_said(exchange)
     if said is None:
         judge("health answer is no HTML page", not _is_html(exchange), reason="an HTML page, not a health document")
+        word = _first_word(exchange.text)
+        judge("health answer", word not in BAD, reason=f'it says "{word}"')
         return
     judge("health is not degraded", said not in DEGRADED, warn_only=True, reason=f'it says "{said}"')
     judge("health document", said, one_of=(*GOOD, *DEGRADED), reason=f'it says "{said}"')
 
 
 def _health_said(exchange: Exchange) -> str | None:
-    """The status that a JSON health document says, lower case; None for another kind of answer."""
+    """What a health document says, lower case; "pass" for JSON that says nothing about it; None for another answer."""
     is_json = exchange.content_type.endswith("json") or (exchange.body or "").lstrip()[:1] == "{"
     if not is_json:
         return None
-    document: Any = exchange.json()
-    if not isinstance(document, dict) or "status" not in document:
-        return "pass" if not exchange.content_type.startswith("application/health") else "no status"
-    return str(document["status"]).strip().lower()
+    said: Any = exchange.json()
+    if isinstance(said, dict):
+        told = [said[key] for key in TELLING if isinstance(said.get(key), (str, bool))]
+        silent = "no status" if exchange.content_type.startswith("application/health") else "pass"
+        said = told[0] if told else "error" if said.get("error") or said.get("errors") else silent
+    return str(said).strip().lower()
+
+
+def _first_word(text: str) -> str:
+    return re.sub(r"[^a-z]+", " ", text[:200].lower()).strip().partition(" ")[0]
 
 
 def _is_html(exchange: Exchange) -> bool:

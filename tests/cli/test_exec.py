@@ -113,6 +113,10 @@ def test_override(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_override_where_nothing_was_ever_run(root: Path) -> None:
     """While production burns there may be no key and no verdict yet."""
+    (root / "prodcheck.toml").write_text(
+        'version = 1\n[environments.live.services.shop]\nurl = "http://127.0.0.1:9"\n'
+        '[gates.rollback]\nselect = ["smoke.*"]\n'
+    )
     assert main(["override", "rollback", "--env", "live", "--reason", "r", "--ticket", "t", "--for", "1h"]) == 0
     assert os.stat(root / ".prodcheck" / "key").st_mode & 0o777 == 0o600
     assert main(["gate", "rollback", "--env", "live", "--revision", "r9", "--quiet"]) == 0
@@ -121,13 +125,36 @@ def test_override_where_nothing_was_ever_run(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [["--for", "25h"], ["--for", "soon"], ["--reason", " "], ["--ticket", ""], ["--env", "../x"]],
+    [
+        ["--env", "stagin"],
+        ["--unit", "x"],
+        ["--for", "25h"],
+        ["--for", "soon"],
+        ["--reason", " "],
+        ["--ticket", ""],
+        ["--env", "../x"],
+    ],
 )
 def test_override_mistakes(root: Path, changes: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     words = ["override", "smoke", "--env", "staging", "--reason", "r", "--ticket", "t", "--for", "30m", *changes]
     assert main(words) == 2
     assert "prodcheck override" in capsys.readouterr().err
     assert not (root / ".prodcheck" / "overrides.jsonl").exists()
+
+
+def test_nothing_to_override(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt gate or environment must not be let open; a protected one asks for the revision."""
+    words = ["--reason", "r", "--ticket", "t", "--for", "30m"]
+    assert main(["override", "smoke", "--env", "live", *words]) == 2
+    (root / "prodcheck.toml").write_text(
+        'version = 1\n[environments.live]\nprotected = true\nabsent = ["auth", "workflows", "postgres", "redis"]\n'
+        '[environments.live.services.shop]\nurl = "http://127.0.0.1:9"\n'
+    )
+    assert main(["override", "smok", "--env", "live", "--revision", "r1", *words]) == 2
+    assert main(["override", "smoke", "--env", "life", "--revision", "r1", *words]) == 2
+    assert main(["override", "smoke", "--env", "live", *words]) == 2
+    assert "protected" in capsys.readouterr().err
+    assert main(["override", "smoke", "--env", "live", "--revision", "r1", *words]) == 0
 
 
 def test_two_processes_that_append_at_once(root: Path) -> None:

@@ -67,7 +67,10 @@ def texts(verdict: Verdict) -> str:
     return "\n".join(f"{each.check} {each.target} {each.text}" for each in verdict.reasons)
 
 
-def configuration(root: Path, text: str = "version = 1\n") -> dict[str, str]:
+STAGING = 'version = 1\n[environments.staging.services.shop]\nurl = "http://127.0.0.1:9"\n'
+
+
+def configuration(root: Path, text: str = STAGING) -> dict[str, str]:
     """Writes prodcheck.toml and returns what a verdict made from it carries."""
     from hashlib import sha256
 
