@@ -171,18 +171,12 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
         configuration, root, demo = read_configuration(options.env, folder)
         environment = configuration.environment(options.env, unit=options.unit, slot=options.slot)
         run = options.prodcheck_run or f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+        revision = _revision(options, environment, touches)
         own_checks, folders, broken = _own_checks(configuration)
         names = _concerned(options, own_checks)
         desk = _withdraw(options, root, run, names) if touches else None
         if broken is not None:
             raise broken
-        revision = options.revision or os.environ.get("PRODCHECK_REVISION") or environment.revision or ""
-        if touches and environment.protected and not revision:
-            raise ScopeError(
-                f"environment {options.env} is protected: say what is judged with --revision REV (or PRODCHECK_REVISION)"
-            )
-        if revision != revision.strip() or not revision.isprintable():
-            raise ScopeError(f"the revision {revision!r} has invisible characters: a line end of a file, perhaps?")
         _refuse_loads(options)
         policies = _policies(options, configuration, names)
         scope = make_scope(
@@ -210,6 +204,17 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
             demo.stop()
         raise pytest.UsageError(f"prodcheck: {error}") from None
     return opened
+
+
+def _revision(options: argparse.Namespace, environment: Environment, touches: bool) -> str:
+    """What the run is about; a protected environment always asks, before anything is sent or withdrawn."""
+    revision: str = options.revision or os.environ.get("PRODCHECK_REVISION") or environment.revision or ""
+    if touches and environment.protected and not revision:
+        asked = "say what is judged with --revision REV (or PRODCHECK_REVISION)"
+        raise ScopeError(f"environment {options.env} is protected: {asked}")
+    if revision != revision.strip() or not revision.isprintable():
+        raise ScopeError(f"the revision {revision!r} has invisible characters: a line end of a file, perhaps?")
+    return revision
 
 
 def _refuse_loads(options: argparse.Namespace) -> None:
