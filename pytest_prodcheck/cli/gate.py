@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 from pytest_prodcheck.cli.answer import tell
+from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.decision import decide
-from pytest_prodcheck.gates.reading import Ask
+from pytest_prodcheck.gates.reading import CANNOT_TELL, Ask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,9 +61,28 @@ def answer(ask: Ask, form: str, *, explain: bool, quiet: bool) -> int:
     """Decides, tells, and returns the exit code."""
     now = time.time()
     decision = decide(ask, now, os.getcwd())
+    if decision.code == CANNOT_TELL and decision.document is None and not ask.verdict:
+        wrong = misnamed(ask)
+        if wrong:
+            if not quiet:
+                print(f"prodcheck gate: {wrong}", file=sys.stderr)
+            return 2
     if not quiet:
         tell(decision, ask, now, form=form, explain=explain)
     return decision.code
+
+
+def misnamed(ask: Ask) -> str:
+    """Why there can be no verdict: the gate, environment, unit or slot is not there; "" where all are."""
+    if paths.find_root(os.getcwd()) is None:
+        return ""
+    from pytest_prodcheck.cli.known import NotThere, refuse_unknown
+
+    try:
+        refuse_unknown(ask)
+    except NotThere as error:
+        return str(error)
+    return ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 
+from pytest_prodcheck.cli.known import NotThere, refuse_unknown
 from pytest_prodcheck.cli.scope import add_scope, ask_of, duration, who
 from pytest_prodcheck.gates import overrides, paths, seal
 
@@ -36,11 +37,15 @@ def main(args: argparse.Namespace) -> int:
     root = paths.find_root(os.getcwd())
     state = paths.state_folder(os.getcwd())
     ask = ask_of(args, args.gate)
-    wrong = refusal(args)
-    if wrong:
-        print(f"prodcheck override: {wrong}", file=sys.stderr)
-        return 2
     try:
+        environment = refuse_unknown(ask)
+        if (
+            environment is not None
+            and environment.protected
+            and not (ask.revision or os.environ.get("PRODCHECK_REVISION"))
+        ):
+            wanted = "say which revision may pass, with --revision or PRODCHECK_REVISION"
+            raise NotThere(f"{args.env} is protected: {wanted}")
         document = overrides.make(
             ask, reason=args.reason, ticket=args.ticket, seconds=args.seconds, now=time.time(), by=who()
         )
@@ -53,28 +58,3 @@ def main(args: argparse.Namespace) -> int:
     print(f"gate {args.gate} of {args.env}: {overrides.told(document)}")
     print("it is recorded, shown by every verdict while it holds, and ends by itself")
     return 0
-
-
-def refusal(args: argparse.Namespace) -> str:
-    """Why there is nothing to override: no such gate, environment, unit or slot, or no revision where protected."""
-    from pathlib import Path
-
-    from pytest_prodcheck.environments.loading import ConfigurationError, find_configuration, load
-    from pytest_prodcheck.judging.checks import SUITES
-
-    path = find_configuration(Path.cwd())
-    gates, protected = list(SUITES), False
-    try:
-        configuration = load(path) if path is not None else None
-        if configuration is not None and (args.env != "demo" or "demo" in configuration.project.environments):
-            environment = configuration.environment(args.env, unit=args.unit or "", slot=args.slot or "")
-            gates, protected = [*SUITES, *configuration.project.gates], environment.protected
-        elif args.env != "demo":
-            return "there is no prodcheck.toml here or above"
-    except ConfigurationError as error:
-        return str(error)
-    if args.gate not in gates:
-        return f"there is no gate {args.gate!r}; there are {', '.join(gates)}"
-    if protected and not (args.revision or os.environ.get("PRODCHECK_REVISION")):
-        return f"{args.env} is protected: say which revision may pass, with --revision or PRODCHECK_REVISION"
-    return ""

@@ -120,7 +120,8 @@ def test_override_where_nothing_was_ever_run(root: Path) -> None:
     assert main(["override", "rollback", "--env", "live", "--reason", "r", "--ticket", "t", "--for", "1h"]) == 0
     assert os.stat(root / ".prodcheck" / "key").st_mode & 0o777 == 0o600
     assert main(["gate", "rollback", "--env", "live", "--revision", "r9", "--quiet"]) == 0
-    assert main(["gate", "other", "--env", "live", "--revision", "r9", "--quiet"]) == 3
+    assert main(["gate", "smoke", "--env", "live", "--revision", "r9", "--quiet"]) == 3
+    assert main(["gate", "other", "--env", "live", "--revision", "r9", "--quiet"]) == 2
 
 
 @pytest.mark.parametrize(

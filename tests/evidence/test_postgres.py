@@ -264,9 +264,7 @@ def test_environment_variables_of_libpq_change_nothing(ask: Ask, monkeypatch: py
     assert [node.problem for node in ask().nodes] == [None, None]
 
 
-def test_pooler_in_front_works_for_the_writer(
-    running: Stores, cluster: Cluster, ask: Ask, tmp_path: Path
-) -> None:
+def test_pooler_in_front_works_for_the_writer(running: Stores, cluster: Cluster, ask: Ask, tmp_path: Path) -> None:
     program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
     if program is None:
         pytest.skip("apt-get install pgbouncer")

@@ -116,9 +116,7 @@ def test_node_in_trouble_leaves_the_others(group: Group, ask: Ask, mode: Any, ki
     assert took < 1.2
 
 
-@pytest.mark.parametrize(
-    "login", [{"password": {"file": "canary-secret-93"}}, {"password": None}, {"user": "nobody"}]
-)
+@pytest.mark.parametrize("login", [{"password": {"file": "canary-secret-93"}}, {"password": None}, {"user": "nobody"}])
 def test_login_that_is_refused(ask: Ask, login: dict[str, Any]) -> None:
     found = ask(**login)
     assert [problem(node).kind for node in found.nodes] == ["denied", "denied"]

@@ -146,8 +146,10 @@ def test_a_verdict_of_something_else(project: Project) -> None:
     """Row 8: of another environment, unit, slot, revision or configuration."""
     assert project.pytest().returncode == 0
     assert project.gate(env="live") != 0
-    assert project.gate("--slot", "green") == 3
-    assert project.gate("--unit", "shop") == 3
+    assert project.gate("--slot", "green") == 2  # there is none of that name
+    assert project.gate("--unit", "shop") == 2
+    assert project.gate(name="smok") == 2
+    assert project.gate(env="developmnt") == 2
     assert project.gate(name="security") == 3
     assert project.gate("--revision", "r2") == 4
     project.edit("# ", "# ") if False else project.edit("[environments.dev]", "[environments.dev] # a comment")

@@ -149,3 +149,25 @@ def test_needs_of_something_that_nobody_declares_is_refused(project: Project) ->
         assert done.returncode not in (0, 1)
         assert "cart.quote" in done.stdout + done.stderr
         assert project.gate() == 3
+
+
+def test_a_changed_file_of_own_checks_refuses_the_verdict(project: Project) -> None:
+    """A limit that is written there binds like one in prodcheck.toml."""
+    assert project.pytest().returncode == 0
+    assert project.gate() == 0
+    project.edit("fail=10", "fail=1000", "checks/test_facts.py")
+    assert project.gate() == 4
+
+
+def test_a_revision_with_a_line_end_is_refused(project: Project) -> None:
+    """Else every connection meets "r1", expected "r1"."""
+    done = project.pytest("--revision", "r1\r")
+    assert done.returncode == 4
+    assert "invisible" in done.stderr
+
+
+def test_where_protected_a_revision_that_nothing_verified_is_a_warning(project: Project) -> None:
+    done = project.pytest("--revision", "made-up", env="live")
+    assert done.returncode == 0
+    assert "nothing verified that made-up is what answers" in done.stdout
+    assert project.gate("--revision", "made-up", "--strict", env="live") == 1

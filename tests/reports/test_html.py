@@ -236,7 +236,7 @@ def dom(address: str) -> str:
 @pytest.mark.parametrize("folder", ["serial"], indirect=True)
 def test_in_a_browser(folder: Path) -> None:
     shown = dom((folder / "r.html").as_uri())
-    assert "<title id=\"head-title\">prodcheck: shop production 3f9c2ab</title>" in shown
+    assert '<title id="head-title">prodcheck: shop production 3f9c2ab</title>' in shown
     bodies = shown.partition("</footer>")[0].split('<tbody class="results-table-row ')[-9:]
     order = [re.search(r"pc-is-(\w+)|pc-rank-9", body) for body in bodies]
     assert [found.group(1) for found in order if found] == [

@@ -1,0 +1,40 @@
+"""Whether what a command names is there at all: a gate, an environment, a unit, a slot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.environments.loading import ConfigurationError, find_configuration, load
+from pytest_prodcheck.judging.checks import SUITES
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.gates.reading import Ask
+
+EMBEDDED = "demo"
+
+
+class NotThere(ValueError):
+    """Something that was named and is not there; the message names what is."""
+
+
+def refuse_unknown(ask: Ask) -> Environment | None:
+    """The environment that a question is about, None for the embedded one; raises NotThere."""
+    path = find_configuration(Path.cwd())
+    gates: list[str] = list(SUITES)
+    environment = None
+    try:
+        configuration = load(path) if path is not None else None
+        if configuration is not None and (
+            ask.environment != EMBEDDED or EMBEDDED in configuration.project.environments
+        ):
+            environment = configuration.environment(ask.environment, unit=ask.unit, slot=ask.slot)
+            gates += configuration.project.gates
+        elif ask.environment != EMBEDDED:
+            raise NotThere("there is no prodcheck.toml here or above")
+    except ConfigurationError as error:
+        raise NotThere(str(error)) from None
+    if ask.gate not in gates:
+        raise NotThere(f"there is no gate {ask.gate!r}; there are {', '.join(gates)}")
+    return environment

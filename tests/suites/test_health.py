@@ -1,0 +1,72 @@
+"""What `smoke.service.health` makes of an answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_prodcheck.evidence.records import Exchange, Health
+from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
+from pytest_prodcheck.outcomes import Outcome
+from suites.smoke.test_services import test_service_says_it_is_healthy as judge_health
+
+JSON, TEXT, HTML, HEALTH = "application/json", "text/plain", "text/html", "application/health+json"
+
+
+def outcome(body: str, kind: str, status: int = 200) -> Outcome:
+    exchange = Exchange("GET", "http://shop/healthz", status, (("Content-Type", kind),), body, len(body), 0.01)
+    open_ledger()
+    try:
+        judge_health(Health(exchange, ()))
+    finally:
+        ledger = close_ledger()
+    return ledger.outcome
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ('{"status": "pass"}', HEALTH),
+        ('{"status": "UP", "components": {}}', JSON),
+        ('{"status": "ok"}', TEXT),
+        ('{"healthy": true}', JSON),
+        ('{"ok": true, "error": null}', JSON),
+        ('{"uptime": 17}', JSON),
+        ('"ok"', JSON),
+        ("true", JSON),
+        ("OK", TEXT),
+        ("ok\n", TEXT),
+        ("", TEXT),
+        ("all systems go", TEXT),
+    ],
+)
+def test_healthy(body: str, kind: str) -> None:
+    assert outcome(body, kind) is Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ('{"status": "fail"}', HEALTH),
+        ('{"status": "DOWN"}', JSON),
+        ('{"uptime": 17}', HEALTH),
+        ('{"healthy": false}', JSON),
+        ('{"ok": false}', JSON),
+        ('{"error": "db down"}', JSON),
+        ("null", JSON),
+        ("false", JSON),
+        ("[]", JSON),
+        ('"down"', JSON),
+        ("FAIL", TEXT),
+        ("unhealthy: database", TEXT),
+        ("<!doctype html><title>Sign in</title>", TEXT),
+        ("<html>", HTML),
+    ],
+)
+def test_not_healthy(body: str, kind: str) -> None:
+    """Row 27."""
+    assert outcome(body, kind) is Outcome.FAILED
+
+
+def test_degraded_warns_and_another_status_fails() -> None:
+    assert outcome('{"status": "warn"}', HEALTH) is Outcome.WARNED
+    assert outcome('{"status": "pass"}', HEALTH, 503) is Outcome.FAILED
