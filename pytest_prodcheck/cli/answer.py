@@ -50,9 +50,10 @@ def as_text(decision: Decision, ask: Ask, now: float, *, explain: bool = False) 
     """The lines for a person."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     document = decision.document
-    lines = [] if _told_by_verdict(decision) else [headline(decision.closed, ask, unicode=unicode)]
+    told = _told_by_verdict(decision, explain)
+    lines = [] if told else [headline(decision.closed, ask, unicode=unicode)]
     lines += [f"  {safe(text)}" for _, text in decision.reasons]
-    if document is not None and (explain or _told_by_verdict(decision)):
+    if document is not None and (explain or told):
         lines.append(_rendered(document, explain=explain, unicode=unicode))
     elif document is not None and decision.closed == 0:
         lines += _open_lines(document, now)
@@ -80,9 +81,10 @@ def safe(text: str) -> str:
     return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
 
 
-def _told_by_verdict(decision: Decision) -> bool:
-    """Whether the verdict itself is what keeps the gate closed."""
-    return decision.document is not None and decision.closed != 0 and decision.document["code"] != 0
+def _told_by_verdict(decision: Decision, explain: bool) -> bool:
+    """Whether the verdict's own text has the headline: what it says is what is answered."""
+    document, closed = decision.document, decision.closed
+    return document is not None and document["code"] == closed and (explain or closed != 0)
 
 
 def _open_lines(document: Document, now: float) -> list[str]:

@@ -32,9 +32,9 @@ def ask_of(args: argparse.Namespace, gate: str, run: str = "") -> Ask:
 
 
 def duration(text: str) -> float:
-    """Seconds, for argparse."""
+    """Seconds, for argparse; a bare number is seconds, as in prodcheck.toml."""
     try:
-        return parse_duration(text)
+        return parse_duration(f"{text}s" if text.replace(".", "", 1).isdigit() else text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
