@@ -116,5 +116,5 @@ def test_a_slow_reference_does_not_hold_up_another(tmp_path: Path) -> None:
     slow.start()
     started = time.monotonic()
     assert resolver.resolve(SecretRef(file="secret")) == "secret-value"
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 2
     slow.join(20)

@@ -38,7 +38,7 @@ def test_guard_ends_a_blocking_read_although_bytes_keep_coming() -> None:
         started = time.monotonic()
         with Deadline(0.2).guard(ours):
             assert ours.recv(1) == b""
-        assert 0.15 < time.monotonic() - started < 1
+        assert 0.15 < time.monotonic() - started < 2
 
 
 def test_a_guard_that_is_over_does_no_harm() -> None:

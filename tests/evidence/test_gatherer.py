@@ -185,7 +185,7 @@ def test_stop_returns_at_once_and_leaves_problems(tmp_path: Path) -> None:
     assert gatherer.progress()[2].startswith("fact:")
     started = time.monotonic()
     gatherer.stop()
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 2
     assert gatherer.wait(0)
     assert {each.problem.kind for each in store.all() if each.problem} == {"interrupted"}
     assert len(store.all()) == 100

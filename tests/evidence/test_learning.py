@@ -36,5 +36,5 @@ def test_a_pipe_that_nobody_writes_holds_nothing_up(tmp_path: Path, monkeypatch:
     context = context_for(tmp_path, redis={"r": {"nodes": ["r.test:1"], "password": {"file": "pipe"}}})
     began = time.monotonic()
     learning.learn_secrets(context)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
     (tmp_path / "pipe").open("w").close()  # lets the thread end

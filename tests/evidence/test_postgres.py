@@ -134,7 +134,7 @@ def test_node_in_trouble_leaves_the_others(cluster: Cluster, ask: Ask, mode: Any
     cluster.standby.entrance.set_mode("serve")
     assert found.nodes[0].problem is None
     assert problem(found.nodes[1]).kind == kind
-    assert took < 1.8
+    assert took < 3
 
 
 def test_replay_that_is_paused(cluster: Cluster, ask: Ask) -> None:
@@ -398,7 +398,7 @@ def test_floods_end_in_time_and_memory(talk: Callable[[socket.socket], None]) ->
     with speaker(talk) as address:
         node, took = alone(address)
     assert problem(node).kind in ("protocol", "too-large", "reset", "timeout")
-    assert took < 1.8
+    assert took < 3
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 
@@ -424,7 +424,7 @@ def test_wrong_speakers_are_told_in_time(
         assert problem(node).kind in kinds
     assert problem(node).kind in (*kinds, "protocol", "tls", "reset")
     assert address in problem(node).message
-    assert took < 1.8
+    assert took < 3
 
 
 def test_server_without_tls() -> None:
@@ -443,7 +443,7 @@ def test_tls_handshake_that_never_ends() -> None:
     with speaker(talk) as address:
         node, took = alone(address, tls={"mode": "require"})
     assert problem(node).kind == "timeout"
-    assert took < 1.8
+    assert took < 3
 
 
 def test_name_with_a_dead_family(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_node_in_trouble_leaves_the_others(group: Group, ask: Ask, mode: Any, ki
     group.nodes[1].entrance.set_mode("serve")
     assert found.nodes[0].problem is None
     assert problem(found.nodes[1]).kind == kind
-    assert took < 1.2
+    assert took < 3
 
 
 @pytest.mark.parametrize("login", [{"password": {"file": "canary-secret-93"}}, {"password": None}, {"user": "nobody"}])
@@ -343,7 +343,7 @@ def test_floods_end_in_time_and_memory(talk: Callable[[socket.socket], None]) ->
     with speaker(talk) as address:
         node, took = alone(address)
     assert problem(node).kind in ("protocol", "too-large")
-    assert took < 1
+    assert took < 3
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 
@@ -366,14 +366,14 @@ def test_wrong_speakers_are_told_in_time(talk: Callable[[socket.socket], None], 
         node, took = alone(address)
     assert problem(node).kind in kinds
     assert address in problem(node).message
-    assert took < 1
+    assert took < 3
 
 
 def test_tls_handshake_that_never_ends() -> None:
     with speaker(hang) as address:
         node, took = alone(address, tls={"verify": "off"})
     assert problem(node).kind == "timeout"
-    assert took < 1
+    assert took < 3
 
 
 def test_password_is_blanked_should_the_server_echo_it() -> None:

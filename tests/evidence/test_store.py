@@ -87,7 +87,7 @@ def test_what_is_not_planned_is_unread_at_once() -> None:
     with pytest.raises(EvidenceProblem) as caught:
         store.get(HEALTH.key, 30)
     assert caught.value.problem.kind == "unread"
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 2
     with pytest.raises(EvidenceProblem) as caught:
         store.get(BAD.key, 0.05)
     assert caught.value.problem.kind == "timeout"

@@ -49,7 +49,7 @@ def test_port_that_never_answers() -> None:
         answer = ask(f"127.0.0.1:{full.getsockname()[1]}")
     assert not answer.accepted
     assert "no answer within" in answer.reason
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
 
 
 def test_one_dead_address_of_several_is_found() -> None:

@@ -72,7 +72,7 @@ def test_ctrl_c_on_the_demo_ends_soon_and_leaves_nothing(tmp_path: Path, moment:
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     code = process.wait(20)
-    assert time.monotonic() - began < 2.5  # a second on a quiet machine
+    assert time.monotonic() - began < 4  # a second on a quiet machine
     assert code in (2, 130, -signal.SIGINT), code
     until = time.monotonic() + 10
     while list(short.glob("prodcheck-demo-*/*-*")) and time.monotonic() < until:
