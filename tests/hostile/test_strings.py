@@ -53,7 +53,7 @@ def configuration(port: int) -> str:
         f"project = {quoted(''.join(SHORT))}",
         'runbooks = "https://runbooks.example/<script>/{runbook}?\\u001b[31m\\"onclick=x"',
         "[environments.dev]",
-        'revision = "r\\u001b[31m::error::<script>\\u202e"',
+        'revision = "r::error::<script>[31m"',
     ]
     for number, text in enumerate(TEXTS):
         owner = quoted(text[:5000])
