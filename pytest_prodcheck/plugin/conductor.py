@@ -27,7 +27,7 @@ from pytest_prodcheck.plugin.markers import registered, unknown_in
 from pytest_prodcheck.plugin.opening import Opened, open_run
 from pytest_prodcheck.plugin.options import only_informs
 from pytest_prodcheck.plugin.progress import Progress
-from pytest_prodcheck.plugin.worker import SCOPE, SHARED, keys_of
+from pytest_prodcheck.plugin.worker import SCOPE, SHARED, wanted_of
 from pytest_prodcheck.reports.junit import add_suite_properties
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Conductor:
         gc.freeze()  # the tests that were collected stay, too
         if self._judging is not None and not self.informs:
             self.planned.update(self._judging.planned)
-            self.gather(list(dict.fromkeys(key for item in session.items for key in keys_of(item))))
+            self.gather(wanted_of(session.items))
         return (yield)
 
     def gather(self, keys: list[str]) -> None:

@@ -34,7 +34,6 @@ class Gathering:
         self.store = EvidenceStore(shared, redactor)
         self.saved = self._saved()
         self.waited = 0.0
-        self.not_ready: tuple[str, ...] = ()
         self._gatherer: Gatherer | None = None
         self._stopped = False
 
@@ -119,8 +118,7 @@ class Gathering:
             first = waited.not_ready[0] if waited.not_ready else "all is ready, looking again"
             say(f"waiting for {waited.seconds:.0f} s of {self.opened.options.wait:.0f} s: {first}")
 
-        found = wait_until_ready(plan, context, self.opened.options.wait, is_ready, tell)
-        self.waited, self.not_ready = found.seconds, found.not_ready
+        self.waited = wait_until_ready(plan, context, self.opened.options.wait, is_ready, tell).seconds
 
     def progress(self) -> str:
         """How far the gathering is, "" where nothing is under way."""

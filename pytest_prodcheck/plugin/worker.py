@@ -52,13 +52,18 @@ class Worker:
 
 def write_plan(folder: Path, items: Iterable[pytest.Item], judging: Judging) -> None:
     """Writes which evidence is asked for, atomically: every worker writes the same."""
-    wanted = list(dict.fromkeys(key for item in items for key in keys_of(item)))  # what is judged first comes first
+    wanted = wanted_of(items)
     planned = [[each.check, each.target, each.severity, each.suite] for each in judging.planned.values()]
     plan = {"wanted": wanted, "planned": planned, "mistakes": judging.mistakes, "places": judging.places}
     text = json.dumps({**plan, "own": own_modules()})
     temporary = folder / f"{PLAN}.{os.getpid()}"
     temporary.write_text(text, encoding="utf-8")
     temporary.rename(folder / PLAN)
+
+
+def wanted_of(items: Iterable[pytest.Item]) -> list[str]:
+    """The keys of the evidence that these items will read, each once; what is judged first comes first."""
+    return list(dict.fromkeys(key for item in items for key in keys_of(item)))
 
 
 def keys_of(item: pytest.Item) -> list[str]:
