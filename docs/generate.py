@@ -9,7 +9,9 @@ import argparse
 import dataclasses
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
@@ -106,6 +108,7 @@ def _check(entry: Any) -> str:
     about = entry.axis + (f" with {', '.join(entry.features)}" if entry.features else "")
     asks = ", ".join(f"[`{name.replace('-', '_')}`](records.md#{_anchor(name)})" for name in entry.collectors)
     stem = entry.id.removesuffix("*")
+    opt_in = f"- opt-in where protected (`--allow-check {entry.id}`): {entry.opt_in}\n" if entry.opt_in else ""
     faults = [
         f"  - `{fault.name}`: {fault.breaks}" + (" (warns)" if fault.outcome == "warned" else "") + "\n"
         for fault in FAULTS.values()
@@ -113,6 +116,7 @@ def _check(entry: Any) -> str:
     ]
     return (
         f"## {entry.id}\n\n{entry.title}\n\n- about each: {about}\n- asks for: {asks}\n- runbook: `{entry.runbook}`\n"
+        f"{opt_in}"
         f"- turned red by these faults of the demo (`prodcheck demo --fault NAME`):\n{''.join(faults)}\n"
     )
 
@@ -128,11 +132,10 @@ def records() -> str:
     from pytest_prodcheck.environments.schema import comments_of
     from pytest_prodcheck.evidence import records as module
 
+    modules = [module, *(import_module(f"{module.__name__}.{each.name}") for each in iter_modules(module.__path__))]
     parts = [f"# Evidence records\n\n{MADE}", "What a check is handed. Frozen dataclasses of plain data. "]
     parts.append(f"{escaped((module.__doc__ or '').partition('data that can be saved')[2].partition('.')[2])}\n\n")
-    for record in vars(module).values():
-        if not dataclasses.is_dataclass(record) or not isinstance(record, type) or record.__module__ != module.__name__:
-            continue
+    for record in (each for holder in modules for each in vars(holder).values() if _is_record(each, holder.__name__)):
         meanings = comments_of(record)
         parts.append(
             f"## {record.__name__}\n\n{escaped(record.__doc__ or '')}\n\n| field | type | meaning |\n|---|---|---|\n"
@@ -147,6 +150,10 @@ def records() -> str:
             parts.append(f"| `{shown}` | | {escaped(text or '')} |\n" if text else "")
         parts.append("\n")
     return "".join(parts).rstrip() + "\n"
+
+
+def _is_record(thing: object, module: str) -> bool:
+    return isinstance(thing, type) and dataclasses.is_dataclass(thing) and thing.__module__ == module
 
 
 def _is_public(name: str, member: object) -> bool:

@@ -43,10 +43,11 @@ class Entry:
     collectors: tuple[str, ...]
     warn: str | int | float | None
     fail: str | int | float | None
+    opt_in: str = ""
 
     def definition(self) -> Definition:
         """The part that gives ids to targets."""
-        return Definition(self.id, self.suite, Severity(self.severity))
+        return Definition(self.id, self.suite, Severity(self.severity), opt_in=self.opt_in)
 
 
 def suites_folder() -> Path:
@@ -84,6 +85,11 @@ def suites_with_checks() -> tuple[str, ...]:
     return tuple(dict.fromkeys(entry.suite for entry in entries()))
 
 
+def with_opt_in() -> tuple[str, ...]:
+    """The ids of the checks that a protected environment has to allow by `--allow-check`."""
+    return tuple(entry.id for entry in entries() if entry.opt_in)
+
+
 def modules() -> Iterator[ModuleType]:
     """All modules of the bundled suites, imported."""
     folder = suites_folder()
@@ -114,6 +120,7 @@ def generate(found: Iterable[ModuleType]) -> list[Entry]:
                     tuple(each.name for each in collectors),
                     limit.warn if limit else None,
                     limit.fail if limit else None,
+                    definition.opt_in,
                 )
             )
     return sorted(made, key=lambda entry: entry.id)

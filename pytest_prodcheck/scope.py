@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.demo import Demo
     from pytest_prodcheck.environments.loading import Configuration
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.judging.checks import Definition
 
 DEMO = "demo"  # the environment that is embedded where no prodcheck.toml declares one of that name
 
@@ -30,7 +31,8 @@ class Scope:
     settings: "kind:name" -> the declared table, plain JSON. select: the check ids to run, () for all.
     elsewhere: "kind:name" of what other environments declare, for checks that ask for it by name.
     folders: what to collect where no path is given. shared: folder through which workers read evidence.
-    patience: seconds one fact is waited for.
+    patience: seconds one fact is waited for. protected: whether checks with an `opt_in` need to be allowed;
+    allowed: their ids that are.
     """
 
     environment: str
@@ -44,6 +46,8 @@ class Scope:
     elsewhere: tuple[str, ...] = ()
     shared: str = ""
     patience: float = 180.0
+    protected: bool = False
+    allowed: tuple[str, ...] = ()
 
     def of_kind(self, kind: str, features: Iterable[str] = ()) -> list[Target]:
         """The targets of a kind that have all features; one stand-in `-` where there is none."""
@@ -54,6 +58,13 @@ class Scope:
     def find(self, kind: str, name: str) -> Target | None:
         """One target, None where it is not declared in scope."""
         return next((each for each in self.targets if (each.kind, each.name) == (kind, name)), None)
+
+    def for_check(self, definition: Definition, target: Target) -> Target:
+        """The target as one check finds it: skipped where the check needs an opt-in that was not given."""
+        if target.skip or not definition.opt_in or not self.protected or definition.id in self.allowed:
+            return target
+        detail = f"{definition.opt_in}, and the environment is protected: give --allow-check {definition.id}"
+        return replace(target, skip="opt-in", detail=detail)
 
     def dump(self) -> str:
         """This as JSON text."""
@@ -71,7 +82,7 @@ class Scope:
         plain["thresholds"] = tuple(
             Threshold(each["layer"], each["pattern"], Limit(**each["limit"])) for each in plain["thresholds"]
         )
-        for name in ("select", "folders", "elsewhere"):
+        for name in ("select", "folders", "elsewhere", "allowed"):
             plain[name] = tuple(plain[name])
         return cls(**plain)
 
@@ -89,6 +100,7 @@ def make_scope(
     unit: str = "",
     vantage: str = "outside",
     allow_write: set[str] | None = None,
+    allow_check: set[str] | None = None,
     wait: float = 0.0,
 ) -> Scope:
     """The scope of one run; raises ScopeError for thresholds that no check has."""
@@ -106,6 +118,8 @@ def make_scope(
         settings={f"{target.kind}:{target.name}": settings_of(environment, target) for target in found},
         runbooks=configuration.project.runbooks,
         patience=environment.gathering.deadline + wait + 30,
+        protected=environment.protected,
+        allowed=tuple(sorted(allow_check or ())),
     )
 
 
@@ -143,12 +157,21 @@ def read_scope(
     slot: str = "",
     vantage: str = "outside",
     allow_write: set[str] | None = None,
+    allow_check: set[str] | None = None,
 ) -> tuple[Scope, Environment]:
     """The scope that a run here would have, for commands that only tell. Raises ScopeError, ConfigurationError."""
     configuration, _, demo = read_configuration(name, folder)
     try:
         environment = configuration.environment(name, unit=unit, slot=slot)
-        scope = make_scope(configuration, environment, run="", unit=unit, vantage=vantage, allow_write=allow_write)
+        scope = make_scope(
+            configuration,
+            environment,
+            run="",
+            unit=unit,
+            vantage=vantage,
+            allow_write=allow_write,
+            allow_check=allow_check,
+        )
     finally:
         if demo is not None and demo.owned:
             demo.stop()
@@ -192,3 +215,16 @@ def refuse_unknown(scope: Scope, known: set[str]) -> None:
             close = get_close_matches(ids, sorted(known), 1)
             hint = f"; did you mean {close[0]!r}?" if close else "; `prodcheck checks` lists those there are"
             raise ScopeError(f'thresholds: there is no check "{ids}"{hint}')
+
+
+def refuse_unknown_opt_ins(scope: Scope, wanting: Iterable[str], others: Iterable[str]) -> None:
+    """Raises ScopeError for an allowed check (of `--allow-check`) that does not exist or asks for no opt-in.
+
+    wanting: ids of the bundled checks with an opt-in. others: a team's own ids, of which it is not known yet.
+    """
+    known = sorted({*wanting, *others})
+    for name in scope.allowed:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known) or 'none'}"
+            raise ScopeError(f"--allow-check {name}: no check of that id needs an opt-in; {hint}")

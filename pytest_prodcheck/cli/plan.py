@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.cli.scope import ALLOW_WRITE
+from pytest_prodcheck.cli.scope import ALLOW_CHECK, ALLOW_WRITE
 from pytest_prodcheck.reports.safe import safe, safe_json
 
 if TYPE_CHECKING:
@@ -31,15 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--vantage", default="outside", metavar="NAME", help="where the run looks from (default: outside)"
     )
     parser.add_argument("--allow-write", action="append", default=[], metavar="NAME", help=ALLOW_WRITE)
+    parser.add_argument("--allow-check", action="append", default=[], metavar="ID", help=ALLOW_CHECK)
     parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
 
 
 def main(args: argparse.Namespace) -> int:
     """Prints the plan of the bundled suites; 2 for what cannot be read."""
-    from pytest_prodcheck.catalogue import suites_with_checks
+    from pytest_prodcheck.catalogue import suites_with_checks, with_opt_in
     from pytest_prodcheck.environments.loading import ConfigurationError
     from pytest_prodcheck.evidence.plan import sendings
-    from pytest_prodcheck.scope import ScopeError, read_scope
+    from pytest_prodcheck.judging.checks import SUITES
+    from pytest_prodcheck.scope import ScopeError, read_scope, refuse_unknown_opt_ins
 
     if args.suite and args.suite not in suites_with_checks():
         print(f"prodcheck plan: no suite {args.suite!r}; there are {', '.join(suites_with_checks())}", file=sys.stderr)
@@ -52,7 +54,10 @@ def main(args: argparse.Namespace) -> int:
             slot=args.slot,
             vantage=args.vantage,
             allow_write=set(args.allow_write),
+            allow_check=set(args.allow_check),
         )
+        own = [each for each in args.allow_check if each.partition(".")[0] not in SUITES]  # not known here
+        refuse_unknown_opt_ins(scope, with_opt_in(), own)
     except (ConfigurationError, ScopeError) as error:
         print(f"prodcheck plan: {error}", file=sys.stderr)
         return 2
@@ -84,9 +89,11 @@ def evidence_of(scope: Scope, suite: str | None) -> tuple[list[tuple[Collector, 
     for entry in entries():
         if suite and entry.suite != suite:
             continue
-        for target in scope.of_kind(entry.axis, entry.features):
+        for one in scope.of_kind(entry.axis, entry.features):
+            target = scope.for_check(entry.definition(), one)
             if target.skip and target.skip != "not-configured":
-                left_out[f"{target.kind} {target.name}"] = f"{target.skip}: {target.detail}"
+                what = entry.id if target is not one else f"{target.kind} {target.name}"
+                left_out[what] = f"{target.skip}: {target.detail}"
             for name in () if target.skip else entry.collectors:
                 plan.setdefault((name, target.name), (find(name), target.name))
     return list(plan.values()), sorted(left_out.items())

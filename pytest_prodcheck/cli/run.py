@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pytest_prodcheck.cli.answer import as_text, headline
 from pytest_prodcheck.cli.children import Child
-from pytest_prodcheck.cli.scope import ALLOW_WRITE, add_scope, ask_of
+from pytest_prodcheck.cli.scope import ALLOW_CHECK, ALLOW_WRITE, add_scope, ask_of
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.admission import worst
 from pytest_prodcheck.gates.decision import Decision, decide
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vantage", metavar="NAME", help="where this run looks from (default: outside)")
     parser.add_argument("--wait", metavar="DURATION", help="wait at most this long for the system to be ready: 120, 2m")
     parser.add_argument("--allow-write", action="append", default=[], metavar="NAME", help=ALLOW_WRITE)
+    parser.add_argument("--allow-check", action="append", default=[], metavar="ID", help=ALLOW_CHECK)
     parser.add_argument(
         "--allow-load", action="append", default=[], metavar="NAME", help="let this load run where protected"
     )
@@ -87,6 +88,7 @@ def command(args: argparse.Namespace, run: str) -> list[str]:
             words.append(f"--{name.replace('_', '-')}={value}")
     words += [f"--allow-write={each}" for each in args.allow_write]
     words += [f"--allow-load={each}" for each in args.allow_load]
+    words += [f"--allow-check={each}" for each in args.allow_check]
     words += ["--strict-gate"] if args.strict else []
     words += ["-n", args.workers] if args.workers else []
     words += [f"--prodcheck-report={args.report}"] if args.report else []

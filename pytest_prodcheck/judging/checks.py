@@ -23,6 +23,7 @@ class Definition:
 
     An id ending in `.*` stands for one id a target: `smoke.workflow.*` becomes `smoke.workflow.order`.
     needs: argument name -> evidence, "http_endpoint:catalog.product" or the name of an own collector.
+    opt_in: what it would do to a protected environment; there it runs only with `--allow-check ID`. "" for nothing.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Definition:
     owner: str = ""
     title: str = ""
     needs: Mapping[str, str] = field(default_factory=dict)
+    opt_in: str = ""
 
     def id_for(self, target: str) -> str:
         """The id of the result about one target; `-` (nothing declared) has the bare id."""
@@ -53,13 +55,15 @@ def check(
     target: str = "",
     needs: Mapping[str, str] | None = None,
     owner: str = "",
+    opt_in: str = "",
 ) -> Callable[[Test], Test]:
     """Makes a check of a test function and applies its suite's marker.
 
     id: dotted, its first segment the suite unless `suite` names it ("shop.smoke.price", suite="smoke").
     severity: "critical", "high", "medium" or "low". limit: the default, which `[thresholds]` may change.
     runbook: name of the page that says how to mend it. target: what results are about, where the evidence does not say.
-    needs: evidence handed over under names of one's own. Raises ValueError for what cannot be.
+    needs: evidence handed over under names of one's own. opt_in: what it would do that a protected environment has to
+    allow by `--allow-check ID`, such as "sends ten bad logins". Raises ValueError for what cannot be.
     """
     chosen = suite or id.partition(".")[0]
     if not _ID.match(id):
@@ -75,7 +79,7 @@ def check(
         import pytest
 
         title = (function.__doc__ or "").strip().partition("\n")[0]
-        definition = Definition(id, chosen, level, limit, runbook, target, owner, title, dict(needs or {}))
+        definition = Definition(id, chosen, level, limit, runbook, target, owner, title, dict(needs or {}), opt_in)
         setattr(function, ATTRIBUTE, definition)
         marked: Test = getattr(pytest.mark, chosen)(function)
         return marked

@@ -95,7 +95,7 @@ def bind(item: pytest.Item, scope: Scope) -> Bound | None:
     needs = [Need(each.fixture, each, about.name if about else NO_TARGET) for each in collectors]
     named = [_need(argument, text, definition, scope) for argument, text in definition.needs.items()]
     needs += [need for need, _ in named]
-    target = about or _own_target(definition, [target for _, target in named], scope)
+    target = scope.for_check(definition, about or _own_target(definition, [target for _, target in named], scope))
     check_id = definition.id_for(target.name)
     limit = limit_for(check_id, target.name, scope.thresholds, definition.limit)
     bound = Bound(check_id, target, definition, tuple(needs), limit)

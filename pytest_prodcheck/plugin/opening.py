@@ -28,6 +28,7 @@ from pytest_prodcheck.scope import (
     make_scope,
     read_configuration,
     refuse_unknown,
+    refuse_unknown_opt_ins,
 )
 
 if TYPE_CHECKING:
@@ -94,7 +95,10 @@ class Opened:
             },
             configuration={} if self.demo else {**self.configuration.files, **self._own_files()},
             replay_of=Path(self.options.evidence_from).name if self.options.evidence_from else "",
-            opted_in=tuple(f"write:{name}" for name in self.options.allow_write),
+            opted_in=(
+                *(f"write:{name}" for name in self.options.allow_write),
+                *(f"check:{name}" for name in self.options.allow_check),
+            ),
         )
 
     def _own_files(self) -> dict[str, str]:
@@ -187,6 +191,7 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
             unit=options.unit,
             vantage=options.vantage,
             allow_write=set(options.allow_write),
+            allow_check=set(options.allow_check),
             wait=options.wait,
         )
         elsewhere = declared_elsewhere(configuration) if own_checks else ()
@@ -197,6 +202,7 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
             desk, demo,
         )  # fmt: skip
         refuse_unknown(scope, opened.known())
+        refuse_unknown_opt_ins(scope, catalogue.with_opt_in(), [own.id for own in own_checks])
         if options.prodcheck_select:
             opened.select()
     except (ConfigurationError, OwnCheckError, ScopeError) as error:

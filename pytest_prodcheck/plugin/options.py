@@ -41,6 +41,13 @@ def add_options(parser: pytest.Parser) -> None:
         help="let this writing workflow run where protected",
     )
     add("--allow-load", action="append", default=[], metavar="LOAD", help="let this load run where protected")
+    add(
+        "--allow-check",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="let this check, which does more than look, run where protected",
+    )
     add("--evidence-from", metavar="RUN", help="judge the saved evidence of this run again; opens nothing")
     add("--prodcheck-report", metavar="FILE", help="write the text report to FILE")
     add("--prodcheck-json", metavar="FILE", help="write the JSON report to FILE")

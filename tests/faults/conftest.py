@@ -1,4 +1,4 @@
-"""One demo system for all faults of this process, judged by a whole `pytest -m smoke` each time."""
+"""One demo system for all faults of this process, judged by a whole `pytest -m SUITE` each time."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def demo() -> Iterator[Demo]:
 
 @pytest.fixture
 def judged(demo: Demo, tmp_path: Path) -> Run:
-    """Runs the smoke suite in a process of its own; returns its JSON report."""
+    """Runs suites (a marker expression) in a process of its own; returns its JSON report."""
 
-    def run(*arguments: str) -> dict[str, Any]:
+    def run(suites: str = "smoke", *arguments: str) -> dict[str, Any]:
         report = tmp_path / "report.json"
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PRODCHECK"))}
         words = [
@@ -36,7 +36,7 @@ def judged(demo: Demo, tmp_path: Path) -> Run:
             "-m",
             "pytest",
             "-m",
-            "smoke",
+            suites,
             "--env",
             "demo",
             "-p",
@@ -46,7 +46,7 @@ def judged(demo: Demo, tmp_path: Path) -> Run:
         ]
         done = subprocess.run(
             [*words, "--prodcheck-json", str(report), *arguments],
-            cwd=demo.configuration.parent, env=kept, capture_output=True, text=True, timeout=120, check=False,
+            cwd=demo.configuration.parent, env=kept, capture_output=True, text=True, timeout=180, check=False,
         )  # fmt: skip
         assert report.is_file(), done.stdout + done.stderr
         document: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))

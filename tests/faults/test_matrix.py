@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from pytest_prodcheck.catalogue import entries
+from pytest_prodcheck.catalogue import entries, suites_with_checks
 from pytest_prodcheck.demo import BENIGN, FAULTS, Demo
 from tests.faults.conftest import Run, red
 
@@ -21,16 +21,22 @@ def noticed_by(check: str) -> list[str]:
         note.startswith(check.removesuffix("*")) for note in fault.notices if check.endswith(".*"))]  # fmt: skip
 
 
-@pytest.mark.parametrize("entry", [entry for entry in entries() if entry.suite == "smoke"], ids=lambda entry: entry.id)
+def by(suites: tuple[str, ...]) -> str:
+    """The marker expression of what judges a fault; in the soak every suite does."""
+    return " or ".join(suites_with_checks() if os.environ.get("PRODCHECK_SOAK") else suites)
+
+
+@pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.id)
 def test_every_check_has_a_fault(entry: object) -> None:
     """A check that no fault turns red is not finished."""
     assert noticed_by(entry.id), f"{entry.id} has no fault"  # type: ignore[attr-defined]
 
 
-def test_the_healthy_system_is_silent(demo: Demo, judged: Run) -> None:
+@pytest.mark.parametrize("suite", suites_with_checks())
+def test_the_healthy_system_is_silent(suite: str, demo: Demo, judged: Run) -> None:
     demo.set_faults(())
     for _ in range(SILENT):
-        document = judged()
+        document = judged(suite)
         assert red(document) == {}, document["stdout"]
         assert document["exit"] == 0, document["stdout"]
 
@@ -40,7 +46,7 @@ def test_fault(name: str, demo: Demo, judged: Run) -> None:
     fault = FAULTS[name]
     demo.set_faults([name])
     try:
-        document = judged()
+        document = judged(by(fault.judged_by))
     finally:
         demo.set_faults(())
     found = red(document)
@@ -53,7 +59,7 @@ def test_fault(name: str, demo: Demo, judged: Run) -> None:
 def test_benign(name: str, demo: Demo, judged: Run) -> None:
     demo.set_faults([name])
     try:
-        document = judged()
+        document = judged(by(BENIGN[name].suites))
     finally:
         demo.set_faults(())
     assert red(document) == {}, document["stdout"]

@@ -1,31 +1,8 @@
-"""What the demo can break, and what it can do that a healthy production does all day."""
+"""What the smoke suite must notice, and what must stay green."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
-
-from pytest_prodcheck.demo.errors import DemoError
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A switchable fault.
-
-    breaks: what it does, one line. notices: ids of checks of which each must turn red. also: ids that may turn red too,
-    as real consequences. outcome: what the noticing checks say at least, "warned" for faults that are degradations.
-    part: faults of one part exclude each other ("" excludes nothing).
-    """
-
-    name: str
-    breaks: str
-    notices: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    outcome: Literal["failed", "warned"] = "failed"
-    part: str = ""
-
+from pytest_prodcheck.demo.faults.fault import Fault
 
 _HEALTH, _LATENCY, _VERSION = ("smoke.service.health",), ("smoke.service.latency",), ("smoke.service.version",)
 _ADDRESSES, _REDIRECT = ("smoke.service.addresses",), ("smoke.service.redirect",)
@@ -46,7 +23,7 @@ _PG = (*_CONNECTS, *_PRIMARY, *_STANDBYS, *_CONNECTIONS)
 _REDIS = (*_RESPONDS, *_ROLES, *_MEMORY, *_PERSISTENCE)
 _NODES, _SESSIONS, _CACHES = "PostgreSQL's nodes", "PostgreSQL's sessions", "Redis"
 
-_FAULTS = (
+FAULTS = (
     Fault("health-503", "the health page answers 503", _HEALTH, (*_LATENCY, *_ADDRESSES)),
     Fault("health-says-fail", 'the health page says "fail" with status 200', _HEALTH),
     Fault("health-error-page", "the health page is an HTML error page with status 200", _HEALTH),
@@ -150,7 +127,7 @@ _FAULTS = (
     Fault("redis-not-persistent", "nothing is saved any more", _PERSISTENCE, part=_CACHES),
 )
 
-_BENIGN = (
+BENIGN = (
     Fault("health-extra-fields", "the health page tells more than its status"),
     Fault("health-says-up", 'the health page says "UP"'),
     Fault("health-says-ok", 'the health page says "ok"'),
@@ -173,33 +150,3 @@ _BENIGN = (
     Fault("redis-saving", "a background save is running", part=_CACHES),
     Fault("redis-failed-over", "a failover just happened: the roles are swapped", part=_CACHES),
 )
-
-FAULTS: dict[str, Fault] = {fault.name: fault for fault in _FAULTS}
-BENIGN: dict[str, Fault] = {fault.name: fault for fault in _BENIGN}
-
-
-def checked(names: Iterable[str]) -> tuple[str, ...]:
-    """The names without repetitions; DemoError for unknown ones, with close matches, and for such as exclude others."""
-    wanted = tuple(dict.fromkeys(names))
-    known = FAULTS | BENIGN
-    parts: dict[str, str] = {}
-    for name in wanted:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 3, 0.5)
-            hint = f"did you mean {' or '.join(close)}?" if close else "`prodcheck demo --list` shows them all"
-            raise DemoError(f"unknown fault {name!r}: {hint}")
-        part = known[name].part
-        if part and part in parts:
-            raise DemoError(f"{parts[part]} and {name} both change {part}: switch on one of them")
-        parts[part] = name
-    return wanted
-
-
-def list_faults() -> str:
-    """All faults as text: what each breaks, and which check must notice."""
-    lines = ["Faults (each must be noticed by the checks named):"]
-    for fault in FAULTS.values():
-        lines += [f"  {fault.name:<28} {fault.breaks}", f"  {'':<28} -> {', '.join(fault.notices)}"]
-    lines += ["", "Benign (what a healthy production does; nothing may turn red):"]
-    lines += [f"  {fault.name:<28} {fault.breaks}" for fault in BENIGN.values()]
-    return "\n".join(lines)

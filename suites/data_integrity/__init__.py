@@ -1,0 +1,1 @@
+"""The data integrity suite: the data is whole, the replica is a replica, the backup is a backup."""

@@ -1,0 +1,1 @@
+"""The performance suite: latency, throughput, load and stress."""

@@ -1,0 +1,1 @@
+"""The security suite: what an attacker or an auditor would find, found first."""
