@@ -52,8 +52,9 @@ class Postgres(Section):
     # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
-    # where long reads go; for the data_integrity suite, no check of this version reads it
-    read_on: Literal["primary", "standby"] = "primary"
+    # where long reads go, so that they do not hold back the primary's vacuum; left out: to a standby that follows, to
+    # the primary where none does
+    read_on: Literal["primary", "standby"] | None = None
 
 
 class RedisTls(Section):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
@@ -80,14 +79,9 @@ def postgres_cluster(target: str, context: Context, deadline: Deadline) -> Postg
     A node that does not answer has a problem of its own. Raises EvidenceProblem where nobody can be asked: psycopg is
     not installed, the password or a TLS file is missing.
     """
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
-        what, hint = "asking PostgreSQL needs psycopg", "pip install 'pytest-prodcheck[postgres]'"
-        raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
+    need_psycopg()
     settings = context.environment.postgres[target]
-    password = context.secret(settings.password) if settings.password else ""
-    parameters = _parameters(settings, context.root, password)
+    parameters = connection_parameters(settings, context)
 
     def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> PostgresNode:
         reach = {"host": split_address(declared)[0], "hostaddr": address.ip, "port": str(address.port)}
@@ -102,14 +96,24 @@ def postgres_cluster(target: str, context: Context, deadline: Deadline) -> Postg
     return PostgresCluster(tuple(answers), writer, expect.primaries, expect.standbys, expect.synchronous)
 
 
+def need_psycopg() -> None:
+    """Raises EvidenceProblem (missing-extra) where psycopg is not installed."""
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        what, hint = "asking PostgreSQL needs psycopg", "pip install 'pytest-prodcheck[postgres]'"
+        raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
+
+
 def _worse(node: PostgresNode) -> bool:
     """Of several addresses behind one name: the one that leads to where nobody can write."""
     return node.recovering or node.read_only
 
 
-def _parameters(settings: Postgres, root: Path, password: str) -> dict[str, str]:
-    """libpq's, with nothing left to its environment variables that changes what is found."""
+def connection_parameters(settings: Postgres, context: Context) -> dict[str, str]:
+    """libpq's, with nothing left to its environment variables that changes what is found; raises EvidenceProblem."""
     tls = settings.tls
+    password = context.secret(settings.password) if settings.password else ""
     found = {
         "dbname": settings.database, "user": settings.user, "application_name": "prodcheck", "client_encoding": "UTF8",
         "sslmode": tls.mode, "gssencmode": "disable", "target_session_attrs": "any", "load_balance_hosts": "disable",
@@ -119,7 +123,7 @@ def _parameters(settings: Postgres, root: Path, password: str) -> dict[str, str]
         found["password"] = password
     for name, file in (("sslrootcert", tls.ca), ("sslcert", tls.certificate), ("sslkey", tls.key)):
         if file is not None:
-            path = root / file
+            path = context.root / file
             if not path.is_file():
                 hint = "paths under tls are relative to prodcheck.toml"
                 raise EvidenceProblem(Problem("configuration", f"{file}: there is no such file", hint))

@@ -1,4 +1,4 @@
-"""One question to a PostgreSQL server over libpq, bounded in time and size whatever the server does.
+"""Questions to a PostgreSQL server over libpq, bounded in time and size whatever the server does.
 
 psycopg's low-level API is used because its connections wait as long as rows come, and those of a server that lies never
 end.
@@ -12,7 +12,8 @@ import select
 import socket
 import struct
 import termios
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.postgres_problems import ServerError
@@ -25,11 +26,20 @@ MOST_BYTES = 1024 * 1024  # read of one server; the facts are under 1 kB
 MOST_RESULTS = 16
 
 
-class Wire:
-    """A connection. where: the server's name for messages. Close it with `close`."""
+@dataclass(frozen=True)
+class Table:
+    """What one statement returned. types: the columns' type OIDs. rows: values in PostgreSQL's text form."""
 
-    def __init__(self, where: str) -> None:
+    types: tuple[int, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+
+
+class Wire:
+    """A connection. where: the server's name for messages. most: bytes read at most. Close it with `close`."""
+
+    def __init__(self, where: str, most: int = MOST_BYTES) -> None:
         self.where = where
+        self._most = most
         self._read = 0
         self._connection: Any = None
 
@@ -51,32 +61,71 @@ class Wire:
 
     def ask(self, sql: str, deadline: Deadline) -> bytes:
         """The first value of the one row that the statements return, in one round trip; raises as `open` does."""
+        found: list[bytes] = []
+
+        def take(result: Any) -> None:
+            if result.ntuples and not found:
+                found.append(bytes(result.get_value(0, 0) or b""))
+
+        self._results(lambda: self._connection.send_query(sql.encode()), take, MOST_RESULTS, deadline)
+        if not found:
+            raise EvidenceProblem(Problem("protocol", f"{self.where}: the server answered without an answer"))
+        return found[0]
+
+    def run(self, sql: str, deadline: Deadline) -> None:
+        """Runs statements whose results nobody needs, in one round trip; raises as `open` does."""
+        self._results(lambda: self._connection.send_query(sql.encode()), lambda result: None, MOST_RESULTS, deadline)
+
+    def rows(self, sql: str, values: Sequence[str | None], deadline: Deadline, most_rows: int) -> Table:
+        """All rows of one statement; the server refuses several in one. Raises as `open` does.
+
+        values: for $1, $2, … in PostgreSQL's text form.
+        """
+        self._read = 0
+        rows: list[tuple[str | None, ...]] = []
+        types: list[int] = []
+
+        def take(result: Any) -> None:
+            columns = range(result.nfields)
+            types[:] = types or [result.ftype(column) for column in columns]
+            for row in range(result.ntuples):
+                if len(rows) == most_rows:
+                    what = f"{self.where}: more than {most_rows} rows came"
+                    raise EvidenceProblem(Problem("too-large", what))
+                rows.append(tuple(_text(result.get_value(row, column)) for column in columns))
+
+        encoded = [None if value is None else value.encode() for value in values]
+        self._results(
+            lambda: self._connection.send_query_params(sql.encode(), encoded), take, most_rows + MOST_RESULTS, deadline
+        )
+        return Table(tuple(types), tuple(rows))
+
+    def _results(
+        self, send: Callable[[], None], take: Callable[[Any], None], most_results: int, deadline: Deadline
+    ) -> None:
+        """Sends, and hands over each result that is no error; raises the first error at the end."""
         import psycopg
         from psycopg import pq
 
         connection = self._connection
-        found: Any = None
         refused: ServerError | None = None
         try:
             with socket.socket(fileno=os.dup(connection.socket)) as double, deadline.guard(double):
-                connection.send_query(sql.encode())
+                send()
                 connection.set_single_row_mode()
-                for _ in range(MOST_RESULTS):
+                for _ in range(most_results):
                     self._until_result(deadline)
                     result = connection.get_result()
                     if result is None:
                         break
                     if result.status == pq.ExecStatus.FATAL_ERROR:
                         refused = refused or _server_error(result)
-                    elif result.ntuples and found is None:
-                        found = result.get_value(0, 0)
+                    else:
+                        take(result)
         except psycopg.Error as error:  # libpq gives up: the connection broke, or what came is no PostgreSQL
             raise refused or ServerError(str(error)) from None
         if refused is not None:
             raise refused
-        if found is None:
-            raise EvidenceProblem(Problem("protocol", f"{self.where}: the server answered without an answer"))
-        return bytes(found)
 
     def close(self) -> None:
         """Ends the connection; may be called twice."""
@@ -101,8 +150,8 @@ class Wire:
             deadline.seconds_left()
         waiting = fcntl.ioctl(handle, termios.FIONREAD, b"\0" * 4)
         self._read += struct.unpack("i", waiting)[0]
-        if self._read > MOST_BYTES:
-            what = f"{self.where}: more than {MOST_BYTES // 1024} kB came where less than 1 kB was asked for"
+        if self._read > self._most:
+            what = f"{self.where}: more than {self._most // 1024} kB came where little was asked for"
             raise EvidenceProblem(Problem("too-large", what, "is this PostgreSQL's port?"))
 
 
@@ -112,3 +161,7 @@ def _server_error(result: Any) -> ServerError:
     state = result.error_field(DiagnosticField.SQLSTATE) or b""
     said = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or result.error_message
     return ServerError(said.decode(errors="replace"), state.decode(errors="replace"))
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="replace")

@@ -1,0 +1,219 @@
+"""A bounded SQL session that only reads: its role needs pg_monitor and SELECT, and it never blocks a writer.
+
+Every statement runs in a read-only transaction of its own with `statement_timeout` and `lock_timeout`, set by
+`SET LOCAL`: behind a pooler in transaction mode a session's settings would leak to the applications. The time out is
+the server's own, so that nothing runs on after we have left. `application_name` is `prodcheck`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
+
+from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.postgres_members import Member, connect, members, parameters
+from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pytest_prodcheck.environments.stores import Timeouts
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.postgres_wire import Table, Wire
+
+Role = Literal["primary", "standby"]
+MOST_BYTES = 8 * 1024 * 1024  # of one statement's rows
+MOST_ROWS = 100_000
+MARGIN = 0.5  # seconds that we wait longer than the server's own time out
+CATCH_UP = 5.0  # seconds that a standby may take to show what the primary had written when it was asked
+
+# SQLSTATE -> kind, what it means, what to do
+_MEANINGS: dict[str, tuple[ProblemKind, str, str]] = {
+    "25006": ("configuration", "it would write, and prodcheck's transactions are read-only", "only read"),
+    "42601": ("configuration", "the SQL is not one statement that the server understands", "correct it"),
+    "42P01": ("configuration", "there is no such table", "is `database` right? name the schema too"),
+    "42703": ("configuration", "there is no such column", "correct it"),
+    "42883": ("configuration", "there is no such function", "correct it, or create the extension it is of"),
+    "55P03": ("timeout", "somebody holds a lock on it for longer than timeouts.lock", "who holds it? see pg_locks"),
+    "40001": ("timeout", "the standby ended it, for it stood in the way of replay",
+              "raise max_standby_streaming_delay, or read on the primary"),
+}  # fmt: skip
+
+
+class Session:
+    """One connection to one node, to be used in a `with` statement.
+
+    where: the node, for messages. version: server_version_num. All methods raise EvidenceProblem; after one that was
+    late (timeout) the session can be used on, the server has ended the statement.
+    """
+
+    def __init__(self, wire: Wire, member: Member, user: str, secret: str, timeouts: Timeouts, deadline: Deadline):
+        self.where = member.where
+        self.declared = member.declared
+        self.version = member.version
+        self.recovering = member.recovering
+        self.user = user
+        self.deadline = deadline
+        self._wire, self._secret, self._timeouts = wire, secret, timeouts
+
+    def __enter__(self) -> Session:
+        """Itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Ends the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection; may be called twice."""
+        self._wire.close()
+
+    def rows(self, sql: str, *values: str | None, seconds: float = 0.0, what: str = "", most: int = MOST_ROWS) -> Table:
+        """All rows of one statement, values in text form. $1, $2, … stand for `values`.
+
+        seconds: its time budget, else `timeouts.statement`. what: what it reads, for messages.
+        """
+        budget = min(seconds or self._timeouts.statement, max(self.deadline.seconds_left() - MARGIN, 0.05))
+        until = self.deadline.at_most(budget + MARGIN)
+        try:
+            self._wire.run(self._begin(budget), until)
+            try:
+                return self._wire.rows(sql, values, until, most)
+            finally:
+                with suppress(ServerError, EvidenceProblem):
+                    self._wire.run("rollback", until.at_most(MARGIN))
+        except ServerError as error:
+            raise EvidenceProblem(self._explain(error, budget, what)) from None
+
+    def facts(self, sql: str, *values: str | None, seconds: float = 0.0, what: str = "") -> Any:
+        """The JSON document that a statement of ours returns."""
+        table = self.rows(sql, *values, seconds=seconds, what=what, most=1)
+        if not table.rows or table.rows[0][0] is None:
+            raise EvidenceProblem(Problem("protocol", f"{self.where}: {what or 'a question'}: no answer"))
+        try:
+            return json.loads(table.rows[0][0])
+        except ValueError:
+            raise EvidenceProblem(Problem("protocol", f"{self.where}: {what}: the answer is no JSON")) from None
+
+    def _begin(self, budget: float) -> str:
+        statement, lock = max(int(budget * 1000), 1), max(int(self._timeouts.lock * 1000), 1)  # ms
+        return (
+            f"begin read only; set local statement_timeout = {statement}; set local lock_timeout = {lock}; "
+            f"set local idle_in_transaction_session_timeout = {statement + 10_000}; set local jit = off"
+        )
+
+    def _explain(self, error: ServerError, budget: float, what: str) -> Problem:
+        said = plain(error.said.replace(self._secret, "[redacted]") if self._secret else error.said)
+        about = f"{self.where}: {what}" if what else self.where
+        if error.state == "57014":
+            hint = "give it a larger budget, or a sample"
+            return Problem("timeout", f"{about}: not done within {budget:.3g} s", hint)
+        if error.state == "42501":
+            return Problem("denied", f"{about}: {self.user} may not read it ({said})", missing_grant(said, self.user))
+        if error.state in _MEANINGS:
+            kind, meaning, hint = _MEANINGS[error.state]
+            return Problem(kind, f"{about}: {meaning} ({said})", hint)
+        if error.state[:2] in ("21", "22", "25", "42", "XX"):
+            return Problem("protocol", f"{about}: the server refused it ({said})")
+        return classify(error, about, self._secret)
+
+
+def missing_grant(said: str, user: str) -> str:
+    """The GRANT that would mend "permission denied for table orders"."""
+    found = re.search(r"permission denied for (\w+(?: \w+)?) \"?([^\" ]+)\"?", said)
+    if found is None:
+        return f"GRANT {user} what it lacks"
+    kind, name = found[1], found[2]
+    match kind:
+        case "schema":
+            return f'GRANT USAGE ON SCHEMA "{name}" TO "{user}"'
+        case "database":
+            return f'GRANT CONNECT ON DATABASE "{name}" TO "{user}"'
+        case "function":
+            return f'GRANT EXECUTE ON FUNCTION {name} TO "{user}"'
+        case "sequence":
+            return f'GRANT SELECT ON SEQUENCE "{name}" TO "{user}"'
+        case "table" | "view" | "relation" | "materialized view":
+            return f'GRANT SELECT ON "{name}" TO "{user}"'
+    return f'GRANT pg_monitor TO "{user}"'
+
+
+def open_session(target: str, context: Context, deadline: Deadline, member: Member, database: str = "") -> Session:
+    """A session with one node. database: another one than the declared."""
+    if member.problem is not None or member.address is None:
+        raise EvidenceProblem(member.problem or Problem("internal", f"{member.declared}: no address"))
+    settings = context.environment.postgres[target]
+    common = parameters(target, context, database)
+    until = deadline.at_most(settings.timeouts.connect)
+    wire = connect(member.declared, member.where, member.address, common, until, MOST_BYTES)
+    return Session(wire, member, settings.user, common.get("password", ""), settings.timeouts, deadline)
+
+
+def on_primary(target: str, context: Context, deadline: Deadline, database: str = "") -> Session:
+    """A session with the one node that is no standby; raises EvidenceProblem where there is none, or several."""
+    found = members(target, context, deadline)
+    primaries = [each for each in found if each.problem is None and not each.recovering]
+    if len(primaries) == 1:
+        return open_session(target, context, deadline, primaries[0], database)
+    silent = next((each.problem for each in found if each.problem is not None), None)
+    if not primaries and silent is not None:
+        raise EvidenceProblem(silent)
+    names = ", ".join(each.declared for each in primaries) or "none"
+    what = f"postgres {target}: there is not one primary to ask, but {names}"
+    raise EvidenceProblem(Problem("configuration", what, "see smoke.postgres.primary"))
+
+
+def for_long_reads(target: str, context: Context, deadline: Deadline, database: str = "") -> Session:
+    """A session for what takes long: with a standby where there is one, which first catches up with the primary.
+
+    `read_on` says which; where it is left out and no standby can be read, the primary is, with a note.
+    """
+    wanted = context.environment.postgres[target].read_on
+    if wanted == "primary":
+        return on_primary(target, context, deadline, database)
+    why = Problem("configuration", f"postgres {target}: no standby to read on", 'say read_on = "primary"')
+    for member in members(target, context, deadline):
+        if not member.recovering:
+            continue
+        if not member.replaying:
+            why = Problem("timeout", f"{member.where}: its replay is paused")
+            continue
+        try:
+            session = open_session(target, context, deadline, member, database)
+            try:
+                _wait_for_replay(target, context, session, deadline)
+            except BaseException:
+                session.close()
+                raise
+            return session
+        except EvidenceProblem as error:
+            why = error.problem
+    if wanted == "standby":
+        raise EvidenceProblem(why)
+    if context.environment.postgres[target].expect.standbys:
+        deadline.note(f"read on the primary: {why.message}")
+    return on_primary(target, context, deadline, database)
+
+
+def _wait_for_replay(target: str, context: Context, session: Session, deadline: Deadline) -> None:
+    """Until a standby shows what the primary had written when this run first asked: older rows would prove nothing."""
+    written = context.once(("postgres-written", target), lambda: _written(target, context, deadline), deadline)
+    until = time.monotonic() + min(CATCH_UP, max(deadline.time_left() / 2, 0.1))
+    while True:
+        table = session.rows("select pg_last_wal_replay_lsn() >= $1::pg_lsn", written, what="replay position")
+        if table.rows[0][0] == "t":
+            return
+        if time.monotonic() > until:
+            what = f"{session.where}: it has not replayed what the primary wrote {CATCH_UP:g} s ago"
+            raise EvidenceProblem(Problem("timeout", what, "does it follow? see smoke.postgres.standbys"))
+        time.sleep(0.05)
+
+
+def _written(target: str, context: Context, deadline: Deadline) -> str:
+    with on_primary(target, context, deadline) as session:
+        return session.rows("select pg_current_wal_flush_lsn()", what="WAL position").rows[0][0] or ""
