@@ -22,7 +22,7 @@ value = 1.0
 
 [environments.live]
 protected = true
-absent = ["services", "auth", "workflows", "postgres", "redis"]
+absent = ["services", "auth", "workflows", "postgres", "redis", "vulnerabilities"]
 [environments.live.own.fact]
 value = 1.0
 """

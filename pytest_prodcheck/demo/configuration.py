@@ -7,6 +7,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_prodcheck.demo import scans
+
 REVISION = "demo-1"
 ROLES = ("customer", "other-customer", "admin")
 
@@ -75,6 +77,7 @@ def write(folder: Path, ports: Ports, known: Secrets, postgres_tls: bool) -> Pat
         file = folder / "secrets" / name
         file.touch(mode=0o600)
         file.write_text(getattr(known, name.replace("-", "_")) + "\n")
+    scans.write(folder, REVISION)
     path = folder / "prodcheck.toml"
     path.write_text(render(ports, postgres_tls), encoding="utf-8")
     return path
@@ -87,7 +90,7 @@ def describe() -> str:
 
 def render(ports: Ports, postgres_tls: bool) -> str:
     """The text of prodcheck.toml."""
-    text = _TEMPLATE
+    text = _TEMPLATE + scans.CONFIGURATION
     for name, port in vars(ports).items():
         text = text.replace(f"<{name}>", str(port))
     tls = 'tls = { mode = "verify-full", ca = "ca.pem" }' if postgres_tls else 'tls = { mode = "disable" }'

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo import postgres_switches, redis_switches, routing, shop_faults
+from pytest_prodcheck.demo import postgres_switches, redis_switches, routing, scan_switches, shop_faults
 from pytest_prodcheck.demo.balancer import Mode
 from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.names import Trouble
@@ -154,4 +154,5 @@ SWITCHES: dict[str, Switch] = {
     "http-closed": Switch(_http("down"), _http("serve")),
     **{name: Switch(on, off) for name, (on, off) in postgres_switches.ACTS.items()},
     **{name: Switch(on, off) for name, (on, off) in redis_switches.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in scan_switches.ACTS.items()},
 }

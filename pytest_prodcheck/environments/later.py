@@ -18,7 +18,6 @@ LATER = {
     ("alerts",): "the pre_deploy suite",
     ("approval",): "the pre_deploy suite",
     ("kubernetes",): "the pre_deploy suite",
-    ("vulnerabilities",): "the pre_deploy suite",
     ("backups",): "the pre_deploy suite",
     ("tls",): "the security suite",
     ("postgres", "*", "backups"): "the pre_deploy suite",

@@ -11,10 +11,11 @@ from pytest_prodcheck.environments.auth import Auth
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.services import Address, Service
 from pytest_prodcheck.environments.stores import Dependency, Postgres, Redis
+from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
 from pytest_prodcheck.environments.workflows import Workflow
 
 # Every kind of target. On a protected environment each of the first tuple is declared or listed under `absent`.
-KINDS = ("services", "auth", "workflows", "postgres", "redis")
+KINDS = ("services", "auth", "workflows", "postgres", "redis", "vulnerabilities")
 OTHER_KINDS = ("dependencies", "grpc", "graphql", "kubernetes", "metrics", "load")
 
 SET_BY_LOADER = ("name", "unit", "slot")  # fields of Environment that are no keys of the file
@@ -95,6 +96,7 @@ class Environment(Section):
     dependencies: dict[Name, Dependency] = {}  # names that must resolve and ports that must accept
     postgres: dict[Name, Postgres] = {}  # PostgreSQL clusters
     redis: dict[Name, Redis] = {}  # Redis groups
+    vulnerabilities: dict[Name, Vulnerabilities] = {}  # reports of scanners: of images, packages, clusters
     own: dict[Name, dict[str, Any]] = {}  # settings of a team's own collectors, by the collector's name
     thresholds: Thresholds = {}  # limits of this environment, before the global ones
 

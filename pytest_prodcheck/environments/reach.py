@@ -105,6 +105,7 @@ def refuse_unknown(file: str, environment: Environment, vantage: str, allow_writ
         environment.dependencies,
         environment.postgres,
         environment.redis,
+        environment.vulnerabilities,
     )
     vantages = {str(each.vantage) for kind in kinds for each in kind.values()}
     vantages |= {str(table.get("vantage", OUTSIDE)) for table in environment.own.values()} | {OUTSIDE}

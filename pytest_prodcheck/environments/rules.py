@@ -12,6 +12,7 @@ from pytest_prodcheck.environments.project import KINDS, OTHER_KINDS, Environmen
 from pytest_prodcheck.environments.reach import controls, declared
 from pytest_prodcheck.environments.services import ANONYMOUS, Endpoint, Service
 from pytest_prodcheck.environments.targets import BUILT_IN_KINDS
+from pytest_prodcheck.environments.vulnerabilities import complaints as report_complaints
 
 
 def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
@@ -29,6 +30,11 @@ def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
     for name, workflow in environment.workflows.items():
         yield from workflow_complaints(("workflows", name), workflow, environment)
     yield from _stores(environment, root)
+    for name, report in environment.vulnerabilities.items():
+        yield from report_complaints(("vulnerabilities", name), report)
+        yield from file(("vulnerabilities", name, "ca"), report.ca, root)
+        if report.unit is not None:
+            yield from known(("vulnerabilities", name, "unit"), report.unit, environment.units, "unit")
     yield from _slots(environment)
     for name in environment.own:
         if name in BUILT_IN_KINDS:

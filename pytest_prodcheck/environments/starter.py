@@ -13,7 +13,8 @@ project = "my-service"
 
 [environments.production]
 protected = true  # read-only, and a verdict needs a --revision
-absent    = ["auth", "workflows", "postgres", "redis"]  # each kind of target is declared, or said to be absent
+# each kind of target is declared, or said to be absent
+absent    = ["auth", "workflows", "postgres", "redis", "vulnerabilities"]
 
 [environments.production.services.web]
 url     = "https://www.example.com"

@@ -76,6 +76,8 @@ def filled_later(path: Path, data: dict[str, Any]) -> set[str]:
     if path[:1] == ("slots",) and path[-1] == "workload":
         return {"workload"}
     names = {"run", "revision"} if "headers" in path else set()
+    if path[:1] == ("vulnerabilities",):
+        names |= {"revision", "unit"}
     if path[:1] == ("workflows",) and path[2:3] and path[2] in ("steps", "cleanup"):
         names |= captured(data, path[1])
     return names

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.services import Endpoint, Service
     from pytest_prodcheck.environments.workflows import Workflow
 
-BUILT_IN_KINDS = ("service", "endpoint", "auth", "role", "workflow", "dns", "tcp", "postgres", "redis", "environment")
+BUILT_IN_KINDS = (
+    "service", "endpoint", "auth", "role", "workflow", "dns", "tcp", "postgres", "redis", "scan", "environment",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Target:
     """One thing that checks are about.
 
     kind: `service`, `endpoint` ("service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
-    `postgres`, `redis`, `environment` (one, named as the environment), or the name of a team's own collector.
+    `postgres`, `redis`, `scan` (a scanner's report), `environment` (one, named as the environment), or the name of a
+    team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
     """
@@ -87,6 +90,8 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
         found = environment.dependencies.get(target.name)
     elif target.kind in ("service", "workflow"):
         found = getattr(environment, f"{target.kind}s").get(target.name)
+    elif target.kind == "scan":
+        found = environment.vulnerabilities.get(target.name)
     elif target.kind in ("postgres", "redis"):
         found = getattr(environment, target.kind).get(target.name)
     else:
@@ -120,9 +125,19 @@ class _Scope:
             yield Target("postgres", name, frozenset(), *self._reach(postgres.vantage), owner=postgres.owner)
         for name, redis in self.environment.redis.items():
             yield Target("redis", name, frozenset(), *self._reach(redis.vantage), owner=redis.owner)
+        yield from self._scans()
         for name, table in self.environment.own.items():
             vantage, owner = str(table.get("vantage", OUTSIDE)), str(table.get("owner", ""))
             yield Target(name, name, frozenset(), *self._reach(vantage), owner=owner)
+
+    def _scans(self) -> Iterator[Target]:
+        other = {"kube-bench": "benchmark", "gatekeeper": "policies"}
+        for name, report in self.environment.vulnerabilities.items():
+            if not self.unit or report.unit in (None, self.unit):
+                features = frozenset([other[report.format]] if report.format in other else report.about)
+                unit = self.environment.units.get(report.unit or "")
+                owner = report.owner or (unit.owner if unit else "")
+                yield Target("scan", name, features, *self._reach(report.vantage), owner=owner)
 
     def _reach(self, vantage: str) -> tuple[str, str]:
         if vantage == self.vantage:

@@ -71,7 +71,7 @@ class Connection:
         if sum(len(name) + len(value) for name, value in headers) > MOST_HEADERS:
             raise EvidenceProblem(Problem("too-large", f"{what}: its headers are larger than {MOST_HEADERS} bytes"))
         encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
-        bound = self._client.context.environment.gathering.body
+        bound = request.document or self._client.context.environment.gathering.body
         try:
             body, truncated = read_body(received.raw, encoding if request.method != "HEAD" else "", bound)
         except BodyError as error:
@@ -88,7 +88,7 @@ class Connection:
             redact(cleaning.url(url)),
             received.status_code,
             cleaning.headers(headers, redact),
-            redact(text),
+            None if request.document else redact(text),
             len(body),
             ended - self._route.sent_at,
             self._route.peer,

@@ -25,6 +25,7 @@ class Request:
     json: Any = None
     form: Mapping[str, str] | None = None
     anonymous: bool = False  # without the service's own credentials
+    document: int = 0  # bytes of a document that is parsed and not kept: read instead of `gathering.body`
 
 
 @dataclass(frozen=True)

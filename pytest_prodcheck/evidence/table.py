@@ -30,6 +30,10 @@ COLLECTORS = {
     "tcp-port": _HERE + "tcp",
     "postgres-cluster": _HERE + "postgres",
     "redis-group": _HERE + "redis",
+    "vulnerabilities-running": _HERE + "scans.collecting",
+    "vulnerabilities-to-deploy": _HERE + "scans.collecting",
+    "kube-bench": _HERE + "scans.collecting",
+    "gatekeeper": _HERE + "scans.collecting",
 }
 ALSO_KNOWN_AS = {"endpoint": "http-endpoint"}
 

@@ -148,7 +148,8 @@ def test_nothing_to_override(root: Path, capsys: pytest.CaptureFixture[str]) -> 
     words = ["--reason", "r", "--ticket", "t", "--for", "30m"]
     assert main(["override", "smoke", "--env", "live", *words]) == 2
     (root / "prodcheck.toml").write_text(
-        'version = 1\n[environments.live]\nprotected = true\nabsent = ["auth", "workflows", "postgres", "redis"]\n'
+        "version = 1\n[environments.live]\nprotected = true\n"
+        'absent = ["auth", "workflows", "postgres", "redis", "vulnerabilities"]\n'
         '[environments.live.services.shop]\nurl = "http://127.0.0.1:9"\n'
     )
     assert main(["override", "smok", "--env", "live", "--revision", "r1", *words]) == 2

@@ -4,6 +4,40 @@ from __future__ import annotations
 
 from pytest_prodcheck.demo.faults.fault import Fault
 
-FAULTS: tuple[Fault, ...] = ()
+_CRITICAL = ("pre_deploy.vulnerabilities.critical", "security.vulnerabilities.critical")
+_HIGH = ("pre_deploy.vulnerabilities.high", "security.vulnerabilities.high")
+_BOTH = (*_CRITICAL, *_HIGH)
+_BENCHMARK, _POLICIES = ("security.vulnerabilities.benchmark",), ("security.vulnerabilities.policies",)
+_IMAGE, _VEX, _BASE = "the image's report", "the VEX document", "the base image's report"
+_CODE, _RULES = "the code's report", "the constraints"
+_SUITES = ("pre_deploy", "security")
 
-BENIGN: tuple[Fault, ...] = ()
+FAULTS = (
+    Fault("scan-critical", "the image has a critical vulnerability fixed 40 days ago", _CRITICAL, part=_IMAGE),
+    Fault("scan-high", "the image has a high vulnerability fixed 40 days ago", _HIGH, outcome="warned", part=_IMAGE),
+    Fault("scan-foreign", "the report is about another image", _BOTH, part=_IMAGE),
+    Fault("scan-stale", "the report is eight days old", _BOTH, part=_IMAGE),
+    Fault("scan-cut-off", "the report ends half way", _BOTH, part=_IMAGE),
+    Fault("scan-empty", "the scanner looked at no package", _BOTH, part=_IMAGE),
+    Fault("scan-other-format", "Grype's report lies where Trivy's belongs", _BOTH, part=_IMAGE),
+    Fault("scan-other-version", "the report is of a version that is not known", _BOTH, part=_IMAGE),
+    Fault("scan-old-system", "the image's Debian gets no updates any more", _HIGH, outcome="warned", part=_IMAGE),
+    Fault("vex-other-product", "the VEX document speaks of another image", _CRITICAL, part=_VEX),
+    Fault("vex-unjustified", "the VEX document gives no justification", _CRITICAL, part=_VEX),
+    Fault("scanner-critical", "the base image has a critical vulnerability fixed 40 days ago", _CRITICAL, part=_BASE),
+    Fault("scanner-fails", "the scanner ends with an exit code of 3", _BOTH),
+    Fault("python-left-out", "pip-audit left out a package", _BOTH),
+    Fault("code-critical", "the code has an SQL injection", _CRITICAL, part=_CODE),
+    Fault("code-failed-run", "the code's scanner says that its run failed", _BOTH, part=_CODE),
+    Fault("benchmark-fails", "the kubelet takes anonymous requests", _BENCHMARK),
+    Fault("policy-violated", "a namespace violates a constraint", _POLICIES, part=_RULES),
+    Fault("policy-not-audited", "Gatekeeper's audit ended two days ago", _POLICIES, part=_RULES),
+)
+
+BENIGN = (
+    Fault("scan-no-fix", "a critical vulnerability has no fix", suites=_SUITES, part=_IMAGE),
+    Fault("scan-new-fix", "a critical vulnerability was fixed three days ago", suites=_SUITES, part=_IMAGE),
+    Fault("scan-low-only", "a vulnerability of medium severity has an old fix", suites=_SUITES, part=_IMAGE),
+    Fault("scan-in-two-layers", "a new finding is listed for two layers", suites=_SUITES, part=_IMAGE),
+    Fault("scanner-new-fix", "the base image has a fix of three days", suites=_SUITES, part=_BASE),
+)

@@ -24,6 +24,9 @@ ProblemKind = Literal[
     "full",  # it answers that it has no connection left to give
     "missing-extra",  # a Python package is not installed
     "configuration",  # a file or secret that is referred to is not there
+    "stale",  # older than it may be, or without a date
+    "foreign",  # about something else than what was declared, or about nothing that it names
+    "empty",  # nothing was looked at
     "unread",  # not in the saved evidence
     "interrupted",  # the run ended first
     "internal",  # the collector itself failed

@@ -1,0 +1,106 @@
+"""Faults of scanner reports: files written as a broken pipeline, or a bad build, would leave them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.demo import scans
+from pytest_prodcheck.demo.configuration import REVISION
+from pytest_prodcheck.demo.scans import CODE, GRYPE, NODES, POLICIES, SCANNER, TRIVY, VEX
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.demo.system import System
+
+Act = Callable[["System"], None]
+PYTHON = scans.PYTHON.replace("<revision>", REVISION)
+OLD, NEW = 40, 3  # days
+
+
+def _critical(fixed: str, days: float, **more: Any) -> dict[str, Any]:
+    return scans.vulnerability("CVE-2025-20001", "CRITICAL", fixed, days, **more)
+
+
+def _without(document: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in keys}
+
+
+def _no_packages() -> dict[str, Any]:
+    return _without(scans.trivy(), "Results")
+
+
+def _unjustified() -> dict[str, Any]:
+    document = scans.vex()
+    document["statements"] = [_without(each, "justification") for each in document["statements"]]
+    return document
+
+
+def _failed_run() -> dict[str, Any]:
+    document = scans.code()
+    document["runs"][0]["invocations"][0]["executionSuccessful"] = False
+    return document
+
+
+def _skips_more() -> dict[str, Any]:
+    document = scans.python()
+    document["dependencies"].append({"name": "private-lib", "skip_reason": "Dependency not found on PyPI"})
+    return document
+
+
+def _twice() -> dict[str, Any]:
+    """One finding in two layers, and on the second path it is dated earlier: both within the grace."""
+    again = [_critical("1.2.4", days, Layer={"Digest": f"sha256:{digit * 64}"}) for days, digit in ((3, "7"), (4, "8"))]
+    return scans.trivy(*again, *again)
+
+
+_INJECTION = {"ruleId": "py/sql-injection", "level": "error", "message": {"text": "user input in a query"},
+              "locations": [{"physicalLocation": {"artifactLocation": {"uri": "shop/orders.py"}}}]}  # fmt: skip
+_FAIL = {"test_number": "4.2.1", "test_desc": "anonymous requests to the kubelet", "status": "FAIL", "scored": True}
+_VIOLATION = {"kind": "Namespace", "name": "shop", "message": "label owner is missing", "enforcementAction": "deny"}
+# fault -> (file, what is written into it)
+CONTENTS: dict[str, tuple[str, Callable[[], Any]]] = {
+    "scan-critical": (TRIVY, lambda: scans.trivy(_critical("1.2.4", OLD))),
+    "scan-high": (TRIVY, lambda: scans.trivy(scans.vulnerability("CVE-2025-20002", "HIGH", "1.2.4", OLD))),
+    "scan-foreign": (
+        TRIVY, lambda: json.loads(json.dumps(scans.trivy()).replace(scans.DIGEST, "sha256:" + "9" * 64)),
+    ),
+    "scan-stale": (TRIVY, lambda: {**scans.trivy(), "CreatedAt": scans.ago(days=8)}),
+    "scan-cut-off": (TRIVY, lambda: json.dumps(scans.trivy(), indent=1)[:900]),
+    "scan-empty": (TRIVY, _no_packages),
+    "scan-other-format": (TRIVY, scans.grype),
+    "scan-other-version": (TRIVY, lambda: {**scans.trivy(), "SchemaVersion": 3}),
+    "scan-old-system": (
+        TRIVY, lambda: {**scans.trivy(), "Metadata": {**scans.trivy()["Metadata"], "OS": {"Family": "debian",
+                                                                                         "Name": "9", "EOSL": True}}},
+    ),
+    "vex-other-product": (VEX, lambda: scans.vex("pkg:oci/other@sha256%3A" + "9" * 64)),
+    "vex-unjustified": (VEX, _unjustified),
+    "scanner-critical": (GRYPE, lambda: scans.grype(scans.match("CVE-2025-30001", "Critical", OLD))),
+    "scanner-fails": (SCANNER, lambda: "#!/bin/sh\necho 'no database' >&2\nexit 3\n"),
+    "python-left-out": (PYTHON, _skips_more),
+    "code-critical": (CODE, lambda: scans.code(_INJECTION)),
+    "code-failed-run": (CODE, _failed_run),
+    "benchmark-fails": (NODES, lambda: scans.nodes(_FAIL)),
+    "policy-violated": (POLICIES, lambda: scans.policies((_VIOLATION,))),
+    "policy-not-audited": (POLICIES, lambda: scans.policies(audited=scans.ago(days=2))),
+    # benign
+    "scan-no-fix": (TRIVY, lambda: scans.trivy(_critical("", 400))),
+    "scan-new-fix": (TRIVY, lambda: scans.trivy(_critical("1.2.4", NEW))),
+    "scan-low-only": (TRIVY, lambda: scans.trivy(scans.vulnerability("CVE-2025-20003", "MEDIUM", "1.2.4", OLD))),
+    "scan-in-two-layers": (TRIVY, _twice),
+    "scanner-new-fix": (GRYPE, lambda: scans.grype(scans.match("CVE-2025-30002", "Critical", NEW))),
+}  # fmt: skip
+
+
+def _on(file: str, content: Callable[[], Any]) -> Act:
+    return lambda system: scans.put(system.place, file, content())
+
+
+def _off(file: str) -> Act:
+    return lambda system: scans.put(system.place, file, scans.healthy(REVISION)[file])
+
+
+ACTS: dict[str, tuple[Act, Act]] = {
+    name: (_on(file, content), _off(file)) for name, (file, content) in CONTENTS.items()
+}

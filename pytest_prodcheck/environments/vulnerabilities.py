@@ -1,0 +1,114 @@
+"""Reports of vulnerability scanners: where they lie or how they are made, and what they have to be about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from pytest_prodcheck.environments.base import Name, Seconds, Section
+from pytest_prodcheck.environments.services import Authentication, Url
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.collecting import Complaint
+
+PACKAGES = ("trivy", "grype", "pip-audit", "sarif")  # formats that tell of packages, and so of one thing that was built
+SCANNED_IMAGE = ("trivy", "grype")  # formats whose scanner is told an image
+ONLY_PACKAGES = ("image", "revision", "product", "grace", "unrated", "unscanned", "vex", "about")
+# what stands after the last slash of an image reference: a name with a digest, or with a tag
+PINNED = re.compile(r"[^@:]+(:[^@:]+)?@(sha256:[0-9a-f]{64}|\{revision\})|[^@:]+:[A-Za-z0-9_{][A-Za-z0-9_.{}-]*")
+
+
+class Vulnerabilities(Section):
+    """One report of a scanner: exactly one of `report`, `url`, `command` and `run` says where it comes from."""
+
+    # what the report is in: Trivy's, Grype's, pip-audit's or kube-bench's JSON, SARIF 2.1.0, Gatekeeper's constraints
+    # (`kubectl get constraints -o json`) or `gator test` JSON; any of them also inside an in-toto statement with
+    # cosign's predicate for vulnerability scans
+    format: Literal["trivy", "grype", "pip-audit", "sarif", "kube-bench", "gatekeeper"]
+    # file with the report, relative to prodcheck.toml; here and in `url`, `command`, `run`, `image` and `revision`
+    # `{revision}` and `{unit}` are filled in when it is read
+    report: str | None = None
+    url: Url | None = None  # address that the report is fetched from
+    command: tuple[str, ...] | None = None  # program and arguments, run without a shell; what it prints is the report
+    # runs the installed scanner of `format`, with these further arguments; `[]` for none. Trivy and Grype scan `image`
+    run: tuple[str, ...] | None = None
+    # image it must be about, "registry/name@sha256:…" or "registry/name:tag"; a report of another one is errored
+    image: str | None = None
+    # source revision it must be about, such as "{revision}"; a report of another one is errored
+    revision: str | None = None
+    # what VEX documents call the thing that was scanned, a purl or another IRI, where they do not name the image
+    product: str | None = None
+    # how old the report may be; the default is half of `grace`: what came after it is within the grace anyway
+    max_age: Seconds = 7 * 86400.0
+    # how long a fix may be out before a finding counts; the default is what CISA's BOD 22-01 allows
+    grace: Seconds = 14 * 86400.0
+    # VEX documents (OpenVEX, CycloneDX), relative to prodcheck.toml; `not_affected` with a justification suppresses
+    vex: tuple[str, ...] = ()
+    # severity of findings that the report does not rate; pip-audit rates none
+    unrated: Literal["critical", "high", "medium", "low"] = "high"
+    unscanned: tuple[str, ...] = ()  # packages that the scanner may leave out, such as your own; others make it errored
+    # "file": the time of the file (or `Last-Modified` of `url`) is the report's date, for formats that tell none;
+    # a copy or a checkout makes files new
+    dated: Literal["report", "file"] = "report"
+    # who judges it: `pre_deploy` before a deployment, `security` as what runs; both where left out
+    about: Annotated[tuple[Literal["deploy", "running"], ...], Field(min_length=1)] = ("deploy", "running")
+    # exit codes of `command` or `run` that mean a whole report; where left out 0, and 1 for pip-audit and gator
+    exit_codes: tuple[Annotated[int, Field(ge=0, le=255)], ...] | None = None
+    timeout: Seconds = 60.0  # for reading, fetching or running; gathering.deadline bounds the whole run
+    # bytes of the report; a larger one is errored
+    largest: Annotated[int, Field(ge=1024, le=1024 * 1024 * 1024)] = 64 * 1024 * 1024
+    ca: str | None = None  # file with the CA certificates that `url` is trusted by (PEM); the system's where left out
+    authentication: Authentication | None = None  # credentials for `url`
+    unit: Name | None = None  # unit that it is about; judged for every unit where left out
+    # from where `url` is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    vantage: Name = "outside"
+    owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+
+    @property
+    def bound_by_place(self) -> bool:
+        """Whether its file or address is another one for each revision."""
+        return "{revision}" in (self.report or self.url or "")
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it is made when it is asked for."""
+        return self.command is not None or self.run is not None
+
+
+def complaints(path: tuple[str, ...], report: Vulnerabilities) -> Iterator[Complaint]:
+    """What does not fit together in one report's table."""
+    ways = [key for key in ("report", "url", "command", "run") if getattr(report, key) is not None]
+    if len(ways) != 1:
+        yield path, "expected exactly one of `report`, `url`, `command` and `run`", ""
+    if report.command is not None and not report.command:
+        yield (*path, "command"), "names no program", ""
+    if report.format in PACKAGES:
+        yield from _packages(path, report)
+    else:
+        for key in ONLY_PACKAGES:
+            if key in report.model_fields_set:
+                yield (*path, key), f"goes with reports about packages, not with {report.format}", ""
+    if report.format == "gatekeeper" and report.run is not None and not report.run:
+        yield (*path, "run"), "gator has to be told what to test", 'such as run = ["--filename=manifests/"]'
+    for key in ("ca", "authentication"):
+        if getattr(report, key) is not None and report.url is None:
+            yield (*path, key), f"`{key}` goes with `url`", ""
+    if report.exit_codes is not None and not report.fresh:
+        yield (*path, "exit_codes"), "`exit_codes` goes with `command` or `run`", ""
+
+
+def _packages(path: tuple[str, ...], report: Vulnerabilities) -> Iterator[Complaint]:
+    if report.run is not None and report.format == "sarif":
+        yield (*path, "run"), "SARIF is a format of many scanners", "give `command`"
+    if report.run is not None and report.format in SCANNED_IMAGE and report.image is None:
+        yield path, f"{report.format} has to be told what to scan", "give `image`, or `command` for anything else"
+    if report.image is not None and not PINNED.fullmatch(report.image.rpartition("/")[2]):
+        hint = 'expected "registry/name@sha256:…" or "registry/name:tag"; {revision} may stand in it'
+        yield (*path, "image"), "a name alone says nothing about which build", hint
+    named = report.image is not None or report.revision is not None or report.bound_by_place
+    if not named and not (report.format == "pip-audit" and report.fresh):
+        hint = "give `image` or `revision`, or put {revision} into its path"
+        yield path, "nothing says what the report has to be about, so one of another build would do", hint

@@ -1,0 +1,40 @@
+"""kube-bench's JSON (`kube-bench --json`): https://github.com/aquasecurity/kube-bench, check/controls.go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_prodcheck.evidence.scans import parsed
+from pytest_prodcheck.evidence.scans.parsed import Scan
+
+_STATES = ("PASS", "FAIL", "WARN", "INFO")
+
+
+def parse(data: Any) -> Scan:
+    """The report; raises EvidenceProblem for another format, totals that do not fit, and where nothing was tested."""
+    controls = parsed.rows(data, "Controls") if isinstance(data, dict) and "Controls" in data else data
+    controls = [controls] if isinstance(controls, dict) else controls
+    if not isinstance(controls, list) or not all(isinstance(each, dict) and "tests" in each for each in controls):
+        parsed.wrong("is no report of kube-bench: it has no `Controls` with `tests`")
+    passed, tested, results = 0, 0, []
+    for control in controls:
+        found = [row for group in parsed.rows(control, "tests") for row in parsed.rows(group, "results")]
+        states = [parsed.needed(row, "status") for row in found]
+        unknown = sorted({state for state in states if state not in _STATES})
+        if unknown:
+            parsed.wrong(f"status {unknown[0][:20]!r} of kube-bench is not known")
+        for key, state in (("total_pass", "PASS"), ("total_fail", "FAIL"), ("total_warn", "WARN")):
+            if control.get(key) != states.count(state):
+                parsed.wrong(f"`{key}` of {parsed.text(control, 'id')} does not fit its results: cut off or edited")
+        passed += states.count("PASS")
+        tested += sum(state != "INFO" for state in states)
+        results += [
+            (parsed.needed(row, "test_number"), parsed.text(row, "test_desc"), state, row.get("scored") is not False)
+            for row, state in zip(found, states, strict=True)
+            if state in ("FAIL", "WARN")
+        ]
+    if not tested:
+        parsed.empty("kube-bench tested nothing")
+    versions = dict.fromkeys(filter(None, (parsed.text(each, "version") for each in controls)))
+    nodes = dict.fromkeys(filter(None, (parsed.text(each, "node_type") for each in controls)))
+    return Scan("kube-bench", benchmark=", ".join(versions), nodes=tuple(nodes), passed=passed, results=tuple(results))

@@ -1,0 +1,117 @@
+"""SARIF 2.1.0 (OASIS) as scanners write it, rated the way GitHub's code scanning rates it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pytest_prodcheck.evidence.records.vulnerabilities import Rating
+from pytest_prodcheck.evidence.scans import parsed
+from pytest_prodcheck.evidence.scans.parsed import Finding, Scan, Subject
+
+# docs.github.com, "SARIF support for code scanning": property security-severity, a CVSS score as text
+_SCORES: tuple[tuple[float, Rating], ...] = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"), (0.0, "low"))
+_LEVELS: dict[str, Rating | None] = {"error": "high", "warning": "medium", "note": "low", "none": "low"}
+# what Trivy and Grype write into a result's text; other tools' findings are about one's own code, which can be mended
+_FIXED = re.compile(r"(?im)^[ \t]*(?:fixed|fix) version:[ \t]*(.*)$")
+
+
+def parse(data: Any) -> Scan:
+    """The report; raises EvidenceProblem for another version, a run that failed, and one without results.
+
+    Section 3.14.23: `results` that is absent or null means that the tool did not get as far as looking.
+    """
+    if not isinstance(data, dict) or data.get("version") != "2.1.0":
+        version = data.get("version") if isinstance(data, dict) else None
+        parsed.wrong(f"is no SARIF 2.1.0: its version is {str(version)[:20]!r}")
+    runs = parsed.rows(data, "runs")
+    if not runs:
+        parsed.empty("the SARIF file holds no run of a tool")
+    for run in runs:
+        _refuse_failed(run)
+    drivers = [parsed.table(parsed.table(run, "tool"), "driver") for run in runs]
+    ended = [parsed.moment(each.get("endTimeUtc")) for run in runs for each in parsed.rows(run, "invocations")]
+    dates = [each for each in ended if each is not None]
+    return Scan(
+        scanner=", ".join(dict.fromkeys(parsed.needed(each, "name") for each in drivers)),
+        subject=_subject(runs),
+        created_at=min(dates) if dates else None,
+        findings=parsed.bounded(finding for run in runs for finding in _findings(run)),
+        ignored=sum(_suppressed(each) for run in runs for each in parsed.rows(run, "results")),
+    )
+
+
+def _refuse_failed(run: dict[str, Any]) -> None:
+    if not isinstance(run.get("results"), list):
+        parsed.empty("a run has no `results`: the tool did not get as far as looking (SARIF 2.1.0, 3.14.23)")
+    for invocation in parsed.rows(run, "invocations"):
+        if invocation.get("executionSuccessful") is False:
+            parsed.wrong("the tool itself says that its run failed (executionSuccessful is false)")
+
+
+def _subject(runs: list[dict[str, Any]]) -> Subject:
+    names: list[str] = []
+    digests: list[str] = []
+    revisions: list[str] = []
+    for run in runs:
+        properties = parsed.table(run, "properties")  # Trivy's: imageName, imageID, repoDigests, repoTags
+        pinned = parsed.texts(properties, "repoDigests")
+        names += [*filter(None, [parsed.text(properties, "imageName")]), *parsed.texts(properties, "repoTags"), *pinned]
+        digests += [each.rpartition("@")[2] for each in pinned if "@" in each]
+        digests += filter(None, [parsed.text(properties, "imageID")])
+        origins = parsed.rows(run, "versionControlProvenance")
+        revisions += filter(None, (parsed.text(each, "revisionId") for each in origins))
+    return Subject(tuple(dict.fromkeys(names)), tuple(dict.fromkeys(digests)), tuple(dict.fromkeys(revisions)))
+
+
+def _findings(run: dict[str, Any]) -> Iterator[Finding]:
+    tool = parsed.table(run, "tool")
+    driver = parsed.table(tool, "driver")
+    rules = parsed.rows(driver, "rules")
+    named = {each.get("id"): each for part in (driver, *parsed.rows(tool, "extensions"))
+             for each in parsed.rows(part, "rules")}  # fmt: skip
+    for result in parsed.rows(run, "results"):
+        if result.get("kind", "fail") != "fail" or result.get("baselineState") == "absent" or _suppressed(result):
+            continue
+        place = result.get("ruleIndex", parsed.table(result, "rule").get("index", -1))
+        by_index = rules[place] if isinstance(place, int) and 0 <= place < len(rules) else {}
+        rule_id = parsed.text(result, "ruleId") or parsed.text(parsed.table(result, "rule"), "id")
+        rule = named.get(rule_id) or by_index
+        said = parsed.table(result, "message").get("text")
+        told = _FIXED.search(said) if isinstance(said, str) else None
+        yield Finding(
+            rule_id or parsed.needed(rule, "id"), _where(result), "", _rating(result, rule),
+            told[1].strip()[:300] if told else "a change of the code",
+        )  # fmt: skip
+
+
+def _suppressed(result: dict[str, Any]) -> bool:
+    """Section 3.27.23: suppressed where a suppression is there and none is under review or rejected."""
+    found = parsed.rows(result, "suppressions")
+    return bool(found) and all(each.get("status", "accepted") == "accepted" for each in found)
+
+
+def _rating(result: dict[str, Any], rule: dict[str, Any]) -> Rating | None:
+    for source in (result, rule):
+        score = parsed.table(source, "properties").get("security-severity")
+        try:
+            number = float(score) if isinstance(score, (str, int, float)) and not isinstance(score, bool) else None
+        except ValueError:
+            number = None
+        if number is not None and 0 <= number <= 10:
+            return next(rating for least, rating in _SCORES if number >= least)
+    level = result.get("level", parsed.table(rule, "defaultConfiguration").get("level", "warning"))
+    return _LEVELS.get(level) if isinstance(level, str) else None
+
+
+def _where(result: dict[str, Any]) -> str:
+    for location in parsed.rows(result, "locations"):
+        physical = parsed.table(location, "physicalLocation")
+        if uri := parsed.text(parsed.table(physical, "artifactLocation"), "uri"):
+            line = parsed.table(physical, "region").get("startLine")
+            return f"{uri}:{line}" if isinstance(line, int) and line > 1 else uri
+        for logical in parsed.rows(location, "logicalLocations"):
+            if name := parsed.text(logical, "fullyQualifiedName") or parsed.text(logical, "name"):
+                return name
+    return "the whole"

@@ -1,0 +1,175 @@
+"""VEX documents: OpenVEX and CycloneDX statements that a product is not affected by a vulnerability.
+
+Only `not_affected` with a justification suppresses a finding, and only of the product and package it names. OpenVEX
+v0.2.0 (https://github.com/openvex/spec), CycloneDX 1.4 and later (https://cyclonedx.org, vulnerabilities/analysis).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from pytest_prodcheck.evidence.scans import parsed
+from pytest_prodcheck.evidence.scans.parsed import Finding, Subject
+from pytest_prodcheck.evidence.scans.subjects import reference
+
+# OpenVEX's and CISA's five; CycloneDX has nine of its own
+JUSTIFICATIONS = frozenset(
+    ("component_not_present", "vulnerable_code_not_present", "vulnerable_code_not_in_execute_path",
+     "vulnerable_code_cannot_be_controlled_by_adversary", "inline_mitigations_already_exist",
+     "code_not_present", "code_not_reachable", "requires_configuration", "requires_dependency", "requires_environment",
+     "protected_by_compiler", "protected_at_runtime", "protected_at_perimeter", "protected_by_mitigating_control")
+)  # fmt: skip
+_OPENVEX = "https://openvex.dev/ns"
+_CYCLONEDX = ("1.4", "1.5", "1.6", "1.7")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a document says of one vulnerability. products: IRIs, () names none; packages: () is the whole product."""
+
+    names: frozenset[str]
+    products: tuple[str, ...]
+    packages: tuple[str, ...]
+    reason: str  # "" where it does not suppress
+    at: float
+
+
+def statements(data: Any) -> tuple[Statement, ...]:
+    """All statements of one document, oldest first; raises EvidenceProblem for another format or version."""
+    if isinstance(data, dict) and str(data.get("@context", "")).startswith(_OPENVEX):
+        if str(data["@context"]).removeprefix(_OPENVEX) not in ("", "/v0.2.0"):
+            parsed.wrong(f"{str(data['@context'])[:60]} is not known, {_OPENVEX}/v0.2.0 is")
+        found = list(_openvex(data))
+    elif isinstance(data, dict) and data.get("bomFormat") == "CycloneDX":
+        if data.get("specVersion") not in _CYCLONEDX:
+            parsed.wrong(f"CycloneDX {str(data.get('specVersion'))[:20]} is not known")
+        found = list(_cyclonedx(data))
+    else:
+        parsed.wrong("is neither OpenVEX nor CycloneDX")
+    return tuple(sorted(found, key=lambda each: each.at))
+
+
+def _openvex(data: dict[str, Any]) -> Iterator[Statement]:
+    for row in parsed.rows(data, "statements"):
+        told = parsed.table(row, "vulnerability")
+        names = {parsed.text(told, "name"), parsed.text(told, "@id").rpartition("/")[2], *parsed.texts(told, "aliases")}
+        why = parsed.text(row, "justification")
+        why = why if why in JUSTIFICATIONS else parsed.text(row, "impact_statement")[:100]
+        good = row.get("status") == "not_affected" and why
+        at = parsed.moment(row.get("last_updated")) or parsed.moment(row.get("timestamp"))
+        at = at or parsed.moment(data.get("timestamp")) or 0.0
+        reason = f"not_affected, {why}" if good else ""
+        for product in parsed.rows(row, "products"):
+            parts = tuple(name for each in parsed.rows(product, "subcomponents") for name in _identifiers(each))
+            yield Statement(frozenset(names - {""}), tuple(_identifiers(product)), parts, reason, at)
+
+
+def _identifiers(component: dict[str, Any]) -> Iterator[str]:
+    yield from filter(None, (parsed.text(component, "@id"),
+                             parsed.text(parsed.table(component, "identifiers"), "purl")))  # fmt: skip
+    for name, value in parsed.table(component, "hashes").items():
+        if name in ("sha-256", "sha256") and isinstance(value, str):
+            yield f"sha256:{value}"
+
+
+def _cyclonedx(data: dict[str, Any]) -> Iterator[Statement]:
+    subject = parsed.table(parsed.table(data, "metadata"), "component")
+    inner = {parsed.text(each, "bom-ref"): each for each in parsed.rows(data, "components")}
+    about = tuple(filter(None, (parsed.text(subject, "purl"), parsed.text(subject, "bom-ref"))))
+    for row in parsed.rows(data, "vulnerabilities"):
+        analysis = parsed.table(row, "analysis")
+        why = parsed.text(analysis, "justification")
+        good = analysis.get("state") == "not_affected" and why in JUSTIFICATIONS
+        at = parsed.moment(analysis.get("lastUpdated")) or parsed.moment(row.get("updated")) or 0.0
+        reason = f"not_affected, {why}" if good else ""
+        others = (parsed.text(each, "id") for each in parsed.rows(row, "references"))
+        names = frozenset(filter(None, (parsed.text(row, "id"), *others)))
+        for each in parsed.rows(row, "affects"):
+            ref = parsed.text(each, "ref")
+            ref = ref.rpartition("#")[2] if ref.startswith("urn:cdx:") else ref
+            ref = unquote(ref) if "%3A" in ref[:8] else ref
+            if ref in about or not (ref in inner or ref.startswith("pkg:")):
+                yield Statement(names, (ref, *(about if ref in about else ())), (), reason, at)
+            else:
+                package = parsed.text(inner.get(ref, {}), "purl") or ref
+                # a document that names no product of its own speaks of the package wherever it is
+                yield Statement(names, about, (package,), reason, at)
+
+
+def suppressions(
+    findings: Iterable[Finding], known: Iterable[Statement], subject: Subject, product: str | None, image: str | None
+) -> dict[Finding, str]:
+    """Finding -> why it is suppressed. Of several statements about one the newest holds, whatever it says."""
+    ours = _Ours(subject, product, image)
+    by_name: dict[str, list[Statement]] = {}
+    for statement in known:
+        for name in statement.names:
+            by_name.setdefault(name.upper(), []).append(statement)
+    found = {}
+    for finding in findings:
+        reason, newest = "", -1.0
+        for name in {each.upper() for each in (finding.id, *finding.aliases)}:
+            for statement in by_name.get(name, ()):
+                if statement.at >= newest and ours.covers(statement, finding):
+                    # of two of the same moment the one that does not suppress holds
+                    reason = statement.reason if statement.at > newest else reason and statement.reason
+                    newest = statement.at
+        if reason:
+            found[finding] = reason
+    return found
+
+
+class _Ours:
+    """What was scanned, as VEX documents may name it."""
+
+    def __init__(self, subject: Subject, product: str | None, image: str | None) -> None:
+        named = [*subject.names, *([image] if image else [])]
+        self.references = [reference(each) for each in named]
+        self.digests = {*subject.digests, *(digest for _, _, digest in self.references if digest)}
+        self.product = product
+
+    def covers(self, statement: Statement, finding: Finding) -> bool:
+        """Whether a statement is about this finding in this build."""
+        if not statement.products:
+            return bool(statement.packages) and any(_same_package(each, finding) for each in statement.packages)
+        if any(_same_package(each, finding) for each in statement.products) and not statement.packages:
+            return True
+        if not any(self._is_product(each) for each in statement.products):
+            return False
+        return not statement.packages or any(_same_package(each, finding) for each in statement.packages)
+
+    def _is_product(self, name: str) -> bool:
+        if name == self.product or name in self.digests:
+            return True
+        kind, _, rest = name.partition("/")
+        if kind not in ("pkg:oci", "pkg:docker"):
+            return False
+        rest, _, query = rest.partition("#")[0].partition("?")
+        path, _, version = rest.partition("@")
+        version, where = unquote(version), parse_qs(query)
+        if version.startswith("sha256:"):
+            return version in self.digests
+        wanted = where.get("repository_url", [unquote(path)])[0]
+        tag = version or where.get("tag", [""])[0]
+        return any(
+            (name == reference(wanted)[0] or ("repository_url" not in where and name.rpartition("/")[2] == wanted))
+            and tag in ("", told)
+            for name, told, _ in self.references
+        )
+
+
+def _same_package(purl: str, finding: Finding) -> bool:
+    """The same package; a purl without a version is about all of them."""
+    if not purl.startswith("pkg:") or not finding.purl:
+        return False
+    wanted, told = _split(purl), _split(finding.purl)
+    return wanted[0] == told[0] and wanted[1] in ("", told[1])
+
+
+def _split(purl: str) -> tuple[str, str]:
+    """(type/namespace/name, version) without qualifiers."""
+    name, _, version = unquote(purl.partition("?")[0].partition("#")[0]).rpartition("@")
+    return (name, version) if name and "/" not in version else (f"{name}@{version}" if name else version, "")

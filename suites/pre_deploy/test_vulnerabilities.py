@@ -1,0 +1,20 @@
+"""What is known of the packages in the build that is about to be deployed."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import Limit, check
+from pytest_prodcheck.evidence.records.vulnerabilities import VulnerabilityReport
+
+from ..overdue import judge_overdue
+
+
+@check("pre_deploy.vulnerabilities.critical", severity="high", limit=Limit(fail=0), runbook="vulnerabilities")
+def test_nothing_critical_is_deployed(vulnerabilities_to_deploy: VulnerabilityReport, limit: Limit) -> None:
+    """The build to be deployed has no critical vulnerability whose fix has been out for longer than the grace."""
+    judge_overdue(vulnerabilities_to_deploy, "critical", limit)
+
+
+@check("pre_deploy.vulnerabilities.high", severity="high", limit=Limit(warn=0), runbook="vulnerabilities")
+def test_little_high_is_deployed(vulnerabilities_to_deploy: VulnerabilityReport, limit: Limit) -> None:
+    """The build to be deployed has no high vulnerability whose fix has been out for longer than the grace."""
+    judge_overdue(vulnerabilities_to_deploy, "high", limit)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.evidence.scans.parsed import Subject
+from pytest_prodcheck.evidence.scans.subjects import reference, refuse_foreign
+
+D, E = "sha256:" + "d" * 64, "sha256:" + "e" * 64
+SHA = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    ("image", "parts"),
+    [
+        ("shop", ("shop", "", "")),
+        ("localhost:5000/a/shop:1.2", ("localhost:5000/a/shop", "1.2", "")),
+        ("localhost:5000/shop", ("localhost:5000/shop", "", "")),
+        (f"docker.io/library/nginx:1@{D}", ("nginx", "1", D)),
+        (f"index.docker.io/a/b@{D}", ("a/b", "", D)),
+    ],
+)
+def test_references(image: str, parts: tuple[str, str, str]) -> None:
+    assert reference(image) == parts
+
+
+@pytest.mark.parametrize(
+    ("subject", "image", "good"),
+    [
+        (Subject(("r/shop:1",), (D,)), f"r/shop@{D}", True),
+        (Subject(("mirror/shop:1",), (D,)), f"r/shop@{D}", True),  # the same content
+        (Subject((f"r/shop@{D}",)), f"r/shop:1@{D}", True),
+        (Subject(("r/shop:1",), (E,)), f"r/shop@{D}", False),
+        (Subject(("r/shop:1",)), f"r/shop@{D}", False),
+        (Subject(("r/shop:1",), (E,)), "r/shop:1", True),
+        (Subject(("docker.io/library/nginx:1",)), "nginx:1", True),
+        (Subject(("r/shop:2",)), "r/shop:1", False),
+        (Subject(("r/shop",)), "r/shop:1", False),
+        (Subject(("other/shop:1",)), "r/shop:1", False),
+        (Subject(), "r/shop:1", False),
+    ],
+)
+def test_images(subject: Subject, image: str, good: bool) -> None:
+    if good:
+        refuse_foreign(subject, image, None, False)
+        return
+    with pytest.raises(EvidenceProblem) as caught:
+        refuse_foreign(subject, image, None, False)
+    assert caught.value.problem.kind == "foreign"
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted", "good"),
+    [
+        (SHA, SHA, True), (SHA, SHA[:7], True), (SHA[:12], SHA, True), (SHA.upper(), SHA, True),
+        (SHA, SHA[:6], False), ("v1.2", "v1.2", True), ("v1.2.3", "v1.2", False), ("r-10", "r-1", False),
+        (SHA, SHA[::-1], False),
+    ],
+)  # fmt: skip
+def test_revisions(told: str, wanted: str, good: bool) -> None:
+    if good:
+        refuse_foreign(Subject(revisions=(told,)), None, wanted, False)
+        return
+    with pytest.raises(EvidenceProblem, match="not about revision"):
+        refuse_foreign(Subject(revisions=(told,)), None, wanted, False)
+
+
+def test_what_says_nothing_is_bound_by_its_place_alone() -> None:
+    refuse_foreign(Subject(), "r/shop:1", "v1", bound_by_place=True)
+    with pytest.raises(EvidenceProblem, match="does not say"):
+        refuse_foreign(Subject(), None, "v1", bound_by_place=False)
+    with pytest.raises(EvidenceProblem, match="not about"):  # the place does not outweigh what it says itself
+        refuse_foreign(Subject(("r/shop:2",)), "r/shop:1", None, bound_by_place=True)
