@@ -38,6 +38,7 @@ SECTIONS = {  # section -> where it stands in the file; in the order of the page
     "RedisExpect": f"[{_E}.redis.NAME.expect]",
     "RedisTls": f"[{_E}.redis.NAME.tls]",
     "Vulnerabilities": f"[{_E}.vulnerabilities.NAME]",
+    "Exposure": f"[{_E}.exposure.NAME]",
     "GateDefaults": "[gates.defaults]",
     "Gate": "[gates.NAME]",
     "Need": "In `needs` of a gate",

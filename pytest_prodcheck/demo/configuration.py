@@ -47,6 +47,8 @@ class Ports:
     db_rw: int = 5434
     cache_1: int = 6379
     cache_2: int = 6380
+    spare_1: int = 9000
+    spare_2: int = 9001
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ shop = { services = ["shop"], owner = "team-shop" }
 
 [environments.demo.services.shop]
 url      = "https://shop.demo.test:<https>"
+public   = true
+html     = true
 tls      = { ca = "ca.pem" }
 health   = "/healthz"
 version  = { path = "/version", pointer = "/revision" }
@@ -159,6 +163,11 @@ cleanup = [
 shop-name  = { dns = "shop.demo.test" }
 queue-name = { dns = "queue.demo.test" }
 queue      = { tcp = "queue.demo.test:<queue>" }
+
+[environments.demo.exposure.shop]
+host     = "127.0.0.1"
+ports    = "<spare_1>,<spare_2>"
+expected = [<https>]
 
 [environments.demo.postgres.shop]
 nodes    = ["db-1.demo.test:<db_1>", "db-2.demo.test:<db_2>"]

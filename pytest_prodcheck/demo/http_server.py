@@ -31,6 +31,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes = b""
     backend: int = 0
+    query: str = ""
 
     def json(self) -> Any:
         """The body as JSON; ValueError when it is none."""
@@ -39,7 +40,10 @@ class Request:
 
 @dataclass
 class Response:
-    """One answer. Faults may announce a wrong length (`length`), cut the connection, or send it in chunks."""
+    """One answer. Faults may announce a wrong length (`length`), cut the connection, or send it in chunks.
+
+    more: header fields that are sent besides `headers`, after them, also such as are there already.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -47,6 +51,7 @@ class Response:
     length: int | None = None
     cut: bool = False
     chunked: bool = False
+    more: list[tuple[str, str]] = field(default_factory=list)
 
 
 def json_response(status: int, document: object, content_type: str = "application/json") -> Response:
@@ -100,7 +105,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._send(problem(413))
         body = self.rfile.read(length)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, self.path.partition("?")[0], headers, body, self.server.number)
+        path, _, query = self.path.partition("?")
+        request = Request(self.command, path, headers, body, self.server.number, query)
         with self.server.at_work():
             try:
                 response = self.server.answer(request)
@@ -109,7 +115,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 response = self.server.error(500)
             self._send(response)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = serve
 
     def _send(self, response: Response) -> None:
         body = response.body
@@ -124,7 +130,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             headers["Connection"] = "close"
         phrase = HTTPStatus(response.status).phrase
-        lines = [f"HTTP/1.1 {response.status} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+        fields = (f"{name}: {value}" for name, value in (*headers.items(), *response.more))
+        lines = [f"HTTP/1.1 {response.status} {phrase}", *fields]
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
         self.wfile.write(head if self.command == "HEAD" else head + body)
 

@@ -7,7 +7,7 @@ from typing import Any
 from pytest_prodcheck.demo.http_server import Request, Response, json_response, text_response
 from pytest_prodcheck.demo.openapi import document
 from pytest_prodcheck.demo.routing import route
-from pytest_prodcheck.demo.shop import Refused, Shop, token_of
+from pytest_prodcheck.demo.shop import Refused, Shop, session_cookie, token_of
 
 HOME = """\
 <!doctype html>
@@ -121,7 +121,9 @@ def login(shop: Shop, request: Request) -> Response:
     if token is None:
         wrong = {"title": "Unknown user or wrong password", "status": 401}
         return json_response(401, wrong, "application/problem+json")
-    return json_response(200, {"token": token, "token_type": "Bearer", "expires_in": 3600})
+    response = json_response(200, {"token": token, "token_type": "Bearer", "expires_in": 3600})
+    response.headers["Set-Cookie"] = session_cookie(token)
+    return response
 
 
 @route("POST", "/logout", (204, 401), roles=("customer", "admin"))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Handler = Callable[..., Response]  # (shop, request, **names in the path)
 Healthy = Callable[[], Response]
 Wrapper = Callable[["Shop", Request, Healthy], Response]
+Finisher = Callable[[Request, Response], None]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Route:
 
 ROUTES: list[Route] = []
 WRAPPERS: dict[str, dict[str, Wrapper]] = {}  # fault name -> route name ("*" for all) -> wrapper
+NO_ROUTE = "-"  # the route name of requests that nothing is there for
+FINISHERS: dict[str, list[Finisher]] = {}  # fault name -> what it does to the headers of every answer
 
 
 def route(method: str, path: str, statuses: tuple[int, ...], **more: Any) -> Callable[[Handler], Handler]:

@@ -15,6 +15,7 @@ from pytest_prodcheck.demo.orders import Orders
 from pytest_prodcheck.demo.routing import Route
 
 TOKEN_LIFE = 3600  # seconds
+SESSION = "__Host-session"  # name of the cookie that browsers get at login
 
 HEADERS = {
     "Server": "shop",
@@ -76,25 +77,24 @@ class Shop:
         began = time.monotonic()
         route, names, allowed = routing.find(request.method, request.path)
         if route is None:
-            response = problem(405 if allowed else 404)
-            if allowed:
-                response.headers["Allow"] = ", ".join(sorted(allowed))
+            response = self._through_faults(routing.NO_ROUTE, request, lambda: nothing_there(allowed))
         else:
-            response = self._through_faults(route, request, names)
+            found = route
+            response = self._through_faults(route.name, request, lambda: self._handle(found, request, names))
         response.headers = {**HEADERS, **response.headers}
+        for fault in sorted(self.faults & routing.FINISHERS.keys()):
+            for finish in routing.FINISHERS[fault]:
+                finish(request, response)
         with self.lock:
             measured = self.measured.setdefault((route.name if route else "none", response.status), [0, 0.0])
             measured[0] += 1
             measured[1] += time.monotonic() - began
         return response
 
-    def _through_faults(self, route: Route, request: Request, names: dict[str, str]) -> Response:
-        def call() -> Response:
-            return self._handle(route, request, names)
-
+    def _through_faults(self, route: str, request: Request, call: routing.Healthy) -> Response:
         for fault in sorted(self.faults):
             wrappers = routing.WRAPPERS.get(fault, {})
-            if wrapper := wrappers.get(route.name) or wrappers.get("*"):
+            if wrapper := wrappers.get(route) or wrappers.get("*"):
                 call = _wrapped(wrapper, self, request, call)
         return call()
 
@@ -152,9 +152,24 @@ def _wrapped(wrapper: routing.Wrapper, shop: Shop, request: Request, inner: rout
 
 
 def token_of(request: Request) -> str:
-    """The bearer token of a request, "" without."""
+    """The token of a request, as a bearer or in the session cookie, "" without."""
     found = re.fullmatch(r"(?i:bearer) +([A-Za-z0-9._~+/=-]+)", request.headers.get("authorization", ""))
+    if "authorization" not in request.headers:
+        found = re.search(rf"(?:^|; ?){SESSION}=([A-Za-z0-9_-]+)", request.headers.get("cookie", ""))
     return found[1] if found else ""
+
+
+def session_cookie(token: str) -> str:
+    """The `Set-Cookie` that keeps a token in a browser."""
+    return f"{SESSION}={token}; Path=/; Secure; HttpOnly; SameSite=Strict"
+
+
+def nothing_there(allowed: list[str]) -> Response:
+    """The answer where no route is, or none for this method."""
+    response = problem(405 if allowed else 404)
+    if allowed:
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
 
 
 def problem(status: int) -> Response:

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo import postgres_switches, redis_switches, routing, scan_switches, shop_faults
+from pytest_prodcheck.demo import (
+    exposure_faults,
+    header_faults,
+    postgres_switches,
+    redis_switches,
+    routing,
+    scan_switches,
+    shop_faults,
+)
 from pytest_prodcheck.demo.balancer import Mode
 from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.names import Trouble
@@ -15,6 +23,7 @@ from pytest_prodcheck.demo.names import Trouble
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System
 
+_ = header_faults, exposure_faults  # importing them fills the tables of routing
 QUEUE, SHOP = "queue.demo.test", "shop.demo.test"
 Act = Callable[["System"], None]
 
@@ -61,6 +70,10 @@ def _trouble(trouble: Trouble) -> Switch:
         system.names.trouble.pop(QUEUE, None)
 
     return Switch(on, off)
+
+
+def _spare(number: int, mode: Mode) -> Act:
+    return lambda system: system.spare[number].set_mode(mode)
 
 
 def _queue_leads_to(host: str) -> Act:
@@ -136,7 +149,7 @@ class _Rolling:
 _ROLLING = _Rolling()
 
 SWITCHES: dict[str, Switch] = {
-    **{name: _answers(name) for name in (*routing.WRAPPERS, *shop_faults.PLAIN)},
+    **{name: _answers(name) for name in (*routing.WRAPPERS, *routing.FINISHERS, *shop_faults.PLAIN)},
     "backend-dead": Switch(_kill_backend, _revive_backend),
     "address-down": _second_address("down"),
     "address-refuses-tls": _second_address("cut"),
@@ -146,6 +159,9 @@ SWITCHES: dict[str, Switch] = {
     "dns-silent": _trouble("silent"),
     "tcp-closed": _queue("down"),
     "tcp-backlog-full": _queue("full"),
+    "port-open": Switch(_spare(0, "serve"), _spare(0, "down")),
+    "port-open-silent": Switch(_spare(1, "hang"), _spare(1, "down")),
+    "port-resets": Switch(_spare(1, "cut"), _spare(1, "down")),
     "tcp-elsewhere": Switch(_queue_leads_to("127.0.0.9"), _queue_leads_to("127.0.0.1")),
     "connection-reset-once": Switch(_reset_next(1), _reset_next(0)),
     "backend-moved": Switch(_move, _move),

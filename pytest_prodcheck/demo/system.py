@@ -67,8 +67,8 @@ class System:
         https, http = bound_alike(HOSTS), bound_alike(HOSTS)
         self.https = [Entrance(self.loop, sock, []) for sock in https]
         self.http = [Entrance(self.loop, sock, []) for sock in http]
-        single = [Entrance(self.loop, bound("127.0.0.1"), []) for _ in range(6)]
-        self.queue, self.db_1, self.db_2, self.db_rw, self.cache_1, self.cache_2 = single
+        single = [Entrance(self.loop, bound("127.0.0.1"), []) for _ in range(8)]
+        self.queue, self.db_1, self.db_2, self.db_rw, self.cache_1, self.cache_2, *self.spare = single
         dns = bound_udp()
         self.names = Names(dns, tuple(one.address[0] for one in self.https))
         others = (one.address[1] for one in single)

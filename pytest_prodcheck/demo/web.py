@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo import buying, configuration, pages, shop_faults
+from pytest_prodcheck.demo import buying, configuration, exposure_faults, header_faults, pages, shop_faults
 from pytest_prodcheck.demo.balancer import Address
 from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.http_server import HttpServer, Request, Response, tls_context
@@ -16,7 +16,7 @@ from pytest_prodcheck.demo.shop import HEADERS, Shop, User, error
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System
 
-_ = buying, pages, shop_faults  # importing them fills the tables of routes and wrappers
+_ = buying, pages, shop_faults, header_faults, exposure_faults  # importing them fills the tables of routes and wrappers
 BACKENDS = 2
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pytest_prodcheck.environments.auth import Auth
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
+from pytest_prodcheck.environments.exposure import Exposure
 from pytest_prodcheck.environments.services import Address, Service
 from pytest_prodcheck.environments.stores import Dependency, Postgres, Redis
 from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
@@ -16,7 +17,7 @@ from pytest_prodcheck.environments.workflows import Workflow
 
 # Every kind of target. On a protected environment each of the first tuple is declared or listed under `absent`.
 KINDS = ("services", "auth", "workflows", "postgres", "redis", "vulnerabilities")
-OTHER_KINDS = ("dependencies", "grpc", "graphql", "kubernetes", "metrics", "load")
+OTHER_KINDS = ("dependencies", "exposure", "grpc", "graphql", "kubernetes", "metrics", "load")
 
 SET_BY_LOADER = ("name", "unit", "slot")  # fields of Environment that are no keys of the file
 
@@ -97,6 +98,7 @@ class Environment(Section):
     postgres: dict[Name, Postgres] = {}  # PostgreSQL clusters
     redis: dict[Name, Redis] = {}  # Redis groups
     vulnerabilities: dict[Name, Vulnerabilities] = {}  # reports of scanners: of images, packages, clusters
+    exposure: dict[Name, Exposure] = {}  # hosts whose open ports are looked for, where it is allowed
     own: dict[Name, dict[str, Any]] = {}  # settings of a team's own collectors, by the collector's name
     thresholds: Thresholds = {}  # limits of this environment, before the global ones
 

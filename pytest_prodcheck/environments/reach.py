@@ -6,6 +6,7 @@ Imports no pydantic: xdist workers read targets too.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.mistakes import ConfigurationError, Mistake, did_you_mean
@@ -69,6 +70,29 @@ def controls(environment: Environment, service: Service, endpoint: Endpoint) -> 
     return [role for role in endpoint.allow or () if role in roles and (let_in is None or role in let_in)]
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address and no name."""
+    try:
+        return bool(ip_address(host.strip("[]").partition("%")[0]))
+    except ValueError:
+        return False
+
+
+def private_roles(environment: Environment, endpoint: Endpoint) -> list[str]:
+    """The roles whose GET of an endpoint is answered with what is theirs alone: its `as`, else those in `allow`."""
+    roles = environment.auth.roles if environment.auth else {}
+    allow = endpoint.allow or ()
+    if endpoint.method != "GET" or "anonymous" in allow or endpoint.as_ == "anonymous":
+        return []
+    return [role for role in ((endpoint.as_,) if endpoint.as_ else allow) if role in roles]
+
+
+def reads_privately(environment: Environment, endpoint: Endpoint) -> bool:
+    """Whether an endpoint gives one role an answer (not a refusal) that is not for everybody."""
+    good = endpoint.status is None or any(200 <= status < 300 for status in endpoint.status)
+    return good and bool(private_roles(environment, endpoint))
+
+
 def auth_vantage(environment: Environment, auth: Auth) -> str:
     """From where one can log in: as declared, else from where the service that holds the login answers."""
     service = environment.services.get(auth.service or "")
@@ -106,6 +130,7 @@ def refuse_unknown(file: str, environment: Environment, vantage: str, allow_writ
         environment.postgres,
         environment.redis,
         environment.vulnerabilities,
+        environment.exposure,
     )
     vantages = {str(each.vantage) for kind in kinds for each in kind.values()}
     vantages |= {str(table.get("vantage", OUTSIDE)) for table in environment.own.values()} | {OUTSIDE}

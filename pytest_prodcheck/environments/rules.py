@@ -45,7 +45,7 @@ def _absent(environment: Environment) -> Iterator[Complaint]:
     for position, kind in enumerate(environment.absent):
         path = ("absent", f"[{position}]")
         yield from known(path, kind, (*KINDS, *OTHER_KINDS), "kind")
-        if kind in (*KINDS, "dependencies") and declared(environment, kind):
+        if kind in (*KINDS, "dependencies", "exposure") and declared(environment, kind):
             yield path, f"`{kind}` is listed as absent, but declared", ""
 
 

@@ -141,7 +141,7 @@ class Service(Section):
     """One HTTP(S) service."""
 
     url: Url  # address that all its paths are below, such as "https://api.shop.example/catalog"
-    # whether users reach it from the internet; for the security suite, no check of this version reads it
+    # whether users reach it from the internet; then HSTS has to be there, else it is a warning
     public: bool = False
     # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"
@@ -154,7 +154,7 @@ class Service(Section):
     # true: plain HTTP must lead to HTTPS; an address: where plain HTTP is asked, when not port 80 of the same host
     redirect: bool | Url = False
     redirect_hosts: tuple[str, ...] = ()  # further hosts a redirect may name
-    # whether it serves pages for browsers; for the security suite, no check of this version reads it
+    # whether it serves pages for browsers: their policies (CSP, framing, referrer) are judged, beginning at `/`
     html: bool = False
     # what runs it in the cluster, "deployment/NAME"; for Kubernetes checks, no check of this version reads it
     workload: str | None = None

@@ -13,7 +13,9 @@ from pytest_prodcheck.environments.reach import (
     declared,
     find_endpoint,
     in_slot,
+    is_address,
     protected_endpoint,
+    reads_privately,
     refuse_unknown,
     workflow_vantage,
     writes,
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.workflows import Workflow
 
 BUILT_IN_KINDS = (
-    "service", "endpoint", "auth", "role", "workflow", "dns", "tcp", "postgres", "redis", "scan", "environment",
+    "service", "endpoint", "auth", "role", "workflow", "dns", "tcp", "postgres", "redis", "scan", "exposure",
+    "environment",
 )  # fmt: skip
 
 
@@ -35,8 +38,8 @@ class Target:
     """One thing that checks are about.
 
     kind: `service`, `endpoint` ("service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
-    `postgres`, `redis`, `scan` (a scanner's report), `environment` (one, named as the environment), or the name of a
-    team's own collector.
+    `postgres`, `redis`, `scan` (a scanner's report), `exposure`, `environment` (one, named as the environment), or the
+    name of a team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
     """
@@ -92,7 +95,7 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
         found = getattr(environment, f"{target.kind}s").get(target.name)
     elif target.kind == "scan":
         found = environment.vulnerabilities.get(target.name)
-    elif target.kind in ("postgres", "redis"):
+    elif target.kind in ("postgres", "redis", "exposure"):
         found = getattr(environment, target.kind).get(target.name)
     else:
         return dict(environment.own.get(target.name, {})) if target.kind in environment.own else {}
@@ -126,6 +129,8 @@ class _Scope:
         for name, redis in self.environment.redis.items():
             yield Target("redis", name, frozenset(), *self._reach(redis.vantage), owner=redis.owner)
         yield from self._scans()
+        for name, exposure in self.environment.exposure.items():
+            yield Target("exposure", name, frozenset(), *self._reach(exposure.vantage), owner=exposure.owner)
         for name, table in self.environment.own.items():
             vantage, owner = str(table.get("vantage", OUTSIDE)), str(table.get("owner", ""))
             yield Target(name, name, frozenset(), *self._reach(vantage), owner=owner)
@@ -159,6 +164,8 @@ class _Scope:
             features.add("addresses")
         if service.redirect is not False and not self.environment.slot:  # a slot says nothing of plain HTTP
             features.add("redirect")
+        features |= {"html"} if service.html else set()
+        features |= {"https"} if service.url.startswith("https:") and not is_address(service.host) else set()
         return Target(
             "service", name, frozenset(features), *self._reach_service(name, service), owner=self.owners[name]
         )
@@ -173,6 +180,8 @@ class _Scope:
         guarded = endpoint.allow is not None and "anonymous" not in endpoint.allow
         if guarded and controls(self.environment, service, endpoint):
             features.add("guarded")
+        if reads_privately(self.environment, endpoint):
+            features.add("private")
         skip, detail = self._reach_service(service_name, service)
         if not skip and self.environment.protected and not endpoint.changes_nothing and name not in self.allow_write:
             skip = "opt-in"

@@ -75,6 +75,8 @@ class HttpClient:
             body, own["Content-Type"] = _json.dumps(request.json).encode(), "application/json"
         elif request.form is not None:
             body, own["Content-Type"] = urlencode(request.form).encode(), "application/x-www-form-urlencoded"
+        elif request.text is not None:
+            body = request.text.encode()
         credentials = {} if request.anonymous else self._credentials(deadline)
         sources: tuple[Mapping[str, str | SecretRef], ...]
         sources = (self.context.environment.headers, self.service.headers, credentials, own, request.headers)

@@ -24,6 +24,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Any = None
     form: Mapping[str, str] | None = None
+    text: str | None = None  # a body that is sent as it is; `headers` say what it is
     anonymous: bool = False  # without the service's own credentials
     document: int = 0  # bytes of a document that is parsed and not kept: read instead of `gathering.body`
 

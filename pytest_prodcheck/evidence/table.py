@@ -34,6 +34,16 @@ COLLECTORS = {
     "vulnerabilities-to-deploy": _HERE + "scans.collecting",
     "kube-bench": _HERE + "scans.collecting",
     "gatekeeper": _HERE + "scans.collecting",
+    "http-pages": _HERE + "pages",
+    "http-secure": _HERE + "pages",
+    "http-html": _HERE + "pages",
+    "http-private": _HERE + "pages",
+    "http-cookies": _HERE + "pages",
+    "http-errors": _HERE + "errors",
+    "http-cors": _HERE + "cors",
+    "http-exposure": _HERE + "exposure",
+    "http-methods": _HERE + "methods",
+    "tcp-ports": _HERE + "open_ports",
 }
 ALSO_KNOWN_AS = {"endpoint": "http-endpoint"}
 

@@ -1,0 +1,159 @@
+"""What faults, and benign habits, do to the headers of the shop's answers."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from pytest_prodcheck.demo import routing
+from pytest_prodcheck.demo.http_server import Request, Response
+from pytest_prodcheck.demo.routing import Healthy, changes
+from pytest_prodcheck.demo.shop import HEADERS, SESSION, Shop
+
+STS, CSP, XFO, TYPE = "Strict-Transport-Security", "Content-Security-Policy", "X-Frame-Options", "Content-Type"
+REPORT_ONLY, NOSNIFF, REFERRER = "Content-Security-Policy-Report-Only", "X-Content-Type-Options", "Referrer-Policy"
+STRONG = HEADERS[CSP]
+# the shop's policy with other scripts; browsers take the first of two directives
+SCRIPTS = STRONG.replace("style-src", "script-src {}; style-src")
+HOME, ACCOUNT, LOGIN, PRODUCT = "GET /", "GET /account", "POST /login", "GET /products/{sku}"
+
+
+def _is_page(request: Request, response: Response) -> bool:
+    return response.headers.get(TYPE, "").startswith("text/html")
+
+
+def _everywhere(request: Request, response: Response) -> bool:
+    return True
+
+
+def sends(fault: str, name: str, *values: str, where: Callable[[Request, Response], bool] = _everywhere) -> None:
+    """Registers a fault that sends one field so many times with these values; with none it leaves it out."""
+
+    def finish(request: Request, response: Response) -> None:
+        if where(request, response):
+            response.headers = {key: value for key, value in response.headers.items() if key != name}
+            response.more = [*response.more, *((name, value) for value in values)]
+
+    routing.FINISHERS.setdefault(fault, []).append(finish)
+
+
+def on_path(path: str) -> Callable[[Request, Response], bool]:
+    """Holds for one path."""
+    return lambda request, response: request.path == path
+
+
+sends("hsts-missing", STS)
+sends("hsts-short", STS, "max-age=86400; includeSubDomains")
+sends("hsts-zero", STS, "max-age=0")
+sends("hsts-malformed", STS, "max-age=two-years; includeSubDomains")
+sends("hsts-first-is-weak", STS, "max-age=0", "max-age=63072000")
+sends("hsts-says-twice", STS, "max-age=63072000; max-age=63072000")
+sends("hsts-preload-unfit", STS, "max-age=15768001; preload")
+sends("hsts-plain", STS, "max-age=31536000")
+sends("nosniff-missing", NOSNIFF)
+sends("nosniff-second", NOSNIFF, "sniff", "nosniff")
+sends("type-missing", TYPE, where=on_path("/products/smoke-sku-1"))
+sends("type-json-as-html", TYPE, "text/html; charset=utf-8", where=on_path("/products/smoke-sku-1"))
+sends("type-contradicts-itself", TYPE, "text/plain", "application/json", where=on_path("/products/smoke-sku-1"))
+sends("csp-missing", CSP, where=_is_page)
+sends("csp-missing", XFO, "DENY", where=_is_page)  # the framing stays guarded
+sends("csp-only-reported", CSP, "frame-ancestors 'none'", where=_is_page)
+sends("csp-only-reported", REPORT_ONLY, STRONG, where=_is_page)
+sends("csp-inline", CSP, SCRIPTS.format("'self' 'unsafe-inline'"), where=_is_page)
+sends("csp-eval", CSP, SCRIPTS.format("'self' 'unsafe-eval'"), where=_is_page)
+sends("csp-any-host", CSP, SCRIPTS.format("'self' https:"), where=_is_page)
+sends("csp-data", CSP, SCRIPTS.format("'self' data:"), where=_is_page)
+sends("csp-first-is-weak", CSP, f"{SCRIPTS.format('*')}; script-src 'none'", where=_is_page)
+sends("csp-misspelt", CSP, STRONG.replace("default-src", "defaults-src"), where=_is_page)
+sends("csp-same-nonce", CSP, SCRIPTS.format("'nonce-bm90LWEtc2VjcmV0LWF0LWFsbA=='"), where=_is_page)
+sends("framing-missing", XFO, where=_is_page)
+sends("framing-missing", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
+sends("framing-overruled", CSP, STRONG.replace("frame-ancestors 'none'", "frame-ancestors *"), where=_is_page)
+sends("framing-allow-from", XFO, "ALLOW-FROM https://partner.example", where=_is_page)
+sends("framing-allow-from", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
+sends("framing-contradicts-itself", XFO, "DENY", "SAMEORIGIN", where=_is_page)
+sends("framing-contradicts-itself", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
+sends("referrer-missing", REFERRER, where=_is_page)
+sends("referrer-unsafe", REFERRER, "unsafe-url", where=_is_page)
+sends("referrer-last-is-weak", REFERRER, "no-referrer", "no-referrer-when-downgrade", where=_is_page)
+sends("banner-server", "Server", "nginx/1.18.0 (Ubuntu)")
+sends("banner-powered-by", "X-Powered-By", "PHP/8.1.2-1ubuntu2.14")
+sends("banner-framework", "X-AspNet-Version", "4.0.30319")
+sends("caching-public", "Cache-Control", "public, max-age=600", where=on_path("/account"))
+sends("caching-cdn", "CDN-Cache-Control", "max-age=600", where=on_path("/account"))
+sends("caching-revalidates", "Cache-Control", "max-age=600, must-revalidate", where=on_path("/account"))
+sends("caching-unsaid", "Cache-Control", where=on_path("/account"))
+# benign
+sends("csp-several", CSP, "default-src 'self', object-src 'none'", STRONG, "img-src *", where=_is_page)
+sends("csp-reported-besides", REPORT_ONLY, "default-src *; script-src * 'unsafe-inline'", where=_is_page)
+sends("framing-by-old-header", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
+sends("referrer-fallback", REFERRER, "no-referrer, strict-origin-when-cross-origin, not-known-yet", where=_is_page)
+sends("banner-name-only", "Server", "nginx")
+sends("caching-private", "Cache-Control", "private, max-age=60", where=on_path("/account"))
+
+
+@changes("csp-nonce", HOME)
+def _nonce(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    response, nonce = healthy(), secrets.token_urlsafe(18)
+    sources = f"'nonce-{nonce}' 'strict-dynamic' https: 'unsafe-inline'"  # what old browsers fall back on
+    response.headers[CSP] = SCRIPTS.format(sources)
+    return response
+
+
+@changes("csp-in-meta", HOME)
+def _meta(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    response = healthy()
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{SCRIPTS.format(chr(39) + "self" + chr(39))}">'
+    response.body = response.body.replace(b"<title>", f"{policy}<title>".encode())
+    response.headers[CSP] = "frame-ancestors 'none'"
+    return response
+
+
+def _sets(fault: str, change: Callable[[str], str], *more: str) -> None:
+    """Registers a fault of the cookie that login sets."""
+
+    def finish(request: Request, response: Response) -> None:
+        if cookie := response.headers.pop("Set-Cookie", ""):
+            response.more += [("Set-Cookie", each) for each in (change(cookie), *more)]
+
+    routing.FINISHERS.setdefault(fault, []).append(finish)
+
+
+def _without(attribute: str) -> Callable[[str], str]:
+    """Without one attribute, and under a plain name, so that browsers take it all the same."""
+    return lambda cookie: cookie.replace(SESSION, "session").replace(f"; {attribute}", "")
+
+
+_sets("cookie-not-secure", _without("Secure"))
+_sets("cookie-readable", _without("HttpOnly"))
+_sets("cookie-any-site", lambda cookie: cookie.replace("SameSite=Strict", "SameSite=None"))
+_sets("cookie-without-samesite", _without("SameSite=Strict"))
+_sets("cookie-prefix-broken", lambda cookie: f"{cookie}; Domain=shop.demo.test")
+_sets("cookie-of-another-host", lambda cookie: f"{_without('x')(cookie)}; Domain=demo.example")
+_sets("cookie-set-twice", lambda cookie: cookie, f"{SESSION}=x; Path=/; Secure; SameSite=Strict")
+sends("cookie-preference", "Set-Cookie", "theme=dark; Path=/; Secure; SameSite=Lax; Max-Age=31536000", where=_is_page)
+sends("cookie-csrf", "Set-Cookie", "csrftoken=0123456789abcdef; Path=/; Secure; SameSite=Strict", where=_is_page)
+sends("cookie-deleted", "Set-Cookie", "sessionid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT", where=_is_page)
+
+
+def _cors(fault: str, allows: Callable[[str], str], credentials: bool = True, only: str = "") -> None:
+    """Registers a fault that lets other origins read: `allows` makes an allowed origin of the asking one."""
+
+    def finish(request: Request, response: Response) -> None:
+        allowed = allows(request.headers.get("origin", ""))
+        if allowed and (not only or request.method == only):
+            response.more.append(("Access-Control-Allow-Origin", allowed))
+            response.more += [("Access-Control-Allow-Credentials", "true")] if credentials else []
+
+    routing.FINISHERS.setdefault(fault, []).append(finish)
+
+
+_cors("cors-reflects", lambda origin: origin)
+_cors("cors-null", lambda origin: origin if origin == "null" else "")
+_cors("cors-prefix", lambda origin: origin if origin.startswith("https://shop.demo.test") else "")
+_cors("cors-suffix", lambda origin: origin if origin.rpartition(":")[0].endswith("shop.demo.test") else "")
+_cors("cors-dot", lambda origin: origin if origin.startswith("https://shop") and "demo.test:" in origin else "")
+_cors("cors-preflight", lambda origin: origin, only="OPTIONS")
+_cors("cors-plain-http", lambda origin: origin if origin == "http://shop.demo.test" else "")
+_cors("cors-wildcard-credentials", lambda origin: "*")
+_cors("cors-open", lambda origin: "*", credentials=False)  # benign

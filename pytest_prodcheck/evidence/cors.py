@@ -1,0 +1,86 @@
+"""`http-cors`: what a service lets pages of other origins read. At most 24 requests, one after another."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.environments.reach import is_address, private_roles
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.records.web import CorsAnswer, CorsAnswers
+from pytest_prodcheck.evidence.services import bounded_seconds, declared, endpoint, host_of, service_host
+from pytest_prodcheck.evidence.visiting import ask, control, control_path, private_endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+ELSEWHERE = "prodcheck.example"  # reserved for examples (RFC 2606): nobody's
+PLAIN = "our name over plain HTTP"
+PREFLIGHTS = ("another site", "null")
+
+
+def origins(service: Service, mark: str) -> dict[str, str]:
+    """Case -> `Origin`; mark makes the foreign names new, so that no list can hold them."""
+    scheme = service.url.partition(":")[0]
+    port = "" if service.port == (443 if scheme == "https" else 80) else f":{service.port}"
+    found = {"another site": f"https://{mark}.{ELSEWHERE}", "null": "null"}
+    if not is_address(service.host):
+        found["our name as a prefix"] = f"{scheme}://{service.host}.{mark}.{ELSEWHERE}"
+        found["our name as a suffix"] = f"{scheme}://{mark}{service.host}{port}"
+        if "." in service.host:
+            found["our name with another letter for its dot"] = f"{scheme}://{service.host.replace('.', 'x', 1)}{port}"
+    if scheme == "https":
+        found[PLAIN] = f"http://{service.host}"
+    return found
+
+
+def _lines(target: str, environment: Environment) -> tuple[Sending, ...]:
+    service = declared(environment, target)
+    host, count = host_of(service), len(origins(service, "x"))
+    found = [Sending(host, f"GET {control_path(service)} from another origin", count)]
+    found.append(Sending(host, f"OPTIONS {control_path(service)} from another origin", len(PREFLIGHTS)))
+    for full in private_endpoints(target, environment):
+        _, each, _ = endpoint(environment, full)
+        who = private_roles(environment, each)[0]
+        found.append(Sending(host, f"GET {each.path} as {who} from another origin", count))
+        found.append(Sending(host, f"OPTIONS {each.path} from another origin", len(PREFLIGHTS)))
+    return tuple(found)
+
+
+@evidence("http-cors", axis="service", seconds=bounded_seconds(6), host=service_host, sends=_lines)
+def http_cors(target: str, context: Context, deadline: Deadline) -> CorsAnswers:
+    """Simple requests and preflights of hostile origins: to the page of the control, and to what roles may read."""
+    service = declared(context.environment, target)
+    good = control(target, context, deadline)
+    found = origins(service, f"x{secrets.token_hex(6)}")
+    answers = _asked(target, control_path(service), found, {}, context, deadline)
+    for full in private_endpoints(target, context.environment):
+        _, each, _ = endpoint(context.environment, full)
+        session = context.session(private_roles(context.environment, each)[0], deadline)
+        answers += _asked(target, each.path, found, {**each.headers, **session.headers}, context, deadline)
+    return CorsAnswers(good, tuple(answers))
+
+
+def _asked(
+    target: str,
+    path: str,
+    found: Mapping[str, str],
+    headers: Mapping[str, str],
+    context: Context,
+    deadline: Deadline,
+) -> list[CorsAnswer]:
+    answers = []
+    wish = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    for case, origin in found.items():
+        exchange = ask(target, "GET", path, context, deadline, {**headers, "Origin": origin}).exchange
+        answers.append(CorsAnswer(path, case, origin, False, bool(headers), replace(exchange, body=None)))
+        if case in PREFLIGHTS:
+            exchange = ask(target, "OPTIONS", path, context, deadline, {"Origin": origin, **wish}).exchange
+            answers.append(CorsAnswer(path, case, origin, True, False, replace(exchange, body=None)))
+    return answers

@@ -1,0 +1,92 @@
+"""Whether a cache that users share may keep an answer and give it to others (RFC 9111, RFC 9213)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+from pytest_prodcheck.judging.headers.fields import Headers, lines, listed, parameters
+from pytest_prodcheck.judging.headers.findings import Findings, fails, warns
+
+_TARGETED = ("CDN-Cache-Control", "Surrogate-Control", "Cloudflare-CDN-Cache-Control", "Vercel-CDN-Cache-Control")
+
+
+def directives(text: str) -> dict[str, str | None]:
+    """Cache directives: name -> argument; of a repeated one the first (RFC 9111, 4.2.1)."""
+    found: dict[str, str | None] = {}
+    for name, value in parameters(text, ","):
+        found.setdefault(name, value)
+    return found
+
+
+def judged(headers: Headers, by_header: bool) -> Findings:
+    """What a shared cache may do with an answer that was for one user.
+
+    by_header: the request carried `Authorization`, which alone keeps shared caches from storing it (3.5) unless the
+    answer allows it; a cookie does not.
+    """
+    headers = tuple(headers)
+    for name in _TARGETED:  # caches that know the field of their own follow it instead (RFC 9213, 2.2)
+        sent = lines(headers, name)
+        if sent and _kept(directives(", ".join(sent))):
+            return fails(f"{name}: {', '.join(sent)[:60]} lets that cache keep it")
+    if "*" in (listed(headers, "Vary") or ()):
+        return Findings()
+    sent = lines(headers, "Cache-Control")
+    said = directives(", ".join(sent))
+    found = _shared(said, headers, by_header)
+    if found.failed and {"authorization", "cookie"} & {each.lower() for each in listed(headers, "Vary") or ()}:
+        return warns([f"{found.failed[0]}, by its Vary only for the same credentials"])
+    return found
+
+
+def _shared(said: Mapping[str, str | None], headers: Headers, by_header: bool) -> Findings:
+    shown = ", ".join(lines(headers, "Cache-Control"))[:60]
+    if _forbidden(said):
+        loose = [name for name in ("public", "s-maxage") if name in said]
+        return warns([f"Cache-Control contradicts itself ({shown})"] if loose else [])
+    if _seconds(said, "s-maxage"):
+        return fails(f"Cache-Control: {shown} lets shared caches keep it")
+    fresh = _seconds(said, "s-maxage", "max-age")
+    if fresh is None:
+        fresh = _expires(headers)
+    if "public" in said and fresh != 0:
+        return fails(f"Cache-Control: {shown} lets shared caches keep it")
+    allowed = not by_header or "must-revalidate" in said or "public" in said
+    if fresh and allowed:
+        why = "" if by_header else " (the request carried a cookie, which caches do not look at)"
+        return fails(f"shared caches may keep it for {fresh} s{why}")
+    if fresh == 0:
+        return Findings()
+    return warns(["nothing says that it is private: no-store or private is missing"])
+
+
+def _forbidden(said: Mapping[str, str | None]) -> bool:
+    """Whether shared caches may not give it out unasked; `private="name"` and `no-cache="name"` are about fields."""
+    return "no-store" in said or any(name in said and said[name] is None for name in ("private", "no-cache"))
+
+
+def _kept(said: Mapping[str, str | None]) -> bool:
+    return not _forbidden(said) and bool(_seconds(said, "s-maxage", "max-age"))
+
+
+def _seconds(said: Mapping[str, str | None], *names: str) -> int | None:
+    """Seconds of the first of these directives that is there; what is no number is stale (4.2.1)."""
+    for name in names:
+        if name in said:
+            value = said[name] or ""
+            return int(value[:12]) if re.fullmatch(r"[0-9]+", value) else 0
+    return None
+
+
+def _expires(headers: Headers) -> int | None:
+    """Seconds that `Expires` gives, None without it; what is no date is stale (5.3)."""
+    sent, dated = lines(headers, "Expires"), lines(headers, "Date")
+    if not sent:
+        return None
+    try:
+        left = parsedate_to_datetime(sent[0]) - parsedate_to_datetime(dated[0])
+        return max(0, int(left.total_seconds()))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return 0

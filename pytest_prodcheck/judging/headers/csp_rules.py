@@ -1,0 +1,85 @@
+"""How much a page's Content-Security-Policy protects: what Mozilla's Observatory and CSP Evaluator look for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from pytest_prodcheck.judging.headers import csp
+from pytest_prodcheck.judging.headers.csp import Policy
+from pytest_prodcheck.judging.headers.findings import Findings, fails
+
+SHORTEST_NONCE = 22  # characters of base64: 128 bits, as CSP Level 3, 7.1 asks for
+# CSP Level 3, Trusted Types, Upgrade Insecure Requests, and what older levels and drafts had
+_KNOWN = """base-uri block-all-mixed-content child-src connect-src default-src fenced-frame-src font-src form-action
+    frame-ancestors frame-src img-src manifest-src media-src navigate-to object-src plugin-types prefetch-src referrer
+    reflected-xss report-to report-uri require-sri-for require-trusted-types-for sandbox script-src script-src-attr
+    script-src-elem style-src style-src-attr style-src-elem trusted-types upgrade-insecure-requests webrtc
+    worker-src"""
+_KEYWORDS = ("none", "self", "unsafe-inline", "unsafe-eval", "strict-dynamic", "report-sample", "unsafe-hashes")
+_QUOTES_MISSING = (*_KEYWORDS, "nonce-", "sha256-", "sha384-", "sha512-")
+
+
+def judged(policies: Sequence[Policy]) -> Findings:
+    """What the policies of one page let through, and what of them a browser drops."""
+    enforced = [policy for policy in policies if policy.enforced]
+    if not enforced:
+        only = " (Content-Security-Policy-Report-Only blocks nothing)" if policies else ""
+        return fails(f"no policy is enforced{only}")
+    return Findings(tuple(_holes(enforced)), (*_weak(enforced), *_dropped(enforced)))
+
+
+def _holes(enforced: Sequence[Policy]) -> Iterable[str]:
+    def everywhere(allows: Callable[[Policy], bool]) -> bool:
+        return csp.everywhere(enforced, allows)
+
+    if everywhere(lambda policy: policy.scripts is None):
+        yield "it does not restrict scripts: neither script-src nor default-src"
+    elif everywhere(lambda policy: csp.allows_any_host(policy.scripts)):
+        yield "scripts may come from every host"
+    elif everywhere(lambda policy: csp.allows_data(policy.scripts) or csp.allows_any_host(policy.scripts)):
+        yield "scripts may come from data: addresses, which is as good as inline"
+
+
+def _weak(enforced: Sequence[Policy]) -> Iterable[str]:
+    def everywhere(allows: Callable[[Policy], bool]) -> bool:
+        return csp.everywhere(enforced, allows)
+
+    restricted = [policy for policy in enforced if policy.scripts is not None]
+    if not restricted:
+        return
+    if everywhere(lambda policy: csp.allows_inline(policy.scripts)):
+        yield "inline scripts run ('unsafe-inline' without a nonce or hash)"
+    elif everywhere(lambda policy: csp.allows_inline(policy.handlers)):
+        yield "inline event handlers run ('unsafe-inline' without a nonce or hash)"
+    if everywhere(lambda policy: csp.allows_eval(policy.evaluated)):
+        yield "text may be made code ('unsafe-eval')"
+    if everywhere(lambda policy: csp.allows_any_host(policy.objects)):
+        yield "plug-ins are not restricted: neither object-src nor default-src does"
+    by_content = any(csp.trusts_by_content(policy.scripts or ()) for policy in restricted)
+    if by_content and everywhere(lambda policy: csp.allows_any_host(policy.directives.get("base-uri"))):
+        yield "base-uri is missing: an injected <base> moves the scripts that have a nonce or hash"
+    short = {nonce for policy in restricted for nonce in csp.nonces(policy) if len(nonce.rstrip("=")) < SHORTEST_NONCE}
+    if short:
+        yield "a nonce has less than 128 bits"
+
+
+def _dropped(enforced: Sequence[Policy]) -> Iterable[str]:
+    for policy in enforced:
+        for name in dict.fromkeys(policy.repeated):
+            yield f"{name} is there twice: browsers take the first"
+        for name, sources in policy.directives.items():
+            if name not in _KNOWN.split():
+                yield f"{name[:40]} is no directive: browsers drop it"
+            for source in sources if name.endswith("-src") else ():
+                if source.lower().startswith(_QUOTES_MISSING) and (
+                    source.lower() in _KEYWORDS or source.lower().startswith(("nonce-", "sha"))
+                ):
+                    yield f"{source[:20]} in {name} without quotes is taken for a host"
+                elif source.lower().startswith("'nonce-") and not csp.is_nonce(source):
+                    yield f"a nonce in {name} is no base64: browsers drop it"
+
+
+def same_nonce(pages: Sequence[Sequence[Policy]]) -> bool:
+    """Whether several answers of one page share a nonce, which then is no secret; False for fewer than two."""
+    each = [{nonce for policy in policies for nonce in csp.nonces(policy)} for policies in pages]
+    return len(each) > 1 and bool(set.intersection(*each))

@@ -1,0 +1,44 @@
+"""Stack traces and debug pages in answers, by how each language and framework writes them."""
+
+from __future__ import annotations
+
+import re
+
+SIGNS = {
+    "a Python traceback": r"Traceback \(most recent call last\)",
+    "a Python stack frame": r'File "[^"\n]{1,300}\.py", line [0-9]+',
+    "Werkzeug's debugger": r"Werkzeug (?:powered traceback interpreter|Debugger)|__debugger__=yes",
+    "Django's debug page": r"because you have <code>DEBUG = True</code>|<th>Django Version:</th>",
+    "a Java stack trace": r"\bat (?:[\w$]{1,80}\.){1,20}[\w$<>]{1,80}\((?:[\w$]+\.(?:java|kt|scala|groovy):[0-9]+|Native Method|"
+    r"Unknown Source)\)",
+    "a Java exception": r"\b(?:java|javax|jakarta|org\.(?:springframework|apache|hibernate))\.(?:\w{1,60}\.){1,12}\w{0,60}?"
+    r"(?:Exception|Error)\b: ",
+    "a .NET stack trace": r"\bat (?:[\w`]{1,80}\.){1,20}[\w`<>]{1,80}\([^)\n]{0,200}\) in [^\n]{1,300}:line [0-9]+",
+    "ASP.NET's error page": r"\[(?:Http|NullReference|Argument|InvalidOperation|Sql)\w*Exception|"
+    r"<b> ?Source File: ?</b>|Version Information:(?:</b>)?\s*(?:&nbsp;)?Microsoft \.NET",
+    "a PHP error": r"(?:Fatal error|Parse error|Warning|Notice|Deprecated)(?:</b>)?:\s.{1,400}? in (?:<b>)?[/\w][^\n<]"
+    r"{1,200}\.php(?:</b>)? on line (?:<b>)?[0-9]+",
+    "a PHP stack trace": r"#[0-9]+ /[^\n]{1,200}\.php\([0-9]+\): ",
+    "a JavaScript stack trace": r"\bat (?:[\w$.<>\[\] ]{1,200} )?\(?(?:file://)?(?:/|[A-Z]:\\|node:)[^\s():]{1,300}"
+    r"(?:\.[cm]?[jt]sx?)?:[0-9]+:[0-9]+\)?",
+    "a Ruby backtrace": r"\w\.rb:[0-9]+:in [`']",
+    "Rails' error page": r"Action Controller: Exception caught|Rails\.root: /",
+    "a Go panic": r"goroutine [0-9]+ \[running\]:",
+    "a Rust panic": r"thread '[^'\n]{1,80}' (?:\([0-9]+\) )?panicked at ",
+    "Laravel's or Symfony's debug page": r"window\.(?:ignite|data = \{\"report\")|Whoops\\Exception|"
+    r"Symfony\\Component\\[\w\\]+Exception|sf-dump-",
+    "an SQL error": r"SQLSTATE\[\w{5}\]|You have an error in your SQL syntax|ORA-[0-9]{5}: |psycopg2?\.errors\.|"
+    r"PG::\w+Error|com\.mysql\.|Unclosed quotation mark after the character string|sqlite3\.OperationalError",
+}
+_SIGNS = {name: re.compile(pattern) for name, pattern in SIGNS.items()}
+_MOST = 131_072  # characters of an answer that are looked at
+
+
+def found(body: str) -> tuple[str, ...]:
+    """What of a program's inside an answer shows, by name; () for nothing."""
+    import html
+
+    text = body[:_MOST]
+    # JSON writes line breaks and quotes escaped, pages write them as entities
+    plain = html.unescape(text).replace('\\"', '"').replace("\\n", "\n").replace("\\/", "/").replace("\\\\", "\\")
+    return tuple(name for name, pattern in _SIGNS.items() if pattern.search(plain))

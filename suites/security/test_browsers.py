@@ -1,0 +1,82 @@
+"""What browsers do with a service's cookies, and what they let pages of other origins read."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+
+from pytest_prodcheck import check, judge
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.web import CookieAnswers, CorsAnswers, Page
+from pytest_prodcheck.judging.headers import cookies, cors
+from pytest_prodcheck.judging.headers.fields import lines
+from pytest_prodcheck.judging.headers.findings import warns
+
+from .findings import answered, insist_on_all, record
+
+LONG_AGO = 86_400.0 * 366  # epoch seconds; most who delete a cookie give it a date around 1970
+
+
+@check("security.cookies", severity="high", runbook="cookies")
+def test_cookies_are_guarded(http_cookies: CookieAnswers) -> None:
+    """Session cookies have Secure, HttpOnly and SameSite; browsers take every cookie, prefixes too (RFC 6265bis)."""
+    pages = [*answered(http_cookies.answers), *([http_cookies.login] if http_cookies.login else [])]
+    seen: set[str] = set()
+    for page in pages:
+        seen |= _judge_cookies(page, http_cookies)
+    if http_cookies.session and http_cookies.session not in seen and http_cookies.login is not None:
+        hint = "is auth.cookie the name that the login sets?"
+        raise EvidenceProblem(
+            Problem("protocol", f"the session cookie {http_cookies.session} was set by no answer", hint)
+        )
+    if not seen:
+        judge("no cookie is set", True, of=f"{len(pages)} answers")
+    insist_on_all(pages)
+
+
+def _said(date: str | None) -> float:
+    """The time of an answer by its own clock, to tell which cookies it deletes."""
+    try:
+        return parsedate_to_datetime(date or "").timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return LONG_AGO
+
+
+def _judge_cookies(page: Page, about: CookieAnswers) -> set[str]:
+    """Judges the cookies of one answer, of equal ones the last (browsers replace); returns their names."""
+    kept: dict[tuple[str, str, str], cookies.Cookie] = {}
+    differing: set[str] = set()
+    now = _said(page.exchange.header("Date"))
+    for line in lines(page.exchange.headers, "Set-Cookie"):
+        cookie = cookies.parse(line, now=now)
+        if cookie is None:
+            continue
+        key = (cookie.name, cookie.attributes.get("domain", ""), cookie.attributes.get("path", ""))
+        if key in kept and kept[key].attributes != cookie.attributes:
+            differing.add(cookie.name)
+        kept[key] = cookie
+    names = set()
+    for cookie in kept.values():
+        if cookie.removed:
+            continue
+        names.add(cookie.name)
+        session = cookies.is_session(cookie, {about.session} if about.session else set())
+        found = cookies.judged(cookie, about.host, about.https, session)
+        if cookie.name in differing:
+            found += warns(["it is set twice with other attributes: browsers take the last"])
+        record("session cookie" if session else "cookie", found, f"{cookie.name} ({page.name})")
+    return names
+
+
+@check("security.cors", severity="critical", runbook="cors")
+def test_other_origins_cannot_read_with_credentials(http_cors: CorsAnswers) -> None:
+    """No other origin, `null` among them, may read answers with the user's credentials (Fetch, "CORS check")."""
+    unclear = []
+    for answer in http_cors.answers:
+        exchange = answer.exchange
+        found = cors.judged(exchange.headers, answer.origin, hostile=not answer.case.endswith("plain HTTP"))
+        what = f"preflight of {answer.path}" if answer.preflight else f"GET {answer.path}"
+        record("CORS", found, f"{what} from {answer.case}")
+        if exchange.status == 429 or (exchange.status >= 500 and exchange.status != 501):
+            unclear.append(f"{what} from {answer.case} answered {exchange.status}")
+    if unclear:
+        raise EvidenceProblem(Problem("protocol", f"{', '.join(unclear[:5])}: that refuses nothing"))

@@ -1,0 +1,52 @@
+"""What answers tell that they should not: versions, stack traces; what caches may keep of them."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import check, judge
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.web import Pages, PrivateAnswer, ProvokedErrors
+from pytest_prodcheck.judging.headers import banners, caching, html, traces
+
+from .findings import answered, insist_on_all, record
+
+UPSTREAM = (429, 502, 503, 504)  # a limiter or a proxy spoke, not the service
+
+
+@check("security.headers.disclosure", severity="low", runbook="headers-disclosure")
+def test_answers_do_not_tell_versions(http_pages: Pages) -> None:
+    """Answers name no versions of the programs behind them (OWASP Secure Headers)."""
+    for page in answered(http_pages.pages):
+        generator = html.head_of(page.exchange.body).generator if page.is_html and page.exchange.body else ""
+        told = banners.versions(page.exchange.headers, generator)
+        judge("no version is told", not told, of=page.name, reason="; ".join(told))
+    insist_on_all(http_pages.pages)
+
+
+@check("security.headers.traces", severity="high", runbook="headers-traces")
+def test_errors_do_not_tell_what_is_inside(http_errors: ProvokedErrors) -> None:
+    """Answers to wrong requests (not there, malformed, JSON that breaks off) hold no stack trace or debug page."""
+    unclear = []
+    for answer in http_errors.answers:
+        if answer.exchange is None:
+            # one that hangs up on nonsense told nothing; one that is late told nothing yet
+            if answer.problem is not None and answer.problem.kind not in ("reset", "protocol"):
+                unclear.append(f"{answer.case}: {answer.problem}")
+            continue
+        found = traces.found(answer.exchange.text)
+        shown = f"{', '.join(found[:3])} in the answer ({answer.exchange.status})"
+        judge("tells nothing of its inside", not found, of=answer.case, reason=shown)
+        if answer.exchange.status in UPSTREAM:
+            unclear.append(f"{answer.case}: {answer.exchange.status}, so the service itself did not answer")
+    if unclear:
+        raise EvidenceProblem(Problem("protocol", "; ".join(unclear[:5])))
+
+
+@check("security.headers.caching", severity="high", runbook="headers-caching")
+def test_private_answers_are_not_shared_by_caches(http_private: PrivateAnswer) -> None:
+    """Answers to authenticated requests may not be kept by caches that users share (RFC 9111, RFC 9213)."""
+    exchange = http_private.exchange
+    if exchange.status not in http_private.expected:
+        what = f"{exchange.method} {exchange.url} as {http_private.role} answered {exchange.status}"
+        raise EvidenceProblem(Problem("protocol", f"{what}: that is not the answer that must not be shared"))
+    found = caching.judged(exchange.headers, by_header=http_private.carrier in ("bearer", "basic"))
+    record("caching", found, f"{exchange.method} {exchange.url.partition('?')[0]}")

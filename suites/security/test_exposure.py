@@ -1,0 +1,81 @@
+"""What lies open beside a service's pages: files, debug pages, directory listings, methods, ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pytest_prodcheck import check, judge
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.web import Exposure, Methods, OpenPorts, Probe
+
+UNUSUAL = ("TRACE", "TRACK", "DEBUG", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK")
+
+
+def _judge_probes(probes: Sequence[Probe], known: Iterable[str], missing: Sequence[Probe]) -> None:
+    """Judges contents, not statuses; what random names show too is the page for everything that is not there."""
+    everywhere = {sign for probe in missing for sign in probe.signs}
+    unclear = [f"{probe.path} answered {probe.status}" for probe in probes if _is_unclear(probe)]
+    for probe in probes:
+        found = [sign for sign in probe.signs if sign in known and sign not in everywhere]
+        judge("is not exposed", not found, of=probe.path, reason=f"{', '.join(found)} lies open")
+    if unclear:
+        raise EvidenceProblem(Problem("protocol", f"{', '.join(unclear[:5])}: that says nothing of what is there"))
+
+
+def _is_unclear(probe: Probe) -> bool:
+    """A limiter, a proxy or a crash: nothing was seen of the content, and nothing was refused."""
+    return not probe.signs and (probe.status == 429 or probe.status >= 500)
+
+
+@check("security.exposure.files", severity="critical", runbook="exposure-files")
+def test_files_do_not_lie_open(http_exposure: Exposure) -> None:
+    """Repositories, environment files, dumps, archives, keys and the like are not served; judged by content."""
+    known = {probe.what for probe in http_exposure.files}
+    _judge_probes(http_exposure.files, known, http_exposure.missing)
+
+
+@check("security.exposure.debug", severity="critical", runbook="exposure-debug")
+def test_debug_pages_do_not_lie_open(http_exposure: Exposure) -> None:
+    """Debug and status pages (actuator, phpinfo, profilers, consoles) are not served to visitors."""
+    known = {probe.what for probe in http_exposure.debug}
+    _judge_probes(http_exposure.debug, known, http_exposure.missing)
+
+
+@check("security.exposure.listing", severity="critical", runbook="exposure-listing")
+def test_folders_are_not_listed(http_exposure: Exposure) -> None:
+    """Folders, those that the front page loads from among them, do not list what they hold."""
+    known = {probe.what for probe in http_exposure.folders}
+    _judge_probes(http_exposure.folders, known, http_exposure.missing)
+
+
+@check("security.exposure.methods", severity="critical", runbook="exposure-methods")
+def test_unusual_methods_do_nothing(http_methods: Methods) -> None:
+    """TRACE echoes no header, TRACK neither, WebDAV lists nothing; judged by what comes back (RFC 9110, 9.3.8)."""
+    unclear = []
+    for answer in http_methods.answers:
+        status = answer.exchange.status
+        judge("method does nothing", not answer.echoed, of=answer.method, reason=f"answered {status} and did it")
+        if not answer.echoed and (status == 429 or (status >= 500 and status not in (501, 505))):
+            unclear.append(f"{answer.method} answered {status}")
+    offered = [method for method in http_methods.allowed if method in UNUSUAL]
+    said = f"OPTIONS says that it allows {', '.join(offered)}" if offered else "OPTIONS says that it speaks WebDAV"
+    judge("methods that are offered", not (offered or http_methods.dav), warn_only=True, reason=said)
+    if unclear:
+        raise EvidenceProblem(Problem("protocol", f"{', '.join(unclear)}: that refuses nothing"))
+
+
+@check(
+    "security.exposure.ports",
+    severity="medium",
+    runbook="exposure-ports",
+    opt_in="connects to every declared port of the hosts under `exposure`, as a port scan does",
+)
+def test_no_port_is_open_that_is_not_meant_to_be(tcp_ports: OpenPorts) -> None:
+    """Of the declared ports only the expected ones accept connections."""
+    judge("expected ports that are open", len(set(tcp_ports.expected) & set(tcp_ports.open)), at_least=1)
+    others = [port for port in tcp_ports.open if port not in tcp_ports.expected]
+    for port in others[:50]:
+        judge("port is closed", False, of=f"{tcp_ports.host}:{port}", reason="it accepts connections")
+    judge("unexpected ports", len(others), at_most=0, of=tcp_ports.host)
+    if tcp_ports.problem is not None:
+        raise EvidenceProblem(tcp_ports.problem)

@@ -1,0 +1,77 @@
+"""Headers of answers as browsers read them: HSTS, content types, policies of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records.web import Page, Pages
+from pytest_prodcheck.judging.headers import content_type, csp, csp_rules, framing, hsts, html, referrer
+
+from .findings import answered, insist_on_all, record
+
+
+@check("security.headers.hsts", severity="high", limit=Limit(warn="180d", fail="1d"), runbook="headers-hsts")
+def test_browsers_are_told_to_keep_to_https(http_secure: Pages, declared: Mapping[str, Any], limit: Limit) -> None:
+    """Answers over TLS have a Strict-Transport-Security that browsers take, for long enough (RFC 6797)."""
+    for_people = bool(declared.get("public") or declared.get("html"))  # programs hardly ever heed it
+    first, *others = answered(http_secure.pages)
+    for page in (first, *others):
+        policy = hsts.parse(page.exchange.headers)
+        if policy.ignored:
+            warn = page is not first or not for_people  # a browser that saw the first page has the policy
+            judge("HSTS", False, of=page.name, warn_only=warn, reason=policy.ignored)
+        else:
+            judge("HSTS max-age", policy.max_age, at_least=limit, unit="s", of=page.name)
+            record("HSTS", hsts.weaknesses(page.exchange.headers), page.name)
+    insist_on_all(http_secure.pages)
+
+
+@check("security.headers.content-type", severity="high", runbook="headers-content-type")
+def test_browsers_do_not_guess_types(http_pages: Pages) -> None:
+    """Answers say their type and forbid sniffing; JSON is not sent as HTML (Fetch, WHATWG MIME Sniffing)."""
+    for page in answered(http_pages.pages):
+        exchange = page.exchange
+        if exchange.size or 200 <= exchange.status < 300:
+            record("content type", content_type.judged(exchange.headers, exchange.size, exchange.body), page.name)
+    insist_on_all(http_pages.pages)
+
+
+@check("security.headers.csp", severity="medium", runbook="headers-csp")
+def test_pages_restrict_their_scripts(http_html: Pages) -> None:
+    """HTML pages enforce a Content-Security-Policy that keeps injected scripts from running (CSP Level 3)."""
+    for page in answered(http_html.pages, html=True):
+        record("CSP", csp_rules.judged(_policies(page)), page.name)
+    again = http_html.again
+    first = http_html.pages[0]
+    if again is not None and first.is_html and any(map(csp.nonces, _policies(first))):
+        repeated = csp_rules.same_nonce([_policies(first), _policies(Page(first.name, again))])
+        judge("CSP nonces are new each time", not repeated, of=first.name, reason="two answers have the same nonce")
+    insist_on_all(http_html.pages)
+
+
+def _policies(page: Page) -> tuple[csp.Policy, ...]:
+    headers = page.exchange.headers
+    in_fields = csp.policies(headers)
+    # a policy in <meta> counts too; where the body was not kept the fields alone have to do
+    if page.exchange.body is None and any(policy.enforced and policy.scripts is not None for policy in in_fields):
+        return in_fields
+    return csp.policies(headers, html.head_of(page.exchange.text).csp)
+
+
+@check("security.headers.framing", severity="medium", runbook="headers-framing")
+def test_strangers_cannot_frame_pages(http_html: Pages) -> None:
+    """HTML pages cannot be framed by every site: frame-ancestors, or X-Frame-Options where there is none."""
+    for page in answered(http_html.pages, html=True):
+        record("framing", framing.judged(page.exchange.headers), page.name)
+    insist_on_all(http_html.pages)
+
+
+@check("security.headers.referrer", severity="medium", runbook="headers-referrer")
+def test_other_sites_do_not_get_our_addresses(http_html: Pages) -> None:
+    """HTML pages have a Referrer-Policy that keeps paths and queries from other sites (Referrer Policy)."""
+    for page in answered(http_html.pages, html=True):
+        metas = html.head_of(page.exchange.body).referrer if page.exchange.body else ()
+        record("referrer policy", referrer.judged(page.exchange.headers, metas), page.name)
+    insist_on_all(http_html.pages)
