@@ -6,10 +6,17 @@ import ast
 import re
 from pathlib import Path
 
+import pytest_prodcheck
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pytest_prodcheck"
 # imported only inside the function that needs them
 HEAVY = ("requests", "urllib3", "psycopg", "redis", "dns", "pydantic", "jsonschema", "trustme", "cryptography")
+# of the standard library, what reaches nothing outside
+PURE = (
+    "__future__", "collections", "collections.abc", "dataclasses", "datetime", "email.utils", "functools", "html",
+    "html.parser", "ipaddress", "itertools", "json", "math", "re", "statistics", "typing", "urllib.parse",
+)  # fmt: skip
 MAY_BE_HEAVY = {"environments": ("pydantic",)}
 
 
@@ -89,14 +96,25 @@ def test_third_party_clients_are_imported_where_they_are_used() -> None:
 
 
 def test_suites_only_judge() -> None:
-    """Bundled checks import the public names and the evidence records, and do no I/O of their own."""
-    ours = ("pytest_prodcheck", "pytest_prodcheck.evidence.records")
-    fine = (*ours, "collections.abc", "typing", "statistics", "urllib.parse", "re", "jsonschema", "__future__")
+    """Bundled checks import public names, evidence records and pure judging of texts; they do no I/O of their own."""
+    public = {"pytest_prodcheck", *(f"pytest_prodcheck.{name}" for name in pytest_prodcheck.__all__)}
+    ours = ("pytest_prodcheck.evidence.records", "pytest_prodcheck.judging.headers")
     wrong = [
         f"{file.relative_to(ROOT)} imports {module}"
         for file in sorted((ROOT / "suites").rglob("*.py"))
         for module, _ in imports(file)
-        if (module not in fine and not module.startswith("pytest_prodcheck."))
-        or module.startswith("pytest_prodcheck.gates")
+        if module not in {*PURE, *public, *ours, "jsonschema"}
+        and not module.startswith(tuple(f"{one}." for one in ours))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_judging_of_headers_is_pure() -> None:
+    """What makes verdicts of texts imports nothing that could reach out."""
+    wrong = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in sorted((PACKAGE / "judging" / "headers").glob("*.py"))
+        for module, _ in imports(file)
+        if module not in PURE and not module.startswith("pytest_prodcheck.judging.headers")
     ]
     assert not wrong, "\n".join(wrong)

@@ -80,7 +80,7 @@ _SIGNS = {
     ENVIRONMENT: r"\A(?![\s\S]{0,400}<(?:html|!doctype|head))"
     r"(?:\s*(?:#[^\n]*|(?:export )?[A-Z][A-Z0-9_]*=[^\n]*)\r?\n)*"
     r"\s*(?:export )?[A-Z][A-Z0-9_]{2,}=[^\n]*\s*(?:\n|\Z)",
-    DUMP: r"\A\s*(?:--|/\*)[^\n]{0,40}(?:PostgreSQL database|MySQL|MariaDB|SQLite|phpMyAdmin)[^\n]{0,80}dump"
+    DUMP: r"^(?:--|/\*)[^\n]{0,40}(?:PostgreSQL database|MySQL|MariaDB|SQLite|phpMyAdmin)[^\n]{0,80}dump"
     r"|\A-- MySQL dump|^(?:CREATE TABLE|INSERT INTO|COPY) [`\"\w.]+[^\n]{0,200}(?:\(|VALUES|FROM stdin)",
     ARCHIVE: r"\A[\s\S]{257}ustar|\A(?:PK\x03\x04|\x1f\ufffd\x08|7z\ufffd\ufffd'\x1c|BZh[1-9]1AY|\ufffd7zXZ)",
     DATABASE: r"\A(?:SQLite format 3\x00|REDIS[0-9]{4}|VALKEY[0-9]{3})",

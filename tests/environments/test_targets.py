@@ -32,6 +32,7 @@ quote = { request = "POST /quotes", safe = true, schema = "s.json" }
 [environments.dev.services.bare]
 url = "http://bare.test"
 connect_to = "other.test:80"
+html = true
 [environments.dev.services.inner]
 url = "http://inner.test"
 vantage = "cluster"
@@ -61,6 +62,11 @@ nodes = ["a:5432"]
 vantage = "cluster"
 [environments.dev.redis.cache]
 nodes = ["a:6379"]
+[environments.dev.exposure.edge]
+host = "edge.test"
+ports = "1-1024"
+expected = [443]
+owner = "team-edge"
 [environments.dev.own.mail-relay]
 host = "relay.test"
 vantage = "cluster"
@@ -87,11 +93,11 @@ def found(configuration: Configuration, name: str = "dev", slot: str = "", **sco
 def test_all_kinds_with_their_features(configuration: Configuration) -> None:
     features = {name: set(each.features) for name, each in found(configuration).items()}
     assert features == {
-        "service:shop": {"health", "version", "openapi", "redirect", "addresses"},
-        "service:bare": set(),
+        "service:shop": {"health", "version", "openapi", "redirect", "addresses", "https"},
+        "service:bare": {"html"},
         "service:inner": {"addresses"},
         "endpoint:shop.home": {"answer", "budget"},
-        "endpoint:shop.account": {"answer", "guarded"},
+        "endpoint:shop.account": {"answer", "guarded", "private"},
         "endpoint:shop.reprice": {"guarded"},
         "endpoint:shop.order": {"answer"},
         "endpoint:shop.quote": {"answer", "schema"},
@@ -105,6 +111,7 @@ def test_all_kinds_with_their_features(configuration: Configuration) -> None:
         "tcp:port": set(),
         "postgres:db": set(),
         "redis:cache": set(),
+        "exposure:edge": set(),
         "mail-relay:mail-relay": set(),
         "environment:dev": set(),
     }
@@ -161,7 +168,7 @@ def test_a_slot_judges_nothing_that_it_does_not_move(configuration: Configuratio
     assert green["service:inner"].skip == "out-of-reach"
     assert "slots.green.services.inner" in green["service:inner"].detail
     outside = found(configuration, slot="green")
-    assert outside["service:shop"].features == {"health", "version", "openapi"}
+    assert outside["service:shop"].features == {"health", "version", "openapi", "https"}
 
 
 @pytest.mark.parametrize(
@@ -220,3 +227,31 @@ def test_the_reference_from_outside_and_from_the_cluster(tmp_path: Path) -> None
 def test_importing_targets_brings_no_pydantic() -> None:
     code = "import sys, pytest_prodcheck.environments.targets; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_hsts_is_not_asked_of_addresses(tmp_path: Path) -> None:
+    """RFC 6797, 8.1.1: browsers ignore it for IP addresses."""
+    text = "version = 1\n" + "".join(
+        f'[environments.dev.services.{name}]\nurl = "https://{host}"\n'
+        for name, host in (("a", "192.0.2.7:8443"), ("b", "[2001:db8::1]"), ("c", "shop.test"))
+    )
+    features = {name: each.features for name, each in found(loaded(tmp_path, text)).items()}
+    assert [name for name, each in features.items() if "https" in each] == ["service:c"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "more", "private"),
+    [
+        ("GET /a", 'as = "customer", status = 200', True),
+        ("GET /a", 'allow = ["customer"]', True),
+        ("GET /a", 'as = "customer", status = [403, 404]', False),  # a refusal is no answer that could be shared
+        ("GET /a", 'allow = ["anonymous", "customer"]', False),
+        ("GET /a", "status = 200", False),
+        ("POST /a", 'as = "customer", safe = true, status = 200', False),
+    ],
+)
+def test_which_answers_are_private(request_: str, more: str, private: bool, tmp_path: Path) -> None:
+    endpoint = f'endpoints.a = {{ request = "{request_}", {more} }}\n'
+    text = TEXT.replace('endpoints.a = { request = "GET /", status = 200 }\n', endpoint)
+    write(tmp_path, "{}", "s.json")
+    assert ("private" in found(loaded(tmp_path, text))["endpoint:inner.a"].features) is private

@@ -12,7 +12,9 @@ FIELDS = (
     "MicrosoftSharePointTeamServices",
 )  # fmt: skip
 # "nginx/1.18.0", "PHP 8.1", "Apache/2", "mod_ssl/3.0.2"; not "ECS (dcb/7F83)", not "HTTP/1.1" or "1.1 varnish" of Via
-_NAMED = re.compile(r"(?<![\w.+-])(?!https?[/ ])[a-z][\w.+-]*(?:/v?|[ -]v?(?=[0-9]+\.))([0-9]+(?:\.[0-9]+)*)(?![\w])", re.I)
+_NAMED = re.compile(
+    r"(?<![\w.+-])(?!https?[/ ])[a-z][\w.+-]*(?:/v?|[ -]v?(?=[0-9]+\.))[0-9]+(?:\.[0-9]+)*(?!\w)", re.I
+)
 _BARE = re.compile(r"\s*v?[0-9]+(?:\.[0-9]+)+", re.I)
 _VERSION_FIELD = re.compile(r"version|sharepoint", re.I)
 

@@ -9,9 +9,10 @@ SIGNS = {
     "a Python stack frame": r'File "[^"\n]{1,300}\.py", line [0-9]+',
     "Werkzeug's debugger": r"Werkzeug (?:powered traceback interpreter|Debugger)|__debugger__=yes",
     "Django's debug page": r"because you have <code>DEBUG = True</code>|<th>Django Version:</th>",
-    "a Java stack trace": r"\bat (?:[\w$]{1,80}\.){1,20}[\w$<>]{1,80}\((?:[\w$]+\.(?:java|kt|scala|groovy):[0-9]+|Native Method|"
-    r"Unknown Source)\)",
-    "a Java exception": r"\b(?:java|javax|jakarta|org\.(?:springframework|apache|hibernate))\.(?:\w{1,60}\.){1,12}\w{0,60}?"
+    "a Java stack trace": r"\bat (?:[\w$]{1,80}\.){1,20}[\w$<>]{1,80}\("
+    r"(?:[\w$]+\.(?:java|kt|scala|groovy):[0-9]+|Native Method|Unknown Source)\)",
+    "a Java exception": r"\b(?:java|javax|jakarta|org\.(?:springframework|apache|hibernate))\."
+    r"(?:\w{1,60}\.){1,12}\w{0,60}?"
     r"(?:Exception|Error)\b: ",
     "a .NET stack trace": r"\bat (?:[\w`]{1,80}\.){1,20}[\w`<>]{1,80}\([^)\n]{0,200}\) in [^\n]{1,300}:line [0-9]+",
     "ASP.NET's error page": r"\[(?:Http|NullReference|Argument|InvalidOperation|Sql)\w*Exception|"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pytest_prodcheck.judging.headers import content_type, framing, hsts, html, referrer
-from pytest_prodcheck.judging.headers.findings import Findings
 from pytest_prodcheck.judging.headers.fields import listed, parameters
+from pytest_prodcheck.judging.headers.findings import Findings
 
 Fields = tuple[tuple[str, str], ...]
 NAME = "Strict-Transport-Security"

@@ -86,8 +86,8 @@ def test_what_is_no_cookie() -> None:
     [
         *((each, True) for each in (
             "JSESSIONID", "PHPSESSID", "ASP.NET_SessionId", "connect.sid", "laravel_session", "_shop_session", "sid",
-            "__Host-session", "access_token", "jwt", "remember_me", "auth", "sessionid", ".AspNetCore.Identity.Application",
-            "__Secure-next-auth.session-token", "wordpress_logged_in_login",
+            "__Host-session", "access_token", "jwt", "remember_me", "auth", "sessionid",
+            ".AspNetCore.Identity.Application", "__Secure-next-auth.session-token", "wordpress_logged_in_login",
         )),
         *((each, False) for each in (
             "theme", "lang", "csrftoken", "XSRF-TOKEN", "_csrf", "AWSALB", "AWSALBCORS", "heroku-session-affinity",
