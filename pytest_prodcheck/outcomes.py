@@ -105,6 +105,7 @@ class Result:
     runbook: str = ""  # address or name of the page that says how to mend it
     owner: str = ""
     nodeid: str = ""
+    kind: str = ""  # what the target is: "service", "endpoint", …
     plain: bool = False  # a test without @check: its failure counts, its success proves nothing
 
     @property
@@ -150,6 +151,7 @@ class RunRecord:
     planned: tuple[Planned, ...] = ()
     known: tuple[str, ...] = ()
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # kind -> names in scope
+    places: Mapping[str, str] = field(default_factory=dict)  # "service:shop" -> "ops/prodcheck.toml:12"
     undeclared: tuple[str, ...] = ()  # kinds neither declared nor listed under `absent` (protected environments)
     limits_off: tuple[str, ...] = ()  # "smoke.service.latency@shop" whose limit is "off"
     unverified: tuple[str, ...] = ()  # hosts for which TLS verification is off

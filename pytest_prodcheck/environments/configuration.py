@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as File
 from typing import Literal
@@ -12,6 +13,7 @@ from typing import Literal
 from pytest_prodcheck.environments.mistakes import ConfigurationError, Mistake, did_you_mean, dotted
 from pytest_prodcheck.environments.project import Environment, Project, Threshold
 from pytest_prodcheck.environments.reach import in_slot
+from pytest_prodcheck.environments.targets import Target, key_path
 from pytest_prodcheck.environments.trees import Tree
 
 ThresholdLine = tuple[int, str, Literal["off"] | Threshold]  # layer (0 global, 1 environment), pattern, value
@@ -66,6 +68,21 @@ class Configuration:
         found.pop("", None)
         return found
 
+    def places(self, environment: Environment, targets: Iterable[Target]) -> dict[str, str]:
+        """"kind:name" of each target -> "ops/prodcheck.toml:12", the file as seen from its repository's root.
+
+        "environment:" is where the environment itself is declared.
+        """
+        tree, top = self.trees[environment.name], repository(self.root)
+        keys = {f"{target.kind}:{target.name}": key_path(environment, target) for target in targets}
+        found = {}
+        for name, path in {**keys, "environment:": ()}.items():
+            origin = tree.origin(path)
+            if origin is not None:
+                file = os.path.relpath(self.root / origin.file, top)
+                found[name] = f"{File(file).as_posix()}:{origin.line or 1}"
+        return found
+
     def thresholds(self, environment: Environment) -> tuple[ThresholdLine, ...]:
         """`(layer, pattern, value)`: layer 0 is global, 1 the environment's and wins; value is "off" or a Threshold."""
         lower: list[ThresholdLine] = [(0, pattern, value) for pattern, value in self.project.thresholds.items()]
@@ -84,6 +101,11 @@ class Configuration:
         }
         text = json.dumps(plain, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def repository(folder: File) -> File:
+    """The nearest folder upward that holds a repository (`.git`), the folder itself where there is none."""
+    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
 
 
 def _in_slot(environment: Environment, unit: str, slot: str) -> Environment:

@@ -103,6 +103,25 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
     return plain
 
 
+_TABLES = {
+    "service": "services", "role": "auth.roles", "workflow": "workflows", "dns": "dependencies", "tcp": "dependencies",
+    "scan": "vulnerabilities",
+}  # fmt: skip
+
+
+def key_path(environment: Environment, target: Target) -> tuple[str, ...]:
+    """Where a target is declared, below its environment; () where it is the environment itself."""
+    if target.kind in ("environment", "auth"):
+        return ("auth",) if target.kind == "auth" else ()
+    if target.kind == "endpoint":
+        service = (find_endpoint(environment, target.name) or ("", None))[0]
+        return ("services", service, "endpoints", target.name.removeprefix(f"{service}."))
+    if target.kind in environment.own:
+        return ("own", target.name)
+    table = _TABLES.get(target.kind, target.kind)
+    return (*table.split("."), target.name)
+
+
 class _Scope:
     def __init__(self, environment: Environment, unit: str, vantage: str, allow_write: frozenset[str]) -> None:
         self.environment, self.unit, self.vantage, self.allow_write = environment, unit, vantage, allow_write

@@ -85,6 +85,7 @@ def result_of(bound: Bound, item: pytest.Item, reading: Reading, error: BaseExce
         runbook=runbook_address(runbooks, definition.runbook),
         owner=definition.owner or bound.target.owner,
         nodeid=item.nodeid,
+        kind=bound.target.kind,
     )
 
 

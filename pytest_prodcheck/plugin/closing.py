@@ -95,6 +95,8 @@ def save(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequenc
         _forget_old(opened.state / "runs", opened.environment.evidence.keep)
         if options.prodcheck_json:
             _write(Path(options.prodcheck_json), write("json", run, verdicts))
+        if options.prodcheck_sarif:
+            _write(Path(options.prodcheck_sarif), write("sarif", run, verdicts))
         if options.prodcheck_report:
             _write(Path(options.prodcheck_report), write("text", run, verdicts))
     except OSError as error:

@@ -206,7 +206,13 @@ class Conductor:
             terminalreporter.write_line(f"{what:5} {path}")
 
     def _reports(self, config: pytest.Config) -> Iterator[tuple[str, str]]:
-        names = {"prodcheck_report": "text", "prodcheck_json": "json", "xmlpath": "junit", "htmlpath": "html"}
+        names = {
+            "prodcheck_report": "text",
+            "prodcheck_json": "json",
+            "prodcheck_sarif": "sarif",
+            "xmlpath": "junit",
+            "htmlpath": "html",
+        }
         for option, what in names.items():
             path = getattr(config.option, option, None)
             if path:

@@ -86,6 +86,7 @@ class Opened:
             started_at=self.started_at,
             version=__version__,
             targets={kind: tuple(names) for kind, names in kinds.items()},
+            places=self.configuration.places(self.environment, self.scope.targets),
             undeclared=undeclared_kinds(self.environment),
             limits_off=limits_off(self.scope),
             unverified=unverified_hosts(self.environment),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 WRITERS = {
     "text": "pytest_prodcheck.reports.text:run_text",
     "json": "pytest_prodcheck.reports.json_report:run_json",
+    "sarif": "pytest_prodcheck.reports.sarif:run_sarif",
 }
 
 

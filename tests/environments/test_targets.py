@@ -255,3 +255,21 @@ def test_which_answers_are_private(request_: str, more: str, private: bool, tmp_
     text = TEXT.replace('endpoints.a = { request = "GET /", status = 200 }\n', endpoint)
     write(tmp_path, "{}", "s.json")
     assert ("private" in found(loaded(tmp_path, text))["endpoint:inner.a"].features) is private
+
+
+def test_where_each_target_is_declared(tmp_path: Path, configuration: Configuration) -> None:
+    (tmp_path / ".git").mkdir()
+    environment = configuration.environment("dev")
+    there = targets(environment, configuration)
+    found = configuration.places(environment, there)
+    lines = TEXT.splitlines()
+    assert set(found) == {f"{each.kind}:{each.name}" for each in there} | {"environment:"}
+    wanted = {
+        "service:shop": "[environments.dev.services.shop]", "endpoint:shop.home": "home =", "dns:name": "name =",
+        "role:admin": "admin =", "postgres:db": "[environments.dev.postgres.db]", "environment:": "[environments.dev]",
+        "mail-relay:mail-relay": "[environments.dev.own.mail-relay]",
+    }  # fmt: skip
+    for name, start in wanted.items():
+        file, _, line = found[name].rpartition(":")
+        assert file == "prodcheck.toml"
+        assert lines[int(line) - 1].startswith(start), name

@@ -239,6 +239,7 @@ def make(folder: Path, port: int, auth: str, postgres: str, redis: str) -> Proje
 def run(project: Project, *more: str) -> subprocess.CompletedProcess[str]:
     return project.pytest(
         "--prodcheck-report", "r.txt", "--prodcheck-json", "r.json", "--junit-xml", "r.xml", "--html", "r.html",
+        "--prodcheck-sarif", "r.sarif",
         "-rA", "--showlocals", "-vv", "-o", "junit_logging=all", "-o", "log_cli=true", "--log-file", "run.log",
         "--log-level", "DEBUG", *more,
     )  # fmt: skip
@@ -275,7 +276,8 @@ def test_no_secret_is_readable_anywhere(auth: str, more: tuple[str, ...], tmp_pa
     kept = {"password", "secret.sh", "prodcheck.toml"}
     files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name not in kept and path.suffix != ".pyc"]
     texts = {str(path): path.read_text(encoding="utf-8", errors="replace") for path in files}
-    assert {Path(name).name for name in texts} >= {"r.txt", "r.json", "r.xml", "r.html", "run.log", "run.json"}
+    wanted = {"r.txt", "r.json", "r.sarif", "r.xml", "r.html", "run.log", "run.json"}
+    assert {Path(name).name for name in texts} >= wanted
     assert sum("/evidence/" in name for name in texts) > 10
     texts |= {f"output {number}": text for number, text in enumerate(told)}
     texts["process list"] = "\n".join(watcher.seen)

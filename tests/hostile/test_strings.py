@@ -15,6 +15,7 @@ from tests.evidence.support import Answer, Seen, web
 from tests.hostile.support import bare, is_readable, measured
 from tests.project import Project
 from tests.reports.hostile import STRINGS
+from tests.reports.test_sarif import valid
 
 CI_COMMAND = re.compile(r"(?im)^\s*::[A-Za-z-]+(\s|::)|##\[|##vso\[|##teamcity\[|section_(start|end):\d")
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200b\ufeff\ud800-\udfff]")
@@ -127,7 +128,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         project.write("schema.json", '{"type": "object", "properties": {"status": {"enum": ["x"]}}, "required": ["y"]}')
         ended = measured(
             project, "--prodcheck-report", "r.txt", "--junit-xml", "r.xml", "--html", "r.html",
-            "--self-contained-html", "-rA", "--showlocals", "-o", "junit_logging=all",
+            "--prodcheck-sarif", "r.sarif", "--self-contained-html", "-rA", "--showlocals", "-o", "junit_logging=all",
         )  # fmt: skip
     project.write("stdout", ended.stdout)
     project.write("stderr", ended.stderr)
@@ -169,6 +170,16 @@ def test_json(project: Project) -> None:
     assert json.loads(text)["run"]["project"].count("##vso[") == 1  # shown otherwise, and means the same
     assert not OBEYED.search(text.replace("\n", ""))
     assert not CI_COMMAND.search(text)
+
+
+def test_sarif(project: Project) -> None:
+    text = read(project, "r.sarif")
+    run = valid(text)
+    assert len(run["results"]) > 100
+    assert not OBEYED.search(text.replace("\n", ""))
+    assert not CI_COMMAND.search(text)
+    for said in strings_of(run):
+        assert not OBEYED.search(said.replace("\n", "")), said[:200]
 
 
 def test_junit(project: Project) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.project import CHECKS, Project
+from tests.project import CHECKS, TOML, Project
+from tests.reports.test_sarif import valid
 
 CANARY = "c4n4ry/s3cret+value==x"
 EXPECTED = {"passed": 2, "warned": 1, "failed": 1, "errored": 2}
@@ -75,7 +76,7 @@ def test_every_format_gives_the_same_counts(tmp_path: Path, workers: tuple[str, 
     project = project_with_a_secret(tmp_path)
     done = project.pytest(
         "--prodcheck-report", "r.txt", "--prodcheck-json", "r.json", "--junit-xml", "r.xml",
-        "--html", "r.html", "--self-contained-html", *workers,
+        "--html", "r.html", "--self-contained-html", "--prodcheck-sarif", "r.sarif", *workers,
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
@@ -93,6 +94,26 @@ def test_every_format_gives_the_same_counts(tmp_path: Path, workers: tuple[str, 
     said = [each.get("value") for each in tree.iter("property") if each.get("name") == "prodcheck.outcome"]
     assert {outcome: said.count(outcome) for outcome in EXPECTED} == EXPECTED
     assert html_counts((tmp_path / "r.html").read_text(encoding="utf-8")) == EXPECTED
+    sarif = valid((tmp_path / "r.sarif").read_text(encoding="utf-8"))
+    assert sarif["properties"]["counts"] == report["counts"]
+    shown = [each["properties"]["outcome"] for each in sarif["results"]]
+    assert {outcome: shown.count(outcome) for outcome in EXPECTED} == {**EXPECTED, "passed": 0}
+    line = next(n for n, each in enumerate(TOML.splitlines(), 1) if each == "[environments.dev.own.fact]")
+    assert {each["locations"][0]["physicalLocation"]["region"]["startLine"] for each in sarif["results"]} == {line}
+
+
+def test_sarif_from_a_replay_and_by_the_command(tmp_path: Path) -> None:
+    project = project_with_a_secret(tmp_path)
+    done = project.prodcheck("run", "smoke", "--env", "dev", "--sarif", "first.sarif")
+    assert done.returncode == 1, done.stdout + done.stderr
+    first = valid((tmp_path / "first.sarif").read_text(encoding="utf-8"))
+    run = first["properties"]["run"]
+    project.prodcheck("run", "smoke", "--env", "dev", "--sarif", "again.sarif", "--evidence-from", run)
+    again = valid((tmp_path / "again.sarif").read_text(encoding="utf-8"))
+    assert again["properties"]["replayOf"] == run
+    assert len(first["results"]) == sum(EXPECTED.values()) - EXPECTED["passed"]
+    for one, other in zip(first["results"], again["results"], strict=True):
+        assert {**one, "message": ""} == {**other, "message": ""}  # a replay resolves no secret, so it redacts none
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
@@ -100,7 +121,7 @@ def test_a_secret_is_in_no_artefact(tmp_path: Path, workers: tuple[str, ...]) ->
     project = project_with_a_secret(tmp_path)
     done = project.pytest(
         "--prodcheck-report", "r.txt", "--prodcheck-json", "r.json", "--junit-xml", "r.xml", "--html", "r.html",
-        "-rA", "--showlocals", "-o", "junit_logging=all", *workers,
+        "--prodcheck-sarif", "r.sarif", "-rA", "--showlocals", "-o", "junit_logging=all", *workers,
     )  # fmt: skip
     assert done.returncode == 1
     assert "[redacted]" in done.stdout
