@@ -24,6 +24,9 @@ class OwnCheck:
     file: Path
     line: int
     suite: str = ""
+    needs: tuple[str, ...] = ()  # what it asks for by `needs`: "http-endpoint:cart.quote"
+    arguments: tuple[str, ...] = ()  # of its function: fixtures, among them evidence
+    opt_in: bool = False
 
     def __str__(self) -> str:
         """`id (file:line)`."""
@@ -69,7 +72,15 @@ def _in_file(file: Path) -> Iterator[OwnCheck]:
         for decorator in node.decorator_list:
             if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) in names:
                 name = _literal_id(decorator, file)
-                yield OwnCheck(name, file, decorator.lineno, _suite(decorator) or name.partition(".")[0])
+                yield OwnCheck(
+                    name,
+                    file,
+                    decorator.lineno,
+                    _text(decorator, "suite") or name.partition(".")[0],
+                    _needs(decorator),
+                    tuple(each.arg for each in (*node.args.args, *node.args.kwonlyargs)),
+                    any(word.arg == "opt_in" for word in decorator.keywords),
+                )
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:
@@ -104,6 +115,13 @@ def _literal_id(call: ast.Call, file: Path) -> str:
     )
 
 
-def _suite(call: ast.Call) -> str:
-    given = next((word.value for word in call.keywords if word.arg == "suite"), None)
+def _needs(call: ast.Call) -> tuple[str, ...]:
+    """The values of `needs={…}` that are plain strings."""
+    given = next((word.value for word in call.keywords if word.arg == "needs"), None)
+    values = given.values if isinstance(given, ast.Dict) else []
+    return tuple(each.value for each in values if isinstance(each, ast.Constant) and isinstance(each.value, str))
+
+
+def _text(call: ast.Call, name: str) -> str:
+    given = next((word.value for word in call.keywords if word.arg == name), None)
     return given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else ""

@@ -158,7 +158,7 @@ def read_scope(
     vantage: str = "outside",
     allow_write: set[str] | None = None,
     allow_check: set[str] | None = None,
-) -> tuple[Scope, Environment]:
+) -> tuple[Scope, Environment, Configuration]:
     """The scope that a run here would have, for commands that only tell. Raises ScopeError, ConfigurationError."""
     configuration, _, demo = read_configuration(name, folder)
     try:
@@ -175,7 +175,7 @@ def read_scope(
     finally:
         if demo is not None and demo.owned:
             demo.stop()
-    return scope, environment
+    return scope, environment, configuration
 
 
 def _threshold(layer: int, pattern: str, value: object) -> Threshold:

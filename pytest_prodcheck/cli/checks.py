@@ -62,7 +62,7 @@ def _in_force(args: argparse.Namespace) -> list[dict[str, object]] | None:
     from pytest_prodcheck.scope import ScopeError, read_scope
 
     try:
-        scope, _ = read_scope(args.env, Path.cwd())
+        scope, _, _ = read_scope(args.env, Path.cwd())
     except (ConfigurationError, ScopeError) as error:
         print(f"prodcheck checks: {error}", file=sys.stderr)
         return None

@@ -12,17 +12,26 @@ from pytest_prodcheck.cli.scope import ALLOW_CHECK, ALLOW_WRITE
 from pytest_prodcheck.reports.safe import safe, safe_json
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.collectors import Collector
+    from collections.abc import Callable, Iterable
+
+    from pytest_prodcheck.environments.loading import Configuration
+    from pytest_prodcheck.evidence.collectors import Collector, Sending
+    from pytest_prodcheck.own_checks import OwnCheck
     from pytest_prodcheck.scope import Scope
 
+    Selects = Callable[[str, str], bool]  # (check id, suite) -> whether it is part of the plan
+    Pieces = list[tuple[Collector, str]]
+
 EXAMPLES = """\
-  prodcheck plan -m smoke --env production
+  prodcheck plan before --env production           what the run for this gate would send
+  prodcheck plan -m security --env production
   prodcheck plan -m smoke --env production --unit buying --slot green --format json
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck plan`."""
+    parser.add_argument("gates", nargs="*", metavar="GATE", help="only what these gates select (default: all checks)")
     parser.add_argument("-m", dest="suite", metavar="SUITE", help="only this suite (default: all of them)")
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
     parser.add_argument("--unit", default="", metavar="NAME", help="only this unit (what is deployed together)")
@@ -36,18 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prints the plan of the bundled suites; 2 for what cannot be read."""
-    from pytest_prodcheck.catalogue import suites_with_checks, with_opt_in
+    """Prints the plan; 2 for what cannot be read, or is not there."""
+    from pytest_prodcheck.catalogue import with_opt_in
     from pytest_prodcheck.environments.loading import ConfigurationError
     from pytest_prodcheck.evidence.plan import sendings
-    from pytest_prodcheck.judging.checks import SUITES
+    from pytest_prodcheck.own_checks import OwnCheckError, scan
     from pytest_prodcheck.scope import ScopeError, read_scope, refuse_unknown_opt_ins
 
-    if args.suite and args.suite not in suites_with_checks():
-        print(f"prodcheck plan: no suite {args.suite!r}; there are {', '.join(suites_with_checks())}", file=sys.stderr)
-        return 2
     try:
-        scope, environment = read_scope(
+        scope, environment, configuration = read_scope(
             args.env,
             Path.cwd(),
             unit=args.unit,
@@ -56,30 +62,56 @@ def main(args: argparse.Namespace) -> int:
             allow_write=set(args.allow_write),
             allow_check=set(args.allow_check),
         )
-        own = [each for each in args.allow_check if each.partition(".")[0] not in SUITES]  # not known here
-        refuse_unknown_opt_ins(scope, with_opt_in(), own)
-    except (ConfigurationError, ScopeError) as error:
+        own = scan([configuration.root / each for each in configuration.project.checks])
+        refuse_unknown_opt_ins(scope, with_opt_in(), [each.id for each in own])
+        selects = _selection(args, configuration, own)
+    except (ConfigurationError, OwnCheckError, ScopeError) as error:
         print(f"prodcheck plan: {error}", file=sys.stderr)
         return 2
-    plan, left_out = evidence_of(scope, args.suite)
-    lines = sendings(plan, environment)
+    plan, left_out = evidence_of(scope, selects)
+    further, unknown = _own_evidence(scope, [each for each in own if selects(each.id, each.suite)])
+    lines = sendings([*plan, *further], environment)
     if args.format == "json":
-        print(safe_json(json.dumps([vars(line) for line in lines], indent=1)))
+        print(safe_json(json.dumps([_plain(line) for line in lines], indent=1)))
         return 0
-    width = max((len(line.to) for line in lines), default=0)
-    for line in lines:
-        times = f" x {line.times}" if line.times > 1 else ""
-        print(f"{line.to:{width}}  {safe(line.what)}{times}{'  (writes)' if line.writes else ''}")
-    requests = sum(line.times for line in lines)
-    whom = ", ".join(sorted({line.to for line in lines})) or "nobody"
-    print(f"\n{requests} requests would be sent to {whom}; nothing was sent.")
-    for name, why in left_out:
-        print(f"not: {name}: {why}")
-    print("Own checks' evidence is known when pytest collects them; it is not listed here.")
+    _show(lines, left_out, unknown)
     return 0
 
 
-def evidence_of(scope: Scope, suite: str | None) -> tuple[list[tuple[Collector, str]], list[tuple[str, str]]]:
+def _selection(args: argparse.Namespace, configuration: Configuration, own: Iterable[OwnCheck]) -> Selects:
+    """Which checks are part of the plan; raises ScopeError for a gate or suite that is not there."""
+    from pytest_prodcheck.catalogue import suites_with_checks
+    from pytest_prodcheck.gates.policy import Policy, suite_policy
+    from pytest_prodcheck.gates.settings import PolicyError
+    from pytest_prodcheck.judging.checks import SUITES
+    from pytest_prodcheck.scope import ScopeError
+
+    suites = sorted({*suites_with_checks(), *(each.suite for each in own)})
+    if args.suite and args.suite not in suites:
+        raise ScopeError(f"no suite {args.suite!r}; there are {', '.join(suites)}")
+    defaults, declared = configuration.project.gate_defaults.model_dump(), configuration.project.gates
+    policies = []
+    for name in args.gates:
+        if name not in declared and name not in SUITES:
+            raise ScopeError(f"there is no gate {name!r}; there are {', '.join([*SUITES, *declared])}")
+        try:
+            table = declared[name].model_dump() if name in declared else {}
+            settings = {key: value for key, value in table.items() if value is not None}
+            policy = Policy.from_settings(name, settings, defaults) if settings else suite_policy(name, defaults)
+        except PolicyError as error:
+            raise ScopeError(str(error)) from None
+        if policy.environments and args.env not in policy.environments:
+            raise ScopeError(f"gate {name} is for {', '.join(policy.environments)}, not for {args.env}")
+        policies.append(policy)
+
+    def selects(check: str, suite: str) -> bool:
+        in_gate = not policies or any(policy.selects(check, suite) for policy in policies)
+        return in_gate and args.suite in (None, suite)
+
+    return selects
+
+
+def evidence_of(scope: Scope, selects: Selects) -> tuple[Pieces, list[tuple[str, str]]]:
     """The evidence that the bundled checks ask for, each piece once; the targets that are left out, with the reason."""
     from pytest_prodcheck.catalogue import entries
     from pytest_prodcheck.evidence.table import find
@@ -87,13 +119,61 @@ def evidence_of(scope: Scope, suite: str | None) -> tuple[list[tuple[Collector, 
     plan: dict[tuple[str, str], tuple[Collector, str]] = {}
     left_out: dict[str, str] = {}
     for entry in entries():
-        if suite and entry.suite != suite:
-            continue
+        definition = entry.definition()
         for one in scope.of_kind(entry.axis, entry.features):
-            target = scope.for_check(entry.definition(), one)
+            if not selects(definition.id_for(one.name), entry.suite):
+                continue
+            target = scope.for_check(definition, one)
             if target.skip and target.skip != "not-configured":
                 what = entry.id if target is not one else f"{target.kind} {target.name}"
                 left_out[what] = f"{target.skip}: {target.detail}"
             for name in () if target.skip else entry.collectors:
                 plan.setdefault((name, target.name), (find(name), target.name))
     return list(plan.values()), sorted(left_out.items())
+
+
+def _own_evidence(scope: Scope, own: Iterable[OwnCheck]) -> tuple[Pieces, list[str]]:
+    """The bundled evidence that a team's own checks ask for, and the names of what only their code knows."""
+    from pytest_prodcheck.catalogue import by_fixture
+    from pytest_prodcheck.evidence.table import find
+
+    plan: Pieces = []
+    unknown: set[str] = set()
+    for check in own:
+        if check.opt_in and scope.protected and check.id not in scope.allowed:
+            continue
+        for collector in by_fixture(check.arguments):
+            found = scope.of_kind(collector.axis, [collector.feature])
+            plan += [(collector, each.name) for each in found if not each.skip]
+        for need in check.needs:
+            name, _, wanted = need.partition(":")
+            try:
+                collector = find(name)
+            except KeyError:
+                unknown.add(name)  # of their own: what it sends is in its code
+                continue
+            found = scope.of_kind(collector.axis, [collector.feature])
+            plan += [(collector, each.name) for each in found if not each.skip and wanted in ("", each.name)]
+    return plan, sorted(unknown)
+
+
+def _plain(line: Sending) -> dict[str, object]:
+    return {"to": line.to, "what": line.what, "times": line.times, "writes": line.writes}
+
+
+def _show(lines: list[Sending], left_out: list[tuple[str, str]], unknown: list[str]) -> None:
+    from pytest_prodcheck.evidence.collectors import THIS_MACHINE
+
+    width = max((len(safe(line.to)) for line in lines), default=0)
+    for line in lines:
+        times = f" x {line.times}" if line.times > 1 else ""
+        print(f"{safe(line.to):{width}}  {safe(line.what)}{times}{'  (writes)' if line.writes else ''}")
+    sent = [line for line in lines if line.to != THIS_MACHINE]
+    whom = ", ".join(sorted({safe(line.to) for line in sent})) or "nobody"
+    here = len(lines) - len(sent)
+    local = f" {here} files and programs would be read and run here;" if here else ""
+    print(f"\n{sum(line.times for line in sent)} requests would be sent to {whom};{local} nothing was sent.")
+    for name, why in left_out:
+        print(f"not: {safe(name)}: {safe(why)}")
+    for name in unknown:
+        print(f"own evidence {safe(name)}: what it sends is in its own code")

@@ -18,17 +18,22 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 Own = TypeVar("Own", bound=Callable[..., Any])
+THIS_MACHINE = "this machine"  # whom reading a file or running a program goes to in a plan
 Seconds = float | Callable[[str, "Environment"], float]
 
 
 @dataclass(frozen=True)
 class Sending:
-    """One line of `prodcheck plan`: what would be sent to whom, how often."""
+    """One line of `prodcheck plan`: what would be sent to whom, how often.
+
+    once: names what is fetched once in a run however many collectors ask for it; "" where each asks by itself.
+    """
 
     to: str  # "shop.example:443"
     what: str  # "GET /healthz"
     times: int = 1
     writes: bool = False
+    once: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 def sendings(plan: Iterable[tuple[Collector, str]], environment: Environment) -> list[Sending]:
     """All that the plan would send, each kind of request once with how often, by whom it goes to; writes last."""
     times: dict[tuple[str, str, bool], int] = {}
+    fetched: set[str] = set()
     for collector, target in dict.fromkeys(plan):
         try:
             lines = collector.sends(target, environment)
         except (EvidenceProblem, LookupError, AttributeError):
             continue  # not declared: gathering it sends nothing
         for line in lines:
+            if line.once in fetched:
+                continue
+            fetched |= {line.once} - {""}
             key = (line.to, line.what, line.writes)
             times[key] = times.get(key, 0) + line.times
     found = [Sending(to, what, count, writes) for (to, what, writes), count in times.items()]

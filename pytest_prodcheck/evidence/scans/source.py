@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pytest_prodcheck.evidence import cleaning
-from pytest_prodcheck.evidence.collectors import Sending
+from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.scans import scanner
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-
-THIS = "this machine"
 
 
 @dataclass(frozen=True)
@@ -46,19 +44,21 @@ def host(target: str, environment: Environment) -> str:
     """Whom the gathering talks to: the address's host, this machine for files and programs."""
     report = declared(environment, target)
     if report.url is None:
-        return THIS
+        return THIS_MACHINE
     parts = urlsplit(report.url)
     return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 def sends(target: str, environment: Environment) -> tuple[Sending, ...]:
-    """One line for the plan."""
+    """One line for the plan; the same report is read once for both suites."""
     report = declared(environment, target)
     if report.url is not None:
-        return (Sending(host(target, environment), f"GET {cleaning.url(report.url)}"),)
-    if report.report is not None:
-        return (Sending(THIS, f"reads the file {report.report}"),)
-    return (Sending(THIS, f"runs {' '.join(scanner.words(report))}"),)
+        what = f"GET {cleaning.url(report.url)}"
+    elif report.report is not None:
+        what = f"reads the file {report.report}"
+    else:
+        what = f"runs {' '.join(scanner.words(report))}"
+    return (Sending(host(target, environment), what, once=f"scan:{target}"),)
 
 
 def filled(text: str, report: Vulnerabilities, context: Context) -> str:
