@@ -109,7 +109,8 @@ def http_private(target: str, context: Context, deadline: Deadline) -> PrivateAn
     role = private_roles(context.environment, found)[0]
     session = context.session(role, deadline)
     exchange = _endpoint(target, context, deadline, role)
-    return PrivateAnswer(role, session.carrier, expected(target, context), exchange)
+    bare = replace(exchange, body=None)  # what it says is nobody's business here
+    return PrivateAnswer(role, session.carrier, expected(target, context), bare)
 
 
 def _cookie_lines(target: str, environment: Environment) -> tuple[Sending, ...]:

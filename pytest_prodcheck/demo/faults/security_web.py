@@ -95,7 +95,7 @@ FAULTS = (
     Fault("port-resets", "a port accepts and resets connections", _PORTS, part="a spare port"),
 )
 
-_SUITES = ("security", "smoke")
+_SUITES = ("security",)
 BENIGN = (
     Fault("hsts-plain", "HSTS without includeSubDomains and preload", suites=_SUITES),
     Fault("csp-several", "several policies that together are strong", part=_POLICY, suites=_SUITES),
