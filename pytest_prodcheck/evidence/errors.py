@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.evidence.records.web import ProvokedError, ProvokedErrors
 from pytest_prodcheck.evidence.services import bounded_seconds, declared, host_of, service_host
+from pytest_prodcheck.evidence.traces import found
 from pytest_prodcheck.evidence.visiting import control, control_path, open_endpoints, private_endpoints, random_name
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def _cases(name: str, environment: Environment) -> list[tuple[str, Request]]:
     service = declared(environment, name)
     home = control_path(service)
     joint = "&" if "?" in home else "?"
-    found = [
+    cases = [
         ("a page that is not there", Request("GET", f"/{random_name()}")),
         ("a query that is no text", Request("GET", f"{home}{joint}prodcheck={NO_TEXT}&page=-1e999&a[=b]")),
         ("a path that is no text", Request("GET", f"/{NO_TEXT}")),
@@ -37,15 +39,15 @@ def _cases(name: str, environment: Environment) -> list[tuple[str, Request]]:
         path = each.path.partition("?")[0]
         if path.strip("/"):
             broken = f"{path.rstrip('/').rpartition('/')[0]}/{NO_TEXT}"
-            found.append((f"a broken name in {key}", Request("GET", broken, dict(each.headers))))
-    found = found[: 3 + MOST]
+            cases.append((f"a broken name in {key}", Request("GET", broken, dict(each.headers))))
+    cases = cases[: 3 + MOST]
     for full in private_endpoints(name, environment):
         each = service.endpoints[full.removeprefix(f"{name}.")]
         garbage = {**each.headers, "Authorization": "Bearer ."}
-        found.append(
+        cases.append(
             (f"a malformed token for {full.removeprefix(f'{name}.')}", Request("GET", each.path, garbage))
         )
-    return found
+    return cases
 
 
 def _broken_documents(service: Service, environment: Environment) -> list[tuple[str, str, str]]:
@@ -84,10 +86,10 @@ def http_errors(target: str, context: Context, deadline: Deadline) -> ProvokedEr
     answers = []
     for case, request in cases:
         try:
-            exchange = context.http(target).ask(request, deadline, retry=False).exchange
-            answers.append(ProvokedError(case, exchange))
+            answer = context.http(target).ask(request, deadline, retry=False)
+            answers.append(ProvokedError(case, replace(answer.exchange, body=None), found(answer.text)))
         except EvidenceProblem as error:
             if deadline.expired:
                 raise
-            answers.append(ProvokedError(case, None, error.problem))
+            answers.append(ProvokedError(case, None, problem=error.problem))
     return ProvokedErrors(good, tuple(answers))

@@ -63,10 +63,11 @@ class CookieAnswers:
 
 @dataclass(frozen=True)
 class ProvokedError:
-    """One request that cannot be answered, and what came back."""
+    """One request that cannot be answered, and what came back. The body is left out, for it may hold secrets."""
 
     case: str  # "a page that is not there"
     exchange: Exchange | None
+    signs: tuple[str, ...] = ()  # what of a program's inside the answer shows: "a Python traceback"
     problem: Problem | None = None  # why nothing came back
 
 
