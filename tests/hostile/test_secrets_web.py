@@ -60,8 +60,8 @@ def test_nothing_is_told(env: str, tmp_path: Path) -> None:
     with web(answer) as server:
         project = Project.make(tmp_path, TOML.format(port=server.port), "")
         project.write("password", PASSWORD)
-        done = project.pytest("-m", "security", "-rA", "--prodcheck-json", "report.json", "--junit-xml", "report.xml",
-                              "--html", "report.html", "--self-contained-html", "--revision", "r1", env=env)  # fmt: skip
+        reports = ("--prodcheck-json", "report.json", "--junit-xml", "report.xml", "--html", "report.html")
+        done = project.pytest("-m", "security", "-rA", *reports, "--self-contained-html", "--revision", "r1", env=env)
     results = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["run"]["results"]
     failed = {each["check"] for each in results if each["outcome"] == "failed"}
     assert failed >= {"security.cookies", "security.cors", "security.headers.traces",
