@@ -66,7 +66,6 @@ def _all(
 ) -> tuple[list[tuple[ResolvedAddress, int]], Problem | None]:
     """What accepted, and why some could not be asked; `at_once` workers, each pausing after a connection."""
     from pytest_prodcheck.evidence.threads import side_by_side
-    from pytest_prodcheck.evidence.transport import connect
 
     waiting, lock = list(reversed(asked)), threading.Lock()
     opened: list[tuple[ResolvedAddress, int]] = []
@@ -79,13 +78,27 @@ def _all(
                     return
                 address, port = waiting.pop()
             try:
-                connect(replace(address, port=port), found.timeout).close()
-                opened.append((address, port))
+                if _accepts(replace(address, port=port), found.timeout):
+                    opened.append((address, port))
             except EvidenceProblem as error:
-                if error.problem.kind not in ("refused", "timeout"):
-                    unknown.append(error.problem)
+                unknown.append(error.problem)
             time.sleep(0.002)
 
     side_by_side([work] * min(found.at_once, len(asked)), deadline.seconds_left())
     deadline.seconds_left()
     return opened, unknown[0] if unknown else None
+
+
+def _accepts(address: ResolvedAddress, timeout: float) -> bool:
+    """Whether a port accepts; one that resets at once did. EvidenceProblem where it cannot be told from here."""
+    from pytest_prodcheck.evidence.transport import connect
+
+    try:
+        connect(address, timeout).close()
+    except EvidenceProblem as error:
+        if isinstance(error.__context__, ConnectionResetError):
+            return True  # the handshake was done: a refusal is ECONNREFUSED
+        if error.problem.kind in ("refused", "timeout"):
+            return False
+        raise
+    return True

@@ -76,3 +76,24 @@ def test_networks_are_refused(host: str) -> None:
 def test_something_has_to_be_expected() -> None:
     with pytest.raises(ValidationError):
         Exposure(host="a.example", ports="1", expected=())
+
+
+def test_a_port_that_resets_at_once_is_open(tmp_path: Path) -> None:
+    """Its reset may come while we still connect."""
+    import struct
+    import threading
+
+    one, other = listening(), listening()
+
+    def reset() -> None:
+        for _ in range(20):
+            client, _ = other.accept()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+
+    threading.Thread(target=reset, daemon=True).start()
+    with one, other:
+        web, extra = one.getsockname()[1], other.getsockname()[1]
+        for _ in range(20):
+            found = gather(tmp_path, ports=str(extra), expected=[web])
+            assert (extra in found.open, found.problem) == (True, None)
