@@ -141,7 +141,7 @@ class Service(Section):
     """One HTTP(S) service."""
 
     url: Url  # address that all its paths are below, such as "https://api.shop.example/catalog"
-    # whether users reach it from the internet; then HSTS has to be there, else it is a warning
+    # whether users reach it from the internet: then HSTS and nosniff have to be there, else their absence warns
     public: bool = False
     # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"

@@ -15,7 +15,7 @@ from .findings import answered, insist_on_all, record
 @check("security.headers.hsts", severity="high", limit=Limit(warn="180d", fail="1d"), runbook="headers-hsts")
 def test_browsers_are_told_to_keep_to_https(http_secure: Pages, declared: Mapping[str, Any], limit: Limit) -> None:
     """Answers over TLS have a Strict-Transport-Security that browsers take, for long enough (RFC 6797)."""
-    for_people = bool(declared.get("public") or declared.get("html"))  # programs hardly ever heed it
+    for_people = _for_people(declared)  # programs hardly ever heed it
     first, *others = answered(http_secure.pages)
     for page in (first, *others):
         policy = hsts.parse(page.exchange.headers)
@@ -28,13 +28,19 @@ def test_browsers_are_told_to_keep_to_https(http_secure: Pages, declared: Mappin
     insist_on_all(http_secure.pages)
 
 
+def _for_people(declared: Mapping[str, Any]) -> bool:
+    """Whether browsers are expected at a service: where not, what only guards them warns."""
+    return bool(declared.get("public") or declared.get("html"))
+
+
 @check("security.headers.content-type", severity="high", runbook="headers-content-type")
-def test_browsers_do_not_guess_types(http_pages: Pages) -> None:
+def test_browsers_do_not_guess_types(http_pages: Pages, declared: Mapping[str, Any]) -> None:
     """Answers say their type and forbid sniffing; JSON is not sent as HTML (Fetch, WHATWG MIME Sniffing)."""
     for page in answered(http_pages.pages):
         exchange = page.exchange
         if exchange.size or 200 <= exchange.status < 300:
-            record("content type", content_type.judged(exchange.headers, exchange.size, exchange.body), page.name)
+            found = content_type.judged(exchange.headers, exchange.size, exchange.body, _for_people(declared))
+            record("content type", found, page.name)
     insist_on_all(http_pages.pages)
 
 

@@ -63,7 +63,7 @@ def outcome(check: Callable[..., None], *given: Any) -> str:
 
 PAGE_CHECKS: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
     (headers.test_browsers_are_told_to_keep_to_https, ({"public": True}, LIMIT)),
-    (headers.test_browsers_do_not_guess_types, ()),
+    (headers.test_browsers_do_not_guess_types, ({"public": True},)),
     (headers.test_pages_restrict_their_scripts, ()),
     (headers.test_strangers_cannot_frame_pages, ()),
     (headers.test_other_sites_do_not_get_our_addresses, ()),
@@ -87,11 +87,13 @@ def test_a_service_without_a_page_is_not_judged_by_its_documents(check: Callable
     assert outcome(check, pages(document)) == "errored"
 
 
-def test_hsts_of_programs_only_warns() -> None:
+def test_what_only_browsers_heed_warns_where_none_are_expected() -> None:
     bare = pages(exchange(fields=HTML))
     assert outcome(headers.test_browsers_are_told_to_keep_to_https, bare, {"public": True}, LIMIT) == "failed"
     assert outcome(headers.test_browsers_are_told_to_keep_to_https, bare, {"html": True}, LIMIT) == "failed"
     assert outcome(headers.test_browsers_are_told_to_keep_to_https, bare, {}, LIMIT) == "warned"
+    assert outcome(headers.test_browsers_do_not_guess_types, bare, {"html": True}) == "failed"
+    assert outcome(headers.test_browsers_do_not_guess_types, bare, {}) == "warned"
     mixed = pages(exchange(), exchange(fields=HTML))
     assert outcome(headers.test_browsers_are_told_to_keep_to_https, mixed, {"public": True}, LIMIT) == "warned"
     forgets = pages(exchange(), exchange(fields=(("Strict-Transport-Security", "max-age=0"),)))

@@ -29,16 +29,22 @@ def media_type(headers: Headers) -> str:
     return found
 
 
-def judged(headers: Headers, size: int, body: str | None) -> Findings:
-    """What is wrong with the type of an answer with `size` bytes of body; body: its text where it is known."""
-    headers, failed, warned = tuple(headers), [], []
+def judged(headers: Headers, size: int, body: str | None, browsers: bool = True) -> Findings:
+    """What is wrong with the type of an answer with `size` bytes of body; body: its text where it is known.
+
+    browsers: whether any are expected to read it; guesses are their habit, programs take what they came for.
+    """
+    headers = tuple(headers)
+    failed: list[str] = []
+    warned: list[str] = []
+    guessed = failed if browsers else warned
     sent = lines(headers, "X-Content-Type-Options")
     if not nosniff(headers):
         said = f"X-Content-Type-Options: {', '.join(sent)[:60]}" if sent else "there is no X-Content-Type-Options"
-        failed.append(f"{said}: browsers may guess the type (nosniff has to come first)")
+        guessed.append(f"{said}: browsers may guess the type (nosniff has to come first)")
     kind = media_type(headers)
     if size and kind in _SNIFFED:
-        failed.append("the answer has a body and no valid Content-Type")
+        guessed.append("the answer has a body and no valid Content-Type")
     if kind in HTML and body is not None and _is_json(body):
         failed.append(f"JSON is sent as {kind}: whoever can write into it writes a page")
     several = {value.partition(";")[0].strip().lower() for value in lines(headers, "Content-Type")}

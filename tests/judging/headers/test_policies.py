@@ -201,6 +201,12 @@ def test_content_type(values: tuple[str, ...], size: int, body: str | None, expe
     assert verdict(content_type.judged(headers, size, body)) == expected
 
 
+def test_where_no_browser_is_expected_guesses_only_warn() -> None:
+    assert verdict(content_type.judged((), 9, "a", browsers=False)) == "warned"
+    json_as_page = fields("Content-Type", "text/html")
+    assert verdict(content_type.judged(json_as_page, 9, '{"a": 1}', browsers=False)) == "failed"
+
+
 def test_lists_are_split_as_fetch_does() -> None:
     assert listed(fields("A", 'a, "b, c"', "d"), "a") == ("a", '"b, c"', "d")
     assert listed(fields("A", ""), "A") == ("",)
