@@ -6,7 +6,7 @@ WORKERS ?= 2
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check catalogue docs bench soak clean
+.PHONY: help demo test check catalogue docs bench soak cluster clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ help: ## list the tasks
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else 0'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]' \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,kubernetes]' \
 		'mypy>=1.13' 'ruff>=0.8' 'hypothesis>=6.100' types-requests pytest-rerunfailures 'pip-audit>=2.9'
 	@touch $(STAMP)
 
@@ -38,6 +38,9 @@ catalogue: $(STAMP) ## write the catalogue of bundled checks and the generated d
 	@$(BIN)/python docs/generate.py
 
 docs: catalogue
+
+cluster: $(STAMP) ## build a Kubernetes control plane for the tests, once, into ~/.cache (needs Go)
+	@$(BIN)/python -m tests.cluster.build
 
 bench: $(STAMP) ## measure, side by side in one run, and print ratios
 	@$(BIN)/python -m bench

@@ -39,6 +39,7 @@ SECTIONS = {  # section -> where it stands in the file; in the order of the page
     "RedisTls": f"[{_E}.redis.NAME.tls]",
     "Vulnerabilities": f"[{_E}.vulnerabilities.NAME]",
     "Exposure": f"[{_E}.exposure.NAME]",
+    "Kubernetes": f"[{_E}.kubernetes]",
     "GateDefaults": "[gates.defaults]",
     "Gate": "[gates.NAME]",
     "Need": "In `needs` of a gate",

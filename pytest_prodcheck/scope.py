@@ -52,7 +52,11 @@ class Scope:
     def of_kind(self, kind: str, features: Iterable[str] = ()) -> list[Target]:
         """The targets of a kind that have all features; one stand-in `-` where there is none."""
         wanted = {feature for feature in features if feature}
-        found = [each for each in self.targets if each.kind == kind and wanted <= each.features]
+        found = [
+            _within(each, wanted)
+            for each in self.targets
+            if each.kind == kind and wanted <= each.features | each.beyond
+        ]
         return found or [Target(kind, NO_TARGET, skip="not-configured", detail=f"no {kind} is declared for it")]
 
     def find(self, kind: str, name: str) -> Target | None:
@@ -69,7 +73,9 @@ class Scope:
     def dump(self) -> str:
         """This as JSON text."""
         plain = asdict(self)
-        plain["targets"] = [{**asdict(each), "features": sorted(each.features)} for each in self.targets]
+        plain["targets"] = [
+            {**asdict(each), "features": sorted(each.features), "beyond": sorted(each.beyond)} for each in self.targets
+        ]
         return json.dumps(plain)
 
     @classmethod
@@ -77,7 +83,8 @@ class Scope:
         """From `dump`'s text."""
         plain = json.loads(text)
         plain["targets"] = tuple(
-            Target(**{**each, "features": frozenset(each["features"])}) for each in plain["targets"]
+            Target(**{**each, "features": frozenset(each["features"]), "beyond": frozenset(each["beyond"])})
+            for each in plain["targets"]
         )
         plain["thresholds"] = tuple(
             Threshold(each["layer"], each["pattern"], Limit(**each["limit"])) for each in plain["thresholds"]
@@ -85,6 +92,15 @@ class Scope:
         for name in ("select", "folders", "elsewhere", "allowed"):
             plain[name] = tuple(plain[name])
         return cls(**plain)
+
+
+def _within(target: Target, wanted: set[str]) -> Target:
+    """The target for one who asks for these features: skipped where one of them is out of reach."""
+    far = wanted & target.beyond
+    if not far or target.skip:
+        return target
+    detail = f"{', '.join(sorted(far))} may not be read here (kubernetes.reach)"
+    return replace(target, skip="out-of-reach", detail=detail)
 
 
 class ScopeError(ValueError):

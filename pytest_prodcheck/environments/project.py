@@ -10,6 +10,7 @@ from pydantic import Field
 from pytest_prodcheck.environments.auth import Auth
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.exposure import Exposure
+from pytest_prodcheck.environments.kubernetes import Kubernetes
 from pytest_prodcheck.environments.services import Address, Service
 from pytest_prodcheck.environments.stores import Dependency, Postgres, Redis
 from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
@@ -46,7 +47,7 @@ class Slot(Section):
     """One of several copies of a unit: same names, other addresses."""
 
     connect_to: Address | None = None  # for all services in scope
-    # name of the workload in this slot, such as "{workload}-green"; no check of this version reads it
+    # name of the workload in this slot, such as "{workload}-green"
     workload: str | None = None
     services: dict[Name, Address] = {}  # service -> HOST:PORT, before `connect_to`
 
@@ -99,6 +100,7 @@ class Environment(Section):
     redis: dict[Name, Redis] = {}  # Redis groups
     vulnerabilities: dict[Name, Vulnerabilities] = {}  # reports of scanners: of images, packages, clusters
     exposure: dict[Name, Exposure] = {}  # hosts whose open ports are looked for, where it is allowed
+    kubernetes: Kubernetes | None = None  # the cluster
     own: dict[Name, dict[str, Any]] = {}  # settings of a team's own collectors, by the collector's name
     thresholds: Thresholds = {}  # limits of this environment, before the global ones
 

@@ -134,7 +134,7 @@ def refuse_unknown(file: str, environment: Environment, vantage: str, allow_writ
     )
     vantages = {str(each.vantage) for kind in kinds for each in kind.values()}
     vantages |= {str(table.get("vantage", OUTSIDE)) for table in environment.own.values()} | {OUTSIDE}
-    vantages |= {environment.auth.vantage} if environment.auth else set()
+    vantages |= {each.vantage for each in (environment.auth, environment.kubernetes) if each}
     problems = []
     if vantage not in vantages:
         problems.append(

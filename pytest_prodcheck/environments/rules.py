@@ -36,6 +36,8 @@ def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
         if report.unit is not None:
             yield from known(("vulnerabilities", name, "unit"), report.unit, environment.units, "unit")
     yield from _slots(environment)
+    if environment.kubernetes is not None:
+        yield from file(("kubernetes", "kubeconfig"), environment.kubernetes.kubeconfig, root)
     for name in environment.own:
         if name in BUILT_IN_KINDS:
             yield ("own", name), "is a kind of target of prodcheck itself", "give the collector another name"
@@ -45,7 +47,7 @@ def _absent(environment: Environment) -> Iterator[Complaint]:
     for position, kind in enumerate(environment.absent):
         path = ("absent", f"[{position}]")
         yield from known(path, kind, (*KINDS, *OTHER_KINDS), "kind")
-        if kind in (*KINDS, "dependencies", "exposure") and declared(environment, kind):
+        if kind in (*KINDS, "dependencies", "exposure", "kubernetes") and declared(environment, kind):
             yield path, f"`{kind}` is listed as absent, but declared", ""
 
 

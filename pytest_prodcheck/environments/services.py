@@ -57,6 +57,7 @@ Url = Annotated[str, AfterValidator(http_url)]
 RequestLine = Annotated[str, AfterValidator(request_line)]
 Path = Annotated[str, AfterValidator(path_only)]
 Address = Annotated[str, AfterValidator(address)]
+Workload = Annotated[str, Field(pattern=r"^(deployment|statefulset|daemonset)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 
 
 class ServiceTls(Section):
@@ -156,8 +157,8 @@ class Service(Section):
     redirect_hosts: tuple[str, ...] = ()  # further hosts a redirect may name
     # whether it serves pages for browsers: their policies (CSP, framing, referrer) are judged, beginning at `/`
     html: bool = False
-    # what runs it in the cluster, "deployment/NAME"; for Kubernetes checks, no check of this version reads it
-    workload: str | None = None
+    # what runs it in the cluster: "deployment/NAME", "statefulset/NAME" or "daemonset/NAME"
+    workload: Workload | None = None
     # sent with every request to it, besides the environment's; `{run}` and `{revision}` are filled in;
     # a value may be a secret reference
     headers: dict[str, str | SecretRef] = {}

@@ -75,6 +75,8 @@ def filled_later(path: Path, data: dict[str, Any]) -> set[str]:
     """The names that are filled in at this key when something is sent or shown, not when the file is read."""
     if path[:1] == ("slots",) and path[-1] == "workload":
         return {"workload"}
+    if path[:2] == ("kubernetes", "manifests"):
+        return {"unit", "revision"}
     names = {"run", "revision"} if "headers" in path else set()
     if path[:1] == ("vulnerabilities",):
         names |= {"revision", "unit"}

@@ -27,10 +27,23 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.services import Endpoint, Service
     from pytest_prodcheck.environments.workflows import Workflow
 
+REACHES = ("namespace", "secrets", "nodes", "storage")  # what of a cluster may be in reach
 BUILT_IN_KINDS = (
-    "service", "endpoint", "auth", "role", "workflow", "dns", "tcp", "postgres", "redis", "scan", "exposure",
+    "service",
+    "endpoint",
+    "auth",
+    "role",
+    "workflow",
+    "dns",
+    "tcp",
+    "postgres",
+    "redis",
+    "scan",
+    "exposure",
+    "kubernetes",
+    "workload",
     "environment",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -38,9 +51,11 @@ class Target:
     """One thing that checks are about.
 
     kind: `service`, `endpoint` ("service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
-    `postgres`, `redis`, `scan` (a scanner's report), `exposure`, `environment` (one, named as the environment), or the
-    name of a team's own collector.
-    features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind.
+    `postgres`, `redis`, `scan` (a scanner's report), `exposure`, `kubernetes` (one, named as the namespace),
+    `workload` (a service's, named as the service), `environment` (one, named as the environment), or the name of a
+    team's own collector.
+    features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind. beyond: what of
+    it is there, but declared to be out of our reach.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
     """
 
@@ -50,6 +65,7 @@ class Target:
     skip: str = ""
     detail: str = ""
     owner: str = ""
+    beyond: frozenset[str] = frozenset()
 
 
 def targets(
@@ -85,16 +101,19 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
     """The declared table of a target as JSON data, keys as in the file, secrets as references; {} for `environment`."""
     if target.kind == "endpoint":
         found: Any = (find_endpoint(environment, target.name) or (None, None))[1]
+    elif target.kind == "kubernetes":
+        found = environment.kubernetes
     elif target.kind == "auth":
         found = environment.auth
     elif target.kind == "role":
         found = environment.auth.roles.get(target.name) if environment.auth else None
     elif target.kind in ("dns", "tcp"):
         found = environment.dependencies.get(target.name)
-    elif target.kind in ("service", "workflow"):
-        found = getattr(environment, f"{target.kind}s").get(target.name)
     elif target.kind == "scan":
         found = environment.vulnerabilities.get(target.name)
+    elif target.kind in ("service", "workflow", "workload"):
+        kind = "services" if target.kind == "workload" else f"{target.kind}s"
+        found = getattr(environment, kind).get(target.name)
     elif target.kind in ("postgres", "redis", "exposure"):
         found = getattr(environment, target.kind).get(target.name)
     else:
@@ -150,6 +169,7 @@ class _Scope:
         yield from self._scans()
         for name, exposure in self.environment.exposure.items():
             yield Target("exposure", name, frozenset(), *self._reach(exposure.vantage), owner=exposure.owner)
+        yield from self._kubernetes()
         for name, table in self.environment.own.items():
             vantage, owner = str(table.get("vantage", OUTSIDE)), str(table.get("owner", ""))
             yield Target(name, name, frozenset(), *self._reach(vantage), owner=owner)
@@ -209,6 +229,18 @@ class _Scope:
                 f"or give --allow-write {name}"
             )
         return Target("endpoint", name, frozenset(features), skip, detail, self.owners[service_name])
+
+    def _kubernetes(self) -> Iterator[Target]:
+        cluster = self.environment.kubernetes
+        if cluster is None:
+            return
+        reach = self._reach(cluster.vantage)
+        features = {*cluster.reach, *(("manifests",) if cluster.manifests else ())}
+        beyond = frozenset(REACHES) - features
+        yield Target("kubernetes", cluster.namespace, frozenset(features), *reach, owner=cluster.owner, beyond=beyond)
+        for name, service in self.services.items():
+            if service.workload is not None:
+                yield Target("workload", name, frozenset(features), *reach, owner=self.owners[name], beyond=beyond)
 
     def _auth(self) -> Iterator[Target]:
         auth = self.environment.auth

@@ -44,6 +44,18 @@ COLLECTORS = {
     "http-exposure": _HERE + "exposure",
     "http-methods": _HERE + "methods",
     "tcp-ports": _HERE + "open_ports",
+    "kubernetes-api": _HERE + "kubernetes",
+    "kubernetes-pods": _HERE + "kubernetes",
+    "kubernetes-nodes": _HERE + "kubernetes",
+    "kubernetes-rollout": _HERE + "kubernetes",
+    "kubernetes-capacity": _HERE + "kubernetes_capacity",
+    "kubernetes-quota": _HERE + "kubernetes_capacity",
+    "kubernetes-volumes": _HERE + "kubernetes_lists",
+    "kubernetes-disruption": _HERE + "kubernetes_lists",
+    "kubernetes-ingress": _HERE + "kubernetes_lists",
+    "kubernetes-storage": _HERE + "kubernetes_lists",
+    "kubernetes-manifests": _HERE + "kubernetes_manifests",
+    "manifest-facts": _HERE + "manifest_facts",
 }
 ALSO_KNOWN_AS = {"endpoint": "http-endpoint"}
 

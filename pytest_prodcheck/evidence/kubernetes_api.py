@@ -1,0 +1,238 @@
+"""The Kubernetes API through the kubernetes client's connection: raw JSON, paged lists, each asked once in a run.
+
+Raw, because the client's typed objects take twice the time and six times the memory of the JSON they are made from.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.kubernetes import Kubernetes
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+PAGE = 500  # objects in one answer; a list without a limit is held in memory by the API server and by us
+LARGEST = 64 * 1024 * 1024  # bytes of one answer
+TRIES = 4  # of one page, for answers that say "not now": 429, 5xx, a dropped connection
+LISTS = 3  # of one whole list, for 410: the snapshot that its pages come from is gone
+_LATER = (429, 500, 502, 503, 504)
+
+Object = dict[str, Any]
+
+
+class Gone(Exception):
+    """410: the list that was being paged through has to be begun again."""
+
+
+class Api:
+    """One cluster's API as the declared context reaches it."""
+
+    def __init__(self, settings: Kubernetes, context: Context) -> None:
+        self.namespace = settings.namespace
+        self._context = context
+        self._configuration = _configuration(settings, context)
+        self.server = str(self._configuration.host)
+        from kubernetes.client.rest import RESTClientObject
+
+        self._pool = RESTClientObject(self._configuration).pool_manager
+
+    def get(self, path: str, deadline: Deadline, **query: str) -> Object:
+        """One object; raises EvidenceProblem for every answer but 200."""
+        return self._ask("GET", path, deadline, query=query)
+
+    def post(self, path: str, body: Object, deadline: Deadline, **query: str) -> Object:
+        """What the server answers to an object that it does not keep (reviews, dry runs)."""
+        return self._ask("POST", path, deadline, query=query, body=body)
+
+    def text(self, path: str, deadline: Deadline) -> tuple[int, str]:
+        """Status and text of a path such as /readyz, whatever the status."""
+        status, content, _ = self._send("GET", path, deadline, {}, None)
+        return status, content.decode("utf-8", "replace")
+
+    def apply(self, path: str, body: Object, deadline: Deadline) -> tuple[int, bytes, str]:
+        """Status, body and Warning headers of a dry run of a server-side apply."""
+        query = {"dryRun": "All", "fieldManager": "prodcheck", "force": "true"}
+        status, content, headers = self._send("PATCH", path, deadline, query, body)
+        return status, content, headers.get("Warning", "")
+
+    def items(self, path: str, deadline: Deadline, take: Callable[[Object], Any] = lambda item: item) -> list[Any]:
+        """All objects of a list, page by page, each as `take` makes it (None leaves it out).
+
+        Raises EvidenceProblem (denied, with the rule that is missing; timeout; protocol): never a part of the list.
+        """
+        for _ in range(LISTS):
+            try:
+                return [made for item in self._pages(path, deadline) if (made := take(item)) is not None]
+            except Gone:
+                deadline.note(f"the list {path} changed while it was read, it was begun again")
+        raise EvidenceProblem(Problem("protocol", f"GET {path}: the list was gone {LISTS} times before its end (410)"))
+
+    def _pages(self, path: str, deadline: Deadline) -> Iterator[Object]:
+        token = ""
+        while True:
+            query = {"limit": str(PAGE), **({"continue": token} if token else {})}
+            page = self._ask("GET", path, deadline, query=query)
+            items = page.get("items")
+            if not isinstance(items, list):
+                if items is None and str(page.get("kind", "")).endswith("List"):
+                    items = []
+                else:
+                    raise EvidenceProblem(Problem("protocol", f"GET {path}: the answer is no list"))
+            yield from items
+            token = str((page.get("metadata") or {}).get("continue") or "")
+            if not token:
+                return
+
+    def _ask(
+        self, method: str, path: str, deadline: Deadline, *, query: Mapping[str, str], body: Object | None = None
+    ) -> Object:
+        for number in range(1, TRIES + 1):
+            status, content, headers = self._send(method, path, deadline, query, body)
+            wait = _wait(headers.get("Retry-After"), number)
+            if status == 410:
+                raise Gone
+            if status not in _LATER or number == TRIES:
+                break
+            deadline.note(f"{method} {path} answered {status}, asked again")
+            if deadline.time_left() <= wait:
+                break
+            time.sleep(wait)
+        return _read(method, path, status, content)
+
+    def _send(
+        self, method: str, path: str, deadline: Deadline, query: Mapping[str, str], body: Object | None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Status, body and headers; a connection that breaks is tried again."""
+        import urllib3
+
+        headers = {"Accept": "application/json", "User-Agent": "prodcheck", **self._credentials()}
+        text = None
+        if body is not None:
+            kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"  # JSON is YAML
+            headers["Content-Type"] = kind
+            text = json.dumps(body).encode()
+        address = f"{self.server.rstrip('/')}{path}"
+        if query:
+            from urllib.parse import urlencode
+
+            address += f"?{urlencode(query)}"
+        for number in range(1, TRIES + 1):
+            try:
+                answer = self._pool.request(
+                    method, address, headers=headers, body=text, retries=False, redirect=False, preload_content=False,
+                    timeout=urllib3.Timeout(total=deadline.seconds_left()),
+                )  # fmt: skip
+                with answer:
+                    content = _bounded(answer, path, deadline)
+                return int(answer.status), content, answer.headers
+            except urllib3.exceptions.HTTPError as error:
+                problem = _problem(error, f"{method} {self.server}{path}", deadline)
+                if problem.kind != "reset" or number == TRIES or deadline.expired:
+                    raise EvidenceProblem(problem) from None
+                deadline.note(f"{method} {path}: the connection broke, asked again")
+        raise AssertionError("not reached")
+
+    def _credentials(self) -> dict[str, str]:
+        """The Authorization header; asks an exec plug-in again where its token is over."""
+        value = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        if value is None and self._configuration.username:
+            value = self._configuration.get_basic_auth_token()
+        if not value:
+            return {}
+        token = str(value).rpartition(" ")[2]
+        if len(token) >= 6:
+            self._context.redactor.add(token)
+        return {"Authorization": str(value)}
+
+
+def api(context: Context, deadline: Deadline) -> Api:
+    """The API of the environment's cluster, connected once in a run; raises EvidenceProblem."""
+    settings = context.environment.kubernetes
+    if settings is None:
+        raise EvidenceProblem(Problem("configuration", "no kubernetes is declared"))
+    return context.once(("kubernetes",), lambda: Api(settings, context), deadline)
+
+
+def listed(kind: str, path: str, context: Context, deadline: Deadline, take: Callable[[Object], Any]) -> list[Any]:
+    """One list of the cluster, read once for all that want it; kind: which reading of it (`take`) is meant."""
+    return context.once(
+        ("kubernetes-list", kind, path), lambda: api(context, deadline).items(path, deadline, take), deadline
+    )
+
+
+def _configuration(settings: Kubernetes, context: Context) -> Any:
+    try:
+        from kubernetes import client, config
+    except ImportError:
+        hint = "pip install 'pytest-prodcheck[kubernetes]'"
+        raise EvidenceProblem(Problem("missing-extra", "asking Kubernetes needs its client", hint)) from None
+    made = client.Configuration()
+    file = str(context.root / settings.kubeconfig) if settings.kubeconfig else None
+    try:
+        if file is None and settings.context is None and _in_pod():
+            config.load_incluster_config(client_configuration=made)
+        else:
+            config.load_kube_config(file, settings.context, client_configuration=made, persist_config=False)
+    except Exception as error:  # the client raises of its own kinds, yaml's, OSError, what a plug-in's program left
+        what = f"the kubeconfig cannot be used: {plain(str(error), 500)}"
+        hint = "give kubernetes.context and kubernetes.kubeconfig; `kubectl config get-contexts` lists them"
+        raise EvidenceProblem(Problem("configuration", what, hint)) from None
+    if not made.verify_ssl:
+        hint = "give the cluster's certificate-authority in the kubeconfig"
+        what = "the kubeconfig says insecure-skip-tls-verify: whoever answers would be believed"
+        raise EvidenceProblem(Problem("configuration", what, hint))
+    made.retries = False
+    return made
+
+
+def _in_pod() -> bool:
+    import os
+
+    return "KUBERNETES_SERVICE_HOST" in os.environ and not os.environ.get("KUBECONFIG")
+
+
+def _bounded(answer: Any, path: str, deadline: Deadline) -> bytes:
+    parts, size = [], 0
+    for part in answer.stream(1024 * 1024):
+        size += len(part)
+        parts.append(part)
+        if size > LARGEST:
+            raise EvidenceProblem(Problem("too-large", f"GET {path}: an answer of more than {LARGEST} bytes"))
+        deadline.seconds_left()
+    return b"".join(parts)
+
+
+def _read(method: str, path: str, status: int, content: bytes) -> Object:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise EvidenceProblem(Problem("protocol", f"{method} {path}: answered {status} with no JSON object"))
+    if 200 <= status < 300:
+        return document
+    said = plain(str(document.get("message", "")), 500)
+    if status in (401, 403):
+        hint = "`prodcheck grants --kubernetes` prints the rights it needs" if status == 403 else ""
+        raise EvidenceProblem(Problem("denied", f"{method} {path}: {status}: {said}", hint))
+    raise EvidenceProblem(Problem("protocol", f"{method} {path}: answered {status}: {said}"))
+
+
+def _wait(retry_after: str | None, number: int) -> float:
+    """Seconds: what the server asks for, at most 5, else 0.2, 0.4, 0.8."""
+    if retry_after and retry_after.isdecimal():
+        return min(float(retry_after), 5.0)
+    return float(0.1 * 2**number)
+
+
+def _problem(error: Exception, what: str, deadline: Deadline) -> Problem:
+    from pytest_prodcheck.evidence.failures import classify
+
+    return classify(error, what, deadline, "the API server")

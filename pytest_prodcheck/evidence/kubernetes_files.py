@@ -1,0 +1,87 @@
+"""The files that are about to be applied: YAML or JSON, several documents in one, lists taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from glob import glob
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.kubernetes_reading import Object, rows, table
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+
+LARGEST = 16 * 1024 * 1024  # bytes of one file
+MOST = 5000  # objects in all
+
+
+def documents(context: Context) -> tuple[tuple[str, Object], ...]:
+    """`(file, object)` of every object, () where no files are declared; raises EvidenceProblem (configuration).
+
+    A pattern that fits no file is a problem: an empty folder must not look like a good one.
+    """
+    cluster = context.environment.kubernetes
+    if cluster is None or not cluster.manifests:
+        return ()
+    return context.once(("kubernetes-manifests",), lambda: tuple(_all(context, cluster.manifests)))
+
+
+def _all(context: Context, patterns: tuple[str, ...]) -> Iterator[tuple[str, Object]]:
+    count = 0
+    for pattern in patterns:
+        filled = pattern.replace("{unit}", context.environment.unit).replace("{revision}", context.revision)
+        files = sorted(glob(str(context.root / filled), recursive=True))
+        if not files:
+            hint = "render them first; {unit} and {revision} are those of the run"
+            raise EvidenceProblem(Problem("configuration", f"kubernetes.manifests: no file is named {filled}", hint))
+        for file in map(Path, files):
+            for each in _objects(file):
+                count += 1
+                if count > MOST:
+                    raise EvidenceProblem(Problem("too-large", f"kubernetes.manifests: more than {MOST} objects"))
+                yield file.name, each
+    if not count:
+        raise EvidenceProblem(Problem("configuration", "kubernetes.manifests: the files hold no object"))
+
+
+def _objects(file: Path) -> Iterator[Object]:
+    try:
+        import yaml
+    except ImportError:
+        hint = "pip install 'pytest-prodcheck[kubernetes]'"
+        raise EvidenceProblem(Problem("missing-extra", "reading manifests needs PyYAML", hint)) from None
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        if file.stat().st_size > LARGEST:
+            raise ValueError(f"larger than {LARGEST} bytes")
+        found = list(yaml.load_all(file.read_bytes(), loader))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        what = plain(str(error), 300) or type(error).__name__
+        raise EvidenceProblem(Problem("configuration", f"{file.name} cannot be read: {what}")) from None
+    for each in found:
+        if each is None:
+            continue
+        if not isinstance(each, dict) or not each.get("kind") or not each.get("apiVersion"):
+            raise EvidenceProblem(Problem("configuration", f"{file.name} holds something without kind and apiVersion"))
+        if str(each["kind"]).endswith("List") and isinstance(each.get("items"), list):
+            yield from rows(each, "items")
+        else:
+            yield each
+
+
+def shown(item: Object) -> str:
+    """Kind and name: "Deployment storefront"."""
+    return f"{item.get('kind', '')} {table(item, 'metadata').get('name', '')}"
+
+
+def template(item: Object) -> Object:
+    """The specification of the pods that an object makes, {} for one that makes none."""
+    kind = item.get("kind")
+    if kind == "Pod":
+        return table(item, "spec")
+    if kind == "CronJob":
+        return table(item, "spec", "jobTemplate", "spec", "template", "spec")
+    return table(item, "spec", "template", "spec")

@@ -1,0 +1,250 @@
+"""What a cluster says of its nodes, pods and workloads: the part of each object that checks judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pytest_prodcheck.evidence.records import Problem
+
+
+@dataclass(frozen=True)
+class KubernetesApi:
+    """`kubernetes-api` (kubernetes): whether the API is ready, and whether we have the rights that `reach` declares."""
+
+    server: str
+    version: str  # "v1.36.3"
+    ready: bool  # /readyz answered 200
+    failing: tuple[str, ...]  # the parts of /readyz?verbose that failed
+    allowed: tuple[str, ...]  # "list pods", each answered by a SelfSubjectAccessReview
+    forbidden: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of a pod, init containers too."""
+
+    name: str
+    image: str  # as the pod asks for it
+    digest: str  # "sha256:…" of what runs, "" where it is not known
+    ready: bool
+    restarts: int  # since the pod began
+    waiting: str  # reason it waits: "CrashLoopBackOff", "" where it does not
+    ended: str  # reason of its last end: "OOMKilled", "" for none
+    ended_at: float | None  # when that was, epoch seconds
+    init: bool = False
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One pod. `hash` names the version of its workload that it belongs to."""
+
+    namespace: str
+    name: str
+    workload: str  # "deployment/storefront", "pod/NAME" for one without a controller
+    hash: str
+    phase: str  # Pending, Running, Succeeded, Failed, Unknown
+    reason: str  # "Evicted", "NodeLost", …; "" mostly
+    node: str
+    created_at: float
+    deleting: bool
+    ready: bool  # its condition Ready
+    unscheduled: str  # why it has no node, "" where it has one
+    containers: tuple[Container, ...]
+    cpu: float = 0.0  # cores that it asks for
+    memory: int = 0  # bytes that it asks for
+    daemon: bool = False  # of a DaemonSet, or a node's own: gone with its node
+    risks: tuple[str, ...] = ()  # what of its specification is risky, "container app: privileged"
+
+
+@dataclass(frozen=True)
+class KubernetesPods:
+    """`kubernetes-pods` (kubernetes): all pods of the namespace."""
+
+    namespace: str
+    pods: tuple[Pod, ...]
+    asked_at: float  # epoch seconds, for the age of what is seen
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment, StatefulSet or DaemonSet and how far its rollout is."""
+
+    name: str  # "deployment/storefront"
+    replicas: int  # asked for
+    generation: int
+    observed: int  # generation that its controller has seen
+    updated: int  # pods of the new version
+    ready: int
+    available: int
+    hash: str  # of the current version's pods, "" where it is not known
+    paused: bool = False
+    stuck: str = ""  # why its rollout does not go on (ProgressDeadlineExceeded), "" where it does
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """`kubernetes-rollout` (workload): a service's workload and its pods."""
+
+    workload: Workload | None  # None: the namespace has none of that name
+    wanted: str  # "deployment/storefront", as declared
+    pods: tuple[Pod, ...]  # those that are not being deleted
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node and what is free on it."""
+
+    name: str
+    ready: bool
+    pressures: tuple[str, ...]  # MemoryPressure, DiskPressure, PIDPressure, NetworkUnavailable
+    cordoned: bool
+    cpu: float = 0.0  # cores that pods may ask for in all
+    memory: int = 0  # bytes
+    pods: int = 0
+    labels: dict[str, str] = field(default_factory=dict)
+    taints: tuple[tuple[str, str, str], ...] = ()  # key, value, effect
+
+
+@dataclass(frozen=True)
+class KubernetesNodes:
+    """`kubernetes-nodes` (kubernetes, reach "nodes"): all nodes."""
+
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether pods that will be asked for find room: how many, how many did not, and why not."""
+
+    what: str  # "deployment/storefront"
+    wanted: int  # further pods while it rolls out
+    left: int  # of those, without a place
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class KubernetesCapacity:
+    """`kubernetes-capacity` (kubernetes, reach "nodes"): the surge of each workload placed on the nodes."""
+
+    fits: tuple[Fit, ...]
+    without_one: tuple[Fit, ...]  # the same and the pods of the node that would hurt most, with that node gone
+    lost: str  # that node, "" where there is only one
+    autoscaling: bool
+    left_out: tuple[str, ...]  # what the placing does not look at
+
+
+@dataclass(frozen=True)
+class Quota:
+    """One resource of one ResourceQuota."""
+
+    name: str  # "compute: requests.cpu"
+    hard: float
+    used: float
+    surge: float  # what the surge adds
+
+
+@dataclass(frozen=True)
+class KubernetesQuota:
+    """`kubernetes-quota` (kubernetes): the quotas with what a rollout adds, and what limit ranges refuse."""
+
+    quotas: tuple[Quota, ...]
+    refused: tuple[str, ...]  # "deployment/x: container app asks for 4 cpu, the limit range allows 2"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One PersistentVolumeClaim."""
+
+    name: str
+    phase: str  # Bound, Pending, Lost
+    waits: bool  # its class binds with the first pod, and no pod asks for it yet
+    storage_class: str
+
+
+@dataclass(frozen=True)
+class KubernetesVolumes:
+    """`kubernetes-volumes` (kubernetes): the namespace's claims."""
+
+    claims: tuple[Volume, ...]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One PodDisruptionBudget: how many of its pods may go now."""
+
+    name: str
+    pods: int  # that it is about
+    allowed: int  # disruptions that are allowed now
+    healthy: int
+    desired: int  # healthy ones that it insists on
+
+
+@dataclass(frozen=True)
+class KubernetesDisruption:
+    """`kubernetes-disruption` (kubernetes): the namespace's disruption budgets."""
+
+    budgets: tuple[Budget, ...]
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """One Ingress: its addresses, and the services behind it with how many ready endpoints each has."""
+
+    name: str
+    addresses: tuple[str, ...]
+    backends: tuple[tuple[str, int], ...]  # "shop:80" -> ready endpoints, -1: there is no such service or port
+
+
+@dataclass(frozen=True)
+class KubernetesIngress:
+    """`kubernetes-ingress` (kubernetes): the namespace's ingresses, and services that select pods."""
+
+    ingresses: tuple[Entrance, ...]
+    services: tuple[tuple[str, int], ...]  # name -> ready endpoints, of those with a selector
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One object of the files that are about to be applied."""
+
+    name: str  # "build/shop.yaml: Deployment shop/storefront"
+    api_version: str
+    kind: str
+    served: bool  # the server knows this version of this kind
+    accepted: bool  # the dry run accepted it
+    said: str = ""  # what the dry run said otherwise
+    warnings: tuple[str, ...] = ()  # of the server, such as deprecations
+    problem: Problem | None = None  # why the dry run could not be asked
+
+
+@dataclass(frozen=True)
+class KubernetesManifests:
+    """`kubernetes-manifests` (kubernetes, manifests): each object, as a dry run on the server takes it."""
+
+    manifests: tuple[Manifest, ...]
+    server: str  # version of the server
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about one object; good where `wrong` is empty."""
+
+    what: str  # "Deployment storefront: ConfigMap settings"
+    wrong: str = ""
+
+
+@dataclass(frozen=True)
+class ManifestFacts:
+    """`manifest-facts` (kubernetes, manifests): what follows from the files and what is in the namespace."""
+
+    references: tuple[Finding, ...]
+    images: tuple[Finding, ...]
+    workloads: tuple[Finding, ...]
+    unread: tuple[str, ...]  # kinds that could not be looked up, for they are out of reach
+
+
+@dataclass(frozen=True)
+class StorageClasses:
+    """`kubernetes-storage` (kubernetes, reach "storage"): the classes that the namespace's claims use."""
+
+    classes: tuple[tuple[str, bool | None], ...]  # name -> encrypted; None: its provisioner does not say

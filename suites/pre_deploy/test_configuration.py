@@ -1,0 +1,58 @@
+"""What is about to be applied: would the server take it, is everything there that it refers to."""
+
+from __future__ import annotations
+
+import re
+
+from pytest_prodcheck import check, judge
+from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.evidence.records.kubernetes import Finding, KubernetesManifests, ManifestFacts
+
+
+def _minor(version: str) -> int | None:
+    found = re.match(r"v?1\.(\d+)", version)
+    return int(found[1]) if found else None
+
+
+@check("pre_deploy.configuration.manifests", severity="critical", runbook="configuration-manifests")
+def test_the_server_would_take_them(kubernetes_manifests: KubernetesManifests) -> None:
+    """A dry run on the server accepts every object: admission, validation and defaults included."""
+    for each in kubernetes_manifests.manifests:
+        if each.problem is not None:
+            raise EvidenceProblem(each.problem)
+    for each in kubernetes_manifests.manifests:
+        judge("dry run", each.accepted, of=each.name, reason=each.said)
+
+
+@check("pre_deploy.configuration.deprecations", severity="high", runbook="configuration-deprecations")
+def test_api_versions_last(kubernetes_manifests: KubernetesManifests) -> None:
+    """No object is of an API version that this server does not serve any more; one that is deprecated warns."""
+    for each in kubernetes_manifests.manifests:
+        judge("is served", each.served, of=each.name,
+              reason=f"{each.api_version} {each.kind} is not served by {kubernetes_manifests.server}")  # fmt: skip
+        told = [warning for warning in each.warnings if "deprecated" in warning]
+        judge("is not deprecated", not told, of=each.name, reason="; ".join(told), warn_only=True)
+
+
+def _judge(what: str, findings: tuple[Finding, ...]) -> None:
+    judge(f"{what} that were looked at", len(findings), at_least=0)
+    for each in findings:
+        judge(what, not each.wrong, of=each.what, reason=each.wrong)
+
+
+@check("pre_deploy.configuration.references", severity="critical", runbook="configuration-references")
+def test_everything_named_is_there(manifest_facts: ManifestFacts) -> None:
+    """Every ConfigMap, Secret, key, service account, claim and port that the objects name exists."""
+    _judge("reference", manifest_facts.references)
+
+
+@check("pre_deploy.configuration.images", severity="high", runbook="configuration-images")
+def test_images_are_pinned(manifest_facts: ManifestFacts) -> None:
+    """Every image has a digest, or a tag other than latest."""
+    _judge("image", manifest_facts.images)
+
+
+@check("pre_deploy.configuration.workload", severity="medium", runbook="configuration-workload")
+def test_pods_are_made_well(manifest_facts: ManifestFacts) -> None:
+    """Pods have probes, limits, requests, a user other than root, a read-only root, and are spread."""
+    _judge("pod template", manifest_facts.workloads)

@@ -1,0 +1,139 @@
+"""The cluster, before anything is touched: does it answer, is there room, is what runs in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records.kubernetes import (
+    KubernetesApi,
+    KubernetesCapacity,
+    KubernetesDisruption,
+    KubernetesIngress,
+    KubernetesNodes,
+    KubernetesPods,
+    KubernetesQuota,
+    KubernetesVolumes,
+    Pod,
+)
+
+TROUBLED = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError",
+            "CreateContainerError")  # fmt: skip
+PENDING = 300  # seconds: a healthy autoscaler has brought a node by then
+RECENT = 3600  # seconds in which an end for want of memory counts
+WAITS = "WaitForFirstConsumer"
+
+
+@check("pre_deploy.kubernetes.api", severity="critical", runbook="kubernetes-api")
+def test_the_api_is_ready_for_us(kubernetes_api: KubernetesApi) -> None:
+    """The API server is ready, and the rights that `kubernetes.reach` declares are there."""
+    failing = ", ".join(kubernetes_api.failing)
+    judge("/readyz", kubernetes_api.ready, reason=f"not ready: {failing or 'no part is named'}")
+    judge("rights that were asked about", len(kubernetes_api.allowed) + len(kubernetes_api.forbidden), at_least=1)
+    for each in kubernetes_api.forbidden:
+        judge("is allowed", False, of=each, reason="`prodcheck grants --kubernetes` prints the role that it takes")
+    for each in kubernetes_api.allowed:
+        judge("is allowed", True, of=each)
+
+
+@check("pre_deploy.kubernetes.nodes", severity="high", limit=Limit(warn="0%", fail="10%"), runbook="kubernetes-nodes")
+def test_nodes_are_ready(kubernetes_nodes: KubernetesNodes, limit: Limit) -> None:
+    """The share of nodes that are not ready or under pressure; cordoned ones are at work, not broken."""
+    nodes = kubernetes_nodes.nodes
+    judge("nodes", len(nodes), at_least=1)
+    bad = {each.name: "not ready" if not each.ready else ", ".join(each.pressures)
+           for each in nodes if not each.ready or each.pressures}  # fmt: skip
+    named = "; ".join(f"{name}: {why}" for name, why in list(bad.items())[:5])
+    more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+    share = 100 * len(bad) / len(nodes) if nodes else None
+    judge("nodes not ready or under pressure", share, at_most=limit, unit="%", reason=f"{named}{more}" or "")
+
+
+def _trouble(pod: Pod, now: float) -> str:
+    """What is wrong with a pod, "" for nothing."""
+    if pod.phase == "Succeeded" or pod.deleting:
+        return ""
+    for each in pod.containers:
+        if each.waiting in TROUBLED:
+            return f"{each.name}: {each.waiting}"
+        if each.ended == "OOMKilled" and each.ended_at is not None and now - each.ended_at < RECENT:
+            return f"{each.name}: OOMKilled {now - each.ended_at:.0f} s ago"
+    if pod.phase == "Pending" and now - pod.created_at > PENDING:
+        return f"Pending for {now - pod.created_at:.0f} s: {pod.unscheduled or 'it has a node'}"
+    if pod.phase == "Unknown" or pod.reason == "NodeLost":
+        return "its node does not answer"
+    return ""
+
+
+@check("pre_deploy.kubernetes.pods", severity="high", limit=Limit(warn="0%", fail="10%"), runbook="kubernetes-pods")
+def test_pods_are_in_order(kubernetes_pods: KubernetesPods, limit: Limit) -> None:
+    """The share of each workload's pods that crash, lack their image, wait for a node or ran out of memory."""
+    judge("pods", len(kubernetes_pods.pods), at_least=1)
+    for workload, pods in _by_workload(kubernetes_pods.pods):
+        troubles = {each.name: why for each in pods if (why := _trouble(each, kubernetes_pods.asked_at))}
+        named = "; ".join(f"{name}: {why}" for name, why in list(troubles.items())[:3])
+        share = 100 * len(troubles) / len(pods)
+        judge("pods in trouble", share, at_most=limit, unit="%", of=workload, reason=named or "")
+
+
+def _by_workload(pods: Iterable[Pod]) -> Iterable[tuple[str, list[Pod]]]:
+    found: dict[str, list[Pod]] = {}
+    for each in pods:
+        found.setdefault(each.workload, []).append(each)
+    return sorted(found.items())
+
+
+@check("pre_deploy.kubernetes.capacity", severity="critical", runbook="kubernetes-capacity")
+def test_the_surge_fits(kubernetes_capacity: KubernetesCapacity) -> None:
+    """The further pods of a rollout fit on the nodes; with an autoscaler a miss warns, as does one with a node gone."""
+    for each in kubernetes_capacity.fits:
+        why = f"{each.left} of {each.wanted} pods have no place: {each.why}"
+        judge("the surge fits", each.left == 0, of=each.what, reason=why, warn_only=kubernetes_capacity.autoscaling)
+    judge("workloads", len(kubernetes_capacity.fits), at_least=0)
+    left = [each for each in kubernetes_capacity.without_one if each.left]
+    named = "; ".join(f"{each.what}: {each.why}" for each in left[:3])
+    judge("it fits with one node gone", not left, of=kubernetes_capacity.lost or "all nodes", warn_only=True,
+          reason=f"{sum(each.left for each in left)} pods have no place: {named}")  # fmt: skip
+
+
+@check("pre_deploy.kubernetes.quota", severity="high", limit=Limit(warn="85%", fail="100%"), runbook="kubernetes-quota")
+def test_quotas_leave_room(kubernetes_quota: KubernetesQuota, limit: Limit) -> None:
+    """What is used and what a rollout adds, of each ResourceQuota; limit ranges let its pods in."""
+    judge("pods that limit ranges refuse", len(kubernetes_quota.refused), at_most=0,
+          reason="; ".join(kubernetes_quota.refused[:3]) or "")  # fmt: skip
+    for each in kubernetes_quota.quotas:
+        whole = each.used + each.surge
+        share = 100 * whole / each.hard if each.hard > 0 else 0.0 if whole == 0 else 1000.0
+        why = f"{each.used:g} used and {each.surge:g} more for the rollout, of {each.hard:g}"
+        judge("quota used", share, at_most=limit, unit="%", of=each.name, reason=why)
+
+
+@check("pre_deploy.kubernetes.volumes", severity="high", runbook="kubernetes-volumes")
+def test_claims_are_bound(kubernetes_volumes: KubernetesVolumes) -> None:
+    """Every PersistentVolumeClaim is bound, but for those that nobody uses yet."""
+    judge("claims", len(kubernetes_volumes.claims), at_least=0)
+    for each in kubernetes_volumes.claims:
+        waits = each.phase == "Pending" and each.waits
+        judge("is bound", each.phase == "Bound" or waits, of=each.name, reason=f"it is {each.phase}")
+
+
+@check("pre_deploy.kubernetes.disruption", severity="low", runbook="kubernetes-disruption")
+def test_a_drain_is_possible(kubernetes_disruption: KubernetesDisruption) -> None:
+    """Every PodDisruptionBudget lets one pod go; rolling updates are not limited by them."""
+    judge("budgets", len(kubernetes_disruption.budgets), at_least=0)
+    for each in kubernetes_disruption.budgets:
+        why = f"{each.healthy} of {each.pods} pods are healthy and it insists on {each.desired}: a drain would hang"
+        judge("a pod may go", each.allowed > 0 or each.pods == 0, of=each.name, reason=why)
+
+
+@check("pre_deploy.kubernetes.ingress", severity="critical", runbook="kubernetes-ingress")
+def test_traffic_gets_in(kubernetes_ingress: KubernetesIngress) -> None:
+    """Every Ingress has an address, and every service behind it, and every one with a selector, ready endpoints."""
+    judge("ingresses and services", len(kubernetes_ingress.ingresses) + len(kubernetes_ingress.services), at_least=1)
+    for ingress in kubernetes_ingress.ingresses:
+        judge("has an address", bool(ingress.addresses), of=ingress.name, reason="no controller has given it one")
+        for backend, ready in ingress.backends:
+            why = "there is no such service or port" if ready < 0 else "it has no ready endpoint"
+            judge("backend is ready", ready > 0, of=f"{ingress.name} -> {backend}", reason=why)
+    for name, ready in kubernetes_ingress.services:
+        judge("ready endpoints", ready, at_least=1, of=f"service {name}")

@@ -1,0 +1,30 @@
+"""What pods of the namespace may do to their nodes, and whether its volumes are encrypted."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import check, judge
+from pytest_prodcheck.evidence.records.kubernetes import KubernetesPods, StorageClasses
+
+GRAVE = ("privileged", "hostPath", "hostNetwork", "hostPID", "hostIPC", "capabilities")
+
+
+@check("security.kubernetes.pods", severity="high", runbook="kubernetes-pod-security")
+def test_pods_keep_to_themselves(kubernetes_pods: KubernetesPods) -> None:
+    """No pod is privileged or has host paths, namespaces or capabilities; root and gaining privileges warn."""
+    judge("pods", len(kubernetes_pods.pods), at_least=1)
+    worst = {each.workload: each for each in sorted(kubernetes_pods.pods, key=lambda each: len(each.risks))}
+    for workload, pod in sorted(worst.items()):
+        grave = [each for each in pod.risks if any(word in each for word in GRAVE)]
+        slight = [each for each in pod.risks if each not in grave]
+        judge("is no danger to its node", not grave, of=workload, reason="; ".join(grave))
+        judge("is no root", not slight, of=workload, reason="; ".join(slight), warn_only=True)
+
+
+@check("security.encryption.storage", severity="high", runbook="encryption-storage")
+def test_volumes_are_encrypted(kubernetes_storage: StorageClasses) -> None:
+    """The storage classes of the namespace's claims say that they encrypt; one that does not say warns."""
+    judge("storage classes in use", len(kubernetes_storage.classes), at_least=0)
+    for name, encrypted in kubernetes_storage.classes:
+        judge("encrypts", encrypted is not False, of=name, reason="its parameters say that it does not")
+        judge("says that it encrypts", encrypted is not None, of=name, warn_only=True,
+              reason="its parameters do not say: its provider may do so anyway")  # fmt: skip

@@ -1,0 +1,44 @@
+"""Kubernetes: the rollout of a service's workload is done, and its pods stay up."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records.kubernetes import Rollout
+
+CRASHING = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError",
+            "CreateContainerError", "RunContainerError")  # fmt: skip
+
+
+@check("smoke.kubernetes.rollout", severity="critical", runbook="kubernetes-rollout")
+def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
+    """The controller has seen the newest version, all pods are of it, ready and available, and none crashes."""
+    found = kubernetes_rollout.workload
+    if not judge("workload exists", found is not None, of=kubernetes_rollout.wanted,
+                 reason="the namespace has none of that name"):  # fmt: skip
+        return
+    assert found is not None
+    judge("generation seen by its controller", found.observed, at_least=found.generation)
+    judge("rollout goes on", not found.stuck, reason=found.stuck)
+    judge("rollout is not paused", not found.paused, reason="spec.paused is true")
+    judge("replicas asked for", found.replicas, at_least=1)
+    judge("updated replicas", found.updated, equals=found.replicas)
+    judge("ready replicas", found.ready, at_least=found.replicas)
+    judge("available replicas", found.available, at_least=found.replicas)
+    old = [each.name for each in kubernetes_rollout.pods if found.hash and each.hash != found.hash and each.phase not in
+           ("Succeeded", "Failed")]  # fmt: skip
+    judge("pods of another version", len(old), at_most=0, reason=", ".join(old[:5]) or "")
+    for pod in kubernetes_rollout.pods:
+        waiting = [f"{each.name}: {each.waiting}" for each in pod.containers if each.waiting in CRASHING]
+        judge("containers start", not waiting, of=pod.name, reason=", ".join(waiting))
+
+
+@check("smoke.kubernetes.restarts", severity="high", limit=Limit(warn=1, fail=3), runbook="kubernetes-restarts")
+def test_pods_stay_up(kubernetes_rollout: Rollout, limit: Limit) -> None:
+    """Restarts of the containers of the current version: more than one warn, more than three fail."""
+    found = kubernetes_rollout.workload
+    current = [each for each in kubernetes_rollout.pods if found is None or not found.hash or each.hash == found.hash]
+    judge("pods of the current version", len(current), at_least=1)
+    for pod in current:
+        for each in pod.containers:
+            why = f"{each.restarts} restarts" + (f", the last after {each.ended}" if each.ended else "")
+            judge("restarts", each.restarts, at_most=limit, of=f"{pod.name}/{each.name}", reason=why)

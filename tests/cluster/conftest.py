@@ -1,0 +1,124 @@
+"""One control plane for all tests of this folder, and a project that judges it; skips where it is not built."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.cluster import shop
+from tests.cluster.build import missing
+from tests.cluster.control_plane import READER, ControlPlane, control_plane
+from tests.cluster.faults import BUDGET, ROOM, Bench
+from tests.project import Project
+
+Judge = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def plane() -> Iterator[ControlPlane]:
+    pytest.importorskip("kubernetes", reason="no Kubernetes client: pip install kubernetes")
+    if lacking := missing():
+        pytest.skip(f"no {', '.join(lacking)}: install them with `make cluster` (needs Go)")
+    with control_plane() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def home(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project whose prodcheck.toml describes the cluster."""
+    folder = tmp_path_factory.mktemp("cluster")
+    project = Project.make(folder, shop.TOML, "")
+    (folder / "build").mkdir()
+    (folder / "reader.kubeconfig").write_bytes(plane.kubeconfig("reader", READER).read_bytes())
+    shop.make(plane)
+    return project
+
+
+@pytest.fixture
+def bench(plane: ControlPlane, home: Project) -> Bench:
+    """The healthy shop; made healthy again where a test before changed it."""
+    made = Bench(plane, home.folder / "build")
+    made.files(lambda objects: None)
+    heal(made)
+    return made
+
+
+def heal(bench: Bench) -> None:
+    """Makes the shop as it should be, and waits until it is."""
+    plane, here = bench.plane, "/api/v1/namespaces/shop"
+    if not getattr(plane, "dirty", True):
+        return
+    for path in (f"{here}/pods/risky", f"{here}/pods/waits", f"{here}/limitranges/small",
+                 f"{here}/persistentvolumeclaims/lost"):  # fmt: skip
+        plane.delete(path)
+    for number in (1, 2, 3):
+        plane.patch(f"/api/v1/nodes/node-{number}", {"spec": {"unschedulable": None}})
+        bench.node(f"node-{number}", Ready="True", DiskPressure="False", MemoryPressure="False")
+    plane.delete("/apis/storage.k8s.io/v1/storageclasses/fast")
+    plane.delete("/apis/policy/v1/namespaces/shop/poddisruptionbudgets/storefront")
+    plane.delete(f"{here}/resourcequotas/room")  # one that lives through deletions counts anew only every 5 minutes
+    plane.delete(f"{here}/pods")
+    shop.make(plane)
+    plane.patch("/apis/apps/v1/namespaces/shop/deployments/storefront", {"spec": {"paused": None, "replicas": 2}})
+    end = time.monotonic() + 90
+    while lacks := lacking(bench):
+        if time.monotonic() > end:
+            raise RuntimeError(f"the shop did not come up: {lacks}")
+        time.sleep(0.3)
+    plane.dirty = False  # type: ignore[attr-defined]
+
+
+def lacking(bench: Bench) -> str:
+    """What is not as it should be: pods ready and counted by all who count them, the claim bound; "" for nothing."""
+    ready = [
+        each
+        for app in ("storefront", "orders")
+        for each in bench.pods(app)
+        if any(told["type"] == "Ready" and told["status"] == "True" for told in each["status"].get("conditions", ()))
+    ]
+    if len(ready) != 4:
+        return f"{len(ready)} of 4 pods are ready"
+    for kind, name in (("deployments", "storefront"), ("statefulsets", "orders")):
+        found = bench.plane.get(f"/apis/apps/v1/namespaces/shop/{kind}/{name}")
+        status = found.get("status", {})
+        counts = [status.get(key) for key in ("replicas", "availableReplicas", "updatedReplicas")]
+        if counts != [2, 2, 2] or status.get("observedGeneration") != found["metadata"]["generation"]:
+            return f"{name}: {status}"
+    budget = bench.plane.get(BUDGET).get("status", {})
+    if budget.get("currentHealthy") != 2 or budget.get("disruptionsAllowed") != 1:
+        return f"budget: {budget}"
+    slices = bench.plane.get("/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices")["items"]
+    if (endpoints := sum(len(each.get("endpoints") or ()) for each in slices)) != 4:
+        return f"{endpoints} of 4 endpoints"
+    if (claim := bench.plane.get("/api/v1/namespaces/shop/persistentvolumeclaims/data")["status"])["phase"] != "Bound":
+        return f"claim: {claim}"
+    quota = bench.plane.get(ROOM).get("status", {}).get("used", {})
+    return "" if quota.get("pods") == "4" else f"quota: {quota}"
+
+
+@pytest.fixture
+def judged(home: Project) -> Judge:
+    """Runs the gate about the cluster; returns its JSON report and exit code."""
+
+    def run(*arguments: str) -> dict[str, Any]:
+        report = home.folder / "report.json"
+        done = home.prodcheck("run", "cluster", "--env", "cluster", *arguments, "--", f"--prodcheck-json={report}")
+        assert report.is_file(), done.stdout + done.stderr
+        document: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        report.unlink()
+        return {**document, "exit": done.returncode, "stdout": done.stdout}
+
+    return run
+
+
+def colours(document: dict[str, Any]) -> dict[str, str]:
+    """Check id -> worst outcome and reason of what is not green."""
+    found: dict[str, str] = {}
+    for result in document["run"]["results"]:
+        if result["outcome"] in ("failed", "errored", "warned"):
+            found[result["check"]] = f"{result['outcome']} {result['target']}: {result['reason'][:300]}"
+    return found

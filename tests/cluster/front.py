@@ -1,0 +1,92 @@
+"""A plain HTTP front of the real API server that can misbehave: 429, 410, 500, hang, cut, forget a page."""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.cluster.control_plane import ControlPlane
+
+
+class Front(ThreadingHTTPServer):
+    """Passes requests on; `trouble` says what becomes of the next ones whose path holds `where`.
+
+    trouble: a list of "429", "410", "500", "hang", "cut", "garbage", used up one by one; `asked` counts what came.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, plane: ControlPlane) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.plane = plane
+        self.trouble: list[str] = []
+        self.where = ""
+        self.asked: list[str] = []
+        self.limit = 0  # objects a page, instead of what was asked for
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Front
+    protocol_version = "HTTP/1.1"
+
+    def _pass(self) -> None:
+        front = self.server
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+        front.asked.append(self.path)
+        if front.trouble and front.where in self.path and self._misbehave(front.trouble.pop(0)):
+            return
+        path = self.path
+        if front.limit:
+            path = path.replace("limit=500", f"limit={front.limit}")
+        headers = {name: value for name, value in self.headers.items() if name in ("Authorization", "Content-Type")}
+        request = urllib.request.Request(f"{front.plane.url}{path}", body, headers, method=self.command)
+        try:
+            with urllib.request.urlopen(request, timeout=20, context=front.plane.trust) as answer:
+                self._answer(answer.status, answer.read())
+        except urllib.error.HTTPError as error:
+            self._answer(error.code, error.read())
+
+    do_GET = do_POST = do_PATCH = _pass
+
+    def _misbehave(self, how: str) -> bool:
+        if how == "ok":
+            return False
+        if how == "hang":
+            time.sleep(30)
+        elif how == "cut":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{")
+            self.close_connection = True
+        elif how == "garbage":
+            self._answer(200, b"<html>sign in</html>")
+        else:
+            self._answer(int(how), b'{"kind": "Status", "message": "set by the test"}', how == "429")
+        return True
+
+    def _answer(self, status: int, content: bytes, retry: bool = False) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        if retry:
+            self.send_header("Retry-After", "1")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def front(plane: ControlPlane) -> Iterator[Front]:
+    """A front that answers."""
+    server = Front(plane)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,142 @@
+"""The API's answers that are no good ones: tried again where that helps, never half a list, each with its reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_prodcheck.environments.loading import load
+from pytest_prodcheck.environments.redaction import Redactor
+from pytest_prodcheck.environments.secrets import SecretResolver
+from pytest_prodcheck.evidence.context import Context
+from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.kubernetes import kubernetes_nodes, kubernetes_pods
+from pytest_prodcheck.evidence.kubernetes_api import api
+from pytest_prodcheck.evidence.records import EvidenceProblem
+from tests.cluster.control_plane import NOBODY, READER, ControlPlane
+from tests.cluster.faults import Bench
+from tests.cluster.front import Front, front
+
+PODS = "/api/v1/namespaces/shop/pods"
+
+
+def context_for(folder: Path, kubeconfig: str, **keys: str) -> Context:
+    more = "".join(f"{key} = {value}\n" for key, value in keys.items())
+    (folder / "prodcheck.toml").write_text(
+        'version = 1\n[environments.c.kubernetes]\nnamespace = "shop"\nreach = ["namespace", "nodes"]\n'
+        f'kubeconfig = "{kubeconfig}"\n{more}'
+    )
+    configuration = load(folder / "prodcheck.toml")
+    return Context(
+        configuration.environment("c"), folder, secrets=SecretResolver(folder), redactor=Redactor(), revision="r1"
+    )
+
+
+@pytest.fixture
+def fronted(bench: Bench, plane: ControlPlane, tmp_path: Path) -> Iterator[tuple[Front, Context]]:
+    with front(plane) as server:
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        (tmp_path / "kubeconfig").write_bytes(plane.kubeconfig("fronted", READER, address).read_bytes())
+        yield server, context_for(tmp_path, "kubeconfig")
+
+
+def names(context: Context, deadline: Deadline | None = None) -> list[str]:
+    return [each["metadata"]["name"] for each in api(context, Deadline(10)).items(PODS, deadline or Deadline(10))]
+
+
+def test_a_list_is_read_page_by_page(fronted: tuple[Front, Context]) -> None:
+    server, context = fronted
+    whole = names(context)
+    server.limit = 1
+    assert sorted(names(context)) == sorted(whole)
+    assert len([path for path in server.asked if "continue=" in path]) == len(whole) - 1
+    assert len(whole) == 4
+
+
+@pytest.mark.parametrize("trouble", [["429"], ["500"], ["503", "503"], ["cut"], ["ok", "429", "ok", "cut"]])
+def test_what_passes_is_asked_again(trouble: list[str], fronted: tuple[Front, Context]) -> None:
+    server, context = fronted
+    server.limit = 1
+    server.trouble[:], server.where = trouble, PODS
+    assert len(names(context)) == 4
+
+
+def test_a_list_that_is_gone_half_way_is_begun_again(fronted: tuple[Front, Context]) -> None:
+    server, context = fronted
+    server.limit, server.where = 1, "continue="
+    server.trouble[:] = ["ok", "410"]
+    deadline = Deadline(10)
+    found = names(context, deadline)
+    assert len(found) == len(set(found)) == 4
+    assert any("begun again" in note for note in deadline.notes)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind", "words"),
+    [
+        (["410"] * 10, "protocol", "was gone"),
+        (["429"] * 10, "protocol", "429"),
+        (["500"] * 10, "protocol", "500"),
+        (["cut"] * 10, "reset", "pods"),
+        (["garbage"], "protocol", "no JSON object"),
+        (["hang"], "timeout", "pods"),
+    ],
+    ids=["gone", "throttled", "broken", "cut", "sign-in page", "hangs"],
+)
+def test_what_stays_is_no_list(trouble: list[str], kind: str, words: str, fronted: tuple[Front, Context]) -> None:
+    server, context = fronted
+    server.trouble[:], server.where = trouble, PODS
+    with pytest.raises(EvidenceProblem) as raised:
+        names(context, Deadline(5))
+    assert raised.value.problem.kind == kind
+    assert words in raised.value.problem.message
+
+
+def test_who_may_not_read_is_told_which_right_is_missing(bench: Bench, plane: ControlPlane, tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_bytes(plane.kubeconfig("nobody", NOBODY).read_bytes())
+    context = context_for(tmp_path, "kubeconfig")
+    with pytest.raises(EvidenceProblem, match=r'cannot list resource "nodes"') as raised:
+        kubernetes_nodes.gather("shop", context, Deadline(10))
+    assert raised.value.problem.kind == "denied"
+    assert "grants" in raised.value.problem.hint
+
+
+def test_a_token_from_an_exec_plugin(bench: Bench, plane: ControlPlane, tmp_path: Path) -> None:
+    """Clusters of the big clouds give tokens by a program that the kubeconfig names."""
+    document = json.loads(plane.kubeconfig("exec", READER).read_text())
+    kind = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+    (tmp_path / "answer.json").write_text(json.dumps({**kind, "status": {"token": READER}}))
+    plugin = {"apiVersion": kind["apiVersion"], "command": "cat", "args": [f"{tmp_path}/answer.json"]}
+    document["users"][0]["user"] = {"exec": {**plugin, "interactiveMode": "Never"}}
+    (tmp_path / "kubeconfig").write_text(json.dumps(document))
+    context = context_for(tmp_path, "kubeconfig")
+    assert len(kubernetes_pods.gather("shop", context, Deadline(20)).pods) == 4
+    assert READER not in context.redactor.redact(f"token {READER}")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "kubeconfig cannot be used"), ("{", "kubeconfig cannot be used"), ("a: b", "kubeconfig cannot be used")],
+)
+def test_a_kubeconfig_that_is_none(text: str, words: str, tmp_path: Path) -> None:
+    pytest.importorskip("kubernetes", reason="no Kubernetes client: pip install kubernetes")
+    (tmp_path / "kubeconfig").write_text(text)
+    with pytest.raises(EvidenceProblem, match=words):
+        api(context_for(tmp_path, "kubeconfig"), Deadline(5))
+
+
+def test_a_kubeconfig_that_trusts_everybody_is_refused(bench: Bench, plane: ControlPlane, tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_bytes(plane.kubeconfig("admin", READER).read_bytes())
+    with pytest.raises(EvidenceProblem, match="insecure-skip-tls-verify"):
+        api(context_for(tmp_path, "kubeconfig"), Deadline(5))
+
+
+def test_a_server_that_is_not_there(bench: Bench, plane: ControlPlane, tmp_path: Path) -> None:
+    file = plane.kubeconfig("away", READER, "https://127.0.0.1:9")
+    (tmp_path / "kubeconfig").write_bytes(file.read_bytes())
+    with pytest.raises(EvidenceProblem) as raised:
+        api(context_for(tmp_path, "kubeconfig"), Deadline(5)).get("/version", Deadline(5))
+    assert raised.value.problem.kind == "refused"
