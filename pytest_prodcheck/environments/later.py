@@ -17,7 +17,6 @@ LATER = {
     ("slo",): "the performance suite",
     ("alerts",): "the pre_deploy suite",
     ("approval",): "the pre_deploy suite",
-    ("kubernetes",): "the pre_deploy suite",
     ("backups",): "the pre_deploy suite",
     ("tls",): "the security suite",
     ("postgres", "*", "backups"): "the pre_deploy suite",

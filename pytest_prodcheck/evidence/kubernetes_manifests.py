@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
+_NO_SUCH_FIELD = "failed to create typed patch object"  # a field that the schema lacks: answered with 500
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')  # RFC 9110 had it; Kubernetes sends it for deprecations
 
 
@@ -65,7 +66,7 @@ def _dry_run(file: str, item: Object, context: Context, deadline: Deadline) -> M
     if status in (401, 403) and "forbidden: User" in said:
         hint = "grant patch on it to the role that prodcheck uses: `prodcheck grants --kubernetes`"
         return Manifest(name, version, kind, True, False, said, told, Problem("denied", f"{name}: {said}", hint))
-    if status == 429 or status >= 500:
+    if (status == 429 or status >= 500) and _NO_SUCH_FIELD not in said:
         return Manifest(name, version, kind, True, False, said, told, Problem("protocol", f"{name}: {status}: {said}"))
     return Manifest(name, version, kind, True, False, said, told)
 

@@ -176,6 +176,7 @@ def _workload(item: Object, pod: Object) -> Iterator[tuple[str, str]]:
         yield f"container {name}: non-root", "runAsNonRoot is not set" if as_root else ""
         writable = not own.get("readOnlyRootFilesystem")
         yield f"container {name}: read-only root", "readOnlyRootFilesystem is not set" if writable else ""
-    if item.get("kind") == "Deployment" and int(table(item, "spec").get("replicas", 1)) > 1:
+    replicas = table(item, "spec").get("replicas", 1)
+    if item.get("kind") == "Deployment" and isinstance(replicas, int) and replicas > 1:
         spread = rows(pod, "topologySpreadConstraints") or table(pod, "affinity", "podAntiAffinity")
         yield "spread over nodes", "" if spread else "neither topologySpreadConstraints nor podAntiAffinity"

@@ -3,7 +3,7 @@
 kube-apiserver, kube-controller-manager, kube-scheduler and kubectl are built from the module `k8s.io/kubernetes` as it
 comes through the Go module proxy, kwok (simulated nodes and pods) from `sigs.k8s.io/kwok`, etcd from
 `go.etcd.io/etcd/server/v3`: Debian's etcd 3.4 cannot report progress, for want of which kwok's watches break off and it
-sees new pods only half a minute later. A folder named by KUBEBUILDER_ASSETS (the convention of envtest) is used as it is.
+sees new pods half a minute late. A folder named by KUBEBUILDER_ASSETS (the convention of envtest) is used as it is.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def heal(bench: Bench) -> None:
     plane, here = bench.plane, "/api/v1/namespaces/shop"
     if not getattr(plane, "dirty", True):
         return
-    for path in (f"{here}/pods/risky", f"{here}/pods/waits", f"{here}/limitranges/small",
+    for path in ("/api/v1/nodes/node-4", f"{here}/pods/risky", f"{here}/pods/waits", f"{here}/limitranges/small",
                  f"{here}/persistentvolumeclaims/lost"):  # fmt: skip
         plane.delete(path)
     for number in (1, 2, 3):

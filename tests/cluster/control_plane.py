@@ -57,7 +57,7 @@ class ControlPlane:
         self._run(
             f"{here}/kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self.etcd}", "--bind-address=127.0.0.1",
             f"--secure-port={self.port}", f"--cert-dir={place}/certs", f"--token-auth-file={place}/tokens.csv",
-            "--authorization-mode=RBAC", "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24",
+            "--authorization-mode=RBAC", "--allow-privileged=true", "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24",
             f"--service-account-key-file={place}/sa.key", f"--service-account-signing-key-file={place}/sa.key",
             "--service-account-issuer=https://prodcheck.test",
             "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
@@ -73,7 +73,13 @@ class ControlPlane:
             f"{here}/kube-scheduler", *common, f"--secure-port={self.scheduler}", "--bind-address=127.0.0.1",
             "--kube-api-qps=200", "--kube-api-burst=400",
         )  # fmt: skip
-        self._run(f"{here}/kwok", "--kubeconfig", f"{place}/admin.kubeconfig", "--manage-all-nodes=true")
+        self._run(
+            f"{here}/kwok",
+            "--kubeconfig",
+            f"{place}/admin.kubeconfig",
+            "--manage-all-nodes=false",
+            "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+        )
 
     def kubeconfig(self, name: str, token: str, server: str = "") -> Path:
         """Writes NAME.kubeconfig for one user."""

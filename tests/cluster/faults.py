@@ -131,6 +131,12 @@ def _deleted(path: str) -> Callable[[Bench], None]:
     return lambda bench: bench.plane.delete(path)
 
 
+def _fourth(bench: Bench, ready: str) -> None:
+    """A node that kwok does not play, and so does not heal."""
+    bench.plane.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-4"}})
+    bench.node("node-4", Ready=ready)
+
+
 def _cordoned(bench: Bench) -> None:
     for number in (1, 2, 3):
         bench.plane.patch(f"/api/v1/nodes/node-{number}", {"spec": {"unschedulable": True}})
@@ -214,8 +220,8 @@ FAULTS = (
     Fault("restarted-often", lambda bench: bench.container("storefront", restartCount=7), (RESTARTS,)),
     Fault("restarted-twice", lambda bench: bench.container("orders", restartCount=2), (RESTARTS,), outcome="warned"),
     Fault("out-of-memory", _killed, (PODS,)),
-    Fault("node-not-ready", lambda bench: bench.node("node-3", Ready="False"), (NODES,), (CAPACITY, DISRUPTION)),
-    Fault("node-unknown", lambda bench: bench.node("node-3", Ready="Unknown"), (NODES,), (CAPACITY,)),
+    Fault("node-not-ready", lambda bench: _fourth(bench, "False"), (NODES,)),
+    Fault("node-unknown", lambda bench: _fourth(bench, "Unknown"), (NODES,)),
     Fault("disk-pressure", lambda bench: bench.node("node-2", DiskPressure="True"), (NODES,)),
     Fault("memory-pressure", lambda bench: bench.node("node-2", MemoryPressure="True"), (NODES,)),
     Fault("scaled-to-nothing", _patched(STOREFRONT, spec={"replicas": 0}), (ROLLOUT, INGRESS), (RESTARTS, DISRUPTION)),
