@@ -57,7 +57,8 @@ class ControlPlane:
         self._run(
             f"{here}/kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self.etcd}", "--bind-address=127.0.0.1",
             f"--secure-port={self.port}", f"--cert-dir={place}/certs", f"--token-auth-file={place}/tokens.csv",
-            "--authorization-mode=RBAC", "--allow-privileged=true", "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24",
+            "--authorization-mode=RBAC", "--allow-privileged=true",
+            "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24",
             f"--service-account-key-file={place}/sa.key", f"--service-account-signing-key-file={place}/sa.key",
             "--service-account-issuer=https://prodcheck.test",
             "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
