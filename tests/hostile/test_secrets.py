@@ -11,10 +11,12 @@ import threading
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck.catalogue import suites_with_checks
 from tests.evidence.store_servers import say, speaker
 from tests.evidence.support import Answer, Seen, web
 from tests.hostile.test_stores import message
@@ -273,8 +275,14 @@ def test_no_secret_is_readable_anywhere(auth: str, more: tuple[str, ...], tmp_pa
     assert base64.b64encode(b"u:" + CANARIES["file"].encode()).decode() in requests  # they were really used
     assert CANARIES["bearer"] in requests
     assert "[redacted]" in done.stdout
-    kept = {"password", "secret.sh", "prodcheck.toml"}
-    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name not in kept and path.suffix != ".pyc"]
+    found = leaks(tmp_path, told, watcher, secrets | {"seal": CANARIES["seal"]})
+    assert not found, f"{len(found)} leaks:\n" + "\n".join(found[:12])
+
+
+def leaks(folder: Path, told: list[str], watcher: Watcher, secrets: Mapping[str, str]) -> list[str]:
+    """Where a secret is to be read: files, outputs, command lines."""
+    kept = {"password", "secret.sh", "scanner.sh", "rules.json", "prodcheck.toml"}
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in kept and path.suffix != ".pyc"]
     texts = {str(path): path.read_text(encoding="utf-8", errors="replace") for path in files}
     wanted = {"r.txt", "r.json", "r.sarif", "r.xml", "r.html", "run.log", "run.json"}
     assert {Path(name).name for name in texts} >= wanted
@@ -282,11 +290,90 @@ def test_no_secret_is_readable_anywhere(auth: str, more: tuple[str, ...], tmp_pa
     texts |= {f"output {number}": text for number, text in enumerate(told)}
     texts["process list"] = "\n".join(watcher.seen)
     assert sys.executable in texts["process list"]
-    found = [
+    return [
         f"{name} as {form!r} in {where}: …{text[max(0, text.find(form) - 80) : text.find(form) + 20]!r}"
         for where, text in texts.items()
-        for name, value in (secrets | {"seal": CANARIES["seal"]}).items()
+        for name, value in secrets.items()
         for form in sorted(forms(value))
         if form in text
     ]
+
+
+# a session token as services give it: a JSON Web Token, of which checks make forgeries with the same payload
+CLAIMS = b'{"sub":"c4nary-subject","iss":"c4nary-issuer","exp":4102444800}'
+PAYLOAD = base64.urlsafe_b64encode(CLAIMS).decode().rstrip("=")
+JWT = f"eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.{PAYLOAD}.c4nary-signature-0123456789"
+MORE = """
+[environments.dev.vulnerabilities.fetched]
+format = "trivy"
+url = "http://127.0.0.1:<port>/trivy"
+image = "r/shop:1"
+authentication = { bearer = { env = "CANARY_REPORT" } }
+[environments.dev.vulnerabilities.failing]
+format = "kube-bench"
+command = ["./scanner.sh"]
+[environments.dev.vulnerabilities.rules]
+format = "gatekeeper"
+report = "rules.json"
+"""
+
+
+def trivy(known: Mapping[str, str]) -> bytes:
+    """A report whose every text holds all secrets in all forms, whole and so that the cut of a text lies within one."""
+    everything = [form for value in known.values() for form in sorted(forms(value))]
+    rows = [
+        {"VulnerabilityID": f"CVE-{number}", "PkgName": form, "InstalledVersion": "x" * 280 + form,
+         "FixedVersion": "y" * 290 + form, "Severity": "CRITICAL"}
+        for number, form in enumerate(everything)
+    ]  # fmt: skip
+    document = {
+        "SchemaVersion": 2, "CreatedAt": datetime.now(UTC).isoformat(), "ArtifactName": "r/shop:1",
+        "Metadata": {"OS": {"Family": everything[0], "EOSL": True}},
+        "Results": [{"Class": "os-pkgs", "Packages": [{}], "Vulnerabilities": rows}],
+    }  # fmt: skip
+    return json.dumps(document).encode()
+
+
+def test_no_secret_of_the_other_suites_is_readable_anywhere(tmp_path: Path, watcher: Watcher) -> None:
+    """All suites but smoke: what scanners report, what services answer to forged tokens, how programs fail."""
+    report = "c4nary-report/+abcdef=7"
+    secrets = {name: value for name, value in CANARIES.items() if name not in ("client", "seal")}
+    secrets |= {"report": report, "jwt": JWT, "payload": PAYLOAD}
+    known = {name: value for name, value in secrets.items() if name != "payload"}
+
+    def answer(seen: Seen) -> Answer:
+        if seen.path == "/trivy":
+            return 200, {"Content-Type": "application/json"}, trivy(known)
+        status, headers, body = echo(seen, known)
+        return status, headers, body.replace(GIVEN["token"].encode(), JWT.encode())
+
+    refusal = message(b"E", b"SFATAL\0C28P01\0Mpassword " + CANARIES["postgres"].encode() + b" is wrong\0\0")
+    with (
+        web(answer) as server,
+        speaker(say(message(b"R", b"\0\0\0\x03") + refusal)) as postgres,
+        speaker(say(f"-WRONGPASS {CANARIES['redis']} is no password\r\n".encode())) as cache,
+    ):
+        project = make(tmp_path, server.port, "json", postgres, cache)
+        project.environ["CANARY_REPORT"] = report
+        toml = (project.folder / "prodcheck.toml").read_text(encoding="utf-8")
+        project.write("prodcheck.toml", toml + MORE.replace("<port>", str(server.port)))
+        text = f"{'z' * 290} {CANARIES['env']} {CANARIES['command']}"
+        status = {"auditTimestamp": datetime.now(UTC).isoformat(), "totalViolations": 1,
+                  "violations": [{"kind": "Pod", "name": CANARIES["own"], "message": text}]}  # fmt: skip
+        constraint = {"apiVersion": "constraints.gatekeeper.sh/v1beta1", "kind": "K", "metadata": {"name": "c"}}
+        project.write("rules.json", json.dumps(constraint | {"status": status}))
+        script = '#!/bin/sh\nprintf "%0590d $CANARY_COMMAND $CANARY_ENV" 7 >&2\nexit 3\n'
+        project.write("scanner.sh", script).chmod(0o700)
+        suites = [each for each in suites_with_checks() if each != "smoke"]
+        done = run(project, "-m", " or ".join(suites))
+        told = [done.stdout, done.stderr]
+        for words in ("plan security --env dev", "gate security --env dev --explain"):
+            ended = project.prodcheck(*words.split())
+            told += [ended.stdout, ended.stderr]
+        asked = "\n".join(f"{each.path} {each.headers}" for each in server.requests)
+    assert done.returncode in (1, 13), done.stdout[-3000:] + done.stderr[-3000:]
+    assert report in asked  # it was really used
+    assert "[redacted]" in done.stdout
+    assert "scanner.sh ended with exit code 3" in (project.folder / "r.json").read_text(encoding="utf-8")
+    found = leaks(tmp_path, told, watcher, secrets)
     assert not found, f"{len(found)} leaks:\n" + "\n".join(found[:12])

@@ -23,9 +23,9 @@ def unwrapped(data: Any) -> tuple[Any, Subject, float | None]:
     if not isinstance(data, dict) or "_type" not in data:
         return data, Subject(), None
     if data["_type"] not in STATEMENTS:
-        parsed.wrong(f"statement {str(data['_type'])[:60]!r} is not known")
+        parsed.wrong(f"statement {parsed.shown(data['_type'])!r} is not known")
     if parsed.text(data, "predicateType").removeprefix("https://") != PREDICATE:
-        parsed.wrong(f"predicate {parsed.text(data, 'predicateType')[:80]!r} is no vulnerability scan")
+        parsed.wrong(f"predicate {parsed.text(data, 'predicateType')!r} is no vulnerability scan")
     predicate = parsed.table(data, "predicate")
     created = parsed.moment(parsed.table(predicate, "metadata").get("scanFinishedOn"))
     report = parsed.table(predicate, "scanner").get("result")

@@ -105,7 +105,7 @@ def _scan(target: str, context: Context, deadline: Deadline) -> tuple[Content, S
     report = declared(context.environment, target)
     content = read(report, context, deadline.at_most(report.timeout))
     try:
-        plain, subject, stated = attested.unwrapped(parsed.decode(content.content))
+        plain, subject, stated = attested.unwrapped(parsed.decode(content.content, context.redactor.redact))
         parse = import_module(_HERE + report.format.replace("-", "_")).parse
         scan = attested.joined(parse(plain), subject, stated)
     except EvidenceProblem as error:
@@ -145,7 +145,7 @@ def _suppressed(
     for name in report.vex:
         content = file(filled(name, report, context), context.root, LARGEST_VEX)
         try:
-            known += vex.statements(parsed.decode(content.content))
+            known += vex.statements(parsed.decode(content.content, context.redactor.redact))
         except EvidenceProblem as error:
             raise _about(content, error) from None
     return vex.suppressions(worst, known, scan.subject, report.product, image)

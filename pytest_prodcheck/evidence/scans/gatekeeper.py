@@ -42,7 +42,7 @@ def _audited(constraints: list[dict[str, Any]]) -> Scan:
             parsed.empty(f"no audit has looked at {name}", "is Gatekeeper's audit running?")
         errors = [error for pod in parsed.rows(status, "byPod") for error in parsed.rows(pod, "errors")]
         if errors:
-            parsed.wrong(f"Gatekeeper cannot enforce {name}: {parsed.text(errors[0], 'message')[:200]}")
+            parsed.wrong(f"Gatekeeper cannot enforce {name}: {parsed.text(errors[0], 'message')}")
         rows = parsed.rows(status, "violations")
         if len(rows) > total:
             parsed.wrong(f"{name} lists more violations than its total: edited")

@@ -23,7 +23,7 @@ def parse(data: Any) -> Scan:
     database = parsed.table(descriptor, "db")
     status = parsed.table(database, "status") or database  # since database version 6 one level deeper
     if status.get("valid") is False or status.get("error"):
-        parsed.wrong(f"Grype's vulnerability database was not valid: {parsed.text(status, 'error')[:200]}")
+        parsed.wrong(f"Grype's vulnerability database was not valid: {parsed.text(status, 'error')}")
     source = parsed.table(data, "source")
     target = source.get("target")
     matches = parsed.rows(data, "matches")
@@ -58,7 +58,7 @@ def _finding(match: dict[str, Any]) -> Finding:
     vulnerability, artifact = parsed.table(match, "vulnerability"), parsed.table(match, "artifact")
     rating = parsed.text(vulnerability, "severity").lower()
     if rating not in RATINGS:
-        parsed.wrong(f"severity {rating[:20]!r} of Grype is not known")
+        parsed.wrong(f"severity {rating!r} of Grype is not known")
     fix = parsed.table(vulnerability, "fix")
     versions = parsed.texts(fix, "versions") if fix.get("state") == "fixed" else ()
     dates = [parsed.moment(each.get("date")) for each in parsed.rows(fix, "available")]

@@ -22,7 +22,7 @@ def parse(data: Any) -> Scan:
         states = [parsed.needed(row, "status") for row in found]
         unknown = sorted({state for state in states if state not in _STATES})
         if unknown:
-            parsed.wrong(f"status {unknown[0][:20]!r} of kube-bench is not known")
+            parsed.wrong(f"status {unknown[0]!r} of kube-bench is not known")
         for key, state in (("total_pass", "PASS"), ("total_fail", "FAIL"), ("total_warn", "WARN")):
             if control.get(key) != states.count(state):
                 parsed.wrong(f"`{key}` of {parsed.text(control, 'id')} does not fit its results: cut off or edited")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NoReturn
 
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.records.vulnerabilities import Policy, Rating
 
-LONGEST = 4096  # characters kept of one string
+LONGEST = 4096  # characters of one string that are looked at
+SHORT = 300  # characters of one string that are kept
 MOST_FINDINGS = 20_000  # of rating critical and high
 # long texts that nothing here reads; without them a report needs a tenth of the memory
 _UNREAD = frozenset(
@@ -86,12 +88,20 @@ def empty(what: str, hint: str = "") -> NoReturn:
     raise EvidenceProblem(Problem("empty", what, hint))
 
 
-def decode(content: bytes) -> Any:
-    """The JSON document in a report, without long texts; raises EvidenceProblem for one that is cut off or none."""
+def shown(value: object) -> str:
+    """Whatever a report says, short enough for a message."""
+    return plain(str(value), SHORT)
+
+
+def decode(content: bytes, clean: Callable[[str], str]) -> Any:
+    """The JSON document in a report, without long texts; raises EvidenceProblem for one that is cut off or none.
+
+    clean: takes secrets out of what is longer than is kept: cut within one, its first half would not be known as such.
+    """
     if not content.strip():
         empty("the report is empty: the scanner wrote nothing")
     try:
-        return json.loads(content, object_pairs_hook=_kept, parse_constant=_no_constant)
+        return json.loads(content, object_pairs_hook=partial(_kept, clean), parse_constant=_no_constant)
     except RecursionError:
         wrong("the report is nested too deeply")
     except UnicodeDecodeError:
@@ -104,15 +114,19 @@ def decode(content: bytes) -> Any:
         wrong(f"the report is no JSON that can be meant: {plain(str(error), 100)}")
 
 
-def _kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = {
-        key: value[:LONGEST] if isinstance(value, str) and len(value) > LONGEST else value
-        for key, value in pairs
-        if key not in _UNREAD
-    }
+def _kept(clean: Callable[[str], str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = {key: _short(value, clean) for key, value in pairs if key not in _UNREAD}
     if len(found) != len(pairs) and len({key for key, _ in pairs}) != len(pairs):
         raise ValueError("a key is there twice")
     return found
+
+
+def _short(value: Any, clean: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return clean(value[:LONGEST]) if len(value) > SHORT else value
+    if isinstance(value, list):
+        return [_short(each, clean) if isinstance(each, str) else each for each in value]
+    return value
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -142,7 +156,7 @@ def text(data: dict[str, Any], name: str) -> str:
     value = data.get(name)
     if value is None:
         return ""
-    return plain(value, 300) if isinstance(value, str) else wrong(f"`{name}` is no text: another version of the format")
+    return plain(value, SHORT) if isinstance(value, str) else wrong(f"`{name}` is no text: another version")
 
 
 def needed(data: dict[str, Any], name: str) -> str:
@@ -157,7 +171,7 @@ def texts(data: dict[str, Any], name: str) -> tuple[str, ...]:
         return ()
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         wrong(f"`{name}` is no list of texts: another format, or another version")
-    return tuple(plain(each, 500) for each in value)
+    return tuple(plain(each, SHORT) for each in value)
 
 
 def moment(value: object) -> float | None:

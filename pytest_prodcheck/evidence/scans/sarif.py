@@ -24,7 +24,7 @@ def parse(data: Any) -> Scan:
     """
     if not isinstance(data, dict) or data.get("version") != "2.1.0":
         version = data.get("version") if isinstance(data, dict) else None
-        parsed.wrong(f"is no SARIF 2.1.0: its version is {str(version)[:20]!r}")
+        parsed.wrong(f"is no SARIF 2.1.0: its version is {parsed.shown(version)!r}")
     runs = parsed.rows(data, "runs")
     if not runs:
         parsed.empty("the SARIF file holds no run of a tool")
@@ -82,7 +82,7 @@ def _findings(run: dict[str, Any]) -> Iterator[Finding]:
         told = _FIXED.search(said) if isinstance(said, str) else None
         yield Finding(
             rule_id or parsed.needed(rule, "id"), _where(result), "", _rating(result, rule),
-            told[1].strip()[:300] if told else "a change of the code",
+            parsed.shown(told[1].strip()) if told else "a change of the code",
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +40,14 @@ def words(report: Vulnerabilities) -> tuple[str, ...]:
     return (*known[:at], *further, *(report.image or "" for _ in known[at:]))
 
 
-def run(command: Sequence[str], codes: Sequence[int], most: int, folder: Path, deadline: Deadline) -> bytes:
-    """Its standard output; raises EvidenceProblem where it is not installed, fails, hangs or says too much."""
+def run(
+    command: Sequence[str], codes: Sequence[int], most: int, folder: Path, deadline: Deadline,
+    clean: Callable[[str], str],
+) -> bytes:  # fmt: skip
+    """Its standard output; raises EvidenceProblem where it is not installed, fails, hangs or says too much.
+
+    clean: takes secrets out of what it said, before that is cut to what a message holds.
+    """
     name = command[0]
     try:
         child = subprocess.Popen(
@@ -63,7 +69,7 @@ def run(command: Sequence[str], codes: Sequence[int], most: int, folder: Path, d
                 os.killpg(child.pid, signal.SIGKILL)
     if code not in codes:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        last = plain(said.decode("utf-8", "replace").strip().replace("\n", " | ")[-600:], 600)
+        last = plain(clean(said.decode("utf-8", "replace")).strip().replace("\n", " | ")[-600:], 600)
         raise EvidenceProblem(Problem("protocol", f"{name} {how}" + (f": {last}" if last else "")))
     return output
 

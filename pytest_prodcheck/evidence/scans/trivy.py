@@ -20,7 +20,7 @@ def parse(data: Any) -> Scan:
     if not isinstance(data, dict) or "SchemaVersion" not in data:
         parsed.wrong("is no report of Trivy: it has no `SchemaVersion`")
     if data["SchemaVersion"] != 2:
-        parsed.wrong(f"schema version {str(data['SchemaVersion'])[:20]} of Trivy is not known, 2 is")
+        parsed.wrong(f"schema version {parsed.shown(data['SchemaVersion'])} of Trivy is not known, 2 is")
     results = [each for each in parsed.rows(data, "Results") if each.get("Class") in ("os-pkgs", "lang-pkgs")]
     packages = [parsed.rows(each, "Packages") for each in results]
     listed = any("Packages" in each for each in results)
@@ -56,7 +56,7 @@ def _subject(data: dict[str, Any], metadata: dict[str, Any]) -> Subject:
 def _finding(row: dict[str, Any]) -> Finding:
     rating = parsed.text(row, "Severity")
     if rating not in RATINGS:
-        parsed.wrong(f"severity {rating[:20]!r} of Trivy is not known")
+        parsed.wrong(f"severity {rating!r} of Trivy is not known")
     published = parsed.moment(row.get("PublishedDate"))
     return Finding(
         parsed.needed(row, "VulnerabilityID"),

@@ -41,11 +41,11 @@ def statements(data: Any) -> tuple[Statement, ...]:
     """All statements of one document, oldest first; raises EvidenceProblem for another format or version."""
     if isinstance(data, dict) and str(data.get("@context", "")).startswith(_OPENVEX):
         if str(data["@context"]).removeprefix(_OPENVEX) not in ("", "/v0.2.0"):
-            parsed.wrong(f"{str(data['@context'])[:60]} is not known, {_OPENVEX}/v0.2.0 is")
+            parsed.wrong(f"{parsed.shown(data['@context'])} is not known, {_OPENVEX}/v0.2.0 is")
         found = list(_openvex(data))
     elif isinstance(data, dict) and data.get("bomFormat") == "CycloneDX":
         if data.get("specVersion") not in _CYCLONEDX:
-            parsed.wrong(f"CycloneDX {str(data.get('specVersion'))[:20]} is not known")
+            parsed.wrong(f"CycloneDX {parsed.shown(data.get('specVersion'))} is not known")
         found = list(_cyclonedx(data))
     else:
         parsed.wrong("is neither OpenVEX nor CycloneDX")
@@ -57,7 +57,7 @@ def _openvex(data: dict[str, Any]) -> Iterator[Statement]:
         told = parsed.table(row, "vulnerability")
         names = {parsed.text(told, "name"), parsed.text(told, "@id").rpartition("/")[2], *parsed.texts(told, "aliases")}
         why = parsed.text(row, "justification")
-        why = why if why in JUSTIFICATIONS else parsed.text(row, "impact_statement")[:100]
+        why = why if why in JUSTIFICATIONS else parsed.text(row, "impact_statement")
         good = row.get("status") == "not_affected" and why
         at = parsed.moment(row.get("last_updated")) or parsed.moment(row.get("timestamp"))
         at = at or parsed.moment(data.get("timestamp")) or 0.0
