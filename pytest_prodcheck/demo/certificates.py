@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.demo.authority import Issued
 
 
-def write(folder: Path, servers: dict[str, tuple[str, ...]]) -> None:
-    """Writes ca.pem, and NAME.pem (chain) with NAME.key (mode 0600) for the names of each server."""
+def write(folder: Path, servers: dict[str, tuple[str, ...]]) -> Issued:
+    """Writes ca.pem, and NAME.pem (chain) with NAME.key (mode 0600) for the names of each server; returns the CA."""
     import trustme
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    from pytest_prodcheck.demo.authority import Issued
 
     now = datetime.now(UTC)
     ca = trustme.CA(organization_name="prodcheck demo")
@@ -22,3 +30,5 @@ def write(folder: Path, servers: dict[str, tuple[str, ...]]) -> None:
         leaf.private_key_pem.write_to_path(str(key))
         for part in leaf.cert_chain_pems:
             part.write_to_path(str(folder / f"{name}.pem"), append=True)
+    own = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+    return Issued(own, load_pem_private_key(ca.private_key_pem.bytes(), None))

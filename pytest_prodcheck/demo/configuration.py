@@ -49,6 +49,7 @@ class Ports:
     cache_2: int = 6380
     spare_1: int = 9000
     spare_2: int = 9001
+    mail: int = 2525
 
 
 @dataclass(frozen=True)
@@ -183,4 +184,11 @@ nodes       = ["cache-1.demo.test:<cache_1>", "cache-2.demo.test:<cache_2>"]
 expect      = { primaries = 1, replicas = 1 }
 password    = { file = "secrets/redis" }
 persistence = true
+
+[environments.demo.tls.mail]
+address  = "mail.demo.test:<mail>"
+starttls = "smtp"
+ca       = "ca.pem"
+profile  = "intermediate"
+timeout  = "4s"
 """  # noqa: E501

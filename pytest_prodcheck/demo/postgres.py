@@ -133,6 +133,7 @@ class Cluster:
         if self._tls:
             settings |= {
                 "ssl": "on", "ssl_min_protocol_version": "TLSv1.2",
+                "ssl_ciphers": "ECDHE+AESGCM:ECDHE+CHACHA20",
                 "ssl_cert_file": str(self.folder / "postgres.pem"), "ssl_key_file": str(self.folder / "postgres.key"),
             }  # fmt: skip
         return settings

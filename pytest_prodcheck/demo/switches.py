@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.demo import (
     exposure_faults,
     header_faults,
+    mail_switches,
     postgres_switches,
     redis_switches,
     routing,
@@ -171,4 +172,5 @@ SWITCHES: dict[str, Switch] = {
     **{name: Switch(on, off) for name, (on, off) in postgres_switches.ACTS.items()},
     **{name: Switch(on, off) for name, (on, off) in redis_switches.ACTS.items()},
     **{name: Switch(on, off) for name, (on, off) in scan_switches.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in mail_switches.ACTS.items()},
 }

@@ -18,6 +18,7 @@ from pytest_prodcheck.demo.banner import start_queue
 from pytest_prodcheck.demo.binaries import has_tls, postgres_programs, redis_program
 from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.faults import checked
+from pytest_prodcheck.demo.mail import Relay
 from pytest_prodcheck.demo.names import Names, bound_udp
 from pytest_prodcheck.demo.processes import Spawner
 
@@ -67,8 +68,8 @@ class System:
         https, http = bound_alike(HOSTS), bound_alike(HOSTS)
         self.https = [Entrance(self.loop, sock, []) for sock in https]
         self.http = [Entrance(self.loop, sock, []) for sock in http]
-        single = [Entrance(self.loop, bound("127.0.0.1"), []) for _ in range(8)]
-        self.queue, self.db_1, self.db_2, self.db_rw, self.cache_1, self.cache_2, *self.spare = single
+        single = [Entrance(self.loop, bound("127.0.0.1"), []) for _ in range(9)]
+        self.queue, self.db_1, self.db_2, self.db_rw, self.cache_1, self.cache_2, *self.spare, mail = single
         dns = bound_udp()
         self.names = Names(dns, tuple(one.address[0] for one in self.https))
         others = (one.address[1] for one in single)
@@ -78,7 +79,9 @@ class System:
             "shop": ("shop.demo.test",),
             "postgres": ("db-rw.demo.test", "db-1.demo.test", "db-2.demo.test"),
         }
-        certificates.write(self.place, hosts)
+        self.mail = Relay(certificates.write(self.place, hosts))
+        self.mail_entrance: Entrance = mail
+        self.mail_entrance.targets = [self.mail.address]
         path = configuration.write(self.place, ports, self.known, self._tls)
         card: dict[str, object] = {
             "pid": os.getpid(),
@@ -111,6 +114,7 @@ class System:
             group = redis.Group(self.place, self.spawner, (self.cache_1, self.cache_2), self.known.redis)
             self.postgres, self.redis, self.web = cluster, group, web.Web(self)
             parts = {"PostgreSQL": cluster.start, "Redis": group.start, "shop": self.web.start, "names": self._names}
+            parts["mail"] = self._mail
         except Exception as error:
             self._note("start", error)
         threads = [threading.Thread(target=self._part, args=part, daemon=True) for part in parts.items()]
@@ -139,6 +143,13 @@ class System:
         self.names.start()
         self.queue.targets = [start_queue(self.loop)]
         self.queue.set_mode("serve")
+
+    def _mail(self) -> None:
+        from pytest_prodcheck.demo.mail_switches import healthy
+
+        self.mail.serve = healthy(self)
+        self.mail.start()
+        self.mail_entrance.set_mode("serve")
 
     def set_faults(self, names: Iterable[str]) -> None:
         """Makes exactly these faults be on; DemoError where one cannot be switched (those before it are)."""

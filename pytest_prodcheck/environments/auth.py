@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pytest_prodcheck.environments.base import Name, SecretRef, Section
-from pytest_prodcheck.environments.services import RequestLine, ServiceTls, Url
+from pytest_prodcheck.environments.services import RequestLine, Url
+from pytest_prodcheck.environments.tls import Trust
 
 
 class Role(Section):
@@ -54,7 +55,7 @@ class Auth(Section):
     issuer: Url | None = None  # OpenID Connect issuer; its discovery document names the token endpoint
     token_url: Url | None = None  # OAuth token endpoint
     audience: str | None = None  # OAuth audience that is asked for
-    tls: ServiceTls = ServiceTls()  # of issuer and token_url
+    tls: Trust = Trust()  # of issuer and token_url
     # true: the token must not open anything after logout; JWTs usually stay good until they expire
     logout_revokes: bool = False
     # false: never give a wrong password; { user = … } lets `smoke.auth.rejects` do so with that user only

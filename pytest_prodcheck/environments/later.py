@@ -18,7 +18,6 @@ LATER = {
     ("alerts",): "the pre_deploy suite",
     ("approval",): "the pre_deploy suite",
     ("backups",): "the pre_deploy suite",
-    ("tls",): "the security suite",
     ("postgres", "*", "backups"): "the pre_deploy suite",
     ("postgres", "*", "migrations"): "the data_integrity suite",
     ("postgres", "*", "invariants"): "the data_integrity suite",

@@ -11,14 +11,15 @@ from pytest_prodcheck.environments.auth import Auth
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.exposure import Exposure
 from pytest_prodcheck.environments.kubernetes import Kubernetes
-from pytest_prodcheck.environments.services import Address, Service
+from pytest_prodcheck.environments.services import Service
 from pytest_prodcheck.environments.stores import Dependency, Postgres, Redis
+from pytest_prodcheck.environments.tls import Address, TlsServer
 from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
 from pytest_prodcheck.environments.workflows import Workflow
 
 # Every kind of target. On a protected environment each of the first tuple is declared or listed under `absent`.
 KINDS = ("services", "auth", "workflows", "postgres", "redis", "vulnerabilities")
-OTHER_KINDS = ("dependencies", "exposure", "grpc", "graphql", "kubernetes", "metrics", "load")
+OTHER_KINDS = ("dependencies", "exposure", "tls", "grpc", "graphql", "kubernetes", "metrics", "load")
 
 SET_BY_LOADER = ("name", "unit", "slot")  # fields of Environment that are no keys of the file
 
@@ -101,6 +102,8 @@ class Environment(Section):
     vulnerabilities: dict[Name, Vulnerabilities] = {}  # reports of scanners: of images, packages, clusters
     exposure: dict[Name, Exposure] = {}  # hosts whose open ports are looked for, where it is allowed
     kubernetes: Kubernetes | None = None  # the cluster
+    # servers that speak TLS besides services, PostgreSQL and Redis, which are looked at anyway
+    tls: dict[Name, TlsServer] = {}
     own: dict[Name, dict[str, Any]] = {}  # settings of a team's own collectors, by the collector's name
     thresholds: Thresholds = {}  # limits of this environment, before the global ones
 

@@ -131,6 +131,7 @@ def refuse_unknown(file: str, environment: Environment, vantage: str, allow_writ
         environment.redis,
         environment.vulnerabilities,
         environment.exposure,
+        environment.tls,
     )
     vantages = {str(each.vantage) for kind in kinds for each in kind.values()}
     vantages |= {str(table.get("vantage", OUTSIDE)) for table in environment.own.values()} | {OUTSIDE}

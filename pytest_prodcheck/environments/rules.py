@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path as File
 
 from pytest_prodcheck.environments.collecting import Complaint
+from pytest_prodcheck.environments.encrypted import encrypted, policy, twice
 from pytest_prodcheck.environments.flow_rules import auth_complaints, workflow_complaints
 from pytest_prodcheck.environments.named import file, headers, known
 from pytest_prodcheck.environments.project import KINDS, OTHER_KINDS, Environment
@@ -35,6 +36,7 @@ def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
         yield from file(("vulnerabilities", name, "ca"), report.ca, root)
         if report.unit is not None:
             yield from known(("vulnerabilities", name, "unit"), report.unit, environment.units, "unit")
+    yield from _tls(environment, root)
     yield from _slots(environment)
     if environment.kubernetes is not None:
         yield from file(("kubernetes", "kubeconfig"), environment.kubernetes.kubeconfig, root)
@@ -47,7 +49,7 @@ def _absent(environment: Environment) -> Iterator[Complaint]:
     for position, kind in enumerate(environment.absent):
         path = ("absent", f"[{position}]")
         yield from known(path, kind, (*KINDS, *OTHER_KINDS), "kind")
-        if kind in (*KINDS, "dependencies", "exposure", "kubernetes") and declared(environment, kind):
+        if kind in (*KINDS, "dependencies", "exposure", "tls", "kubernetes") and declared(environment, kind):
             yield path, f"`{kind}` is listed as absent, but declared", ""
 
 
@@ -121,6 +123,24 @@ def _stores(environment: Environment, root: File) -> Iterator[Complaint]:
         for key in ("ca", "certificate", "key"):
             yield from file((*path, "tls", key), getattr(redis.tls, key, None), root)
         yield from _nodes(path, redis.nodes, {"primaries": redis.expect.primaries, "replicas": redis.expect.replicas})
+
+
+def _tls(environment: Environment, root: File) -> Iterator[Complaint]:
+    for name, server in environment.tls.items():
+        path = ("tls", name)
+        for key in ("ca", "certificate", "key"):
+            yield from file((*path, key), getattr(server, key), root)
+        if server.key and not server.certificate:
+            yield (*path, "key"), "`key` goes with `certificate`", ""
+        if server.unit is not None:
+            yield from known((*path, "unit"), server.unit, environment.units, "unit")
+    for name in twice(environment):
+        yield ("tls", name), f"{name} is looked at already, as a service or a store of that name", "rename it"
+    for target in encrypted(environment):
+        expiry, (key, name) = policy(environment, target).expiry, encrypted(environment)[target]
+        if expiry.fail > expiry.warn:
+            below = ("tls", name) if key == "tls" else (key, name, "tls")
+            yield (*below, "expiry", "fail"), "fails earlier than it warns", ""
 
 
 def _nodes(path: tuple[str, ...], nodes: tuple[str, ...], expected: dict[str, int]) -> Iterator[Complaint]:

@@ -45,9 +45,14 @@ def schema() -> Schema:
 
 def comments_of(model: type) -> dict[str, str]:
     """Field -> the comment above or behind it in the source, for fields that have one."""
-    found = _FIELD.findall(inspect.getsource(model))
+    found = [line for each in reversed(_ours(model)) for line in _FIELD.findall(inspect.getsource(each))]
     texts = {name: " ".join([*re.findall(r"# (.+)", above), behind]).strip() for above, name, behind in found}
     return {name: text for name, text in texts.items() if text}
+
+
+def _ours(model: type) -> list[type]:
+    """A model and those of the package that it inherits fields from."""
+    return [each for each in model.__mro__ if each.__module__.partition(".")[0] == model.__module__.partition(".")[0]]
 
 
 def _models(model: type[BaseModel], seen: set[type[BaseModel]] | None = None) -> Iterator[type[BaseModel]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section, Statuses
+from pytest_prodcheck.environments.tls import Address, TlsPolicy, Trust
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -43,31 +44,14 @@ def path_only(value: str) -> str:
     return value
 
 
-def address(value: str) -> str:
-    """Accepts HOST:PORT, also [::1]:443."""
-    if (
-        not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([1-9][0-9]{0,4})", value)
-        or int(value.rpartition(":")[2]) > 65535
-    ):
-        raise ValueError('expected "HOST:PORT" such as "db-1.internal:5432"')
-    return value
-
-
 Url = Annotated[str, AfterValidator(http_url)]
 RequestLine = Annotated[str, AfterValidator(request_line)]
 Path = Annotated[str, AfterValidator(path_only)]
-Address = Annotated[str, AfterValidator(address)]
 Workload = Annotated[str, Field(pattern=r"^(deployment|statefulset|daemonset)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 
 
-class ServiceTls(Section):
-    """How TLS is trusted: the system's CAs, or `ca`; a client certificate where the service asks for one."""
-
-    # file with the CA certificates to trust (PEM), relative to prodcheck.toml; the system's where left out
-    ca: str | None = None
-    certificate: str | None = None  # file with the client certificate (PEM), where the service asks for one
-    key: str | None = None  # file with the client certificate's key (PEM), where it is not in the same file
-    verify: Literal["on", "off"] = "on"  # "off" trusts every certificate; it is named on every verdict
+class ServiceTls(TlsPolicy, Trust):
+    """How a service's TLS is trusted, and what the security suite expects of it."""
 
 
 class BasicCredentials(Section):
@@ -162,7 +146,7 @@ class Service(Section):
     # sent with every request to it, besides the environment's; `{run}` and `{revision}` are filled in;
     # a value may be a secret reference
     headers: dict[str, str | SecretRef] = {}
-    tls: ServiceTls = ServiceTls()  # how its certificate is trusted
+    tls: ServiceTls = ServiceTls()  # how its certificate is trusted, and what is expected of it
     # credentials that every request to it carries, where a gateway asks for some
     authentication: Authentication | None = None
     proxy: Url | None = None  # HTTP proxy that leads to it; not together with `connect_to`

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
-from pytest_prodcheck.environments.services import Address
+from pytest_prodcheck.environments.tls import Address, TlsPolicy, Trust
 
 Count = Annotated[int, Field(ge=0, le=1000)]
 
 
-class PostgresTls(Section):
+class PostgresTls(TlsPolicy):
     """libpq's sslmode, and the CA file it checks against."""
 
     # libpq's sslmode; "disable" to "require" do not check whom one talks to
@@ -57,14 +57,8 @@ class Postgres(Section):
     read_on: Literal["primary", "standby"] | None = None
 
 
-class RedisTls(Section):
+class RedisTls(TlsPolicy, Trust):
     """TLS of Redis: on when the section is there; checked against `ca` or the system's CAs."""
-
-    # file with the CA certificates to trust (PEM), relative to prodcheck.toml; the system's where left out
-    ca: str | None = None
-    certificate: str | None = None  # file with the client certificate (PEM)
-    key: str | None = None  # file with the client certificate's key (PEM)
-    verify: Literal["on", "off"] = "on"  # "off" trusts every certificate; it is named on every verdict
 
 
 class RedisExpect(Section):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.environments.encrypted import NAMED, encrypted, policy
 from pytest_prodcheck.environments.reach import (
     OUTSIDE,
     auth_vantage,
@@ -38,6 +39,7 @@ BUILT_IN_KINDS = (
     "tcp",
     "postgres",
     "redis",
+    "tls",
     "scan",
     "exposure",
     "kubernetes",
@@ -51,9 +53,9 @@ class Target:
     """One thing that checks are about.
 
     kind: `service`, `endpoint` ("service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
-    `postgres`, `redis`, `scan` (a scanner's report), `exposure`, `kubernetes` (one, named as the namespace),
-    `workload` (a service's, named as the service), `environment` (one, named as the environment), or the name of a
-    team's own collector.
+    `postgres`, `redis`, `tls` (whatever speaks TLS), `scan` (a scanner's report), `exposure`, `kubernetes` (one, named
+    as the namespace), `workload` (a service's, named as the service), `environment` (one, named as the environment), or
+    the name of a team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind. beyond: what of
     it is there, but declared to be out of our reach.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
@@ -114,6 +116,9 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
     elif target.kind in ("service", "workflow", "workload"):
         kind = "services" if target.kind == "workload" else f"{target.kind}s"
         found = getattr(environment, kind).get(target.name)
+    elif target.kind == "tls":
+        key, name = encrypted(environment).get(target.name, ("tls", target.name))
+        found = getattr(environment, key).get(name)
     elif target.kind in ("postgres", "redis", "exposure"):
         found = getattr(environment, target.kind).get(target.name)
     else:
@@ -170,6 +175,7 @@ class _Scope:
         for name, exposure in self.environment.exposure.items():
             yield Target("exposure", name, frozenset(), *self._reach(exposure.vantage), owner=exposure.owner)
         yield from self._kubernetes()
+        yield from self._tls()
         for name, table in self.environment.own.items():
             vantage, owner = str(table.get("vantage", OUTSIDE)), str(table.get("owner", ""))
             yield Target(name, name, frozenset(), *self._reach(vantage), owner=owner)
@@ -182,6 +188,27 @@ class _Scope:
                 unit = self.environment.units.get(report.unit or "")
                 owner = report.owner or (unit.owner if unit else "")
                 yield Target("scan", name, features, *self._reach(report.vantage), owner=owner)
+
+    def _tls(self) -> Iterator[Target]:
+        """What speaks TLS; features: "profile" where one is declared, "name" where clients look at the name."""
+        for target, (key, name) in encrypted(self.environment).items():
+            features = {"profile"} if policy(self.environment, target).profile is not None else set()
+            if key == "services":
+                if name in self.services:
+                    yield self._tls_of_service(name, features | {"name"})
+                continue
+            table = getattr(self.environment, key)[name]
+            if key == "tls" and self.unit and table.unit not in (None, self.unit):
+                continue
+            if key != "postgres" or table.tls.mode in NAMED:
+                features.add("name")
+            yield Target("tls", target, frozenset(features), *self._reach(table.vantage), owner=table.owner)
+
+    def _tls_of_service(self, name: str, features: set[str]) -> Target:
+        skip, detail = self._reach_service(name, self.services[name])
+        if not skip and self.services[name].proxy is not None:
+            skip, detail = "out-of-reach", "is reached through a proxy, and its TLS is looked at only directly"
+        return Target("tls", name, frozenset(features), skip, detail, self.owners[name])
 
     def _reach(self, vantage: str) -> tuple[str, str]:
         if vantage == self.vantage:

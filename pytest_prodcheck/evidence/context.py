@@ -182,13 +182,15 @@ class Context:
         return self.once(("http-to", service.model_dump_json()), lambda: HttpClient(service, self))
 
     def close(self) -> None:
-        """Closes the connections that were kept open."""
+        """Closes the connections that were kept open, and ends the process that scans TLS servers."""
         from pytest_prodcheck.evidence.http import HttpClient
+        from pytest_prodcheck.evidence.tls_scanner import Scanner
 
         with self._lock:
-            clients = [each.value for each in self._made.values() if isinstance(each.value, HttpClient)]
-        for client in clients:
-            client.close()
+            made = [each.value for each in self._made.values()]
+        for each in made:
+            if isinstance(each, (HttpClient, Scanner)):
+                each.close()
 
     def session(self, role: str | None, deadline: Deadline) -> RoleSession:
         """The session of a role, logged in once; raises EvidenceProblem (denied) where the login was refused."""

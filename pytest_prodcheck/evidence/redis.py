@@ -64,10 +64,9 @@ def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup
 def _trust(settings: Redis, context: Context) -> ssl.SSLContext | None:
     if settings.tls is None:
         return None
-    from pytest_prodcheck.environments.services import ServiceTls
     from pytest_prodcheck.evidence.trust import tls_context
 
-    return tls_context(ServiceTls(**settings.tls.model_dump()), context.root, "redis")
+    return tls_context(settings.tls, context.root, "redis")
 
 
 def _ask_node(

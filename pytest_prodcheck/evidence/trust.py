@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.services import ServiceTls
+    from pytest_prodcheck.environments.tls import Trust
 
 
-def tls_context(tls: ServiceTls, root: Path, who: str) -> ssl.SSLContext:
+def tls_context(tls: Trust, root: Path, who: str) -> ssl.SSLContext:
     """How `who` is trusted; files are relative to `root`. Raises EvidenceProblem (configuration) for unusable ones."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

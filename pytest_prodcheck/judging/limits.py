@@ -36,6 +36,16 @@ class Limit:
             number(level, "")
 
 
+    def no_higher_than(self, warn: float, fail: float, unit: str) -> Limit:
+        """This one, its levels at most so high (both in the unit of the judgement); as it is where they do not go."""
+        try:
+            mine = number(self.warn, unit), number(self.fail, unit)
+        except LimitError:
+            return self  # judge() tells what is wrong with it
+        levels = [None if own is None else min(own, top) for own, top in zip(mine, (warn, fail), strict=True)]
+        return Limit(levels[0], levels[1], self.off)
+
+
 @dataclass(frozen=True)
 class Bounds:
     """A limit in the unit of one judgement."""

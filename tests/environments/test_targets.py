@@ -112,6 +112,8 @@ def test_all_kinds_with_their_features(configuration: Configuration) -> None:
         "postgres:db": set(),
         "redis:cache": set(),
         "exposure:edge": set(),
+        "tls:shop": {"name"},
+        "tls:postgres.db": {"name"},
         "mail-relay:mail-relay": set(),
         "environment:dev": set(),
     }
@@ -132,7 +134,8 @@ def skipped(all_: dict[str, Target]) -> dict[str, str]:
 
 def test_another_vantage_is_out_of_reach(configuration: Configuration) -> None:
     outside = found(configuration)
-    far = {"service:inner", "endpoint:inner.a", "workflow:look", "postgres:db", "mail-relay:mail-relay"}
+    far = {"service:inner", "endpoint:inner.a", "workflow:look", "postgres:db", "tls:postgres.db"}
+    far.add("mail-relay:mail-relay")
     assert skipped(outside) == dict.fromkeys(far, "out-of-reach")
     assert "--vantage cluster" in outside["postgres:db"].detail
     inside = found(configuration, vantage="cluster")
@@ -159,6 +162,7 @@ def test_a_unit_narrows_services_and_workflows_and_keeps_what_they_depend_on(con
         "endpoint:shop.order",
         "endpoint:shop.quote",
         "workflow:buy",
+        "tls:shop",
     }
 
 

@@ -21,6 +21,12 @@ _LOGGED_IN = (*_ENDPOINT, *_BUDGET, *_REQUIRED, *_SESSION, *_ORDER, *_REJECTS)  
 _WEB = (*_HEALTH, *_LATENCY, *_ADDRESSES, *_OPENAPI, *_LOGIN, *_LOGGED_IN)
 _PG = (*_CONNECTS, *_PRIMARY, *_STANDBYS, *_CONNECTIONS)
 _REDIS = (*_RESPONDS, *_ROLES, *_MEMORY, *_PERSISTENCE)
+_TLS = tuple(  # of an address that cannot be reached nothing is known
+    f"security.tls.{name}"
+    for name in (
+        "trust", "hostname", "expiry", "key", "signature", "revocation", "protocols", "ciphers", "attacks", "profile",
+    )
+)  # fmt: skip
 _NODES, _SESSIONS, _CACHES = "PostgreSQL's nodes", "PostgreSQL's sessions", "Redis"
 
 FAULTS = (
@@ -37,12 +43,16 @@ FAULTS = (
     Fault("version-garbage", "the version page is no JSON", _VERSION),
     Fault(
         "backend-dead", "one of two backends is dead and the balancer does not notice",
-        _VERSION, (*_WEB, *_REDIRECT),
+        _VERSION, (*_WEB, *_REDIRECT, *_TLS),
     ),
-    Fault("address-down", "the second address behind the name refuses connections", _ADDRESSES),
-    Fault("address-refuses-tls", "the second address behind the name resets connections", _ADDRESSES, also=_VERSION),
+    Fault("address-down", "the second address behind the name refuses connections", _ADDRESSES, _TLS),
     Fault(
-        "address-hangs", "the second address behind the name accepts and never answers", _ADDRESSES, also=_VERSION
+        "address-refuses-tls", "the second address behind the name resets connections",
+        _ADDRESSES, (*_VERSION, *_TLS),
+    ),
+    Fault(
+        "address-hangs", "the second address behind the name accepts and never answers",
+        _ADDRESSES, (*_VERSION, *_TLS),
     ),
     Fault("redirect-missing", "plain HTTP serves content", _REDIRECT),
     Fault("redirect-elsewhere", "plain HTTP redirects to another host", _REDIRECT),
@@ -90,17 +100,23 @@ FAULTS = (
     Fault("cart-wrong-id", "a new cart is told with the number of another one", _ORDER),
     Fault("cart-stays", "a cart cannot be dropped: 204, and it is still there", _ORDER),
     Fault("cancel-refused", "orders cannot be cancelled", _ORDER),
-    Fault("postgres-primary-down", "the primary is stopped", (*_CONNECTS, *_PRIMARY), (*_PG, *_ORDER), part=_NODES),
+    Fault(
+        "postgres-primary-down", "the primary is stopped",
+        (*_CONNECTS, *_PRIMARY), (*_PG, *_ORDER, *_TLS), part=_NODES,
+    ),
     Fault("postgres-read-only", "the primary is read-only by default", _PRIMARY, _ORDER, part=_NODES),
     Fault(
         "postgres-two-primaries", "the standby was promoted beside the primary",
         (*_PRIMARY, *_STANDBYS), part=_NODES,
     ),
     Fault("postgres-writer-astray", "the writer's name leads to the standby", _PRIMARY, _ORDER, part=_NODES),
-    Fault("postgres-standby-down", "the standby is stopped", _STANDBYS, (*_CONNECTS, *_CONNECTIONS), part=_NODES),
+    Fault(
+        "postgres-standby-down", "the standby is stopped",
+        _STANDBYS, (*_CONNECTS, *_CONNECTIONS, *_TLS), part=_NODES,
+    ),
     Fault(
         "postgres-standby-hangs", "the standby accepts and never answers",
-        (*_CONNECTS, *_STANDBYS), _CONNECTIONS, part=_NODES,
+        (*_CONNECTS, *_STANDBYS), (*_CONNECTIONS, *_TLS), part=_NODES,
     ),
     Fault(
         "postgres-connections-80", "80 % of the connections are taken",
@@ -109,7 +125,7 @@ FAULTS = (
     Fault("postgres-connections-95", "95 % of the connections are taken", _CONNECTIONS, part=_SESSIONS),
     Fault(
         "postgres-connections-exhausted", "no connection is left",
-        (*_CONNECTS, *_CONNECTIONS), (*_PG, *_ORDER), part=_SESSIONS,
+        (*_CONNECTS, *_CONNECTIONS), (*_PG, *_ORDER, *_TLS), part=_SESSIONS,
     ),
     Fault("postgres-password-changed", "our password is not valid any more", _CONNECTS, _PG, part=_NODES),
     Fault("redis-down", "the primary is stopped", _RESPONDS, _REDIS, part=_CACHES),

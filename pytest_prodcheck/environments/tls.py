@@ -1,0 +1,70 @@
+"""TLS servers: those declared for themselves, and what is expected of the TLS of anything else."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from pytest_prodcheck.environments.base import Name, Seconds, Section
+
+# how a protocol changes over to TLS on a connection that begins in plain text
+StartTls = Literal["postgres", "smtp", "imap", "pop3", "ldap", "ftp", "xmpp", "xmpp-server"]
+
+
+def address(value: str) -> str:
+    """Accepts HOST:PORT, also [::1]:443."""
+    if (
+        not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([1-9][0-9]{0,4})", value)
+        or int(value.rpartition(":")[2]) > 65535
+    ):
+        raise ValueError('expected "HOST:PORT" such as "db-1.internal:5432"')
+    return value
+
+
+Address = Annotated[str, AfterValidator(address)]
+
+
+class TlsExpiry(Section):
+    """How late is early enough: a certificate's end is never told of earlier than this, however long it is good."""
+
+    warn: Seconds = 21 * 86400.0  # warns when less is left, and less than the check's own share of the lifetime
+    fail: Seconds = 7 * 86400.0  # fails when less is left, and less than the check's own share of the lifetime
+
+
+class TlsPolicy(Section):
+    """What the security suite expects of a server's TLS."""
+
+    # Mozilla's server side TLS profile that the server has to keep; not judged where left out
+    profile: Literal["modern", "intermediate", "old"] | None = None
+    expiry: TlsExpiry = TlsExpiry()  # when the end of its certificate is near
+
+
+class Trust(Section):
+    """How TLS is trusted: the system's CAs, or `ca`; a client certificate where the other side asks for one."""
+
+    # file with the CA certificates to trust (PEM), relative to prodcheck.toml; the system's where left out
+    ca: str | None = None
+    certificate: str | None = None  # file with the client certificate (PEM), where the other side asks for one
+    key: str | None = None  # file with the client certificate's key (PEM), where it is not in the same file
+    verify: Literal["on", "off"] = "on"  # "off" trusts every certificate; it is named on every verdict
+
+
+class TlsServer(TlsPolicy):
+    """One server that speaks TLS and is no service, PostgreSQL or Redis: mail, LDAP, a queue, a proxy."""
+
+    address: Address  # "HOST:PORT"
+    starttls: StartTls | None = None  # where connections begin in plain text: the protocol that changes over to TLS
+    # name that is asked for (SNI) and that the certificate has to be for; the host of `address` where left out
+    server_name: str | None = None
+    # file with the CA certificates to trust (PEM), relative to prodcheck.toml; the system's where left out
+    ca: str | None = None
+    certificate: str | None = None  # file with the client certificate (PEM), where the server asks for one
+    key: str | None = None  # file with the client certificate's key (PEM), where it is not in the same file
+    connect_to: Address | None = None  # connect here instead; the name that is asked for stays
+    timeout: Seconds = 5.0  # for one handshake
+    unit: Name | None = None  # unit that it belongs to; in every unit's scope where left out
+    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    vantage: Name = "outside"
+    owner: str = ""  # who is asked when it fails; shown in reports and verdicts

@@ -1,0 +1,186 @@
+"""X.509 certificates and OCSP responses as plain records."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.records.tls import Certificate, Staple
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_NAMES_KEPT = 100
+
+
+def record(certificate: Any) -> Certificate:
+    """The facts of one certificate of cryptography's; raises ValueError for one that makes no sense."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    kind, bits = _key(certificate)
+    subject, issuer = certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string()
+    return Certificate(
+        plain(subject, 300), plain(issuer, 300), certificate.fingerprint(SHA256()).hex(),
+        certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp(),
+        kind, bits, _hash(certificate), certificate.subject == certificate.issuer,
+    )  # fmt: skip
+
+
+def _key(certificate: Any) -> tuple[str, int]:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        key = certificate.public_key()
+    except UnsupportedAlgorithm:
+        return certificate.public_key_algorithm_oid.dotted_string, 0
+    kind = type(key).__name__.removeprefix("_").removesuffix("PublicKey")
+    names = {"EllipticCurve": "EC", "ED25519": "Ed25519", "ED448": "Ed448"}
+    fixed = {"Ed25519": 256, "Ed448": 456}  # RFC 8032
+    kind = names.get(kind, names.get(kind.upper(), kind))
+    return kind, int(getattr(key, "key_size", fixed.get(kind, 0)))
+
+
+def _hash(certificate: Any) -> str:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return str(certificate.signature_algorithm_oid._name)
+    return algorithm.name if algorithm is not None else ""
+
+
+def names(certificate: Any) -> tuple[str, ...]:
+    """What it is for: "DNS:shop.example", "IP:127.0.0.1"; "CN:…" only where it has no such names."""
+    from cryptography import x509
+
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        found = ()
+    told = [f"DNS:{each.value}" for each in found if isinstance(each, x509.DNSName)]
+    told += [f"IP:{each.value}" for each in found if isinstance(each, x509.IPAddress)]
+    if not told:
+        common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        told = [f"CN:{each.value}" for each in common]
+    return tuple(plain(each, 255) for each in told[:_NAMES_KEPT])
+
+
+def is_for(names: tuple[str, ...], wanted: str, common_name: bool) -> bool:
+    """Whether names cover the wanted one (RFC 9525, 6.3; a wildcard is a whole left-most label).
+
+    common_name: whether a certificate without other names may say its name there, as libpq allows and browsers do not.
+    """
+    try:
+        wanted_ip = ip_address(wanted.partition("%")[0])
+    except ValueError:
+        plain_name = wanted.encode("idna").decode().lower().rstrip(".")
+        kinds = ("DNS:", "CN:") if common_name else ("DNS:",)
+        told = [each.partition(":")[2] for each in names if each.startswith(kinds)]
+        return any(_matches(each.lower().rstrip("."), plain_name) for each in told)
+    kinds = ("IP:", "CN:") if common_name else ("IP:",)
+    return str(wanted_ip) in [each.partition(":")[2] for each in names if each.startswith(kinds)]
+
+
+def _matches(pattern: str, name: str) -> bool:
+    if not pattern.startswith("*."):
+        return pattern == name
+    _, _, parent = name.partition(".")
+    return "." in parent and pattern[2:] == parent
+
+
+def asks(certificate: Any) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
+    """Whether it must be stapled; the addresses of its OCSP responders; those of its revocation lists."""
+    from cryptography import x509
+
+    def extension(kind: Any) -> Any:
+        try:
+            return certificate.extensions.get_extension_for_class(kind).value
+        except x509.ExtensionNotFound:
+            return ()
+
+    must = x509.TLSFeatureType.status_request in list(extension(x509.TLSFeature))
+    ocsp = [
+        each.access_location.value
+        for each in extension(x509.AuthorityInformationAccess)
+        if each.access_method == x509.oid.AuthorityInformationAccessOID.OCSP
+        and isinstance(each.access_location, x509.UniformResourceIdentifier)
+    ]
+    points = [name for each in extension(x509.CRLDistributionPoints) for name in each.full_name or ()]
+    lists = [each.value for each in points if isinstance(each, x509.UniformResourceIdentifier)]
+    return must, tuple(plain(each, 300) for each in ocsp[:9]), tuple(plain(each, 300) for each in lists[:9])
+
+
+def staple(response: bytes, certificate: Any, issuer: Any | None) -> Staple | None:
+    """The stapled OCSP response (RFC 6960) about a certificate; None where there is none."""
+    from cryptography.x509 import ocsp
+
+    if not response:
+        return None
+    try:
+        told = ocsp.load_der_ocsp_response(response)
+        if told.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+            return Staple("unknown", 0.0, None, f"the responder answered {told.response_status.name.lower()}")
+        problem = _doubt(told, certificate, issuer)
+        until: datetime | None = told.next_update_utc
+        return Staple(
+            told.certificate_status.name.lower(), told.this_update_utc.timestamp(),
+            until.timestamp() if until else None, problem,
+        )  # fmt: skip
+    except ValueError as error:
+        return Staple("unknown", 0.0, None, f"it cannot be read ({plain(str(error), 100)})")
+
+
+def _doubt(told: Any, certificate: Any, issuer: Any | None) -> str:
+    """Why a response proves nothing, "" where the issuer, or whom it named for that, signed it for this certificate."""
+    from cryptography import x509
+
+    if told.serial_number != certificate.serial_number:
+        return "it is about another certificate"
+    if issuer is None:
+        return "the issuer's certificate, which it has to be signed by, is not known"
+    signers = [issuer]
+    for each in told.certificates:
+        usage = _extension(each, x509.ExtendedKeyUsage)
+        if _signed(each, issuer) and usage is not None and x509.oid.ExtendedKeyUsageOID.OCSP_SIGNING in usage:
+            signers.append(each)
+    if not any(_verifies(each.public_key(), told) for each in signers):
+        return "the certificate's issuer did not sign it"
+    return ""
+
+
+def _extension(certificate: Any, kind: Any) -> Any | None:
+    from cryptography import x509
+
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _signed(certificate: Any, issuer: Any) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def _verifies(key: Any, told: Any) -> bool:
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+    try:
+        signature, signed, algorithm = told.signature, told.tbs_response_bytes, told.signature_hash_algorithm
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, signed, padding.PKCS1v15(), algorithm)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, signed, ec.ECDSA(algorithm))
+        else:
+            key.verify(signature, signed)
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError, AttributeError):
+        return False
+    return True

@@ -1,0 +1,212 @@
+"""TLS: certificates, versions, ciphers, known attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records import Problem
+from pytest_prodcheck.evidence.records.tls import (
+    AcceptedSuites,
+    CipherSuite,
+    ServedCertificate,
+    TlsAttacks,
+    TlsCertificates,
+    TlsProfile,
+    TlsSuites,
+)
+
+DAY = 86400.0
+SECURE = ("TLSv1.2", "TLSv1.3")  # RFC 8996 deprecates 1.0 and 1.1, RFC 7568 SSL 3.0, RFC 6176 SSL 2.0
+RSA, EC = 2048, 256  # bits: CA/Browser Forum baseline requirements, 6.1.5
+DH = 2048  # bits: RFC 9325, 4.4 (logjam)
+ATTACKS = 6
+BROKEN_HASHES = ("sha1", "md5", "md4", "md2")
+FORWARD = ("_ECDHE_", "_DHE_")
+
+
+def _known(what: str, address: str, problem: Problem | None) -> bool:
+    """Records that nothing is known of an address, where that is so: errored, never passed."""
+    if problem is not None:
+        judge(what, None, one_of=(), of=address, reason=str(problem))
+    return problem is None
+
+
+def _served(what: str, certificates: TlsCertificates) -> Iterator[ServedCertificate]:
+    judge("addresses", len(certificates.served) or None, at_least=1)
+    for served in certificates.served:
+        if _known(what, served.address, served.problem):
+            yield served
+
+
+@check("security.tls.trust", severity="critical", runbook="tls-trust")
+def test_a_trusted_ca_stands_behind_the_certificate(tls_certificate: TlsCertificates) -> None:
+    """Every address sends a chain that leads to a trusted CA, and its certificate is valid already."""
+    for served in _served("chain", tls_certificate):
+        judge("chain to a trusted CA", not served.distrust, of=served.address, reason=served.distrust)
+        early = served.sent[0].not_before - served.seen_at
+        judge("valid already", early <= 0, of=served.address, reason=f"only in {_time(early)}")
+
+
+@check("security.tls.hostname", severity="critical", runbook="tls-hostname")
+def test_the_certificate_is_for_the_name(tls_name: TlsCertificates) -> None:
+    """The certificate of every address is for the name that clients ask for."""
+    for served in _served("name", tls_name):
+        told = ", ".join(served.names[:5]) or "no name"
+        judge("certificate's name", served.for_name, of=served.address, reason=f"it is for {told}, not {served.name}")
+
+
+@check("security.tls.expiry", severity="critical", limit=Limit(warn="25%", fail="10%"), runbook="renew-certificate")
+def test_certificate_outlives_its_renewal(tls_certificate: TlsCertificates, limit: Limit) -> None:
+    """Enough of the certificate's lifetime is left for its renewal: a share of it, at most 21 and 7 days."""
+    for served in _served("lifetime left", tls_certificate):
+        own = served.sent[0]
+        lifetime, left = own.not_after - own.not_before, own.not_after - served.seen_at
+        share = 100 * left / lifetime if lifetime > 0 else None
+        late = [100 * each / lifetime if lifetime > 0 else 0.0 for each in _within(tls_certificate)]
+        ended = f"it ended {_time(-left)} ago" if left < 0 else f"{_time(left)} of {_time(lifetime)}"
+        judge("lifetime left", share, at_least=limit.no_higher_than(late[0], late[1], "%"), unit="%",
+              of=served.address, reason=ended)  # fmt: skip
+
+
+def _within(certificates: TlsCertificates) -> tuple[float, float]:
+    return certificates.warn_within, certificates.fail_within
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / DAY:.1f} days" if abs(seconds) >= DAY else f"{seconds / 3600:.1f} hours"
+
+
+@check("security.tls.key", severity="high", runbook="tls-key")
+def test_keys_are_long_enough(tls_certificate: TlsCertificates) -> None:
+    """The keys of the certificate and of the CAs behind it: RSA of 2048 bits, EC of 256, or Ed25519 and Ed448."""
+    for served in _served("key", tls_certificate):
+        for place, each in enumerate(served.path or served.sent[:1]):
+            of = _place(served, place)
+            if each.key in ("Ed25519", "Ed448"):
+                judge("key", each.key, one_of=("Ed25519", "Ed448"), of=of)
+            elif judge("kind of key", each.key, one_of=("RSA", "EC"), of=of):
+                judge(f"{each.key} key", each.bits, at_least=RSA if each.key == "RSA" else EC, unit="bits", of=of)
+
+
+@check("security.tls.signature", severity="high", runbook="tls-signature")
+def test_signatures_are_sound(tls_certificate: TlsCertificates) -> None:
+    """No signature between the certificate and its CA uses SHA-1 or MD5; that of a root on itself proves nothing."""
+    for served in _served("signature", tls_certificate):
+        path = served.path or served.sent[:1]
+        for place, each in enumerate(path):
+            if place and (each.self_signed or (place == len(path) - 1 and not served.distrust)):
+                continue
+            broken = any(name in each.signature_hash.lower().replace("-", "") for name in BROKEN_HASHES)
+            judge("signature", not broken, of=_place(served, place), reason=f"signed with {each.signature_hash}")
+
+
+def _place(served: ServedCertificate, place: int) -> str:
+    return served.address if place == 0 else f"{served.address}, CA {place}"
+
+
+@check("security.tls.revocation", severity="medium", runbook="tls-revocation")
+def test_certificate_is_not_revoked(tls_certificate: TlsCertificates) -> None:
+    """Where the CA tells revocations by OCSP: a good answer is stapled; one that must be is; none says revoked."""
+    for served in _served("revocation", tls_certificate):
+        staple, of = served.staple, served.address
+        if staple is None:
+            judge("staple that the certificate asks for", not served.must_staple, of=of, reason="none is sent")
+            if not served.must_staple:
+                why = "its CA has an OCSP responder, and the server sends no answer of it along"
+                judge("stapled OCSP answer", not served.ocsp, of=of, warn_only=True, reason=why)
+            continue
+        judge("stapled OCSP answer counts", not staple.problem, of=of, reason=staple.problem)
+        judge("certificate is not revoked", staple.status, equals="good", of=of, reason=f"its CA says {staple.status}")
+        over = served.seen_at - staple.good_until if staple.good_until is not None else 0.0
+        judge("stapled OCSP answer is fresh", over <= 0, of=of, reason=f"it was good until {_time(over)} ago")
+
+
+def _suites(what: str, suites: TlsSuites) -> Iterator[AcceptedSuites]:
+    judge("addresses", len(suites.accepted) or None, at_least=1)
+    for accepted in suites.accepted:
+        if _known(what, accepted.address, accepted.problem):
+            yield accepted
+
+
+@check("security.tls.protocols", severity="critical", runbook="tls-protocols")
+def test_old_versions_are_refused(tls_suites: TlsSuites) -> None:
+    """Every address speaks TLS 1.2 or 1.3 and nothing older; one without 1.3 warns."""
+    for accepted in _suites("versions", tls_suites):
+        spoken = [version for version, _ in accepted.versions]
+        old = [version for version in spoken if version not in SECURE]
+        judge("old versions", not old, of=accepted.address, reason=f"it speaks {', '.join(old)}")
+        judge("a version of today", any(each in SECURE for each in spoken), of=accepted.address)
+        judge("TLS 1.3", "TLSv1.3" in spoken, of=accepted.address, warn_only=True, reason="it does not speak it")
+
+
+@check("security.tls.ciphers", severity="high", runbook="tls-ciphers")
+def test_weak_ciphers_are_refused(tls_suites: TlsSuites) -> None:
+    """No broken cipher suite is accepted, each version offers forward secrecy; CBC and static RSA warn."""
+    for accepted in _suites("ciphers", tls_suites):
+        judge("versions", len(accepted.versions) or None, at_least=1, of=accepted.address)
+        for version, suites in accepted.versions:
+            _judge_suites(f"{accepted.address}, {version}", version, suites)
+
+
+def _judge_suites(of: str, version: str, suites: Sequence[CipherSuite]) -> None:
+    broken = [f"{each.name} ({why})" for each in suites if (why := _broken(each))]
+    judge("broken ciphers", not broken, of=of, reason=f"it accepts {_list(broken)}")
+    weak = [f"{each.exchange_bits} bits with {each.name}" for each in suites if _weak_exchange(each)]
+    judge("Diffie-Hellman parameters", not weak, of=of, reason=f"at least {DH} bits are wanted, it uses {_list(weak)}")
+    static = [each.name for each in suites if not _forward(version, each)]
+    if judge("forward secrecy", len(static) < len(suites), of=of, reason=f"it accepts only {_list(static)}"):
+        why = f"it accepts {_list(static)}"
+        judge("ciphers without forward secrecy", not static, of=of, warn_only=True, reason=why)
+    cbc = [each.name for each in suites if "_CBC_" in each.name and not _broken(each)]
+    judge("CBC ciphers", not cbc, of=of, warn_only=True, reason=f"it accepts {_list(cbc)}")
+
+
+def _broken(suite: CipherSuite) -> str:
+    """Why a suite is broken, "" where it is not (RFC 9325, 4.1; RFC 7465 for RC4; 3DES and DES: SWEET32)."""
+    name = suite.name.upper()
+    if suite.anonymous or "_ANON_" in name:
+        return "anonymous"
+    if "_NULL" in name.replace("_WITH_NULL_NULL", "_NULL"):
+        return "no encryption"
+    for word, why in (("EXPORT", "export"), ("RC4", "RC4"), ("3DES", "3DES"), ("_DES", "DES"), ("_RC2_", "RC2")):
+        if word in name:
+            return why
+    return "IDEA" if "_IDEA_" in name else "MD5" if name.endswith("_MD5") else ""
+
+
+def _forward(version: str, suite: CipherSuite) -> bool:
+    return version == "TLSv1.3" or any(word in suite.name for word in FORWARD)
+
+
+def _weak_exchange(suite: CipherSuite) -> bool:
+    return "_DHE_" in suite.name and 0 < suite.exchange_bits < DH
+
+
+def _list(names: Sequence[str]) -> str:
+    more = len(names) - 5
+    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
+
+
+@check("security.tls.attacks", severity="critical", runbook="tls-attacks")
+def test_known_attacks_fail(tls_attacks: TlsAttacks) -> None:
+    """No address is open to Heartbleed, CCS injection, ROBOT, CRIME, client renegotiation or a downgrade."""
+    judge("addresses", len(tls_attacks.servers) or None, at_least=1)
+    for server in tls_attacks.servers:
+        if not _known("attacks", server.address, server.problem):
+            continue
+        tried = len(server.attacks) if len(server.attacks) >= ATTACKS else None
+        judge("attacks tried", tried, at_least=ATTACKS, of=server.address)
+        for attack in server.attacks:
+            judge(f"open to {attack.name}", attack.open, equals=False, of=server.address, reason=attack.detail)
+
+
+@check("security.tls.profile", severity="medium", runbook="tls-profile")
+def test_server_keeps_the_declared_profile(tls_profile: TlsProfile) -> None:
+    """Every address keeps Mozilla's server side TLS profile that is declared for it."""
+    judge("addresses", len(tls_profile.servers) or None, at_least=1)
+    for server in tls_profile.servers:
+        if not _known("profile", server.address, server.problem):
+            continue
+        told = "; ".join(text for _, text in server.deviations)
+        judge(f"profile {tls_profile.profile}", not server.deviations, of=server.address, reason=told)

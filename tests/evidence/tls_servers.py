@@ -1,0 +1,74 @@
+"""Local TLS servers of every kind, with certificates of a CA of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.demo.authority import Issued, Wanted, issue
+from pytest_prodcheck.demo.mail import Serve
+from pytest_prodcheck.demo.mail_tls import context as tls_context
+from pytest_prodcheck.demo.mail_tls import speaks
+from pytest_prodcheck.evidence.context import Context
+from pytest_prodcheck.evidence.records.tls import ServedCertificate, TlsCertificates
+from tests.evidence.store_servers import gather
+from tests.evidence.support import context_for, raw_server
+
+HOST = Wanted(("localhost",))
+V = ssl.TLSVersion
+
+
+class Lab:
+    """A folder with `ca.pem`, and servers whose certificates are of that CA."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authority = issue(Wanted(("Test CA",), ca=True, key="rsa-2048"), None)
+        (folder / "ca.pem").write_bytes(self.authority.pem())
+        self._contexts: dict[str, Context] = {}
+
+    def issue(self, wanted: Wanted = HOST) -> Issued:
+        return issue(wanted, self.authority)
+
+    def tls(self, *certificates: Issued, **settings: Any) -> ssl.SSLContext:
+        return tls_context(self.folder, *(certificates or [self.issue()]), **settings)
+
+    @contextlib.contextmanager
+    def server(self, serve: Serve | None = None, host: str = "127.0.0.1", **settings: Any) -> Iterator[str]:
+        """A server; yields "localhost:PORT"."""
+        with raw_server(_patient(serve or speaks(self.tls(**settings))), host) as port:
+            yield f"localhost:{port}"
+
+    def context(self, address: str, **settings: Any) -> Context:
+        server = {"address": address, "ca": "ca.pem", "timeout": "2s", **settings}
+        server = {key: value for key, value in server.items() if value is not None}
+        return context_for(self.folder, nameserver=None, tls={"server": server})
+
+    def gather(self, collector: str, address: str, **settings: Any) -> Any:
+        return gather(collector, "server", self.context(address, **settings))
+
+    def certificate(self, address: str, **settings: Any) -> ServedCertificate:
+        """What one address serves."""
+        found = self.gather("tls-certificate", address, **settings)
+        assert isinstance(found, TlsCertificates)
+        (served,) = found.served
+        return served
+
+
+def _patient(serve: Callable[[socket.socket], None]) -> Serve:
+    def speak(client: socket.socket) -> None:
+        client.settimeout(10)
+        serve(client)
+
+    return speak
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return Lab(tmp_path_factory.mktemp("tls"))
