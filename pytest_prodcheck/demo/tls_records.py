@@ -10,18 +10,21 @@ from typing import Any
 ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEARTBEAT = 21, 20, 22, 24
 _BAD_RECORD_MAC, _DECRYPT_ERROR = 20, 51
 _CLIENT_KEY_EXCHANGE = 16
-# what a buggy server says to a record (kind, body) of its client, after `records` of it: b"" for nothing odd
-Bug = Callable[[int, bytes, int], bytes]
+# what a buggy server makes of a record (kind, body): what it says, b"" for nothing odd, None for silence
+Odd = Callable[[int, bytes], bytes | None]
+Bug = Callable[[], Odd]  # made anew for each connection
 
 
 def serve(sock: socket.socket, context: ssl.SSLContext, bug: Bug) -> None:
     """A TLS server on a connection; every record is shown to the bug first. What the bug says ends the connection."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_side=True)
-    records = 0
+    odd = bug()
     while (record := _record(sock)) is not None:
-        records += 1
-        if said := bug(record[0], record[5:], records):
+        said = odd(record[0], record[5:])
+        if said is None:
+            continue
+        if said:
             sock.sendall(said)
             return
         incoming.write(record)
@@ -55,14 +58,22 @@ def _said(kind: int, body: bytes) -> bytes:
     return bytes([kind, 3, 3]) + len(body).to_bytes(2) + body
 
 
-def heartbleed(kind: int, body: bytes, records: int) -> bytes:
+def heartbleed() -> Odd:
     """Gives as many bytes of its memory as a heartbeat claims to have (CVE-2014-0160)."""
-    return _said(HEARTBEAT, b"\x02\x40\x00" + b"\x01" * 0x4000) if kind == HEARTBEAT else b""
+    return lambda kind, body: _said(HEARTBEAT, b"\x02\x40\x00" + b"\x01" * 0x4000) if kind == HEARTBEAT else b""
 
 
-def early_ccs(kind: int, body: bytes, records: int) -> bytes:
+def early_ccs() -> Odd:
     """Takes ChangeCipherSpec before there is a key, and tries to decrypt what follows (CVE-2014-0224)."""
-    return _said(ALERT, bytes([2, _BAD_RECORD_MAC])) if kind == CHANGE_CIPHER_SPEC and records == 2 else b""
+    kinds: list[int] = []
+
+    def odd(kind: int, body: bytes) -> bytes | None:
+        kinds.append(kind)
+        if kinds == [HANDSHAKE, CHANGE_CIPHER_SPEC]:
+            return None
+        return _said(ALERT, bytes([2, _BAD_RECORD_MAC])) if kinds[1:2] == [CHANGE_CIPHER_SPEC] else b""
+
+    return odd
 
 
 def robot(key: Any) -> Bug:
@@ -71,10 +82,10 @@ def robot(key: Any) -> Bug:
     modulus, exponent = numbers.public_numbers.n, numbers.d
     size = (modulus.bit_length() + 7) // 8
 
-    def bug(kind: int, body: bytes, records: int) -> bytes:
+    def odd(kind: int, body: bytes) -> bytes:
         if kind != HANDSHAKE or body[:1] != bytes([_CLIENT_KEY_EXCHANGE]) or len(body) < 6 + size:
             return b""
         padded = pow(int.from_bytes(body[6 : 6 + size]), exponent, modulus).to_bytes(size)
         return b"" if padded[:2] == b"\x00\x02" else _said(ALERT, bytes([2, _DECRYPT_ERROR]))
 
-    return bug
+    return lambda: odd

@@ -88,7 +88,10 @@ SERVERS: dict[str, Callable[[Lab], Serve]] = {
 }  # fmt: skip
 
 # server, finding -> why the two need not agree
-DIFFERENCES: dict[tuple[str, str], str] = {}
+DIFFERENCES = {
+    ("heartbleed", "open to Heartbleed"):
+        "the server that plays it does not announce the heartbeat extension, without which testssl.sh does not try",
+}  # fmt: skip
 
 
 def theirs(report: list[dict[str, str]]) -> Findings:
@@ -149,7 +152,7 @@ def gathered(lab: Lab, address: str) -> Findings:
 def reported(folder: Path, address: str, name: str) -> list[dict[str, str]]:
     report = folder / f"{name}.json"
     words = [
-        PROGRAM, "--quiet", "--color", "0", "--warnings", "off", "--nodns", "min", "--ip", "127.0.0.1", "--fast",
+        PROGRAM, "--quiet", "--color", "0", "--warnings", "off", "--nodns", "min", "--ip", "127.0.0.1",
         "--add-ca", str(folder / "ca.pem"), "--jsonfile", str(report), *OPTIONS, address,
     ]  # fmt: skip
     subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=600, check=False)
