@@ -82,13 +82,14 @@ sends("banner-framework", "X-AspNet-Version", "4.0.30319")
 sends("caching-public", "Cache-Control", "public, max-age=600", where=on_path("/account"))
 sends("caching-cdn", "CDN-Cache-Control", "max-age=600", where=on_path("/account"))
 sends("caching-revalidates", "Cache-Control", "max-age=600, must-revalidate", where=on_path("/account"))
-sends("caching-unsaid", "Cache-Control", where=on_path("/account"))
+sends("caching-fresh", "Cache-Control", "max-age=600", where=on_path("/account"))
 # benign
 sends("csp-several", CSP, "default-src 'self', object-src 'none'", STRONG, "img-src *", where=_is_page)
 sends("csp-reported-besides", REPORT_ONLY, "default-src *; script-src * 'unsafe-inline'", where=_is_page)
 sends("framing-by-old-header", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
 sends("referrer-fallback", REFERRER, "no-referrer, strict-origin-when-cross-origin, not-known-yet", where=_is_page)
 sends("banner-name-only", "Server", "nginx")
+sends("caching-unsaid", "Cache-Control", where=on_path("/account"))
 sends("caching-private", "Cache-Control", "private, max-age=60", where=on_path("/account"))
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import is_address, private_roles
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records.web import CorsAnswer, CorsAnswers
+from pytest_prodcheck.evidence.pages import http_private
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.web import CorsAnswer, CorsAnswers, PrivateAnswer
 from pytest_prodcheck.evidence.services import bounded_seconds, declared, endpoint, host_of, service_host
 from pytest_prodcheck.evidence.visiting import ask, control, control_path, private_endpoints
 
@@ -62,9 +64,18 @@ def http_cors(target: str, context: Context, deadline: Deadline) -> CorsAnswers:
     answers = _asked(target, control_path(service), found, {}, context, deadline)
     for full in private_endpoints(target, context.environment):
         _, each, _ = endpoint(context.environment, full)
+        _insist(http_private.gather(full, context, deadline))
         session = context.session(private_roles(context.environment, each)[0], deadline)
         answers += _asked(target, each.path, found, {**each.headers, **session.headers}, context, deadline)
     return CorsAnswers(good, tuple(answers))
+
+
+def _insist(allowed: PrivateAnswer) -> None:
+    """Raises EvidenceProblem where the role itself does not get its answer: then it proves nothing for others."""
+    exchange = allowed.exchange
+    if exchange.status not in allowed.expected:
+        what = f"{exchange.method} {exchange.url} as {allowed.role} answered {exchange.status}"
+        raise EvidenceProblem(Problem("protocol", f"{what}, so what other origins may not read proves nothing"))
 
 
 def _asked(

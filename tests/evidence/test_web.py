@@ -189,3 +189,11 @@ def test_records_can_be_saved_and_read_again(kind: str, tmp_path: Path, server: 
     again = codec.load(json.loads(codec.text(codec.dump(piece))))
     assert again.record == record
 
+
+
+def test_a_session_that_opens_nothing_proves_nothing_of_other_origins(tmp_path: Path) -> None:
+    def answer(seen: Seen) -> Answer:
+        return (401, {}, b"") if seen.path == "/account" else shop(seen)
+
+    with web(answer) as server, pytest.raises(EvidenceProblem, match="as customer answered 401"):
+        gather("http-cors", context(tmp_path, server.port))

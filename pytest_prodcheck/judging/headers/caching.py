@@ -57,8 +57,10 @@ def _shared(said: Mapping[str, str | None], headers: Headers, by_header: bool) -
     if fresh and allowed:
         why = "" if by_header else " (the request carried a cookie, which caches do not look at)"
         return fails(f"shared caches may keep it for {fresh} s{why}")
-    if fresh == 0:
+    if fresh == 0 or (fresh is None and not allowed):
         return Findings()
+    if fresh:
+        return warns([f"Cache-Control: {shown}: only the request's Authorization keeps shared caches from keeping it"])
     return warns(["nothing says that it is private: no-store or private is missing"])
 
 

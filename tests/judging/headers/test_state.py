@@ -146,10 +146,11 @@ def test_over_plain_http_secure_is_not_asked_for() -> None:
         ("private, public", (), "warned", "warned"),
         ("no-store, public, max-age=600", (), "warned", "warned"),
         ('private="set-cookie", max-age=600', (), "warned", "failed"),
+        ("immutable", (), "passed", "warned"),
         ('no-cache="set-cookie", public', (), "failed", "failed"),
         ("max-age=rubbish", (), "passed", "passed"),  # 4.2.1: stale
         ("max-age=0, max-age=600", (), "passed", "passed"),
-        ("", (), "warned", "warned"),
+        ("", (), "passed", "warned"),
         ("", (("Expires", "0"),), "passed", "passed"),
         ("", (("Expires", "Tue, 19 Jan 2038 03:14:07 GMT"), ("Date", "Tue, 19 Jan 2038 02:14:07 GMT")), "warned",
          "failed"),
