@@ -71,7 +71,8 @@ def planned(scope: Scope) -> Iterator[Planned]:
     """Every `(check, target)` that the bundled suites owe a run of this scope."""
     for entry in entries():
         for target in scope.of_kind(entry.axis, entry.features):
-            yield Planned(entry.definition().id_for(target.name), target.name, Severity(entry.severity))
+            severity = Severity(target.severity or entry.severity)
+            yield Planned(entry.definition().id_for(target.name), target.name, severity)
 
 
 @cache

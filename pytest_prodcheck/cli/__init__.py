@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "override": ("pytest_prodcheck.cli.override", "open a closed gate for a while, with a reason"),
     "demo": ("pytest_prodcheck.cli.demo", "start the embedded system in the foreground"),
     "plan": ("pytest_prodcheck.cli.plan", "list what would be sent to whom, send nothing"),
+    "grants": ("pytest_prodcheck.cli.grants", "print the SQL for the rights that PostgreSQL roles need"),
     "checks": ("pytest_prodcheck.cli.checks", "list the checks with the limits in force"),
     "env": ("pytest_prodcheck.cli.env", "show an environment as resolved, and where each value comes from"),
     "init": ("pytest_prodcheck.cli.init", "write a first prodcheck.toml"),

@@ -79,7 +79,7 @@ def _in_force(args: argparse.Namespace) -> list[dict[str, object]] | None:
                 {
                     "id": check,
                     "target": target.name,
-                    "severity": entry.severity,
+                    "severity": target.severity or entry.severity,
                     "warn": "off" if off else (limit.warn if limit else None),
                     "fail": None if off else (limit.fail if limit else None),
                     "skip": target.skip,

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_prodcheck.demo import scans
+from pytest_prodcheck.demo import scans, shop_data
 
 REVISION = "demo-1"
 ROLES = ("customer", "other-customer", "admin")
@@ -75,6 +75,7 @@ def write(folder: Path, ports: Ports, known: Secrets, postgres_tls: bool) -> Pat
     """Writes prodcheck.toml, schemas/ and secrets/ (files of mode 0600); returns the configuration's path."""
     (folder / "schemas").mkdir()
     (folder / "schemas" / "product.json").write_text(json.dumps(PRODUCT_SCHEMA, indent=2) + "\n")
+    shop_data.write_scripts(folder)
     (folder / "secrets").mkdir(mode=0o700)
     for name in (*ROLES, "postgres", "redis"):
         file = folder / "secrets" / name
@@ -178,6 +179,32 @@ database = "shop"
 user     = "prodcheck"
 password = { file = "secrets/postgres" }
 <postgres_tls>
+migrations = { kind = "flyway", scripts = "migrations" }
+orphans    = { enforced = true }
+structure  = { budget = "20s", tables = ["orders", "order_lines", "payments", "notes"] }
+tolerate   = { unlogged = ["public.scratch_*"] }
+[environments.demo.postgres.shop.relations]
+events = { child = "public.order_events(order_id)", parent = "public.orders(id)" }
+[environments.demo.postgres.shop.freshness]
+orders = { table = "public.orders", column = "placed_at", at_most = { warn = "7d", fail = "30d" } }
+[environments.demo.postgres.shop.invariants.unpaid-orders]
+sql     = "select count(*) from orders o where state = 'placed' and not exists (select from payments p where p.order_id = o.id)"
+at_most = 0
+reads   = ["orders", "payments"]
+[environments.demo.postgres.shop.invariants.order-totals]
+sql     = "select count(*) from orders o where total <> (select sum(count * price) from order_lines l where l.order_id = o.id)"
+at_most = 0
+reads   = ["orders", "order_lines"]
+[environments.demo.postgres.shop.invariants.outbox]
+sql      = "select coalesce(extract(epoch from now() - min(at)), 0) from order_events where sent_at is null"
+unit     = "s"
+at_most  = { warn = "60s", fail = "10m" }
+severity = "high"
+reads    = ["order_events"]
+[environments.demo.thresholds]  # nobody waits five minutes for a demo
+"data_integrity.storage.locks"    = { warn = "500ms", fail = "1s" }
+"data_integrity.storage.idle"     = { warn = "500ms", fail = "1s" }
+"data_integrity.storage.prepared" = { warn = "500ms", fail = "1s" }
 
 [environments.demo.redis.sessions]
 nodes       = ["cache-1.demo.test:<cache_1>", "cache-2.demo.test:<cache_2>"]

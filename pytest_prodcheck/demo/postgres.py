@@ -7,6 +7,7 @@ import pwd
 import shutil
 from pathlib import Path
 
+from pytest_prodcheck.demo import shop_data
 from pytest_prodcheck.demo.balancer import Entrance
 from pytest_prodcheck.demo.binaries import postgres_programs, reachable
 from pytest_prodcheck.demo.configuration import Secrets
@@ -129,6 +130,7 @@ class Cluster:
             "archive_mode": "on", "archive_command": f'test ! -f "{self.archive}/%f" && cp %p "{self.archive}/%f"',
             "wal_retrieve_retry_interval": "200ms", "wal_receiver_status_interval": "1s", "hot_standby_feedback": "on",
             "password_encryption": "scram-sha-256", "jit": "off", "log_min_messages": "warning",
+            "max_prepared_transactions": "10",
         }  # fmt: skip
         if self._tls:
             settings |= {
@@ -151,10 +153,14 @@ class Cluster:
             connection.execute("grant pg_monitor to prodcheck")
             connection.execute("create database shop")
         with node.connect() as connection:
-            connection.execute(SCHEMA)
+            connection.execute(SCHEMA + shop_data.TABLES)
             for sku, price in PRICES.items():
                 connection.execute("insert into products values (%s, %s, %s)", (sku, f"Product {sku}", price))
-            connection.execute(SEED)
+            connection.execute(shop_data.ROWS + SEED + shop_data.RIGHTS)
+            if connection.info.server_version >= 140000:
+                connection.execute(shop_data.RIGHTS_14)
+            for rank, (name, text) in enumerate(shop_data.SCRIPTS.items(), 1):
+                connection.execute(shop_data.NOTE, shop_data.row_of(rank, name, text))
 
     def lead_writer_to(self, node: Node) -> None:
         """Points the writer's entrance at a node; sessions through it end."""

@@ -172,14 +172,16 @@ class IndexBuild(Statement):
 
     def __init__(self) -> None:
         super().__init__("create index concurrently orders_placed_at on orders (placed_at)")
-        self._writer: Any = None
+        self._writer = Statement(
+            "begin; update customers set since = since where name = 'customer'; "
+            "lock table orders in row exclusive mode; select pg_sleep(86400)"
+        )
 
     def on(self, system: System) -> None:
-        """Opens the transaction and starts the build."""
-        self._writer = system.postgres.primary.connect()
-        self._writer.execute("begin")
-        self._writer.execute("update customers set since = since where name = 'customer'")
-        self._writer.execute("lock table orders in row exclusive mode")
+        """Starts a long transaction that writes, and the build that waits for it."""
+        self._writer.on(system)
+        held = "select count(*) from pg_locks where granted and relation = 'orders'::regclass and mode like 'RowExcl%'"
+        until(lambda: system.postgres.primary.ask(held), "the writer has begun")
         super().on(system)
         sql = "select count(*) from pg_stat_progress_create_index"
         until(lambda: system.postgres.primary.ask(sql), "the index build starts")
@@ -187,7 +189,7 @@ class IndexBuild(Statement):
     def off(self, system: System) -> None:
         """Ends both and drops what the build left."""
         super().off(system)
-        self._writer.close()
+        self._writer.off(system)
         system.postgres.primary.ask("drop index if exists orders_placed_at")
 
 

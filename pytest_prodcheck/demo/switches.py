@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.demo import (
+    data_switches,
     exposure_faults,
     header_faults,
     mail_switches,
@@ -173,4 +174,5 @@ SWITCHES: dict[str, Switch] = {
     **{name: Switch(on, off) for name, (on, off) in redis_switches.ACTS.items()},
     **{name: Switch(on, off) for name, (on, off) in scan_switches.ACTS.items()},
     **{name: Switch(on, off) for name, (on, off) in mail_switches.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in data_switches.ACTS.items()},
 }

@@ -19,8 +19,6 @@ LATER = {
     ("approval",): "the pre_deploy suite",
     ("backups",): "the pre_deploy suite",
     ("postgres", "*", "backups"): "the pre_deploy suite",
-    ("postgres", "*", "migrations"): "the data_integrity suite",
-    ("postgres", "*", "invariants"): "the data_integrity suite",
     ("redis", "*", "backups"): "the pre_deploy suite",
 }
 LATER_TOP = {

@@ -13,8 +13,10 @@ from pytest_prodcheck.environments.mistakes import ConfigurationError, Mistake, 
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.auth import Auth
+    from pytest_prodcheck.environments.database import Invariant
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.services import Endpoint, Service
+    from pytest_prodcheck.environments.stores import Postgres
     from pytest_prodcheck.environments.workflows import Workflow
 
 OUTSIDE = "outside"  # the vantage of whatever declares none, and of a run without --vantage
@@ -43,6 +45,25 @@ def find_endpoint(environment: Environment, full_name: str) -> tuple[str, Endpoi
         if service in environment.services and name in environment.services[service].endpoints:
             return service, environment.services[service].endpoints[name]
     return None
+
+
+def find_invariant(environment: Environment, name: str) -> tuple[str, Invariant] | None:
+    """(cluster, invariant) of a name, which only one cluster has; None where it is not declared."""
+    for cluster, each in environment.postgres.items():
+        if name in each.invariants:
+            return cluster, each.invariants[name]
+    return None
+
+
+def postgres_features(postgres: Postgres) -> frozenset[str]:
+    """What is declared of a cluster that checks ask for."""
+    declared_ = {
+        "migrations": postgres.migrations is not None,
+        "migration-sql": postgres.migrations is not None and postgres.migrations.has_sql,
+        "freshness": bool(postgres.freshness),
+        "structure": postgres.structure is not None,
+    }
+    return frozenset(name for name, there in declared_.items() if there)
 
 
 def protected_endpoint(environment: Environment, role: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path as File
 
 from pytest_prodcheck.environments.collecting import Complaint
+from pytest_prodcheck.environments.database_rules import database_complaints
 from pytest_prodcheck.environments.encrypted import encrypted, policy, twice
 from pytest_prodcheck.environments.flow_rules import auth_complaints, workflow_complaints
 from pytest_prodcheck.environments.named import file, headers, known
@@ -37,6 +38,7 @@ def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
         if report.unit is not None:
             yield from known(("vulnerabilities", name, "unit"), report.unit, environment.units, "unit")
     yield from _tls(environment, root)
+    yield from database_complaints(environment)
     yield from _slots(environment)
     if environment.kubernetes is not None:
         yield from file(("kubernetes", "kubeconfig"), environment.kubernetes.kubeconfig, root)

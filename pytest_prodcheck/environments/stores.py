@@ -7,6 +7,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
+from pytest_prodcheck.environments.database import (
+    Invariant,
+    Migrations,
+    Newest,
+    Orphans,
+    Relation,
+    Structure,
+    Tolerated,
+)
 from pytest_prodcheck.environments.tls import Address, TlsPolicy, Trust
 
 Count = Annotated[int, Field(ge=0, le=1000)]
@@ -45,7 +54,7 @@ class Postgres(Section):
     writer: Address | None = None  # "HOST:PORT" that applications write to; it must lead to the one primary
     expect: PostgresExpect = PostgresExpect()  # how many nodes of each role there must be
     database: str = "postgres"  # database to connect to
-    user: str = "prodcheck"  # role to log in as; needs no rights but CONNECT, `pg_monitor` shows more
+    user: str = "prodcheck"  # role to log in as; `prodcheck grants` prints the SQL for the rights that it needs
     password: SecretRef | None = None  # where its password lies; none where left out
     tls: PostgresTls = PostgresTls()  # how connections are secured and trusted
     timeouts: Timeouts = Timeouts()  # bounds that our own sessions set for themselves
@@ -55,6 +64,13 @@ class Postgres(Section):
     # where long reads go, so that they do not hold back the primary's vacuum; left out: to a standby that follows, to
     # the primary where none does
     read_on: Literal["primary", "standby"] | None = None
+    migrations: Migrations | None = None  # what is applied, and the scripts that this revision ships
+    invariants: dict[Name, Invariant] = {}  # SQL that has to hold; each is a check `data_integrity.rows.NAME`
+    relations: dict[Name, Relation] = {}  # rows that need a counterpart, without a foreign key that sees to it
+    orphans: Orphans = Orphans()  # how rows without a counterpart are looked for
+    freshness: dict[Name, Newest] = {}  # tables whose newest row has to be young
+    structure: Structure | None = None  # amcheck, where the section is there: it reads everything
+    tolerate: Tolerated = Tolerated()  # what of the schema is meant to be as it is
 
 
 class RedisTls(TlsPolicy, Trust):

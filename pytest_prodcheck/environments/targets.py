@@ -13,8 +13,10 @@ from pytest_prodcheck.environments.reach import (
     controls,
     declared,
     find_endpoint,
+    find_invariant,
     in_slot,
     is_address,
+    postgres_features,
     protected_endpoint,
     reads_privately,
     refuse_unknown,
@@ -38,6 +40,7 @@ BUILT_IN_KINDS = (
     "dns",
     "tcp",
     "postgres",
+    "invariant",
     "redis",
     "tls",
     "scan",
@@ -53,12 +56,13 @@ class Target:
     """One thing that checks are about.
 
     kind: `service`, `endpoint` ("service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
-    `postgres`, `redis`, `tls` (whatever speaks TLS), `scan` (a scanner's report), `exposure`, `kubernetes` (one, named
-    as the namespace), `workload` (a service's, named as the service), `environment` (one, named as the environment), or
-    the name of a team's own collector.
+    `postgres`, `invariant`, `redis`, `tls` (whatever speaks TLS), `scan` (a scanner's report), `exposure`, `kubernetes`
+    (one, named as the namespace), `workload` (a service's, named as the service), `environment` (one, named as the
+    environment), or the name of a team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind. beyond: what of
     it is there, but declared to be out of our reach.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
+    severity: of its results, where it is declared with the target; the check's own otherwise.
     """
 
     kind: str
@@ -68,6 +72,7 @@ class Target:
     detail: str = ""
     owner: str = ""
     beyond: frozenset[str] = frozenset()
+    severity: str = ""
 
 
 def targets(
@@ -119,6 +124,8 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
     elif target.kind == "tls":
         key, name = encrypted(environment).get(target.name, ("tls", target.name))
         found = getattr(environment, key).get(name)
+    elif target.kind == "invariant":
+        found = (find_invariant(environment, target.name) or (None, None))[1]
     elif target.kind in ("postgres", "redis", "exposure"):
         found = getattr(environment, target.kind).get(target.name)
     else:
@@ -168,9 +175,15 @@ class _Scope:
             kind = "dns" if each.dns is not None else "tcp"
             yield Target(kind, name, frozenset(), *self._reach(each.vantage), owner=each.owner)
         for name, postgres in self.environment.postgres.items():
-            yield Target("postgres", name, frozenset(), *self._reach(postgres.vantage), owner=postgres.owner)
+            features = postgres_features(postgres)
+            yield Target("postgres", name, features, *self._reach(postgres.vantage), owner=postgres.owner)
+        for postgres in self.environment.postgres.values():
+            for name, invariant in postgres.invariants.items():
+                owner, reach = invariant.owner or postgres.owner, self._reach(postgres.vantage)
+                yield Target("invariant", name, frozenset(), *reach, owner=owner, severity=invariant.severity)
         for name, redis in self.environment.redis.items():
-            yield Target("redis", name, frozenset(), *self._reach(redis.vantage), owner=redis.owner)
+            features = frozenset({"replicas"} if redis.expect.replicas else ())
+            yield Target("redis", name, features, *self._reach(redis.vantage), owner=redis.owner)
         yield from self._scans()
         for name, exposure in self.environment.exposure.items():
             yield Target("exposure", name, frozenset(), *self._reach(exposure.vantage), owner=exposure.owner)

@@ -23,6 +23,7 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.notes: list[str] = []
+        self.doing = ""  # how far it is, for people who wait
         self.oldest: float | None = None  # epoch seconds; when something older than this piece was used
         self._end = time.monotonic() + seconds
         self._parent: Deadline | None = None
@@ -56,6 +57,12 @@ class Deadline:
         """Adds a remark to the evidence, such as "connection reset, tried again once"."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def tell(self, doing: str) -> None:
+        """Says how far the work is ("orders: 40 %"), for the line of progress; "" ends it."""
+        self.doing = doing
+        if self._parent is not None:
+            self._parent.tell(doing)
 
     def used(self, began: float) -> None:
         """Tells that something gathered at `began` (epoch seconds) is part of the evidence, so it is no younger."""

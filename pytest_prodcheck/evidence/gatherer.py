@@ -116,10 +116,13 @@ class Gatherer:
         return self._done.wait(timeout)
 
     def progress(self) -> tuple[int, int, str]:
-        """How many pieces are done, how many there are, the key of the one that runs longest ("" for none)."""
+        """How many pieces are done, how many there are, the key of the one that runs longest and how far it is."""
         with self._changed:
             slowest = min(self._running, key=lambda piece: piece.began, default=None)
-            return self._settled, len(self._pieces), slowest.key if slowest else ""
+            if slowest is None:
+                return self._settled, len(self._pieces), ""
+            doing = f" ({slowest.deadline.doing})" if slowest.deadline.doing else ""
+            return self._settled, len(self._pieces), f"{slowest.key}{doing}"
 
     # -- workers
 

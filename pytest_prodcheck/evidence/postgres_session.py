@@ -45,6 +45,17 @@ _MEANINGS: dict[str, tuple[ProblemKind, str, str]] = {
 }  # fmt: skip
 
 
+class Damaged(EvidenceProblem):
+    """The server met data that cannot be as it is (SQLSTATE XX001 data_corrupted, XX002 index_corrupted).
+
+    said: its words, on one line.
+    """
+
+    def __init__(self, problem: Problem, said: str) -> None:
+        super().__init__(problem)
+        self.said = said
+
+
 class Session:
     """One connection to one node, to be used in a `with` statement.
 
@@ -88,7 +99,10 @@ class Session:
                 with suppress(ServerError, EvidenceProblem):
                     self._wire.run("rollback", until.at_most(MARGIN))
         except ServerError as error:
-            raise EvidenceProblem(self._explain(error, budget, what)) from None
+            problem = self._explain(error, budget, what)
+            if error.state in ("XX001", "XX002"):
+                raise Damaged(problem, plain(error.said)) from None
+            raise EvidenceProblem(problem) from None
 
     def facts(self, sql: str, *values: str | None, seconds: float = 0.0, what: str = "") -> Any:
         """The JSON document that a statement of ours returns."""
@@ -104,7 +118,8 @@ class Session:
         statement, lock = max(int(budget * 1000), 1), max(int(self._timeouts.lock * 1000), 1)  # ms
         return (
             f"begin read only; set local statement_timeout = {statement}; set local lock_timeout = {lock}; "
-            f"set local idle_in_transaction_session_timeout = {statement + 10_000}; set local jit = off"
+            f"set local idle_in_transaction_session_timeout = {statement + 10_000}; set local jit = off; "
+            "set local timezone = 'UTC'"
         )
 
     def _explain(self, error: ServerError, budget: float, what: str) -> Problem:
@@ -114,7 +129,10 @@ class Session:
             hint = "give it a larger budget, or a sample"
             return Problem("timeout", f"{about}: not done within {budget:.3g} s", hint)
         if error.state == "42501":
-            return Problem("denied", f"{about}: {self.user} may not read it ({said})", missing_grant(said, self.user))
+            hint = f"{missing_grant(said, self.user)}; prodcheck grants prints all that is needed"
+            return Problem("denied", f"{about}: {self.user} may not read it ({said})", hint)
+        if error.state in ("XX001", "XX002"):
+            return Problem("protocol", f"{about}: its data is damaged ({said})", "see data_integrity.storage.checksums")
         if error.state in _MEANINGS:
             kind, meaning, hint = _MEANINGS[error.state]
             return Problem(kind, f"{about}: {meaning} ({said})", hint)

@@ -48,7 +48,7 @@ def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup
         raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
     settings = context.environment.redis[target]
     login = settings.user, context.secret(settings.password) if settings.password else None
-    trust = _trust(settings, context)
+    trust = trust_of(settings, context)
 
     def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> RedisNode:
         tls = (trust, split_address(declared)[0]) if trust is not None else None
@@ -61,7 +61,8 @@ def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup
     return RedisGroup(tuple(nodes), settings.expect.primaries, settings.expect.replicas, settings.persistence)
 
 
-def _trust(settings: Redis, context: Context) -> ssl.SSLContext | None:
+def trust_of(settings: Redis, context: Context) -> ssl.SSLContext | None:
+    """How TLS is trusted, None for plain connections."""
     if settings.tls is None:
         return None
     from pytest_prodcheck.evidence.trust import tls_context
@@ -92,7 +93,7 @@ def _ask_node(
         if _word(info) == "LOADING":
             return RedisNode(declared, seconds, loading=True, persistence_known=False)
         raise EvidenceProblem(explain(info, where, deadline, login[1] or ""))
-    node = _node(declared, where, _fields(info), _saves(save), seconds)
+    node = _node(declared, where, fields_of(info), _saves(save), seconds)
     if isinstance(ping, Exception) and _word(ping) == "MASTERDOWN" and node.link_up:
         # the two are a moment apart: the replica refused to answer, whatever its link is now
         raise EvidenceProblem(explain(ping, where, deadline))
@@ -111,7 +112,8 @@ def _saves(answer: Any) -> bool | None:
     return None
 
 
-def _fields(info: object) -> dict[str, str]:
+def fields_of(info: object) -> dict[str, str]:
+    """The lines "name:value" of INFO."""
     if not isinstance(info, str):
         return {}
     lines = (line.partition(":") for line in info.splitlines() if not line.startswith("#"))

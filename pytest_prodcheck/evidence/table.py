@@ -34,6 +34,15 @@ COLLECTORS = {
     "tls-attacks": _HERE + "tls_scans",
     "tls-profile": _HERE + "tls_scans",
     "postgres-cluster": _HERE + "postgres",
+    "postgres-migrations": _HERE + "migrations",
+    "postgres-migration-lint": _HERE + "squawk",
+    "postgres-schema": _HERE + "postgres_schema",
+    "postgres-orphans": _HERE + "postgres_orphans",
+    "postgres-invariant": _HERE + "postgres_rows",
+    "postgres-freshness": _HERE + "postgres_rows",
+    "postgres-checksums": _HERE + "postgres_activity",
+    "postgres-activity": _HERE + "postgres_activity",
+    "postgres-structure": _HERE + "postgres_structure",
     "redis-group": _HERE + "redis",
     "vulnerabilities-running": _HERE + "scans.collecting",
     "vulnerabilities-to-deploy": _HERE + "scans.collecting",
@@ -61,6 +70,7 @@ COLLECTORS = {
     "kubernetes-storage": _HERE + "kubernetes_lists",
     "kubernetes-manifests": _HERE + "kubernetes_manifests",
     "manifest-facts": _HERE + "manifest_facts",
+    "redis-replication": _HERE + "redis_replication",
 }
 ALSO_KNOWN_AS = {"endpoint": "http-endpoint"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from pytest_prodcheck.environments.targets import Target
 from pytest_prodcheck.evidence.table import find, names
 from pytest_prodcheck.judging.checks import Definition, definition_of
 from pytest_prodcheck.judging.limits import Limit, limit_for
-from pytest_prodcheck.outcomes import NO_TARGET
+from pytest_prodcheck.outcomes import NO_TARGET, Severity
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.collectors import Collector
@@ -96,6 +96,8 @@ def bind(item: pytest.Item, scope: Scope) -> Bound | None:
     named = [_need(argument, text, definition, scope) for argument, text in definition.needs.items()]
     needs += [need for need, _ in named]
     target = scope.for_check(definition, about or _own_target(definition, [target for _, target in named], scope))
+    if target.severity:
+        definition = replace(definition, severity=Severity(target.severity))
     check_id = definition.id_for(target.name)
     limit = limit_for(check_id, target.name, scope.thresholds, definition.limit)
     bound = Bound(check_id, target, definition, tuple(needs), limit)

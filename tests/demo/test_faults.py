@@ -42,9 +42,16 @@ def test_every_check_has_three_faults_and_every_fault_checks() -> None:
     known = IDS | {entry.id for entry in entries()}
     for fault in FAULTS.values():
         assert fault.notices
-        assert {*fault.notices, *fault.also} <= known
+        assert {_written(check) for check in (*fault.notices, *fault.also)} <= known
     assert not any(fault.notices or fault.also for fault in BENIGN.values())
     assert len(BENIGN) >= 15
+
+
+def _written(check: str) -> str:
+    """A check's id as the catalogue has it: `….*` for one id a target."""
+    stems = [entry.id.removesuffix("*") for entry in entries() if entry.id.endswith(".*")]
+    ids = {entry.id for entry in entries()}
+    return next((f"{stem}*" for stem in stems if check.startswith(stem) and check not in ids), check)
 
 
 @pytest.mark.parametrize("part", ["postgres-", "redis-", ""], ids=["postgres", "redis", "others"])

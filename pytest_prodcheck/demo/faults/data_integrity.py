@@ -4,6 +4,81 @@ from __future__ import annotations
 
 from pytest_prodcheck.demo.faults.fault import Fault
 
-FAULTS: tuple[Fault, ...] = ()
+_STATE, _APPLIED, _SAFETY = (f"data_integrity.migrations.{name}" for name in ("state", "applied", "safety"))
+_CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES = (
+    f"data_integrity.schema.{name}" for name in ("constraints", "triggers", "unlogged", "indexes", "sequences")
+)
+_ORPHANS, _FRESHNESS = "data_integrity.rows.orphans", "data_integrity.rows.freshness"
+_UNPAID, _TOTALS, _OUTBOX = (f"data_integrity.rows.{name}" for name in ("unpaid-orders", "order-totals", "outbox"))
+_CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE, _WRAPAROUND, _LOCKS, _IDLE, _PREPARED, _DEAD = (
+    f"data_integrity.storage.{name}"
+    for name in ("checksums", "checksums-off", "structure", "wraparound", "locks", "idle", "prepared", "dead-rows")
+)
+_REPLICATION = "data_integrity.redis.replication"
+_NODES, _CACHES, _SCRIPTS, _NOTES = "PostgreSQL's nodes", "Redis", "the scripts", "the notes"
+_OURS = ("data_integrity",)
+_TRIGGERED, _NUMBERS = "the payments' triggers", "the invoice numbers"
 
-BENIGN: tuple[Fault, ...] = ()
+FAULTS: tuple[Fault, ...] = (
+    Fault("migration-pending", "a migration is shipped and not applied", (_APPLIED,), part=_SCRIPTS),
+    Fault(
+        "migration-unsafe", "a migration to come rewrites a table and locks out writers",
+        (_SAFETY,), (_APPLIED,), part=_SCRIPTS,
+    ),
+    Fault("migration-no-sql", "a migration to come is no SQL", (_SAFETY,), (_APPLIED,), part=_SCRIPTS),
+    Fault("migration-failed", "a migration failed half way", (_STATE,), (_APPLIED,), part=_SCRIPTS),
+    Fault("migration-unknown", "a migration is applied that nobody ships", (_STATE,), part=_SCRIPTS),
+    Fault("migration-changed", "a script was changed after it was applied", (_STATE,), part=_SCRIPTS),
+    Fault("migration-skipped", "a script came late and would never run", (_STATE,), part=_SCRIPTS),
+    Fault("migration-lost", "the script of an applied migration is not shipped", (_STATE,), part=_SCRIPTS),
+    Fault("migration-repeatable-changed", "a repeatable script changed and did not run", (_APPLIED,), part=_SCRIPTS),
+    Fault("migrations-folder-gone", "the scripts are not there", (_STATE, _APPLIED, _SAFETY), part=_SCRIPTS),
+    Fault("migrations-table-closed", "we may not read the table of migrations", (_STATE, _APPLIED, _SAFETY)),
+    Fault("constraint-not-valid", "a check was added for new rows only", (_CONSTRAINTS,)),
+    Fault("foreign-key-not-valid", "a foreign key was added for new rows only", (_CONSTRAINTS,)),
+    Fault("trigger-disabled", "a trigger is disabled", (_TRIGGERS,)),
+    Fault("foreign-key-disabled", "the triggers of a foreign key are disabled", (_TRIGGERS,), part=_TRIGGERED),
+    Fault("triggers-off-for-a-role", "no trigger fires for the shop's role", (_TRIGGERS,)),
+    Fault("table-unlogged", "a table is unlogged", (_UNLOGGED,)),
+    Fault("index-invalid", "CREATE INDEX CONCURRENTLY failed and left an invalid index", (_INDEXES,)),
+    Fault("sequence-80", "80 % of a sequence's numbers are used", (_SEQUENCES,), outcome="warned", part=_NUMBERS),
+    Fault("sequence-95", "95 % of a sequence's numbers are used", (_SEQUENCES,), part=_NUMBERS),
+    Fault("sequence-column-too-narrow", "a sequence of bigint fills a column of integer", (_SEQUENCES,)),
+    Fault("sequence-closed", "we may not read a sequence", (_SEQUENCES,), part=_NUMBERS),
+    Fault("orphans-let-in", "a payment without an order came in while triggers were disabled", (_ORPHANS,),
+          part=_TRIGGERED),
+    Fault("orphans-behind-disabled-triggers", "a payment without an order, and its foreign key is disabled",
+          (_ORPHANS, _TRIGGERS), part=_TRIGGERED),
+    Fault("events-without-order", "an event refers to an order that is not there", (_ORPHANS,)),
+    Fault("order-unpaid", "an order was placed and never paid", (_UNPAID,)),
+    Fault("order-total-wrong", "an order's total is not the sum of its lines", (_TOTALS,)),
+    Fault("outbox-late", "an event has waited for 5 minutes", (_OUTBOX,), outcome="warned", part="the outbox"),
+    Fault("outbox-stuck", "an event has waited for an hour", (_OUTBOX,), part="the outbox"),
+    Fault("events-closed", "we may not read the events", (_ORPHANS, _OUTBOX)),
+    Fault("orders-stale", "no order came for 40 days", (_FRESHNESS,), part="the orders' times"),
+    Fault("orders-from-the-future", "no order came for 40 days, but one has the year 2999", (_FRESHNESS,),
+          part="the orders' times"),
+    Fault("page-damaged", "a bit flipped in a table of another database", (_CHECKSUMS,)),
+    Fault("standby-page-damaged", "a bit flipped in a table on the standby", (_CHECKSUMS, _STRUCTURE), part=_NODES),
+    Fault("standby-index-damaged", "a bit flipped in an index on the standby", (_STRUCTURE,), part=_NODES),
+    Fault("index-lacks-rows", "an index lacks rows, for the function that it is on was changed", (_STRUCTURE,),
+          part=_NOTES),
+    Fault("checksums-off", "the standby has no page checksums", (_CHECKSUMS_OFF,), part=_NODES),
+    Fault("transaction-ids-used", "a report holds back vacuum while transaction ids are used up", (_WRAPAROUND,),
+          outcome="warned", part=_NODES),
+    Fault("lock-wait", "a session waits for a lock", (_LOCKS,)),
+    Fault("idle-in-transaction", "a session is idle in a transaction", (_IDLE,)),
+    Fault("prepared-forgotten", "a prepared transaction was forgotten", (_PREPARED,)),
+    Fault("dead-rows", "autovacuum is off for a table that is written to", (_DEAD,), part=_NOTES),
+    Fault("redis-replica-behind", "12 MB have not reached the replica, whose link is up", (_REPLICATION,),
+          part=_CACHES),
+)  # fmt: skip
+
+BENIGN: tuple[Fault, ...] = (
+    Fault("data-being-written", "orders are placed, paid and removed all the time", suites=_OURS),
+    Fault("session-idle", "a session is idle, in no transaction", suites=_OURS),
+    Fault("dead-rows-tiny", "a table of 40 rows has 80 dead ones: autovacuum never comes for it", suites=_OURS),
+    Fault("sequence-cycling", "a sequence that begins anew is near its end", suites=_OURS),
+    Fault("table-unlogged-on-purpose", "a table is unlogged, and declared to be", suites=_OURS),
+    Fault("partitions", "a partitioned table with an index on each partition", suites=_OURS),
+)

@@ -27,6 +27,7 @@ _TLS = tuple(  # of an address that cannot be reached nothing is known
         "trust", "hostname", "expiry", "key", "signature", "revocation", "protocols", "ciphers", "attacks", "profile",
     )
 )  # fmt: skip
+_BOTH = ("smoke", "data_integrity")
 _NODES, _SESSIONS, _CACHES = "PostgreSQL's nodes", "PostgreSQL's sessions", "Redis"
 
 FAULTS = (
@@ -157,12 +158,12 @@ BENIGN = (
     Fault("big-headers", "answers have 6 KB of headers"),
     Fault("chunked", "answers are sent in chunks"),
     Fault("gzip", "answers are compressed"),
-    Fault("postgres-failed-over", "a failover just happened: the roles are swapped", part=_NODES),
-    Fault("postgres-backup-running", "a base backup is being taken", part=_NODES),
-    Fault("postgres-index-building", "CREATE INDEX CONCURRENTLY is at work"),
-    Fault("postgres-long-query", "a long query runs on the standby"),
-    Fault("postgres-connections-50", "half of the connections are taken, idle", part=_SESSIONS),
-    Fault("redis-full-lru", "the memory is full, and old keys may be evicted", part=_CACHES),
-    Fault("redis-saving", "a background save is running", part=_CACHES),
-    Fault("redis-failed-over", "a failover just happened: the roles are swapped", part=_CACHES),
+    Fault("postgres-failed-over", "a failover just happened: the roles are swapped", part=_NODES, suites=_BOTH),
+    Fault("postgres-backup-running", "a base backup is being taken", part=_NODES, suites=_BOTH),
+    Fault("postgres-index-building", "CREATE INDEX CONCURRENTLY is at work", suites=_BOTH),
+    Fault("postgres-long-query", "a long query runs on the standby", suites=_BOTH),
+    Fault("postgres-connections-50", "half of the connections are taken, idle", part=_SESSIONS, suites=_BOTH),
+    Fault("redis-full-lru", "the memory is full, and old keys may be evicted", part=_CACHES, suites=_BOTH),
+    Fault("redis-saving", "a background save is running", part=_CACHES, suites=_BOTH),
+    Fault("redis-failed-over", "a failover just happened: the roles are swapped", part=_CACHES, suites=_BOTH),
 )

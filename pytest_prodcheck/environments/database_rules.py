@@ -1,0 +1,30 @@
+"""What has to fit together of what is declared about the data of PostgreSQL clusters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pytest_prodcheck.environments.collecting import Complaint
+from pytest_prodcheck.environments.project import Environment
+
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
+TAKEN = ("orphans", "freshness")  # checks of their own: data_integrity.rows.NAME
+
+
+def database_complaints(environment: Environment) -> Iterator[Complaint]:
+    """Names of invariants become ids of checks; a standby that is read on has to be there."""
+    seen: dict[str, str] = {}
+    for cluster, postgres in environment.postgres.items():
+        for name in postgres.invariants:
+            path = ("postgres", cluster, "invariants", name)
+            if not _ID.match(name):
+                yield path, "its name becomes a check's id: lower-case letters, digits, - and _", ""
+            if name in TAKEN:
+                yield path, f"data_integrity.rows.{name} is a check of its own", "give it another name"
+            if name in seen:
+                yield path, f"postgres {seen[name]} has an invariant of this name too", "give it another name"
+            seen[name] = cluster
+        if postgres.read_on == "standby" and not postgres.expect.standbys:
+            text = "long reads go to a standby, but none is expected"
+            yield ("postgres", cluster, "read_on"), text, "say how many in expect.standbys"

@@ -1,0 +1,177 @@
+"""What a database notes as applied against the scripts that are shipped, for each kind of migration tool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.migration_scripts import Script, dotted, version_key
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.database import Migrations as Settings
+
+Row = tuple[str | None, ...]
+Scripts = Mapping[str, Script]
+
+
+@dataclass
+class State:
+    """How the two compare; versions as the tool names them."""
+
+    applied: list[str]
+    applied_heads: list[str]
+    shipped_heads: list[str]
+    failed: list[str]
+    unknown: list[str]
+    pending: list[str]
+    skipped: list[str]
+    changed: list[str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """table: its default name. columns: what is read of it; {column} and {failed} are the declared ones."""
+
+    table: str
+    columns: str
+    compare: Callable[[Sequence[Row], Scripts, Settings], State]
+
+
+def _heads(scripts: Scripts, among: Iterable[str]) -> list[str]:
+    """Those of `among` that no other of them builds on."""
+    chosen = set(among)
+    below = {parent for version in chosen if version in scripts for parent in scripts[version].parents}
+    return sorted(chosen - below)
+
+
+def _ancestors(scripts: Scripts, heads: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    waiting = [head for head in heads if head in scripts]
+    while waiting:
+        version = waiting.pop()
+        if version not in found:
+            found.add(version)
+            waiting.extend(parent for parent in scripts[version].parents if parent in scripts)
+    return found
+
+
+def _alembic(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
+    """The table holds the heads alone; what they build on is applied."""
+    heads = [str(row[0]) for row in rows]
+    applied = _ancestors(scripts, heads)
+    return State(
+        applied=sorted(applied), applied_heads=sorted(heads), shipped_heads=_heads(scripts, scripts), failed=[],
+        unknown=[head for head in heads if head not in scripts],
+        pending=[version for version in scripts if version not in applied], skipped=[], changed=[],
+    )  # fmt: skip
+
+
+def _flyway(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
+    """Rows in the order in which they were applied: undone and deleted ones take others away."""
+    applied: dict[str, tuple[str | None, str, str]] = {}  # version -> checksum, description, type
+    failed: dict[str, bool] = {}
+    baseline: tuple[int, ...] = ()
+    for version, description, kind, checksum, success in rows:
+        repeatable = version is None
+        name = str(description) if version is None else dotted(version)
+        kind = str(kind)
+        if kind == "SCHEMA":
+            continue
+        if kind.startswith("UNDO") or kind == "DELETE":
+            applied.pop(name, None)
+            continue
+        failed[name] = success != "t"
+        if success == "t":
+            applied[name] = (checksum, str(description), "repeatable" if repeatable else kind)
+        if kind.endswith("BASELINE"):
+            baseline = max(baseline, version_key(name))
+    mine = {name: held for name, held in applied.items() if held[2] in ("SQL", "repeatable")}
+    versions = [name for name, held in applied.items() if held[2] != "repeatable"]
+    newest = max(map(version_key, versions), default=())
+    versioned = [each for each in scripts.values() if not each.repeatable]
+    ordered = sorted(versioned, key=lambda each: version_key(each.version))
+    left = [each.version for each in ordered if each.version not in applied and version_key(each.version) > baseline]
+    again = [
+        script.version for script in scripts.values()
+        if script.repeatable and mine.get(script.version, ("",))[0] != script.checksum
+    ]  # fmt: skip
+    return State(
+        applied=list(applied),
+        applied_heads=sorted(versions, key=version_key)[-1:],
+        shipped_heads=[each.version for each in ordered][-1:],
+        failed=[name for name, bad in failed.items() if bad],
+        unknown=[name for name in mine if name not in scripts and version_key_of(name, mine) > baseline],
+        pending=[version for version in left if version_key(version) > newest] + again,
+        skipped=[version for version in left if version_key(version) < newest],
+        changed=[
+            name for name, (checksum, title, kind) in mine.items()
+            if kind == "SQL" and name in scripts and checksum is not None
+            and (checksum != scripts[name].checksum or title != scripts[name].title)
+        ],
+    )  # fmt: skip
+
+
+def version_key_of(name: str, mine: Mapping[str, tuple[str | None, str, str]]) -> tuple[int, ...]:
+    """The order of an applied one; repeatable ones are after all."""
+    return (1 << 62,) if mine[name][2] == "repeatable" else version_key(name)
+
+
+def _django(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
+    """One row each; apps that ship nothing here, such as Django's own, are not looked at."""
+    apps = {version.partition(".")[0] for version in scripts}
+    replaced = {old: script.version for script in scripts.values() for old in script.replaces}
+    noted = [f"{app}.{name}" for app, name in rows if app in apps]
+    applied = set(noted)
+    for script in scripts.values():  # a squashed one is applied when it is noted or all that it replaces is
+        if script.replaces and applied >= set(script.replaces):
+            applied.add(script.version)
+        elif script.version in applied:
+            applied |= set(script.replaces)
+    hidden = {old for old, new in replaced.items() if new in applied or not applied & set(scripts[new].replaces)}
+    return State(
+        applied=noted, applied_heads=_heads(scripts, applied & set(scripts)),
+        shipped_heads=_heads(scripts, set(scripts) - set(replaced)), failed=[],
+        unknown=[each for each in noted if each not in scripts and each not in replaced],
+        pending=[version for version in scripts if version not in applied and version not in hidden],
+        skipped=sorted({
+            parent for version in applied & set(scripts) for parent in scripts[version].parents
+            if parent in scripts and parent not in applied
+        }),
+        changed=[],
+    )  # fmt: skip
+
+
+def _table(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
+    """A row for each version, or the newest version alone."""
+    versions = [dotted(str(row[0])) for row in rows]
+    failed = [dotted(str(row[0])) for row in rows if settings.failed and row[1] in ("t", "1", "y")]
+    ordered = sorted(scripts, key=version_key)
+    newest = max(map(version_key, versions), default=())
+    applied = set(versions)
+    if settings.holds == "latest":
+        if len(rows) > 1:
+            what = f"migrations: {len(rows)} rows where the newest version alone was expected"
+            raise EvidenceProblem(Problem("configuration", what, 'say holds = "all"'))
+        applied |= {version for version in ordered if version_key(version) <= newest}
+    left = [version for version in ordered if version not in applied]
+    return State(
+        applied=sorted(applied, key=version_key), applied_heads=sorted(versions, key=version_key)[-1:],
+        shipped_heads=ordered[-1:], failed=failed,
+        unknown=[version for version in versions if version not in scripts],
+        pending=[version for version in left if version_key(version) > newest],
+        skipped=[version for version in left if version_key(version) < newest], changed=[],
+    )  # fmt: skip
+
+
+KINDS = {
+    "alembic": Kind("alembic_version", "version_num::text", _alembic),
+    "flyway": Kind(
+        "flyway_schema_history",
+        "version::text, description::text, type::text, checksum::text, success::text::char(1)", _flyway,
+    ),
+    "django": Kind("django_migrations", "app::text, name::text", _django),
+    "table": Kind("schema_migrations", "{column}::text, {failed}", _table),
+}  # fmt: skip
+ORDER = {"flyway": " order by installed_rank", "django": " order by id"}

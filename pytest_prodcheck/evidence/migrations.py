@@ -1,0 +1,79 @@
+"""`postgres-migrations`: what is applied in the database against what this revision ships."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.migration_scripts import Script, shipped
+from pytest_prodcheck.evidence.migration_states import KINDS, ORDER, State
+from pytest_prodcheck.evidence.postgres_sends import first_node, seconds_for, to_primary
+from pytest_prodcheck.evidence.postgres_session import on_primary
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.database import Migrations
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.database import Migrations as Settings
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+MOST_ROWS = 50_000
+MOST_NAMED = 50  # of one list
+
+
+@evidence(
+    "postgres-migrations", axis="postgres", feature="migrations", seconds=seconds_for, host=first_node,
+    sends=to_primary("the table of migrations"),
+)  # fmt: skip
+def postgres_migrations(target: str, context: Context, deadline: Deadline) -> Migrations:
+    """The rows of the migrations' table on the primary, compared with the scripts folder, which is read as text."""
+    settings = _settings(target, context)
+    scripts, state = compared(target, context, deadline)
+    return Migrations(
+        kind=settings.kind,
+        table=table_of(settings),
+        shipped=len(scripts),
+        applied=len(state.applied),
+        applied_heads=tuple(state.applied_heads[:MOST_NAMED]),
+        shipped_heads=tuple(state.shipped_heads[:MOST_NAMED]),
+        failed=_named(state.failed),
+        unknown=_named(state.unknown),
+        pending=_named(state.pending),
+        skipped=_named(state.skipped),
+        changed=_named(state.changed),
+    )
+
+
+def _named(versions: list[str]) -> tuple[str, ...]:
+    more = [f"and {len(versions) - MOST_NAMED} more"] if len(versions) > MOST_NAMED else []
+    return (*versions[:MOST_NAMED], *more)
+
+
+def _settings(target: str, context: Context) -> Settings:
+    settings = context.environment.postgres[target].migrations
+    if settings is None:
+        raise EvidenceProblem(Problem("configuration", f"postgres {target}: no migrations are declared"))
+    return settings
+
+
+def compared(target: str, context: Context, deadline: Deadline) -> tuple[dict[str, Script], State]:
+    """The shipped scripts, and how the database compares with them; read once in a run."""
+    return context.once(("postgres-migrations", target), lambda: _compare(target, context, deadline), deadline)
+
+
+def _compare(target: str, context: Context, deadline: Deadline) -> tuple[dict[str, Script], State]:
+    settings = _settings(target, context)
+    scripts = shipped(settings, context.root)
+    kind, table = KINDS[settings.kind], table_of(settings)
+    columns = kind.columns.format(
+        column=f'"{settings.column}"', failed=f'"{settings.failed}"::text::char(1)' if settings.failed else "'f'"
+    )
+    with on_primary(target, context, deadline) as session:
+        sql = f"select {columns} from {table}{ORDER.get(settings.kind, '')}"
+        rows = session.rows(sql, what=f"the migrations in {table}", most=MOST_ROWS).rows
+    return scripts, kind.compare(rows, scripts, settings)
+
+
+def table_of(settings: Settings) -> str:
+    """The table of migrations, as declared or as its kind names it."""
+    return settings.table or KINDS[settings.kind].table

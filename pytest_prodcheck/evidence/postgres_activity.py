@@ -1,0 +1,175 @@
+"""`postgres-activity`: transaction ages, lock waits, idle and prepared transactions, dead rows of the primary.
+
+And `postgres-checksums` of every node. The SQL is for PostgreSQL 13 to 18; columns and settings that only newer servers
+have are read in ways that older ones answer with nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.postgres_members import Member, members
+from pytest_prodcheck.evidence.postgres_sends import first_node, seconds_for, to_every_node, to_primary
+from pytest_prodcheck.evidence.postgres_session import on_primary, open_session
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.database import (
+    Activity,
+    Checksums,
+    ChecksumState,
+    DeadRows,
+    Held,
+    TransactionAge,
+)
+from pytest_prodcheck.evidence.threads import side_by_side
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+_AGES = """\
+select json_build_object(
+  'freeze', current_setting('autovacuum_freeze_max_age')::bigint,
+  'multixact', current_setting('autovacuum_multixact_freeze_max_age')::bigint,
+  'databases', (select json_agg(json_build_array(datname, age, mxid)) from (
+    select datname, age(datfrozenxid) as age, mxid_age(datminmxid) as mxid from pg_database
+    order by greatest(age(datfrozenxid), mxid_age(datminmxid)) desc limit 50) as oldest))"""
+
+# A wait for a virtual transaction is CREATE INDEX CONCURRENTLY and its like: it blocks nobody who writes.
+# Servers before 14 do not tell when a wait began: there it is the statement's beginning.
+_WAITS = """\
+select json_build_object('hidden', not pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
+'waits', (select coalesce(json_agg(json_build_array(pid, usename, application_name, seconds, what, blockers)), '[]')
+          from (
+  select a.pid, a.usename, a.application_name, l.locktype || coalesce(' of ' || c.relname, '') as what,
+    extract(epoch from clock_timestamp()
+      - coalesce((to_jsonb(l)->>'waitstart')::timestamptz, a.query_start)) as seconds,
+    array_to_string(pg_blocking_pids(a.pid), ', ') as blockers
+  from pg_locks l join pg_stat_activity a using (pid)
+  left join pg_class c on c.oid = l.relation and l.database in (0, (select oid from pg_database
+                                                                     where datname = current_database()))
+  where not l.granted and l.locktype <> 'virtualxid' and a.pid <> pg_backend_pid()
+  order by seconds desc nulls first limit 50) as longest),
+'idle', (select coalesce(json_agg(json_build_array(pid, usename, application_name, seconds, state)), '[]') from (
+  select pid, usename, application_name, state, extract(epoch from clock_timestamp() - state_change) as seconds
+  from pg_stat_activity where state like 'idle in transaction%' and pid <> pg_backend_pid()
+  order by state_change limit 50) as longest),
+'prepared', (select coalesce(json_agg(json_build_array(gid, owner, database, seconds)), '[]') from (
+  select gid, owner, database, extract(epoch from clock_timestamp() - prepared) as seconds from pg_prepared_xacts
+  order by prepared limit 50) as oldest))"""
+
+_DEAD = """\
+with options as (
+  select s.relid, concat_ws('.', s.schemaname, s.relname) as name, s.n_dead_tup as dead,
+    greatest(c.reltuples, 0) as rows,
+    (select option_value from pg_options_to_table(c.reloptions) where option_name = 'autovacuum_enabled') as enabled,
+    (select option_value::float8 from pg_options_to_table(c.reloptions)
+      where option_name = 'autovacuum_vacuum_threshold') as threshold,
+    (select option_value::float8 from pg_options_to_table(c.reloptions)
+      where option_name = 'autovacuum_vacuum_scale_factor') as factor,
+    (select option_value::float8 from pg_options_to_table(c.reloptions)
+      where option_name = 'autovacuum_vacuum_max_threshold') as most
+  from pg_stat_user_tables s join pg_class c on c.oid = s.relid
+  where c.relpersistence <> 't' and c.relkind in ('r', 'm')
+), triggers as (
+  select relid, name, dead, coalesce(enabled::bool, true) and current_setting('autovacuum')::bool as enabled,
+    coalesce(nullif(threshold, -1), current_setting('autovacuum_vacuum_threshold')::float8)
+      + coalesce(nullif(factor, -1), current_setting('autovacuum_vacuum_scale_factor')::float8) * rows as trigger,
+    coalesce(nullif(most, -2), current_setting('autovacuum_vacuum_max_threshold', true)::float8, -1) as most
+  from options
+), effective as (
+  select *, greatest(case when most >= 0 then least(trigger, most) else trigger end, 1) as comes from triggers
+)
+select json_build_object('total', count(*), 'found', (
+  select coalesce(json_agg(json_build_array(name, dead, comes, enabled,
+    exists (select from pg_stat_progress_vacuum v where v.relid = worst.relid))), '[]')
+  from (select * from effective where dead > 0 order by dead / comes desc, name limit 50) as worst))
+from effective"""
+
+_CHECKSUMS = """\
+select json_build_object('on', current_setting('data_checksums')::bool,
+  'failures', (select coalesce(sum(checksum_failures), 0) from pg_stat_database),
+  'databases', (select coalesce(json_agg(coalesce(datname, 'shared tables')), '[]') from pg_stat_database
+                where checksum_failures > 0))"""
+
+
+@evidence(
+    "postgres-activity", axis="postgres", seconds=seconds_for, host=first_node,
+    sends=to_primary("statistics views"),
+)  # fmt: skip
+def postgres_activity(target: str, context: Context, deadline: Deadline) -> Activity:
+    """What the primary's statistics say; needs pg_monitor, for others' sessions are hidden without it."""
+    with on_primary(target, context, deadline) as session:
+        ages = session.facts(_AGES, what="transaction ages")
+        waits = session.facts(_WAITS, what="sessions and locks")
+        dead = session.facts(_DEAD, what="dead rows")
+        if waits["hidden"]:
+            what = f"{session.where}: {session.user} does not see what others' sessions do"
+            raise EvidenceProblem(Problem("denied", what, f'GRANT pg_monitor TO "{session.user}"'))
+        return Activity(
+            node=session.declared,
+            freeze_max_age=ages["freeze"],
+            multixact_freeze_max_age=ages["multixact"],
+            databases=tuple(TransactionAge(plain(name), age, mxid) for name, age, mxid in ages["databases"] or ()),
+            waits=tuple(_wait(*each) for each in waits["waits"]),
+            idle=tuple(_idle(*each) for each in waits["idle"]),
+            prepared=tuple(_prepared(*each) for each in waits["prepared"]),
+            tables_total=dead["total"],
+            dead=tuple(_dead(*each) for each in dead["found"]),
+        )
+
+
+def _who(pid: int, user: str | None, application: str | None) -> str:
+    words = [f"user {user}"] if user else []
+    words += [f"application {application}"] if application else []
+    return plain(f"pid {pid}" + (f" ({', '.join(words)})" if words else ""))
+
+
+def _wait(pid: int, user: str, application: str, seconds: float | None, what: str, blockers: str) -> Held:
+    by = f", held by pid {blockers}" if blockers else ""
+    return Held(_who(pid, user, application), max(float(seconds or 0.0), 0.0), plain(f"waits for a lock, {what}{by}"))
+
+
+def _idle(pid: int, user: str, application: str, seconds: float | None, state: str) -> Held:
+    return Held(_who(pid, user, application), max(float(seconds or 0.0), 0.0), state)
+
+
+def _prepared(gid: str, owner: str, database: str, seconds: float) -> Held:
+    return Held(plain(gid, 100), max(float(seconds), 0.0), plain(f"prepared by {owner} in {database}"))
+
+
+def _dead(name: str, rows: int, trigger: float, autovacuum: bool, vacuuming: bool) -> DeadRows:
+    return DeadRows(plain(name), rows, max(int(trigger), 1), autovacuum, vacuuming)
+
+
+@evidence(
+    "postgres-checksums", axis="postgres", seconds=seconds_for, host=first_node,
+    sends=to_every_node("checksum statistics"),
+)  # fmt: skip
+def postgres_checksums(target: str, context: Context, deadline: Deadline) -> Checksums:
+    """Whether each node has page checksums, and how many failed; a node that does not answer has its problem."""
+
+    def one(member: Member) -> ChecksumState:
+        try:
+            with open_session(target, context, deadline, member) as session:
+                return _state(member, session.facts(_CHECKSUMS, what="checksum failures"))
+        except EvidenceProblem as error:
+            return ChecksumState(member.declared, problem=error.problem)
+
+    found = members(target, context, deadline)
+    answers = side_by_side([lambda each=each: one(each) for each in found], deadline.time_left())  # type: ignore[misc]
+    late = Problem("timeout", "no answer in time")
+    return Checksums(
+        tuple(
+            answer or ChecksumState(member.declared, problem=late)
+            for member, answer in zip(found, answers, strict=True)
+        )
+    )
+
+
+def _state(member: Member, facts: Any) -> ChecksumState:
+    names = tuple(plain(name) for name in facts["databases"][:50])
+    return ChecksumState(member.declared, facts["on"], int(facts["failures"]), names)
+
+

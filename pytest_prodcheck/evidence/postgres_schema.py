@@ -1,0 +1,170 @@
+"""`postgres-schema`: what the primary's catalogue says of constraints, triggers, tables, indexes and sequences.
+
+The SQL is for PostgreSQL 13 to 18; columns that only newer servers have are read through `to_jsonb`, which leaves out
+what is not there.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.postgres_sends import first_node, seconds_for, to_primary
+from pytest_prodcheck.evidence.postgres_session import Session, on_primary
+from pytest_prodcheck.evidence.records.database import Schema, SchemaObject, SequenceUse
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+AGAIN = 0.5  # seconds until an invalid index is looked at once more: its build may just have ended
+OURS = """(n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_(toast|temp)')"""
+
+_CONSTRAINTS = f"""\
+select json_build_object('total', count(*), 'found', coalesce(json_agg(json_build_array(name, what) order by name)
+  filter (where not good and place <= 200), '[]'))
+from (
+  select concat_ws('.', n.nspname, coalesce(c.relname, t.typname), k.conname) as name,
+    case k.contype when 'f' then 'foreign key' when 'c' then 'check' when 'n' then 'not null' else 'constraint' end
+    || case when (to_jsonb(k)->>'conenforced')::bool is false then ', not enforced' else ', not validated' end as what,
+    k.convalidated as good, row_number() over (partition by k.convalidated order by k.oid) as place
+  from pg_constraint k join pg_namespace n on n.oid = k.connamespace
+  left join pg_class c on c.oid = k.conrelid left join pg_type t on t.oid = k.contypid
+  where {OURS}
+) as all_of_them"""
+
+_TRIGGERS = f"""\
+select json_build_object('total', count(*), 'found', coalesce(json_agg(distinct jsonb_build_array(name, what))
+  filter (where disabled and place <= 2000), '[]'),
+  'roles', (select coalesce(json_agg(coalesce(r.rolname, 'every role')), '[]') from pg_db_role_setting s
+            left join pg_roles r on r.oid = s.setrole
+            where s.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+            and 'session_replication_role=replica' = any(s.setconfig)),
+  'server', (select reset_val = 'replica' from pg_settings where name = 'session_replication_role'))
+from (
+  select concat_ws('.', n.nspname, c.relname, case when t.tgisinternal then k.conname else t.tgname end) as name,
+    case when t.tgisinternal then 'triggers of a foreign key, disabled' else 'trigger, disabled' end as what,
+    t.tgenabled = 'D' as disabled, row_number() over (partition by t.tgenabled order by t.oid) as place
+  from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+  left join pg_constraint k on k.oid = t.tgconstraint
+  where {OURS}
+) as all_of_them"""
+
+_TABLES = f"""\
+select json_build_object('total', count(*), 'found', coalesce(json_agg(json_build_array(
+  concat_ws('.', n.nspname, c.relname), 'unlogged') order by 1) filter (where c.relpersistence = 'u'), '[]'))
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p', 'm') and c.relpersistence <> 't' and {OURS}"""
+
+# all indexes of a table that one is being built on count as being built: REINDEX CONCURRENTLY makes several in turn
+_INDEXES = f"""\
+select json_build_object('total', count(*), 'building', count(*) filter (where bad and built),
+  'found', coalesce(json_agg(json_build_array(name, what) order by name) filter (where bad and not built), '[]'))
+from (
+  select concat_ws('.', n.nspname, c.relname) as name, 'invalid index of ' || t.relname as what,
+    not (i.indisvalid and i.indisready and i.indislive) as bad,
+    exists (select from pg_stat_progress_create_index p where p.relid = i.indrelid) as built
+  from pg_index i join pg_class c on c.oid = i.indexrelid join pg_class t on t.oid = i.indrelid
+  join pg_namespace n on n.oid = c.relnamespace
+  where c.relpersistence <> 't' and {OURS}
+) as all_of_them"""
+
+# used and left count from the sequence's own beginning; a column narrower than its sequence ends it earlier
+_SEQUENCES = f"""\
+with held as (
+  select s.seqrelid, concat_ws('.', n.nspname, c.relname) as name, s.seqincrement > 0 as up, s.seqcycle as cycle,
+    s.seqmin::numeric as least, s.seqmax::numeric as most,
+    has_sequence_privilege(s.seqrelid, 'select') as readable,
+    case when has_sequence_privilege(s.seqrelid, 'select') then pg_sequence_last_value(s.seqrelid) end as last
+  from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
+  where c.relpersistence <> 't' and {OURS}
+), fills as (
+  select d.objid as seqrelid, d.refobjid as relid, d.refobjsubid as number from pg_depend d
+  where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
+    and d.refobjsubid > 0
+  union
+  select d.refobjid, a.adrelid, a.adnum from pg_depend d join pg_attrdef a on a.oid = d.objid
+  where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass
+), narrow as (
+  select distinct on (f.seqrelid) f.seqrelid, concat_ws('.', n.nspname, c.relname, a.attname) as column_name,
+    case a.atttypid when 'int2'::regtype then 32767 when 'int4'::regtype then 2147483647
+      else 9223372036854775807 end::numeric as widest
+  from fills f join pg_attribute a on a.attrelid = f.relid and a.attnum = f.number
+  join pg_class c on c.oid = f.relid join pg_namespace n on n.oid = c.relnamespace
+  where a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+  order by f.seqrelid, widest
+), used as (
+  select h.*, case when n.widest < h.most then n.column_name else '' end as column_name,
+    case when up then least(most, coalesce(n.widest, most)) else most end as last_up,
+    case when up then least else greatest(least, coalesce(-n.widest - 1, least)) end as first_down
+  from held h left join narrow n using (seqrelid)
+), shares as (
+  select name, column_name, readable, cycle and last_up = most and first_down = least as endless,
+    case when last is null then 0 when up then last - least + 1 else most - last + 1 end as taken,
+    case when up then last_up - least + 1 else most - first_down + 1 end as room
+  from used
+)
+select json_build_object('total', count(*), 'cycling', count(*) filter (where endless),
+  'unreadable', coalesce(json_agg(name) filter (where not readable and not endless), '[]'),
+  'found', (select coalesce(json_agg(json_build_array(name, column_name, taken / greatest(room, 1),
+              greatest(room - taken, 0))), '[]')
+            from (select * from shares where readable and not endless
+                  order by taken / greatest(room, 1) desc, name limit 100) as worst))
+from shares"""
+
+
+@evidence(
+    "postgres-schema", axis="postgres", seconds=seconds_for, host=first_node, sends=to_primary("the catalogue"),
+)  # fmt: skip
+def postgres_schema(target: str, context: Context, deadline: Deadline) -> Schema:
+    """The catalogue of the declared database on the primary; reads no table, so needs no SELECT but on sequences."""
+    with on_primary(target, context, deadline) as session:
+        constraints, triggers, tables, sequences = (
+            session.facts(sql, what=what)
+            for sql, what in (
+                (_CONSTRAINTS, "constraints"), (_TRIGGERS, "triggers"), (_TABLES, "tables"), (_SEQUENCES, "sequences"),
+            )
+        )  # fmt: skip
+        indexes = _indexes(session)
+    return Schema(
+        constraints_total=constraints["total"],
+        unvalidated=_objects(constraints),
+        triggers_total=triggers["total"],
+        disabled=_disabled(triggers),
+        tables_total=tables["total"],
+        unlogged=_objects(tables),
+        indexes_total=indexes["total"],
+        invalid=_objects(indexes),
+        building=indexes["building"],
+        sequences_total=sequences["total"],
+        sequences=tuple(
+            SequenceUse(plain(name), plain(column), min(float(share), 1.0), int(left))
+            for name, column, share, left in sequences["found"]
+        ),
+        cycling=sequences["cycling"],
+        unreadable=tuple(plain(name) for name in sequences["unreadable"][:200]),
+    )
+
+
+def _objects(facts: Any) -> tuple[SchemaObject, ...]:
+    return tuple(SchemaObject(plain(name), plain(what)) for name, what in facts["found"][:200])
+
+
+def _disabled(facts: Any) -> tuple[SchemaObject, ...]:
+    nobody = "session_replication_role = replica: triggers and foreign keys do not fire"
+    roles = tuple(SchemaObject(f"role {plain(role)}", nobody) for role in sorted(set(facts["roles"])))
+    server = (SchemaObject("server", nobody),) if facts["server"] and not roles else ()
+    return (*_objects(facts), *roles, *server)
+
+
+def _indexes(session: Session) -> Any:
+    """Those that are invalid twice: one whose build ended between two looks is not."""
+    first = session.facts(_INDEXES, what="indexes")
+    if not first["found"]:
+        return first
+    time.sleep(AGAIN)
+    second = session.facts(_INDEXES, what="indexes")
+    before = {name for name, _ in first["found"]}
+    return {**second, "found": [each for each in second["found"] if each[0] in before]}

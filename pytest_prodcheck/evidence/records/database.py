@@ -1,0 +1,255 @@
+"""What databases say of their data: migrations, schema, rows, storage; and how far Redis replicas are behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from pytest_prodcheck.evidence.records import Problem
+
+
+@dataclass(frozen=True)
+class Migrations:
+    """`postgres-migrations` (postgres with migrations): what is applied against what this revision ships.
+
+    Migrations are named as their tool does: a revision of Alembic, a version of Flyway, "app.name" of Django.
+    """
+
+    kind: str  # "alembic", "flyway", "django" or "table"
+    table: str  # "schema.table" that notes what is applied
+    shipped: int  # how many scripts there are
+    applied: int  # how many migrations are applied
+    applied_heads: tuple[str, ...]  # the newest that are applied, one a branch
+    shipped_heads: tuple[str, ...]  # the newest that are shipped, one a branch
+    failed: tuple[str, ...]  # noted as failed, or as begun and never ended
+    unknown: tuple[str, ...]  # applied, but not among the scripts
+    pending: tuple[str, ...]  # shipped and not applied
+    skipped: tuple[str, ...]  # shipped and not applied although later ones are: tools leave them out for ever
+    changed: tuple[str, ...]  # applied with another checksum or name than the script has now
+
+
+@dataclass(frozen=True)
+class LintFinding:
+    """What squawk says about one place of a migration."""
+
+    file: str
+    line: int  # from 1
+    rule: str  # squawk's name of the rule
+    level: str  # "Error" or "Warning", as squawk says
+    message: str
+
+
+@dataclass(frozen=True)
+class MigrationLint:
+    """`postgres-migration-lint` (postgres with migrations that have SQL): squawk on the migrations not yet applied."""
+
+    files: tuple[str, ...]  # what was read; empty: nothing is pending
+    without_sql: tuple[str, ...]  # pending migrations that no SQL file was found for
+    findings: tuple[LintFinding, ...]
+
+
+@dataclass(frozen=True)
+class SchemaObject:
+    """One object that something is wrong with."""
+
+    name: str  # "schema.table.constraint"
+    what: str  # "foreign key, not validated"
+
+    def is_among(self, patterns: Iterable[str]) -> bool:
+        """Whether one of the patterns (globs) is its name."""
+        return any(fnmatchcase(self.name, pattern) for pattern in patterns)
+
+
+@dataclass(frozen=True)
+class SequenceUse:
+    """How much of the numbers that a sequence, or the column it fills, can hold are used."""
+
+    name: str  # "schema.sequence"
+    column: str  # "schema.table.column" whose type is the limit, "" where the sequence's own is
+    used: float  # 0.0 to 1.0
+    left: int  # numbers that are left
+
+
+@dataclass(frozen=True)
+class Schema:
+    """`postgres-schema` (postgres): what the primary's catalogue says; lists hold the first 200.
+
+    Where `…_total` is 0 there is nothing that could be wrong.
+    """
+
+    constraints_total: int
+    unvalidated: tuple[SchemaObject, ...]  # constraints that old rows may break
+    triggers_total: int  # with those that enforce foreign keys
+    disabled: tuple[SchemaObject, ...]  # triggers that do not fire, and roles for whom none does
+    tables_total: int
+    unlogged: tuple[SchemaObject, ...]  # tables that are empty after a crash and on standbys
+    indexes_total: int
+    invalid: tuple[SchemaObject, ...]  # indexes that are not valid, twice in a row, and are not being built
+    building: int  # indexes that are not valid because they are being built
+    sequences_total: int
+    sequences: tuple[SequenceUse, ...]  # the 100 of which most is used
+    cycling: int  # sequences that begin anew and so never end
+    unreadable: tuple[str, ...]  # sequences that may not be read
+
+
+@dataclass(frozen=True)
+class RelationRows:
+    """Rows of one relation without a counterpart."""
+
+    name: str  # name of the foreign key or declared relation
+    child: str  # "schema.table(column)"
+    parent: str
+    kind: str  # "declared", "not enforced" (a foreign key that lets rows through), "enforced"
+    seen: int  # rows that were looked at
+    total: int  # rows that there are, about
+    orphans: int | None  # None: it could not be told, see `problem`
+    sampled: bool = False
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class OrphanRows:
+    """`postgres-orphans` (postgres): relations read for rows without a counterpart."""
+
+    node: str  # where it was read
+    enforced: int  # foreign keys that the server enforces itself and that were not read
+    relations: tuple[RelationRows, ...]
+
+
+@dataclass(frozen=True)
+class InvariantValue:
+    """`postgres-invariant` (invariant): the number that a declared statement returned."""
+
+    node: str  # where it was read
+    value: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NewestRow:
+    """The newest row of a table; rows from more than a minute in the future do not count."""
+
+    name: str
+    table: str
+    age: float | None  # seconds, None: there is no row, or see `problem`
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """`postgres-freshness` (postgres with freshness): the newest row of each declared table."""
+
+    node: str
+    tables: tuple[NewestRow, ...]
+
+
+@dataclass(frozen=True)
+class ChecksumState:
+    """Page checksums of one node."""
+
+    node: str
+    on: bool = False
+    failures: int = 0  # that were met since the counters were reset, all databases
+    databases: tuple[str, ...] = ()  # those with failures
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Checksums:
+    """`postgres-checksums` (postgres): page checksums, node by node: each has files of its own."""
+
+    nodes: tuple[ChecksumState, ...]
+
+
+@dataclass(frozen=True)
+class TransactionAge:
+    """How old the oldest transaction id of a database is, which vacuum has to freeze before they run out."""
+
+    database: str
+    age: int  # transactions
+    multixact_age: int  # multixacts
+
+
+@dataclass(frozen=True)
+class Held:
+    """A session or transaction that others may have to wait for, or that waits."""
+
+    who: str  # "pid 123 (user app, application worker)", or a prepared transaction's name
+    seconds: float
+    what: str  # what it waits for, or is
+
+
+@dataclass(frozen=True)
+class DeadRows:
+    """Dead rows of one table against what makes autovacuum come."""
+
+    table: str  # "schema.table"
+    dead: int
+    trigger: int  # dead rows at which autovacuum comes: threshold + scale factor x rows
+    autovacuum: bool  # whether it is on for this table
+    vacuuming: bool  # it is being vacuumed just now
+
+
+@dataclass(frozen=True)
+class Activity:
+    """`postgres-activity` (postgres): what the primary is busy with; lists hold the worst 50."""
+
+    node: str
+    freeze_max_age: int  # autovacuum_freeze_max_age
+    multixact_freeze_max_age: int
+    databases: tuple[TransactionAge, ...]
+    waits: tuple[Held, ...]  # sessions that wait for a lock; a CREATE INDEX CONCURRENTLY that waits is none
+    idle: tuple[Held, ...]  # sessions idle in a transaction
+    prepared: tuple[Held, ...]  # prepared transactions
+    tables_total: int
+    dead: tuple[DeadRows, ...]
+
+
+@dataclass(frozen=True)
+class StructureFinding:
+    """What amcheck says about one table or index."""
+
+    object: str
+    message: str
+
+
+@dataclass(frozen=True)
+class NodeStructure:
+    """amcheck of one node."""
+
+    node: str
+    total: int = 0  # tables and B-trees there are to check
+    checked: int = 0
+    left: tuple[str, ...] = ()  # what was not checked, with the reason; the first 50
+    findings: tuple[StructureFinding, ...] = ()
+    heap: bool = False  # whether tables were checked too; servers before 14 can only check indexes
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Structure:
+    """`postgres-structure` (postgres with structure): amcheck with heapallindexed on every node."""
+
+    nodes: tuple[NodeStructure, ...]
+
+
+@dataclass(frozen=True)
+class ReplicaLag:
+    """One Redis replica against its primary."""
+
+    address: str
+    link_up: bool = False
+    same_history: bool = False  # its replication id is the primary's
+    behind: int | None = None  # bytes of the replication stream, the least of three looks; None: it could not be told
+    silent: float = 0.0  # seconds since the primary was last heard
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class RedisReplication:
+    """`redis-replication` (redis with replicas): how far each replica is behind."""
+
+    primary: str  # "HOST:PORT" of the one that was found, "" for none or several
+    expected: int  # replicas
+    replicas: tuple[ReplicaLag, ...]

@@ -1,0 +1,126 @@
+"""`redis-replication`: how far each replica is behind its primary, in bytes of the replication stream."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.nodes import MARGIN, ask_nodes
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.database import RedisReplication, ReplicaLag
+from pytest_prodcheck.evidence.redis import fields_of, trust_of
+from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+LOOKS = 3  # the nodes are asked one after the other, so that one look says too much on a busy group
+BETWEEN = 0.2  # seconds
+
+
+@dataclass(frozen=True)
+class _Node:
+    address: str
+    problem: Problem | None = None
+    role: str = ""
+    offset: int = 0
+    history: str = ""
+    link_up: bool = False
+    silent: float = 0.0
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    return tuple(Sending(each, "Redis INFO replication", LOOKS) for each in environment.redis[target].nodes)
+
+
+def _host(target: str, environment: Environment) -> str:
+    return environment.redis[target].nodes[0]
+
+
+def _seconds(target: str, environment: Environment) -> float:
+    return LOOKS * (environment.redis[target].timeout + BETWEEN + 2 * MARGIN)
+
+
+@evidence("redis-replication", axis="redis", feature="replicas", seconds=_seconds, host=_host, sends=_sends)
+def redis_replication(target: str, context: Context, deadline: Deadline) -> RedisReplication:
+    """Three looks at every node; of each replica the smallest distance to the primary counts.
+
+    Raises EvidenceProblem where nobody can be asked: redis-py is not installed, the password or a TLS file is missing.
+    """
+    found: dict[str, ReplicaLag] = {}
+    primary = ""
+    for look in range(LOOKS):
+        if look:
+            time.sleep(min(BETWEEN, max(deadline.time_left(), 0.0)))
+        nodes = _look(target, context, deadline)
+        primaries = [node for node in nodes if node.problem is None and node.role == "master"]
+        primary = primaries[0].address if len(primaries) == 1 else ""
+        for node in nodes:
+            if node not in primaries:
+                lag = _lag(node, primaries[0] if primary else None)
+                found[node.address] = _better(found.get(node.address), lag)
+    replicas = context.environment.redis[target].expect.replicas
+    return RedisReplication(primary, replicas, tuple(found.values()))
+
+
+def _look(target: str, context: Context, deadline: Deadline) -> list[_Node]:
+    try:
+        import redis  # noqa: F401
+    except ImportError:
+        what, hint = "asking Redis needs redis-py", "pip install 'pytest-prodcheck[redis]'"
+        raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
+    from pytest_prodcheck.evidence.redis_wire import ask as ask_wire
+    from pytest_prodcheck.evidence.redis_wire import explain
+
+    settings = context.environment.redis[target]
+    login = settings.user, context.secret(settings.password) if settings.password else None
+    trust = trust_of(settings, context)
+
+    def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> _Node:
+        tls = (trust, split_address(declared)[0]) if trust is not None else None
+        (info,) = ask_wire(where, address, tls, login, (("INFO", "replication"),), until.at_most(settings.timeout))
+        if isinstance(info, Exception):
+            raise EvidenceProblem(explain(info, where, until, login[1] or ""))
+        return _node(declared, where, fields_of(info))
+
+    def failed(declared: str, problem: Problem, seconds: float) -> _Node:
+        return _Node(declared, problem)
+
+    part = deadline.at_most(settings.timeout + 2 * MARGIN)
+    return ask_nodes(settings.nodes, ask, failed, lambda node: node.role != "master", context, part)
+
+
+def _node(declared: str, where: str, fields: dict[str, str]) -> _Node:
+    role = fields.get("role", "")
+    # a replica's master_repl_offset is its own position, as slave_repl_offset was before Redis 5
+    offset = fields.get("slave_repl_offset" if role == "slave" else "master_repl_offset", "")
+    if role not in ("master", "slave") or not offset.lstrip("-").isdigit() or len(offset) > 19:
+        what = f"{where}: INFO replication tells no role and offset"
+        raise EvidenceProblem(Problem("protocol", what, "is this a Redis or Valkey data node?"))
+    silent = fields.get("master_last_io_seconds_ago", "0")
+    return _Node(
+        declared, None, role, int(offset), fields.get("master_replid", "")[:64],
+        fields.get("master_link_status") == "up", float(silent) if silent.isdigit() else 0.0,
+    )  # fmt: skip
+
+
+def _lag(node: _Node, primary: _Node | None) -> ReplicaLag:
+    if node.problem is not None:
+        return ReplicaLag(node.address, problem=node.problem)
+    if node.role == "master" or primary is None:
+        why = "it is a primary too" if node.role == "master" else "there is not one primary to compare it with"
+        return ReplicaLag(node.address, node.link_up, problem=Problem("configuration", f"{node.address}: {why}"))
+    same = bool(node.history) and node.history == primary.history
+    behind = max(primary.offset - node.offset, 0) if same and node.offset >= 0 else None
+    return ReplicaLag(node.address, node.link_up, same, behind, node.silent)
+
+
+def _better(before: ReplicaLag | None, now: ReplicaLag) -> ReplicaLag:
+    """The newest look, with the smallest distance of those that could tell one."""
+    if before is None or now.problem is not None or before.behind is None or now.behind is None:
+        return now
+    return replace(now, behind=min(before.behind, now.behind))

@@ -1,0 +1,54 @@
+"""Migrations: the database is where the shipped scripts are, or on its way there, and the way is safe."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import check, judge
+from pytest_prodcheck.evidence.records.database import MigrationLint, Migrations
+
+# rules of squawk about style or habit; all others are about locks that stop writers, and about lost data
+ADVICE = ("prefer-", "require-statement-timeout", "require-lock-timeout", "require-timeout-settings", "ban-char-field",
+          "identifier-too-long", "require-table-schema")  # fmt: skip
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(names)
+
+
+@check("data_integrity.migrations.state", severity="critical", runbook="migrations-state")
+def test_database_is_an_ancestor_of_what_is_shipped(postgres_migrations: Migrations) -> None:
+    """What is applied is shipped, unchanged, complete up to there, and none of it failed."""
+    found = postgres_migrations
+    judge("migrations known", found.shipped, at_least=1, unit="scripts")
+    judge("none failed", not found.failed, of=found.table, reason=f"failed: {_list(found.failed)}")
+    why = f"applied, but not among the scripts: {_list(found.unknown)}; is an older revision being deployed?"
+    judge("all that is applied is shipped", not found.unknown, of=found.table, reason=why)
+    why = f"left out although later ones are applied: {_list(found.skipped)}; they would never run"
+    judge("none is skipped", not found.skipped, of=found.table, reason=why)
+    why = f"changed since they were applied: {_list(found.changed)}"
+    judge("applied scripts are unchanged", not found.changed, of=found.table, reason=why)
+
+
+@check("data_integrity.migrations.applied", severity="critical", runbook="migrations-applied")
+def test_database_is_where_the_revision_needs_it(postgres_migrations: Migrations) -> None:
+    """Nothing that is shipped is left to apply; a gate that is asked before a deployment leaves this check out."""
+    found = postgres_migrations
+    at, wanted = _list(found.applied_heads) or "nothing", _list(found.shipped_heads)
+    why = f"pending: {_list(found.pending)}; the database is at {at}, shipped is {wanted}"
+    judge("nothing is pending", not found.pending, of=found.table, reason=why)
+
+
+@check("data_integrity.migrations.safety", severity="high", runbook="migrations-safety")
+def test_new_migrations_are_safe(postgres_migration_lint: MigrationLint) -> None:
+    """Squawk finds no statement among the migrations to come that blocks writers or loses data; advice warns."""
+    found = postgres_migration_lint
+    for version in found.without_sql:
+        judge("SQL to look at", None, of=version, reason="render it into migrations.sql, such as by alembic --sql")
+    bad = {finding.file for finding in found.findings}
+    for each in found.findings:
+        advice = each.rule.startswith(ADVICE) and each.level != "Error"
+        judge(each.rule, False, of=f"{each.file}:{each.line}", warn_only=advice, reason=each.message)
+    for file in found.files:
+        if file not in bad:
+            judge("safe", True, of=file)
+    if not found.files and not found.without_sql:
+        judge("migrations to come", 0, equals=0)

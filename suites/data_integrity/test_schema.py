@@ -1,0 +1,59 @@
+"""The schema: what protects the data is switched on, and lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records.database import Schema, SchemaObject
+
+
+def _judge(what: str, found: Iterable[SchemaObject], total: int, declared: dict[str, Any], kind: str) -> None:
+    """Each object that is not as it should be, unless it is declared to be; then how many were looked at."""
+    tolerated = declared.get("tolerate", {}).get(kind, [])
+    meant = 0
+    for each in found:
+        if each.is_among(tolerated):
+            meant += 1
+            continue
+        judge(what, False, of=each.name, reason=each.what)
+    judge(f"{kind} looked at", total, at_least=0, of=f"{meant} tolerated" if meant else "")
+
+
+@check("data_integrity.schema.constraints", severity="high", runbook="schema-constraints")
+def test_constraints_hold_for_old_rows(postgres_schema: Schema, declared: dict[str, Any]) -> None:
+    """Every constraint is validated: without that, older rows may break it."""
+    _judge("validated", postgres_schema.unvalidated, postgres_schema.constraints_total, declared, "constraints")
+
+
+@check("data_integrity.schema.triggers", severity="high", runbook="schema-triggers")
+def test_triggers_fire(postgres_schema: Schema, declared: dict[str, Any]) -> None:
+    """No trigger is disabled, those of foreign keys included, and for no role."""
+    _judge("fires", postgres_schema.disabled, postgres_schema.triggers_total, declared, "triggers")
+
+
+@check("data_integrity.schema.unlogged", severity="high", runbook="schema-unlogged")
+def test_tables_survive_a_crash(postgres_schema: Schema, declared: dict[str, Any]) -> None:
+    """No table is unlogged: it would be empty after a crash, and on every standby."""
+    _judge("survives a crash", postgres_schema.unlogged, postgres_schema.tables_total, declared, "unlogged")
+
+
+@check("data_integrity.schema.indexes", severity="high", runbook="schema-indexes")
+def test_indexes_are_valid(postgres_schema: Schema, declared: dict[str, Any]) -> None:
+    """Every index is valid, or being built just now."""
+    _judge("valid", postgres_schema.invalid, postgres_schema.indexes_total, declared, "indexes")
+
+
+@check(
+    "data_integrity.schema.sequences", severity="high", limit=Limit(warn="75%", fail="90%"), runbook="schema-sequences"
+)
+def test_numbers_are_left(postgres_schema: Schema, limit: Limit) -> None:
+    """The used part of what a sequence, or the column that it fills, can hold; those that begin anew never end."""
+    for each in postgres_schema.sequences:
+        about = f"{each.name} for {each.column}" if each.column else each.name
+        judge("numbers used", 100 * each.used, at_most=limit, unit="%", of=about, reason=f"{each.left} are left")
+    for name in postgres_schema.unreadable:
+        judge("numbers used", None, at_most=limit, unit="%", of=name, reason="it may not be read: GRANT SELECT ON it")
+    if not postgres_schema.sequences and not postgres_schema.unreadable:
+        judge("sequences that end", 0, equals=0)

@@ -1,0 +1,121 @@
+"""The storage: pages and indexes are sound, and nothing is about to stop the server."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records.database import (
+    Activity,
+    Checksums,
+    Held,
+    RedisReplication,
+    Structure,
+)
+
+TRANSACTION_IDS = 2**31  # that can be told apart; PostgreSQL stops a little before (docs, "Routine Vacuuming")
+BEHIND = 1.5  # times autovacuum_freeze_max_age: the vacuum that cannot be switched off does not get done
+
+
+@check("data_integrity.storage.checksums", severity="critical", limit=Limit(fail=0), runbook="storage-checksums")
+def test_no_page_failed_its_checksum(postgres_checksums: Checksums, limit: Limit) -> None:
+    """No node has met a page whose checksum does not fit, since its counters were reset."""
+    for node in postgres_checksums.nodes:
+        if node.problem is not None:
+            judge("checksum failures", None, at_most=limit, of=node.node, reason=str(node.problem))
+        elif node.on:
+            why = f"in {', '.join(node.databases)}; restore it, then pg_stat_reset()"
+            judge("checksum failures", node.failures, at_most=limit, of=node.node, reason=why)
+        else:
+            judge("a damaged page is noticed", "no", equals="no", of=f"{node.node} (data_checksums is off)")
+
+
+@check("data_integrity.storage.checksums-off", severity="medium", runbook="storage-checksums-off")
+def test_pages_have_checksums(postgres_checksums: Checksums) -> None:
+    """Every node has page checksums: without them a damaged page is handed to users as it is."""
+    for node in postgres_checksums.nodes:
+        on = None if node.problem is not None else node.on
+        why = str(node.problem or "data_checksums is off: pg_checksums --enable while it is stopped")
+        judge("page checksums are on", on, equals=True, of=node.node, reason=why)
+
+
+@check("data_integrity.storage.structure", severity="critical", runbook="storage-structure",
+       opt_in="reads every table and index of the database on every node (amcheck)")  # fmt: skip
+def test_tables_and_indexes_fit_together(postgres_structure: Structure) -> None:
+    """Amcheck finds tables sound, B-trees in order, and every row in its indexes."""
+    for node in postgres_structure.nodes:
+        if node.problem is not None:
+            judge("tables and indexes checked", None, of=node.node, reason=str(node.problem))
+            continue
+        for finding in node.findings:
+            judge("sound", False, of=f"{finding.object} on {node.node}", reason=finding.message)
+        for left in node.left:
+            judge("checked", None, of=node.node, reason=f"not checked: {left}")
+        what = "tables and indexes checked" if node.heap else "indexes checked"
+        judge(what, node.checked if node.total else None, at_least=1, of=node.node, reason="there is none to check")
+
+
+@check("data_integrity.storage.wraparound", severity="high", limit=Limit(fail="50%"), runbook="storage-wraparound")
+def test_transaction_ids_are_left(postgres_activity: Activity, limit: Limit) -> None:
+    """The oldest transaction of no database is too old: vacuum keeps up, and ids do not run out."""
+    found = postgres_activity
+    judge("databases", len(found.databases) or None, at_least=1, reason="none was told")
+    for each in found.databases:
+        for kind, age, most in (
+            ("transaction", each.age, found.freeze_max_age),
+            ("multixact", each.multixact_age, found.multixact_freeze_max_age),
+        ):
+            judge(f"{kind} age", age / most if most > 0 else None, at_most=Limit(warn=BEHIND), of=each.database,
+                  unit="x", reason=f"{age} are times autovacuum's {most}: what holds vacuum back?")  # fmt: skip
+            share = 100 * age / TRANSACTION_IDS
+            judge(f"{kind} ids used", share, at_most=limit, unit="%", of=each.database)
+
+
+def _held(what: str, found: tuple[Held, ...], limit: Limit) -> None:
+    for each in found:
+        judge(what, each.seconds, at_most=limit, unit="s", of=each.who, reason=each.what)
+    if not found:
+        judge(what, 0.0, at_most=limit, unit="s")
+
+
+@check("data_integrity.storage.locks", severity="high", limit=Limit(warn="60s", fail="300s"), runbook="storage-locks")
+def test_nobody_waits_long_for_a_lock(postgres_activity: Activity, limit: Limit) -> None:
+    """The longest wait of a session for a lock that another one holds."""
+    _held("waits for a lock", postgres_activity.waits, limit)
+
+
+@check("data_integrity.storage.idle", severity="high", limit=Limit(warn="5m", fail="30m"), runbook="storage-idle")
+def test_no_transaction_is_left_open(postgres_activity: Activity, limit: Limit) -> None:
+    """The longest time that a session has been idle in a transaction, holding its locks and holding back vacuum."""
+    _held("idle in a transaction", postgres_activity.idle, limit)
+
+
+@check("data_integrity.storage.prepared", severity="high", limit=Limit(warn="5m", fail="60m"),
+       runbook="storage-prepared")  # fmt: skip
+def test_no_prepared_transaction_is_forgotten(postgres_activity: Activity, limit: Limit) -> None:
+    """The age of the oldest prepared transaction: it holds its locks, also over a restart, until somebody ends it."""
+    _held("prepared transaction", postgres_activity.prepared, limit)
+
+
+@check("data_integrity.storage.dead-rows", severity="medium", limit=Limit(warn=2, fail=5), runbook="storage-dead-rows")
+def test_autovacuum_keeps_up(postgres_activity: Activity, limit: Limit) -> None:
+    """Dead rows of each table in multiples of those that make autovacuum come; one being vacuumed is not judged."""
+    judged = [each for each in postgres_activity.dead if not each.vacuuming]
+    for each in judged:
+        why = f"{each.dead} dead rows" + ("" if each.autovacuum else ", and autovacuum is off for it")
+        judge("dead rows", each.dead / each.trigger, at_most=limit, unit="x", of=each.table, reason=why)
+    if not judged:
+        judge("tables with dead rows", 0, equals=0, of=f"{postgres_activity.tables_total} tables")
+
+
+@check("data_integrity.redis.replication", severity="high", limit=Limit(warn="1MB", fail="10MB"),
+       runbook="redis-replication")  # fmt: skip
+def test_replicas_keep_up(redis_replication: RedisReplication, limit: Limit) -> None:
+    """Every Redis replica is linked to the one primary, has its history, and is not far behind."""
+    judge("one primary", bool(redis_replication.primary), reason="there is none, or several")
+    judge("replicas", len(redis_replication.replicas), equals=redis_replication.expected)
+    for each in redis_replication.replicas:
+        if each.problem is not None:
+            judge("behind", None, at_most=limit, unit="B", of=each.address, reason=str(each.problem))
+            continue
+        judge("linked to its primary", each.link_up, of=each.address, reason=f"silent for {each.silent:.0f} s")
+        if judge("has its primary's history", each.same_history, of=each.address, reason="its replication id differs"):
+            judge("behind", each.behind, at_most=limit, unit="B", of=each.address)

