@@ -20,7 +20,8 @@ from typing import Any
 
 AT_ONCE = 16  # servers
 CONNECTIONS = 4  # at once to one server
-BUNCH = 24  # suites in one hello: below 256 bytes, for what some load balancers do to longer ones
+# suites in one hello: few where most are refused; below 256 bytes, for what some load balancers do to longer ones
+BUNCH, BUNCH_OF_1_2 = 40, 10
 SILENCE = 0.9  # of the time-out: what failed after longer was no answer
 VERSIONS = {
     "SSLv2": "ssl_2_0_cipher_suites", "SSLv3": "ssl_3_0_cipher_suites", "TLSv1.0": "tls_1_0_cipher_suites",
@@ -314,8 +315,9 @@ def _bunches(version: str, jobs: list[Any]) -> Any:
             if legacy == (version not in ("TLSv1.2", "TLSv1.3") or job.function_arguments[2].openssl_name in old)
         ]  # fmt: skip
         some.sort(key=lambda job: _likeliness(job.function_arguments[2].openssl_name))
-        for start in range(0, len(some), BUNCH):
-            yield version, legacy, some[start : start + BUNCH]
+        size = BUNCH_OF_1_2 if version == "TLSv1.2" else BUNCH
+        for start in range(0, len(some), size):
+            yield version, legacy, some[start : start + size]
 
 
 def _likeliness(name: str) -> tuple[bool, bool, bool, str]:

@@ -35,9 +35,8 @@ _WORDS = {
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
-    return tuple(
-        Sending(each.address, "TLS handshake, for the certificate", 2) for each in endpoints(target, environment)
-    )
+    what = "TLS handshake for the certificate, with each address"
+    return tuple(Sending(each.address, what, 2) for each in endpoints(target, environment))
 
 
 def _seconds(target: str, environment: Environment) -> float:

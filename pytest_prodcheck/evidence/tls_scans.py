@@ -67,7 +67,7 @@ def _seconds(target: str, environment: Environment) -> float:
 
 @evidence(
     "tls-suites", axis="tls", seconds=_seconds, host=first_address,
-    sends=_sending("TLS handshake of the scan for versions and ciphers, at most", 600),
+    sends=_sending("TLS handshake of the scan for versions and ciphers, at most, with each address", 600),
 )  # fmt: skip
 def tls_suites(target: str, context: Context, deadline: Deadline) -> TlsSuites:
     """The protocol versions and cipher suites that every address accepts."""
@@ -85,7 +85,7 @@ def _suite(told: dict[str, Any]) -> CipherSuite:
 
 @evidence(
     "tls-attacks", axis="tls", seconds=_seconds, host=first_address,
-    sends=_sending("TLS handshake of the harmless probes for known attacks, at most", 60),
+    sends=_sending("TLS handshake of the harmless probes for known attacks, at most, with each address", 60),
 )  # fmt: skip
 def tls_attacks(target: str, context: Context, deadline: Deadline) -> TlsAttacks:
     """How every address stands up to harmless probes for known attacks."""
@@ -106,7 +106,7 @@ def _attack(name: str, told: dict[str, Any]) -> Attack:
 
 @evidence(
     "tls-profile", axis="tls", feature="profile", seconds=_seconds, host=first_address,
-    sends=_sending("TLS handshake of the scan for the profile (curves, certificates), at most", 40),
+    sends=_sending("TLS handshake of the scan for the profile, at most, with each address", 40),
 )  # fmt: skip
 def tls_profile(target: str, context: Context, deadline: Deadline) -> TlsProfile:
     """Where every address departs from the declared profile, as sslyze's checker tells it."""
@@ -153,7 +153,7 @@ def _request(endpoint: TlsEndpoint, address: ResolvedAddress, context: Context, 
     server = (address.ip, address.port, endpoint.name, endpoint.starttls, endpoint.certificate)
     return {
         "part": part, "server": " ".join(map(str, server)),
-        "name": endpoint.name, "ip": address.ip, "port": address.port, "starttls": endpoint.starttls,
-        "certificate": file(endpoint.certificate), "key": file(endpoint.key),
+        "name": endpoint.name.encode("idna").decode(), "ip": address.ip, "port": address.port,
+        "starttls": endpoint.starttls, "certificate": file(endpoint.certificate), "key": file(endpoint.key),
         "timeout": min(endpoint.timeout, HANDSHAKE),
     }  # fmt: skip

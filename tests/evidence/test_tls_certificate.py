@@ -395,7 +395,7 @@ def test_the_plan_says_what_is_sent(lab: Lab) -> None:
     environment = context_for(lab.folder, services=services, postgres=postgres).environment
     collector = find("tls-certificate")
     assert collector.sends("shop", environment) == (
-        Sending("green.test:8443", "TLS handshake, for the certificate", 2),
+        Sending("green.test:8443", "TLS handshake for the certificate, with each address", 2),
     )
     assert [each.to for each in collector.sends("postgres.db", environment)] == [
         "a.test:5432", "b.test:5432", "w.test:5432",
