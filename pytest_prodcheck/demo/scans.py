@@ -18,9 +18,9 @@ NODES, POLICIES, SCANNER = f"{FOLDER}/kube-bench.json", f"{FOLDER}/constraints.j
 
 CONFIGURATION = f"""
 [environments.demo.vulnerabilities]
-image    = {{ format = "trivy", report = "{TRIVY}", image = "{IMAGE}@{DIGEST}", vex = ["{VEX}"], unit = "shop" }}
-base     = {{ format = "grype", command = ["./{SCANNER}"], image = "{BASE}@{BASE_DIGEST}", unit = "shop" }}
-python   = {{ format = "pip-audit", report = "{PYTHON.replace("<revision>", "{revision}")}", dated = "file", unscanned = ["demo-shop"] }}
+image    = {{ format = "trivy", report = "{TRIVY}", image = "{IMAGE}@{DIGEST}", vex = ["{VEX}"], unit = "shop", about = ["deploy"] }}
+base     = {{ format = "grype", command = ["./{SCANNER}"], image = "{BASE}@{BASE_DIGEST}", unit = "shop", about = ["running"] }}
+python   = {{ format = "pip-audit", report = "{PYTHON.replace("<revision>", "{revision}")}", dated = "file", unscanned = ["demo-shop"], about = ["deploy"] }}
 code     = {{ format = "sarif", report = "{CODE}", revision = "{{revision}}", unit = "shop" }}
 nodes    = {{ format = "kube-bench", report = "{NODES}", dated = "file" }}
 policies = {{ format = "gatekeeper", report = "{POLICIES}", max_age = "1d" }}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pytest_prodcheck.demo.faults.fault import Fault
 
-_CRITICAL = ("pre_deploy.vulnerabilities.critical", "security.vulnerabilities.critical")
-_HIGH = ("pre_deploy.vulnerabilities.high", "security.vulnerabilities.high")
+_CRITICAL, _HIGH = ("pre_deploy.vulnerabilities.critical",), ("pre_deploy.vulnerabilities.high",)
+_RUNNING = ("security.vulnerabilities.critical", "security.vulnerabilities.high")
 _BOTH = (*_CRITICAL, *_HIGH)
 _BENCHMARK, _POLICIES = ("security.vulnerabilities.benchmark",), ("security.vulnerabilities.policies",)
 _IMAGE, _VEX, _BASE = "the image's report", "the VEX document", "the base image's report"
 _CODE, _RULES = "the code's report", "the constraints"
-_SUITES = ("pre_deploy", "security")
+_BEFORE, _AFTER = ("pre_deploy",), ("security",)
 
 FAULTS = (
     Fault("scan-critical", "the image has a critical vulnerability fixed 40 days ago", _CRITICAL, part=_IMAGE),
@@ -24,20 +24,22 @@ FAULTS = (
     Fault("scan-old-system", "the image's Debian gets no updates any more", _HIGH, outcome="warned", part=_IMAGE),
     Fault("vex-other-product", "the VEX document speaks of another image", _CRITICAL, part=_VEX),
     Fault("vex-unjustified", "the VEX document gives no justification", _CRITICAL, part=_VEX),
-    Fault("scanner-critical", "the base image has a critical vulnerability fixed 40 days ago", _CRITICAL, part=_BASE),
-    Fault("scanner-fails", "the scanner ends with an exit code of 3", _BOTH),
+    Fault(
+        "scanner-critical", "the base image has a critical vulnerability fixed 40 days ago", _RUNNING[:1], part=_BASE
+    ),
+    Fault("scanner-fails", "the scanner ends with an exit code of 3", _RUNNING),
     Fault("python-left-out", "pip-audit left out a package", _BOTH),
-    Fault("code-critical", "the code has an SQL injection", _CRITICAL, part=_CODE),
-    Fault("code-failed-run", "the code's scanner says that its run failed", _BOTH, part=_CODE),
+    Fault("code-critical", "the code has an SQL injection", (*_CRITICAL, *_RUNNING[:1]), part=_CODE),
+    Fault("code-failed-run", "the code's scanner says that its run failed", (*_BOTH, *_RUNNING), part=_CODE),
     Fault("benchmark-fails", "the kubelet takes anonymous requests", _BENCHMARK),
     Fault("policy-violated", "a namespace violates a constraint", _POLICIES, part=_RULES),
     Fault("policy-not-audited", "Gatekeeper's audit ended two days ago", _POLICIES, part=_RULES),
 )
 
 BENIGN = (
-    Fault("scan-no-fix", "a critical vulnerability has no fix", suites=_SUITES, part=_IMAGE),
-    Fault("scan-new-fix", "a critical vulnerability was fixed three days ago", suites=_SUITES, part=_IMAGE),
-    Fault("scan-low-only", "a vulnerability of medium severity has an old fix", suites=_SUITES, part=_IMAGE),
-    Fault("scan-in-two-layers", "a new finding is listed for two layers", suites=_SUITES, part=_IMAGE),
-    Fault("scanner-new-fix", "the base image has a fix of three days", suites=_SUITES, part=_BASE),
+    Fault("scan-no-fix", "a critical vulnerability has no fix", suites=_BEFORE, part=_IMAGE),
+    Fault("scan-new-fix", "a critical vulnerability was fixed three days ago", suites=_BEFORE, part=_IMAGE),
+    Fault("scan-low-only", "a vulnerability of medium severity has an old fix", suites=_BEFORE, part=_IMAGE),
+    Fault("scan-in-two-layers", "a new finding is listed for two layers", suites=_BEFORE, part=_IMAGE),
+    Fault("scanner-new-fix", "the base image has a fix of three days", suites=_AFTER, part=_BASE),
 )
