@@ -32,8 +32,6 @@ lies("git-open", {"/.git/HEAD": "ref: refs/heads/main\n", "/.git/config": GIT})
 lies("env-open", {"/.env": "# production\nAPP_ENV=production\nDB_PASSWORD=demo-nothing-real\n"})
 lies("dump-open", {"/dump.sql": DUMP})
 lies("backup-open", {"/backup.tar.gz": gzip.compress(b"demo " * 50)})
-lies("key-open", {"/server.key": "-----BEGIN PRIVATE KEY-----\nZGVtbw==\n-----END PRIVATE KEY-----\n"})
-lies("index-open", {"/.DS_Store": b"\x00\x00\x00\x01Bud1" + bytes(64)})
 SOURCES = {"activeProfiles": [], "propertySources": [{"name": "systemProperties", "properties": {}}]}
 lies("actuator-open", {"/actuator/env": json.dumps(SOURCES)}, "application/vnd.spring-boot.actuator.v3+json")
 PHPINFO = '<html><head><title>PHP 8.1.2 - phpinfo()</title></head><body><h1 class="p">PHP Version 8.1.2</h1>'
@@ -96,10 +94,6 @@ NODE = (
     "SyntaxError: Unexpected end of JSON input\n    at JSON.parse (<anonymous>)\n"
     "    at parse (/app/node_modules/body-parser/lib/types/json.js:92:19)\n"
 )
-DJANGO = (
-    "<!DOCTYPE html><html><head><title>Page not found at /nothing</title></head><body><p>You're seeing this error "
-    "because you have <code>DEBUG = True</code> in your Django settings file.</p></body></html>"
-)
 
 
 def tells(
@@ -119,7 +113,6 @@ def tells(
 
 PLAIN, PAGE, PROBLEM = "text/plain", "text/html", "application/problem+json"
 tells("trace-404-python", NO_ROUTE, lambda asked, said: said.status == 404, 404, PYTHON, PLAIN)
-tells("trace-404-django", NO_ROUTE, lambda asked, said: said.status == 404, 404, DJANGO, PAGE)
 tells("trace-500-java", "GET /", lambda asked, said: "%FF" in asked.query, 500, JAVA, PROBLEM)
 tells("trace-400-node", "POST /quotes", lambda asked, said: said.status == 400, 400, NODE, PLAIN)
 tells(
