@@ -55,7 +55,7 @@ class Scanner:
                     single.close()
                 if answer is None:
                     what = f"{where}: sslyze ended with {single.fate} when it scanned this server"
-                    raise EvidenceProblem(Problem("internal", what, "its last words are in the message of this run"))
+                    raise EvidenceProblem(Problem("internal", what, "run sslyze by hand against it to see why"))
         if "missing" in answer:
             what, hint = "scanning TLS servers needs sslyze", "pip install 'pytest-prodcheck[tls]'"
             raise EvidenceProblem(Problem("missing-extra", what, hint))

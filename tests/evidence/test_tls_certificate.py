@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import ssl
 import sys
@@ -369,6 +370,33 @@ def test_endless_certificates_end(lab: Lab) -> None:
     assert time.monotonic() - began < 4
 
 
+def test_a_flight_with_bytes_changed_is_a_fact_or_a_problem(lab: Lab) -> None:
+    """Certificates of TLS 1.2 come in plain text: whatever is in them, nothing else is raised."""
+    chance = random.Random(7)
+    tls = lab.tls(highest=V.TLSv1_2)
+
+    def serve(client: socket.socket) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server = tls.wrap_bio(incoming, outgoing, server_side=True)
+        incoming.write(client.recv(16384))
+        with contextlib.suppress(ssl.SSLError):
+            server.do_handshake()
+        flight = bytearray(outgoing.read())
+        for _ in range(chance.randint(1, 8)):
+            flight[chance.randrange(5, len(flight))] = chance.randrange(256)
+        client.sendall(flight)
+
+    kinds = set()
+    with lab.server(serve) as address:
+        context = lab.context(address)
+        for _ in range(150):
+            context._made = {key: value for key, value in context._made.items() if "tls-context" in str(key)}
+            (served, *_) = gather("tls-certificate", "server", context).served
+            kinds.add(served.problem.kind if served.problem else "fact")
+    assert kinds <= {"tls", "protocol", "fact"}, kinds
+    assert "fact" in kinds
+
+
 def test_nobody_there_and_no_such_name(lab: Lab) -> None:
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as sock:
         port = sock.getsockname()[1]
@@ -392,7 +420,8 @@ def test_without_pyopenssl_the_line_to_install_it_is_told(lab: Lab, monkeypatch:
 def test_the_plan_says_what_is_sent(lab: Lab) -> None:
     services = {"shop": {"url": "https://shop.test/", "connect_to": "green.test:8443"}, "old": {"url": "http://a.test"}}
     postgres = {"db": {"nodes": ["a.test:5432", "b.test:5432"], "writer": "w.test:5432"}}
-    environment = context_for(lab.folder, services=services, postgres=postgres).environment
+    redis = {"cache": {"nodes": ["r.test:6379"], "tls": {}}}
+    environment = context_for(lab.folder, services=services, postgres=postgres, redis=redis).environment
     collector = find("tls-certificate")
     assert collector.sends("shop", environment) == (
         Sending("green.test:8443", "TLS handshake for the certificate, with each address", 2),
@@ -400,6 +429,7 @@ def test_the_plan_says_what_is_sent(lab: Lab) -> None:
     assert [each.to for each in collector.sends("postgres.db", environment)] == [
         "a.test:5432", "b.test:5432", "w.test:5432",
     ]  # fmt: skip
+    assert [each.to for each in find("tls-suites").sends("redis.cache", environment)] == ["r.test:6379"]
     assert problem_of(lambda: collector.sends("old", environment)).kind == "configuration"
 
 
