@@ -11,7 +11,7 @@ import pytest_prodcheck
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pytest_prodcheck"
 # imported only inside the function that needs them
-HEAVY = ("requests", "urllib3", "psycopg", "redis", "dns", "pydantic", "jsonschema", "trustme", "cryptography")
+HEAVY = ("requests", "urllib3", "psycopg", "redis", "dns", "pydantic", "jsonschema", "trustme", "cryptography", "jwt")
 # of the standard library, what reaches nothing outside
 PURE = (
     "__future__", "collections", "collections.abc", "dataclasses", "datetime", "email.utils", "functools", "html",

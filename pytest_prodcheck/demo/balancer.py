@@ -7,9 +7,11 @@ import contextlib
 import errno
 import itertools
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Coroutine, Iterable
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 Address = tuple[str, int]
@@ -83,6 +85,7 @@ class Entrance:
         self._accepting: asyncio.Task[None] | None = None
         self._live: set[asyncio.Task[None]] = set()
         self._plugs: list[socket.socket] = []
+        self._tls: ssl.SSLContext | None = None
 
     def set_mode(self, mode: Mode) -> None:
         """Changes what new connections meet; the existing ones end."""
@@ -142,11 +145,45 @@ class Entrance:
         finally:
             client.close()
 
-    async def _pass(self, client: socket.socket) -> None:
+    def secure(self, certificate: Path, key: Path) -> None:
+        """Lets it end TLS, as a tunnel in front of a server does that has none of its own."""
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._tls.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+        self._tls.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
+        self._tls.load_cert_chain(certificate, key)
+
+    async def _pass_secured(self, client: socket.socket, tls: ssl.SSLContext) -> None:
         server = await self._connect()
         if server is None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
             return
+        loop = asyncio.get_running_loop()
+        inner = await asyncio.open_connection(sock=server)
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, client, ssl=tls)
+        except OSError:  # no handshake, or none that is safe
+            inner[1].close()
+            return
+        outer = (reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+        forth = asyncio.ensure_future(_copy(outer[0], inner[1]))
+        try:
+            await _copy(inner[0], outer[1])
+        finally:
+            forth.cancel()
+            await asyncio.wait([forth])
+            inner[1].close()
+            outer[1].close()
+
+    async def _pass(self, client: socket.socket) -> None:
+        if self._tls is not None:
+            return await self._pass_secured(client, self._tls)
+        server = await self._connect()
+        if server is None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+            return None
         with server:
             forth = asyncio.ensure_future(_pump(client, server))
             try:
@@ -184,6 +221,14 @@ async def _pump(source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
             sink.shutdown(socket.SHUT_RDWR)
+
+
+async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """Copies until the source ends."""
+    with contextlib.suppress(OSError):
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
 
 
 def _begin(address: Address) -> socket.socket:

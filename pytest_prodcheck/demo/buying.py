@@ -114,4 +114,4 @@ def cancel(shop: Shop, request: Request, order: str) -> Response:
 @route("GET", "/admin/report", (200, 401, 403), roles=("admin",))
 def report(shop: Shop, request: Request) -> Response:
     """What is going on in the shop."""
-    return json_response(200, {"carts": len(shop.carts), "sessions": len(shop.tokens)})
+    return json_response(200, {"carts": len(shop.carts), "sessions": len(shop.sessions)})

@@ -11,6 +11,7 @@ from pytest_prodcheck.demo import scans, shop_data
 
 REVISION = "demo-1"
 ROLES = ("customer", "other-customer", "admin")
+SAMPLES = ("expired", "not-yet-valid", "other-issuer", "other-audience")
 
 PRODUCT_SCHEMA = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -50,6 +51,7 @@ class Ports:
     spare_1: int = 9000
     spare_2: int = 9001
     mail: int = 2525
+    cache_plain: int = 6381
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def write(folder: Path, ports: Ports, known: Secrets, postgres_tls: bool) -> Pat
         file.touch(mode=0o600)
         file.write_text(getattr(known, name.replace("-", "_")) + "\n")
     scans.write(folder, REVISION)
+    for name in SAMPLES:  # the shop fills them when it has its key
+        (folder / "secrets" / f"token-{name}").touch(mode=0o600)
     path = folder / "prodcheck.toml"
     path.write_text(render(ports, postgres_tls), encoding="utf-8")
     return path
@@ -128,8 +132,12 @@ redirect = "http://shop.demo.test:<http>/"
 home    = { request = "GET /", status = 200, content_type = "text/html", contains = "<title>Shop", budget = "1s", allow = ["anonymous"] }
 product = { request = "GET /products/{sku}", status = 200, schema = "schemas/product.json", budget = "500ms", allow = ["anonymous", "customer", "admin"] }
 quote   = { request = "POST /quotes", json = { lines = [{ sku = "{sku}", count = 1 }] }, safe = true, status = 200, budget = "500ms", allow = ["anonymous", "customer"] }
-account = { request = "GET /account", as = "customer", status = 200, allow = ["customer", "admin"] }
+account = { request = "GET /account", as = "customer", status = 200, allow = ["customer", "other-customer", "admin"] }
 report  = { request = "GET /admin/report", as = "admin", status = 200, allow = ["admin"] }
+reprice = { request = "PUT /products/{sku}/price", json = { amount = 1290 }, allow = ["admin"], control = "report" }
+order   = { request = "GET /orders/1", as = "customer", status = 200, allow = ["customer", "admin"] }
+stranger  = { request = "GET /orders/1", as = "other-customer", status = [403, 404], control = "order" }
+statement = { request = "GET /statement", as = "customer", status = 200 }
 
 [environments.demo.auth]
 kind           = "json"
@@ -138,8 +146,17 @@ login          = "POST /login"
 logout         = "POST /logout"
 fields         = { user = "username", password = "password" }
 token          = "/token"
+cookie         = "__Host-session"
 logout_revokes = true
 wrong_password = { user = "lockme" }
+throttling     = { user = "throttled", attempts = 10 }
+[environments.demo.auth.tokens]
+jwks = "/.well-known/jwks.json"
+[environments.demo.auth.tokens.refused]
+expired        = { file = "secrets/token-expired" }
+not-yet-valid  = { file = "secrets/token-not-yet-valid" }
+other-issuer   = { file = "secrets/token-other-issuer" }
+other-audience = { file = "secrets/token-other-audience" }
 [environments.demo.auth.roles]
 customer       = { user = "customer", password = { file = "secrets/customer" } }
 other-customer = { user = "other-customer", password = { file = "secrets/other-customer" } }
@@ -205,11 +222,15 @@ reads    = ["order_events"]
 "data_integrity.storage.locks"    = { warn = "500ms", fail = "1s" }
 "data_integrity.storage.idle"     = { warn = "500ms", fail = "1s" }
 "data_integrity.storage.prepared" = { warn = "500ms", fail = "1s" }
+[environments.demo.postgres.shop.columns]
+"payment_methods.card"   = { form = "v[0-9]+:" }
+"payment_methods.holder" = {}
 
 [environments.demo.redis.sessions]
 nodes       = ["cache-1.demo.test:<cache_1>", "cache-2.demo.test:<cache_2>"]
 expect      = { primaries = 1, replicas = 1 }
 password    = { file = "secrets/redis" }
+tls         = { ca = "ca.pem", plain_ports = [<cache_plain>] }
 persistence = true
 
 [environments.demo.tls.mail]

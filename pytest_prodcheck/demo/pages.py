@@ -7,7 +7,7 @@ from typing import Any
 from pytest_prodcheck.demo.http_server import Request, Response, json_response, text_response
 from pytest_prodcheck.demo.openapi import document
 from pytest_prodcheck.demo.routing import route
-from pytest_prodcheck.demo.shop import Refused, Shop, session_cookie, token_of
+from pytest_prodcheck.demo.shop import TOKEN_LIFE, Refused, Shop, problem, session_cookie
 
 HOME = """\
 <!doctype html>
@@ -110,27 +110,37 @@ def quote(shop: Shop, request: Request) -> Response:
     return json_response(200, {"total": {"amount": total, "currency": "EUR"}})
 
 
-@route("POST", "/login", (200, 400, 401), body=object_schema(username=STRING, password=STRING))
+@route("POST", "/login", (200, 400, 401, 429), body=object_schema(username=STRING, password=STRING))
 def login(shop: Shop, request: Request) -> Response:
     """A token for a user name and a password."""
     found = read_body(request)
     name, password = found.get("username"), found.get("password")
     if not isinstance(name, str) or not isinstance(password, str):
         raise Refused(400)
-    token = shop.log_in(name, password)
-    if token is None:
+    wait = shop.throttle.wait(name)
+    if wait:
+        response = problem(429)
+        response.headers["Retry-After"] = str(wait)
+        return response
+    if not shop.knows(name, password):
+        shop.throttle.failed(name)
         wrong = {"title": "Unknown user or wrong password", "status": 401}
         return json_response(401, wrong, "application/problem+json")
-    response = json_response(200, {"token": token, "token_type": "Bearer", "expires_in": 3600})
-    response.headers["Set-Cookie"] = session_cookie(token)
+    response = json_response(200, {"token": shop.new_token(name), "token_type": "Bearer", "expires_in": TOKEN_LIFE})
+    response.headers["Set-Cookie"] = session_cookie(shop.new_session(name))
     return response
+
+
+@route("GET", "/.well-known/jwks.json", (200,))
+def jwks(shop: Shop, request: Request) -> Response:
+    """The public keys that tokens are signed with."""
+    return json_response(200, shop.issuer.jwks(shop.faults))
 
 
 @route("POST", "/logout", (204, 401), roles=("customer", "admin"))
 def logout(shop: Shop, request: Request) -> Response:
     """Revokes the token."""
-    with shop.lock:
-        shop.tokens.pop(token_of(request), None)
+    shop.end(request)
     return Response(204)
 
 
@@ -139,3 +149,25 @@ def account(shop: Shop, request: Request) -> Response:
     """Who is logged in."""
     user = shop.require(request, ("customer", "admin"))
     return json_response(200, {"user": user.name, "role": user.role})
+
+
+@route("GET", "/statement", (200, 401), roles=("customer", "admin"))
+def statement(shop: Shop, request: Request) -> Response:
+    """What one still owes."""
+    user = shop.require(request, ("customer", "admin"))
+    return json_response(200, {"user": user.name, "owes": {"amount": 0, "currency": "EUR"}})
+
+
+@route(
+    "PUT", "/products/{sku}/price", (200, 400, 401, 403, 404, 422), roles=("admin",),
+    body=object_schema(amount={"type": "integer", "minimum": 0}),
+)  # fmt: skip
+def reprice(shop: Shop, request: Request, sku: str) -> Response:
+    """Sets a price."""
+    if sku not in shop.prices:
+        raise Refused(404)
+    amount = read_body(request).get("amount")
+    if type(amount) is not int or amount < 0:
+        raise Refused(422)
+    shop.prices[sku] = amount
+    return json_response(200, {"sku": sku, "price": {"amount": amount, "currency": "EUR"}})

@@ -41,7 +41,17 @@ create table payments (
     method text not null,
     paid_at timestamptz not null default now()
 );
+create table payment_methods (
+    id bigint generated always as identity primary key,
+    customer text not null references customers,
+    card text,   -- encrypted by the application: a version and base64
+    holder bytea  -- encrypted
+);
+create index payment_methods_customer on payment_methods (customer);
 insert into customers values ('customer'), ('other-customer');
+insert into payment_methods (customer, card, holder)
+select 'customer', 'v1:' || encode(sha256(convert_to(random()::text, 'UTF8')), 'base64'),
+       sha256(convert_to(random()::text, 'UTF8')) from generate_series(1, 40);
 insert into orders (customer, total) values ('customer', 1290), ('other-customer', 900);
 """
 SEED = """
@@ -50,6 +60,8 @@ insert into payments (order_id, amount, method) values (1, 1290, 'test-visa'), (
 grant select on all tables in schema public to prodcheck;
 grant select, insert, update on all tables in schema public to shop;
 grant connect on database shop to batch;
+grant execute on function pg_hba_file_rules() to prodcheck;
+grant select on pg_hba_file_rules to prodcheck;
 """
 
 

@@ -13,6 +13,8 @@ from pytest_prodcheck.demo import routing
 from pytest_prodcheck.demo.http_server import Request, Response, json_response
 from pytest_prodcheck.demo.orders import Orders
 from pytest_prodcheck.demo.routing import Route
+from pytest_prodcheck.demo.throttle import Throttle
+from pytest_prodcheck.demo.tokens import Issuer
 
 TOKEN_LIFE = 3600  # seconds
 SESSION = "__Host-session"  # name of the cookie that browsers get at login
@@ -65,7 +67,10 @@ class Shop:
         self.orders = orders  # one for each backend
         self.prices = prices
         self.revision = revision
-        self.tokens: dict[str, tuple[str, float]] = {}  # token -> user, monotonic end
+        # session -> user, monotonic end; a session is the id of a token, or the value of a cookie
+        self.sessions: dict[str, tuple[str, float]] = {}
+        self.issuer = Issuer()
+        self.throttle = Throttle()
         self.carts: dict[str, Cart] = {}
         self.faults: frozenset[str] = frozenset()
         self.counts: dict[str, int] = {}  # for faults that only hit some requests
@@ -76,7 +81,10 @@ class Shop:
         """The answer to a request, with the headers that all answers have."""
         began = time.monotonic()
         route, names, allowed = routing.find(request.method, request.path)
-        if route is None:
+        other = overriding(self, request) if self.faults else None
+        if other is not None and (hidden := routing.find(other.method, other.path))[0] is not None:
+            response = hidden[0].handler(self, other, **hidden[1])  # nobody looked who may
+        elif route is None:
             response = self._through_faults(routing.NO_ROUTE, request, lambda: nothing_there(allowed))
         else:
             found = route
@@ -120,25 +128,44 @@ class Shop:
 
     def user_of(self, request: Request) -> User | None:
         """The user behind a request's token, None without a good one."""
-        name, end = self.tokens.get(token_of(request), ("", 0.0))
+        session = self.session_of(request)
+        name, end = self.sessions.get(session, ("", 0.0))
         return self.users[name] if name and end > time.monotonic() else None
 
-    def log_in(self, name: str, password: str) -> str | None:
-        """A new token, None where the credentials are wrong."""
+    def session_of(self, request: Request) -> str:
+        """The session that a request's token or else its cookie stands for, "" without."""
+        token = token_of(request)
+        return self.issuer.session_of(token, self.faults) if token else cookie_of(request)
+
+    def knows(self, name: str, password: str) -> bool:
+        """Whether these are a user's credentials."""
         user = self.users.get(name)
         known = user.password if user else secrets.token_urlsafe(18)  # the same work for unknown users
         good = hmac.compare_digest(known.encode(), password.encode("utf-8", "replace"))
-        return self.new_token(name) if good and user else None
+        return good and user is not None
+
+    def new_session(self, name: str, life: float = TOKEN_LIFE) -> str:
+        """A session of a user, as a cookie holds it. life: seconds."""
+        session = secrets.token_urlsafe(24)
+        with self.lock:
+            now = time.monotonic()
+            if len(self.sessions) > 10_000:
+                self.sessions = {one: kept for one, kept in self.sessions.items() if kept[1] > now}
+            self.sessions[session] = (name, now + life)
+        return session
 
     def new_token(self, name: str) -> str:
         """A token that opens what the user may see."""
-        token = secrets.token_urlsafe(24)
+        session = self.new_session(name)
+        return self.issuer.issue(name, self.users[name].role, session, TOKEN_LIFE, self.faults)
+
+    def end(self, request: Request) -> None:
+        """Ends the sessions that a request carries: that of its token, and that of its cookie."""
         with self.lock:
-            now = time.monotonic()
-            if len(self.tokens) > 10_000:
-                self.tokens = {one: kept for one, kept in self.tokens.items() if kept[1] > now}
-            self.tokens[token] = (name, now + TOKEN_LIFE)
-        return token
+            token = token_of(request)
+            self.sessions.pop(self.issuer.session_of(token, self.faults) if token else "", None)
+            if "logout-keeps-cookie" not in self.faults:
+                self.sessions.pop(cookie_of(request), None)
 
     def turn(self, name: str) -> int:
         """How often this was asked since the fault of that name was switched on, from 0."""
@@ -147,21 +174,26 @@ class Shop:
             return self.counts[name]
 
 
+def overriding(shop: Shop, request: Request) -> Request | None:
+    """The request that another one hides, where a fault believes it."""
+    from pytest_prodcheck.demo.access_faults import overridden
+
+    return overridden(shop, request)
+
+
 def _wrapped(wrapper: routing.Wrapper, shop: Shop, request: Request, inner: routing.Healthy) -> routing.Healthy:
     return lambda: wrapper(shop, request, inner)
 
 
 def token_of(request: Request) -> str:
-    """The token of a request, as a bearer or in the session cookie, "" without."""
+    """The bearer token of a request, "" without."""
     found = re.fullmatch(r"(?i:bearer) +([A-Za-z0-9._~+/=-]+)", request.headers.get("authorization", ""))
-    if "authorization" not in request.headers:
-        found = re.search(rf"(?:^|; ?){SESSION}=([A-Za-z0-9_-]+)", request.headers.get("cookie", ""))
     return found[1] if found else ""
 
 
-def session_cookie(token: str) -> str:
-    """The `Set-Cookie` that keeps a token in a browser."""
-    return f"{SESSION}={token}; Path=/; Secure; HttpOnly; SameSite=Strict"
+def session_cookie(session: str) -> str:
+    """The `Set-Cookie` that keeps a session in a browser."""
+    return f"{SESSION}={session}; Path=/; Secure; HttpOnly; SameSite=Strict"
 
 
 def nothing_there(allowed: list[str]) -> Response:
@@ -172,11 +204,20 @@ def nothing_there(allowed: list[str]) -> Response:
     return response
 
 
+def cookie_of(request: Request) -> str:
+    """The session cookie of a request, "" without."""
+    for pair in request.headers.get("cookie", "").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == SESSION:
+            return value
+    return ""
+
+
 def problem(status: int) -> Response:
     """A problem document (RFC 9457)."""
     titles = {
         400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404: "Not found", 405: "Method not allowed",
-        409: "Conflict", 422: "Cannot be processed", 503: "Orders are unavailable",
+        409: "Conflict", 429: "Too many requests", 422: "Cannot be processed", 503: "Orders are unavailable",
     }  # fmt: skip
     document = {"title": titles.get(status, "Error"), "status": status}
     return json_response(status, document, "application/problem+json")

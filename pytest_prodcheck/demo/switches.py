@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.demo import (
+    access_faults,
+    access_switches,
     data_switches,
     exposure_faults,
     header_faults,
@@ -17,6 +19,7 @@ from pytest_prodcheck.demo import (
     routing,
     scan_switches,
     shop_faults,
+    tokens,
 )
 from pytest_prodcheck.demo.balancer import Mode
 from pytest_prodcheck.demo.errors import DemoError
@@ -152,6 +155,7 @@ _ROLLING = _Rolling()
 
 SWITCHES: dict[str, Switch] = {
     **{name: _answers(name) for name in (*routing.WRAPPERS, *routing.FINISHERS, *shop_faults.PLAIN)},
+    **{name: _answers(name) for name in (*tokens.WEAKNESSES, *access_faults.ELSEWHERE)},
     "backend-dead": Switch(_kill_backend, _revive_backend),
     "address-down": _second_address("down"),
     "address-refuses-tls": _second_address("cut"),
@@ -175,4 +179,5 @@ SWITCHES: dict[str, Switch] = {
     **{name: Switch(on, off) for name, (on, off) in scan_switches.ACTS.items()},
     **{name: Switch(on, off) for name, (on, off) in mail_switches.ACTS.items()},
     **{name: Switch(on, off) for name, (on, off) in data_switches.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in access_switches.ACTS.items()},
 }

@@ -68,8 +68,9 @@ class System:
         https, http = bound_alike(HOSTS), bound_alike(HOSTS)
         self.https = [Entrance(self.loop, sock, []) for sock in https]
         self.http = [Entrance(self.loop, sock, []) for sock in http]
-        single = [Entrance(self.loop, bound("127.0.0.1"), []) for _ in range(9)]
-        self.queue, self.db_1, self.db_2, self.db_rw, self.cache_1, self.cache_2, *self.spare, mail = single
+        single = [Entrance(self.loop, bound("127.0.0.1"), []) for _ in range(10)]
+        self.queue, self.db_1, self.db_2, self.db_rw, self.cache_1, self.cache_2, *rest = single
+        self.spare, mail, self.cache_plain = rest[:2], rest[2], rest[3]
         dns = bound_udp()
         self.names = Names(dns, tuple(one.address[0] for one in self.https))
         others = (one.address[1] for one in single)
@@ -78,10 +79,13 @@ class System:
         hosts = {
             "shop": ("shop.demo.test",),
             "postgres": ("db-rw.demo.test", "db-1.demo.test", "db-2.demo.test"),
+            "redis": ("cache-1.demo.test", "cache-2.demo.test"),
         }
         self.mail = Relay(certificates.write(self.place, hosts))
         self.mail_entrance: Entrance = mail
         self.mail_entrance.targets = [self.mail.address]
+        for entrance in (self.cache_1, self.cache_2):
+            entrance.secure(self.place / "redis.pem", self.place / "redis.key")
         path = configuration.write(self.place, ports, self.known, self._tls)
         card: dict[str, object] = {
             "pid": os.getpid(),

@@ -5,7 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo import buying, configuration, exposure_faults, header_faults, pages, shop_faults
+from pytest_prodcheck.demo import (
+    access_faults,
+    buying,
+    configuration,
+    exposure_faults,
+    header_faults,
+    pages,
+    shop_faults,
+    tokens,
+)
 from pytest_prodcheck.demo.balancer import Address
 from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.http_server import HttpServer, Request, Response, tls_context
@@ -16,7 +25,8 @@ from pytest_prodcheck.demo.shop import HEADERS, Shop, User, error
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System
 
-_ = buying, pages, shop_faults, header_faults, exposure_faults  # importing them fills the tables of routes and wrappers
+# importing them fills the tables of routes and wrappers
+_ = access_faults, buying, pages, shop_faults, header_faults, exposure_faults
 BACKENDS = 2
 
 
@@ -33,6 +43,7 @@ class Web:
             User("other-customer", "customer", known.other_customer),
             User("admin", "admin", known.admin),
             User("lockme", "customer", known.lockme),
+            User("throttled", "customer", known.lockme),
         ]
         mode = "verify-full" if system._tls else "disable"
         conninfo = (
@@ -47,6 +58,10 @@ class Web:
 
     def start(self) -> None:
         """Starts all servers and lets connections in."""
+        self.shop.issuer.prepare()
+        session = self.shop.new_session("customer", 30 * 86400)
+        for name, token in tokens.samples(self.shop.issuer, "customer", "customer", session).items():
+            (self._system.place / "secrets" / f"token-{name}").write_text(token + "\n")
         for number in range(BACKENDS):
             self.open_backend(number)
         plain = self._serve(HttpServer(self.redirect))

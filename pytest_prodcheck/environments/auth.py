@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pytest_prodcheck.environments.base import Name, SecretRef, Section
-from pytest_prodcheck.environments.services import RequestLine, Url
+from pytest_prodcheck.environments.services import RequestLine, Url, http_url, path_only
 from pytest_prodcheck.environments.tls import Trust
 
 
@@ -36,6 +36,34 @@ class WrongPassword(Section):
     user: str  # a user that nobody else needs: wrong passwords may lock the account
 
 
+def jwks_address(value: str) -> str:
+    """Accepts a path, or an absolute http(s) address."""
+    return path_only(value) if value.startswith("/") else http_url(value)
+
+
+class Tokens(Section):
+    """What of access tokens must be refused, beside forgeries of a role's own token.
+
+    A token that is a JSON Web Token is recognized as one, and forged in the ways that are known for them.
+    """
+
+    # where the issuer's public keys (a JWKS) are: a path of `service` or an address; for `oidc` its discovery tells.
+    # needed to swap algorithms, and to prove that the samples under `refused` were really signed
+    jwks: Annotated[str, AfterValidator(jwks_address)] | None = None
+    # name -> a genuine token that must not open anything: `expired`, `other-issuer`, `other-audience`, `not-yet-valid`
+    refused: dict[Name, SecretRef] = {}
+
+
+class Throttling(Section):
+    """The bad logins that must be slowed down or locked out; the section is the permission to send them."""
+
+    # whom they are for: a user that nobody else needs; where left out, that of `wrong_password`
+    user: str | None = None
+    # where its right password lies; only by it a lock can be seen that answers as a wrong password does
+    password: SecretRef | None = None
+    attempts: Annotated[int, Field(ge=3, le=50)] = 10  # bad logins that are sent at most
+
+
 class Auth(Section):
     """How one logs in.
 
@@ -51,7 +79,8 @@ class Auth(Section):
     fields: Fields = Fields()  # names of the two fields of the login
     # JSON pointer to the token in the login's answer, such as "/access_token"
     token: Annotated[str, Field(pattern=r"^/.*$")] | None = None
-    cookie: str | None = None  # name of the session cookie, where there is no token
+    # name of the session cookie that the login sets; what roles carry where there is no `token`
+    cookie: str | None = None
     issuer: Url | None = None  # OpenID Connect issuer; its discovery document names the token endpoint
     token_url: Url | None = None  # OAuth token endpoint
     audience: str | None = None  # OAuth audience that is asked for
@@ -60,6 +89,8 @@ class Auth(Section):
     logout_revokes: bool = False
     # false: never give a wrong password; { user = … } lets `smoke.auth.rejects` do so with that user only
     wrong_password: Literal[False] | WrongPassword = False
+    tokens: Tokens = Tokens()  # what of access tokens must be refused
+    throttling: Throttling | None = None  # bad logins that must be slowed or locked; none are sent where left out
     roles: dict[Name, Role] = {}  # role name -> its credentials
     protected: str | None = None  # "service.endpoint" that a session must open; the first that fits by default
     # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`;

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path as File
 
-from pytest_prodcheck.environments.auth import Auth
+from pytest_prodcheck.environments.auth import Auth, Tokens
 from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.mistakes import did_you_mean
 from pytest_prodcheck.environments.named import file, headers, known
@@ -34,6 +34,7 @@ def auth_complaints(auth: Auth, environment: Environment, root: File) -> Iterato
         yield (*path, "wrong_password"), f'kind = "{auth.kind}" has no password form to give a wrong one to', ""
     if auth.wrong_password and not auth.roles:
         yield (*path, "wrong_password"), "`roles` is empty: refusals prove nothing where no login works", ""
+    yield from _token_complaints(path, auth)
     for key in ("ca", "certificate", "key"):
         yield from file((*path, "tls", key), getattr(auth.tls, key), root)
     if auth.protected is not None:
@@ -49,6 +50,22 @@ def auth_complaints(auth: Auth, environment: Environment, root: File) -> Iterato
                 yield (*path, "roles", name), f'`{key}` is missing: kind = "{auth.kind}" needs it', ""
     if ANONYMOUS in auth.roles:
         yield (*path, "roles", ANONYMOUS), "`anonymous` is built in and has no credentials", ""
+
+
+def _token_complaints(path: tuple[str, ...], auth: Auth) -> Iterator[Complaint]:
+    if auth.kind == "basic" and auth.tokens != Tokens():
+        yield (*path, "tokens"), 'kind = "basic" has no tokens', ""
+    if (auth.tokens.jwks or "").startswith("/") and auth.service is None:
+        yield (*path, "tokens", "jwks"), "a path needs a `service`", "give the whole address"
+    if auth.throttling is None:
+        return
+    if auth.kind in ("client_credentials", "oidc"):
+        yield (*path, "throttling"), f'kind = "{auth.kind}" has no password form to give a wrong one to', ""
+    if not auth.throttling.user and not auth.wrong_password:
+        yield (*path, "throttling"), "`user` is missing: whose password may be given wrongly?", ""
+    users = {role.user for role in auth.roles.values()}
+    if auth.throttling.user in users or (auth.wrong_password and auth.wrong_password.user in users):
+        yield (*path, "throttling"), "the user is that of a role, which a lock would shut out", "name another user"
 
 
 def workflow_complaints(path: tuple[str, ...], workflow: Workflow, environment: Environment) -> Iterator[Complaint]:

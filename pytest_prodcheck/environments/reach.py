@@ -62,6 +62,7 @@ def postgres_features(postgres: Postgres) -> frozenset[str]:
         "migration-sql": postgres.migrations is not None and postgres.migrations.has_sql,
         "freshness": bool(postgres.freshness),
         "structure": postgres.structure is not None,
+        "columns": bool(postgres.columns),
     }
     return frozenset(name for name, there in declared_.items() if there)
 
@@ -112,6 +113,49 @@ def reads_privately(environment: Environment, endpoint: Endpoint) -> bool:
     """Whether an endpoint gives one role an answer (not a refusal) that is not for everybody."""
     good = endpoint.status is None or any(200 <= status < 300 for status in endpoint.status)
     return good and bool(private_roles(environment, endpoint))
+
+
+def token_endpoint(environment: Environment, service: str) -> str:
+    """The endpoint of a service at which forged tokens are tried, `auth.protected` or the first that fits; "" for none.
+
+    It is guarded, its request changes nothing, and a role can prove that it opens at all.
+    """
+    auth, each = environment.auth, environment.services[service]
+    if auth is None or auth.kind == "basic":
+        return ""
+    fitting = [
+        f"{service}.{name}"
+        for name, endpoint in each.endpoints.items()
+        if guarded(endpoint) and endpoint.changes_nothing and controls(environment, each, endpoint)
+    ]
+    return auth.protected if auth.protected in fitting else next(iter(fitting), "")
+
+
+def guarded(endpoint: Endpoint) -> bool:
+    """Whether an endpoint is declared to be closed to some."""
+    return endpoint.allow is not None and "anonymous" not in endpoint.allow
+
+
+def has_matrix(environment: Environment, service: Service, endpoint: Endpoint) -> bool:
+    """Whether it can be judged who gets in: by `allow`, else by the OpenAPI document, with a role to prove it by."""
+    proof = service.endpoints.get(endpoint.control or "") if not endpoint.changes_nothing else endpoint
+    if environment.auth is None or proof is None or (proof.status and min(proof.status) >= 400):
+        return False  # one that has to be refused proves nothing
+    if endpoint.allow is not None:
+        return guarded(endpoint) and bool(controls(environment, service, endpoint))
+    return service.openapi is not None and proof.as_ in environment.auth.roles
+
+
+def is_ownership_pair(service: Service, endpoint: Endpoint) -> bool:
+    """Whether an endpoint asks as a stranger for what another role, that of its `control`, may see."""
+    control = service.endpoints.get(endpoint.control or "")
+    return (
+        control is not None
+        and None not in (endpoint.as_, control.as_)
+        and endpoint.as_ != control.as_
+        and bool(endpoint.status)
+        and set(endpoint.status or ()) <= {401, 403, 404}
+    )
 
 
 def auth_vantage(environment: Environment, auth: Auth) -> str:

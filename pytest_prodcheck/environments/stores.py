@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.database import (
@@ -47,6 +48,31 @@ class Timeouts(Section):
     connect: Seconds = 5.0  # longest wait for a connection
 
 
+def regular_expression(value: str) -> str:
+    """Accepts what Python's `re` can compile."""
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression ({error})") from None
+    return value
+
+
+Regex = Annotated[str, AfterValidator(regular_expression)]
+ColumnName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*){1,2}$", max_length=200)]
+
+
+class Column(Section):
+    """A column that must not hold plain text. Values are sampled, counted and forgotten; no report shows one."""
+
+    # what must not be found in it, also below base64 or hex: card numbers (Luhn), e-mail addresses, IBANs
+    never: tuple[Literal["card", "email", "iban"], ...] = ("card", "email", "iban")
+    plain: Regex | None = None  # regular expression of further plain text that must not be found in a value
+    form: Regex | None = None  # regular expression that every value must match from its beginning, such as "v1:"
+    # true: the values, decoded, must look random, as ciphertext does; false for hashes and tokens that do not
+    entropy: bool = True
+    rows: Annotated[int, Field(ge=1, le=500)] = 200  # values that are looked at, by chance
+
+
 class Postgres(Section):
     """One PostgreSQL cluster: its nodes, the address of its writer, what to expect."""
 
@@ -71,11 +97,14 @@ class Postgres(Section):
     freshness: dict[Name, Newest] = {}  # tables whose newest row has to be young
     structure: Structure | None = None  # amcheck, where the section is there: it reads everything
     tolerate: Tolerated = Tolerated()  # what of the schema is meant to be as it is
+    columns: dict[ColumnName, Column] = {}  # "table.column" or "schema.table.column" that must not hold plain text
 
 
 class RedisTls(TlsPolicy, Trust):
     """TLS of Redis: on when the section is there; checked against `ca` or the system's CAs."""
 
+    # ports of the same hosts on which nobody may speak Redis without TLS; the nodes' own ports are looked at anyway
+    plain_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (6379,)
 
 class RedisExpect(Section):
     """How many of the nodes have each role."""

@@ -14,12 +14,16 @@ from pytest_prodcheck.environments.reach import (
     declared,
     find_endpoint,
     find_invariant,
+    guarded,
+    has_matrix,
     in_slot,
     is_address,
+    is_ownership_pair,
     postgres_features,
     protected_endpoint,
     reads_privately,
     refuse_unknown,
+    token_endpoint,
     workflow_vantage,
     writes,
 )
@@ -245,6 +249,8 @@ class _Scope:
             features.add("redirect")
         features |= {"html"} if service.html else set()
         features |= {"https"} if service.url.startswith("https:") and not is_address(service.host) else set()
+        if token_endpoint(self.environment, name):
+            features.add("tokens")
         return Target(
             "service", name, frozenset(features), *self._reach_service(name, service), owner=self.owners[name]
         )
@@ -256,11 +262,14 @@ class _Scope:
             features |= (
                 {"answer"} | ({"budget"} if endpoint.budget else set()) | ({"schema"} if endpoint.schema_ else set())
             )
-        guarded = endpoint.allow is not None and "anonymous" not in endpoint.allow
-        if guarded and controls(self.environment, service, endpoint):
+        if guarded(endpoint) and controls(self.environment, service, endpoint):
             features.add("guarded")
         if reads_privately(self.environment, endpoint):
             features.add("private")
+        if has_matrix(self.environment, service, endpoint):
+            features.add("matrix")
+        if is_ownership_pair(service, endpoint):
+            features.add("ownership")
         skip, detail = self._reach_service(service_name, service)
         if not skip and self.environment.protected and not endpoint.changes_nothing and name not in self.allow_write:
             skip = "opt-in"
@@ -289,15 +298,12 @@ class _Scope:
         reach = self._reach(auth_vantage(self.environment, auth))
         owner = auth.owner or self.owners.get(auth.service or "", "")
         features = {"login"} if auth.roles else set()
-        yield Target(
-            "auth",
-            "auth",
-            frozenset(features | ({"wrong_password"} if auth.wrong_password else set())),
-            *reach,
-            owner=owner,
-        )
+        features |= {name for name in ("wrong_password", "throttling") if getattr(auth, name)}
+        yield Target("auth", "auth", frozenset(features), *reach, owner=owner)
         for role in auth.roles:
             session = {"session"} if protected_endpoint(self.environment, role) else set()
+            if session and auth.cookie and auth.logout and auth.kind in ("json", "form"):
+                session.add("cookie")
             yield Target("role", role, frozenset({"login"} | session), *reach, owner=owner)
 
     def _workflow(self, name: str, workflow: Workflow) -> Target:

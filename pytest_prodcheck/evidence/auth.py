@@ -30,22 +30,24 @@ Case = Literal["wrong password", "unknown user", "empty password"]
 SECONDS = 45.0  # several requests, one after another
 
 
-def _host(target: str, environment: Environment) -> str:
+def login_host(target: str, environment: Environment) -> str:
+    """`host` of the collectors about logins."""
     auth = environment.auth
     if auth is None:
         return target
     return host_of(environment.services[auth.service]) if auth.service else str(auth.token_url or auth.issuer)
 
 
-def _login_line(environment: Environment, times: int = 1) -> tuple[Sending, ...]:
+def login_line(environment: Environment, times: int = 1) -> tuple[Sending, ...]:
+    """What logging in so many times would send."""
     auth = environment.auth
     if auth is None:
         return ()
     what = auth.login or ("GET discovery, POST token" if auth.kind == "oidc" else "POST token")
-    return (Sending(_host("", environment), f"{what} (login)", times),)
+    return (Sending(login_host("", environment), f"{what} (login)", times),)
 
 
-@evidence("auth-login", axis="role", host=_host, sends=lambda target, environment: _login_line(environment))
+@evidence("auth-login", axis="role", host=login_host, sends=lambda target, environment: login_line(environment))
 def auth_login(target: str, context: Context, deadline: Deadline) -> Login:
     """Whether the role's good credentials give a token or a session."""
     from pytest_prodcheck.evidence.login import shared_login
@@ -58,8 +60,8 @@ def auth_login(target: str, context: Context, deadline: Deadline) -> Login:
     axis="auth",
     feature="wrong_password",
     seconds=SECONDS,
-    host=_host,
-    sends=lambda target, environment: _login_line(environment, 3),
+    host=login_host,
+    sends=lambda target, environment: login_line(environment, 3),
 )
 def auth_rejections(target: str, context: Context, deadline: Deadline) -> Rejections:
     """A wrong password for the one dedicated user, an unknown user, an empty password; and a login that works."""
@@ -160,19 +162,18 @@ def _send(
 
 def _session_lines(target: str, environment: Environment) -> tuple[Sending, ...]:
     auth = environment.auth
-    opens = (
-        Sending(
-            _host(target, environment), f"a protected request as {target}", 2 if auth and auth.logout_revokes else 1
-        ),
-    )
-    logout = (Sending(_host(target, environment), auth.logout),) if auth and auth.logout and auth.logout_revokes else ()
-    return _login_line(environment) + opens + logout
+    times = 2 if auth and auth.logout_revokes else 1
+    opens = (Sending(login_host(target, environment), f"a protected request as {target}", times),)
+    revokes = auth is not None and auth.logout is not None and auth.logout_revokes
+    logout = (Sending(login_host(target, environment), str(auth.logout)),) if auth and revokes else ()
+    return login_line(environment) + opens + logout
 
 
 # exclusive: where a user has one session, this login ends the one that other evidence uses; and so does its logout
 @evidence(
-    "auth-session", axis="role", feature="session", seconds=SECONDS, host=_host, sends=_session_lines, exclusive=True
-)
+    "auth-session", axis="role", feature="session", seconds=SECONDS, host=login_host, sends=_session_lines,
+    exclusive=True,
+)  # fmt: skip
 def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
     """A fresh login opens a protected endpoint; where logout is declared to revoke, also the answer after it."""
     from pytest_prodcheck.evidence.login import declared_auth, expected, log_in, protected_endpoint

@@ -93,16 +93,24 @@ def present(
     if auth.kind != "basic" and auth.token is None and auth.cookie is None:
         hint = 'token = "/token" is a JSON pointer into the answer, cookie = "session" a cookie\'s name'
         raise EvidenceProblem(Problem("configuration", "[auth] says neither `token` nor `cookie`", hint))
-    method, _, path = auth.login.partition(" ")
-    fields = {auth.fields.user: user, auth.fields.password: password}
     if auth.kind == "basic":
+        method, _, path = auth.login.partition(" ")
         headers = basic(user, password, context)
         answer = context.http(auth.service).ask(Request(method, path, headers), deadline)
         good = 200 <= answer.exchange.status < 300
         return _attempt(name, answer, "basic" if good else "", headers, "" if good else _refused(answer))
+    return _granted(name, like or name, auth, ask_login(user, password, context, deadline), context, deadline)
+
+
+def ask_login(user: str, password: str, context: Context, deadline: Deadline) -> Answer:
+    """The answer of the declared login (json, form) to a user name and a password; raises EvidenceProblem."""
+    from pytest_prodcheck.evidence.messages import Request
+
+    auth = declared_auth(context)
+    method, _, path = str(auth.login).partition(" ")
+    fields = {auth.fields.user: user, auth.fields.password: password}
     request = Request(method, path, json=fields) if auth.kind == "json" else Request(method, path, form=fields)
-    answer = context.http(auth.service).ask(request, deadline)
-    return _granted(name, like or name, auth, answer, context, deadline)
+    return context.http(str(auth.service)).ask(request, deadline)
 
 
 def _granted(name: str, like: str, auth: Auth, answer: Answer, context: Context, deadline: Deadline) -> Attempt:
@@ -121,7 +129,7 @@ def _granted(name: str, like: str, auth: Auth, answer: Answer, context: Context,
         return _attempt(name, answer, "", {}, f"answered {status} without the cookie {auth.cookie}")
     for each in cookies.values():
         if len(each) >= 6:
-            context.redactor.add(each)
+            keep_secret(each, context)
     headers = {"Cookie": "; ".join(f"{key}={each}" for key, each in cookies.items())}
     if not _opens(like, headers, context, deadline):
         return _attempt(name, answer, "", {}, f"answered {status} with a cookie that opens nothing")
@@ -144,8 +152,17 @@ def bearer(name: str, answer: Answer, token: object, where: str, context: Contex
     """The attempt whose answer holds a token, if it is one."""
     if not isinstance(token, str) or not token.strip() or not token.isprintable():
         return _attempt(name, answer, "", {}, f"answered {answer.exchange.status}, but {where} is no token")
-    context.redactor.add(token)
+    keep_secret(token, context)
     return _attempt(name, clean(answer, context), "bearer", {"Authorization": f"Bearer {token}"}, "")
+
+
+def keep_secret(token: str, context: Context) -> None:
+    """Redacts a token from now on; of a JSON Web Token also claims and signature by themselves."""
+    context.redactor.add(token)
+    parts = token.split(".")
+    for part in parts[1:] if len(parts) == 3 else ():
+        if len(part) >= 6:
+            context.redactor.add(part)
 
 
 def clean(answer: Answer, context: Context) -> Answer:

@@ -73,11 +73,22 @@ def _token_endpoint(auth: Auth, context: Context, deadline: Deadline) -> tuple[s
         return auth.token_url, ()
     if auth.issuer is None:
         raise EvidenceProblem(Problem("configuration", "[auth] of kind oidc needs `issuer`"))
-    issuer = auth.issuer
+    document = discovery(auth.issuer, auth, context, deadline)
+    found = document.get("token_endpoint")
+    parts = urlsplit(found) if isinstance(found, str) else None
+    if parts is None or parts.scheme not in ("https", urlsplit(auth.issuer).scheme) or not parts.hostname:
+        what = f"GET {auth.issuer.rstrip('/')}{WELL_KNOWN}: names no token_endpoint that could be trusted"
+        raise EvidenceProblem(Problem("protocol", what))
+    methods = document.get("token_endpoint_auth_methods_supported", ())
+    return str(found), tuple(str(each) for each in methods) if isinstance(methods, list) else ()
+
+
+def discovery(issuer: str, auth: Auth, context: Context, deadline: Deadline) -> dict[str, Any]:
+    """The issuer's discovery document, fetched once in a run; raises EvidenceProblem for one of somebody else."""
     return context.once(("oidc", issuer), lambda: _discover(issuer, auth, context, deadline), deadline)
 
 
-def _discover(issuer: str, auth: Auth, context: Context, deadline: Deadline) -> tuple[str, tuple[str, ...]]:
+def _discover(issuer: str, auth: Auth, context: Context, deadline: Deadline) -> dict[str, Any]:
     from pytest_prodcheck.evidence.messages import Request
 
     address = issuer.rstrip("/") + WELL_KNOWN
@@ -89,12 +100,7 @@ def _discover(issuer: str, auth: Auth, context: Context, deadline: Deadline) -> 
     document: Any = answer.json()
     if not isinstance(document, dict) or str(document.get("issuer")).rstrip("/") != issuer.rstrip("/"):
         raise EvidenceProblem(Problem("protocol", f"GET {address}: is not about the issuer {issuer}"))
-    found = document.get("token_endpoint")
-    parts = urlsplit(found) if isinstance(found, str) else None
-    if parts is None or parts.scheme not in ("https", urlsplit(issuer).scheme) or not parts.hostname:
-        raise EvidenceProblem(Problem("protocol", f"GET {address}: names no token_endpoint that could be trusted"))
-    methods = document.get("token_endpoint_auth_methods_supported", ())
-    return str(found), tuple(str(each) for each in methods) if isinstance(methods, list) else ()
+    return document
 
 
 def _ask(address: str, request: Request, auth: Auth, context: Context, deadline: Deadline) -> Answer:

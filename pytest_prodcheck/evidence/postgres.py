@@ -56,10 +56,11 @@ rollback"""
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     settings = environment.postgres[target]
     what = f"PostgreSQL login as {settings.user}, one read-only transaction"
-    return tuple(Sending(each, what) for each in _addresses(settings))
+    return tuple(Sending(each, what) for each in node_addresses(settings))
 
 
-def _host(target: str, environment: Environment) -> str:
+def node_host(target: str, environment: Environment) -> str:
+    """`host` of the collectors about a cluster."""
     return environment.postgres[target].nodes[0]
 
 
@@ -68,11 +69,12 @@ def _seconds(target: str, environment: Environment) -> float:
     return timeouts.connect + timeouts.statement + 2 * MARGIN
 
 
-def _addresses(settings: Postgres) -> tuple[str, ...]:
+def node_addresses(settings: Postgres) -> tuple[str, ...]:
+    """The nodes, then the writer's address where one is declared."""
     return settings.nodes if settings.writer is None else (*settings.nodes, settings.writer)
 
 
-@evidence("postgres-cluster", axis="postgres", seconds=_seconds, host=_host, sends=_sends)
+@evidence("postgres-cluster", axis="postgres", seconds=_seconds, host=node_host, sends=_sends)
 def postgres_cluster(target: str, context: Context, deadline: Deadline) -> PostgresCluster:
     """What each declared node and the writer's address say of themselves, asked side by side; roles are found.
 
@@ -90,7 +92,7 @@ def postgres_cluster(target: str, context: Context, deadline: Deadline) -> Postg
     def failed(declared: str, problem: Problem, seconds: float) -> PostgresNode:
         return PostgresNode(declared, seconds, problem)
 
-    answers = ask_nodes(_addresses(settings), ask, failed, _worse, context, deadline)
+    answers = ask_nodes(node_addresses(settings), ask, failed, _worse, context, deadline)
     writer = answers.pop() if settings.writer is not None else None
     expect = settings.expect
     return PostgresCluster(tuple(answers), writer, expect.primaries, expect.standbys, expect.synchronous)

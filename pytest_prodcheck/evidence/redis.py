@@ -27,7 +27,8 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     return tuple(Sending(each, "Redis PING, INFO, CONFIG GET save") for each in environment.redis[target].nodes)
 
 
-def _host(target: str, environment: Environment) -> str:
+def node_host(target: str, environment: Environment) -> str:
+    """`host` of the collectors about a group."""
     return environment.redis[target].nodes[0]
 
 
@@ -35,20 +36,14 @@ def _seconds(target: str, environment: Environment) -> float:
     return environment.redis[target].timeout + 2 * MARGIN
 
 
-@evidence("redis-group", axis="redis", seconds=_seconds, host=_host, sends=_sends)
+@evidence("redis-group", axis="redis", seconds=_seconds, host=node_host, sends=_sends)
 def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup:
     """What each declared node says of itself, asked side by side; a node that does not answer has a problem of its own.
 
     Raises EvidenceProblem where nobody can be asked: redis-py is not installed, the password or a TLS file is missing.
     """
-    try:
-        from redis.exceptions import ResponseError  # noqa: F401
-    except ImportError:
-        what, hint = "asking Redis needs redis-py", "pip install 'pytest-prodcheck[redis]'"
-        raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
     settings = context.environment.redis[target]
-    login = settings.user, context.secret(settings.password) if settings.password else None
-    trust = trust_of(settings, context)
+    login, trust = login_of(target, context), trust_of(settings, context)
 
     def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> RedisNode:
         tls = (trust, split_address(declared)[0]) if trust is not None else None
@@ -59,6 +54,17 @@ def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup
 
     nodes = ask_nodes(settings.nodes, ask, failed, lambda node: node.loading, context, deadline)
     return RedisGroup(tuple(nodes), settings.expect.primaries, settings.expect.replicas, settings.persistence)
+
+
+def login_of(target: str, context: Context) -> tuple[str | None, str | None]:
+    """User and password of a group; raises EvidenceProblem where redis-py or the password is missing."""
+    try:
+        from redis.exceptions import ResponseError  # noqa: F401
+    except ImportError:
+        what, hint = "asking Redis needs redis-py", "pip install 'pytest-prodcheck[redis]'"
+        raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
+    settings = context.environment.redis[target]
+    return settings.user, context.secret(settings.password) if settings.password else None
 
 
 def trust_of(settings: Redis, context: Context) -> ssl.SSLContext | None:

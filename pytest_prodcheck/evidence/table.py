@@ -71,6 +71,14 @@ COLLECTORS = {
     "kubernetes-manifests": _HERE + "kubernetes_manifests",
     "manifest-facts": _HERE + "manifest_facts",
     "redis-replication": _HERE + "redis_replication",
+    "auth-matrix": _HERE + "auth_matrix",
+    "auth-ownership": _HERE + "auth_ownership",
+    "auth-tokens": _HERE + "auth_tokens",
+    "auth-cookie": _HERE + "auth_cookie",
+    "auth-throttling": _HERE + "auth_throttling",
+    "postgres-encryption": _HERE + "postgres_encryption",
+    "postgres-columns": _HERE + "postgres_columns",
+    "redis-encryption": _HERE + "redis_encryption",
 }
 ALSO_KNOWN_AS = {"endpoint": "http-endpoint"}
 

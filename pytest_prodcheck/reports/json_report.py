@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from pytest_prodcheck.outcomes import SCHEMA as RUN_SCHEMA
 from pytest_prodcheck.outcomes import Outcome, RunRecord, counts
 from pytest_prodcheck.reports.documents import AnyVerdict
+from pytest_prodcheck.reports.matrix import matrix_document
 from pytest_prodcheck.reports.records import plain, record, schema_of
 from pytest_prodcheck.reports.safe import safe_json
 
@@ -18,7 +19,9 @@ _MOST_CHARACTERS = 256 * 1024 * 1024
 
 def run_document(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> dict[str, Any]:
     """The report of a run as plain JSON data: schema, run, counts by outcome, verdict documents. Never holds NaN."""
+    table = matrix_document(run)
     return {
+        **({"matrix": table} if table is not None else {}),
         "schema": SCHEMA,
         "counts": {str(outcome): number for outcome, number in counts(run.results).items()},
         "run": plain(run),
@@ -103,6 +106,25 @@ def schema() -> dict[str, Any]:
             },
             "run": schema_of(RunRecord),
             "verdicts": {"type": "array", "items": verdict},
+            "matrix": _matrix_schema(outcomes),
+        },
+    }
+
+
+def _matrix_schema(outcomes: list[str]) -> dict[str, Any]:
+    """Roles at endpoints; only there where they were judged."""
+    text: dict[str, Any] = {"type": "string"}
+    cell = {"outcome": {"enum": outcomes}, "way": {"enum": ["in", "out"]}, "reason": text}
+    cells = {"type": "object", "properties": {**cell, "status": {"type": ["integer", "null"]}}}
+    row = {"target": text, "outcome": {"enum": outcomes}, "note": text,
+           "cells": {"type": "object", "additionalProperties": cells}}  # fmt: skip
+    return {
+        "type": "object",
+        "required": ["check", "columns", "rows"],
+        "properties": {
+            "check": text,
+            "columns": {"type": "array", "items": text},
+            "rows": {"type": "array", "items": {"type": "object", "required": list(row), "properties": row}},
         },
     }
 

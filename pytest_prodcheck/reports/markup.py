@@ -12,6 +12,7 @@ from pytest_prodcheck.reports.details import evidence_text
 from pytest_prodcheck.reports.documents import View, status_of, subject
 from pytest_prodcheck.reports.facts import skips, times
 from pytest_prodcheck.reports.layout import Style
+from pytest_prodcheck.reports.matrix import matrix_html
 from pytest_prodcheck.reports.measured import (
     limit_text,
     measured_text,
@@ -101,7 +102,7 @@ def _judgements(result: Result) -> str:
 def summary(run: RunRecord, verdicts: Sequence[View]) -> str:
     """The banner: each gate, the counts of outcomes, the problems and conditions of the run."""
     gates = "".join(map(gate, verdicts)) or '<p class="pc">This run was judged without touching any gate.</p>'
-    return f'<div class="pc" id="prodcheck">{gates}{_counts(run)}{_problems(run)}</div>'
+    return f'<div class="pc" id="prodcheck">{gates}{_counts(run)}{_problems(run)}{matrix_html(run)}</div>'
 
 
 def gate(verdict: View) -> str:

@@ -11,6 +11,7 @@ from pytest_prodcheck.reports.details import skip_lines
 from pytest_prodcheck.reports.documents import AnyVerdict, View, subject, views
 from pytest_prodcheck.reports.facts import skips
 from pytest_prodcheck.reports.layout import WIDTH, Style, clip, fold
+from pytest_prodcheck.reports.matrix import matrix_lines
 from pytest_prodcheck.reports.safe import safe, safe_ascii, safe_lines
 from pytest_prodcheck.reports.symbols import outcome_symbol
 from pytest_prodcheck.reports.text import missing, order
@@ -30,6 +31,8 @@ def summary_lines(
     for verdict in shown:
         lines += ["", *_gate(verdict, style)]
     lines += _untold(run, shown, style)
+    if table := matrix_lines(run, style, _FEW):
+        lines += ["", *table]
     if not shown:
         skipped = skip_lines(run, style)
         lines += ["skipped:", *skipped] if skipped else []

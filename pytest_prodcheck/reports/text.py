@@ -11,6 +11,7 @@ from pytest_prodcheck.reports.details import attention_lines, condition_lines, s
 from pytest_prodcheck.reports.documents import AnyVerdict, View, moment, status_of, views
 from pytest_prodcheck.reports.facts import binding_lines
 from pytest_prodcheck.reports.layout import Style, columns
+from pytest_prodcheck.reports.matrix import matrix_lines
 from pytest_prodcheck.reports.measured import limit_text, measured_text, rank, telling
 from pytest_prodcheck.reports.safe import safe, safe_ascii
 from pytest_prodcheck.reports.symbols import ACTIONS, STATUSES, gate_words, outcome_symbol
@@ -62,6 +63,8 @@ def run_text(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool = 
     attention = attention_lines(run, style)
     if attention:
         lines += ["NEEDS ATTENTION", *attention, ""]
+    if table := matrix_lines(run, style):
+        lines += [*table, ""]
     lines += ["CHECKS", *_checks(run, unicode)]
     skipped = skip_lines(run, style)
     if skipped:

@@ -104,7 +104,7 @@ class Client:
         with closing(
             redis.Redis(
                 port=port, password=self.secret("redis"), socket_timeout=3, decode_responses=True,
-                retry=Retry(NoBackoff(), 0),
+                retry=Retry(NoBackoff(), 0), ssl=True, ssl_ca_certs=str(self.root / "ca.pem"), ssl_check_hostname=False,
             )
         ) as one:  # fmt: skip
             return one.execute_command(*command)  # type: ignore[no-untyped-call]

@@ -93,12 +93,12 @@ def found(configuration: Configuration, name: str = "dev", slot: str = "", **sco
 def test_all_kinds_with_their_features(configuration: Configuration) -> None:
     features = {name: set(each.features) for name, each in found(configuration).items()}
     assert features == {
-        "service:shop": {"health", "version", "openapi", "redirect", "addresses", "https"},
+        "service:shop": {"health", "version", "openapi", "redirect", "addresses", "https", "tokens"},
         "service:bare": {"html"},
         "service:inner": {"addresses"},
         "endpoint:shop.home": {"answer", "budget"},
-        "endpoint:shop.account": {"answer", "guarded", "private"},
-        "endpoint:shop.reprice": {"guarded"},
+        "endpoint:shop.account": {"answer", "guarded", "matrix", "private"},
+        "endpoint:shop.reprice": {"guarded", "matrix"},
         "endpoint:shop.order": {"answer"},
         "endpoint:shop.quote": {"answer", "schema"},
         "endpoint:inner.a": {"answer"},
@@ -172,7 +172,7 @@ def test_a_slot_judges_nothing_that_it_does_not_move(configuration: Configuratio
     assert green["service:inner"].skip == "out-of-reach"
     assert "slots.green.services.inner" in green["service:inner"].detail
     outside = found(configuration, slot="green")
-    assert outside["service:shop"].features == {"health", "version", "openapi", "https"}
+    assert outside["service:shop"].features == {"health", "version", "openapi", "https", "tokens"}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pytest_prodcheck.demo.faults.fault import Fault
 _HSTS, _TYPE, _CSP = ("security.headers.hsts",), ("security.headers.content-type",), ("security.headers.csp",)
 _FRAMING, _REFERRER = ("security.headers.framing",), ("security.headers.referrer",)
 _VERSIONS, _TRACES = ("security.headers.disclosure",), ("security.headers.traces",)
+_ENDS = ("security.authentication.logout",)  # it looks for the declared cookie
 _CACHING, _COOKIES, _CORS = ("security.headers.caching",), ("security.cookies",), ("security.cors",)
 _FILES, _DEBUG = ("security.exposure.files",), ("security.exposure.debug",)
 _LISTING, _METHODS, _PORTS = (
@@ -45,11 +46,11 @@ FAULTS = (
     Fault("caching-public", "the account may be kept by every cache", _CACHING),
     Fault("caching-cdn", "the account may be kept by the CDN", _CACHING),
     Fault("caching-fresh", "the account is fresh for ten minutes, not said for whom", _CACHING, outcome="warned"),
-    Fault("cookie-not-secure", "the session cookie has no Secure", _COOKIES),
-    Fault("cookie-readable", "the session cookie has no HttpOnly", _COOKIES),
+    Fault("cookie-not-secure", "the session cookie has no Secure", _COOKIES, _ENDS),
+    Fault("cookie-readable", "the session cookie has no HttpOnly", _COOKIES, _ENDS),
     Fault("cookie-any-site", "the session cookie has SameSite=None", _COOKIES, outcome="warned"),
     Fault("cookie-prefix-broken", "the session cookie has __Host- and a Domain: browsers refuse it", _COOKIES),
-    Fault("cookie-set-twice", "the session cookie is set twice, the weak one last", _COOKIES),
+    Fault("cookie-set-twice", "the session cookie is set twice, the weak one last", _COOKIES, _ENDS),
     Fault("cors-reflects", "every origin may read with credentials", _CORS),
     Fault("cors-null", "the origin null may read with credentials", _CORS),
     Fault("cors-prefix", "origins that begin like the shop may read with credentials", _CORS),

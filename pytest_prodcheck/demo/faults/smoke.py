@@ -14,13 +14,20 @@ _CONNECTS, _PRIMARY, _STANDBYS, _CONNECTIONS = (
     ("smoke.postgres.connects",), ("smoke.postgres.primary",), ("smoke.postgres.standbys",),
     ("smoke.postgres.connections",),
 )  # fmt: skip
-_RESPONDS, _ROLES, _MEMORY, _PERSISTENCE = (
+_RESPONDS, _REDIS_ROLES, _MEMORY, _PERSISTENCE = (
     ("smoke.redis.responds",), ("smoke.redis.roles",), ("smoke.redis.memory",), ("smoke.redis.persistence",),
 )  # fmt: skip
-_LOGGED_IN = (*_ENDPOINT, *_BUDGET, *_REQUIRED, *_SESSION, *_ORDER, *_REJECTS)  # what needs a login
+_TOKENS, _ROLES = ("security.authentication.tokens",), ("security.authorization.roles",)
+_ACCESS = (
+    *_TOKENS, *_ROLES, "security.authorization.ownership", "security.authentication.logout",
+    "security.authentication.throttling",
+)  # fmt: skip
+_LOGGED_IN = (*_ENDPOINT, *_BUDGET, *_REQUIRED, *_SESSION, *_ORDER, *_REJECTS, *_ACCESS)  # what needs a login
 _WEB = (*_HEALTH, *_LATENCY, *_ADDRESSES, *_OPENAPI, *_LOGIN, *_LOGGED_IN)
-_PG = (*_CONNECTS, *_PRIMARY, *_STANDBYS, *_CONNECTIONS)
-_REDIS = (*_RESPONDS, *_ROLES, *_MEMORY, *_PERSISTENCE)
+_ENCRYPTED, _COLUMNS = ("security.encryption.postgres",), ("security.encryption.columns",)
+_PG = (*_CONNECTS, *_PRIMARY, *_STANDBYS, *_CONNECTIONS, *_ENCRYPTED, *_COLUMNS)
+_ORDERS = (*_ORDER, *_ENDPOINT, *_BUDGET, *_REQUIRED, *_ACCESS)  # what reads or writes orders
+_REDIS = (*_RESPONDS, *_REDIS_ROLES, *_MEMORY, *_PERSISTENCE, "security.encryption.redis")
 _TLS = tuple(  # of an address that cannot be reached nothing is known
     f"security.tls.{name}"
     for name in (
@@ -79,9 +86,9 @@ FAULTS = (
     Fault("product-very-slow", "the product page takes 3 times its budget", _BUDGET),
     Fault("quote-very-slow", "quotes take 3 times their budget", _BUDGET),
     Fault("home-very-slow", "the front page takes 3 times its budget", _BUDGET),
-    Fault("openapi-invalid", "the OpenAPI document is not valid", _OPENAPI),
+    Fault("openapi-invalid", "the OpenAPI document is not valid", _OPENAPI, _ROLES),
     Fault("openapi-lacks-endpoint", "the OpenAPI document does not know the product page", _OPENAPI),
-    Fault("openapi-html", "the OpenAPI document is an HTML page", _OPENAPI),
+    Fault("openapi-html", "the OpenAPI document is an HTML page", _OPENAPI, _ROLES),
     Fault("login-500", "login answers 500", _LOGIN, _LOGGED_IN),
     Fault("login-refuses", "login refuses good credentials", _LOGIN, _LOGGED_IN),
     Fault("login-without-token", "login answers 200 without a token", _LOGIN, _LOGGED_IN),
@@ -89,13 +96,14 @@ FAULTS = (
     Fault("login-accepts-empty-password", "login accepts an empty password", _REJECTS),
     Fault("login-names-unknown-user", "login tells unknown users by its text", _REJECTS),
     Fault("login-404-for-unknown-user", "login tells unknown users by its status", _REJECTS),
-    Fault("account-open", "the account opens without a token", _REQUIRED),
-    Fault("account-accepts-garbage", "the account opens with any token", _REQUIRED, _SESSION),
-    Fault("report-open", "the admins' report opens without a token", _REQUIRED),
-    Fault("account-500-without-token", "the account answers 500 without a token", _REQUIRED),
-    Fault("token-rejected", "the account refuses good tokens", _SESSION, (*_ENDPOINT, *_BUDGET, *_REQUIRED)),
-    Fault("logout-keeps-token", "logout answers 204 and revokes nothing", _SESSION),
-    Fault("logout-500", "logout answers 500 and revokes nothing", _SESSION),
+    Fault("account-open", "the account opens without a token", _REQUIRED, _ROLES),
+    Fault("account-accepts-garbage", "the account opens with any token", _REQUIRED, (*_SESSION, *_TOKENS)),
+    Fault("report-open", "the admins' report opens without a token", _REQUIRED, _ROLES),
+    Fault("account-500-without-token", "the account answers 500 without a token", _REQUIRED, _ROLES),
+    Fault("token-rejected", "the account refuses good tokens", _SESSION,
+          (*_ENDPOINT, *_BUDGET, *_REQUIRED, *_ACCESS)),
+    Fault("logout-keeps-token", "logout answers 204 and revokes nothing", _SESSION, _ACCESS),
+    Fault("logout-500", "logout answers 500 and revokes nothing", _SESSION, _ACCESS),
     Fault("checkout-500", "checkout answers 500", _ORDER),
     Fault("checkout-loses-order", "checkout answers 201 for an order that is not written", _ORDER),
     Fault("cart-wrong-id", "a new cart is told with the number of another one", _ORDER),
@@ -103,7 +111,7 @@ FAULTS = (
     Fault("cancel-refused", "orders cannot be cancelled", _ORDER),
     Fault(
         "postgres-primary-down", "the primary is stopped",
-        (*_CONNECTS, *_PRIMARY), (*_PG, *_ORDER, *_TLS), part=_NODES,
+        (*_CONNECTS, *_PRIMARY), (*_PG, *_ORDERS, *_TLS), part=_NODES,
     ),
     Fault("postgres-read-only", "the primary is read-only by default", _PRIMARY, _ORDER, part=_NODES),
     Fault(
@@ -113,11 +121,11 @@ FAULTS = (
     Fault("postgres-writer-astray", "the writer's name leads to the standby", _PRIMARY, _ORDER, part=_NODES),
     Fault(
         "postgres-standby-down", "the standby is stopped",
-        _STANDBYS, (*_CONNECTS, *_CONNECTIONS, *_TLS), part=_NODES,
+        _STANDBYS, (*_CONNECTS, *_CONNECTIONS, *_TLS, *_ENCRYPTED), part=_NODES,
     ),
     Fault(
         "postgres-standby-hangs", "the standby accepts and never answers",
-        (*_CONNECTS, *_STANDBYS), (*_CONNECTIONS, *_TLS), part=_NODES,
+        (*_CONNECTS, *_STANDBYS), (*_CONNECTIONS, *_TLS, *_ENCRYPTED), part=_NODES,
     ),
     Fault(
         "postgres-connections-80", "80 % of the connections are taken",
@@ -126,16 +134,16 @@ FAULTS = (
     Fault("postgres-connections-95", "95 % of the connections are taken", _CONNECTIONS, part=_SESSIONS),
     Fault(
         "postgres-connections-exhausted", "no connection is left",
-        (*_CONNECTS, *_CONNECTIONS), (*_PG, *_ORDER, *_TLS), part=_SESSIONS,
+        (*_CONNECTS, *_CONNECTIONS), (*_PG, *_ORDERS, *_TLS), part=_SESSIONS,
     ),
     Fault("postgres-password-changed", "our password is not valid any more", _CONNECTS, _PG, part=_NODES),
     Fault("redis-down", "the primary is stopped", _RESPONDS, _REDIS, part=_CACHES),
     Fault("redis-loading", "the primary is loading its data", _RESPONDS, _REDIS, part=_CACHES),
     Fault("redis-password-changed", "our password is not valid any more", _RESPONDS, _REDIS, part=_CACHES),
     Fault("redis-hangs", "the primary accepts and never answers", _RESPONDS, _REDIS, part=_CACHES),
-    Fault("redis-link-down", "the replica does not reach its primary", _ROLES, part=_CACHES),
-    Fault("redis-two-primaries", "the replica was promoted beside the primary", _ROLES, part=_CACHES),
-    Fault("redis-replica-down", "the replica is stopped", _ROLES, _REDIS, part=_CACHES),
+    Fault("redis-link-down", "the replica does not reach its primary", _REDIS_ROLES, part=_CACHES),
+    Fault("redis-two-primaries", "the replica was promoted beside the primary", _REDIS_ROLES, part=_CACHES),
+    Fault("redis-replica-down", "the replica is stopped", _REDIS_ROLES, _REDIS, part=_CACHES),
     Fault("redis-memory-85", "85 % of the memory is used", _MEMORY, outcome="warned", part=_CACHES),
     Fault("redis-memory-97", "97 % of the memory is used", _MEMORY, part=_CACHES),
     Fault("redis-memory-full", "more memory is used than allowed", _MEMORY, part=_CACHES),

@@ -1,0 +1,67 @@
+"""`auth-cookie`: the cookie of a session, before and after the logout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.environments.reach import protected_endpoint
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.entries import SECONDS, declared_request, entry
+from pytest_prodcheck.evidence.records import EvidenceProblem, Login, Problem
+from pytest_prodcheck.evidence.records.access import CookieSession
+from pytest_prodcheck.evidence.services import endpoint, host_of
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+
+def _host(target: str, environment: Environment) -> str:
+    return host_of(environment.services[str(environment.auth.service)]) if environment.auth else target
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    auth, opens = environment.auth, protected_endpoint(environment, target)
+    if auth is None or not opens:
+        return ()
+    service, declared, _ = endpoint(environment, opens)
+    return (
+        Sending(_host(target, environment), f"{auth.login} (login)"),
+        Sending(host_of(service), f"{declared.request} with {target}'s cookie", 2),
+        Sending(_host(target, environment), str(auth.logout)),
+    )
+
+
+# exclusive: where a user has one session, this login ends the one that other evidence uses; and so does its logout
+@evidence(
+    "auth-cookie", axis="role", feature="cookie", seconds=SECONDS, host=_host, sends=_sends, exclusive=True
+)  # fmt: skip
+def auth_cookie(target: str, context: Context, deadline: Deadline) -> CookieSession:
+    """A fresh login's cookies open a protected endpoint; the logout; the same cookies again."""
+    from pytest_prodcheck.evidence.login import ask_login, clean, credentials, declared_auth, keep_secret
+    from pytest_prodcheck.evidence.messages import Request
+
+    auth = declared_auth(context)
+    opens = protected_endpoint(context.environment, target)
+    if not opens or auth.logout is None or auth.cookie is None:
+        raise EvidenceProblem(Problem("configuration", f"role {target}: no cookie, logout or endpoint is declared"))
+    answer = ask_login(*credentials(target, auth.roles[target], context, deadline), context, deadline)
+    cookies = answer.cookies()
+    for value in cookies.values():
+        if len(value) >= 6:
+            keep_secret(value, context)
+    if auth.cookie not in cookies:
+        what = f"role {target}: the login answered {answer.exchange.status} without the cookie {auth.cookie}"
+        raise EvidenceProblem(Problem("denied", what))
+    login = Login(target, True, "cookie", replace(clean(answer, context).exchange, body=None))
+    headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+    _, declared, name = endpoint(context.environment, opens)
+    request = declared_request(declared, headers)
+    method, _, path = auth.logout.partition(" ")
+    opened = entry(name, request, context, deadline)[0]
+    logout = entry(str(auth.service), Request(method, path, headers), context, deadline)[0]
+    after = entry(name, request, context, deadline)[0]
+    expected = declared.status or tuple(range(200, 300))
+    return CookieSession(target, opens, expected, login, opened, logout, after)

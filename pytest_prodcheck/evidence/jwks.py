@@ -1,0 +1,99 @@
+"""The issuer's public keys: fetched once, and tried on tokens by PyJWT."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.auth import Auth
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.jwt_forging import Jwt
+
+MOST = 32  # keys of one document that are looked at
+
+
+def address_of(auth: Auth, context: Context, deadline: Deadline) -> str:
+    """Where the keys are, as declared or as the issuer's discovery document says; "" where nobody says."""
+    if auth.tokens.jwks is not None:
+        return auth.tokens.jwks
+    if auth.kind != "oidc" or auth.issuer is None:
+        return ""
+    from pytest_prodcheck.evidence.oauth import discovery
+
+    found = discovery(auth.issuer, auth, context, deadline).get("jwks_uri")
+    parts = urlsplit(found) if isinstance(found, str) else None
+    good = parts is not None and parts.hostname and parts.scheme in ("https", urlsplit(auth.issuer).scheme)
+    return str(found) if good else ""
+
+
+def keys(auth: Auth, context: Context, deadline: Deadline) -> tuple[Any, ...]:
+    """The public keys (PyJWT's PyJWK), () where none are declared; raises EvidenceProblem for what is no JWKS."""
+    address = address_of(auth, context, deadline)
+    if not address:
+        return ()
+    return context.once(("jwks", address), lambda: _fetch(address, auth, context, deadline), deadline)
+
+
+def _fetch(address: str, auth: Auth, context: Context, deadline: Deadline) -> tuple[Any, ...]:
+    from jwt import PyJWK
+    from jwt.exceptions import PyJWTError
+
+    from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.evidence.messages import Request
+
+    if address.startswith("/"):
+        client = context.http(str(auth.service))
+    else:
+        parts = urlsplit(address)
+        client = context.http_to(Service(url=f"{parts.scheme}://{parts.netloc}", tls=auth.tls))
+    answer = client.ask(Request("GET", address, {"Accept": "application/json"}), deadline)
+    if answer.exchange.status != 200:
+        raise EvidenceProblem(Problem("protocol", f"GET {address}: answered {answer.exchange.status}, no JWKS"))
+    document: Any = answer.json()
+    listed = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(listed, list) or not listed:
+        raise EvidenceProblem(Problem("protocol", f"GET {address}: is no JWKS with keys"))
+    found = []
+    for each in listed[:MOST]:
+        try:
+            found.append(PyJWK(each))
+        except (PyJWTError, ValueError, TypeError, AttributeError, KeyError):
+            continue  # a kind of key that PyJWT does not know
+    return tuple(found)
+
+
+def verifies(key: Any, jwt: Jwt) -> bool:
+    """Whether a key of the JWKS made a token's signature."""
+    from base64 import urlsafe_b64decode
+
+    from jwt.algorithms import get_default_algorithms
+
+    methods = get_default_algorithms().get(jwt.algorithm)
+    if methods is None or jwt.algorithm.startswith(("HS", "none")):
+        return False
+    signature = urlsafe_b64decode(jwt.signature + "=" * (-len(jwt.signature) % 4))
+    try:
+        return bool(methods.verify(f"{jwt.head}.{jwt.body}".encode(), key.key, signature))
+    except Exception:  # a key of another kind: PyJWT and cryptography raise what they like
+        return False
+
+
+def forms(key: Any) -> tuple[tuple[str, bytes], ...]:
+    """A public key in the forms in which servers hold it, so that one of them may be taken for an HMAC secret."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = key.key
+    pem: bytes = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    found = [
+        ("PEM", pem),
+        ("PEM without its last line end", pem.rstrip(b"\n")),
+        ("DER", public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)),
+    ]
+    if isinstance(public, RSAPublicKey):
+        found.append(("PKCS#1", public.public_bytes(Encoding.PEM, PublicFormat.PKCS1)))
+    return tuple(found)

@@ -1,0 +1,56 @@
+"""What an answer says about who gets in. A rate limiter, a dead upstream or a redirect refuses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from pytest_prodcheck import judge
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.access import Entry
+
+REFUSED = (401, 403, 404)
+# what is no token at all may be called a bad request
+TOKEN_REFUSED = (*REFUSED, 400, 422)
+# the closed method in another one: that the other one is not there refuses as well
+METHOD_REFUSED = (*REFUSED, 400, 405, 415, 422, 501)
+_UNKNOWN = (405, 408, 425, 429)
+
+
+def unclear(entry: Entry, refusals: Container[int]) -> str:
+    """Why an answer says nothing about who may get in; "" where it does."""
+    if entry.exchange is None:
+        return str(entry.problem) if entry.problem is not None else "it was not asked"
+    status = entry.exchange.status
+    if status in refusals or entry.login_page or status < 300:
+        return ""
+    if status < 400:
+        leads = entry.exchange.header("Location") or "nowhere"
+        return f"answered {status} (to {leads}), which neither lets in nor refuses"
+    if status >= 500 or status in _UNKNOWN:
+        return f"answered {status}, which refuses nothing"
+    return ""
+
+
+def judge_refused(what: str, entry: Entry, of: str, *, refusals: tuple[int, ...] = REFUSED, detail: str = "") -> bool:
+    """Judges that somebody was kept out; cannot tell where the answer says nothing about that."""
+    why = unclear(entry, refusals)
+    if why or entry.exchange is None:
+        return judge(what, None, equals=True, of=of, reason=why)
+    status = entry.exchange.status
+    good = (*refusals, status) if entry.login_page else refusals
+    got = "it was let in" if status < 300 else "the request got past the authorization"
+    told = f"answered {status}: {got}" + (f" ({detail})" if detail else "")
+    return judge(what, status, one_of=good, of=of, reason=told)
+
+
+def insist_on(entry: Entry, expected: Container[int], who: str) -> None:
+    """Raises EvidenceProblem where the positive control failed: then what is refused proves nothing."""
+    if entry.exchange is None:
+        why = str(entry.problem) if entry.problem is not None else "it was not asked"
+    elif entry.login_page:
+        why = "it met the login page"
+    elif entry.exchange.status not in expected:
+        why = f"{entry.exchange.method} {entry.exchange.url} answered {entry.exchange.status}"
+    else:
+        return
+    raise EvidenceProblem(Problem("protocol", f"{who} (the control) does not get in: {why}; refusals prove nothing"))

@@ -1,0 +1,88 @@
+"""Authentication: bad tokens open nothing, sessions end, passwords cannot be tried without end."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from pytest_prodcheck import check, judge
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.access import BadLogin, BadLogins, CookieSession, ForgedToken, ForgedTokens
+
+from .access import TOKEN_REFUSED, insist_on, judge_refused
+
+_LIMITED = (423, 429)  # Locked, Too Many Requests
+_SLOWER, _SECONDS = 3, 0.5  # a delay that grows: so many times the first ones, and at least so much
+
+
+@check("security.authentication.tokens", severity="critical", runbook="authentication-tokens")
+def test_bad_tokens_are_refused(auth_tokens: ForgedTokens) -> None:
+    """Forged, expired and foreign tokens open nothing, where a good token does before and after."""
+    for entry in (auth_tokens.before, auth_tokens.after):
+        insist_on(entry, auth_tokens.expected, f"the good token of {auth_tokens.role}")
+    if auth_tokens.kind == "jwt":
+        judge("secret cannot be guessed", not auth_tokens.guessable, reason="it is one that everybody tries first")
+    for token in auth_tokens.forged:
+        _judge_token(token)
+
+
+def _judge_token(token: ForgedToken) -> None:
+    if token.genuine is False and token.entry.exchange is not None and token.entry.exchange.status >= 400:
+        why = "no key of the JWKS signed this sample: that it is refused proves nothing"
+        judge("is refused", None, equals=True, of=token.case, reason=why)
+        return
+    judge_refused("is refused", token.entry, token.case, refusals=TOKEN_REFUSED, detail=token.detail)
+
+
+@check("security.authentication.logout", severity="high", runbook="authentication-logout")
+def test_cookie_ends_with_the_session(auth_cookie: CookieSession) -> None:
+    """The session's cookie opens a protected endpoint, and after the logout it does not."""
+    insist_on(auth_cookie.opened, auth_cookie.expected, f"the cookie of {auth_cookie.role}")
+    answered = auth_cookie.logout.exchange
+    if answered is None:
+        raise EvidenceProblem(auth_cookie.logout.problem or Problem("protocol", "the logout was not answered"))
+    judge("logout", answered.status, one_of=range(200, 400), reason=f"answered {answered.status}")
+    judge_refused("cookie is refused after the logout", auth_cookie.after, auth_cookie.endpoint)
+
+
+@check(
+    "security.authentication.throttling", severity="high", runbook="authentication-throttling",
+    opt_in="sends bad logins of the dedicated user until they are limited, which may lock that user",
+)  # fmt: skip
+def test_passwords_cannot_be_tried_without_end(auth_throttling: BadLogins) -> None:
+    """Bad logins of one user are slowed or locked, and another user still gets in."""
+    if not auth_throttling.control.granted:
+        why = f"another user cannot log in even before ({auth_throttling.control.reason})"
+        raise EvidenceProblem(Problem("protocol", f"{why}: what is refused proves nothing"))
+    attempts = auth_throttling.attempts
+    for attempt in attempts:
+        judge("wrong password is refused", not attempt.granted, reason="it was let in")
+    if any(attempt.status >= 500 for attempt in attempts):
+        raise EvidenceProblem(Problem("protocol", "a bad login was answered with an error of the server"))
+    limit = _limit(auth_throttling)
+    judge("limited", bool(limit), of=auth_throttling.user, reason=f"{len(attempts)} bad logins, the last as the first")
+    _judge_others(auth_throttling)
+
+
+def _limit(seen: BadLogins) -> str:
+    """How bad logins are limited, "" where they are not."""
+    attempts = seen.attempts
+    if any(each.status in _LIMITED or each.retry_after for each in attempts):
+        return "told"
+    if seen.right_password is not None and not seen.right_password.granted:
+        return "locked"
+    if len(attempts) >= 6 and _grows(attempts):
+        return "slowed"
+    return ""
+
+
+def _grows(attempts: tuple[BadLogin, ...]) -> bool:
+    first, last = (median(each.seconds for each in part) for part in (attempts[:3], attempts[-3:]))
+    return last >= first + _SECONDS and last >= _SLOWER * first
+
+
+def _judge_others(seen: BadLogins) -> None:
+    """Another user from the same address: refused, everybody is locked; limited, at least those behind one address."""
+    after = seen.after
+    limited = after.exchange is not None and after.exchange.status == 429
+    why = "all users of one address are limited together" if limited else f"everybody is shut out ({after.reason})"
+    judge("another user still gets in", after.granted, of=after.role, warn_only=limited, reason=why)
