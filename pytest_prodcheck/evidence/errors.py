@@ -42,11 +42,10 @@ def _cases(name: str, environment: Environment) -> list[tuple[str, Request]]:
             cases.append((f"a broken name in {key}", Request("GET", broken, dict(each.headers))))
     cases = cases[: 3 + MOST]
     for full in private_endpoints(name, environment):
-        each = service.endpoints[full.removeprefix(f"{name}.")]
+        key = full.removeprefix(f"{name}.")
+        each = service.endpoints[key]
         garbage = {**each.headers, "Authorization": "Bearer ."}
-        cases.append(
-            (f"a malformed token for {full.removeprefix(f'{name}.')}", Request("GET", each.path, garbage))
-        )
+        cases.append((f"a malformed token for {key}", Request("GET", each.path, garbage)))
     return cases
 
 
