@@ -140,21 +140,27 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
 
 _TABLES = {
     "service": "services", "role": "auth.roles", "workflow": "workflows", "dns": "dependencies", "tcp": "dependencies",
-    "scan": "vulnerabilities",
+    "scan": "vulnerabilities", "workload": "services",
 }  # fmt: skip
 
 
 def key_path(environment: Environment, target: Target) -> tuple[str, ...]:
     """Where a target is declared, below its environment; () where it is the environment itself."""
-    if target.kind in ("environment", "auth"):
-        return ("auth",) if target.kind == "auth" else ()
-    if target.kind == "endpoint":
-        service = (find_endpoint(environment, target.name) or ("", None))[0]
-        return ("services", service, "endpoints", target.name.removeprefix(f"{service}."))
-    if target.kind in environment.own:
-        return ("own", target.name)
-    table = _TABLES.get(target.kind, target.kind)
-    return (*table.split("."), target.name)
+    kind, name = target.kind, target.name
+    if kind == "environment":
+        return ()
+    if kind in ("auth", "kubernetes"):
+        return (kind,)
+    if kind == "endpoint":
+        service = (find_endpoint(environment, name) or ("", None))[0]
+        return ("services", service, "endpoints", name.removeprefix(f"{service}."))
+    if kind == "invariant":
+        return ("postgres", (find_invariant(environment, name) or ("", None))[0], "invariants", name)
+    if kind == "tls":
+        return encrypted(environment).get(name, ("tls", name))
+    if kind in environment.own:
+        return ("own", name)
+    return (*_TABLES.get(kind, kind).split("."), name)
 
 
 class _Scope:
