@@ -15,7 +15,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from settings import escaped, page  # noqa: E402
 
@@ -114,10 +114,16 @@ def _check(entry: Any) -> str:
         for fault in FAULTS.values()
         if any(each == entry.id or (stem != entry.id and each.startswith(stem)) for each in fault.notices)
     ]
+    where = "these faults of the demo (`prodcheck demo --fault NAME`)"
+    if not faults:  # the demo has no cluster
+        from tests.cluster.faults import FAULTS as CLUSTER
+
+        where = "these faults of the tests' cluster (`tests/cluster/faults.py`)"
+        faults = [f"  - `{fault.name}`\n" for fault in CLUSTER if entry.id in fault.notices]
     return (
         f"## {entry.id}\n\n{entry.title}\n\n- about each: {about}\n- asks for: {asks}\n- runbook: `{entry.runbook}`\n"
         f"{opt_in}"
-        f"- turned red by these faults of the demo (`prodcheck demo --fault NAME`):\n{''.join(faults)}\n"
+        f"- turned red by {where}:\n{''.join(faults)}\n"
     )
 
 

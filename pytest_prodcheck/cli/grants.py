@@ -1,16 +1,22 @@
-"""`prodcheck grants`: the SQL for the PostgreSQL roles that prodcheck logs in as. Sends nothing."""
+"""`prodcheck grants`: the least rights that prodcheck needs, as SQL or as a Kubernetes manifest. Sends nothing."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pytest_prodcheck.reports.safe import safe
+from pytest_prodcheck.reports.safe import safe, safe_json
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
 
 EXAMPLES = """\
   prodcheck grants --env production
   prodcheck grants --env production --target shop
+  prodcheck grants --env production --kubernetes | kubectl apply -f -
 """
 
 
@@ -18,10 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck grants`."""
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
     parser.add_argument("--target", default="", metavar="NAME", help="only this cluster of `postgres`")
+    parser.add_argument(
+        "--kubernetes", action="store_true", help="the role for the cluster of `kubernetes`, as a manifest (JSON)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prints SQL for each declared cluster; 2 for what cannot be read."""
+    """Prints SQL for each declared cluster, or the manifest; 2 for what cannot be read."""
     from pytest_prodcheck.environments.grants import grants
     from pytest_prodcheck.environments.loading import ConfigurationError
     from pytest_prodcheck.scope import ScopeError, read_scope
@@ -31,6 +40,8 @@ def main(args: argparse.Namespace) -> int:
     except (ConfigurationError, ScopeError) as error:
         print(f"prodcheck grants: {error}", file=sys.stderr)
         return 2
+    if args.kubernetes:
+        return _kubernetes(args, environment)
     wanted = [args.target] if args.target else list(environment.postgres)
     unknown = [name for name in wanted if name not in environment.postgres]
     if unknown or not wanted:
@@ -42,4 +53,16 @@ def main(args: argparse.Namespace) -> int:
         for line in grants(name, environment.postgres[name]):
             print(safe(line))
         print()
+    return 0
+
+
+def _kubernetes(args: argparse.Namespace, environment: Environment) -> int:
+    from pytest_prodcheck.evidence.kubernetes_rights import manifest
+
+    if environment.kubernetes is None or args.target:
+        what = "--target names a PostgreSQL cluster" if args.target else f"no kubernetes is declared in {args.env}"
+        print(f"prodcheck grants: {what}", file=sys.stderr)
+        return 2
+    whole = {"apiVersion": "v1", "kind": "List", "items": manifest(environment.kubernetes)}
+    print(safe_json(json.dumps(whole, indent=1)))
     return 0

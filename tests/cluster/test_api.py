@@ -13,12 +13,13 @@ from pytest_prodcheck.environments.redaction import Redactor
 from pytest_prodcheck.environments.secrets import SecretResolver
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.kubernetes import kubernetes_nodes, kubernetes_pods
+from pytest_prodcheck.evidence.kubernetes import kubernetes_api, kubernetes_nodes, kubernetes_pods
 from pytest_prodcheck.evidence.kubernetes_api import api
 from pytest_prodcheck.evidence.records import EvidenceProblem
 from tests.cluster.control_plane import NOBODY, READER, ControlPlane
 from tests.cluster.faults import Bench
 from tests.cluster.front import Front, front
+from tests.project import Project
 
 PODS = "/api/v1/namespaces/shop/pods"
 
@@ -140,3 +141,26 @@ def test_a_server_that_is_not_there(bench: Bench, plane: ControlPlane, tmp_path:
     with pytest.raises(EvidenceProblem) as raised:
         api(context_for(tmp_path, "kubeconfig"), Deadline(5)).get("/version", Deadline(5))
     assert raised.value.problem.kind == "refused"
+
+
+def test_the_printed_rights_are_enough_and_no_more(bench: Bench, plane: ControlPlane, tmp_path: Path) -> None:
+    """`prodcheck grants --kubernetes` is applied as it is printed; its service account may list, and nothing else."""
+    (tmp_path / "kubeconfig").write_bytes(plane.kubeconfig("nobody", NOBODY).read_bytes())
+    context_for(tmp_path, "kubeconfig")
+    project = Project(tmp_path)
+    done = project.prodcheck("grants", "--env", "c", "--kubernetes")
+    assert done.returncode == 0, done.stderr
+    plane.apply(*json.loads(done.stdout)["items"])
+    token = plane.ask(
+        "POST", "/api/v1/namespaces/shop/serviceaccounts/prodcheck/token",
+        {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
+    )[1]["status"]["token"]  # fmt: skip
+    (tmp_path / "kubeconfig").write_bytes(plane.kubeconfig("printed", token).read_bytes())
+    context = context_for(tmp_path, "kubeconfig")
+    found = kubernetes_api.gather("shop", context, Deadline(20))
+    assert found.ready
+    assert found.forbidden == ()
+    assert "list nodes" in found.allowed
+    assert len(kubernetes_pods.gather("shop", context, Deadline(20)).pods) == 4
+    with pytest.raises(EvidenceProblem, match="forbidden"):
+        api(context, Deadline(5)).get("/api/v1/namespaces/shop/secrets", Deadline(5))
