@@ -70,7 +70,7 @@ def _in_file(file: Path) -> Iterator[OwnCheck]:
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
         for decorator in node.decorator_list:
-            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) in names:
+            if isinstance(decorator, ast.Call) and _dotted(decorator.func) in names:
                 name = _literal_id(decorator, file)
                 yield OwnCheck(
                     name,
@@ -81,6 +81,14 @@ def _in_file(file: Path) -> Iterator[OwnCheck]:
                     tuple(each.arg for each in (*node.args.args, *node.args.kwonlyargs)),
                     any(word.arg == "opt_in" for word in decorator.keywords),
                 )
+
+
+def _dotted(node: ast.expr) -> str:
+    """A name as it is written ("check", "pytest_prodcheck.check"), "" for any other expression."""
+    if isinstance(node, ast.Attribute):
+        before = _dotted(node.value)
+        return f"{before}.{node.attr}" if before else ""
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:

@@ -76,7 +76,7 @@ class Auth(Section):
     # request that logs in, such as "POST /login"; for basic one that needs credentials
     login: RequestLine | None = None
     logout: RequestLine | None = None  # request that logs out, such as "POST /logout"
-    fields: Fields = Fields()  # names of the two fields of the login
+    fields: Fields = Fields.model_construct()  # names of the two fields of the login
     # JSON pointer to the token in the login's answer, such as "/access_token"
     token: Annotated[str, Field(pattern=r"^/.*$")] | None = None
     # name of the session cookie that the login sets; what roles carry where there is no `token`
@@ -84,12 +84,12 @@ class Auth(Section):
     issuer: Url | None = None  # OpenID Connect issuer; its discovery document names the token endpoint
     token_url: Url | None = None  # OAuth token endpoint
     audience: str | None = None  # OAuth audience that is asked for
-    tls: Trust = Trust()  # of issuer and token_url
+    tls: Trust = Trust.model_construct()  # of issuer and token_url
     # true: the token must not open anything after logout; JWTs usually stay good until they expire
     logout_revokes: bool = False
     # false: never give a wrong password; { user = … } lets `smoke.auth.rejects` do so with that user only
     wrong_password: Literal[False] | WrongPassword = False
-    tokens: Tokens = Tokens()  # what of access tokens must be refused
+    tokens: Tokens = Tokens.model_construct()  # what of access tokens must be refused
     throttling: Throttling | None = None  # bad logins that must be slowed or locked; none are sent where left out
     roles: dict[Name, Role] = {}  # role name -> its credentials
     protected: str | None = None  # "service.endpoint" that a session must open; the first that fits by default

@@ -13,7 +13,7 @@ from pytest_prodcheck.quantities import parse_duration
 class Section(BaseModel):
     """One table of `prodcheck.toml`: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, regex_engine="python-re")
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, regex_engine="python-re", defer_build=True)
 
 
 def _duration(value: object) -> float:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
+from collections.abc import Iterator
+from typing import Any
 
 from pytest_prodcheck.environments.collecting import Mistakes
-from pytest_prodcheck.environments.documents import walk
 from pytest_prodcheck.environments.positions import Path
 from pytest_prodcheck.environments.trees import Tree
 
@@ -29,13 +29,22 @@ LATER_TOP = {
 }
 
 
+def _places(data: Any, pattern: Path) -> Iterator[Path]:
+    """The key paths in nested tables that a pattern stands for; "*" is any name."""
+    if not pattern:
+        yield ()
+    elif isinstance(data, dict):
+        for key in data if pattern[0] == "*" else [pattern[0]]:
+            if key in data:
+                yield from ((key, *rest) for rest in _places(data[key], pattern[1:]))
+
+
 def take_out(whole: Tree, mistakes: Mistakes) -> Tree:
     """The tree without the keys of later suites; each adds a mistake."""
     found: list[tuple[Path, str]] = [((key,), what) for key, what in LATER_TOP.items() if key in whole.data]
-    for path, _ in walk(whole.data.get("environments", {})):
-        for pattern, what in LATER.items():
-            if len(path) == len(pattern) + 1 and all(map(fnmatchcase, path[1:], pattern)):
-                found.append((("environments", *path), what))
+    environments = whole.data.get("environments", {})
+    for pattern, what in LATER.items():
+        found += [(("environments", *path), what) for path in _places(environments, ("*", *pattern))]
     for path, what in found:
         mistakes.at(whole, path, f"comes with {what}, which this version does not have")
     for path, _ in found:

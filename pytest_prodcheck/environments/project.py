@@ -89,8 +89,8 @@ class Environment(Section):
     absent: tuple[str, ...] = ()
     # name -> text for `{name}` in the strings of this environment; no expressions, `{{name}}` is the text itself
     vars: dict[str, str] = {}
-    evidence: EvidenceSettings = EvidenceSettings()  # what is kept
-    gathering: Gathering = Gathering()  # bounds of gathering
+    evidence: EvidenceSettings = EvidenceSettings.model_construct()  # what is kept
+    gathering: Gathering = Gathering.model_construct()  # bounds of gathering
     units: dict[Name, Unit] = {}  # what is deployed together; `--unit` names one
     slots: dict[Name, Slot] = {}  # copies of a unit at other addresses (blue, green, canary); `--slot` names one
     services: dict[Name, Service] = {}  # HTTP services
@@ -190,6 +190,6 @@ class Project(Section):
     thresholds: Thresholds = {}
     environments: dict[Name, Environment] = {}  # what can be judged, by name
     gates: dict[Name, Gate] = {}  # policies, by name; every suite has one of its own name without being written here
-    gate_defaults: GateDefaults = GateDefaults()  # from [gates.defaults]
+    gate_defaults: GateDefaults = GateDefaults.model_construct()  # from [gates.defaults]
     waivers: tuple[Waiver, ...] = ()  # reviewed, dated exceptions, as [[waivers]]
     seal: Seal | None = None  # whose key seals the verdicts, where it is not PRODCHECK_KEY or `.prodcheck/key`

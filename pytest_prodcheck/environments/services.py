@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -146,7 +147,7 @@ class Service(Section):
     # sent with every request to it, besides the environment's; `{run}` and `{revision}` are filled in;
     # a value may be a secret reference
     headers: dict[str, str | SecretRef] = {}
-    tls: ServiceTls = ServiceTls()  # how its certificate is trusted, and what is expected of it
+    tls: ServiceTls = ServiceTls.model_construct()  # how its certificate is trusted, and what is expected of it
     # credentials that every request to it carries, where a gateway asks for some
     authentication: Authentication | None = None
     proxy: Url | None = None  # HTTP proxy that leads to it; not together with `connect_to`
@@ -154,12 +155,12 @@ class Service(Section):
     timeout: Seconds = 10.0  # for one request, from connecting to the last byte
     endpoints: dict[Name, Endpoint] = {}  # requests that are judged, by name; `service.endpoint` is their target
 
-    @property
+    @cached_property
     def host(self) -> str:
         """The host name of the address."""
         return urlsplit(self.url).hostname or ""
 
-    @property
+    @cached_property
     def port(self) -> int:
         """The port of the address."""
         parts = urlsplit(self.url)

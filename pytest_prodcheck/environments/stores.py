@@ -78,12 +78,12 @@ class Postgres(Section):
 
     nodes: Annotated[tuple[Address, ...], Field(min_length=1)]  # "HOST:PORT" of every node, primary and standbys alike
     writer: Address | None = None  # "HOST:PORT" that applications write to; it must lead to the one primary
-    expect: PostgresExpect = PostgresExpect()  # how many nodes of each role there must be
+    expect: PostgresExpect = PostgresExpect.model_construct()  # how many nodes of each role there must be
     database: str = "postgres"  # database to connect to
     user: str = "prodcheck"  # role to log in as; `prodcheck grants` prints the SQL for the rights that it needs
     password: SecretRef | None = None  # where its password lies; none where left out
-    tls: PostgresTls = PostgresTls()  # how connections are secured and trusted
-    timeouts: Timeouts = Timeouts()  # bounds that our own sessions set for themselves
+    tls: PostgresTls = PostgresTls.model_construct()  # how connections are secured and trusted
+    timeouts: Timeouts = Timeouts.model_construct()  # bounds that our own sessions set for themselves
     # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
@@ -93,10 +93,10 @@ class Postgres(Section):
     migrations: Migrations | None = None  # what is applied, and the scripts that this revision ships
     invariants: dict[Name, Invariant] = {}  # SQL that has to hold; each is a check `data_integrity.rows.NAME`
     relations: dict[Name, Relation] = {}  # rows that need a counterpart, without a foreign key that sees to it
-    orphans: Orphans = Orphans()  # how rows without a counterpart are looked for
+    orphans: Orphans = Orphans.model_construct()  # how rows without a counterpart are looked for
     freshness: dict[Name, Newest] = {}  # tables whose newest row has to be young
     structure: Structure | None = None  # amcheck, where the section is there: it reads everything
-    tolerate: Tolerated = Tolerated()  # what of the schema is meant to be as it is
+    tolerate: Tolerated = Tolerated.model_construct()  # what of the schema is meant to be as it is
     columns: dict[ColumnName, Column] = {}  # "table.column" or "schema.table.column" that must not hold plain text
 
 
@@ -117,7 +117,7 @@ class Redis(Section):
     """One group of Redis nodes that hold the same data."""
 
     nodes: Annotated[tuple[Address, ...], Field(min_length=1)]  # "HOST:PORT" of every node
-    expect: RedisExpect = RedisExpect()  # how many nodes of each role there must be
+    expect: RedisExpect = RedisExpect.model_construct()  # how many nodes of each role there must be
     user: str | None = None  # ACL user; the default user where left out
     password: SecretRef | None = None  # where its password lies; none where left out
     tls: RedisTls | None = None  # TLS, where the section is there; plain connections where left out

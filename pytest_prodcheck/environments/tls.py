@@ -38,7 +38,7 @@ class TlsPolicy(Section):
 
     # Mozilla's server side TLS profile that the server has to keep; not judged where left out
     profile: Literal["modern", "intermediate", "old"] | None = None
-    expiry: TlsExpiry = TlsExpiry()  # when the end of its certificate is near
+    expiry: TlsExpiry = TlsExpiry.model_construct()  # when the end of its certificate is near
 
 
 class Trust(Section):

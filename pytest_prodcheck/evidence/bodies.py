@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    import urllib3
+    from pytest_prodcheck.evidence.sending import Received
 
 _PIECE = 65_536  # bytes read at once
 # text encodings of Python that no HTTP answer is in, some of which take long or run code paths of their own
@@ -64,7 +64,7 @@ class _Zlib:
             raise BodyError("its compressed body ends too early")
 
 
-def read_body(raw: urllib3.BaseHTTPResponse, encoding: str, bound: int) -> tuple[bytes, bool]:
+def read_body(answer: Received, encoding: str, bound: int) -> tuple[bytes, bool]:
     """The decoded body, at most `bound` bytes, and whether there was more.
 
     Raises BodyError for an encoding that was not asked for or is broken, and what the connection raises.
@@ -72,8 +72,7 @@ def read_body(raw: urllib3.BaseHTTPResponse, encoding: str, bound: int) -> tuple
     decoder = _decoder(encoding)
     pieces: list[bytes] = []
     size = received = 0
-    # not stream(): urllib3 reads lines of chunked bodies without a bound, http.client bounds them
-    while data := raw.read(_PIECE, decode_content=False):
+    while data := answer.read(_PIECE):
         received += len(data)
         piece = decoder.decode(data, bound + 1 - size)
         pieces.append(piece)
@@ -95,6 +94,8 @@ def _decoder(encoding: str) -> _Decoder:
 
 def to_text(body: bytes, content_type: str) -> str:
     """The body as text by its charset, UTF-8 where none or an unknown one is said; wrong bytes become U+FFFD."""
+    if "charset" not in content_type.lower():
+        return body.decode("utf-8", "replace")
     from email.message import Message
 
     message = Message()

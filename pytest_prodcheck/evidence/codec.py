@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import lru_cache
@@ -26,7 +27,7 @@ def dump(evidence: Evidence[Any], *, keep_bodies: bool = True) -> dict[str, Any]
     if evidence.record is not None:
         kept = evidence.record if keep_bodies else _without_bodies(evidence.record)
         record = _adapter(find(evidence.collector).record).dump_python(kept, mode="json", warnings="error")
-        _refuse_no_numbers(record, kept)
+        _refuse_no_numbers(kept)
     return {
         "schema": SCHEMA,
         "key": evidence.key,
@@ -42,7 +43,8 @@ def dump(evidence: Evidence[Any], *, keep_bodies: bool = True) -> dict[str, Any]
 
 def text(plain: dict[str, Any]) -> str:
     """Plain data as JSON text."""
-    return json.dumps(plain, allow_nan=False, ensure_ascii=False).encode("utf-8", "backslashreplace").decode() + "\n"
+    text = json.dumps(plain, allow_nan=False, ensure_ascii=False)
+    return (text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()) + "\n"
 
 
 def parse(content: bytes) -> dict[str, Any]:
@@ -129,20 +131,23 @@ def _without_bodies(value: Any) -> Any:
     return {key: _without_bodies(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
-def _refuse_no_numbers(plain: Any, record: Any) -> None:
+def _refuse_no_numbers(record: Any) -> None:
     """Looks at the record itself, for pydantic writes NaN as null."""
     stack = [record]
     while stack:
         value = stack.pop()
-        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-            raise ValueError(f"{value} is no JSON number")
-        if is_dataclass(value) and not isinstance(value, type):
-            stack.extend(getattr(value, each.name) for each in fields(value))
+        kind = type(value)
+        if kind is str or kind is int or kind is bool or value is None:
+            continue
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                raise ValueError(f"{value} is no JSON number")
         elif isinstance(value, dict):
             stack.extend(value.values())
         elif isinstance(value, (tuple, list, set, frozenset)):
             stack.extend(value)
-    json.dumps(plain, allow_nan=False)
+        elif is_dataclass(value) and not isinstance(value, type):
+            stack.extend([getattr(value, each.name) for each in fields(value)])
 
 
 def _no_number(name: str) -> Any:

@@ -12,22 +12,21 @@ from pytest_prodcheck.evidence.messages import Answer, Request
 from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
 
 if TYPE_CHECKING:
-    import requests
-
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http import HttpClient
+    from pytest_prodcheck.evidence.sending import Line, Received
     from pytest_prodcheck.evidence.transport import Route
 
 MOST_HEADERS = 131_072  # bytes of all headers together
 
 
 class Connection:
-    """One session with at most one open connection to the service; for one exchange at a time."""
+    """At most one open connection to the service; for one exchange at a time."""
 
-    def __init__(self, client: HttpClient, route: Route, session: requests.Session) -> None:
+    def __init__(self, client: HttpClient, route: Route, line: Line) -> None:
         self._client = client
         self._route = route
-        self._session = session
+        self._line = line
 
     @property
     def sent(self) -> bool:
@@ -36,57 +35,53 @@ class Connection:
 
     def close(self) -> None:
         """Closes the connection."""
-        self._session.close()
+        self._line.close()
 
     def ask(self, request: Request, deadline: Deadline) -> Answer:
         """Sends one request and reads its answer; raises EvidenceProblem with method and URL."""
         client = self._client
         url = client.url(request.path)
-        what = f"{request.method} {cleaning.url(url)}"
+        shown = cleaning.url(url)
+        what = f"{request.method} {shown}"
         part = deadline.at_most(client.service.timeout)
         prepared = client.prepare(request, url, part)
         started = time.monotonic()
         received = None
-        with self._route.begin(part):
-            try:
-                received = self._session.send(
-                    prepared,
-                    stream=True,
-                    timeout=part.seconds_left(),
-                    verify=client.service.tls.verify == "on",
-                    proxies=client.proxies(),
-                    allow_redirects=False,
-                )
-                return self._read(received, request, what, url, started, part)
-            except BaseException as error:
-                if received is not None:
-                    received.close()  # its connection is not back in the session yet
-                self._session.close()
-                raise EvidenceProblem(client.clean(classify(error, what, part, self._route.peer))) from None
+        self._route.begin(part)
+        try:
+            received = self._line.send(prepared, part.seconds_left())
+            return self._read(received, request, what, shown, started, part)
+        except BaseException as error:
+            if received is not None:
+                received.close()
+            self._line.close()
+            raise EvidenceProblem(client.clean(classify(error, what, part, self._route.peer))) from None
+        finally:
+            self._route.end()
 
     def _read(
-        self, received: requests.Response, request: Request, what: str, url: str, started: float, deadline: Deadline
+        self, received: Received, request: Request, what: str, shown: str, started: float, deadline: Deadline
     ) -> Answer:
-        headers = [(name, str(value)) for name, value in received.raw.headers.items()]
+        headers = received.headers
         if sum(len(name) + len(value) for name, value in headers) > MOST_HEADERS:
             raise EvidenceProblem(Problem("too-large", f"{what}: its headers are larger than {MOST_HEADERS} bytes"))
         encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
         bound = request.document or self._client.context.environment.gathering.body
         try:
-            body, truncated = read_body(received.raw, encoding if request.method != "HEAD" else "", bound)
+            body, truncated = read_body(received, encoding if request.method != "HEAD" else "", bound)
         except BodyError as error:
             raise EvidenceProblem(Problem("protocol", f"{what}: the answer cannot be read: {error}")) from None
         if truncated:
             received.close()
-            self._session.close()
+            self._line.close()
         deadline.seconds_left()  # a connection that the deadline shut down reads like one that the peer closed
         ended = time.monotonic()
         text = to_text(body, next((value for name, value in headers if name.lower() == "content-type"), ""))
         redact = self._client.context.redactor.redact
         exchange = Exchange(
             request.method,
-            redact(cleaning.url(url)),
-            received.status_code,
+            redact(shown),
+            received.status,
             cleaning.headers(headers, redact),
             None if request.document else redact(text),
             len(body),

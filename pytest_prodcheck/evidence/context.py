@@ -68,7 +68,7 @@ class Slots:
             self._taken[host] -= 1
             if not self._taken[host]:
                 del self._taken[host]
-            self.changed.notify_all()
+            self.changed.notify()
 
     @contextlib.contextmanager
     def more(self, host: str, wanted: int) -> Iterator[int]:

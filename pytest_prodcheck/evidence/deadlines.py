@@ -77,12 +77,16 @@ class Deadline:
         A peer that sends one byte a second resets every socket timeout; this ends it all the same. After the block
         look at `expired`: a connection that was shut down reads like one that the peer closed.
         """
-        self.seconds_left()
-        ticket = _WATCH.add(self._end, sock)
+        ticket = self.watch(sock)
         try:
             yield
         finally:
-            _WATCH.remove(ticket)
+            unwatch(ticket)
+
+    def watch(self, sock: socket.socket) -> int:
+        """Begins what `guard` does for a block; give the ticket to `unwatch` in the end."""
+        self.seconds_left()
+        return _WATCH.add(self._end, sock)
 
 
 class _Watch:
@@ -132,3 +136,8 @@ class _Watch:
 
 
 _WATCH = _Watch()
+
+
+def unwatch(ticket: int) -> None:
+    """Ends the guarding of one socket."""
+    _WATCH.remove(ticket)

@@ -77,15 +77,13 @@ def _certificate(cause: BaseException, what: str) -> Problem | None:
 
 
 def _connection(cause: BaseException, what: str) -> Problem | None:
-    from urllib3.exceptions import IncompleteRead
-
     if isinstance(cause, CutHead):
         return Problem("reset", f"{what}: {cause}")
     if isinstance(cause, EvidenceProblem):
         return Problem(cause.problem.kind, f"{what}: {cause.problem.message}", cause.problem.hint)
     if isinstance(cause, http.client.RemoteDisconnected):
         return Problem("reset", f"{what}: the connection was closed before an answer")
-    if isinstance(cause, (IncompleteRead, http.client.IncompleteRead)):
+    if isinstance(cause, http.client.IncompleteRead):
         return Problem("reset", f"{what}: the answer was cut off in its body")
     if isinstance(cause, ConnectionRefusedError):
         return Problem("refused", f"{what}: connection refused")

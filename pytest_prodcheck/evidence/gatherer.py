@@ -207,7 +207,9 @@ class Gatherer:
             self._settled += 1
             if self._settled == len(self._pieces):
                 self._done.set()
-            self._changed.notify_all()
+                self._changed.notify_all()
+            else:
+                self._changed.notify()  # one ended, so one may begin: waking all others for it costs more than it
         return True
 
     def _give_up(self, piece: _Piece, problem: Problem) -> bool:

@@ -12,15 +12,15 @@ from urllib.parse import urlencode
 
 from pytest_prodcheck.evidence import cleaning
 from pytest_prodcheck.evidence.connection import Connection
+from pytest_prodcheck.evidence.direct import DirectLine
 from pytest_prodcheck.evidence.failures import worth_another_try
 from pytest_prodcheck.evidence.messages import SAFE, Answer, Request, basic
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.transport import Route, new_session
+from pytest_prodcheck.evidence.sending import Line, Prepared, prepare
+from pytest_prodcheck.evidence.transport import Route
 from pytest_prodcheck.evidence.trust import tls_context
 
 if TYPE_CHECKING:
-    import requests
-
     from pytest_prodcheck.environments.base import SecretRef
     from pytest_prodcheck.environments.services import Service
     from pytest_prodcheck.evidence.context import Context
@@ -54,14 +54,8 @@ class HttpClient:
             path if path.startswith(("http://", "https://")) else self.service.url.partition("?")[0].rstrip("/") + path
         )
 
-    def proxies(self) -> dict[str, str]:
-        """The declared proxy in the form of `requests`."""
-        return {"http": self.service.proxy, "https": self.service.proxy} if self.service.proxy else {}
-
-    def prepare(self, request: Request, url: str, deadline: Deadline) -> requests.PreparedRequest:
+    def prepare(self, request: Request, url: str, deadline: Deadline) -> Prepared:
         """The request with the headers of environment, service and itself, in rising order."""
-        import requests
-
         headers = {
             "User-Agent": "prodcheck",
             "Accept": "*/*",
@@ -85,8 +79,8 @@ class HttpClient:
                 headers[named.setdefault(name.lower(), name)] = self._filled(value, deadline)
         try:
             latin = {name: value.encode("latin-1") for name, value in headers.items()}
-            return requests.Request(request.method, url, headers=latin, data=body).prepare()
-        except (ValueError, requests.RequestException) as error:
+            return prepare(request.method.upper(), url, latin, body)
+        except ValueError as error:
             raise EvidenceProblem(Problem("configuration", f"{request.method} {cleaning.url(url)}: {error}")) from None
 
     def _filled(self, value: str | SecretRef, deadline: Deadline) -> str:
@@ -156,7 +150,14 @@ class HttpClient:
             host, _, port = service.connect_to.rpartition(":")
             where = (host.strip("[]"), int(port))
         route = Route(self.context.resolve, where, address, turn)
-        return Connection(self, route, new_session(route, self._tls))
+        return Connection(self, route, self._line(route))
+
+    def _line(self, route: Route) -> Line:
+        if self.service.proxy is None:
+            return DirectLine(route, self._tls)
+        from pytest_prodcheck.evidence.proxied import ProxiedLine
+
+        return ProxiedLine(route, self._tls, self.service.proxy, self.service.tls.verify == "on")
 
     @contextmanager
     def _lend(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.base import SecretRef, Section
@@ -39,10 +39,16 @@ def references(value: Any) -> Iterator[SecretRef]:
     if isinstance(value, SecretRef):
         yield value
     elif isinstance(value, Section):
-        for name in type(value).model_fields:
-            yield from references(getattr(value, name))
+        yield from _within(vars(value).values())
     elif isinstance(value, dict):
         if len(value) == 1 and isinstance(value.get("env", value.get("file")), str):
             yield SecretRef.model_validate(value)
-        for inner in value.values():
-            yield from references(inner)
+        yield from _within(value.values())
+    elif isinstance(value, (tuple, list)):
+        yield from _within(value)
+
+
+def _within(values: Iterable[Any]) -> Iterator[SecretRef]:
+    for value in values:
+        if isinstance(value, (Section, dict, tuple, list)):  # texts and numbers, of which there are most, hold none
+            yield from references(value)

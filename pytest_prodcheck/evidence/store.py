@@ -62,6 +62,10 @@ class EvidenceStore:
 
     def get(self, key: str, timeout: float) -> Evidence[Any]:
         """Waits for one piece, at most `timeout` seconds; raises EvidenceProblem (unread, timeout)."""
+        found = self._pieces.get(key)
+        if found is not None:
+            self.read.add(key)
+            return found
 
         def settled() -> bool:
             return key in self._pieces or (self._expected is not None and key not in self._expected)
@@ -83,28 +87,35 @@ class EvidenceStore:
         """Writes one file a piece into `folder`, redacted; answers' bodies only where they are to be kept."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for evidence in self.all():
-            _write(f"{folder}/{codec.file_name(evidence.key)}", _plain(evidence, self._redactor, keep_bodies))
+            _write(f"{folder}/{codec.file_name(evidence.key)}", _text(evidence, self._redactor, keep_bodies))
 
 
-def _plain(evidence: Evidence[Any], redactor: Redacts | None, keep_bodies: bool) -> dict[str, Any]:
+def _text(evidence: Evidence[Any], redactor: Redacts | None, keep_bodies: bool) -> str:
     try:
         plain = codec.dump(evidence, keep_bodies=keep_bodies)
-        codec.text(plain)
+        text = codec.text(plain)
     except Exception as error:  # a team's own record may hold anything
         problem = Problem(
             "internal", f"{evidence.key}: its record cannot be saved: {type(error).__name__}: {error}"[:500]
         )
         plain = codec.dump(replace(evidence, record=None, problem=problem))
-    if redactor is not None:
-        # not the frame: a secret that happens to equal a target's name must not make the file unreadable
-        plain = {**plain, **redactor.redact_data({name: plain[name] for name in ("record", "problem", "notes")})}
-    return plain
+        text = codec.text(plain)
+    if redactor is None:
+        return text
+    # not the frame: a secret that happens to equal a target's name must not make the file unreadable
+    inner = {name: plain[name] for name in ("record", "problem", "notes")}
+    clean = redactor.redact_data(inner)
+    return text if clean == inner else codec.text({**plain, **clean})
 
 
-def _write(file: str, plain: dict[str, Any]) -> None:
+def _write(file: str, text: str) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(codec.text(plain))
+    try:
+        content = memoryview(text.encode("utf-8"))
+        while content:
+            content = content[os.write(descriptor, content) :]
+    finally:
+        os.close(descriptor)
 
 
 class SavedEvidence:
@@ -180,7 +191,7 @@ class SharedFolder:
         with contextlib.suppress(FileNotFoundError):  # the run ended meanwhile and the folder is gone
             name = codec.file_name(evidence.key)
             temporary = self.path / f".{name}.{os.getpid()}.{threading.get_ident()}"
-            _write(str(temporary), _plain(evidence, redactor, keep_bodies=True))
+            _write(str(temporary), _text(evidence, redactor, keep_bodies=True))
             temporary.rename(self.path / name)
 
     def get(self, key: str, timeout: float) -> Evidence[Any]:

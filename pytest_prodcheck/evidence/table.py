@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import OWN, Collector
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _HERE = "pytest_prodcheck.evidence."
 
@@ -101,8 +98,10 @@ def find(name: str) -> Collector:
     plain = ALSO_KNOWN_AS.get(plain, plain)
     if plain in OWN:
         return OWN[plain]
-    return next(each for each in _held_by(COLLECTORS[plain]) if each.name == plain)
+    return _built_in(plain)
 
 
-def _held_by(module: str) -> Iterator[Collector]:
-    return (value for value in vars(import_module(module)).values() if isinstance(value, Collector))
+@cache
+def _built_in(name: str) -> Collector:
+    module = import_module(COLLECTORS[name])
+    return next(each for each in vars(module).values() if isinstance(each, Collector) and each.name == name)

@@ -1,22 +1,18 @@
-"""Connections for `requests` that go where they are told, keep Host and SNI, and end at their deadline."""
+"""Connections that go where they are told and end at their deadline."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import socket
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pytest_prodcheck.evidence.deadlines import unwatch
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
-    import ssl
-
-    import requests
-
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.resolving import ResolvedAddress
 
@@ -36,21 +32,24 @@ class Route:
     fixed: ResolvedAddress | None = None
     turn: int = 0
     deadline: Deadline | None = None
-    guards: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    tickets: list[int] = field(default_factory=list)  # of the guarded sockets
     peer: str = ""
     sent: bool = False  # a byte of the request may have left
     sent_at: float = 0.0  # monotonic
 
-    def begin(self, deadline: Deadline) -> contextlib.ExitStack:
-        """Starts an exchange; the returned stack ends its guards."""
+    def begin(self, deadline: Deadline) -> None:
+        """Starts an exchange; `end` ends it."""
         self.deadline, self.sent, self.peer = deadline, False, ""
-        self.guards = contextlib.ExitStack()
-        return self.guards
+
+    def end(self) -> None:
+        """Ends the guards of the exchange."""
+        while self.tickets:
+            unwatch(self.tickets.pop())
 
     def guard(self, sock: socket.socket) -> None:
         """Puts the exchange's deadline on a connection."""
         assert self.deadline is not None
-        self.guards.enter_context(self.deadline.guard(sock))
+        self.tickets.append(self.deadline.watch(sock))
         with contextlib.suppress(OSError):
             self.peer = show_peer(sock)
 
@@ -132,92 +131,3 @@ def show_peer(sock: socket.socket) -> str:
     """The address of a connected socket's peer."""
     peer = sock.getpeername()
     return show(peer[0], peer[1])
-
-
-def new_session(route: Route, tls: ssl.SSLContext) -> requests.Session:
-    """A `requests` session whose connections follow a route; it reads no environment variables and keeps no cookies.
-
-    For one exchange at a time.
-    """
-    from http.cookiejar import DefaultCookiePolicy
-
-    import requests
-
-    class Session(requests.Session):
-        def get_redirect_target(self, resp: requests.Response) -> None:
-            """None: requests would read the whole of a redirect's body, however large, to prepare the next request."""
-
-    session = Session()
-    session.trust_env = False
-    session.max_redirects = 0
-    session.headers.clear()
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _adapter(route, tls)
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, adapter)
-    return session
-
-
-def _adapter(route: Route, tls: ssl.SSLContext) -> requests.adapters.HTTPAdapter:
-    from requests.adapters import HTTPAdapter
-
-    pools = _pools(route)
-
-    class Adapter(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **kwargs, ssl_context=tls)
-            self.poolmanager.pool_classes_by_scheme = pools
-
-        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-            manager = super().proxy_manager_for(proxy, **kwargs, ssl_context=tls)
-            manager.pool_classes_by_scheme = pools
-            return manager
-
-        def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-            """Trust is in the context: requests would add its own bundle of CAs to a private one."""
-
-    return Adapter(pool_connections=4, pool_maxsize=1)
-
-
-def _pools(route: Route) -> dict[str, Any]:
-    from urllib3.connection import HTTPConnection, HTTPSConnection
-    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-
-    from pytest_prodcheck.evidence.heads import WholeHeadResponse
-
-    class Routed:
-        """Opens the connection where the route says and puts the deadline on it, also when it is used again."""
-
-        response_class: Any = WholeHeadResponse
-        host: str
-        port: int
-        sock: Any
-
-        def _new_conn(self) -> socket.socket:
-            return route.open(self.host.strip("[]").rstrip("."), self.port)
-
-        def request(self, *args: Any, **kwargs: Any) -> None:
-            if self.sock is None:
-                self.connect()  # type: ignore[attr-defined]
-            if not route.peer:
-                route.guard(self.sock)
-            route.sent, route.sent_at = True, time.monotonic()
-            super().request(*args, **kwargs)  # type: ignore[misc]
-
-    class Http(Routed, HTTPConnection):
-        pass
-
-    class Https(Routed, HTTPSConnection):
-        pass
-
-    class HttpPool(HTTPConnectionPool):
-        ConnectionCls = Http
-
-    class HttpsPool(HTTPSConnectionPool):
-        ConnectionCls = Https
-
-        def _validate_conn(self, conn: Any) -> None:
-            if conn.is_closed:  # the parent would also warn about verify = "off", which every verdict names anyway
-                conn.connect()
-
-    return {"http": HttpPool, "https": HttpsPool}

@@ -26,12 +26,22 @@ def worst(codes: list[int]) -> int:
     return 0 if codes and all(code == 0 for code in codes) else (USAGE if codes else CANNOT_TELL)
 
 
-def admit(document: Document, key: bytes | None, ask: Ask, now: float, root: str | None) -> tuple[int, Reasons]:
-    """The exit code for a verdict document and every reason but its own; root is the folder of prodcheck.toml."""
+def admit(
+    document: Document,
+    key: bytes | None,
+    ask: Ask,
+    now: float,
+    root: str | None,
+    since_boot: tuple[str, float] = ("", 0.0),
+) -> tuple[int, Reasons]:
+    """The exit code for a verdict document and every reason but its own; root is the folder of prodcheck.toml.
+
+    since_boot: of this machine; where it is the one that published, a clock that was set back makes nothing younger.
+    """
     untrusted = distrust(document, key)
     if untrusted:
         return REFUSED, [(REFUSED, untrusted)]
-    reasons = [*_binding(document, ask), *_ages(document, ask, now), *_configuration(document, root)]
+    reasons = [*_binding(document, ask), *_ages(document, ask, now, since_boot), *_configuration(document, root)]
     code = document["code"]
     if ask.strict and code == 0 and document["warnings"]:
         reasons.append((1, "there are warnings, and --strict blocks on them"))
@@ -79,7 +89,7 @@ def _binding(document: Document, ask: Ask) -> Reasons:
     return reasons
 
 
-def _ages(document: Document, ask: Ask, now: float) -> Reasons:
+def _ages(document: Document, ask: Ask, now: float, since_boot: tuple[str, float]) -> Reasons:
     made, ends, limit, oldest = (
         number_of(document[name]) for name in ("evaluated_at", "expires_at", "max_age", "oldest_evidence")
     )
@@ -91,6 +101,9 @@ def _ages(document: Document, ask: Ask, now: float) -> Reasons:
     start = made if oldest is None else oldest
     if not (made <= now + SLACK and start <= now + SLACK):
         reasons.append((REFUSED, "the verdict or its evidence lies in the future: a clock is wrong or was moved back"))
+    boot, uptime = since_boot
+    if boot and boot == document.get("boot"):
+        now = max(now, made + uptime - (number_of(document.get("uptime")) or 0.0))
     if not now - start <= limit:
         old = age(now - start)
         reasons.append((REFUSED, f"the verdict is stale: its oldest evidence is {old} old, {age(limit)} allowed"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from pytest_prodcheck.gates import admission, paths, seal
+from pytest_prodcheck.gates.boot import since_boot
 from pytest_prodcheck.gates.reading import Ask, Document, Reasons, age, number_of, read
 
 OVERRIDABLE = (1, 3, 4)
@@ -33,7 +34,7 @@ def decide(ask: Ask, now: float, start: str) -> Decision:
         return Decision(admission.USAGE, [(admission.USAGE, str(error))])
     code = admission.worst([each for each, _ in reasons])
     if document is not None:
-        admitted, more = admission.admit(document, key, ask, now, root)
+        admitted, more = admission.admit(document, key, ask, now, root, since_boot())
         code = admission.worst([admitted, *(each for each, _ in reasons)])
         reasons = [*reasons, *more]
     trusted = document is not None and not admission.distrust(document, key)

@@ -48,14 +48,14 @@ class GateDesk:
                 self.tickets[key] = self.store.withdraw(key, run)
             except StoreError as error:
                 problems.append(str(error))
+        if problems:
+            raise StoreError("; ".join(problems))
         file = Path(paths.opened_file(str(self.state), run))
         try:
             make_folder(file.parent)
             replace_file(file, json.dumps([astuple(key) for key in wanted]).encode())
         except OSError as error:
-            problems.append(f"{file} cannot be written: {error}")
-        if problems:
-            raise StoreError("; ".join(problems))
+            raise StoreError(f"{file} cannot be written: {error}") from None
 
     def settle(
         self, run: RunRecord, policies: Iterable[Policy], now: float, waivers: Iterable[Waiver] = ()

@@ -17,6 +17,7 @@ from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, coun
 from pytest_prodcheck.quantities import format_quantity
 
 VERSION = "smoke.service.version"  # the bundled check that sees which revision answers
+ADDRESSES = "smoke.service.addresses"  # the bundled check that any answer below 500 satisfies, a default page's too
 
 
 def evaluate(
@@ -34,7 +35,7 @@ def evaluate(
     this key that was really open: fewer targets than then is a warning. `open_since` of the answer is `now` if open.
     """
     findings, neighbours = Findings(), neighbours or {}
-    results = sorted((each for each in run.results if _selects(policy, each)), key=repr)
+    results = _in_order([each for each in run.results if _selects(policy, each)])
     planned = {
         (each.check, each.target): each.severity for each in run.planned if policy.selects(each.check, each.suite)
     }
@@ -49,6 +50,7 @@ def evaluate(
     states = check_needs(run, policy, now, neighbours, findings)
     _tell_changes(run, previous, findings)
     _tell_unverified_revision(run, policy, results, findings)
+    _tell_addresses_alone(run, results, findings)
     ends = [*needs_expire(policy, neighbours), *(each.ends for each in applied.used)]
     return _verdict(run, policy, now, findings, judged, states, results, ends)
 
@@ -57,6 +59,12 @@ def _selects(policy: Policy, result: Result) -> bool:
     if result.plain:  # of no suite that is known, or of this gate's: what it breaks may be what the gate is about
         return not result.suite or policy.suite in ("", result.suite)
     return policy.selects(result.check, result.suite)
+
+
+def _in_order(results: list[Result]) -> list[Result]:
+    """In an order that does not depend on theirs; only where one identity is there twice all they say decides."""
+    unique = len({each.identity for each in results}) == len(results)
+    return sorted(results, key=(lambda each: each.identity) if unique else repr)
 
 
 def _check_evidence(judged: Judged, policy: Policy, now: float, findings: Findings) -> None:
@@ -81,6 +89,15 @@ def _tell_unverified_revision(run: RunRecord, policy: Policy, results: list[Resu
     seen = (each for each in results if each.check == VERSION)
     if all(each.outcome == Outcome.SKIPPED for each in seen):
         findings.warn(f"nothing verified that {run.revision} is what answers: declare `version` of a service")
+
+
+def _tell_addresses_alone(run: RunRecord, results: list[Result], findings: Findings) -> None:
+    """Where protected, a service of which nothing else was judged: whatever listens there may have answered."""
+    judged = [each for each in results if each.outcome != Outcome.SKIPPED and not each.plain]
+    for service in sorted({each.target for each in judged if each.check == ADDRESSES} if run.protected else ()):
+        others = {each.target for each in judged if each.check != ADDRESSES}
+        if service not in others and not any(target.startswith(f"{service}.") for target in others):
+            findings.warn(f"{service} was judged by its addresses alone, which any server satisfies: declare `health`")
 
 
 def _tell_changes(run: RunRecord, previous: Verdict | None, findings: Findings) -> None:

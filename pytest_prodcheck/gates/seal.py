@@ -49,7 +49,7 @@ def find_key(state: str, root: str | None, files: object = (), *, create: bool =
     value = os.environ.get("PRODCHECK_KEY")
     if value is not None:
         return usable(value, "PRODCHECK_KEY")
-    if root is not None and (create or _may_name_a_key(root, files)):
+    if root is not None and _may_name_a_key(root, files):
         from pytest_prodcheck.gates.written import configured_key
 
         configured = configured_key(root)

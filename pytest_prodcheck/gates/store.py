@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_prodcheck.gates import paths, seal
+from pytest_prodcheck.gates.boot import since_boot
 from pytest_prodcheck.gates.files import locked, make_folder, replace_file, sync_folder, write_aside
 from pytest_prodcheck.gates.verdict import Verdict
 
@@ -75,7 +76,9 @@ class VerdictStore:
     def publish(self, verdict: Verdict, ticket: Ticket) -> None:
         """Puts the sealed verdict in its place, the last act; raises StoreError if it cannot or a newer run began."""
         file = ticket.key.file(self.state)
-        content = seal.canonical(seal.sign(replace(verdict, ticket=ticket.number).to_document(), self.key)) + b"\n"
+        boot, uptime = since_boot()
+        final = replace(verdict, ticket=ticket.number, boot=boot, uptime=uptime)
+        content = seal.canonical(seal.sign(final.to_document(), self.key)) + b"\n"
         try:
             aside = write_aside(file, content)
             try:

@@ -69,6 +69,7 @@ class Verdict:
     `reasons` hold the deciding checks, the gravest first; empty where the gate is open. `skips` maps a reason to
     "check@target" (or "check") texts, `targets` a kind to how many were in scope, `configuration` a file (relative to
     the folder of prodcheck.toml) to its SHA-256. `open_since` is None unless really open: observation does not count.
+    `boot` and `uptime` (seconds since it) are those of the machine that published: its clock may be set back since.
     """
 
     gate: str
@@ -106,6 +107,8 @@ class Verdict:
     targets: Mapping[str, int] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     configuration: Mapping[str, str] = field(default_factory=dict)
+    boot: str = ""
+    uptime: float = 0.0
     schema: str = SCHEMA
 
     def to_document(self) -> dict[str, object]:

@@ -51,9 +51,17 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     else:
         early_config.stash[CONDUCTOR] = conductor = _start(early_config)
         scope = conductor.opened.scope
+    _look_last(early_config)
     if not options.file_or_dir:
         args.extend(scope.folders)
         options.file_or_dir.extend(scope.folders)
+
+
+def _look_last(config: pytest.Config) -> None:
+    from pytest_prodcheck.plugin.last_look import NAME, LastLook
+
+    if config.pluginmanager.register(LastLook(), NAME) is None:
+        raise pytest.UsageError(f"prodcheck: -p no:{NAME} cannot be given together with --env")
 
 
 def _start(config: pytest.Config) -> Conductor:

@@ -77,6 +77,8 @@ def parametrize(metafunc: pytest.Metafunc, scope: Scope) -> None:
     targets = targets_of(by_fixture(metafunc.fixturenames), scope, where)
     if targets and TARGET in metafunc.fixturenames:
         metafunc.parametrize(TARGET, targets, indirect=True, ids=[target.name for target in targets])
+    if not definition.needs:
+        return
     missing = sorted(set(definition.needs) - set(inspect.signature(metafunc.function).parameters))
     if missing:
         raise pytest.UsageError(f"{where}: needs names {', '.join(missing)}, which the function does not take")

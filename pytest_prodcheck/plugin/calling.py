@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_prodcheck.evidence.copying import own_copy
 from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity, SkipReason
 
@@ -36,6 +37,18 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     ledger: Ledger | None = None
     inside: bool = False
+    _originals: dict[str, object] = field(default_factory=dict)  # argument -> what its copy has to equal
+
+    def hand(self, argument: str, original: Any) -> Any:
+        """A copy of one's own for a check: what it does with it changes nothing for the next one."""
+        copied = self.handed[argument] = own_copy(original)
+        if copied == original:  # a team's record that equals nothing cannot be compared
+            self._originals[argument] = original
+        return copied
+
+    def changed(self) -> list[str]:
+        """The arguments that no longer say what was gathered."""
+        return [name for name, original in self._originals.items() if self.handed[name] != original]
 
 
 READING = pytest.StashKey[Reading]()
@@ -59,7 +72,9 @@ def part_of(ledger: Ledger, error: BaseException | None) -> None:
         ledger.judgements.append(Judgement("subtest", False, outcome, reason=f"subtest: {_words(error)}"))
 
 
-def result_of(bound: Bound, item: pytest.Item, reading: Reading, error: BaseException | None, runbooks: str) -> Result:
+def result_of(
+    bound: Bound, item: pytest.Item, reading: Reading, error: BaseException | None, runbooks: str, seconds: float
+) -> Result:
     """The result of one check on one target, from its ledger and the exception that ended it."""
     outcome, reason, skip = _judge(bound, reading, error)
     unread = _unread(bound, item, reading)
@@ -80,6 +95,7 @@ def result_of(bound: Bound, item: pytest.Item, reading: Reading, error: BaseExce
         skip=skip,
         judgements=tuple(reading.ledger.judgements) if reading.ledger else (),
         evidence=tuple(sorted(reading.read)),
+        seconds=seconds,
         gathered_at=min(reading.read.values(), default=None if bound.needs else reading.started),
         notes=tuple(dict.fromkeys(reading.notes)),
         runbook=runbook_address(runbooks, definition.runbook),
@@ -131,7 +147,7 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def plain_result(item: pytest.Item, error: BaseException | None, started: float) -> Result:
+def plain_result(item: pytest.Item, error: BaseException | None, started: float, seconds: float) -> Result:
     """The result of a test without @check: its failure counts, its success proves nothing."""
     outcome, skip = Outcome.PASSED, None
     if isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception)):
@@ -148,6 +164,7 @@ def plain_result(item: pytest.Item, error: BaseException | None, started: float)
         title="a test without @check: its success proves nothing",
         reason=_words(error) if error else "",
         skip=skip,
+        seconds=seconds,
         gathered_at=started,
         nodeid=item.nodeid,
         plain=True,

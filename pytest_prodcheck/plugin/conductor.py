@@ -56,7 +56,7 @@ class Conductor:
         self.redactor = Redactor()
         self.gathering: Gathering | None = None
         self.pid = os.getpid()  # a check may fork: the child has no say
-        self.save_problem = ""
+        self.unsaved = ""  # why the run's files could not be written
         self._judging: Judging | None = None
         self._started = False
         self.progress = Progress()
@@ -142,10 +142,12 @@ class Conductor:
             shown = str(report.longrepr)
             if (clean := redact(shown)) != shown:
                 report.longrepr = clean
-        report.sections = [(name, redact(text)) for name, text in report.sections]
-        report.user_properties = [
-            (name, redact(value) if isinstance(value, str) else value) for name, value in report.user_properties
-        ]
+        if report.sections:
+            report.sections = [(name, redact(text)) for name, text in report.sections]
+        if report.user_properties:
+            report.user_properties = [
+                (name, redact(value) if isinstance(value, str) else value) for name, value in report.user_properties
+            ]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
@@ -184,7 +186,10 @@ class Conductor:
         results = self.counter.results()
         self.run = closing.make_record(self.opened, self.gathering, results, self.planned, problems, self.interrupted)
         self.verdicts = self.opened.settle(self.run, time.time())
-        self.save_problem = closing.save(self.opened, self.gathering, self.run, self.verdicts)
+        self.unsaved = unsaved = closing.save(self.opened, self.gathering, self.run, self.verdicts)
+        if unsaved:  # what opened a gate must be there to be looked at
+            self.run = replace(self.run, problems=(*self.run.problems, unsaved))
+            self.verdicts = self.opened.settle(self.run, time.time())
         add_suite_properties(session.config, self.run, self.verdicts)
 
     @pytest.hookimpl(trylast=True)
@@ -200,8 +205,6 @@ class Conductor:
             self.run, self.verdicts, unicode=takes_unicode(sys.stdout), color=takes_color(sys.stdout)
         ):
             terminalreporter.write_line(line)
-        if self.save_problem:
-            terminalreporter.write_line(f"prodcheck: {self.save_problem}; no gate is opened", red=True)
         for what, path in self._reports(terminalreporter.config):
             terminalreporter.write_line(f"{what:5} {path}")
 
@@ -226,9 +229,10 @@ class Conductor:
         if self.run is None or self.pid != os.getpid():  # nothing was judged here, whatever pytest's own status is
             return 10 + ExitCode.CANNOT_TELL
         if not self.options.no_gate:
-            problems = [self.save_problem] if self.save_problem else self.opened.publish(self.verdicts)
+            problems = self.opened.publish(self.verdicts)
             if problems:
-                print(f"prodcheck: {'; '.join(problems)}; the gate stays closed", file=sys.stderr)  # noqa: T201
+                if not self.unsaved:  # which the verdict says already, for the same reason
+                    print(f"prodcheck: {'; '.join(problems)}; the gate stays closed", file=sys.stderr)  # noqa: T201
                 return 10 + ExitCode.CANNOT_TELL
         code = worst(verdict.code for verdict in self.verdicts)
         return int(code) if code in (ExitCode.OPEN, ExitCode.BLOCKED) else 10 + int(code)

@@ -52,7 +52,7 @@ class Counter:
         if str(report.outcome) == "rerun":
             self._tries[report.nodeid] = self._tries.get(report.nodeid, 0) + 1
             return None
-        return self._settle(report, replace(result, seconds=seconds))
+        return self._settle(report, result if result.seconds == seconds else replace(result, seconds=seconds))
 
     def _settle(self, report: pytest.TestReport, result: Result) -> Result:
         earlier = self._results.get(report.nodeid)

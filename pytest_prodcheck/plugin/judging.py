@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
@@ -115,22 +114,18 @@ class Judging:
             raise EvidenceProblem(evidence.problem)
         try:
             # a check that changes what it was given must not change what the next one judges
-            record = reading.handed[argument] = copy.deepcopy(evidence.record)
+            return reading.hand(argument, evidence.record)
         except Exception as error:
             raise EvidenceProblem(Problem("internal", f"{key}: its record is no plain data: {error}")) from None
-        return record
 
     def limit(self, item: pytest.Item) -> Any:
         """The limit in force for one item."""
-        limit = item.stash[READING].handed["limit"] = item.stash[BOUND].limit
-        return limit
+        return item.stash[READING].hand("limit", item.stash[BOUND].limit)
 
     def declared(self, item: pytest.Item) -> Any:
         """What is declared of one item's target."""
         target = item.stash[BOUND].target
-        settings = copy.deepcopy(self.scope.settings.get(f"{target.kind}:{target.name}", {}))
-        item.stash[READING].handed["declared"] = settings
-        return settings
+        return item.stash[READING].hand("declared", self.scope.settings.get(f"{target.kind}:{target.name}", {}))
 
     # -- running
 
@@ -183,29 +178,29 @@ class Judging:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attaches the result to the report of the phase that decided it."""
         error = call.excinfo.value if call.excinfo else None
+        if call.when != "call" and (error is None or call.when not in ("setup", "teardown")):
+            return (yield)  # a phase that decides nothing
         reading = item.stash.get(READING, None)
         if reading is not None and reading.inside and reading.ledger is not None:  # a subtest
             part_of(reading.ledger, error)
             return (yield)
-        result = self._result(item, call.when, error)
-        if result is not None:
-            item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("prodcheck.")]
-            item.user_properties.extend(wire.properties(result))
+        result = self._result(item, call, error)
+        if item.config.getoption("xmlpath", None):  # nobody else shows them, and they cost as much as judging
+            _show_in_junit(item, result)
         report = yield
-        if result is not None:
-            report.user_properties.append((wire.KEY, wire.dump(result)))
-            if report.failed and isinstance(error, (Judged, CannotTell, EvidenceProblem)):
-                report.longrepr = "\n".join(safe_lines(result.reason))  # a traceback into prodcheck helps nobody
+        report.user_properties.append((wire.KEY, wire.dump(result)))
+        if report.failed and isinstance(error, (Judged, CannotTell, EvidenceProblem)):
+            report.longrepr = "\n".join(safe_lines(result.reason))  # a traceback into prodcheck helps nobody
         return report
 
-    def _result(self, item: pytest.Item, when: str, error: BaseException | None) -> Result | None:
-        bound = item.stash.get(BOUND, None)
+    def _result(self, item: pytest.Item, call: pytest.CallInfo[None], error: BaseException | None) -> Result:
         reading = item.stash.get(READING, None) or Reading(time.time())
-        deciding = (
-            when == "call" or (when == "setup" and error is not None) or (when == "teardown" and error is not None)
-        )
-        if not deciding:
-            return None
+        bound = item.stash.get(BOUND, None)
         if bound is None:
-            return plain_result(item, error, reading.started)
-        return result_of(bound, item, reading, error, self.scope.runbooks)
+            return plain_result(item, error, reading.started, call.duration)
+        return result_of(bound, item, reading, error, self.scope.runbooks, call.duration)
+
+
+def _show_in_junit(item: pytest.Item, result: Result) -> None:
+    item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("prodcheck.")]
+    item.user_properties.extend(wire.properties(result))

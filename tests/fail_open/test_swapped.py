@@ -48,6 +48,31 @@ def test_a_check_is_given_the_very_object_that_was_gathered(project: Project, co
     assert project.gate() == 3
 
 
+CHANGED = {
+    "before the call": "def pytest_runtest_call(item): vars(item.funcargs['fact'])['value'] = 1.0\n",
+    "just before the body": (
+        "import pytest\n@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_pyfunc_call(pyfuncitem): pyfuncitem.funcargs['fact'].__dict__['value'] = 1.0\n"
+    ),
+    "its limit": (
+        "import pytest\n@pytest.hookimpl(tryfirst=True)\ndef pytest_pyfunc_call(pyfuncitem):\n"
+        "    if 'limit' in pyfuncitem.funcargs: object.__setattr__(pyfuncitem.funcargs['limit'], 'fail', 100)\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("conftest", CHANGED.values(), ids=CHANGED.keys())
+def test_what_a_check_is_given_was_changed_in_place(project: Project, conftest: str) -> None:
+    """Row 65: the very object, but it no longer says what was gathered."""
+    project.edit("value = 1.0", "value = 11.0")
+    project.edit("@dataclass(frozen=True)", "@dataclass", FACTS)
+    project.write("checks/conftest.py", conftest)
+    done = project.pytest()
+    assert done.returncode == 13, done.stdout
+    assert "was changed after it was gathered" in " ".join(done.stdout.split())
+    assert project.gate() == 3
+
+
 def test_evidence_of_another_target(tmp_path: Path) -> None:
     """Row 49: `prodcheck_target` overridden, so that every check looks at the one good target."""
     with socket.create_server(("127.0.0.1", 0)) as up, socket.create_server(("127.0.0.1", 0)) as gone:
@@ -137,7 +162,7 @@ def test_an_empty_env(project: Project) -> None:
     assert "--env is empty" in done.stderr
 
 
-@pytest.mark.parametrize("part", ["conductor", "judging", "fixtures", "distributed"])
+@pytest.mark.parametrize("part", ["conductor", "judging", "fixtures", "last-look", "distributed"])
 def test_no_part_of_prodcheck_can_be_left_out(project: Project, part: str) -> None:
     """Row 55: it is refused at once instead of waiting for evidence that nobody gathers."""
     workers = ("-n", "2") if part == "distributed" else ()

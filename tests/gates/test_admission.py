@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.gates import overrides, seal
+from pytest_prodcheck.gates.boot import since_boot
 from pytest_prodcheck.gates.decision import Decision, decide
 from pytest_prodcheck.gates.desk import GateDesk
 from pytest_prodcheck.gates.reading import Ask
@@ -388,3 +389,25 @@ def test_an_override_needs_a_reason_a_ticket_and_an_end(changes: dict[str, Any])
     good: dict[str, Any] = {"reason": "r", "ticket": "t", "seconds": 60.0}
     with pytest.raises(ValueError, match="override"):
         overrides.make(Ask("smoke", "staging"), **{**good, **changes}, now=NOW, by="me")
+
+
+@pytest.mark.parametrize(
+    ("boot", "passed", "code"),
+    [("b1", 60.0, 0), ("b1", 880.0, 0), ("b1", 900.0, 4), ("b1", -60.0, 0), ("b2", 900.0, 0), ("", 900.0, 0)],
+)
+def test_a_clock_that_was_set_back_makes_nothing_younger(
+    root: Path, monkeypatch: pytest.MonkeyPatch, boot: str, passed: float, code: int
+) -> None:
+    """Row 63: on the machine that published, the time since it started counts too; the wall clock here stands still."""
+    monkeypatch.setattr("pytest_prodcheck.gates.store.since_boot", lambda: ("b1", 1000.0))
+    publish(root)
+    monkeypatch.setattr("pytest_prodcheck.gates.decision.since_boot", lambda: (boot, 1000.0 + passed))
+    decision = ask(root, now=NOW)
+    assert decision.code == code, why(decision)
+    assert ("stale" in why(decision)) == (code == 4)
+
+
+def test_this_machine_knows_since_when_it_runs() -> None:
+    boot, uptime = since_boot()
+    assert boot == since_boot()[0] != ""
+    assert uptime > 0

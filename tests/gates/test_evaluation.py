@@ -292,3 +292,22 @@ def test_judging_changes_nothing() -> None:
     before = repr(record)
     assert evaluate(record, gate(), NOW) == evaluate(record, gate(), NOW)
     assert repr(record) == before
+
+
+@pytest.mark.parametrize(
+    ("more", "protected", "told"),
+    [
+        ((), True, True),
+        ((), False, False),
+        ((("smoke.service.health", "shop"),), True, False),
+        ((("smoke.api.endpoint", "shop.cart"),), True, False),
+        ((("smoke.service.health", "other"),), True, True),
+    ],
+)
+def test_addresses_alone_are_told_where_protected(more: Any, protected: bool, told: bool) -> None:
+    """Row 66: any answer below 500 satisfies that check, a default page's too."""
+    known = ("smoke.service.addresses", "smoke.service.health", "smoke.api.endpoint")
+    results = [result("smoke.service.addresses"), *(result(check, target) for check, target in more)]
+    verdict = judge(*results, known=known, protected=protected, revision="r1")
+    assert verdict.code == 0
+    assert any("addresses alone" in each.text for each in verdict.warnings) is told

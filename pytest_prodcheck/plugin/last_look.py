@@ -1,0 +1,21 @@
+"""The last look at what a check is given, right before its body."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.plugin.calling import READING
+
+NAME = "prodcheck-last-look"
+
+
+class LastLook:
+    """Registered before any conftest is loaded: of two hooks alike, pytest calls the one that came first last."""
+
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> None:
+        """Raises EvidenceProblem where what was handed over no longer says what was gathered."""
+        reading = pyfuncitem.stash.get(READING, None)
+        if reading is not None and (changed := reading.changed()):
+            what = f"{', '.join(changed)} was changed after it was gathered: a fixture or a conftest does it"
+            raise EvidenceProblem(Problem("internal", what))

@@ -1,0 +1,91 @@
+"""Copies of records: equal, and of nobody else."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.evidence.copying import own_copy
+from pytest_prodcheck.evidence.records import Exchange, Health, Problem
+
+
+@dataclass(frozen=True)
+class Odd:
+    things: Any
+    more: list[Any] = field(default_factory=list)
+
+
+@dataclass
+class Slotted:
+    __slots__ = ("value",)
+    value: list[int]
+
+
+@dataclass
+class Custom:
+    value: list[int]
+
+    def __deepcopy__(self, memo: object) -> Custom:
+        return Custom([*self.value, 9])
+
+
+class Text(str):
+    note: list[int]
+
+
+EXCHANGE = Exchange("GET", "http://s/", 200, (("A", "1"), ("B", "2")), "body", 4, 0.1)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        EXCHANGE,
+        Health(EXCHANGE, (EXCHANGE, EXCHANGE)),
+        Odd({"a": [1, {"b": (EXCHANGE, [2])}]}, [None, True, b"x"]),
+        Odd({1, 2}, [datetime.datetime(2026, 1, 1), frozenset({(1, 2)})]),
+        Slotted([1]),
+        Problem("timeout", "x"),
+    ],
+)
+def test_a_copy_is_equal_and_shares_nothing_that_can_be_changed(value: Any) -> None:
+    copied = own_copy(value)
+    assert repr(copied) == repr(value)
+    assert type(copied) is type(value)
+    shared = set(map(id, changeable(value))) & set(map(id, changeable(copied)))
+    assert not shared
+
+
+def changeable(value: Any) -> list[Any]:
+    inner: list[Any] = []
+    if isinstance(value, dict):
+        inner = list(value.values())
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        inner = list(value)
+    elif hasattr(value, "__dict__"):
+        inner = list(vars(value).values())
+    own = [] if isinstance(value, (str, int, float, bytes, tuple, frozenset, type(None), datetime.date)) else [value]
+    return own + [each for one in inner for each in changeable(one)]
+
+
+def test_a_frozen_record_that_was_changed_by_force_is_not_the_next_ones() -> None:
+    copied = own_copy(EXCHANGE)
+    object.__setattr__(copied, "status", 500)
+    assert EXCHANGE.status == 200
+
+
+def test_what_copies_in_its_own_way_does() -> None:
+    assert own_copy(Odd(Custom([1]))).things.value == [1, 9]
+    text = Text("x")
+    text.note = [1]
+    own_copy(Odd(text)).things.note.append(2)
+    assert text.note == [1]
+
+
+@pytest.mark.parametrize("value", [threading.Lock(), (each for each in "x")])
+def test_what_is_no_data_is_refused(value: object) -> None:
+    with pytest.raises(TypeError):
+        own_copy(Odd([value]))
