@@ -218,14 +218,27 @@ def for_long_reads(target: str, context: Context, deadline: Deadline, database: 
     return on_primary(target, context, deadline, database)
 
 
+_REPLAY = """\
+select pg_last_wal_replay_lsn() >= $1::pg_lsn,
+  coalesce(pg_last_wal_receive_lsn() >= $1::pg_lsn, false) and exists (select from pg_stat_activity
+    where backend_type = 'startup' and wait_event = 'RecoveryWalStream'), pg_last_wal_replay_lsn()"""
+
+
 def _wait_for_replay(target: str, context: Context, session: Session, deadline: Deadline) -> None:
-    """Until a standby shows what the primary had written when this run first asked: older rows would prove nothing."""
+    """Until a standby shows what the primary had written when this run first asked: older rows would prove nothing.
+
+    A read that is rolled back can leave a record half written at a page's end for up to 15 s (hints, which nobody
+    flushes): the standby has all of it that there is, and cannot replay it. It has caught up when replay waits for
+    more, twice.
+    """
     written = context.once(("postgres-written", target), lambda: _written(target, context, deadline), deadline)
     until = time.monotonic() + min(CATCH_UP, max(deadline.time_left() / 2, 0.1))
+    before = ""
     while True:
-        table = session.rows("select pg_last_wal_replay_lsn() >= $1::pg_lsn", written, what="replay position")
-        if table.rows[0][0] == "t":
+        replayed, waits, at = session.rows(_REPLAY, written, what="replay position").rows[0]
+        if replayed == "t" or (waits == "t" and at == before):
             return
+        before = at or "" if waits == "t" else ""
         if time.monotonic() > until:
             what = f"{session.where}: it has not replayed what the primary wrote {CATCH_UP:g} s ago"
             raise EvidenceProblem(Problem("timeout", what, "does it follow? see smoke.postgres.standbys"))

@@ -53,18 +53,20 @@ def redis_replication(target: str, context: Context, deadline: Deadline) -> Redi
     """
     found: dict[str, ReplicaLag] = {}
     primary = ""
+    silent: tuple[str, ...] = ()
     for look in range(LOOKS):
         if look:
             time.sleep(min(BETWEEN, max(deadline.time_left(), 0.0)))
         nodes = _look(target, context, deadline)
         primaries = [node for node in nodes if node.problem is None and node.role == "master"]
+        silent = tuple(node.address for node in nodes if node.problem is not None)
         primary = primaries[0].address if len(primaries) == 1 else ""
         for node in nodes:
             if node not in primaries:
                 lag = _lag(node, primaries[0] if primary else None)
                 found[node.address] = _better(found.get(node.address), lag)
     replicas = context.environment.redis[target].expect.replicas
-    return RedisReplication(primary, replicas, tuple(found.values()))
+    return RedisReplication(primary, replicas, tuple(found.values()), silent)
 
 
 def _look(target: str, context: Context, deadline: Deadline) -> list[_Node]:

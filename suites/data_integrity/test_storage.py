@@ -110,8 +110,11 @@ def test_autovacuum_keeps_up(postgres_activity: Activity, limit: Limit) -> None:
        runbook="redis-replication")  # fmt: skip
 def test_replicas_keep_up(redis_replication: RedisReplication, limit: Limit) -> None:
     """Every Redis replica is linked to the one primary, has its history, and is not far behind."""
-    judge("one primary", bool(redis_replication.primary), reason="there is none, or several")
-    judge("replicas", len(redis_replication.replicas), equals=redis_replication.expected)
+    found, silent = bool(redis_replication.primary), redis_replication.silent
+    judge("one primary", found if found or not silent else None, equals=True,
+          reason=f"{', '.join(silent)} did not answer" if silent else "there is none, or several")  # fmt: skip
+    if found:
+        judge("replicas", len(redis_replication.replicas), equals=redis_replication.expected)
     for each in redis_replication.replicas:
         if each.problem is not None:
             judge("behind", None, at_most=limit, unit="B", of=each.address, reason=str(each.problem))

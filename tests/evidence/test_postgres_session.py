@@ -193,3 +193,20 @@ def test_no_primary_is_told(make: Make, cluster: Cluster) -> None:
 )
 def test_grants_in_words(said: str, hint: str) -> None:
     assert missing_grant(said, "p") == hint
+
+
+def test_a_record_that_is_written_by_half_is_waited_for_by_nobody(make: Make, cluster: Cluster) -> None:
+    """A read that is rolled back leaves hints unflushed: the standby has all that there is, and cannot replay it."""
+    cluster.primary.ask("create table hinted as select i from generate_series(1, 20000) i")
+    cluster.primary.ask("checkpoint")
+    with contextlib.closing(cluster.primary.connect()) as reader:
+        reader.execute("begin")
+        reader.execute("select count(*) from hinted")
+        reader.execute("rollback")
+    began = time.monotonic()
+    deadline = Deadline(20)
+    with for_long_reads("shop", make(), deadline) as session:
+        assert session.recovering
+    cluster.primary.ask("drop table hinted")
+    assert time.monotonic() - began < 4
+    assert deadline.notes == []

@@ -166,6 +166,7 @@ def test_redis_without_replica_or_primary() -> None:
     assert outcome(test_storage.test_replicas_keep_up, RedisReplication("a", 1, ())) == "failed"
     whole = (ReplicaLag("b", True, True, 0),)
     assert outcome(test_storage.test_replicas_keep_up, RedisReplication("", 1, whole)) == "failed"
+    assert outcome(test_storage.test_replicas_keep_up, RedisReplication("", 1, whole, ("a",))) == "errored"
 
 
 MIGRATIONS = Migrations("alembic", "alembic_version", 3, 3, ("c",), ("c",), (), (), (), (), ())

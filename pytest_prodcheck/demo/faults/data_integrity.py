@@ -15,6 +15,12 @@ _CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE, _WRAPAROUND, _LOCKS, _IDLE, _PREPARED, _
     for name in ("checksums", "checksums-off", "structure", "wraparound", "locks", "idle", "prepared", "dead-rows")
 )
 _REPLICATION = "data_integrity.redis.replication"
+# of what cannot be reached nothing is known
+POSTGRES = (
+    _STATE, _APPLIED, _SAFETY, _CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES, _ORPHANS, _FRESHNESS, _UNPAID,
+    _TOTALS, _OUTBOX, _CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE, _WRAPAROUND, _LOCKS, _IDLE, _PREPARED, _DEAD,
+)
+REDIS = (_REPLICATION,)
 _NODES, _CACHES, _SCRIPTS, _NOTES = "PostgreSQL's nodes", "Redis", "the scripts", "the notes"
 _OURS = ("data_integrity",)
 _TRIGGERED, _NUMBERS = "the payments' triggers", "the invoice numbers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_prodcheck.demo.faults import data_integrity
 from pytest_prodcheck.demo.faults.fault import Fault
 
 _HEALTH, _LATENCY, _VERSION = ("smoke.service.health",), ("smoke.service.latency",), ("smoke.service.version",)
@@ -25,9 +26,11 @@ _ACCESS = (
 _LOGGED_IN = (*_ENDPOINT, *_BUDGET, *_REQUIRED, *_SESSION, *_ORDER, *_REJECTS, *_ACCESS)  # what needs a login
 _WEB = (*_HEALTH, *_LATENCY, *_ADDRESSES, *_OPENAPI, *_LOGIN, *_LOGGED_IN)
 _ENCRYPTED, _COLUMNS = ("security.encryption.postgres",), ("security.encryption.columns",)
-_PG = (*_CONNECTS, *_PRIMARY, *_STANDBYS, *_CONNECTIONS, *_ENCRYPTED, *_COLUMNS)
+_PG = (*_CONNECTS, *_PRIMARY, *_STANDBYS, *_CONNECTIONS, *_ENCRYPTED, *_COLUMNS,
+       *data_integrity.POSTGRES)  # fmt: skip
 _ORDERS = (*_ORDER, *_ENDPOINT, *_BUDGET, *_REQUIRED, *_ACCESS)  # what reads or writes orders
-_REDIS = (*_RESPONDS, *_REDIS_ROLES, *_MEMORY, *_PERSISTENCE, "security.encryption.redis")
+_REDIS = (*_RESPONDS, *_REDIS_ROLES, *_MEMORY, *_PERSISTENCE, "security.encryption.redis",
+          *data_integrity.REDIS)  # fmt: skip
 _TLS = tuple(  # of an address that cannot be reached nothing is known
     f"security.tls.{name}"
     for name in (
@@ -116,16 +119,16 @@ FAULTS = (
     Fault("postgres-read-only", "the primary is read-only by default", _PRIMARY, _ORDER, part=_NODES),
     Fault(
         "postgres-two-primaries", "the standby was promoted beside the primary",
-        (*_PRIMARY, *_STANDBYS), part=_NODES,
+        (*_PRIMARY, *_STANDBYS), data_integrity.POSTGRES, part=_NODES,
     ),
     Fault("postgres-writer-astray", "the writer's name leads to the standby", _PRIMARY, _ORDER, part=_NODES),
     Fault(
         "postgres-standby-down", "the standby is stopped",
-        _STANDBYS, (*_CONNECTS, *_CONNECTIONS, *_TLS, *_ENCRYPTED), part=_NODES,
+        _STANDBYS, (*_CONNECTS, *_CONNECTIONS, *_TLS, *_ENCRYPTED, *data_integrity.POSTGRES), part=_NODES,
     ),
     Fault(
         "postgres-standby-hangs", "the standby accepts and never answers",
-        (*_CONNECTS, *_STANDBYS), (*_CONNECTIONS, *_TLS, *_ENCRYPTED), part=_NODES,
+        (*_CONNECTS, *_STANDBYS), (*_CONNECTIONS, *_TLS, *_ENCRYPTED, *data_integrity.POSTGRES), part=_NODES,
     ),
     Fault(
         "postgres-connections-80", "80 % of the connections are taken",
@@ -141,8 +144,10 @@ FAULTS = (
     Fault("redis-loading", "the primary is loading its data", _RESPONDS, _REDIS, part=_CACHES),
     Fault("redis-password-changed", "our password is not valid any more", _RESPONDS, _REDIS, part=_CACHES),
     Fault("redis-hangs", "the primary accepts and never answers", _RESPONDS, _REDIS, part=_CACHES),
-    Fault("redis-link-down", "the replica does not reach its primary", _REDIS_ROLES, part=_CACHES),
-    Fault("redis-two-primaries", "the replica was promoted beside the primary", _REDIS_ROLES, part=_CACHES),
+    Fault("redis-link-down", "the replica does not reach its primary", _REDIS_ROLES, data_integrity.REDIS,
+          part=_CACHES),
+    Fault("redis-two-primaries", "the replica was promoted beside the primary", _REDIS_ROLES, data_integrity.REDIS,
+          part=_CACHES),
     Fault("redis-replica-down", "the replica is stopped", _REDIS_ROLES, _REDIS, part=_CACHES),
     Fault("redis-memory-85", "85 % of the memory is used", _MEMORY, outcome="warned", part=_CACHES),
     Fault("redis-memory-97", "97 % of the memory is used", _MEMORY, part=_CACHES),

@@ -253,3 +253,4 @@ class RedisReplication:
     primary: str  # "HOST:PORT" of the one that was found, "" for none or several
     expected: int  # replicas
     replicas: tuple[ReplicaLag, ...]
+    silent: tuple[str, ...] = ()  # nodes that did not answer
