@@ -299,11 +299,14 @@ def leaks(folder: Path, told: list[str], watcher: Watcher, secrets: Mapping[str,
     ]
 
 
-# a session token as services give it: a JSON Web Token, of which checks make forgeries with the same payload
-CLAIMS = b'{"sub":"c4nary-subject","iss":"c4nary-issuer","exp":4102444800}'
-PAYLOAD = base64.urlsafe_b64encode(CLAIMS).decode().rstrip("=")
-JWT = f"eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.{PAYLOAD}.c4nary-signature-0123456789"
 MORE = """
+[environments.dev.auth.tokens]
+jwks = "/jwks"
+refused = { expired = { env = "CANARY_SAMPLE" } }
+[environments.dev.auth.throttling]
+user = "nobody"
+password = { env = "CANARY_THROTTLE" }
+attempts = 3
 [environments.dev.vulnerabilities.fetched]
 format = "trivy"
 url = "http://127.0.0.1:<port>/trivy"
@@ -316,6 +319,18 @@ command = ["./scanner.sh"]
 format = "gatekeeper"
 report = "rules.json"
 """
+
+
+def signed() -> tuple[str, str, bytes]:
+    """A session token and an expired one as services give them, signed by one key, and the JWKS of that key."""
+    import jwt
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(65537, 2048)
+    claims = {"sub": "c4nary-subject", "iss": "c4nary-issuer", "aud": "c4nary-audience"}
+    tokens = [jwt.encode({**claims, "exp": at}, key, "RS256", {"kid": "1"}) for at in (4_102_444_800, 1_000_000_000)]
+    public = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    return tokens[0], tokens[1], json.dumps({"keys": [{**public, "kid": "1", "use": "sig"}]}).encode()
 
 
 def trivy(known: Mapping[str, str]) -> bytes:
@@ -338,14 +353,19 @@ def test_no_secret_of_the_other_suites_is_readable_anywhere(tmp_path: Path, watc
     """All suites but smoke: what scanners report, what services answer to forged tokens, how programs fail."""
     report = "c4nary-report/+abcdef=7"
     secrets = {name: value for name, value in CANARIES.items() if name not in ("client", "seal")}
-    secrets |= {"report": report, "jwt": JWT, "payload": PAYLOAD}
-    known = {name: value for name, value in secrets.items() if name != "payload"}
+    token, sample, jwks = signed()
+    throttle = "c4nary-throttle/+ä\"<&>'=é?8"
+    secrets |= {"report": report, "throttle": throttle, "jwt": token, "sample": sample}
+    known = dict(secrets)
+    secrets["payload"] = token.split(".")[1][:56]  # also where a forgery has other times
 
     def answer(seen: Seen) -> Answer:
         if seen.path == "/trivy":
             return 200, {"Content-Type": "application/json"}, trivy(known)
+        if seen.path.endswith("/jwks"):
+            return 200, {"Content-Type": "application/json"}, jwks
         status, headers, body = echo(seen, known)
-        return status, headers, body.replace(GIVEN["token"].encode(), JWT.encode())
+        return status, headers, body.replace(GIVEN["token"].encode(), token.encode())
 
     refusal = message(b"E", b"SFATAL\0C28P01\0Mpassword " + CANARIES["postgres"].encode() + b" is wrong\0\0")
     with (
@@ -354,7 +374,7 @@ def test_no_secret_of_the_other_suites_is_readable_anywhere(tmp_path: Path, watc
         speaker(say(f"-WRONGPASS {CANARIES['redis']} is no password\r\n".encode())) as cache,
     ):
         project = make(tmp_path, server.port, "json", postgres, cache)
-        project.environ["CANARY_REPORT"] = report
+        project.environ |= {"CANARY_REPORT": report, "CANARY_SAMPLE": sample, "CANARY_THROTTLE": throttle}
         toml = (project.folder / "prodcheck.toml").read_text(encoding="utf-8")
         project.write("prodcheck.toml", toml + MORE.replace("<port>", str(server.port)))
         text = f"{'z' * 290} {CANARIES['env']} {CANARIES['command']}"
@@ -373,6 +393,8 @@ def test_no_secret_of_the_other_suites_is_readable_anywhere(tmp_path: Path, watc
         asked = "\n".join(f"{each.path} {each.headers}" for each in server.requests)
     assert done.returncode in (1, 13), done.stdout[-3000:] + done.stderr[-3000:]
     assert report in asked  # it was really used
+    tried = {each for each in asked.split("'") if secrets["payload"] in each} - {f"Bearer {token}", f"Bearer {sample}"}
+    assert len(tried) > 3  # so were forgeries
     assert "[redacted]" in done.stdout
     assert "scanner.sh ended with exit code 3" in (project.folder / "r.json").read_text(encoding="utf-8")
     found = leaks(tmp_path, told, watcher, secrets)
