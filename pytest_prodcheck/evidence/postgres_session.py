@@ -96,8 +96,8 @@ class Session:
             try:
                 return self._wire.rows(sql, values, until, most)
             finally:
-                with suppress(ServerError, EvidenceProblem):
-                    self._wire.run("rollback", until.at_most(MARGIN))
+                with suppress(ServerError, EvidenceProblem):  # given up early, the next statement would find it busy
+                    self._wire.run("rollback", self.deadline.at_most(max(self._timeouts.statement, MARGIN)))
         except ServerError as error:
             problem = self._explain(error, budget, what)
             if error.state in ("XX001", "XX002"):
