@@ -117,13 +117,20 @@ def make_scope(
     vantage: str = "outside",
     allow_write: set[str] | None = None,
     allow_check: set[str] | None = None,
+    allow_load: set[str] | None = None,
     wait: float = 0.0,
 ) -> Scope:
     """The scope of one run; raises ScopeError for thresholds that no check has."""
     from pytest_prodcheck.environments.targets import settings_of, targets
 
     found = targets(
-        environment, configuration, unit=unit, vantage=vantage, allow_write=allow_write or set(), revision=revision
+        environment,
+        configuration,
+        unit=unit,
+        vantage=vantage,
+        allow_write=allow_write or set(),
+        allow_load=allow_load or set(),
+        revision=revision,
     )
     thresholds = tuple(_threshold(*line) for line in configuration.thresholds(environment))
     return Scope(
@@ -133,10 +140,17 @@ def make_scope(
         thresholds=thresholds,
         settings={f"{target.kind}:{target.name}": settings_of(environment, target) for target in found},
         runbooks=configuration.project.runbooks,
-        patience=environment.gathering.deadline + wait + 30,
+        patience=environment.gathering.deadline + wait + 30 + load_seconds(environment, found),
         protected=environment.protected,
         allowed=tuple(sorted(allow_check or ())),
     )
+
+
+def load_seconds(environment: Environment, found: Iterable[Target]) -> float:
+    """How long the loads among the targets take, one after the other, which the run's deadline does not count."""
+    from pytest_prodcheck.environments.load import seconds_of
+
+    return sum(seconds_of(each.name, environment) for each in found if each.kind == "load" and not each.skip)
 
 
 def read_configuration(name: str, folder: Path) -> tuple[Configuration, Path, Demo | None]:
@@ -174,6 +188,7 @@ def read_scope(
     vantage: str = "outside",
     allow_write: set[str] | None = None,
     allow_check: set[str] | None = None,
+    allow_load: set[str] | None = None,
 ) -> tuple[Scope, Environment, Configuration]:
     """The scope that a run here would have, for commands that only tell. Raises ScopeError, ConfigurationError."""
     configuration, _, demo = read_configuration(name, folder)
@@ -187,6 +202,7 @@ def read_scope(
             vantage=vantage,
             allow_write=allow_write,
             allow_check=allow_check,
+            allow_load=allow_load,
         )
     finally:
         if demo is not None and demo.owned:

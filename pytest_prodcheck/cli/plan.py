@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.cli.scope import ALLOW_CHECK, ALLOW_WRITE
+from pytest_prodcheck.cli.scope import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE
 from pytest_prodcheck.reports.safe import safe, safe_json
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--allow-write", action="append", default=[], metavar="NAME", help=ALLOW_WRITE)
     parser.add_argument("--allow-check", action="append", default=[], metavar="ID", help=ALLOW_CHECK)
+    parser.add_argument("--allow-load", action="append", default=[], metavar="NAME", help=ALLOW_LOAD)
     parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
 
 
@@ -61,6 +62,7 @@ def main(args: argparse.Namespace) -> int:
             vantage=args.vantage,
             allow_write=set(args.allow_write),
             allow_check=set(args.allow_check),
+            allow_load=set(args.allow_load),
         )
         own = scan([configuration.root / each for each in configuration.project.checks])
         refuse_unknown_opt_ins(scope, with_opt_in(), [each.id for each in own])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pytest_prodcheck.cli.answer import as_text, headline
 from pytest_prodcheck.cli.children import Child
-from pytest_prodcheck.cli.scope import ALLOW_CHECK, ALLOW_WRITE, add_scope, ask_of
+from pytest_prodcheck.cli.scope import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE, add_scope, ask_of
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.admission import worst
 from pytest_prodcheck.gates.decision import Decision, decide
@@ -43,9 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait", metavar="DURATION", help="wait at most this long for the system to be ready: 120, 2m")
     parser.add_argument("--allow-write", action="append", default=[], metavar="NAME", help=ALLOW_WRITE)
     parser.add_argument("--allow-check", action="append", default=[], metavar="ID", help=ALLOW_CHECK)
-    parser.add_argument(
-        "--allow-load", action="append", default=[], metavar="NAME", help="let this load run where protected"
-    )
+    parser.add_argument("--allow-load", action="append", default=[], metavar="NAME", help=ALLOW_LOAD)
     parser.add_argument(
         "--evidence-from",
         metavar="RUN",

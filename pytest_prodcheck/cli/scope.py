@@ -11,6 +11,7 @@ from pytest_prodcheck.quantities import parse_duration
 
 MAX_AGE = "how old the oldest evidence may be, such as 15m; the gate's own max_age still holds"
 ALLOW_CHECK = "let this check, which does more than look, run where protected; may be repeated"
+ALLOW_LOAD = "let this load scenario run where protected; may be repeated"
 ALLOW_WRITE = "let this writing workflow or endpoint run where protected; may be repeated"
 
 

@@ -222,6 +222,8 @@ reads    = ["order_events"]
 "data_integrity.storage.locks"    = { warn = "500ms", fail = "1s" }
 "data_integrity.storage.idle"     = { warn = "500ms", fail = "1s" }
 "data_integrity.storage.prepared" = { warn = "500ms", fail = "1s" }
+"performance.errors"              = { warn = "5%", fail = "1%" }  # 330 requests cannot prove 0.1 %
+"performance.throughput"          = { warn = "98%", fail = "90%" }
 [environments.demo.postgres.shop.columns]
 "payment_methods.card"   = { form = "v[0-9]+:" }
 "payment_methods.holder" = {}
@@ -239,4 +241,18 @@ starttls = "smtp"
 ca       = "ca.pem"
 profile  = "intermediate"
 timeout  = "4s"
+
+# Short, so that a whole suite takes seconds: a real load has its 10,000 requests.
+[environments.demo.light]
+endpoints = ["shop.product", "shop.quote"]
+requests  = 300
+[environments.demo.load.browse]
+hosts     = ["shop.demo.test"]
+mix       = { "shop.product" = 8, "shop.quote" = 2 }
+rate      = "110/s"
+duration  = "3s"
+abort     = { error_ratio = "50%" }
+compare   = { p95 = "200ms", p99 = "400ms" }  # so short a run on a busy machine differs that much from another
+stress    = { until = "250/s", steps = 2, hold = "500ms", recover = "1.2s" }
+resources = { host = false, pidfile = "demo.pid", cores = 1, memory = "400MB" }
 """  # noqa: E501

@@ -40,7 +40,7 @@ class Request:
 
 @dataclass
 class Response:
-    """One answer. Faults may announce a wrong length (`length`), cut the connection, or send it in chunks.
+    """One answer. Faults may announce a wrong length (`length`), cut or reset the connection, or send it in chunks.
 
     more: header fields that are sent besides `headers`, after them, also such as are there already.
     """
@@ -50,6 +50,7 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None
     cut: bool = False
+    reset: bool = False
     chunked: bool = False
     more: list[tuple[str, str]] = field(default_factory=list)
 
@@ -118,6 +119,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = serve
 
     def _send(self, response: Response) -> None:
+        if response.reset:
+            self.close_connection = True
+            reset(self.connection)
+            return
         body = response.body
         headers = {"Date": formatdate(usegmt=True), **response.headers}
         if response.chunked:
@@ -217,6 +222,13 @@ class HttpServer(http.server.ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that break off are no error of ours."""
+
+
+def reset(connection: socket.socket) -> None:
+    """Closes a connection by RST."""
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def tls_context(folder: Path) -> ssl.SSLContext:

@@ -14,6 +14,7 @@ from pytest_prodcheck.demo import (
     exposure_faults,
     header_faults,
     mail_switches,
+    performance_faults,
     postgres_switches,
     redis_switches,
     routing,
@@ -126,6 +127,11 @@ def _ipv6(*addresses: str) -> Act:
     return act
 
 
+def _leak_ends(system: System) -> None:
+    system.web.shop.faults -= {"perf-leak"}
+    performance_faults.LEAK.off(system)
+
+
 class _Rolling:
     """Restarts the backends one after the other until told to stop."""
 
@@ -156,6 +162,9 @@ _ROLLING = _Rolling()
 SWITCHES: dict[str, Switch] = {
     **{name: _answers(name) for name in (*routing.WRAPPERS, *routing.FINISHERS, *shop_faults.PLAIN)},
     **{name: _answers(name) for name in (*tokens.WEAKNESSES, *access_faults.ELSEWHERE)},
+    "perf-leak": Switch(_answers("perf-leak").on, _leak_ends),
+    "perf-hog": Switch(performance_faults.HOG.on, performance_faults.HOG.off),
+    "perf-burn": Switch(performance_faults.BURNER.on, performance_faults.BURNER.off),
     "backend-dead": Switch(_kill_backend, _revive_backend),
     "address-down": _second_address("down"),
     "address-refuses-tls": _second_address("cut"),

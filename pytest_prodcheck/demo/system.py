@@ -86,6 +86,7 @@ class System:
         self.mail_entrance.targets = [self.mail.address]
         for entrance in (self.cache_1, self.cache_2):
             entrance.secure(self.place / "redis.pem", self.place / "redis.key")
+        (self.place / "demo.pid").write_text(f"{os.getpid()}\n")
         path = configuration.write(self.place, ports, self.known, self._tls)
         card: dict[str, object] = {
             "pid": os.getpid(),

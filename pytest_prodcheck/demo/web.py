@@ -12,6 +12,7 @@ from pytest_prodcheck.demo import (
     exposure_faults,
     header_faults,
     pages,
+    performance_faults,
     shop_faults,
     tokens,
 )
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System
 
 # importing them fills the tables of routes and wrappers
-_ = access_faults, buying, pages, shop_faults, header_faults, exposure_faults
+_ = access_faults, buying, pages, performance_faults, shop_faults, header_faults, exposure_faults
 BACKENDS = 2
 
 

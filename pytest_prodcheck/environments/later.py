@@ -11,7 +11,6 @@ from pytest_prodcheck.environments.trees import Tree
 
 # key path below an environment ("*" is any name) -> what brings it
 LATER = {
-    ("load",): "the performance suite",
     ("metrics",): "the performance suite",
     ("prometheus",): "the performance suite",
     ("slo",): "the performance suite",

@@ -11,6 +11,7 @@ from pytest_prodcheck.environments.auth import Auth
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.exposure import Exposure
 from pytest_prodcheck.environments.kubernetes import Kubernetes
+from pytest_prodcheck.environments.load import Light, Load, LoadCaps
 from pytest_prodcheck.environments.services import Service
 from pytest_prodcheck.environments.stores import Dependency, Postgres, Redis
 from pytest_prodcheck.environments.tls import Address, TlsServer
@@ -104,6 +105,10 @@ class Environment(Section):
     kubernetes: Kubernetes | None = None  # the cluster
     # servers that speak TLS besides services, PostgreSQL and Redis, which are looked at anyway
     tls: dict[Name, TlsServer] = {}
+    load: dict[Name, Load] = {}  # scenarios of the performance suite, by name
+    # bounds of every load here; where left out: on a protected environment the defaults of the table, else none
+    load_caps: LoadCaps | None = None
+    light: Light = Light()  # latency without load
     own: dict[Name, dict[str, Any]] = {}  # settings of a team's own collectors, by the collector's name
     thresholds: Thresholds = {}  # limits of this environment, before the global ones
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.workflows import Workflow
 
 OUTSIDE = "outside"  # the vantage of whatever declares none, and of a run without --vantage
+LIGHT = "light"  # the target of latency without load, beside the declared scenarios
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -186,8 +187,39 @@ def in_slot(environment: Environment, service: str, slot: str) -> bool:
     )
 
 
-def refuse_unknown(file: str, environment: Environment, vantage: str, allow_write: Iterable[str]) -> None:
-    """Raises ConfigurationError for a vantage from where nothing is reached, and for names of nothing that writes."""
+def services_of_load(environment: Environment, name: str) -> tuple[str, ...]:
+    """The services that a scenario loads, () for those of a Locust file, which only it knows."""
+    there = endpoints_of(environment)
+    found = (there[endpoint][0] for endpoint in environment.load[name].mix if endpoint in there)
+    return tuple(dict.fromkeys(found))
+
+
+def light_endpoints(environment: Environment, vantage: str = OUTSIDE) -> tuple[str, ...]:
+    """The endpoints that the light mode asks: those declared, else all in scope that are judged and change nothing."""
+    light, unit = environment.light, environment.units.get(environment.unit)
+    if not light.enabled:
+        return ()
+    return tuple(
+        name
+        for name, (service, endpoint) in endpoints_of(environment).items()
+        if (light.endpoints is None or name in light.endpoints)
+        and (unit is None or service in unit.services)
+        and environment.services[service].vantage == vantage
+        and (not environment.slot or in_slot(environment, service, environment.slot))
+        and (light.endpoints is not None or _tells_of_latency(endpoint))
+    )
+
+
+def _tells_of_latency(endpoint: Endpoint) -> bool:
+    """Whether an endpoint's good answer is judged, is no refusal, and changes nothing."""
+    judged = any(each is not None for each in (endpoint.status, endpoint.content_type, endpoint.contains))
+    return judged and endpoint.changes_nothing and (endpoint.status is None or min(endpoint.status) < 400)
+
+
+def refuse_unknown(
+    file: str, environment: Environment, vantage: str, allow_write: Iterable[str], allow_load: Iterable[str] = ()
+) -> None:
+    """Raises ConfigurationError for a vantage from where nothing is reached, and for names of nothing there is."""
     kinds = (
         environment.services,
         environment.workflows,
@@ -211,6 +243,12 @@ def refuse_unknown(file: str, environment: Environment, vantage: str, allow_writ
     for name in sorted(set(allow_write) - writing):
         problems.append(
             Mistake(file, None, "--allow-write", f"nothing that writes is named `{name}`", did_you_mean(name, writing))
+        )
+    for name in sorted(set(allow_load) - set(environment.load)):
+        problems.append(
+            Mistake(
+                file, None, "--allow-load", f"no load is named `{name}`", did_you_mean(name, set(environment.load))
+            )
         )
     if problems:
         raise ConfigurationError(problems)

@@ -9,6 +9,7 @@ from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.database_rules import database_complaints
 from pytest_prodcheck.environments.encrypted import encrypted, policy, twice
 from pytest_prodcheck.environments.flow_rules import auth_complaints, workflow_complaints
+from pytest_prodcheck.environments.load_rules import light_complaints, load_complaints
 from pytest_prodcheck.environments.named import file, headers, known
 from pytest_prodcheck.environments.project import KINDS, OTHER_KINDS, Environment
 from pytest_prodcheck.environments.reach import controls, declared
@@ -39,6 +40,9 @@ def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
             yield from known(("vulnerabilities", name, "unit"), report.unit, environment.units, "unit")
     yield from _tls(environment, root)
     yield from database_complaints(environment)
+    for name, load in environment.load.items():
+        yield from load_complaints(("load", name), load, environment, root)
+    yield from light_complaints(environment)
     yield from _slots(environment)
     if environment.kubernetes is not None:
         yield from file(("kubernetes", "kubeconfig"), environment.kubernetes.kubeconfig, root)
@@ -51,7 +55,7 @@ def _absent(environment: Environment) -> Iterator[Complaint]:
     for position, kind in enumerate(environment.absent):
         path = ("absent", f"[{position}]")
         yield from known(path, kind, (*KINDS, *OTHER_KINDS), "kind")
-        if kind in (*KINDS, "dependencies", "exposure", "tls", "kubernetes") and declared(environment, kind):
+        if kind in (*KINDS, "dependencies", "exposure", "tls", "kubernetes", "load") and declared(environment, kind):
             yield path, f"`{kind}` is listed as absent, but declared", ""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.encrypted import NAMED, encrypted, policy
 from pytest_prodcheck.environments.reach import (
+    LIGHT,
     OUTSIDE,
     auth_vantage,
     controls,
@@ -19,10 +20,12 @@ from pytest_prodcheck.environments.reach import (
     in_slot,
     is_address,
     is_ownership_pair,
+    light_endpoints,
     postgres_features,
     protected_endpoint,
     reads_privately,
     refuse_unknown,
+    services_of_load,
     token_endpoint,
     workflow_vantage,
     writes,
@@ -51,6 +54,7 @@ BUILT_IN_KINDS = (
     "exposure",
     "kubernetes",
     "workload",
+    "load",
     "environment",
 )
 
@@ -61,8 +65,8 @@ class Target:
 
     kind: `service`, `endpoint` ("service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
     `postgres`, `invariant`, `redis`, `tls` (whatever speaks TLS), `scan` (a scanner's report), `exposure`, `kubernetes`
-    (one, named as the namespace), `workload` (a service's, named as the service), `environment` (one, named as the
-    environment), or the name of a team's own collector.
+    (one, named as the namespace), `workload` (a service's, named as the service), `load` (a scenario, or "light":
+    latency without load), `environment` (one, named as the environment), or the name of a team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind. beyond: what of
     it is there, but declared to be out of our reach.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
@@ -86,16 +90,17 @@ def targets(
     unit: str = "",
     vantage: str = OUTSIDE,
     allow_write: set[str] | frozenset[str] = frozenset(),
+    allow_load: set[str] | frozenset[str] = frozenset(),
     revision: str = "",
 ) -> tuple[Target, ...]:
     """All targets in scope. A unit narrows services with their endpoints, and workflows; the rest stays.
 
-    Raises ConfigurationError for a vantage or a name in `allow_write` that nothing declared has. Without a revision
-    `version` stays a feature: the check itself says that it has nothing to compare with.
+    Raises ConfigurationError for a vantage, or a name in `allow_write` or `allow_load`, that nothing declared has.
+    Without a revision `version` stays a feature: the check itself says that it has nothing to compare with.
     """
-    scope = _Scope(environment, unit, vantage, frozenset(allow_write))
+    scope = _Scope(environment, unit, vantage, frozenset(allow_write), frozenset(allow_load))
     found = (*scope.all(), Target("environment", environment.name))
-    refuse_unknown(configuration.path.name, environment, vantage, allow_write)
+    refuse_unknown(configuration.path.name, environment, vantage, allow_write, allow_load)
     return found
 
 
@@ -130,7 +135,9 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
         found = getattr(environment, key).get(name)
     elif target.kind == "invariant":
         found = (find_invariant(environment, target.name) or (None, None))[1]
-    elif target.kind in ("postgres", "redis", "exposure"):
+    elif target.kind == "load" and target.name == LIGHT:
+        found = environment.light
+    elif target.kind in ("postgres", "redis", "exposure", "load"):
         found = getattr(environment, target.kind).get(target.name)
     else:
         return dict(environment.own.get(target.name, {})) if target.kind in environment.own else {}
@@ -164,8 +171,16 @@ def key_path(environment: Environment, target: Target) -> tuple[str, ...]:
 
 
 class _Scope:
-    def __init__(self, environment: Environment, unit: str, vantage: str, allow_write: frozenset[str]) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        unit: str,
+        vantage: str,
+        allow_write: frozenset[str],
+        allow_load: frozenset[str],
+    ) -> None:
         self.environment, self.unit, self.vantage, self.allow_write = environment, unit, vantage, allow_write
+        self.allow_load = allow_load
         units = [environment.units[unit]] if unit in environment.units else list(environment.units.values())
         in_units = {name: each.owner for each in reversed(units) for name in each.services}
         self.services = {name: each for name, each in environment.services.items() if not unit or name in in_units}
@@ -199,6 +214,7 @@ class _Scope:
             yield Target("exposure", name, frozenset(), *self._reach(exposure.vantage), owner=exposure.owner)
         yield from self._kubernetes()
         yield from self._tls()
+        yield from self._loads()
         for name, table in self.environment.own.items():
             vantage, owner = str(table.get("vantage", OUTSIDE)), str(table.get("owner", ""))
             yield Target(name, name, frozenset(), *self._reach(vantage), owner=owner)
@@ -318,3 +334,19 @@ class _Scope:
             skip, detail = "opt-in", f"writes to a protected environment: give --allow-write {name}"
         unit = self.environment.units.get(workflow.unit or "")
         return Target("workflow", name, frozenset(), skip, detail, workflow.owner or (unit.owner if unit else ""))
+
+    def _loads(self) -> Iterator[Target]:
+        """Latency without load, and the scenarios; those about other units' services are left out."""
+        if light_endpoints(self.environment, self.vantage):
+            yield Target("load", LIGHT)
+        for name, load in self.environment.load.items():
+            services = services_of_load(self.environment, name)
+            if self.unit and services and not set(services) & set(self.services):
+                continue
+            told = [self._reach_service(each, self.environment.services[each]) for each in services]
+            skip, detail = next((each for each in told if each[0]), ("", ""))
+            if not skip and self.environment.protected and name not in self.allow_load:
+                sent = f"about {load.requests} requests" if load.requests else f"{load.users} users"
+                skip, detail = "opt-in", f"sends {sent} to a protected environment: give --allow-load {name}"
+            features = {"run"} | ({"stress"} if load.stress else set()) | ({"resources"} if load.resources else set())
+            yield Target("load", name, frozenset(features), skip, detail, load.owner)

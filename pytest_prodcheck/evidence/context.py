@@ -95,6 +95,7 @@ class Context:
     """One run's environment as collectors see it. Thread-safe.
 
     root: the folder of prodcheck.toml. revision: what this run is about, "" for none. run_id fills `{run}` in headers.
+    state: the folder of runs and history, None where nothing may be kept. vantage: where the run looks from.
     """
 
     def __init__(
@@ -106,16 +107,52 @@ class Context:
         redactor: Redacts,
         revision: str = "",
         run_id: str = "",
+        state: Path | None = None,
+        vantage: str = "outside",
     ) -> None:
         self.environment = environment
         self.root = root
         self.revision = revision
         self.run_id = run_id
+        self.state = state
+        self.vantage = vantage
         self.redactor = redactor
         self.slots = Slots(environment.gathering.per_host)
         self._secrets = secrets
         self._lock = threading.Lock()
         self._made: dict[Hashable, _Once] = {}
+        self._told: dict[str, str] = {}
+        self._ends: list[Callable[[], None]] = []
+        self._closed = False
+
+    def tell(self, name: str, text: str) -> None:
+        """Tells a person how something long goes, in one line; "" ends it."""
+        with self._lock:
+            self._told.pop(name, None)
+            if text:
+                self._told[name] = text
+
+    @property
+    def told(self) -> str:
+        """What `tell` was told last and has not ended, "" for nothing."""
+        with self._lock:
+            return next(reversed(self._told.values()), "")
+
+    def at_end(self, end: Callable[[], None]) -> Callable[[], None]:
+        """Has something ended when the gathering ends, however it does; the returned function forgets it."""
+        with self._lock:
+            late = self._closed
+            if not late:
+                self._ends.append(end)
+        if late:
+            end()
+
+        def forget() -> None:
+            with self._lock:
+                if end in self._ends:
+                    self._ends.remove(end)
+
+        return forget
 
     def once(self, key: Hashable, make: Callable[[], T], deadline: Deadline | None = None) -> T:
         """What `make` returns or raises, called once however many ask; the others wait, at most until `deadline`."""
@@ -187,7 +224,10 @@ class Context:
         from pytest_prodcheck.evidence.tls_scanner import Scanner
 
         with self._lock:
+            ends, self._ends, self._closed = self._ends, [], True
             made = [each.value for each in self._made.values()]
+        for end in ends:
+            end()
         for each in made:
             if isinstance(each, (HttpClient, Scanner)):
                 each.close()

@@ -98,7 +98,8 @@ class Gatherer:
         """Begins; returns at once."""
         bounds = self._context.environment.gathering
         self._store.expect(list(self._pieces))
-        self._run = Deadline(bounds.deadline)
+        alone = sum(piece.seconds for piece in self._exclusive)
+        self._run = Deadline(bounds.deadline + alone)  # what is gathered alone brings its own time
         if not self._pieces:
             self._done.set()
             return

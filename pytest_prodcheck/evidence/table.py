@@ -76,6 +76,11 @@ COLLECTORS = {
     "postgres-encryption": _HERE + "postgres_encryption",
     "postgres-columns": _HERE + "postgres_columns",
     "redis-encryption": _HERE + "redis_encryption",
+    "load-run": _HERE + "load",
+    "load-latency": _HERE + "load",
+    "load-stress": _HERE + "load",
+    "load-resources": _HERE + "resources",
+    "load-baseline": _HERE + "history",
 }
 ALSO_KNOWN_AS = {"endpoint": "http-endpoint"}
 

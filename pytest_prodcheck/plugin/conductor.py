@@ -17,6 +17,7 @@ import pytest
 from pytest_prodcheck.evidence.store import SharedFolder
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
 from pytest_prodcheck.plugin import closing, wire
+from pytest_prodcheck.plugin.accepting import accept_loads
 from pytest_prodcheck.plugin.counting import Counter
 from pytest_prodcheck.plugin.distributed import Distributed
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
@@ -186,7 +187,9 @@ class Conductor:
         results = self.counter.results()
         self.run = closing.make_record(self.opened, self.gathering, results, self.planned, problems, self.interrupted)
         self.verdicts = self.opened.settle(self.run, time.time())
-        self.unsaved = unsaved = closing.save(self.opened, self.gathering, self.run, self.verdicts)
+        self.unsaved = unsaved = closing.save(self.opened, self.gathering, self.run, self.verdicts) or accept_loads(
+            self.opened, self.gathering, self.run
+        )
         if unsaved:  # what opened a gate must be there to be looked at
             self.run = replace(self.run, problems=(*self.run.problems, unsaved))
             self.verdicts = self.opened.settle(self.run, time.time())

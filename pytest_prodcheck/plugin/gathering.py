@@ -35,6 +35,7 @@ class Gathering:
         self.saved = self._saved()
         self.waited = 0.0
         self._gatherer: Gatherer | None = None
+        self._context_made: Context | None = None
         self._stopped = False
 
     def _saved(self) -> SavedEvidence | None:
@@ -69,7 +70,7 @@ class Gathering:
         from pytest_prodcheck.evidence.gatherer import Gatherer
         from pytest_prodcheck.evidence.learning import learn_secrets
 
-        context = self._context()
+        context = self._context_made = self._context()
         learn_secrets(context)
         plan = [(find(key.partition(":")[0]), key.partition(":")[2]) for key in keys]
         if self.opened.options.wait > 0:
@@ -108,6 +109,8 @@ class Gathering:
             redactor=self.redactor,
             revision=opened.revision,
             run_id=opened.scope.run,
+            state=opened.state,
+            vantage=opened.options.vantage,
         )
 
     def _wait(self, plan: Sequence[tuple[Any, str]], context: Context, say: Callable[[str], None]) -> None:
@@ -124,8 +127,15 @@ class Gathering:
         """How far the gathering is, "" where nothing is under way."""
         if self._gatherer is None:
             return ""
+        if told := self.load_progress:
+            return told
         done, total, slowest = self._gatherer.progress()
         return "" if done >= total else f"gathering evidence: {done}/{total}, waiting for {slowest}"
+
+    @property
+    def load_progress(self) -> str:
+        """How a load goes, "" where none runs."""
+        return self._context_made.told if self._context_made is not None else ""
 
     def stop(self) -> None:
         """Ends the gathering at once; what was not finished is a problem."""
@@ -141,6 +151,8 @@ class Gathering:
     def close(self) -> None:
         """Removes what only this run needed."""
         self.stop()
+        if self._context_made is not None:
+            self._context_made.close()
         if self.shared is not None:
             self.shared.remove()
 

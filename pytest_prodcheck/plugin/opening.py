@@ -99,6 +99,7 @@ class Opened:
             opted_in=(
                 *(f"write:{name}" for name in self.options.allow_write),
                 *(f"check:{name}" for name in self.options.allow_check),
+                *(f"load:{name}" for name in self.options.allow_load),
             ),
         )
 
@@ -182,7 +183,6 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
         desk = _withdraw(options, root, run, names) if touches else None
         if broken is not None:
             raise broken
-        _refuse_loads(options)
         policies = _policies(options, configuration, names)
         scope = make_scope(
             configuration,
@@ -193,6 +193,7 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
             vantage=options.vantage,
             allow_write=set(options.allow_write),
             allow_check=set(options.allow_check),
+            allow_load=set(options.allow_load),
             wait=options.wait,
         )
         elsewhere = declared_elsewhere(configuration) if own_checks else ()
@@ -222,11 +223,6 @@ def _revision(options: argparse.Namespace, environment: Environment, touches: bo
     if revision != revision.strip() or not revision.isprintable():
         raise ScopeError(f"the revision {revision!r} has invisible characters: a line end of a file, perhaps?")
     return revision
-
-
-def _refuse_loads(options: argparse.Namespace) -> None:
-    for name in options.allow_load:
-        raise ScopeError(f"--allow-load {name}: load comes with the performance suite, which is not in this version")
 
 
 def _own_checks(configuration: Configuration) -> tuple[list[OwnCheck], list[Path], OwnCheckError | None]:

@@ -41,8 +41,8 @@ class Progress:
 
     @contextmanager
     def showing(self) -> Iterator[None]:
-        """Shows the progress while a check waits for its evidence, on a terminal."""
-        if self._reporter is None or not self._reporter.isatty or self._gathering is None:
+        """Shows the progress while a check waits for its evidence; where nothing is written over, only of a load."""
+        if self._reporter is None or self._gathering is None:
             yield
             return
         done = threading.Event()
@@ -57,7 +57,7 @@ class Progress:
     def _show(self, gathering: Gathering, done: threading.Event) -> None:
         shown = False
         while not done.wait(PATIENCE):
-            text = gathering.progress()
+            text = gathering.progress() if self._reporter and self._reporter.isatty else gathering.load_progress
             if text:
                 shown = True
                 self.say(text)

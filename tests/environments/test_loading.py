@@ -320,8 +320,8 @@ RULES = {
     ),
     "seal by command": ('[seal]\nkey = { command = ["x"] }', "seal.key: `prodcheck gate` never runs a command"),
     "later suite": (
-        "[environments.dev.load.browse]\nrate = 1",
-        ":5: environments.dev.load: comes with the performance suite, which this version does not have",
+        "[environments.dev.slo.browse]\nrate = 1",
+        ":5: environments.dev.slo: comes with the performance suite, which this version does not have",
     ),
     "later key of a table": (
         '[environments.dev.postgres.p]\nnodes = ["a:1"]\nbackups = { kind = "x" }',
@@ -448,7 +448,7 @@ def test_the_whole_reference_has_only_later_keys_and_missing_files(tmp_path: Pat
         if "comes with the" not in each and "there is no file" not in each and "there is no folder" not in each
     ]
     assert rest == []
-    assert sum("comes with the" in each for each in found) == 6
+    assert sum("comes with the" in each for each in found) == 5
 
 
 def test_text_of_many_mistakes_is_bounded(tmp_path: Path) -> None:

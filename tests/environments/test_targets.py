@@ -114,6 +114,7 @@ def test_all_kinds_with_their_features(configuration: Configuration) -> None:
         "exposure:edge": set(),
         "tls:shop": {"name"},
         "tls:postgres.db": {"name"},
+        "load:light": set(),
         "mail-relay:mail-relay": set(),
         "environment:dev": set(),
     }
@@ -139,7 +140,7 @@ def test_another_vantage_is_out_of_reach(configuration: Configuration) -> None:
     assert skipped(outside) == dict.fromkeys(far, "out-of-reach")
     assert "--vantage cluster" in outside["postgres:db"].detail
     inside = found(configuration, vantage="cluster")
-    assert set(skipped(inside)) == set(inside) - far - {"environment:dev"}
+    assert set(skipped(inside)) == set(inside) - far - {"load:light", "environment:dev"}
 
 
 def test_what_writes_needs_an_opt_in_where_protected(configuration: Configuration) -> None:
@@ -163,6 +164,7 @@ def test_a_unit_narrows_services_and_workflows_and_keeps_what_they_depend_on(con
         "endpoint:shop.quote",
         "workflow:buy",
         "tls:shop",
+        "load:light",
     }
 
 

@@ -4,6 +4,41 @@ from __future__ import annotations
 
 from pytest_prodcheck.demo.faults.fault import Fault
 
-FAULTS: tuple[Fault, ...] = ()
+_VALID, _THROUGHPUT, _ERRORS = ("performance.validity",), ("performance.throughput",), ("performance.errors",)
+_P50, _P95, _P99 = ("performance.latency.p50",), ("performance.latency.p95",), ("performance.latency.p99",)
+_SLOWER_95, _SLOWER_99 = ("performance.regression.p95",), ("performance.regression.p99",)
+_MORE_ERRORS, _STRESS = ("performance.regression.errors",), ("performance.stress",)
+_CPU, _MEMORY = ("performance.resources.cpu",), ("performance.resources.memory",)
+_PROCESS = ("performance.resources.process",)
+_LATENCY, _SLOWER = (*_P50, *_P95, *_P99), (*_SLOWER_95, *_SLOWER_99)
+_SPEED = (*_LATENCY, *_SLOWER, *_THROUGHPUT, *_STRESS)  # what slow answers turn red
+_ALL = (*_SPEED, *_VALID, *_ERRORS, *_MORE_ERRORS)
+_SHOP = "the shop's speed"
 
-BENIGN: tuple[Fault, ...] = ()
+FAULTS = (
+    Fault("perf-slow", "products take 1.3 s", (*_P50, *_P95), _SPEED, part=_SHOP),
+    Fault("perf-slower", "products take 0.3 s longer than before", _SLOWER_95, _SPEED, part=_SHOP),
+    Fault("perf-tail", "one of eight answers takes 1.4 s", (*_P95, *_SLOWER_95), _SPEED, part=_SHOP),
+    Fault("perf-rare-tail", "one of thirty answers takes 2.8 s", (*_P99, *_SLOWER_99), _SPEED, part=_SHOP),
+    Fault("perf-stall", "for 2.2 s nothing is answered, once", (*_P95, *_SLOWER_95), _SPEED, part=_SHOP),
+    Fault("perf-errors", "one of 25 answers is a 503", (*_ERRORS, *_MORE_ERRORS), _SPEED, part=_SHOP),
+    Fault("perf-resets", "one of twenty requests is reset", (*_ERRORS, *_MORE_ERRORS), _SPEED, part=_SHOP),
+    Fault("perf-limited", "more than 60 requests a second are refused with 429", (*_ERRORS, *_THROUGHPUT), _ALL,
+          part=_SHOP),
+    Fault("perf-saturated", "forty answers a second and no more", (*_THROUGHPUT, *_P95), _ALL, part=_SHOP),
+    Fault("perf-down", "soon after the load began all answers are 500, and it ends itself",
+          (*_ERRORS, *_VALID), (*_ALL, *_CPU, *_MEMORY, *_PROCESS),
+          part=_SHOP),
+    Fault("perf-knee", "answers wait from 150 requests a second on", _STRESS, _SPEED, part=_SHOP),
+    Fault("perf-leak", "every request leaves 300 KB behind", _PROCESS, _MEMORY, part="the shop's memory"),
+    Fault("perf-hog", "330 MB are taken at once", _MEMORY, part="the shop's memory"),
+    Fault("perf-burn", "eight threads of the shop hash all day", _CPU, _ALL),
+)  # fmt: skip
+
+_ONLY = ("performance",)
+BENIGN = (
+    Fault("perf-jitter", "answers take up to 12 ms longer, now and then", part=_SHOP, suites=_ONLY),
+    Fault("perf-slow-once", "one answer takes a second", part=_SHOP, suites=_ONLY),
+    Fault("perf-error-once", "one answer is a 503", part=_SHOP, suites=_ONLY),
+    Fault("perf-no-keep-alive", "every tenth answer ends its connection", part=_SHOP, suites=_ONLY),
+)

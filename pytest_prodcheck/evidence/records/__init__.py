@@ -27,6 +27,7 @@ ProblemKind = Literal[
     "stale",  # older than it may be, or without a date
     "foreign",  # about something else than what was declared, or about nothing that it names
     "empty",  # nothing was looked at
+    "invalid",  # a measurement that proves nothing, such as a load that was not sent as asked
     "unread",  # not in the saved evidence
     "interrupted",  # the run ended first
     "internal",  # the collector itself failed

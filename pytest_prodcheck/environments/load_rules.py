@@ -1,0 +1,72 @@
+"""What has to fit together in load scenarios: endpoints that are there, hosts that may be loaded, caps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path as File
+
+from pytest_prodcheck.environments.collecting import Complaint
+from pytest_prodcheck.environments.load import Load, LoadCaps
+from pytest_prodcheck.environments.named import file, known
+from pytest_prodcheck.environments.project import Environment
+from pytest_prodcheck.environments.reach import LIGHT, endpoints_of
+from pytest_prodcheck.environments.services import Service
+
+
+def load_complaints(path: tuple[str, ...], load: Load, environment: Environment, root: File) -> Iterator[Complaint]:
+    """What does not fit together in one scenario."""
+    if path[-1] == LIGHT:
+        yield path, "`light` is the name of latency without load", "give the scenario another name"
+    there = endpoints_of(environment)
+    for name in load.mix:
+        yield from known((*path, "mix", name), name, there, "endpoint")
+        if name in there:
+            yield from _may_be_loaded((*path, "hosts"), name, environment.services[there[name][0]], load)
+    yield from file((*path, "locustfile"), load.locustfile, root)
+    if load.expect_workers and load.bind is None:
+        yield (*path, "bind"), "`bind` is missing: where do the workers find us?", 'such as "10.0.0.5:5557"'
+    if load.stress is not None and load.rate is not None and load.stress.until <= load.rate:
+        yield (*path, "stress", "until"), "the search for the knee begins above the scenario's own rate", ""
+    if load.from_ is not None and load.rate is not None and load.from_ > load.rate:
+        yield (*path, "from"), "`from` is the lower end: `rate` is the highest rate", ""
+    yield from _capped(path, load, environment)
+
+
+def _may_be_loaded(path: tuple[str, ...], endpoint: str, service: Service, load: Load) -> Iterator[Complaint]:
+    connect = (service.connect_to or "").rpartition(":")[0].strip("[]")
+    for host in filter(None, (service.host, connect)):
+        if host not in load.hosts:
+            yield path, f"{endpoint} is answered by {host}, which is not among the hosts that may be loaded", ""
+    if service.proxy:
+        yield path, f"{endpoint} goes through a `proxy`, which would be loaded too", "load it from behind the proxy"
+
+
+def caps_of(environment: Environment) -> LoadCaps | None:
+    """The bounds in force: those declared, the defaults where protected, else none."""
+    return environment.load_caps or (LoadCaps() if environment.protected else None)
+
+
+def _capped(path: tuple[str, ...], load: Load, environment: Environment) -> Iterator[Complaint]:
+    caps = caps_of(environment)
+    if caps is None:
+        return
+    hint = "raise the cap under `load_caps` if that is meant"
+    seconds = load.duration + sum(each[0] for each in load.stress_segments)
+    if load.highest > caps.rate * 1.000001:
+        yield (*path, "rate"), f"{load.highest:g} requests a second are more than the cap of {caps.rate:g}", hint
+    if seconds > caps.duration:
+        yield (*path, "duration"), f"{seconds:g} s are more than the cap of {caps.duration:g} s", hint
+    if load.requests > caps.requests:
+        yield path, f"{load.requests} requests are more than the cap of {caps.requests}", hint
+    if load.locustfile is not None and load.rate is None:
+        yield (*path, "rate"), "`rate` is missing: without it nobody knows that the caps are kept", ""
+
+
+def light_complaints(environment: Environment) -> Iterator[Complaint]:
+    """What does not fit together in the light mode."""
+    there = endpoints_of(environment)
+    for position, name in enumerate(environment.light.endpoints or ()):
+        path = ("light", "endpoints", f"[{position}]")
+        yield from known(path, name, there, "endpoint")
+        if name in there and not there[name][1].changes_nothing:
+            yield path, "expected an endpoint whose request changes nothing", ""

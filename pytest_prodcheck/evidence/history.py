@@ -1,0 +1,123 @@
+"""The accepted runs of each load scenario, and `load-baseline`, which reads them. One JSON line a run, newest last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.load import (
+    AcceptedEndpoint,
+    AcceptedRun,
+    Baseline,
+    LoadEndpoint,
+    LoadRun,
+    Timed,
+)
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.load import Load
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+KEPT = 20  # runs in a file
+COMPARED = 10  # of them, how many a run is compared with
+LARGEST = 32 * 1024 * 1024  # bytes of a file
+
+
+@evidence(
+    "load-baseline", axis="load", feature="run",
+    host=lambda target, environment: f"history {target}", sends=lambda target, environment: (),
+)  # fmt: skip
+def load_baseline(target: str, context: Context, deadline: Deadline) -> Baseline:
+    """The last accepted runs of a scenario; none of one that was declared otherwise then."""
+    load = context.environment.load[target]
+    required = load.baseline == "required"
+    if context.state is None:
+        raise EvidenceProblem(Problem("internal", "there is no folder that history could be in"))
+    file = file_of(context.state, context.environment, target)
+    runs = tuple(run for digest, run in _read(file) if digest == digest_of(load))[-COMPARED:]
+    if not runs:
+        deadline.note("no accepted run of this scenario as it is declared: from now on this one is compared with")
+    return Baseline(runs, required, load.compare.p95, load.compare.p99, load.compare.errors)
+
+
+def file_of(state: Path, environment: Environment, name: str) -> Path:
+    """Where the accepted runs of a scenario are."""
+    slot = f"@{environment.slot}" if environment.slot else ""
+    return state / "history" / f"{environment.name}{slot}" / f"{name}.jsonl"
+
+
+def digest_of(load: Load) -> str:
+    """A digest of what is sent: runs of another mix, rate or file are not comparable."""
+    sent = load.model_dump_json(include={"mix", "locustfile", "users", "spawn_rate", "rate", "duration", "shape",
+                                         "from_", "steps"})  # fmt: skip
+    return hashlib.sha256(sent.encode()).hexdigest()[:16]
+
+
+def accept(state: Path, environment: Environment, run: LoadRun, run_id: str, at: float, revision: str) -> None:
+    """Adds a run to the accepted ones; raises OSError, and EvidenceProblem for a file that cannot be read."""
+    file = file_of(state, environment, run.name)
+    kept = _lines(file)[-(KEPT - 1) :]
+    line = {
+        "digest": digest_of(environment.load[run.name]), "run": run_id, "at": at, "revision": revision,
+        "overall": _plain(run.overall), "endpoints": [_plain(each) for each in run.endpoints],
+    }  # fmt: skip
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as stream:
+        stream.write("\n".join([*kept, json.dumps(line)]) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(file)
+
+
+def _plain(endpoint: LoadEndpoint) -> dict[str, Any]:
+    return {
+        "name": endpoint.name, "good": endpoint.good, "failed": endpoint.failed, "times": endpoint.times.histogram
+    }  # fmt: skip
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise EvidenceProblem(Problem("configuration", f"{file}: cannot be read: {error.strerror}")) from None
+    if len(content) > LARGEST:
+        raise EvidenceProblem(Problem("too-large", f"{file}: larger than {LARGEST} bytes"))
+    return [line for line in content.decode("utf-8", "replace").splitlines() if line.strip()]
+
+
+def _read(file: Path) -> list[tuple[str, AcceptedRun]]:
+    found = []
+    for number, line in enumerate(_lines(file), 1):
+        try:
+            found.append(_run(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            what = f"{file}:{number}: no accepted run can be read ({type(error).__name__})"
+            hint = "remove the line, or the file to begin anew"
+            raise EvidenceProblem(Problem("protocol", what, hint)) from None
+    return found
+
+
+def _run(plain: dict[str, Any]) -> tuple[str, AcceptedRun]:
+    endpoints = tuple(_endpoint(each) for each in plain["endpoints"])
+    run = AcceptedRun(
+        str(plain["run"]), float(plain["at"]), str(plain["revision"]), _endpoint(plain["overall"]), endpoints
+    )
+    return str(plain["digest"]), run
+
+
+def _endpoint(plain: dict[str, Any]) -> AcceptedEndpoint:
+    times = tuple((int(value), int(number)) for value, number in plain["times"])
+    if list(times) != sorted(times) or any(number < 1 for _, number in times):
+        raise ValueError("no histogram")
+    return AcceptedEndpoint(str(plain["name"]), int(plain["good"]), int(plain["failed"]), Timed(times))

@@ -1,0 +1,172 @@
+"""Runs Locust in a process group of its own, watches it, reads the files it leaves; its exit code proves nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.cleaning import plain as plain_text
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.load import Load
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+LOOK = 0.1  # seconds between two looks
+LARGEST = 64 * 1024 * 1024  # bytes of a file that is read
+FOLDER = "PRODCHECK_LOAD"  # as in load/driver.py
+_DRIVERS = Path(__file__).resolve().parent.parent / "load"
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a load left behind: the result as written, the text of the histogram log."""
+
+    result: dict[str, Any]
+    log: str
+
+
+def run(name: str, plan: Mapping[str, Any], load: Load, context: Context, deadline: Deadline) -> Left:
+    """Runs a plan to its end; raises EvidenceProblem where it left no result."""
+    if importlib.util.find_spec("locust") is None:
+        hint = "pip install 'pytest-prodcheck[load]'"
+        raise EvidenceProblem(Problem("missing-extra", f"load {name} needs Locust", hint))
+    folder = Path(tempfile.mkdtemp(prefix="prodcheck-load-"))
+    try:
+        file = folder / "plan.json"
+        file.touch(mode=0o600)  # it holds tokens
+        file.write_text(json.dumps(plan), encoding="utf-8")
+        with _started(_words(plan, load, context), folder, context) as process:
+            _watch(name, process, folder, context, deadline)
+            problem = _last_words(folder, context)
+        return Left(_read(name, folder, problem), _text(folder / "times.hlog"))
+    finally:
+        context.tell(name, "")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _words(plan: Mapping[str, Any], load: Load, context: Context) -> list[str]:
+    count = plan["workers"]
+    files = str(_DRIVERS / "driver.py")
+    users, rate = count, count
+    if load.locustfile is not None:
+        files = f"{_DRIVERS / 'listener.py'},{context.root / load.locustfile}"
+        users, rate = load.users, load.spawn_rate
+    words = [sys.executable, "-m", "locust", "-f", files, "--headless", "--only-summary", "--reset-stats"]
+    words += ["-u", str(users), "-r", f"{rate:g}", "--stop-timeout", "0", "--loglevel", "WARNING"]
+    if load.locustfile is not None and load.mix == {} and len(load.hosts) == 1:
+        words += ["--host", load.hosts[0] if "://" in load.hosts[0] else _origin(load.hosts[0], context)]
+    if load.expect_workers:
+        host, _, port = (load.bind or "").rpartition(":")
+        words += ["--master", "--expect-workers", str(count), "--expect-workers-max-wait", "30"]
+        words += ["--master-bind-host", host.strip("[]"), "--master-bind-port", port]
+    elif count > 1:
+        port = str(_free_port())
+        words += ["--processes", str(count), "--master-bind-host", "127.0.0.1", "--master-bind-port", port]
+        words += ["--master-host", "127.0.0.1", "--master-port", port, "--expect-workers-max-wait", "30"]
+    return words
+
+
+def _origin(host: str, context: Context) -> str:
+    """The address that a Locust file's users begin at: that of a declared service on the host, else HTTPS."""
+    for service in context.environment.services.values():
+        if service.host == host:
+            return "/".join(service.url.split("/")[:3])
+    return f"https://{host}"
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def _started(words: Sequence[str], folder: Path, context: Context) -> Any:
+    """The process, in a group of its own that is ended whatever happens: Locust's workers outlive a killed master."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "PYTEST"))}
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(
+            words, cwd=context.root, env={**kept, FOLDER: str(folder), "PYTHONWARNINGS": "ignore"},
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    forget = context.at_end(lambda: _end(process))
+    try:
+        yield process
+    finally:
+        _end(process)
+        forget()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+
+
+def _watch(name: str, process: subprocess.Popen[bytes], folder: Path, context: Context, deadline: Deadline) -> None:
+    """Waits for the result or the end, and passes on how it goes; raises EvidenceProblem (timeout)."""
+    result = folder / "result.json"
+    while not result.exists() and process.poll() is None:
+        if deadline.time_left() < 0.5:
+            raise EvidenceProblem(Problem("timeout", f"load {name} did not end within {deadline.seconds:.0f} s"))
+        time.sleep(LOOK)
+        context.tell(name, progress_text(name, _text(folder / "progress.json")))
+
+
+def progress_text(name: str, text: str) -> str:
+    """How a load goes, in one line: "browse 12 s: 166.7/s, P50 4 ms, P95 9 ms, P99 20 ms, errors 0 %"."""
+    from pytest_prodcheck.quantities import format_quantity
+
+    try:
+        told = json.loads(text)
+        times = ", ".join(
+            f"P{name[1:]} {format_quantity(told[name] / 1e6, 's')}"
+            for name in ("p50", "p95", "p99")
+            if told[name] is not None
+        )
+        errors = format_quantity(100 * float(told["error_ratio"]), "%")
+        rate = format_quantity(float(told["rate"]))
+        return f"{name} {told['seconds']:.0f} s: {rate}/s, {times or 'nothing answered'}, errors {errors}"
+    except (ValueError, KeyError, TypeError):
+        return f"{name}: starting"
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(LARGEST + 1)[:LARGEST].decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _last_words(folder: Path, context: Context) -> str:
+    lines = [line.strip() for line in _text(folder / "output").splitlines() if line.strip()]
+    return plain_text(context.redactor.redact(" | ".join(lines[-3:])), 400)
+
+
+def _read(name: str, folder: Path, words: str) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads(_text(folder / "result.json"))
+        if not isinstance(result, dict):
+            raise ValueError("no object")
+    except ValueError:
+        what = f"load {name} left no result: {words or 'it said nothing'}"
+        raise EvidenceProblem(Problem("internal", what)) from None
+    return result

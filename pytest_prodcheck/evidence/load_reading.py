@@ -1,0 +1,129 @@
+"""From what the load's driver left behind to a record: every number is checked, for files alone prove nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from pytest_prodcheck.evidence.cleaning import plain as plain_text
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.load import LoadEndpoint, LoadInterval, LoadRun, LoadWorker, StressStep, Timed
+from pytest_prodcheck.load.histogram import Histogram
+from pytest_prodcheck.load.parts import Cell, Counted
+
+BUSY = 5.0  # seconds over which a worker's use of its core is looked at
+REPORT = 0.5  # seconds between two reports of a worker
+MOST_ENDPOINTS = 200  # names of requests that are told apart
+
+
+def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any], result: Mapping[str, Any]) -> LoadRun:
+    """The record of a run; raises EvidenceProblem (protocol) for a result that is none."""
+    try:
+        counted = Counted.parse(dict(result))
+        workers = tuple(_worker(hand) for hand in result["hands"])
+        ends = [hand["ended"] for hand in result["hands"] if hand["ended"] is not None]
+        unanswered = sum(int(end["unanswered"]) for end in ends)
+        segments: Sequence[Sequence[float]] = plan["segments"]
+        seconds = float(plan["seconds"]) if "seconds" in plan else sum(each[0] for each in segments)
+        asked = sum(max(1, round(each[0] * (each[1] + each[2]) / 2)) for each in segments)
+        rate = plan.get("rate")
+        asked = asked or round((rate or 0) * seconds)
+        spans = _spans(plan, counted)
+        names = dict.fromkeys([*plan["endpoints"], *sorted({endpoint for endpoint, _ in counted.cells})])
+        if len(names) > MOST_ENDPOINTS:
+            raise ValueError(f"{len(names)} names of requests: give them fewer names (`name=` in Locust)")
+        endpoints = tuple(endpoint_of(each, counted, spans) for each in names)
+        return LoadRun(
+            name=name,
+            mode=mode,
+            asked=asked,
+            asked_rate=asked / seconds,
+            began=float(result["began"]),
+            seconds=seconds,
+            begun=counted.begun,
+            begun_in=max((float(end["last_begun"]) for end in ends), default=0.0),
+            dropped=counted.dropped,
+            unanswered=unanswered,
+            in_time=counted.in_time,
+            lag=Timed(tuple(counted.lag.values())),
+            aborted=plain_text(str(result["aborted"])),
+            trouble=plain_text(str(result["problem"])),
+            longest_gap=float(result["gap"]),
+            workers=workers,
+            workers_asked=int(plan["workers"]),
+            endpoints=endpoints,
+            overall=_overall(counted, spans),
+            retried=counted.retried,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        what = f"load {name}: its result cannot be read: {type(error).__name__}: {error}"
+        raise EvidenceProblem(Problem("protocol", plain_text(what))) from None
+
+
+def steps_of(plan: Mapping[str, Any], run: LoadRun) -> tuple[tuple[StressStep, ...], StressStep | None]:
+    """The steps of a search for the knee that were begun, and the recovery after them."""
+    rates = [float(each[1]) for each in plan["segments"]]
+    by_start = {each.start: each for each in run.overall.intervals}
+    found, start = [], 0.0
+    for each, rate in zip(plan["segments"], rates, strict=True):
+        seen = by_start.get(start)
+        found.append(StressStep(rate, seen.begun, seen.good, seen.failed, seen.p95) if seen else None)
+        start += float(each[0])
+    return tuple(step for step in found[:-2] if step is not None and step.begun), found[-1]
+
+
+def _worker(hand: Mapping[str, Any]) -> LoadWorker:
+    shares = [float(each) for each in hand["cpu"]]
+    width = max(1, min(round(BUSY / REPORT), len(shares)))
+    windows = [sum(shares[place : place + width]) / width for place in range(max(len(shares) - width + 1, 1))]
+    return LoadWorker(plain_text(str(hand["node"]), 60), int(hand["begun"]), max(windows), hand["ended"] is not None)
+
+
+def _spans(plan: Mapping[str, Any], counted: Counted) -> dict[int, tuple[float, float]]:
+    """Interval -> its start and length in seconds."""
+    if plan["by_segment"]:
+        lengths = [float(each[0]) for each in plan["segments"]]
+        return {place: (sum(lengths[:place]), length) for place, length in enumerate(lengths)}
+    width = float(plan["interval"])
+    return {interval: (interval * width, width) for _, interval in counted.cells}
+
+
+def endpoint_of(name: str, counted: Counted, spans: Mapping[int, tuple[float, float]]) -> LoadEndpoint:
+    """One endpoint of a run, over all intervals and in each."""
+    cells = {interval: cell for (endpoint, interval), cell in counted.cells.items() if endpoint == name}
+    return _made(plain_text(name, 100), cells, spans)
+
+
+def _overall(counted: Counted, spans: Mapping[int, tuple[float, float]]) -> LoadEndpoint:
+    merged: dict[int, Cell] = {}
+    for (_, interval), cell in counted.cells.items():
+        merged.setdefault(interval, Cell()).add(cell)
+    return _made("overall", merged, spans)
+
+
+def _made(name: str, cells: Mapping[int, Cell], spans: Mapping[int, tuple[float, float]]) -> LoadEndpoint:
+    whole = Cell()
+    for cell in cells.values():
+        whole.add(cell)
+    reasons = sorted(whole.reasons.items(), key=lambda each: -each[1])
+    intervals = tuple(_interval(*spans[interval], cells[interval]) for interval in sorted(cells))
+    return LoadEndpoint(
+        name,
+        whole.begun,
+        whole.good,
+        whole.failed,
+        tuple((plain_text(reason, 200), number) for reason, number in reasons),
+        Timed(tuple(whole.times.values())),
+        intervals,
+    )
+
+
+def _interval(start: float, seconds: float, cell: Cell) -> LoadInterval:
+    p50, p95, p99 = percentiles(cell.times, (50, 95, 99))
+    return LoadInterval(start, seconds, cell.begun, cell.good, cell.failed, p50, p95, p99)
+
+
+def percentiles(times: Histogram, wanted: Iterable[float]) -> list[float | None]:
+    """Percentiles in seconds, None of nothing."""
+    found = [times.percentile(percent) for percent in wanted]
+    return [None if each is None else each / 1e6 for each in found]

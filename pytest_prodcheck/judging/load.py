@@ -1,0 +1,199 @@
+"""Whether a load run proves anything, and whether one is slower than those before it: rules that checks share."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.load import (
+    AcceptedEndpoint,
+    AcceptedRun,
+    LoadEndpoint,
+    LoadRun,
+    ResourceSample,
+    Timed,
+)
+from pytest_prodcheck.judging.limits import bounds as bounds
+from pytest_prodcheck.judging.statistics import more_often, rank_above, rank_below, samples_needed
+
+ACHIEVED = 0.99  # of the rate that was asked for
+BUSIEST = 0.9  # of a core, over five seconds
+LATE = 0.5  # seconds; a client whose requests begin later than this, one in twenty, sends another load than asked
+FEW_FAILED = 0.01  # share of failed requests up to which latency without load can be told
+OWN_LATENESS = 0.2  # share of a bad time that may be the client's own
+LEAST_GROWTH = 16_000_000  # bytes; what a process grows by while it warms up
+NEVER = 365 * 86400.0  # seconds
+USUAL = 0.03  # what runs of one system differ by among themselves, until there are enough to show it
+ERRORS = 2.8  # standard errors: one false alarm in 400 comparisons
+SURE = 0.01  # chance of a false alarm of one comparison
+
+
+def client_flaws(run: LoadRun) -> Iterator[str]:
+    """Why what came back may be the client's own doing."""
+    if run.trouble:
+        yield run.trouble
+    lost = run.workers_asked - sum(worker.ended for worker in run.workers)
+    if lost and not run.trouble:
+        yield f"{lost} of {run.workers_asked} workers were lost"
+    for worker in run.workers:
+        if worker.busiest >= BUSIEST:
+            yield f"the client {worker.name} was busy to {worker.busiest:.0%} of a core: give it more `workers`"
+    late = run.lag.percentile(95)
+    if run.mode == "open" and late is not None and late > LATE:
+        yield f"one request in twenty began more than {late:.2f} s late: the client did not get the processor"
+    if run.dropped:
+        yield f"{run.dropped} requests were due and not sent, because too many were unanswered"
+    if run.unanswered:
+        yield f"of {run.unanswered} requests nothing is known"
+
+
+def flaws(run: LoadRun) -> list[str]:
+    """Why a run proves nothing good, in words; [] of a valid one."""
+    found = list(client_flaws(run))
+    if run.aborted:
+        found.append(f"it was ended early: {run.aborted}")
+    if not run.begun:
+        found.append("nothing was sent")
+    elif run.asked and run.mode != "light" and achieved(run) < ACHIEVED:
+        found.append(f"{achieved(run):.1%} of the rate of {run.asked_rate:.4g}/s was sent, less than {ACHIEVED:.0%}")
+    usual = run.seconds / max(run.begun, 1)
+    if run.mode == "users" and run.longest_gap > max(3.0, 30 * usual):
+        found.append(f"nothing was answered for {run.longest_gap:.1f} s: users of a closed loop ask nothing meanwhile")
+    return found
+
+
+def achieved(run: LoadRun) -> float:
+    """The rate that was sent, as a share of the one that was asked."""
+    took = max(run.seconds, run.begun_in) if run.mode != "users" else run.seconds
+    return run.begun / run.asked * run.seconds / took
+
+
+def insist_on_validity(run: LoadRun) -> None:
+    """Raises EvidenceProblem (invalid) for a run that proves nothing good."""
+    found = flaws(run)
+    if found:
+        raise EvidenceProblem(Problem("invalid", f"load {run.name} proves nothing: {'; '.join(found)}"))
+
+
+def insist_on_answers(run: LoadRun) -> None:
+    """Raises EvidenceProblem (invalid) where latency without load would be told of what did not fail."""
+    whole = run.overall
+    asked = whole.good + whole.failed
+    if run.mode == "light" and whole.failed > max(FEW_FAILED * asked, 1):
+        raise EvidenceProblem(Problem("invalid", f"{whole.failed} of {asked} requests failed: {why(whole)}"))
+
+
+def why(endpoint: LoadEndpoint) -> str:
+    """Why requests failed: "answered 503 (12), connection reset (3)"."""
+    return ", ".join(f"{reason} ({number})" for reason, number in endpoint.reasons[:3]) or "for no reason told"
+
+
+def enough(times: Timed, percent: float) -> bool:
+    """Whether there are samples enough for a percentile."""
+    return times.count >= samples_needed(percent)
+
+
+def insist_on_samples(run: LoadRun, percent: float) -> None:
+    """Raises EvidenceProblem (invalid) for a run with too few good answers for a percentile."""
+    count, needed = run.overall.times.count, samples_needed(percent)
+    if count < needed:
+        what = f"{count} good answers are too few for P{percent:g}: it needs {needed}"
+        raise EvidenceProblem(Problem("invalid", f"load {run.name}: {what}"))
+
+
+def own_lateness(run: LoadRun, percent: float, value: float, crossed: float) -> str:
+    """Why a bad time may be the client's own, "" where it is not: how late requests began counts in it."""
+    late = run.lag.percentile(percent) or 0.0
+    if value > crossed and late > OWN_LATENESS * value:
+        return f"requests began up to {late:.3f} s late, a good part of {value:.3f} s: the client was too slow to tell"
+    return ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A percentile or share beside those of the runs before: proven worse or not, by how much (1.0: twice)."""
+
+    now: float
+    before: float
+    change: float
+    proven: bool
+    words: str
+
+
+def slower(endpoint: LoadEndpoint, runs: Sequence[AcceptedRun], percent: float, least: float) -> Comparison | None:
+    """A percentile beside the median of those before; None where there are too few samples to tell.
+
+    Proven: the difference is at least `least` seconds, and on a logarithmic scale more than 2.8 standard errors: of
+    both percentiles (from their order statistics, whatever the distribution) and of what such runs differ by among
+    themselves. That is taken for 3 % until there are runs enough to show it.
+    """
+    earlier = [each for each in (_endpoint(run, endpoint.name) for run in runs) if each and enough(each.times, percent)]
+    if not earlier or not enough(endpoint.times, percent):
+        return None
+    seen = [each.times.percentile(percent) or 0.0 for each in earlier]
+    now, before = endpoint.times.percentile(percent) or 0.0, statistics.median(seen)
+    errors = [_error(each.times, percent) for each in earlier]
+    own = statistics.fmean(error * error for error in errors)
+    between = _between([math.log(max(each, 1e-6)) for each in seen], own)
+    count = len(seen)
+    error = math.sqrt(_error(endpoint.times, percent) ** 2 + own / count + between * (1 + 1 / count))
+    proven = now - before >= least and math.log(max(now, 1e-6) / max(before, 1e-6)) > ERRORS * error
+    words = f"P{percent:g} {now * 1000:.4g} ms, {before * 1000:.4g} ms before (median of {count} accepted runs)"
+    return Comparison(now, before, (now - before) / before if before else 0.0, proven, words)
+
+
+def _error(times: Timed, percent: float) -> float:
+    """The standard error of the logarithm of a percentile: its 99 % bounds by order statistics, as of a normal one."""
+    count = times.count
+    low, high = rank_below(percent, count), min(rank_above(percent, count), count)
+    below, above = times.rank(max(low, 1)) or 1e-6, times.rank(high) or 1e-6
+    return math.log(above / below) / (2 * 2.326)
+
+
+def _between(logs: Sequence[float], own: float) -> float:
+    """The variance of the logarithms of runs among themselves, without their own: 3 % weighs as much as four runs."""
+    seen = max(statistics.variance(logs) - own, 0.0) if len(logs) > 1 else 0.0
+    known = len(logs) - 1
+    return (known * seen + 4 * USUAL * USUAL) / (known + 4)
+
+
+def fails_more(endpoint: LoadEndpoint, runs: Sequence[AcceptedRun], least: float) -> Comparison | None:
+    """The share of failed requests beside that of all runs before together; None where there is nothing to compare.
+
+    Proven: it rose by at least `least` (a share), and Fisher's exact test leaves 1 % for chance.
+    """
+    earlier = [each for each in (_endpoint(run, endpoint.name) for run in runs) if each and each.good + each.failed]
+    of, before_of = endpoint.good + endpoint.failed, sum(each.good + each.failed for each in earlier)
+    if not earlier or not of:
+        return None
+    failed = sum(each.failed for each in earlier)
+    now, before = endpoint.failed / of, failed / before_of
+    proven = now - before >= least and more_often(endpoint.failed, of, failed, before_of) < SURE
+    words = f"{endpoint.failed} of {of} requests failed, {failed} of {before_of} in {len(earlier)} accepted runs"
+    return Comparison(now, before, (now - before) / max(before, least), proven, words)
+
+
+def _endpoint(run: AcceptedRun, name: str) -> AcceptedEndpoint | None:
+    if name == run.overall.name:
+        return run.overall
+    return next((each for each in run.endpoints if each.name == name), None)
+
+
+def seconds_until_full(looks: Sequence[ResourceSample], allowed: int) -> float:
+    """How long a process may grow on as in the last two thirds of the looks; a year for one that does not grow.
+
+    Growth counts where it is large enough, also against what was there, and goes on in each half of those looks.
+    """
+    seen = [(each.at, each.process_memory) for each in looks if each.process_memory is not None]
+    late = seen[len(seen) // 3 :]
+    if len(late) < 3:
+        return NEVER
+    first, middle, last = late[0][1], late[len(late) // 2][1], late[-1][1]
+    grown, took = last - first, late[-1][0] - late[0][0]
+    steady = middle - first > grown / 5 and last - middle > grown / 5
+    if grown < max(LEAST_GROWTH, first / 20) or not steady or took <= 0:
+        return NEVER
+    return min(max(allowed - last, 0) * took / grown, NEVER)

@@ -1,0 +1,82 @@
+"""The locustfile of open arrivals: `locust -f driver.py` with PRODCHECK_LOAD naming the folder of the plan.
+
+Locust brings the processes, its master and its workers over several machines; one user in each of them starts
+requests on schedule. A worker on another machine has no plan: it is sent one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult
+from locust import User, events, task
+from locust.env import Environment
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+
+from pytest_prodcheck.load.hand import Hand
+from pytest_prodcheck.load.lead import Lead
+
+FOLDER = "PRODCHECK_LOAD"
+SILENCE = 10.0  # seconds without a report after which a worker is lost
+_go: AsyncResult[dict[str, Any]] = AsyncResult()
+_hands: list[Hand] = []
+
+
+class Arrivals(User):
+    """One of these in each process starts all its requests."""
+
+    @task
+    def send_everything(self) -> None:
+        """Waits for the start, sends, and rests until Locust ends."""
+        runner: Any = self.environment.runner
+        runner.send_message("prodcheck-ready", {"node": runner.client_id})
+        told = _go.get()
+        hand = Hand(told["plan"], told["index"], told["of"], runner.send_message)
+        _hands.append(hand)
+        hand.run()
+        gevent.sleep(3600)
+
+
+def on_init(environment: Environment, **_: Any) -> None:
+    """Begins to listen: to the lead in a worker, to the workers in the lead."""
+    runner: Any = environment.runner
+    if isinstance(runner, (MasterRunner, LocalRunner)):
+        lead_of(runner)
+    if isinstance(runner, (WorkerRunner, LocalRunner)):
+        runner.register_message("prodcheck-go", lambda environment, msg, **_: _go.set(msg.data))
+        runner.register_message("prodcheck-stop", lambda environment, msg, **_: _stop())
+
+
+def _stop() -> None:
+    for hand in _hands:
+        hand.stop()
+
+
+def lead_of(runner: Any) -> None:
+    """Makes this process the one that merges and writes."""
+    folder = Path(os.environ[FOLDER])
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    lead = Lead(plan, folder, runner.send_message, lambda: gevent.spawn(runner.quit) and None)
+    runner.register_message("prodcheck-ready", lambda environment, msg, **_: lead.ready(msg.data["node"]))
+    runner.register_message("prodcheck-part", lambda environment, msg, **_: lead.part(msg.data))
+    runner.register_message("prodcheck-end", lambda environment, msg, **_: lead.end(msg.data))
+    gevent.spawn(_watch, lead)
+
+
+def _watch(lead: Lead) -> None:
+    """Ends everything where whoever started us is gone: a load that nobody watches is an outage."""
+    parent = os.getppid()
+    while True:
+        gevent.sleep(1)
+        if os.getppid() != parent:
+            os.killpg(0, 9)
+        lead.watch(SILENCE)
+
+
+if __name__ != "pytest_prodcheck.load.driver":  # run by Locust as its file, not imported by listener.py
+    _hooks: Any = events
+    _hooks.init.add_listener(on_init)

@@ -1,0 +1,176 @@
+"""One process of the load: starts its share of the requests on schedule, counts, reports to the lead.
+
+Open arrivals: a request begins when it is due, however many are unanswered, and its time counts from when it was due.
+A closed loop stops asking while the server is stuck, and so does not see most of what its users would see.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+from pytest_prodcheck.load.client import Call, Failed, calls, clock
+from pytest_prodcheck.load.parts import Counted
+from pytest_prodcheck.load.schedule import Segment, turns
+
+REPORT = 0.5  # seconds between two reports
+REAP = 0.1  # seconds between two looks for what is over its time
+GRACE = 1.0  # seconds after the end of the schedule in which an answer is still in time
+TURN = 8  # requests begun in one go before others get their turn
+Send = Callable[[str, dict[str, Any]], None]
+
+
+class Hand:
+    """The sender of one process: `index` of `of`. `send` takes its messages to the lead."""
+
+    def __init__(self, plan: Mapping[str, Any], index: int, of: int, send: Send) -> None:
+        self.plan, self.index, self.of, self.send = plan, index, of, send
+        self.calls = calls(plan)
+        self.order = turns({name: each["weight"] for name, each in plan["endpoints"].items()})
+        self.segments = [Segment(*each) for each in plan["segments"]]
+        self.final: int = plan["final"]  # segments from here on are sent whatever happens before
+        self.counted = Counted()
+        self.in_flight = 0
+        self.most_in_flight = max(plan["in_flight"] // of, 1)
+        self.width: float = plan["interval"]
+        self.stopped = Event()
+        self.skipped = False
+        self.begun_at = 0.0
+        self.until = 0.0
+        self.ended_at = 0.0
+        self.last_begun = 0.0
+        self._unbroken = 0
+
+    def run(self) -> None:
+        """Sends everything, waits for what is unanswered, tells the lead that this was all."""
+        gc.collect()
+        gc.freeze()
+        gc.disable()  # a run is bounded, and a pause would make requests late
+        self.begun_at, epoch = clock(), time.time()
+        self.until = self.begun_at + sum(segment.seconds for segment in self.segments) + GRACE
+        cpu = time.process_time()
+        reporter = gevent.spawn(self._report_regularly)
+        reaper = gevent.spawn(self._reap_regularly)
+        self._send_all()
+        self.ended_at = clock()
+        longest = max(call.timeout for call in self.calls.values()) + 1
+        until = clock() + longest
+        while self.in_flight and clock() < until:
+            gevent.sleep(0.02)
+        gevent.killall([reporter, reaper])
+        self._report(
+            "prodcheck-end",
+            began=epoch,
+            unanswered=self.in_flight,
+            seconds=self.ended_at - self.begun_at,
+            last_begun=self.last_begun,
+            cpu_seconds=time.process_time() - cpu,
+        )
+
+    def stop(self) -> None:
+        """Begins no further request; in a search for the knee, goes on with what follows it."""
+        if self.final < len(self.segments) and not self.skipped:
+            self.skipped = True
+        else:
+            self.stopped.set()
+
+    # -- sending
+
+    def _send_all(self) -> None:
+        base, number = self.begun_at, 0
+        skipping = False
+        for place, segment in enumerate(self.segments):
+            if self.skipped and place < self.final:
+                skipping = True
+                continue
+            if skipping:
+                base, skipping = clock(), False
+            for due in segment.due():
+                if number % self.of == self.index:
+                    if not self._wait_until(base + due, place >= self.final):
+                        break
+                    self._begin(self.order[number % len(self.order)], base + due, place)
+                number += 1
+            if self.stopped.is_set():
+                return
+            base += segment.seconds
+        self._wait_until(base, True)
+
+    def _wait_until(self, due: float, final: bool) -> bool:
+        """Waits until a request is due; whether it is still to be sent."""
+        left = due - clock()
+        self._unbroken = 0 if left > 0 else self._unbroken + 1
+        if self._unbroken >= TURN:  # late already: the requests that were begun must get their turn all the same
+            self._unbroken = 0
+            gevent.sleep(0)
+        while left > 0:
+            if self.stopped.wait(left):
+                return False
+            if self.skipped and not final:
+                return False
+            left = due - clock()
+        return not self.stopped.is_set() and (final or not self.skipped)
+
+    def _begin(self, endpoint: str, due: float, place: int) -> None:
+        if self.in_flight >= self.most_in_flight:
+            self.counted.dropped += 1
+            return
+        self.in_flight += 1
+        interval = place if self.plan["by_segment"] else int((due - self.begun_at) / self.width)
+        self.counted.cell(endpoint, interval).begun += 1
+        gevent.spawn_raw(self._ask, self.calls[endpoint], due, interval)
+
+    def _ask(self, call: Call, due: float, interval: int) -> None:
+        began = clock()
+        self.last_begun = began - self.begun_at
+        reason, again = "", False
+        try:
+            answer, again = call.client.ask(call)
+            reason = call.trouble(answer)
+        except Failed as failure:
+            reason = str(failure)
+        except Exception as error:  # nobody else would count it
+            reason = f"{type(error).__name__}: {error}"[:200]
+        took = clock() - due
+        counted = self.counted
+        cell = counted.cell(call.name, interval)
+        if reason:
+            cell.fail(reason)
+        else:
+            cell.good += 1
+            counted.in_time += due + took <= self.until
+            cell.times.record(int(took * 1e6))
+        counted.lag.record(int((began - due) * 1e6))
+        counted.retried += again
+        self.in_flight -= 1
+
+    # -- telling
+
+    def _reap_regularly(self) -> None:
+        clients = {id(call.client): call.client for call in self.calls.values()}.values()
+        while True:
+            gevent.sleep(REAP)
+            now = clock()
+            for client in clients:
+                client.reap(now)
+
+    def _report_regularly(self) -> None:
+        parent = os.getppid()
+        cpu, wall = time.process_time(), clock()
+        while True:
+            gevent.sleep(REPORT)
+            if os.getppid() != parent:  # whoever started us is gone: nobody reads the answer
+                os._exit(3)
+            now_cpu, now = time.process_time(), clock()
+            self._report("prodcheck-part", cpu=(now_cpu - cpu) / (now - wall), in_flight=self.in_flight)
+            cpu, wall = now_cpu, now
+
+    def _report(self, what: str, **more: Any) -> None:
+        counted, self.counted = self.counted, Counted()
+        self.send(what, {"index": self.index, **counted.dump(), **more})

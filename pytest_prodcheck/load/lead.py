@@ -1,0 +1,201 @@
+"""The lead of a load: starts the hands together, merges what they counted, stops it in time, writes the result.
+
+What it writes goes into the private folder of the run: `progress.json` over and over, `result.json` and
+`times.hlog` once. Whether a run is any good is for others to say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_prodcheck.load.histogram import Histogram, Line, write_log
+from pytest_prodcheck.load.parts import Cell, Counted
+from pytest_prodcheck.load.schedule import Segment
+
+RECENT = 10  # reports (of half a second, of all hands) that the abort limits look at
+ENOUGH = 20  # requests that an error ratio is told of
+Send = Callable[[str, Any, str], None]
+
+
+@dataclass
+class HandSeen:
+    """What is known of one hand. cpu: the share of a core in each of its reports."""
+
+    node: str
+    cpu: list[float] = field(default_factory=list)
+    ended: dict[str, Any] | None = None
+    heard: float = field(default_factory=time.monotonic)
+    in_flight: int = 0
+    begun: int = 0
+
+
+class Lead:
+    """Merges. `send(type, data, node)` takes messages to the hands; `quit` ends Locust when all is written."""
+
+    def __init__(self, plan: Mapping[str, Any], folder: Path, send: Send, quit: Callable[[], None]) -> None:
+        self.plan, self.folder, self.send, self.quit = plan, folder, send, quit
+        self.hands: dict[int, HandSeen] = {}
+        self.counted = Counted()
+        self.began = 0.0
+        self.aborted = ""
+        self.gap = 0.0
+        self._answered_at = 0.0
+        self._recent: deque[Cell] = deque(maxlen=RECENT * max(plan["workers"], 1))
+        self._written = False
+
+    # -- messages
+
+    def ready(self, node: str) -> None:
+        """A hand is there; when all are, they begin together."""
+        self.hands[len(self.hands)] = HandSeen(node)
+        if len(self.hands) == self.plan["workers"]:
+            self.began = time.time()
+            self._answered_at = time.monotonic()
+            for index, hand in self.hands.items():
+                hand.heard = time.monotonic()
+                self.send("prodcheck-go", {"index": index, "of": len(self.hands), "plan": self.plan}, hand.node)
+
+    def part(self, data: Mapping[str, Any]) -> None:
+        """What a hand counted since its last report."""
+        counted = self._take(data)
+        hand = self.hands[data["index"]]
+        hand.cpu.append(float(data["cpu"]))
+        hand.in_flight = int(data["in_flight"])
+        both = Cell()
+        for cell in counted.cells.values():
+            both.add(cell)
+        self._recent.append(both)
+        now = time.monotonic()
+        self.gap = max(self.gap, now - self._answered_at)
+        if both.good or both.failed:
+            self._answered_at = now
+        self._tell()
+        self._look()
+
+    def end(self, data: Mapping[str, Any]) -> None:
+        """A hand's last report; the result is written when there is one of every hand."""
+        self._take(data)
+        hand = self.hands[data["index"]]
+        hand.ended, hand.in_flight = dict(data), 0
+        hand.ended.pop("cells"), hand.ended.pop("lag")
+        if all(each.ended is not None for each in self.hands.values()):
+            self.finish("")
+
+    def watch(self, patience: float) -> None:
+        """Gives up hands that were silent for so many seconds; called now and then."""
+        if not self.began or self._written:
+            return
+        now = time.monotonic()
+        lost = [index for index, hand in self.hands.items() if hand.ended is None and now - hand.heard > patience]
+        if lost:
+            for index, hand in self.hands.items():
+                if index not in lost and hand.ended is None:
+                    self.send("prodcheck-stop", {}, hand.node)
+                    self.aborted = self.aborted or "a worker was lost"
+            if all(hand.ended is not None or index in lost for index, hand in self.hands.items()):
+                self.finish(f"{len(lost)} of {len(self.hands)} workers were lost")
+
+    # -- stopping
+
+    def _take(self, data: Mapping[str, Any]) -> Counted:
+        counted = Counted.parse(dict(data))
+        hand = self.hands[data["index"]]
+        hand.heard = time.monotonic()
+        hand.begun += counted.begun
+        self.counted.add(counted)
+        return counted
+
+    def _look(self) -> None:
+        """Stops the load where the abort limits are passed."""
+        newest = max((interval for _, interval in self.counted.cells), default=0)
+        if self.aborted or (self.plan["by_segment"] and newest >= self.plan["final"]):
+            return
+        limits, recent = self.plan["abort"], Cell()
+        for cell in self._recent:
+            recent.add(cell)
+        answered = recent.good + recent.failed
+        why = ""
+        if answered >= ENOUGH and recent.failed / answered > limits["error_ratio"]:
+            why = f"{recent.failed} of the last {answered} requests failed, more than {limits['error_ratio']:.1%}"
+        elif limits["p95"] and (late := self._slow_step(limits["p95"])) is not None:
+            why = late
+        if why:
+            self.aborted = why
+            for hand in self.hands.values():
+                self.send("prodcheck-stop", {}, hand.node)
+
+    def _slow_step(self, limit: float) -> str | None:
+        newest = max((interval for _, interval in self.counted.cells), default=0)
+        times = Histogram()
+        for (_, interval), cell in self.counted.cells.items():
+            if interval == newest:
+                times.add(cell.times.counts.items())
+        found = times.percentile(95) if times.total >= 59 else None
+        return f"P95 of {found / 1e6:.3f} s, more than {limit:g} s" if found and found > limit * 1e6 else None
+
+    # -- files
+
+    def _tell(self) -> None:
+        recent = Cell()
+        for cell in self._recent:
+            recent.add(cell)
+        times = recent.times
+        answered = recent.good + recent.failed
+        seconds = len(self._recent) / max(len(self.hands), 1) * 0.5
+        self._write(
+            "progress.json",
+            {
+                "seconds": time.time() - self.began,
+                "rate": recent.begun / seconds if seconds else 0.0,
+                "p50": times.percentile(50), "p95": times.percentile(95), "p99": times.percentile(99),
+                "error_ratio": recent.failed / answered if answered else 0.0,
+                "in_flight": sum(hand.in_flight for hand in self.hands.values()),
+                "begun": self.counted.begun,
+            },
+        )  # fmt: skip
+
+    def finish(self, problem: str) -> None:
+        """Writes everything, once, and ends Locust."""
+        if self._written:
+            return
+        self._written = True
+        self.began = min((hand.ended["began"] for hand in self.hands.values() if hand.ended), default=self.began)
+        self._write_log()
+        self._write(
+            "result.json",
+            {
+                "problem": problem, "aborted": self.aborted, "gap": self.gap, "began": self.began,
+                "seconds": time.time() - self.began, **self.counted.dump(),
+                "hands": [
+                    {"node": hand.node, "cpu": hand.cpu, "begun": hand.begun, "ended": hand.ended}
+                    for hand in self.hands.values()
+                ],
+            },
+        )  # fmt: skip
+        self.quit()
+
+    def _write_log(self) -> None:
+        lines = []
+        for (endpoint, interval), cell in sorted(self.counted.cells.items(), key=lambda each: each[0][1]):
+            start, seconds = self._span(interval)
+            tag = endpoint.replace(",", "_").replace(" ", "_")
+            lines.append(Line(tag, start, seconds, cell.times))
+        (self.folder / "times.hlog").write_text(write_log(self.began, lines), encoding="utf-8")
+
+    def _span(self, interval: int) -> tuple[float, float]:
+        if not self.plan["by_segment"]:
+            return interval * self.plan["interval"], self.plan["interval"]
+        spans = [Segment(*each).seconds for each in self.plan["segments"]]
+        return sum(spans[:interval]), spans[interval]
+
+    def _write(self, name: str, plain: Mapping[str, Any]) -> None:
+        temporary = self.folder / f".{name}"
+        temporary.write_text(json.dumps(plain), encoding="utf-8")
+        os.replace(temporary, self.folder / name)

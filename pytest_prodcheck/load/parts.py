@@ -1,0 +1,100 @@
+"""What one process of the load counted, in pieces that travel to the one that merges them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_prodcheck.load.histogram import Histogram
+
+MOST_REASONS = 20  # different ways to fail that are told apart for each endpoint
+
+
+@dataclass
+class Cell:
+    """One endpoint in one interval: requests that were begun, good, failed; the times of the good ones."""
+
+    begun: int = 0
+    good: int = 0
+    failed: int = 0
+    times: Histogram = field(default_factory=Histogram)
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def fail(self, reason: str) -> None:
+        """Counts one that was not answered as it has to be."""
+        self.failed += 1
+        if reason not in self.reasons and len(self.reasons) >= MOST_REASONS:
+            reason = "other"
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+    def add(self, other: Cell) -> None:
+        """Merges another one of the same endpoint."""
+        self.begun += other.begun
+        self.good += other.good
+        self.failed += other.failed
+        self.times.add(other.times.counts.items())
+        for reason, number in other.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + number
+
+    def dump(self) -> list[Any]:
+        """Plain lists, for JSON and msgpack."""
+        return [self.begun, self.good, self.failed, list(self.times.counts.items()), list(self.reasons.items())]
+
+    @classmethod
+    def parse(cls, plain: list[Any]) -> Cell:
+        """From `dump`'s lists; raises ValueError or TypeError."""
+        begun, good, failed, times, reasons = plain
+        named = {str(reason)[:200]: int(number) for reason, number in reasons}
+        counts = {int(index): int(number) for index, number in times}
+        return cls(int(begun), int(good), int(failed), Histogram(counts), named)
+
+
+Cells = dict[tuple[str, int], Cell]  # (endpoint, interval) -> what was counted
+
+
+@dataclass
+class Counted:
+    """What one process counted since its last report. lag: how late requests were begun, in microseconds."""
+
+    cells: Cells = field(default_factory=dict)
+    lag: Histogram = field(default_factory=Histogram)
+    dropped: int = 0
+    retried: int = 0
+    in_time: int = 0  # good answers that came soon enough after the end of the schedule
+
+    def cell(self, endpoint: str, interval: int) -> Cell:
+        """The cell to count in."""
+        key = (endpoint, interval)
+        found = self.cells.get(key)
+        if found is None:
+            found = self.cells[key] = Cell()
+        return found
+
+    def add(self, other: Counted) -> None:
+        """Merges what another one counted."""
+        for (endpoint, interval), cell in other.cells.items():
+            self.cell(endpoint, interval).add(cell)
+        self.lag.add(other.lag.counts.items())
+        self.dropped += other.dropped
+        self.retried += other.retried
+        self.in_time += other.in_time
+
+    @property
+    def begun(self) -> int:
+        """All requests that were begun."""
+        return sum(cell.begun for cell in self.cells.values())
+
+    def dump(self) -> dict[str, Any]:
+        """Plain data, for JSON and msgpack."""
+        cells = [[endpoint, interval, *cell.dump()] for (endpoint, interval), cell in self.cells.items()]
+        return {
+            "cells": cells, "lag": list(self.lag.counts.items()), "dropped": self.dropped, "retried": self.retried,
+            "in_time": self.in_time,
+        }  # fmt: skip
+
+    @classmethod
+    def parse(cls, plain: dict[str, Any]) -> Counted:
+        """From `dump`'s data; raises ValueError, TypeError or KeyError."""
+        cells = {(str(each[0]), int(each[1])): Cell.parse(each[2:]) for each in plain["cells"]}
+        lag = Histogram({int(index): int(number) for index, number in plain["lag"]})
+        return cls(cells, lag, int(plain["dropped"]), int(plain["retried"]), int(plain["in_time"]))

@@ -1,0 +1,89 @@
+"""Load runs: valid before they are good, the rate sustained, errors rare enough."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.load import LoadEndpoint, LoadRun
+from pytest_prodcheck.judging.load import (
+    ACHIEVED,
+    BUSIEST,
+    achieved,
+    bounds,
+    client_flaws,
+    flaws,
+    insist_on_validity,
+    why,
+)
+from pytest_prodcheck.judging.statistics import samples_needed, share_at_least, share_at_most
+
+
+@check("performance.validity", severity="critical", runbook="load-validity")
+def test_load_run_is_valid(load_run: LoadRun) -> None:
+    """The load was sent as asked: rate, workers, client and samples are such that its results prove something."""
+    found = flaws(load_run)
+    count = load_run.overall.times.count
+    if count < samples_needed(50):
+        found.append(f"{count} good answers tell nothing")
+    if found:  # never failed: what is wrong is with the measurement
+        raise EvidenceProblem(Problem("invalid", "; ".join(found)))
+    if load_run.asked:
+        judge("rate that was sent", 100 * achieved(load_run), at_least=100 * ACHIEVED, unit="%")
+    for worker in load_run.workers:
+        judge("busiest five seconds", 100 * worker.busiest, at_most=100 * BUSIEST, unit="% of a core", of=worker.name)
+    judge("workers that ended well", sum(worker.ended for worker in load_run.workers), equals=load_run.workers_asked)
+    judge("requests not sent", load_run.dropped, at_most=0)
+
+
+@check("performance.throughput", severity="high", limit=Limit(warn="99%", fail="95%"), runbook="load-throughput")
+def test_the_rate_is_sustained(load_run: LoadRun, limit: Limit) -> None:
+    """The declared rate was answered well, no later than a second after the end of the schedule."""
+    insist_on_validity(load_run)
+    rate = load_run.in_time / load_run.seconds
+    if not load_run.asked:  # a Locust file that says nothing of its rate
+        judge("good answers a second", rate > 0, reason="nothing was answered well")
+        return
+    told = f"{rate:.4g}/s of {load_run.asked_rate:.4g}/s"
+    judge("answered well and in time", 100 * load_run.in_time / load_run.asked, at_least=limit, unit="%", reason=told)
+
+
+@check("performance.errors", severity="critical", limit=Limit(warn="0.1%", fail="0.1%"), runbook="load-errors")
+def test_errors_are_rare(load_run: LoadRun, limit: Limit) -> None:
+    """The share of failed requests is under the limit, and the sample is large enough to say so (95 %, exact bound)."""
+    whole = load_run.overall
+    asked = whole.good + whole.failed
+    if not asked:
+        raise EvidenceProblem(Problem("invalid", f"load {load_run.name}: no request was answered or failed"))
+    point = 100 * whole.failed / asked
+    fail = Limit(fail=limit.fail, off=limit.off) if limit.fail is not None else None
+    if fail is not None and point > 0:
+        _insist_that_the_system_failed(load_run, point, fail)
+        if not judge("share of failed requests", point, at_most=fail, unit="%", reason=why(whole)):
+            return  # proven bad, whatever else is wrong with the run
+    insist_on_validity(load_run)
+    if limit.warn is not None:
+        few = f"{whole.failed} of {asked} requests failed, and so few requests prove no less"
+        warn = Limit(warn=limit.warn, off=limit.off)
+        bound = 100 * share_at_most(whole.failed, asked)
+        judge("share of failed requests, upper bound", bound, at_most=warn, unit="%", reason=few)
+    for endpoint in load_run.endpoints:
+        _judge_endpoint(endpoint, fail)
+
+
+def _insist_that_the_system_failed(run: LoadRun, point: float, fail: Limit) -> None:
+    """Raises EvidenceProblem where failures past the limit may be the client's own."""
+    crossed, own = bounds(fail, "%", "at_most").fail, list(client_flaws(run))
+    if crossed is not None and point > crossed and own:
+        what = f"{point:.3g} % of the requests failed, but that may be the client's doing: {'; '.join(own)}"
+        raise EvidenceProblem(Problem("invalid", what))
+
+
+def _judge_endpoint(endpoint: LoadEndpoint, fail: Limit | None) -> None:
+    """One endpoint of many: it answers, and it fails no more often than allowed as far as so few requests tell."""
+    judge("was answered well", endpoint.good > 0, of=endpoint.name, reason=why(endpoint))
+    if fail is not None:
+        least = 100 * share_at_least(endpoint.failed, endpoint.good + endpoint.failed)
+        judge(
+            "share of failed requests, lower bound",
+            least, at_most=fail, unit="%", of=endpoint.name, reason=why(endpoint),
+        )  # fmt: skip

@@ -1,0 +1,71 @@
+"""A run beside the accepted ones before it: slower or failing more, beyond chance and by an amount that matters."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.load import Baseline, LoadEndpoint, LoadRun
+from pytest_prodcheck.judging.load import Comparison, fails_more, insist_on_samples, insist_on_validity, slower
+
+
+@check("performance.regression.p95", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")
+def test_p95_is_no_slower_than_before(load_run: LoadRun, load_baseline: Baseline, limit: Limit) -> None:
+    """P95 beside the last accepted runs: what is slower by 20 ms and more, beyond chance, in percent."""
+    _judge_percentile(load_run, load_baseline, 95, load_baseline.least_p95, limit)
+
+
+@check("performance.regression.p99", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")
+def test_p99_is_no_slower_than_before(load_run: LoadRun, load_baseline: Baseline, limit: Limit) -> None:
+    """P99 beside the last accepted runs: what is slower by 50 ms and more, beyond chance, in percent."""
+    _judge_percentile(load_run, load_baseline, 99, load_baseline.least_p99, limit)
+
+
+@check("performance.regression.errors", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")
+def test_errors_are_no_more_frequent_than_before(load_run: LoadRun, load_baseline: Baseline, limit: Limit) -> None:
+    """The share of failed requests beside the last accepted runs: a rise of 0.1 points and more, beyond chance."""
+    if _first(load_baseline):
+        return
+    found = fails_more(load_run.overall, load_baseline.runs, load_baseline.least_errors)
+    if found is None:
+        raise EvidenceProblem(Problem("invalid", f"load {load_run.name}: there are no requests to compare"))
+    if not found.proven:
+        insist_on_validity(load_run)
+    _judge(found, "more failed requests", limit, "")
+
+
+def _judge_percentile(run: LoadRun, baseline: Baseline, percent: float, least: float, limit: Limit) -> None:
+    insist_on_validity(run)
+    insist_on_samples(run, percent)
+    if _first(baseline):
+        return
+    overall = slower(run.overall, baseline.runs, percent, least)
+    if overall is None:
+        raise EvidenceProblem(Problem("invalid", "the accepted runs have too few samples to compare with"))
+    late = run.lag.percentile(percent) or 0.0
+    if overall.proven and late > (overall.now - overall.before) / 2:
+        raise EvidenceProblem(Problem("invalid", f"requests began {late:.3f} s late: the client was too slow to tell"))
+    _judge(overall, f"slower P{percent:g}", limit, "")
+    for endpoint in run.endpoints:
+        _judge_endpoint(endpoint, baseline, percent, least, limit)
+
+
+def _judge_endpoint(endpoint: LoadEndpoint, baseline: Baseline, percent: float, least: float, limit: Limit) -> None:
+    found = slower(endpoint, baseline.runs, percent, least)
+    if found is not None:  # else there are too few samples of this endpoint
+        _judge(found, f"slower P{percent:g}", limit, endpoint.name)
+
+
+def _first(baseline: Baseline) -> bool:
+    """Whether there is nothing to compare with yet; the evidence says so in a note."""
+    if baseline.runs:
+        return False
+    if baseline.required:
+        what = "there is no accepted run to compare with"
+        raise EvidenceProblem(Problem("invalid", what, 'baseline = "note" lets a first run pass'))
+    judge("accepted runs to compare with", len(baseline.runs), at_least=0)
+    return True
+
+
+def _judge(found: Comparison, what: str, limit: Limit, of: str) -> None:
+    proven = 100 * found.change if found.proven else 0.0
+    judge(what, proven, at_most=limit, unit="%", of=of, reason=found.words)

@@ -1,0 +1,428 @@
+"""Load runs against servers of known behaviour: percentiles as the servers know them, and the right verdict of each.
+
+Rates are low and runs short, for CI machines are busy; the truth is kept by the server. The client's own cost, which
+counts in the times it measures, is stated: how late requests began (measured, `lag`) and 15 ms to send and to read.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.evidence.context import Context
+from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.load import load_latency, load_run, load_stress
+from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.evidence.records.load import LoadRun
+from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
+from pytest_prodcheck.judging.limits import Limit
+from pytest_prodcheck.load.histogram import read_log
+from pytest_prodcheck.outcomes import Outcome
+from suites.performance import test_latency, test_load, test_stress
+from tests.evidence.load_servers import BROKEN, GOOD, LIMITED, Truth, server
+from tests.evidence.support import context_for
+
+COST = 0.015  # seconds: what the client itself takes to send a request and to read its answer, on a busy machine
+
+
+def context_of(root: Path, port: int, **load: Any) -> Context:
+    settings = {"rate": "100/s", "duration": "2s", "mix": {"api.it": 1}, "hosts": ["127.0.0.1"], **load}
+    if "locustfile" in load:
+        settings.pop("mix")
+    endpoints = {
+        "it": {"request": "GET /it", "status": 200},
+        "send": {"request": "POST /send", "json": {"a": 1}, "status": 200, "safe": True},
+    }
+    context = context_for(
+        root,
+        services={"api": {"url": f"http://127.0.0.1:{port}", "endpoints": endpoints, "timeout": "5s"}},
+        load={"it": settings},
+    )
+    context.state = root / ".prodcheck"
+    return context
+
+
+def run_of(context: Context) -> LoadRun:
+    found: LoadRun = load_run.gather("it", context, Deadline(60))
+    return found
+
+
+def judged(check: Any, *arguments: Any) -> Ledger:
+    """The ledger of a check; errored where it raises as it does for what proves nothing."""
+    ledger = open_ledger()
+    try:
+        check(*arguments)
+    except EvidenceProblem:
+        ledger.judgements.clear()
+    finally:
+        close_ledger()
+    return ledger
+
+
+def outcomes(run: LoadRun) -> dict[str, Outcome]:
+    return {
+        "validity": judged(test_load.test_load_run_is_valid, run).outcome,
+        "errors": judged(test_load.test_errors_are_rare, run, Limit(warn="5%", fail="0.1%")).outcome,
+        "throughput": judged(test_load.test_the_rate_is_sustained, run, Limit(warn="99%", fail="95%")).outcome,
+        "p50": judged(test_latency.test_half_of_the_answers_are_quick, run, Limit(fail="500ms")).outcome,
+        "p95": judged(test_latency.test_most_answers_are_quick, run, Limit(fail="1s")).outcome,
+    }
+
+
+def from_schedule(run: LoadRun, truth: Truth) -> list[float]:
+    """The times of good answers as the server knows them: from when each request was due to when its answer left."""
+    due = [run.began + (number + 0.5) / run.asked_rate for number in range(run.asked)]
+    return sorted(left - at for left, at in zip(sorted(truth.left), due, strict=True))
+
+
+def assert_true(run: LoadRun, truth: list[float]) -> None:
+    """Percentiles within 1 % of the truth plus the stated cost of the client."""
+    for percent in (50, 95, 99):
+        true = truth[max(0, -(-percent * len(truth) // 100) - 1)]
+        seen = run.overall.times.percentile(percent)
+        assert seen is not None
+        cost = COST + (run.lag.percentile(99) or 0)
+        assert true * 0.99 - 0.002 <= seen <= true * 1.01 + cost, f"P{percent}: {seen} for {true}, cost {cost}"
+
+
+@pytest.mark.parametrize("shape", ["fixed", "two kinds", "slower and slower"])
+def test_percentiles_are_true(shape: str, tmp_path: Path) -> None:
+    def delay(number: int, at: float) -> float:
+        two_kinds = 0.3 if number % 10 == 9 else 0.02
+        return {"fixed": 0.1, "two kinds": two_kinds, "slower and slower": 0.02 + at / 10}[shape]
+
+    with server(delay) as (port, truth):
+        run = run_of(context_of(tmp_path, port))
+    assert (run.begun, run.overall.good, truth.requests) == (200, 200, 200)
+    assert_true(run, sorted(truth.took))
+    assert {each for name, each in outcomes(run).items()} == {Outcome.PASSED}
+
+
+def test_a_stall_is_seen_as_users_see_it(tmp_path: Path) -> None:
+    """One stall of 3 s in 4 s: requests due meanwhile count from when they were due. A closed loop sees one of them."""
+
+    def stall(number: int, at: float) -> float:
+        if number == 50:
+            time.sleep(3)
+        return 0.0
+
+    with server(stall) as (port, truth):
+        run = run_of(context_of(tmp_path, port, duration="4s"))
+    assert run.overall.good == run.begun == 400
+    assert_true(run, from_schedule(run, truth))
+    p95 = run.overall.times.percentile(95)
+    assert p95 is not None
+    assert p95 > 2.5
+    assert outcomes(run)["p95"] is Outcome.FAILED
+    assert outcomes(run)["errors"] is Outcome.PASSED
+
+
+def test_histograms_are_saved_with_the_run(tmp_path: Path) -> None:
+    with server() as (port, _):
+        run = run_of(context_of(tmp_path, port, mix={"api.it": 3, "api.send": 1}, duration="1s"))
+    _, lines = read_log((tmp_path / ".prodcheck/runs/run-7/load/it.hlog").read_text())
+    assert sum(line.histogram.total for line in lines) == run.overall.good == 100
+    assert {line.tag for line in lines} == {"api.it", "api.send"}
+    assert [(each.name, each.begun) for each in run.endpoints] == [("api.it", 75), ("api.send", 25)]
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"), [(2000, Outcome.PASSED), (500, Outcome.FAILED)], ids=["0.05 %", "0.2 %"]
+)
+def test_error_rates(of: int, expected: Outcome, tmp_path: Path) -> None:
+    with server(say=lambda number, at: BROKEN if number % of == of - 1 else GOOD) as (port, truth):
+        run = run_of(context_of(tmp_path, port, rate="800/s", duration="2.5s"))
+    assert run.overall.failed == truth.bad == 2000 // of
+    assert run.overall.reasons == (("answered 503", 2000 // of),)
+    assert outcomes(run)["errors"] is expected
+    assert outcomes(run)["p95"] is Outcome.PASSED
+
+
+def test_resets_are_errors_and_not_sent_again(tmp_path: Path) -> None:
+    with server(say=lambda number, at: None if number % 20 == 19 else GOOD) as (port, truth):
+        run = run_of(context_of(tmp_path, port))
+    assert truth.requests == run.begun == 200
+    assert run.overall.failed == truth.resets == 10
+    assert run.overall.reasons == (("connection reset", 10),)
+    assert outcomes(run)["errors"] is Outcome.FAILED
+
+
+def test_a_rate_limiter_is_no_success_and_its_speed_no_latency(tmp_path: Path) -> None:
+    """429 comes at once: were it counted, it would pull the percentiles down (row 21)."""
+
+    def delay(number: int, at: float) -> float:
+        return 0.0 if number % 2 else 0.2
+
+    with server(delay, say=lambda number, at: LIMITED if number % 2 else GOOD) as (port, _):
+        run = run_of(context_of(tmp_path, port, abort={"error_ratio": "90%"}))
+    assert run.overall.failed == 100
+    assert (run.overall.times.percentile(5) or 0) >= 0.2
+    found = outcomes(run)
+    assert (found["errors"], found["throughput"]) == (Outcome.FAILED, Outcome.FAILED)
+
+
+def test_a_server_that_cannot_keep_up_fails_and_does_not_slow_the_load_down(tmp_path: Path) -> None:
+    free = [0.0]
+
+    def one_by_one(number: int, at: float) -> float:
+        free[0] = max(free[0], at) + 0.02  # 50 a second
+        return free[0] - at
+
+    with server(one_by_one) as (port, truth):
+        run = run_of(context_of(tmp_path, port, duration="3s"))
+    found = outcomes(run)
+    assert run.begun == truth.requests == 300
+    assert found["validity"] is Outcome.PASSED
+    assert (found["throughput"], found["p95"]) == (Outcome.FAILED, Outcome.FAILED)
+
+
+def test_it_stops_by_itself_when_too_much_fails(tmp_path: Path) -> None:
+    with server(say=lambda number, at: BROKEN if number > 100 else GOOD) as (port, truth):
+        began = time.monotonic()
+        run = run_of(context_of(tmp_path, port, duration="30s", abort={"error_ratio": "20%"}))
+    assert time.monotonic() - began < 20
+    assert run.begun == truth.requests < 1500
+    assert "failed, more than 20" in run.aborted
+    found = outcomes(run)
+    assert found["errors"] is Outcome.FAILED  # proven bad
+    assert {found[name] for name in ("validity", "throughput", "p50", "p95")} == {Outcome.ERRORED}
+
+
+def test_nothing_answers(tmp_path: Path) -> None:
+    """No success at all: no percentile of nothing, no error rate of nothing (rows 12, 19, 44)."""
+    with server(say=lambda number, at: None) as (port, _):
+        run = run_of(context_of(tmp_path, port, abort={"error_ratio": "100%"}, duration="1s"))
+    found = outcomes(run)
+    assert run.overall.good == 0
+    assert found["errors"] is Outcome.FAILED
+    assert {found[name] for name in ("validity", "p50", "p95")} == {Outcome.ERRORED}
+
+
+def test_slow_answers_time_out_and_leave_the_load_on_schedule(tmp_path: Path) -> None:
+    context = context_of(tmp_path, 1, duration="1s", abort={"error_ratio": "100%"})
+    with server(lambda number, at: 8.0 if number % 4 == 3 else 0.0) as (port, _):
+        services = dict(context.environment.services)
+        changed = services["api"].model_copy(update={"url": f"http://127.0.0.1:{port}", "timeout": 1.0})
+        context.environment = context.environment.model_copy(update={"services": {"api": changed}})
+        run = run_of(context)
+    assert run.overall.failed == 25
+    assert run.overall.reasons == (("not answered within 1 s", 25),)
+    assert run.dropped == 0
+    assert run.begun_in < 1.5
+
+
+def test_two_processes_send_one_schedule(tmp_path: Path) -> None:
+    with server() as (port, truth):
+        run = run_of(context_of(tmp_path, port, workers=2))
+    assert truth.requests == run.begun == run.overall.good == 200
+    assert sorted(worker.begun for worker in run.workers) == [100, 100]
+    assert outcomes(run)["validity"] is Outcome.PASSED
+
+
+def test_workers_on_other_machines(tmp_path: Path) -> None:
+    """Locust's own master and workers: here the workers are processes that somebody else started."""
+    with server() as (port, truth):
+        from pytest_prodcheck.evidence.load_process import _free_port
+
+        bind = f"127.0.0.1:{_free_port()}"
+        workers = [
+            subprocess.Popen([sys.executable, "-m", "pytest_prodcheck.load.worker", bind], stderr=subprocess.DEVNULL)
+            for _ in range(2)
+        ]
+        try:
+            run = run_of(context_of(tmp_path, port, expect_workers=2, bind=bind))
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.wait(10)
+    assert truth.requests == run.begun == 200
+    assert len(run.workers) == 2
+    assert outcomes(run)["validity"] is Outcome.PASSED
+
+
+def test_a_lost_worker_makes_the_run_invalid(tmp_path: Path) -> None:
+    """What it had counted and not told is lost with it (row 20)."""
+    ended: list[int] = []
+
+    def kill_one() -> None:
+        me = os.getpid()
+        for _ in range(300):
+            time.sleep(0.1)
+            if truth.requests > 30:
+                break
+        children = _below(me)
+        ended.append(max(children))
+        os.kill(max(children), signal.SIGKILL)
+
+    with server() as (port, truth):
+        threading.Thread(target=kill_one, daemon=True).start()
+        run = run_of(context_of(tmp_path, port, workers=2, duration="4s"))
+    assert ended
+    assert any("lost" in each for each in (run.trouble, run.aborted))
+    assert set(outcomes(run).values()) == {Outcome.ERRORED}
+
+
+def _below(pid: int) -> list[int]:
+    """The Locust processes below one of ours, by what the system says of them."""
+    import psutil
+
+    children = psutil.Process(pid).children(recursive=True)
+    return [child.pid for child in children if "locust" in " ".join(child.cmdline())]
+
+
+USERS = """\
+import csv
+import itertools
+from pathlib import Path
+from locust import HttpUser, FastHttpUser, constant, task
+
+FEED = itertools.cycle(csv.reader(Path("skus.csv").open()))
+
+class Visitor(HttpUser):
+    wait_time = constant(0.05)
+    def on_start(self):
+        self.token = self.client.post("/login", json={"user": "u"}).status_code
+    @task(3)
+    def look(self):
+        self.client.get(f"/products/{next(FEED)[0]}", name="/products/{sku}", headers={"X-Token": str(self.token)})
+    @task
+    def elsewhere(self):
+        self.client.get("http://elsewhere.test/", name="elsewhere")
+
+class Robot(FastHttpUser):
+    wait_time = constant(0.1)
+    @task
+    def poll(self):
+        self.client.get("/poll")
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_teams_own_locust_file(workers: int, tmp_path: Path) -> None:
+    """Login first, a data feed, think time, two kinds of users; and a host that may not be loaded is not."""
+    (tmp_path / "skus.csv").write_text("a\nb\n")
+    (tmp_path / "locustfile.py").write_text(USERS)
+    with server(lambda number, at: 0.01) as (port, truth):
+        context = context_of(
+            tmp_path, port, locustfile="locustfile.py", users=8, workers=workers, rate=None, duration="2.5s",
+            abort={"error_ratio": "60%"},
+        )  # fmt: skip
+        run = run_of(context)
+    named = {each.name: each for each in run.endpoints}
+    assert named["GET /products/{sku}"].good > 20
+    assert named["GET /poll"].good > 20
+    assert named["GET elsewhere"].good == 0
+    assert "may be loaded" in named["GET elsewhere"].reasons[0][0]
+    assert abs(truth.requests - run.overall.good) <= 16  # those that were under way at the end, and logins at the start
+    assert judged(test_load.test_load_run_is_valid, run).outcome is Outcome.PASSED
+    assert judged(test_load.test_errors_are_rare, run, Limit(fail="0.1%")).outcome is Outcome.FAILED
+
+
+def test_a_closed_loop_that_was_stuck_is_invalid(tmp_path: Path) -> None:
+    """Users that wait ask nothing: the samples of the stall are missing, and the run says so (row 20)."""
+
+    def stall(number: int, at: float) -> float:
+        if number == 30:
+            time.sleep(4)
+        return 0.0
+
+    (tmp_path / "locustfile.py").write_text(
+        "from locust import FastHttpUser, constant, task\n"
+        "class U(FastHttpUser):\n    wait_time = constant(0.1)\n    @task\n    def x(self): self.client.get('/x')\n"
+    )
+    with server(stall) as (port, _):
+        run = run_of(context_of(tmp_path, port, locustfile="locustfile.py", users=4, rate=None, duration="6s"))
+    assert run.longest_gap > 3
+    assert (run.overall.times.percentile(75) or 9) < 1  # what a closed loop makes of it
+    assert outcomes(run)["p95"] is Outcome.ERRORED
+
+
+def test_a_client_that_is_too_slow_makes_the_run_invalid(tmp_path: Path) -> None:
+    """Users that compute keep their own processor busy: what they measure is themselves."""
+    (tmp_path / "locustfile.py").write_text(
+        "import time\nfrom locust import FastHttpUser, task\n"
+        "class U(FastHttpUser):\n    @task\n    def x(self):\n        self.client.get('/x')\n"
+        "        end = time.process_time() + 0.2\n        while time.process_time() < end: pass\n"
+    )
+    with server() as (port, _):
+        context = context_of(tmp_path, port, locustfile="locustfile.py", users=4, rate="400/s", duration="2s")
+        run = run_of(context)
+    assert set(outcomes(run).values()) == {Outcome.ERRORED}
+
+
+def test_the_knee_and_the_recovery(tmp_path: Path) -> None:
+    seen: list[float] = []
+
+    def over(number: int, at: float) -> float:
+        seen.append(at)
+        while seen and seen[0] < at - 0.5:
+            seen.pop(0)
+        return 1.5 if len(seen) > 90 else 0.0  # 180 a second and more
+
+    stress = {"until": "240/s", "steps": 2, "hold": "1s", "recover": "2s", "p95": "1s"}
+    with server(over) as (port, _):
+        context = context_of(tmp_path, port, rate="80/s", stress=stress)
+        found = load_stress.gather("it", context, Deadline(60))
+    assert [step.rate for step in found.steps] == [160, 240]
+    ledger = judged(test_stress.test_there_is_headroom, found, Limit(warn="1.5 x", fail="1.1 x"))
+    assert [(each.what, each.value, each.outcome) for each in ledger.judgements] == [
+        ("headroom", 2.0, Outcome.PASSED),
+        ("recovers afterwards", True, Outcome.PASSED),
+    ]
+
+
+def test_latency_without_load(tmp_path: Path) -> None:
+    """Needs no Locust; as many requests as a P99 needs, within seconds."""
+    with server(lambda number, at: 0.005) as (port, truth):
+        context = context_of(tmp_path, port)
+        began = time.monotonic()
+        run = load_latency.gather("light", context, Deadline(30))
+    assert time.monotonic() - began < 15
+    assert run.overall.good == 300
+    assert {each.name for each in run.endpoints} == {"api.it", "api.send"}
+    assert truth.requests == 304  # with two to warm up, of each endpoint
+    assert outcomes(run)["p95"] is Outcome.PASSED
+
+
+def test_latency_without_load_of_what_fails_cannot_be_told(tmp_path: Path) -> None:
+    with server(say=lambda number, at: BROKEN if number % 10 == 9 else GOOD) as (port, _):
+        run = load_latency.gather("light", context_of(tmp_path, port), Deadline(30))
+    assert outcomes(run)["p95"] is Outcome.ERRORED
+
+
+def test_a_host_that_may_not_be_loaded(tmp_path: Path) -> None:
+    context = context_of(tmp_path, 9, hosts=["localhost"])
+    with pytest.raises(EvidenceProblem, match="may not be loaded"):
+        run_of(context)
+
+
+def test_an_interrupted_run_leaves_no_process_behind(tmp_path: Path) -> None:
+    with server() as (port, truth):
+        context = context_of(tmp_path, port, duration="60s", workers=2)
+        caught: list[str] = []
+
+        def gather() -> None:
+            try:
+                run_of(context)
+            except EvidenceProblem as error:
+                caught.append(str(error))
+
+        thread = threading.Thread(target=gather, daemon=True)
+        thread.start()
+        for _ in range(300):
+            time.sleep(0.1)
+            if truth.requests > 20:
+                break
+        context.close()
+        thread.join(10)
+    assert not thread.is_alive()
+    assert caught
+    assert not _below(os.getpid())
