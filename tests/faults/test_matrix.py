@@ -14,10 +14,15 @@ from pytest_prodcheck.demo import BENIGN, FAULTS, Demo
 from tests.cluster.faults import FAULTS as CLUSTER
 from tests.faults.conftest import Run, red
 
-SILENT = 1000 if os.environ.get("PRODCHECK_SOAK") else 50 if os.environ.get("CI") else 3
+SOAK = bool(os.environ.get("PRODCHECK_SOAK"))
+SILENT = 1000 if SOAK else 50 if os.environ.get("CI") else 3
 # A performance run takes ten seconds and not one, because it waits for a real load: so many of them must do in CI. What
 # fifty and more would show of its false alarms is shown on recorded distributions in tests/judging/test_regression.py.
-SILENT_OF = {"performance": 100 if os.environ.get("PRODCHECK_SOAK") else 4 if os.environ.get("CI") else 2}
+SILENT_PERFORMANCE = 100 if SOAK else 4 if os.environ.get("CI") else 2
+QUIET = [suite for suite in suites_with_checks() if suite != "performance"]
+# The security suite has half of all faults and takes longest: so many of them are on at once, none of which touches a
+# check that another one may turn red. In the soak each is on alone.
+TOGETHER = 1 if SOAK else 3
 
 
 def noticed_by(check: str) -> list[str]:
@@ -25,9 +30,33 @@ def noticed_by(check: str) -> list[str]:
         note.startswith(check.removesuffix("*")) for note in fault.notices if check.endswith(".*"))]  # fmt: skip
 
 
+def touched(name: str) -> set[str]:
+    return {*FAULTS[name].notices, *FAULTS[name].also}
+
+
+def groups() -> list[tuple[str, ...]]:
+    """All faults, each once; those of the security suite a few at a time."""
+    made: list[list[str]] = []
+    for name, fault in FAULTS.items():
+        alone = fault.judged_by != ("security",)
+        for group in () if alone else made:
+            apart = all(
+                FAULTS[other].judged_by == fault.judged_by
+                and not touched(name) & touched(other)
+                and not (fault.part and fault.part == FAULTS[other].part)
+                for other in group
+            )
+            if apart and len(group) < TOGETHER:
+                group.append(name)
+                break
+        else:
+            made.append([name])
+    return [tuple(group) for group in made]
+
+
 def by(suites: tuple[str, ...]) -> str:
-    """The marker expression of what judges a fault; in the soak every suite does."""
-    return " or ".join(suites_with_checks() if os.environ.get("PRODCHECK_SOAK") else suites)
+    """The marker expression of what judges a fault; in the soak every quiet suite does."""
+    return " or ".join(dict.fromkeys([*suites, *(QUIET if SOAK else ())]))
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.id)
@@ -37,28 +66,29 @@ def test_every_check_has_a_fault(entry: object) -> None:
     assert noticed_by(entry.id) or entry.id in of_cluster, f"{entry.id} has no fault"  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("suite", suites_with_checks())
-def test_the_healthy_system_is_silent(suite: str, demo: Demo, judged: Run) -> None:
+@pytest.mark.parametrize(("suites", "times"), [(" or ".join(QUIET), SILENT), ("performance", SILENT_PERFORMANCE)])
+def test_the_healthy_system_is_silent(suites: str, times: int, demo: Demo, judged: Run) -> None:
     demo.set_faults(())
-    for _ in range(SILENT_OF.get(suite, SILENT)):
-        document = judged(suite)
+    for _ in range(times):
+        document = judged(suites)
         assert red(document) == {}, document["stdout"]
         assert document["exit"] == 0, document["stdout"]
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_fault(name: str, demo: Demo, judged: Run) -> None:
-    fault = FAULTS[name]
-    if any(check.startswith("performance.regression.") for check in fault.notices):
+@pytest.mark.parametrize("names", groups(), ids="+".join)
+def test_fault(names: tuple[str, ...], demo: Demo, judged: Run) -> None:
+    faults = [FAULTS[name] for name in names]
+    noticing = {check for fault in faults for check in fault.notices}
+    if any(check.startswith("performance.regression.") for check in noticing):
         have_accepted_runs(demo, judged)
-    demo.set_faults([name])
+    demo.set_faults(names)
     try:
-        document = judged(by(fault.judged_by))
+        document = judged(by(faults[0].judged_by))
     finally:
         demo.set_faults(())
     found = red(document)
-    assert set(fault.notices) <= set(found), f"not noticed: {set(fault.notices) - set(found)}\nred: {found}"
-    unrelated = set(found) - set(fault.notices) - set(fault.also)
+    assert noticing <= set(found), f"not noticed: {noticing - set(found)}\nred: {found}"
+    unrelated = set(found) - {check for name in names for check in touched(name)}
     assert not unrelated, {check: found[check] for check in unrelated}
 
 
