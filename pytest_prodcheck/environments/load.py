@@ -115,14 +115,14 @@ class Load(Section):
     shape: Literal["constant", "ramp", "step", "spike", "soak"] = "constant"
     from_: Rate | None = Field(default=None, alias="from")  # where ramp, step and spike begin; a tenth of `rate`
     steps: Annotated[int, Field(ge=2, le=100)] = 4  # of the shape "step"
-    abort: Abort = Abort()  # when it ends itself
+    abort: Abort = Abort.model_construct()  # when it ends itself
     workers: Annotated[int, Field(ge=1, le=256)] = 1  # processes that send, on this machine
     # Locust workers on other machines that are waited for instead (`python -m pytest_prodcheck.load.worker HOST:PORT`)
     expect_workers: Annotated[int, Field(ge=0, le=1000)] = 0
     bind: Address | None = None  # where workers on other machines find us, such as "10.0.0.5:5557"
     # "required": without accepted runs to compare with, the comparison cannot tell; "note": it says so and passes
     baseline: Literal["note", "required"] = "note"
-    compare: Compare = Compare()  # the least differences to accepted runs that matter
+    compare: Compare = Compare.model_construct()  # the least differences to accepted runs that matter
     stress: Stress | None = None  # a search for the knee, judged by performance.stress
     resources: Resources | None = None  # what is watched on this machine meanwhile
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts

@@ -108,7 +108,7 @@ class Environment(Section):
     load: dict[Name, Load] = {}  # scenarios of the performance suite, by name
     # bounds of every load here; where left out: on a protected environment the defaults of the table, else none
     load_caps: LoadCaps | None = None
-    light: Light = Light()  # latency without load
+    light: Light = Light.model_construct()  # latency without load
     own: dict[Name, dict[str, Any]] = {}  # settings of a team's own collectors, by the collector's name
     thresholds: Thresholds = {}  # limits of this environment, before the global ones
 
