@@ -7,6 +7,8 @@ counts in the times it measures, is stated: how late requests began (measured, `
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -426,3 +428,19 @@ def test_an_interrupted_run_leaves_no_process_behind(tmp_path: Path) -> None:
     assert not thread.is_alive()
     assert caught
     assert not _below(os.getpid())
+
+
+def test_wrk_agrees(tmp_path: Path) -> None:
+    """A fixed delay of 100 ms, measured by us and by wrk: the medians agree within the client's stated cost."""
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        pytest.skip("needs wrk; install: apt-get install wrk")
+    with server(lambda number, at: 0.1) as (port, _):
+        run = run_of(context_of(tmp_path, port, rate="40/s"))
+        words = [wrk, "-t1", "-c4", "-d2s", "--latency", f"http://127.0.0.1:{port}/it"]
+        said = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True).stdout
+    found = re.search(r"50%\s+([0-9.]+)ms", said)
+    assert found, said
+    ours = run.overall.times.percentile(50)
+    assert ours is not None
+    assert ours == pytest.approx(float(found[1]) / 1000, abs=COST + (run.lag.percentile(99) or 0))
