@@ -6,6 +6,8 @@ from pytest_prodcheck.demo.faults.fault import Fault
 
 _TOKENS, _LOGOUT = ("security.authentication.tokens",), ("security.authentication.logout",)
 _THROTTLING = ("security.authentication.throttling",)
+# it sends malformed tokens too
+_TRACES = ("security.headers.traces", "smoke.auth.required")
 _REQUIRED = ("smoke.auth.required", "smoke.auth.session", "smoke.api.endpoint", "smoke.api.budget")
 _ROLES, _OWNERSHIP = ("security.authorization.roles",), ("security.authorization.ownership",)
 _POSTGRES, _REDIS = ("security.encryption.postgres",), ("security.encryption.redis",)
@@ -31,9 +33,8 @@ FAULTS = (
     Fault("token-not-yet-valid", "tokens are taken before they are valid", _TOKENS),
     Fault("token-other-issuer", "tokens of another issuer are taken", _TOKENS),
     Fault("token-other-audience", "tokens for another service are taken", _TOKENS),
-    Fault("token-forged-429", "a rate limiter answers forged tokens: cannot tell",
-          _TOKENS, ("security.headers.traces",)),
-    Fault("token-forged-500", "forged tokens are answered with an error: cannot tell", _TOKENS),
+    Fault("token-forged-429", "a rate limiter answers forged tokens: cannot tell", _TOKENS, _TRACES),
+    Fault("token-forged-500", "forged tokens are answered with an error: cannot tell", _TOKENS, _TRACES),
     Fault("token-locks-out", "after ten bad tokens good ones are refused too: cannot tell",
           _TOKENS, (*_ROLES, *_LOGOUT, *_REQUIRED)),
     Fault("logout-keeps-cookie", "logout does not end the cookie's session", _LOGOUT),
