@@ -11,6 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "run": ("pytest_prodcheck.cli.run", "gather, judge, write the verdicts and answer like gate"),
     "exec": ("pytest_prodcheck.cli.exec", "run a command if a gate is open, and record it"),
     "override": ("pytest_prodcheck.cli.override", "open a closed gate for a while, with a reason"),
+    "record-backup": ("pytest_prodcheck.cli.record_backup", "write down what a database holds, beside a new backup"),
     "demo": ("pytest_prodcheck.cli.demo", "start the embedded system in the foreground"),
     "plan": ("pytest_prodcheck.cli.plan", "list what would be sent to whom, send nothing"),
     "grants": ("pytest_prodcheck.cli.grants", "print the SQL for the rights that PostgreSQL roles need"),

@@ -200,6 +200,7 @@ migrations = { kind = "flyway", scripts = "migrations" }
 orphans    = { enforced = true }
 structure  = { budget = "20s", tables = ["orders", "order_lines", "payments", "notes"] }
 tolerate   = { unlogged = ["public.scratch_*"] }
+content    = { tables = ["customers", "products", "orders", "order_lines", "payments"] }
 [environments.demo.postgres.shop.relations]
 events = { child = "public.order_events(order_id)", parent = "public.orders(id)" }
 [environments.demo.postgres.shop.freshness]
@@ -218,12 +219,21 @@ unit     = "s"
 at_most  = { warn = "60s", fail = "10m" }
 severity = "high"
 reads    = ["order_events"]
+[environments.demo.postgres.shop.backups]
+kind           = "basebackup"
+folder         = "pg/backups"
+archive        = "pg/archive"
+expect         = { any = "1d", full = "7d", retained = 1 }
+restore_record = "pg/restored.json"
+restore        = { folder = "pg/scratch", record = "pg/records/{label}.json", check = "database" }
 [environments.demo.thresholds]  # nobody waits five minutes for a demo
 "data_integrity.storage.locks"    = { warn = "500ms", fail = "1s" }
 "data_integrity.storage.idle"     = { warn = "500ms", fail = "1s" }
 "data_integrity.storage.prepared" = { warn = "500ms", fail = "1s" }
 "performance.errors"              = { warn = "5%", fail = "1%" }  # 330 requests cannot prove 0.1 %
 "performance.throughput"          = { warn = "98%", fail = "90%" }
+"data_integrity.replication.bytes" = { warn = "4MB", fail = "16MB" }
+"data_integrity.replication.delay" = { warn = "1s", fail = "2s" }
 [environments.demo.postgres.shop.columns]
 "payment_methods.card"   = { form = "v[0-9]+:" }
 "payment_methods.holder" = {}

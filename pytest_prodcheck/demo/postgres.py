@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
+import time
 from pathlib import Path
 
 from pytest_prodcheck.demo import shop_data
@@ -63,6 +65,11 @@ grant connect on database shop to batch;
 grant execute on function pg_hba_file_rules() to prodcheck;
 grant select on pg_hba_file_rules to prodcheck;
 """
+_PLAIN = "set intervalstyle = 'postgres'; set bytea_output = 'hex'; set search_path = 'pg_catalog'"
+_TABLES = """\
+select 'public.' || relname from pg_class
+where relnamespace = 'public'::regnamespace and relkind = 'r' and relpersistence = 'p' order by 1"""
+_HELD = "select count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::text from only {} as t"
 
 
 class Cluster:
@@ -74,7 +81,9 @@ class Cluster:
     ) -> None:  # fmt: skip
         self.folder = place / "pg"  # short, for the unix sockets' sake
         self.archive = self.folder / "archive"
-        self.base = self.folder / "base"
+        self.backups = self.folder / "backups"
+        self.base = self.backups / "base-1"
+        self.records, self.restore_record = self.folder / "records", self.folder / "restored.json"
         self.writer = writer
         self.spawner, self.known = spawner, known
         self._place, self._tls = place, tls
@@ -94,7 +103,8 @@ class Cluster:
     def start(self) -> None:
         """Makes and starts everything; returns when the standby streams."""
         self.spawner.folder(self.folder)
-        self.spawner.folder(self.archive)
+        for each in (self.archive, self.backups, self.folder / "scratch"):
+            self.spawner.folder(each)
         if self._tls:
             for name in ("postgres.pem", "postgres.key"):
                 shutil.copy(self._place / name, self.folder / name)
@@ -115,6 +125,7 @@ class Cluster:
         self.lead_writer_to(first)
         self.writer.set_mode("serve")
         first.backup(self.base)
+        self.record("base-1")
         self.spawner.run(["cp", "-a", self.base, second.data], self._place / "initdb.log")
         second.start(first, self.conninfo)
         second.entrance.set_mode("serve")
@@ -173,6 +184,37 @@ class Cluster:
                 connection.execute(shop_data.RIGHTS_14)
             for rank, (name, text) in enumerate(shop_data.SCRIPTS.items(), 1):
                 connection.execute(shop_data.NOTE, shop_data.row_of(rank, name, text))
+
+    def record(self, label: str) -> None:
+        """Does what a backup job does when the backup is done: writes down what the database holds, and where in WAL.
+
+        Plain SQL, for every job can do it; `prodcheck record-backup` does the same where others write meanwhile.
+        """
+        with self.primary.connect() as connection:
+            connection.execute(f"set datestyle = 'ISO, YMD'; set timezone = 'UTC'; {_PLAIN}")
+            lsn = connection.execute("select pg_create_restore_point('prodcheck')").fetchone()[0]
+            system = connection.execute("select system_identifier from pg_control_system()").fetchone()[0]
+            tables = [row[0] for row in connection.execute(_TABLES).fetchall()]
+            held = {each: connection.execute(_HELD.format(each)).fetchone() for each in tables}
+            connection.execute("select pg_switch_wal()")
+        record = {
+            "format": "prodcheck-content/1", "system_identifier": str(system), "database": "shop",
+            "taken_at": time.time(), "lsn": str(lsn),
+            "tables": {name: {"rows": rows, "content": content} for name, (rows, content) in held.items()},
+        }  # fmt: skip
+        self.records.mkdir(exist_ok=True)
+        (self.records / f"{label}.json").write_text(json.dumps(record))
+        self.restored(days=1, system=str(system))
+
+    def restored(self, days: float, good: bool = True, system: str = "") -> None:
+        """Writes what the weekly restore job leaves, as of some days ago."""
+        record = {
+            "format": "prodcheck-restore/1", "label": "base-0", "restored_at": time.time() - days * 86400, "good": good,
+            "wrong": [] if good else ["not recovered: PANIC: could not locate a valid checkpoint record"],
+            "recovery_time": 41.5, "compared": 5,
+            "system_identifier": system or str(self.primary.ask("select system_identifier from pg_control_system()")),
+        }  # fmt: skip
+        self.restore_record.write_text(json.dumps(record))
 
     def lead_writer_to(self, node: Node) -> None:
         """Points the writer's entrance at a node; sessions through it end."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.demo import (
     access_faults,
     access_switches,
+    backup_switches,
     data_switches,
     exposure_faults,
     header_faults,
@@ -17,6 +18,7 @@ from pytest_prodcheck.demo import (
     performance_faults,
     postgres_switches,
     redis_switches,
+    replication_switches,
     routing,
     scan_switches,
     shop_faults,
@@ -189,4 +191,6 @@ SWITCHES: dict[str, Switch] = {
     **{name: Switch(on, off) for name, (on, off) in mail_switches.ACTS.items()},
     **{name: Switch(on, off) for name, (on, off) in data_switches.ACTS.items()},
     **{name: Switch(on, off) for name, (on, off) in access_switches.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in backup_switches.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in replication_switches.ACTS.items()},
 }

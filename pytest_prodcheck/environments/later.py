@@ -16,8 +16,6 @@ LATER = {
     ("slo",): "the performance suite",
     ("alerts",): "the pre_deploy suite",
     ("approval",): "the pre_deploy suite",
-    ("backups",): "the pre_deploy suite",
-    ("postgres", "*", "backups"): "the pre_deploy suite",
     ("redis", "*", "backups"): "the pre_deploy suite",
 }
 LATER_TOP = {

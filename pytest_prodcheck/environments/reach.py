@@ -65,6 +65,13 @@ def postgres_features(postgres: Postgres) -> frozenset[str]:
         "structure": postgres.structure is not None,
         "columns": bool(postgres.columns),
     }
+    declared_ |= {"standbys": postgres.expect.standbys > 0, "content": postgres.content is not None}
+    backups = postgres.backups
+    if backups is not None:
+        declared_ |= {
+            "backups": True, "readable": backups.is_readable, "wal": backups.has_wal,
+            "restore": backups.restore is not None, "restore-record": backups.restore_record is not None,
+        }  # fmt: skip
     return frozenset(name for name, there in declared_.items() if there)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path as File
 
+from pytest_prodcheck.environments.backup_rules import backup_complaints
 from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.database_rules import database_complaints
 from pytest_prodcheck.environments.encrypted import encrypted, policy, twice
@@ -124,6 +125,7 @@ def _stores(environment: Environment, root: File) -> Iterator[Complaint]:
         yield from _nodes(path, postgres.nodes, {"primaries": expect.primaries, "standbys": expect.standbys})
         if (expect.synchronous or 0) > expect.standbys:
             yield (*path, "expect", "synchronous"), "more synchronous standbys than standbys are expected", ""
+        yield from backup_complaints(path, postgres, root)
     for name, redis in environment.redis.items():
         path = ("redis", name)
         for key in ("ca", "certificate", "key"):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from pytest_prodcheck.environments.backups import Backups, Content
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.database import (
     Invariant,
@@ -87,6 +88,8 @@ class Postgres(Section):
     # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+    backups: Backups | None = None  # where its backups lie; nothing of them is judged where left out
+    content: Content | None = None  # tables that are compared on the primary and its standbys; none where left out
     # where long reads go, so that they do not hold back the primary's vacuum; left out: to a standby that follows, to
     # the primary where none does
     read_on: Literal["primary", "standby"] | None = None

@@ -77,6 +77,8 @@ def filled_later(path: Path, data: dict[str, Any]) -> set[str]:
         return {"workload"}
     if path[:2] == ("kubernetes", "manifests"):
         return {"unit", "revision"}
+    if path[:1] == ("postgres",) and path[2:4] == ("backups", "restore"):
+        return {"label", "folder"} if path[4:5] == ("command",) else {"label"} if path[4:] == ("record",) else set()
     names = {"run", "revision"} if "headers" in path else set()
     if path[:1] == ("vulnerabilities",):
         names |= {"revision", "unit"}

@@ -70,6 +70,7 @@ class Session:
         self.recovering = member.recovering
         self.user = user
         self.deadline = deadline
+        self.local: tuple[str, ...] = ()  # further settings of each transaction, such as "timezone = 'UTC'"
         self._wire, self._secret, self._timeouts = wire, secret, timeouts
 
     def __enter__(self) -> Session:
@@ -120,6 +121,7 @@ class Session:
             f"begin read only; set local statement_timeout = {statement}; set local lock_timeout = {lock}; "
             f"set local idle_in_transaction_session_timeout = {statement + 10_000}; set local jit = off; "
             "set local timezone = 'UTC'"
+            + "".join(f"; set local {each}" for each in self.local)
         )
 
     def _explain(self, error: ServerError, budget: float, what: str) -> Problem:

@@ -81,6 +81,14 @@ COLLECTORS = {
     "load-stress": _HERE + "load",
     "load-resources": _HERE + "resources",
     "load-baseline": _HERE + "history",
+    "postgres-backups": _HERE + "backups",
+    "postgres-archiving": _HERE + "backups",
+    "postgres-backup-verification": _HERE + "backup_verification",
+    "postgres-wal-archive": _HERE + "wal_archive",
+    "postgres-restore": _HERE + "restore",
+    "postgres-restore-record": _HERE + "restore_record",
+    "postgres-replication": _HERE + "replication",
+    "postgres-content": _HERE + "content",
 }
 ALSO_KNOWN_AS = {"endpoint": "http-endpoint"}
 

@@ -1,0 +1,107 @@
+"""`prodcheck record-backup`: writes down what a database holds, beside a backup that was just taken."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.reports.safe import safe
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+EXAMPLES = """\
+  pg_basebackup -D /backups/base/monday && \\
+    prodcheck record-backup shop --env production -o /backups/records/monday.json
+
+  The role needs: GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO prodcheck; and SELECT on
+  the tables. A restore is then replayed to exactly that position and compared: data_integrity.backups.restore.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `prodcheck record-backup`."""
+    parser.add_argument("name", metavar="NAME", help="the cluster, as in [environments.ENV.postgres.NAME]")
+    parser.add_argument("--env", required=True, metavar="ENV", help="the environment; there is no default")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write the record")
+    parser.add_argument("--database", default="", metavar="NAME", help="another database than the declared one")
+    parser.add_argument("--user", default="", metavar="NAME", help="another role than the declared one")
+    parser.add_argument(
+        "--table", action="append", default=[], metavar="SCHEMA.TABLE", help="only this table; may be repeated"
+    )
+    parser.add_argument("--timeout", type=float, default=3600.0, metavar="SECONDS", help="for all of it (3600)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Writes the record; 2 for what cannot be read, 3 where the database cannot be recorded."""
+    from pytest_prodcheck.environments.loading import ConfigurationError
+    from pytest_prodcheck.environments.redaction import Redactor
+    from pytest_prodcheck.environments.secrets import SecretResolver
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.records import EvidenceProblem
+    from pytest_prodcheck.scope import ScopeError, read_scope
+
+    root = Path.cwd()
+    try:
+        environment = read_scope(args.env, root)[1]
+    except (ConfigurationError, ScopeError) as error:
+        print(f"prodcheck record-backup: {error}", file=sys.stderr)
+        return 2
+    if args.name not in environment.postgres:
+        known = ", ".join(environment.postgres) or "none"
+        print(f"prodcheck record-backup: no postgres {args.name!r} in {args.env}; there is {known}", file=sys.stderr)
+        return 2
+    from pytest_prodcheck.environments.loading import find_configuration
+
+    found = find_configuration(root)
+    place = found.parent if found is not None else root
+    context = Context(environment, place, secrets=SecretResolver(place), redactor=Redactor())
+    try:
+        tables = _record(args, context, Deadline(args.timeout))
+    except EvidenceProblem as error:
+        print(f"prodcheck record-backup: {safe(str(error.problem))}", file=sys.stderr)
+        return 3
+    print(f"{args.output}: {tables} tables recorded")
+    return 0
+
+
+def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> int:
+    """Records and writes whole or not at all; returns how many tables. Raises EvidenceProblem."""
+    import psycopg
+    from psycopg.conninfo import make_conninfo
+
+    from pytest_prodcheck.evidence.cleaning import plain
+    from pytest_prodcheck.evidence.content_record import take
+    from pytest_prodcheck.evidence.postgres_members import members, parameters
+    from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+    from pytest_prodcheck.evidence.resolving import split_address
+
+    primaries = [each for each in members(args.name, context, deadline) if each.problem is None and not each.recovering]
+    if len(primaries) != 1 or primaries[0].address is None:
+        what = f"postgres {args.name}: there is not one primary, but {len(primaries)}"
+        raise EvidenceProblem(Problem("configuration", what, "see smoke.postgres.primary"))
+    address = primaries[0].address
+    reach = {"host": split_address(primaries[0].declared)[0], "hostaddr": address.ip, "port": str(address.port)}
+    wanted = {**parameters(args.name, context, args.database), **reach, "application_name": "prodcheck record-backup"}
+    if args.user:
+        wanted["user"] = args.user
+    conninfo = make_conninfo("", **wanted)
+    try:
+        with psycopg.connect(conninfo) as connection, psycopg.connect(conninfo) as witness:
+            record = take(connection, witness, args.table)
+    except psycopg.Error as error:
+        hint = "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO …, and SELECT on the tables"
+        raise EvidenceProblem(Problem("denied", plain(str(error)), hint)) from None
+    path = Path(args.output)
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        new.write_text(record.text(), encoding="utf-8")
+        new.replace(path)
+    except OSError as error:
+        raise EvidenceProblem(Problem("configuration", f"{path}: {error.strerror}")) from None
+    return len(record.tables)

@@ -1,0 +1,78 @@
+"""What has to fit together in the section of a cluster's backups and of its content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.environments.collecting import Complaint
+from pytest_prodcheck.environments.named import file
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.backups import Backups
+    from pytest_prodcheck.environments.stores import Postgres
+
+# key -> the kinds that it goes with
+_GOES_WITH = {
+    "folder": ("basebackup", "dump"), "archive": ("basebackup",), "pattern": ("dump",), "listing": ("dump",),
+    "stanza": ("pgbackrest",), "server": ("barman",), "tool": ("pgbackrest", "barman"), "info": ("pgbackrest",),
+}  # fmt: skip
+_OURS = {  # settings that decide what the scratch server could do to others
+    "port", "listen_addresses", "unix_socket_directories", "data_directory", "config_file", "hba_file", "archive_mode",
+    "archive_command", "archive_library", "restore_command", "primary_conninfo", "primary_slot_name",
+    "max_logical_replication_workers", "recovery_target_action", "external_pid_file", "hot_standby",
+}  # fmt: skip
+
+
+def backup_complaints(path: tuple[str, ...], postgres: Postgres, root: Path) -> Iterator[Complaint]:
+    """Everything about `backups` and `content` of one cluster."""
+    if postgres.content is not None and not postgres.expect.standbys:
+        yield (*path, "content"), "content is compared with standbys, and none is expected", "set expect.standbys"
+    backups = postgres.backups
+    if backups is None:
+        return
+    path = (*path, "backups")
+    for key, kinds in _GOES_WITH.items():
+        if key in backups.model_fields_set and backups.kind not in kinds:
+            yield (*path, key), f"goes with kind {' or '.join(kinds)}, not {backups.kind}", ""
+    yield from _kind(path, backups)
+    yield from _store(path, backups, root)
+    for name in sorted(_OURS & set(backups.restore.settings)) if backups.restore is not None else ():
+        yield (*path, "restore", "settings", name), "is what keeps the scratch server apart from the live one", ""
+    if backups.restore is not None and backups.restore.command is not None:
+        if backups.kind not in ("pgbackrest", "barman"):
+            yield (*path, "restore", "command"), f"goes with kind pgbackrest or barman, not {backups.kind}", ""
+        elif not any("{folder}" in word for word in backups.restore.command):
+            yield (*path, "restore", "command"), "does not say which folder it fills", "give {folder} as an argument"
+
+
+def _kind(path: tuple[str, ...], backups: Backups) -> Iterator[Complaint]:
+    needed = {
+        "basebackup": ("folder", "archive"), "pgbackrest": ("stanza",), "barman": ("server",), "dump": (),
+    }[backups.kind]  # fmt: skip
+    for key in needed:
+        if getattr(backups, key) is None:
+            yield path, f"kind {backups.kind} needs `{key}`", ""
+    if backups.kind == "dump" and backups.folder is None and backups.listing is None:
+        yield path, "kind dump needs `folder` or `listing`", ""
+    if backups.kind == "dump" and backups.restore is not None and _remote(backups.folder):
+        yield (*path, "restore"), "dumps are restored from a `folder` on this machine", "mount or copy them"
+    if backups.kind == "dump" and backups.restore is not None and backups.restore.target.model_fields_set:
+        yield (*path, "restore", "target"), "a dump has no write-ahead log to stop in", ""
+    if backups.kind == "basebackup" and _remote(backups.folder):
+        yield (*path, "folder"), "base backups are read from a folder on this machine", "mount it"
+
+
+def _store(path: tuple[str, ...], backups: Backups, root: Path) -> Iterator[Complaint]:
+    remote = [key for key in ("folder", "restore_record") if _remote(getattr(backups, key))]
+    if "s3" in backups.model_fields_set:
+        yield from file((*path, "s3", "ca"), backups.s3.ca, root)
+        if not backups.s3.endpoint.startswith(("http://", "https://")):
+            yield (*path, "s3", "endpoint"), 'expected an address such as "https://s3.example"', ""
+        if not remote:
+            yield (*path, "s3"), "nothing is in s3://", "give `folder` or `restore_record` as s3://BUCKET/…"
+
+
+def _remote(location: str | None) -> bool:
+    return location is not None and location.startswith("s3://")

@@ -1,0 +1,106 @@
+"""Base backups in a folder: one folder a backup, plain format, as pg_basebackup writes it."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import struct
+import time
+from pathlib import Path
+
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.backups import Backup
+
+LABEL, MANIFEST, CONTROL = "backup_label", "backup_manifest", "global/pg_control"
+STILL = 60.0  # seconds: a folder without a manifest that changed since then is a backup being taken
+_SIZE = re.compile(rb'"Size": (\d+)')
+# the label is made when the backup begins, the copy of pg_control when it ends; both lines say so in GMT
+_TIME = re.compile(
+    rb'"Path": "(?:backup_label|global/pg_control)"[^}]*?"Last-Modified": "(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT"'
+)
+_START = re.compile(r"^START WAL LOCATION: ([0-9A-F]+/[0-9A-F]+) \(file ([0-9A-F]{24})\)$", re.MULTILINE)
+
+
+def base_backups(folder: Path) -> tuple[list[Backup], int]:
+    """All backups below a folder, or the folder itself as one, oldest first; and how many are being taken now.
+
+    Raises EvidenceProblem where the folder cannot be read.
+    """
+    try:
+        if (folder / "PG_VERSION").is_file() or (folder / MANIFEST).is_file():
+            places = [folder]
+        else:
+            places = [each for each in folder.iterdir() if each.is_dir() and _looks_like_one(each)]
+        read = [_read(each) for each in places]
+    except OSError as error:
+        hint = "is `folder` right, is it mounted, and may this user read it?"
+        raise EvidenceProblem(Problem("configuration", f"{folder}: {error.strerror}", hint)) from None
+    found = sorted((each for each in read if each is not None), key=lambda each: each.ended_at)
+    return found, len(read) - len(found)
+
+
+def _looks_like_one(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (LABEL, MANIFEST, "PG_VERSION", "base.tar", "base.tar.gz"))
+
+
+def _read(folder: Path) -> Backup | None:
+    """One backup; None where it is being taken now: no manifest yet (it is written last), and files that change."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        changed = max((each.stat().st_mtime for each in (folder, *folder.iterdir())), default=0.0)
+        if time.time() - changed < STILL:
+            return None
+        return Backup(folder.name, "full", changed, None, problem="it has no backup_manifest: it was never finished")
+    if not (folder / "PG_VERSION").is_file():
+        what = "it is in tar format: it cannot be looked into (pg_basebackup --format=plain)"
+        return Backup(folder.name, "full", manifest.stat().st_mtime, None, problem=what)
+    written, changed = manifest.read_bytes(), manifest.stat().st_mtime
+    size = sum(int(each) for each in _SIZE.findall(written))
+    times = [_moment(each.decode()) for each in _TIME.findall(written)]
+    problem = ""
+    if not _START.search(_text(folder / LABEL)):
+        problem = "it has no backup_label: it would start without recovery, corrupt"
+    elif not size or not times:
+        problem = "its manifest lists no files"
+    # a copied or touched file looks new: what the server wrote into the manifest does not
+    ended = max(times, default=changed)
+    return Backup(folder.name, "full", ended, size, system_identifier(folder), modified_at=changed, problem=problem)
+
+
+def _moment(text: str) -> float:
+    return datetime.datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=datetime.UTC).timestamp()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def first_segment(folder: Path) -> str:
+    """The name of the WAL file that a restore begins in; raises EvidenceProblem."""
+    found = _START.search(_text(folder / LABEL))
+    if found is None:
+        raise EvidenceProblem(Problem("protocol", f"{folder / LABEL}: does not say where the backup begins"))
+    return found[2]
+
+
+def system_identifier(data: Path) -> str:
+    """The first 8 bytes of pg_control (src/include/catalog/pg_control.h), "" where it cannot be read."""
+    try:
+        with (data / CONTROL).open("rb") as file:
+            return str(struct.unpack("=Q", file.read(8))[0])
+    except (OSError, struct.error):
+        return ""
+
+
+def major_version(data: Path) -> int | None:
+    """The major version of a data folder, None where it does not say."""
+    said = _text(data / "PG_VERSION").strip()
+    return int(said) if said.isdigit() else None
+
+
+def place_of(folder: Path, label: str) -> Path:
+    """Where the backup of a label lies below the declared folder."""
+    return folder if folder.name == label and (folder / MANIFEST).is_file() else folder / label

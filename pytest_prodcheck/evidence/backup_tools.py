@@ -1,0 +1,141 @@
+"""What pgBackRest and Barman tell as JSON. Both end with 0 while the text says that something is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.children import Done, run
+from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.backups import Backup, VerifiedBackup
+from pytest_prodcheck.evidence.wal_names import HISTORY, SEGMENT
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments import backups as declared
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+Found = tuple[list[Backup], int, tuple[str, ...]]  # backups, how many are being taken, complaints
+
+
+def pgbackrest_info(settings: declared.Backups, root: Path, deadline: Deadline) -> dict[str, Any]:
+    """The stanza's part of `pgbackrest info --output=json`; raises EvidenceProblem."""
+    words = settings.info.command if settings.info else (
+        *settings.tool_words, f"--stanza={settings.stanza}", "info", "--output=json",
+    )  # fmt: skip
+    done = run(words, deadline, folder=root)
+    stanzas = _json(done)
+    named = [each for each in stanzas if isinstance(each, dict) and each.get("name") == settings.stanza]
+    if done.code or len(named) != 1:
+        what = f"{words[0]}: {done.said}" if done.code else f"{words[0]}: tells nothing of stanza {settings.stanza}"
+        raise EvidenceProblem(Problem("protocol", what, "run it by hand: `info --output=json`"))
+    return dict(named[0])
+
+
+def pgbackrest(info: dict[str, Any]) -> Found:
+    """The backups of a stanza."""
+    status = info.get("status", {})
+    complaints = () if status.get("code") == 0 else (f"status {status.get('code')}: {status.get('message')}",)
+    systems = {(each["repo-key"], each["id"]): str(each["system-id"]) for each in info.get("db", ())}
+    found = []
+    for each in info.get("backup", ()):
+        database = each.get("database", {})
+        found.append(Backup(
+            str(each["label"]), "full" if each["type"] == "full" else "incremental", float(each["timestamp"]["stop"]),
+            int(each["info"]["size"]), systems.get((database.get("repo-key", 1), database.get("id")), ""),
+            problem="pgBackRest found damaged pages in it" if each.get("error") else "",
+        ))  # fmt: skip
+    held = status.get("lock", {}).get("backup", {}).get("held")
+    return sorted(found, key=lambda one: one.ended_at), int(bool(held)), complaints
+
+
+def pgbackrest_verify(settings: declared.Backups, root: Path, deadline: Deadline) -> tuple[list[VerifiedBackup], str]:
+    """What `pgbackrest verify` says of each backup and of the archive: (backups, what is wrong with the archive)."""
+    words = (*settings.tool_words, f"--stanza={settings.stanza}", "verify", "--output=text", "--verbose")
+    done = run(words, deadline, folder=root)
+    status = re.search(r"^\s*status: (\S+)", done.output, re.MULTILINE)
+    if done.code or status is None:
+        raise EvidenceProblem(Problem("protocol", f"{words[0]} verify: {done.said}", "run it by hand"))
+    blocks = re.findall(r"^\s+backup: (\S+), status: (\S+?),([^\n]*)((?:\n\s{4,}\S[^\n]*)*)", done.output, re.MULTILINE)
+    found = [VerifiedBackup(label, said == "valid", "" if said == "valid" else plain(said + tail + rest))
+             for label, said, tail, rest in blocks]  # fmt: skip
+    archives = re.findall(r"^\s+archiveId: (\S+?), ([^\n]*)((?:\n\s{4,}\S[^\n]*)*)", done.output, re.MULTILINE)
+    wrong = [plain(f"{name}: {rest}") for name, _, rest in archives if re.search(r": [1-9]", rest)]
+    if status[1] != "ok" and all(each.good for each in found) and not wrong:
+        wrong.append(plain(done.output, 600))
+    return found, "; ".join(wrong)
+
+
+def barman(settings: declared.Backups, root: Path, deadline: Deadline) -> tuple[Found, str]:
+    """The backups of a server, what `barman check` complains of; and the first segment of the newest good one."""
+    server = settings.server or ""
+    rows = _barman(settings, ("list-backups", server), root, deadline).get(server)
+    if not isinstance(rows, list):
+        raise EvidenceProblem(Problem("protocol", f"barman list-backups: tells nothing of server {server}"))
+    found, running, first = [], 0, ""
+    for each in rows:
+        status = each.get("status", "")
+        if status in ("STARTED", "SYNCING", "EMPTY", "WAITING_FOR_WALS") and not each.get("end_time_timestamp"):
+            running += 1
+            continue
+        problem = "" if status in ("DONE", "WAITING_FOR_WALS") else f"Barman says {status}"
+        ended = float(each.get("end_time_timestamp") or 0.0)
+        size = each.get("size_bytes")
+        # of which cluster they are is told by `barman check` (systemid_coherence), not by the list
+        found.append(Backup(str(each["backup_id"]), "full", ended, size, problem=problem))
+    found.sort(key=lambda one: one.ended_at)
+    newest = next((one for one in reversed(found) if not one.problem), None)
+    if newest is not None:
+        shown = _barman(settings, ("show-backup", server, newest.label), root, deadline).get(server, {})
+        first = str(shown.get("base_backup_information", {}).get("begin_wal") or "")
+    return (found, running, ()), first
+
+
+def barman_complaints(settings: declared.Backups, root: Path, deadline: Deadline) -> tuple[str, ...]:
+    """The points of `barman check` that failed; how old and how many backups are is judged by checks of ours."""
+    points = _barman(settings, ("check", settings.server or ""), root, deadline).get(settings.server or "", {})
+    ours = ("backup_maximum_age", "minimum_redundancy_requirements", "backup_minimum_size")
+    failed = [(name, each) for name, each in points.items() if each.get("status") != "OK" and name not in ours]
+    return tuple(plain(f"{name}: {each.get('hint') or each.get('status')}") for name, each in failed)
+
+
+def barman_segments(settings: declared.Backups, label: str, root: Path, deadline: Deadline) -> list[str]:
+    """Names of the WAL files from the beginning of a backup to the newest."""
+    words = (*settings.tool_words, "list-files", "--target", "wal", settings.server or "", label)
+    done = run(words, deadline, folder=root)
+    if done.code:
+        raise EvidenceProblem(Problem("protocol", f"{words[0]} list-files: {done.said}", "run it by hand"))
+    names = (line.rpartition("/")[2] for line in done.output.splitlines())
+    return [name for name in names if SEGMENT.fullmatch(name) or HISTORY.fullmatch(name)]
+
+
+def barman_verify(settings: declared.Backups, label: str, root: Path, deadline: Deadline) -> VerifiedBackup:
+    """What `barman verify-backup` says of one backup."""
+    words = (*settings.tool_words, "-f", "json", "verify-backup", settings.server or "", label)
+    done = run(words, deadline, folder=root)
+    told = _json(done)
+    wrong = told.get("_ERROR", []) if isinstance(told, dict) else ["it did not answer"]
+    confirmed = any("successfully verified" in str(each) for each in told.get("_INFO", [])) if not wrong else False
+    said = plain("; ".join(map(str, wrong)) or ("" if confirmed else done.said), 600)
+    return VerifiedBackup(label, done.code == 0 and confirmed, said)
+
+
+def _barman(settings: declared.Backups, what: Sequence[str], root: Path, deadline: Deadline) -> dict[str, Any]:
+    done = run((*settings.tool_words, "-f", "json", *what), deadline, folder=root)
+    told = _json(done)
+    wrong = told.get("_ERROR") if isinstance(told, dict) else ["no object"]
+    if wrong:
+        said = plain("; ".join(map(str, wrong)))
+        raise EvidenceProblem(Problem("protocol", f"barman {what[0]}: {said}", "run it by hand"))
+    return dict(told)
+
+
+def _json(done: Done) -> Any:
+    try:
+        return json.loads(done.output)
+    except ValueError:
+        hint = "run it by hand, as the user of this run"
+        raise EvidenceProblem(Problem("protocol", f"{done.words[0]}: {done.said}", hint)) from None

@@ -1,0 +1,64 @@
+"""Two sessions, with the primary and with one copy, and how the copy is made to show what the primary did."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.content_reading import Chunk, Digest, digest, digest_and_position
+from pytest_prodcheck.evidence.content_settling import settle
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.postgres_session import Session
+    from pytest_prodcheck.evidence.records.replication import Difference
+
+CATCH_UP = 15.0  # seconds that a copy may take to replay what the primary had written
+CANCELLED = 4  # times that replay may end our reading on a standby
+
+
+class Pair:
+    """A reference and a copy. where: the copy's declared address."""
+
+    def __init__(self, reference: Session, copy: Session) -> None:
+        self.reference, self.copy = reference, copy
+        self.where = copy.declared
+
+    def close(self) -> None:
+        """Ends both sessions."""
+        self.reference.close()
+        self.copy.close()
+
+    def compare(self, chunk: Chunk, seconds: float) -> tuple[Digest, Difference | None, str]:
+        """(the reference's digest, how the copy differs or None, why it could not be told or "")."""
+        for count in range(CANCELLED + 1):
+            try:
+                return self._compare(chunk, seconds)
+            except EvidenceProblem as error:
+                if count == CANCELLED or "in the way of replay" not in error.problem.message:
+                    raise
+                time.sleep(0.2 * (count + 1))  # a vacuum's record had to pass: the next reading begins after it
+        raise AssertionError
+
+    def _compare(self, chunk: Chunk, seconds: float) -> tuple[Digest, Difference | None, str]:
+        ours, lsn = digest_and_position(self.reference, chunk, seconds)
+        self._wait(lsn)
+        if digest(self.copy, chunk, seconds) == ours:
+            return ours, None, ""
+        return ours, *settle(self, chunk, seconds)
+
+    def catch_up(self, seconds: float) -> None:
+        """Waits until the copy has replayed all that the reference has written by now."""
+        self._wait(str(self.reference.rows("select pg_current_wal_lsn()", what="position").rows[0][0]))
+
+    def _wait(self, lsn: str) -> None:
+        if not self.copy.recovering:
+            return  # promoted: it replays nothing more, and what it holds is compared as it is
+        until, pause = time.monotonic() + CATCH_UP, 0.005
+        while self.copy.rows("select pg_last_wal_replay_lsn() >= $1::pg_lsn", lsn, what="position").rows[0][0] != "t":
+            if time.monotonic() > until:
+                what = f"{self.where}: it has not replayed up to {lsn} within {CATCH_UP:g} s"
+                raise EvidenceProblem(Problem("timeout", what, "see data_integrity.replication.delay"))
+            self.copy.deadline.seconds_left()
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.2)

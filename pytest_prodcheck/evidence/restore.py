@@ -1,0 +1,160 @@
+"""`postgres-restore`: a backup is brought up in a scratch server, compared with its record, read by amcheck."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence import content_record, restore_record
+from pytest_prodcheck.evidence.backup_folder import major_version, system_identifier
+from pytest_prodcheck.evidence.backups import archiving, backup_named, catalogue, settings_of, source_of
+from pytest_prodcheck.evidence.children import servers_user
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.postgres_programs import programs
+from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.evidence.records.backups import Backup, RestoreRun, TableCompared
+from pytest_prodcheck.evidence.restore_contents import amcheck, compare, tables_of
+from pytest_prodcheck.evidence.restore_dump import load_dump
+from pytest_prodcheck.evidence.restore_fetch import fetch, forget_settings, give_away, restore_command
+from pytest_prodcheck.evidence.restore_scratch import scratch_folder
+from pytest_prodcheck.evidence.restore_server import ScratchServer
+from pytest_prodcheck.evidence.restore_target import Goal, goal_of
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments import backups as declared
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+
+@dataclass
+class _Seen:
+    """What has been found so far."""
+
+    fetched: float = 0.0
+    recovered: float = 0.0
+    reason: str = ""
+    identifier: str = ""
+    reached: str = ""
+    tables: int = 0
+    compared: tuple[TableCompared, ...] = ()
+    damaged: tuple[str, ...] = ()
+    looked: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+    def since(self) -> float:
+        return time.monotonic() - self.began
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    settings = environment.postgres[target].backups
+    if settings is None or settings.restore is None:
+        return ()
+    place = settings.restore.folder or "the folder for temporary files"
+    return (Sending("this machine", f"restores a backup of {target} into a scratch server in {place}", writes=True),)
+
+
+def _seconds(target: str, environment: Environment) -> float:
+    settings = environment.postgres[target].backups
+    return settings.restore.timeout if settings and settings.restore else 60.0
+
+
+@evidence(
+    "postgres-restore", axis="postgres", feature="restore", seconds=_seconds,
+    host=lambda target, environment: "this machine", sends=_sends, exclusive=True,
+)  # fmt: skip
+def postgres_restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
+    """Restores the declared backup and takes it down again; writes the restore record where one is declared as a file.
+
+    Raises EvidenceProblem where nothing could be tried: no backup, no room, no programs, a live server in the way.
+    """
+    settings = settings_of(target, context)
+    assert settings.restore is not None
+    backup = backup_named(settings.restore.backup, catalogue(target, context, deadline)[0], source_of(settings))
+    record, problem = _record(settings.restore, backup, context.root)
+    expected, size, live = _running(target, context, deadline)
+    goal = goal_of(settings, backup, record, context.root, size, deadline)
+    seen, user = _Seen(), servers_user()
+    database = settings.restore.database or context.environment.postgres[target].database
+    place = context.root / settings.restore.folder if settings.restore.folder else restore_record.temporary()
+    with scratch_folder(place, user, backup.size or 0, live) as scratch:
+        server: ScratchServer
+        if settings.kind == "dump":
+            server = load_dump(settings, backup, database, scratch, user, context.root, deadline)
+        else:
+            server = _prepare(settings, backup, scratch, goal, context.root, deadline)
+        seen.fetched, started = seen.since(), time.monotonic()
+        with server:
+            seen.identifier = "" if settings.kind == "dump" else system_identifier(server.data)
+            seen.reason = server.wait(deadline) or server.fill(deadline)
+            seen.recovered, seen.reached = time.monotonic() - started, server.replayed_to()
+            seen.reason = seen.reason or goal.missed(seen.reached)
+            if not seen.reason:
+                _look_through(server, database, settings.restore, record, seen, deadline)
+                problem = problem or goal.not_comparable
+    run = RestoreRun(
+        backup.label, goal.words, not seen.reason, seen.reason, seen.fetched, seen.recovered, seen.identifier,
+        expected if settings.kind != "dump" else "", seen.reached, seen.tables, seen.compared,
+        settings.restore.record or "", problem, seen.damaged, seen.looked, seen.since(),
+    )  # fmt: skip
+    restore_record.write(settings, run, expected, context.root)
+    return run
+
+
+def _record(
+    settings: declared.Restore, backup: Backup, root: Path
+) -> tuple[content_record.ContentRecord | None, str]:
+    """The record of a backup and why there is none; (None, "") where none is declared."""
+    if settings.record is None:
+        return None, ""
+    try:
+        found = content_record.read(root / settings.record.replace("{label}", backup.label))
+        if backup.system_identifier not in ("", found.system_identifier):
+            return None, f"the record is of another cluster ({found.system_identifier})"
+        return found, ""
+    except EvidenceProblem as error:
+        return None, str(error.problem)
+
+
+def _running(target: str, context: Context, deadline: Deadline) -> tuple[str, int, str]:
+    """The running cluster's identifier, size of a WAL file, data folder ("" where it may not be read)."""
+    from pytest_prodcheck.evidence.postgres_session import on_primary
+
+    with on_primary(target, context, deadline) as session:
+        row = session.rows("select setting from pg_settings where name = 'data_directory'", what="data folder").rows
+    primary = archiving(target, context, deadline)
+    return primary.system_identifier, primary.segment_size, (row[0][0] or "") if row else ""
+
+
+def _prepare(
+    settings: declared.Backups, backup: Backup, scratch: Path, goal: Goal, root: Path, deadline: Deadline
+) -> ScratchServer:
+    """Files and configuration of a scratch server that has not been started."""
+    assert settings.restore is not None
+    user = servers_user()
+    data = fetch(settings, backup.label, scratch, root, deadline)
+    folder = programs("postgres", major_version(data), settings.programs, root)
+    forget_settings(data)
+    server = ScratchServer(scratch, folder, user, settings.restore.user)
+    recovery: Mapping[str, str] = {
+        "restore_command": restore_command(settings, scratch, data, root), "recovery_target_timeline": "latest",
+        "max_prepared_transactions": server.prepared_transactions(deadline), **goal.settings,
+    }  # fmt: skip
+    server.configure({**settings.restore.settings, **recovery})
+    give_away(scratch, user)
+    return server
+
+
+def _look_through(
+    server: ScratchServer, database: str, settings: declared.Restore, record: content_record.ContentRecord | None,
+    seen: _Seen, deadline: Deadline,
+) -> None:  # fmt: skip
+    with server.connect(database) as connection:
+        there = tables_of(connection)
+        seen.tables = len(there)
+        if record is not None:
+            seen.compared = compare(connection, record, there, deadline)
+    seen.looked, seen.damaged = amcheck(server, database if settings.check == "database" else "", deadline)

@@ -1,0 +1,90 @@
+"""What a restored server holds, against what was recorded; and whether its structure is sound."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.children import run
+from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.content_sql import FIXED, TABLES, digest_of
+from pytest_prodcheck.evidence.records.backups import TableCompared
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.content_record import ContentRecord
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.restore_server import ScratchServer
+
+SHOWN = 20  # lines of amcheck that are kept
+_NOISE = re.compile(r"^\s*(NOTICE|DETAIL|HINT|pg_amcheck: (warning|in database)|$)")
+
+
+def tables_of(connection: Any) -> set[str]:
+    """The quoted names of all ordinary tables of a database."""
+    return {row[0] for row in connection.execute(TABLES).fetchall()}
+
+
+def compare(connection: Any, record: ContentRecord, there: set[str], deadline: Deadline) -> tuple[TableCompared, ...]:
+    """Every table of the record; raises EvidenceProblem (timeout) at the deadline."""
+    import psycopg
+
+    for each in FIXED:
+        connection.execute(f"set {each}")
+    found = []
+    for name, (rows, content) in record.tables.items():
+        connection.execute(f"set statement_timeout = {max(int(deadline.seconds_left() * 1000), 1)}")
+        if name not in there:
+            found.append(TableCompared(name, rows, None, False))
+            continue
+        try:
+            restored, sum_of_rows = connection.execute(digest_of(name)).fetchone()
+        except psycopg.Error:  # its pages or its TOAST cannot be read
+            deadline.seconds_left()
+            found.append(TableCompared(name, rows, None, False, readable=False))
+            continue
+        found.append(TableCompared(name, rows, int(restored), (restored, sum_of_rows) == (rows, content)))
+    return tuple(found)
+
+
+def amcheck(server: ScratchServer, database: str, deadline: Deadline) -> tuple[bool, tuple[str, ...]]:
+    """Heap and indexes, every row looked for in its index: (it ran to its end, what it found).
+
+    database: only this one; "" for all. pg_amcheck ends with 2 where it found something, with 1 where it could not look
+    (PostgreSQL 14 and newer; before it, the extension is asked by SQL).
+    """
+    if not (server.programs / "pg_amcheck").is_file():
+        return _by_sql(server, database)
+    which = ("--database", database) if database else ("--all", "--exclude-database", "template1")
+    words = server.tool("pg_amcheck", *which, "--install-missing", "--heapallindexed", "--jobs", "2")
+    done = run(words, deadline, folder=server.scratch)
+    lines = [plain(line) for line in (*done.output.splitlines(), *done.errors.splitlines()) if not _NOISE.match(line)]
+    if done.code == 0:
+        return True, ()
+    return done.code == 2, tuple(lines[:SHOWN]) or (f"pg_amcheck ended with {done.code}",)
+
+
+_INDEXES = """\
+select c.oid::regclass::text, c.oid
+from pg_class c join pg_am a on a.oid = c.relam join pg_index i on i.indexrelid = c.oid
+where a.amname = 'btree' and c.relkind = 'i' and i.indisready and i.indisvalid"""
+
+
+def _by_sql(server: ScratchServer, database: str) -> tuple[bool, tuple[str, ...]]:
+    import psycopg
+
+    found: list[str] = []
+    with server.connect(database or "template1") as connection:
+        every = "select datname from pg_database where datallowconn and not datistemplate"
+        names = connection.execute(every).fetchall()
+    for name in [database] if database else [row[0] for row in names]:
+        with server.connect(name) as connection:
+            try:
+                connection.execute("create extension if not exists amcheck")
+            except psycopg.Error as error:
+                return False, (plain(f"amcheck cannot be installed: {error}"),)
+            for index, oid in connection.execute(_INDEXES).fetchall():
+                try:
+                    connection.execute("select bt_index_check(%s, true)", (oid,))
+                except psycopg.Error as error:
+                    found.append(plain(f"{index}: {error}"))
+    return True, tuple(found[:SHOWN])

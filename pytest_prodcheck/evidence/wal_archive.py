@@ -1,0 +1,180 @@
+"""`postgres-wal-archive`: whether archived WAL leads from the newest good backup on without a gap."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.backup_folder import first_segment, place_of
+from pytest_prodcheck.evidence.backup_tools import barman, barman_segments, pgbackrest_info, pgbackrest_verify
+from pytest_prodcheck.evidence.backups import archiving, backup_named, backups_host, catalogue, settings_of, source_of
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.packed import BROKEN, opened
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.backups import WalArchive
+from pytest_prodcheck.evidence.wal_names import HISTORY, SEGMENT, Left, history, name_of, needed, number, timeline
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments import backups as declared
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+SHOWN = 20  # names of missing segments that are kept
+AGAIN = 1.0  # seconds until a file of another size is looked at again: it may just be being written
+
+
+@dataclass
+class Listing:
+    """What lies in an archive. segments: name -> None, or size of an unpacked file. histories: timeline -> lines."""
+
+    segments: dict[str, int | None] = field(default_factory=dict)
+    histories: dict[int, tuple[Left, ...]] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+    times: dict[str, float] = field(default_factory=dict)
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    settings = environment.postgres[target].backups
+    if settings is None:
+        return ()
+    what = {"pgbackrest": "runs pgbackrest info, verify", "barman": "runs barman list-files"}.get(
+        settings.kind, f"lists {settings.archive}"
+    )
+    return (Sending("this machine", what),)
+
+
+def _seconds(target: str, environment: Environment) -> float:
+    settings = environment.postgres[target].backups
+    return settings.verify_timeout if settings and settings.kind == "pgbackrest" else 60.0
+
+
+@evidence("postgres-wal-archive", axis="postgres", feature="wal", seconds=_seconds, host=backups_host, sends=_sends)
+def postgres_wal_archive(target: str, context: Context, deadline: Deadline) -> WalArchive:
+    """The archive as its files, or the tool that keeps it, tell; raises EvidenceProblem where they cannot be read."""
+    settings, root = settings_of(target, context), context.root
+    found = catalogue(target, context, deadline)[0]
+    label = backup_named("newest", found, source_of(settings)).label
+    primary = archiving(target, context, deadline)
+    size = primary.segment_size
+    now = time.time()
+    if settings.kind == "pgbackrest":
+        return _pgbackrest(settings, label, root, size, deadline, now)
+    if settings.kind == "barman":
+        first = barman(settings, root, deadline)[1]
+        names = barman_segments(settings, label, root, deadline)
+        listing = Listing(dict.fromkeys((name[:24] for name in names if SEGMENT.fullmatch(name)), None))
+        return judged(source_of(settings), label, first, listing, size, now, (), primary.last_archived)
+    folder = root / (settings.archive or "")
+    first = first_segment(place_of(root / (settings.folder or ""), label))
+    listing = read_archive(folder, first, size)
+    return judged(str(settings.archive), label, first, listing, size, now, (), primary.last_archived)
+
+
+def read_archive(folder: Path, first: str, size: int) -> Listing:
+    """The files of an archive that matter from a segment on; raises EvidenceProblem where it cannot be read."""
+    listing = Listing()
+    suspects: list[os.DirEntry[str]] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if found := HISTORY.fullmatch(entry.name):
+                    lines = _history(Path(entry.path))
+                    if lines is None:
+                        listing.broken.append(entry.name)
+                    else:
+                        listing.histories[int(found[1], 16)] = lines
+                elif (found := SEGMENT.fullmatch(entry.name)) and not found[2]:  # a partial one is no segment yet
+                    if number(found[1], size) < number(first, size):
+                        continue
+                    about = entry.stat()
+                    packed = found[3] is not None
+                    if (about.st_size != size) if not packed else about.st_size == 0:
+                        suspects.append(entry)
+                    listing.segments[found[1]] = None if packed else about.st_size
+                    listing.times[found[1]] = about.st_mtime
+    except OSError as error:
+        hint = "is `archive` right, is it mounted, and may this user read it?"
+        raise EvidenceProblem(Problem("configuration", f"{folder}: {error.strerror}", hint)) from None
+    if suspects:
+        time.sleep(AGAIN)
+        listing.broken += [each.name for each in suspects if _still_odd(Path(each.path), size)]
+    return listing
+
+
+def _still_odd(path: Path, size: int) -> bool:
+    try:
+        found = path.stat().st_size
+    except OSError:
+        return False  # it went meanwhile: then it is missing, or was renamed
+    return found == 0 if path.suffix else found != size
+
+
+def _history(path: Path) -> tuple[Left, ...] | None:
+    try:
+        with opened(path) as file:
+            return history(file.read().decode())
+    except (ValueError, *BROKEN):
+        return None
+
+
+def judged(
+    source: str, label: str, first: str, listing: Listing, size: int, now: float, complaints: Iterable[str],
+    told: str = "",
+) -> WalArchive:  # fmt: skip
+    """What the names in an archive show, from a backup's first segment on.
+
+    told: the file that the primary says it archived last: up to there all must lie here.
+    """
+    complaints = list(complaints)
+    names = set(listing.segments)
+    if SEGMENT.fullmatch(told) and len(told) == 24 and number(told, size) >= number(first, size):
+        names.add(told)
+    newest = newest_of(names, listing.histories, first, size)
+    if newest is None:
+        name = name_of(timeline(first), number(first, size), size)
+        return WalArchive(source, label, first, "", 1, (name,), 1, (), None, now, tuple(complaints))
+    wanted, missing = 0, []
+    try:
+        for name in needed(first, newest, listing.histories, size):
+            wanted += 1
+            if name not in listing.segments:
+                missing.append(name)
+    except ValueError as error:
+        complaints.append(str(error))
+    return WalArchive(
+        source, label, first, newest, wanted, tuple(missing[:SHOWN]), len(missing),
+        tuple(sorted(listing.broken)[:SHOWN]), listing.times.get(newest), now, tuple(complaints),
+    )  # fmt: skip
+
+
+def newest_of(names: Iterable[str], histories: Mapping[int, tuple[Left, ...]], first: str, size: int) -> str | None:
+    """The newest segment on the newest timeline that comes from the first one's; None where there is none."""
+    start = timeline(first)
+    heirs = {on for on, lines in histories.items() if any(each.timeline == start for each in lines)} | {start}
+    there = [name for name in names if timeline(name) in heirs or timeline(name) > max(heirs)]
+    return max(there, key=lambda name: (timeline(name), number(name, size)), default=None)
+
+
+def _pgbackrest(
+    settings: declared.Backups, label: str, root: Path, size: int, deadline: Deadline, now: float
+) -> WalArchive:
+    """What pgBackRest says: it names only the ends of its archive; what lies between its `verify` counts."""
+    info = pgbackrest_info(settings, root, deadline)
+    backup = next(each for each in info["backup"] if each["label"] == label)
+    start, stop = str(backup["archive"]["start"]), str(backup["archive"]["stop"])
+    archives = [each for each in info.get("archive", ()) if each["database"]["id"] == backup["database"]["id"]]
+    oldest = min((str(each["min"]) for each in archives if each.get("min")), default="")
+    newest = max((str(each["max"]) for each in archives if each.get("max")), default="")
+    wrong = pgbackrest_verify(settings, root, deadline)[1]
+    complaints = [wrong] if wrong else []
+    missing = [name for name, gone in ((start, not oldest or start < oldest), (stop, stop > newest)) if gone]
+    count = number(newest, size) - number(start, size) + 1 if newest else 0
+    return WalArchive(
+        source_of(settings), label, start, newest, max(count, 1), tuple(missing), len(missing), (), None, now,
+        tuple(complaints),
+    )  # fmt: skip

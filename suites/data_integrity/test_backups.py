@@ -1,0 +1,58 @@
+"""Backups: their bytes are whole, WAL leads on from them without a gap, and a server comes up from one."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
+
+AHEAD = 300.0  # seconds that two clocks may differ
+
+
+@check("data_integrity.backups.manifest", severity="critical", runbook="backups-manifest")
+def test_the_newest_backup_is_whole(
+    postgres_backups: Backups, postgres_backup_verification: Verification, postgres_archiving: Archiving
+) -> None:
+    """The newest backup was read whole, every byte is as its manifest or tool says, and it is of this cluster."""
+    newest = postgres_backups.found[-1]
+    judge("newest backup can be used", not newest.problem, of=newest.label, reason=newest.problem)
+    for each in postgres_backup_verification.backups:
+        judge(postgres_backup_verification.program, each.good, of=each.label, reason=each.said)
+    running = postgres_archiving.system_identifier
+    if newest.system_identifier and running:
+        judge("cluster it was taken from", newest.system_identifier, equals=running, of=newest.label,
+              reason=f"it is of cluster {newest.system_identifier}, here runs {running}")  # fmt: skip
+    for said in postgres_backups.complaints:
+        judge("the tool is content", False, reason=said)
+
+
+@check("data_integrity.backups.wal", severity="critical", runbook="backups-wal")
+def test_wal_leads_on_without_a_gap(postgres_wal_archive: WalArchive, postgres_archiving: Archiving) -> None:
+    """No WAL is missing between the newest backup and the newest segment, and the archiver does not fail."""
+    archive = postgres_wal_archive
+    shown = ", ".join(archive.missing) + (", …" if archive.missing_count > len(archive.missing) else "")
+    judge("segments missing", archive.missing_count, equals=0, of=archive.source,
+          reason=f"{shown} (of {archive.needed} from {archive.first} on)")  # fmt: skip
+    judge("segments of another size", len(archive.broken), equals=0, reason=", ".join(archive.broken))
+    for said in archive.complaints:
+        judge("the archive is sound", False, reason=said)
+    if archive.newest_at is not None:
+        judge("the newest segment is not from the future", archive.newest_at <= archive.now + AHEAD,
+              reason=f"{archive.newest} was written {archive.newest_at - archive.now:.0f} s from now")  # fmt: skip
+    on = postgres_archiving.mode in ("on", "always")
+    judge("archiving is on", on, of=postgres_archiving.node, reason=f"archive_mode is {postgres_archiving.mode}")
+    judge("the archiver works", not postgres_archiving.failing, of=postgres_archiving.node,
+          reason=f"it fails for {postgres_archiving.last_failed} ({postgres_archiving.failed} times)")  # fmt: skip
+
+
+@check(
+    "data_integrity.backups.restore", severity="critical", limit=Limit(warn="1h", fail="4h"), runbook="backups-restore",
+    opt_in="restores a backup into a scratch server on this machine: disk, processor and the archive's bandwidth",
+)  # fmt: skip
+def test_a_backup_comes_up(postgres_restore: RestoreRun, limit: Limit) -> None:
+    """A restored backup is consistent, holds what was recorded, has a sound structure; and how long it took."""
+    run = postgres_restore
+    judge("recovered", run.recovered, of=run.label, reason=run.reason)
+    for said in run.wrong if run.recovered else ():
+        judge("restored as it was", False, of=run.label, reason=said)
+    if run.recovered:
+        judge("recovery time", run.recovery_time, at_most=limit, unit="s", of=run.label)

@@ -1,0 +1,107 @@
+"""Replication: the standbys follow, are close behind, and hold the same rows."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records.replication import ContentComparison, Replication, ReplicationNode, Slot
+
+KEPT = 16  # WAL files that may be kept for a slot that nobody uses: a standby that restarts needs a few
+
+
+def _answering(replication: Replication) -> list[ReplicationNode]:
+    return [node for node in replication.nodes if node.problem is None]
+
+
+@check("data_integrity.replication.topology", severity="critical", runbook="replication-topology")
+def test_the_cluster_has_its_shape(postgres_replication: Replication) -> None:
+    """One primary, the expected standbys stream from its timeline, no slot is lost or forgotten."""
+    replication, nodes = postgres_replication, _answering(postgres_replication)
+    for node in replication.nodes:
+        judge("answers", node.problem is None, of=node.address, reason=str(node.problem or ""))
+    primaries = [node for node in nodes if not node.recovering]
+    standbys = [node for node in nodes if node.recovering]
+    found = ", ".join(node.address for node in primaries) or "none"
+    judge("primaries", len(primaries), equals=replication.expected_primaries,
+          reason=f"found {found}, expected {replication.expected_primaries}")  # fmt: skip
+    judge("standbys", len(standbys), equals=replication.expected_standbys,
+          reason=f"found {len(standbys)}, expected {replication.expected_standbys}")  # fmt: skip
+    systems = {node.system_identifier for node in nodes if node.system_identifier}
+    judge("nodes belong to one cluster", len(systems) <= 1, reason=f"{len(systems)} system identifiers")
+    for node in standbys:
+        _streams(node, primaries)
+    for node in primaries:
+        _synchronous(node, replication.expected_synchronous)
+    for node in nodes:
+        for slot in node.slots:
+            _slot(slot, node)
+
+
+def _streams(node: ReplicationNode, primaries: list[ReplicationNode]) -> None:
+    why = "it may not be read: grant pg_monitor" if node.receiver is None else f"it is {node.receiver or 'not running'}"
+    streams = judge("WAL receiver", node.receiver, equals="streaming", of=node.address, reason=why)
+    if streams and len(primaries) == 1 and node.timeline is not None:
+        judge("timeline", node.timeline, equals=primaries[0].timeline, of=node.address,
+              reason=f"it follows timeline {node.timeline}, the primary writes {primaries[0].timeline}")  # fmt: skip
+
+
+def _synchronous(node: ReplicationNode, expected: int | None) -> None:
+    hidden = any(sender.state is None for sender in node.senders)
+    count = sum(each.state == "streaming" and each.sync_state in ("sync", "quorum") for each in node.senders)
+    seen = None if hidden else count
+    if expected is not None:
+        judge("synchronous standbys", seen, at_least=expected, of=node.address)
+    elif node.synchronous_names:
+        why = f"synchronous_standby_names is {node.synchronous_names!r} and none is connected: every commit waits"
+        judge("synchronous standbys", seen, at_least=1, of=node.address, reason=why)
+
+
+def _slot(slot: Slot, node: ReplicationNode) -> None:
+    name = f"{slot.name} on {node.address}"
+    judge("slot has its WAL", slot.wal_status not in ("lost", "unreserved"), of=name, reason=f"it is {slot.wal_status}")
+    if not slot.active and slot.retained is not None:
+        most = KEPT * node.segment_size
+        judge("WAL kept for a slot that nobody uses", slot.retained, at_most=most, unit="B", of=name,
+              reason="it fills the disk: drop it, or bring back who used it")  # fmt: skip
+
+
+@check(
+    "data_integrity.replication.delay", severity="high", limit=Limit(warn="5s", fail="30s"), runbook="replication-delay"
+)
+def test_the_standbys_are_close_in_time(postgres_replication: Replication, limit: Limit) -> None:
+    """How long ago the primary wrote what a standby replays now, best of three looks in ten seconds; never paused."""
+    standbys = {node.address: node for node in _answering(postgres_replication) if node.recovering}
+    for lag in postgres_replication.lags:
+        node = standbys.get(lag.address)
+        if node is None:
+            continue
+        said = f"{lag.looks} looks" + (f", {node.conflicts} queries cancelled by replay" if node.conflicts else "")
+        judge("replay runs", not node.paused, of=lag.address, reason="replay is paused")
+        judge("delay", lag.seconds, at_most=limit, unit="s", of=lag.address, reason=said)
+
+
+@check(
+    "data_integrity.replication.bytes", severity="medium", limit=Limit(warn="50MB", fail="500MB"),
+    runbook="replication-bytes",
+)  # fmt: skip
+def test_the_standbys_are_close_in_bytes(postgres_replication: Replication, limit: Limit) -> None:
+    """How much WAL the primary has written that a standby has not replayed."""
+    for lag in postgres_replication.lags:
+        judge("written but not replayed", lag.bytes, at_most=limit, unit="B", of=lag.address)
+
+
+@check("data_integrity.replication.content", severity="critical", runbook="replication-content")
+def test_the_copies_hold_the_same_rows(postgres_content: ContentComparison) -> None:
+    """The declared tables have the same rows on the primary and on every other node; all of them were compared."""
+    comparison = postgres_content
+    for table in comparison.tables:
+        name = f"{table.table} on {table.node}"
+        judge("chunks that differ", table.different, equals=0, of=name,
+              reason=f"{table.different} of {table.chunks} differ from {comparison.reference}")  # fmt: skip
+        left = table.chunks - table.compared
+        judge("chunks not compared", None if left else 0, equals=0, of=name,
+              reason=f"{left} of {table.chunks} were not compared")  # fmt: skip
+    for each in comparison.differences:
+        judge("rows are the same", False, of=f"{each.table} on {each.node}",
+              reason=f"{each.chunk}: {each.rows} rows, {', '.join(each.keys)}")  # fmt: skip
+    for said in comparison.not_compared:
+        judge("everything was compared", None, equals=True, reason=said)

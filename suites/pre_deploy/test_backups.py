@@ -1,0 +1,120 @@
+"""Backups before a deployment: there is a way back, it is recent, and it was tried."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records.backups import Archiving, Backup, Backups, RestoreRecord
+
+AHEAD = 300.0  # seconds that two clocks may differ
+ENOUGH = 3  # earlier backups that a median is taken of
+
+
+def _good(backups: Backups, archiving: Archiving) -> list[Backup]:
+    """The backups that could be restored here, oldest first."""
+    running = archiving.system_identifier
+    return [each for each in backups.found if not each.problem
+            and (not running or each.system_identifier in ("", running))
+            and each.database in ("", backups.database)]  # fmt: skip
+
+
+@check("pre_deploy.backups.age", severity="critical", limit=Limit(warn="26h", fail="50h"), runbook="backups-age")
+def test_the_last_backup_is_recent(postgres_backups: Backups, postgres_archiving: Archiving, limit: Limit) -> None:
+    """How old the last backup is that could be restored; and the full one, and how many are kept, where declared."""
+    backups, good = postgres_backups, _good(postgres_backups, postgres_archiving)
+    if not judge("backups that could be restored", bool(good), of=backups.source, reason=_why_none(backups, good)):
+        return
+    newest = good[-1]
+    for each in backups.found:
+        moment = max(each.ended_at, each.modified_at or 0.0)
+        if moment > backups.now + AHEAD:
+            judge("backup is not from the future", False, of=each.label,
+                  reason=f"it was written {moment - backups.now:.0f} s from now: a clock is wrong")  # fmt: skip
+    age = backups.now - newest.ended_at
+    judge("age", max(age, 0.0), at_most=limit, unit="s", of=newest.label)
+    full = [each for each in good if each.kind != "incremental"]
+    _on_time("age of the newest", age, backups.expected_any, newest.label)
+    if full:
+        _on_time("age of the newest full one", backups.now - full[-1].ended_at, backups.expected_full, full[-1].label)
+    elif backups.expected_full is not None:
+        judge("full backups", False, reason="there is none")
+    if backups.expected_retained is not None:
+        judge("full backups kept", len(full), at_least=backups.expected_retained)
+    for said in backups.complaints:
+        judge("the tool is content", False, reason=said)
+
+
+def _on_time(what: str, age: float, every: float | None, label: str) -> None:
+    """Late by half warns, twice as old as declared fails."""
+    if every is not None:
+        judge(what, max(age, 0.0), at_most=Limit(warn=every * 1.5, fail=every * 2), unit="s", of=label)
+
+
+def _why_none(backups: Backups, good: list[Backup]) -> str:
+    if not backups.found:
+        return "there is none"
+    newest = backups.found[-1]
+    of_another = f"{newest.label} is of another cluster or database" if not newest.problem else ""
+    return (newest.problem and f"{newest.label}: {newest.problem}") or of_another
+
+
+@check(
+    "pre_deploy.backups.wal-backlog", severity="critical", limit=Limit(warn="60s", fail="300s"),
+    runbook="backups-wal-backlog",
+)  # fmt: skip
+def test_finished_wal_is_archived(postgres_archiving: Archiving, limit: Limit) -> None:
+    """How long the oldest finished WAL file waits for its archive; an idle primary has none."""
+    archiving = postgres_archiving
+    on = archiving.mode in ("on", "always")
+    if judge("archiving is on", on, of=archiving.node, reason=f"archive_mode is {archiving.mode}"):
+        said = f"{archiving.waiting} wait, the last failure was {archiving.last_failed or 'never'}"
+        oldest = 0.0 if archiving.waiting == 0 else archiving.oldest_waiting
+        judge("oldest file waits", oldest, at_most=limit, unit="s", of=archiving.node, reason=said)
+
+
+@check("pre_deploy.backups.size", severity="medium", limit=Limit(fail="50%"), runbook="backups-size")
+def test_the_last_backup_has_its_usual_size(
+    postgres_backups: Backups, postgres_archiving: Archiving, limit: Limit
+) -> None:
+    """The size of the last backup against the median of its own kind and, for full ones, the database."""
+    good = [each for each in _good(postgres_backups, postgres_archiving) if each.size is not None]
+    for kind in ("full", "incremental", "dump"):
+        own = [each for each in good if each.kind == kind]
+        if not own:
+            continue
+        newest, before = own[-1], [each.size or 0 for each in own[:-1]]
+        size = newest.size or 0
+        judge("is not empty", size > 0, of=newest.label)
+        if len(before) >= ENOUGH:
+            _close(f"size against the median of {len(before)}", size, median(before), newest.label, limit)
+        if kind == "full":
+            # smaller by far than what runs: something was left out, or much has grown since
+            share = 100 * size / max(postgres_archiving.database_size, 1)
+            judge("size against the databases'", share, at_least=limit, unit="%", of=newest.label)
+    if not good:
+        judge("backups with a size", False, reason="there is none that could be restored")
+
+
+def _close(what: str, size: float, usual: float, label: str, limit: Limit) -> None:
+    """The smaller of the two in percent of the larger: 50 % is half or double."""
+    share = 100 * min(size, usual) / max(size, usual, 1)
+    judge(what, share, at_least=limit, unit="%", of=label, reason=f"{size} B, usually {usual:.0f} B")
+
+
+@check("pre_deploy.backups.verified", severity="high", limit=Limit(warn="7d", fail="30d"), runbook="backups-verified")
+def test_a_backup_was_restored_lately(
+    postgres_restore_record: RestoreRecord, postgres_archiving: Archiving, limit: Limit
+) -> None:
+    """How long ago a backup of this cluster was restored, and was as it had to be."""
+    record, running = postgres_restore_record, postgres_archiving.system_identifier
+    if not judge("a restore was recorded", record.problem is None, of=record.source, reason=str(record.problem or "")):
+        return
+    why = "; ".join(record.wrong[:3]) or "it says so without a reason"
+    judge("it was good", record.good, of=record.label, reason=why)
+    if running:
+        judge("cluster it was of", record.system_identifier, equals=running, of=record.label)
+    age = record.now - record.restored_at
+    ahead = f"by {-age:.0f} s: a clock is wrong"
+    judge("record is not from the future", age >= -AHEAD, of=record.label, reason=ahead)
+    judge("restored ago", max(age, 0.0), at_most=limit, unit="s", of=record.label)

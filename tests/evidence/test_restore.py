@@ -1,0 +1,246 @@
+"""Backups that are really restored: what is compared, what is refused, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.demo.backup_switches import finish_segments
+from pytest_prodcheck.demo.postgres import Cluster
+from pytest_prodcheck.evidence.content_record import read, take
+from pytest_prodcheck.evidence.context import Context
+from pytest_prodcheck.evidence.records.backups import RestoreRun, Verification
+from pytest_prodcheck.evidence.restore_scratch import LOCK, PREFIX, sweep
+from tests.evidence.store_servers import Stores, at, context, gather, problem_of, stores
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Stores]:
+    with stores() as given:
+        yield given
+
+
+@pytest.fixture(scope="module")
+def cluster(running: Stores) -> Cluster:
+    return running.start_postgres()
+
+
+Make = Callable[..., Context]
+
+
+def tables(running: Stores, cluster: Cluster, restore: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    backups = {
+        "kind": "basebackup", "folder": "pg/backups", "archive": "pg/archive", "restore_record": "pg/restored.json",
+        "restore": {"folder": "pg/scratch", "record": "pg/records/{label}.json", "check": "database", **restore},
+    }  # fmt: skip
+    if changes:
+        backups = {"restore": {"folder": "pg/scratch", "check": "database", **restore}, **changes}
+    settings = {
+        "nodes": [at("db-1", cluster.nodes[0].entrance)], "database": "shop", "tls": {"ca": "ca.pem"},
+        "password": {"file": running.known.postgres}, "backups": backups,
+    }  # fmt: skip
+    return {"nameserver": running.nameserver, "postgres": {"shop": settings}}
+
+
+@pytest.fixture
+def make(running: Stores, cluster: Cluster) -> Make:
+    def made(restore: dict[str, Any] | None = None, **changes: Any) -> Context:
+        return context(running.place, **tables(running, cluster, restore or {}, **changes))
+
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(cluster: Cluster) -> Iterator[None]:
+    yield
+    assert list((cluster.folder / "scratch").glob(f"{PREFIX}*")) == []
+
+
+def restored(given: Context) -> RestoreRun:
+    run: RestoreRun = gather("postgres-restore", "shop", given, 60)
+    return run
+
+
+def test_a_backup_comes_up_as_it_was_recorded(make: Make, cluster: Cluster) -> None:
+    cluster.restore_record.unlink()
+    run = restored(make())
+    assert run.wrong == ()
+    assert run.recovered
+    assert {each.table: each.rows_restored for each in run.compared}["public.orders"] == 2
+    assert run.checked_relations
+    assert 0 < run.recovery_time <= run.seconds
+    written = json.loads(cluster.restore_record.read_text())
+    assert (written["good"], written["label"], written["compared"]) == (True, "base-1", 5)
+
+
+def test_a_target_that_the_archive_does_not_reach_is_no_recovery(make: Make, cluster: Cluster) -> None:
+    """The server would start, say so to pg_ctl, and die later."""
+    run = restored(make({"target": {"lsn": "7/0"}}))
+    assert not run.recovered
+    assert "before configured recovery target was reached" in run.reason
+    assert json.loads(cluster.restore_record.read_text())["good"] is False
+
+
+def test_a_named_point_in_time(make: Make, cluster: Cluster) -> None:
+    cluster.primary.ask("create table if not exists public.later (id int)")
+    cluster.primary.ask("select pg_create_restore_point('with the table')")
+    cluster.primary.ask("drop table public.later")
+    finish_segments(cluster, 1)
+    run = restored(make({"target": {"name": "with the table"}, "backup": "base-1"}))
+    assert (run.recovered, run.tables) == (True, 6)
+    assert "the record is of position" in run.record_problem
+
+
+def test_a_gap_does_not_pass_for_the_end_of_the_archive(make: Make, cluster: Cluster) -> None:
+    finish_segments(cluster, 3)
+    lost = sorted(each for each in cluster.archive.iterdir() if len(each.name) == 24)[-2]
+    kept = lost.read_bytes()
+    lost.unlink()
+    try:
+        run = restored(make({"record": None}))
+        assert not run.recovered
+        assert "but the archive goes on to" in run.reason
+        assert gather("postgres-wal-archive", "shop", make()).missing == (lost.name,)
+    finally:
+        lost.write_bytes(kept)
+        cluster.spawner.own(lost)
+    assert restored(make({"record": None})).recovered
+
+
+def test_a_place_inside_a_server_is_refused(make: Make, cluster: Cluster) -> None:
+    for place in ("pg/db-1", "pg/db-1/base"):
+        problem = problem_of(lambda place=place: restored(make({"folder": place})))  # type: ignore[misc]
+        assert "in the data folder" in problem.message
+    assert "there is no folder" in problem_of(lambda: restored(make({"folder": "nowhere"}))).message
+
+
+def test_leftovers_are_swept_and_what_runs_is_not(tmp_path: Path) -> None:
+    import fcntl
+
+    for name in ("dead", "alive"):
+        (tmp_path / f"{PREFIX}{name}").mkdir()
+        (tmp_path / f"{PREFIX}{name}" / LOCK).write_text("")
+    (tmp_path / f"{PREFIX}starting").mkdir()
+    (tmp_path / "else").mkdir()
+    with (tmp_path / f"{PREFIX}alive" / LOCK).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sweep(tmp_path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["else", f"{PREFIX}alive", f"{PREFIX}starting"]
+
+
+KILLED = """
+    import json, sys
+    from pathlib import Path
+    from tests.evidence.store_servers import context, gather
+    root, tables = sys.argv[1], json.loads(sys.argv[2])
+    gather("postgres-restore", "shop", context(Path(root), **tables), 60)
+"""
+
+
+def test_a_restore_that_is_killed_leaves_no_server(running: Stores, cluster: Cluster) -> None:
+    """The kernel ends its server; the folder goes with the next restore."""
+    given = tables(running, cluster, {"target": {"time": "2099-01-01 00:00:00+00"}, "record": None})
+    # the server waits for WAL that never comes: a restore that takes long
+    given["postgres"]["shop"]["backups"]["restore"]["settings"] = {"recovery_min_apply_delay": "1h"}
+    words = [sys.executable, "-c", textwrap.dedent(KILLED), str(running.place), json.dumps(given)]
+    child = subprocess.Popen(words, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    scratch = cluster.folder / "scratch"
+    try:
+        pid = _eventually(lambda: _server(scratch), child)
+        child.send_signal(signal.SIGKILL)
+        child.wait(5)
+        _eventually(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text(), None)
+        (left,) = scratch.glob(f"{PREFIX}*")
+        sweep(scratch)
+        assert not left.exists()
+    finally:
+        child.kill()
+        child.wait(5)
+        if child.stdout:
+            child.stdout.close()
+
+
+def _server(scratch: Path) -> int:
+    for file in scratch.glob(f"{PREFIX}*/data/postmaster.pid"):
+        first = file.read_text().split("\n", 1)[0]
+        if first:
+            return int(first)
+    return 0
+
+
+def _eventually(condition: Callable[[], Any], child: subprocess.Popen[bytes] | None) -> Any:
+    for _ in range(300):
+        if found := condition():
+            return found
+        assert child is None or child.poll() is None, child.stdout and child.stdout.read()
+        time.sleep(0.1)
+    raise AssertionError("not within 30 s")
+
+
+def _dump(cluster: Cluster, name: str, *options: str) -> Path:
+    folder = cluster.folder / "dumps"
+    if not folder.exists():
+        cluster.spawner.folder(folder)
+    words: list[str | Path] = [cluster.programs / "pg_dump", "-h", cluster.folder, "-p", str(cluster.primary.port)]
+    cluster.spawner.run([*words, "-U", "postgres", "-f", folder / name, *options, "shop"], cluster.folder / "dump.log")
+    return folder / name
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.dump", ("-Fc",)), ("a.sql", ())])
+def test_a_dump_is_read_whole_and_loaded(make: Make, cluster: Cluster, name: str, options: tuple[str, ...]) -> None:
+    if not (cluster.programs / "pg_dump").exists():
+        pytest.skip("no pg_dump beside the server; install: apt-get install postgresql")
+    path = _dump(cluster, name, *options)
+    how = {"kind": "dump", "folder": "pg/dumps", "pattern": name}
+    try:
+        found: Verification = gather("postgres-backup-verification", "shop", make({}, **how))
+        assert [each.good for each in found.backups] == [True]
+        run = restored(make({}, **how))
+        assert (run.wrong, run.tables) == ((), 5)
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size * 2 // 3)  # `pg_restore --list` still passes
+        found = gather("postgres-backup-verification", "shop", make({}, **how))
+        assert [each.good for each in found.backups] == [False]
+    finally:
+        path.unlink()
+
+
+def test_a_record_is_of_a_moment_without_commits(cluster: Cluster, tmp_path: Path) -> None:
+    with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
+        record = take(connection, witness, ["public.orders"])
+    (tmp_path / "r.json").write_text(record.text())
+    assert read(tmp_path / "r.json") == record
+    assert record.tables["public.orders"][0] == 2
+
+
+def test_wal_that_is_packed_is_unpacked(make: Make, cluster: Cluster) -> None:
+    from pytest_prodcheck.demo.backup_switches import ACTS
+
+    own = cluster.base / "pg_wal"
+    aside = cluster.folder / "pg_wal.aside"
+    shutil.copytree(own, aside)
+    packing = type("S", (), {"postgres": cluster, "place": cluster.folder.parent})()
+    ACTS["archive-packed"][0](packing)
+    try:
+        for each in own.iterdir():
+            if each.is_file():
+                each.unlink()  # a backup without WAL of its own (pg_basebackup -X none)
+        found: Verification = gather("postgres-backup-verification", "shop", make())
+        assert [each.said for each in found.backups] == [""]
+        assert restored(make()).wrong == ()
+    finally:
+        ACTS["archive-packed"][1](packing)
+        shutil.copytree(aside, own, dirs_exist_ok=True)
+        for each in own.rglob("*"):
+            if each.is_file():
+                cluster.spawner.own(each)
