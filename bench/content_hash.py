@@ -34,7 +34,7 @@ ROWS = 10_000_000
 PAGES = 4096  # the default of `content.chunk`
 PEER = "select count(*), sum(hashtext(t::text)::bigint) from orders as t"
 _FILL = """
-create table orders as select n as id, 'customer-' || n % 99991 as customer, n * 7 % 100000 as total,
+create table orders as select n as id, 'customer-' || n %% 99991 as customer, n * 7 %% 100000 as total,
  timestamptz '2026-01-01' + n * interval '1 second' as placed_at from generate_series(1, %d) as n
 """
 _TICK = os.sysconf("SC_CLK_TCK")
