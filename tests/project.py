@@ -22,7 +22,7 @@ value = 1.0
 
 [environments.live]
 protected = true
-absent = ["services", "auth", "workflows", "postgres", "redis", "vulnerabilities"]
+absent = ["services", "auth", "workflows", "postgres", "redis"]
 [environments.live.own.fact]
 value = 1.0
 """

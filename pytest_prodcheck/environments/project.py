@@ -19,8 +19,8 @@ from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
 from pytest_prodcheck.environments.workflows import Workflow
 
 # Every kind of target. On a protected environment each of the first tuple is declared or listed under `absent`.
-KINDS = ("services", "auth", "workflows", "postgres", "redis", "vulnerabilities")
-OTHER_KINDS = ("dependencies", "exposure", "tls", "grpc", "graphql", "kubernetes", "metrics", "load")
+KINDS = ("services", "auth", "workflows", "postgres", "redis")
+OTHER_KINDS = ("dependencies", "vulnerabilities", "exposure", "tls", "grpc", "graphql", "kubernetes", "metrics", "load")
 
 SET_BY_LOADER = ("name", "unit", "slot")  # fields of Environment that are no keys of the file
 

@@ -56,7 +56,7 @@ def _absent(environment: Environment) -> Iterator[Complaint]:
     for position, kind in enumerate(environment.absent):
         path = ("absent", f"[{position}]")
         yield from known(path, kind, (*KINDS, *OTHER_KINDS), "kind")
-        if kind in (*KINDS, "dependencies", "exposure", "tls", "kubernetes", "load") and declared(environment, kind):
+        if declared(environment, kind):
             yield path, f"`{kind}` is listed as absent, but declared", ""
 
 

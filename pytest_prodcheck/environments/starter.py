@@ -14,7 +14,7 @@ project = "my-service"
 [environments.production]
 protected = true  # read-only, and a verdict needs a --revision
 # each kind of target is declared, or said to be absent
-absent    = ["auth", "workflows", "postgres", "redis", "vulnerabilities"]
+absent    = ["auth", "workflows", "postgres", "redis"]
 
 [environments.production.services.web]
 url     = "https://www.example.com"

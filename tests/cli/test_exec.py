@@ -149,7 +149,7 @@ def test_nothing_to_override(root: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["override", "smoke", "--env", "live", *words]) == 2
     (root / "prodcheck.toml").write_text(
         "version = 1\n[environments.live]\nprotected = true\n"
-        'absent = ["auth", "workflows", "postgres", "redis", "vulnerabilities"]\n'
+        'absent = ["auth", "workflows", "postgres", "redis"]\n'
         '[environments.live.services.shop]\nurl = "http://127.0.0.1:9"\n'
     )
     assert main(["override", "smok", "--env", "live", "--revision", "r1", *words]) == 2

@@ -211,7 +211,7 @@ def test_undeclared_kinds_are_told_where_protected(tmp_path: Path) -> None:
         tmp_path, BASE + '[environments.live]\nextends = "dev"\nprotected = true\nabsent = ["redis"]\n'
     )
     assert undeclared_kinds(configuration.environment("dev")) == ()
-    assert undeclared_kinds(configuration.environment("live")) == ("auth", "workflows", "postgres", "vulnerabilities")
+    assert undeclared_kinds(configuration.environment("live")) == ("auth", "workflows", "postgres")
 
 
 def test_the_endpoint_a_session_must_open(configuration: Configuration) -> None:

@@ -31,7 +31,7 @@ duration = "2.5s"
 [environments.live]
 extends = "dev"
 protected = true
-absent = ["auth", "workflows", "postgres", "redis", "vulnerabilities"]
+absent = ["auth", "workflows", "postgres", "redis"]
 """
 
 

@@ -16,7 +16,7 @@ version = 1
 project = "t"
 [environments.dev]
 revision = "r1"
-absent = ["workflows", "postgres", "redis", "vulnerabilities"]
+absent = ["workflows", "postgres", "redis"]
 [environments.dev.services.shop]
 url = "http://127.0.0.1:{port}"
 html = true
