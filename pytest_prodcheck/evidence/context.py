@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.base import SecretRef
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.environments.tls import Trust
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http import HttpClient
     from pytest_prodcheck.evidence.login import RoleSession
@@ -211,6 +212,15 @@ class Context:
         from pytest_prodcheck.evidence.http import HttpClient
 
         return self.once(("http", service), lambda: HttpClient(self.environment.services[service], self, service))
+
+    def http_at(self, address: str, trust: Trust) -> HttpClient:
+        """A client for the server of an absolute address that is no declared service's, trusted as declared."""
+        from urllib.parse import urlsplit
+
+        from pytest_prodcheck.environments.services import Service, ServiceTls
+
+        parts = urlsplit(address)
+        return self.http_to(Service(url=f"{parts.scheme}://{parts.netloc}", tls=ServiceTls(**trust.model_dump())))
 
     def http_to(self, service: Service) -> HttpClient:
         """A client for an address that is no declared service, such as an identity provider's."""

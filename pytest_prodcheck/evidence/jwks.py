@@ -42,14 +42,12 @@ def _fetch(address: str, auth: Auth, context: Context, deadline: Deadline) -> tu
     from jwt import PyJWK
     from jwt.exceptions import PyJWTError
 
-    from pytest_prodcheck.environments.services import Service
     from pytest_prodcheck.evidence.messages import Request
 
     if address.startswith("/"):
         client = context.http(str(auth.service))
     else:
-        parts = urlsplit(address)
-        client = context.http_to(Service(url=f"{parts.scheme}://{parts.netloc}", tls=auth.tls))
+        client = context.http_at(address, auth.tls)
     answer = client.ask(Request("GET", address, {"Accept": "application/json"}), deadline)
     if answer.exchange.status != 200:
         raise EvidenceProblem(Problem("protocol", f"GET {address}: answered {answer.exchange.status}, no JWKS"))

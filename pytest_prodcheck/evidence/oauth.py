@@ -104,8 +104,5 @@ def _discover(issuer: str, auth: Auth, context: Context, deadline: Deadline) -> 
 
 
 def _ask(address: str, request: Request, auth: Auth, context: Context, deadline: Deadline) -> Answer:
-    from pytest_prodcheck.environments.services import Service
-
-    parts = urlsplit(address)
     # environment headers go along: a firewall in front of the identity provider knows us by them
-    return context.http_to(Service(url=f"{parts.scheme}://{parts.netloc}", tls=auth.tls)).ask(request, deadline)
+    return context.http_at(address, auth.tls).ask(request, deadline)
