@@ -101,7 +101,7 @@ def peer(port: int, parallel: bool) -> None:
 
 def ours(context: Context, workers: int) -> int:
     """All chunks, as a comparison reads them on each node; returns the rows."""
-    deadline, rows = Deadline(3600), [0]
+    deadline, rows = Deadline(3600), list[int]()
     jobs: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
     with on_primary("bench", context, deadline) as session:
         for chunk in chunks_of(parts_of(session, "orders")[0], PAGES, session.version):
@@ -117,7 +117,7 @@ def ours(context: Context, workers: int) -> int:
         thread.start()
     for thread in threads:
         thread.join()
-    return rows[0]
+    return sum(rows)
 
 
 def _drain(session: Session, jobs: queue.SimpleQueue[Chunk], rows: list[int]) -> None:
@@ -126,7 +126,7 @@ def _drain(session: Session, jobs: queue.SimpleQueue[Chunk], rows: list[int]) ->
             chunk = jobs.get_nowait()
         except queue.Empty:
             return
-        rows[0] += digest(session, chunk, 600)[0]
+        rows.append(digest(session, chunk, 600)[0])
 
 
 def main(rows: int = ROWS, runs: int = 3) -> bool:
