@@ -44,10 +44,7 @@ def _fetch(address: str, auth: Auth, context: Context, deadline: Deadline) -> tu
 
     from pytest_prodcheck.evidence.messages import Request
 
-    if address.startswith("/"):
-        client = context.http(str(auth.service))
-    else:
-        client = context.http_at(address, auth.tls)
+    client = context.http(str(auth.service)) if address.startswith("/") else context.http_at(address, auth.tls)
     answer = client.ask(Request("GET", address, {"Accept": "application/json"}), deadline)
     if answer.exchange.status != 200:
         raise EvidenceProblem(Problem("protocol", f"GET {address}: answered {answer.exchange.status}, no JWKS"))
