@@ -161,6 +161,7 @@ def test_grype_dates_the_fix_itself(tmp_path: Path) -> None:
         (("source", "target"), {"userInput": "registry.demo.test/base:1", "layers": [1]}, "foreign", "not about"),
         (("source", "target"), ".", "foreign", "not about"),
     ],
+    ids=["old database", "bad database", "no date", "another tool", "no matches", "another image", "a folder"],
 )
 def test_no_evidence_of_grype(path: tuple[str, ...], value: Any, kind: str, words: str, tmp_path: Path) -> None:
     document = scans.grype()
