@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.environments.load import seconds_of
 from pytest_prodcheck.environments.reach import LIGHT, light_endpoints
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
@@ -64,15 +63,19 @@ def _sends_light(target: str, environment: Environment) -> tuple[Sending, ...]:
     return _lines(dict.fromkeys(names, 1), environment.light.requests, environment, " (latency without load)")
 
 
-@evidence(
-    "load-run", axis="load", feature="run", seconds=seconds_of, host=_host, sends=_sends_run, exclusive=True
-)
+def _seconds(name: str, environment: Environment) -> float:
+    from pytest_prodcheck.environments.load import seconds_of
+
+    return seconds_of(name, environment)
+
+
+@evidence("load-run", axis="load", feature="run", seconds=_seconds, host=_host, sends=_sends_run, exclusive=True)
 def load_run(target: str, context: Context, deadline: Deadline) -> LoadRun:
     """A declared scenario, sent once in a run for all that ask."""
     return shared_run(target, context, deadline)
 
 
-@evidence("load-latency", axis="load", seconds=seconds_of, host=_host, sends=_sends_light, exclusive=True)
+@evidence("load-latency", axis="load", seconds=_seconds, host=_host, sends=_sends_light, exclusive=True)
 def load_latency(target: str, context: Context, deadline: Deadline) -> LoadRun:
     """The same run; or a few hundred requests without load."""
     if target != LIGHT:
@@ -83,7 +86,7 @@ def load_latency(target: str, context: Context, deadline: Deadline) -> LoadRun:
 
 
 @evidence(
-    "load-stress", axis="load", feature="stress", seconds=seconds_of, host=_host, sends=_sends_stress, exclusive=True
+    "load-stress", axis="load", feature="stress", seconds=_seconds, host=_host, sends=_sends_stress, exclusive=True
 )
 def load_stress(target: str, context: Context, deadline: Deadline) -> LoadStress:
     """The search for the knee of a scenario."""

@@ -179,13 +179,13 @@ def test_observation_ends_at_its_date(broken: Project) -> None:
 
 
 def test_a_gate_that_needs_another(project: Project) -> None:
-    needs = 'needs = [{ gate = "dev:smoke", open_for = "3s" }]'
+    needs = 'needs = [{ gate = "dev:smoke", open_for = "8s" }]'
     add(project, f'[gates.promote]\nenvironments = ["live"]\nselect = ["t.smoke.*"]\n{needs}')
     run = ("run", "promote", "--env", "live", "--revision", "r1")
     assert project.prodcheck(*run).returncode == 3
     assert project.pytest().returncode == 0
     assert project.prodcheck(*run).returncode == 3  # open, but not for long enough
-    time.sleep(3)
+    time.sleep(8)
     done = project.prodcheck(*run)
     assert done.returncode == 0, done.stdout
     assert project.prodcheck("run", "promote", "--env", "live", "--revision", "r2").returncode == 3
