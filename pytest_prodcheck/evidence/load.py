@@ -63,19 +63,20 @@ def _sends_light(target: str, environment: Environment) -> tuple[Sending, ...]:
     return _lines(dict.fromkeys(names, 1), environment.light.requests, environment, " (latency without load)")
 
 
-def _seconds(name: str, environment: Environment) -> float:
+def seconds(name: str, environment: Environment) -> float:
+    """How long the evidence about one load may take; imports the models only then."""
     from pytest_prodcheck.environments.load import seconds_of
 
     return seconds_of(name, environment)
 
 
-@evidence("load-run", axis="load", feature="run", seconds=_seconds, host=_host, sends=_sends_run, exclusive=True)
+@evidence("load-run", axis="load", feature="run", seconds=seconds, host=_host, sends=_sends_run, exclusive=True)
 def load_run(target: str, context: Context, deadline: Deadline) -> LoadRun:
     """A declared scenario, sent once in a run for all that ask."""
     return shared_run(target, context, deadline)
 
 
-@evidence("load-latency", axis="load", seconds=_seconds, host=_host, sends=_sends_light, exclusive=True)
+@evidence("load-latency", axis="load", seconds=seconds, host=_host, sends=_sends_light, exclusive=True)
 def load_latency(target: str, context: Context, deadline: Deadline) -> LoadRun:
     """The same run; or a few hundred requests without load."""
     if target != LIGHT:
@@ -86,7 +87,7 @@ def load_latency(target: str, context: Context, deadline: Deadline) -> LoadRun:
 
 
 @evidence(
-    "load-stress", axis="load", feature="stress", seconds=_seconds, host=_host, sends=_sends_stress, exclusive=True
+    "load-stress", axis="load", feature="stress", seconds=seconds, host=_host, sends=_sends_stress, exclusive=True
 )
 def load_stress(target: str, context: Context, deadline: Deadline) -> LoadStress:
     """The search for the knee of a scenario."""

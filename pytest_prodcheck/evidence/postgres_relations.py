@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.environments.database import columns_of
-
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.stores import Postgres
     from pytest_prodcheck.evidence.postgres_session import Session
@@ -70,6 +68,8 @@ class Part:
 
 def relations(settings: Postgres, session: Session) -> Iterator[Relation]:
     """Declared relations, then foreign keys that the server does not enforce, then those that it does."""
+    from pytest_prodcheck.environments.database import columns_of
+
     for name, declared in settings.relations.items():
         child, child_columns = columns_of(declared.child)
         parent, parent_columns = columns_of(declared.parent)

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.environments.load import seconds_of
 from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.load import seconds, shared_run
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.records.load import LoadResources, ResourceSample
 
@@ -26,13 +26,11 @@ MOST = 2000  # looks that are kept of a long one
 
 
 @evidence(
-    "load-resources", axis="load", feature="resources", seconds=seconds_of,
+    "load-resources", axis="load", feature="resources", seconds=seconds,
     host=lambda target, environment: f"load {target}", sends=lambda target, environment: (), exclusive=True,
 )  # fmt: skip
 def load_resources(target: str, context: Context, deadline: Deadline) -> LoadResources:
     """What was seen while the scenario ran."""
-    from pytest_prodcheck.evidence.load import shared_run
-
     run = shared_run(target, context, deadline)
     watch: _Watch = context.once(("resources", target), lambda: _none(target))
     return watch.record(run.began, run.began + run.seconds + EVERY)
