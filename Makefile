@@ -26,7 +26,7 @@ demo: $(STAMP) ## run the smoke suite against the embedded system, write the rep
 		--junit-xml reports/smoke.xml --html reports/smoke.html --self-contained-html
 
 test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) tests
+	@$(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) $(if $(RERUNS),--reruns $(RERUNS)) tests
 
 check: $(STAMP) ## lint, types, formatting of the generated files
 	@$(BIN)/ruff check .

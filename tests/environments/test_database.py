@@ -43,7 +43,7 @@ def found(folder: Path, text: str) -> dict[tuple[str, str], Target]:
 def test_nothing_is_declared(tmp_path: Path) -> None:
     there = found(tmp_path, HEAD)
     assert there[("postgres", "shop")].features == frozenset()
-    assert [kind for kind, _ in there] == ["postgres", "environment"]
+    assert [kind for kind, _ in there] == ["postgres", "tls", "environment"]
 
 
 def test_features(tmp_path: Path) -> None:
