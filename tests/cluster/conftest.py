@@ -64,10 +64,14 @@ def heal(bench: Bench) -> None:
     plane.delete(f"{here}/pods")
     shop.make(plane)
     plane.patch("/apis/apps/v1/namespaces/shop/deployments/storefront", {"spec": {"paused": None, "replicas": 2}})
-    end = time.monotonic() + 90
+    began = time.monotonic()
     while lacks := lacking(bench):
-        if time.monotonic() > end:
+        if time.monotonic() > began + 90:
             raise RuntimeError(f"the shop did not come up: {lacks}")
+        if lacks.startswith(
+            "quota"
+        ):  # its controller missed a pod, and counts anew only when the specification changes
+            plane.patch(ROOM, {"spec": {"hard": {"services": str(50 + int(time.monotonic() - began))}}})
         time.sleep(0.3)
     plane.dirty = False  # type: ignore[attr-defined]
 
@@ -96,6 +100,9 @@ def lacking(bench: Bench) -> str:
         return f"{endpoints} of 4 endpoints"
     if (claim := bench.plane.get("/api/v1/namespaces/shop/persistentvolumeclaims/data")["status"])["phase"] != "Bound":
         return f"claim: {claim}"
+    for path in ("/api/v1/nodes", "/api/v1/namespaces/shop/serviceaccounts"):
+        if (status := bench.plane.ask("GET", path, token=READER)[0]) != 200:
+            return f"the reader's rights: {path} answers {status}"
     quota = bench.plane.get(ROOM).get("status", {}).get("used", {})
     return "" if quota.get("pods") == "4" else f"quota: {quota}"
 

@@ -120,10 +120,12 @@ class ControlPlane:
             time.sleep(0.1)
         raise RuntimeError(f"no control plane within {READY} s: see the logs in {self.place}")
 
-    def ask(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> tuple[int, Any]:
-        """Status and JSON (or text) of one request as the administrator."""
+    def ask(
+        self, method: str, path: str, body: Any = None, kind: str = "application/json", token: str = ADMIN
+    ) -> tuple[int, Any]:
+        """Status and JSON (or text) of one request, as the administrator or whose token is given."""
         content = json.dumps(body).encode() if body is not None else None
-        headers = {"Authorization": f"Bearer {ADMIN}", "Content-Type": kind}
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
         request = urllib.request.Request(f"{self.url}{path}", content, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=20, context=self.trust) as answer:
