@@ -160,7 +160,7 @@ ACTS: dict[str, tuple[Act, Act]] = {
     "tls-heartbleed": _buggy(lambda own: tls_records.heartbleed, MODERN),
     "tls-early-ccs": _buggy(lambda own: tls_records.early_ccs, MODERN),
     "tls-robot": _buggy(lambda own: tls_records.robot(own.key), f"{MODERN}:AES128-GCM-SHA256"),
-    "tls-half-scanned": (_half(20), _half(None)),
+    "tls-half-scanned": (_half(8), _half(None)),
     "tls-hangs": (_half(0), _half(None)),
     "tls-down": (_entrance("down"), _entrance("serve")),
     "tls-not-offered": (_offers(False), _offers(True)),

@@ -33,6 +33,8 @@ select json_build_object(
   'position', (case when recovering then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end - '0/0')::bigint,
   'received', case when recovering then (pg_last_wal_receive_lsn() - '0/0')::bigint end,
   'replay_age', case when recovering then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) end,
+  'idle', recovering and exists (select from pg_stat_activity where backend_type = 'startup'
+                                 and wait_event = 'RecoveryWalStream'),
   'paused', case when recovering then pg_is_wal_replay_paused() else false end,
   'receiver', case when allowed then coalesce((select status from pg_stat_wal_receiver limit 1), '')
                    when not exists (select from pg_stat_wal_receiver) then '' end,
@@ -56,6 +58,7 @@ class _Look:
     node: ReplicationNode
     received: int | None = None
     replay_age: float | None = None
+    idle: bool = False  # replay waits for more to be received
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
@@ -136,7 +139,9 @@ def _read(address: str, told: dict[str, Any]) -> _Look:
             str(told["synchronous_names"]), int(told["segment_size"]),
         )  # fmt: skip
         received, age = told["received"], told["replay_age"]
-        return _Look(node, None if received is None else int(received), None if age is None else float(age))
+        return _Look(
+            node, None if received is None else int(received), None if age is None else float(age), bool(told["idle"])
+        )
     except (KeyError, TypeError, ValueError):
         raise EvidenceProblem(Problem("protocol", f"{address}: what it told of replication is odd")) from None
 
@@ -150,9 +155,17 @@ def _lags(looks: list[_Look], count: int) -> list[Lag]:
 
 
 def _delay(look: _Look, written: int | None) -> float | None:
-    """Guarded time: 0 where nothing waits to be replayed, else the age of the last replayed transaction."""
+    """Guarded time: 0 where nothing waits to be replayed, else the age of the last replayed transaction.
+
+    A record can lie half written at a page's end for up to 15 s (hints, which nobody flushes): all that there is was
+    received, and it cannot be replayed. Replay that waits for the stream has done what it could.
+    """
     replayed = look.node.position
-    if (look.received is not None and replayed >= look.received) or (written is not None and replayed >= written):
+    if (
+        look.idle
+        or (look.received is not None and replayed >= look.received)
+        or (written is not None and replayed >= written)
+    ):
         return 0.0
     return None if look.replay_age is None else max(look.replay_age, 0.0)
 

@@ -52,7 +52,7 @@ FAULTS: tuple[Fault, ...] = (
     _relay("not-stapled", "its CA has an OCSP responder, and no answer is sent", _REVOCATION, warns=True),
     _relay("revoked", "its certificate was revoked, as the OCSP answer says that it sends", _REVOCATION),
     _relay("stale-staple", "the OCSP answer that it sends was good until two days ago", _REVOCATION),
-    _relay("half-scanned", "it answers 20 connections and no further one", _SCAN, _CERTIFICATE),
+    _relay("half-scanned", "it answers 8 connections and no further one", _SCAN, _CERTIFICATE),
     _relay("hangs", "it accepts and never answers", (*_CERTIFICATE, *_SCAN)),
     _relay("down", "it refuses connections", (*_CERTIFICATE, *_SCAN)),
     _relay("not-offered", "it does not offer STARTTLS", (*_CERTIFICATE, *_SCAN)),
