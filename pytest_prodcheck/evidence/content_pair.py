@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.content_reading import Chunk, Digest, digest, digest_and_position
 from pytest_prodcheck.evidence.content_settling import settle
+from pytest_prodcheck.evidence.postgres_session import caught_up
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -54,11 +55,6 @@ class Pair:
     def _wait(self, lsn: str) -> None:
         if not self.copy.recovering:
             return  # promoted: it replays nothing more, and what it holds is compared as it is
-        until, pause = time.monotonic() + CATCH_UP, 0.005
-        while self.copy.rows("select pg_last_wal_replay_lsn() >= $1::pg_lsn", lsn, what="position").rows[0][0] != "t":
-            if time.monotonic() > until:
-                what = f"{self.where}: it has not replayed up to {lsn} within {CATCH_UP:g} s"
-                raise EvidenceProblem(Problem("timeout", what, "see data_integrity.replication.delay"))
-            self.copy.deadline.seconds_left()
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.2)
+        if not caught_up(self.copy, lsn, CATCH_UP):
+            what = f"{self.where}: it has not replayed up to {lsn} within {CATCH_UP:g} s"
+            raise EvidenceProblem(Problem("timeout", what, "see data_integrity.replication.delay"))

@@ -227,24 +227,31 @@ select pg_last_wal_replay_lsn() >= $1::pg_lsn,
 
 
 def _wait_for_replay(target: str, context: Context, session: Session, deadline: Deadline) -> None:
-    """Until a standby shows what the primary had written when this run first asked: older rows would prove nothing.
+    """Until a standby shows what the primary had written when this run first asked: older rows would prove nothing."""
+    written = context.once(("postgres-written", target), lambda: _written(target, context, deadline), deadline)
+    if not caught_up(session, written, min(CATCH_UP, max(deadline.time_left() / 2, 0.1))):
+        what = f"{session.where}: it has not replayed what the primary wrote {CATCH_UP:g} s ago"
+        raise EvidenceProblem(Problem("timeout", what, "does it follow? see smoke.postgres.standbys"))
+
+
+def caught_up(session: Session, written: str, seconds: float) -> bool:
+    """Whether a standby has replayed what was written, waited for at most so many seconds.
 
     A read that is rolled back can leave a record half written at a page's end for up to 15 s (hints, which nobody
     flushes): the standby has all of it that there is, and cannot replay it. It has caught up when replay waits for
-    more, twice.
+    more, twice at one place.
     """
-    written = context.once(("postgres-written", target), lambda: _written(target, context, deadline), deadline)
-    until = time.monotonic() + min(CATCH_UP, max(deadline.time_left() / 2, 0.1))
-    before = ""
+    until, pause, before = time.monotonic() + seconds, 0.02, ""
     while True:
         replayed, waits, at = session.rows(_REPLAY, written, what="replay position").rows[0]
         if replayed == "t" or (waits == "t" and at == before):
-            return
+            return True
         before = at or "" if waits == "t" else ""
         if time.monotonic() > until:
-            what = f"{session.where}: it has not replayed what the primary wrote {CATCH_UP:g} s ago"
-            raise EvidenceProblem(Problem("timeout", what, "does it follow? see smoke.postgres.standbys"))
-        time.sleep(0.05)
+            return False
+        session.deadline.seconds_left()
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.2)
 
 
 def _written(target: str, context: Context, deadline: Deadline) -> str:
