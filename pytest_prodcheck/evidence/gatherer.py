@@ -171,7 +171,7 @@ class Gatherer:
         record, problem = None, None
         started = time.monotonic()
         try:
-            record = collector.gather(piece.target, self._context, piece.deadline)
+            record = self._call(collector, piece)
             if record is None or (isinstance(collector.record, type) and not isinstance(record, collector.record)):
                 wanted = getattr(collector.record, "__name__", "a record")
                 problem = Problem("internal", f"{piece.key}: returned {type(record).__name__}, not {wanted}")
@@ -184,6 +184,15 @@ class Gatherer:
         began = min(piece.began, piece.deadline.oldest or piece.began)
         notes = tuple(self._context.redactor.redact(note) for note in piece.deadline.notes)
         return Evidence(piece.key, collector.name, piece.target, began, seconds, record, problem, notes)
+
+    def _call(self, collector: Collector, piece: _Piece) -> Any:
+        """Calls the collector; once more where Python gave up an import that two threads met in: it is there by now."""
+        try:
+            return collector.gather(piece.target, self._context, piece.deadline)
+        except RuntimeError as error:
+            if type(error).__name__ != "_DeadlockError":
+                raise
+            return collector.gather(piece.target, self._context, piece.deadline)
 
     def _clean(self, problem: Problem) -> Problem:
         from pytest_prodcheck.evidence.cleaning import plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
+_LOADING = threading.Lock()
 _COMMANDS = (("PING",), ("INFO",), ("CONFIG", "GET", "save"))
 # answers to PING of a server that is there; what is wrong with it stands in INFO
 _ALIVE = ("LOADING", "MASTERDOWN", "MISCONF")
@@ -56,13 +58,22 @@ def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup
     return RedisGroup(tuple(nodes), settings.expect.primaries, settings.expect.replicas, settings.persistence)
 
 
+def need_client() -> None:
+    """Loads redis-py, one thread at a time: its modules import each other, and Python gives up where two threads meet.
+
+    Raises EvidenceProblem where it is not installed.
+    """
+    with _LOADING:
+        try:
+            import redis.exceptions  # noqa: F401
+        except ImportError:
+            what, hint = "asking Redis needs redis-py", "pip install 'pytest-prodcheck[redis]'"
+            raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
+
+
 def login_of(target: str, context: Context) -> tuple[str | None, str | None]:
     """User and password of a group; raises EvidenceProblem where redis-py or the password is missing."""
-    try:
-        from redis.exceptions import ResponseError  # noqa: F401
-    except ImportError:
-        what, hint = "asking Redis needs redis-py", "pip install 'pytest-prodcheck[redis]'"
-        raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
+    need_client()
     settings = context.environment.redis[target]
     return settings.user, context.secret(settings.password) if settings.password else None
 

@@ -10,7 +10,7 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.nodes import MARGIN, ask_nodes
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.records.database import RedisReplication, ReplicaLag
-from pytest_prodcheck.evidence.redis import fields_of, trust_of
+from pytest_prodcheck.evidence.redis import fields_of, need_client, trust_of
 from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
 
 if TYPE_CHECKING:
@@ -70,11 +70,7 @@ def redis_replication(target: str, context: Context, deadline: Deadline) -> Redi
 
 
 def _look(target: str, context: Context, deadline: Deadline) -> list[_Node]:
-    try:
-        import redis  # noqa: F401
-    except ImportError:
-        what, hint = "asking Redis needs redis-py", "pip install 'pytest-prodcheck[redis]'"
-        raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
+    need_client()
     from pytest_prodcheck.evidence.redis_wire import ask as ask_wire
     from pytest_prodcheck.evidence.redis_wire import explain
 
