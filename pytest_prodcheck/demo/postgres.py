@@ -228,7 +228,9 @@ class Cluster:
 
     def wait_for_replay(self) -> None:
         """Waits until the standby shows what the primary has written."""
-        written = self.primary.ask("select pg_current_wal_lsn()")
+        # what lies half written at a page's end is flushed by a commit behind it, else only after up to 15 s
+        self.primary.ask("select pg_logical_emit_message(true, 'demo', 'flush')")
+        written = self.primary.ask("select pg_current_wal_flush_lsn()")
         until(
             lambda: self.standby.ask("select pg_last_wal_replay_lsn() >= %s::pg_lsn", written),
             f"{self.standby.name} catches up",
