@@ -181,7 +181,7 @@ STOREFRONT, ORDERS = f"{_APPS}/deployments/storefront", f"{_APPS}/statefulsets/o
 ROOM, FAST = f"{_CORE}/resourcequotas/room", "/apis/storage.k8s.io/v1/storageclasses/fast"
 BUDGET = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets/storefront"
 WAY_IN = "/apis/networking.k8s.io/v1/namespaces/shop/ingresses/shop"
-RIGHTS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/prodcheck"
+RIGHTS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/reader"
 FROM_FILES = (DRY_RUN, REFERENCES, IMAGES, MADE, DEPRECATIONS, CAPACITY, QUOTA)
 
 

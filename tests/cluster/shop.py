@@ -151,9 +151,9 @@ def rights() -> list[Object]:
     ]  # fmt: skip
     group = "rbac.authorization.k8s.io"
     return [
-        {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": "prodcheck"}, "rules": rules},
-        {"apiVersion": f"{group}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "prodcheck"},
-         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "prodcheck"},
+        {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": "reader"}, "rules": rules},
+        {"apiVersion": f"{group}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "reader"},
+         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "reader"},
          "subjects": [{"kind": "User", "name": "prodcheck", "apiGroup": group}]},
     ]  # fmt: skip
 
