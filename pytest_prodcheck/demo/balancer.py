@@ -18,6 +18,7 @@ Address = tuple[str, int]
 Mode = Literal["serve", "down", "hang", "cut", "full"]
 _LINGER = struct.pack("ii", 1, 0)  # close by RST
 _T = TypeVar("_T")
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Loop:
@@ -64,8 +65,6 @@ def bound_alike(hosts: Iterable[str]) -> list[socket.socket]:
     raise OSError("found no port that is free on all loopback addresses")
 
 
-
-
 class Entrance:
     """One listening address and what it does with connections.
 
@@ -90,6 +89,11 @@ class Entrance:
     def set_mode(self, mode: Mode) -> None:
         """Changes what new connections meet; the existing ones end."""
         self._loop.run(self._set_mode(mode))
+
+    @property
+    def live(self) -> int:
+        """How many connections it passes on."""
+        return len(self._live)
 
     def drop(self) -> None:
         """Ends the existing connections."""
@@ -164,18 +168,12 @@ class Entrance:
         protocol = asyncio.StreamReaderProtocol(reader)
         try:
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, client, ssl=tls)
+            if not transport.is_closing():  # of a client that left amid the handshake nothing would be heard any more
+                await _both_ways((reader, asyncio.StreamWriter(transport, protocol, reader, loop)), inner)
         except OSError:  # no handshake, or none that is safe
-            inner[1].close()
-            return
-        outer = (reader, asyncio.StreamWriter(transport, protocol, reader, loop))
-        forth = asyncio.ensure_future(_copy(outer[0], inner[1]))
-        try:
-            await _copy(inner[0], outer[1])
+            pass
         finally:
-            forth.cancel()
-            await asyncio.wait([forth])
             inner[1].close()
-            outer[1].close()
 
     async def _pass(self, client: socket.socket) -> None:
         if self._tls is not None:
@@ -221,6 +219,19 @@ async def _pump(source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             sink.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
             sink.shutdown(socket.SHUT_RDWR)
+
+
+async def _both_ways(outer: Streams, inner: Streams) -> None:
+    """Copies until one side ends, which ends the other: a server keeps what nobody asks any more for ever."""
+    copies = [asyncio.ensure_future(_copy(outer[0], inner[1])), asyncio.ensure_future(_copy(inner[0], outer[1]))]
+    try:
+        await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for copy in copies:
+            copy.cancel()
+        await asyncio.wait(copies)
+        outer[1].close()  # says goodbye in TLS
+        outer[1].transport.abort()  # and does not wait for the other's
 
 
 async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

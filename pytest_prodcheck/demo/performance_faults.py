@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import threading
 import time
 from collections import deque
@@ -125,33 +126,53 @@ class _OneByOne:
             return healthy()
 
 
+class Taken:
+    """Memory in pages of its own: what `bytes` take may stay with the process's allocator when it is freed."""
+
+    def __init__(self) -> None:
+        self._pieces: list[mmap.mmap] = []
+
+    def more(self, size: int) -> None:
+        """Takes so many bytes and writes to each page."""
+        piece = mmap.mmap(-1, size)
+        for place in range(0, size, mmap.PAGESIZE):
+            piece[place] = 1
+        self._pieces.append(piece)
+
+    def give_back(self) -> None:
+        """Gives all of it back to the system."""
+        while self._pieces:
+            self._pieces.pop().close()
+
+
 class _Leak:
     """Keeps 300 KB of every request."""
 
     def __init__(self) -> None:
-        self.kept: list[bytes] = []
+        self.kept = Taken()
 
     def __call__(self, shop: Shop, request: Request, healthy: Healthy) -> Response:
-        self.kept.append(b"x" * 300_000)
+        self.kept.more(300_000)
         return healthy()
 
     def off(self, system: System) -> None:
         """Forgets them."""
-        self.kept.clear()
+        self.kept.give_back()
 
 
 class Hog:
     """Takes memory at once."""
 
-    kept = b""
+    def __init__(self) -> None:
+        self.kept = Taken()
 
     def on(self, system: System) -> None:
-        """330 MB, written to."""
-        self.kept = b"x" * 330_000_000
+        """330 MB."""
+        self.kept.more(330_000_000)
 
     def off(self, system: System) -> None:
         """Gives them back."""
-        self.kept = b""
+        self.kept.give_back()
 
 
 class Burner:

@@ -7,8 +7,10 @@ import stat
 from http import HTTPStatus
 
 import jsonschema
+import psutil
 import pytest
 
+from pytest_prodcheck.demo import Demo
 from tests.demo.client import Client
 
 
@@ -100,3 +102,17 @@ def test_metrics_count(client: Client) -> None:
     client.ask("GET /version")
     text = client.ask("GET /metrics").body.decode()
     assert 'http_requests_total{service="shop",revision="demo-1",route="GET /version",code="200"}' in text
+
+
+def test_memory_that_a_fault_takes_is_given_back(demo: Demo, client: Client) -> None:
+    """One demo is under all fault tests of a process: what each leaves behind adds up, and memory is judged."""
+    process = psutil.Process(demo.pid)
+    client.ask("GET /products/smoke-sku-1")
+    before = process.memory_info().rss
+    for name, requests, least in (("perf-hog", 0, 320_000_000), ("perf-leak", 60, 15_000_000)) * 2:
+        demo.set_faults([name])
+        for _ in range(requests):
+            client.ask("GET /products/smoke-sku-1")
+        assert process.memory_info().rss - before > least
+    demo.set_faults([])
+    assert process.memory_info().rss - before < 5_000_000
