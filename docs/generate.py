@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import re
 import sys
+from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -115,11 +116,16 @@ def _check(entry: Any) -> str:
         if any(each == entry.id or (stem != entry.id and each.startswith(stem)) for each in fault.notices)
     ]
     where = "these faults of the demo (`prodcheck demo --fault NAME`)"
-    if not faults:  # the demo has no cluster
+    if not faults:  # the demo has neither a cluster nor a Prometheus
         from tests.cluster.faults import FAULTS as CLUSTER
+        from tests.monitoring.faults import FAULTS as MONITORING
 
         where = "these faults of the tests' cluster (`tests/cluster/faults.py`)"
         faults = [f"  - `{fault.name}`\n" for fault in CLUSTER if entry.id in fault.notices]
+        if not faults:
+            where = "these faults of the tests' Prometheus (`tests/monitoring/faults.py`)"
+            told = [fault for fault in MONITORING if any(fnmatchcase(each, entry.id) for each in fault.notices)]
+            faults = [f"  - `{fault.name}` ({fault.outcome})\n" for fault in told]
     return (
         f"## {entry.id}\n\n{entry.title}\n\n- about each: {about}\n- asks for: {asks}\n- runbook: `{entry.runbook}`\n"
         f"{opt_in}"

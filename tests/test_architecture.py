@@ -98,7 +98,7 @@ def test_third_party_clients_are_imported_where_they_are_used() -> None:
 def test_suites_only_judge() -> None:
     """Bundled checks import public names, evidence records and pure judging of texts; they do no I/O of their own."""
     public = {"pytest_prodcheck", *(f"pytest_prodcheck.{name}" for name in pytest_prodcheck.__all__)}
-    judging = (f"pytest_prodcheck.judging.{name}" for name in ("headers", "load", "statistics"))
+    judging = (f"pytest_prodcheck.judging.{name}" for name in ("declared", "headers", "load", "statistics"))
     ours = ("pytest_prodcheck.evidence.records", *judging)
     wrong = [
         f"{file.relative_to(ROOT)} imports {module}"
@@ -122,10 +122,10 @@ def test_judging_of_headers_is_pure() -> None:
 
 
 def test_judging_of_load_is_pure() -> None:
-    fine = ("pytest_prodcheck.evidence.records", "pytest_prodcheck.judging.")
+    fine = ("pytest_prodcheck.evidence.records", "pytest_prodcheck.judging.", "pytest_prodcheck.quantities")
     wrong = [
         f"{name} imports {module}"
-        for name in ("load", "statistics")
+        for name in ("declared", "load", "statistics")
         for module, _ in imports(PACKAGE / "judging" / f"{name}.py")
         if module not in {*PURE, "math", "statistics"} and not module.startswith(fine)
     ]

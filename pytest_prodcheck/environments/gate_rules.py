@@ -9,6 +9,7 @@ from pathlib import Path as File
 
 from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.mistakes import did_you_mean
+from pytest_prodcheck.environments.monitoring_rules import metrics_without_limit
 from pytest_prodcheck.environments.project import Environment, Gate, Project, Thresholds
 from pytest_prodcheck.quantities import parse_quantity
 
@@ -90,6 +91,10 @@ def project_complaints(project: Project, environments: Known, abstract: set[str]
     for name, gate in project.gates.items():
         yield from _gate(("gates", name), name, gate, project, environments, abstract)
     yield from _waivers(project, environments)
+    for name, each in environments.items():
+        for metric in metrics_without_limit(each, project.thresholds) if each is not None else ():
+            hint = f'give `at_most`, or "smoke.metrics.{metric}" in [thresholds]'
+            yield ("environments", name, "metrics", metric), "has no limit: nothing could break it", hint
 
 
 def _is_folder(root: File, name: str) -> bool:

@@ -11,8 +11,6 @@ from pytest_prodcheck.environments.trees import Tree
 
 # key path below an environment ("*" is any name) -> what brings it
 LATER = {
-    ("metrics",): "the performance suite",
-    ("prometheus",): "the performance suite",
     ("slo",): "the performance suite",
     ("alerts",): "the pre_deploy suite",
     ("approval",): "the pre_deploy suite",

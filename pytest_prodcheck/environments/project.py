@@ -12,6 +12,7 @@ from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.exposure import Exposure
 from pytest_prodcheck.environments.kubernetes import Kubernetes
 from pytest_prodcheck.environments.load import Light, Load, LoadCaps
+from pytest_prodcheck.environments.monitoring import Metric, Prometheus
 from pytest_prodcheck.environments.services import Service
 from pytest_prodcheck.environments.stores import Dependency, Postgres, Redis
 from pytest_prodcheck.environments.tls import Address, TlsServer
@@ -103,6 +104,8 @@ class Environment(Section):
     vulnerabilities: dict[Name, Vulnerabilities] = {}  # reports of scanners: of images, packages, clusters
     exposure: dict[Name, Exposure] = {}  # hosts whose open ports are looked for, where it is allowed
     kubernetes: Kubernetes | None = None  # the cluster
+    prometheus: Prometheus | None = None  # whom metrics are asked of
+    metrics: dict[Name, Metric] = {}  # what users see, over a window; each is a check `smoke.metrics.NAME`
     # servers that speak TLS besides services, PostgreSQL and Redis, which are looked at anyway
     tls: dict[Name, TlsServer] = {}
     load: dict[Name, Load] = {}  # scenarios of the performance suite, by name
@@ -157,7 +160,7 @@ class Gate(Section):
     # reasons to skip that keep the gate open; a required check may never be skipped
     skips: tuple[Skip, ...] | None = None
     max_age: Seconds | None = None  # how old the oldest deciding evidence may be
-    # span that metrics are judged over; for the performance suite, no check of this version reads it
+    # span that `smoke.metrics.NAME` is judged over, such as "10m"; where left out, as each metric itself says
     window: Seconds | None = None
     strict: bool | None = None  # true: warnings block too
     # until this day (UTC) judged and shown, but answers 0: the way to adopt a gate, such as 2027-02-01

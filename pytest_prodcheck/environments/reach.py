@@ -201,6 +201,15 @@ def services_of_load(environment: Environment, name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def services_of_metric(environment: Environment, name: str) -> tuple[str, ...]:
+    """The services in scope that a metric is asked of one by one; ("",) where it is asked once."""
+    metric, unit = environment.metrics[name], environment.units.get(environment.unit)
+    if metric.per is None:
+        return ("",)
+    wanted = metric.services or tuple(environment.services)
+    return tuple(each for each in wanted if unit is None or each in unit.services)
+
+
 def light_endpoints(environment: Environment, vantage: str = OUTSIDE) -> tuple[str, ...]:
     """The endpoints that the light mode asks: those declared, else all in scope that are judged and change nothing."""
     light, unit = environment.light, environment.units.get(environment.unit)
@@ -239,7 +248,8 @@ def refuse_unknown(
     )
     vantages = {str(each.vantage) for kind in kinds for each in kind.values()}
     vantages |= {str(table.get("vantage", OUTSIDE)) for table in environment.own.values()} | {OUTSIDE}
-    vantages |= {each.vantage for each in (environment.auth, environment.kubernetes) if each}
+    single = (environment.auth, environment.kubernetes, environment.prometheus)
+    vantages |= {each.vantage for each in single if each}
     problems = []
     if vantage not in vantages:
         problems.append(

@@ -11,6 +11,7 @@ from pytest_prodcheck.environments.database_rules import database_complaints
 from pytest_prodcheck.environments.encrypted import encrypted, policy, twice
 from pytest_prodcheck.environments.flow_rules import auth_complaints, workflow_complaints
 from pytest_prodcheck.environments.load_rules import light_complaints, load_complaints
+from pytest_prodcheck.environments.monitoring_rules import monitoring_complaints
 from pytest_prodcheck.environments.named import file, headers, known
 from pytest_prodcheck.environments.project import KINDS, OTHER_KINDS, Environment
 from pytest_prodcheck.environments.reach import controls, declared
@@ -44,6 +45,7 @@ def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
     for name, load in environment.load.items():
         yield from load_complaints(("load", name), load, environment, root)
     yield from light_complaints(environment)
+    yield from monitoring_complaints(environment, root)
     yield from _slots(environment)
     if environment.kubernetes is not None:
         yield from file(("kubernetes", "kubeconfig"), environment.kubernetes.kubeconfig, root)

@@ -80,6 +80,8 @@ def filled_later(path: Path, data: dict[str, Any]) -> set[str]:
     if path[:1] == ("postgres",) and path[2:4] == ("backups", "restore"):
         return {"label", "folder"} if path[4:5] == ("command",) else {"label"} if path[4:] == ("record",) else set()
     names = {"run", "revision"} if "headers" in path else set()
+    if path[:1] == ("metrics",) and path[2:] in (("query",), ("samples",)):
+        return {"window", "revision", "service"}
     if path[:1] == ("vulnerabilities",):
         names |= {"revision", "unit"}
     if path[:1] == ("workflows",) and path[2:3] and path[2] in ("steps", "cleanup"):

@@ -26,6 +26,7 @@ from pytest_prodcheck.environments.reach import (
     reads_privately,
     refuse_unknown,
     services_of_load,
+    services_of_metric,
     token_endpoint,
     workflow_vantage,
     writes,
@@ -55,6 +56,7 @@ BUILT_IN_KINDS = (
     "kubernetes",
     "workload",
     "load",
+    "metric",
     "environment",
 )
 
@@ -66,7 +68,8 @@ class Target:
     kind: `service`, `endpoint` ("service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
     `postgres`, `invariant`, `redis`, `tls` (whatever speaks TLS), `scan` (a scanner's report), `exposure`, `kubernetes`
     (one, named as the namespace), `workload` (a service's, named as the service), `load` (a scenario, or "light":
-    latency without load), `environment` (one, named as the environment), or the name of a team's own collector.
+    latency without load), `metric`, `environment` (one, named as the environment), or the name of a team's own
+    collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind. beyond: what of
     it is there, but declared to be out of our reach.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
@@ -127,7 +130,7 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
         found = environment.dependencies.get(target.name)
     elif target.kind == "scan":
         found = environment.vulnerabilities.get(target.name)
-    elif target.kind in ("service", "workflow", "workload"):
+    elif target.kind in ("service", "workflow", "workload", "metric"):
         kind = "services" if target.kind == "workload" else f"{target.kind}s"
         found = getattr(environment, kind).get(target.name)
     elif target.kind == "tls":
@@ -147,7 +150,7 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
 
 _TABLES = {
     "service": "services", "role": "auth.roles", "workflow": "workflows", "dns": "dependencies", "tcp": "dependencies",
-    "scan": "vulnerabilities", "workload": "services",
+    "scan": "vulnerabilities", "workload": "services", "metric": "metrics",
 }  # fmt: skip
 
 
@@ -215,6 +218,7 @@ class _Scope:
         yield from self._kubernetes()
         yield from self._tls()
         yield from self._loads()
+        yield from self._metrics()
         for name, table in self.environment.own.items():
             vantage, owner = str(table.get("vantage", OUTSIDE)), str(table.get("owner", ""))
             yield Target(name, name, frozenset(), *self._reach(vantage), owner=owner)
@@ -350,3 +354,11 @@ class _Scope:
                 skip, detail = "opt-in", f"sends {sent} to a protected environment: give --allow-load {name}"
             features = {"run"} | ({"stress"} if load.stress else set()) | ({"resources"} if load.resources else set())
             yield Target("load", name, frozenset(features), skip, detail, load.owner)
+
+    def _metrics(self) -> Iterator[Target]:
+        """What users see; what is asked by service of none in scope is left out."""
+        prometheus = self.environment.prometheus
+        for name, metric in self.environment.metrics.items():
+            if prometheus is not None and services_of_metric(self.environment, name):
+                reach = self._reach(prometheus.vantage)
+                yield Target("metric", name, frozenset(), *reach, owner=metric.owner, severity=metric.severity)

@@ -97,6 +97,7 @@ class Context:
 
     root: the folder of prodcheck.toml. revision: what this run is about, "" for none. run_id fills `{run}` in headers.
     state: the folder of runs and history, None where nothing may be kept. vantage: where the run looks from.
+    window: seconds that the run's gate has metrics judged over, None where it does not say.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Context:
         run_id: str = "",
         state: Path | None = None,
         vantage: str = "outside",
+        window: float | None = None,
     ) -> None:
         self.environment = environment
         self.root = root
@@ -117,6 +119,7 @@ class Context:
         self.run_id = run_id
         self.state = state
         self.vantage = vantage
+        self.window = window
         self.redactor = redactor
         self.slots = Slots(environment.gathering.per_host)
         self._secrets = secrets

@@ -14,7 +14,7 @@ from pytest_prodcheck.evidence import cleaning
 from pytest_prodcheck.evidence.connection import Connection
 from pytest_prodcheck.evidence.direct import DirectLine
 from pytest_prodcheck.evidence.failures import worth_another_try
-from pytest_prodcheck.evidence.messages import SAFE, Answer, Request, basic
+from pytest_prodcheck.evidence.messages import Answer, Request, basic
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.sending import Line, Prepared, prepare
 from pytest_prodcheck.evidence.transport import Route
@@ -117,10 +117,10 @@ class HttpClient:
         """Sends one request and reads its answer; raises EvidenceProblem.
 
         fresh: over a new connection. address: to this address only. turn: which of several addresses is tried first.
-        retry: a connection that failed is tried once more, where nothing was sent or the method is safe; that is
-        noted.
+        retry: a connection that failed is tried once more, where nothing was sent or the request changes nothing;
+        that is noted.
         """
-        unusual = fresh or address is not None or request.method not in SAFE
+        unusual = fresh or address is not None or not request.changes_nothing
         for last in (not retry, True):
             with self._lend(unusual or last, address, turn) as (connection, keep):
                 try:
@@ -128,7 +128,7 @@ class HttpClient:
                     keep()
                     return answer
                 except EvidenceProblem as error:
-                    sent = connection.sent and request.method not in SAFE
+                    sent = connection.sent and not request.changes_nothing
                     if last or sent or not worth_another_try(error.problem) or deadline.time_left() < 2 * PAUSE:
                         raise
                     deadline.note(f"{error.problem.message}; tried again once")

@@ -26,7 +26,13 @@ class Request:
     form: Mapping[str, str] | None = None
     text: str | None = None  # a body that is sent as it is; `headers` say what it is
     anonymous: bool = False  # without the service's own credentials
+    safe: bool = False  # changes nothing although the method is POST: may be sent again
     document: int = 0  # bytes of a document that is parsed and not kept: read instead of `gathering.body`
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether it may be sent once more."""
+        return self.safe or self.method in SAFE
 
 
 @dataclass(frozen=True)

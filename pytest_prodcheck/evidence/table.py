@@ -76,6 +76,7 @@ COLLECTORS = {
     "postgres-encryption": _HERE + "postgres_encryption",
     "postgres-columns": _HERE + "postgres_columns",
     "redis-encryption": _HERE + "redis_encryption",
+    "metric": _HERE + "metrics",
     "load-run": _HERE + "load",
     "load-latency": _HERE + "load",
     "load-stress": _HERE + "load",

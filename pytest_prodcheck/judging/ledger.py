@@ -135,6 +135,8 @@ def _measured(
     of: str,
     reason: str,
 ) -> Judgement:
+    if value is None and reason:
+        return _errored(what, value, of, f"there is no value to judge ({reason})")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         said = f" ({reason})" if reason else ""
         return _errored(what, value, of, f"{value!r} is no number that could be compared{said}")

@@ -111,6 +111,7 @@ class Gathering:
             run_id=opened.scope.run,
             state=opened.state,
             vantage=opened.options.vantage,
+            window=opened.window,
         )
 
     def _wait(self, plan: Sequence[tuple[Any, str]], context: Context, say: Callable[[str], None]) -> None:

@@ -66,6 +66,11 @@ class Opened:
         """The folder of runs, verdicts and the key."""
         return self.root / STATE
 
+    @property
+    def window(self) -> float | None:
+        """Seconds that metrics are judged over, None where no gate says so."""
+        return next((policy.window for policy in self.policies if policy.window is not None), None)
+
     def blank_record(self) -> RunRecord:
         """The run's record without what the run finds."""
         from pytest_prodcheck.environments.targets import undeclared_kinds
@@ -159,6 +164,8 @@ def unverified_hosts(environment: Environment) -> tuple[str, ...]:
         found |= {urlsplit(url).hostname or url for url in (environment.auth.issuer, environment.auth.token_url) if url}
     for group in environment.redis.values():
         found |= set(group.nodes) if group.tls is not None and group.tls.verify == "off" else set()
+    for each in (environment.prometheus,):
+        found |= {urlsplit(each.url).hostname or each.url} if each is not None and each.tls.verify == "off" else set()
     for cluster in environment.postgres.values():
         found |= set(cluster.nodes) if cluster.tls.mode in ("prefer", "require") else set()
     return tuple(sorted(found))
@@ -264,6 +271,9 @@ def _policies(options: argparse.Namespace, configuration: Configuration, names: 
         if policy.slot == "required" and not options.slot:
             raise ScopeError(f"gate {name} is about one slot: name it with --slot")
         made.append(policy)
+    windows = {policy.window: policy.name for policy in made if policy.window is not None}
+    if len(windows) > 1:
+        raise ScopeError(f"gates {' and '.join(windows.values())} have different windows: judge them one by one")
     return made
 
 

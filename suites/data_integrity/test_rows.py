@@ -6,6 +6,7 @@ from typing import Any
 
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.evidence.records.database import Freshness, InvariantValue, OrphanRows, RelationRows
+from pytest_prodcheck.judging.declared import limit_in_force
 
 
 def _how_much(rows: RelationRows) -> str:
@@ -30,18 +31,9 @@ def test_invariant_holds(postgres_invariant: InvariantValue, declared: dict[str,
     """A declared statement returns a number within its declared limits."""
     value, unit = postgres_invariant.value, declared["unit"]
     if declared["at_most"] is not None:
-        judge("value", value, at_most=_limit(declared["at_most"], limit), unit=unit)
+        judge("value", value, at_most=limit_in_force(declared["at_most"], limit), unit=unit)
     if declared["at_least"] is not None:
-        judge("value", value, at_least=_limit(declared["at_least"], limit), unit=unit)
-
-
-def _limit(levels: dict[str, Any], configured: Limit | None) -> Limit:
-    """As declared with the invariant, unless `[thresholds]` says otherwise; what that leaves out stays."""
-    if configured is None:
-        return Limit(levels["warn"], levels["fail"])
-    if configured.off:
-        return Limit(levels["warn"], levels["fail"], off=True)
-    return Limit(configured.warn, configured.fail if configured.fail is not None else levels["fail"])
+        judge("value", value, at_least=limit_in_force(declared["at_least"], limit), unit=unit)
 
 
 @check("data_integrity.rows.freshness", severity="high", runbook="rows-freshness")
@@ -50,5 +42,5 @@ def test_new_rows_come(postgres_freshness: Freshness, declared: dict[str, Any], 
     for each in postgres_freshness.tables:
         levels = declared["freshness"][each.name]["at_most"]
         why = str(each.problem) if each.problem else "there is no row" if each.age is None else ""
-        young = _limit(levels, limit)
+        young = limit_in_force(levels, limit)
         judge("age of the newest row", each.age, at_most=young, unit="s", of=each.table, reason=why)

@@ -1,0 +1,49 @@
+"""What has to fit together in what watches an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path as File
+
+from pytest_prodcheck.environments.collecting import Complaint
+from pytest_prodcheck.environments.monitoring import Metric
+from pytest_prodcheck.environments.named import file, headers, known
+from pytest_prodcheck.environments.project import Environment
+
+
+def monitoring_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+    """What does not fit together; key paths are below the environment."""
+    prometheus = environment.prometheus
+    if prometheus is not None:
+        yield from headers(("prometheus", "headers"), prometheus.headers)
+        for key in ("ca", "certificate", "key"):
+            yield from file(("prometheus", "tls", key), getattr(prometheus.tls, key), root)
+    for name, metric in environment.metrics.items():
+        if prometheus is None:
+            yield ("metrics", name), "there is nobody to ask", "declare `prometheus`"
+        yield from _metric(("metrics", name), metric, environment)
+
+
+def _metric(path: tuple[str, ...], metric: Metric, environment: Environment) -> Iterator[Complaint]:
+    for position, service in enumerate(metric.services):
+        yield from known((*path, "services", f"[{position}]"), service, environment.services, "service")
+    for key, query in (("query", metric.query), ("samples", metric.samples)):
+        if "{service}" in query and metric.per is None:
+            yield (*path, key), '{service} is filled in with `per = "service"`', ""
+        if "{service}" not in query and metric.per is not None:
+            yield (*path, key), "does not name {service}: it would be the same for all", 'such as service="{service}"'
+        if "{revision}" not in query and not metric.any_revision:
+            hint = 'such as revision="{revision}"; or say `any_revision = true`'
+            yield (*path, key), "does not name {revision}: it would judge what ran before as well", hint
+    if "{window}" not in metric.samples:
+        yield (*path, "samples"), "does not name {window}", "such as increase(requests_total[{window}])"
+
+
+def metrics_without_limit(environment: Environment, thresholds: Iterable[str]) -> Iterator[str]:
+    """The names of the metrics that neither declare a limit nor have one in thresholds (`id`, `id@target`)."""
+    ids = [pattern.partition("@")[0] for pattern in (*thresholds, *environment.thresholds)]
+    for name, metric in environment.metrics.items():
+        own = metric.at_most is not None or metric.at_least is not None
+        if not own and not any(fnmatchcase(f"smoke.metrics.{name}", each) for each in ids):
+            yield name

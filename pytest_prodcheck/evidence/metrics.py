@@ -1,0 +1,103 @@
+"""`metric`: what users see, over a window, of the revision that the run is about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.environments.reach import services_of_metric
+from pytest_prodcheck.evidence import prometheus
+from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.monitoring import MetricReading, MetricValues
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.monitoring import Metric
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+NEWEST = 180.0  # seconds: three scrapes a minute apart, so that an increase can be told from them
+_PLACE = re.compile(r"\{(window|revision|service)\}")
+_UNFIT = re.compile(r"[\"'`\\\x00-\x1f{}]")  # what could end a label's value in PromQL
+
+
+def _queries(target: str, environment: Environment) -> int:
+    """How many queries: value, samples, and those of the newest part."""
+    return 3 * len(services_of_metric(environment, target))
+
+
+def _seconds(target: str, environment: Environment) -> float:
+    timeout = environment.prometheus.timeout if environment.prometheus else 1.0
+    return timeout * min(_queries(target, environment), 12) + 5
+
+
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    what = f"POST /api/v1/query (metric {target})"
+    return (Sending(prometheus.host(target, environment), what, _queries(target, environment)),)
+
+
+@evidence("metric", axis="metric", seconds=_seconds, host=prometheus.host, sends=_sends)
+def metric(target: str, context: Context, deadline: Deadline) -> MetricValues:
+    """The number of each service in scope; one that Prometheus does not answer has a problem of its own."""
+    declared = context.environment.metrics[target]
+    window = context.window or declared.window
+    newest: float | None = max(window / 3, NEWEST) if declared.recent is None else declared.recent
+    if newest is not None and newest >= window:
+        newest = None
+    revision = _revision(target, declared, context)
+    readings = []
+    for each in services_of_metric(context.environment, target):
+        try:
+            readings.append(_reading(target, declared, each, revision, window, newest, context, deadline))
+        except EvidenceProblem as error:
+            readings.append(MetricReading(each, None, "", None, None, error.problem))
+    return MetricValues(revision, window, newest, tuple(readings))
+
+
+def _revision(target: str, declared: Metric, context: Context) -> str:
+    if "{revision}" not in declared.query + declared.samples:
+        return ""
+    if not context.revision:
+        hint = "say what is judged with --revision REV (or PRODCHECK_REVISION)"
+        raise EvidenceProblem(Problem("configuration", f"metric {target} is about a revision, and none is named", hint))
+    if _UNFIT.search(context.revision):
+        what = f"metric {target}: the revision {context.revision!r} cannot be a label's value in a query"
+        raise EvidenceProblem(Problem("configuration", what, "quotes, braces and backslashes would end it"))
+    return context.revision
+
+
+def _reading(
+    target: str, declared: Metric, service: str, revision: str, window: float, newest: float | None, context: Context,
+    deadline: Deadline,
+) -> MetricReading:  # fmt: skip
+    def ask(query: str, seconds: float) -> tuple[float | None, str]:
+        places = {"window": duration(seconds), "revision": revision, "service": service}
+        return _one(filled(query, places), target, context, deadline)
+
+    value, said = ask(declared.query, window)
+    samples, _ = ask(declared.samples, window)
+    recent = ask(declared.samples, newest)[0] if newest is not None else None
+    return MetricReading(service, value, said, samples, recent)
+
+
+def _one(query: str, target: str, context: Context, deadline: Deadline) -> tuple[float | None, str]:
+    """The one number of an answer, or what came instead; raises EvidenceProblem."""
+    found = prometheus.prometheus(context, deadline).vector(query, f"metric {target}", deadline)
+    if len(found) > 1:
+        what = f"metric {target}: {len(found)} series came where one number was expected"
+        raise EvidenceProblem(Problem("configuration", what, "aggregate them, such as by sum(…)"))
+    if not found:
+        return None, "nothing"
+    return found[0].value, "" if found[0].value is not None else found[0].text
+
+
+def filled(query: str, places: Mapping[str, str]) -> str:
+    """A query with `{window}`, `{revision}` and `{service}` filled in."""
+    return _PLACE.sub(lambda found: places[found[1]], query)
+
+
+def duration(seconds: float) -> str:
+    """A duration as PromQL writes it, in milliseconds where it has to be."""
+    return f"{seconds:.0f}s" if seconds == round(seconds) else f"{max(1, round(seconds * 1000))}ms"

@@ -1,0 +1,40 @@
+"""One Prometheus for all tests of this folder, and a project that judges by it; skips where it is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.monitoring import servers, shop
+from tests.monitoring.exporter import Numbers, exporter
+from tests.monitoring.faults import Bench
+from tests.project import Project
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Numbers:
+    return Numbers()
+
+
+@pytest.fixture(scope="session")
+def watched(numbers: Numbers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Prometheus]:
+    if lacking := servers.missing():
+        pytest.skip(f"no {', '.join(lacking)}: apt-get install {' '.join(lacking)}")
+    place = tmp_path_factory.mktemp("prometheus")
+    with exporter(numbers) as scraped, servers.prometheus(place, scraped) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project; its file is written for each test anew."""
+    return Project.make(tmp_path_factory.mktemp("shop"), "version = 1\n", "")
+
+
+@pytest.fixture
+def bench(watched: servers.Prometheus, numbers: Numbers, home: Project) -> Bench:
+    """All healthy; healed where a test before changed it."""
+    home.write("prodcheck.toml", shop.TOML.replace("PROMETHEUS", watched.address))
+    numbers.dead.clear()
+    return Bench(numbers, home)

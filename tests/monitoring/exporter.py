@@ -1,0 +1,98 @@
+"""What Prometheus scrapes: requests of a shop's services under many revisions, each with a fault of its own, all along.
+
+A run about a revision (`--revision slow`) judges that one, so that no test waits until a fault fills a window.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SERVICES = ("cart", "orders")
+LIMITS = ("0.1", "0.5", "1", "2.5", "5", "+Inf")  # of the histogram, in seconds
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests a second of one revision, the share of them that fails, the bucket of all of them, oddities."""
+
+    rate: float = 100.0
+    errors: float = 0.0
+    bucket: int = 0
+    stuck_buckets: bool = False  # counted, but in no bucket: a percentile of nothing
+
+
+HEALTHY = Traffic()
+ORDERS = {  # revision -> what becomes of `orders`; `cart` stays healthy
+    "good": HEALTHY,
+    "failing": Traffic(errors=0.1),
+    "failing-somewhat": Traffic(errors=0.02),
+    "slow": Traffic(bucket=4),
+    "slowish": Traffic(bucket=3),
+    "idle": Traffic(rate=0.0),
+    "hardly-used": Traffic(rate=0.5),
+    "stuck": Traffic(stuck_buckets=True),
+    "mortal": HEALTHY,
+}
+
+
+@dataclass
+class Numbers:
+    """What is told on the next scrape. dead: revision -> when it stopped telling new numbers (seconds of `clock`)."""
+
+    began: float = field(default_factory=time.monotonic)
+    dead: dict[str, float] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """All series, in Prometheus's text format."""
+        lines: list[str] = []
+        for revision, traffic in ORDERS.items():
+            seconds = self.dead.get(revision, time.monotonic()) - self.began
+            for service in SERVICES:
+                lines += _requests(service, revision, traffic if service == "orders" else HEALTHY, seconds)
+        return "\n".join([*lines, ""])
+
+
+def _requests(service: str, revision: str, traffic: Traffic, seconds: float) -> Iterator[str]:
+    count = 1000 + traffic.rate * seconds
+    labels = f'service="{service}",revision="{revision}"'
+    yield f'http_requests_total{{{labels},code="200"}} {count * (1 - traffic.errors)}'
+    if traffic.errors:
+        yield f'http_requests_total{{{labels},code="500"}} {count * traffic.errors}'
+    for place, limit in enumerate(LIMITS):
+        within = 1000 if traffic.stuck_buckets else count if place >= traffic.bucket else 0
+        yield f'http_request_duration_seconds_bucket{{{labels},le="{limit}"}} {within}'
+    yield f"http_request_duration_seconds_count{{{labels}}} {count}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    numbers: Numbers
+
+    def do_GET(self) -> None:
+        content = self.numbers.text().encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def exporter(numbers: Numbers) -> Iterator[str]:
+    """The address of an exporter of these numbers."""
+    handler = type("Handler", (_Handler,), {"numbers": numbers})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,51 @@
+"""The project whose prodcheck.toml is judged here."""
+
+from __future__ import annotations
+
+SELECT = ("smoke.metrics.*",)
+TOML = """\
+version = 1
+project = "shop"
+
+[environments.live]
+revision = "good"
+[environments.live.services.cart]
+url     = "http://127.0.0.1:9"
+vantage = "nowhere"
+[environments.live.services.orders]
+url     = "http://127.0.0.1:9"
+vantage = "nowhere"
+
+[environments.live.prometheus]
+url = "http://PROMETHEUS"
+timeout = "5s"
+
+[environments.live.metrics.error-ratio]
+query       = '''
+sum(rate(http_requests_total{service="{service}",revision="{revision}",code=~"5.."}[{window}]))
+/ sum(rate(http_requests_total{service="{service}",revision="{revision}"}[{window}]))
+'''
+samples     = 'sum(increase(http_requests_total{service="{service}",revision="{revision}"}[{window}]))'
+min_samples = 100
+empty_numerator = 0
+per         = "service"
+recent      = "1500ms"
+[environments.live.metrics.p95]
+query       = '''
+histogram_quantile(0.95, sum by (le) (rate(
+  http_request_duration_seconds_bucket{service="{service}",revision="{revision}"}[{window}])))
+'''
+samples     = 'sum(increase(http_request_duration_seconds_count{service="{service}",revision="{revision}"}[{window}]))'
+min_samples = 100
+per         = "service"
+at_most     = { warn = "1s", fail = "2.5s" }
+severity    = "high"
+recent      = "1500ms"
+
+[thresholds]
+"smoke.metrics.error-ratio" = { warn = "1%", fail = "5%" }
+
+[gates.monitoring]
+select = [SELECT]
+window = "60s"
+""".replace("[SELECT]", str(list(SELECT)))
