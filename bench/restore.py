@@ -56,7 +56,7 @@ def by_hand(cluster: Cluster, look: bool) -> float:
             with psycopg.connect(**reach) as connection:
                 connection.execute("".join(f"set {each};" for each in FIXED))
                 for table in lsn["tables"]:
-                    connection.execute(digest_of(table)).fetchone()
+                    connection.execute(digest_of(table, "text")).fetchone()
             check = [cluster.programs / "pg_amcheck", "-h", place, "-p", "5498", "-U", "postgres", "-d", "shop"]
             words = [*check, "--install-missing", "--heapallindexed", "-j", "2"]
             subprocess.run(words, check=True, capture_output=True)

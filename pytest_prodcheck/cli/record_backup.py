@@ -93,7 +93,9 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> i
     conninfo = make_conninfo("", **wanted)
     try:
         with psycopg.connect(conninfo) as connection, psycopg.connect(conninfo) as witness:
-            record = take(connection, witness, args.table)
+            backups = context.environment.postgres[args.name].backups
+            physical = backups is not None and backups.kind != "dump"
+            record = take(connection, witness, args.table, physical)
     except psycopg.Error as error:
         hint = "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO …, and SELECT on the tables"
         raise EvidenceProblem(Problem("denied", plain(str(error)), hint)) from None

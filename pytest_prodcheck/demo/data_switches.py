@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.demo import damage, shop_data
+from pytest_prodcheck.demo.background import Background
 from pytest_prodcheck.demo.postgres_node import until
 from pytest_prodcheck.demo.postgres_switches import Statement
 
@@ -161,35 +162,17 @@ _WRITES = (  # each one transaction and one round trip: it is never idle within 
 )
 
 
-class Writer:
-    """Rows that come and go all the time, each transaction whole."""
+def _write(system: System, end: threading.Event) -> None:
+    """Rows come and go, each transaction whole."""
+    import psycopg
 
-    def __init__(self) -> None:
-        self._end = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def on(self, system: System) -> None:
-        """Starts it."""
-        self._end.clear()
-        self._thread = threading.Thread(target=self._run, args=(system,), daemon=True)
-        self._thread.start()
-
-    def _run(self, system: System) -> None:
-        import psycopg
-
-        with suppress(psycopg.Error), system.postgres.primary.connect() as connection:
-            while not self._end.wait(0.05):
-                for statement in _WRITES:
-                    connection.execute(statement)
-
-    def off(self, system: System) -> None:
-        """Ends it."""
-        self._end.set()
-        if self._thread:
-            self._thread.join(5)
+    with suppress(psycopg.Error), system.postgres.primary.connect() as connection:
+        while not end.wait(0.05):
+            for statement in _WRITES:
+                connection.execute(statement)
 
 
-def _pair(thing: _Held | LockWait | Writer) -> Pair:
+def _pair(thing: _Held | LockWait | Background) -> Pair:
     return thing.on, thing.off
 
 
@@ -285,7 +268,7 @@ ACTS: dict[str, Pair] = {
     "dead-rows": (_make_dead_rows, _empty_and_fill),
     **damage.ACTS,
     # benign
-    "data-being-written": _pair(Writer()),
+    "data-being-written": _pair(Background(_write)),
     "session-idle": _pair(_Held("select count(*) from notes")),
     "dead-rows-tiny": _sql(
         ("create table tiny (id integer primary key, text text)",

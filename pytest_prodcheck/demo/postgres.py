@@ -69,7 +69,7 @@ _PLAIN = "set intervalstyle = 'postgres'; set bytea_output = 'hex'; set search_p
 _TABLES = """\
 select 'public.' || relname from pg_class
 where relnamespace = 'public'::regnamespace and relkind = 'r' and relpersistence = 'p' order by 1"""
-_HELD = "select count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::text from only {} as t"
+_HELD = "select count(*), coalesce(sum(hashtextextended((t.*)::text, 0)), 0)::text from only {} as t"
 
 
 class Cluster:

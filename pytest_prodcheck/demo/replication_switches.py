@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.demo import heap_page
+from pytest_prodcheck.demo.background import Background
 from pytest_prodcheck.demo.backup_switches import finish_segments
 from pytest_prodcheck.demo.postgres import Cluster
 from pytest_prodcheck.demo.postgres_node import until
@@ -177,37 +178,23 @@ def _nothing(system: System) -> None:
     system.postgres.wait_for_streaming()
 
 
-class Burst:
-    """Rows are written all the time, one of them again and again."""
+def _write(system: System, end: threading.Event) -> None:
+    """Rows are written, one of them again and again."""
+    import psycopg
 
-    def __init__(self) -> None:
-        self._end = threading.Event()
-        self._thread: threading.Thread | None = None
+    with suppress(psycopg.Error), system.postgres.primary.connect() as connection:
+        connection.execute("set synchronous_commit = off")
+        count = 0
+        while not end.wait(0.02):
+            count += 1
+            connection.execute("insert into customers values ('burst-' || clock_timestamp())")
+            if count % 50 == 0:  # more would be dead rows, which nobody clears away as quickly
+                connection.execute("update customers set since = since where name = 'customer'")
 
-    def on(self, system: System) -> None:
-        """Starts writing."""
-        self._end.clear()
-        self._thread = threading.Thread(target=self._write, args=(system,), daemon=True)
-        self._thread.start()
 
-    def _write(self, system: System) -> None:
-        import psycopg
-
-        with suppress(psycopg.Error), system.postgres.primary.connect() as connection:
-            connection.execute("set synchronous_commit = off")
-            count = 0
-            while not self._end.wait(0.02):
-                count += 1
-                connection.execute("insert into customers values ('burst-' || clock_timestamp())")
-                if count % 50 == 0:  # more would be dead rows, which nobody clears away as quickly
-                    connection.execute("update customers set since = since where name = 'customer'")
-
-    def off(self, system: System) -> None:
-        """Ends it."""
-        self._end.set()
-        if self._thread:
-            self._thread.join(5)
-        system.postgres.wait_for_replay()
+def _written(system: System) -> None:
+    _BURST.off(system)
+    system.postgres.wait_for_replay()
 
 
 class Conflict:
@@ -236,7 +223,7 @@ class Conflict:
         system.postgres.wait_for_replay()
 
 
-_HALTED, _BURST, _CONFLICT = Halted(), Burst(), Conflict()
+_HALTED, _BURST, _CONFLICT = Halted(), Background(_write), Conflict()
 
 ACTS: dict[str, tuple[Act, Act]] = {
     "replay-paused": (_pause, _resume),
@@ -251,6 +238,6 @@ ACTS: dict[str, tuple[Act, Act]] = {
     "copy-promoted": (_promoted_copy, _rebuild),
     "slot-resting": _forgotten(2),
     "standby-restarted": (_restart, _nothing),
-    "writes-all-the-time": (_BURST.on, _BURST.off),
+    "writes-all-the-time": (_BURST.on, _written),
     "query-cancelled": (_CONFLICT.on, _CONFLICT.off),
 }

@@ -24,6 +24,7 @@ from pytest_prodcheck.demo import (
     shop_faults,
     tokens,
 )
+from pytest_prodcheck.demo.background import Background
 from pytest_prodcheck.demo.balancer import Mode
 from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.names import Trouble
@@ -134,32 +135,15 @@ def _leak_ends(system: System) -> None:
     performance_faults.LEAK.off(system)
 
 
-class _Rolling:
-    """Restarts the backends one after the other until told to stop."""
-
-    def __init__(self) -> None:
-        self._end = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def on(self, system: System) -> None:
-        self._end.clear()
-        self._thread = threading.Thread(target=self._run, args=(system,), daemon=True)
-        self._thread.start()
-
-    def _run(self, system: System) -> None:
-        number = 0
-        while not self._end.is_set():
-            system.web.restart_backend(number, away=0.3)
-            number = 1 - number
-            self._end.wait(0.3)
-
-    def off(self, system: System) -> None:
-        self._end.set()
-        if self._thread:
-            self._thread.join(5)
+def _restart_in_turn(system: System, end: threading.Event) -> None:
+    number = 0
+    while not end.is_set():
+        system.web.restart_backend(number, away=0.3)
+        number = 1 - number
+        end.wait(0.3)
 
 
-_ROLLING = _Rolling()
+_ROLLING = Background(_restart_in_turn)
 
 SWITCHES: dict[str, Switch] = {
     **{name: _answers(name) for name in (*routing.WRAPPERS, *routing.FINISHERS, *shop_faults.PLAIN)},

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.content_sql import DIGEST
+from pytest_prodcheck.evidence.content_sql import HAS_BINARY, Form, hash_of
+from pytest_prodcheck.evidence.content_sql import digest as digest_sql
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 RANGES_SINCE = 140000  # server_version_num
 _PAGE = "(t.ctid::text::point)[0]::bigint"
 
-_PARTS = """\
+_PARTS = f"""\
 select format('%I.%I', n.nspname, c.relname), c.relpersistence, c.relkind,
   pg_relation_size(c.oid) / current_setting('block_size')::bigint, c.relfilenode,
   (select string_agg(format('%I', a.attname), ',' order by k.place)
    from pg_index i, unnest(i.indkey::int2[]) with ordinality as k(number, place), pg_attribute a
-   where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid and a.attnum = k.number)
+   where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid and a.attnum = k.number),
+  {HAS_BINARY}
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.oid in (select relid from pg_partition_tree(to_regclass($1)) union all select to_regclass($1)::oid)
 and c.relkind <> 'p' order by 1"""
@@ -31,12 +33,16 @@ and c.relkind <> 'p' order by 1"""
 
 @dataclass(frozen=True)
 class Part:
-    """One table with rows of its own. name: quoted. keys: quoted columns of its primary key, () for none."""
+    """One table with rows of its own. name: quoted. keys: quoted columns of its primary key, () for none.
+
+    form: in which its rows are hashed.
+    """
 
     name: str
     pages: int
     file: str  # relfilenode: another one after a rewrite
     keys: tuple[str, ...]
+    form: Form = "text"
 
 
 @dataclass(frozen=True)
@@ -71,11 +77,12 @@ def parts_of(session: Session, table: str) -> list[Part]:
         what = f"{session.where}: there is no table {name}"
         raise EvidenceProblem(Problem("configuration", what, "is `database` right? name the schema too"))
     found = []
-    for quoted, persistence, kind, pages, file, keys in rows:
+    for quoted, persistence, kind, pages, file, keys, binary in rows:
         if kind != "r" or persistence != "p":
             what = f"{session.where}: {quoted} is {'unlogged' if persistence == 'u' else 'no ordinary table'}"
             raise EvidenceProblem(Problem("configuration", what, "no standby has its rows: leave it out of `content`"))
-        found.append(Part(str(quoted), int(pages or 0), str(file), tuple((keys or "").split(",")) if keys else ()))
+        form: Form = "binary" if binary == "t" else "text"
+        found.append(Part(str(quoted), int(pages or 0), str(file), tuple(keys.split(",")) if keys else (), form))
     return found
 
 
@@ -90,21 +97,21 @@ def chunks_of(part: Part, pages: int, version: int) -> list[Chunk]:
 
 def digest(session: Session, chunk: Chunk, seconds: float) -> Digest:
     """The rows of a chunk as one number."""
-    sql = f"select {DIGEST} from only {chunk.part.name} as t{chunk.where}"
+    sql = f"select {digest_sql(chunk.part.form)} from only {chunk.part.name} as t{chunk.where}"
     rows, content = session.rows(sql, seconds=seconds, what=f"{chunk.part.name}, {chunk}").rows[0]
     return int(rows or 0), str(content)
 
 
 def digest_and_position(session: Session, chunk: Chunk, seconds: float) -> tuple[Digest, str]:
     """The same on a primary, with a position in WAL that all these rows lie before."""
-    sql = f"select {DIGEST}, pg_current_wal_lsn() from only {chunk.part.name} as t{chunk.where}"
+    sql = f"select {digest_sql(chunk.part.form)}, pg_current_wal_lsn() from only {chunk.part.name} as t{chunk.where}"
     rows, content, lsn = session.rows(sql, seconds=seconds, what=f"{chunk.part.name}, {chunk}").rows[0]
     return (int(rows or 0), str(content)), str(lsn)
 
 
 def by_page(session: Session, chunk: Chunk, seconds: float) -> dict[int, Digest]:
     """Every page of a chunk that has rows."""
-    sql = f"select {_PAGE}, {DIGEST} from only {chunk.part.name} as t{chunk.where} group by 1"
+    sql = f"select {_PAGE}, {digest_sql(chunk.part.form)} from only {chunk.part.name} as t{chunk.where} group by 1"
     table = session.rows(sql, seconds=seconds, what=f"{chunk.part.name}, {chunk}", most=2_000_000)
     return {int(page or 0): (int(rows or 0), str(content)) for page, rows, content in table.rows}
 
@@ -114,7 +121,7 @@ def by_row(session: Session, part: Part, page: int, seconds: float) -> dict[str,
     named = ", ".join(f"'{key.strip(chr(34)).replace(chr(39), chr(39) * 2)}=' || t.{key}::text" for key in part.keys)
     key = f"concat_ws(' ', {named})" if named else "'row ' || t.ctid::text"
     sql = (
-        f"select t.ctid::text, pg_catalog.hashtextextended(t::text, 0)::text, {key} from only {part.name} as t"
+        f"select t.ctid::text, {hash_of(part.form)}::text, {key} from only {part.name} as t"
         f" where t.ctid = any (array(select format('(%s,%s)', $1::text, o)::tid from generate_series(1, 2047) as o))"
     )
     table = session.rows(sql, str(page), seconds=seconds, what=f"{part.name}, page {page}")

@@ -6,9 +6,9 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_prodcheck.evidence.content_sql import FIXED, TABLES, digest_of
+from pytest_prodcheck.evidence.content_sql import FIXED, FORMS, TABLES, Form, digest_of
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -20,19 +20,27 @@ TRIES = 200  # looks for a moment in which nothing commits
 PAUSE = 0.2  # seconds until a commit that was being written is seen as one
 
 
+class Held(NamedTuple):
+    """What one table held. content: the sum of its rows' hashes. form: in which the rows were hashed."""
+
+    rows: int
+    content: str
+    form: Form
+
+
 @dataclass(frozen=True)
 class ContentRecord:
-    """One record. lsn: WAL replayed up to there, and no further, shows this content. tables: name -> (rows, sum)."""
+    """One record. lsn: WAL replayed up to there, and no further, shows this content. tables: quoted name -> content."""
 
     system_identifier: str
     database: str
     taken_at: float
     lsn: str
-    tables: dict[str, tuple[int, str]]
+    tables: dict[str, Held]
 
     def text(self) -> str:
         """The file's text."""
-        tables = {name: {"rows": rows, "content": content} for name, (rows, content) in sorted(self.tables.items())}
+        tables = {name: each._asdict() for name, each in sorted(self.tables.items())}
         document = {
             "format": FORMAT, "system_identifier": self.system_identifier, "database": self.database,
             "taken_at": self.taken_at, "lsn": self.lsn, "tables": tables,
@@ -48,7 +56,7 @@ def read(path: Path) -> ContentRecord:
         plain: Any = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(plain, dict) or plain.get("format") != FORMAT:
             raise ValueError(f"it is not of the form {FORMAT}")
-        tables = {str(name): (int(each["rows"]), str(int(each["content"]))) for name, each in plain["tables"].items()}
+        tables = {str(name): _held(each) for name, each in plain["tables"].items()}
         found = ContentRecord(
             str(plain["system_identifier"]), str(plain["database"]), float(plain["taken_at"]), str(plain["lsn"]), tables
         )
@@ -63,12 +71,20 @@ def read(path: Path) -> ContentRecord:
     return found
 
 
-def take(connection: Any, witness: Any, only: Sequence[str] = ()) -> ContentRecord:
+def _held(plain: Any) -> Held:
+    form = plain.get("form", "text")
+    if form not in FORMS:
+        raise ValueError(f"rows in the form {form!r} are unknown")
+    return Held(int(plain["rows"]), str(int(plain["content"])), form)
+
+
+def take(connection: Any, witness: Any, only: Sequence[str] = (), physical: bool = True) -> ContentRecord:
     """What the primary holds now.
 
     connection, witness: psycopg's, two sessions of a role that may create restore points. only: names of tables, all
-    where left out. A transaction that commits between our snapshot and the position would be in a restore and not in
-    the record, so a moment is looked for in which none does; raises EvidenceProblem where `TRIES` looks find none.
+    where left out. physical: the backup is of the cluster's files, no dump, whose types have other oids. A transaction
+    that commits between our snapshot and the position would be in a restore and not in the record, so a moment is
+    looked for in which none does; raises EvidenceProblem where `TRIES` looks find none.
     """
     connection.autocommit = witness.autocommit = True
     for _ in range(TRIES):
@@ -76,7 +92,7 @@ def take(connection: Any, witness: Any, only: Sequence[str] = ()) -> ContentReco
         try:
             lsn = _quiet_position(connection, witness)
             if lsn is not None:
-                record = _hash(connection, lsn, only)
+                record = _hash(connection, lsn, only, physical)
                 _let_it_be_archived(witness)
                 return record
         finally:
@@ -104,17 +120,22 @@ def _snapshot(text: str) -> tuple[int, int, set[int]]:
     return int(xmin), int(xmax), {int(each) for each in running.split(",") if each}
 
 
-def _hash(connection: Any, lsn: str, only: Sequence[str]) -> ContentRecord:
+def _hash(connection: Any, lsn: str, only: Sequence[str], physical: bool) -> ContentRecord:
     for each in FIXED:
         connection.execute(f"set local {each}")
     system, database = connection.execute(
         "select (select system_identifier::text from pg_control_system()), current_database()"
     ).fetchone()
-    names = [row[0] for row in connection.execute(TABLES).fetchall()]
-    wanted = [name for name in names if not only or name in only]
-    if missing := sorted(set(only) - set(names)):
+    forms: dict[str, Form] = {
+        name: "binary" if binary and physical else "text" for name, binary in connection.execute(TABLES).fetchall()
+    }
+    if missing := sorted(set(only) - set(forms)):
         raise EvidenceProblem(Problem("configuration", f"there is no table {', '.join(missing)} in {database}"))
-    tables = {name: tuple(connection.execute(digest_of(name)).fetchone()) for name in wanted}
+    tables = {}
+    for name, form in forms.items():
+        if not only or name in only:
+            rows, content = connection.execute(digest_of(name, form)).fetchone()
+            tables[name] = Held(rows, content, form)
     return ContentRecord(str(system), str(database), time.time(), lsn, tables)
 
 

@@ -220,10 +220,14 @@ def for_long_reads(target: str, context: Context, deadline: Deadline, database: 
     return on_primary(target, context, deadline, database)
 
 
-_REPLAY = """\
+# Whether replay waits for more to come: it has done what it could. A read that is rolled back can leave a record half
+# written at a page's end for up to 15 s (hints, which nobody flushes): a standby has all of it that there is, and
+# cannot replay it.
+REPLAY_WAITS = """\
+exists (select from pg_stat_activity where backend_type = 'startup' and wait_event = 'RecoveryWalStream')"""
+_REPLAY = f"""\
 select pg_last_wal_replay_lsn() >= $1::pg_lsn,
-  coalesce(pg_last_wal_receive_lsn() >= $1::pg_lsn, false) and exists (select from pg_stat_activity
-    where backend_type = 'startup' and wait_event = 'RecoveryWalStream'), pg_last_wal_replay_lsn()"""
+  coalesce(pg_last_wal_receive_lsn() >= $1::pg_lsn, false) and {REPLAY_WAITS}, pg_last_wal_replay_lsn()"""
 
 
 def _wait_for_replay(target: str, context: Context, session: Session, deadline: Deadline) -> None:
@@ -237,9 +241,7 @@ def _wait_for_replay(target: str, context: Context, session: Session, deadline: 
 def caught_up(session: Session, written: str, seconds: float) -> bool:
     """Whether a standby has replayed what was written, waited for at most so many seconds.
 
-    A read that is rolled back can leave a record half written at a page's end for up to 15 s (hints, which nobody
-    flushes): the standby has all of it that there is, and cannot replay it. It has caught up when replay waits for
-    more, twice at one place.
+    It has caught up too where it has received that much and replay waits for more (`REPLAY_WAITS`), twice at one place.
     """
     until, pause, before = time.monotonic() + seconds, 0.02, ""
     while True:

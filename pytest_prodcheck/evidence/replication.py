@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.nodes import MARGIN
 from pytest_prodcheck.evidence.postgres_members import Member, members
-from pytest_prodcheck.evidence.postgres_session import Session, open_session
+from pytest_prodcheck.evidence.postgres_session import REPLAY_WAITS, Session, open_session
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.records.replication import Lag, Replication, ReplicationNode, Sender, Slot
 from pytest_prodcheck.evidence.threads import side_by_side
@@ -24,7 +24,7 @@ BETWEEN = 4.0  # seconds: three looks in ten
 QUICK_SECONDS, QUICK_BYTES = 1.0, 4_000_000  # a standby that is no farther behind is not looked at again
 
 # An idle primary's standby replayed its last transaction long ago: its age counts only while something waits.
-_FACTS = """\
+_FACTS = f"""\
 select json_build_object(
   'system', (select system_identifier::text from pg_control_system()),
   'recovering', recovering,
@@ -33,8 +33,7 @@ select json_build_object(
   'position', (case when recovering then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end - '0/0')::bigint,
   'received', case when recovering then (pg_last_wal_receive_lsn() - '0/0')::bigint end,
   'replay_age', case when recovering then extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp()) end,
-  'idle', recovering and exists (select from pg_stat_activity where backend_type = 'startup'
-                                 and wait_event = 'RecoveryWalStream'),
+  'idle', recovering and {REPLAY_WAITS},
   'paused', case when recovering then pg_is_wal_replay_paused() else false end,
   'receiver', case when allowed then coalesce((select status from pg_stat_wal_receiver limit 1), '')
                    when not exists (select from pg_stat_wal_receiver) then '' end,
@@ -157,8 +156,7 @@ def _lags(looks: list[_Look], count: int) -> list[Lag]:
 def _delay(look: _Look, written: int | None) -> float | None:
     """Guarded time: 0 where nothing waits to be replayed, else the age of the last replayed transaction.
 
-    A record can lie half written at a page's end for up to 15 s (hints, which nobody flushes): all that there is was
-    received, and it cannot be replayed. Replay that waits for the stream has done what it could.
+    Replay that waits for the stream has done what it could (`REPLAY_WAITS`).
     """
     replayed = look.node.position
     if (

@@ -74,7 +74,7 @@ def postgres_restore(target: str, context: Context, deadline: Deadline) -> Resto
     settings = settings_of(target, context)
     assert settings.restore is not None
     backup = backup_named(settings.restore.backup, catalogue(target, context, deadline)[0], source_of(settings))
-    record, problem = _record(settings.restore, backup, context.root)
+    record, problem = _record(settings.restore, settings.kind, backup, context.root)
     expected, size, live = _running(target, context, deadline)
     goal = goal_of(settings, backup, record, context.root, size, deadline)
     seen, user = _Seen(), servers_user()
@@ -105,7 +105,7 @@ def postgres_restore(target: str, context: Context, deadline: Deadline) -> Resto
 
 
 def _record(
-    settings: declared.Restore, backup: Backup, root: Path
+    settings: declared.Restore, kind: str, backup: Backup, root: Path
 ) -> tuple[content_record.ContentRecord | None, str]:
     """The record of a backup and why there is none; (None, "") where none is declared."""
     if settings.record is None:
@@ -114,6 +114,8 @@ def _record(
         found = content_record.read(root / settings.record.replace("{label}", backup.label))
         if backup.system_identifier not in ("", found.system_identifier):
             return None, f"the record is of another cluster ({found.system_identifier})"
+        if kind == "dump" and any(each.form != "text" for each in found.tables.values()):
+            return None, "the record is for a backup of the cluster's files: types have other oids in a dump"
         return found, ""
     except EvidenceProblem as error:
         return None, str(error.problem)

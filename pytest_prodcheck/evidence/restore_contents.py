@@ -31,18 +31,19 @@ def compare(connection: Any, record: ContentRecord, there: set[str], deadline: D
     for each in FIXED:
         connection.execute(f"set {each}")
     found = []
-    for name, (rows, content) in record.tables.items():
+    for name, held in record.tables.items():
         connection.execute(f"set statement_timeout = {max(int(deadline.seconds_left() * 1000), 1)}")
         if name not in there:
-            found.append(TableCompared(name, rows, None, False))
+            found.append(TableCompared(name, held.rows, None, False))
             continue
         try:
-            restored, sum_of_rows = connection.execute(digest_of(name)).fetchone()
+            restored, sum_of_rows = connection.execute(digest_of(name, held.form)).fetchone()
         except psycopg.Error:  # its pages or its TOAST cannot be read
             deadline.seconds_left()
-            found.append(TableCompared(name, rows, None, False, readable=False))
+            found.append(TableCompared(name, held.rows, None, False, readable=False))
             continue
-        found.append(TableCompared(name, rows, int(restored), (restored, sum_of_rows) == (rows, content)))
+        same = (restored, sum_of_rows) == (held.rows, held.content)
+        found.append(TableCompared(name, held.rows, int(restored), same))
     return tuple(found)
 
 

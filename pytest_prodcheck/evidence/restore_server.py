@@ -140,7 +140,7 @@ class ScratchServer:
 
         return psycopg.connect(
             host=str(self.sockets), port=PORT, dbname=database, user=self.superuser, autocommit=True,
-            connect_timeout=10, application_name="prodcheck",
+            connect_timeout=10, application_name="prodcheck", client_encoding="UTF8",
         )  # fmt: skip
 
     def tool(self, name: str, *arguments: str) -> tuple[str, ...]:

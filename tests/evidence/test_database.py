@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pytest_prodcheck.evidence import content_sql
 from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.evidence.records.database import (
     Activity,
@@ -358,6 +359,47 @@ def test_dead_rows(running: Server) -> None:
         running.run("alter table app.dead set (autovacuum_vacuum_threshold = 3, autovacuum_vacuum_scale_factor = 0, "
                     "autovacuum_enabled = false)")  # fmt: skip
         assert dead("app.dead") == (10, 3, False)
+
+
+HASHED = """
+create type app.pair as (a int, rights aclitem); create type app.mood as enum ('good', 'bad');
+create table app.rows (id int primary key, n bigint, d numeric, f float8, s text collate app.blind, o oid, b bytea,
+  j jsonb, l numeric[], r numrange, t timestamptz, m app.mood);
+insert into app.rows values (1, 1, 1.0, 0, 'a', 1, '', '{"a": 1}', '{1}', '[1,2)', '2026-01-01', 'good');
+create table app.rights (id int, own app.pair[]);
+"""
+CHANGES = (
+    "n = 4294967296", "d = 1.00", "f = '-0'", "s = 'A'", "s = 'a '", "s = ''", "s = null", "o = 4294967295",
+    "b = '\\x00'", "j = '{\"a\": 1.0}'", "j = 'null'", "l = '{1.0}'", "l = '[0:0]={1}'", "r = '[1,2]'",
+    "r = '[1.0,2)'", "t = '2026-01-01 00:00:00.000001'", "m = 'bad'", "id = 2",
+)  # fmt: skip
+
+
+def test_every_change_of_a_row_changes_its_hash(running: Server) -> None:
+    """Also those that SQL takes for equal; and types without a binary form are found, however deep they are hidden."""
+    with running.node.connect() as connection:
+        with contextlib.suppress(Exception):  # ICU is not in every build
+            connection.execute("create collation app.blind (provider = icu, locale = 'und-u-ks-level2', "
+                               "deterministic = false)")  # fmt: skip
+        collated = connection.execute("select count(*) from pg_collation where collname = 'blind'").fetchone()
+        for statement in (HASHED if collated == (1,) else HASHED.replace(" collate app.blind", "")).split(";"):
+            connection.execute(statement.encode())
+        try:
+            forms = dict(connection.execute(content_sql.TABLES).fetchall())
+            assert forms["app.rows"] is (running.version >= 140000)
+            assert forms["app.rights"] is False
+            for form in content_sql.FORMS if forms["app.rows"] else ("text",):
+                sums = [connection.execute(content_sql.digest_of("app.rows", form)).fetchone()]
+                for change in CHANGES:
+                    connection.execute("begin")
+                    connection.execute(f"update app.rows set {change}".encode())
+                    sums.append(connection.execute(content_sql.digest_of("app.rows", form)).fetchone())
+                    connection.execute("rollback")
+                assert [count for count, _ in sums] == [1] * len(sums)
+                assert len(set(sums)) == len(sums), (form, sums)
+        finally:
+            connection.execute("drop table app.rows, app.rights; drop type app.pair, app.mood")
+            connection.execute("drop collation if exists app.blind")
 
 
 def test_everything_that_is_granted_is_needed(running: Server, root: Path) -> None:
