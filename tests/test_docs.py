@@ -114,6 +114,7 @@ def laid_out(text: str, folder: Path) -> Path:
         (folder / name).mkdir()
     for name in ("ca/internal.pem", "ca/client.pem"):
         (folder / name).touch()
+    (folder / "freeze.toml").touch()
     (folder / "schemas" / "order.json").write_text("{}", encoding="utf-8")
     file = folder / "prodcheck.toml"
     file.write_text(text, encoding="utf-8")

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_prodcheck.demo import scans, shop_data
+from pytest_prodcheck.demo import releases, scans, shop_data
 
 REVISION = "demo-1"
 ROLES = ("customer", "other-customer", "admin")
@@ -84,6 +84,7 @@ def write(folder: Path, ports: Ports, known: Secrets, postgres_tls: bool) -> Pat
         file.touch(mode=0o600)
         file.write_text(getattr(known, name.replace("-", "_")) + "\n")
     scans.write(folder, REVISION)
+    releases.write(folder, REVISION)
     for name in SAMPLES:  # the shop fills them when it has its key
         (folder / "secrets" / f"token-{name}").touch(mode=0o600)
     path = folder / "prodcheck.toml"
@@ -98,7 +99,7 @@ def describe() -> str:
 
 def render(ports: Ports, postgres_tls: bool) -> str:
     """The text of prodcheck.toml."""
-    text = _TEMPLATE + scans.CONFIGURATION
+    text = _TEMPLATE + scans.CONFIGURATION + releases.CONFIGURATION
     for name, port in vars(ports).items():
         text = text.replace(f"<{name}>", str(port))
     tls = 'tls = { mode = "verify-full", ca = "ca.pem" }' if postgres_tls else 'tls = { mode = "disable" }'

@@ -18,6 +18,7 @@ from pytest_prodcheck.demo import (
     performance_faults,
     postgres_switches,
     redis_switches,
+    release_switches,
     replication_switches,
     routing,
     scan_switches,
@@ -177,4 +178,5 @@ SWITCHES: dict[str, Switch] = {
     **{name: Switch(on, off) for name, (on, off) in access_switches.ACTS.items()},
     **{name: Switch(on, off) for name, (on, off) in backup_switches.ACTS.items()},
     **{name: Switch(on, off) for name, (on, off) in replication_switches.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in release_switches.ACTS.items()},
 }

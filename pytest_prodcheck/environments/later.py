@@ -13,7 +13,6 @@ from pytest_prodcheck.environments.trees import Tree
 LATER = {
     ("slo",): "the performance suite",
     ("alerts",): "the pre_deploy suite",
-    ("approval",): "the pre_deploy suite",
     ("redis", "*", "backups"): "the pre_deploy suite",
 }
 LATER_TOP = {

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pytest_prodcheck.environments.approval import Approval
 from pytest_prodcheck.environments.auth import Auth
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.exposure import Exposure
@@ -21,7 +22,10 @@ from pytest_prodcheck.environments.workflows import Workflow
 
 # Every kind of target. On a protected environment each of the first tuple is declared or listed under `absent`.
 KINDS = ("services", "auth", "workflows", "postgres", "redis")
-OTHER_KINDS = ("dependencies", "vulnerabilities", "exposure", "tls", "grpc", "graphql", "kubernetes", "metrics", "load")
+OTHER_KINDS = (
+    "dependencies", "vulnerabilities", "exposure", "tls", "grpc", "graphql", "kubernetes", "metrics", "load",
+    "approval",
+)  # fmt: skip
 
 SET_BY_LOADER = ("name", "unit", "slot")  # fields of Environment that are no keys of the file
 
@@ -106,6 +110,7 @@ class Environment(Section):
     kubernetes: Kubernetes | None = None  # the cluster
     prometheus: Prometheus | None = None  # whom metrics are asked of
     metrics: dict[Name, Metric] = {}  # what users see, over a window; each is a check `smoke.metrics.NAME`
+    approval: Approval | None = None  # who has to approve a deployment, and when none may be
     # servers that speak TLS besides services, PostgreSQL and Redis, which are looked at anyway
     tls: dict[Name, TlsServer] = {}
     load: dict[Name, Load] = {}  # scenarios of the performance suite, by name

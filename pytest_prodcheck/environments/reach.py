@@ -100,6 +100,15 @@ def controls(environment: Environment, service: Service, endpoint: Endpoint) -> 
     return [role for role in endpoint.allow or () if role in roles and (let_in is None or role in let_in)]
 
 
+def unit_names(environment: Environment) -> tuple[str, ...]:
+    """What a run is about may be recorded under any of these names, "" for none: the unit of the run.
+
+    Where only one unit is declared, it and the whole environment are the same.
+    """
+    single = tuple(environment.units) if len(environment.units) == 1 else ()
+    return tuple(dict.fromkeys((environment.unit, *single, *([""] if environment.unit in single else []))))
+
+
 def is_address(host: str) -> bool:
     """Whether a host is an IP address and no name."""
     try:
@@ -250,6 +259,7 @@ def refuse_unknown(
     vantages |= {str(table.get("vantage", OUTSIDE)) for table in environment.own.values()} | {OUTSIDE}
     single = (environment.auth, environment.kubernetes, environment.prometheus)
     vantages |= {each.vantage for each in single if each}
+    vantages |= {each.vantage for each in (environment.auth, environment.kubernetes, environment.approval) if each}
     problems = []
     if vantage not in vantages:
         problems.append(

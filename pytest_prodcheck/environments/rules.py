@@ -15,6 +15,7 @@ from pytest_prodcheck.environments.monitoring_rules import monitoring_complaints
 from pytest_prodcheck.environments.named import file, headers, known
 from pytest_prodcheck.environments.project import KINDS, OTHER_KINDS, Environment
 from pytest_prodcheck.environments.reach import controls, declared
+from pytest_prodcheck.environments.release_rules import release_complaints
 from pytest_prodcheck.environments.services import ANONYMOUS, Endpoint, Service
 from pytest_prodcheck.environments.targets import BUILT_IN_KINDS
 from pytest_prodcheck.environments.vulnerabilities import complaints as report_complaints
@@ -47,6 +48,7 @@ def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
     yield from light_complaints(environment)
     yield from monitoring_complaints(environment, root)
     yield from _slots(environment)
+    yield from release_complaints(environment, root)
     if environment.kubernetes is not None:
         yield from file(("kubernetes", "kubeconfig"), environment.kubernetes.kubeconfig, root)
     for name in environment.own:

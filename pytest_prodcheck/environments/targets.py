@@ -57,6 +57,7 @@ BUILT_IN_KINDS = (
     "workload",
     "load",
     "metric",
+    "approval",
     "environment",
 )
 
@@ -70,6 +71,8 @@ class Target:
     (one, named as the namespace), `workload` (a service's, named as the service), `load` (a scenario, or "light":
     latency without load), `metric`, `environment` (one, named as the environment), or the name of a team's own
     collector.
+    latency without load), `approval` (one, named as the unit, or as the environment), `environment` (one, named as the
+    environment), or the name of a team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind. beyond: what of
     it is there, but declared to be out of our reach.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
@@ -122,8 +125,8 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
         found: Any = (find_endpoint(environment, target.name) or (None, None))[1]
     elif target.kind == "kubernetes":
         found = environment.kubernetes
-    elif target.kind == "auth":
-        found = environment.auth
+    elif target.kind in ("auth", "approval"):
+        found = getattr(environment, target.kind)
     elif target.kind == "role":
         found = environment.auth.roles.get(target.name) if environment.auth else None
     elif target.kind in ("dns", "tcp"):
@@ -159,7 +162,7 @@ def key_path(environment: Environment, target: Target) -> tuple[str, ...]:
     kind, name = target.kind, target.name
     if kind == "environment":
         return ()
-    if kind in ("auth", "kubernetes"):
+    if kind in ("auth", "kubernetes", "approval"):
         return (kind,)
     if kind == "endpoint":
         service = (find_endpoint(environment, name) or ("", None))[0]
@@ -217,6 +220,7 @@ class _Scope:
             yield Target("exposure", name, frozenset(), *self._reach(exposure.vantage), owner=exposure.owner)
         yield from self._kubernetes()
         yield from self._tls()
+        yield from self._release()
         yield from self._loads()
         yield from self._metrics()
         for name, table in self.environment.own.items():
@@ -316,6 +320,13 @@ class _Scope:
         for name, service in self.services.items():
             if service.workload is not None:
                 yield Target("workload", name, frozenset(features), *reach, owner=self.owners[name], beyond=beyond)
+
+    def _release(self) -> Iterator[Target]:
+        """What is said of one release: its approval."""
+        name = self.unit or self.environment.name
+        approval = self.environment.approval
+        if approval is not None:
+            yield Target("approval", name, frozenset(), *self._reach(approval.vantage), owner=approval.owner)
 
     def _auth(self) -> Iterator[Target]:
         auth = self.environment.auth

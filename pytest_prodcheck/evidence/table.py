@@ -67,6 +67,7 @@ COLLECTORS = {
     "kubernetes-storage": _HERE + "kubernetes_lists",
     "kubernetes-manifests": _HERE + "kubernetes_manifests",
     "manifest-facts": _HERE + "manifest_facts",
+    "change-approval": _HERE + "approval",
     "redis-replication": _HERE + "redis_replication",
     "auth-matrix": _HERE + "auth_matrix",
     "auth-ownership": _HERE + "auth_ownership",

@@ -22,9 +22,10 @@ SILENT = 1000 if SOAK else 50 if os.environ.get("CI") else 3
 # fifty and more would show of its false alarms is shown on made distributions in tests/judging/test_load.py.
 SILENT_PERFORMANCE = 100 if SOAK else 4 if os.environ.get("CI") else 2
 QUIET = [suite for suite in suites_with_checks() if suite != "performance"]
-# The security suite has half of all faults and takes longest: so many of them are on at once, none of which touches a
-# check that another one may turn red. In the soak each is on alone.
-TOGETHER = 1 if SOAK else 3
+# Two suites have most of all faults: so many of theirs are on at once, none of which touches a check that another one
+# may turn red. In the soak each is on alone.
+GROUPED = (("security",), ("pre_deploy",))
+TOGETHER = 1 if SOAK else 4
 
 
 def noticed_by(check: str) -> list[str]:
@@ -37,10 +38,10 @@ def touched(name: str) -> set[str]:
 
 
 def groups() -> list[tuple[str, ...]]:
-    """All faults, each once; those of the security suite a few at a time."""
+    """All faults, each once; those of two suites a few at a time."""
     made: list[list[str]] = []
     for name, fault in FAULTS.items():
-        alone = fault.judged_by != ("security",)
+        alone = fault.judged_by not in GROUPED
         for group in () if alone else made:
             apart = all(
                 FAULTS[other].judged_by == fault.judged_by

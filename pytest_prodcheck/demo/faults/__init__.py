@@ -10,6 +10,7 @@ from pytest_prodcheck.demo.faults import (
     data_integrity,
     performance,
     recovery,
+    release,
     security_access,
     security_tls,
     security_web,
@@ -20,6 +21,7 @@ from pytest_prodcheck.demo.faults.fault import Fault
 
 _TABLES = (
     smoke, security_tls, security_web, security_access, vulnerabilities, data_integrity, recovery, performance,
+    release,
 )  # fmt: skip
 FAULTS: dict[str, Fault] = {fault.name: fault for table in _TABLES for fault in table.FAULTS}
 BENIGN: dict[str, Fault] = {fault.name: fault for table in _TABLES for fault in table.BENIGN}

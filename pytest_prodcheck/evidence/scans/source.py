@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pytest_prodcheck.evidence import cleaning
+from pytest_prodcheck.evidence import cleaning, placeholders
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.scans import scanner
@@ -63,14 +63,7 @@ def sends(target: str, environment: Environment) -> tuple[Sending, ...]:
 
 def filled(text: str, report: Vulnerabilities, context: Context) -> str:
     """The text with `{revision}` and `{unit}` filled in; raises EvidenceProblem where the run names none."""
-    named = {"revision": context.revision, "unit": report.unit or context.environment.unit}
-    for name, value in named.items():
-        if f"{{{name}}}" in text:
-            if not value:
-                hint = f"give --{name}"
-                raise EvidenceProblem(Problem("configuration", f"{{{name}}} is asked for, but none was named", hint))
-            text = text.replace(f"{{{name}}}", value)
-    return text
+    return placeholders.filled(text, context, report.unit or "")
 
 
 def read(report: Vulnerabilities, context: Context, deadline: Deadline) -> Content:

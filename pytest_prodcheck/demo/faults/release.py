@@ -1,0 +1,35 @@
+"""What the checks of one release must notice, and what must stay green."""
+
+from __future__ import annotations
+
+from pytest_prodcheck.demo.faults.fault import Fault
+
+_APPROVAL = ("pre_deploy.approval",)
+_RECORD = "the change record"  # and the calendar of freezes: one check judges both
+_BEFORE = ("pre_deploy",)
+
+
+def _approval(name: str, breaks: str, **more: object) -> Fault:
+    return Fault(name, breaks, _APPROVAL, part=_RECORD, **more)  # type: ignore[arg-type]
+
+
+FAULTS = (
+    _approval("approval-missing", "there is no change record"),
+    _approval("approval-other-revision", "the change record is about another revision"),
+    _approval("approval-other-unit", "the change record is about another unit"),
+    _approval("approval-own", "the author alone approved the change"),
+    _approval("approval-pending", "nobody has approved the change yet"),
+    _approval("approval-rejected", "one of two reviewers rejects the change"),
+    _approval("approval-too-late", "the change's window ended hours ago"),
+    _approval("approval-expired", "the approval is eight days old, and there is no window"),
+    _approval("approval-cut-off", "the change record ends half way"),
+    _approval("freeze-on", "nothing may be deployed until tomorrow"),
+    _approval("freeze-weekly", "nothing may be deployed on these days of the week"),
+    _approval("freeze-passed", "an emergency with a ticket passes a freeze", outcome="warned"),
+    _approval("freeze-empty", "the calendar of freezes is an empty file"),
+)
+
+BENIGN = (
+    Fault("approval-one-of-many", "the change record is one of many in its file", part=_RECORD, suites=_BEFORE),
+    Fault("freeze-excepted", "a freeze is on that does not concern the shop", part=_RECORD, suites=_BEFORE),
+)

@@ -1,0 +1,81 @@
+"""Faults of a release: files as a careless person, or a broken pipeline, would leave them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.demo import releases
+from pytest_prodcheck.demo.configuration import REVISION
+from pytest_prodcheck.demo.releases import FREEZES, RECORD, freeze, moment
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.demo.system import System
+
+Act = Callable[["System"], None]
+
+
+def _record(**changed: Callable[[], Any] | Any) -> Callable[[], Any]:
+    """The change record with other values, which are made when the fault is switched on."""
+    return lambda: releases.record(
+        REVISION, **{key: value() if callable(value) else value for key, value in changed.items()}
+    )
+
+
+def _frozen(**more: Any) -> Callable[[], str]:
+    return lambda: freeze(moment(-1), moment(1), **more)
+
+
+def _this_weekday() -> str:
+    days = [time.strftime("%a", time.gmtime(time.time() + day * releases.DAY)) for day in (-1, 2)]
+    return freeze(*(json.dumps(f"{day} 00:00") for day in days), reason="the weekend")
+
+
+def _several() -> list[Any]:
+    """Records of a whole year in one file: the last one about this release counts."""
+    return [
+        releases.record("demo-0"), releases.record(REVISION, environment="staging", approvals=[]),
+        releases.record(REVISION, approvals=[]), releases.record(REVISION), releases.record("demo-2", approvals=[]),
+    ]  # fmt: skip
+
+
+# fault -> what is written into which files
+CONTENTS: dict[str, dict[str, Callable[[], Any]]] = {
+    "approval-missing": {RECORD: lambda: None},
+    "approval-other-revision": {RECORD: lambda: releases.record("demo-0")},
+    "approval-other-unit": {RECORD: _record(unit="billing")},
+    "approval-own": {RECORD: _record(approvals=[{"by": "Ada", "at": "2026-01-01T00:00:00Z"}])},
+    "approval-pending": {RECORD: _record(approvals=[])},
+    "approval-rejected": {RECORD: _record(approvals=[{"by": "grace"}, {"by": "linus", "decision": "rejected"}])},
+    "approval-too-late": {RECORD: _record(window=lambda: {"end": moment(-0.1)})},
+    "approval-expired": {RECORD: _record(window=None, approvals=lambda: [{"by": "grace", "at": moment(-8)}])},
+    "approval-cut-off": {RECORD: lambda: json.dumps(releases.record(REVISION))[:120]},
+    "freeze-on": {FREEZES: _frozen(reason="the sales")},
+    "freeze-weekly": {FREEZES: _this_weekday},
+    "freeze-passed": {FREEZES: _frozen(emergency=True), RECORD: _record(emergency=True)},
+    "freeze-empty": {FREEZES: lambda: ""},
+    # benign
+    "approval-one-of-many": {RECORD: _several},
+    "freeze-excepted": {FREEZES: _frozen(**{"except": ["shop"]})},
+}
+
+
+def _on(contents: dict[str, Callable[[], Any]]) -> Act:
+    def act(system: System) -> None:
+        for name, content in contents.items():
+            releases.put(system.place, name, content())
+
+    return act
+
+
+def _off(contents: dict[str, Callable[[], Any]]) -> Act:
+    def act(system: System) -> None:
+        for name in contents:
+            releases.put(system.place, name, releases.healthy(REVISION)[name])
+
+    return act
+
+
+ACTS: dict[str, tuple[Act, Act]] = {name: (_on(contents), _off(contents)) for name, contents in CONTENTS.items()}

@@ -1,0 +1,41 @@
+"""What has to fit together in the sections about one release: its approval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.environments.collecting import Complaint
+from pytest_prodcheck.environments.named import file
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.approval import Approval
+    from pytest_prodcheck.environments.project import Environment
+
+_NEEDED = {"file": "record", "url": "url", "github-deployments": "repository"}
+_GITHUB, _WEB = ("github-deployments",), ("url", "github-deployments")
+_GOES_WITH = {  # key -> the kinds of approval that it goes with
+    "record": ("file",), "url": _WEB, "authentication": _WEB, "ca": _WEB, "repository": _GITHUB, "deployment": _GITHUB,
+}  # fmt: skip
+
+
+def release_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
+    """Everything about the approval of one environment."""
+    if environment.approval is not None:
+        yield from _approval(environment.approval, environment, root)
+
+
+def _approval(approval: Approval, environment: Environment, root: Path) -> Iterator[Complaint]:
+    path = ("approval",)
+    if getattr(approval, _NEEDED[approval.kind]) is None:
+        yield path, f'kind = "{approval.kind}" needs `{_NEEDED[approval.kind]}`', ""
+    for key, kinds in _GOES_WITH.items():
+        if getattr(approval, key) is not None and approval.kind not in kinds:
+            yield (*path, key), f'`{key}` does not go with kind = "{approval.kind}"', ""
+    for key in ("ca", "freeze"):
+        yield from file((*path, key), getattr(approval, key), root)
+    named = f"{approval.repository} {approval.deployment}"
+    if approval.kind == "github-deployments" and len(environment.units) > 1 and "{unit}" not in named:
+        hint = "put {unit} into `repository` or `deployment`"
+        yield path, "what is approved for one unit would be approved for all", hint

@@ -1,0 +1,70 @@
+"""One release: somebody else approved it, and nothing forbids it now."""
+
+from __future__ import annotations
+
+from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.release import Approval, Change
+
+AHEAD = 300.0  # seconds that two clocks may differ
+SOON = Limit(warn="15m")  # what a gate's evidence may be old by default: so long it may be acted upon
+
+
+@check("pre_deploy.approval", severity="critical", runbook="approval")
+def test_somebody_else_let_it(change_approval: Approval) -> None:
+    """The change record of this very release is approved by another than its author, in its window, in no freeze."""
+    found, change = change_approval, change_approval.change
+    _freezes(found, change)
+    others = "; ".join(f"there is one of {each}" for each in found.changes[-3:]) or "there is none at all"
+    wanted = f"revision {found.revision} of {found.units[0] or 'everything'} in {found.environment}"
+    if judge(f"change record of {wanted}", change is not None, of=found.source, reason=others) and change is not None:
+        _people(change)
+        _times(found, change)
+
+
+def _people(change: Change) -> None:
+    """Nobody said no, and somebody other than the authors said yes."""
+    authors = {each.casefold() for each in change.authors}
+    for each in change.decisions:
+        if each.said == "rejected":
+            judge("nobody rejects it", False, of=each.by)
+    yes = [each.by for each in change.decisions if each.said == "approved"]
+    if judge("is approved", bool(yes), reason="nobody has approved it yet"):
+        own = f"only {', '.join(sorted(set(yes)))} approved, whose own change it is"
+        judge("is approved by another", any(each.casefold() not in authors for each in yes), reason=own)
+
+
+def _times(found: Approval, change: Change) -> None:
+    """Its window is open, or the approval is young enough; and no clock is wrong."""
+    if change.begins is not None:
+        ahead = f"it begins in {_for(change.begins - found.now)}"
+        judge("its window has begun", change.begins <= found.now, reason=ahead)
+    yes = [each.at for each in change.decisions if each.said == "approved"]
+    times = [each for each in yes if each is not None]
+    for at in times:
+        judge("was approved before now", at <= found.now + AHEAD, reason=f"in {_for(at - found.now)}: a clock is wrong")
+    if change.ends is not None:
+        if judge("its window is open", found.now < change.ends, reason=f"it ended {_for(found.now - change.ends)} ago"):
+            judge("its window stays open for", change.ends - found.now, at_least=SOON, unit="s")
+    elif times:
+        judge("was approved ago", max(found.now - max(times), 0.0), at_most=found.holds, unit="s")
+    elif yes:
+        what = "the change record says neither when its window ends nor when it was approved"
+        raise EvidenceProblem(Problem("protocol", what, "give it a window"))
+
+
+def _freezes(found: Approval, change: Change | None) -> None:
+    for each in found.freezes:
+        if each.excepted:
+            judge("freeze does not concern it", True, of=each.name)
+        elif each.begins > found.now:
+            judge("freeze begins in", each.begins - found.now, at_least=SOON, unit="s", of=each.name)
+        else:
+            urgent = each.emergency and change is not None and change.emergency and bool(change.ticket)
+            why = f"is on for another {_for(each.ends - found.now)}" + (f": {each.reason}" if each.reason else "")
+            passes = f"; {change.ticket} passes as an emergency" if urgent and change is not None else ""
+            judge("no freeze", False, of=each.name, reason=why + passes, warn_only=urgent)
+
+
+def _for(seconds: float) -> str:
+    return f"{seconds / 86400:.1f} days" if seconds > 172_800 else f"{seconds / 60:.0f} minutes"
