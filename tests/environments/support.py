@@ -42,6 +42,7 @@ def with_reference_files(folder: Path) -> Path:
     write(folder, "{}", "schemas/product.json")
     write(folder, "{}", "schemas/order.json")
     write(folder, "x", "ca/internal.pem")
+    write(folder, "[freeze]\n", "freeze.toml")
     (folder / "checks").mkdir()
     (folder / "prodcheck.d").mkdir()
     return folder

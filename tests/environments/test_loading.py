@@ -438,6 +438,8 @@ def test_the_reference_without_later_suites_loads(tmp_path: Path) -> None:
     assert production.services["catalog"].url == "https://api.shop.example/catalog"
     assert production.postgres["shop"].nodes[2] == "pg-3.pg.prod.internal:5432"
     assert configuration.environment("staging").postgres["shop"].expect.synchronous == 1
+    assert production.approval is not None
+    assert production.approval.repository == "shop/{unit}"
 
 
 def test_the_whole_reference_has_only_later_keys_and_missing_files(tmp_path: Path) -> None:
@@ -449,6 +451,7 @@ def test_the_whole_reference_has_only_later_keys_and_missing_files(tmp_path: Pat
     ]
     assert rest == []
     assert sum("comes with the" in each for each in found) == 2
+    assert sum("comes with the" in each for each in found) == 3
 
 
 def test_text_of_many_mistakes_is_bounded(tmp_path: Path) -> None:
