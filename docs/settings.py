@@ -22,7 +22,7 @@ SECTIONS = {  # section -> where it stands in the file; in the order of the page
     "ServiceTls": f"[{_E}.services.NAME.tls]",
     "TlsExpiry": f"[{_E}.services.NAME.tls.expiry], the same for `postgres`, `redis` and [{_E}.tls.NAME.expiry]",
     "Authentication": f"[{_E}.services.NAME.authentication], the same for `vulnerabilities` and `prometheus`",
-    "Authentication": f"[{_E}.services.NAME.authentication], the same for `vulnerabilities` and `approval`",
+    "Authentication": f"[{_E}.services.NAME.authentication], the same for `vulnerabilities`, `prometheus` and `approval`",
     "BasicCredentials": f"[{_E}.services.NAME.authentication.basic], [{_E}.vulnerabilities.NAME.authentication.basic]",
     "Auth": f"[{_E}.auth]",
     "Trust": f"[{_E}.auth.tls], [{_E}.prometheus.tls]",

@@ -257,9 +257,8 @@ def refuse_unknown(
     )
     vantages = {str(each.vantage) for kind in kinds for each in kind.values()}
     vantages |= {str(table.get("vantage", OUTSIDE)) for table in environment.own.values()} | {OUTSIDE}
-    single = (environment.auth, environment.kubernetes, environment.prometheus)
+    single = (environment.auth, environment.kubernetes, environment.prometheus, environment.approval)
     vantages |= {each.vantage for each in single if each}
-    vantages |= {each.vantage for each in (environment.auth, environment.kubernetes, environment.approval) if each}
     problems = []
     if vantage not in vantages:
         problems.append(
