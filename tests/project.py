@@ -1,14 +1,15 @@
-"""A small user's project in a temporary folder, driven as its user would: by subprocesses."""
+"""A small user's project in a temporary folder, driven as its user would: by processes of its own."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests import forked
 
 TOML = """\
 version = 1
@@ -100,13 +101,13 @@ class Project:
 
     def pytest(self, *arguments: str, env: str = "dev") -> subprocess.CompletedProcess[str]:
         """`pytest --env dev -m smoke …` with nothing of the outer run."""
-        words = [sys.executable, "-m", "pytest", "--env", env, "-p", "no:randomly", *arguments]
+        words = ["--env", env, "-p", "no:randomly", *arguments]
         if not any(each in arguments for each in ("-m", "--gate")):
             words += ["-m", "smoke"]
-        return self.command(*words)
+        return forked.run("pytest", words, self.folder, self.env())
 
     def prodcheck(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.command(sys.executable, "-m", "pytest_prodcheck.cli", *arguments)
+        return forked.run("pytest_prodcheck.cli", arguments, self.folder, self.env())
 
     def gate(self, *arguments: str, env: str = "dev", name: str = "smoke") -> int:
         return self.prodcheck("gate", name, "--env", env, *arguments).returncode

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo import Demo, start
+from tests import forked
 
 Run = Callable[..., dict[str, Any]]
 
@@ -31,23 +30,9 @@ def judged(demo: Demo, tmp_path: Path) -> Run:
     def run(suites: str = "smoke", *arguments: str) -> dict[str, Any]:
         report = tmp_path / "report.json"
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PRODCHECK"))}
-        words = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-m",
-            suites,
-            "--env",
-            "demo",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:randomly",
-        ]
-        done = subprocess.run(
-            [*words, "--prodcheck-json", str(report), *arguments],
-            cwd=demo.configuration.parent, env=kept, capture_output=True, text=True, timeout=180, check=False,
-        )  # fmt: skip
+        words = ["-m", suites, "--env", "demo", "-p", "no:cacheprovider", "-p", "no:randomly"]
+        words += ["--prodcheck-json", str(report), *arguments]
+        done = forked.run("pytest", words, demo.configuration.parent, kept, timeout=180)
         assert report.is_file(), done.stdout + done.stderr
         document: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
         report.unlink()

@@ -1,0 +1,66 @@
+"""`python -m MODULE …` as a process forked from one that has loaded it already: a second of processor less each time.
+
+It has arguments, a folder, an environment, output and an exit code of its own, as a new interpreter has. `make soak`
+starts new ones.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_FORKING = multiprocessing.get_context("forkserver")
+_FORKING.set_forkserver_preload(["tests.warm"])
+_READ_BY_PYTHON = ("PYTHON", "LC_", "LANG", "COV")  # what an interpreter reads once, when it starts
+_HARMLESS = ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
+
+
+def run(
+    module: str, words: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """What `subprocess.run([python, "-m", module, *words])` returns; raises TimeoutExpired after so many seconds."""
+    command = [sys.executable, "-m", module, *words]
+    told = {key for key in {*env, *os.environ} if env.get(key) != os.environ.get(key)} - {*_HARMLESS}
+    if os.environ.get("PRODCHECK_SOAK") or any(key.startswith(_READ_BY_PYTHON) for key in told):
+        return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        names = [f"/proc/{os.getpid()}/fd/{each.fileno()}" for each in (out, err)]
+        process = _FORKING.Process(
+            target=_become, args=(module, list(words), str(cwd), dict(env), *names), daemon=False
+        )
+        process.start()
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(command, timeout)
+        texts = []
+        for each in (out, err):
+            each.seek(0)
+            texts.append(each.read().decode())
+        return subprocess.CompletedProcess(command, process.exitcode, *texts)
+
+
+def _become(module: str, words: list[str], cwd: str, env: dict[str, str], out: str, err: str) -> None:
+    """Makes this forked process look like a new one, and runs the module in it."""
+    os.environ.clear()
+    os.environ.update(env)
+    sys.dont_write_bytecode = bool(env.get("PYTHONDONTWRITEBYTECODE"))
+    for name, descriptor in ((out, 1), (err, 2)):
+        opened = os.open(name, os.O_WRONLY | os.O_APPEND)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    os.chdir(cwd)
+    sys.path[0:0] = [cwd]  # as `-m` does
+    sys.argv = [module, *words]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()
