@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pytest_prodcheck.evidence.cleaning import plain as plain_text
@@ -14,6 +14,7 @@ from pytest_prodcheck.load.parts import Cell, Counted
 BUSY = 5.0  # seconds over which a worker's use of its core is looked at
 REPORT = 0.5  # seconds between two reports of a worker
 MOST_ENDPOINTS = 200  # names of requests that are told apart
+Due = Callable[[float, float], float]  # start and length in seconds -> requests that were due
 
 
 def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any], result: Mapping[str, Any]) -> LoadRun:
@@ -32,7 +33,11 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
         names = dict.fromkeys([*plan["endpoints"], *sorted({endpoint for endpoint, _ in counted.cells})])
         if len(names) > MOST_ENDPOINTS:
             raise ValueError(f"{len(names)} names of requests: give them fewer names (`name=` in Locust)")
-        endpoints = tuple(endpoint_of(each, counted, spans) for each in names)
+        weights = {each: float(told["weight"]) for each, told in plan["endpoints"].items()}
+        endpoints = tuple(
+            endpoint_of(each, counted, spans, due(segments, weights[each] / sum(weights.values())) if weights else None)
+            for each in names
+        )
         return LoadRun(
             name=name,
             mode=mode,
@@ -52,7 +57,7 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
             workers=workers,
             workers_asked=int(plan["workers"]),
             endpoints=endpoints,
-            overall=_overall(counted, spans),
+            overall=_overall(counted, spans, due(segments)),
             retried=counted.retried,
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -88,25 +93,48 @@ def _spans(plan: Mapping[str, Any], counted: Counted) -> dict[int, tuple[float, 
     return {interval: (interval * width, width) for _, interval in counted.cells}
 
 
-def endpoint_of(name: str, counted: Counted, spans: Mapping[int, tuple[float, float]]) -> LoadEndpoint:
+def due(segments: Sequence[Sequence[float]], share: float = 1.0) -> Due:
+    """How many of a schedule's requests fall into a time. segments: seconds, rate at the start, rate at the end."""
+
+    def count(start: float, length: float) -> float:
+        total = at = 0.0
+        for seconds, low, high in segments:
+            begins, ends = max(start, at), min(start + length, at + seconds)
+            if ends > begins:
+                middle = ((begins + ends) / 2 - at) / seconds
+                total += (ends - begins) * (low + (high - low) * middle)
+            at += seconds
+        return share * total
+
+    return count
+
+
+def endpoint_of(
+    name: str, counted: Counted, spans: Mapping[int, tuple[float, float]], asked: Due | None = None
+) -> LoadEndpoint:
     """One endpoint of a run, over all intervals and in each."""
     cells = {interval: cell for (endpoint, interval), cell in counted.cells.items() if endpoint == name}
-    return _made(plain_text(name, 100), cells, spans)
+    return _made(plain_text(name, 100), cells, spans, asked)
 
 
-def _overall(counted: Counted, spans: Mapping[int, tuple[float, float]]) -> LoadEndpoint:
+def _overall(counted: Counted, spans: Mapping[int, tuple[float, float]], asked: Due) -> LoadEndpoint:
     merged: dict[int, Cell] = {}
     for (_, interval), cell in counted.cells.items():
         merged.setdefault(interval, Cell()).add(cell)
-    return _made("overall", merged, spans)
+    return _made("overall", merged, spans, asked)
 
 
-def _made(name: str, cells: Mapping[int, Cell], spans: Mapping[int, tuple[float, float]]) -> LoadEndpoint:
+def _made(
+    name: str, cells: Mapping[int, Cell], spans: Mapping[int, tuple[float, float]], asked: Due | None
+) -> LoadEndpoint:
     whole = Cell()
     for cell in cells.values():
         whole.add(cell)
     reasons = sorted(whole.reasons.items(), key=lambda each: -each[1])
-    intervals = tuple(_interval(*spans[interval], cells[interval]) for interval in sorted(cells))
+    intervals = tuple(
+        _interval(*spans[interval], cells[interval], asked(*spans[interval]) if asked else 0.0)
+        for interval in sorted(cells)
+    )
     return LoadEndpoint(
         name,
         whole.begun,
@@ -118,9 +146,9 @@ def _made(name: str, cells: Mapping[int, Cell], spans: Mapping[int, tuple[float,
     )
 
 
-def _interval(start: float, seconds: float, cell: Cell) -> LoadInterval:
+def _interval(start: float, seconds: float, cell: Cell, asked: float) -> LoadInterval:
     p50, p95, p99 = percentiles(cell.times, (50, 95, 99))
-    return LoadInterval(start, seconds, cell.begun, cell.good, cell.failed, p50, p95, p99)
+    return LoadInterval(start, seconds, cell.begun, cell.good, cell.failed, p50, p95, p99, asked)
 
 
 def percentiles(times: Histogram, wanted: Iterable[float]) -> list[float | None]:

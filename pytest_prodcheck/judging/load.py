@@ -13,7 +13,9 @@ from pytest_prodcheck.evidence.records.load import (
     AcceptedRun,
     LoadEndpoint,
     LoadRun,
+    LoadStress,
     ResourceSample,
+    StressStep,
     Timed,
 )
 from pytest_prodcheck.judging.limits import bounds as bounds
@@ -27,6 +29,7 @@ OWN_LATENESS = 0.2  # share of a bad time that may be the client's own
 LEAST_GROWTH = 16_000_000  # bytes; what a process grows by while it warms up
 NEVER = 365 * 86400.0  # seconds
 USUAL = 0.03  # what runs of one system differ by among themselves, until there are enough to show it
+WELL = 0.99  # share of a step's requests that have to be answered well
 ERRORS = 2.8  # standard errors: one false alarm in 400 comparisons
 SURE = 0.01  # chance of a false alarm of one comparison
 
@@ -180,6 +183,23 @@ def _endpoint(run: AcceptedRun, name: str) -> AcceptedEndpoint | None:
     if name == run.overall.name:
         return run.overall
     return next((each for each in run.endpoints if each.name == name), None)
+
+
+def knee_of(stress: LoadStress) -> float:
+    """The last rate of a search that is answered well, requests a second; the scenario's own where no step is."""
+    knee = stress.own_rate
+    for step in stress.steps:
+        if not answered_well(step, stress.p95_allowed):
+            break
+        knee = step.rate
+    return knee
+
+
+def answered_well(step: StressStep, allowed: float) -> bool:
+    """Whether a step has samples enough, few failures, and a P95 of at most `allowed` seconds."""
+    if step.good + step.failed < samples_needed(95) or step.p95 is None:
+        return False
+    return step.good >= WELL * (step.good + step.failed) and step.p95 <= allowed
 
 
 def seconds_until_full(looks: Sequence[ResourceSample], allowed: int) -> float:

@@ -124,6 +124,13 @@ class Conductor:
         """Ends the run after a Ctrl-C that was lost."""
         self.interrupts.look()
 
+    @property
+    def charts(self) -> str:
+        """What the HTML report draws of the loads."""
+        from pytest_prodcheck.plugin.plotting import charts
+
+        return charts(self.gathering) if self.gathering is not None else ""
+
     # -- counting
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

@@ -30,6 +30,10 @@ class Source(Protocol):
     def verdicts(self) -> Sequence[AnyVerdict]:
         """The verdicts of the run."""
 
+    @property
+    def charts(self) -> str:
+        """What is drawn of its loads, as HTML; "" where there were none."""
+
 
 class HtmlReport:
     """A pytest plugin with pytest-html's hooks; to be registered where pytest-html is, in the controller only.
@@ -90,7 +94,7 @@ class HtmlReport:
         run = self._source.run
         if run is None:
             return
-        prefix.append(markup.summary(run, views(self._source.verdicts)))
+        prefix.append(markup.summary(run, views(self._source.verdicts), self._source.charts))
         if self._page is not None:
             self._page.title = safe(" ".join(filter(None, ("prodcheck:", run.project, run.environment, run.revision))))
             self._page.set_data("environment", environment(run))

@@ -99,10 +99,10 @@ def _judgements(result: Result) -> str:
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{more}"
 
 
-def summary(run: RunRecord, verdicts: Sequence[View]) -> str:
-    """The banner: each gate, the counts of outcomes, the problems and conditions of the run."""
+def summary(run: RunRecord, verdicts: Sequence[View], charts: str = "") -> str:
+    """The banner: each gate, the counts of outcomes, the problems and conditions of the run, charts of its loads."""
     gates = "".join(map(gate, verdicts)) or '<p class="pc">This run was judged without touching any gate.</p>'
-    return f'<div class="pc" id="prodcheck">{gates}{_counts(run)}{_problems(run)}{matrix_html(run)}</div>'
+    return f'<div class="pc" id="prodcheck">{gates}{_counts(run)}{_problems(run)}{matrix_html(run)}{charts}</div>'
 
 
 def gate(verdict: View) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.load import LoadStress, StressStep
-from pytest_prodcheck.judging.load import client_flaws
+from pytest_prodcheck.evidence.records.load import LoadStress
+from pytest_prodcheck.judging.load import answered_well, client_flaws, knee_of
 from pytest_prodcheck.judging.statistics import samples_needed
-
-GOOD = 0.99  # share of a step's requests that have to be answered well
 
 
 @check(
@@ -23,21 +21,11 @@ def test_there_is_headroom(load_stress: LoadStress, limit: Limit) -> None:
     found = list(client_flaws(load_stress.run))
     if found or not load_stress.steps:
         raise EvidenceProblem(Problem("invalid", "; ".join(found) or "no step was begun"))
-    knee = load_stress.own_rate
-    for step in load_stress.steps:
-        if not _good(step, load_stress.p95_allowed):
-            break
-        knee = step.rate
+    knee = knee_of(load_stress)
     told = f"{knee:.4g}/s is the last step that is answered well, {load_stress.own_rate:.4g}/s is declared"
     judge("headroom", knee / load_stress.own_rate, at_least=limit, unit="x", reason=told)
     after = load_stress.recovery
     if after is None or after.good + after.failed < samples_needed(95):
         raise EvidenceProblem(Problem("invalid", "too few requests followed the last step to tell of recovery"))
     slow = f"afterwards P95 {after.p95 or 0:.3f} s and {after.failed} of {after.begun} failed at the declared rate"
-    judge("recovers afterwards", _good(after, load_stress.p95_allowed), reason=slow)
-
-
-def _good(step: StressStep, allowed: float) -> bool:
-    if step.good + step.failed < samples_needed(95) or step.p95 is None:
-        return False
-    return step.good >= GOOD * (step.good + step.failed) and step.p95 <= allowed
+    judge("recovers afterwards", answered_well(after, load_stress.p95_allowed), reason=slow)

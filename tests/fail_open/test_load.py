@@ -51,11 +51,14 @@ def test_a_valid_run_opens_and_is_what_the_next_is_compared_with(tmp_path: Path)
     """The first run notes that there is nothing to compare with; accepted runs are kept, twenty at most."""
     with server() as (port, _):
         project = project_of(tmp_path, port, 'compare = { p95 = "10s", p99 = "10s" }')
-        first = performance(project)
+        first = performance(project, "--html=report.html", "--self-contained-html")
         assert first.returncode == 0, first.stdout
         assert project.gate(name="performance") == 0
         (line,) = history(project).read_text().splitlines()
         assert json.loads(line)["overall"]["good"] == 400
+        page = (project.folder / "report.html").read_text(encoding="utf-8")
+        assert page.count("<svg class=") == 3
+        assert "400 requests were due. 400 requests were sent, 400 answered well, 0 failed." in page
         history(project).write_text("\n".join([line] * 20) + "\n")
         second = performance(project)
     assert second.returncode == 0, second.stdout

@@ -107,6 +107,7 @@ from tests.reports.samples import BLOCKED, RUN
 class Source:
     run = None
     verdicts = ()
+    charts = ""
 
 source = Source()
 

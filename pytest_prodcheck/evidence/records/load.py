@@ -49,6 +49,7 @@ class LoadInterval:
     p50: float | None = None  # of the good answers
     p95: float | None = None  # of the good answers
     p99: float | None = None  # of the good answers
+    asked: float = 0.0  # requests that were due; 0 where nothing says so (a Locust file, the light mode)
 
 
 @dataclass(frozen=True)

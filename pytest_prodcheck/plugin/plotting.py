@@ -1,0 +1,51 @@
+"""What the HTML report draws of the loads of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.records import EvidenceProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_prodcheck.evidence.records.load import LoadRun, LoadStress
+    from pytest_prodcheck.plugin.gathering import Gathering
+    from pytest_prodcheck.reports.loads import Stress
+
+
+def charts(gathering: Gathering) -> str:
+    """The charts of all load runs and searches for the knee, as HTML; "" where there are none."""
+    runs = [*_records("load-run", gathering), *_light(gathering)]
+    searches = list(_records("load-stress", gathering))
+    if not runs and not searches:
+        return ""
+    from pytest_prodcheck.reports.loads import loads_html
+
+    return loads_html(runs, [_shown(each) for each in searches])
+
+
+def _light(gathering: Gathering) -> Iterator[LoadRun]:
+    return (run for run in _records("load-latency", gathering) if run.mode == "light")
+
+
+def _records(collector: str, gathering: Gathering) -> Iterator[Any]:
+    keys = gathering.saved.keys() if gathering.saved is not None else (each.key for each in gathering.store.all())
+    for key in keys:
+        if key.partition(":")[0] == collector:
+            try:
+                found = gathering.source.get(key, 0.0).record
+            except EvidenceProblem:
+                continue
+            if found is not None:
+                yield found
+
+
+def _shown(found: LoadStress) -> Stress:
+    from pytest_prodcheck.judging.load import knee_of
+    from pytest_prodcheck.reports.loads import Stress
+
+    levels = tuple((each.rate, each.p95) for each in found.steps)
+    after = found.recovery
+    recovered = None if after is None or after.p95 is None else (after.rate, after.p95)
+    return Stress(found.run.name, found.own_rate, levels, found.p95_allowed, knee_of(found), recovered)
