@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 
 from pytest_prodcheck.outcomes import SCHEMA as RUN_SCHEMA
 from pytest_prodcheck.outcomes import Outcome, RunRecord, counts
-from pytest_prodcheck.reports.documents import AnyVerdict
+from pytest_prodcheck.reports.checklist import checklist_document
+from pytest_prodcheck.reports.documents import AnyVerdict, views
 from pytest_prodcheck.reports.matrix import matrix_document
 from pytest_prodcheck.reports.records import plain, record, schema_of
 from pytest_prodcheck.reports.safe import safe_json
@@ -19,8 +20,10 @@ _MOST_CHARACTERS = 256 * 1024 * 1024
 
 def run_document(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> dict[str, Any]:
     """The report of a run as plain JSON data: schema, run, counts by outcome, verdict documents. Never holds NaN."""
-    table = matrix_document(run)
+    table, verdicts = matrix_document(run), list(verdicts)
+    asked = checklist_document(run, views(verdicts))
     return {
+        **({"checklist": asked} if asked else {}),
         **({"matrix": table} if table is not None else {}),
         "schema": SCHEMA,
         "counts": {str(outcome): number for outcome, number in counts(run.results).items()},
@@ -107,6 +110,7 @@ def schema() -> dict[str, Any]:
             "run": schema_of(RunRecord),
             "verdicts": {"type": "array", "items": verdict},
             "matrix": _matrix_schema(outcomes),
+            "checklist": _checklist_schema(),
         },
     }
 
@@ -127,6 +131,13 @@ def _matrix_schema(outcomes: list[str]) -> dict[str, Any]:
             "rows": {"type": "array", "items": {"type": "object", "required": list(row), "properties": row}},
         },
     }
+
+
+def _checklist_schema() -> dict[str, Any]:
+    """What had to be in order before the deployment; only there where that was judged."""
+    row = {"name": {"type": "string"}, "state": {"enum": ["ticked", "crossed", "open"]}, "detail": {"type": "string"}}
+    line = {"type": "object", "properties": row, "required": list(row), "additionalProperties": False}
+    return {"type": "array", "items": line}
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

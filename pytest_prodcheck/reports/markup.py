@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_prodcheck.outcomes import Result, RunRecord, counts
 from pytest_prodcheck.reports.banner import grouped, place
+from pytest_prodcheck.reports.checklist import checklist_html
 from pytest_prodcheck.reports.details import evidence_text
 from pytest_prodcheck.reports.documents import View, status_of, subject
 from pytest_prodcheck.reports.facts import skips, times
@@ -103,6 +104,11 @@ def summary(run: RunRecord, verdicts: Sequence[View], charts: str = "") -> str:
     """The banner: each gate, the counts of outcomes, the problems and conditions of the run, charts of its loads."""
     gates = "".join(map(gate, verdicts)) or '<p class="pc">This run was judged without touching any gate.</p>'
     return f'<div class="pc" id="prodcheck">{gates}{_counts(run)}{_problems(run)}{matrix_html(run)}{charts}</div>'
+def summary(run: RunRecord, verdicts: Sequence[View]) -> str:
+    """The banner: the checklist before a deployment, each gate, the counts of outcomes, the problems of the run."""
+    gates = "".join(map(gate, verdicts)) or '<p class="pc">This run was judged without touching any gate.</p>'
+    asked = checklist_html(run, verdicts)
+    return f'<div class="pc" id="prodcheck">{asked}{gates}{_counts(run)}{_problems(run)}{matrix_html(run)}</div>'
 
 
 def gate(verdict: View) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.banner import finding_lines, headline
+from pytest_prodcheck.reports.checklist import checklist_lines
 from pytest_prodcheck.reports.details import skip_lines
 from pytest_prodcheck.reports.documents import AnyVerdict, View, subject, views
 from pytest_prodcheck.reports.facts import skips
@@ -27,6 +28,8 @@ def summary_lines(
     style = Style(unicode, color, max(60, min(width, 120)))
     shown = views(verdicts)
     lines = [_counted(run)]
+    if asked := checklist_lines(run, shown, style):
+        lines += ["", *asked]
     lines += _problems(run, style)
     for verdict in shown:
         lines += ["", *_gate(verdict, style)]

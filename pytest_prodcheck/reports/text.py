@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.banner import verdict_lines
+from pytest_prodcheck.reports.checklist import checklist_lines
 from pytest_prodcheck.reports.details import attention_lines, condition_lines, skip_lines
 from pytest_prodcheck.reports.documents import AnyVerdict, View, moment, status_of, views
 from pytest_prodcheck.reports.facts import binding_lines
@@ -57,6 +58,8 @@ def run_text(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool = 
     style = Style(unicode)
     shown = views(verdicts)
     lines = [*_title(run, unicode), ""]
+    if asked := checklist_lines(run, shown, style):
+        lines += [*asked, ""]
     lines += ["OUTCOMES", *_outcomes(run, unicode), ""]
     lines += ["GATES", *_gates(shown, style), ""]
     lines += _problems(run)
