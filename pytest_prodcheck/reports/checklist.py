@@ -30,7 +30,8 @@ LINES: dict[str, tuple[str, ...]] = {
 }
 ORDER = ("Infrastructure", *(name for name in LINES if name not in ("Infrastructure", "Others")), "Promotion", "Others")
 _MARKS: dict[State, tuple[str, str, str, str]] = {  # symbol, letters, colour, word
-    "ticked": ("✅", "[x]", "green", "yes"), "crossed": ("❌", "NO", "red", "no"), "open": ("⬜", "[ ]", "magenta", "open"),
+    "ticked": ("✅", "[x]", "green", "yes"), "crossed": ("❌", "NO", "red", "no"),
+    "open": ("⬜", "[ ]", "magenta", "open"),
 }  # fmt: skip
 _ALLOWED = (SkipReason.NOT_CONFIGURED, SkipReason.OUT_OF_REACH)
 _SEVERITIES = tuple(Severity)
@@ -144,13 +145,15 @@ def checklist_lines(run: RunRecord, verdicts: Iterable[View], style: Style) -> l
 
 def checklist_html(run: RunRecord, verdicts: Iterable[View]) -> str:
     """The checklist as HTML, "" where there is none."""
-    rows = "".join(
-        f'<tr data-state="{each.state}"><td class="pc-{_MARKS[each.state][2]}">'
-        f"{_MARKS[each.state][0]} {_MARKS[each.state][3]}</td><th>{safe_html(each.name)}</th><td>{safe_html(each.detail)}</td></tr>"
-        for each in checklist(run, verdicts)
-    )
+    rows = "".join(map(_html_row, checklist(run, verdicts)))
     head = '<p class="pc-head">Before the deployment</p>'
     return f'<section class="pc-checklist">{head}<table><tbody>{rows}</tbody></table></section>' if rows else ""
+
+
+def _html_row(line: Line) -> str:
+    symbol, _, color, word = _MARKS[line.state]
+    mark = f'<td class="pc-{color}">{symbol} {word}</td>'
+    return f'<tr data-state="{line.state}">{mark}<th>{safe_html(line.name)}</th><td>{safe_html(line.detail)}</td></tr>'
 
 
 def checklist_document(run: RunRecord, verdicts: Iterable[View]) -> list[dict[str, Any]]:

@@ -101,14 +101,11 @@ def _judgements(result: Result) -> str:
 
 
 def summary(run: RunRecord, verdicts: Sequence[View], charts: str = "") -> str:
-    """The banner: each gate, the counts of outcomes, the problems and conditions of the run, charts of its loads."""
-    gates = "".join(map(gate, verdicts)) or '<p class="pc">This run was judged without touching any gate.</p>'
-    return f'<div class="pc" id="prodcheck">{gates}{_counts(run)}{_problems(run)}{matrix_html(run)}{charts}</div>'
-def summary(run: RunRecord, verdicts: Sequence[View]) -> str:
-    """The banner: the checklist before a deployment, each gate, the counts of outcomes, the problems of the run."""
-    gates = "".join(map(gate, verdicts)) or '<p class="pc">This run was judged without touching any gate.</p>'
+    """The banner: checklist before a deployment, each gate, counts, problems, who gets in, charts of loads."""
     asked = checklist_html(run, verdicts)
-    return f'<div class="pc" id="prodcheck">{asked}{gates}{_counts(run)}{_problems(run)}{matrix_html(run)}</div>'
+    gates = "".join(map(gate, verdicts)) or '<p class="pc">This run was judged without touching any gate.</p>'
+    parts = (asked, gates, _counts(run), _problems(run), matrix_html(run), charts)
+    return f'<div class="pc" id="prodcheck">{"".join(parts)}</div>'
 
 
 def gate(verdict: View) -> str:
