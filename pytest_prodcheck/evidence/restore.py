@@ -14,7 +14,7 @@ from pytest_prodcheck.evidence.backups import archiving, backup_named, catalogue
 from pytest_prodcheck.evidence.children import servers_user
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres_programs import programs
-from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.records.backups import Backup, RestoreRun, TableCompared
 from pytest_prodcheck.evidence.restore_contents import amcheck, compare, tables_of
 from pytest_prodcheck.evidence.restore_dump import load_dump
@@ -22,6 +22,7 @@ from pytest_prodcheck.evidence.restore_fetch import fetch, forget_settings, give
 from pytest_prodcheck.evidence.restore_scratch import scratch_folder
 from pytest_prodcheck.evidence.restore_server import ScratchServer
 from pytest_prodcheck.evidence.restore_target import Goal, goal_of
+from pytest_prodcheck.evidence.threads import side_by_side
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments import backups as declared
@@ -154,9 +155,20 @@ def _look_through(
     server: ScratchServer, database: str, settings: declared.Restore, record: content_record.ContentRecord | None,
     seen: _Seen, deadline: Deadline,
 ) -> None:  # fmt: skip
-    with server.connect(database) as connection:
-        there = tables_of(connection)
-        seen.tables = len(there)
-        if record is not None:
-            seen.compared = compare(connection, record, there, deadline)
-    seen.looked, seen.damaged = amcheck(server, database if settings.check == "database" else "", deadline)
+    """Rows and structure at the same time: the one mostly computes, the other reads the same pages."""
+
+    def rows() -> bool:
+        with server.connect(database) as connection:
+            there = tables_of(connection)
+            seen.tables = len(there)
+            if record is not None:
+                seen.compared = compare(connection, record, there, deadline)
+        return True
+
+    def structure() -> bool:
+        seen.looked, seen.damaged = amcheck(server, database if settings.check == "database" else "", deadline)
+        return True
+
+    if not all(side_by_side((rows, structure), deadline.time_left())):
+        what = f"{server.data}: not read whole within {deadline.seconds:.3g} s"
+        raise EvidenceProblem(Problem("timeout", what, "raise restore.timeout"))

@@ -223,6 +223,62 @@ def test_a_record_is_of_a_moment_without_commits(cluster: Cluster, tmp_path: Pat
     assert record.tables["public.orders"][0] == 2
 
 
+TOML = """\
+version = 1
+[environments.test]
+revision = "r"
+nameserver = "{nameserver}"
+[environments.test.postgres.shop]
+nodes = ["{node}"]
+database = "shop"
+tls = {{ ca = "ca.pem" }}
+password = {{ file = "password" }}
+backups = {{ kind = "basebackup", folder = "pg/backups", archive = "pg/archive" }}
+"""
+
+
+def _record(running: Stores, *words: str) -> tuple[int, str]:
+    """`prodcheck record-backup`, as a backup job runs it."""
+    command = [sys.executable, "-m", "pytest_prodcheck.cli", "record-backup", "shop", "--env", "test", *words]
+    done = subprocess.run(command, cwd=running.place, capture_output=True, text=True, check=False, timeout=60)
+    assert running.known.postgres not in done.stdout + done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_what_record_backup_wrote_is_what_a_restore_holds(make: Make, running: Stores, cluster: Cluster) -> None:
+    """The whole way: rights, backup, record, later changes, restore to the record's position, comparison."""
+    node = at("db-1", cluster.nodes[0].entrance)
+    (running.place / "prodcheck.toml").write_text(TOML.format(nameserver=running.nameserver, node=node))
+    (running.place / "password").write_text(running.known.postgres)
+    (running.place / "password").chmod(0o600)
+    base, record = cluster.backups / "monday", cluster.records / "monday.json"
+    code, said = _record(running, "-o", str(record))
+    assert (code, record.exists()) == (3, False)
+    assert "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text)" in said
+    for function in ("pg_create_restore_point(text)", "pg_switch_wal()"):
+        cluster.primary.ask(f"grant execute on function {function} to prodcheck")
+    cluster.primary.backup(base)
+    try:
+        code, said = _record(running, "-o", str(record))
+        assert code == 0, said
+        assert "9 tables recorded" in said
+        assert {each.form for each in read(record).tables.values()} == {"binary"}
+        cluster.primary.ask("update payments set method = 'changed after the record'")
+        finish_segments(cluster, 1)
+        run = restored(make({"backup": "monday"}))
+        assert (run.wrong, len(run.compared)) == ((), 9)
+        plain = json.loads(record.read_text())
+        plain["tables"]["public.payments"]["content"] = "1"
+        record.write_text(json.dumps(plain))
+        assert ["public.payments" in each for each in restored(make({"backup": "monday"})).wrong] == [True]
+        code, said = _record(running, "-o", str(record), "--table", "public.nowhere")
+        assert (code, "there is no table public.nowhere" in said) == (3, True)
+    finally:
+        cluster.primary.ask("update payments set method = 'test-visa'")
+        shutil.rmtree(base)
+        record.unlink(missing_ok=True)
+
+
 def test_wal_that_is_packed_is_unpacked(make: Make, cluster: Cluster) -> None:
     from pytest_prodcheck.demo.backup_switches import ACTS
 
