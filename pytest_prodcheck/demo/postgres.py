@@ -77,7 +77,7 @@ class Cluster:
 
     def __init__(
         self, place: Path, spawner: Spawner, entrances: tuple[Entrance, Entrance], writer: Entrance, known: Secrets,
-        tls: bool,
+        tls: bool, programs: Path | None = None,
     ) -> None:  # fmt: skip
         self.folder = place / "pg"  # short, for the unix sockets' sake
         self.archive = self.folder / "archive"
@@ -87,7 +87,7 @@ class Cluster:
         self.writer = writer
         self.spawner, self.known = spawner, known
         self._place, self._tls = place, tls
-        self.programs = postgres_programs()
+        self.programs = programs or postgres_programs()
         if spawner.user and not reachable(self.programs / "postgres"):
             copy = place / "programs"
             shutil.copytree(self.programs.parent, copy)

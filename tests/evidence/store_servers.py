@@ -15,6 +15,7 @@ import pytest
 
 from pytest_prodcheck.demo import certificates, postgres, redis
 from pytest_prodcheck.demo.balancer import Entrance, Loop, bound
+from pytest_prodcheck.demo.binaries import has_tls
 from pytest_prodcheck.demo.configuration import Secrets, new_secrets
 from pytest_prodcheck.demo.names import Names, bound_udp
 from pytest_prodcheck.demo.places import create, remove
@@ -181,11 +182,13 @@ class Stores:
         self.entrances.append(Entrance(self.loop, bound(host, port), []))
         return self.entrances[-1]
 
-    def start_postgres(self) -> postgres.Cluster:
+    def start_postgres(self, programs: Path | None = None) -> postgres.Cluster:
+        """programs: those of another version than the demo takes; without TLS where they have none."""
         hosts: dict[str, tuple[str, ...]] = {"postgres": ("db-rw.demo.test", "db-1.demo.test", "db-2.demo.test")}
         certificates.write(self.place, hosts)
         pair = self.entrance(), self.entrance()
-        cluster = postgres.Cluster(self.place, self.spawner, pair, self.entrance(), self.known, True)
+        tls = programs is None or has_tls(programs)
+        cluster = postgres.Cluster(self.place, self.spawner, pair, self.entrance(), self.known, tls, programs)
         cluster.start()
         return cluster
 
