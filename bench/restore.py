@@ -42,7 +42,7 @@ def by_hand(cluster: Cluster, fast: bool, look: bool) -> float:
         "listen_addresses": "", "unix_socket_directories": str(place), "archive_mode": "off", "port": "5498",
         "restore_command": f'cp {cluster.archive}/"%f" "%p"', "recovery_target_lsn": record["lsn"],
         "recovery_target_inclusive": "off", "recovery_target_action": "promote", "hba_file": str(place / "hba"),
-        "max_prepared_transactions": "10", **(_FAST if fast else {}),
+        "max_prepared_transactions": "10", "hot_standby": "off", **(_FAST if fast else {}),
     }  # fmt: skip
     (place / "conf").write_text("".join(f"{name} = '{value}'\n" for name, value in lines.items()))
     (place / "hba").write_text("local all all trust\n")
@@ -53,7 +53,9 @@ def by_hand(cluster: Cluster, fast: bool, look: bool) -> float:
     words = [cluster.programs / "postgres", "-D", data, "-c", f"config_file={place / 'conf'}"]
     child = cluster.spawner.spawn(words, place / "log", death=signal.SIGQUIT)
     try:
-        _ask(place, record, look)
+        while not _ask(place, record, look):
+            assert child.poll() is None, (place / "log").read_text()[-1000:]
+            time.sleep(0.1)
         if look:
             check = [cluster.programs / "pg_amcheck", "-h", place, "-p", "5498", "-U", "postgres", "-d", "shop"]
             words = [*check, "--install-missing", "--heapallindexed", "-j", "2"]
@@ -64,24 +66,20 @@ def by_hand(cluster: Cluster, fast: bool, look: bool) -> float:
     return time.perf_counter() - began
 
 
-def _ask(place: Path, record: dict[str, Any], look: bool) -> None:
+def _ask(place: Path, record: dict[str, Any], look: bool) -> bool:
+    """Whether the server answers by now: then a table's rows were counted."""
     import psycopg
 
-    while True:
-        try:
-            connection = psycopg.connect(host=str(place), port=5498, user="postgres", dbname="shop", autocommit=True)
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-            continue
-        with connection:
-            if connection.execute("select pg_is_in_recovery()").fetchone() == (True,):
-                time.sleep(0.1)
-                continue
-            connection.execute("select count(*) from big")
-            connection.execute("".join(f"set {each};" for each in FIXED))
-            for table, held in record["tables"].items() if look else ():
-                connection.execute(digest_of(table, held["form"]).encode())
-            return
+    try:
+        connection = psycopg.connect(host=str(place), port=5498, user="postgres", dbname="shop", autocommit=True)
+    except psycopg.OperationalError:
+        return False
+    with connection:
+        connection.execute("select count(*) from big")
+        connection.execute("".join(f"set {each};" for each in FIXED))
+        for table, held in record["tables"].items() if look else ():
+            connection.execute(digest_of(table, held["form"]).encode())
+    return True
 
 
 def checked(running: Stores, cluster: Cluster) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
+import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from pytest_prodcheck.evidence.backup_dumps import of_object
+from pytest_prodcheck.evidence.backup_dumps import moment_of, of_object
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
 
@@ -18,28 +18,47 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.records.backups import Backup
 
-MOST_PAGES = 100  # of a thousand objects
+PAGE = 1000  # objects of one answer, which is the most that S3 gives
+MOST_PAGES = 100
 LARGEST_PAGE = 4 * 1024 * 1024  # bytes
 _KINDS: dict[int, ProblemKind] = {401: "denied", 403: "denied"}
+_CODE = re.compile(rb"<Code>(\w+)</Code>")
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
+_HINTS = {
+    b"RequestTimeTooSkewed": "the clock of this machine, or of the store, is wrong",
+    b"SignatureDoesNotMatch": "is `s3.secret_key` that of this access key, and `s3.region` the store's?",
+    b"InvalidAccessKeyId": "is `s3.access_key` right?",
+    b"NoSuchBucket": "is the bucket's name right?",
+}
 
 
 def objects(settings: declared.Backups, context: Context, deadline: Deadline) -> list[Backup]:
     """All objects below s3://BUCKET/PREFIX whose last name fits the pattern, oldest first; raises EvidenceProblem."""
     bucket, prefix = split(settings.folder or "")
     found: list[Backup] = []
-    parameters = {"list-type": "2", "prefix": prefix}
+    parameters = {"list-type": "2", "max-keys": str(PAGE), "prefix": prefix}
     for _ in range(MOST_PAGES):
         page = _page(_get(settings, f"/{bucket}", parameters, context, deadline, LARGEST_PAGE), settings.folder or "")
         for each in page.iter("Contents"):
             label = (each.findtext("Key") or "").rpartition("/")[2]
             if label and fnmatchcase(label, settings.pattern):
-                moment = datetime.datetime.fromisoformat(each.findtext("LastModified") or "").timestamp()
-                found.append(of_object(label, moment, int(each.findtext("Size") or "")))
+                found.append(_object(each, label, settings.folder or ""))
         if page.findtext("IsTruncated") != "true":
             return sorted(found, key=lambda one: one.ended_at)
-        parameters["continuation-token"] = page.findtext("NextContinuationToken") or ""
-    what = f"{settings.folder}: more than {MOST_PAGES * 1000} objects"
+        more = page.findtext("NextContinuationToken") or ""
+        if more in ("", parameters.get("continuation-token")):
+            what = f"{settings.folder}: the listing does not say how it goes on"
+            raise EvidenceProblem(Problem("protocol", what, "is this store S3-compatible?"))
+        parameters["continuation-token"] = more
+    what = f"{settings.folder}: more than {MOST_PAGES * PAGE} objects"
     raise EvidenceProblem(Problem("too-large", what, "name a narrower prefix"))
+
+
+def _object(each: ElementTree.Element, label: str, where: str) -> Backup:
+    size = each.findtext("Size") or ""
+    if not size.isdecimal():
+        raise EvidenceProblem(Problem("protocol", f"{where}: the size of {plain(label, 60)} is no number"))
+    return of_object(label, moment_of(each.findtext("LastModified") or "", where), int(size))
 
 
 def read_object(
@@ -105,8 +124,9 @@ def _get(
         raise FileNotFoundError(path)
     if answer.status_code != 200:
         said = plain(content.decode(errors="replace"), 200)
-        kind = _KINDS.get(answer.status_code, "protocol")
-        raise EvidenceProblem(Problem(kind, f"{where}: {answer.status_code} {said}", "may this key list and read it?"))
+        kind, code = _KINDS.get(answer.status_code, "protocol"), _CODE.search(content)
+        hint = _HINTS.get(code[1] if code else b"", "may this key list and read it?")
+        raise EvidenceProblem(Problem(kind, f"{where}: {answer.status_code} {said}", hint))
     return content
 
 
