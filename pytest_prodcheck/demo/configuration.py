@@ -52,6 +52,7 @@ class Ports:
     spare_2: int = 9001
     mail: int = 2525
     cache_plain: int = 6381
+    payments: int = 8090
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,7 @@ cleanup = [
 shop-name  = { dns = "shop.demo.test" }
 queue-name = { dns = "queue.demo.test" }
 queue      = { tcp = "queue.demo.test:<queue>" }
+payments   = { http = "http://payments.demo.test:<payments>/status", timeout = "2s" }
 
 [environments.demo.exposure.shop]
 host     = "127.0.0.1"
@@ -231,6 +233,7 @@ restore        = { folder = "pg/scratch", record = "pg/records/{label}.json", ch
 "data_integrity.storage.locks"    = { warn = "500ms", fail = "1s" }
 "data_integrity.storage.idle"     = { warn = "500ms", fail = "1s" }
 "data_integrity.storage.prepared" = { warn = "500ms", fail = "1s" }
+"pre_deploy.dependencies.*"       = { warn = "500ms", fail = "1s" }
 "performance.errors"              = { warn = "5%", fail = "1%" }  # 330 requests cannot prove 0.1 %
 "performance.throughput"          = { warn = "98%", fail = "90%" }
 "data_integrity.replication.bytes" = { warn = "4MB", fail = "16MB" }

@@ -14,7 +14,7 @@ class Names:
     """Answers A and AAAA for known names, NXDOMAIN for others. `a`, `aaaa` and `trouble` may change at any time."""
 
     def __init__(self, sock: socket.socket, shop: tuple[str, ...]) -> None:
-        hosts = ("db-1", "db-2", "db-rw", "cache-1", "cache-2", "queue", "mail")
+        hosts = ("db-1", "db-2", "db-rw", "cache-1", "cache-2", "queue", "mail", "payments")
         self.a = {"shop.demo.test": shop} | {f"{host}.demo.test": ("127.0.0.1",) for host in hosts}
         self.aaaa: dict[str, tuple[str, ...]] = {}
         self.trouble: dict[str, Trouble] = {}

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.demo import releases
+from pytest_prodcheck.demo.balancer import Mode
 from pytest_prodcheck.demo.configuration import REVISION
+from pytest_prodcheck.demo.payments import Payments
 from pytest_prodcheck.demo.releases import FREEZES, RECORD, freeze, moment
 
 if TYPE_CHECKING:
@@ -78,4 +80,31 @@ def _off(contents: dict[str, Callable[[], Any]]) -> Act:
     return act
 
 
-ACTS: dict[str, tuple[Act, Act]] = {name: (_on(contents), _off(contents)) for name, contents in CONTENTS.items()}
+def _payments(**changed: Any) -> tuple[Act, Act]:
+    """The payment provider answers otherwise."""
+
+    def on(system: System) -> None:
+        vars(system.payments).update(changed)
+
+    def off(system: System) -> None:
+        vars(system.payments).update(vars(Payments()))
+
+    return on, off
+
+
+def _entrance(mode: Mode) -> tuple[Act, Act]:
+    return (
+        lambda system: system.payments_entrance.set_mode(mode),
+        lambda system: system.payments_entrance.set_mode("serve"),
+    )  # fmt: skip
+
+
+ACTS: dict[str, tuple[Act, Act]] = {
+    **{name: (_on(contents), _off(contents)) for name, contents in CONTENTS.items()},
+    "payments-down": _entrance("down"),
+    "payments-hang": _entrance("hang"),
+    "payments-unwell": _payments(status="503 Service Unavailable"),
+    "payments-slow": _payments(delay=1.2),
+    "payments-slower": _payments(delay=0.6),
+    "payments-moved": _payments(status="302 Found"),
+}

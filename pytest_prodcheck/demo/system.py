@@ -20,6 +20,7 @@ from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.faults import checked
 from pytest_prodcheck.demo.mail import Relay
 from pytest_prodcheck.demo.names import Names, bound_udp
+from pytest_prodcheck.demo.payments import Payments
 from pytest_prodcheck.demo.processes import Spawner
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ class System:
         https, http = bound_alike(HOSTS), bound_alike(HOSTS)
         self.https = [Entrance(self.loop, sock, []) for sock in https]
         self.http = [Entrance(self.loop, sock, []) for sock in http]
-        single = [Entrance(self.loop, bound("127.0.0.1"), []) for _ in range(10)]
+        single = [Entrance(self.loop, bound("127.0.0.1"), []) for _ in range(11)]
         self.queue, self.db_1, self.db_2, self.db_rw, self.cache_1, self.cache_2, *rest = single
-        self.spare, mail, self.cache_plain = rest[:2], rest[2], rest[3]
+        self.spare, (mail, self.cache_plain, self.payments_entrance) = rest[:2], rest[2:]
         dns = bound_udp()
         self.names = Names(dns, tuple(one.address[0] for one in self.https))
         others = (one.address[1] for one in single)
@@ -81,6 +82,7 @@ class System:
             "postgres": ("db-rw.demo.test", "db-1.demo.test", "db-2.demo.test"),
             "redis": ("cache-1.demo.test", "cache-2.demo.test"),
         }
+        self.payments = Payments()
         self.mail = Relay(certificates.write(self.place, hosts))
         self.mail_entrance: Entrance = mail
         self.mail_entrance.targets = [self.mail.address]
@@ -148,6 +150,8 @@ class System:
         self.names.start()
         self.queue.targets = [start_queue(self.loop)]
         self.queue.set_mode("serve")
+        self.payments_entrance.targets = [self.payments.start(self.loop)]
+        self.payments_entrance.set_mode("serve")
 
     def _mail(self) -> None:
         from pytest_prodcheck.demo.mail_switches import healthy

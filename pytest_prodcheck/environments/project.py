@@ -102,7 +102,7 @@ class Environment(Section):
     services: dict[Name, Service] = {}  # HTTP services
     auth: Auth | None = None  # how roles log in
     workflows: dict[Name, Workflow] = {}  # what users do, step by step
-    dependencies: dict[Name, Dependency] = {}  # names that must resolve and ports that must accept
+    dependencies: dict[Name, Dependency] = {}  # what it cannot do without, in other hands or in ours
     postgres: dict[Name, Postgres] = {}  # PostgreSQL clusters
     redis: dict[Name, Redis] = {}  # Redis groups
     vulnerabilities: dict[Name, Vulnerabilities] = {}  # reports of scanners: of images, packages, clusters

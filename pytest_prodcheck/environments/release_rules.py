@@ -1,4 +1,4 @@
-"""What has to fit together in the sections about one release: its approval."""
+"""What has to fit together in the sections about one release: its approval, its dependencies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.collecting import Complaint
-from pytest_prodcheck.environments.named import file
+from pytest_prodcheck.environments.named import file, known
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.approval import Approval
@@ -21,9 +21,15 @@ _GOES_WITH = {  # key -> the kinds of approval that it goes with
 
 
 def release_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
-    """Everything about the approval of one environment."""
+    """Everything about the approval and the dependencies of one environment."""
     if environment.approval is not None:
         yield from _approval(environment.approval, environment, root)
+    for name, dependency in environment.dependencies.items():
+        path = ("dependencies", name)
+        yield from file((*path, "ca"), dependency.ca, root)
+        for key in ("postgres", "redis"):
+            if (there := getattr(dependency, key)) is not None:
+                yield from known((*path, key), there, getattr(environment, key), f"target of `{key}`")
 
 
 def _approval(approval: Approval, environment: Environment, root: Path) -> Iterator[Complaint]:

@@ -58,6 +58,7 @@ BUILT_IN_KINDS = (
     "load",
     "metric",
     "approval",
+    "dependency",
     "environment",
 )
 
@@ -67,10 +68,10 @@ class Target:
     """One thing that checks are about.
 
     kind: `service`, `endpoint` ("service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
-    `postgres`, `invariant`, `redis`, `tls` (whatever speaks TLS), `scan` (a scanner's report), `exposure`, `kubernetes`
-    (one, named as the namespace), `workload` (a service's, named as the service), `load` (a scenario, or "light":
-    latency without load), `metric`, `approval` (one, named as the unit, or as the environment), `environment` (one,
-    named as the environment), or the name of a team's own collector.
+    `dependency` (those two, and others), `postgres`, `invariant`, `redis`, `tls` (whatever speaks TLS), `scan` (a
+    scanner's report), `exposure`, `kubernetes` (one, named as the namespace), `workload` (a service's, named as the
+    service), `load` (a scenario, or "light": latency without load), `metric`, `approval` (one, named as the unit, or as
+    the environment), `environment` (one, named as the environment), or the name of a team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind. beyond: what of
     it is there, but declared to be out of our reach.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
@@ -127,7 +128,7 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
         found = getattr(environment, target.kind)
     elif target.kind == "role":
         found = environment.auth.roles.get(target.name) if environment.auth else None
-    elif target.kind in ("dns", "tcp"):
+    elif target.kind in ("dns", "tcp", "dependency"):
         found = environment.dependencies.get(target.name)
     elif target.kind == "scan":
         found = environment.vulnerabilities.get(target.name)
@@ -151,7 +152,7 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
 
 _TABLES = {
     "service": "services", "role": "auth.roles", "workflow": "workflows", "dns": "dependencies", "tcp": "dependencies",
-    "scan": "vulnerabilities", "workload": "services", "metric": "metrics",
+    "dependency": "dependencies", "scan": "vulnerabilities", "workload": "services", "metric": "metrics",
 }  # fmt: skip
 
 
@@ -201,8 +202,9 @@ class _Scope:
             if not self.unit or workflow.unit in (None, self.unit):
                 yield self._workflow(name, workflow)
         for name, each in self.environment.dependencies.items():
-            kind = "dns" if each.dns is not None else "tcp"
-            yield Target(kind, name, frozenset(), *self._reach(each.vantage), owner=each.owner)
+            if each.dns is not None or each.tcp is not None:
+                kind = "dns" if each.dns is not None else "tcp"
+                yield Target(kind, name, frozenset(), *self._reach(each.vantage), owner=each.owner)
         for name, postgres in self.environment.postgres.items():
             features = postgres_features(postgres)
             yield Target("postgres", name, features, *self._reach(postgres.vantage), owner=postgres.owner)
@@ -320,11 +322,17 @@ class _Scope:
                 yield Target("workload", name, frozenset(features), *reach, owner=self.owners[name], beyond=beyond)
 
     def _release(self) -> Iterator[Target]:
-        """What is said of one release: its approval."""
+        """What one release needs: its approval, and the dependencies, which answer or do not."""
         name = self.unit or self.environment.name
         approval = self.environment.approval
         if approval is not None:
             yield Target("approval", name, frozenset(), *self._reach(approval.vantage), owner=approval.owner)
+        for key, each in self.environment.dependencies.items():
+            vantage = each.vantage
+            if each.postgres is not None or each.redis is not None:
+                stores = self.environment.postgres if each.postgres else self.environment.redis
+                vantage = stores[each.postgres or each.redis or ""].vantage
+            yield Target("dependency", key, frozenset(), *self._reach(vantage), owner=each.owner)
 
     def _auth(self) -> Iterator[Target]:
         auth = self.environment.auth

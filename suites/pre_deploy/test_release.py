@@ -1,10 +1,10 @@
-"""One release: somebody else approved it, and nothing forbids it now."""
+"""One release: somebody else approved it, nothing forbids it now, and what it needs is there."""
 
 from __future__ import annotations
 
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.release import Approval, Change
+from pytest_prodcheck.evidence.records.release import Approval, Change, DependencyAnswer
 
 AHEAD = 300.0  # seconds that two clocks may differ
 SOON = Limit(warn="15m")  # what a gate's evidence may be old by default: so long it may be acted upon
@@ -68,3 +68,12 @@ def _freezes(found: Approval, change: Change | None) -> None:
 
 def _for(seconds: float) -> str:
     return f"{seconds / 86400:.1f} days" if seconds > 172_800 else f"{seconds / 60:.0f} minutes"
+
+
+@check(
+    "pre_deploy.dependencies.*", severity="critical", limit=Limit(warn="1s", fail="5s"), runbook="dependencies"
+)  # fmt: skip
+def test_what_it_needs_answers(dependency: DependencyAnswer, limit: Limit) -> None:
+    """What the environment cannot do without answers as it has to, and in time."""
+    if judge("answers", dependency.answered, of=dependency.where, reason=dependency.reason):
+        judge("time to answer", dependency.seconds, at_most=limit, unit="s", of=dependency.where)

@@ -52,3 +52,29 @@ def test_good_ones(table: str, tmp_path: Path) -> None:
 )
 def test_bad_ones(table: str, message: str, tmp_path: Path) -> None:
     assert any(message in each for each in mistakes(tmp_path, text(table))), mistakes(tmp_path, text(table))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('dns = "a.test", http = "https://a.test"', "expected exactly one of"),
+        ('tcp = "a.test:1", ca = "ca.pem"', "`status` and `ca` go with `http`"),
+        ('http = "https://a.test", expect = ["1.2.3.4"]', "goes with `dns`"),
+        ('http = "https://a.test", ca = "ca.pem"', "there is no file 'ca.pem'"),
+        ('postgres = "shop"', "there is no target of `postgres` `shop`"),
+        ('redis = "shop"', "there is no target of `redis` `shop`"),
+    ],
+)
+def test_bad_dependencies(table: str, message: str, tmp_path: Path) -> None:
+    found = mistakes(tmp_path, f"{BASE}[environments.dev.dependencies]\nit = {{ {table} }}\n")
+    assert any(message in each for each in found), found
+
+
+def test_a_store_as_a_dependency_is_reached_from_where_the_store_is(tmp_path: Path) -> None:
+    store = '[environments.dev.postgres.db]\nnodes = ["db.test:5432"]\nvantage = "cluster"\n'
+    needed = '[environments.dev.dependencies]\nit = { postgres = "db" }\nweb = { http = "https://a.test" }\n'
+    configuration = loaded(tmp_path, BASE + store + needed)
+    environment = configuration.environment("dev")
+    found = {each.name: each.skip for each in targets(environment, configuration) if each.kind == "dependency"}
+    assert found == {"it": "out-of-reach", "web": ""}
+    assert not [each for each in targets(environment, configuration) if each.kind in ("dns", "tcp")]

@@ -109,6 +109,8 @@ def test_all_kinds_with_their_features(configuration: Configuration) -> None:
         "workflow:look": set(),
         "dns:name": set(),
         "tcp:port": set(),
+        "dependency:name": set(),
+        "dependency:port": set(),
         "postgres:db": set(),
         "redis:cache": set(),
         "exposure:edge": set(),

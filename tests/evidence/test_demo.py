@@ -13,9 +13,12 @@ from pytest_prodcheck.demo import Demo, start
 from pytest_prodcheck.environments.loading import load
 from pytest_prodcheck.environments.redaction import Redactor
 from pytest_prodcheck.environments.secrets import SecretResolver
+from pytest_prodcheck.environments.stores import Dependency
 from pytest_prodcheck.evidence.context import Context
+from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.gatherer import Gatherer
 from pytest_prodcheck.evidence.records import Evidence
+from pytest_prodcheck.evidence.records.release import DependencyAnswer
 from pytest_prodcheck.evidence.store import EvidenceStore
 from pytest_prodcheck.evidence.table import find
 
@@ -70,3 +73,20 @@ def test_a_healthy_system_leaves_no_problem_and_no_secret(demo: Demo, tmp_path: 
         assert file.read_text().strip() not in repr(found)
     login = json.loads(records["auth-login:customer"].exchange.body)
     assert login["token"] == "[redacted]"
+
+
+def test_stores_as_dependencies(demo: Demo) -> None:
+    """The collectors of the declared clusters ask; what is named is the node that answered."""
+    configuration = load(demo.configuration)
+    environment = configuration.environment("demo")
+    needed = {"database": Dependency(postgres="shop"), "cache": Dependency(redis="sessions")}
+    secrets = SecretResolver(configuration.root)
+    environment = environment.model_copy(update={"dependencies": needed})
+    context = Context(environment, configuration.root, secrets=secrets, redactor=Redactor())
+    for name, kind in (("database", "postgres"), ("cache", "redis")):
+        found: DependencyAnswer = find("dependency").gather(name, context, Deadline(20))
+        assert (found.kind, found.answered, found.reason) == (kind, True, "")
+        assert 0 < found.seconds < 20
+        sent = find("dependency").sends(name, environment)
+        assert found.where in [each.to for each in sent]
+    context.close()

@@ -13,6 +13,11 @@ def _approval(name: str, breaks: str, **more: object) -> Fault:
     return Fault(name, breaks, _APPROVAL, part=_RECORD, **more)  # type: ignore[arg-type]
 
 
+def _payments(name: str, breaks: str, **more: object) -> Fault:
+    notices = ("pre_deploy.dependencies.payments",)
+    return Fault(name, breaks, notices, part="the payment provider", **more)  # type: ignore[arg-type]
+
+
 FAULTS = (
     _approval("approval-missing", "there is no change record"),
     _approval("approval-other-revision", "the change record is about another revision"),
@@ -27,9 +32,15 @@ FAULTS = (
     _approval("freeze-weekly", "nothing may be deployed on these days of the week"),
     _approval("freeze-passed", "an emergency with a ticket passes a freeze", outcome="warned"),
     _approval("freeze-empty", "the calendar of freezes is an empty file"),
+    _payments("payments-down", "the payment provider refuses connections"),
+    _payments("payments-hang", "the payment provider never answers"),
+    _payments("payments-unwell", "the payment provider answers 503"),
+    _payments("payments-slow", "the payment provider answers after 1.2 s"),
+    _payments("payments-slower", "the payment provider answers after 0.6 s", outcome="warned"),
 )
 
 BENIGN = (
     Fault("approval-one-of-many", "the change record is one of many in its file", part=_RECORD, suites=_BEFORE),
     Fault("freeze-excepted", "a freeze is on that does not concern the shop", part=_RECORD, suites=_BEFORE),
+    Fault("payments-moved", "the payment provider redirects", part="the payment provider", suites=_BEFORE),
 )

@@ -8,6 +8,7 @@ from pytest_prodcheck.demo.faults.fault import Fault
 _HEALTH, _LATENCY, _VERSION = ("smoke.service.health",), ("smoke.service.latency",), ("smoke.service.version",)
 _ADDRESSES, _REDIRECT = ("smoke.service.addresses",), ("smoke.service.redirect",)
 _NAMES, _PORTS = ("smoke.dns.resolves",), ("smoke.tcp.open",)
+_NEEDED = ("pre_deploy.dependencies.queue", "pre_deploy.dependencies.queue-name", *_PORTS)
 _ENDPOINT, _BUDGET, _OPENAPI = ("smoke.api.endpoint",), ("smoke.api.budget",), ("smoke.api.openapi",)
 _LOGIN, _REJECTS = ("smoke.auth.login",), ("smoke.auth.rejects",)
 _REQUIRED, _SESSION, _ORDER = ("smoke.auth.required",), ("smoke.auth.session",), ("smoke.workflow.order",)
@@ -69,15 +70,15 @@ FAULTS = (
     Fault("redirect-elsewhere", "plain HTTP redirects to another host", _REDIRECT),
     Fault("redirect-loop", "plain HTTP redirects to itself", _REDIRECT),
     Fault("redirect-to-plain", "plain HTTP redirects for now to plain HTTP", _REDIRECT),
-    Fault("dns-gone", "the queue's name does not exist", _NAMES, _PORTS, part="the queue's name"),
-    Fault("dns-servfail", "the name server fails for the queue's name", _NAMES, _PORTS, part="the queue's name"),
+    Fault("dns-gone", "the queue's name does not exist", _NAMES, _NEEDED, part="the queue's name"),
+    Fault("dns-servfail", "the name server fails for the queue's name", _NAMES, _NEEDED, part="the queue's name"),
     Fault(
         "dns-silent", "the name server does not answer for the queue's name",
-        _NAMES, _PORTS, part="the queue's name",
+        _NAMES, _NEEDED, part="the queue's name",
     ),
-    Fault("tcp-closed", "the queue refuses connections", _PORTS, part="the queue"),
-    Fault("tcp-backlog-full", "connections to the queue time out", _PORTS, part="the queue"),
-    Fault("tcp-elsewhere", "the queue's name leads to where nothing listens", _PORTS, part="the queue's name"),
+    Fault("tcp-closed", "the queue refuses connections", _PORTS, _NEEDED, part="the queue"),
+    Fault("tcp-backlog-full", "connections to the queue time out", _PORTS, _NEEDED, part="the queue"),
+    Fault("tcp-elsewhere", "the queue's name leads to where nothing listens", _PORTS, _NEEDED, part="the queue's name"),
     Fault("product-500", "the product page answers 500", _ENDPOINT, _BUDGET),
     Fault("product-breaks-schema", "the product's price is a text", _ENDPOINT),
     Fault("product-truncated", "the product's answer ends half way", _ENDPOINT, _BUDGET),

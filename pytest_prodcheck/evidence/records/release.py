@@ -75,3 +75,14 @@ class Approval:
         mine = [each for each in self.changes if each.environment == self.environment and each.unit in self.units
                 and each.is_of(self.revision)]  # fmt: skip
         return mine[-1] if mine else None
+
+
+@dataclass(frozen=True)
+class DependencyAnswer:
+    """`dependency` (dependency): whether something that the environment cannot do without answered."""
+
+    kind: str  # "dns", "tcp", "http", "postgres" or "redis"
+    where: str  # who was asked
+    answered: bool  # as it has to; a refusal or a time-out is an answer, not a problem of ours
+    seconds: float  # until its answer, or until none was waited for any more
+    reason: str = ""  # why not, in words
