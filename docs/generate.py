@@ -124,8 +124,11 @@ def _check(entry: Any) -> str:
         faults = [f"  - `{fault.name}`\n" for fault in CLUSTER if entry.id in fault.notices]
         if not faults:
             where = "these faults of the tests' Prometheus (`tests/monitoring/faults.py`)"
-            told = [fault for fault in MONITORING if any(fnmatchcase(each, entry.id) for each in fault.notices)]
-            faults = [f"  - `{fault.name}` ({fault.outcome})\n" for fault in told]
+            faults = [
+                f"  - `{fault.name}` ({outcome})\n"
+                for fault in MONITORING
+                for outcome in sorted({told for check, told in fault.outcomes.items() if fnmatchcase(check, entry.id)})
+            ]
     return (
         f"## {entry.id}\n\n{entry.title}\n\n- about each: {about}\n- asks for: {asks}\n- runbook: `{entry.runbook}`\n"
         f"{opt_in}"

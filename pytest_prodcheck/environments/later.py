@@ -12,7 +12,6 @@ from pytest_prodcheck.environments.trees import Tree
 # key path below an environment ("*" is any name) -> what brings it
 LATER = {
     ("slo",): "the performance suite",
-    ("alerts",): "the pre_deploy suite",
     ("redis", "*", "backups"): "the pre_deploy suite",
 }
 LATER_TOP = {

@@ -1,10 +1,11 @@
-"""What watches the environment: Prometheus, and what its numbers say of what users see."""
+"""What watches the environment: Prometheus and Alertmanager, what users see, and the alerts that have to come."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.database import Limits
@@ -12,6 +13,35 @@ from pytest_prodcheck.environments.services import Authentication, Url
 from pytest_prodcheck.environments.tls import Trust
 
 Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
+
+
+_MATCHER = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
+
+
+def matchers(text: str) -> tuple[tuple[str, str, str], ...]:
+    """Label, operator and value of each matcher in `severity="critical",team=~"a|b"`; raises ValueError."""
+    found, at = [], 0
+    while at < len(text):
+        each = _MATCHER.match(text, at)
+        if each is None:
+            raise ValueError('expected label matchers such as severity="critical",namespace="shop"')
+        label, operator, value = each.groups()
+        value = re.sub(r"\\(.)", r"\1", value)
+        if operator.endswith("~"):
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"{label}: expected a regular expression ({error})") from None
+        found.append((label, operator, value))
+        at = each.end()
+    if not found:
+        raise ValueError('expected label matchers such as severity="critical": all alerts of everybody cannot be meant')
+    return tuple(found)
+
+
+def _matchers(text: str) -> str:
+    matchers(text)
+    return text
 
 
 class Prometheus(Section):
@@ -58,3 +88,54 @@ class Metric(Section):
             raise ValueError("expected one of `at_most` and `at_least`: one check has one limit")
         if self.services and self.per is None:
             raise ValueError('`services` goes with `per = "service"`')
+
+
+class Alertmanager(Section):
+    """The Alertmanager that alerts are sent to; its address alone will do."""
+
+    url: Url  # address that `/api/v2/…` is below, such as "https://alertmanager.shop.example"
+    authentication: Authentication | None = None  # the credentials it asks for: a bearer token or a basic login
+    # sent with every request to it; a value may be a secret reference
+    headers: dict[str, str | SecretRef] = {}
+    tls: Trust = Trust.model_construct()  # how its certificate is trusted
+    timeout: Seconds = 10.0  # for one request
+
+
+class Quiet(Section):
+    """The alerts that may not be firing when something is about to be changed."""
+
+    # label matchers that all have to fit, such as 'severity="critical",namespace="shop"'
+    match: Annotated[str, AfterValidator(_matchers)]
+    for_: Seconds = Field(default=120.0, alias="for")  # how long an alert has to be firing before it counts
+
+
+def _address(value: object) -> object:
+    return {"url": value} if isinstance(value, str) else value
+
+
+class Alerts(Section):
+    """Whether somebody would be called: the alerts that have to be able to come, and those that may not be there."""
+
+    # names of the alerting rules that have to be loaded and healthy in Prometheus
+    required: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    # jobs of Prometheus whose targets have to be up; where left out, those that the required rules name by job="…"
+    jobs: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
+    # name of the alert that always fires, so that its absence tells that alerts do not arrive
+    deadman: Annotated[str, Field(min_length=1)] | None = None
+    receivers: tuple[Annotated[str, Field(min_length=1)], ...] = ()  # receivers that Alertmanager has to have
+    # where alerts are sent: its address, or a table; where left out only Prometheus is asked, so that nothing is known
+    # of silences and receivers
+    alertmanager: Annotated[
+        Alertmanager | None, BeforeValidator(_address, json_schema_input_type=Alertmanager | str | None)
+    ] = None
+    quiet: Quiet | None = None  # what may not be firing; not judged where left out
+    owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuses what could not be judged."""
+        if not (self.required or self.deadman or self.receivers):
+            raise ValueError("expected `required`, `deadman` or `receivers`: nothing could be missing")
+        if self.quiet is not None and self.deadman is None:
+            raise ValueError("`quiet` needs `deadman`: that no alert is there proves nothing where none would arrive")
+        if self.receivers and self.alertmanager is None:
+            raise ValueError("`receivers` are known by `alertmanager`: say where it is")

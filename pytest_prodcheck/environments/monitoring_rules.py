@@ -19,6 +19,13 @@ def monitoring_complaints(environment: Environment, root: File) -> Iterator[Comp
         yield from headers(("prometheus", "headers"), prometheus.headers)
         for key in ("ca", "certificate", "key"):
             yield from file(("prometheus", "tls", key), getattr(prometheus.tls, key), root)
+    alertmanager = environment.alerts.alertmanager if environment.alerts else None
+    if alertmanager is not None:
+        yield from headers(("alerts", "alertmanager", "headers"), alertmanager.headers)
+        for key in ("ca", "certificate", "key"):
+            yield from file(("alerts", "alertmanager", "tls", key), getattr(alertmanager.tls, key), root)
+    if environment.alerts is not None and prometheus is None:
+        yield ("alerts",), "there is nobody to ask", "declare `prometheus`"
     for name, metric in environment.metrics.items():
         if prometheus is None:
             yield ("metrics", name), "there is nobody to ask", "declare `prometheus`"

@@ -13,7 +13,7 @@ from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.exposure import Exposure
 from pytest_prodcheck.environments.kubernetes import Kubernetes
 from pytest_prodcheck.environments.load import Light, Load, LoadCaps
-from pytest_prodcheck.environments.monitoring import Metric, Prometheus
+from pytest_prodcheck.environments.monitoring import Alerts, Metric, Prometheus
 from pytest_prodcheck.environments.services import Service
 from pytest_prodcheck.environments.stores import Dependency, Postgres, Redis
 from pytest_prodcheck.environments.tls import Address, TlsServer
@@ -23,7 +23,7 @@ from pytest_prodcheck.environments.workflows import Workflow
 # Every kind of target. On a protected environment each of the first tuple is declared or listed under `absent`.
 KINDS = ("services", "auth", "workflows", "postgres", "redis")
 OTHER_KINDS = (
-    "dependencies", "vulnerabilities", "exposure", "tls", "grpc", "graphql", "kubernetes", "metrics", "load",
+    "dependencies", "vulnerabilities", "exposure", "tls", "grpc", "graphql", "kubernetes", "metrics", "alerts", "load",
     "approval",
 )  # fmt: skip
 
@@ -111,6 +111,7 @@ class Environment(Section):
     prometheus: Prometheus | None = None  # whom metrics are asked of
     metrics: dict[Name, Metric] = {}  # what users see, over a window; each is a check `smoke.metrics.NAME`
     approval: Approval | None = None  # who has to approve a deployment, and when none may be
+    alerts: Alerts | None = None  # the alerts that have to be able to come, and those that may not be there
     # servers that speak TLS besides services, PostgreSQL and Redis, which are looked at anyway
     tls: dict[Name, TlsServer] = {}
     load: dict[Name, Load] = {}  # scenarios of the performance suite, by name

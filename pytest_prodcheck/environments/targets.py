@@ -59,6 +59,7 @@ BUILT_IN_KINDS = (
     "metric",
     "approval",
     "dependency",
+    "alerts",
     "environment",
 )
 
@@ -70,8 +71,9 @@ class Target:
     kind: `service`, `endpoint` ("service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
     `dependency` (those two, and others), `postgres`, `invariant`, `redis`, `tls` (whatever speaks TLS), `scan` (a
     scanner's report), `exposure`, `kubernetes` (one, named as the namespace), `workload` (a service's, named as the
-    service), `load` (a scenario, or "light": latency without load), `metric`, `approval` (one, named as the unit, or as
-    the environment), `environment` (one, named as the environment), or the name of a team's own collector.
+    service), `load` (a scenario, or "light": latency without load), `metric`, `alerts` (one, named "alerts"), `approval`
+    (one, named as the unit, or as the environment), `environment` (one, named as the environment), or the name of a
+    team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind. beyond: what of
     it is there, but declared to be out of our reach.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
@@ -124,7 +126,7 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
         found: Any = (find_endpoint(environment, target.name) or (None, None))[1]
     elif target.kind == "kubernetes":
         found = environment.kubernetes
-    elif target.kind in ("auth", "approval"):
+    elif target.kind in ("auth", "approval", "alerts"):
         found = getattr(environment, target.kind)
     elif target.kind == "role":
         found = environment.auth.roles.get(target.name) if environment.auth else None
@@ -161,7 +163,7 @@ def key_path(environment: Environment, target: Target) -> tuple[str, ...]:
     kind, name = target.kind, target.name
     if kind == "environment":
         return ()
-    if kind in ("auth", "kubernetes", "approval"):
+    if kind in ("auth", "kubernetes", "approval", "alerts"):
         return (kind,)
     if kind == "endpoint":
         service = (find_endpoint(environment, name) or ("", None))[0]
@@ -222,7 +224,7 @@ class _Scope:
         yield from self._tls()
         yield from self._release()
         yield from self._loads()
-        yield from self._metrics()
+        yield from self._monitoring()
         for name, table in self.environment.own.items():
             vantage, owner = str(table.get("vantage", OUTSIDE)), str(table.get("owner", ""))
             yield Target(name, name, frozenset(), *self._reach(vantage), owner=owner)
@@ -372,9 +374,12 @@ class _Scope:
             features = {"run"} | ({"stress"} if load.stress else set()) | ({"resources"} if load.resources else set())
             yield Target("load", name, frozenset(features), skip, detail, load.owner)
 
-    def _metrics(self) -> Iterator[Target]:
-        """What users see; what is asked by service of none in scope is left out."""
-        prometheus = self.environment.prometheus
+    def _monitoring(self) -> Iterator[Target]:
+        """What is asked of Prometheus; a metric that is asked by service, of none in scope, is left out."""
+        prometheus, alerts = self.environment.prometheus, self.environment.alerts
+        if prometheus is not None and alerts is not None:
+            features = frozenset({"quiet"} if alerts.quiet else ())
+            yield Target("alerts", "alerts", features, *self._reach(prometheus.vantage), owner=alerts.owner)
         for name, metric in self.environment.metrics.items():
             if prometheus is not None and services_of_metric(self.environment, name):
                 reach = self._reach(prometheus.vantage)

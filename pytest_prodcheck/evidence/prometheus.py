@@ -12,6 +12,7 @@ from pytest_prodcheck.evidence.messages import Request
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.environments import monitoring as declared
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.services import Service
     from pytest_prodcheck.evidence.context import Context
@@ -111,11 +112,15 @@ def prometheus(context: Context, deadline: Deadline) -> Prometheus:
 
 def service(environment: Environment) -> Service:
     """The declared Prometheus as an HTTP service; raises EvidenceProblem (configuration) for none."""
+    if environment.prometheus is None:
+        raise EvidenceProblem(Problem("configuration", "no prometheus is declared"))
+    return as_service(environment.prometheus)
+
+
+def as_service(declared: declared.Prometheus | declared.Alertmanager) -> Service:
+    """What is declared of one of them, for the HTTP client."""
     from pytest_prodcheck.environments.services import Service, ServiceTls
 
-    declared = environment.prometheus
-    if declared is None:
-        raise EvidenceProblem(Problem("configuration", "no prometheus is declared"))
     return Service(
         url=declared.url, authentication=declared.authentication, headers=declared.headers, timeout=declared.timeout,
         tls=ServiceTls(**declared.tls.model_dump()),

@@ -79,6 +79,8 @@ COLLECTORS = {
     "postgres-columns": _HERE + "postgres_columns",
     "redis-encryption": _HERE + "redis_encryption",
     "metric": _HERE + "metrics",
+    "alert-rules": _HERE + "alerts",
+    "alerts-firing": _HERE + "alerts",
     "load-run": _HERE + "load",
     "load-latency": _HERE + "load",
     "load-stress": _HERE + "load",

@@ -164,7 +164,7 @@ def unverified_hosts(environment: Environment) -> tuple[str, ...]:
         found |= {urlsplit(url).hostname or url for url in (environment.auth.issuer, environment.auth.token_url) if url}
     for group in environment.redis.values():
         found |= set(group.nodes) if group.tls is not None and group.tls.verify == "off" else set()
-    for each in (environment.prometheus,):
+    for each in (environment.prometheus, environment.alerts.alertmanager if environment.alerts else None):
         found |= {urlsplit(each.url).hostname or each.url} if each is not None and each.tls.verify == "off" else set()
     for cluster in environment.postgres.values():
         found |= set(cluster.nodes) if cluster.tls.mode in ("prefer", "require") else set()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck.environments.monitoring import matchers
 from pytest_prodcheck.environments.targets import targets
 from tests.environments.support import BASE, loaded, mistakes
 
@@ -69,3 +70,43 @@ def test_a_unit_narrows_the_services_that_are_asked_about(tmp_path: Path) -> Non
         environment = configuration.environment("dev", unit=unit)
         found = [each for each in targets(environment, configuration, unit=unit) if each.kind == "metric"]
         assert len(found) == count, unit
+
+
+ALERTS = PROMETHEUS + '[environments.dev.alerts]\ndeadman = "Watchdog"\n'
+QUIET = "quiet = { match = 'severity=\"critical\"' }\n"
+REFUSED_ALERTS = {
+    "nobody to ask": (ALERTS.replace(PROMETHEUS, ""), "alerts: there is nobody to ask"),
+    "nothing": (ALERTS.replace('deadman = "Watchdog"\n', "required = []\n"), "nothing could be missing"),
+    "quiet without proof": (ALERTS.replace('deadman = "Watchdog"', 'required = ["A"]') + QUIET, "proves nothing"),
+    "receivers of nobody": (ALERTS + 'receivers = ["team"]\n', "known by `alertmanager`"),
+    "no matchers": (ALERTS + 'quiet = { match = "" }\n', "expected label matchers"),
+    "half a matcher": (ALERTS + "quiet = { match = 'severity=critical' }\n", "expected label matchers"),
+    "an odd expression": (ALERTS + "quiet = { match = 'a=~\"(\"' }\n", "a: expected a regular expression"),
+    "no address": (ALERTS + 'alertmanager = "alertmanager:9093"\n', "alertmanager: expected an address"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED_ALERTS)
+def test_alerts_that_cannot_be_meant_are_refused(case: str, tmp_path: Path) -> None:
+    text, expected = REFUSED_ALERTS[case]
+    found = mistakes(tmp_path, BASE + text)
+    assert len(found) == 1, found
+    assert expected in found[0]
+
+
+def test_an_alertmanager_is_an_address_or_a_table(tmp_path: Path) -> None:
+    for value in ('"https://am.test"', '{ url = "https://am.test", authentication = { bearer = { env = "T" } } }'):
+        configuration = loaded(tmp_path, f"{BASE}{ALERTS}{QUIET}alertmanager = {value}\n")
+        environment = configuration.environment("dev")
+        assert environment.alerts is not None
+        assert environment.alerts.alertmanager is not None
+        assert environment.alerts.alertmanager.url == "https://am.test"
+        (found,) = (each for each in targets(environment, configuration) if each.kind == "alerts")
+        assert (found.name, sorted(found.features), found.skip) == ("alerts", ["quiet"], "")
+
+
+def test_matchers_are_read_as_alertmanager_does() -> None:
+    text = 'severity="critical", namespace=~"a|b",team!="x\\"y",job!~"b.*"'
+    assert matchers(text) == (
+        ("severity", "=", "critical"), ("namespace", "=~", "a|b"), ("team", "!=", 'x"y'), ("job", "!~", "b.*"),
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""One Prometheus for all tests of this folder, and a project that judges by it; skips where it is not installed."""
+"""One Prometheus and one Alertmanager for all tests here, a project that judges by them; skips without them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def numbers() -> Numbers:
 
 
 @pytest.fixture(scope="session")
-def watched(numbers: Numbers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Prometheus]:
+def watched(numbers: Numbers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Watch]:
     if lacking := servers.missing():
         pytest.skip(f"no {', '.join(lacking)}: apt-get install {' '.join(lacking)}")
-    place = tmp_path_factory.mktemp("prometheus")
-    with exporter(numbers) as scraped, servers.prometheus(place, scraped) as running:
+    place = tmp_path_factory.mktemp("watch")
+    with exporter(numbers) as scraped, servers.watch(place, scraped) as running:
         yield running
 
 
@@ -33,8 +33,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture
-def bench(watched: servers.Prometheus, numbers: Numbers, home: Project) -> Bench:
+def bench(watched: servers.Watch, numbers: Numbers, home: Project) -> Bench:
     """All healthy; healed where a test before changed it."""
-    home.write("prodcheck.toml", shop.TOML.replace("PROMETHEUS", watched.address))
-    numbers.dead.clear()
-    return Bench(numbers, home)
+    toml = shop.TOML.replace("PROMETHEUS", watched.prometheus.address)
+    home.write("prodcheck.toml", toml.replace("ALERTMANAGER", watched.alertmanager.address))
+    numbers.heal()
+    watched.heal()
+    return Bench(numbers, watched, home)

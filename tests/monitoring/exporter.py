@@ -46,6 +46,14 @@ class Numbers:
 
     began: float = field(default_factory=time.monotonic)
     dead: dict[str, float] = field(default_factory=dict)
+    down: str = ""  # severity of the alert that the shop is down, "" where it is up
+    maintenance: bool = False
+    worker: bool = True  # whether the job `worker` answers
+
+    def heal(self) -> None:
+        """All as in the beginning."""
+        self.dead.clear()
+        self.down, self.maintenance, self.worker = "", False, True
 
     def text(self) -> str:
         """All series, in Prometheus's text format."""
@@ -54,6 +62,9 @@ class Numbers:
             seconds = self.dead.get(revision, time.monotonic()) - self.began
             for service in SERVICES:
                 lines += _requests(service, revision, traffic if service == "orders" else HEALTHY, seconds)
+        for severity in ("critical", "warning"):
+            lines.append(f'shop_down{{severity="{severity}"}} {int(self.down == severity)}')
+        lines.append(f"shop_maintenance {int(self.maintenance)}")
         return "\n".join([*lines, ""])
 
 
@@ -73,12 +84,20 @@ class _Handler(BaseHTTPRequestHandler):
     numbers: Numbers
 
     def do_GET(self) -> None:
-        content = self.numbers.text().encode()
-        self.send_response(200)
+        good = self.path == "/metrics" or self.numbers.worker
+        content = (self.numbers.text() if self.path == "/metrics" else "worker_jobs 1\n").encode()
+        self.send_response(200 if good else 503)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def do_POST(self) -> None:
+        """Takes Alertmanager's notifications."""
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SELECT = ("smoke.metrics.*",)
+SELECT = ("smoke.metrics.*", "pre_deploy.monitoring.*")
 TOML = """\
 version = 1
 project = "shop"
@@ -41,6 +41,13 @@ per         = "service"
 at_most     = { warn = "1s", fail = "2.5s" }
 severity    = "high"
 recent      = "1500ms"
+
+[environments.live.alerts]
+required     = ["ShopDown", "WorkerDown"]
+deadman      = "Watchdog"
+receivers    = ["team-shop", "escalation"]
+alertmanager = "http://ALERTMANAGER"
+quiet        = { match = 'severity="critical",namespace=~"shop|till"', for = "500ms" }
 
 [thresholds]
 "smoke.metrics.error-ratio" = { warn = "1%", fail = "5%" }

@@ -27,3 +27,62 @@ class MetricValues:
     window: float  # seconds
     recent: float | None  # seconds of the newest part that was asked about, None for none
     readings: tuple[MetricReading, ...]
+
+
+@dataclass(frozen=True)
+class AlertingRule:
+    """One alerting rule as Prometheus has loaded it."""
+
+    name: str
+    group: str
+    health: str  # "ok", "err", or "unknown" where it was never looked at
+    error: str  # the last error, "" for none
+    firing: bool
+    age: float  # seconds since it was looked at last, by Prometheus's clock
+    interval: float  # seconds between two looks
+
+
+@dataclass(frozen=True)
+class ScrapedJob:
+    """A job of Prometheus: how many of its targets answered the last scrape."""
+
+    name: str
+    up: int
+    down: int
+
+
+@dataclass(frozen=True)
+class FiringAlert:
+    """An alert that fires."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    seconds: float  # how long it has been firing, by Prometheus's clock
+    suppressed: str  # "silenced" or "inhibited", "" for neither
+
+
+@dataclass(frozen=True)
+class AlertRules:
+    """`alert-rules` (alerts): whether the declared alerts could come, and would be passed on."""
+
+    required: tuple[str, ...]
+    rules: tuple[AlertingRule, ...]  # those of the required names, and the dead man's
+    jobs: tuple[ScrapedJob, ...]
+    deadman: str  # name of the alert that always fires, "" where none is declared
+    alertmanagers: int | None  # how many Prometheus sends to; None where Alertmanager itself was asked
+    arrived: FiringAlert | None  # the dead man's alert in Alertmanager, None where it is not there or nobody was asked
+    asked: bool  # whether Alertmanager is declared
+    receivers: tuple[str, ...]  # those that Alertmanager has
+    wanted: tuple[str, ...]  # those that are declared
+
+
+@dataclass(frozen=True)
+class AlertsFiring:
+    """`alerts-firing` (alerts with quiet): what fires of the declared kind, and the proof that it would be seen."""
+
+    match: str
+    shortest: float  # seconds an alert has to be firing
+    source: str  # who was asked: "Alertmanager", or "Prometheus", which knows nothing of silences
+    deadman: str
+    control: bool  # whether the dead man's alert is there too
+    alerts: tuple[FiringAlert, ...]

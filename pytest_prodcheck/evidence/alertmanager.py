@@ -1,0 +1,81 @@
+"""Asks Alertmanager, by its API v2 (https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.messages import Request
+from pytest_prodcheck.evidence.prometheus import LARGEST, as_service
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.monitoring import FiringAlert
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.monitoring import Alertmanager
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+MOST = 500  # alerts that are kept
+
+
+def firing(
+    declared: Alertmanager, filters: Iterable[str], now: float, context: Context, deadline: Deadline
+) -> tuple[FiringAlert, ...]:
+    """The alerts that it holds and that all filters (`severity="critical"`) fit, silenced and inhibited ones too."""
+    query = urlencode([("filter", each) for each in filters])
+    found = _list(declared, f"/api/v2/alerts?{query}", context, deadline)
+    try:
+        alerts = sorted((_alert(each, now, context) for each in found), key=lambda each: bool(each.suppressed))
+        return tuple(alerts[:MOST])  # those that count come first
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise EvidenceProblem(_odd(declared, "alerts", error)) from None
+
+
+def receivers(declared: Alertmanager, context: Context, deadline: Deadline) -> tuple[str, ...]:
+    """The names of its receivers."""
+    found = _list(declared, "/api/v2/receivers", context, deadline)
+    try:
+        return tuple(plain(str(each["name"]), 200) for each in found)
+    except (KeyError, TypeError) as error:
+        raise EvidenceProblem(_odd(declared, "receivers", error)) from None
+
+
+def moment(text: str) -> float:
+    """Epoch seconds of an RFC 3339 time, nanoseconds cut off; raises ValueError."""
+    return datetime.datetime.fromisoformat(text).timestamp()
+
+
+def labels_of(each: Any, context: Context) -> dict[str, str]:
+    """The labels of an alert, without secrets."""
+    redact = context.redactor.redact
+    return {plain(str(name), 200): plain(redact(str(value)), 300) for name, value in each["labels"].items()}
+
+
+def _alert(each: dict[str, Any], now: float, context: Context) -> FiringAlert:
+    labels, status = labels_of(each, context), each["status"]
+    suppressed = "silenced" if status["silencedBy"] else "inhibited" if status["inhibitedBy"] else ""
+    seconds = now - moment(each["startsAt"])
+    return FiringAlert(labels.get("alertname", ""), tuple(sorted(labels.items())), seconds, suppressed)
+
+
+def _list(declared: Alertmanager, path: str, context: Context, deadline: Deadline) -> list[Any]:
+    service = as_service(declared)
+    answer = context.http_to(service).ask(Request("GET", path, document=LARGEST), deadline)
+    status, where = answer.exchange.status, f"Alertmanager at {service.host}: GET {path.partition('?')[0]}"
+    if status != 200:
+        denied = status in (401, 403)
+        hint = "give `alerts.alertmanager.authentication`" if denied else "is `alerts.alertmanager` its address?"
+        said = plain(context.redactor.redact(answer.text), 200)
+        raise EvidenceProblem(Problem("denied" if denied else "protocol", f"{where}: answered {status} {said}", hint))
+    found = answer.json()
+    if not isinstance(found, list):
+        raise EvidenceProblem(Problem("protocol", f"{where}: the answer is no list"))
+    return found
+
+
+def _odd(declared: Alertmanager, what: str, error: Exception) -> Problem:
+    said = plain(f"{type(error).__name__}: {error}", 100)
+    return Problem("protocol", f"Alertmanager at {declared.url}: its {what} are not as its API says ({said})")
