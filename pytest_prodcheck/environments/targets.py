@@ -71,9 +71,9 @@ class Target:
     kind: `service`, `endpoint` ("service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
     `dependency` (those two, and others), `postgres`, `invariant`, `redis`, `tls` (whatever speaks TLS), `scan` (a
     scanner's report), `exposure`, `kubernetes` (one, named as the namespace), `workload` (a service's, named as the
-    service), `load` (a scenario, or "light": latency without load), `metric`, `alerts` (one, named "alerts"), `approval`
-    (one, named as the unit, or as the environment), `environment` (one, named as the environment), or the name of a
-    team's own collector.
+    service), `load` (a scenario, or "light": latency without load), `metric`, `alerts` (one, named "alerts"),
+    `approval` (one, named as the unit, or as the environment), `environment` (one, named as the environment), or the
+    name of a team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind. beyond: what of
     it is there, but declared to be out of our reach.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.

@@ -209,7 +209,7 @@ RULES = {
         '[environments.dev.postgres.p]\nnodes = ["a:1", "b:1"]\nexpect = { primaries = 1, standbys = 1, synchronous = 2 }',  # noqa: E501
         "expect.synchronous: more synchronous standbys than standbys",
     ),
-    "dependency": ("[environments.dev.dependencies]\nd = {}", "dependencies.d: expected exactly one of dns"),
+    "dependency": ("[environments.dev.dependencies]\nd = {}", "dependencies.d: expected exactly one of `dns`"),
     "slot's service": (
         '[environments.dev.slots.green]\nservices = { shp = "a:1" }',
         "slots.green.services.shp: there is no service `shp`",
