@@ -268,5 +268,5 @@ duration  = "3s"
 abort     = { error_ratio = "50%" }
 compare   = { p95 = "200ms", p99 = "400ms" }  # so short a run on a busy machine differs that much from another
 stress    = { until = "250/s", steps = 2, hold = "500ms", recover = "1.2s" }
-resources = { host = false, pidfile = "demo.pid", cores = 1, memory = "400MB" }
+resources = { host = false, pidfile = "demo.pid", cores = 1, memory = "400MB", connections = 1500 }
 """  # noqa: E501

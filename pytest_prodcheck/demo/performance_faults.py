@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import socket
 import threading
 import time
 from collections import deque
@@ -160,6 +161,28 @@ class _Leak:
         self.kept.give_back()
 
 
+class _KeptOpen:
+    """Leaves four connections behind with every request, up to 1,480: a pool that nothing is given back to."""
+
+    most = 1480
+
+    def __init__(self) -> None:
+        self._kept: list[socket.socket] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, shop: Shop, request: Request, healthy: Healthy) -> Response:
+        with self._lock, socket.create_server(("127.0.0.1", 0)) as listening:
+            for _ in range(2 if len(self._kept) < self.most else 0):
+                self._kept += [socket.create_connection(listening.getsockname()), listening.accept()[0]]
+        return healthy()
+
+    def off(self, system: System) -> None:
+        """Closes them."""
+        with self._lock:
+            while self._kept:
+                self._kept.pop().close()
+
+
 class Hog:
     """Takes memory at once."""
 
@@ -201,9 +224,10 @@ class Burner:
             thread.join(5)
 
 
-LEAK, HOG, BURNER = _Leak(), Hog(), Burner()
+LEAK, KEPT_OPEN, HOG, BURNER = _Leak(), _KeptOpen(), Hog(), Burner()
 changes("perf-stall", *BOTH)(_Stall())
 changes("perf-limited", *BOTH)(_Limiter(30, None))
 changes("perf-knee", *BOTH)(_Limiter(75, 1.3))
 changes("perf-saturated", *BOTH)(_OneByOne())
 changes("perf-leak", PRODUCT)(LEAK)
+changes("perf-kept-open", *BOTH)(KEPT_OPEN)

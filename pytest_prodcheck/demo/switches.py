@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_prodcheck.demo import (
     access_faults,
@@ -36,6 +36,13 @@ if TYPE_CHECKING:
 _ = header_faults, exposure_faults  # importing them fills the tables of routing
 QUEUE, SHOP = "queue.demo.test", "shop.demo.test"
 Act = Callable[["System"], None]
+
+
+class Kept(Protocol):
+    """What a fault leaves behind."""
+
+    def off(self, system: System) -> None:
+        """Gives it back."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +138,15 @@ def _ipv6(*addresses: str) -> Act:
     return act
 
 
-def _leak_ends(system: System) -> None:
-    system.web.shop.faults -= {"perf-leak"}
-    performance_faults.LEAK.off(system)
+def _answers_and_keeps(name: str, kept: Kept) -> Switch:
+    """A fault in the shop's answers that leaves something behind."""
+    answers = _answers(name)
+
+    def off(system: System) -> None:
+        answers.off(system)
+        kept.off(system)
+
+    return Switch(answers.on, off)
 
 
 def _restart_in_turn(system: System, end: threading.Event) -> None:
@@ -149,7 +162,8 @@ _ROLLING = Background(_restart_in_turn)
 SWITCHES: dict[str, Switch] = {
     **{name: _answers(name) for name in (*routing.WRAPPERS, *routing.FINISHERS, *shop_faults.PLAIN)},
     **{name: _answers(name) for name in (*tokens.WEAKNESSES, *access_faults.ELSEWHERE)},
-    "perf-leak": Switch(_answers("perf-leak").on, _leak_ends),
+    "perf-leak": _answers_and_keeps("perf-leak", performance_faults.LEAK),
+    "perf-kept-open": _answers_and_keeps("perf-kept-open", performance_faults.KEPT_OPEN),
     "perf-hog": Switch(performance_faults.HOG.on, performance_faults.HOG.off),
     "perf-burn": Switch(performance_faults.BURNER.on, performance_faults.BURNER.off),
     "backend-dead": Switch(_kill_backend, _revive_backend),

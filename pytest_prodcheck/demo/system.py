@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -40,6 +41,7 @@ class System:
     web: Web
 
     def __init__(self, foreground: bool) -> None:
+        _take_descriptors()
         self.place, self._lock = places.create()
         self._keep_log()
         self.foreground = foreground
@@ -185,6 +187,14 @@ class System:
         places.remove(self.place)
         with suppress(OSError):
             os.close(self._lock)
+
+
+def _take_descriptors() -> None:
+    """Lets this process open files enough for a fault that leaves more than a thousand connections behind."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
+    if soft != resource.RLIM_INFINITY and soft < enough:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
 
 
 def redirect_output(place: Path) -> None:

@@ -90,10 +90,12 @@ class Resources(Section):
     """What is watched on this very machine during the load; for a system that runs beside prodcheck."""
 
     host: bool = True  # processor and memory of this machine
-    # file with the id of a process that is watched, relative to prodcheck.toml: processor, memory, restarts
+    # file with the id of a watched process, relative to prodcheck.toml: processor, memory, restarts, connections
     pidfile: str | None = None
     cores: Annotated[float, Field(gt=0)] | None = None  # cores that the process may use; all where left out
     memory: Bytes | None = None  # memory that the process may use, such as "512MB"; the machine's where left out
+    # TCP connections that the process may have; where left out, as many as it may open files (its soft RLIMIT_NOFILE)
+    connections: Annotated[int, Field(ge=1)] | None = None
 
 
 class Load(Section):

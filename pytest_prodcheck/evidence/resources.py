@@ -70,6 +70,7 @@ class _Watch:
         self.restarts = 0
         self.problem: Problem | None = None
         self.process: Any = None
+        self.descriptors: int | None = None  # how many files and connections the process may open, where it is told
 
     def run(self) -> None:
         """Looks until the load is over."""
@@ -99,6 +100,7 @@ class _Watch:
             self.restarts += self.process is not None
             self.process = found
             found.cpu_percent()
+            self.descriptors = _descriptors(found)
         with self.process.oneshot():
             own, resident = self.process.cpu_percent() / 100, self.process.memory_info().rss
         connections = len(self.process.net_connections("tcp"))
@@ -117,7 +119,19 @@ class _Watch:
         before = [each for each in self.samples if each.at < began][-1:]
         seen = [*before, *(each for each in self.samples if began <= each.at <= ended)]
         samples = tuple(replace(each, at=each.at - began) for each in seen)
-        return LoadResources(declared.host, process, self.restarts, cores, memory, samples)
+        allowed = declared.connections or self.descriptors
+        return LoadResources(declared.host, process, self.restarts, cores, memory, samples, allowed)
+
+
+def _descriptors(process: Any) -> int | None:
+    """The soft limit of descriptors, None where the system does not tell (macOS), or there is none."""
+    import psutil
+
+    try:
+        soft: int = process.rlimit(psutil.RLIMIT_NOFILE)[0]
+    except (AttributeError, psutil.AccessDenied):
+        return None
+    return soft if soft > 0 else None
 
 
 def _pid(file: Path) -> int:

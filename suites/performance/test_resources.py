@@ -1,13 +1,16 @@
-"""What the machine under the load went through: processor, memory, a process that leaks or restarts."""
+"""What the machine under the load went through: processor, memory; a process that leaks, restarts, stays connected."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from statistics import fmean
 
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.records.load import LoadResources, ResourceSample
 from pytest_prodcheck.judging.load import seconds_until_full
+
+Seen = Callable[[ResourceSample], float | None]
 
 
 def _insist_on_looks(resources: LoadResources) -> list[ResourceSample]:
@@ -20,28 +23,55 @@ def _insist_on_looks(resources: LoadResources) -> list[ResourceSample]:
     return looks
 
 
+def _shares(resources: LoadResources, seen: Seen, allowed: float) -> list[float]:
+    """What each look saw, in percent of what is allowed."""
+    values = (seen(each) for each in _insist_on_looks(resources))
+    return [100 * value / allowed for value in values if value is not None]
+
+
+def _judge_use(
+    what: str, resources: LoadResources, limit: Limit, fold: Callable[[Iterable[float]], float],
+    host: Seen, process: Seen, allowed: float,
+) -> None:  # fmt: skip
+    """Judges what was used, folded over all looks: by this machine, and by the watched process of what it may use."""
+    of_host, of_process = _shares(resources, host, 1.0), _shares(resources, process, allowed)
+    if resources.host:
+        judge(f"{what} of this machine", fold(of_host), at_most=limit, unit="%")
+    if of_process:
+        judge(what, fold(of_process), at_most=limit, unit="%", of=resources.process)
+
+
 @check("performance.resources.cpu", severity="medium", limit=Limit(warn="70%", fail="90%"), runbook="resources")
 def test_processors_have_room(load_resources: LoadResources, limit: Limit) -> None:
     """Mean processor use during the load: of this machine, and of the watched process of what it may use."""
-    looks = _insist_on_looks(load_resources)
-    if load_resources.host:
-        judge("processor of this machine", 100 * fmean(each.cpu for each in looks), at_most=limit, unit="%")
-    own = [each.process_cpu for each in looks if each.process_cpu is not None]
-    if own:
-        share = 100 * fmean(own) / load_resources.cores_allowed
-        judge("processor", share, at_most=limit, unit="%", of=load_resources.process)
+    _judge_use(
+        "processor", load_resources, limit, fmean,
+        lambda look: look.cpu, lambda look: look.process_cpu, load_resources.cores_allowed,
+    )  # fmt: skip
 
 
 @check("performance.resources.memory", severity="medium", limit=Limit(warn="80%", fail="95%"), runbook="resources")
 def test_memory_has_room(load_resources: LoadResources, limit: Limit) -> None:
     """Most memory in use during the load: of this machine, and of the watched process of what it may use."""
-    looks = _insist_on_looks(load_resources)
-    if load_resources.host:
-        judge("memory of this machine", 100 * max(each.memory for each in looks), at_most=limit, unit="%")
-    own = [each.process_memory for each in looks if each.process_memory is not None]
-    if own:
-        share = 100 * max(own) / load_resources.memory_allowed
-        judge("memory", share, at_most=limit, unit="%", of=load_resources.process)
+    _judge_use(
+        "memory", load_resources, limit, max,
+        lambda look: look.memory, lambda look: look.process_memory, load_resources.memory_allowed,
+    )  # fmt: skip
+
+
+@check("performance.resources.connections", severity="medium", limit=Limit(warn="80%", fail="95%"), runbook="resources")
+def test_connections_have_room(load_resources: LoadResources, limit: Limit) -> None:
+    """Most TCP connections of the watched process during the load, of those that it may have."""
+    if not load_resources.process:
+        _insist_on_looks(load_resources)
+        judge("a process is watched", True)  # only the machine is: nothing is declared that could run out
+        return
+    allowed = load_resources.connections_allowed
+    if allowed is None:
+        what = f"nothing tells how many connections {load_resources.process} may have"
+        raise EvidenceProblem(Problem("configuration", what, "declare `connections` in `resources` of the load"))
+    seen = _shares(load_resources, lambda look: look.connections, allowed)
+    judge("connections", max(seen, default=None), at_most=limit, unit="%", of=load_resources.process)
 
 
 @check("performance.resources.process", severity="medium", limit=Limit(warn="24h", fail="2h"), runbook="resources")

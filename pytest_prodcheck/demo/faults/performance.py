@@ -9,7 +9,7 @@ _P50, _P95, _P99 = ("performance.latency.p50",), ("performance.latency.p95",), (
 _SLOWER_95, _SLOWER_99 = ("performance.regression.p95",), ("performance.regression.p99",)
 _MORE_ERRORS, _STRESS = ("performance.regression.errors",), ("performance.stress",)
 _CPU, _MEMORY = ("performance.resources.cpu",), ("performance.resources.memory",)
-_PROCESS = ("performance.resources.process",)
+_PROCESS, _CONNECTIONS = ("performance.resources.process",), ("performance.resources.connections",)
 _LATENCY, _SLOWER = (*_P50, *_P95, *_P99), (*_SLOWER_95, *_SLOWER_99)
 _SPEED = (*_LATENCY, *_SLOWER, *_THROUGHPUT, *_STRESS)  # what slow answers turn red
 _ALL = (*_SPEED, *_VALID, *_ERRORS, *_MORE_ERRORS)
@@ -27,10 +27,11 @@ FAULTS = (
           part=_SHOP),
     Fault("perf-saturated", "forty answers a second and no more", (*_THROUGHPUT, *_P95), _ALL, part=_SHOP),
     Fault("perf-down", "soon after the load began all answers are 500, and it ends itself",
-          (*_ERRORS, *_VALID), (*_ALL, *_CPU, *_MEMORY, *_PROCESS),
+          (*_ERRORS, *_VALID), (*_ALL, *_CPU, *_MEMORY, *_PROCESS, *_CONNECTIONS),
           part=_SHOP),
     Fault("perf-knee", "answers wait from 150 requests a second on", _STRESS, _SPEED, part=_SHOP),
     Fault("perf-leak", "every request leaves 300 KB behind", _PROCESS, _MEMORY, part="the shop's memory"),
+    Fault("perf-kept-open", "every request leaves four connections open", _CONNECTIONS, part=_SHOP),
     Fault("perf-hog", "330 MB are taken at once", _MEMORY, part="the shop's memory"),
     Fault("perf-burn", "eight threads of the shop hash all day", _CPU, _ALL),
 )  # fmt: skip

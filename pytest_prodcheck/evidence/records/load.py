@@ -177,3 +177,4 @@ class LoadResources:
     cores_allowed: float  # cores that the process may use: as declared, else all
     memory_allowed: int  # bytes that the process may use: as declared, else all of the machine
     samples: tuple[ResourceSample, ...]
+    connections_allowed: int | None = None  # TCP connections that the process may have, None where nothing tells

@@ -1,0 +1,59 @@
+"""What is made of looks at a machine under load: each use beside what is allowed, and what cannot be told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.evidence.records.load import LoadResources, ResourceSample
+from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
+from pytest_prodcheck.judging.limits import Limit
+from pytest_prodcheck.outcomes import Outcome
+from suites.performance import test_resources as checks
+
+CPU, MEMORY, CONNECTIONS = (
+    checks.test_processors_have_room, checks.test_memory_has_room, checks.test_connections_have_room
+)  # fmt: skip
+BEFORE = ResourceSample(-0.2, 1.0, 1.0, 9.0, 10**12, 10**6)  # from before the load: does not count
+LOOKS = (BEFORE, *(ResourceSample(at, at / 10, 0.5, at / 10, at * 100_000_000, 10 * at) for at in range(1, 6)))
+WATCHED = LoadResources(True, "shop", 0, 0.5, 1_000_000_000, LOOKS, 100)
+
+
+def judged(check: Any, resources: LoadResources) -> Ledger:
+    ledger = open_ledger()
+    try:
+        check(resources, Limit(warn="40%", fail="95%"))
+    finally:
+        close_ledger()
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("check", "seen"),
+    [(CPU, {"": 30.0, "shop": 60.0}), (MEMORY, {"": 50.0, "shop": 50.0}), (CONNECTIONS, {"shop": 50.0})],
+)
+def test_use_is_told_in_percent_of_what_is_allowed(check: Any, seen: dict[str, float]) -> None:
+    """Of processors the mean, of all else the most; of the machine, and of the process."""
+    ledger = judged(check, WATCHED)
+    assert {each.of: each.value for each in ledger.judgements} == pytest.approx(seen)
+    assert ledger.outcome is Outcome.WARNED
+
+
+@pytest.mark.parametrize("check", [CPU, MEMORY, CONNECTIONS])
+def test_a_few_looks_or_none_at_anything_tell_nothing(check: Any) -> None:
+    for resources in (replace(WATCHED, samples=LOOKS[:4]), replace(WATCHED, host=False, process="")):
+        with pytest.raises(EvidenceProblem):
+            judged(check, resources)
+
+
+def test_connections_of_no_process_and_beside_no_limit() -> None:
+    """Where only the machine is watched nothing was declared that could run out; without a limit nothing is known."""
+    machine = replace(WATCHED, process="", samples=tuple(replace(each, connections=None) for each in LOOKS))
+    assert judged(CONNECTIONS, machine).outcome is Outcome.PASSED
+    with pytest.raises(EvidenceProblem, match="nothing tells how many connections shop may have"):
+        judged(CONNECTIONS, replace(WATCHED, connections_allowed=None))
+    unseen = replace(WATCHED, samples=tuple(replace(each, connections=None) for each in LOOKS))
+    assert judged(CONNECTIONS, unseen).outcome is Outcome.ERRORED
