@@ -113,6 +113,7 @@ class Conductor:
         if not self._started and self.gathering is not None:
             self._started = True
             self.gathering.start(keys, self.progress.say)
+            self.progress.say("")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ends the gathering at once."""
@@ -252,6 +253,7 @@ class Conductor:
         if self.pid != os.getpid():
             return
         self.interrupts.stop()
+        self.progress.close()
         if self.gathering is not None:
             self.gathering.close()
         os.environ.pop(SHARED, None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,36 +18,89 @@ PATIENCE = 0.3  # seconds of waiting before anything is shown
 EVERY = 10.0  # seconds between two lines where no terminal can be written over
 
 
+class Screen:
+    """Where a person looks. pytest sends what this process writes elsewhere while a test runs, so this is a copy.
+
+    over: whether lines can be written over there.
+    """
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self._writer = reporter._tw
+        self.over = reporter.isatty and os.environ.get("TERM") != "dumb"
+        self._column = 0  # where the line that was begun before ours ends
+        self._shown = False
+        try:
+            self._copy: int | None = os.dup(self._writer._file.fileno())
+        except (OSError, ValueError, AttributeError):  # no file: somebody's buffer, or closed
+            self._copy = None
+
+    def show(self, text: str) -> None:
+        """Shows a line: instead of the one before where that can be; "" takes it away, back to the line before it."""
+        if not self.over:
+            if text:
+                self._write(("\n" if self._writer.width_of_current_line else "") + text + "\n")
+            return
+        if text and not self._shown:
+            self._column = self._writer.width_of_current_line
+            self._write("\n" if self._column else "")
+        self._write("\r\x1b[K" + text[: self._writer.fullwidth - 1])
+        if not text and self._shown and self._column:
+            self._write(f"\x1b[A\x1b[{self._column}C")
+        self._shown = bool(text)
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # nobody looks any more
+            if self._copy is not None:
+                os.write(self._copy, text.encode("utf-8", "replace"))
+            else:
+                self._writer.write(text, flush=True)
+
+    def close(self) -> None:
+        """Gives the copy back."""
+        if self._copy is not None:
+            os.close(self._copy)
+            self._copy = None
+
+
 class Progress:
     """One line about the gathering: written over on a terminal, repeated now and then elsewhere."""
 
     def __init__(self) -> None:
-        self._reporter: pytest.TerminalReporter | None = None
+        self._screen: Screen | None = None
         self._gathering: Gathering | None = None
         self._said = -EVERY
 
     def begin(self, reporter: pytest.TerminalReporter | None, gathering: Gathering | None) -> None:
-        """Tells where to show it, and whose progress it is."""
-        self._reporter, self._gathering = reporter, gathering
+        """Tells where to show it, and whose progress it is; while pytest lets output through."""
+        if reporter is not None and reporter.verbosity >= -1:
+            self._screen = Screen(reporter)
+        self._gathering = gathering
 
     def say(self, text: str) -> None:
         """Shows one line; "" takes it away again."""
-        if self._reporter is None or self._reporter.verbosity < -1:
+        if self._screen is None:
             return
-        if self._reporter.isatty:
-            self._reporter.rewrite(text[: self._reporter._tw.fullwidth - 1], erase=True)
+        if self._screen.over:
+            self._screen.show(text)
         elif text and time.monotonic() >= self._said + EVERY:
             self._said = time.monotonic()
-            self._reporter.write_line(text)
+            self._screen.show(text)
+
+    def close(self) -> None:
+        """Shows nothing any more."""
+        screen, self._screen = self._screen, None
+        if screen is not None:
+            screen.close()
 
     @contextmanager
     def showing(self) -> Iterator[None]:
         """Shows the progress while a check waits for its evidence; where nothing is written over, only of a load."""
-        if self._reporter is None or self._gathering is None:
+        if self._screen is None or self._gathering is None:
             yield
             return
         done = threading.Event()
-        thread = threading.Thread(target=self._show, args=(self._gathering, done), daemon=True)
+        work = (self._screen, self._gathering, done)
+        thread = threading.Thread(target=self._show, args=work, name="prodcheck-progress", daemon=True)
         thread.start()
         try:
             yield
@@ -54,10 +108,10 @@ class Progress:
             done.set()
             thread.join(1)
 
-    def _show(self, gathering: Gathering, done: threading.Event) -> None:
+    def _show(self, screen: Screen, gathering: Gathering, done: threading.Event) -> None:
         shown = False
         while not done.wait(PATIENCE):
-            text = gathering.progress() if self._reporter and self._reporter.isatty else gathering.load_progress
+            text = gathering.progress() if screen.over else gathering.load_progress
             if text:
                 shown = True
                 self.say(text)
