@@ -62,6 +62,8 @@ SECTIONS = {  # section -> where it stands in the file; in the order of the page
     "Kubernetes": f"[{_E}.kubernetes]",
     "Prometheus": f"[{_E}.prometheus]",
     "Metric": f"[{_E}.metrics.NAME]",
+    "Settings": f"[{_E}.settings.NAME]",
+    "Setting": f"[{_E}.settings.NAME.keys]",
     "Approval": f"[{_E}.approval]",
     "Alerts": f"[{_E}.alerts]",
     "Alertmanager": f"[{_E}.alerts.alertmanager]",

@@ -11,7 +11,7 @@ from pytest_prodcheck.demo import releases
 from pytest_prodcheck.demo.balancer import Mode
 from pytest_prodcheck.demo.configuration import REVISION
 from pytest_prodcheck.demo.payments import Payments
-from pytest_prodcheck.demo.releases import FREEZES, RECORD, freeze, moment
+from pytest_prodcheck.demo.releases import FREEZES, RECORD, SETTINGS, freeze, moment
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System
@@ -33,6 +33,10 @@ def _frozen(**more: Any) -> Callable[[], str]:
 def _this_weekday() -> str:
     days = [time.strftime("%a", time.gmtime(time.time() + day * releases.DAY)) for day in (-1, 2)]
     return freeze(*(json.dumps(f"{day} 00:00") for day in days), reason="the weekend")
+
+
+def _settings(**changed: str | None) -> Callable[[], str]:
+    return lambda: releases.settings(**changed)
 
 
 def _several() -> list[Any]:
@@ -58,7 +62,19 @@ CONTENTS: dict[str, dict[str, Callable[[], Any]]] = {
     "freeze-weekly": {FREEZES: _this_weekday},
     "freeze-passed": {FREEZES: _frozen(emergency=True), RECORD: _record(emergency=True)},
     "freeze-empty": {FREEZES: lambda: ""},
+    "settings-gone": {SETTINGS: lambda: None},
+    "settings-garbled": {SETTINGS: lambda: releases.settings() + "NO ASSIGNMENT\n"},
+    "setting-missing": {SETTINGS: _settings(LOG_LEVEL=None)},
+    "setting-empty": {SETTINGS: _settings(PAYMENTS_TOKEN="")},
+    "setting-wrong-type": {SETTINGS: _settings(PORT="eighty")},
+    "setting-none-of-these": {SETTINGS: _settings(LOG_LEVEL="trace")},
+    "setting-without-unit": {SETTINGS: _settings(SESSION_TIMEOUT="30")},
+    "setting-placeholder": {SETTINGS: _settings(PAYMENTS_TOKEN="pay_changeme")},
+    "setting-example": {SETTINGS: _settings(PAYMENTS_URL="https://payments.example.com/")},
+    "setting-unresolved": {SETTINGS: _settings(PAYMENTS_URL="https://${PAYMENTS_HOST}/")},
+    "setting-default-password": {SETTINGS: _settings(DATABASE_URL="postgresql://shop:shop@db-rw.demo.test/shop")},
     # benign
+    "settings-of-a-person": {SETTINGS: lambda: "# ours\nexport UNUSED='a b' # c\n" + releases.settings(PORT='"80"')},
     "approval-one-of-many": {RECORD: _several},
     "freeze-excepted": {FREEZES: _frozen(**{"except": ["shop"]})},
 }

@@ -1,14 +1,15 @@
-"""What belongs to one release of the demo, written at its start: change record, calendar of freezes."""
+"""What belongs to one release of the demo, written at its start: change record, calendar of freezes, settings."""
 
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from pathlib import Path
 from typing import Any
 
 FOLDER = "release"
-RECORD, FREEZES = f"{FOLDER}/change.json", f"{FOLDER}/freeze.toml"
+RECORD, FREEZES, SETTINGS = f"{FOLDER}/change.json", f"{FOLDER}/freeze.toml", f"{FOLDER}/shop.env"
 DAY = 86400.0
 
 CONFIGURATION = f"""
@@ -16,6 +17,19 @@ CONFIGURATION = f"""
 kind   = "file"
 record = "{RECORD}"
 freeze = "{FREEZES}"
+
+[environments.demo.settings.shop]
+file = "{SETTINGS}"
+unit = "shop"
+[environments.demo.settings.shop.keys]
+PORT            = {{ type = "int" }}
+DATABASE_URL    = {{ type = "url", secret = true }}
+PAYMENTS_URL    = {{ type = "url" }}
+PAYMENTS_TOKEN  = {{ matches = "pay_[a-z0-9]+" }}
+LOG_LEVEL       = {{ one_of = ["debug", "info", "warning"] }}
+SESSION_TIMEOUT = {{ type = "duration" }}
+PROMOTIONS      = {{ type = "bool" }}
+SENTRY_DSN      = {{ type = "url", optional = true }}
 """
 
 
@@ -40,9 +54,21 @@ def freeze(begin: str, end: str, **more: Any) -> str:
     return "\n".join(['zone = "UTC"', "[freeze.sales]", f"from = {begin}", f"to = {end}", *lines, ""])
 
 
+def settings(**changed: str | None) -> str:
+    """The environment file of the shop, new secrets in it every time; None takes a setting away."""
+    password, token = secrets.token_urlsafe(18), secrets.token_hex(12)
+    whole = {
+        "PORT": "8443", "DATABASE_URL": f"postgresql://shop:{password}@db-rw.demo.test/shop",
+        "PAYMENTS_URL": "http://payments.demo.test/", "PAYMENTS_TOKEN": f"pay_{token}", "LOG_LEVEL": "info",
+        "SESSION_TIMEOUT": "30m", "PROMOTIONS": "true", **changed,
+    }  # fmt: skip
+    return "".join(f"{name}={value}\n" for name, value in whole.items() if value is not None)
+
+
 def healthy(revision: str) -> dict[str, Any]:
     """File name -> its content."""
-    return {RECORD: record(revision), FREEZES: freeze(moment(200), moment(214), reason="the sales")}
+    calendar = freeze(moment(200), moment(214), reason="the sales")
+    return {RECORD: record(revision), FREEZES: calendar, SETTINGS: settings()}
 
 
 def put(folder: Path, name: str, content: Any) -> None:

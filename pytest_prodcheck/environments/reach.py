@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.database import Invariant
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.services import Endpoint, Service
+    from pytest_prodcheck.environments.settings import Settings
     from pytest_prodcheck.environments.stores import Postgres
     from pytest_prodcheck.environments.workflows import Workflow
 
@@ -107,6 +108,13 @@ def unit_names(environment: Environment) -> tuple[str, ...]:
     """
     single = tuple(environment.units) if len(environment.units) == 1 else ()
     return tuple(dict.fromkeys((environment.unit, *single, *([""] if environment.unit in single else []))))
+
+
+def settings_format(settings: Settings) -> str:
+    """The form of a file of settings: as declared, else as its name ends; "" where that says nothing."""
+    endings = {".env": "env", ".json": "json", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml"}
+    name = settings.file or settings.entry or ""
+    return settings.format or next((form for ending, form in endings.items() if name.endswith(ending)), "")
 
 
 def is_address(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""What has to fit together in the sections about one release: its approval, its dependencies."""
+"""What has to fit together in the sections about one release: its approval, its dependencies, its settings."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.named import file, known
+from pytest_prodcheck.environments.reach import settings_format
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.approval import Approval
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.settings import Settings
 
 _NEEDED = {"file": "record", "url": "url", "github-deployments": "repository"}
 _GITHUB, _WEB = ("github-deployments",), ("url", "github-deployments")
@@ -21,7 +23,7 @@ _GOES_WITH = {  # key -> the kinds of approval that it goes with
 
 
 def release_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
-    """Everything about the approval and the dependencies of one environment."""
+    """Everything about approval, dependencies and settings of one environment."""
     if environment.approval is not None:
         yield from _approval(environment.approval, environment, root)
     for name, dependency in environment.dependencies.items():
@@ -30,6 +32,23 @@ def release_complaints(environment: Environment, root: Path) -> Iterator[Complai
         for key in ("postgres", "redis"):
             if (there := getattr(dependency, key)) is not None:
                 yield from known((*path, key), there, getattr(environment, key), f"target of `{key}`")
+
+
+    for name, settings in environment.settings.items():
+        yield from _settings(("settings", name), settings, environment)
+
+
+def _settings(path: tuple[str, ...], settings: Settings, environment: Environment) -> Iterator[Complaint]:
+    if (settings.file is None) == (settings.configmap is None):
+        yield path, "expected exactly one of `file` and `configmap`", ""
+    if settings.configmap is not None and environment.kubernetes is None:
+        yield (*path, "configmap"), "`configmap` needs the section `kubernetes`", ""
+    if settings.entry is not None and settings.configmap is None:
+        yield (*path, "entry"), "`entry` goes with `configmap`", ""
+    if (settings.file is not None or settings.entry is not None) and not settings_format(settings):
+        yield path, "the file's name does not tell its form", "give `format`: env, json, toml or yaml"
+    if settings.unit is not None:
+        yield from known((*path, "unit"), settings.unit, environment.units, "unit")
 
 
 def _approval(approval: Approval, environment: Environment, root: Path) -> Iterator[Complaint]:

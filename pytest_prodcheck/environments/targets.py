@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.loading import Configuration
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.services import Endpoint, Service
+    from pytest_prodcheck.environments.settings import Settings
     from pytest_prodcheck.environments.workflows import Workflow
 
 REACHES = ("namespace", "secrets", "nodes", "storage")  # what of a cluster may be in reach
@@ -60,6 +61,7 @@ BUILT_IN_KINDS = (
     "approval",
     "dependency",
     "alerts",
+    "settings",
     "environment",
 )
 
@@ -71,9 +73,9 @@ class Target:
     kind: `service`, `endpoint` ("service.endpoint"), `auth` (one, named "auth"), `role`, `workflow`, `dns`, `tcp`,
     `dependency` (those two, and others), `postgres`, `invariant`, `redis`, `tls` (whatever speaks TLS), `scan` (a
     scanner's report), `exposure`, `kubernetes` (one, named as the namespace), `workload` (a service's, named as the
-    service), `load` (a scenario, or "light": latency without load), `metric`, `alerts` (one, named "alerts"),
-    `approval` (one, named as the unit, or as the environment), `environment` (one, named as the environment), or the
-    name of a team's own collector.
+    service), `load` (a scenario, or "light": latency without load), `metric`, `settings`, `alerts` (one, named
+    "alerts"), `approval` (one, named as the unit, or as the environment), `environment` (one, named as the
+    environment), or the name of a team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind. beyond: what of
     it is there, but declared to be out of our reach.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
@@ -144,7 +146,7 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
         found = (find_invariant(environment, target.name) or (None, None))[1]
     elif target.kind == "load" and target.name == LIGHT:
         found = environment.light
-    elif target.kind in ("postgres", "redis", "exposure", "load"):
+    elif target.kind in ("postgres", "redis", "exposure", "settings", "load"):
         found = getattr(environment, target.kind).get(target.name)
     else:
         return dict(environment.own.get(target.name, {})) if target.kind in environment.own else {}
@@ -335,6 +337,20 @@ class _Scope:
                 stores = self.environment.postgres if each.postgres else self.environment.redis
                 vantage = stores[each.postgres or each.redis or ""].vantage
             yield Target("dependency", key, frozenset(), *self._reach(vantage), owner=each.owner)
+        for key, settings in self.environment.settings.items():
+            if not self.unit or settings.unit in (None, self.unit):
+                unit = self.environment.units.get(settings.unit or "")
+                owner = settings.owner or (unit.owner if unit else "")
+                yield Target("settings", key, frozenset(), *self._reach_settings(settings), owner=owner)
+
+    def _reach_settings(self, settings: Settings) -> tuple[str, str]:
+        """A ConfigMap is reached from where the cluster is."""
+        cluster = self.environment.kubernetes
+        if settings.configmap is None or cluster is None:
+            return "", ""
+        if "namespace" not in cluster.reach:
+            return "out-of-reach", "namespace may not be read here (kubernetes.reach)"
+        return self._reach(cluster.vantage)
 
     def _auth(self) -> Iterator[Target]:
         auth = self.environment.auth

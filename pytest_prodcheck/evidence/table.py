@@ -68,6 +68,7 @@ COLLECTORS = {
     "kubernetes-manifests": _HERE + "kubernetes_manifests",
     "manifest-facts": _HERE + "manifest_facts",
     "change-approval": _HERE + "approval",
+    "configured-settings": _HERE + "configured_settings",
     "dependency": _HERE + "dependency",
     "redis-replication": _HERE + "redis_replication",
     "auth-matrix": _HERE + "auth_matrix",

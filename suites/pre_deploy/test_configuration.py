@@ -1,4 +1,4 @@
-"""What is about to be applied: would the server take it, is everything there that it refers to."""
+"""What is about to be applied: would the server take it, is everything there that it refers to; and its settings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pytest_prodcheck import check, judge
 from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.evidence.records.kubernetes import Finding, KubernetesManifests, ManifestFacts
+from pytest_prodcheck.evidence.records.settings import ConfiguredSettings
 
 
 def _minor(version: str) -> int | None:
@@ -56,3 +57,21 @@ def test_images_are_pinned(manifest_facts: ManifestFacts) -> None:
 def test_pods_are_made_well(manifest_facts: ManifestFacts) -> None:
     """Pods have probes, limits, requests, a user other than root, a read-only root, and are spread."""
     _judge("pod template", manifest_facts.workloads)
+
+
+@check("pre_deploy.configuration.settings", severity="critical", runbook="configuration-settings")
+def test_settings_are_filled_in(configured_settings: ConfiguredSettings) -> None:
+    """Every declared setting is there, of its type, no placeholder, and no secret that everybody knows."""
+    for each in configured_settings.settings:
+        if each.optional and not each.present:
+            continue
+        if not judge("is there", each.present, of=each.name, reason=f"{configured_settings.source} does not have it"):
+            continue
+        judge("has a value", not each.empty, of=each.name, reason="it is empty")
+        judge("is what it has to be", not each.wrong, of=each.name, reason=each.wrong)
+        looks = "it is a placeholder" + ("" if each.secret else f": {each.placeholder}")
+        judge("is filled in", not each.placeholder, of=each.name, reason=looks)
+        if each.secret:
+            judge("is a secret", not each.known, of=each.name, reason="everybody knows its value")
+        elif each.known:
+            judge("its password is a secret", False, of=each.name, reason="everybody knows it")

@@ -78,3 +78,36 @@ def test_a_store_as_a_dependency_is_reached_from_where_the_store_is(tmp_path: Pa
     found = {each.name: each.skip for each in targets(environment, configuration) if each.kind == "dependency"}
     assert found == {"it": "out-of-reach", "web": ""}
     assert not [each for each in targets(environment, configuration) if each.kind in ("dns", "tcp")]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('keys = { A = {} }', "expected exactly one of `file` and `configmap`"),
+        ('file = "a.env"', "keys"),
+        ('file = "a.env", keys = {}', "keys"),
+        ('file = "a.conf", keys = { A = {} }', "does not tell its form"),
+        ('file = "a.env", entry = "b", keys = { A = {} }', "goes with `configmap`"),
+        ('configmap = "a", keys = { A = {} }', "needs the section `kubernetes`"),
+        ('file = "a.env", unit = "c", keys = { A = {} }', "there is no unit `c`"),
+        ('file = "a.env", keys = { A = { matches = "(" } }', "regular expression"),
+        ('file = "a.env", keys = { A = { type = "float" } }', "duration"),
+    ],
+)  # fmt: skip
+def test_bad_settings(table: str, message: str, tmp_path: Path) -> None:
+    found = mistakes(tmp_path, f"{BASE}{UNITS}[environments.dev.settings]\nit = {{ {table} }}\n")
+    assert any(message in each for each in found), found
+
+
+def test_settings_are_of_a_unit_and_config_maps_are_reached_from_where_the_cluster_is(tmp_path: Path) -> None:
+    cluster = '[environments.dev.kubernetes]\nnamespace = "shop"\nvantage = "cluster"\n'
+    table = (
+        '[environments.dev.settings]\na = { file = "{unit}.env", unit = "a", keys = { A = {} } }\n'
+        'b = { configmap = "b", unit = "b", keys = { A = {} } }\n'
+        'all = { file = "x", format = "env", keys = { A = {} } }\n'
+    )
+    configuration = loaded(tmp_path, BASE + UNITS + cluster + table)
+    for unit, expected in (("a", {"a": "", "all": ""}), ("b", {"b": "out-of-reach", "all": ""})):
+        environment = configuration.environment("dev", unit=unit)
+        found = targets(environment, configuration, unit=unit)
+        assert {each.name: each.skip for each in found if each.kind == "settings"} == expected

@@ -13,6 +13,10 @@ def _approval(name: str, breaks: str, **more: object) -> Fault:
     return Fault(name, breaks, _APPROVAL, part=_RECORD, **more)  # type: ignore[arg-type]
 
 
+def _setting(name: str, breaks: str) -> Fault:
+    return Fault(name, breaks, ("pre_deploy.configuration.settings",), part="the shop's settings")
+
+
 def _payments(name: str, breaks: str, **more: object) -> Fault:
     notices = ("pre_deploy.dependencies.payments",)
     return Fault(name, breaks, notices, part="the payment provider", **more)  # type: ignore[arg-type]
@@ -37,10 +41,23 @@ FAULTS = (
     _payments("payments-unwell", "the payment provider answers 503"),
     _payments("payments-slow", "the payment provider answers after 1.2 s"),
     _payments("payments-slower", "the payment provider answers after 0.6 s", outcome="warned"),
+    _setting("settings-gone", "the shop's environment file is not there"),
+    _setting("settings-garbled", "a line of the shop's environment file is no assignment"),
+    _setting("setting-missing", "a setting is missing"),
+    _setting("setting-empty", "a setting has no value"),
+    _setting("setting-wrong-type", "the port is a word"),
+    _setting("setting-none-of-these", "the log level is one that there is not"),
+    _setting("setting-without-unit", "a duration has no unit"),
+    _setting("setting-placeholder", "a secret was never filled in"),
+    _setting("setting-example", "an address is one of documentation"),
+    _setting("setting-unresolved", "a variable was not resolved"),
+    _setting("setting-default-password", "the database's password is its user's name"),
 )
 
 BENIGN = (
     Fault("approval-one-of-many", "the change record is one of many in its file", part=_RECORD, suites=_BEFORE),
     Fault("freeze-excepted", "a freeze is on that does not concern the shop", part=_RECORD, suites=_BEFORE),
     Fault("payments-moved", "the payment provider redirects", part="the payment provider", suites=_BEFORE),
+    Fault("settings-of-a-person", "the environment file has comments, quotes and exports", part="the shop's settings",
+          suites=_BEFORE),
 )
