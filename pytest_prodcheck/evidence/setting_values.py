@@ -24,12 +24,13 @@ PLACEHOLDERS = {
     '"replace me"': re.compile(r"(?<![A-Za-z])(replace[-_ ]?(me|this)|placeholder)(?![A-Za-z])", re.I),
 }
 # what images, tutorials and lists of leaked passwords begin with
-_KNOWN = frozenset(
+_USUAL = (
     "password passw0rd password1 password123 pass secret supersecret mysecret topsecret admin admin123 administrator "
     "root toor postgres mysql redis rabbitmq guest user test test123 testing default letmein welcome qwerty abc123 "
     "123456 1234567 12345678 123456789 1234567890 111111 000000 minioadmin changeit django-insecure insecure dev "
-    "development s3cr3t s3cret hunter2 foobar example sample".split()
+    "development s3cr3t s3cret hunter2 foobar example sample"
 )
+_KNOWN = frozenset(_USUAL.split())
 _INT, _TRUTH = re.compile(r"[+-]?\d+"), ("true", "false", "yes", "no", "on", "off", "1", "0")
 _DURATION = re.compile(r"(\d+(\.\d+)?(ns|us|µs|ms|s|m|h|d))+|P(?=[\dT])(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
 
