@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments import backups as declared
     from pytest_prodcheck.evidence.deadlines import Deadline
 
+# "0000000100000000/000000010000000000000011-SHA1.gz", "00000002.history"
+_IN_REPOSITORY = re.compile(r"[0-9A-F]{16}/([0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?|([0-9A-F]{8}\.history)")
 Found = tuple[list[Backup], int, tuple[str, ...]]  # backups, how many are being taken, complaints
 
 
@@ -69,6 +71,44 @@ def pgbackrest_verify(settings: declared.Backups, root: Path, deadline: Deadline
     return found, "; ".join(wrong)
 
 
+def pgbackrest_wal(
+    settings: declared.Backups, info: dict[str, Any], database: dict[str, Any], root: Path, deadline: Deadline
+) -> dict[str, str]:
+    """WAL and history files in the repository, of a backup's cluster: name -> path, by `pgbackrest repo-ls`.
+
+    info: the stanza's. database: the backup's. Names are without the checksum and ending that pgBackRest adds.
+    """
+    found = {}
+    for each in info.get("archive", ()):
+        if each["database"] != database:
+            continue
+        place = f"archive/{settings.stanza}/{each['id']}"
+        words = (*settings.tool_words, f"--repo={database.get('repo-key', 1)}", "repo-ls", "--recurse", place)
+        done = run(words, deadline, folder=root)
+        if done.code:
+            raise EvidenceProblem(Problem("protocol", f"{words[0]} repo-ls: {done.said}", "run it by hand"))
+        for line in done.output.splitlines():
+            if name := _IN_REPOSITORY.fullmatch(line.strip()):
+                found[name[1] or name[2]] = f"{place}/{line.strip()}"
+    return found
+
+
+def pgbackrest_file(settings: declared.Backups, path: str, root: Path, deadline: Deadline) -> str:
+    """The text of a file in the repository; raises ValueError where it cannot be read."""
+    done = run((*settings.tool_words, f"--stanza={settings.stanza}", "repo-get", path), deadline, folder=root)
+    if done.code:
+        raise ValueError(done.said)
+    return done.output
+
+
+def barman_wal(settings: declared.Backups, name: str, root: Path, deadline: Deadline) -> str:
+    """The text of a history file in Barman's archive; raises ValueError where it cannot be read."""
+    done = run((*settings.tool_words, "get-wal", settings.server or "", name), deadline, folder=root)
+    if done.code:
+        raise ValueError(done.said)
+    return done.output
+
+
 def barman(settings: declared.Backups, root: Path, deadline: Deadline) -> tuple[Found, str]:
     """The backups of a server, what `barman check` complains of; and the first segment of the newest good one."""
     server = settings.server or ""
@@ -103,12 +143,16 @@ def barman_complaints(settings: declared.Backups, root: Path, deadline: Deadline
 
 
 def barman_segments(settings: declared.Backups, label: str, root: Path, deadline: Deadline) -> list[str]:
-    """Names of the WAL files from the beginning of a backup to the newest."""
+    """Names of the WAL files from the beginning of a backup to the newest.
+
+    Barman tells what its list (xlog.db) names, also where the file is gone: where its folder is here, we look.
+    """
     words = (*settings.tool_words, "list-files", "--target", "wal", settings.server or "", label)
     done = run(words, deadline, folder=root)
     if done.code:
         raise EvidenceProblem(Problem("protocol", f"{words[0]} list-files: {done.said}", "run it by hand"))
-    names = (line.rpartition("/")[2] for line in done.output.splitlines())
+    paths = [Path(line) for line in done.output.splitlines()]
+    names = [path.name for path in paths if path.is_file() or not path.parent.is_dir()]
     return [name for name in names if SEGMENT.fullmatch(name) or HISTORY.fullmatch(name)]
 
 

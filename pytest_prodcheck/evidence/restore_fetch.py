@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.backup_folder import major_version, place_of
-from pytest_prodcheck.evidence.children import run
+from pytest_prodcheck.evidence.children import run, servers_user
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def fetch(settings: declared.Backups, label: str, scratch: Path, root: Path, dea
         _copy(place_of(root / (settings.folder or ""), label), data, scratch, root, deadline)
         return data
     data.mkdir(mode=0o700)
+    give_away(data, servers_user())  # where we are root the tool may be run as another
     words = settings.restore.command if settings.restore and settings.restore.command else _default(settings, scratch)
     words = tuple(word.replace("{folder}", str(data)).replace("{label}", label) for word in words)
     done = run(words, deadline, folder=root)

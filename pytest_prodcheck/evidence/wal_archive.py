@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.backup_folder import first_segment, place_of
-from pytest_prodcheck.evidence.backup_tools import barman, barman_segments, pgbackrest_info, pgbackrest_verify
+from pytest_prodcheck.evidence.backup_tools import (
+    barman,
+    barman_segments,
+    barman_wal,
+    pgbackrest_file,
+    pgbackrest_info,
+    pgbackrest_verify,
+    pgbackrest_wal,
+)
 from pytest_prodcheck.evidence.backups import archiving, backup_named, backups_host, catalogue, settings_of, source_of
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.packed import BROKEN, opened
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.backups import WalArchive
+from pytest_prodcheck.evidence.records.backups import Archiving, WalArchive
 from pytest_prodcheck.evidence.wal_names import HISTORY, SEGMENT, Left, history, name_of, needed, number, timeline
 
 if TYPE_CHECKING:
@@ -42,9 +50,8 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     settings = environment.postgres[target].backups
     if settings is None:
         return ()
-    what = {"pgbackrest": "runs pgbackrest info, verify", "barman": "runs barman list-files"}.get(
-        settings.kind, f"lists {settings.archive}"
-    )
+    tools = {"pgbackrest": "runs pgbackrest info, verify, repo-ls", "barman": "runs barman list-files"}
+    what = tools.get(settings.kind, f"lists {settings.archive}")
     return (Sending("this machine", what),)
 
 
@@ -63,16 +70,29 @@ def postgres_wal_archive(target: str, context: Context, deadline: Deadline) -> W
     size = primary.segment_size
     now = time.time()
     if settings.kind == "pgbackrest":
-        return _pgbackrest(settings, label, root, size, deadline, now)
+        return _pgbackrest(settings, label, root, primary, deadline, now)
     if settings.kind == "barman":
         first = barman(settings, root, deadline)[1]
         names = barman_segments(settings, label, root, deadline)
-        listing = Listing(dict.fromkeys((name[:24] for name in names if SEGMENT.fullmatch(name)), None))
+        listing = listing_of(names, first, lambda name: barman_wal(settings, name, root, deadline))
         return judged(source_of(settings), label, first, listing, size, now, (), primary.last_archived)
     folder = root / (settings.archive or "")
     first = first_segment(place_of(root / (settings.folder or ""), label))
     listing = read_archive(folder, first, size)
     return judged(str(settings.archive), label, first, listing, size, now, (), primary.last_archived)
+
+
+def listing_of(names: Iterable[str], first: str, read: Callable[[str], str]) -> Listing:
+    """A listing of plain names. read: gives a history file's text; those from the first segment's timeline on count."""
+    listing, names = Listing(), list(names)
+    listing.segments = dict.fromkeys(name for name in names if len(name) == 24 and SEGMENT.fullmatch(name))
+    for name in names:
+        if (found := HISTORY.fullmatch(name)) and int(found[1], 16) > timeline(first):
+            try:
+                listing.histories[int(found[1], 16)] = history(read(name))
+            except ValueError:
+                listing.broken.append(name)
+    return listing
 
 
 def read_archive(folder: Path, first: str, size: int) -> Listing:
@@ -161,20 +181,20 @@ def newest_of(names: Iterable[str], histories: Mapping[int, tuple[Left, ...]], f
 
 
 def _pgbackrest(
-    settings: declared.Backups, label: str, root: Path, size: int, deadline: Deadline, now: float
+    settings: declared.Backups, label: str, root: Path, primary: Archiving, deadline: Deadline, now: float
 ) -> WalArchive:
-    """What pgBackRest says: it names only the ends of its archive; what lies between its `verify` counts."""
+    """What lies in pgBackRest's repository: its `verify` reads every file and passes over a gap between them."""
     info = pgbackrest_info(settings, root, deadline)
     backup = next(each for each in info["backup"] if each["label"] == label)
-    start, stop = str(backup["archive"]["start"]), str(backup["archive"]["stop"])
-    archives = [each for each in info.get("archive", ()) if each["database"]["id"] == backup["database"]["id"]]
-    oldest = min((str(each["min"]) for each in archives if each.get("min")), default="")
-    newest = max((str(each["max"]) for each in archives if each.get("max")), default="")
-    wrong = pgbackrest_verify(settings, root, deadline)[1]
-    complaints = [wrong] if wrong else []
-    missing = [name for name, gone in ((start, not oldest or start < oldest), (stop, stop > newest)) if gone]
-    count = number(newest, size) - number(start, size) + 1 if newest else 0
-    return WalArchive(
-        source_of(settings), label, start, newest, max(count, 1), tuple(missing), len(missing), (), None, now,
-        tuple(complaints),
-    )  # fmt: skip
+    first, last = backup["archive"]["start"], backup["archive"]["stop"]
+    if first is None or last is None:
+        what = f"{label}: it was taken with --no-online: no WAL leads on from it"
+        raise EvidenceProblem(Problem("configuration", what, "take an online backup"))
+    names = pgbackrest_wal(settings, info, backup["database"], root, deadline)
+    listing = listing_of(names, first, lambda name: pgbackrest_file(settings, names[name], root, deadline))
+    wrong = [pgbackrest_verify(settings, root, deadline)[1]]
+    if last not in listing.segments:
+        wrong.append(f"the backup's own WAL is missing: {last}")
+    complaints = [each for each in wrong if each]
+    told = primary.last_archived
+    return judged(source_of(settings), label, first, listing, primary.segment_size, now, complaints, told)
