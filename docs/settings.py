@@ -64,6 +64,7 @@ SECTIONS = {  # section -> where it stands in the file; in the order of the page
     "Metric": f"[{_E}.metrics.NAME]",
     "Settings": f"[{_E}.settings.NAME]",
     "Setting": f"[{_E}.settings.NAME.keys]",
+    "Rollback": f"[{_E}.rollback]",
     "Approval": f"[{_E}.approval]",
     "Alerts": f"[{_E}.alerts]",
     "Alertmanager": f"[{_E}.alerts.alertmanager]",

@@ -184,7 +184,7 @@ cleanup = [
 shop-name  = { dns = "shop.demo.test" }
 queue-name = { dns = "queue.demo.test" }
 queue      = { tcp = "queue.demo.test:<queue>" }
-payments   = { http = "http://payments.demo.test:<payments>/status", timeout = "2s" }
+payments   = { http = "http://payments.demo.test:<payments>/status", timeout = "4s" }
 
 [environments.demo.exposure.shop]
 host     = "127.0.0.1"
@@ -233,7 +233,8 @@ restore        = { folder = "pg/scratch", record = "pg/records/{label}.json", ch
 "data_integrity.storage.locks"    = { warn = "500ms", fail = "1s" }
 "data_integrity.storage.idle"     = { warn = "500ms", fail = "1s" }
 "data_integrity.storage.prepared" = { warn = "500ms", fail = "1s" }
-"pre_deploy.dependencies.*"       = { warn = "500ms", fail = "1s" }
+"pre_deploy.dependencies.*"       = { warn = "3s", fail = "5s" }
+"pre_deploy.dependencies.*@payments" = { warn = "1500ms", fail = "3s" }
 "performance.errors"              = { warn = "5%", fail = "1%" }  # 330 requests cannot prove 0.1 %
 "performance.throughput"          = { warn = "98%", fail = "90%" }
 "data_integrity.replication.bytes" = { warn = "4MB", fail = "16MB" }

@@ -11,7 +11,7 @@ from pytest_prodcheck.demo import releases
 from pytest_prodcheck.demo.balancer import Mode
 from pytest_prodcheck.demo.configuration import REVISION
 from pytest_prodcheck.demo.payments import Payments
-from pytest_prodcheck.demo.releases import FREEZES, RECORD, SETTINGS, freeze, moment
+from pytest_prodcheck.demo.releases import FREEZES, PLAN, RECORD, SETTINGS, freeze, moment
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System
@@ -73,6 +73,10 @@ CONTENTS: dict[str, dict[str, Callable[[], Any]]] = {
     "setting-example": {SETTINGS: _settings(PAYMENTS_URL="https://payments.example.com/")},
     "setting-unresolved": {SETTINGS: _settings(PAYMENTS_URL="https://${PAYMENTS_HOST}/")},
     "setting-default-password": {SETTINGS: _settings(DATABASE_URL="postgresql://shop:shop@db-rw.demo.test/shop")},
+    "plan-missing": {PLAN: lambda: None},
+    "plan-old": {PLAN: lambda: releases.plan(-200)},
+    "plan-undated": {PLAN: lambda: releases.plan(-30).replace(moment(-30)[:10], "some day")},
+    "plan-of-another": {PLAN: lambda: releases.plan(-30, "shop-api")},
     # benign
     "settings-of-a-person": {SETTINGS: lambda: "# ours\nexport UNUSED='a b' # c\n" + releases.settings(PORT='"80"')},
     "approval-one-of-many": {RECORD: _several},
@@ -120,7 +124,7 @@ ACTS: dict[str, tuple[Act, Act]] = {
     "payments-down": _entrance("down"),
     "payments-hang": _entrance("hang"),
     "payments-unwell": _payments(status="503 Service Unavailable"),
-    "payments-slow": _payments(delay=1.2),
-    "payments-slower": _payments(delay=0.6),
+    "payments-slow": _payments(delay=3.2),
+    "payments-slower": _payments(delay=1.8),
     "payments-moved": _payments(status="302 Found"),
 }

@@ -1,4 +1,4 @@
-"""What belongs to one release of the demo, written at its start: change record, calendar of freezes, settings."""
+"""What belongs to one release of the demo, written at its start: change record, calendar of freezes, settings, plan."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 FOLDER = "release"
 RECORD, FREEZES, SETTINGS = f"{FOLDER}/change.json", f"{FOLDER}/freeze.toml", f"{FOLDER}/shop.env"
+PLAN = f"{FOLDER}/rollback.md"
 DAY = 86400.0
 
 CONFIGURATION = f"""
@@ -17,6 +18,9 @@ CONFIGURATION = f"""
 kind   = "file"
 record = "{RECORD}"
 freeze = "{FREEZES}"
+
+[environments.demo.rollback]
+document = "{PLAN}"
 
 [environments.demo.settings.shop]
 file = "{SETTINGS}"
@@ -65,10 +69,15 @@ def settings(**changed: str | None) -> str:
     return "".join(f"{name}={value}\n" for name, value in whole.items() if value is not None)
 
 
+def plan(days: float, unit: str = "shop") -> str:
+    """The way back, last tested so many days from now."""
+    return f"# Rolling back: {unit}\n\nLast tested: {moment(days)[:10]}. Next review: {moment(60)[:10]}.\n\n1. …\n"
+
+
 def healthy(revision: str) -> dict[str, Any]:
     """File name -> its content."""
     calendar = freeze(moment(200), moment(214), reason="the sales")
-    return {RECORD: record(revision), FREEZES: calendar, SETTINGS: settings()}
+    return {RECORD: record(revision), FREEZES: calendar, SETTINGS: settings(), PLAN: plan(-30)}
 
 
 def put(folder: Path, name: str, content: Any) -> None:

@@ -14,6 +14,7 @@ from pytest_prodcheck.environments.exposure import Exposure
 from pytest_prodcheck.environments.kubernetes import Kubernetes
 from pytest_prodcheck.environments.load import Light, Load, LoadCaps
 from pytest_prodcheck.environments.monitoring import Alerts, Metric, Prometheus
+from pytest_prodcheck.environments.rollback import Rollback
 from pytest_prodcheck.environments.services import Service
 from pytest_prodcheck.environments.settings import Settings
 from pytest_prodcheck.environments.stores import Dependency, Postgres, Redis
@@ -25,7 +26,7 @@ from pytest_prodcheck.environments.workflows import Workflow
 KINDS = ("services", "auth", "workflows", "postgres", "redis")
 OTHER_KINDS = (
     "dependencies", "vulnerabilities", "exposure", "tls", "grpc", "graphql", "kubernetes", "metrics", "alerts", "load",
-    "approval", "settings",
+    "approval", "settings", "rollback",
 )  # fmt: skip
 
 SET_BY_LOADER = ("name", "unit", "slot")  # fields of Environment that are no keys of the file
@@ -112,6 +113,7 @@ class Environment(Section):
     prometheus: Prometheus | None = None  # whom metrics are asked of
     metrics: dict[Name, Metric] = {}  # what users see, over a window; each is a check `smoke.metrics.NAME`
     settings: dict[Name, Settings] = {}  # settings that what is deployed will read
+    rollback: Rollback | None = None  # the written way back
     approval: Approval | None = None  # who has to approve a deployment, and when none may be
     alerts: Alerts | None = None  # the alerts that have to be able to come, and those that may not be there
     # servers that speak TLS besides services, PostgreSQL and Redis, which are looked at anyway

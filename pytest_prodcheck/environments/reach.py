@@ -117,6 +117,18 @@ def settings_format(settings: Settings) -> str:
     return settings.format or next((form for ending, form in endings.items() if name.endswith(ending)), "")
 
 
+def deployments_in_reach(environment: Environment, vantage: str) -> tuple[str, ...]:
+    """The services in scope that a Deployment runs, where the cluster's namespace may be read from here."""
+    cluster, unit = environment.kubernetes, environment.units.get(environment.unit)
+    if cluster is None or cluster.vantage != vantage or "namespace" not in cluster.reach:
+        return ()
+    return tuple(
+        name
+        for name, each in environment.services.items()
+        if (each.workload or "").startswith("deployment/") and (unit is None or name in unit.services)
+    )
+
+
 def is_address(host: str) -> bool:
     """Whether a host is an IP address and no name."""
     try:

@@ -13,6 +13,7 @@ from pytest_prodcheck.environments.reach import (
     auth_vantage,
     controls,
     declared,
+    deployments_in_reach,
     find_endpoint,
     find_invariant,
     guarded,
@@ -62,6 +63,7 @@ BUILT_IN_KINDS = (
     "dependency",
     "alerts",
     "settings",
+    "rollback",
     "environment",
 )
 
@@ -74,8 +76,8 @@ class Target:
     `dependency` (those two, and others), `postgres`, `invariant`, `redis`, `tls` (whatever speaks TLS), `scan` (a
     scanner's report), `exposure`, `kubernetes` (one, named as the namespace), `workload` (a service's, named as the
     service), `load` (a scenario, or "light": latency without load), `metric`, `settings`, `alerts` (one, named
-    "alerts"), `approval` (one, named as the unit, or as the environment), `environment` (one, named as the
-    environment), or the name of a team's own collector.
+    "alerts"), `approval` and `rollback` (one each, named as the unit, or as the environment), `environment` (one, named
+    as the environment), or the name of a team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind. beyond: what of
     it is there, but declared to be out of our reach.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
@@ -128,7 +130,7 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
         found: Any = (find_endpoint(environment, target.name) or (None, None))[1]
     elif target.kind == "kubernetes":
         found = environment.kubernetes
-    elif target.kind in ("auth", "approval", "alerts"):
+    elif target.kind in ("auth", "rollback", "approval", "alerts"):
         found = getattr(environment, target.kind)
     elif target.kind == "role":
         found = environment.auth.roles.get(target.name) if environment.auth else None
@@ -165,7 +167,7 @@ def key_path(environment: Environment, target: Target) -> tuple[str, ...]:
     kind, name = target.kind, target.name
     if kind == "environment":
         return ()
-    if kind in ("auth", "kubernetes", "approval", "alerts"):
+    if kind in ("auth", "kubernetes", "rollback", "approval", "alerts"):
         return (kind,)
     if kind == "endpoint":
         service = (find_endpoint(environment, name) or ("", None))[0]
@@ -331,6 +333,10 @@ class _Scope:
         approval = self.environment.approval
         if approval is not None:
             yield Target("approval", name, frozenset(), *self._reach(approval.vantage), owner=approval.owner)
+        rollback, ways = self.environment.rollback, deployments_in_reach(self.environment, self.vantage)
+        if rollback is not None or ways:
+            owner = rollback.owner if rollback is not None else self.owners[ways[0]]
+            yield Target("rollback", name, owner=owner)
         for key, each in self.environment.dependencies.items():
             vantage = each.vantage
             if each.postgres is not None or each.redis is not None:

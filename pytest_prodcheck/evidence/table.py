@@ -69,6 +69,7 @@ COLLECTORS = {
     "manifest-facts": _HERE + "manifest_facts",
     "change-approval": _HERE + "approval",
     "configured-settings": _HERE + "configured_settings",
+    "rollback-plan": _HERE + "rollback",
     "dependency": _HERE + "dependency",
     "redis-replication": _HERE + "redis_replication",
     "auth-matrix": _HERE + "auth_matrix",

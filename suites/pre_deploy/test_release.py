@@ -1,10 +1,11 @@
-"""One release: somebody else approved it, nothing forbids it now, and what it needs is there."""
+"""One release: somebody else approved it, nothing forbids it now, what it needs is there, and there is a way back."""
 
 from __future__ import annotations
 
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.records.release import Approval, Change, DependencyAnswer
+from pytest_prodcheck.evidence.records.rollback import PlanDocument, RollbackPlan, WayBack
 
 AHEAD = 300.0  # seconds that two clocks may differ
 SOON = Limit(warn="15m")  # what a gate's evidence may be old by default: so long it may be acted upon
@@ -77,3 +78,37 @@ def test_what_it_needs_answers(dependency: DependencyAnswer, limit: Limit) -> No
     """What the environment cannot do without answers as it has to, and in time."""
     if judge("answers", dependency.answered, of=dependency.where, reason=dependency.reason):
         judge("time to answer", dependency.seconds, at_most=limit, unit="s", of=dependency.where)
+
+
+@check("pre_deploy.rollback.plan", severity="medium", limit=Limit(fail="180d"), runbook="rollback-plan")
+def test_there_is_a_way_back(rollback_plan: RollbackPlan, limit: Limit) -> None:
+    """The plan is there, names the unit, and was looked at lately; the cluster keeps the version to go back to."""
+    if rollback_plan.document is not None:
+        _written(rollback_plan.document, rollback_plan.now, limit)
+    for each in rollback_plan.ways:
+        _kept(each)
+
+
+def _written(document: PlanDocument, now: float, limit: Limit) -> None:
+    if not judge("plan is there", document.there, of=document.source, reason="there is no such file"):
+        return
+    wanted = " or ".join(document.names)
+    judge("names what it is for", document.named, of=document.source, reason=f"it does not name {wanted}")
+    dated = document.dated is not None
+    why = "it names no day, such as 2026-11-24, on which somebody looked at it"
+    if judge("is dated", dated, of=document.source, reason=why) and document.dated is not None:
+        judge("looked at", now - document.dated, at_most=limit, unit="s", of=document.source)
+
+
+def _kept(way: WayBack) -> None:
+    """Before its first deployment there is nothing to go back to, and nothing is wrong with that."""
+    if way.revision == 0:
+        judge("first deployment", True, of=way.workload)
+        return
+    judge("earlier versions that will be kept", way.limit, at_least=1, of=way.workload)
+    gone = f"it is at version {way.revision}, and none before that is kept"
+    judge("earlier versions are kept", way.revision == 1 or way.kept > 1, of=way.workload, reason=gone)
+    tags = {each: each.rpartition("/")[2].partition(":")[2] for each in way.images if "@" not in each}
+    loose = [each for each, tag in tags.items() if tag in ("", "latest")]
+    judge("its images are those of a version", bool(way.images) and not loose, of=way.workload,
+          reason=f"{', '.join(loose) or 'none is known'}: whatever is newest, also after going back")  # fmt: skip

@@ -63,7 +63,8 @@ def heal(bench: Bench) -> None:
     plane.delete(f"{here}/resourcequotas/room")  # one that lives through deletions counts anew only every 5 minutes
     plane.delete(f"{here}/pods")
     shop.make(plane)
-    plane.patch("/apis/apps/v1/namespaces/shop/deployments/storefront", {"spec": {"paused": None, "replicas": 2}})
+    usual = {"paused": None, "replicas": 2, "revisionHistoryLimit": 10}
+    plane.patch("/apis/apps/v1/namespaces/shop/deployments/storefront", {"spec": usual})
     began = time.monotonic()
     while lacks := lacking(bench):
         if time.monotonic() > began + 90:

@@ -18,7 +18,8 @@ QUOTA, VOLUMES, DISRUPTION, INGRESS = f"{_PRE}quota", f"{_PRE}volumes", f"{_PRE}
 ROLLOUT, RESTARTS = f"{_SMOKE}rollout", f"{_SMOKE}restarts"
 _FILES = "pre_deploy.configuration."
 DRY_RUN, DEPRECATIONS, REFERENCES = f"{_FILES}manifests", f"{_FILES}deprecations", f"{_FILES}references"
-IMAGES, MADE = f"{_FILES}images", f"{_FILES}workload"
+IMAGES, MADE, SETTINGS = f"{_FILES}images", f"{_FILES}workload", f"{_FILES}settings"
+PLAN = "pre_deploy.rollback.plan"
 SECURITY, STORAGE = "security.kubernetes.pods", "security.encryption.storage"
 
 
@@ -178,6 +179,7 @@ _HERE = {"namespace": "shop"}
 _C0 = "spec.template.spec.containers.0"
 _APPS, _CORE = "/apis/apps/v1/namespaces/shop", "/api/v1/namespaces/shop"
 STOREFRONT, ORDERS = f"{_APPS}/deployments/storefront", f"{_APPS}/statefulsets/orders"
+COLOURS = f"{_CORE}/configmaps/colours"
 ROOM, FAST = f"{_CORE}/resourcequotas/room", "/apis/storage.k8s.io/v1/storageclasses/fast"
 BUDGET = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets/storefront"
 WAY_IN = "/apis/networking.k8s.io/v1/namespaces/shop/ingresses/shop"
@@ -259,8 +261,11 @@ FAULTS = (
     Fault("runs-as-root", _files(f"{_C0}.securityContext.runAsNonRoot", None), (MADE,)),
     Fault("writable-root", _files(f"{_C0}.securityContext.readOnlyRootFilesystem", None), (MADE,)),
     Fault("not-spread", _files("spec.template.spec.topologySpreadConstraints", None), (MADE,)),
-    Fault("files-gone", _removed_files, FROM_FILES, outcome="errored"),
-    Fault("files-no-yaml", _garbled_files, FROM_FILES, outcome="errored"),
+    Fault("files-gone", _removed_files, (*FROM_FILES, SETTINGS), outcome="errored"),
+    Fault("files-no-yaml", _garbled_files, (*FROM_FILES, SETTINGS), outcome="errored"),
+    Fault("history-thrown-away", _patched(STOREFRONT, spec={"revisionHistoryLimit": 0}), (PLAN,)),
+    Fault("map-never-filled-in", _patched(COLOURS, data={"primary": "TODO"}), (SETTINGS,)),
+    Fault("map-gone", _deleted(COLOURS), (SETTINGS,), outcome="errored"),
     Fault("privileged", _live(_risky(privileged=True, allowPrivilegeEscalation=True)), (SECURITY,)),
     Fault("host-path", _live(_bare_pod("risky", volumes=[_ROOT])), (SECURITY,)),
     Fault("host-network", _live(_bare_pod("risky", hostNetwork=True)), (SECURITY,)),
@@ -268,7 +273,7 @@ FAULTS = (
     Fault("may-be-root", _live(_risky(runAsNonRoot=False, runAsUser=0)), (SECURITY,), outcome="warned"),
     Fault("storage-in-the-clear", _in_the_clear, (STORAGE,)),
     Fault(
-        "rights-missing", _deleted(RIGHTS), (API, NODES, PODS, CAPACITY, ROLLOUT, RESTARTS),
-        (*FROM_FILES, VOLUMES, DISRUPTION, INGRESS, SECURITY, STORAGE), "errored",
+        "rights-missing", _deleted(RIGHTS), (API, NODES, PODS, CAPACITY, ROLLOUT, RESTARTS, PLAN),
+        (*FROM_FILES, SETTINGS, VOLUMES, DISRUPTION, INGRESS, SECURITY, STORAGE), "errored",
     ),
 )  # fmt: skip

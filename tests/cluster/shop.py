@@ -26,9 +26,14 @@ workload = "deployment/storefront"
 url      = "http://127.0.0.1:9"
 vantage  = "nowhere"
 workload = "statefulset/orders"
+[environments.cluster.settings.colours]
+configmap = "colours"
+keys      = { primary = { one_of = ["green", "blue"] } }
 
 [gates.cluster]
-select = ["*.kubernetes.*", "pre_deploy.configuration.*", "security.encryption.storage"]
+select = [
+  "*.kubernetes.*", "pre_deploy.configuration.*", "pre_deploy.rollback.plan", "security.encryption.storage",
+]
 """
 
 
@@ -115,6 +120,8 @@ def beside() -> list[Object]:
     return [
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys", **here}, "stringData": {"api": "x" * 20}},
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "shop", **here}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "colours", **here},
+         "data": {"primary": "green"}},
         {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "room", **here},
          "spec": {"hard": {"requests.cpu": "10", "requests.memory": "10Gi", "pods": "20"}}},
         {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "storefront", **here},

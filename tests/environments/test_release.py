@@ -111,3 +111,13 @@ def test_settings_are_of_a_unit_and_config_maps_are_reached_from_where_the_clust
         environment = configuration.environment("dev", unit=unit)
         found = targets(environment, configuration, unit=unit)
         assert {each.name: each.skip for each in found if each.kind == "settings"} == expected
+
+
+def test_the_way_back_is_a_target_with_a_document_or_a_deployment_in_reach(tmp_path: Path) -> None:
+    cluster = '[environments.dev.kubernetes]\nnamespace = "shop"\n'
+    document = '[environments.dev.rollback]\ndocument = "{unit}.md"\n'
+    runs = 'workload = "deployment/shop"\n'
+    for more, there in (("", False), (document, True), (runs + cluster, True), (cluster, False)):
+        configuration = loaded(tmp_path, BASE + more)
+        found = targets(configuration.environment("dev"), configuration)
+        assert [each.name for each in found if each.kind == "rollback"] == ["dev"] * there

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from pytest_prodcheck.evidence.plan_documents import dated, names
 from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.evidence.records.release import Approval, Change, Decision, Freeze
+from pytest_prodcheck.evidence.records.rollback import PlanDocument, RollbackPlan, WayBack
 from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
+from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.outcomes import Outcome
 from suites.pre_deploy.test_release import test_somebody_else_let_it as judge_approval
+from suites.pre_deploy.test_release import test_there_is_a_way_back as judge_plan
 
 NOW, HOUR = 1_800_000_000.0, 3600.0
 GOOD = Change("live", "shop", "3f9c2ab", ("ada",), (Decision("grace", "approved", NOW - HOUR),), "CHG-1")
@@ -101,3 +106,75 @@ def test_may_go_and_is_told(found: Approval) -> None:
 def test_an_approval_without_any_time_cannot_be_told() -> None:
     assert outcome(changed(decisions=(Decision("grace", "approved", None),))) is Outcome.ERRORED
     assert outcome(changed(decisions=(Decision("grace", "approved", None),), ends=NOW + HOUR)) is Outcome.PASSED
+
+
+PLAN = RollbackPlan(PlanDocument("plan.md", True, ("shop",), True, NOW - 30 * 24 * HOUR), (), NOW)
+WAY = WayBack("deployment/shop", 7, 3, 10, ("registry.test/shop:v7",))
+
+
+def way_back(found: RollbackPlan) -> Outcome:
+    open_ledger()
+    judge_plan(found, Limit(fail="180d"))
+    return close_ledger().outcome
+
+
+def written(**values: Any) -> RollbackPlan:
+    assert PLAN.document is not None
+    return replace(PLAN, document=replace(PLAN.document, **values))
+
+
+def kept(**values: Any) -> RollbackPlan:
+    return replace(PLAN, document=None, ways=(replace(WAY, **values),))
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome"),
+    [
+        (PLAN, Outcome.PASSED),
+        (kept(), Outcome.PASSED),
+        (kept(revision=1, kept=1), Outcome.PASSED),  # deployed once: what runs now is what one would go back to
+        (kept(revision=0, kept=0, images=()), Outcome.PASSED),  # the first deployment
+        (kept(images=("registry.test:5000/shop@sha256:12",)), Outcome.PASSED),
+        (written(there=False), Outcome.FAILED),
+        (written(named=False), Outcome.FAILED),
+        (written(dated=None), Outcome.FAILED),
+        (written(dated=NOW - 181 * 24 * HOUR), Outcome.FAILED),
+        (kept(limit=0), Outcome.FAILED),
+        (kept(kept=1), Outcome.FAILED),
+        (kept(images=()), Outcome.FAILED),
+        (kept(images=("registry.test:5000/shop",)), Outcome.FAILED),
+        (kept(images=("shop:latest",)), Outcome.FAILED),
+        (replace(PLAN, document=None), Outcome.ERRORED),
+    ],
+)
+def test_the_way_back(found: RollbackPlan, outcome: Outcome) -> None:
+    assert way_back(found) is outcome
+
+
+DAY = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("Last tested: 2026-10-01. Next review: 2026-11-01.", "2026-10-01"),
+        ("Reviewed 2026-01-01\nIncident of 2026-10-10", "2026-01-01"),
+        ("| Next review | 2026-11-01 |\n| Reviewed | 2026-02-03 |", "2026-02-03"),
+        ("Incident of 2025-10-10, again 2026-01-10", "2026-01-10"),
+        ("Last updated: 2027-01-01", None),
+        ("valid until 2026-10-01", None),
+        ("Tested 2026-13-01 and 2026-02-30", None),
+        ("build 12026-10-011", None),
+        ("no day", None),
+        ("", None),
+    ],
+)
+def test_when_a_plan_was_last_looked_at(text: str, day: str | None) -> None:
+    found = dated(text, DAY)
+    assert (datetime.datetime.fromtimestamp(found, datetime.UTC).strftime("%Y-%m-%d") if found else None) == day
+
+
+def test_a_name_is_a_word_of_its_own() -> None:
+    assert names("# Rolling back: Shop", ("shop",))
+    assert names("for shop, and others", ("shop",))
+    assert not names("for shop-api and webshop", ("shop",))

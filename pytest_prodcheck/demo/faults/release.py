@@ -17,6 +17,10 @@ def _setting(name: str, breaks: str) -> Fault:
     return Fault(name, breaks, ("pre_deploy.configuration.settings",), part="the shop's settings")
 
 
+def _plan(name: str, breaks: str) -> Fault:
+    return Fault(name, breaks, ("pre_deploy.rollback.plan",), part="the way back")
+
+
 def _payments(name: str, breaks: str, **more: object) -> Fault:
     notices = ("pre_deploy.dependencies.payments",)
     return Fault(name, breaks, notices, part="the payment provider", **more)  # type: ignore[arg-type]
@@ -39,8 +43,8 @@ FAULTS = (
     _payments("payments-down", "the payment provider refuses connections"),
     _payments("payments-hang", "the payment provider never answers"),
     _payments("payments-unwell", "the payment provider answers 503"),
-    _payments("payments-slow", "the payment provider answers after 1.2 s"),
-    _payments("payments-slower", "the payment provider answers after 0.6 s", outcome="warned"),
+    _payments("payments-slow", "the payment provider answers after 3.2 s"),
+    _payments("payments-slower", "the payment provider answers after 1.8 s", outcome="warned"),
     _setting("settings-gone", "the shop's environment file is not there"),
     _setting("settings-garbled", "a line of the shop's environment file is no assignment"),
     _setting("setting-missing", "a setting is missing"),
@@ -52,6 +56,10 @@ FAULTS = (
     _setting("setting-example", "an address is one of documentation"),
     _setting("setting-unresolved", "a variable was not resolved"),
     _setting("setting-default-password", "the database's password is its user's name"),
+    _plan("plan-missing", "nothing is written about the way back"),
+    _plan("plan-old", "nobody has looked at the way back for 200 days"),
+    _plan("plan-undated", "the way back names a day to come alone"),
+    _plan("plan-of-another", "the way back is that of another unit"),
 )
 
 BENIGN = (

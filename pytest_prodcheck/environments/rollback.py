@@ -1,0 +1,14 @@
+"""The way back from a deployment."""
+
+from __future__ import annotations
+
+from pytest_prodcheck.environments.base import Section
+
+
+class Rollback(Section):
+    """The written way back. What a cluster keeps of earlier versions is looked at anyway, where it is in reach."""
+
+    # file that says how to go back, relative to prodcheck.toml; it names the unit, and the day it was last looked at.
+    # `{unit}` is filled in
+    document: str
+    owner: str = ""  # who is asked when it fails; shown in reports and verdicts
