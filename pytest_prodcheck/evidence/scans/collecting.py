@@ -19,6 +19,7 @@ from pytest_prodcheck.evidence.records.vulnerabilities import (
 )
 from pytest_prodcheck.evidence.scans import attested, parsed, vex
 from pytest_prodcheck.evidence.scans.parsed import Scan
+from pytest_prodcheck.evidence.scans.shipping import shipped
 from pytest_prodcheck.evidence.scans.source import Content, declared, file, filled, host, read, sends
 from pytest_prodcheck.evidence.scans.subjects import refuse_foreign
 
@@ -42,13 +43,16 @@ def _seconds(target: str, environment: Environment) -> float:
 @evidence("vulnerabilities-running", axis="scan", feature="running", seconds=_seconds, host=host, sends=sends)
 def vulnerabilities_running(target: str, context: Context, deadline: Deadline) -> VulnerabilityReport:
     """The report about what runs; raises EvidenceProblem (stale, foreign, empty, protocol, …) for one of no use."""
-    return _vulnerabilities(target, context, deadline)
+    return _vulnerabilities(target, (), context, deadline)
 
 
 @evidence("vulnerabilities-to-deploy", axis="scan", feature="deploy", seconds=_seconds, host=host, sends=sends)
 def vulnerabilities_to_deploy(target: str, context: Context, deadline: Deadline) -> VulnerabilityReport:
-    """The report about what is to be deployed; as `vulnerabilities-running`, and read once for both."""
-    return _vulnerabilities(target, context, deadline)
+    """The report about what is to be deployed; as `vulnerabilities-running`, and read once for both.
+
+    Where the manifests pin the image by digest, it has to be about that one, whatever else is declared.
+    """
+    return _vulnerabilities(target, shipped(declared(context.environment, target), context), context, deadline)
 
 
 @evidence("kube-bench", axis="scan", feature="benchmark", seconds=_seconds, host=host, sends=sends)
@@ -72,16 +76,24 @@ def gatekeeper(target: str, context: Context, deadline: Deadline) -> Policies:
     return clean
 
 
-def _vulnerabilities(target: str, context: Context, deadline: Deadline) -> VulnerabilityReport:
-    return context.once(("scan", target), lambda: _read(target, context, deadline), deadline)
+def _vulnerabilities(
+    target: str, pinned: tuple[str, ...], context: Context, deadline: Deadline
+) -> VulnerabilityReport:
+    """The report is read, or its scanner run, once; whether it is about the right thing is told for each who asks."""
+    found = context.once(("scan", target), lambda: _scan(target, context, deadline), deadline)
+    return context.once(("scan", target, pinned), lambda: _read(target, pinned, *found, context, deadline), deadline)
 
 
-def _read(target: str, context: Context, deadline: Deadline) -> VulnerabilityReport:
+def _read(
+    target: str, pinned: tuple[str, ...], content: Content, scan: Scan, created: float, context: Context,
+    deadline: Deadline,
+) -> VulnerabilityReport:  # fmt: skip
     report = declared(context.environment, target)
-    content, scan, created = _scan(target, context, deadline)
     image = None if report.image is None else filled(report.image, report, context)
     revision = None if report.revision is None else filled(report.revision, report, context)
-    refuse_foreign(scan.subject, image, revision, report.bound_by_place)
+    by_tag = pinned and "@" not in (image or "")  # then the digest that is deployed says more
+    for wanted in pinned if by_tag else (*pinned, image):
+        refuse_foreign(scan.subject, wanted, revision, report.bound_by_place)
     left_out = sorted(set(scan.unscanned) - set(report.unscanned))
     if left_out:
         hint = "list what may be left out in `unscanned`"

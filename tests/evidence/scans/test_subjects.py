@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from pytest_prodcheck.demo import scans
+from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.evidence.scans.parsed import Subject
 from pytest_prodcheck.evidence.scans.subjects import reference, refuse_foreign
+from pytest_prodcheck.evidence.table import find
+from tests.evidence.support import context_for
 
 D, E = "sha256:" + "d" * 64, "sha256:" + "e" * 64
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -71,3 +79,55 @@ def test_what_says_nothing_is_bound_by_its_place_alone() -> None:
         refuse_foreign(Subject(), None, "v1", bound_by_place=False)
     with pytest.raises(EvidenceProblem, match="not about"):  # the place does not outweigh what it says itself
         refuse_foreign(Subject(("r/shop:2",)), "r/shop:1", None, bound_by_place=True)
+
+
+def deployed(folder: Path, declared: str, *images: str, kind: str = "vulnerabilities-to-deploy") -> Any:
+    """The record of the demo's report about an image, while the manifests deploy others."""
+    (folder / "report.json").write_text(json.dumps(scans.trivy()))
+    pods = [{"name": f"c{place}", "image": image} for place, image in enumerate(images)]
+    item = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "shop"}, "spec": {"containers": pods}}
+    (folder / "shop.yaml").write_text(json.dumps(item))
+    cluster = {"namespace": "shop", "manifests": ["shop.yaml"], "vantage": "elsewhere"}
+    report = {"format": "trivy", "report": "report.json", "image": declared}
+    context = context_for(folder, kubernetes=cluster, vulnerabilities={"image": report})
+    return find(kind).gather("image", context, Deadline(5))
+
+
+TAGGED, PINNED = f"{scans.IMAGE}:demo-1", f"{scans.IMAGE}@{scans.DIGEST}"
+
+
+@pytest.mark.parametrize(
+    ("declared", "images"),
+    [
+        (TAGGED, [TAGGED]),
+        (TAGGED, [f"{TAGGED}@{scans.DIGEST}", "r/other@" + D]),
+        (PINNED, [PINNED]),
+        (PINNED, ["r/other:1"]),
+        (f"{scans.IMAGE}:other-tag", [PINNED]),  # the digest that is deployed says more than a tag
+    ],
+)
+def test_a_report_about_what_the_manifests_deploy(declared: str, images: list[str], tmp_path: Path) -> None:
+    assert deployed(tmp_path, declared, *images).source == "report.json"
+
+
+@pytest.mark.parametrize(
+    ("declared", "images"),
+    [
+        (TAGGED, [f"{TAGGED}@{D}"]),
+        (PINNED, [f"{scans.IMAGE}@{D}"]),
+        (TAGGED, [PINNED, f"{scans.IMAGE}@{D}"]),
+    ],
+)
+def test_a_report_about_another_digest_than_is_deployed(declared: str, images: list[str], tmp_path: Path) -> None:
+    with pytest.raises(EvidenceProblem) as caught:
+        deployed(tmp_path, declared, *images)
+    assert caught.value.problem.kind == "foreign"
+    assert deployed(tmp_path, declared, *images, kind="vulnerabilities-running").source == "report.json"
+
+
+def test_what_is_deployed_is_not_known_without_the_manifests(tmp_path: Path) -> None:
+    cluster = {"namespace": "shop", "manifests": ["absent.yaml"]}
+    report = {"format": "trivy", "report": "report.json", "image": TAGGED}
+    context = context_for(tmp_path, kubernetes=cluster, vulnerabilities={"image": report})
+    with pytest.raises(EvidenceProblem, match="no file is named"):
+        find("vulnerabilities-to-deploy").gather("image", context, Deadline(5))
