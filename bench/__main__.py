@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from bench import content_hash, endpoints, gate_startup, load, restore, tls, trivial_checks
+from bench import cluster, content_hash, endpoints, gate_startup, load, restore, tls, trivial_checks
 
 if __name__ == "__main__":
     kept = [gate_startup.main(), trivial_checks.main(), endpoints.main(500), tls.main(), load.main()]
-    kept += [content_hash.main(), restore.main()]
+    kept += [content_hash.main(), restore.main(), cluster.main()]
     if "--long" in sys.argv:
         kept += [endpoints.main(5000, 3), trivial_checks.growth()]
     sys.exit(0 if all(kept) else 1)

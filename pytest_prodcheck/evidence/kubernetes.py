@@ -102,8 +102,16 @@ def namespaced(group: str, resource: str, context: Context) -> str:
     return f"{root}/namespaces/{cluster.namespace if cluster else ''}/{resource}"
 
 
+def all_pods(context: Context, deadline: Deadline) -> list[Pod]:
+    """The pods of all namespaces: for those who may read nodes."""
+    return listed("pods", "/api/v1/pods", context, deadline, reading.pod)
+
+
 def pods_of(context: Context, deadline: Deadline) -> list[Pod]:
-    """All pods of the namespace."""
+    """All pods of the namespace; out of the list of all namespaces where that one is read too."""
+    cluster = context.environment.kubernetes
+    if cluster is not None and "nodes" in cluster.reach:
+        return [each for each in all_pods(context, deadline) if each.namespace == cluster.namespace]
     return listed("pods", namespaced("", "pods", context), context, deadline, reading.pod)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence import kubernetes_reading as reading
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.kubernetes import host, reads, seconds
+from pytest_prodcheck.evidence.kubernetes import all_pods, host, reads, seconds
 from pytest_prodcheck.evidence.kubernetes_api import listed
 from pytest_prodcheck.evidence.kubernetes_files import documents
 from pytest_prodcheck.evidence.kubernetes_lists import name_of, raw
@@ -189,7 +189,7 @@ def _why(demand: Demand, rooms: list[_Room], allowed: list[_Room]) -> str:
 def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> KubernetesCapacity:
     """The surge placed on the nodes as they are, and with the one gone whose pods are the hardest to place."""
     nodes: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, reading.node)
-    pods: list[Pod] = listed("pods", "/api/v1/pods", context, deadline, reading.pod)
+    pods = all_pods(context, deadline)
     demands = surges(context, deadline)
     cluster = context.environment.kubernetes
     lost = _heaviest(nodes, pods)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.kubernetes import host, namespaced, reads, seconds
+from pytest_prodcheck.evidence.kubernetes import host, namespaced, pods_of, reads, seconds
 from pytest_prodcheck.evidence.kubernetes_api import listed
 from pytest_prodcheck.evidence.kubernetes_reading import Object, rows, table
 from pytest_prodcheck.evidence.records.kubernetes import (
@@ -42,8 +42,7 @@ def name_of(item: Object) -> str:
 def kubernetes_volumes(target: str, context: Context, deadline: Deadline) -> KubernetesVolumes:
     """The claims; one that waits for its first pod is told from one that nobody binds."""
     claims = raw("", "persistentvolumeclaims", context, deadline)
-    pods = listed("claims", namespaced("", "pods", context), context, deadline, _claims_of)
-    used = {claim for each in pods for claim in each}
+    used = {claim for pod in pods_of(context, deadline) for claim in pod.claims}
     return KubernetesVolumes(
         tuple(
             Volume(
@@ -55,11 +54,6 @@ def kubernetes_volumes(target: str, context: Context, deadline: Deadline) -> Kub
             for each in claims
         )
     )
-
-
-def _claims_of(pod: Object) -> list[str]:
-    volumes = rows(pod, "spec", "volumes")
-    return [str(table(each, "persistentVolumeClaim").get("claimName", "")) for each in volumes]
 
 
 @evidence("kubernetes-disruption", axis="kubernetes", seconds=seconds, host=host, sends=reads("poddisruptionbudgets"))

@@ -113,6 +113,11 @@ def pod(item: Object) -> Pod:
         cpu=cpu,
         memory=memory,
         daemon=workload.startswith(("daemonset/", "node/")),
+        claims=tuple(
+            str(table(each, "persistentVolumeClaim").get("claimName", ""))
+            for each in rows(specification, "volumes")
+            if "persistentVolumeClaim" in each
+        ),
         risks=tuple(risks(specification)),
     )
 

@@ -53,6 +53,7 @@ class Pod:
     cpu: float = 0.0  # cores that it asks for
     memory: int = 0  # bytes that it asks for
     daemon: bool = False  # of a DaemonSet, or a node's own: gone with its node
+    claims: tuple[str, ...] = ()  # names of the volume claims that it uses
     risks: tuple[str, ...] = ()  # what of its specification is risky, "container app: privileged"
 
 
