@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from bench.measure import PYTHON, clean_environ, row
+from pytest_prodcheck.load.histogram import Histogram, read_log
 
 DRIVER = Path(__file__).resolve().parent.parent / "pytest_prodcheck" / "load" / "driver.py"
 USERS = (
@@ -57,6 +58,14 @@ def sent(folder: Path, port: int, rate: float, seconds: float) -> tuple[float, f
     return end["cpu_seconds"] / hand["begun"], end["cpu_seconds"] / took, seconds / took
 
 
+def own_part(folder: Path) -> tuple[float, float]:
+    """Milliseconds in the median and the 95th percentile of answers that the last run's server gave at once."""
+    whole = Histogram()
+    for line in read_log((folder / "times.hlog").read_text())[1]:
+        whole.add(line.histogram.counts.items())
+    return (whole.percentile(50) or 0) / 1000, (whole.percentile(95) or 0) / 1000
+
+
 def fast(folder: Path, port: int, seconds: float) -> float:
     """Requests a second of Locust's own fast client in its closed loop, by its JSON."""
     (folder / "users.py").write_text(USERS)
@@ -79,6 +88,8 @@ def main(seconds: float = 60.0) -> bool:
             folder = Path(name)
             _, share, _ = sent(folder, port, 10_000 / 60, seconds)
             first = row("10,000 requests a minute, share of a core", share, 0.25)
+            half, most = own_part(folder)
+            print(f"      the client's own part of their times: P50 {half:.2f} ms, P95 {most:.2f} ms")
             pairs = []
             for _ in range(3):  # in turn: these machines are shared
                 closed = fast(folder, port, 5)

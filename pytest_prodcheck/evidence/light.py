@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import LIGHT, light_endpoints
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 WARM_UP = 2  # requests to each endpoint before any counts
+WARM_UP_SHARE = 0.25  # of the time that there is; with many slow endpoints some stay cold
 FEWEST, MOST = 2, 32  # requests at once
 ENOUGH = 299  # requests that a P99 needs: for these a third of the time is added
 
@@ -53,17 +55,38 @@ class _Light:
     def run(self) -> LoadRun:
         """Warms up, asks, and tells."""
         self.epoch, start = time.time(), time.monotonic()
-        usual = max(self._answered(name)[0] for name in self.names for _ in range(WARM_UP))
-        wanted = math.ceil(1.25 * self.settings.requests * usual / self.settings.seconds)
-        count = min(max(wanted, FEWEST), MOST)
         self.end = start + self.settings.seconds
-        threads = [threading.Thread(target=self._work, name="prodcheck-light", daemon=True) for _ in range(count)]
+        usual = self._warm_up(start + self.settings.seconds * WARM_UP_SHARE)
+        self._together(self._work, _at_once(self.settings.requests, usual, self.end - time.monotonic()))
+        with self.lock:
+            return self._record(time.monotonic() - start)
+
+    def _warm_up(self, end: float) -> float:
+        """Asks each endpoint, those that there is time for; returns the longest time that an answer took."""
+        usual = max(self._answered(self.names[0])[0] for _ in range(WARM_UP))
+        left = [name for name in self.names[1:] for _ in range(WARM_UP)]
+        count = _at_once(len(left), usual, end - time.monotonic())
+
+        def work() -> None:
+            nonlocal usual
+            while time.monotonic() < end:
+                with self.lock:
+                    if not left:
+                        return
+                    name = left.pop(0)
+                took = self._answered(name)[0]
+                with self.lock:
+                    usual = max(usual, took)
+
+        self._together(work, count)
+        return usual
+
+    def _together(self, work: Callable[[], None], count: int) -> None:
+        threads = [threading.Thread(target=work, name="prodcheck-light", daemon=True) for _ in range(count)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(max(self.deadline.time_left(), 0.1))
-        with self.lock:
-            return self._record(time.monotonic() - start)
 
     def _work(self) -> None:
         while True:
@@ -101,11 +124,16 @@ class _Light:
         begun = self.counted.begun
         return LoadRun(
             LIGHT, "light", begun, begun / took, self.epoch, took, begun, took, 0, 0, begun, Timed(()), "", "", 0.0,
-            (LoadWorker("here", begun, 0.0, True),), 1, found, _together(self.counted, spans),
+            (LoadWorker("here", begun, 0.0, True),), 1, found, _whole(self.counted, spans),
         )  # fmt: skip
 
 
-def _together(counted: Counted, spans: dict[int, tuple[float, float]]) -> LoadEndpoint:
+def _at_once(requests: int, usual: float, seconds: float) -> int:
+    """How many requests at once get so many done in time, and a quarter more."""
+    return min(max(math.ceil(1.25 * requests * usual / max(seconds, 0.001)), FEWEST), MOST)
+
+
+def _whole(counted: Counted, spans: dict[int, tuple[float, float]]) -> LoadEndpoint:
     whole = Cell()
     for cell in counted.cells.values():
         whole.add(cell)

@@ -115,6 +115,15 @@ def own_lateness(run: LoadRun, percent: float, value: float, crossed: float) -> 
     return ""
 
 
+def began_in_time(run: LoadRun, least: float) -> bool:
+    """Whether a run may be what others are compared with: its own lateness would hide that a later one is slower.
+
+    least: seconds of difference in P95 that matter.
+    """
+    usual = USUAL * (run.overall.times.percentile(95) or 0.0)
+    return (run.lag.percentile(95) or 0.0) <= max(least, usual)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A percentile or share beside those of the runs before: proven worse or not, by how much (1.0: twice)."""

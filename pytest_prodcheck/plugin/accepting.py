@@ -24,10 +24,12 @@ def accept_loads(opened: Opened, gathering: Gathering, run: RunRecord) -> str:
     if run.replay_of or run.interrupted or run.problems:
         return ""
     from pytest_prodcheck.evidence.history import accept
+    from pytest_prodcheck.judging.load import began_in_time
 
     try:
         for load in _loads(gathering):
-            if is_accepted([result for result in run.results if result.target == load.name]):
+            judged = [result for result in run.results if result.target == load.name]
+            if is_accepted(judged) and began_in_time(load, opened.environment.load[load.name].compare.p95):
                 accept(opened.state, opened.environment, load, run.id, run.ended_at, run.revision)
     except OSError as error:
         return f"the accepted load runs could not be written down: {error}"

@@ -17,18 +17,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from pytest_prodcheck.demo.performance_faults import Taken
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load import load_latency, load_run, load_stress
 from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.evidence.records.load import LoadRun
+from pytest_prodcheck.evidence.resources import load_resources
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.load.histogram import read_log
 from pytest_prodcheck.outcomes import Outcome
-from suites.performance import test_latency, test_load, test_stress
+from suites.performance import test_latency, test_load, test_resources, test_stress
 from tests.evidence.load_servers import BROKEN, GOOD, LIMITED, Truth, server
 from tests.evidence.support import context_for
 
@@ -85,9 +88,10 @@ def from_schedule(run: LoadRun, truth: Truth) -> list[float]:
     return sorted(left - at for left, at in zip(sorted(truth.left), due, strict=True))
 
 
-def assert_true(run: LoadRun, truth: list[float]) -> None:
+def assert_true(run: LoadRun, truth: list[float], percents: tuple[int, ...] = (50, 95, 99)) -> None:
     """Percentiles within 1 % of the truth plus the stated cost of the client."""
-    for percent in (50, 95, 99):
+    assert run.overall.good == len(truth)
+    for percent in percents:
         true = truth[max(0, -(-percent * len(truth) // 100) - 1)]
         seen = run.overall.times.percentile(percent)
         assert seen is not None
@@ -146,6 +150,7 @@ def test_error_rates(of: int, expected: Outcome, tmp_path: Path) -> None:
     assert run.overall.reasons == (("answered 503", 2000 // of),)
     assert outcomes(run)["errors"] is expected
     assert outcomes(run)["p95"] is Outcome.PASSED
+    assert_true(run, sorted(truth.took), (50,))
 
 
 def test_resets_are_errors_and_not_sent_again(tmp_path: Path) -> None:
@@ -155,6 +160,7 @@ def test_resets_are_errors_and_not_sent_again(tmp_path: Path) -> None:
     assert run.overall.failed == truth.resets == 10
     assert run.overall.reasons == (("connection reset", 10),)
     assert outcomes(run)["errors"] is Outcome.FAILED
+    assert_true(run, sorted(truth.took), (50,))
 
 
 def test_a_rate_limiter_is_no_success_and_its_speed_no_latency(tmp_path: Path) -> None:
@@ -163,12 +169,35 @@ def test_a_rate_limiter_is_no_success_and_its_speed_no_latency(tmp_path: Path) -
     def delay(number: int, at: float) -> float:
         return 0.0 if number % 2 else 0.2
 
-    with server(delay, say=lambda number, at: LIMITED if number % 2 else GOOD) as (port, _):
+    with server(delay, say=lambda number, at: LIMITED if number % 2 else GOOD) as (port, truth):
         run = run_of(context_of(tmp_path, port, abort={"error_ratio": "90%"}))
-    assert run.overall.failed == 100
+    assert run.overall.failed == truth.bad == 100
+    assert_true(run, sorted(truth.took), (50,))
     assert (run.overall.times.percentile(5) or 0) >= 0.2
     found = outcomes(run)
     assert (found["errors"], found["throughput"]) == (Outcome.FAILED, Outcome.FAILED)
+
+
+def test_a_leak_is_told_and_its_times_are_true(tmp_path: Path) -> None:
+    """A server that keeps 250 kB of each request; the process that is watched is this one, in which it runs."""
+    process, kept = psutil.Process(), Taken()
+
+    def leak(number: int, at: float) -> float:
+        kept.more(250_000)
+        return 0.05
+
+    (tmp_path / "pid").write_text(str(os.getpid()))
+    allowed = process.memory_info().rss + 400_000_000
+    with server(leak) as (port, truth):
+        resources = {"host": False, "pidfile": "pid", "memory": allowed}
+        context = context_of(tmp_path, port, duration="3s", resources=resources)
+        run = run_of(context)
+        seen = load_resources.gather("it", context, Deadline(5))
+    kept.give_back()
+    assert_true(run, from_schedule(run, truth), (50, 95))
+    left = Limit(warn="24h", fail="2h")
+    assert judged(test_resources.test_process_neither_leaks_nor_restarts, seen, left).outcome is Outcome.FAILED
+    assert judged(test_resources.test_memory_has_room, seen, Limit(fail="95%")).outcome is Outcome.PASSED
 
 
 def test_a_server_that_cannot_keep_up_fails_and_does_not_slow_the_load_down(tmp_path: Path) -> None:
@@ -392,6 +421,18 @@ def test_latency_without_load(tmp_path: Path) -> None:
     assert {each.name for each in run.endpoints} == {"api.it", "api.send"}
     assert truth.requests == 304  # with two to warm up, of each endpoint
     assert outcomes(run)["p95"] is Outcome.PASSED
+
+
+def test_latency_without_load_of_many_slow_endpoints_takes_no_longer(tmp_path: Path) -> None:
+    """Never more than half again of `seconds`: 15 s of its ten; here of two, so that this test is quick."""
+    endpoints = {f"e{number}": {"request": f"GET /{number}", "status": 200} for number in range(80)}
+    with server(lambda number, at: 0.1) as (port, _):
+        services = {"api": {"url": f"http://127.0.0.1:{port}", "endpoints": endpoints, "timeout": "5s"}}
+        context = context_for(tmp_path, services=services, light={"seconds": "2s"})
+        began = time.monotonic()
+        run = load_latency.gather("light", context, Deadline(30))
+    assert time.monotonic() - began < 1.5 * 2  # one after the other, warming up alone would take 16 s
+    assert run.overall.good >= 59  # enough for a P95
 
 
 def test_latency_without_load_of_what_fails_cannot_be_told(tmp_path: Path) -> None:

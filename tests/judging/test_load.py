@@ -22,6 +22,7 @@ from pytest_prodcheck.evidence.records.load import (
 )
 from pytest_prodcheck.judging.load import (
     NEVER,
+    began_in_time,
     fails_more,
     flaws,
     insist_on_answers,
@@ -99,6 +100,15 @@ def test_a_bad_time_may_be_the_clients_own() -> None:
     assert own_lateness(late, 95, 1.2, 1.0)
     assert not own_lateness(late, 95, 0.9, 1.0)  # lateness only adds: what is good all the same is good
     assert not own_lateness(made(), 95, 1.2, 1.0)
+
+
+def test_a_run_that_was_begun_late_is_nothing_to_compare_with() -> None:
+    """It would hide that later ones are slower. Up to 3 % of its P95, or a difference that does not matter, is fine."""
+    late = made(lag=timed([0.001] * 900 + [0.05] * 100))
+    assert not began_in_time(late, 0.02)
+    assert began_in_time(late, 0.06)
+    assert began_in_time(replace(late, overall=endpoint([2.0] * 1000)), 0.02)
+    assert began_in_time(made(), 0.02)
 
 
 # -- regression
