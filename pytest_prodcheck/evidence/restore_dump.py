@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.backup_verification import is_archive
 from pytest_prodcheck.evidence.children import run
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.packed import SUFFIXES, opened
+from pytest_prodcheck.evidence.packed import BROKEN, SUFFIXES, opened
 from pytest_prodcheck.evidence.postgres_programs import programs
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.restore_fetch import give_away
@@ -40,7 +40,11 @@ class DumpServer(ScratchServer):
             options = ["--no-owner", "--no-acl", "--exit-on-error", "--dbname", self.database, str(self.dump)]
             done = run(self.tool("pg_restore", *options), deadline, folder=self.scratch)
         else:
-            options = ["-X", "-q", "-d", self.database, "-f", str(self._unpacked())]
+            try:
+                text = self._unpacked()
+            except BROKEN as error:
+                return f"the dump was not loaded whole: it cannot be unpacked: {plain(str(error))}"
+            options = ["-X", "-q", "-d", self.database, "-f", str(text)]
             done = run(self.tool("psql", *options), deadline, folder=self.scratch, discard=True)
             # owners and grants name roles that a dump of one database does not hold
             errors = [line for line in done.errors.splitlines() if "ERROR:" in line and not _ROLE.search(line)]
@@ -51,10 +55,10 @@ class DumpServer(ScratchServer):
     def _unpacked(self) -> Path:
         if self.dump.suffix not in SUFFIXES:
             return self.dump
-        plain = self.scratch / "dump.sql"
-        with opened(self.dump) as packed, plain.open("wb") as copy:
+        unpacked = self.scratch / "dump.sql"
+        with opened(self.dump) as packed, unpacked.open("wb") as copy:
             shutil.copyfileobj(packed, copy)
-        return plain
+        return unpacked
 
 
 def load_dump(
