@@ -69,6 +69,7 @@ SECTIONS = {  # section -> where it stands in the file; in the order of the page
     "Alerts": f"[{_E}.alerts]",
     "Alertmanager": f"[{_E}.alerts.alertmanager]",
     "Quiet": f"[{_E}.alerts.quiet]",
+    "Host": f"[{_E}.hosts.NAME]",
     "TlsServer": f"[{_E}.tls.NAME]",
     "Load": f"[{_E}.load.NAME]",
     "Abort": f"[{_E}.load.NAME.abort]",

@@ -63,6 +63,7 @@ def _kubernetes(args: argparse.Namespace, environment: Environment) -> int:
         what = "--target names a PostgreSQL cluster" if args.target else f"no kubernetes is declared in {args.env}"
         print(f"prodcheck grants: {what}", file=sys.stderr)
         return 2
-    whole = {"apiVersion": "v1", "kind": "List", "items": manifest(environment.kubernetes)}
+    metrics = any(each.source == "kubernetes" for each in environment.hosts.values())
+    whole = {"apiVersion": "v1", "kind": "List", "items": manifest(environment.kubernetes, metrics)}
     print(safe_json(json.dumps(whole, indent=1)))
     return 0

@@ -44,6 +44,8 @@ def _matchers(text: str) -> str:
     return text
 
 
+Matchers = Annotated[str, AfterValidator(_matchers)]
+
 class Prometheus(Section):
     """A Prometheus, or what answers its HTTP API (Thanos, Mimir, VictoriaMetrics)."""
 
@@ -105,7 +107,7 @@ class Quiet(Section):
     """The alerts that may not be firing when something is about to be changed."""
 
     # label matchers that all have to fit, such as 'severity="critical",namespace="shop"'
-    match: Annotated[str, AfterValidator(_matchers)]
+    match: Matchers
     for_: Seconds = Field(default=120.0, alias="for")  # how long an alert has to be firing before it counts
 
 

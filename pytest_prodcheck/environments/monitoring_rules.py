@@ -26,10 +26,20 @@ def monitoring_complaints(environment: Environment, root: File) -> Iterator[Comp
             yield from file(("alerts", "alertmanager", "tls", key), getattr(alertmanager.tls, key), root)
     if environment.alerts is not None and prometheus is None:
         yield ("alerts",), "there is nobody to ask", "declare `prometheus`"
+    yield from _hosts(environment)
     for name, metric in environment.metrics.items():
         if prometheus is None:
             yield ("metrics", name), "there is nobody to ask", "declare `prometheus`"
         yield from _metric(("metrics", name), metric, environment)
+
+
+def _hosts(environment: Environment) -> Iterator[Complaint]:
+    for name, host in environment.hosts.items():
+        if host.source == "prometheus" and environment.prometheus is None:
+            yield ("hosts", name), "there is nobody to ask", "declare `prometheus`"
+        reach = environment.kubernetes.reach if environment.kubernetes else ()
+        if host.source == "kubernetes" and "nodes" not in reach:
+            yield ("hosts", name), "the cluster's nodes are not in reach", 'declare `kubernetes` with reach = ["nodes"]'
 
 
 def _metric(path: tuple[str, ...], metric: Metric, environment: Environment) -> Iterator[Complaint]:

@@ -11,6 +11,7 @@ from pytest_prodcheck.environments.approval import Approval
 from pytest_prodcheck.environments.auth import Auth
 from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.exposure import Exposure
+from pytest_prodcheck.environments.hosts import Host
 from pytest_prodcheck.environments.kubernetes import Kubernetes
 from pytest_prodcheck.environments.load import Light, Load, LoadCaps
 from pytest_prodcheck.environments.monitoring import Alerts, Metric, Prometheus
@@ -26,7 +27,7 @@ from pytest_prodcheck.environments.workflows import Workflow
 KINDS = ("services", "auth", "workflows", "postgres", "redis")
 OTHER_KINDS = (
     "dependencies", "vulnerabilities", "exposure", "tls", "grpc", "graphql", "kubernetes", "metrics", "alerts", "load",
-    "approval", "settings", "rollback",
+    "approval", "settings", "rollback", "hosts",
 )  # fmt: skip
 
 SET_BY_LOADER = ("name", "unit", "slot")  # fields of Environment that are no keys of the file
@@ -116,6 +117,7 @@ class Environment(Section):
     rollback: Rollback | None = None  # the written way back
     approval: Approval | None = None  # who has to approve a deployment, and when none may be
     alerts: Alerts | None = None  # the alerts that have to be able to come, and those that may not be there
+    hosts: dict[Name, Host] = {}  # hosts whose processors, memory and disks are looked at before a deployment
     # servers that speak TLS besides services, PostgreSQL and Redis, which are looked at anyway
     tls: dict[Name, TlsServer] = {}
     load: dict[Name, Load] = {}  # scenarios of the performance suite, by name

@@ -14,6 +14,7 @@ from pytest_prodcheck.environments.mistakes import ConfigurationError, Mistake, 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.auth import Auth
     from pytest_prodcheck.environments.database import Invariant
+    from pytest_prodcheck.environments.hosts import Host
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.services import Endpoint, Service
     from pytest_prodcheck.environments.settings import Settings
@@ -230,6 +231,12 @@ def services_of_load(environment: Environment, name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def host_vantage(environment: Environment, host: Host) -> str:
+    """From where a host's numbers are reached: as declared, else from where whoever tells them is."""
+    teller = {"prometheus": environment.prometheus, "kubernetes": environment.kubernetes}.get(host.source)
+    return host.vantage if "vantage" in host.model_fields_set or teller is None else teller.vantage
+
+
 def services_of_metric(environment: Environment, name: str) -> tuple[str, ...]:
     """The services in scope that a metric is asked of one by one; ("",) where it is asked once."""
     metric, unit = environment.metrics[name], environment.units.get(environment.unit)
@@ -279,6 +286,7 @@ def refuse_unknown(
     vantages |= {str(table.get("vantage", OUTSIDE)) for table in environment.own.values()} | {OUTSIDE}
     single = (environment.auth, environment.kubernetes, environment.prometheus, environment.approval)
     vantages |= {each.vantage for each in single if each}
+    vantages |= {host_vantage(environment, each) for each in environment.hosts.values()}
     problems = []
     if vantage not in vantages:
         problems.append(

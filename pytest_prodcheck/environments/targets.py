@@ -18,6 +18,7 @@ from pytest_prodcheck.environments.reach import (
     find_invariant,
     guarded,
     has_matrix,
+    host_vantage,
     in_slot,
     is_address,
     is_ownership_pair,
@@ -64,6 +65,7 @@ BUILT_IN_KINDS = (
     "alerts",
     "settings",
     "rollback",
+    "host",
     "environment",
 )
 
@@ -76,8 +78,8 @@ class Target:
     `dependency` (those two, and others), `postgres`, `invariant`, `redis`, `tls` (whatever speaks TLS), `scan` (a
     scanner's report), `exposure`, `kubernetes` (one, named as the namespace), `workload` (a service's, named as the
     service), `load` (a scenario, or "light": latency without load), `metric`, `settings`, `alerts` (one, named
-    "alerts"), `approval` and `rollback` (one each, named as the unit, or as the environment), `environment` (one, named
-    as the environment), or the name of a team's own collector.
+    "alerts"), `host` (or several of a kind), `approval` and `rollback` (one each, named as the unit, or as the
+    environment), `environment` (one, named as the environment), or the name of a team's own collector.
     features: what of it is declared ("health", "version", …): evidence asks for a feature of its kind. beyond: what of
     it is there, but declared to be out of our reach.
     skip: why it cannot be judged in this run ("out-of-reach", "opt-in"), "" otherwise; detail says it in words.
@@ -138,7 +140,7 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
         found = environment.dependencies.get(target.name)
     elif target.kind == "scan":
         found = environment.vulnerabilities.get(target.name)
-    elif target.kind in ("service", "workflow", "workload", "metric"):
+    elif target.kind in ("service", "workflow", "workload", "metric", "host"):
         kind = "services" if target.kind == "workload" else f"{target.kind}s"
         found = getattr(environment, kind).get(target.name)
     elif target.kind == "tls":
@@ -159,6 +161,7 @@ def settings_of(environment: Environment, target: Target) -> dict[str, Any]:
 _TABLES = {
     "service": "services", "role": "auth.roles", "workflow": "workflows", "dns": "dependencies", "tcp": "dependencies",
     "dependency": "dependencies", "scan": "vulnerabilities", "workload": "services", "metric": "metrics",
+    "host": "hosts",
 }  # fmt: skip
 
 
@@ -402,6 +405,9 @@ class _Scope:
         if prometheus is not None and alerts is not None:
             features = frozenset({"quiet"} if alerts.quiet else ())
             yield Target("alerts", "alerts", features, *self._reach(prometheus.vantage), owner=alerts.owner)
+        for name, host in self.environment.hosts.items():
+            features = frozenset({"mounts"} if host.mounts and host.source != "kubernetes" else ())
+            yield Target("host", name, features, *self._reach(host_vantage(self.environment, host)), owner=host.owner)
         for name, metric in self.environment.metrics.items():
             if prometheus is not None and services_of_metric(self.environment, name):
                 reach = self._reach(prometheus.vantage)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 _JOB = re.compile(r'\bjob\s*=\s*"([^"\\]+)"')
+LATELY = "2m"  # a target whose last scrape failed may just have been restarted
 DISCOVERY = 6.0  # seconds: Prometheus takes up what it discovers every five
 Rule = dict[str, Any]
 
@@ -156,7 +157,8 @@ def _jobs(names: tuple[str, ...], context: Context, deadline: Deadline) -> tuple
     if not names:
         return ()
     wanted = json.dumps("|".join(map(re.escape, names)))
-    found = prometheus.prometheus(context, deadline).vector(f"up{{job=~{wanted}}}", "up", deadline)
+    query = f"max_over_time(up{{job=~{wanted}}}[{LATELY}])"
+    found = prometheus.prometheus(context, deadline).vector(query, "targets", deadline)
     values = {name: [each.value for each in found if each.labels.get("job") == name] for name in names}
     return tuple(ScrapedJob(name, up := values[name].count(1.0), len(values[name]) - up) for name in names)
 

@@ -14,8 +14,10 @@ _GROUP = "rbac.authorization.k8s.io"
 NAME = "prodcheck"
 
 
-def manifest(cluster: Kubernetes) -> list[dict[str, Any]]:
+def manifest(cluster: Kubernetes, metrics: bool = False) -> list[dict[str, Any]]:
     """A service account, and roles that let it list what `reach` names; nothing else, and nothing written.
+
+    metrics: whether the use of nodes is read by the metrics API, too.
 
     Dry runs of `manifests` need the right to patch those kinds, which is left to who grants it: RBAC cannot tell a dry
     run from a change.
@@ -33,16 +35,18 @@ def manifest(cluster: Kubernetes) -> list[dict[str, Any]]:
         metadata = {"name": NAME, **({"namespace": cluster.namespace} if kind == "Role" else {})}
         bound = {"apiGroup": _GROUP, "kind": kind, "name": NAME}
         made += [
-            {"apiVersion": f"{_GROUP}/v1", "kind": kind, "metadata": metadata, "rules": _rules(reaches)},
+            {"apiVersion": f"{_GROUP}/v1", "kind": kind, "metadata": metadata, "rules": _rules(reaches, metrics)},
             {"apiVersion": f"{_GROUP}/v1", "kind": f"{kind}Binding", "metadata": metadata, "roleRef": bound,
              "subjects": [account]},
         ]  # fmt: skip
     return made
 
 
-def _rules(reaches: Sequence[str]) -> list[dict[str, Any]]:
+def _rules(reaches: Sequence[str], metrics: bool) -> list[dict[str, Any]]:
     groups: dict[str, list[str]] = {}
     for reach in reaches:
         for group, resource in RIGHTS[reach]:
             groups.setdefault(group, []).append(resource)
+    if metrics and "nodes" in reaches:
+        groups["metrics.k8s.io"] = ["nodes"]
     return [{"apiGroups": [group], "resources": resources, "verbs": ["list"]} for group, resources in groups.items()]

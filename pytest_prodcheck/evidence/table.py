@@ -81,6 +81,8 @@ COLLECTORS = {
     "postgres-columns": _HERE + "postgres_columns",
     "redis-encryption": _HERE + "redis_encryption",
     "metric": _HERE + "metrics",
+    "host-use": _HERE + "hosts",
+    "host-mounts": _HERE + "hosts",
     "alert-rules": _HERE + "alerts",
     "alerts-firing": _HERE + "alerts",
     "load-run": _HERE + "load",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,16 @@ def test_what_is_not_there(
     code, text = run(tmp_path, monkeypatch, capsys, *words)
     assert code == 2
     assert told in text
+
+
+def test_the_metrics_api_is_granted_where_hosts_are_read_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = 'version = 1\n[environments.dev.kubernetes]\nnamespace = "shop"\nreach = ["nodes"]\n'
+    hosts = '[environments.dev.hosts]\nn = { source = "kubernetes" }\n'
+    for more, groups in (("", [""]), (hosts, ["", "metrics.k8s.io"])):
+        (tmp_path / "prodcheck.toml").write_text(text + more)
+        assert main(["grants", "--env", "dev", "--kubernetes"]) == 0
+        (role,) = (each for each in json.loads(capsys.readouterr().out)["items"] if each["kind"] == "ClusterRole")
+        assert [each["apiGroups"] for each in role["rules"]] == [[group] for group in groups]

@@ -110,3 +110,33 @@ def test_matchers_are_read_as_alertmanager_does() -> None:
     assert matchers(text) == (
         ("severity", "=", "critical"), ("namespace", "=~", "a|b"), ("team", "!=", 'x"y'), ("job", "!~", "b.*"),
     )  # fmt: skip
+
+
+HOST = f"{PROMETHEUS}[environments.dev.hosts.web]\n"
+FROM_PROMETHEUS = 'source = "prometheus"\nmatch = \'instance="web-1"\'\n'
+REFUSED_HOSTS = {
+    "nobody to ask": (HOST.replace(PROMETHEUS, "") + FROM_PROMETHEUS, "hosts.web: there is nobody to ask"),
+    "no matchers": (HOST + 'source = "prometheus"\n', "`match` goes with"),
+    "matchers of nothing": (HOST + 'source = "here"\nmatch = \'instance="web-1"\'\n', "`match` goes with"),
+    "nodes out of reach": (HOST + 'source = "kubernetes"\n', "hosts.web: the cluster's nodes are not in reach"),
+    "a relative mount": (HOST + 'source = "here"\nmounts = ["var"]\n', "hosts.web.mounts[0]"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_HOSTS)
+def test_hosts_that_cannot_be_meant_are_refused(case: str, tmp_path: Path) -> None:
+    text, expected = REFUSED_HOSTS[case]
+    found = mistakes(tmp_path, BASE + text)
+    assert len(found) == 1, found
+    assert expected in found[0]
+
+
+def test_hosts_are_reached_from_where_their_teller_is(tmp_path: Path) -> None:
+    text = BASE + PROMETHEUS + 'vantage = "cluster"\n[environments.dev.hosts]\nthis = { source = "here" }\n'
+    text += "web = { source = \"prometheus\", match = 'instance=\"web-1\"' }\n"
+    text += "out = { source = \"prometheus\", match = 'instance=\"web-2\"', vantage = \"outside\", mounts = [] }\n"
+    configuration = loaded(tmp_path, text)
+    environment = configuration.environment("dev")
+    found = {each.name: each for each in targets(environment, configuration) if each.kind == "host"}
+    assert {name: each.skip for name, each in found.items()} == {"this": "", "web": "out-of-reach", "out": ""}
+    assert [name for name, each in found.items() if each.features] == ["this", "web"]

@@ -40,6 +40,43 @@ ORDERS = {  # revision -> what becomes of `orders`; `cart` stays healthy
 }
 
 
+@dataclass(frozen=True)
+class Machine:
+    """Shares of 1 that are in use on a host that a node_exporter tells of."""
+
+    cpu: float = 0.3
+    memory: float = 0.5
+    disk: float = 0.5
+    inodes: float = 0.1
+    mounts: tuple[str, ...] = ("/", "/var")
+    answers: bool = True
+
+    def text(self, seconds: float) -> str:
+        """Its series. Two processors; a twentieth of the disk is for root."""
+        lines = ["node_memory_MemTotal_bytes 8e9", f"node_memory_MemAvailable_bytes {8e9 * (1 - self.memory)}"]
+        for cpu in (0, 1):
+            for mode, share in (("user", self.cpu), ("idle", (1 - self.cpu) / 2), ("iowait", (1 - self.cpu) / 2)):
+                lines.append(f'node_cpu_seconds_total{{cpu="{cpu}",mode="{mode}"}} {1e5 + share * seconds}')
+        for mount in self.mounts:
+            disk, inodes = (self.disk, self.inodes) if mount == "/var" else (0.5, 0.1)
+            files = 0 if mount == "/" else 1e6
+            numbers = {
+                "size_bytes": 1e9, "free_bytes": 1e9 - 0.95e9 * disk, "avail_bytes": 0.95e9 * (1 - disk),
+                "files": files, "files_free": files * (1 - inodes),
+            }  # fmt: skip
+            lines += [f'node_filesystem_{name}{{mountpoint="{mount}"}} {value}' for name, value in numbers.items()]
+        return "\n".join([*lines, ""])
+
+
+MACHINES = {  # instance -> what it tells; "web-1" and "web-2" are the healthy ones
+    "web-1": Machine(), "web-2": Machine(),
+    "busy": Machine(cpu=0.97), "busyish": Machine(cpu=0.8), "swapping": Machine(memory=0.97),
+    "tight": Machine(memory=0.9), "full": Machine(disk=0.97), "filling": Machine(disk=0.9),
+    "littered": Machine(inodes=0.97), "littering": Machine(inodes=0.9), "unmounted": Machine(mounts=("/",)),
+    "silent": Machine(answers=False),
+}  # fmt: skip
+
+
 @dataclass
 class Numbers:
     """What is told on the next scrape. dead: revision -> when it stopped telling new numbers (seconds of `clock`)."""
@@ -48,12 +85,11 @@ class Numbers:
     dead: dict[str, float] = field(default_factory=dict)
     down: str = ""  # severity of the alert that the shop is down, "" where it is up
     maintenance: bool = False
-    worker: bool = True  # whether the job `worker` answers
 
     def heal(self) -> None:
         """All as in the beginning."""
         self.dead.clear()
-        self.down, self.maintenance, self.worker = "", False, True
+        self.down, self.maintenance = "", False
 
     def text(self) -> str:
         """All series, in Prometheus's text format."""
@@ -84,8 +120,13 @@ class _Handler(BaseHTTPRequestHandler):
     numbers: Numbers
 
     def do_GET(self) -> None:
-        good = self.path == "/metrics" or self.numbers.worker
-        content = (self.numbers.text() if self.path == "/metrics" else "worker_jobs 1\n").encode()
+        good, text = self.path == "/worker", "worker_jobs 1\n"
+        if self.path == "/metrics":
+            good, text = True, self.numbers.text()
+        elif self.path.startswith("/node/"):
+            machine = MACHINES[self.path.removeprefix("/node/")]
+            good, text = machine.answers, machine.text(time.monotonic() - self.numbers.began)
+        content = text.encode()
         self.send_response(200 if good else 503)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
         self.send_header("Content-Length", str(len(content)))

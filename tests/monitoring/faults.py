@@ -12,6 +12,8 @@ from tests.project import Project
 
 ERRORS, P95 = "smoke.metrics.error-ratio", "smoke.metrics.p95"
 ALERTS, QUIET = "pre_deploy.monitoring.alerts", "pre_deploy.monitoring.quiet"
+_HOSTS = "pre_deploy.resources."
+CPU, MEMORY, DISK, INODES = (f"{_HOSTS}{each}" for each in ("cpu", "memory", "disk", "inodes"))
 URL = '[environments.live.prometheus]\nurl = "http://'
 PERCENTILE = "histogram_quantile(0.95, sum by (le) (rate("
 
@@ -70,7 +72,7 @@ def _died(bench: Bench) -> None:
     """Its numbers stand still; what was before is within the window yet."""
     bench.revision = "mortal"
     bench.numbers.dead["mortal"] = time.monotonic()
-    time.sleep(2)
+    time.sleep(6)
 
 
 def _down(bench: Bench, severity: str = "critical") -> None:
@@ -117,11 +119,6 @@ def _unhealthy(bench: Bench) -> None:
     bench.watched.prometheus.wait(lambda: "ShopDown" in bench.watched.rules("err"), "the rule's error")
 
 
-def _worker_down(bench: Bench) -> None:
-    bench.numbers.worker = False
-    bench.watched.prometheus.wait(lambda: bench.watched.number('up{job="worker"} == 0'), "the target's end")
-
-
 def _no_escalation(bench: Bench) -> None:
     lines = bench.watched.alertmanager_file.splitlines(keepends=True)
     kept = "".join(line for line in lines if "escalation" not in line)
@@ -145,6 +142,11 @@ def _sent_nowhere(bench: Bench) -> None:
     bench.watched.prometheus.configure("prometheus.yml", text)
 
 
+def _host(role: str) -> Callable[[Bench], None]:
+    """The hosts that are looked at are a healthy one and another one."""
+    return _edited('role="web"', f'instance=~"web-1|{role}"')
+
+
 def _metrics(outcome: str) -> dict[str, str]:
     return {ERRORS: outcome, P95: outcome}
 
@@ -163,11 +165,11 @@ FAULTS = (
     Fault("query-not-aggregated", _edited(PERCENTILE, "topk(3, abs (rate("), {P95: "errored"}),
     Fault(
         "prometheus-down", _edited(URL, f"{URL}127.0.0.1:9/"),
-        {**_metrics("errored"), ALERTS: "errored", QUIET: "errored"},
+        {**_metrics("errored"), **dict.fromkeys((ALERTS, QUIET, CPU, MEMORY, DISK, INODES), "errored")},
     ),
     Fault("rule-missing", lambda bench: bench.rules("alert: ShopDown", "alert: ShopUp"), {ALERTS: "failed"}),
     Fault("rule-unhealthy", _unhealthy, {ALERTS: "failed"}),
-    Fault("target-down", _worker_down, {ALERTS: "failed"}),
+    Fault("target-down", _edited("deadman ", 'jobs = ["shop", "dead"]\ndeadman '), {ALERTS: "failed"}),
     Fault("receiver-gone", _no_escalation, {ALERTS: "failed"}),
     Fault("deadman-silent", _without_watchdog, {ALERTS: "failed", QUIET: "errored"}),
     Fault("alerts-do-not-arrive", _unheard, {ALERTS: "failed", QUIET: "errored"}),
@@ -178,6 +180,17 @@ FAULTS = (
     Fault("alert-fires", _down, {QUIET: "failed"}),
     Fault("alert-fires-and-silences-are-not-known", _fires_alone, {QUIET: "failed"}),
     Fault("nobody-to-send-alerts-to", _sent_nowhere, {ALERTS: "failed"}),
+    Fault("processors-busy", _host("busy"), {CPU: "failed"}),
+    Fault("processors-rather-busy", _host("busyish"), {CPU: "warned"}),
+    Fault("memory-used-up", _host("swapping"), {MEMORY: "failed"}),
+    Fault("memory-tight", _host("tight"), {MEMORY: "warned"}),
+    Fault("disk-full", _host("full"), {DISK: "failed"}),
+    Fault("disk-filling", _host("filling"), {DISK: "warned"}),
+    Fault("inodes-used-up", _host("littered"), {INODES: "failed"}),
+    Fault("inodes-few", _host("littering"), {INODES: "warned"}),
+    Fault("not-mounted", _host("unmounted"), dict.fromkeys((DISK, INODES), "errored")),
+    Fault("host-not-scraped", _host("silent"), dict.fromkeys((CPU, MEMORY, DISK, INODES), "errored")),
+    Fault("host-gone", _host("gone"), dict.fromkeys((CPU, MEMORY, DISK, INODES), "errored")),
 )  # fmt: skip
 BENIGN = (
     Fault("alertmanager-not-declared", _alone),

@@ -1,4 +1,4 @@
-"""A real Prometheus and a real Alertmanager on loopback, looking four times a second; they end by process id."""
+"""A real Prometheus and a real Alertmanager on loopback, looking twice a second; they end by process id."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.monitoring.exporter import MACHINES
+
 READY = 60  # seconds: two on an idle machine
-EVERY = "250ms"  # between two scrapes, and two looks at the rules
+EVERY = "500ms"  # between two scrapes, and two looks at the rules
 PROGRAMS = ("prometheus", "prometheus-alertmanager")
 PROMETHEUS = f"""\
 global: {{scrape_interval: {EVERY}, scrape_timeout: {EVERY}, evaluation_interval: {EVERY}}}
@@ -30,6 +32,17 @@ scrape_configs:
   - job_name: worker
     metrics_path: /worker
     static_configs: [{{targets: ["%(exporter)s"]}}]
+  - job_name: dead
+    metrics_path: /dead
+    static_configs: [{{targets: ["%(exporter)s"]}}]
+  - job_name: node
+    scrape_interval: 1s
+    scrape_timeout: 1s
+    static_configs:
+"""
+NODE = """\
+      - targets: ["%(exporter)s"]
+        labels: {__metrics_path__: /node/%(name)s, instance: %(name)s, role: %(role)s}
 """
 RULES = """\
 groups:
@@ -109,6 +122,8 @@ class Watch:
         file = f"--config.file={place}/alertmanager.yml"
         self.alertmanager = Server(place, ["prometheus-alertmanager", file, *words])
         self.prometheus_file = PROMETHEUS % {"exporter": scraped, "alertmanager": self.alertmanager.address}
+        for name in MACHINES:
+            self.prometheus_file += NODE % {"exporter": scraped, "name": name, "role": name.partition("-")[0]}
         (place / "prometheus.yml").write_text(self.prometheus_file)
         (place / "rules.yml").write_text(RULES)
         # an alert that is not sent again is over after four times this
@@ -141,7 +156,7 @@ class Watch:
             if silence["status"]["state"] != "expired":
                 self.alertmanager.ask(f"/api/v2/silence/{silence['id']}", "DELETE")
         self.prometheus.wait(lambda: len(self.rules("ok")) == 4, "rules")
-        self.prometheus.wait(lambda: len(self.number("up == 1")) == 2, "targets")
+        self.prometheus.wait(lambda: len(self.number('up{job=~"shop|worker"} == 1')) == 2, "targets")
         self.alertmanager.wait(
             lambda: (self.alerts(), self.alerts("suppressed"), self.alerts("unprocessed"))
             == ({"Watchdog"}, set(), set()), "quiet",
@@ -174,6 +189,8 @@ def watch(place: Path, scraped: str) -> Iterator[Watch]:
         counted = 'sum(increase(http_requests_total{service="orders",revision="good"}[60s])) > 200'
         servers.prometheus.wait(lambda: servers.number(counted), "Prometheus")
         servers.heal()
+        seen = "count(rate(node_cpu_seconds_total[5m]) > 0)"
+        servers.prometheus.wait(lambda: servers.number(seen), "hosts")
         yield servers
     finally:
         servers.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SELECT = ("smoke.metrics.*", "pre_deploy.monitoring.*")
+SELECT = ("smoke.metrics.*", "pre_deploy.monitoring.*", "pre_deploy.resources.*")
 TOML = """\
 version = 1
 project = "shop"
@@ -29,7 +29,7 @@ samples     = 'sum(increase(http_requests_total{service="{service}",revision="{r
 min_samples = 100
 empty_numerator = 0
 per         = "service"
-recent      = "1500ms"
+recent      = "5s"
 [environments.live.metrics.p95]
 query       = '''
 histogram_quantile(0.95, sum by (le) (rate(
@@ -40,7 +40,7 @@ min_samples = 100
 per         = "service"
 at_most     = { warn = "1s", fail = "2.5s" }
 severity    = "high"
-recent      = "1500ms"
+recent      = "5s"
 
 [environments.live.alerts]
 required     = ["ShopDown", "WorkerDown"]
@@ -48,6 +48,12 @@ deadman      = "Watchdog"
 receivers    = ["team-shop", "escalation"]
 alertmanager = "http://ALERTMANAGER"
 quiet        = { match = 'severity="critical",namespace=~"shop|till"', for = "500ms" }
+
+[environments.live.hosts.web]
+source = "prometheus"
+match  = 'job="node",role="web"'
+expect = 2
+mounts = ["/", "/var"]
 
 [thresholds]
 "smoke.metrics.error-ratio" = { warn = "1%", fail = "5%" }

@@ -44,7 +44,7 @@ class AlertingRule:
 
 @dataclass(frozen=True)
 class ScrapedJob:
-    """A job of Prometheus: how many of its targets answered the last scrape."""
+    """A job of Prometheus: how many of its targets answered a scrape of the last two minutes."""
 
     name: str
     up: int

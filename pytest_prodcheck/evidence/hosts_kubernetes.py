@@ -1,0 +1,42 @@
+"""The nodes of a cluster, by its metrics API (https://github.com/kubernetes/metrics), as `kubectl top nodes` does."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence import kubernetes_reading as reading
+from pytest_prodcheck.evidence.kubernetes_api import api, listed
+from pytest_prodcheck.evidence.records.hosts import HostUse
+from pytest_prodcheck.evidence.records.kubernetes import Node
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+USE, NODES = "/apis/metrics.k8s.io/v1beta1/nodes", "/api/v1/nodes"
+OLDEST = 300.0  # seconds
+
+
+def use(context: Context, deadline: Deadline) -> tuple[HostUse, ...]:
+    """Processor (mean of the API's own window, about a minute) and working set, of what pods may have on each node."""
+    nodes: list[Node] = listed("nodes", NODES, context, deadline, reading.node)
+    found = api(context, deadline).items(USE, deadline)
+    told = {str(reading.table(each, "metadata").get("name")): each for each in found}
+    now = time.time()
+    return tuple(_use(node, told.get(node.name), now) for node in nodes)
+
+
+def _use(node: Node, told: dict[str, Any] | None, now: float) -> HostUse:
+    if told is None:
+        return HostUse(node.name, None, None, "the metrics API does not tell of it")
+    try:
+        age = now - reading.moment(told.get("timestamp"))
+        cpu, memory = (reading.quantity(reading.table(told, "usage").get(name)) for name in ("cpu", "memory"))
+    except ValueError as error:
+        return HostUse(node.name, None, None, f"the metrics API tells it oddly: {error}")
+    if age > OLDEST:
+        return HostUse(node.name, None, None, f"the metrics API's numbers are {age:.0f} s old")
+    if not node.cpu or not node.memory:
+        return HostUse(node.name, None, None, "it has nothing allocatable")
+    return HostUse(node.name, cpu / node.cpu, memory / node.memory)

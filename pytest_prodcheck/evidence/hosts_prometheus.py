@@ -1,0 +1,108 @@
+"""Hosts by what their node_exporter told Prometheus (https://github.com/prometheus/node_exporter)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence import prometheus
+from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.hosts_here import share
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.hosts import HostUse, MountUse
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+MINUTES = 5.0
+NOT_USED = 'mode=~"idle|iowait"'  # a processor that waits for a disk could do other work
+SERIES = "node_filesystem_(size|free|avail)_bytes|node_filesystem_files(_free)?"
+RECENT = "2m"  # one scrape that failed is no news: the last number of so long holds
+_SILENT = "no scrape of it succeeded for two minutes"
+_NONE = "Prometheus has no such number of it: is it a node_exporter?"
+
+
+def use(match: str, context: Context, deadline: Deadline, seconds: float = 60 * MINUTES) -> tuple[HostUse, ...]:
+    """Mean of processor use over so long, and memory in use now, of each host that the matchers fit."""
+    where, span = selector(match), f"{round(seconds * 1000)}ms"
+    # shares of what was counted, so that a host that was started a minute ago is judged by that minute
+    cpu = _by_host(
+        f"1 - sum by (instance) (rate(node_cpu_seconds_total{{{NOT_USED},{where}}}[{span}]))"
+        f" / sum by (instance) (rate(node_cpu_seconds_total{{{where}}}[{span}]))", context, deadline,
+    )  # fmt: skip
+    memory = _by_host(
+        f"1 - max by (instance) (last_over_time(node_memory_MemAvailable_bytes{{{where}}}[{RECENT}]))"
+        f" / max by (instance) (last_over_time(node_memory_MemTotal_bytes{{{where}}}[{RECENT}]))", context, deadline,
+    )  # fmt: skip
+    up = _up(where, context, deadline)
+    return tuple(
+        HostUse(name, cpu.get(name), memory.get(name), _why(up.get(name), cpu.get(name), memory.get(name)))
+        if up.get(name) != 0
+        else HostUse(name, None, None, _SILENT)
+        for name in sorted({*up, *cpu, *memory})
+    )
+
+
+def mounts(
+    match: str, wanted: tuple[str, ...], context: Context, deadline: Deadline
+) -> tuple[int, tuple[MountUse, ...]]:
+    """How many hosts there are, and the space and inodes of their declared mount points."""
+    where = selector(match)
+    up = _up(where, context, deadline)
+    paths = "|".join(_escaped(each) for each in wanted)
+    told: dict[tuple[str, str, str], float | None] = {}
+    series = f"{{__name__=~{json.dumps(SERIES)},mountpoint=~{json.dumps(paths)},{where}}}"
+    query = f"max by (__name__, instance, mountpoint) (last_over_time({series}[{RECENT}]))"
+    for each in prometheus.prometheus(context, deadline).vector(query, "file systems", deadline):
+        key = each.labels.get("instance", ""), each.labels.get("mountpoint", ""), each.labels.get("__name__", "")
+        told[key] = each.value
+    names = sorted({*up, *(name for name, _, _ in told)})
+    return len(names), tuple(_mount(name, path, up.get(name), told) for name in names for path in wanted)
+
+
+def _mount(
+    name: str, path: str, up: float | None, told: dict[tuple[str, str, str], float | None]
+) -> MountUse:
+    def number(what: str) -> float | None:
+        return told.get((name, path, f"node_filesystem_{what}"))
+
+    shown = plain(f"{name} {path}", 200)
+    if up == 0:
+        return MountUse(shown, None, None, why=_SILENT)
+    size, free, avail = number("size_bytes"), number("free_bytes"), number("avail_bytes")
+    files, left = number("files"), number("files_free")
+    space = share(size - free, avail) if size is not None and free is not None and avail is not None else None
+    inodes = 1 - left / files if files and left is not None else None
+    missing = space is None or (inodes is None and files != 0)
+    why = "nothing is mounted there, or its node_exporter does not tell of it" if missing else ""
+    return MountUse(shown, space, inodes, files != 0, why)
+
+
+def selector(match: str) -> str:
+    """The matchers as PromQL writes them."""
+    from pytest_prodcheck.environments.monitoring import matchers
+
+    return ",".join(f"{label}{operator}{json.dumps(value)}" for label, operator, value in matchers(match))
+
+
+def _escaped(path: str) -> str:
+    """A path in a regular expression of Prometheus (RE2)."""
+    return "".join(each if each.isalnum() or each in "/_-" else f"\\{each}" for each in path)
+
+
+def _up(where: str, context: Context, deadline: Deadline) -> dict[str, float | None]:
+    """Host -> 1 where a scrape of it succeeded lately, else 0."""
+    return _by_host(f"max by (instance) (max_over_time(up{{{where}}}[{RECENT}]))", context, deadline)
+
+
+def _by_host(query: str, context: Context, deadline: Deadline) -> dict[str, float | None]:
+    found = prometheus.prometheus(context, deadline).vector(query, "hosts", deadline)
+    if any("instance" not in each.labels for each in found):
+        hint = "the matchers have to fit series of node_exporter"
+        raise EvidenceProblem(Problem("configuration", "hosts: series without an `instance` came", hint))
+    return {plain(each.labels["instance"], 200): each.value for each in found}
+
+
+def _why(up: float | None, cpu: float | None, memory: float | None) -> str:
+    return _NONE if cpu is None or memory is None else ""
