@@ -118,6 +118,13 @@ def settings_format(settings: Settings) -> str:
     return settings.format or next((form for ending, form in endings.items() if name.endswith(ending)), "")
 
 
+def pods_tell(environment: Environment, service: str, vantage: str) -> bool:
+    """Whether the pods of a service may be looked at from here."""
+    cluster = environment.kubernetes
+    in_reach = cluster is not None and cluster.vantage == vantage and "namespace" in cluster.reach
+    return in_reach and environment.services[service].workload is not None
+
+
 def deployments_in_reach(environment: Environment, vantage: str) -> tuple[str, ...]:
     """The services in scope that a Deployment runs, where the cluster's namespace may be read from here."""
     cluster, unit = environment.kubernetes, environment.units.get(environment.unit)

@@ -23,6 +23,7 @@ from pytest_prodcheck.environments.reach import (
     is_address,
     is_ownership_pair,
     light_endpoints,
+    pods_tell,
     postgres_features,
     protected_endpoint,
     reads_privately,
@@ -288,6 +289,9 @@ class _Scope:
             features.add("redirect")
         features |= {"html"} if service.html else set()
         features |= {"https"} if service.url.startswith("https:") and not is_address(service.host) else set()
+        shipped = self.environment.kubernetes is not None and bool(self.environment.kubernetes.manifests)
+        if shipped and pods_tell(self.environment, name, self.vantage):
+            features.add("version")  # by the images of its pods
         if token_endpoint(self.environment, name):
             features.add("tokens")
         return Target(

@@ -1,4 +1,4 @@
-"""`http-version`: the revision that each of many new connections tells, spread over all addresses."""
+"""`http-version`: the revision that many new connections tell, over all addresses, and the images of the pods."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.environments.reach import pods_tell
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, Revisions, RevisionSeen
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, Revisions, RevisionSeen, RunningImage
 from pytest_prodcheck.evidence.services import at_pointer, declared, host_of, service_host
 
 if TYPE_CHECKING:
@@ -23,22 +24,41 @@ AT_ONCE = 8  # connections
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     service = declared(environment, target)
     source = service.version
-    return (Sending(host_of(service), f"GET {source.path}", source.connections),) if source else ()
+    sent = [Sending(host_of(service), f"GET {source.path}", source.connections)] if source else []
+    if service.workload is not None and environment.kubernetes is not None:
+        sent.append(Sending("Kubernetes API", "GET pods"))
+    return tuple(sent)
 
 
 def _seconds(target: str, environment: Environment) -> float:
     service = declared(environment, target)
     connections = service.version.connections if service.version else 1
-    return service.timeout * 2 + 5 + connections / 4
+    cluster = environment.kubernetes.timeout if environment.kubernetes and service.workload else 0.0
+    return service.timeout * 2 + 5 + connections / 4 + cluster
 
 
 @evidence("http-version", axis="service", feature="version", seconds=_seconds, host=service_host, sends=_sends)
 def http_version(target: str, context: Context, deadline: Deadline) -> Revisions:
-    """What each new connection said, none tried again; an address that takes none is stood in for by the next one."""
+    """What each new connection said, none tried again; an address that takes none is stood in for by the next one.
+
+    Where the service's workload is in reach, also what all its pods run: a connection that nobody makes tells nothing.
+    """
     service = declared(context.environment, target)
-    source = service.version
-    if source is None:
+    source, pods_read = service.version, pods_tell(context.environment, target, context.vantage)
+    images: tuple[RunningImage, ...] = ()
+    if pods_read:
+        from pytest_prodcheck.evidence.running_images import running_images
+
+        images = running_images(target, context, deadline)
+    if source is None and not pods_read:
         raise EvidenceProblem(Problem("configuration", f"service {target} has no `version`"))
+    if source is None:
+        return Revisions(context.revision, 0, (), pods_read, images)
+    return replace(_told(target, source, context, deadline), pods_read=pods_read, images=images)
+
+
+def _told(target: str, source: VersionSource, context: Context, deadline: Deadline) -> Revisions:
+    service = declared(context.environment, target)
     client = context.http(target)
     seen: list[RevisionSeen] = []
     turns = iter(range(source.connections))

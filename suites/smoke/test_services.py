@@ -16,6 +16,7 @@ from pytest_prodcheck.evidence.records import (
     Problem,
     RedirectChain,
     Revisions,
+    RunningImage,
 )
 
 GOOD = ("pass", "passed", "up", "ok", "healthy", "green", "serving", "true", "running", "ready", "alive", "available")
@@ -74,10 +75,16 @@ def test_service_answers_in_time(http_health: Health, limit: Limit) -> None:
 
 @check("smoke.service.version", severity="critical", runbook="service-version")
 def test_service_runs_the_revision(http_version: Revisions) -> None:
-    """Every one of many new connections meets the revision that this run is about: no old replica is left."""
+    """Many new connections all meet the revision that this run is about, and all pods run what was shipped."""
     expected = http_version.expected
     if not expected:
         raise EvidenceProblem(Problem("configuration", "no revision was named", "give --revision REV"))
+    if http_version.pods_read:
+        _images(http_version.images)
+    if not http_version.asked:
+        shipped = [each for each in http_version.images if each.shipped]
+        judge("containers that the manifests name", len(shipped), at_least=1)
+        return
     told = [seen for seen in http_version.seen if seen.problem is None]
     for address in sorted({seen.address for seen in told}):
         here = [seen.revision for seen in told if seen.address == address]
@@ -89,6 +96,19 @@ def test_service_runs_the_revision(http_version: Revisions) -> None:
     share = 100 * len(told) / http_version.asked
     # one blip among 44 is nothing (97.7 %); one dead backend of ten is (90 %)
     judge("connections that told one", share, at_least=Limit(warn="95%", fail="91%"), unit="%", reason=str(silent))
+
+
+def _images(images: tuple[RunningImage, ...]) -> None:
+    """All pods run what was shipped; two builds behind one name are two versions, whatever the name says."""
+    judge("containers that run", len(images), at_least=1)
+    for each in images:
+        if each.shipped:
+            runs = f"{each.image}, digest {each.digest or 'unknown'}"
+            why = f"it runs {runs}, shipped was {each.shipped}"
+            judge("image", each.as_shipped, equals=True, of=f"{each.pod}/{each.container}", reason=why)
+    for name in sorted({(each.container, each.image) for each in images}):
+        digests = sorted({each.digest for each in images if (each.container, each.image) == name and each.digest})
+        judge("builds behind one name", len(digests), at_most=1, of=" ".join(name), reason=", ".join(digests))
 
 
 @check("smoke.service.addresses", severity="high", runbook="service-addresses")

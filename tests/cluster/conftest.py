@@ -74,6 +74,9 @@ def heal(bench: Bench) -> None:
         ):  # its controller missed a pod, and counts anew only when the specification changes
             plane.patch(ROOM, {"spec": {"hard": {"services": str(50 + int(time.monotonic() - began))}}})
         time.sleep(0.3)
+    for pod in (*bench.pods("storefront"), *bench.pods("orders")):  # kwok pulls nothing, so it tells no digest
+        ran = {**pod["status"]["containerStatuses"][0], "imageID": shop.container()["image"]}
+        bench.status(pod, {"containerStatuses": [ran]})
     plane.dirty = False  # type: ignore[attr-defined]
 
 

@@ -19,7 +19,7 @@ ROLLOUT, RESTARTS = f"{_SMOKE}rollout", f"{_SMOKE}restarts"
 _FILES = "pre_deploy.configuration."
 DRY_RUN, DEPRECATIONS, REFERENCES = f"{_FILES}manifests", f"{_FILES}deprecations", f"{_FILES}references"
 IMAGES, MADE, SETTINGS = f"{_FILES}images", f"{_FILES}workload", f"{_FILES}settings"
-PLAN = "pre_deploy.rollback.plan"
+PLAN, VERSION = "pre_deploy.rollback.plan", "smoke.service.version"
 SECURITY, STORAGE = "security.kubernetes.pods", "security.encryption.storage"
 
 
@@ -169,6 +169,11 @@ def _lost_claim(bench: Bench) -> None:
     )  # fmt: skip
 
 
+def _another_build(bench: Bench) -> None:
+    """One of two pods runs what was built later under the same name."""
+    bench.container("storefront", imageID=f"registry.test/shop@sha256:{'c' * 64}")
+
+
 def _killed(bench: Bench) -> None:
     ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 600))
     last = {"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": ended}}
@@ -226,7 +231,10 @@ FAULTS = (
     Fault("node-unknown", lambda bench: _fourth(bench, "Unknown"), (NODES,)),
     Fault("disk-pressure", lambda bench: bench.node("node-2", DiskPressure="True"), (NODES,)),
     Fault("memory-pressure", lambda bench: bench.node("node-2", MemoryPressure="True"), (NODES,)),
-    Fault("scaled-to-nothing", _patched(STOREFRONT, spec={"replicas": 0}), (ROLLOUT, INGRESS), (RESTARTS, DISRUPTION)),
+    Fault(
+        "scaled-to-nothing", _patched(STOREFRONT, spec={"replicas": 0}), (ROLLOUT, INGRESS),
+        (RESTARTS, DISRUPTION, VERSION),
+    ),
     Fault("rollout-paused", _patched(STOREFRONT, spec={"paused": True}), (ROLLOUT,)),
     Fault("workload-gone", _deleted(ORDERS), (ROLLOUT,), (INGRESS, RESTARTS)),
     Fault("quota-full", _patched(ROOM, spec={"hard": {"requests.cpu": "2"}}), (QUOTA,), (DRY_RUN,)),
@@ -254,16 +262,19 @@ FAULTS = (
     Fault("service-account-missing", _files("spec.template.spec.serviceAccountName", "absent"), (REFERENCES,)),
     Fault("claim-missing", _files("spec.template.spec.volumes", _CLAIM), (REFERENCES,)),
     Fault("port-missing", _files("spec.ports.0.targetPort", "grpc", 3), (REFERENCES,)),
-    Fault("image-latest", _files(f"{_C0}.image", "registry.test/shop:latest"), (IMAGES,)),
-    Fault("image-without-tag", _files(f"{_C0}.image", "registry.test:5000/shop"), (IMAGES,)),
+    Fault("image-latest", _files(f"{_C0}.image", "registry.test/shop:latest"), (IMAGES,), (VERSION,)),
+    Fault("image-without-tag", _files(f"{_C0}.image", "registry.test:5000/shop"), (IMAGES,), (VERSION,)),
     Fault("no-readiness-probe", _files(f"{_C0}.readinessProbe", None), (MADE,)),
     Fault("no-memory-limit", _files(f"{_C0}.resources.limits", None), (MADE,)),
     Fault("runs-as-root", _files(f"{_C0}.securityContext.runAsNonRoot", None), (MADE,)),
     Fault("writable-root", _files(f"{_C0}.securityContext.readOnlyRootFilesystem", None), (MADE,)),
     Fault("not-spread", _files("spec.template.spec.topologySpreadConstraints", None), (MADE,)),
-    Fault("files-gone", _removed_files, (*FROM_FILES, SETTINGS), outcome="errored"),
-    Fault("files-no-yaml", _garbled_files, (*FROM_FILES, SETTINGS), outcome="errored"),
+    Fault("files-gone", _removed_files, (*FROM_FILES, SETTINGS, VERSION), outcome="errored"),
+    Fault("files-no-yaml", _garbled_files, (*FROM_FILES, SETTINGS, VERSION), outcome="errored"),
     Fault("history-thrown-away", _patched(STOREFRONT, spec={"revisionHistoryLimit": 0}), (PLAN,)),
+    Fault("another-build-runs", _another_build, (VERSION,)),
+    Fault("build-not-told", lambda bench: bench.container("storefront", imageID=""), (VERSION,), outcome="errored"),
+    Fault("another-build-shipped", _files(f"{_C0}.image", f"registry.test/shop:1.0@sha256:{'b' * 64}"), (VERSION,)),
     Fault("map-never-filled-in", _patched(COLOURS, data={"primary": "TODO"}), (SETTINGS,)),
     Fault("map-gone", _deleted(COLOURS), (SETTINGS,), outcome="errored"),
     Fault("privileged", _live(_risky(privileged=True, allowPrivilegeEscalation=True)), (SECURITY,)),
@@ -273,7 +284,7 @@ FAULTS = (
     Fault("may-be-root", _live(_risky(runAsNonRoot=False, runAsUser=0)), (SECURITY,), outcome="warned"),
     Fault("storage-in-the-clear", _in_the_clear, (STORAGE,)),
     Fault(
-        "rights-missing", _deleted(RIGHTS), (API, NODES, PODS, CAPACITY, ROLLOUT, RESTARTS, PLAN),
+        "rights-missing", _deleted(RIGHTS), (API, NODES, PODS, CAPACITY, ROLLOUT, RESTARTS, PLAN, VERSION),
         (*FROM_FILES, SETTINGS, VOLUMES, DISRUPTION, INGRESS, SECURITY, STORAGE), "errored",
     ),
 )  # fmt: skip

@@ -26,6 +26,9 @@ workload = "deployment/storefront"
 url      = "http://127.0.0.1:9"
 vantage  = "nowhere"
 workload = "statefulset/orders"
+[environments.cluster.services.shelf]
+url      = "http://127.0.0.1:9"
+workload = "deployment/storefront"
 [environments.cluster.settings.colours]
 configmap = "colours"
 keys      = { primary = { one_of = ["green", "blue"] } }
@@ -33,6 +36,7 @@ keys      = { primary = { one_of = ["green", "blue"] } }
 [gates.cluster]
 select = [
   "*.kubernetes.*", "pre_deploy.configuration.*", "pre_deploy.rollback.plan", "security.encryption.storage",
+  "smoke.service.version",
 ]
 """
 

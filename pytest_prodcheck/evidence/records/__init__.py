@@ -134,12 +134,26 @@ class RevisionSeen:
 
 
 @dataclass(frozen=True)
+class RunningImage:
+    """One container of one running pod, and the image that the manifests were to deploy there."""
+
+    pod: str
+    container: str
+    image: str  # name and tag, as the pod asks for it
+    digest: str  # "sha256:…" of what runs, "" where it is not told
+    shipped: str  # the image in the manifests, "" where they do not name the container
+    as_shipped: bool | None  # by digest where the manifests pin one, else by name and tag; None: cannot be told
+
+
+@dataclass(frozen=True)
 class Revisions:
-    """`http-version` (service): what each of `asked` new connections said."""
+    """`http-version` (service): what each of `asked` new connections said, and what its pods run."""
 
     expected: str  # the revision this run is about, "" where none was named
-    asked: int
+    asked: int  # 0 for a service that tells no revision itself
     seen: tuple[RevisionSeen, ...]
+    pods_read: bool = False  # whether the cluster could be looked at
+    images: tuple[RunningImage, ...] = ()
 
 
 @dataclass(frozen=True)
