@@ -95,7 +95,7 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> i
         with psycopg.connect(conninfo) as connection, psycopg.connect(conninfo) as witness:
             backups = context.environment.postgres[args.name].backups
             physical = backups is not None and backups.kind != "dump"
-            record = take(connection, witness, args.table, physical)
+            record = take(connection, witness, args.table, physical, deadline)
     except psycopg.Error as error:
         hint = "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO …, and SELECT on the tables"
         raise EvidenceProblem(Problem("denied", plain(str(error)), hint)) from None

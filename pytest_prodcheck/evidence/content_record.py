@@ -14,6 +14,8 @@ from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
 FORMAT = "prodcheck-content/1"
 LARGEST = 64 * 1024 * 1024  # bytes of a record: half a million tables
 TRIES = 200  # looks for a moment in which nothing commits
@@ -78,8 +80,10 @@ def _held(plain: Any) -> Held:
     return Held(int(plain["rows"]), str(int(plain["content"])), form)
 
 
-def take(connection: Any, witness: Any, only: Sequence[str] = (), physical: bool = True) -> ContentRecord:
-    """What the primary holds now.
+def take(
+    connection: Any, witness: Any, only: Sequence[str] = (), physical: bool = True, deadline: Deadline | None = None
+) -> ContentRecord:
+    """What the primary holds now; raises EvidenceProblem (timeout) at the deadline, where there is one.
 
     connection, witness: psycopg's, two sessions of a role that may create restore points. only: names of tables, all
     where left out. physical: the backup is of the cluster's files, no dump, whose types have other oids. A transaction
@@ -92,7 +96,7 @@ def take(connection: Any, witness: Any, only: Sequence[str] = (), physical: bool
         try:
             lsn = _quiet_position(connection, witness)
             if lsn is not None:
-                record = _hash(connection, lsn, only, physical)
+                record = _hash(connection, lsn, only, physical, deadline)
                 _let_it_be_archived(witness)
                 return record
         finally:
@@ -120,7 +124,11 @@ def _snapshot(text: str) -> tuple[int, int, set[int]]:
     return int(xmin), int(xmax), {int(each) for each in running.split(",") if each}
 
 
-def _hash(connection: Any, lsn: str, only: Sequence[str], physical: bool) -> ContentRecord:
+def _hash(
+    connection: Any, lsn: str, only: Sequence[str], physical: bool, deadline: Deadline | None
+) -> ContentRecord:
+    import psycopg
+
     for each in FIXED:
         connection.execute(f"set local {each}")
     system, database = connection.execute(
@@ -134,7 +142,14 @@ def _hash(connection: Any, lsn: str, only: Sequence[str], physical: bool) -> Con
     tables = {}
     for name, form in forms.items():
         if not only or name in only:
-            rows, content = connection.execute(digest_of(name, form)).fetchone()
+            if deadline is not None:
+                left = max(int(deadline.seconds_left() * 1000), 1)
+                connection.execute(f"set local statement_timeout = {left}")
+            try:
+                rows, content = connection.execute(digest_of(name, form)).fetchone()
+            except psycopg.errors.QueryCanceled:
+                what = f"{name} was not read whole in time"
+                raise EvidenceProblem(Problem("timeout", what, "is it locked? or allow more: --timeout")) from None
             tables[name] = Held(rows, content, form)
     return ContentRecord(str(system), str(database), time.time(), lsn, tables)
 

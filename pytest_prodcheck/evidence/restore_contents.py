@@ -9,6 +9,7 @@ from pytest_prodcheck.evidence.children import run
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.content_sql import FIXED, TABLES, digest_of
 from pytest_prodcheck.evidence.records.backups import TableCompared
+from pytest_prodcheck.evidence.restore_server import WORKERS
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.content_record import ContentRecord
@@ -56,7 +57,7 @@ def amcheck(server: ScratchServer, database: str, deadline: Deadline) -> tuple[b
     if not (server.programs / "pg_amcheck").is_file():
         return _by_sql(server, database)
     which = ("--database", database) if database else ("--all", "--exclude-database", "template1")
-    words = server.tool("pg_amcheck", *which, "--install-missing", "--heapallindexed", "--jobs", "2")
+    words = server.tool("pg_amcheck", *which, "--install-missing", "--heapallindexed", "--jobs", str(WORKERS))
     done = run(words, deadline, folder=server.scratch)
     lines = [plain(line) for line in (*done.output.splitlines(), *done.errors.splitlines()) if not _NOISE.match(line)]
     if done.code == 0:

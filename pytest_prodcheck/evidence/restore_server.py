@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 PORT = 5499  # of the socket's file name; nothing listens on TCP
+WORKERS = max(2, min(os.cpu_count() or 2, 8))  # that read a restored database at the same time
 LONGEST_SOCKET = 100  # bytes of a socket's path (sockaddr_un has 108 on Linux)
 _TROUBLE = re.compile(r"(?:FATAL|PANIC|ERROR):  (.*)")
 _STARTING = re.compile(r"the database system is (not (yet )?accepting connections|starting up|shutting down)")
@@ -54,7 +55,7 @@ class ScratchServer:
             "logging_collector": "off", "log_destination": "stderr", "shared_preload_libraries": "",
             "session_preload_libraries": "", "ssl": "off", "huge_pages": "off", "shared_buffers": "64MB",
             "max_connections": "20", "lc_messages": "C", "log_min_messages": "info", "jit": "off",
-            "recovery_target_action": "promote",
+            "recovery_target_action": "promote", "max_parallel_workers_per_gather": str(WORKERS),
         } | dict(settings)  # fmt: skip
         lines = "".join(f"{name} = '{_quoted(value)}'\n" for name, value in own.items())
         (self.scratch / "scratch.conf").write_text(lines)

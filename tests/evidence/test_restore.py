@@ -273,6 +273,10 @@ def test_what_record_backup_wrote_is_what_a_restore_holds(make: Make, running: S
         assert ["public.payments" in each for each in restored(make({"backup": "monday"})).wrong] == [True]
         code, said = _record(running, "-o", str(record), "--table", "public.nowhere")
         assert (code, "there is no table public.nowhere" in said) == (3, True)
+        with cluster.primary.connect() as migration:
+            migration.execute("begin; lock table payments in access exclusive mode")
+            code, said = _record(running, "-o", str(record), "--timeout", "3")
+        assert (code, "public.payments was not read whole in time" in said) == (3, True)
     finally:
         cluster.primary.ask("update payments set method = 'test-visa'")
         shutil.rmtree(base)
