@@ -192,6 +192,12 @@ def _breaks_without_token(shop: Shop, request: Request, healthy: Healthy) -> Res
     return problem(500) if _anonymous(shop, request) else healthy()
 
 
+@changes("account-redirects-without-token", ACCOUNT)
+def _redirects_without_token(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    to_login = Response(302, b"", {"Location": "https://shop.demo.test/login"})
+    return to_login if _anonymous(shop, request) else healthy()
+
+
 @changes("cart-wrong-id", "POST /carts")
 def _wrong_id(shop: Shop, request: Request, healthy: Healthy) -> Response:
     response = healthy()

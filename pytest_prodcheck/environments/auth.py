@@ -36,7 +36,7 @@ class WrongPassword(Section):
     user: str  # a user that nobody else needs: wrong passwords may lock the account
 
 
-def jwks_address(value: str) -> str:
+def path_or_address(value: str) -> str:
     """Accepts a path, or an absolute http(s) address."""
     return path_only(value) if value.startswith("/") else http_url(value)
 
@@ -49,7 +49,7 @@ class Tokens(Section):
 
     # where the issuer's public keys (a JWKS) are: a path of `service` or an address; for `oidc` its discovery tells.
     # needed to swap algorithms, and to prove that the samples under `refused` were really signed
-    jwks: Annotated[str, AfterValidator(jwks_address)] | None = None
+    jwks: Annotated[str, AfterValidator(path_or_address)] | None = None
     # name -> a genuine token that must not open anything: `expired`, `other-issuer`, `other-audience`, `not-yet-valid`
     refused: dict[Name, SecretRef] = {}
 
@@ -81,6 +81,9 @@ class Auth(Section):
     token: Annotated[str, Field(pattern=r"^/.*$")] | None = None
     # name of the session cookie that the login sets; what roles carry where there is no `token`
     cookie: str | None = None
+    # where people without a session are sent, a path of `service` or an address; the path of `login` where left out.
+    # only a redirect to there refuses, and only where roles carry a session cookie
+    login_page: Annotated[str, AfterValidator(path_or_address)] | None = None
     issuer: Url | None = None  # OpenID Connect issuer; its discovery document names the token endpoint
     token_url: Url | None = None  # OAuth token endpoint
     audience: str | None = None  # OAuth audience that is asked for

@@ -11,6 +11,7 @@ from pytest_prodcheck.evidence.records import (
     Exchange,
     Guarded,
     Login,
+    LoginPage,
     Problem,
     Rejection,
     Rejections,
@@ -116,10 +117,14 @@ def auth_required(target: str, context: Context, deadline: Deadline) -> Guarded:
         short, control = declared.control, service.endpoints[declared.control]
     role = _allowed_role(target, declared, control, context)
     session = context.session(role, deadline)
-    anonymous = _send(name, declared, {}, context, deadline, anonymous=True)
-    garbage = _send(name, declared, _garbage(session.carrier, context), context, deadline, anonymous=True)
-    answer = _send(name, control, session.headers, context, deadline)
-    return Guarded(anonymous, garbage, answer, role, expected(f"{name}.{short}", context))
+    nonsense = _garbage(session.carrier, context)
+    anonymous, anonymous_login = _send(name, declared, {}, context, deadline, anonymous=True)
+    garbage, garbage_login = _send(name, declared, nonsense, context, deadline, anonymous=True)
+    answer, control_login = _send(name, control, session.headers, context, deadline)
+    return Guarded(
+        anonymous, garbage, answer, role, expected(f"{name}.{short}", context),
+        anonymous_login, garbage_login, control_login,
+    )  # fmt: skip
 
 
 def _allowed_role(target: str, declared: Endpoint, control: Endpoint, context: Context) -> str:
@@ -151,13 +156,13 @@ def _send(
     context: Context,
     deadline: Deadline,
     anonymous: bool = False,
-) -> Exchange:
-    from pytest_prodcheck.evidence.messages import Request
+) -> tuple[Exchange, LoginPage]:
+    from pytest_prodcheck.evidence.entries import declared_request
+    from pytest_prodcheck.evidence.login_pages import login_page
 
-    request = Request(
-        declared.method, declared.path, {**declared.headers, **headers}, declared.json_, anonymous=anonymous
-    )
-    return context.http(service).ask(request, deadline).exchange
+    request = declared_request(declared, headers, anonymous=anonymous)
+    answer = context.http(service).ask(request, deadline)
+    return answer.exchange, login_page(answer, service, declared.path, context)
 
 
 def _session_lines(target: str, environment: Environment) -> tuple[Sending, ...]:
@@ -191,8 +196,9 @@ def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
         raise EvidenceProblem(Problem("denied", f"role {target} cannot log in: {attempt.login.reason}"))
     _, declared, service = endpoint(context.environment, opens)
     headers = attempt.session.headers
-    opened = _send(service, declared, headers, context, deadline)
+    opened, opened_login = _send(service, declared, headers, context, deadline)
     logout = after = None
+    after_login: LoginPage = ""
     if (
         auth.logout_revokes
         and auth.logout is not None
@@ -201,5 +207,5 @@ def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
     ):
         method, _, path = auth.logout.partition(" ")
         logout = context.http(auth.service).ask(Request(method, path, headers), deadline).exchange
-        after = _send(service, declared, headers, context, deadline)
-    return Session(target, opens, expected(opens, context), opened, logout, after)
+        after, after_login = _send(service, declared, headers, context, deadline)
+    return Session(target, opens, expected(opens, context), opened, logout, after, opened_login, after_login)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
+from pytest_prodcheck.evidence.login_pages import login_page
 from pytest_prodcheck.evidence.messages import Answer, Request
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.records.access import Entry
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 SECONDS = 60.0  # several requests, one after another
-_REDIRECTS = (301, 302, 303, 307, 308)
-_LOGIN_PATH = re.compile(r"log[-_]?in|log[-_]?on|sign[-_]?in|/auth|/sso|oauth|openid|saml|/sessions?(/|$)", re.I)
-_PASSWORD_FIELD = re.compile(r"<input\b[^>]{0,400}type\s{0,3}=\s{0,3}[\"']?password", re.I)
 
 
 def declared_request(endpoint: Endpoint, headers: Mapping[str, str], *, anonymous: bool = False) -> Request:
@@ -38,26 +34,12 @@ def entry(service: str, request: Request, context: Context, deadline: Deadline) 
         if deadline.expired:
             raise
         return Entry(problem=error.problem), ""
-    return made_of(answer, request.path, context), answer.text
+    return made_of(answer, service, request.path, context), answer.text
 
 
-def made_of(answer: Answer, path: str, context: Context) -> Entry:
+def made_of(answer: Answer, service: str, path: str, context: Context) -> Entry:
     """An answer without its body."""
-    return Entry(replace(answer.exchange, body=None), None, login_page(answer, path, context))
-
-
-def login_page(answer: Answer, path: str, context: Context) -> Literal["redirect", "form", ""]:
-    """Whether an answer is the login page, where roles carry session cookies; an API's token is told by a status."""
-    auth = context.environment.auth
-    if auth is None or auth.cookie is None or auth.token is not None:
-        return ""
-    if answer.exchange.status in _REDIRECTS:
-        there = urlsplit(answer.location())
-        declared = (auth.login or "").partition(" ")[2]
-        elsewhere = bool(there.path) and there.path != path.partition("?")[0]
-        return "redirect" if elsewhere and (there.path == declared or _LOGIN_PATH.search(there.path)) else ""
-    html = answer.exchange.content_type in ("text/html", "application/xhtml+xml")
-    return "form" if html and _PASSWORD_FIELD.search(answer.text) else ""
+    return Entry(replace(answer.exchange, body=None), None, login_page(answer, service, path, context))
 
 
 def got_in(found: Entry) -> bool:

@@ -21,11 +21,20 @@ def unclear(entry: Entry, refusals: Container[int]) -> str:
     if entry.exchange is None:
         return str(entry.problem) if entry.problem is not None else "it was not asked"
     status = entry.exchange.status
-    if status in refusals or entry.login_page or status < 300:
+    if status in refusals or entry.login_page == "redirect":
+        return ""
+    if entry.login_page == "form" and status < 300:
+        # an open page may have a login box for whoever has no session
+        return (
+            f"answered {status} with a page that asks for a password: is it the login page, or open with a login box?"
+            " 401, or a redirect to the login page, would tell"
+        )
+    if status < 300:
         return ""
     if status < 400:
         leads = entry.exchange.header("Location") or "nowhere"
-        return f"answered {status} (to {leads}), which neither lets in nor refuses"
+        hint = "only a redirect to the login page (auth.login_page) does, where roles carry a session cookie"
+        return f"answered {status} (to {leads}), which neither lets in nor refuses: {hint}"
     if status >= 500 or status in _UNKNOWN:
         return f"answered {status}, which refuses nothing"
     return ""
@@ -37,7 +46,7 @@ def judge_refused(what: str, entry: Entry, of: str, *, refusals: tuple[int, ...]
     if why or entry.exchange is None:
         return judge(what, None, equals=True, of=of, reason=why)
     status = entry.exchange.status
-    good = (*refusals, status) if entry.login_page else refusals
+    good = (*refusals, status) if entry.login_page == "redirect" else refusals
     got = "it was let in" if status < 300 else "the request got past the authorization"
     told = f"answered {status}: {got}" + (f" ({detail})" if detail else "")
     return judge(what, status, one_of=good, of=of, reason=told)

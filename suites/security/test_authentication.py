@@ -21,12 +21,14 @@ def test_bad_tokens_are_refused(auth_tokens: ForgedTokens) -> None:
         insist_on(entry, auth_tokens.expected, f"the good token of {auth_tokens.role}")
     if auth_tokens.kind == "jwt":
         judge("secret cannot be guessed", not auth_tokens.guessable, reason="it is one that everybody tries first")
+        judge("all forgeries are tried", not auth_tokens.not_tried, warn_only=True, reason=auth_tokens.not_tried)
+    judge("bad tokens", len(auth_tokens.forged), at_least=1)
     for token in auth_tokens.forged:
         _judge_token(token)
 
 
 def _judge_token(token: ForgedToken) -> None:
-    if token.genuine is False and token.entry.exchange is not None and token.entry.exchange.status >= 400:
+    if token.genuine is False and token.entry.exchange is not None and token.entry.exchange.status >= 300:
         why = "no key of the JWKS signed this sample: that it is refused proves nothing"
         judge("is refused", None, equals=True, of=token.case, reason=why)
         return

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_prodcheck import Exchange, check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Guarded, Login, Problem, Rejections, Session
+from pytest_prodcheck.evidence.records import EvidenceProblem, Guarded, Login, LoginPage, Problem, Rejections, Session
 
 REFUSED = (401, 403)
 
@@ -16,6 +16,21 @@ def _needs_answer(exchange: Exchange, what: str) -> None:
     """A rate limiter or a dead upstream refuses nothing: what it says is no evidence either way."""
     if exchange.status == 429 or exchange.status >= 500:
         raise EvidenceProblem(Problem("protocol", f"{what}: {exchange.status} says nothing about who may do what"))
+
+
+def _judge_refused(what: str, exchange: Exchange, login: LoginPage, of: str) -> None:
+    """401, 403 or, for a session cookie, the way to the login page; a page with a login box may show the rest too."""
+    good = (*REFUSED, exchange.status) if login == "redirect" else REFUSED
+    judge(what, exchange.status, one_of=good, of=of, reason=f"answered {exchange.status}{_where(exchange, login)}")
+
+
+def _where(exchange: Exchange, login: LoginPage) -> str:
+    if login == "form":
+        return " with a page that asks for a password: 401, 403 or a redirect to the login page would refuse"
+    to = exchange.header("Location") if 300 <= exchange.status < 400 else None
+    if not to:
+        return ", not 401 or 403"
+    return f" (to {to}): a redirect refuses session cookies only, and only to the login page (auth.login_page)"
 
 
 @check("smoke.auth.login", severity="critical", runbook="auth-login")
@@ -51,23 +66,26 @@ def _lasting(text: str) -> str:
 
 @check("smoke.auth.required", severity="critical", runbook="auth-required")
 def test_protected_endpoint_asks_who_you_are(auth_required: Guarded) -> None:
-    """Without a token and with a garbage one: 401 or 403, where an allowed role gets its answer."""
+    """Without a token and with a garbage one: 401, 403 or the login page, where an allowed role gets its answer."""
     control = auth_required.control
-    if control.status not in auth_required.control_expected:
+    if control.status not in auth_required.control_expected or auth_required.control_login:
         asked = f"{control.method} {control.url} as {auth_required.control_role}"
-        why = f"{asked}: {control.status}, so a refusal proves nothing"
-        raise EvidenceProblem(Problem("protocol", why))
-    for who, exchange in (("no token", auth_required.anonymous), ("a garbage token", auth_required.garbage)):
+        met = "the login page" if auth_required.control_login else str(control.status)
+        raise EvidenceProblem(Problem("protocol", f"{asked}: {met}, so a refusal proves nothing"))
+    for who, exchange, login in (
+        ("no token", auth_required.anonymous, auth_required.anonymous_login),
+        ("a garbage token", auth_required.garbage, auth_required.garbage_login),
+    ):
         _needs_answer(exchange, who)
-        judge(
-            "is refused", exchange.status, one_of=REFUSED, of=who, reason=f"answered {exchange.status}, not 401 or 403"
-        )
+        _judge_refused("is refused", exchange, login, who)
 
 
 @check("smoke.auth.session", severity="high", runbook="auth-session")
 def test_session_opens_and_ends(auth_session: Session) -> None:
     """A fresh token opens a protected endpoint; after logout it does not, where logout is declared to revoke."""
-    opened = judge("token opens", auth_session.opened.status, one_of=auth_session.expected, of=auth_session.endpoint)
+    place, met = auth_session.endpoint, auth_session.opened_login
+    opened = judge("token opens", auth_session.opened.status, one_of=auth_session.expected, of=place)
+    opened = judge("what it opens is not the login page", not met, of=place, reason="it asks for a password") and opened
     if auth_session.logout is not None:
         judge(
             "logout",
@@ -77,4 +95,4 @@ def test_session_opens_and_ends(auth_session: Session) -> None:
         )
     if auth_session.after is not None and opened:
         _needs_answer(auth_session.after, "after logout")
-        judge("token is refused after logout", auth_session.after.status, one_of=REFUSED, of=auth_session.endpoint)
+        _judge_refused("token is refused after logout", auth_session.after, auth_session.after_login, place)

@@ -23,9 +23,12 @@ LOGIN_FORM = b"<html><form><input type='password' name='p'></form>"
 class Site:
     """Tokens are `token-ROLE`; `answers` maps (method, role) to a status, 403 by default, 401 for nobody."""
 
-    def __init__(self, answers: dict[tuple[str, str], int] | None = None, document: object = None) -> None:
+    def __init__(
+        self, answers: dict[tuple[str, str], int] | None = None, document: object = None,
+        location: str = "/login?next=/thing",
+    ) -> None:  # fmt: skip
         self.answers = {("GET", "admin"): 200, **(answers or {})}
-        self.document = document
+        self.document, self.location = document, location
         self.cookies = False
 
     def __call__(self, seen: Seen) -> Answer:
@@ -41,7 +44,7 @@ class Site:
         role = carried.rpartition("token-")[2] or "anonymous"
         status = self.answers.get((seen.method, role), 401 if role == "anonymous" else 403)
         if status == 302:
-            return 302, {"Location": "/login?next=/thing"}, b""
+            return 302, {"Location": self.location}, b""
         if status == 299:
             return 200, {"Content-Type": "text/html"}, LOGIN_FORM
         return status, JSON, b"{}"
@@ -166,6 +169,28 @@ def test_a_login_page_is_told_for_sessions_and_not_for_tokens(tmp_path: Path, st
         found = gather(tmp_path, server, "thing", THING, token=None, cookie="session")
     assert found.roles[0].entry.login_page == page
     assert found.roles[-1].entry.login_page == ""
+
+
+@pytest.mark.parametrize(
+    ("location", "login_page", "page"),
+    [
+        ("/login", None, "redirect"), ("login?next=%2Fthing", None, "redirect"), ("/login/", None, "redirect"),
+        ("https://127.0.0.1/login", None, "redirect"),  # behind a proxy, a service does not know its scheme and port
+        ("/sign-in", "/sign-in", "redirect"), ("https://id.example/authorize?x=1", "https://id.example/authorize",
+                                               "redirect"),
+        ("/sign-in", None, ""), ("/authors/", None, ""), ("/thing/", None, ""), ("", None, ""),
+        ("https://elsewhere.example/login", None, ""), ("//elsewhere.example/login", None, ""),
+        ("http://[::1/login", None, ""),
+    ],
+)  # fmt: skip
+def test_only_a_redirect_to_the_declared_login_page_of_the_same_site_is_one(
+    tmp_path: Path, location: str, login_page: str | None, page: str
+) -> None:
+    site = Site({("GET", "anonymous"): 302}, location=location)
+    site.cookies = True
+    with web(site) as server:
+        found = gather(tmp_path, server, "thing", THING, token=None, cookie="session", login_page=login_page)
+    assert found.roles[0].entry.login_page == page
 
 
 def test_the_plan_tells_as_many_requests_as_are_sent(tmp_path: Path) -> None:

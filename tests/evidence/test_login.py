@@ -32,6 +32,7 @@ class Site:
         self.issuer = ""
         self.hand_out_cookies_to_all = False
         self.auth_methods: list[str] | None = None
+        self.sends_to = ""  # where people without a session are sent
 
     def __call__(self, seen: Seen) -> Answer:
         path = seen.path.partition("?")[0]
@@ -68,6 +69,8 @@ class Site:
     def account(self, seen: Seen) -> Answer:
         plain = base64.b64encode(f"ann:{PASSWORD}".encode()).decode()
         good = self.carried(seen) in self.valid or seen.headers.get("Authorization") == f"Basic {plain}"
+        if not good and self.sends_to:
+            return 302, {"Location": self.sends_to}, b""
         return (200, JSON, json.dumps({"you": self.carried(seen)}).encode()) if good else (401, {}, b"")
 
     def logout(self, seen: Seen) -> Answer:
@@ -159,6 +162,17 @@ def test_wrong_credentials_are_told_as_refused(tmp_path: Path, auth: Any, role: 
         with pytest.raises(EvidenceProblem) as caught:
             gather("http-endpoint", context, "shop.account")
     assert caught.value.problem.kind == "denied"
+
+
+def test_the_way_to_the_login_page_is_told_for_sessions(tmp_path: Path) -> None:
+    """A browser's session is refused by it, before the login and after the logout."""
+    with site(tmp_path, {**BY_FORM, "logout_revokes": True, "login_page": "/sign-in"}) as (behaviour, _, context):
+        behaviour.sends_to = "/sign-in?next=%2Faccount"
+        guarded = gather("auth-required", context, "shop.account")
+        session = gather("auth-session", context, "customer")
+    assert (guarded.anonymous.status, guarded.control.status, session.after.status) == (302, 200, 302)
+    assert (guarded.anonymous_login, guarded.garbage_login, guarded.control_login) == ("redirect", "redirect", "")
+    assert (session.opened_login, session.after_login) == ("", "redirect")
 
 
 @pytest.mark.parametrize("auth", [BY_JSON, BY_FORM], ids=["json", "form"])

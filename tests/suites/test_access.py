@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Login, Problem
+from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Guarded, Login, Problem, Session
 from pytest_prodcheck.evidence.records.access import (
     BadLogin,
     BadLogins,
@@ -33,6 +33,7 @@ from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from suites.security import test_authentication as authentication
 from suites.security import test_authorization as authorization
 from suites.security import test_encryption as encryption
+from suites.smoke import test_login as login
 
 
 def judged(check: Callable[[Any], None], record: Any) -> Ledger:
@@ -78,9 +79,34 @@ def test_what_counts_as_a_refusal_of_a_role(status: int, expected: str) -> None:
     assert outcome(authorization.test_only_allowed_roles_get_in, matrix(status)) == expected
 
 
-@pytest.mark.parametrize(("status", "page"), [(302, "redirect"), (200, "form")])
-def test_a_login_page_refuses(status: int, page: str) -> None:
-    assert outcome(authorization.test_only_allowed_roles_get_in, matrix(status, page=page)) == "passed"
+def test_only_the_way_to_the_login_page_refuses() -> None:
+    """A page with a login box may be open: whoever has no session sees the box beside what is there."""
+    check = authorization.test_only_allowed_roles_get_in
+    assert outcome(check, matrix(302, page="redirect")) == "passed"
+    assert outcome(check, matrix(200, page="form")) == "errored"
+    assert outcome(check, matrix(403, page="form")) == "passed"
+
+
+def guarded(status: int, page: Any, control: Any = "") -> Guarded:
+    found, opened = exchange(status, Location="/login"), exchange(200)
+    return Guarded(exchange(401), found, opened, "user", (200,), "", page, control)
+
+
+@pytest.mark.parametrize(
+    ("status", "page", "expected"),
+    [(401, "", "passed"), (403, "form", "passed"), (302, "redirect", "passed"), (302, "", "failed"),
+     (200, "form", "failed"), (200, "", "failed"), (429, "", "errored"), (503, "", "errored")],
+)  # fmt: skip
+def test_smoke_takes_the_login_page_as_the_security_checks_do(status: int, page: Any, expected: str) -> None:
+    assert outcome(login.test_protected_endpoint_asks_who_you_are, guarded(status, page)) == expected
+    ended = Session("user", "s.account", (200,), exchange(200), exchange(204), exchange(status), "", page)
+    assert outcome(login.test_session_opens_and_ends, ended) == expected
+
+
+def test_a_login_page_is_not_what_a_session_opens() -> None:
+    assert outcome(login.test_protected_endpoint_asks_who_you_are, guarded(401, "", control="form")) == "errored"
+    met = Session("user", "s.account", (200,), exchange(200), None, None, "form")
+    assert outcome(login.test_session_opens_and_ends, met) == "failed"
 
 
 def test_without_a_control_no_refusal_counts() -> None:
@@ -129,8 +155,16 @@ def test_good_tokens_frame_the_bad_ones() -> None:
 def test_a_sample_that_nobody_signed_proves_nothing_by_being_refused() -> None:
     check = authentication.test_bad_tokens_are_refused
     assert outcome(check, tokens(ForgedToken("sample expired", entry(401), genuine=False))) == "errored"
+    assert outcome(check, tokens(ForgedToken("sample expired", entry(302, "redirect"), genuine=False))) == "errored"
     assert outcome(check, tokens(ForgedToken("sample expired", entry(200), genuine=False))) == "failed"
     assert outcome(check, tokens(ForgedToken("sample expired", entry(401), genuine=True))) == "passed"
+
+
+def test_what_was_not_tried_is_told() -> None:
+    check = authentication.test_bad_tokens_are_refused
+    untried = replace(tokens(ForgedToken("algorithm none", entry(401))), not_tried="swapped algorithms: no JWKS")
+    assert outcome(check, untried) == "warned"
+    assert outcome(check, tokens()) == "failed"
 
 
 def logins(*seconds: float, status: int = 401, after: Login | None = None, right: Login | None = None) -> BadLogins:

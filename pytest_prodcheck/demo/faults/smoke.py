@@ -104,6 +104,8 @@ FAULTS = (
     Fault("account-accepts-garbage", "the account opens with any token", _REQUIRED, (*_SESSION, *_TOKENS)),
     Fault("report-open", "the admins' report opens without a token", _REQUIRED, _ROLES),
     Fault("account-500-without-token", "the account answers 500 without a token", _REQUIRED, _ROLES),
+    Fault("account-redirects-without-token", "the account sends requests without a token to the login page",
+          _REQUIRED, _ROLES),
     Fault("token-rejected", "the account refuses good tokens", _SESSION,
           (*_ENDPOINT, *_BUDGET, *_REQUIRED, *_ACCESS)),
     Fault("logout-keeps-token", "logout answers 204 and revokes nothing", _SESSION, _ACCESS),

@@ -233,6 +233,11 @@ class Rejections:
     attempts: tuple[Rejection, ...]
 
 
+# what an answer has to do with the login, where roles carry session cookies: "redirect" leads to the declared login
+# page, "form" is a page that asks for a password; "" for neither, and for tokens
+LoginPage = Literal["redirect", "form", ""]
+
+
 @dataclass(frozen=True)
 class Guarded:
     """`auth-required` (endpoint not open to anonymous): asked without and with a garbage token, and as allowed."""
@@ -242,6 +247,9 @@ class Guarded:
     control: Exchange
     control_role: str
     control_expected: tuple[int, ...]
+    anonymous_login: LoginPage = ""  # whether the answer is the login page instead
+    garbage_login: LoginPage = ""
+    control_login: LoginPage = ""
 
 
 @dataclass(frozen=True)
@@ -254,6 +262,8 @@ class Session:
     opened: Exchange
     logout: Exchange | None  # None: logout is not declared to revoke
     after: Exchange | None
+    opened_login: LoginPage = ""  # whether the answer is the login page instead
+    after_login: LoginPage = ""
 
 
 @dataclass(frozen=True)

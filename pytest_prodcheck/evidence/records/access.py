@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_prodcheck.evidence.records import Exchange, Login, Problem
+from pytest_prodcheck.evidence.records import Exchange, Login, LoginPage, Problem
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,7 @@ class Entry:
 
     exchange: Exchange | None = None  # body left out; None: nothing was answered, or it was not sent
     problem: Problem | None = None  # why there is no answer
-    # what shows that a session's answer is the login: "redirect" leads to it, "form" is one; "" for tokens
-    login_page: Literal["redirect", "form", ""] = ""
+    login_page: LoginPage = ""
 
 
 @dataclass(frozen=True)

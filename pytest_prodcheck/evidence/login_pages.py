@@ -1,0 +1,51 @@
+"""Whether an answer is the login page instead of what was asked for: so browsers' sessions are refused."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.messages import Answer
+    from pytest_prodcheck.evidence.records import LoginPage
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_PASSWORD_FIELD = re.compile(r"<input\b[^>]{0,400}type\s{0,3}=\s{0,3}[\"']?password", re.I)
+
+
+def login_page(answer: Answer, service: str, path: str, context: Context) -> LoginPage:
+    """What the answer of a service to a request of `path` has to do with the login, where roles carry session cookies.
+
+    A token is for programs, which are told by a status: there it is always "".
+    """
+    auth = context.environment.auth
+    if auth is None or auth.cookie is None or auth.token is not None:
+        return ""
+    if answer.exchange.status in _REDIRECTS:
+        asked = context.http(service).url(path)
+        there = _place(asked, answer.location())
+        return "redirect" if there != _place(asked) and there in _login_places(service, context) else ""
+    html = answer.exchange.content_type in ("text/html", "application/xhtml+xml")
+    return "form" if html and _PASSWORD_FIELD.search(answer.text) else ""
+
+
+def _login_places(service: str, context: Context) -> set[tuple[str, str]]:
+    """The declared login page, and the path of the request that logs in; below the service that logs in, or this one.
+
+    This one too, for one entrance often stands before several services.
+    """
+    auth = context.environment.auth
+    paths = [auth.login_page, (auth.login or "").partition(" ")[2]] if auth else []
+    at = dict.fromkeys((service, *([auth.service] if auth and auth.service else [])))
+    return {_place(context.http(each).url(path)) for each in at for path in paths if path}
+
+
+def _place(url: str, reference: str = "") -> tuple[str, str]:
+    """Host and path; scheme and port left out, for what stands behind a proxy often does not know them."""
+    try:
+        parts = urlsplit(urljoin(url, reference))
+        return (parts.hostname or "").lower(), parts.path.rstrip("/")
+    except ValueError:
+        return "", ""  # what is no address leads nowhere
