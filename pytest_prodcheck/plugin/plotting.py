@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.records import EvidenceProblem
@@ -9,7 +10,9 @@ from pytest_prodcheck.evidence.records import EvidenceProblem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_prodcheck.evidence.records import Evidence
     from pytest_prodcheck.evidence.records.load import LoadRun, LoadStress
+    from pytest_prodcheck.evidence.store import SavedEvidence
     from pytest_prodcheck.plugin.gathering import Gathering
     from pytest_prodcheck.reports.loads import Stress
 
@@ -30,15 +33,16 @@ def _light(gathering: Gathering) -> Iterator[LoadRun]:
 
 
 def _records(collector: str, gathering: Gathering) -> Iterator[Any]:
-    keys = gathering.saved.keys() if gathering.saved is not None else (each.key for each in gathering.store.all())
-    for key in keys:
+    for evidence in gathering.store.all() if gathering.saved is None else _saved(collector, gathering.saved):
+        if evidence.collector == collector and evidence.record is not None:
+            yield evidence.record
+
+
+def _saved(collector: str, saved: SavedEvidence) -> Iterator[Evidence[Any]]:
+    for key in saved.keys():  # noqa: SIM118 - a method, not a mapping
         if key.partition(":")[0] == collector:
-            try:
-                found = gathering.source.get(key, 0.0).record
-            except EvidenceProblem:
-                continue
-            if found is not None:
-                yield found
+            with suppress(EvidenceProblem):  # cannot be read: its checks say so
+                yield saved.get(key)
 
 
 def _shown(found: LoadStress) -> Stress:

@@ -77,7 +77,7 @@ def _bins(endpoint: Endpoint, run: Run) -> Iterator[tuple[Interval, float]]:
 
 
 def _time_axis(endpoint: Endpoint, run: Run) -> Axis:
-    end = max([run.seconds, *(each.start + length for each, length in _bins(endpoint, run))])
+    end = max([run.seconds, 0.001, *(each.start + length for each, length in _bins(endpoint, run))])
     axis = Axis.of(end, "s", "time since the start")
     return Axis(0.0, end, [each for each in axis.ticks if each[0] <= end], axis.title)
 
