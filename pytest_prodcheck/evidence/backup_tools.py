@@ -83,7 +83,7 @@ def pgbackrest_wal(
         if each["database"] != database:
             continue
         place = f"archive/{settings.stanza}/{each['id']}"
-        words = (*settings.tool_words, f"--repo={database.get('repo-key', 1)}", "repo-ls", "--recurse", place)
+        words = (*settings.tool_words, *_repository(info, database), "repo-ls", "--recurse", place)
         done = run(words, deadline, folder=root)
         if done.code:
             raise EvidenceProblem(Problem("protocol", f"{words[0]} repo-ls: {done.said}", "run it by hand"))
@@ -93,9 +93,18 @@ def pgbackrest_wal(
     return found
 
 
-def pgbackrest_file(settings: declared.Backups, path: str, root: Path, deadline: Deadline) -> str:
+def _repository(info: dict[str, Any], database: dict[str, Any]) -> tuple[str, ...]:
+    """Which of several repositories is asked."""
+    return (f"--repo={database['repo-key']}",) if len(info.get("repo", ())) > 1 else ()
+
+
+def pgbackrest_file(
+    settings: declared.Backups, info: dict[str, Any], database: dict[str, Any], path: str, root: Path,
+    deadline: Deadline,
+) -> str:  # fmt: skip
     """The text of a file in the repository; raises ValueError where it cannot be read."""
-    done = run((*settings.tool_words, f"--stanza={settings.stanza}", "repo-get", path), deadline, folder=root)
+    words = (*settings.tool_words, f"--stanza={settings.stanza}", *_repository(info, database), "repo-get", path)
+    done = run(words, deadline, folder=root)
     if done.code:
         raise ValueError(done.said)
     return done.output

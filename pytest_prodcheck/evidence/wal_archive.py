@@ -190,8 +190,9 @@ def _pgbackrest(
     if first is None or last is None:
         what = f"{label}: it was taken with --no-online: no WAL leads on from it"
         raise EvidenceProblem(Problem("configuration", what, "take an online backup"))
-    names = pgbackrest_wal(settings, info, backup["database"], root, deadline)
-    listing = listing_of(names, first, lambda name: pgbackrest_file(settings, names[name], root, deadline))
+    of = backup["database"]
+    names = pgbackrest_wal(settings, info, of, root, deadline)
+    listing = listing_of(names, first, lambda name: pgbackrest_file(settings, info, of, names[name], root, deadline))
     wrong = [pgbackrest_verify(settings, root, deadline)[1]]
     if last not in listing.segments:
         wrong.append(f"the backup's own WAL is missing: {last}")

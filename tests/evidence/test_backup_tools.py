@@ -231,11 +231,12 @@ def test_history_files_are_read_through_the_tools(pgbackrest: Tool, cluster: Clu
     given = pgbackrest.context().environment.postgres["shop"].backups
     assert given is not None
     info = pgbackrest_info(given, pgbackrest.folder, Deadline(60))
-    names = pgbackrest_wal(given, info, info["backup"][0]["database"], pgbackrest.folder, Deadline(60))
+    of = info["backup"][0]["database"]
+    names = pgbackrest_wal(given, info, of, pgbackrest.folder, Deadline(60))
     first = str(info["backup"][0]["archive"]["start"])
 
     def read(name: str) -> str:
-        return pgbackrest_file(given, names[name], pgbackrest.folder, Deadline(60))
+        return pgbackrest_file(given, info, of, names[name], pgbackrest.folder, Deadline(60))
 
     listing = listing_of(names, first, read)
     assert listing.histories == {2: (Left(1, 0x5000000),)}
