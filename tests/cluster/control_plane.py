@@ -103,6 +103,8 @@ class ControlPlane:
 
     def _run(self, *words: str) -> None:
         name = Path(words[0]).name
+        if shutil.which("setpriv"):  # they end when the process of the tests is killed, too
+            words = ("setpriv", "--pdeathsig", "KILL", *words)
         with (self.place / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.place)
         self._processes.append(process)
