@@ -65,13 +65,13 @@ def test_settings_are_filled_in(configured_settings: ConfiguredSettings) -> None
     for each in configured_settings.settings:
         if each.optional and not each.present:
             continue
-        if not judge("is there", each.present, of=each.name, reason=f"{configured_settings.source} does not have it"):
+        if not judge("value", each.present, of=each.name, reason=f"{configured_settings.source} does not have it"):
             continue
-        judge("has a value", not each.empty, of=each.name, reason="it is empty")
-        judge("is what it has to be", not each.wrong, of=each.name, reason=each.wrong)
+        judge("value", not each.empty, of=each.name, reason="it is empty")
+        judge("value", not each.wrong, of=each.name, reason=each.wrong)
         looks = "it is a placeholder" + ("" if each.secret else f": {each.placeholder}")
-        judge("is filled in", not each.placeholder, of=each.name, reason=looks)
+        judge("value", not each.placeholder, of=each.name, reason=looks)
         if each.secret:
-            judge("is a secret", not each.known, of=each.name, reason="everybody knows its value")
+            judge("value", not each.known, of=each.name, reason="everybody knows it")
         elif each.known:
-            judge("its password is a secret", False, of=each.name, reason="everybody knows it")
+            judge("password", False, of=each.name, reason="everybody knows it")

@@ -80,6 +80,7 @@ def test_may_go(found: Approval) -> None:
         changed(ends=NOW),
         changed(decisions=(Decision("grace", "approved", NOW - 25 * HOUR),)),
         changed(decisions=(Decision("grace", "approved", NOW + HOUR),)),
+        changed(decisions=(Decision("grace", "approved", NOW - 25 * HOUR), Decision("ada", "approved", NOW - HOUR))),
         replace(FOUND, freezes=(FROZEN,)),
         replace(changed(emergency=True), freezes=(FROZEN,)),
         replace(changed(emergency=True, ticket=""), freezes=(replace(FROZEN, emergency=True),)),
