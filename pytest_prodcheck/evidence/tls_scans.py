@@ -116,10 +116,15 @@ def tls_profile(target: str, context: Context, deadline: Deadline) -> TlsProfile
     def read(where: str, found: dict[str, Any]) -> ProfiledServer:
         versions.append(found["version"])
         told = sorted(found["deviations"].items())
-        return ProfiledServer(where, None, tuple((key, plain(text, 500)) for key, text in told))
+        return ProfiledServer(where, None, tuple((key, plain(_readable(text), 500)) for key, text in told))
 
     servers = _scan(f"profile:{profile}", target, context, deadline, read, ProfiledServer)
     return TlsProfile(profile, next(iter(versions), ""), servers)
+
+
+def _readable(text: str) -> str:
+    """What sslyze says, without Python's signs of a set."""
+    return text.translate(str.maketrans("", "", "{}'")).rstrip(".")
 
 
 def _scan(

@@ -20,7 +20,8 @@ from pytest_prodcheck.reports.symbols import (
     paint,
 )
 
-_FEW = 12
+_FEW = 12  # checks that are shown
+_FEW_EACH = 3  # findings of one check: the next check's are worth more than its twentieth
 
 
 def headline(verdict: View, style: Style) -> list[str]:
@@ -60,12 +61,17 @@ def verdict_lines(verdict: View, style: Style, now: float | None = None) -> list
 
 
 def finding_lines(findings: list[View], style: Style, most: int | None) -> list[str]:
-    """Each finding with its reason, the value against its limit; how to mend it once for each check and target."""
+    """Each finding with its reason, the value against its limit; how to mend it once for each check and target.
+
+    most: checks that are shown, with a few findings each; None: everything.
+    """
     lines: list[str] = []
-    for group in grouped(findings[:most]):
-        lines += _about(group, style)
-    if most is not None and len(findings) > most:
-        lines.append(f"   and {len(findings) - most} more (listed in the report and by prodcheck gate --explain)")
+    groups = grouped(findings)
+    for group in groups[:most]:
+        lines += _about(group, style, None if most is None else _FEW_EACH)
+    left = sum(map(len, groups[most:])) if most is not None else 0
+    if left:
+        lines.append(f"   and {left} more (listed in the report and by prodcheck gate --explain)")
     return lines
 
 
@@ -79,15 +85,18 @@ def _same(finding: View) -> object:
     return tuple(map(finding.raw, names)) if finding.raw("check") else id(finding)
 
 
-def _about(findings: list[View], style: Style) -> list[str]:
+def _about(findings: list[View], style: Style, most: int | None) -> list[str]:
     first = findings[0]
     outcome, check = first.raw("outcome"), first.text("check")
     symbol, color = _symbol(first, style)
     if check:
         severity = f" ({first.text('severity')})" if first.text("severity") else ""
         lines = [f"   {symbol} {subject(check, first.text('target'))}{severity}"]
-        for finding in findings:
+        for finding in findings[:most]:
             lines += _indented(reason_texts(finding.data, unicode=style.unicode), style)
+        if most is not None and len(findings) > most:
+            told = f"and {len(findings) - most} more of this check (see the report, or prodcheck gate --explain)"
+            lines += _indented([told], style)
     else:
         texts = reason_texts(first.data, unicode=style.unicode) or [outcome or "no reason given"]
         lines = fold(texts[0], first=f"   {symbol} ", rest="      ", width=style.width) + _indented(texts[1:], style)

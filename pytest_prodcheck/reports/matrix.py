@@ -13,7 +13,7 @@ from pytest_prodcheck.reports.safe import safe, safe_html
 from pytest_prodcheck.reports.symbols import outcome_color, outcome_symbol
 
 CHECK = "security.authorization.roles"
-OUT, IN = "is refused", "gets in"  # what its judgements of a role are called
+OUT, IN = "refusal", "gets in"  # what its judgements of a role are called
 OTHERS = "other methods"
 TITLE = "WHO GETS IN"
 LEGEND = "out: refused; in: answered; -: not asked. What is not marked is as declared."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +26,8 @@ LEVELS = {Severity.CRITICAL: "error", Severity.HIGH: "error", Severity.MEDIUM: "
 SCORES = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5", Severity.LOW: "2.0"}
 ROOT = "%SRCROOT%"
 _FILE = "prodcheck.toml"
+ERRORED = "Errored means that it could not be told: no evidence, no go."
+_ADDRESS = re.compile(r"https?://[^\s<>\x00-\x20]+\Z")
 _LONGEST = 1000  # characters of a path
 
 
@@ -67,15 +70,19 @@ def run_document(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> dict[str, An
 
 def _rule(result: Result) -> dict[str, Any]:
     title, limit = safe(result.title or result.check), limit_text(telling(result), unicode=False)
-    lines = [title, f"Severity: {result.severity}."]
-    lines += [f"Limit: {limit}."] if limit else []
-    lines += [f"How to mend it: {safe(result.runbook)}"] if result.runbook else []
-    lines += ["Errored means that it could not be told: no evidence, no go."]
+    told = {"Severity": str(result.severity), "Limit": limit, "How to mend it": safe(result.runbook)}
+    about = [(name, text) for name, text in told.items() if text]
     rule: dict[str, Any] = {
         "id": safe(result.check),
         "shortDescription": {"text": title},
         "fullDescription": {"text": title},
-        "help": {"text": "\n".join(lines)},
+        "help": {
+            "text": "\n".join([title, *(f"{name}: {text}" for name, text in about), ERRORED]),
+            # GitHub shows this one where it is there
+            "markdown": "\n\n".join(
+                [_plain(title), *(f"**{name}:** {_plain(text)}" for name, text in about), ERRORED]
+            ),
+        },
         "defaultConfiguration": {"level": LEVELS[result.severity]},
         "properties": {
             "security-severity": SCORES[result.severity],
@@ -85,6 +92,11 @@ def _rule(result: Result) -> dict[str, Any]:
     if result.runbook.startswith("https://"):
         rule["helpUri"] = quote(safe(result.runbook), safe="/:?#@!$&()*+,;=%~-._")
     return rule
+
+
+def _plain(text: str) -> str:
+    """The text in Markdown, where nothing of it means anything; addresses become links by themselves (GFM, 6.9)."""
+    return re.sub(r"([\\`*_\[\]<>#|~!&])", r"\\\1", text) if not _ADDRESS.match(text) else f"<{text}>"
 
 
 def _is_security(result: Result) -> bool:

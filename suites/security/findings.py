@@ -14,7 +14,7 @@ def record(what: str, found: Findings, of: str) -> None:
     """Records one object's findings: what takes the protection away fails, what weakens it warns."""
     judge(what, not found.failed, of=of, reason="; ".join(found.failed))
     if found.warned:
-        judge(f"{what}, in full", False, of=of, warn_only=True, reason="; ".join(found.warned))
+        judge(f"weak {what}", False, of=of, warn_only=True, reason="; ".join(found.warned))
 
 
 def answered(pages: Iterable[Page], html: bool = False) -> list[Page]:

@@ -30,9 +30,9 @@ def test_bad_tokens_are_refused(auth_tokens: ForgedTokens) -> None:
 def _judge_token(token: ForgedToken) -> None:
     if token.genuine is False and token.entry.exchange is not None and token.entry.exchange.status >= 300:
         why = "no key of the JWKS signed this sample: that it is refused proves nothing"
-        judge("is refused", None, equals=True, of=token.case, reason=why)
+        judge("refusal", None, equals=True, of=token.case, reason=why)
         return
-    judge_refused("is refused", token.entry, token.case, refusals=TOKEN_REFUSED, detail=token.detail)
+    judge_refused("refusal", token.entry, token.case, refusals=TOKEN_REFUSED, detail=token.detail)
 
 
 @check("security.authentication.logout", severity="high", runbook="authentication-logout")
@@ -43,7 +43,7 @@ def test_cookie_ends_with_the_session(auth_cookie: CookieSession) -> None:
     if answered is None:
         raise EvidenceProblem(auth_cookie.logout.problem or Problem("protocol", "the logout was not answered"))
     judge("logout", answered.status, one_of=range(200, 400), reason=f"answered {answered.status}")
-    judge_refused("cookie is refused after the logout", auth_cookie.after, auth_cookie.endpoint)
+    judge_refused("refusal after the logout", auth_cookie.after, auth_cookie.endpoint)
 
 
 @check(
@@ -57,7 +57,7 @@ def test_passwords_cannot_be_tried_without_end(auth_throttling: BadLogins) -> No
         raise EvidenceProblem(Problem("protocol", f"{why}: what is refused proves nothing"))
     attempts = auth_throttling.attempts
     for attempt in attempts:
-        judge("wrong password is refused", not attempt.granted, reason="it was let in")
+        judge("refusal of a wrong password", not attempt.granted, reason="it was let in")
     if any(attempt.status >= 500 for attempt in attempts):
         raise EvidenceProblem(Problem("protocol", "a bad login was answered with an error of the server"))
     limit = _limit(auth_throttling)

@@ -18,14 +18,14 @@ def test_only_allowed_roles_get_in(auth_matrix: RoleMatrix) -> None:
         return
     for role in auth_matrix.roles:
         if not role.allowed:
-            judge_refused("is refused", role.entry, role.role)
+            judge_refused("refusal", role.entry, role.role)
         elif role.entry.exchange is not None:
             status = role.entry.exchange.status
             judge("gets in", status, one_of=auth_matrix.control_expected, of=role.role, warn_only=True,
                   reason=f"is allowed and was answered {status}")  # fmt: skip
     for override in auth_matrix.overrides:
         who = f"{auth_matrix.override_role} by {override.how}"
-        judge_refused("is refused", override.entry, who, refusals=METHOD_REFUSED)
+        judge_refused("refusal", override.entry, who, refusals=METHOD_REFUSED)
 
 
 @check("security.authorization.ownership", severity="critical", runbook="authorization-ownership")
@@ -33,6 +33,6 @@ def test_objects_are_closed_to_strangers(auth_ownership: OwnershipPair) -> None:
     """What belongs to one user is refused to another, where its owner gets it."""
     insist_on(auth_ownership.control, auth_ownership.control_expected, auth_ownership.owner)
     who = f"{auth_ownership.stranger}, for what is {auth_ownership.owner}'s"
-    judge_refused("is refused", auth_ownership.entry, who, refusals=auth_ownership.expected)
+    judge_refused("refusal", auth_ownership.entry, who, refusals=auth_ownership.expected)
     shown = auth_ownership.shows_object
     judge("the refusal shows nothing of the object", not shown, of=who, reason="the answer holds what the owner gets")

@@ -9,7 +9,7 @@ from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.records.web import CookieAnswers, CorsAnswers, Page
 from pytest_prodcheck.judging.headers import cookies, cors
 from pytest_prodcheck.judging.headers.fields import lines
-from pytest_prodcheck.judging.headers.findings import warns
+from pytest_prodcheck.judging.headers.findings import Findings, warns
 
 from .findings import answered, insist_on_all, record
 
@@ -71,12 +71,16 @@ def _judge_cookies(page: Page, about: CookieAnswers) -> set[str]:
 def test_other_origins_cannot_read_with_credentials(http_cors: CorsAnswers) -> None:
     """No other origin, `null` among them, may read answers with the user's credentials (Fetch, "CORS check")."""
     unclear = []
+    origins: dict[str, dict[Findings, list[str]]] = {}  # case -> findings -> the answers that have them
     for answer in http_cors.answers:
         exchange = answer.exchange
         found = cors.judged(exchange.headers, answer.origin, hostile=not answer.case.endswith("plain HTTP"))
         what = f"preflight of {answer.path}" if answer.preflight else f"GET {answer.path}"
-        record("CORS", found, f"{what} from {answer.case}")
+        origins.setdefault(answer.case, {}).setdefault(found, []).append(what)
         if exchange.status == 429 or (exchange.status >= 500 and exchange.status != 501):
             unclear.append(f"{what} from {answer.case} answered {exchange.status}")
+    for case, told in origins.items():
+        for found, answers in told.items():
+            record("CORS", found, f"{case} ({', '.join(answers)})")
     if unclear:
         raise EvidenceProblem(Problem("protocol", f"{', '.join(unclear[:5])}: that refuses nothing"))

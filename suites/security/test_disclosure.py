@@ -18,7 +18,7 @@ def test_answers_do_not_tell_versions(http_pages: Pages) -> None:
     for page in answered(http_pages.pages):
         generator = html.head_of(page.exchange.body).generator if page.is_html and page.exchange.body else ""
         told = banners.versions(page.exchange.headers, generator)
-        judge("no version is told", not told, of=page.name, reason="; ".join(told))
+        judge("versions", not told, of=page.name, reason="; ".join(told))
     insist_on_all(http_pages.pages)
 
 
@@ -33,7 +33,7 @@ def test_errors_do_not_tell_what_is_inside(http_errors: ProvokedErrors) -> None:
                 unclear.append(f"{answer.case}: {answer.problem}")
             continue
         shown = f"{', '.join(answer.signs[:3])} in the answer ({answer.exchange.status})"
-        judge("tells nothing of its inside", not answer.signs, of=answer.case, reason=shown)
+        judge("error page", not answer.signs, of=answer.case, reason=shown)
         if answer.exchange.status in UPSTREAM:
             unclear.append(f"{answer.case}: {answer.exchange.status}, so the service itself did not answer")
     if unclear:

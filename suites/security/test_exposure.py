@@ -17,7 +17,7 @@ def _judge_probes(probes: Sequence[Probe], known: Iterable[str], missing: Sequen
     unclear = [f"{probe.path} answered {probe.status}" for probe in probes if _is_unclear(probe)]
     for probe in probes:
         found = [sign for sign in probe.signs if sign in known and sign not in everywhere]
-        judge("is not exposed", not found, of=probe.path, reason=f"{', '.join(found)} lies open")
+        judge("exposure", not found, of=probe.path, reason=f"it shows {', '.join(found)}")
     if unclear:
         raise EvidenceProblem(Problem("protocol", f"{', '.join(unclear[:5])}: that says nothing of what is there"))
 
@@ -54,7 +54,7 @@ def test_unusual_methods_do_nothing(http_methods: Methods) -> None:
     unclear = []
     for answer in http_methods.answers:
         status = answer.exchange.status
-        judge("method does nothing", not answer.echoed, of=answer.method, reason=f"answered {status} and did it")
+        judge("method", not answer.echoed, of=answer.method, reason=f"answered {status} and did it")
         if not answer.echoed and (status == 429 or (status >= 500 and status not in (501, 505))):
             unclear.append(f"{answer.method} answered {status}")
     offered = [method for method in http_methods.allowed if method in UNUSUAL]
@@ -75,7 +75,7 @@ def test_no_port_is_open_that_is_not_meant_to_be(tcp_ports: OpenPorts) -> None:
     judge("expected ports that are open", len(set(tcp_ports.expected) & set(tcp_ports.open)), at_least=1)
     others = [port for port in tcp_ports.open if port not in tcp_ports.expected]
     for port in others[:50]:
-        judge("port is closed", False, of=f"{tcp_ports.host}:{port}", reason="it accepts connections")
+        judge("unexpected port", False, of=f"{tcp_ports.host}:{port}", reason="it accepts connections")
     judge("unexpected ports", len(others), at_most=0, of=tcp_ports.host)
     if tcp_ports.problem is not None:
         raise EvidenceProblem(tcp_ports.problem)

@@ -198,7 +198,7 @@ def test_known_attacks_fail(tls_attacks: TlsAttacks) -> None:
         tried = len(server.attacks) if len(server.attacks) >= ATTACKS else None
         judge("attacks tried", tried, at_least=ATTACKS, of=server.address)
         for attack in server.attacks:
-            judge(f"open to {attack.name}", attack.open, equals=False, of=server.address, reason=attack.detail)
+            judge(attack.name, attack.open, equals=False, of=server.address, reason=attack.detail)
 
 
 @check("security.tls.profile", severity="medium", runbook="tls-profile")

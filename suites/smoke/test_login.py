@@ -47,7 +47,7 @@ def test_bad_credentials_are_refused_alike(auth_rejections: Rejections, declared
         raise EvidenceProblem(Problem("protocol", why))
     for attempt in auth_rejections.attempts:
         _needs_answer(attempt.exchange, attempt.case)
-        judge("is refused", not attempt.granted, of=attempt.case, reason="it was let in")
+        judge("login", not attempt.granted, of=attempt.case, reason="it was let in")
         # a login form is usually shown again (200) or led back to (302, 303): there only being let in is telling
         refusals = (400, 401, 403, 422, *((200, 302, 303) if declared["kind"] == "form" else ()))
         judge("refusal", attempt.exchange.status, one_of=refusals, of=attempt.case)
@@ -77,7 +77,7 @@ def test_protected_endpoint_asks_who_you_are(auth_required: Guarded) -> None:
         ("a garbage token", auth_required.garbage, auth_required.garbage_login),
     ):
         _needs_answer(exchange, who)
-        _judge_refused("is refused", exchange, login, who)
+        _judge_refused("refusal", exchange, login, who)
 
 
 @check("smoke.auth.session", severity="high", runbook="auth-session")
@@ -95,4 +95,4 @@ def test_session_opens_and_ends(auth_session: Session) -> None:
         )
     if auth_session.after is not None and opened:
         _needs_answer(auth_session.after, "after logout")
-        _judge_refused("token is refused after logout", auth_session.after, auth_session.after_login, place)
+        _judge_refused("refusal after the logout", auth_session.after, auth_session.after_login, place)

@@ -89,7 +89,7 @@ SERVERS: dict[str, Callable[[Lab], Serve]] = {
 
 # server, finding -> why the two need not agree
 DIFFERENCES = {
-    ("heartbleed", "open to Heartbleed"):
+    ("heartbleed", "Heartbleed"):
         "the server that plays it does not announce the heartbeat extension, without which testssl.sh does not try",
 }  # fmt: skip
 
@@ -117,7 +117,7 @@ def theirs(report: list[dict[str, str]]) -> Findings:
         "ended": "expired" in said["cert_expirationStatus"],
         "stapled": said["OCSP_stapling"].startswith("offered"),
         "must staple": said["cert_mustStapleExtension"] not in ("--", "not requested"),
-        **{f"open to {name}": "not vulnerable" not in said[key] and level[key] in ("MEDIUM", "HIGH", "CRITICAL", "LOW")
+        **{f"{name}": "not vulnerable" not in said[key] and level[key] in ("MEDIUM", "HIGH", "CRITICAL", "LOW")
            for key, name in attacks.items()},
     }  # fmt: skip
 
@@ -137,7 +137,7 @@ def ours(served: ServedCertificate, accepted: AcceptedSuites, attacks: Any) -> F
         "SHA-1": own.signature_hash == "sha1", "bits": own.bits, "name": served.for_name,
         "trusted": not served.distrust and own.not_after > time.time(), "ended": own.not_after < time.time(),
         "stapled": served.staple is not None, "must staple": served.must_staple,
-        **{f"open to {each.name}": each.open for each in attacks},
+        **{f"{each.name}": each.open for each in attacks},
     }  # fmt: skip
 
 
