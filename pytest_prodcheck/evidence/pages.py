@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.environments.reach import private_roles
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.endpoint import endpoint_seconds
-from pytest_prodcheck.evidence.records import Exchange
+from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.evidence.records.web import CookieAnswers, Page, Pages, PrivateAnswer
 from pytest_prodcheck.evidence.services import bounded_seconds, declared, endpoint, endpoint_host, host_of, service_host
 from pytest_prodcheck.evidence.visiting import BROWSER, ask, control, control_path, followed, lines, open_endpoints
@@ -44,8 +44,7 @@ def http_pages(target: str, context: Context, deadline: Deadline) -> Pages:
 def http_secure(target: str, context: Context, deadline: Deadline) -> Pages:
     """The answers of `http-pages` over TLS of a host with a name, bodies left out."""
     found: Pages = http_pages.gather(target, context, deadline)
-    bare = tuple(replace(page, exchange=replace(page.exchange, body=None)) for page in found.pages)
-    return replace(found, pages=bare, again=None)
+    return replace(found, pages=_bare(found.pages), again=None)
 
 
 @evidence(
@@ -60,6 +59,11 @@ def http_html(target: str, context: Context, deadline: Deadline) -> Pages:
     """The answers of `http-pages` of a service that serves pages for browsers."""
     found: Pages = http_pages.gather(target, context, deadline)
     return found
+
+
+def _bare(pages: tuple[Page, ...]) -> tuple[Page, ...]:
+    """The pages without their bodies."""
+    return tuple(replace(page, exchange=replace(page.exchange, body=None)) for page in pages)
 
 
 def _pages(target: str, context: Context, deadline: Deadline) -> Pages:
@@ -128,8 +132,10 @@ def http_cookies(target: str, context: Context, deadline: Deadline) -> CookieAns
     auth, login = context.environment.auth, None
     if auth is not None and auth.service == target and auth.kind in ("json", "form") and auth.roles:
         role = next(iter(auth.roles))
-        answer = shared_login(role, context, deadline).login.exchange
-        login = Page(f"login as {role}", replace(answer, body=None)) if answer is not None else None
-    bare = tuple(replace(page, exchange=replace(page.exchange, body=None)) for page in found.pages)
+        told = shared_login(role, context, deadline).login
+        if not told.granted or told.exchange is None:
+            what = f"role {role} cannot log in ({told.reason}), so nothing is known of the cookies that a login sets"
+            raise EvidenceProblem(Problem("denied", what))
+        login = Page(f"login as {role}", replace(told.exchange, body=None))
     session = auth.cookie or "" if auth is not None and auth.service == target else ""
-    return CookieAnswers(found.host, found.https, bare, login, session)
+    return CookieAnswers(found.host, found.https, _bare(found.pages), login, session)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeVar
 
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.evidence.records import Problem
 from pytest_prodcheck.evidence.records.tls import (
-    AcceptedSuites,
     CipherSuite,
     ServedCertificate,
     TlsAttacks,
@@ -25,24 +25,32 @@ BROKEN_HASHES = ("sha1", "md5", "md4", "md2")
 FORWARD = ("_ECDHE_", "_DHE_")
 
 
-def _known(what: str, address: str, problem: Problem | None) -> bool:
-    """Records that nothing is known of an address, where that is so: errored, never passed."""
-    if problem is not None:
-        judge(what, None, one_of=(), of=address, reason=str(problem))
-    return problem is None
+class _Looked(Protocol):
+    """What is known of one address, or why nothing is."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def problem(self) -> Problem | None: ...
 
 
-def _served(what: str, certificates: TlsCertificates) -> Iterator[ServedCertificate]:
-    judge("addresses", len(certificates.served) or None, at_least=1)
-    for served in certificates.served:
-        if _known(what, served.address, served.problem):
-            yield served
+Seen = TypeVar("Seen", bound=_Looked)
+
+
+def _known(what: str, each: Sequence[Seen]) -> Iterator[Seen]:
+    """The addresses of which something is known; the others, and none at all, are errored and never passed."""
+    judge("addresses", len(each) or None, at_least=1)
+    for one in each:
+        if one.problem is None:
+            yield one
+        else:
+            judge(what, None, one_of=(), of=one.address, reason=str(one.problem))
 
 
 @check("security.tls.trust", severity="critical", runbook="tls-trust")
 def test_a_trusted_ca_stands_behind_the_certificate(tls_certificate: TlsCertificates) -> None:
     """Every address sends a chain that leads to a trusted CA, and its certificate is valid already."""
-    for served in _served("chain", tls_certificate):
+    for served in _known("chain", tls_certificate.served):
         judge("chain to a trusted CA", not served.distrust, of=served.address, reason=served.distrust)
         early = served.sent[0].not_before - served.seen_at
         judge("valid already", early <= 0, of=served.address, reason=f"only in {_time(early)}")
@@ -51,7 +59,7 @@ def test_a_trusted_ca_stands_behind_the_certificate(tls_certificate: TlsCertific
 @check("security.tls.hostname", severity="critical", runbook="tls-hostname")
 def test_the_certificate_is_for_the_name(tls_name: TlsCertificates) -> None:
     """The certificate of every address is for the name that clients ask for."""
-    for served in _served("name", tls_name):
+    for served in _known("name", tls_name.served):
         told = ", ".join(served.names[:5]) or "no name"
         judge("certificate's name", served.for_name, of=served.address, reason=f"it is for {told}, not {served.name}")
 
@@ -59,7 +67,7 @@ def test_the_certificate_is_for_the_name(tls_name: TlsCertificates) -> None:
 @check("security.tls.expiry", severity="critical", limit=Limit(warn="25%", fail="10%"), runbook="renew-certificate")
 def test_certificate_outlives_its_renewal(tls_certificate: TlsCertificates, limit: Limit) -> None:
     """Enough of the certificate's lifetime is left for its renewal: a share of it, at most 21 and 7 days."""
-    for served in _served("lifetime left", tls_certificate):
+    for served in _known("lifetime left", tls_certificate.served):
         own = served.sent[0]
         lifetime, left = own.not_after - own.not_before, own.not_after - served.seen_at
         share = 100 * left / lifetime if lifetime > 0 else None
@@ -80,7 +88,7 @@ def _time(seconds: float) -> str:
 @check("security.tls.key", severity="high", runbook="tls-key")
 def test_keys_are_long_enough(tls_certificate: TlsCertificates) -> None:
     """The keys of the certificate and of the CAs behind it: RSA of 2048 bits, EC of 256, or Ed25519 and Ed448."""
-    for served in _served("key", tls_certificate):
+    for served in _known("key", tls_certificate.served):
         for place, each in enumerate(served.path or served.sent[:1]):
             of = _place(served, place)
             if each.key in ("Ed25519", "Ed448"):
@@ -92,7 +100,7 @@ def test_keys_are_long_enough(tls_certificate: TlsCertificates) -> None:
 @check("security.tls.signature", severity="high", runbook="tls-signature")
 def test_signatures_are_sound(tls_certificate: TlsCertificates) -> None:
     """No signature between the certificate and its CA uses SHA-1 or MD5; that of a root on itself proves nothing."""
-    for served in _served("signature", tls_certificate):
+    for served in _known("signature", tls_certificate.served):
         path = served.path or served.sent[:1]
         for place, each in enumerate(path):
             if place and (each.self_signed or (place == len(path) - 1 and not served.distrust)):
@@ -108,7 +116,7 @@ def _place(served: ServedCertificate, place: int) -> str:
 @check("security.tls.revocation", severity="medium", runbook="tls-revocation")
 def test_certificate_is_not_revoked(tls_certificate: TlsCertificates) -> None:
     """Where the CA tells revocations by OCSP: a good answer is stapled; one that must be is; none says revoked."""
-    for served in _served("revocation", tls_certificate):
+    for served in _known("revocation", tls_certificate.served):
         staple, of = served.staple, served.address
         if staple is None:
             judge("staple that the certificate asks for", not served.must_staple, of=of, reason="none is sent")
@@ -122,17 +130,10 @@ def test_certificate_is_not_revoked(tls_certificate: TlsCertificates) -> None:
         judge("stapled OCSP answer is fresh", over <= 0, of=of, reason=f"it was good until {_time(over)} ago")
 
 
-def _suites(what: str, suites: TlsSuites) -> Iterator[AcceptedSuites]:
-    judge("addresses", len(suites.accepted) or None, at_least=1)
-    for accepted in suites.accepted:
-        if _known(what, accepted.address, accepted.problem):
-            yield accepted
-
-
 @check("security.tls.protocols", severity="critical", runbook="tls-protocols")
 def test_old_versions_are_refused(tls_suites: TlsSuites) -> None:
     """Every address speaks TLS 1.2 or 1.3 and nothing older; one without 1.3 warns."""
-    for accepted in _suites("versions", tls_suites):
+    for accepted in _known("versions", tls_suites.accepted):
         spoken = [version for version, _ in accepted.versions]
         old = [version for version in spoken if version not in SECURE]
         judge("old versions", not old, of=accepted.address, reason=f"it speaks {', '.join(old)}")
@@ -143,7 +144,7 @@ def test_old_versions_are_refused(tls_suites: TlsSuites) -> None:
 @check("security.tls.ciphers", severity="high", runbook="tls-ciphers")
 def test_weak_ciphers_are_refused(tls_suites: TlsSuites) -> None:
     """No broken cipher suite is accepted, each version offers forward secrecy; CBC and static RSA warn."""
-    for accepted in _suites("ciphers", tls_suites):
+    for accepted in _known("ciphers", tls_suites.accepted):
         judge("versions", len(accepted.versions) or None, at_least=1, of=accepted.address)
         for version, suites in accepted.versions:
             _judge_suites(f"{accepted.address}, {version}", version, suites)
@@ -191,10 +192,7 @@ def _list(names: Sequence[str]) -> str:
 @check("security.tls.attacks", severity="critical", runbook="tls-attacks")
 def test_known_attacks_fail(tls_attacks: TlsAttacks) -> None:
     """No address is open to Heartbleed, CCS injection, ROBOT, CRIME, client renegotiation or a downgrade."""
-    judge("addresses", len(tls_attacks.servers) or None, at_least=1)
-    for server in tls_attacks.servers:
-        if not _known("attacks", server.address, server.problem):
-            continue
+    for server in _known("attacks", tls_attacks.servers):
         tried = len(server.attacks) if len(server.attacks) >= ATTACKS else None
         judge("attacks tried", tried, at_least=ATTACKS, of=server.address)
         for attack in server.attacks:
@@ -204,9 +202,6 @@ def test_known_attacks_fail(tls_attacks: TlsAttacks) -> None:
 @check("security.tls.profile", severity="medium", runbook="tls-profile")
 def test_server_keeps_the_declared_profile(tls_profile: TlsProfile) -> None:
     """Every address keeps Mozilla's server side TLS profile that is declared for it."""
-    judge("addresses", len(tls_profile.servers) or None, at_least=1)
-    for server in tls_profile.servers:
-        if not _known("profile", server.address, server.problem):
-            continue
+    for server in _known("profile", tls_profile.servers):
         told = "; ".join(text for _, text in server.deviations)
         judge(f"profile {tls_profile.profile}", not server.deviations, of=server.address, reason=told)

@@ -156,6 +156,33 @@ def test_starttls_client_certificate_and_name(lab: Lab, ask: Callable[..., Any])
     assert "db.test" in asked
 
 
+@pytest.mark.parametrize("protocol", ["smtp", "imap", "ldap"])
+def test_the_scan_speaks_the_protocol_before_tls(lab: Lab, ask: Callable[..., Any], protocol: str) -> None:
+    """`postgres` is above; that the handshakes for certificates speak all of them is a test beside them."""
+    then = speaks(lab.tls())
+
+    def serve(client: socket.socket) -> None:
+        scanned_after(client, protocol)
+        then(client)
+
+    with lab.server(serve) as address:
+        assert spoken(accepted(ask("tls-suites", address, starttls=protocol))) == ["TLSv1.2", "TLSv1.3"]
+
+
+def scanned_after(client: socket.socket, protocol: str) -> None:
+    """Answers what sslyze says before TLS; it reads what has come so far, so one thing is sent at a time."""
+    greeting, wanted, go = {
+        "smtp": (b"220 mail\r\n", (b"EHLO", b"STARTTLS"), (b"250-mail\r\n250 STARTTLS\r\n", b"220 go\r\n")),
+        "imap": (b"* OK [CAPABILITY IMAP4rev1 STARTTLS] ready\r\n", (b"STARTTLS",), (b". OK begin\r\n",)),
+        "ldap": (b"", (b"1.3.6.1.4.1.1466.20037",),
+                 (b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00",)),
+    }[protocol]  # fmt: skip
+    client.sendall(greeting)
+    for word, answer in zip(wanted, go, strict=True):
+        assert word in client.recv(500).upper()
+        client.sendall(answer)
+
+
 # -- servers that misbehave
 
 

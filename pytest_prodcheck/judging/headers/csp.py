@@ -116,10 +116,13 @@ def allows_inline(sources: Sources | None) -> bool:
 
 
 def allows_any_host(sources: Sources | None) -> bool:
-    """Whether content may come from every host; 'strict-dynamic' makes browsers drop hosts and schemes."""
-    if sources is None:
-        return True
-    return not has(sources, "'strict-dynamic'") and any(_ANY_HOST.match(source) for source in sources)
+    """Whether content may come from, or be framed by, every host."""
+    return sources is None or any(_ANY_HOST.match(source) for source in sources)
+
+
+def allows_any_script(sources: Sources | None) -> bool:
+    """Whether scripts may come from every host: for them alone (6.7.1.1) 'strict-dynamic' puts hosts out of force."""
+    return sources is None or (not has(sources, "'strict-dynamic'") and allows_any_host(sources))
 
 
 def allows_data(sources: Sources | None) -> bool:

@@ -34,9 +34,9 @@ def _holes(enforced: Sequence[Policy]) -> Iterable[str]:
 
     if everywhere(lambda policy: policy.scripts is None):
         yield "it does not restrict scripts: neither script-src nor default-src"
-    elif everywhere(lambda policy: csp.allows_any_host(policy.scripts)):
+    elif everywhere(lambda policy: csp.allows_any_script(policy.scripts)):
         yield "scripts may come from every host"
-    elif everywhere(lambda policy: csp.allows_data(policy.scripts) or csp.allows_any_host(policy.scripts)):
+    elif everywhere(lambda policy: csp.allows_data(policy.scripts) or csp.allows_any_script(policy.scripts)):
         yield "scripts may come from data: addresses, which is as good as inline"
 
 

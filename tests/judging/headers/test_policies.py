@@ -105,6 +105,7 @@ def test_preload_rules(values: tuple[str, ...], count: int) -> None:
         (("DENY",), ("frame-ancestors https:",), "failed"),
         (("DENY",), ("frame-ancestors http://* https://*",), "failed"),
         (("ALLOWALL",), ("frame-ancestors 'none'",), "passed"),
+        ((), ("frame-ancestors * 'strict-dynamic'",), "failed"),  # which is about scripts only
         ((), ("frame-ancestors *", "frame-ancestors 'self'"), "passed"),
         ((), ("frame-ancestors *; frame-ancestors 'none'",), "failed"),
         (("DENY",), ("default-src 'self'",), "passed"),
