@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pytest_prodcheck.environments.base import Seconds, Section
+from pytest_prodcheck.environments.base import Name, Seconds, Section
 from pytest_prodcheck.environments.tls import Address
 from pytest_prodcheck.quantities import parse_quantity
 
@@ -87,9 +87,11 @@ class Compare(Section):
 
 
 class Resources(Section):
-    """What is watched on this very machine during the load; for a system that runs beside prodcheck."""
+    """What is watched during the load: this very machine, where the system runs beside prodcheck, or declared hosts."""
 
     host: bool = True  # processor and memory of this machine
+    # names of `hosts` that Prometheus watches: their processors and memory, over the time of the load
+    hosts: tuple[Name, ...] = ()
     # file with the id of a watched process, relative to prodcheck.toml: processor, memory, restarts, connections
     pidfile: str | None = None
     cores: Annotated[float, Field(gt=0)] | None = None  # cores that the process may use; all where left out

@@ -29,6 +29,11 @@ def load_complaints(path: tuple[str, ...], load: Load, environment: Environment,
         yield (*path, "stress", "until"), "the search for the knee begins above the scenario's own rate", ""
     if load.from_ is not None and load.rate is not None and load.from_ > load.rate:
         yield (*path, "from"), "`from` is the lower end: `rate` is the highest rate", ""
+    for position, name in enumerate(load.resources.hosts if load.resources else ()):
+        here = (*path, "resources", "hosts", f"[{position}]")
+        yield from known(here, name, environment.hosts, "host")
+        if name in environment.hosts and environment.hosts[name].source != "prometheus":
+            yield here, 'expected a host with source = "prometheus": it knows what was during the load', ""
     yield from _capped(path, load, environment)
 
 

@@ -103,12 +103,7 @@ def _declared(context: Context) -> Alerts:
 
 def _now(context: Context, deadline: Deadline) -> float:
     """Prometheus's clock, by which all times here are; epoch seconds."""
-
-    def ask() -> float:
-        (found,) = prometheus.prometheus(context, deadline).vector("time()", "its clock", deadline)
-        return float(found.text)
-
-    return context.once(("prometheus-time",), ask, deadline)
+    return context.once(("prometheus-time",), lambda: prometheus.clock(context, deadline), deadline)
 
 
 def _rules(context: Context, deadline: Deadline) -> list[tuple[Rule, Rule]]:

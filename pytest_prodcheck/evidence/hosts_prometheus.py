@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence import prometheus
@@ -20,22 +21,37 @@ NOT_USED = 'mode=~"idle|iowait"'  # a processor that waits for a disk could do o
 SERIES = "node_filesystem_(size|free|avail)_bytes|node_filesystem_files(_free)?"
 RECENT = "2m"  # one scrape that failed is no news: the last number of so long holds
 _SILENT = "no scrape of it succeeded for two minutes"
-_NONE = "Prometheus has no such number of it: is it a node_exporter?"
+_NONE = "Prometheus has no such number of it over that time: is it a node_exporter, scraped often enough?"
 
 
-def use(match: str, context: Context, deadline: Deadline, seconds: float = 60 * MINUTES) -> tuple[HostUse, ...]:
-    """Mean of processor use over so long, and memory in use now, of each host that the matchers fit."""
-    where, span = selector(match), f"{round(seconds * 1000)}ms"
+def use(match: str, context: Context, deadline: Deadline) -> tuple[HostUse, ...]:
+    """Mean of processor use over five minutes, and memory in use now, of each host that the matchers fit."""
+    return _use(match, f"{60 * MINUTES:.0f}s", RECENT, None, context, deadline)
+
+
+def during(match: str, began: float, ended: float, context: Context, deadline: Deadline) -> tuple[HostUse, ...]:
+    """Mean of processor use, and most memory in use, between two moments of our clock (epoch seconds)."""
+    at = ended + prometheus.clock(context, deadline) - time.time()
+    span = f"{max(1, round((ended - began) * 1000))}ms"
+    return _use(match, span, span, at, context, deadline)
+
+
+def _use(
+    match: str, span: str, memory_span: str, at: float | None, context: Context, deadline: Deadline
+) -> tuple[HostUse, ...]:
+    where = selector(match)
     # shares of what was counted, so that a host that was started a minute ago is judged by that minute
     cpu = _by_host(
         f"1 - sum by (instance) (rate(node_cpu_seconds_total{{{NOT_USED},{where}}}[{span}]))"
-        f" / sum by (instance) (rate(node_cpu_seconds_total{{{where}}}[{span}]))", context, deadline,
+        f" / sum by (instance) (rate(node_cpu_seconds_total{{{where}}}[{span}]))", context, deadline, at,
     )  # fmt: skip
+    over = "last_over_time" if at is None else "min_over_time"
     memory = _by_host(
-        f"1 - max by (instance) (last_over_time(node_memory_MemAvailable_bytes{{{where}}}[{RECENT}]))"
-        f" / max by (instance) (last_over_time(node_memory_MemTotal_bytes{{{where}}}[{RECENT}]))", context, deadline,
+        f"1 - min by (instance) ({over}(node_memory_MemAvailable_bytes{{{where}}}[{memory_span}]))"
+        f" / max by (instance) (last_over_time(node_memory_MemTotal_bytes{{{where}}}[{memory_span}]))",
+        context, deadline, at,
     )  # fmt: skip
-    up = _up(where, context, deadline)
+    up = _up(where, context, deadline, at)
     return tuple(
         HostUse(name, cpu.get(name), memory.get(name), _why(up.get(name), cpu.get(name), memory.get(name)))
         if up.get(name) != 0
@@ -91,13 +107,13 @@ def _escaped(path: str) -> str:
     return "".join(each if each.isalnum() or each in "/_-" else f"\\{each}" for each in path)
 
 
-def _up(where: str, context: Context, deadline: Deadline) -> dict[str, float | None]:
+def _up(where: str, context: Context, deadline: Deadline, at: float | None = None) -> dict[str, float | None]:
     """Host -> 1 where a scrape of it succeeded lately, else 0."""
-    return _by_host(f"max by (instance) (max_over_time(up{{{where}}}[{RECENT}]))", context, deadline)
+    return _by_host(f"max by (instance) (max_over_time(up{{{where}}}[{RECENT}]))", context, deadline, at)
 
 
-def _by_host(query: str, context: Context, deadline: Deadline) -> dict[str, float | None]:
-    found = prometheus.prometheus(context, deadline).vector(query, "hosts", deadline)
+def _by_host(query: str, context: Context, deadline: Deadline, at: float | None) -> dict[str, float | None]:
+    found = prometheus.prometheus(context, deadline).vector(query, "hosts", deadline, at)
     if any("instance" not in each.labels for each in found):
         hint = "the matchers have to fit series of node_exporter"
         raise EvidenceProblem(Problem("configuration", "hosts: series without an `instance` came", hint))

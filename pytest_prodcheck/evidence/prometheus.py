@@ -45,12 +45,16 @@ class Prometheus:
         self._client = context.http_to(self._service)
         self._redact = context.redactor.redact
 
-    def vector(self, query: str, what: str, deadline: Deadline) -> list[Sample]:
+    def vector(self, query: str, what: str, deadline: Deadline, at: float | None = None) -> list[Sample]:
         """An instant vector, [] for an empty one, a scalar as one sample; what: whose query it is, for messages.
+
+        at: epoch seconds by its clock; now where left out.
 
         Raises EvidenceProblem for a query that is refused or fails, and for an answer with warnings: it may be partial.
         """
         form = {"query": query, "timeout": f"{max(1, round(1000 * self._service.timeout))}ms"}
+        if at is not None:
+            form["time"] = f"{at:.3f}"
         data = self._ask(Request("POST", "/api/v1/query", form=form, safe=True, document=LARGEST), what, deadline)
         kind, result = data.get("resultType"), data.get("result")
         try:
@@ -103,6 +107,12 @@ class Prometheus:
         kind = "denied" if status in _DENIED else _KINDS.get(error_type, "protocol")
         hint = "is the query right? try it in its web page" if error_type == "bad_data" else ""
         return Problem(kind, f"{where}: {said}", hint)
+
+
+def clock(context: Context, deadline: Deadline) -> float:
+    """Prometheus's clock, epoch seconds."""
+    (found,) = prometheus(context, deadline).vector("time()", "its clock", deadline)
+    return float(found.text)
 
 
 def prometheus(context: Context, deadline: Deadline) -> Prometheus:

@@ -11,29 +11,55 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.load import seconds, shared_run
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.records.load import LoadResources, ResourceSample
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.load import Load
+    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.records.hosts import HostUse
 
 EVERY = 0.25  # seconds between two looks of a short load
 MOST = 2000  # looks that are kept of a long one
 
 
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    from pytest_prodcheck.evidence import prometheus
+
+    load = environment.load.get(target)
+    hosts = load.resources.hosts if load is not None and load.resources is not None else ()
+    if not hosts:
+        return ()
+    whom = prometheus.host(target, environment)
+    return (Sending(whom, f"POST /api/v1/query (hosts during the load {target})", 4 * len(hosts)),)
+
+
 @evidence(
     "load-resources", axis="load", feature="resources", seconds=seconds,
-    host=lambda target, environment: f"load {target}", sends=lambda target, environment: (), exclusive=True,
+    host=lambda target, environment: f"load {target}", sends=_sends, exclusive=True,
 )  # fmt: skip
 def load_resources(target: str, context: Context, deadline: Deadline) -> LoadResources:
     """What was seen while the scenario ran."""
     run = shared_run(target, context, deadline)
     watch: _Watch = context.once(("resources", target), lambda: _none(target))
-    return watch.record(run.began, run.began + run.seconds + EVERY)
+    seen = watch.record(run.began, run.began + run.seconds + EVERY)
+    hosts, expected = _hosts(watch.declared.hosts, run.began, run.began + run.seconds, context, deadline)
+    return replace(seen, hosts=hosts, hosts_expected=expected)
+
+
+def _hosts(
+    names: tuple[str, ...], began: float, ended: float, context: Context, deadline: Deadline
+) -> tuple[tuple[HostUse, ...], int]:
+    """What Prometheus saw of declared hosts during the load, and how many there have to be."""
+    from pytest_prodcheck.evidence.hosts_prometheus import during
+
+    declared = [context.environment.hosts[name] for name in names]
+    found = [use for each in declared for use in during(each.match or "", began, ended, context, deadline)]
+    return tuple(found), sum(each.expect for each in declared)
 
 
 def _none(target: str) -> Any:

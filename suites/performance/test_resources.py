@@ -7,6 +7,7 @@ from statistics import fmean
 
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.hosts import HostUse
 from pytest_prodcheck.evidence.records.load import LoadResources, ResourceSample
 from pytest_prodcheck.judging.load import seconds_until_full
 
@@ -18,8 +19,8 @@ def _insist_on_looks(resources: LoadResources) -> list[ResourceSample]:
     looks = list(resources.samples[1:])  # the first one is from before the load
     if len(looks) < 4:
         raise EvidenceProblem(Problem("invalid", f"{len(looks)} looks at this machine are too few"))
-    if not resources.host and not resources.process:
-        raise EvidenceProblem(Problem("invalid", "neither this machine nor a process of it is watched"))
+    if not resources.host and not resources.process and not resources.hosts_expected:
+        raise EvidenceProblem(Problem("invalid", "neither this machine, a process of it nor another host is watched"))
     return looks
 
 
@@ -31,9 +32,15 @@ def _shares(resources: LoadResources, seen: Seen, allowed: float) -> list[float]
 
 def _judge_use(
     what: str, resources: LoadResources, limit: Limit, fold: Callable[[Iterable[float]], float],
-    host: Seen, process: Seen, allowed: float,
+    host: Seen, process: Seen, allowed: float, told: Callable[[HostUse], float | None],
 ) -> None:  # fmt: skip
-    """Judges what was used, folded over all looks: by this machine, and by the watched process of what it may use."""
+    """Judges what was used: by this machine, by the watched process of what it may use, by hosts of Prometheus."""
+    if len(resources.hosts) < resources.hosts_expected:
+        what = f"Prometheus has {len(resources.hosts)} hosts, {resources.hosts_expected} are expected"
+        raise EvidenceProblem(Problem("empty", what, "do the matchers of `hosts` fit them?"))
+    for each in resources.hosts:
+        share = told(each)
+        judge(what, None if share is None else 100 * share, at_most=limit, unit="%", of=each.name, reason=each.why)
     of_host, of_process = _shares(resources, host, 1.0), _shares(resources, process, allowed)
     if resources.host:
         judge(f"{what} of this machine", fold(of_host), at_most=limit, unit="%")
@@ -46,7 +53,7 @@ def test_processors_have_room(load_resources: LoadResources, limit: Limit) -> No
     """Mean processor use during the load: of this machine, and of the watched process of what it may use."""
     _judge_use(
         "processor", load_resources, limit, fmean,
-        lambda look: look.cpu, lambda look: look.process_cpu, load_resources.cores_allowed,
+        lambda look: look.cpu, lambda look: look.process_cpu, load_resources.cores_allowed, lambda each: each.cpu,
     )  # fmt: skip
 
 
@@ -56,6 +63,7 @@ def test_memory_has_room(load_resources: LoadResources, limit: Limit) -> None:
     _judge_use(
         "memory", load_resources, limit, max,
         lambda look: look.memory, lambda look: look.process_memory, load_resources.memory_allowed,
+        lambda each: each.memory,
     )  # fmt: skip
 
 

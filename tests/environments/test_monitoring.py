@@ -140,3 +140,13 @@ def test_hosts_are_reached_from_where_their_teller_is(tmp_path: Path) -> None:
     found = {each.name: each for each in targets(environment, configuration) if each.kind == "host"}
     assert {name: each.skip for name, each in found.items()} == {"this": "", "web": "out-of-reach", "out": ""}
     assert [name for name, each in found.items() if each.features] == ["this", "web"]
+
+
+def test_only_prometheus_knows_what_was_during_a_load(tmp_path: Path) -> None:
+    text = BASE + PROMETHEUS + '[environments.dev.hosts]\nthis = { source = "here" }\n'
+    text += "web = { source = \"prometheus\", match = 'instance=\"web-1\"' }\n"
+    text += '[environments.dev.load.browse]\nhosts = ["shop.test"]\nlocustfile = "prodcheck.toml"\nduration = "10s"\n'
+    for names, expected in (('"web"', []), ('"this"', ["it knows what was"]), ('"wob"', ["there is no host `wob`"])):
+        found = mistakes(tmp_path, f"{text}resources = {{ host = false, hosts = [{names}] }}\n")
+        assert len(found) == len(expected), found
+        assert all(words in each for words, each in zip(expected, found, strict=True))

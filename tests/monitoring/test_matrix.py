@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from pytest_prodcheck.environments.loading import load
+from pytest_prodcheck.environments.redaction import Redactor
+from pytest_prodcheck.environments.secrets import SecretResolver
+from pytest_prodcheck.evidence import resources
+from pytest_prodcheck.evidence.context import Context
+from pytest_prodcheck.evidence.deadlines import Deadline
 from tests.monitoring.faults import BENIGN, FAULTS, Bench, Fault
 from tests.monitoring.judging import colours
 from tests.monitoring.shop import SELECT
@@ -42,3 +50,34 @@ def test_the_gate_says_the_same(revision: str, code: int, bench: Bench) -> None:
     if revision == "idle":
         gate = bench.home.prodcheck("gate", "monitoring", "--env", "live", "--revision", revision)
         assert "0 samples of revision idle in the last 60 s are too few" in " ".join(gate.stdout.split())
+
+
+LOAD = """
+[environments.live.load.browse]
+hosts      = ["127.0.0.1"]
+locustfile = "prodcheck.toml"
+duration   = "10s"
+resources  = { host = false, hosts = ["web"] }
+"""
+
+
+def test_hosts_are_seen_as_they_were_during_a_load(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a span that is past, as the performance suite asks for it."""
+    bench.home.edit('match  = \'job="node",role="web"\'', 'match  = \'instance=~"busy|tight|silent"\'')
+    bench.home.write("prodcheck.toml", (bench.home.folder / "prodcheck.toml").read_text() + LOAD)
+    environment = load(bench.home.folder / "prodcheck.toml").environment("live")
+    secrets = SecretResolver(bench.home.folder)
+    context = Context(environment, bench.home.folder, secrets=secrets, redactor=Redactor())
+    seen = 'rate(node_cpu_seconds_total{instance="busy"}[5s] offset 3s)'
+    bench.watched.prometheus.wait(lambda: bench.watched.number(seen), "what was some seconds ago")
+    with resources.watching("browse", environment.load["browse"], context):
+        run = SimpleNamespace(began=time.time() - 8, seconds=7.0)
+    monkeypatch.setattr(resources, "shared_run", lambda *_: run)
+    found = resources.load_resources.gather("browse", context, Deadline(10))
+    context.close()
+    assert found.hosts_expected == 2
+    busy, silent, tight = found.hosts
+    assert (busy.name, silent.name, tight.name) == ("busy", "silent", "tight")
+    assert (busy.cpu, busy.memory) == pytest.approx((0.97, 0.5), abs=0.01)
+    assert (tight.cpu, tight.memory) == pytest.approx((0.3, 0.9), abs=0.01)
+    assert (silent.cpu, silent.memory) == (None, None)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.evidence.records.hosts import HostUse
 from pytest_prodcheck.evidence.records.load import LoadResources, ResourceSample
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
@@ -57,3 +58,14 @@ def test_connections_of_no_process_and_beside_no_limit() -> None:
         judged(CONNECTIONS, replace(WATCHED, connections_allowed=None))
     unseen = replace(WATCHED, samples=tuple(replace(each, connections=None) for each in LOOKS))
     assert judged(CONNECTIONS, unseen).outcome is Outcome.ERRORED
+
+
+@pytest.mark.parametrize(("check", "share"), [(CPU, 50.0), (MEMORY, 97.0)])
+def test_hosts_that_prometheus_watches_are_judged_beside(check: Any, share: float) -> None:
+    """What it does not tell, and a host that is not there, is not known."""
+    remote = replace(WATCHED, host=False, process="", hosts=(HostUse("web-1", 0.5, 0.97),), hosts_expected=1)
+    assert {each.of: each.value for each in judged(check, remote).judgements if each.of == "web-1"} == {"web-1": share}
+    silent = replace(remote, hosts=(HostUse("web-1", None, None, "not scraped"),))
+    assert [each.outcome for each in judged(check, silent).judgements if each.of == "web-1"] == [Outcome.ERRORED]
+    with pytest.raises(EvidenceProblem, match="1 hosts, 2 are expected"):
+        judged(check, replace(remote, hosts_expected=2))

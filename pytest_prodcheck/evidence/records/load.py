@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_prodcheck.evidence.records.hosts import HostUse
+
 Histogram = tuple[tuple[int, int], ...]  # (microseconds, how many requests took that long), rising
 
 
@@ -178,3 +180,5 @@ class LoadResources:
     memory_allowed: int  # bytes that the process may use: as declared, else all of the machine
     samples: tuple[ResourceSample, ...]
     connections_allowed: int | None = None  # TCP connections that the process may have, None where nothing tells
+    hosts: tuple[HostUse, ...] = ()  # declared hosts, as Prometheus saw them during the load
+    hosts_expected: int = 0  # how many of them there have to be
