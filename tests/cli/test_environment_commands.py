@@ -27,8 +27,8 @@ def test_env_lists_the_environments(here: Path, capsys: Capture) -> None:
     write(here, TEXT)
     assert main(["env"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "dev   23 targets; units shop, inner; slots green",
-        "live  23 targets; protected; units shop, inner; slots green",
+        "dev   25 targets; units shop, inner; slots green",
+        "live  25 targets; protected; units shop, inner; slots green",
     ]
     assert main(["env", "--format", "json"]) == 0
     assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["dev", "live"]
