@@ -11,7 +11,9 @@ import pytest
 from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.reports import WRITERS, write
-from pytest_prodcheck.reports.layout import cells
+from pytest_prodcheck.reports.banner import finding_lines
+from pytest_prodcheck.reports.documents import View
+from pytest_prodcheck.reports.layout import Style, cells
 from pytest_prodcheck.reports.terminal import progress_line, summary_lines
 from pytest_prodcheck.reports.text import run_text, verdict_text
 from tests.reports.hostile import STRINGS, fill
@@ -34,6 +36,18 @@ def test_verdict(name: str, unicode: bool) -> None:
     text = verdict_text(VERDICTS[name].to_document(), unicode=unicode)
     compare(f"{name}-{'unicode' if unicode else 'ascii'}", text)
     assert unicode or text.isascii()
+
+
+def test_many_findings_of_one_check_do_not_hide_the_next() -> None:
+    many = [View({"check": "s.cors", "target": "shop", "outcome": "failed", "text": f"origin {n}"}) for n in range(20)]
+    last = View({"check": "s.files", "target": "shop", "outcome": "failed", "text": ".env"})
+    few = finding_lines([*many, last], Style(), 2)
+    assert [line for line in few if "more" in line] == [
+        "      and 17 more of this check (see the report, or prodcheck gate --explain)"
+    ]
+    assert any("s.files" in line for line in few)
+    assert finding_lines([*many, last], Style(), 1)[-1].startswith("   and 1 more (listed in the report")
+    assert not any("more" in line for line in finding_lines([*many, last], Style(), None))
 
 
 @pytest.mark.parametrize("unicode", [True, False], ids=["unicode", "ascii"])

@@ -21,6 +21,7 @@ FAULTS = (
     Fault("hsts-short", "HSTS holds for a day only", _HSTS, outcome="warned"),
     Fault("hsts-zero", "HSTS has max-age=0: browsers forget it", _HSTS),
     Fault("hsts-first-is-weak", "HSTS is sent twice, the weak one first", _HSTS),
+    Fault("hsts-preload-refused", "HSTS asks for the preload list, which wants subdomains", _HSTS, outcome="warned"),
     Fault("nosniff-missing", "answers lack X-Content-Type-Options", _TYPE),
     Fault("nosniff-second", "another value stands before nosniff", _TYPE),
     Fault("type-missing", "the product's answer has no Content-Type", _TYPE, _ENDPOINT),
