@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from pytest_prodcheck.demo.postgres import Cluster
+from tests.evidence.store_servers import Stores, stores
 from tests.evidence.support import MADE
 
 
@@ -13,3 +15,16 @@ def _connections_closed() -> Iterator[None]:
     yield
     while MADE:
         MADE.pop().close()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Stores]:
+    """A folder with the demo's certificates and names, where its stores can be started."""
+    with stores() as given:
+        yield given
+
+
+@pytest.fixture(scope="module")
+def cluster(running: Stores) -> Cluster:
+    """A primary with a standby."""
+    return running.start_postgres()

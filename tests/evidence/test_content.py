@@ -13,16 +13,10 @@ import pytest
 from pytest_prodcheck.demo.postgres import Cluster
 from pytest_prodcheck.evidence.content_progress import FOLDER, Progress
 from pytest_prodcheck.evidence.records.replication import ContentComparison
-from tests.evidence.store_servers import Stores, at, context, gather, stores
+from tests.evidence.store_servers import Stores, at, context, gather
 
 TABLES = ["orders", "payments", "t.rows"]
 Compare = Callable[..., ContentComparison]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stores]:
-    with stores() as given:
-        yield given
 
 
 @pytest.fixture(scope="module")

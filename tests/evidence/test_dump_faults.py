@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from suites.data_integrity.test_backups import test_a_backup_comes_up as comes_u
 from suites.data_integrity.test_backups import test_the_newest_backup_is_whole as whole
 from suites.pre_deploy.test_backups import test_the_last_backup_has_its_usual_size as usual
 from suites.pre_deploy.test_backups import test_the_last_backup_is_recent as recent
-from tests.evidence.store_servers import Stores, at, context, gather, stores
+from tests.evidence.store_servers import Stores, at, context, gather
 from tests.suites.test_data_integrity import outcome
 
 AGE, SIZE, MANIFEST, RESTORE = "age", "size", "manifest", "restore"
@@ -156,12 +156,6 @@ FAULTS: tuple[tuple[Fault, Callable[[Dumps], None], tuple[str, ...]], ...] = (
     (Fault("part", "it does not restore without errors", (RESTORE,), (SIZE,)), _part, ("custom", "plain")),
     (Fault("flipped", "a byte in its middle is another", (MANIFEST, RESTORE)), _flipped, ("plain",)),
 )
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stores]:
-    with stores() as given:
-        yield given
 
 
 @pytest.fixture(scope="module")

@@ -31,21 +31,8 @@ from tests.evidence.store_servers import (
     problem_of,
     say,
     speaker,
-    stores,
 )
 from tests.evidence.test_resolving import reply
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stores]:
-    with stores() as given:
-        yield given
-
-
-@pytest.fixture(scope="module")
-def cluster(running: Stores) -> Cluster:
-    return running.start_postgres()
-
 
 Ask = Callable[..., PostgresCluster]
 

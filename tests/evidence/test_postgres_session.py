@@ -14,19 +14,7 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.postgres_members import members
 from pytest_prodcheck.evidence.postgres_session import Session, for_long_reads, missing_grant, on_primary
-from tests.evidence.store_servers import Stores, at, context, problem_of, stores
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stores]:
-    with stores() as given:
-        yield given
-
-
-@pytest.fixture(scope="module")
-def cluster(running: Stores) -> Cluster:
-    return running.start_postgres()
-
+from tests.evidence.store_servers import Stores, at, context, problem_of
 
 Make = Callable[..., Context]
 

@@ -7,7 +7,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,7 @@ from tests.evidence.store_servers import (
     problem_of,
     say,
     speaker,
-    stores,
 )
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stores]:
-    with stores() as given:
-        yield given
 
 
 @pytest.fixture(scope="module")

@@ -21,19 +21,7 @@ from pytest_prodcheck.evidence.content_record import read, take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.records.backups import RestoreRun, Verification
 from pytest_prodcheck.evidence.restore_scratch import LOCK, PREFIX, sweep
-from tests.evidence.store_servers import Stores, at, context, gather, problem_of, stores
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stores]:
-    with stores() as given:
-        yield given
-
-
-@pytest.fixture(scope="module")
-def cluster(running: Stores) -> Cluster:
-    return running.start_postgres()
-
+from tests.evidence.store_servers import Stores, at, context, gather, problem_of
 
 Make = Callable[..., Context]
 
