@@ -92,7 +92,7 @@ def _move_folder(there: bool) -> Act:
 
 
 def _make_dead_rows(system: System) -> None:
-    run(system, "alter table notes set (autovacuum_enabled = off)", *["update notes set text = text || '.'"] * 4)
+    run(system, "alter table notes set (autovacuum_enabled = off)", *["update notes set text = text || '.'"] * 12)
 
 
 def _empty_and_fill(system: System) -> None:

@@ -103,7 +103,8 @@ def test_wraparound_of_nothing() -> None:
 @pytest.mark.parametrize(
     ("dead", "trigger", "vacuuming", "expected"),
     [
-        (90, 58, False, "passed"), (117, 58, False, "warned"), (291, 58, False, "failed"),
+        (1900, 58, False, "passed"), (2100, 58, False, "warned"), (5100, 58, False, "failed"),
+        (19_000, 10_000, False, "passed"), (21_000, 10_000, False, "warned"), (51_000, 10_000, False, "failed"),
         (10_000_000, 58, True, "passed"),
     ],
 )  # fmt: skip
