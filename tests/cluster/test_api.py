@@ -24,11 +24,10 @@ from tests.project import Project
 PODS = "/api/v1/namespaces/shop/pods"
 
 
-def context_for(folder: Path, kubeconfig: str, **keys: str) -> Context:
-    more = "".join(f"{key} = {value}\n" for key, value in keys.items())
+def context_for(folder: Path, kubeconfig: str = "") -> Context:
+    named = f'kubeconfig = "{kubeconfig}"\n' if kubeconfig else ""
     (folder / "prodcheck.toml").write_text(
-        'version = 1\n[environments.c.kubernetes]\nnamespace = "shop"\nreach = ["namespace", "nodes"]\n'
-        f'kubeconfig = "{kubeconfig}"\n{more}'
+        f'version = 1\n[environments.c.kubernetes]\nnamespace = "shop"\nreach = ["namespace", "nodes"]\n{named}'
     )
     configuration = load(folder / "prodcheck.toml")
     return Context(
@@ -114,6 +113,23 @@ def test_a_token_from_an_exec_plugin(bench: Bench, plane: ControlPlane, tmp_path
     document["users"][0]["user"] = {"exec": {**plugin, "interactiveMode": "Never"}}
     (tmp_path / "kubeconfig").write_text(json.dumps(document))
     context = context_for(tmp_path, "kubeconfig")
+    assert len(kubernetes_pods.gather("shop", context, Deadline(20)).pods) == 4
+    assert READER not in context.redactor.redact(f"token {READER}")
+
+
+def test_within_a_pod_its_service_account_is_used(
+    bench: Bench, plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment and the two files that a kubelet gives a pod; only the files lie in another folder."""
+    from kubernetes.config import incluster_config
+
+    for name, content in (("TOKEN", READER), ("CERT", (plane.place / "certs" / "apiserver.crt").read_text())):
+        (tmp_path / name).write_text(content)
+        monkeypatch.setattr(incluster_config, f"SERVICE_{name}_FILENAME", str(tmp_path / name))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(plane.port))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    context = context_for(tmp_path)
     assert len(kubernetes_pods.gather("shop", context, Deadline(20)).pods) == 4
     assert READER not in context.redactor.redact(f"token {READER}")
 
