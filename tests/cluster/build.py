@@ -17,7 +17,11 @@ from pathlib import Path
 
 KUBERNETES, STAGING = "v1.36.3", "v0.36.3"
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok", "etcd")
-ALONE = {"kwok": ("sigs.k8s.io/kwok/cmd/kwok", "v0.7.0"), "etcd": ("go.etcd.io/etcd/server/v3", "v3.5.26")}
+# Modules of their own, with the versions to try in turn: a module proxy may withdraw one that it served before.
+ALONE = {
+    "kwok": ("sigs.k8s.io/kwok/cmd/kwok", ("v0.7.0",)),
+    "etcd": ("go.etcd.io/etcd/server/v3", ("v3.6.16", "v3.6.13", "v3.5.25")),
+}
 _TOOLS = """\
 //go:build tools
 
@@ -65,15 +69,26 @@ def build() -> None:
         _write_module(work / "kubernetes")
     for name in lacking:
         if name in ALONE:
-            package, version = ALONE[name]
-            module = work / name
-            module.mkdir(parents=True, exist_ok=True)
-            (module / "go.mod").write_text(f"module prodcheck.test/{name}\n\ngo 1.24\n")
-            _go(module, "get", f"{package}@{version}")
-            _compile(module, package, folder() / name)
+            package, versions = ALONE[name]
+            _compile(_module_with(work / name, package, versions), package, folder() / name)
         else:
             _compile(work / "kubernetes", f"k8s.io/kubernetes/cmd/{name}", folder() / name)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _module_with(module: Path, package: str, versions: tuple[str, ...]) -> Path:
+    """A module that depends on the first of a package's versions that the module proxy serves; raises CannotBuild."""
+    module.mkdir(parents=True, exist_ok=True)
+    refused = []
+    for version in versions:
+        (module / "go.mod").write_text(f"module prodcheck.test/{module.name}\n\ngo 1.24\n")
+        try:
+            _go(module, "get", f"{package}@{version}")
+        except CannotBuild as error:
+            refused.append(str(error))
+        else:
+            return module
+    raise CannotBuild("\n".join(refused))
 
 
 def _write_module(module: Path) -> None:
