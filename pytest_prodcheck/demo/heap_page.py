@@ -40,11 +40,16 @@ def checksum(page: bytes, block: int) -> int:
 
 
 def change(file: Path, old: bytes, new: bytes) -> None:
-    """Replaces the first `old` in a relation's file by as many bytes and mends its page's checksum."""
+    """Replaces one `old` in a relation's file by as many bytes and mends its page's checksum.
+
+    Taken is the last on the first page that has one: rows fill a page from its end, so it is of the oldest row there.
+    Those before it may be of rows that were deleted since and still lie in the page.
+    """
     data = bytearray(file.read_bytes())
-    at = data.find(old)
-    if at < 0 or len(old) != len(new):
+    first = data.find(old)
+    if first < 0 or len(old) != len(new):
         raise DemoError(f"{file}: does not hold {old!r}")
+    at = data.rfind(old, first, (first // PAGE + 1) * PAGE)
     data[at : at + len(new)] = new
     _write(file, data, at // PAGE)
 

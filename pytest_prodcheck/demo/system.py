@@ -168,6 +168,7 @@ class System:
 
         wanted = checked(names)
         with self._changing:
+            self.web.shop.throttle.reset()  # it counts what is tried from here on
             for name in [name for name in reversed(self.faults) if name not in wanted]:
                 SWITCHES[name].off(self)
                 self.faults = tuple(one for one in self.faults if one != name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-MOST, SPAN = 6, 5.0  # so many wrong passwords in so many seconds; then the rest of the span is waited for
+MOST, SPAN = 8, 5.0  # so many wrong passwords in so many seconds; then the rest of the span is waited for
 
 
 class Throttle:

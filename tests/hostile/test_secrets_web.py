@@ -66,7 +66,7 @@ def test_nothing_is_told(env: str, tmp_path: Path) -> None:
     failed = {each["check"] for each in results if each["outcome"] == "failed"}
     assert failed >= {"security.cookies", "security.cors", "security.headers.traces",
                       "security.exposure.files"}  # fmt: skip
-    assert "environment variables lies open" in done.stdout
+    assert "/.env: it shows environment variables" in done.stdout
     assert ("--allow-check security.exposure.ports" in done.stdout) == (env == "live")
     canaries = (PASSWORD, SESSION, OPEN, LEAKED)
     files = [each for each in tmp_path.rglob("*") if each.is_file() and each.name != "password"]
