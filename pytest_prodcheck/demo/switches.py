@@ -131,6 +131,10 @@ def _move(system: System) -> None:
     system.web.restart_backend(0)
 
 
+# TCP to a group: the system says ENETUNREACH at once and sends nothing, whatever routes this machine has.
+NO_ROUTE = "ff0e::db8:1"
+
+
 def _ipv6(*addresses: str) -> Act:
     def act(system: System) -> None:
         system.names.aaaa[SHOP] = addresses
@@ -182,7 +186,7 @@ SWITCHES: dict[str, Switch] = {
     "connection-reset-once": Switch(_reset_next(1), _reset_next(0)),
     "backend-moved": Switch(_move, _move),
     "rolling-restart": Switch(_ROLLING.on, _ROLLING.off),
-    "ipv6-without-route": Switch(_ipv6("2001:db8::1"), _ipv6()),
+    "ipv6-without-route": Switch(_ipv6(NO_ROUTE), _ipv6()),
     "http-closed": Switch(_http("down"), _http("serve")),
     **{name: Switch(on, off) for name, (on, off) in postgres_switches.ACTS.items()},
     **{name: Switch(on, off) for name, (on, off) in redis_switches.ACTS.items()},

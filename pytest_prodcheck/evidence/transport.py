@@ -61,6 +61,8 @@ class Route:
         addresses = [self.fixed] if self.fixed else list(self.resolve(host, port, self.deadline))
         if not addresses:
             raise EvidenceProblem(Problem("dns", f"{host} has no address"))
+        if len(addresses) > 1:  # none that cannot be reached takes a turn (RFC 6724, rule 1)
+            addresses = [each for each in addresses if has_route(each)] or addresses
         first = self.turn % len(addresses)
         problem = None
         for left, address in zip(range(len(addresses), 0, -1), addresses[first:] + addresses[:first], strict=True):
@@ -102,7 +104,7 @@ def _connect_problem(error: OSError, where: str, timeout: float) -> Problem:
 
 
 def has_route(address: ResolvedAddress) -> bool:
-    """Whether this machine has a route to an address; sends nothing.
+    """Whether this machine has a route for TCP to an address, so not to a group of hosts; sends nothing.
 
     One whose only IPv6 addresses are local (fc00::/7, fe80::/10, ::1) has none to others, whatever its routes say.
     """
@@ -110,7 +112,9 @@ def has_route(address: ResolvedAddress) -> bool:
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
             sock.connect((address.ip, address.port))
-            return address.family == "IPv4" or _is_local(address.ip) or not _is_local(sock.getsockname()[0])
+            if address.family == "IPv4" or _is_local(address.ip):
+                return True
+            return not _is_group(address.ip) and not _is_local(sock.getsockname()[0])
     except OSError:
         return False
 
@@ -120,6 +124,12 @@ def _is_local(ip: str) -> bool:
 
     plain = IPv6Address(ip.partition("%")[0])
     return any(plain in IPv6Network(network) for network in ("fc00::/7", "fe80::/10", "::1/128"))
+
+
+def _is_group(ip: str) -> bool:
+    from ipaddress import IPv6Address
+
+    return IPv6Address(ip.partition("%")[0]).is_multicast
 
 
 def show(ip: str, port: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.environments.services import Endpoint
+from pytest_prodcheck.evidence import transport
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.openapi_document import operation, problems
@@ -125,6 +127,27 @@ def test_connections_go_round_all_addresses(tmp_path: Path, monkeypatch: pytest.
 # -- addresses
 
 
+@pytest.mark.parametrize("turn", range(4))
+def test_an_address_without_a_route_takes_no_turn(turn: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some machines need seconds to find out that there is no way; each exchange would wait for that."""
+    tried: list[str] = []
+
+    def connect(address: ResolvedAddress, timeout: float) -> socket.socket:
+        tried.append(address.ip)
+        return really(address, timeout)
+
+    really = transport.connect
+    monkeypatch.setattr(transport, "connect", connect)
+    with web(ok) as server:
+        both = [("IPv6", "ff0e::db8:1"), ("IPv4", "127.0.0.1")]
+        found = [ResolvedAddress(family, ip, server.port) for family, ip in both]  # type: ignore[arg-type]
+        route = transport.Route(lambda host, port, deadline: found, turn=turn)
+        route.begin(Deadline(5))
+        route.open("shop.example", server.port).close()
+        route.end()
+    assert tried == ["127.0.0.1"]
+
+
 def test_each_address_is_asked_with_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with web(ok) as server:
         url = f"http://shop.example:{server.port}"
@@ -133,7 +156,7 @@ def test_each_address_is_asked_with_the_name(tmp_path: Path, monkeypatch: pytest
             monkeypatch,
             context,
             ResolvedAddress("IPv4", "127.0.0.2", server.port),
-            ResolvedAddress("IPv6", "2001:db8::1", server.port),
+            ResolvedAddress("IPv6", "ff0e::db8:1", server.port),
         )
         found = gather("http-addresses", context, seconds=6)
     up, down, other = found.answers
@@ -144,8 +167,8 @@ def test_each_address_is_asked_with_the_name(tmp_path: Path, monkeypatch: pytest
     assert (down.problem.kind, down.routed) == ("refused", True)
     assert other.family == "IPv6"
     assert other.status is None
-    if other.problem is not None and other.problem.kind == "unreachable":
-        assert not other.routed
+    assert other.problem is not None
+    assert (other.problem.kind, other.routed) == ("unreachable", False)
 
 
 def test_an_address_that_hangs_does_not_cost_the_others_their_answer(
