@@ -51,16 +51,17 @@ def by_hand(cluster: Cluster, fast: bool, look: bool) -> float:
     (data / "postgresql.auto.conf").write_text("")
     for each in (place / "conf", place / "hba", data / "recovery.signal", data / "postgresql.auto.conf"):
         cluster.spawner.own(each)
-    words = [cluster.programs / "postgres", "-D", data, "-c", f"config_file={place / 'conf'}"]
+    words: list[str | Path] = [cluster.programs / "postgres", "-D", data, "-c", f"config_file={place / 'conf'}"]
     child = cluster.spawner.spawn(words, place / "log", death=signal.SIGQUIT)
     try:
         while not _ask(place, record, look):
             assert child.poll() is None, (place / "log").read_text()[-1000:]
             time.sleep(0.1)
         if look:
-            check = [cluster.programs / "pg_amcheck", "-h", place, "-p", "5498", "-U", "postgres", "-d", "shop"]
-            words = [*check, "--install-missing", "--heapallindexed", "-j", "2"]
-            subprocess.run(words, check=True, capture_output=True)
+            whom = ["-h", str(place), "-p", "5498", "-U", "postgres", "-d", "shop"]
+            how = ["--install-missing", "--heapallindexed", "-j", "2"]
+            check: list[str | Path] = [cluster.programs / "pg_amcheck", *whom, *how]
+            subprocess.run(check, check=True, capture_output=True)
     finally:
         end(child, signal.SIGQUIT)
         shutil.rmtree(place)
