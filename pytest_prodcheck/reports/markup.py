@@ -123,8 +123,8 @@ def gate(verdict: View) -> str:
     parts.append(_findings(verdict.views("reasons")))
     for title, name in (("Warnings", "warnings"), ("Waived failures", "waived"), ("Notes", "notes")):
         if found := verdict.views(name):
-            opened = "" if name == "notes" else " open"
-            parts.append(f"<details{opened}><summary>{title} ({len(found)})</summary>{_findings(found)}</details>")
+            opened, checks = "" if name == "notes" else " open", len(grouped(found))
+            parts.append(f"<details{opened}><summary>{title} ({checks})</summary>{_findings(found)}</details>")
     parts.append(_facts(verdict))
     color = gate_color(status) if seen is None or seen.number("code") == 0 else "yellow"
     opening = f'<section class="pc-gate pc-{color}" data-status="{safe_html(status)}">'
