@@ -138,10 +138,33 @@ def fixtures() -> dict[str, str]:
     return {name.replace("-", "_"): name for name in names()}
 
 
+def asked_for(fixture_names: Iterable[str]) -> dict[str, str]:
+    """Fixture name -> collector name of those among these names that stand for evidence, in order."""
+    table = fixtures()
+    return {name: table[name] for name in fixture_names if name in table}
+
+
 def by_fixture(fixture_names: Iterable[str]) -> list[Collector]:
     """The collectors whose fixtures are among these names, in order."""
-    table = fixtures()
-    return [find(table[name]) for name in fixture_names if name in table]
+    return [find(name) for name in asked_for(fixture_names).values()]
+
+
+def axis_and_features(check_id: str, fixture_names: Iterable[str], where: str) -> tuple[str, tuple[str, ...]]:
+    """What a check with these fixtures is about: kind of target, features; raises ValueError for several kinds.
+
+    For bundled checks it stands in the catalogue, so that collectors which nothing is declared for are not imported.
+    """
+    asked = asked_for(fixture_names)
+    entry = _by_id().get(check_id)
+    if entry is not None and set(entry.collectors) == set(asked.values()):
+        return entry.axis, entry.features
+    collectors = by_fixture(asked)
+    return axis_of(collectors, where), tuple(each.feature for each in collectors if each.feature)
+
+
+@cache
+def _by_id() -> dict[str, Entry]:
+    return {entry.id: entry for entry in entries()}
 
 
 def axis_of(collectors: Iterable[Collector], where: str) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_prodcheck import Limit, judge
-from pytest_prodcheck.evidence.records.vulnerabilities import Rating, VulnerabilityReport
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.vulnerabilities import Rating, VulnerabilityReport
 
 _SHOWN = 8  # findings that are named in the reason
 

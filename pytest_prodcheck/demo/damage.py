@@ -39,7 +39,9 @@ def failed_index(system: System) -> None:
 
 def _restart_standby(system: System, work: Callable[[Node], None]) -> None:
     cluster = system.postgres
+    cluster.primary.ask("checkpoint")
     cluster.wait_for_replay()
+    cluster.standby.ask("checkpoint")  # or replay would begin before it and write the page anew, without the damage
     cluster.standby.stop()
     work(cluster.standby)
     cluster.standby.start(cluster.primary, cluster.conninfo)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_prodcheck.demo.errors import DemoError
@@ -40,18 +41,28 @@ def checksum(page: bytes, block: int) -> int:
 
 
 def change(file: Path, old: bytes, new: bytes) -> None:
-    """Replaces one `old` in a relation's file by as many bytes and mends its page's checksum.
-
-    Taken is the last on the first page that has one: rows fill a page from its end, so it is of the oldest row there.
-    Those before it may be of rows that were deleted since and still lie in the page.
-    """
+    """Replaces the first `old` in a living row of a relation's file by as many bytes and mends its page's checksum."""
     data = bytearray(file.read_bytes())
-    first = data.find(old)
-    if first < 0 or len(old) != len(new):
-        raise DemoError(f"{file}: does not hold {old!r}")
-    at = data.rfind(old, first, (first // PAGE + 1) * PAGE)
-    data[at : at + len(new)] = new
-    _write(file, data, at // PAGE)
+    for start, end in _living(data):
+        at = data.find(old, start, end)
+        if at >= 0 and len(old) == len(new):
+            data[at : at + len(new)] = new
+            return _write(file, data, at // PAGE)
+    raise DemoError(f"{file}: no living row holds {old!r}")
+
+
+def _living(data: bytearray) -> Iterator[tuple[int, int]]:
+    """Where the rows lie that nobody deleted (src/include/storage/itemid.h, src/include/access/htup_details.h)."""
+    for page in range(0, len(data), PAGE):
+        (lower,) = struct.unpack_from("<H", data, page + 12)
+        for pointer in range(page + 24, page + lower, 4):
+            (item,) = struct.unpack_from("<I", data, pointer)
+            at, flags, length = page + (item & 0x7FFF), item >> 15 & 3, item >> 17
+            if flags != 1:  # LP_NORMAL
+                continue
+            (xmax,), (mask,) = struct.unpack_from("<I", data, at + 4), struct.unpack_from("<H", data, at + 20)
+            if xmax == 0 or mask & 0x0800:  # HEAP_XMAX_INVALID
+                yield at, at + length
 
 
 def kill_row(file: Path, number: int) -> None:

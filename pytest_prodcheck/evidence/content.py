@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.content_pair import Pair
+from pytest_prodcheck.evidence.content_pair import CATCH_UP, LATE_AGAIN, Behind, Pair
 from pytest_prodcheck.evidence.content_progress import Progress
 from pytest_prodcheck.evidence.content_reading import Chunk, chunks_of, parts_of
 from pytest_prodcheck.evidence.content_sql import FIXED
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 SPARE = 2.0  # seconds of the budget that are kept to tell what was compared
+BEHIND = 2  # chunks in a row that a copy was too late for; the rest is not waited for
 SHOWN = 20  # differences, and reasons why something was not compared
 
 
@@ -131,6 +132,7 @@ class _Workers:
     ) -> None:  # fmt: skip
         self.target, self.settings, self.context, self.reference = target, settings, context, reference
         self.jobs, self.seen, self.progress = jobs, seen, progress
+        self.late: dict[str, int] = defaultdict(int)  # copy -> chunks in a row; workers share it, about right is enough
         self.until = deadline.at_most(max(deadline.time_left() - SPARE, 0.1))
 
     def run(self) -> None:
@@ -161,12 +163,17 @@ class _Workers:
         if known is not None:
             self.seen.add(chunk, copy.declared, known, None, "")
             return
+        if self.late[copy.declared] >= BEHIND:
+            self.seen.add(chunk, copy.declared, 0, None, f"{copy.declared}: it is behind: the rest was not compared")
+            return
         for again in (True, False):
             try:
                 if copy.declared not in pairs:
-                    pairs[copy.declared] = Pair(self._session(self.reference), self._session(copy))
+                    patience = LATE_AGAIN if self.late[copy.declared] else CATCH_UP
+                    pairs[copy.declared] = Pair(self._session(self.reference), self._session(copy), patience)
                 digest, difference, reason = pairs[copy.declared].compare(chunk, max(self.until.seconds_left(), 0.1))
             except EvidenceProblem as error:
+                self.late[copy.declared] += isinstance(error, Behind)
                 if copy.declared in pairs:
                     pairs.pop(copy.declared).close()
                 if again and error.problem.kind == "reset":
@@ -176,6 +183,7 @@ class _Workers:
             except Exception as error:  # in a thread of ours: nobody else would tell
                 self.seen.add(chunk, copy.declared, 0, None, f"{chunk.part.name}: {type(error).__name__}: {error}")
                 return
+            self.late[copy.declared], pairs[copy.declared].patience = 0, CATCH_UP
             if difference is None and not reason:
                 self.progress.equal(name, digest[0])
             self.seen.add(chunk, copy.declared, digest[0], difference, reason)

@@ -15,14 +15,19 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.records.replication import Difference
 
 CATCH_UP = 15.0  # seconds that a copy may take to replay what the primary had written
+LATE_AGAIN = 3.0  # seconds for one that was too late for the chunk before
 CANCELLED = 4  # times that replay may end our reading on a standby
 
 
-class Pair:
-    """A reference and a copy. where: the copy's declared address."""
+class Behind(EvidenceProblem):
+    """The copy did not replay in time what the primary had written."""
 
-    def __init__(self, reference: Session, copy: Session) -> None:
-        self.reference, self.copy = reference, copy
+
+class Pair:
+    """A reference and a copy. where: the copy's declared address. patience: seconds that it may be behind."""
+
+    def __init__(self, reference: Session, copy: Session, patience: float = CATCH_UP) -> None:
+        self.reference, self.copy, self.patience = reference, copy, patience
         self.where = copy.declared
 
     def close(self) -> None:
@@ -55,6 +60,6 @@ class Pair:
     def _wait(self, lsn: str) -> None:
         if not self.copy.recovering:
             return  # promoted: it replays nothing more, and what it holds is compared as it is
-        if not caught_up(self.copy, lsn, CATCH_UP):
-            what = f"{self.where}: it has not replayed up to {lsn} within {CATCH_UP:g} s"
-            raise EvidenceProblem(Problem("timeout", what, "see data_integrity.replication.delay"))
+        if not caught_up(self.copy, lsn, self.patience):
+            what = f"{self.where}: it has not replayed up to {lsn} within {self.patience:g} s"
+            raise Behind(Problem("timeout", what, "see data_integrity.replication.delay"))

@@ -6,20 +6,23 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.load import (
-    AcceptedEndpoint,
-    AcceptedRun,
-    LoadEndpoint,
-    LoadRun,
-    LoadStress,
-    ResourceSample,
-    StressStep,
-    Timed,
-)
 from pytest_prodcheck.judging.limits import bounds as bounds
 from pytest_prodcheck.judging.statistics import more_often, rank_above, rank_below, samples_needed
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.load import (
+        AcceptedEndpoint,
+        AcceptedRun,
+        LoadEndpoint,
+        LoadRun,
+        LoadStress,
+        ResourceSample,
+        StressStep,
+        Timed,
+    )
 
 ACHIEVED = 0.99  # of the rate that was asked for
 BUSIEST = 0.9  # of a core, over five seconds

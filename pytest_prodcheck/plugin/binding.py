@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_prodcheck.catalogue import axis_of, by_fixture
+from pytest_prodcheck.catalogue import asked_for, axis_and_features
 from pytest_prodcheck.environments.targets import Target
 from pytest_prodcheck.evidence.table import find, names
 from pytest_prodcheck.judging.checks import Definition, definition_of
@@ -17,7 +17,6 @@ from pytest_prodcheck.judging.limits import Limit, limit_for
 from pytest_prodcheck.outcomes import NO_TARGET, Severity
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.collectors import Collector
     from pytest_prodcheck.scope import Scope
 
 _NOT_PLAIN = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
@@ -29,13 +28,13 @@ class Need:
     """One piece of evidence that a check asks for: by its fixture, or under an own argument name."""
 
     argument: str
-    collector: Collector
+    collector: str  # its name
     target: str
 
     @property
     def key(self) -> str:
         """The key of the evidence."""
-        return f"{self.collector.name}:{self.target}"
+        return f"{self.collector}:{self.target}"
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,13 @@ class Bound:
 BOUND = pytest.StashKey[Bound]()
 
 
-def targets_of(collectors: list[Collector], scope: Scope, where: str) -> list[Target]:
-    """The targets that evidence of all these collectors exists for; [] where no collector is asked for."""
+def targets_of(definition: Definition, fixture_names: list[str], scope: Scope, where: str) -> list[Target]:
+    """The targets that all the evidence exists for that these fixtures stand for; [] where none does."""
     try:
-        axis = axis_of(collectors, where)
+        axis, features = axis_and_features(definition.id, fixture_names, where)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
-    return scope.of_kind(axis, [collector.feature for collector in collectors]) if axis else []
+    return scope.of_kind(axis, features) if axis else []
 
 
 def parametrize(metafunc: pytest.Metafunc, scope: Scope) -> None:
@@ -74,7 +73,7 @@ def parametrize(metafunc: pytest.Metafunc, scope: Scope) -> None:
     where = metafunc.definition.nodeid
     if any(test(metafunc.function) for test in _NOT_PLAIN):
         raise pytest.UsageError(f"{where}: a check is a plain function: it judges what was gathered")
-    targets = targets_of(by_fixture(metafunc.fixturenames), scope, where)
+    targets = targets_of(definition, metafunc.fixturenames, scope, where)
     if targets and TARGET in metafunc.fixturenames:
         metafunc.parametrize(TARGET, targets, indirect=True, ids=[target.name for target in targets])
     if not definition.needs:
@@ -93,8 +92,8 @@ def bind(item: pytest.Item, scope: Scope) -> Bound | None:
         return None
     params = item.callspec.params if hasattr(item, "callspec") else {}
     about = params.get(TARGET)
-    collectors = by_fixture(list(getattr(item, "fixturenames", ())))
-    needs = [Need(each.fixture, each, about.name if about else NO_TARGET) for each in collectors]
+    by_fixture = asked_for(getattr(item, "fixturenames", ()))
+    needs = [Need(fixture, name, about.name if about else NO_TARGET) for fixture, name in by_fixture.items()]
     named = [_need(argument, text, definition, scope) for argument, text in definition.needs.items()]
     needs += [need for need, _ in named]
     target = scope.for_check(definition, about or _own_target(definition, [target for _, target in named], scope))
@@ -130,7 +129,7 @@ def _need(argument: str, text: str, definition: Definition, scope: Scope) -> tup
     if target is None or (collector.feature and collector.feature not in target.features):
         detail = f"{collector.axis} {wanted or name} is not declared"
         target = Target(collector.axis, wanted or NO_TARGET, skip="not-configured", detail=detail)
-    return Need(argument, collector, target.name), target
+    return Need(argument, collector.name, target.name), target
 
 
 def _refuse_unknown(where: str, kind: str, name: str, scope: Scope) -> None:

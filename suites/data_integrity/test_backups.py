@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 
 AHEAD = 300.0  # seconds that two clocks may differ
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records.database import Freshness, InvariantValue, OrphanRows, RelationRows
 from pytest_prodcheck.judging.declared import limit_in_force
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.database import Freshness, InvariantValue, OrphanRows, RelationRows
 
 
 def _how_much(rows: RelationRows) -> str:

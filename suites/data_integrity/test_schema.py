@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records.database import Schema, SchemaObject
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.database import Schema, SchemaObject
 
 
 def _judge(what: str, found: Iterable[SchemaObject], total: int, declared: dict[str, Any], kind: str) -> None:

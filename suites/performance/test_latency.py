@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.load import LoadEndpoint, LoadRun
 from pytest_prodcheck.judging.load import (
     bounds,
     enough,
@@ -13,6 +14,9 @@ from pytest_prodcheck.judging.load import (
     insist_on_validity,
     own_lateness,
 )
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.load import LoadEndpoint, LoadRun
 
 
 @check("performance.latency.p50", severity="high", limit=Limit(warn="400ms", fail="500ms"), runbook="latency")

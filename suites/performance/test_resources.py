@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.hosts import HostUse
 from pytest_prodcheck.evidence.records.load import LoadResources, ResourceSample
 from pytest_prodcheck.judging.load import seconds_until_full
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.hosts import HostUse
 
 Seen = Callable[[ResourceSample], float | None]
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from statistics import median
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records.backups import Archiving, Backup, Backups, RestoreRecord
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.backups import Archiving, Backup, Backups, RestoreRecord
 
 AHEAD = 300.0  # seconds that two clocks may differ
 ENOUGH = 3  # earlier backups that a median is taken of

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck import check, judge
 from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.kubernetes import Finding, KubernetesManifests, ManifestFacts
-from pytest_prodcheck.evidence.records.settings import ConfiguredSettings
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.kubernetes import Finding, KubernetesManifests, ManifestFacts
+    from pytest_prodcheck.evidence.records.settings import ConfiguredSettings
 
 
 def _minor(version: str) -> int | None:

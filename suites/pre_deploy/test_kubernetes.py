@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records.kubernetes import (
-    KubernetesApi,
-    KubernetesCapacity,
-    KubernetesDisruption,
-    KubernetesIngress,
-    KubernetesNodes,
-    KubernetesPods,
-    KubernetesQuota,
-    KubernetesVolumes,
-    Pod,
-)
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.kubernetes import (
+        KubernetesApi,
+        KubernetesCapacity,
+        KubernetesDisruption,
+        KubernetesIngress,
+        KubernetesNodes,
+        KubernetesPods,
+        KubernetesQuota,
+        KubernetesVolumes,
+        Pod,
+    )
 
 TROUBLED = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError",
             "CreateContainerError")  # fmt: skip

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.hosts import HostsMounts, HostsUse
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.hosts import HostsMounts, HostsUse
 
 
 def _insist_on_hosts(found: int, expected: int) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck import judge
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.access import Entry
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.access import Entry
 
 REFUSED = (401, 403, 404)
 # what is no token at all may be called a bad request

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck import judge
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.web import Page
-from pytest_prodcheck.judging.headers.findings import Findings
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.web import Page
+    from pytest_prodcheck.judging.headers.findings import Findings
 
 
 def record(what: str, found: Findings, of: str) -> None:

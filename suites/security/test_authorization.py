@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_prodcheck import check, judge
-from pytest_prodcheck.evidence.records.access import OwnershipPair, RoleMatrix
 
 from .access import METHOD_REFUSED, insist_on, judge_refused
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.access import OwnershipPair, RoleMatrix
 
 
 @check("security.authorization.roles", severity="critical", runbook="authorization-roles")

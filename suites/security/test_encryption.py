@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck import check, judge
-from pytest_prodcheck.evidence.records.encryption import (
-    AccessRule,
-    ColumnSample,
-    PostgresAccess,
-    PostgresColumns,
-    PostgresEncryption,
-    RedisAccess,
-    RedisEncryption,
-)
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.encryption import (
+        AccessRule,
+        ColumnSample,
+        PostgresAccess,
+        PostgresColumns,
+        PostgresEncryption,
+        RedisAccess,
+        RedisEncryption,
+    )
 
 SCRAM = "SCRAM-SHA-256"
 _PASSWORDLESS = ("GSSAPI", "SSPI", "Kerberos")  # the server never sees a password

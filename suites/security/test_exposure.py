@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck import check, judge
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.web import Exposure, Methods, OpenPorts, Probe
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.web import Exposure, Methods, OpenPorts, Probe
 
 UNUSUAL = ("TRACE", "TRACK", "DEBUG", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK")
 

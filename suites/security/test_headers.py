@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records.web import Page, Pages
+from pytest_prodcheck import Exchange, Limit, check, judge
 from pytest_prodcheck.judging.headers import content_type, csp, csp_rules, framing, hsts, html, referrer
 
 from .findings import answered, insist_on_all, record
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.web import Pages
 
 
 @check("security.headers.hsts", severity="high", limit=Limit(warn="180d", fail="1d"), runbook="headers-hsts")
@@ -48,22 +50,22 @@ def test_browsers_do_not_guess_types(http_pages: Pages, declared: Mapping[str, A
 def test_pages_restrict_their_scripts(http_html: Pages) -> None:
     """HTML pages enforce a Content-Security-Policy that keeps injected scripts from running (CSP Level 3)."""
     for page in answered(http_html.pages, html=True):
-        record("CSP", csp_rules.judged(_policies(page)), page.name)
+        record("CSP", csp_rules.judged(_policies(page.exchange)), page.name)
     again = http_html.again
     first = http_html.pages[0]
-    if again is not None and first.is_html and any(map(csp.nonces, _policies(first))):
-        repeated = csp_rules.same_nonce([_policies(first), _policies(Page(first.name, again))])
+    if again is not None and first.is_html and any(map(csp.nonces, _policies(first.exchange))):
+        repeated = csp_rules.same_nonce([_policies(first.exchange), _policies(again)])
         judge("CSP nonces are new each time", not repeated, of=first.name, reason="two answers have the same nonce")
     insist_on_all(http_html.pages)
 
 
-def _policies(page: Page) -> tuple[csp.Policy, ...]:
-    headers = page.exchange.headers
+def _policies(exchange: Exchange) -> tuple[csp.Policy, ...]:
+    headers = exchange.headers
     in_fields = csp.policies(headers)
     # a policy in <meta> counts too; where the body was not kept the fields alone have to do
-    if page.exchange.body is None and any(policy.enforced and policy.scripts is not None for policy in in_fields):
+    if exchange.body is None and any(policy.enforced and policy.scripts is not None for policy in in_fields):
         return in_fields
-    return csp.policies(headers, html.head_of(page.exchange.text).csp)
+    return csp.policies(headers, html.head_of(exchange.text).csp)
 
 
 @check("security.headers.framing", severity="medium", runbook="headers-framing")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_prodcheck import check, judge
-from pytest_prodcheck.evidence.records.kubernetes import KubernetesPods, StorageClasses
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.kubernetes import KubernetesPods, StorageClasses
 
 GRAVE = ("privileged", "hostPath", "hostNetwork", "hostPID", "hostIPC", "capabilities")
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records import Problem
-from pytest_prodcheck.evidence.records.tls import (
-    CipherSuite,
-    ServedCertificate,
-    TlsAttacks,
-    TlsCertificates,
-    TlsProfile,
-    TlsSuites,
-)
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records import Problem
+    from pytest_prodcheck.evidence.records.tls import (
+        CipherSuite,
+        ServedCertificate,
+        TlsAttacks,
+        TlsCertificates,
+        TlsProfile,
+        TlsSuites,
+    )
 
 DAY = 86400.0
 SECURE = ("TLSv1.2", "TLSv1.3")  # RFC 8996 deprecates 1.0 and 1.1, RFC 7568 SSL 3.0, RFC 6176 SSL 2.0

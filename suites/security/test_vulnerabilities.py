@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records.vulnerabilities import Benchmark, Policies, VulnerabilityReport
 
 from ..overdue import judge_overdue
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.vulnerabilities import Benchmark, Policies, VulnerabilityReport
 
 
 @check("security.vulnerabilities.critical", severity="high", limit=Limit(fail=0), runbook="vulnerabilities")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Exchange, Limit, check, judge
-from pytest_prodcheck.evidence.records import Contract, OpenApi
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records import Contract, OpenApi
 
 
 @check("smoke.api.endpoint", severity="critical", runbook="api-endpoint")

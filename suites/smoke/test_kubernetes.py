@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records.kubernetes import Rollout
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records.kubernetes import Rollout
 
 CRASHING = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError",
             "CreateContainerError", "RunContainerError")  # fmt: skip

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_prodcheck import check, judge
-from pytest_prodcheck.evidence.records import NameAnswer, PortAnswer
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records import NameAnswer, PortAnswer
 
 
 @check("smoke.dns.resolves", severity="critical", runbook="dns")

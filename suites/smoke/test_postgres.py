@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records import PostgresCluster, PostgresNode
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records import PostgresCluster, PostgresNode
 
 
 def _answering(cluster: PostgresCluster) -> list[PostgresNode]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records import RedisGroup, RedisNode
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records import RedisGroup, RedisNode
 
 
 def _answering(group: RedisGroup) -> list[RedisNode]:

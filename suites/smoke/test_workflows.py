@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_prodcheck import check, judge
-from pytest_prodcheck.evidence.records import WorkflowRun
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.records import WorkflowRun
 
 
 @check("smoke.workflow.*", severity="critical", runbook="workflow")

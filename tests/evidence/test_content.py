@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo.postgres import Cluster
+from pytest_prodcheck.evidence import content
 from pytest_prodcheck.evidence.content_progress import FOLDER, Progress
 from pytest_prodcheck.evidence.records.replication import ContentComparison
 from tests.evidence.store_servers import Stores, at, context, gather
@@ -62,6 +63,17 @@ def closed(cluster: Cluster) -> Iterator[None]:
         cluster.primary.ask("grant select on payments to prodcheck")
 
 
+@contextlib.contextmanager
+def behind(cluster: Cluster) -> Iterator[None]:
+    """The standby replays nothing of what the primary writes."""
+    cluster.standby.ask("select pg_wal_replay_pause()")
+    cluster.primary.ask("update t.rows set text = text where t = 1")
+    try:
+        yield
+    finally:
+        cluster.standby.ask("select pg_wal_replay_resume()")
+
+
 def test_all_chunks_are_compared(compare: Compare, tmp_path: Path) -> None:
     found = compare()
     assert (found.differences, found.not_compared, found.resumed) == ((), (), 0)
@@ -92,17 +104,31 @@ def test_what_was_equal_counts_for_a_while_only(compare: Compare, cluster: Clust
 
 
 def test_the_budget_ends_it_and_the_rest_is_told(compare: Compare, cluster: Cluster) -> None:
-    """Behind a standby that replays nothing: each chunk would wait for 15 s."""
-    cluster.standby.ask("select pg_wal_replay_pause()")
-    cluster.primary.ask("update t.rows set text = text where t = 1")
-    began = time.monotonic()
-    try:
+    """Behind a standby that replays nothing: the first chunk would wait for 15 s."""
+    with behind(cluster):
+        began = time.monotonic()
         found = compare(budget=4.0)
         assert time.monotonic() - began < 8.0
-    finally:
-        cluster.standby.ask("select pg_wal_replay_resume()")
     assert found.not_compared
     assert all(compared == 0 < chunks for chunks, compared, _ in counts(found).values())
+
+
+def test_a_copy_that_is_behind_is_not_waited_for_at_each_chunk(
+    compare: Compare, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "CATCH_UP", 1.0)
+    monkeypatch.setattr(content, "LATE_AGAIN", 0.5)
+    with behind(cluster):
+        began = time.monotonic()
+        found = compare()
+        assert time.monotonic() - began < 5.0
+    late, again, rest = found.not_compared
+    assert "has not replayed up to" in late
+    assert late.endswith("within 1 s (see data_integrity.replication.delay)")
+    assert "within 0.5 s" in again
+    assert "the rest was not compared" in rest
+    assert all(compared == 0 < chunks for chunks, compared, _ in counts(found).values())
+    assert compare().not_compared == ()
 
 
 def test_a_difference_is_told_by_key_and_is_no_value(compare: Compare, cluster: Cluster) -> None:
