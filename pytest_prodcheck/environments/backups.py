@@ -70,6 +70,9 @@ class Restore(Section):
     user: str = "postgres"  # a superuser of the cluster, as whom the scratch server is asked
     # what amcheck reads: "all" databases, or only the one that is compared ("database")
     check: Literal["all", "database"] = "all"
+    # amcheck looks every row up in its indexes too, which takes twice as long as all the rest; without it tables are
+    # read whole, and indexes checked for their order and links
+    heapallindexed: bool = False
     database: str | None = None  # database that is compared and counted; that of the cluster's section where left out
 
 

@@ -166,7 +166,8 @@ def _look_through(
         return True
 
     def structure() -> bool:
-        seen.looked, seen.damaged = amcheck(server, database if settings.check == "database" else "", deadline)
+        only = database if settings.check == "database" else ""
+        seen.looked, seen.damaged = amcheck(server, only, settings.heapallindexed, deadline)
         return True
 
     if not all(side_by_side((rows, structure), deadline.time_left())):

@@ -48,16 +48,18 @@ def compare(connection: Any, record: ContentRecord, there: set[str], deadline: D
     return tuple(found)
 
 
-def amcheck(server: ScratchServer, database: str, deadline: Deadline) -> tuple[bool, tuple[str, ...]]:
-    """Heap and indexes, every row looked for in its index: (it ran to its end, what it found).
+def amcheck(server: ScratchServer, database: str, every_row: bool, deadline: Deadline) -> tuple[bool, tuple[str, ...]]:
+    """Tables and indexes: (it ran to its end, what it found).
 
-    database: only this one; "" for all. pg_amcheck ends with 2 where it found something, with 1 where it could not look
-    (PostgreSQL 14 and newer; before it, the extension is asked by SQL).
+    database: only this one; "" for all. every_row: each is looked for in its indexes (`heapallindexed`).
+    pg_amcheck ends with 2 where it found something, with 1 where it could not look (PostgreSQL 14 and newer; before it,
+    the extension is asked by SQL).
     """
     if not (server.programs / "pg_amcheck").is_file():
-        return _by_sql(server, database)
+        return _by_sql(server, database, every_row)
     which = ("--database", database) if database else ("--all", "--exclude-database", "template1")
-    words = server.tool("pg_amcheck", *which, "--install-missing", "--heapallindexed", "--jobs", str(WORKERS))
+    more = ("--heapallindexed",) if every_row else ()
+    words = server.tool("pg_amcheck", *which, "--install-missing", *more, "--jobs", str(WORKERS))
     done = run(words, deadline, folder=server.scratch)
     lines = [plain(line) for line in (*done.output.splitlines(), *done.errors.splitlines()) if not _NOISE.match(line)]
     if done.code == 0:
@@ -71,7 +73,7 @@ from pg_class c join pg_am a on a.oid = c.relam join pg_index i on i.indexrelid 
 where a.amname = 'btree' and c.relkind = 'i' and i.indisready and i.indisvalid"""
 
 
-def _by_sql(server: ScratchServer, database: str) -> tuple[bool, tuple[str, ...]]:
+def _by_sql(server: ScratchServer, database: str, every_row: bool) -> tuple[bool, tuple[str, ...]]:
     import psycopg
 
     found: list[str] = []
@@ -86,7 +88,7 @@ def _by_sql(server: ScratchServer, database: str) -> tuple[bool, tuple[str, ...]
                 return False, (plain(f"amcheck cannot be installed: {error}"),)
             for index, oid in connection.execute(_INDEXES).fetchall():
                 try:
-                    connection.execute("select bt_index_check(%s, true)", (oid,))
+                    connection.execute("select bt_index_check(%s, %s)", (oid, every_row))
                 except psycopg.Error as error:
                     found.append(plain(f"{index}: {error}"))
     return True, tuple(found[:SHOWN])

@@ -89,6 +89,24 @@ def test_a_named_point_in_time(make: Make, cluster: Cluster) -> None:
     assert "the record is of position" in run.record_problem
 
 
+@pytest.mark.parametrize("every_row", [False, True])
+def test_rows_that_an_index_lacks(make: Make, cluster: Cluster, every_row: bool) -> None:
+    """Only a look at every row finds them; it is not the default, for it takes twice as long as all the rest."""
+    cluster.primary.ask("create table words (text text); insert into words values ('one'), ('two')")
+    cluster.primary.ask("create function plainly(text) returns text immutable language sql as 'select $1'")
+    cluster.primary.ask("create index words_plainly on words (plainly(text))")
+    turned = "create or replace function plainly(text) returns text immutable language sql as 'select reverse($1)'"
+    cluster.primary.ask(turned)
+    point = f"index lacks rows {every_row}"
+    cluster.primary.ask(f"select pg_create_restore_point('{point}')")
+    cluster.primary.ask("drop table words; drop function plainly(text)")
+    finish_segments(cluster, 1)
+    run = restored(make({"target": {"name": point}, "backup": "base-1", "heapallindexed": every_row}))
+    assert run.recovered
+    assert run.checked_relations
+    assert any("words_plainly" in line for line in run.damaged) == every_row
+
+
 def test_a_gap_does_not_pass_for_the_end_of_the_archive(make: Make, cluster: Cluster) -> None:
     finish_segments(cluster, 3)
     lost = sorted(each for each in cluster.archive.iterdir() if len(each.name) == 24)[-2]
