@@ -6,7 +6,7 @@ WORKERS ?= 2
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check catalogue docs bench soak cluster clean
+.PHONY: help demo test check catalogue docs bench soak cluster pythons clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: $(STAMP) ## measure, side by side in one run, and print ratios
 
 soak: $(STAMP) ## the long tests: 1,000 silent runs, thousands of cases
 	@PRODCHECK_SOAK=1 $(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) tests
+
+pythons: ## the gate's tests and a run under Python 3.12 with pytest 9.0 and Python 3.13, where they are
+	@.ci/pythons
 
 clean: ## remove what was built and installed here
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build reports
