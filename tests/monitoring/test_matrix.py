@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from pytest_prodcheck.environments.secrets import SecretResolver
 from pytest_prodcheck.evidence import resources
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
+from tests.evidence.support import ok, web
 from tests.monitoring.faults import BENIGN, FAULTS, Bench, Fault
 from tests.monitoring.judging import colours
 from tests.monitoring.shop import SELECT
@@ -81,3 +83,33 @@ def test_hosts_are_seen_as_they_were_during_a_load(bench: Bench, monkeypatch: py
     assert (busy.cpu, busy.memory) == pytest.approx((0.97, 0.5), abs=0.01)
     assert (tight.cpu, tight.memory) == pytest.approx((0.3, 0.9), abs=0.01)
     assert (silent.cpu, silent.memory) == (None, None)
+
+
+REAL = """
+[environments.live.services.api]
+url = "http://127.0.0.1:PORT"
+[environments.live.services.api.endpoints.it]
+request = "GET /it"
+status  = 200
+[environments.live.load.browse]
+hosts     = ["127.0.0.1"]
+rate      = "20/s"
+duration  = "8s"
+mix       = { "api.it" = 1 }
+resources = { host = false, hosts = ["web"] }
+"""
+
+
+def test_a_real_load_and_what_prometheus_saw_meanwhile(bench: Bench) -> None:
+    """A Locust of its own loads a local server; one of the two hosts that Prometheus watches has no processor left."""
+    bench.home.edit('match  = \'job="node",role="web"\'', 'match  = \'instance=~"busy|tight"\'')
+    with web(ok) as server:
+        toml = (bench.home.folder / "prodcheck.toml").read_text() + REAL.replace("PORT", str(server.port))
+        bench.home.write("prodcheck.toml", toml)
+        done = bench.home.pytest("-m", "performance", "--prodcheck-json", "report.json", env="live")
+    run = json.loads((bench.home.folder / "report.json").read_text(encoding="utf-8"))["run"]
+    found = {each["check"]: (each["outcome"], each["reason"]) for each in run["results"]}
+    assert found["performance.validity"][0] == "passed", done.stdout
+    outcome, reason = found["performance.resources.cpu"]
+    assert (outcome, reason[:17]) == ("failed", "processor of busy")
+    assert found["performance.resources.memory"] == ("warned", "memory of tight: 90 % is more than 80 %")
