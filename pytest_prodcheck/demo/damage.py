@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.demo import heap_page
 from pytest_prodcheck.demo.postgres_node import Node, until
 from pytest_prodcheck.demo.postgres_switches import Statement
 
@@ -17,16 +18,11 @@ if TYPE_CHECKING:
 Act = Callable[["System"], None]
 BURN = 160_000  # transactions; 1.6 times the lowest autovacuum_freeze_max_age that there is
 STREAM = 12 * 1024 * 1024  # bytes written to Redis that do not reach the replica
-PAGE = 8192
 
 
 def flip(node: Node, path: str, page: int = 0) -> None:
     """Flips one bit of a page; the same again mends it. path: below the data folder."""
-    with (node.data / path).open("r+b") as file:
-        file.seek(page * PAGE + PAGE - 60)
-        byte = file.read(1)[0]
-        file.seek(-1, 1)
-        file.write(bytes([byte ^ 0x10]))
+    heap_page.flip(node.data / path, page * heap_page.PAGE + heap_page.PAGE - 60)
 
 
 def failed_index(system: System) -> None:
@@ -37,17 +33,6 @@ def failed_index(system: System) -> None:
         system.postgres.primary.ask("create unique index concurrently notes_twice on notes ((1))")
 
 
-def _restart_standby(system: System, work: Callable[[Node], None]) -> None:
-    cluster = system.postgres
-    cluster.primary.ask("checkpoint")
-    cluster.wait_for_replay()
-    cluster.standby.ask("checkpoint")  # or replay would begin before it and write the page anew, without the damage
-    cluster.standby.stop()
-    work(cluster.standby)
-    cluster.standby.start(cluster.primary, cluster.conninfo)
-    cluster.wait_for_streaming()
-
-
 def _damaged_on_standby(name: str, page: int, read: str) -> tuple[Act, Act]:
     """A bit flipped in a file of the standby. read: what then meets it, "" for nobody."""
 
@@ -56,13 +41,13 @@ def _damaged_on_standby(name: str, page: int, read: str) -> tuple[Act, Act]:
 
     def on(system: System) -> None:
         path = path_of(system)
-        _restart_standby(system, lambda node: flip(node, path, page))
+        system.postgres.change_standby(lambda node: flip(node, path, page))
         if read:
             _meet(system.postgres.standby, read)
 
     def off(system: System) -> None:
         path = path_of(system)
-        _restart_standby(system, lambda node: flip(node, path, page))
+        system.postgres.change_standby(lambda node: flip(node, path, page))
         system.postgres.standby.ask("select pg_stat_reset()")
 
     return on, off
@@ -117,7 +102,7 @@ def _checksums(mode: str) -> Act:
 
         return change
 
-    return lambda system: _restart_standby(system, work(system))
+    return lambda system: system.postgres.change_standby(work(system))
 
 
 class UsedUp:

@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pytest_prodcheck.demo import shop_data
@@ -220,6 +221,16 @@ class Cluster:
         """Points the writer's entrance at a node; sessions through it end."""
         self.writer.targets = [("127.0.0.1", node.port)]
         self.writer.drop()
+
+    def change_standby(self, work: Callable[[Node], None]) -> None:
+        """Does something to the files of the standby, which is stopped meanwhile."""
+        self.primary.ask("checkpoint")
+        self.wait_for_replay()
+        self.standby.ask("checkpoint")  # or replay would begin before it and write the pages anew, without the change
+        self.standby.stop()
+        work(self.standby)
+        self.standby.start(self.primary, self.conninfo)
+        self.wait_for_streaming()
 
     def wait_for_streaming(self) -> None:
         """Waits until the standby streams from the primary."""

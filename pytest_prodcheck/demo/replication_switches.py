@@ -131,26 +131,14 @@ def _row_changed(system: System) -> None:
     """A row of the standby is another, its page's checksum right: what a lost write or a bug of replay leaves."""
     cluster = system.postgres
     path = str(cluster.primary.ask("select pg_relation_filepath('payments')"))
-    cluster.primary.ask("checkpoint")
-    cluster.wait_for_replay()
-    cluster.standby.ask("checkpoint")
-    cluster.standby.stop()
-    heap_page.change(cluster.standby.data / path, b"test-visa", b"test-vasa")
-    cluster.standby.start(cluster.primary, cluster.conninfo)
-    cluster.wait_for_streaming()
+    cluster.change_standby(lambda node: heap_page.change(node.data / path, b"test-visa", b"test-vasa"))
 
 
 def _row_missing(system: System) -> None:
     """The standby does not have a row: its line pointer says that it is dead."""
     cluster = system.postgres
     path = str(cluster.primary.ask("select pg_relation_filepath('payments')"))
-    cluster.primary.ask("checkpoint")
-    cluster.wait_for_replay()
-    cluster.standby.ask("checkpoint")
-    cluster.standby.stop()
-    heap_page.kill_row(cluster.standby.data / path, 0)
-    cluster.standby.start(cluster.primary, cluster.conninfo)
-    cluster.wait_for_streaming()
+    cluster.change_standby(lambda node: heap_page.kill_row(node.data / path, 0))
 
 
 def _rebuild(system: System) -> None:

@@ -136,13 +136,7 @@ def test_a_difference_is_told_by_key_and_is_no_value(compare: Compare, cluster: 
     from pytest_prodcheck.demo import heap_page
 
     path = str(cluster.primary.ask("select pg_relation_filepath('t.rows')"))
-    cluster.primary.ask("checkpoint")
-    cluster.wait_for_replay()
-    cluster.standby.ask("checkpoint")
-    cluster.standby.stop()
-    heap_page.change(cluster.standby.data / path, b"x" * 500, b"x" * 250 + b"y" + b"x" * 249)
-    cluster.standby.start(cluster.primary, cluster.conninfo)
-    cluster.wait_for_streaming()
+    cluster.change_standby(lambda node: heap_page.change(node.data / path, b"x" * 500, b"x" * 250 + b"y" + b"x" * 249))
     found = compare()
     (difference,) = found.differences
     assert (difference.table, difference.rows) == ("t.rows", 1)

@@ -80,12 +80,6 @@ def test_a_changed_row_on_the_standby_and_in_the_backup(given: Context, running:
     assert [each.good for each in verified.backups] == [False]
     restored: RestoreRun = find("postgres-restore", given)
     assert any("public.payments" in each for each in restored.wrong)
-    cluster.primary.ask("checkpoint")
-    cluster.wait_for_replay()
-    cluster.standby.ask("checkpoint")
-    cluster.standby.stop()
-    heap_page.change(cluster.standby.data / path, b"test-visa", b"test-vasa")
-    cluster.standby.start(cluster.primary, cluster.conninfo)
-    cluster.wait_for_streaming()
+    cluster.change_standby(lambda node: heap_page.change(node.data / path, b"test-visa", b"test-vasa"))
     content: ContentComparison = find("postgres-content", given)
     assert [(each.table, each.rows) for each in content.differences] == [("public.payments", 1)]
