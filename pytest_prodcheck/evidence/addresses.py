@@ -6,7 +6,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.records import AddressAnswer, Addresses, EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.services import AddressAnswer, Addresses
 from pytest_prodcheck.evidence.services import asks, declared, host_of, service_host
 
 if TYPE_CHECKING:

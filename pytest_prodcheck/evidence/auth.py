@@ -6,17 +6,8 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import (
-    EvidenceProblem,
-    Exchange,
-    Guarded,
-    Login,
-    LoginPage,
-    Problem,
-    Rejection,
-    Rejections,
-    Session,
-)
+from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.evidence.records.login import Guarded, Login, LoginPage, Rejection, Rejections, Session
 from pytest_prodcheck.evidence.services import endpoint, endpoint_host, host_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.records import Evidence, EvidenceProblem, Exchange, OpenApi, Problem
+from pytest_prodcheck.evidence.records import Evidence, EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.evidence.table import find
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _without_bodies(value: Any) -> Any:
+    from pytest_prodcheck.evidence.records.services import OpenApi  # only where something of the kind was gathered
+
     if isinstance(value, Exchange):
         return replace(value, body=None)
     if isinstance(value, OpenApi):

@@ -10,7 +10,8 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.endpoint import endpoint_seconds
 from pytest_prodcheck.evidence.openapi import fetch
 from pytest_prodcheck.evidence.openapi_document import operation, references, resolved
-from pytest_prodcheck.evidence.records import Contract, EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.services import Contract
 from pytest_prodcheck.evidence.services import at_pointer, endpoint, endpoint_host, host_of
 
 if TYPE_CHECKING:

@@ -9,15 +9,10 @@ from urllib.parse import urlsplit
 from pytest_prodcheck.evidence import cleaning
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.dns import dns_name
-from pytest_prodcheck.evidence.records import (
-    EvidenceProblem,
-    NameAnswer,
-    PortAnswer,
-    PostgresCluster,
-    Problem,
-    RedisGroup,
-)
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.flow import NameAnswer, PortAnswer
 from pytest_prodcheck.evidence.records.release import DependencyAnswer
+from pytest_prodcheck.evidence.records.stores import PostgresCluster, RedisGroup
 from pytest_prodcheck.evidence.tcp import tcp_port
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import NameAnswer
+from pytest_prodcheck.evidence.records.flow import NameAnswer
 from pytest_prodcheck.evidence.resolving import NameGone, resolve
 
 if TYPE_CHECKING:

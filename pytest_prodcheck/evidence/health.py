@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Health, Problem
+from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.evidence.records.services import Health
 from pytest_prodcheck.evidence.services import asks, bounded_seconds, declared, service_host
 
 if TYPE_CHECKING:

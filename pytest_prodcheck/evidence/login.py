@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Login, Problem
+from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.evidence.records.login import Login
 from pytest_prodcheck.evidence.services import at_pointer, endpoint
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, OpenApi, Problem
+from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.evidence.records.services import OpenApi
 from pytest_prodcheck.evidence.services import asks, declared, service_host
 
 if TYPE_CHECKING:

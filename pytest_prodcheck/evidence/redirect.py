@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, RedirectChain
+from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange
+from pytest_prodcheck.evidence.records.services import RedirectChain
 from pytest_prodcheck.evidence.services import declared, service_host
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pytest_prodcheck.evidence.kubernetes import pods_of, workload_name
 from pytest_prodcheck.evidence.kubernetes_files import documents, template
 from pytest_prodcheck.evidence.kubernetes_lists import name_of
 from pytest_prodcheck.evidence.kubernetes_reading import rows
-from pytest_prodcheck.evidence.records import RunningImage
+from pytest_prodcheck.evidence.records.services import RunningImage
 from pytest_prodcheck.evidence.scans.subjects import reference
 
 if TYPE_CHECKING:

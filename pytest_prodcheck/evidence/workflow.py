@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, StepAnswer, WorkflowRun
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.flow import StepAnswer, WorkflowRun
 from pytest_prodcheck.evidence.services import at_pointer, declared, host_of
 
 if TYPE_CHECKING:

@@ -22,6 +22,12 @@ def suites_in(expression: str) -> list[str]:
     return [name for name in names_in(expression) if name in SUITES]
 
 
+def only_suites_in(expression: str) -> list[str]:
+    """The suites of an expression that is nothing but suites, such as "smoke or security"; [] for any other one."""
+    names = expression.split(" or ")
+    return [name.strip() for name in names] if all(name.strip() in SUITES for name in names) else []
+
+
 def unknown_in(expression: str, known: Iterable[str]) -> str:
     """A sentence about the first name that is no marker, "" where all are: an unknown one silently selects nothing."""
     markers = {*known, *SUITES}

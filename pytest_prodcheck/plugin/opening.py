@@ -19,7 +19,7 @@ from pytest_prodcheck import __version__, catalogue
 from pytest_prodcheck.judging.checks import SUITES
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.own_checks import OwnCheck, OwnCheckError, scan
-from pytest_prodcheck.plugin.markers import suites_in
+from pytest_prodcheck.plugin.markers import only_suites_in, suites_in
 from pytest_prodcheck.scope import (
     Scope,
     ScopeError,
@@ -204,7 +204,7 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
             wait=options.wait,
         )
         elsewhere = declared_elsewhere(configuration) if own_checks else ()
-        scope = replace(scope, folders=tuple(map(str, folders)), elsewhere=elsewhere)
+        scope = replace(scope, folders=_to_collect(options, folders), elsewhere=elsewhere)
         waivers = _waivers(configuration)
         opened = Opened(
             options, configuration, environment, root, revision, scope, own_checks, folders, policies, waivers,
@@ -245,6 +245,13 @@ def _own_checks(configuration: Configuration) -> tuple[list[OwnCheck], list[Path
     except OwnCheckError as error:
         return [], [], error
     return own, [catalogue.suites_folder(), *folders], None
+
+
+def _to_collect(options: argparse.Namespace, folders: list[Path]) -> tuple[str, ...]:
+    """The folders for pytest: of the bundled suites only those that `-m` names, where it names nothing else."""
+    bundled, *own = folders
+    suites = only_suites_in(options.markexpr) if not options.gate else []
+    return tuple(str(folder) for folder in (*(bundled / suite for suite in suites or [""]), *own))
 
 
 def _policies(options: argparse.Namespace, configuration: Configuration, names: list[str]) -> list[Policy]:

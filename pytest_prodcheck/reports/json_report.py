@@ -16,6 +16,7 @@ from pytest_prodcheck.reports.safe import safe_json
 
 SCHEMA = "prodcheck-report/1"
 _MOST_CHARACTERS = 256 * 1024 * 1024
+_encode = json.JSONEncoder(allow_nan=False, default=vars).encode
 
 
 def run_document(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def _lines(data: Any, depth: int) -> str:
         return "{\n" + ",\n".join(inner) + "\n}"
     if depth and data and isinstance(data, (list, tuple)):
         return "[\n" + ",\n".join(_lines(each, depth - 1) for each in data) + "\n]"
-    return json.dumps(data, allow_nan=False, default=vars)
+    return _encode(data)
 
 
 def read_run(text: str | bytes) -> RunRecord:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_prodcheck import Exchange, check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Guarded, Login, LoginPage, Problem, Rejections, Session
+from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.evidence.records.login import Guarded, Login, LoginPage, Rejections, Session
 
 REFUSED = (401, 403)
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.copying import own_copy
-from pytest_prodcheck.evidence.records import Exchange, Health, Problem
+from pytest_prodcheck.evidence.records import Exchange, Problem
+from pytest_prodcheck.evidence.records.services import Health
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ import pytest
 from pytest_prodcheck.demo.postgres import Cluster
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
-from pytest_prodcheck.evidence.records import PostgresCluster, PostgresNode, Problem
+from pytest_prodcheck.evidence.records import Problem
+from pytest_prodcheck.evidence.records.stores import PostgresCluster, PostgresNode
 from pytest_prodcheck.evidence.table import find
 from tests.evidence.store_servers import (
     Stores,

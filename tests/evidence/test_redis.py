@@ -15,7 +15,8 @@ import pytest
 
 from pytest_prodcheck.demo.redis import Group
 from pytest_prodcheck.evidence.collectors import Sending
-from pytest_prodcheck.evidence.records import Problem, RedisGroup, RedisNode
+from pytest_prodcheck.evidence.records import Problem
+from pytest_prodcheck.evidence.records.stores import RedisGroup, RedisNode
 from pytest_prodcheck.evidence.table import find
 from tests.evidence.store_servers import (
     Stores,

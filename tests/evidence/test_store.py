@@ -14,18 +14,9 @@ import pytest
 
 from pytest_prodcheck.environments.redaction import Redactor
 from pytest_prodcheck.evidence import codec
-from pytest_prodcheck.evidence.records import (
-    Contract,
-    Evidence,
-    EvidenceProblem,
-    Exchange,
-    Health,
-    NameAnswer,
-    OpenApi,
-    Problem,
-    StepAnswer,
-    WorkflowRun,
-)
+from pytest_prodcheck.evidence.records import Evidence, EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.evidence.records.flow import NameAnswer, StepAnswer, WorkflowRun
+from pytest_prodcheck.evidence.records.services import Contract, Health, OpenApi
 from pytest_prodcheck.evidence.store import EvidenceFilesError, EvidenceStore, SharedFolder, load
 
 EXCHANGE = Exchange(

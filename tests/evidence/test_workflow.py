@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import StepAnswer, WorkflowRun
+from pytest_prodcheck.evidence.records.flow import StepAnswer, WorkflowRun
 from pytest_prodcheck.evidence.table import find
 from tests.evidence.support import Answer, Seen, Web, context_for, web
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Guarded, Login, Problem, Session
+from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.evidence.records.access import (
     BadLogin,
     BadLogins,
@@ -29,6 +29,7 @@ from pytest_prodcheck.evidence.records.encryption import (
     RedisAccess,
     RedisEncryption,
 )
+from pytest_prodcheck.evidence.records.login import Guarded, Login, Session
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from suites.security import test_authentication as authentication
 from suites.security import test_authorization as authorization

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_prodcheck.evidence.records import Exchange, Health
+from pytest_prodcheck.evidence.records import Exchange
+from pytest_prodcheck.evidence.records.services import Health
 from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome
 from suites.smoke.test_services import test_service_says_it_is_healthy as judge_health

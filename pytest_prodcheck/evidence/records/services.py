@@ -1,0 +1,97 @@
+"""What HTTP services answered: health, versions, addresses, redirects, API documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pytest_prodcheck.evidence.records import Exchange, Problem
+
+
+@dataclass(frozen=True)
+class Health:
+    """`http-health` (service): the answer of the health address, and how long `samples` further ones took."""
+
+    exchange: Exchange  # the first answer, its connection set up included
+    samples: tuple[Exchange, ...]  # 5 more on a warm connection, bodies left out
+
+
+@dataclass(frozen=True)
+class RevisionSeen:
+    """One new connection to the version address: the revision told, or why none was."""
+
+    address: str
+    revision: str | None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class RunningImage:
+    """One container of one running pod, and the image that the manifests were to deploy there."""
+
+    pod: str
+    container: str
+    image: str  # name and tag, as the pod asks for it
+    digest: str  # "sha256:…" of what runs, "" where it is not told
+    shipped: str  # the image in the manifests, "" where they do not name the container
+    as_shipped: bool | None  # by digest where the manifests pin one, else by name and tag; None: cannot be told
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """`http-version` (service): what each of `asked` new connections said, and what its pods run."""
+
+    expected: str  # the revision this run is about, "" where none was named
+    asked: int  # 0 for a service that tells no revision itself
+    seen: tuple[RevisionSeen, ...]
+    pods_read: bool = False  # whether the cluster could be looked at
+    images: tuple[RunningImage, ...] = ()
+
+
+@dataclass(frozen=True)
+class AddressAnswer:
+    """One address behind a name: it answered with a status, or a problem."""
+
+    address: str  # "127.0.0.1:443"
+    family: Literal["IPv4", "IPv6"]
+    status: int | None
+    seconds: float
+    problem: Problem | None = None
+    routed: bool = True  # False: no route from here to this family
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """`http-addresses` (service): each address behind the service's name, asked for the health address (or `/`)."""
+
+    name: str
+    answers: tuple[AddressAnswer, ...]
+
+
+@dataclass(frozen=True)
+class RedirectChain:
+    """`http-redirect` (service, where declared): what plain HTTP leads to."""
+
+    start: str
+    closed: bool  # nothing listens there: nothing to redirect
+    hops: tuple[Exchange, ...]  # bodies left out
+    allowed_hosts: tuple[str, ...]
+    looped: bool = False
+
+
+@dataclass(frozen=True)
+class OpenApi:
+    """`http-openapi` (service): the served document, and the declared endpoints it has to hold."""
+
+    exchange: Exchange
+    document: Any  # parsed; None where it is no JSON object
+    problems: tuple[str, ...]  # what is wrong with it as an OpenAPI 3 document
+    undeclared: tuple[str, ...]  # "GET /products/{sku} (product)": declared endpoints that it lacks
+
+
+@dataclass(frozen=True)
+class Contract:
+    """`http-contract` (endpoint): the JSON Schema of the answer, of a file or OpenAPI document; None: none declared."""
+
+    source: str
+    schema: Any
