@@ -148,9 +148,12 @@ def make_scope(
 
 def load_seconds(environment: Environment, found: Iterable[Target]) -> float:
     """How long the loads among the targets take, one after the other, which the run's deadline does not count."""
+    loads = [each.name for each in found if each.kind == "load" and not each.skip]
+    if not loads:
+        return 0.0
     from pytest_prodcheck.environments.load import seconds_of
 
-    return sum(seconds_of(each.name, environment) for each in found if each.kind == "load" and not each.skip)
+    return sum(seconds_of(name, environment) for name in loads)
 
 
 def read_configuration(name: str, folder: Path) -> tuple[Configuration, Path, Demo | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -35,6 +36,33 @@ Seconds = Annotated[
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Status = Annotated[int, Field(ge=100, le=599)]
+
+ANONYMOUS = "anonymous"  # the role of whom nobody knows
+
+
+def address(value: str) -> str:
+    """Accepts HOST:PORT, also [::1]:443."""
+    if (
+        not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([1-9][0-9]{0,4})", value)
+        or int(value.rpartition(":")[2]) > 65535
+    ):
+        raise ValueError('expected "HOST:PORT" such as "db-1.internal:5432"')
+    return value
+
+
+Address = Annotated[str, AfterValidator(address)]
+
+
+def regular_expression(value: str) -> str:
+    """Accepts what Python's `re` can compile."""
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression ({error})") from None
+    return value
+
+
+Regex = Annotated[str, AfterValidator(regular_expression)]
 
 
 class SecretRef(Section):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path as File
+from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.auth import Auth, Tokens
+from pytest_prodcheck.environments.base import ANONYMOUS
 from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.mistakes import did_you_mean
 from pytest_prodcheck.environments.named import file, headers, known
 from pytest_prodcheck.environments.project import Environment
 from pytest_prodcheck.environments.reach import endpoints_of
-from pytest_prodcheck.environments.services import ANONYMOUS
 from pytest_prodcheck.environments.substitution import NAME
-from pytest_prodcheck.environments.workflows import Workflow
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.auth import Auth
+    from pytest_prodcheck.environments.workflows import Workflow
 
 
 def auth_complaints(auth: Auth, environment: Environment, root: File) -> Iterator[Complaint]:
@@ -53,7 +56,7 @@ def auth_complaints(auth: Auth, environment: Environment, root: File) -> Iterato
 
 
 def _token_complaints(path: tuple[str, ...], auth: Auth) -> Iterator[Complaint]:
-    if auth.kind == "basic" and auth.tokens != Tokens():
+    if auth.kind == "basic" and auth.tokens.model_fields_set:
         yield (*path, "tokens"), 'kind = "basic" has no tokens', ""
     if (auth.tokens.jwks or "").startswith("/") and auth.service is None:
         yield (*path, "tokens", "jwks"), "a path needs a `service`", "give the whole address"

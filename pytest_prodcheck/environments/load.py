@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pytest_prodcheck.environments.base import Name, Seconds, Section
-from pytest_prodcheck.environments.tls import Address
+from pytest_prodcheck.environments.base import Address, Name, Seconds, Section
 from pytest_prodcheck.quantities import parse_quantity
 
 if TYPE_CHECKING:
@@ -184,17 +183,6 @@ class LoadCaps(Section):
     rate: Rate = 10_000 / 60  # highest rate
     duration: Seconds = 600.0  # longest load
     requests: Annotated[int, Field(ge=1, le=1_000_000_000)] = 100_000  # most requests of one load
-
-
-class Light(Section):
-    """Latency without load: a few hundred requests to the declared endpoints that change nothing, in turn."""
-
-    enabled: bool = True  # false: `performance.latency` is judged of load runs only
-    # "service.endpoint" of those that are asked; where left out, all that are judged and change nothing
-    endpoints: tuple[str, ...] | None = None
-    # requests in all; 299 are needed for a P99 (Wilks: the largest of n bounds the percentile p with 1 - p**n)
-    requests: Annotated[int, Field(ge=10, le=2000)] = 300
-    seconds: Seconds = 10.0  # in which they are sent: one after the other if that does, else as many at once as needed
 
 
 def seconds_of(name: str, environment: Environment) -> float:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path as File
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.collecting import Complaint
-from pytest_prodcheck.environments.load import Load, LoadCaps
 from pytest_prodcheck.environments.named import file, known
 from pytest_prodcheck.environments.project import Environment
 from pytest_prodcheck.environments.reach import LIGHT, endpoints_of
-from pytest_prodcheck.environments.services import Service
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.load import Load, LoadCaps
+    from pytest_prodcheck.environments.services import Service
 
 
 def load_complaints(path: tuple[str, ...], load: Load, environment: Environment, root: File) -> Iterator[Complaint]:
@@ -48,6 +51,8 @@ def _may_be_loaded(path: tuple[str, ...], endpoint: str, service: Service, load:
 
 def caps_of(environment: Environment) -> LoadCaps | None:
     """The bounds in force: those declared, the defaults where protected, else none."""
+    from pytest_prodcheck.environments.load import LoadCaps
+
     return environment.load_caps or (LoadCaps() if environment.protected else None)
 
 

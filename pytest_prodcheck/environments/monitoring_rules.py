@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path as File
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.collecting import Complaint
-from pytest_prodcheck.environments.monitoring import Metric
 from pytest_prodcheck.environments.named import file, headers, known
 from pytest_prodcheck.environments.project import Environment
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.monitoring import Metric
 
 
 def monitoring_complaints(environment: Environment, root: File) -> Iterator[Complaint]:

@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.approval import Approval
-from pytest_prodcheck.environments.auth import Auth
-from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
-from pytest_prodcheck.environments.exposure import Exposure
-from pytest_prodcheck.environments.hosts import Host
-from pytest_prodcheck.environments.kubernetes import Kubernetes
-from pytest_prodcheck.environments.load import Light, Load, LoadCaps
-from pytest_prodcheck.environments.monitoring import Alerts, Metric, Prometheus
-from pytest_prodcheck.environments.rollback import Rollback
-from pytest_prodcheck.environments.services import Service
-from pytest_prodcheck.environments.settings import Settings
-from pytest_prodcheck.environments.stores import Dependency, Postgres, Redis
-from pytest_prodcheck.environments.tls import Address, TlsServer
-from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
-from pytest_prodcheck.environments.workflows import Workflow
+from pytest_prodcheck.environments.base import Address, Name, Seconds, SecretRef, Section
+from pytest_prodcheck.environments.lazily import section
+from pytest_prodcheck.environments.light import Light
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.approval import Approval
+    from pytest_prodcheck.environments.auth import Auth
+    from pytest_prodcheck.environments.exposure import Exposure
+    from pytest_prodcheck.environments.hosts import Host
+    from pytest_prodcheck.environments.kubernetes import Kubernetes
+    from pytest_prodcheck.environments.load import Load, LoadCaps
+    from pytest_prodcheck.environments.monitoring import Alerts, Metric, Prometheus
+    from pytest_prodcheck.environments.rollback import Rollback
+    from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.environments.settings import Settings
+    from pytest_prodcheck.environments.stores import Dependency, Postgres, Redis
+    from pytest_prodcheck.environments.tls import TlsServer
+    from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
+    from pytest_prodcheck.environments.workflows import Workflow
+else:
+    Approval = section("approval:Approval")
+    Auth = section("auth:Auth")
+    Exposure = section("exposure:Exposure")
+    Host = section("hosts:Host")
+    Kubernetes = section("kubernetes:Kubernetes")
+    Load = section("load:Load")
+    LoadCaps = section("load:LoadCaps")
+    Alerts = section("monitoring:Alerts")
+    Metric = section("monitoring:Metric")
+    Prometheus = section("monitoring:Prometheus")
+    Rollback = section("rollback:Rollback")
+    Service = section("services:Service")
+    Settings = section("settings:Settings")
+    Dependency = section("stores:Dependency")
+    Postgres = section("stores:Postgres")
+    Redis = section("stores:Redis")
+    TlsServer = section("tls:TlsServer")
+    Vulnerabilities = section("vulnerabilities:Vulnerabilities")
+    Workflow = section("workflows:Workflow")
 
 # Every kind of target. On a protected environment each of the first tuple is declared or listed under `absent`.
 KINDS = ("services", "auth", "workflows", "postgres", "redis")

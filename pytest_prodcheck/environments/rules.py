@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path as File
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.backup_rules import backup_complaints
+from pytest_prodcheck.environments.base import ANONYMOUS
 from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.database_rules import database_complaints
 from pytest_prodcheck.environments.encrypted import encrypted, policy, twice
@@ -16,9 +18,10 @@ from pytest_prodcheck.environments.named import file, headers, known
 from pytest_prodcheck.environments.project import KINDS, OTHER_KINDS, Environment
 from pytest_prodcheck.environments.reach import controls, declared
 from pytest_prodcheck.environments.release_rules import release_complaints
-from pytest_prodcheck.environments.services import ANONYMOUS, Endpoint, Service
 from pytest_prodcheck.environments.targets import BUILT_IN_KINDS
-from pytest_prodcheck.environments.vulnerabilities import complaints as report_complaints
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.services import Endpoint, Service
 
 
 def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
@@ -37,6 +40,8 @@ def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
         yield from workflow_complaints(("workflows", name), workflow, environment)
     yield from _stores(environment, root)
     for name, report in environment.vulnerabilities.items():
+        from pytest_prodcheck.environments.vulnerabilities import complaints as report_complaints
+
         yield from report_complaints(("vulnerabilities", name), report)
         yield from file(("vulnerabilities", name, "ca"), report.ca, root)
         if report.unit is not None:

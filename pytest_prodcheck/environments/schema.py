@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pytest_prodcheck.environments.lazily import model_of
 from pytest_prodcheck.environments.project import SET_BY_LOADER, Project
 
 _WHOLE = ("Project", "Gate", "GateDefaults", "Need", "Waiver", "Seal")  # not inherited: what they require is required
@@ -68,8 +69,9 @@ def _models(model: type[BaseModel], seen: set[type[BaseModel]] | None = None) ->
 
 
 def _named_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
+    model = model_of(annotation)
+    if model is not None:
+        yield model
     for inner in getattr(annotation, "__args__", ()):
         yield from _named_in(inner)
 

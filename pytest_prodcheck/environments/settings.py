@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from pytest_prodcheck.environments.base import Name, Section
-from pytest_prodcheck.environments.stores import regular_expression
+from pytest_prodcheck.environments.base import Name, Regex, Section
 
 Key = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -19,7 +18,7 @@ class Setting(Section):
     type: Literal["string", "int", "bool", "url", "duration"] = "string"
     one_of: Annotated[tuple[str, ...], Field(min_length=1)] | None = None  # the values that it may have
     # regular expression that the whole value must match
-    matches: Annotated[str, AfterValidator(regular_expression)] | None = None
+    matches: Regex | None = None
     # true: its value is never shown and must be none that everybody knows; where left out, as its name sounds
     secret: bool | None = None
     optional: bool = False  # true: it may be missing

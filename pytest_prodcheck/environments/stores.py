@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from pytest_prodcheck.environments.backups import Backups, Content
-from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section, Statuses
+from pytest_prodcheck.environments.base import Address, Name, Regex, Seconds, SecretRef, Section, Statuses
 from pytest_prodcheck.environments.database import (
     Invariant,
     Migrations,
@@ -18,8 +16,14 @@ from pytest_prodcheck.environments.database import (
     Structure,
     Tolerated,
 )
+from pytest_prodcheck.environments.lazily import section
 from pytest_prodcheck.environments.services import Url
-from pytest_prodcheck.environments.tls import Address, TlsPolicy, Trust
+from pytest_prodcheck.environments.tls import TlsPolicy, Trust
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.backups import Backups, Content
+else:
+    Backups, Content = section("backups:Backups"), section("backups:Content")
 
 Count = Annotated[int, Field(ge=0, le=1000)]
 
@@ -50,16 +54,6 @@ class Timeouts(Section):
     connect: Seconds = 5.0  # longest wait for a connection
 
 
-def regular_expression(value: str) -> str:
-    """Accepts what Python's `re` can compile."""
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"expected a regular expression ({error})") from None
-    return value
-
-
-Regex = Annotated[str, AfterValidator(regular_expression)]
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*){1,2}$", max_length=200)]
 
 

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator
-
-from pytest_prodcheck.environments.base import Name, Seconds, Section
+from pytest_prodcheck.environments.base import Address, Name, Seconds, Section
 
 # how a protocol changes over to TLS on a connection that begins in plain text
 StartTls = Literal["postgres", "smtp", "imap", "pop3", "ldap", "ftp", "xmpp", "xmpp-server"]
-
-
-def address(value: str) -> str:
-    """Accepts HOST:PORT, also [::1]:443."""
-    if (
-        not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([1-9][0-9]{0,4})", value)
-        or int(value.rpartition(":")[2]) > 65535
-    ):
-        raise ValueError('expected "HOST:PORT" such as "db-1.internal:5432"')
-    return value
-
-
-Address = Annotated[str, AfterValidator(address)]
 
 
 class TlsExpiry(Section):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from pytest_prodcheck.environments.collecting import Complaint
+from pytest_prodcheck.environments.lazily import model_of
 from pytest_prodcheck.environments.mistakes import did_you_mean
 from pytest_prodcheck.environments.positions import Path
 
@@ -117,7 +118,7 @@ def _expected(kind: str, context: dict[str, Any], message: str, is_key: bool) ->
 
 def keys_at(annotation: Any, path: Path) -> set[str]:
     """The keys that a model knows at a path; empty where names are free."""
-    models = [each for each in _members(annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
+    models = [model for each in _members(annotation) if (model := model_of(each)) is not None]
     if not path:
         return {field.alias or name for model in models for name, field in model.model_fields.items()}
     first, rest = path[0], path[1:]
