@@ -44,7 +44,8 @@ class Collector:
     declared of the target, "" for nothing. seconds: the deadline of one piece, a number or a function of its target.
     host: whom it talks to, for the cap on requests at once to one host. sends: what it would send, for `prodcheck
     plan`. exclusive: gathered alone, after everything quiet. settings: shape of an own collector's section, None for
-    built-in ones.
+    built-in ones. only: a further feature, without which there is nothing to gather: the check is judged all the same,
+    and gets None.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Collector:
     sends: Callable[[str, Environment], tuple[Sending, ...]] = lambda target, environment: ()
     exclusive: bool = False
     settings: Mapping[str, Any] | None = None
+    only: str = ""
 
     @property
     def fixture(self) -> str:
@@ -80,11 +82,14 @@ def evidence(
     host: Callable[[str, Environment], str],
     sends: Callable[[str, Environment], tuple[Sending, ...]],
     exclusive: bool = False,
+    only: str = "",
 ) -> Callable[[Callable[..., Any]], Collector]:
     """Turns a function `(target, context, deadline) -> Record` of the package into a collector."""
 
     def make(gather: Callable[..., Any]) -> Collector:
-        return Collector(name, axis, gather, _record_type(gather), feature, seconds, host, sends, exclusive)
+        return Collector(
+            name, axis, gather, _record_type(gather), feature, seconds, host, sends, exclusive, only=only
+        )
 
     return make
 

@@ -32,13 +32,19 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
 
 
 @evidence(
-    "http-contract", axis="endpoint", feature="answer", seconds=endpoint_seconds, host=endpoint_host, sends=_sends
+    "http-contract",
+    axis="endpoint",
+    feature="answer",
+    only="schema",
+    seconds=endpoint_seconds,
+    host=endpoint_host,
+    sends=_sends,
 )
 def http_contract(target: str, context: Context, deadline: Deadline) -> Contract:
-    """The schema, whole in itself; None where the endpoint declares none."""
+    """The schema, whole in itself."""
     service, declared, name = endpoint(context.environment, target)
     if declared.schema_ is None:
-        return Contract("", None)
+        raise EvidenceProblem(Problem("configuration", f"endpoint {target} declares no `schema`"))
     if declared.schema_ != OPENAPI:
         return Contract(
             declared.schema_, _checked(_read(context.root / declared.schema_, declared.schema_), declared.schema_)

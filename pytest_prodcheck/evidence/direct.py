@@ -16,6 +16,7 @@ from pytest_prodcheck.evidence.heads import WholeHeadResponse
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from pytest_prodcheck.evidence.sending import Origin, Prepared
     from pytest_prodcheck.evidence.transport import Route
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class DirectLine:
     """One connection at a time, opened where the route says, kept open while the peer does."""
 
-    def __init__(self, route: Route, tls: ssl.SSLContext) -> None:
+    def __init__(self, route: Route, tls: Callable[[], ssl.SSLContext]) -> None:
         self._route = route
         self._tls = tls
         self._socket: socket.socket | None = None
@@ -58,7 +59,7 @@ class DirectLine:
         if origin.scheme == "http":
             return sock
         try:
-            return self._tls.wrap_socket(sock, server_hostname=origin.host)
+            return self._tls().wrap_socket(sock, server_hostname=origin.host)
         except BaseException:
             sock.close()
             raise

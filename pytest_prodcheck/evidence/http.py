@@ -21,6 +21,8 @@ from pytest_prodcheck.evidence.transport import Route
 from pytest_prodcheck.evidence.trust import tls_context
 
 if TYPE_CHECKING:
+    import ssl
+
     from pytest_prodcheck.environments.base import SecretRef
     from pytest_prodcheck.environments.services import Service
     from pytest_prodcheck.evidence.context import Context
@@ -39,12 +41,21 @@ class HttpClient:
         self.name = name or service.host
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
+        self._tls: ssl.SSLContext | None = None
         if service.proxy is not None and service.connect_to is not None:
             hint = "leave out one of them"
             raise EvidenceProblem(
                 Problem("configuration", f"{self.name}: `proxy` and `connect_to` exclude each other", hint)
             )
-        self._tls = tls_context(service.tls, context.root, self.name)
+        if service.url.startswith("https:") or service.tls.model_fields_set:
+            self.tls()  # what is wrong with its files is told now
+
+    def tls(self) -> ssl.SSLContext:
+        """How the service is trusted, made once: reading the system's CAs takes as long as ten exchanges."""
+        with self._lock:
+            if self._tls is None:
+                self._tls = tls_context(self.service.tls, self.context.root, self.name)
+            return self._tls
 
     # -- what is sent
 
@@ -154,10 +165,10 @@ class HttpClient:
 
     def _line(self, route: Route) -> Line:
         if self.service.proxy is None:
-            return DirectLine(route, self._tls)
+            return DirectLine(route, self.tls)
         from pytest_prodcheck.evidence.proxied import ProxiedLine
 
-        return ProxiedLine(route, self._tls, self.service.proxy, self.service.tls.verify == "on")
+        return ProxiedLine(route, self.tls(), self.service.proxy, self.service.tls.verify == "on")
 
     @contextmanager
     def _lend(

@@ -46,6 +46,7 @@ class Bound:
     definition: Definition
     needs: tuple[Need, ...]
     limit: Limit | None
+    without: frozenset[str] = frozenset()  # arguments whose evidence is not declared for this target: they are None
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -93,7 +94,9 @@ def bind(item: pytest.Item, scope: Scope) -> Bound | None:
     params = item.callspec.params if hasattr(item, "callspec") else {}
     about = params.get(TARGET)
     by_fixture = asked_for(getattr(item, "fixturenames", ()))
-    needs = [Need(fixture, name, about.name if about else NO_TARGET) for fixture, name in by_fixture.items()]
+    without = frozenset(each for each, name in by_fixture.items() if about and _nothing_declared(name, about))
+    about_name = about.name if about else NO_TARGET
+    needs = [Need(each, name, about_name) for each, name in by_fixture.items() if each not in without]
     named = [_need(argument, text, definition, scope) for argument, text in definition.needs.items()]
     needs += [need for need, _ in named]
     target = scope.for_check(definition, about or _own_target(definition, [target for _, target in named], scope))
@@ -101,9 +104,15 @@ def bind(item: pytest.Item, scope: Scope) -> Bound | None:
         definition = replace(definition, severity=Severity(target.severity))
     check_id = definition.id_for(target.name)
     limit = limit_for(check_id, target.name, scope.thresholds, definition.limit)
-    bound = Bound(check_id, target, definition, tuple(needs), limit)
+    bound = Bound(check_id, target, definition, tuple(needs), limit, without)
     item.stash[BOUND] = bound
     return bound
+
+
+def _nothing_declared(name: str, target: Target) -> bool:
+    """Whether a collector has nothing to gather about a target."""
+    only = find(name).only
+    return bool(only) and only not in target.features
 
 
 def _need(argument: str, text: str, definition: Definition, scope: Scope) -> tuple[Need, Target]:

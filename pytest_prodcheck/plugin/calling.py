@@ -112,7 +112,8 @@ def runbook_address(template: str, name: str) -> str:
 
 def _unread(bound: Bound, item: pytest.Item, reading: Reading) -> list[str]:
     """The arguments that are not the very objects that were gathered for this target, or its limit."""
-    owed = {need.argument for need in bound.needs} | ({"declared"} & set(getattr(item, "fixturenames", ())))
+    owed = {need.argument for need in bound.needs} | bound.without
+    owed |= {"declared"} & set(getattr(item, "fixturenames", ()))
     if bound.definition.limit is not None:
         owed.add("limit")
     given: dict[str, object] = getattr(item, "funcargs", {})

@@ -106,6 +106,8 @@ class Judging:
         reading = item.stash[READING]
         if self.informs:
             return None
+        if argument in item.stash[BOUND].without:
+            return reading.hand(argument, None)
         with self.waiting():
             evidence = self.source.get(key, self.scope.patience)
         reading.read[key] = evidence.gathered_at

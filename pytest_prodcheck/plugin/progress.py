@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_prodcheck.plugin.gathering import Gathering
 
-PATIENCE = 0.3  # seconds of waiting before anything is shown
+PATIENCE = 0.3  # seconds of waiting before anything is shown, and between two looks
 EVERY = 10.0  # seconds between two lines where no terminal can be written over
 
 
@@ -69,6 +69,10 @@ class Progress:
         self._screen: Screen | None = None
         self._gathering: Gathering | None = None
         self._said = -EVERY
+        self._lock = threading.Lock()  # for whoever shows something, and for the three below
+        self._waits_since: float | None = None  # monotonic; None: no check waits
+        self._shown = False
+        self._thread: threading.Thread | None = None  # one for the whole run: a check in a thousand waits long
 
     def begin(self, reporter: pytest.TerminalReporter | None, gathering: Gathering | None) -> None:
         """Tells where to show it, and whose progress it is; while pytest lets output through."""
@@ -88,7 +92,8 @@ class Progress:
 
     def close(self) -> None:
         """Shows nothing any more."""
-        screen, self._screen = self._screen, None
+        with self._lock:
+            screen, self._screen = self._screen, None
         if screen is not None:
             screen.close()
 
@@ -98,22 +103,27 @@ class Progress:
         if self._screen is None or self._gathering is None:
             yield
             return
-        done = threading.Event()
-        work = (self._screen, self._gathering, done)
-        thread = threading.Thread(target=self._show, args=work, name="prodcheck-progress", daemon=True)
-        thread.start()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="prodcheck-progress", daemon=True)
+            self._thread.start()
+        self._waits_since = time.monotonic()
         try:
             yield
         finally:
-            done.set()
-            thread.join(1)
+            with self._lock:
+                self._waits_since = None
+                if self._shown:
+                    self._shown = False
+                    self.say("")
 
-    def _show(self, screen: Screen, gathering: Gathering, done: threading.Event) -> None:
-        shown = False
-        while not done.wait(PATIENCE):
-            text = gathering.progress() if screen.over else gathering.load_progress
-            if text:
-                shown = True
-                self.say(text)
-        if shown:
-            self.say("")
+    def _watch(self) -> None:
+        while True:
+            time.sleep(PATIENCE)
+            with self._lock:
+                if self._screen is None or self._gathering is None:
+                    return
+                if self._waits_since is not None and time.monotonic() >= self._waits_since + PATIENCE:
+                    text = self._gathering.progress() if self._screen.over else self._gathering.load_progress
+                    if text:
+                        self._shown = True
+                        self.say(text)

@@ -23,7 +23,7 @@ from pytest_prodcheck.evidence.store import EvidenceStore
 from pytest_prodcheck.evidence.table import find
 
 SERVICE = ("http-health", "http-version", "http-addresses", "http-redirect", "http-openapi")
-ENDPOINT = ("http-endpoint", "http-budget", "http-contract")
+ENDPOINT = ("http-endpoint", "http-budget")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,9 @@ def gathered(demo: Demo, folder: Path) -> dict[str, Evidence[Any]]:
         revision="demo-1",
     )
     plan = [(find(name), "shop") for name in SERVICE]
-    plan += [(find(name), f"shop.{each}") for name in ENDPOINT for each in environment.services["shop"].endpoints]
+    endpoints = environment.services["shop"].endpoints
+    plan += [(find(name), f"shop.{each}") for name in ENDPOINT for each in endpoints]
+    plan += [(find("http-contract"), f"shop.{name}") for name, each in endpoints.items() if each.schema_]
     plan += [(find("auth-required"), "shop.account"), (find("auth-rejections"), "auth"), (find("workflow"), "order")]
     plan += [(find(name), role) for name in ("auth-login", "auth-session") for role in ("customer", "admin")]
     store = EvidenceStore(redactor=redactor)

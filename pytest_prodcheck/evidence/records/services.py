@@ -91,7 +91,7 @@ class OpenApi:
 
 @dataclass(frozen=True)
 class Contract:
-    """`http-contract` (endpoint): the JSON Schema of the answer, of a file or OpenAPI document; None: none declared."""
+    """`http-contract` (endpoint): the JSON Schema of the answer, of a file or OpenAPI document."""
 
     source: str
     schema: Any
