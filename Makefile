@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-WORKERS ?= 2
+# more than two processors would ask for: most tests wait for real servers
+WORKERS ?= 3
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -26,7 +27,7 @@ demo: $(STAMP) ## run the smoke suite against the embedded system, write the rep
 		--junit-xml reports/smoke.xml --html reports/smoke.html --self-contained-html
 
 test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) $(if $(RERUNS),--reruns $(RERUNS)) tests
+	@$(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) --dist worksteal $(if $(RERUNS),--reruns $(RERUNS)) tests
 
 check: $(STAMP) ## lint, types, formatting of the generated files
 	@$(BIN)/ruff check .
@@ -47,7 +48,7 @@ bench: $(STAMP) ## measure, side by side in one run, and print ratios
 	@$(BIN)/python -m bench
 
 soak: $(STAMP) ## the long tests: 1,000 silent runs, thousands of cases
-	@PRODCHECK_SOAK=1 $(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) tests
+	@PRODCHECK_SOAK=1 $(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) --dist worksteal tests
 
 pythons: ## the gate's tests and a run under Python 3.12 with pytest 9.0 and Python 3.13, where they are
 	@.ci/pythons

@@ -77,16 +77,41 @@ class Deadline:
         A peer that sends one byte a second resets every socket timeout; this ends it all the same. After the block
         look at `expired`: a connection that was shut down reads like one that the peer closed.
         """
-        ticket = self.watch(sock)
+        guard = Guard(sock)
         try:
+            guard.begin(self)
             yield
         finally:
-            unwatch(ticket)
+            guard.close()
 
-    def watch(self, sock: socket.socket) -> int:
-        """Begins what `guard` does for a block; give the ticket to `unwatch` in the end."""
-        self.seconds_left()
-        return _WATCH.add(self._end, sock)
+
+class Guard:
+    """Shuts one connection down when the time of an exchange is up; good for many exchanges, one after the other.
+
+    Works on a duplicate, for the file descriptor may be closed and used again by somebody else meanwhile. The
+    connection stays open until this is closed, too.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._double = socket.socket(fileno=os.dup(sock.fileno()))
+        self._number: int | None = None
+
+    def begin(self, deadline: Deadline) -> None:
+        """Puts a deadline on the connection; raises EvidenceProblem (timeout) where it is over."""
+        self.end()
+        deadline.seconds_left()
+        self._number = _WATCH.add(deadline._end, self._double)
+
+    def end(self) -> None:
+        """Takes the deadline away."""
+        if self._number is not None:
+            _WATCH.remove(self._number)
+            self._number = None
+
+    def close(self) -> None:
+        """Gives the duplicate up."""
+        self.end()
+        self._double.close()
 
 
 class _Watch:
@@ -100,11 +125,10 @@ class _Watch:
         self._thread: threading.Thread | None = None
 
     def add(self, end: float, sock: socket.socket) -> int:
-        """Guards a duplicate, for the file descriptor may be closed and used again by somebody else meanwhile."""
-        double = socket.socket(fileno=os.dup(sock.fileno()))
+        """Guards one socket until then (monotonic); its number is for `remove`."""
         with self._changed:
             number = next(self._numbers)
-            self._sockets[number] = double
+            self._sockets[number] = sock
             heapq.heappush(self._ends, (end, number))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="prodcheck-deadlines", daemon=True)
@@ -114,30 +138,23 @@ class _Watch:
         return number
 
     def remove(self, number: int) -> None:
-        """Ends the guarding of one socket."""
+        """Ends the guarding of one socket: afterwards it is not touched any more."""
         with self._changed:
-            double = self._sockets.pop(number, None)
+            self._sockets.pop(number, None)
             if len(self._ends) > 64 + 2 * len(self._sockets):
                 self._ends = [entry for entry in self._ends if entry[1] in self._sockets]
                 heapq.heapify(self._ends)
-        if double is not None:
-            double.close()
 
     def _run(self) -> None:
         with self._changed:
             while True:
                 now = time.monotonic()
                 while self._ends and self._ends[0][0] <= now:
-                    double = self._sockets.get(heapq.heappop(self._ends)[1])
-                    if double is not None:
+                    sock = self._sockets.get(heapq.heappop(self._ends)[1])
+                    if sock is not None:
                         with contextlib.suppress(OSError):
-                            double.shutdown(socket.SHUT_RDWR)
+                            sock.shutdown(socket.SHUT_RDWR)
                 self._changed.wait(self._ends[0][0] - now if self._ends else None)
 
 
 _WATCH = _Watch()
-
-
-def unwatch(ticket: int) -> None:
-    """Ends the guarding of one socket."""
-    _WATCH.remove(ticket)

@@ -30,6 +30,7 @@ class DirectLine:
         self._tls = tls
         self._socket: socket.socket | None = None
         self._origin: Origin | None = None
+        self._timeout = 0.0  # seconds, of the socket
 
     def send(self, prepared: Prepared, timeout: float) -> DirectAnswer:
         """Sends a request and reads the head of its answer, over the open connection if it is still good."""
@@ -37,11 +38,13 @@ class DirectLine:
             self.close()
         route = self._route
         if self._socket is None:
-            self._socket, self._origin = self._open(prepared.origin), prepared.origin
+            self._socket, self._origin, self._timeout = self._open(prepared.origin), prepared.origin, 0.0
         else:
-            route.guard(self._socket)
+            route.guard_again()
         sock = self._socket
-        sock.settimeout(timeout)
+        if not 0.99 * self._timeout <= timeout <= self._timeout:  # a call into the kernel; the guard is what ends it
+            sock.settimeout(timeout)
+            self._timeout = timeout
         route.sent, route.sent_at = True, time.monotonic()
         try:
             sock.sendall(prepared.head())
@@ -62,6 +65,7 @@ class DirectLine:
             return self._tls().wrap_socket(sock, server_hostname=origin.host)
         except BaseException:
             sock.close()
+            self._route.release()
             raise
 
     def close(self) -> None:
@@ -69,6 +73,7 @@ class DirectLine:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+            self._route.release()
 
 
 class DirectAnswer:

@@ -19,6 +19,7 @@ class ProxiedLine:
     """A `requests` session whose connections follow a route; it reads no environment variables, keeps no cookies."""
 
     def __init__(self, route: Route, tls: ssl.SSLContext, proxy: str, verify: bool) -> None:
+        self._route = route
         self._session = _session(route, tls)
         self._proxies = {"http": proxy, "https": proxy}
         self._verify = verify
@@ -42,6 +43,7 @@ class ProxiedLine:
     def close(self) -> None:
         """Closes the connection."""
         self._session.close()
+        self._route.release()
 
 
 class ProxiedAnswer:

@@ -6,10 +6,10 @@ import contextlib
 import errno
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.deadlines import unwatch
+from pytest_prodcheck.evidence.deadlines import Guard
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
@@ -31,27 +31,54 @@ class Route:
     connect_to: tuple[str, int] | None = None
     fixed: ResolvedAddress | None = None
     turn: int = 0
-    deadline: Deadline | None = None
-    tickets: list[int] = field(default_factory=list)  # of the guarded sockets
+    deadline: Deadline | None = None  # of the exchange, None between two
     peer: str = ""
     sent: bool = False  # a byte of the request may have left
     sent_at: float = 0.0  # monotonic
+    _guard: Guard | None = None  # of the connection
+    _leads_to: str = ""  # the connection's peer
+    _released: bool = False
 
     def begin(self, deadline: Deadline) -> None:
         """Starts an exchange; `end` ends it."""
         self.deadline, self.sent, self.peer = deadline, False, ""
 
     def end(self) -> None:
-        """Ends the guards of the exchange."""
-        while self.tickets:
-            unwatch(self.tickets.pop())
+        """Takes the deadline of the exchange from its connection."""
+        self.deadline = None
+        if self._guard is not None:
+            self._guard.end()
+        if self._released:
+            self._give_up()
 
     def guard(self, sock: socket.socket) -> None:
-        """Puts the exchange's deadline on a connection."""
-        assert self.deadline is not None
-        self.tickets.append(self.deadline.watch(sock))
+        """Puts the exchange's deadline on a connection that this route did not guard last."""
+        self._give_up()
+        self._guard = Guard(sock)
+        self._leads_to = ""
         with contextlib.suppress(OSError):
-            self.peer = show_peer(sock)
+            self._leads_to = show_peer(sock)
+        self.guard_again()
+
+    def guard_again(self) -> None:
+        """Puts the exchange's deadline on the connection that was guarded last."""
+        assert self.deadline is not None
+        assert self._guard is not None
+        self._guard.begin(self.deadline)
+        self.peer = self._leads_to
+
+    def release(self) -> None:
+        """Told when the connection is closed; what is left of an answer may still be read until the exchange ends."""
+        if self.deadline is None:
+            self._give_up()
+        else:
+            self._released = True
+
+    def _give_up(self) -> None:
+        self._released = False
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
 
     def open(self, host: str, port: int) -> socket.socket:
         """Connects to the first address that takes the connection; raises EvidenceProblem."""

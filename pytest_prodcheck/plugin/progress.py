@@ -72,6 +72,7 @@ class Progress:
         self._lock = threading.Lock()  # for whoever shows something, and for the three below
         self._waits_since: float | None = None  # monotonic; None: no check waits
         self._shown = False
+        self._ended = threading.Event()
         self._thread: threading.Thread | None = None  # one for the whole run: a check in a thousand waits long
 
     def begin(self, reporter: pytest.TerminalReporter | None, gathering: Gathering | None) -> None:
@@ -92,6 +93,9 @@ class Progress:
 
     def close(self) -> None:
         """Shows nothing any more."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(1)
         with self._lock:
             screen, self._screen = self._screen, None
         if screen is not None:
@@ -117,8 +121,7 @@ class Progress:
                     self.say("")
 
     def _watch(self) -> None:
-        while True:
-            time.sleep(PATIENCE)
+        while not self._ended.wait(PATIENCE):
             with self._lock:
                 if self._screen is None or self._gathering is None:
                     return

@@ -313,6 +313,50 @@ def test_hostile_servers_end_in_time_with_one_clean_problem(
     assert len(told.message) < 700
 
 
+def test_a_connection_that_is_used_again_is_held_to_the_next_deadline(tmp_path: Path) -> None:
+    """And it really ends when it is closed: nothing of ours keeps it open."""
+    ended = threading.Event()
+
+    def speak(connection: socket.socket) -> None:
+        for _ in range(3):
+            read_request(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        with contextlib.suppress(OSError):
+            drip_headers(connection)
+        ended.set()
+
+    with raw_server(speak) as port:
+        context = plain(tmp_path, port)
+        for _ in range(3):
+            assert asked(context, seconds=0.5).exchange.text == "ok"
+            time.sleep(0.3)
+        started = time.monotonic()
+        found = problem(context, seconds=0.5)
+        assert 0.3 < time.monotonic() - started < 2
+        assert found.kind == "timeout"
+        assert ended.wait(2)
+
+
+def test_a_connection_that_is_closed_is_closed_for_the_peer(tmp_path: Path) -> None:
+    seen: list[bytes] = []
+    ended = threading.Event()
+
+    def speak(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        connection.settimeout(5)
+        seen.append(connection.recv(1))
+        ended.set()
+
+    with raw_server(speak) as port:
+        context = plain(tmp_path, port)
+        asked(context)
+        assert not ended.wait(0.2)
+        context.close()
+        assert ended.wait(2)
+    assert seen == [b""]
+
+
 def test_tls_handshakes_that_never_end_are_ended(tmp_path: Path) -> None:
     def drip(connection: socket.socket) -> None:
         connection.sendall(b"\x16\x03\x03\x40\x00")

@@ -144,6 +144,7 @@ def test_an_address_without_a_route_takes_no_turn(turn: int, monkeypatch: pytest
         route = transport.Route(lambda host, port, deadline: found, turn=turn)
         route.begin(Deadline(5))
         route.open("shop.example", server.port).close()
+        route.release()
         route.end()
     assert tried == ["127.0.0.1"]
 

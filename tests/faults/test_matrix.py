@@ -21,6 +21,7 @@ SILENT = 1000 if SOAK else 50 if os.environ.get("CI") else 3
 # A performance run takes ten seconds and not one, because it waits for a real load: so many of them must do in CI. What
 # fifty and more would show of its false alarms is shown on made distributions in tests/judging/test_load.py.
 SILENT_PERFORMANCE = 100 if SOAK else 4 if os.environ.get("CI") else 2
+PORTION = 10  # runs of one test
 QUIET = [suite for suite in suites_with_checks() if suite != "performance"]
 # Two suites have most of all faults: so many of theirs are on at once, none of which touches a check that another one
 # may turn red. In the soak each is on alone.
@@ -71,7 +72,14 @@ def test_every_check_has_a_fault(entry: object) -> None:
     assert noticed_by(check) or there, f"{check} has no fault"
 
 
-@pytest.mark.parametrize(("suites", "times"), [(" or ".join(QUIET), SILENT), ("performance", SILENT_PERFORMANCE)])
+def portions(suites: str, times: int) -> list[tuple[str, int]]:
+    """So many runs in portions that several processes can share, each with a demo of its own."""
+    return [(suites, min(PORTION, times - begun)) for begun in range(0, times, PORTION)]
+
+
+@pytest.mark.parametrize(
+    ("suites", "times"), [*portions(" or ".join(QUIET), SILENT), *portions("performance", SILENT_PERFORMANCE)]
+)
 def test_the_healthy_system_is_silent(suites: str, times: int, demo: Demo, judged: Run) -> None:
     demo.set_faults(())
     for _ in range(times):
