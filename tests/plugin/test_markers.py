@@ -1,0 +1,59 @@
+"""What `-m` names: the suites to collect, and the gates a run is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_prodcheck.plugin.markers import only_suites_in, suites_in
+from tests.project import Project
+
+
+@pytest.mark.parametrize(
+    ("expression", "only", "named"),
+    [
+        ("smoke", ["smoke"], ["smoke"]),
+        ("smoke or security", ["smoke", "security"], ["smoke", "security"]),
+        (" smoke  or  security ", ["smoke", "security"], ["smoke", "security"]),
+        ("smoke and not slow", [], ["smoke"]),
+        ("not smoke", [], ["smoke"]),
+        ("(smoke)", [], ["smoke"]),
+        ("smoke or slow", [], ["smoke"]),
+        ("", [], []),
+    ],
+)
+def test_suites_of_an_expression(expression: str, only: list[str], named: list[str]) -> None:
+    assert only_suites_in(expression) == only
+    assert suites_in(expression) == named
+
+
+CONFTEST = """\
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    print("FOLDERS", *sorted({item.path.parent.name for item in items}))
+"""
+ALL = "checks data_integrity performance pre_deploy security smoke"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folders"),
+    [
+        (("-m", "smoke"), "checks smoke"),
+        (("-m", "smoke or security"), "checks security smoke"),
+        (("-m", "smoke and not slow"), ALL),
+        (("-m", "smoke", "--gate", "security"), ALL),
+    ],
+)
+def test_suites_that_are_not_asked_for_are_not_collected(
+    tmp_path: Path, arguments: tuple[str, ...], folders: str
+) -> None:
+    """Own checks always are: of which suite they are stands in their files."""
+    project = Project.make(tmp_path)
+    project.write("pytest.ini", "[pytest]\nmarkers = slow: takes long\n")
+    project.write("conftest.py", CONFTEST)
+    done = project.pytest("--collect-only", "-q", "-s", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"FOLDERS {folders}\n" in done.stdout
