@@ -16,10 +16,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from pytest_prodcheck import __version__, catalogue
-from pytest_prodcheck.judging.checks import SUITES
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.own_checks import OwnCheck, OwnCheckError, scan
-from pytest_prodcheck.plugin.markers import only_suites_in, suites_in
+from pytest_prodcheck.plugin.concerns import concerned, policies_of, to_collect, waivers_of
 from pytest_prodcheck.scope import (
     Scope,
     ScopeError,
@@ -186,11 +185,11 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
         run = options.prodcheck_run or f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
         revision = _revision(options, environment, touches)
         own_checks, folders, broken = _own_checks(configuration)
-        names = _concerned(options, own_checks)
+        names = concerned(options, own_checks)
         desk = _withdraw(options, root, run, names) if touches else None
         if broken is not None:
             raise broken
-        policies = _policies(options, configuration, names)
+        policies = policies_of(options, configuration, names)
         scope = make_scope(
             configuration,
             environment,
@@ -204,8 +203,8 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
             wait=options.wait,
         )
         elsewhere = declared_elsewhere(configuration) if own_checks else ()
-        scope = replace(scope, folders=_to_collect(options, folders), elsewhere=elsewhere)
-        waivers = _waivers(configuration)
+        scope = replace(scope, folders=to_collect(options, folders), elsewhere=elsewhere)
+        waivers = waivers_of(configuration)
         opened = Opened(
             options, configuration, environment, root, revision, scope, own_checks, folders, policies, waivers,
             desk, demo,
@@ -245,58 +244,6 @@ def _own_checks(configuration: Configuration) -> tuple[list[OwnCheck], list[Path
     except OwnCheckError as error:
         return [], [], error
     return own, [catalogue.suites_folder(), *folders], None
-
-
-def _to_collect(options: argparse.Namespace, folders: list[Path]) -> tuple[str, ...]:
-    """The folders for pytest: of the bundled suites only those that `-m` names, where it names nothing else."""
-    bundled, *own = folders
-    suites = only_suites_in(options.markexpr) if not options.gate else []
-    return tuple(str(folder) for folder in (*(bundled / suite for suite in suites or [""]), *own))
-
-
-def _policies(options: argparse.Namespace, configuration: Configuration, names: list[str]) -> list[Policy]:
-    from pytest_prodcheck.gates.policy import Policy, suite_policy
-    from pytest_prodcheck.gates.settings import PolicyError
-
-    defaults = configuration.project.gate_defaults.model_dump()
-    declared = configuration.project.gates
-    made = []
-    for name in names:
-        try:
-            if name in declared:
-                settings = {key: value for key, value in declared[name].model_dump().items() if value is not None}
-                policy = Policy.from_settings(name, settings, defaults)
-            elif name in SUITES:
-                policy = suite_policy(name, defaults)
-            else:
-                known = ", ".join([*SUITES, *declared])
-                raise ScopeError(f"--gate {name}: there is no such gate; there are {known}")
-        except PolicyError as error:
-            raise ScopeError(str(error)) from None
-        if policy.environments and options.env not in policy.environments:
-            raise ScopeError(f"gate {name} is for {', '.join(policy.environments)}, not for {options.env}")
-        if policy.slot == "required" and not options.slot:
-            raise ScopeError(f"gate {name} is about one slot: name it with --slot")
-        made.append(policy)
-    windows = {policy.window: policy.name for policy in made if policy.window is not None}
-    if len(windows) > 1:
-        raise ScopeError(f"gates {' and '.join(windows.values())} have different windows: judge them one by one")
-    return made
-
-
-def _concerned(options: argparse.Namespace, own: list[OwnCheck]) -> list[str]:
-    """The gates a run is about: those named, else those of the suites in `-m`, else those of all suites with checks."""
-    if options.gate:
-        return list(dict.fromkeys(options.gate))
-    if options.markexpr:
-        return suites_in(options.markexpr)
-    return [suite for suite in SUITES if suite in {*catalogue.suites_with_checks(), *(each.suite for each in own)}]
-
-
-def _waivers(configuration: Configuration) -> list[Waiver]:
-    from pytest_prodcheck.gates.waivers import Waiver
-
-    return [Waiver(**waiver.model_dump()) for waiver in configuration.project.waivers]
 
 
 def _withdraw(options: argparse.Namespace, root: Path, run: str, gates: list[str]) -> GateDesk:

@@ -1,0 +1,73 @@
+"""What a run is about: the gates that it concerns, their policies and waivers, the folders that pytest collects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck import catalogue
+from pytest_prodcheck.judging.checks import SUITES
+from pytest_prodcheck.plugin.markers import only_suites_in, suites_in
+from pytest_prodcheck.scope import ScopeError
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from pytest_prodcheck.environments.loading import Configuration
+    from pytest_prodcheck.gates.policy import Policy
+    from pytest_prodcheck.gates.waivers import Waiver
+    from pytest_prodcheck.own_checks import OwnCheck
+
+
+def concerned(options: argparse.Namespace, own: list[OwnCheck]) -> list[str]:
+    """The gates a run is about: those named, else those of the suites in `-m`, else those of all suites with checks."""
+    if options.gate:
+        return list(dict.fromkeys(options.gate))
+    if options.markexpr:
+        return suites_in(options.markexpr)
+    return [suite for suite in SUITES if suite in {*catalogue.suites_with_checks(), *(each.suite for each in own)}]
+
+
+def to_collect(options: argparse.Namespace, folders: list[Path]) -> tuple[str, ...]:
+    """The folders for pytest: of the bundled suites only those that `-m` names, where it names nothing else."""
+    bundled, *own = folders
+    suites = only_suites_in(options.markexpr) if not options.gate else []
+    return tuple(str(folder) for folder in (*(bundled / suite for suite in suites or [""]), *own))
+
+
+def policies_of(options: argparse.Namespace, configuration: Configuration, names: list[str]) -> list[Policy]:
+    """The policies of these gates; raises ScopeError for a gate that is not there or not for this run."""
+    from pytest_prodcheck.gates.policy import Policy, suite_policy
+    from pytest_prodcheck.gates.settings import PolicyError
+
+    defaults = configuration.project.gate_defaults.model_dump()
+    declared = configuration.project.gates
+    made = []
+    for name in names:
+        try:
+            if name in declared:
+                settings = {key: value for key, value in declared[name].model_dump().items() if value is not None}
+                policy = Policy.from_settings(name, settings, defaults)
+            elif name in SUITES:
+                policy = suite_policy(name, defaults)
+            else:
+                known = ", ".join([*SUITES, *declared])
+                raise ScopeError(f"--gate {name}: there is no such gate; there are {known}")
+        except PolicyError as error:
+            raise ScopeError(str(error)) from None
+        if policy.environments and options.env not in policy.environments:
+            raise ScopeError(f"gate {name} is for {', '.join(policy.environments)}, not for {options.env}")
+        if policy.slot == "required" and not options.slot:
+            raise ScopeError(f"gate {name} is about one slot: name it with --slot")
+        made.append(policy)
+    windows = {policy.window: policy.name for policy in made if policy.window is not None}
+    if len(windows) > 1:
+        raise ScopeError(f"gates {' and '.join(windows.values())} have different windows: judge them one by one")
+    return made
+
+
+def waivers_of(configuration: Configuration) -> list[Waiver]:
+    """All declared waivers."""
+    from pytest_prodcheck.gates.waivers import Waiver
+
+    return [Waiver(**waiver.model_dump()) for waiver in configuration.project.waivers]
