@@ -1,4 +1,7 @@
-"""With PRODCHECK_NO_SKIPS (CI) a test that was skipped for a program that could be installed fails the run."""
+"""With PRODCHECK_NO_SKIPS (CI) a test that was skipped for a program that could be installed fails the run.
+
+And the order of tests.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import pytest
 
 SKIPPED: list[str] = []
+MEASURING = ("[perf-", "[performance-", "evidence/test_load.py", "fail_open/test_load.py", "/test_regression.py")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -25,3 +29,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says which tests were skipped and how to have them run."""
     for line in SKIPPED:
         terminalreporter.write_line(f"not run: {line}", yellow=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What measures times and processors comes first, while the other workers do what mostly waits."""
+    items.sort(key=lambda item: not any(each in item.nodeid for each in MEASURING))

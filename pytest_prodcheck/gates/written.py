@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import tomllib
 from collections.abc import Iterator
 
+from pytest_prodcheck.gates.admission import included
 from pytest_prodcheck.gates.paths import CONFIGURATION
 from pytest_prodcheck.gates.seal import KeyProblem
 
@@ -24,7 +24,7 @@ def tables(root: str) -> Iterator[tuple[str, Table]]:
     include = first.get("include")
     for pattern in include if isinstance(include, list) else ():
         if isinstance(pattern, str):
-            for name in sorted(glob.glob(pattern, root_dir=root, recursive=True)):
+            for name in included(root, pattern):
                 yield name, _parse(root, name)
 
 
