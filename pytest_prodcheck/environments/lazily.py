@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from typing import Any, cast
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationInfo
-from pydantic_core import core_schema, to_json
+from pydantic_core import core_schema
 
 
 class Lazy:
@@ -24,7 +25,7 @@ class Lazy:
     def _validate(cls, value: Any, info: ValidationInfo) -> BaseModel:
         model = cls.model()
         if info.mode == "json":
-            return model.model_validate_json(to_json(value), strict=True)
+            return model.model_validate_json(json.dumps(value), strict=True)
         return model.model_validate(value)
 
     @classmethod

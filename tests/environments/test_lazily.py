@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.environments.lazily import Lazy, model_of
+from pytest_prodcheck.environments.loading import ConfigurationError, load
 from pytest_prodcheck.environments.project import Environment
 from pytest_prodcheck.environments.services import Service
 
@@ -60,3 +61,12 @@ def test_a_model_of_python_objects_is_taken_as_it_is() -> None:
     assert (
         Environment.model_validate({"services": {"shop": {"url": "https://x.example"}}}).services["shop"].timeout == 10
     )
+
+
+def test_what_json_has_no_word_for_is_refused_in_them_too(tmp_path: Path) -> None:
+    """Handed on as null it would stand for a limit that was left out."""
+    file = tmp_path / "prodcheck.toml"
+    text = 'prometheus.url = "https://p.example"\nmetrics.errors = { query = "q", samples = "s", recent = inf }\n'
+    file.write_text(f"version = 1\n[environments.dev]\n{text}")
+    with pytest.raises(ConfigurationError, match=r"metrics\.errors\.recent: expected a duration"):
+        load(file)
