@@ -28,10 +28,14 @@ def concerned(options: argparse.Namespace, own: list[OwnCheck]) -> list[str]:
     return [suite for suite in SUITES if suite in {*catalogue.suites_with_checks(), *(each.suite for each in own)}]
 
 
-def to_collect(options: argparse.Namespace, folders: list[Path]) -> tuple[str, ...]:
-    """The folders for pytest: of the bundled suites only those that `-m` names, where it names nothing else."""
+def suites_asked_for(options: argparse.Namespace) -> list[str]:
+    """The suites that `-m` names, where it names nothing else and no gate asks for more; [] for all."""
+    return only_suites_in(options.markexpr) if not options.gate else []
+
+
+def to_collect(folders: list[Path], suites: list[str]) -> tuple[str, ...]:
+    """The folders for pytest: those of these bundled suites ([]: of all), and those of own checks, whole."""
     bundled, *own = folders
-    suites = only_suites_in(options.markexpr) if not options.gate else []
     return tuple(str(folder) for folder in (*(bundled / suite for suite in suites or [""]), *own))
 
 

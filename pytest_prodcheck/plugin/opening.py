@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from pytest_prodcheck import __version__, catalogue
+from pytest_prodcheck.judging.checks import SUITES
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.own_checks import OwnCheck, OwnCheckError, scan
-from pytest_prodcheck.plugin.concerns import concerned, policies_of, to_collect, waivers_of
+from pytest_prodcheck.plugin.concerns import concerned, policies_of, suites_asked_for, to_collect, waivers_of
 from pytest_prodcheck.scope import (
     Scope,
     ScopeError,
@@ -127,14 +128,16 @@ class Opened:
         ]
 
     def select(self) -> None:
-        """Narrows the scope to the checks that the gates select."""
+        """Narrows the scope to the checks that the gates select, and what is collected to their suites."""
         suites = {own.id: own.suite for own in self.own_checks}
         chosen = [
             check
             for check in sorted(self.known())
             if any(policy.selects(check, suites.get(check, "")) for policy in self.policies)
         ]
-        self.scope = replace(self.scope, select=tuple(chosen))
+        of_theirs = {check.partition(".")[0] for check in chosen}
+        needed = [suite for suite in SUITES if suite in of_theirs]
+        self.scope = replace(self.scope, select=tuple(chosen), folders=to_collect(self.folders, needed))
 
     def settle(self, run: RunRecord, now: float) -> list[Verdict]:
         """The verdicts of this run; writes nothing."""
@@ -203,7 +206,7 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
             wait=options.wait,
         )
         elsewhere = declared_elsewhere(configuration) if own_checks else ()
-        scope = replace(scope, folders=to_collect(options, folders), elsewhere=elsewhere)
+        scope = replace(scope, folders=to_collect(folders, suites_asked_for(options)), elsewhere=elsewhere)
         waivers = waivers_of(configuration)
         opened = Opened(
             options, configuration, environment, root, revision, scope, own_checks, folders, policies, waivers,

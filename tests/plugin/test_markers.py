@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck.catalogue import generate, modules
 from pytest_prodcheck.plugin.markers import only_suites_in, suites_in
 from tests.project import Project
 
@@ -45,6 +46,7 @@ ALL = "checks data_integrity performance pre_deploy security smoke"
         (("-m", "smoke or security"), "checks security smoke"),
         (("-m", "smoke and not slow"), ALL),
         (("-m", "smoke", "--gate", "security"), ALL),
+        (("--gate", "security", "--prodcheck-select"), "checks security"),
     ],
 )
 def test_suites_that_are_not_asked_for_are_not_collected(
@@ -57,3 +59,11 @@ def test_suites_that_are_not_asked_for_are_not_collected(
     done = project.pytest("--collect-only", "-q", "-s", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"FOLDERS {folders}\n" in done.stdout
+
+
+def test_each_bundled_check_is_in_the_folder_of_its_suite() -> None:
+    """Which is also the beginning of its id: by that the folders to collect are known before anything is."""
+    for module in modules():
+        suite = module.__name__.split(".")[-2]
+        for entry in generate([module]):
+            assert (entry.suite, entry.id.partition(".")[0]) == (suite, suite)
