@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.evidence.support import ok, web
 from tests.project import Project
 
 FACTS = "checks/test_facts.py"
@@ -96,6 +97,28 @@ def test_evidence_of_another_target(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stdout  # the bundled check is out of the conftest's reach
     assert "tcp_port did not come from prodcheck" in " ".join(done.stdout.split())
     assert project.gate() == 1
+
+
+def test_evidence_that_is_not_declared_cannot_be_brought_along(project: Project) -> None:
+    """Row 67: a check is handed None for it, by prodcheck alone."""
+    with web(ok) as server:
+        project.edit(
+            'revision = "r1"\n',
+            f'revision = "r1"\n[environments.dev.services.shop]\nurl = "http://127.0.0.1:{server.port}"\n'
+            '[environments.dev.services.shop.endpoints]\nhome = { request = "GET /", status = 200 }\n',
+        )
+        project.write("checks/test_more.py", (
+            "from pytest_prodcheck import check, judge\n"
+            '@check("t.smoke.contract", suite="smoke", severity="high")\n'
+            "def test_contract(http_endpoint, http_contract): judge('no contract', http_contract in (None, 'mine'))\n"
+        ))  # fmt: skip
+        done = project.pytest()
+        assert done.returncode == 0, done.stdout
+        project.write("checks/conftest.py", "import pytest\n@pytest.fixture\ndef http_contract(): return 'mine'\n")
+        done = project.pytest()
+    assert done.returncode == 13, done.stdout
+    assert "http_contract did not come from prodcheck" in " ".join(done.stdout.split())
+    assert project.gate() == 3
 
 
 def test_a_check_that_changes_its_evidence(project: Project) -> None:
