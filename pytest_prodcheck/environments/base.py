@@ -37,8 +37,6 @@ Seconds = Annotated[
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Status = Annotated[int, Field(ge=100, le=599)]
 
-ANONYMOUS = "anonymous"  # the role of whom nobody knows
-
 
 def address(value: str) -> str:
     """Accepts HOST:PORT, also [::1]:443."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.workflows import Workflow
 
 OUTSIDE = "outside"  # the vantage of whatever declares none, and of a run without --vantage
+ANONYMOUS = "anonymous"  # the role of whom nobody knows
 LIGHT = "light"  # the target of latency without load, beside the declared scenarios
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
@@ -91,7 +92,7 @@ def protected_endpoint(environment: Environment, role: str) -> str:
 def _opens_for(endpoint: Endpoint, role: str) -> bool:
     """Whether an endpoint is for sessions of this role, and not for everybody."""
     allow = endpoint.allow or ()
-    return role in allow and "anonymous" not in allow and endpoint.changes_nothing and endpoint.as_ in (None, role)
+    return role in allow and ANONYMOUS not in allow and endpoint.changes_nothing and endpoint.as_ in (None, role)
 
 
 def controls(environment: Environment, service: Service, endpoint: Endpoint) -> list[str]:
@@ -149,7 +150,7 @@ def private_roles(environment: Environment, endpoint: Endpoint) -> list[str]:
     """The roles whose GET of an endpoint is answered with what is theirs alone: its `as`, else those in `allow`."""
     roles = environment.auth.roles if environment.auth else {}
     allow = endpoint.allow or ()
-    if endpoint.method != "GET" or "anonymous" in allow or endpoint.as_ == "anonymous":
+    if endpoint.method != "GET" or ANONYMOUS in allow or endpoint.as_ == ANONYMOUS:
         return []
     return [role for role in ((endpoint.as_,) if endpoint.as_ else allow) if role in roles]
 
@@ -178,7 +179,7 @@ def token_endpoint(environment: Environment, service: str) -> str:
 
 def guarded(endpoint: Endpoint) -> bool:
     """Whether an endpoint is declared to be closed to some."""
-    return endpoint.allow is not None and "anonymous" not in endpoint.allow
+    return endpoint.allow is not None and ANONYMOUS not in endpoint.allow
 
 
 def has_matrix(environment: Environment, service: Service, endpoint: Endpoint) -> bool:

@@ -7,7 +7,6 @@ from pathlib import Path as File
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.backup_rules import backup_complaints
-from pytest_prodcheck.environments.base import ANONYMOUS
 from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.database_rules import database_complaints
 from pytest_prodcheck.environments.encrypted import encrypted, policy, twice
@@ -16,7 +15,7 @@ from pytest_prodcheck.environments.load_rules import light_complaints, load_comp
 from pytest_prodcheck.environments.monitoring_rules import monitoring_complaints
 from pytest_prodcheck.environments.named import file, headers, known
 from pytest_prodcheck.environments.project import KINDS, OTHER_KINDS, Environment
-from pytest_prodcheck.environments.reach import controls, declared
+from pytest_prodcheck.environments.reach import ANONYMOUS, controls, declared
 from pytest_prodcheck.environments.release_rules import release_complaints
 from pytest_prodcheck.environments.targets import BUILT_IN_KINDS
 

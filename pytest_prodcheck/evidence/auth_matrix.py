@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pytest_prodcheck.environments.reach import controls, guarded
+from pytest_prodcheck.environments.reach import ANONYMOUS, controls, guarded
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.entries import SECONDS, declared_request, entry, got_in
 from pytest_prodcheck.evidence.method_overrides import ways, ways_told
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.services import Endpoint, Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-
-ANONYMOUS = "anonymous"
 
 
 def _roles(environment: Environment, declared: Endpoint) -> list[tuple[str, bool]]:

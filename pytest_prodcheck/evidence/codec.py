@@ -118,13 +118,13 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _without_bodies(value: Any) -> Any:
-    from pytest_prodcheck.evidence.records.services import OpenApi  # only where something of the kind was gathered
-
     if isinstance(value, Exchange):
         return replace(value, body=None)
-    if isinstance(value, OpenApi):
-        value = replace(value, document=None)
     if is_dataclass(value) and not isinstance(value, type):
+        from pytest_prodcheck.evidence.records.services import OpenApi  # not at a start that gathers nothing of it
+
+        if isinstance(value, OpenApi):
+            value = replace(value, document=None)
         return replace(
             value, **{each.name: _without_bodies(getattr(value, each.name)) for each in fields(value) if each.init}
         )

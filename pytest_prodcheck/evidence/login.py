@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from pytest_prodcheck.environments.reach import ANONYMOUS
 from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.evidence.records.login import Login
 from pytest_prodcheck.evidence.services import at_pointer, endpoint
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.messages import Answer
 
-ANONYMOUS = "anonymous"
 Carrier = Literal["bearer", "cookie", "basic", ""]
 
 

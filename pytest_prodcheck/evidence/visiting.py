@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from pytest_prodcheck.environments.reach import ANONYMOUS
 from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.evidence.services import declared, host_of
 
@@ -29,8 +30,8 @@ def open_endpoints(service: Service) -> list[tuple[str, Endpoint]]:
         (name, endpoint)
         for name, endpoint in service.endpoints.items()
         if endpoint.method == "GET"
-        and endpoint.as_ in (None, "anonymous")
-        and (endpoint.allow is None or "anonymous" in endpoint.allow)
+        and endpoint.as_ in (None, ANONYMOUS)
+        and (endpoint.allow is None or ANONYMOUS in endpoint.allow)
     ]
     return found[:MOST_ENDPOINTS]
 
