@@ -20,6 +20,7 @@ EXAMPLES = """\
 
   The role needs: GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO prodcheck; and SELECT on
   the tables. A restore is then replayed to exactly that position and compared: data_integrity.backups.restore.
+  Where `backups.restore.sample` is declared, large tables are recorded in parts, some of which a restore compares.
 """
 
 
@@ -76,7 +77,7 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> i
     from psycopg.conninfo import make_conninfo
 
     from pytest_prodcheck.evidence.cleaning import plain
-    from pytest_prodcheck.evidence.content_record import take
+    from pytest_prodcheck.evidence.content_taking import take
     from pytest_prodcheck.evidence.postgres_members import members, parameters
     from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
     from pytest_prodcheck.evidence.resolving import split_address
@@ -95,7 +96,8 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> i
         with psycopg.connect(conninfo) as connection, psycopg.connect(conninfo) as witness:
             backups = context.environment.postgres[args.name].backups
             physical = backups is not None and backups.kind != "dump"
-            record = take(connection, witness, args.table, physical, deadline)
+            parts = backups is not None and backups.restore is not None and backups.restore.sample < 1
+            record = take(connection, witness, args.table, physical, parts, deadline)
     except psycopg.Error as error:
         hint = "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO …, and SELECT on the tables"
         raise EvidenceProblem(Problem("denied", plain(str(error)), hint)) from None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.base import Seconds, SecretRef, Section
+from pytest_prodcheck.environments.base import Ratio, Seconds, SecretRef, Section
 
 Words = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -61,6 +61,9 @@ class Restore(Section):
     # file that `prodcheck record-backup` wrote, with what the source held; `{label}` is the backup's. Where left out
     # nothing is compared and the check says so
     record: str | None = None
+    # share of each table whose rows are compared by their content, such as "5%", at random; all rows are counted. It
+    # has to be declared where `prodcheck record-backup` runs too: a record without parts is compared whole
+    sample: Ratio = 1.0
     # pgbackrest, barman: program and arguments that fill an empty folder from a backup, where the tool's own way does
     # not do; `{folder}` and `{label}` are filled in
     command: Words | None = None

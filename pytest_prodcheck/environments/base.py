@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from pytest_prodcheck.quantities import parse_duration
+from pytest_prodcheck.quantities import parse_duration, parse_quantity
 
 
 class Section(BaseModel):
@@ -34,6 +34,19 @@ Seconds = Annotated[
     BeforeValidator(_duration, json_schema_input_type=str | float),
     AfterValidator(_positive),
 ]
+
+
+def ratio(value: object) -> object:
+    """A share of 1 of a text such as "5%"."""
+    if not isinstance(value, str):
+        return value
+    quantity = parse_quantity(value)
+    if quantity.dimension != "ratio":
+        raise ValueError('expected a share such as "5%"')
+    return quantity.value / 100
+
+
+Ratio = Annotated[float, BeforeValidator(ratio, json_schema_input_type=str), Field(gt=0, le=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Status = Annotated[int, Field(ge=100, le=599)]
 

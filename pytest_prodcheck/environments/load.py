@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pytest_prodcheck.environments.base import Address, Name, Seconds, Section
+from pytest_prodcheck.environments.base import Address, Name, Ratio, Seconds, Section
 from pytest_prodcheck.quantities import parse_quantity
 
 if TYPE_CHECKING:
@@ -28,16 +28,6 @@ def rate(value: object) -> object:
     return float(found[1]) / _PER[found[2]]
 
 
-def ratio(value: object) -> object:
-    """A share of 1 of a text such as "5%"."""
-    if not isinstance(value, str):
-        return value
-    quantity = parse_quantity(value)
-    if quantity.dimension != "ratio":
-        raise ValueError('expected a share such as "5%"')
-    return quantity.value / 100
-
-
 def size(value: object) -> object:
     """Bytes of a text such as "512MB"."""
     if not isinstance(value, str):
@@ -50,7 +40,6 @@ def size(value: object) -> object:
 
 Bytes = Annotated[float, BeforeValidator(size, json_schema_input_type=str), Field(gt=0)]
 Rate = Annotated[float, BeforeValidator(rate, json_schema_input_type=str), Field(gt=0, le=1_000_000)]
-Ratio = Annotated[float, BeforeValidator(ratio, json_schema_input_type=str), Field(gt=0, le=1)]
 
 
 def few_names(value: dict[str, int]) -> dict[str, int]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.content_sql import HAS_BINARY, Form, hash_of
+from pytest_prodcheck.evidence.content_sql import HAS_BINARY, RANGES_SINCE, Form, between, digest_of, hash_of
 from pytest_prodcheck.evidence.content_sql import digest as digest_sql
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.postgres_session import Session
 
-RANGES_SINCE = 140000  # server_version_num
 _PAGE = "(t.ctid::text::point)[0]::bigint"
 
 _PARTS = f"""\
@@ -60,10 +59,7 @@ class Chunk:
     @property
     def where(self) -> str:
         """The condition that selects its rows."""
-        bounds = ([f"t.ctid >= '({self.first},0)'"] if self.first else []) + (
-            [] if self.end is None else [f"t.ctid < '({self.end},0)'"]
-        )
-        return f" where {' and '.join(bounds)}" if bounds else ""
+        return between(self.first, self.end)
 
 
 Digest = tuple[int, str]  # rows, sum
@@ -97,7 +93,7 @@ def chunks_of(part: Part, pages: int, version: int) -> list[Chunk]:
 
 def digest(session: Session, chunk: Chunk, seconds: float) -> Digest:
     """The rows of a chunk as one number."""
-    sql = f"select {digest_sql(chunk.part.form)} from only {chunk.part.name} as t{chunk.where}"
+    sql = digest_of(chunk.part.name, chunk.part.form, chunk.where)
     rows, content = session.rows(sql, seconds=seconds, what=f"{chunk.part.name}, {chunk}").rows[0]
     return int(rows or 0), str(content)
 

@@ -162,7 +162,7 @@ def _look_through(
             there = tables_of(connection)
             seen.tables = len(there)
             if record is not None:
-                seen.compared = compare(connection, record, there, deadline)
+                seen.compared = compare(connection, record, there, settings.sample, deadline)
         return True
 
     def structure() -> bool:

@@ -58,5 +58,7 @@ def test_a_backup_comes_up(postgres_restore: RestoreRun, limit: Limit) -> None:
     judge("recovered", run.recovered, of=run.label, reason=run.reason)
     for said in run.wrong if run.recovered else ():
         judge("restored as it was", False, of=run.label, reason=said)
+    if run.recovered and not run.wrong:
+        judge("restored as it was", True, of=f"{run.label} ({run.seen})")
     if run.recovered:
         judge("recovery time", run.recovery_time, at_most=limit, unit="s", of=run.label)

@@ -17,7 +17,8 @@ import pytest
 
 from pytest_prodcheck.demo.backup_switches import finish_segments
 from pytest_prodcheck.demo.postgres import Cluster
-from pytest_prodcheck.evidence.content_record import read, take
+from pytest_prodcheck.evidence.content_record import read
+from pytest_prodcheck.evidence.content_taking import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.records.backups import RestoreRun, Verification
 from pytest_prodcheck.evidence.restore_scratch import LOCK, PREFIX, sweep
@@ -239,8 +240,22 @@ nodes = ["{node}"]
 database = "shop"
 tls = {{ ca = "ca.pem" }}
 password = {{ file = "password" }}
-backups = {{ kind = "basebackup", folder = "pg/backups", archive = "pg/archive" }}
+backups = {{ kind = "basebackup", folder = "pg/backups", archive = "pg/archive", restore = {restore} }}
 """
+
+
+def _declare(running: Stores, cluster: Cluster, restore: str = "{}") -> None:
+    """The prodcheck.toml of a backup job, and the file with its password."""
+    node = at("db-1", cluster.nodes[0].entrance)
+    text = TOML.format(nameserver=running.nameserver, node=node, restore=restore)
+    (running.place / "prodcheck.toml").write_text(text)
+    (running.place / "password").write_text(running.known.postgres)
+    (running.place / "password").chmod(0o600)
+
+
+def _allow(cluster: Cluster) -> None:
+    for function in ("pg_create_restore_point(text)", "pg_switch_wal()"):
+        cluster.primary.ask(f"grant execute on function {function} to prodcheck")
 
 
 def _record(running: Stores, *words: str) -> tuple[int, str]:
@@ -253,16 +268,14 @@ def _record(running: Stores, *words: str) -> tuple[int, str]:
 
 def test_what_record_backup_wrote_is_what_a_restore_holds(make: Make, running: Stores, cluster: Cluster) -> None:
     """The whole way: rights, backup, record, later changes, restore to the record's position, comparison."""
-    node = at("db-1", cluster.nodes[0].entrance)
-    (running.place / "prodcheck.toml").write_text(TOML.format(nameserver=running.nameserver, node=node))
-    (running.place / "password").write_text(running.known.postgres)
-    (running.place / "password").chmod(0o600)
+    _declare(running, cluster)
+    for function in ("pg_create_restore_point(text)", "pg_switch_wal()"):
+        cluster.primary.ask(f"revoke execute on function {function} from prodcheck")
     base, record = cluster.backups / "monday", cluster.records / "monday.json"
     code, said = _record(running, "-o", str(record))
     assert (code, record.exists()) == (3, False)
     assert "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text)" in said
-    for function in ("pg_create_restore_point(text)", "pg_switch_wal()"):
-        cluster.primary.ask(f"grant execute on function {function} to prodcheck")
+    _allow(cluster)
     cluster.primary.backup(base)
     try:
         code, said = _record(running, "-o", str(record))
@@ -310,3 +323,105 @@ def test_wal_that_is_packed_is_unpacked(make: Make, cluster: Cluster) -> None:
         for each in own.rglob("*"):
             if each.is_file():
                 cluster.spawner.own(each)
+
+
+@pytest.fixture
+def many(running: Stores, cluster: Cluster) -> Iterator[str]:
+    """A table of some 6 MB, in a backup of its own with a record in parts; its last pages are empty."""
+    rows = "select n as id, repeat(md5(n::text), 8) as text from generate_series(1, 20000) as n"
+    cluster.primary.ask(f"create table many as {rows}")
+    cluster.primary.ask("delete from many where id > 15000; grant select on many to prodcheck")
+    base, record = cluster.backups / "parts", cluster.records / "parts.json"
+    cluster.primary.backup(base)
+    _declare(running, cluster, '{ sample = "5%" }')
+    _allow(cluster)
+    code, said = _record(running, "-o", str(record))
+    assert code == 0, said
+    cluster.primary.ask("update many set text = 'changed after the record' where id % 7 = 0")
+    finish_segments(cluster, 1)
+    yield "public.many"
+    cluster.primary.ask("drop table many")
+    shutil.rmtree(base)
+    record.unlink()
+
+
+def test_some_rows_are_compared_and_all_counted(make: Make, cluster: Cluster, many: str) -> None:
+    """Which ones is left to chance; what they are compared with is the source's own."""
+    place = cluster.records / "parts.json"
+    held = read(place).tables[many]
+    filled = sum(each != "0" for each in held.parts)
+    assert (held.rows, held.pages, filled < len(held.parts)) == (15000, 128, True)
+    for share in (0.2, 0.99):
+        run = restored(make({"backup": "parts", "sample": share}))
+        assert run.wrong == ()
+        found = {each.table: each for each in run.compared}
+        assert found[many].rows_restored == 15000
+        assert (0 < found[many].hashed < 15000) if share < 0.5 else (found[many].hashed == 15000)
+        assert found["public.orders"].hashed == 2  # it is too small for parts
+        assert ("all compared" in run.seen) == (share > 0.5)
+
+    def changed(change: Callable[[dict[str, Any]], object], **restore: Any) -> RestoreRun:
+        plain = json.loads(place.read_text())
+        kept = place.read_text()
+        change(plain["tables"][many])
+        place.write_text(json.dumps(plain))
+        try:
+            return restored(make({"backup": "parts", **restore}))
+        finally:
+            place.write_text(kept)
+
+    def another_part(table: dict[str, Any]) -> None:
+        table["parts"][1] = str(int(table["parts"][1]) + 1)
+        table["content"] = str(int(table["content"]) + 1)
+
+    assert changed(another_part, sample=0.99).wrong == (
+        "public.many: other content than was recorded (pages 128 to 255)",
+    )
+    assert changed(another_part).wrong == ("public.many: other content than was recorded",)
+    assert changed(lambda table: table.update(rows=15001), sample=0.01).wrong == (
+        "public.many: 15000 rows, 15001 were recorded",
+    )
+    whole = changed(lambda table: [table.pop(each) for each in ("parts", "pages")], sample=0.01)
+    assert (whole.wrong, "all compared" in whole.seen) == ((), True)
+    assert "do not add up" in changed(lambda table: table["parts"].pop(0)).record_problem
+
+
+def test_tables_stay_as_they_are_while_they_are_recorded(cluster: Cluster) -> None:
+    """TRUNCATE and rewrites do not keep to the snapshot that a record is made of; other writes go on."""
+    import psycopg
+
+    def meddle(lsn: str) -> None:
+        tried.append(lsn)
+        with cluster.primary.connect() as other:
+            other.autocommit = True
+            other.execute("set lock_timeout = '100ms'")
+            other.execute("insert into meddled values (4)")
+            for statement in ("truncate meddled", "vacuum full meddled", "drop table meddled"):
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    other.execute(statement)
+
+    tried: list[str] = []
+    cluster.primary.ask("create table meddled as select generate_series(1, 3) as id")
+    try:
+        with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
+            connection.autocommit = True
+            record = take(Watched(connection, meddle), witness)
+        assert (record.tables["public.meddled"].rows, len(tried)) == (3, 1)
+    finally:
+        cluster.primary.ask("drop table meddled")
+
+
+class Watched:
+    """A connection that does something once, before the first table is read."""
+
+    def __init__(self, connection: Any, before: Callable[[str], None]) -> None:
+        self.connection, self.before, self.done = connection, before, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    def execute(self, sql: str, *values: Any) -> Any:
+        if "count(*)" in sql and not self.done:
+            self.done = True
+            self.before(sql)
+        return self.connection.execute(sql, *values)

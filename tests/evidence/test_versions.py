@@ -14,6 +14,8 @@ from pytest_prodcheck.demo import heap_page
 from pytest_prodcheck.demo.backup_switches import finish_segments
 from pytest_prodcheck.demo.binaries import has_tls, postgres_major, postgres_programs
 from pytest_prodcheck.demo.postgres import Cluster
+from pytest_prodcheck.evidence.content_sql import RANGES_SINCE
+from pytest_prodcheck.evidence.content_taking import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 from pytest_prodcheck.evidence.records.replication import ContentComparison, Replication
@@ -34,8 +36,12 @@ def running(request: pytest.FixtureRequest) -> Iterator[tuple[Stores, Cluster]]:
 
 @pytest.fixture
 def given(running: tuple[Stores, Cluster]) -> Context:
+    return made(running)
+
+
+def made(running: tuple[Stores, Cluster], **more: Any) -> Context:
     place, cluster = running
-    restore = {"folder": "pg/scratch", "record": "pg/records/{label}.json", "check": "database"}
+    restore = {"folder": "pg/scratch", "record": "pg/records/{label}.json", "check": "database", **more}
     backups = {"kind": "basebackup", "folder": "pg/backups", "archive": "pg/archive", "restore": restore,
                "programs": str(cluster.programs)}  # fmt: skip
     settings = {
@@ -70,6 +76,23 @@ def test_a_healthy_cluster(given: Context, running: tuple[Stores, Cluster]) -> N
     assert (content.differences, content.not_compared) == ((), ())
     restored: RestoreRun = find("postgres-restore", given)
     assert (restored.wrong, len(restored.compared), restored.checked_relations) == ((), restored.tables, True)
+
+
+def test_some_rows_of_a_restored_backup(running: tuple[Stores, Cluster]) -> None:
+    """A record in parts, from the version on that reads pages apart; before it the table is compared whole."""
+    cluster = running[1]
+    cluster.primary.ask("create table many as select n as id, md5(n::text) as text from generate_series(1, 50000) n")
+    with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
+        record = take(connection, witness, ["public.many"], parts=True)
+    (cluster.records / "parts.json").write_text(record.text())
+    finish_segments(cluster, 1)
+    restored: RestoreRun = find("postgres-restore", made(running, record="pg/records/parts.json", sample=0.2))
+    cluster.primary.ask("drop table many")
+    assert restored.wrong == ()
+    (many,) = restored.compared
+    in_parts = bool(record.tables["public.many"].parts)
+    assert in_parts == (postgres_major(cluster.programs) * 10000 >= RANGES_SINCE)
+    assert (many.rows_restored, 0 < many.hashed < 50000) == (50000, in_parts)
 
 
 def test_a_changed_row_on_the_standby_and_in_the_backup(given: Context, running: tuple[Stores, Cluster]) -> None:

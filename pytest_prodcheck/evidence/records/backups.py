@@ -105,6 +105,8 @@ class TableCompared:
     rows_restored: int | None  # None: the table is not there
     same_content: bool
     readable: bool = True  # False: the server could not read it to its end
+    hashed: int = 0  # rows whose content was compared: all, or with `sample` some
+    differing: str = ""  # where the content is another, as far as that is known: "pages 128 to 255"
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,15 @@ class RestoreRun:
         return self.fetch_seconds + self.recovery_seconds
 
     @property
+    def seen(self) -> str:
+        """How much was compared, in words."""
+        if not self.compared:
+            return "compared with no record"
+        rows = sum(each.rows_restored or 0 for each in self.compared)
+        hashed = sum(each.hashed for each in self.compared)
+        return f"{len(self.compared)} tables, all {rows} rows counted, {'all' if hashed == rows else hashed} compared"
+
+    @property
     def wrong(self) -> tuple[str, ...]:
         """All that was not as it has to be, in words; empty where the restore proves the backup good."""
         found = [] if self.recovered else [f"not recovered: {self.reason}"]
@@ -146,7 +157,8 @@ class RestoreRun:
             there = [each for each in self.compared if each.readable and each.rows_restored is not None]
             found += [f"{each.table}: {each.rows_restored} rows, {each.rows_recorded} were recorded"
                       for each in there if each.rows_restored != each.rows_recorded]  # fmt: skip
-            found += [f"{each.table}: other content than was recorded" for each in there
+            found += [f"{each.table}: other content than was recorded{each.differing and f' ({each.differing})'}"
+                      for each in there
                       if not each.same_content and each.rows_restored == each.rows_recorded]  # fmt: skip
             found += [f"amcheck: {each}" for each in self.damaged]
             found += [] if self.checked_relations else ["amcheck did not run to its end"]
