@@ -35,7 +35,7 @@ def dispatch(argv: list[str]) -> int:
 
 def overview() -> str:
     """What `prodcheck --help` prints."""
-    rows = "\n".join(f"  {name:10}{line}" for name, (_, line) in COMMANDS.items())
+    rows = "\n".join(f"  {name:15}{line}" for name, (_, line) in COMMANDS.items())
     return f"usage: prodcheck COMMAND …\n\n{rows}\n\n`prodcheck COMMAND --help` shows its options.\n\n{EXIT_CODES}"
 
 
