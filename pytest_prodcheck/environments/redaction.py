@@ -63,18 +63,19 @@ class Redactor:
     """Blanks secrets in text and data; values can be added at any time, by any thread."""
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
-        self._clean = _cleaner(None)
+        self._forms: tuple[str, ...] = ()  # lower case, longest first
+        self._clean = _cleaner(())
         self._lock = threading.Lock()
 
     def add(self, value: str) -> None:
         """Registers a secret with its encoded forms. Refuse short ones before: "a" would blank the report."""
         if not value:
             return
+        found = {_lower(form) for form in _forms(value) if form}
         with self._lock:
-            self._forms.update(_lower(form) for form in _forms(value) if form)
-            longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-            self._clean = _cleaner(re.compile("|".join(map(re.escape, longest_first))))
+            if not found.issubset(self._forms):
+                self._forms = tuple(sorted(found.union(self._forms), key=lambda form: (-len(form), form)))
+                self._clean = _cleaner(self._forms)
 
     def redact(self, text: str) -> str:
         """The text with `[redacted]` in place of secrets."""
@@ -82,6 +83,13 @@ class Redactor:
 
     def redact_data(self, data: Any) -> Any:
         """The same data with its strings redacted: mappings, lists, tuples, sets, bytes, and dataclasses as such."""
+        texts: list[str] = []
+        _collect(data, texts)
+        # most data holds no secret, which one look at all its strings tells: no pattern wants a NUL, so what is found
+        # in one of them is found in all together too
+        return self._redacted(data) if _holds_any(self._forms, "\0".join(texts)) else data
+
+    def _redacted(self, data: Any) -> Any:
         if isinstance(data, str):
             clean = self.redact(data)
             return data if clean == data else clean  # keeps string enums what they are
@@ -89,19 +97,19 @@ class Redactor:
             clean = self.redact(text := data.decode("utf-8", "surrogateescape"))
             return data if clean == text else clean.encode("utf-8", "surrogateescape")
         if isinstance(data, dict):
-            return {self.redact_data(key): self.redact_data(value) for key, value in data.items()}
+            return {self._redacted(key): self._redacted(value) for key, value in data.items()}
         if isinstance(data, tuple) and hasattr(data, "_fields"):
-            return type(data)(*(self.redact_data(each) for each in data))
+            return type(data)(*(self._redacted(each) for each in data))
         if isinstance(data, (list, tuple, set, frozenset)):
-            return type(data)(self.redact_data(each) for each in data)
+            return type(data)(self._redacted(each) for each in data)
         if dataclasses.is_dataclass(data) and not isinstance(data, type):
             named = [each.name for each in dataclasses.fields(data) if each.init]
-            return dataclasses.replace(data, **{name: self.redact_data(getattr(data, name)) for name in named})
+            return dataclasses.replace(data, **{name: self._redacted(getattr(data, name)) for name in named})
         return data
 
 
-def _cleaner(known: re.Pattern[str] | None) -> _lru_cache_wrapper[str]:
-    """Blanks these secrets and what looks like one; remembers short texts, for reports say the same ones often.
+def _cleaner(forms: tuple[str, ...]) -> _lru_cache_wrapper[str]:
+    """Blanks secrets of these forms and what looks like one; remembers short texts, as reports say the same ones often.
 
     A new one for each new set of secrets: what was remembered before a secret was known is forgotten with the old one.
     """
@@ -109,8 +117,8 @@ def _cleaner(known: re.Pattern[str] | None) -> _lru_cache_wrapper[str]:
     @lru_cache(maxsize=4096)
     def clean(text: str) -> str:
         lower = _lower(text)
-        if known is not None and known.search(lower):
-            text = _without(known, text, lower)
+        if found := _found(forms, lower):
+            text = _without(re.compile("|".join(map(re.escape, found))), text, lower)
             lower = _lower(text)
         for needle, pattern, replacement in _GENERIC:
             if needle in lower:
@@ -120,12 +128,44 @@ def _cleaner(known: re.Pattern[str] | None) -> _lru_cache_wrapper[str]:
     return clean
 
 
+def _found(forms: tuple[str, ...], lower: str) -> list[str]:
+    """Those that are in a text. One by one: faster than a pattern of hundreds, which takes long to make, too."""
+    return [form for form in forms if form in lower]
+
+
+def _holds_any(forms: tuple[str, ...], text: str) -> bool:
+    """Whether cleaning would change the text."""
+    lower = _lower(text)
+    if _found(forms, lower):
+        return True
+    return any(needle in lower and pattern.search(text) for needle, pattern, _ in _GENERIC)
+
+
+def _collect(data: Any, into: list[str]) -> None:
+    """All strings of the data, as `redact_data` finds them."""
+    if isinstance(data, str):
+        into.append(data)
+    elif isinstance(data, bytes):
+        into.append(data.decode("utf-8", "surrogateescape"))
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            _collect(key, into)
+            _collect(value, into)
+    elif isinstance(data, (list, tuple, set, frozenset)):
+        for each in data:
+            _collect(each, into)
+    elif dataclasses.is_dataclass(data) and not isinstance(data, type):
+        for field in dataclasses.fields(data):
+            if field.init:
+                _collect(getattr(data, field.name), into)
+
+
 def _lower(text: str) -> str:
     """Lower case, as long as the text itself: `re.I` would be some hundred times slower."""
     lower = text.lower()
-    if len(lower) == len(text):
-        return lower
-    return "".join(low if len(low := each.lower()) == 1 else each for each in text)
+    if len(lower) != len(text):
+        lower = "".join(low if len(low := each.lower()) == 1 else each for each in text)
+    return lower if lower.isascii() else lower.replace("ς", "σ")  # which of them Σ becomes depends on its neighbours
 
 
 def _without(known: re.Pattern[str], text: str, lower: str) -> str:

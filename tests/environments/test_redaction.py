@@ -178,3 +178,29 @@ def test_a_text_that_was_clean_before_a_secret_was_known_is_blanked_after() -> N
     assert redactor.redact(text) == redactor.redact(text) == text
     redactor.add("correct-horse-battery")
     assert redactor.redact(text) == "the answer was [redacted]"
+
+
+def test_capitals_that_depend_on_their_neighbours() -> None:
+    redactor = Redactor()
+    redactor.add("ΚΩΔΙΚΟΣ")
+    assert redactor.redact("xΚΩΔΙΚΟΣy ΚΩΔΙΚΟΣ κωδικος İκωδικος") == f"x{BLANK}y {BLANK} {BLANK} İ{BLANK}"
+
+
+PIECES = st.sampled_from([
+    "secret-1", "SECRET-1", "c2VjcmV0LTE=", "Authorization:", " ", "basic ", "x7", "password=", "https://me:", "@", "=",
+    "-----BEGIN PRIVATE KEY-----", "Cookie: ", "bearer abcdefgh12345678", "eyJaaaaa.bbbbb.c",
+    "\0", "Σ", "İ", "\n", "\\",
+])  # fmt: skip
+TEXTS = st.lists(PIECES, max_size=4).map("".join)
+DATA = st.recursive(
+    TEXTS | TEXTS.map(str.encode) | st.none() | st.integers() | TEXTS.map(Inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3) | st.tuples(inner, inner),
+    max_leaves=8,
+)
+
+
+@given(DATA)
+def test_one_look_at_all_strings_overlooks_none(data: object) -> None:
+    """What is not gone through string by string had nothing to blank."""
+    made = redactor("secret-1")
+    assert made.redact_data(data) == made._redacted(data)
