@@ -97,7 +97,7 @@ def checked(running: Stores, cluster: Cluster, every_row: bool = False, sample: 
     began = time.perf_counter()
     run = gather("postgres-restore", "shop", given, 1800)
     taken = time.perf_counter() - began
-    assert run.wrong == (), run.wrong
+    assert (run.wrong, run.record_problem) == ((), ""), run
     times = f"fetched {run.fetch_seconds:.1f} s, recovered {run.recovery_seconds:.1f} s, all {run.seconds:.1f} s"
     print(f"      {run.seen}; {times}", flush=True)
     return taken

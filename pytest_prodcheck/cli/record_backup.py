@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.quantities import parse_duration
 from pytest_prodcheck.reports.safe import safe
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.content_record import ContentRecord
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -18,8 +20,8 @@ EXAMPLES = """\
   pg_basebackup -D /backups/base/monday && \\
     prodcheck record-backup shop --env production -o /backups/records/monday.json
 
-  The role needs: GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO prodcheck; and SELECT on
-  the tables. A restore is then replayed to exactly that position and compared: data_integrity.backups.restore.
+  `prodcheck grants` prints what the role needs: two functions, and SELECT on all tables. A restore
+  is then replayed to exactly that position and compared: data_integrity.backups.restore.
   Where `backups.restore.sample` is declared, large tables are recorded in parts, some of which a restore compares.
 """
 
@@ -34,7 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--table", action="append", default=[], metavar="SCHEMA.TABLE", help="only this table; may be repeated"
     )
-    parser.add_argument("--timeout", type=float, default=3600.0, metavar="SECONDS", help="for all of it (3600)")
+    parser.add_argument(
+        "--timeout", type=_seconds, default=3600.0, metavar="TIME", help='for all of it, in seconds or as "2h" (3600)'
+    )
+
+
+def _seconds(text: str) -> float:
+    """A time of at least a millisecond; argparse tells of a ValueError."""
+    seconds = float(text) if text.replace(".", "", 1).isdigit() else parse_duration(text)
+    if not 0.001 <= seconds <= 1e6:
+        raise ValueError(text)
+    return seconds
 
 
 def main(args: argparse.Namespace) -> int:
@@ -63,16 +75,20 @@ def main(args: argparse.Namespace) -> int:
     place = found.parent if found is not None else root
     context = Context(environment, place, secrets=SecretResolver(place), redactor=Redactor())
     try:
-        tables = _record(args, context, Deadline(args.timeout))
+        record = _record(args, context, Deadline(args.timeout))
     except EvidenceProblem as error:
         print(f"prodcheck record-backup: {safe(str(error.problem))}", file=sys.stderr)
         return 3
-    print(f"{args.output}: {tables} tables recorded")
+    count = len(record.tables)
+    print(f"{args.output}: {count} table{'s' * (count != 1)} recorded")
+    if not record.archived:
+        what = "a restore gets there once the WAL file of now is archived; with pg_switch_wal() that is at once"
+        print(f"prodcheck record-backup: {what}", file=sys.stderr)
     return 0
 
 
-def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> int:
-    """Records and writes whole or not at all; returns how many tables. Raises EvidenceProblem."""
+def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> ContentRecord:
+    """Records and writes whole or not at all. Raises EvidenceProblem."""
     import psycopg
     from psycopg.conninfo import make_conninfo
 
@@ -98,14 +114,17 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> i
             physical = backups is not None and backups.kind != "dump"
             parts = backups is not None and backups.restore is not None and backups.restore.sample < 1
             record = take(connection, witness, args.table, physical, parts, deadline)
-    except psycopg.Error as error:
-        hint = "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO …, and SELECT on the tables"
+    except psycopg.errors.InsufficientPrivilege as error:
+        hint = "prodcheck grants prints all that the role needs"
         raise EvidenceProblem(Problem("denied", plain(str(error)), hint)) from None
+    except psycopg.Error as error:
+        raise EvidenceProblem(Problem("protocol", plain(str(error)))) from None
     path = Path(args.output)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         new.write_text(record.text(), encoding="utf-8")
         new.replace(path)
     except OSError as error:
+        new.unlink(missing_ok=True)
         raise EvidenceProblem(Problem("configuration", f"{path}: {error.strerror}")) from None
-    return len(record.tables)
+    return record

@@ -42,6 +42,8 @@ def backup_complaints(path: tuple[str, ...], postgres: Postgres, root: Path) -> 
         yield (*path, "restore", "settings", name), "is what keeps the scratch server apart from the live one", ""
     if backups.kind == "dump" and backups.restore is not None and backups.restore.sample < 1:
         yield (*path, "restore", "sample"), "rows of a dump lie elsewhere than those of the source", "leave it out"
+    if backups.restore is not None and backups.restore.sample < 1 and backups.restore.record is None:
+        yield (*path, "restore", "sample"), "nothing is compared without a `record`", "give `record` too"
     if backups.restore is not None and backups.restore.command is not None:
         if backups.kind not in ("pgbackrest", "barman"):
             yield (*path, "restore", "command"), f"goes with kind pgbackrest or barman, not {backups.kind}", ""

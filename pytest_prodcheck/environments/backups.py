@@ -69,7 +69,7 @@ class Restore(Section):
     command: Words | None = None
     # further settings of the scratch server, such as { shared_preload_libraries = "timescaledb" }
     settings: dict[str, str] = {}
-    timeout: Seconds = 3600.0  # for the whole; `gathering.deadline` bounds it too
+    timeout: Seconds = 3600.0  # for the whole; a restore is made alone, so this comes on top of `gathering.deadline`
     user: str = "postgres"  # a superuser of the cluster, as whom the scratch server is asked
     # what amcheck reads: "all" databases, or only the one that is compared ("database")
     check: Literal["all", "database"] = "all"

@@ -37,6 +37,9 @@ def grants(cluster: str, settings: Postgres) -> Iterator[str]:
     yield from _relations(role, settings)
     if settings.structure is not None:
         yield from _amcheck(role)
+    restore = settings.backups.restore if settings.backups is not None else None
+    if restore is not None and restore.record is not None:
+        yield from _recording(role, settings)
 
 
 def tables(settings: Postgres) -> dict[str, list[str]]:
@@ -57,6 +60,10 @@ def tables(settings: Postgres) -> dict[str, list[str]]:
         add(columns_of(relation.parent)[0], f"relation {name}")
     for name, newest in settings.freshness.items():
         add(newest.table, f"freshness {name}")
+    for name in settings.content.tables if settings.content is not None else ():
+        add(name, "content; partitions each too")
+    for column in settings.columns:
+        add(column.rpartition(".")[0], f"column {column}")
     return found
 
 
@@ -84,6 +91,21 @@ def _relations(role: str, settings: Postgres) -> Iterator[str]:
     unnamed = [name for name, invariant in settings.invariants.items() if not invariant.reads]
     if unnamed:
         yield f"-- invariants that do not say what they read (`reads`): {', '.join(unnamed)}"
+
+
+def _recording(role: str, settings: Postgres) -> Iterator[str]:
+    user = settings.user.replace("'", "''")
+    yield "-- prodcheck record-backup: positions in WAL, and every table of the database"
+    yield f"GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO {role};"
+    yield (
+        f"SELECT format('GRANT SELECT ON %s TO %I;', oid::regclass, '{user}') FROM pg_class WHERE relkind = 'r' AND "
+        "relpersistence = 'p' AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)';"
+        "  -- run what it prints (\\gexec)"
+    )
+    yield (
+        f"SELECT format('GRANT USAGE ON SCHEMA %I TO %I;', nspname, '{user}') FROM pg_namespace WHERE nspname !~ "
+        "'^(pg_|information_schema)';  -- likewise"
+    )
 
 
 def _amcheck(role: str) -> Iterator[str]:

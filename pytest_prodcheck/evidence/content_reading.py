@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.content_sql import HAS_BINARY, RANGES_SINCE, Form, between, digest_of, hash_of
+from pytest_prodcheck.evidence.content_sql import (
+    HAS_BINARY,
+    RANGES_SINCE,
+    Form,
+    between,
+    digest_of,
+    hash_of,
+    in_words,
+    ranges,
+)
 from pytest_prodcheck.evidence.content_sql import digest as digest_sql
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
@@ -54,7 +63,7 @@ class Chunk:
 
     def __str__(self) -> str:
         """For people."""
-        return f"pages {self.first} to {'the end' if self.end is None else self.end - 1}"
+        return in_words(self.first, self.end)
 
     @property
     def where(self) -> str:
@@ -82,13 +91,11 @@ def parts_of(session: Session, table: str) -> list[Part]:
     return found
 
 
-def chunks_of(part: Part, pages: int, version: int) -> list[Chunk]:
+def chunks_of(part: Part, size: int, version: int) -> list[Chunk]:
     """The chunks of a table, in order; the last one is open."""
     if version < RANGES_SINCE:
         return [Chunk(part, 0, None)]
-    starts = list(range(0, max(part.pages, 1), pages))
-    ends: list[int | None] = [*starts[1:], None]
-    return [Chunk(part, first, end) for first, end in zip(starts, ends, strict=True)]
+    return [Chunk(part, first, end) for first, end in ranges(part.pages, size)]
 
 
 def digest(session: Session, chunk: Chunk, seconds: float) -> Digest:

@@ -32,6 +32,8 @@ FIXED = (
     "datestyle = 'ISO, YMD'", "timezone = 'UTC'", "intervalstyle = 'postgres'", "extra_float_digits = 1",
     "bytea_output = 'hex'", "xmlbinary = 'base64'", "lc_monetary = 'C'", "search_path = 'pg_catalog'",
     "row_security = off",
+    "enable_tidscan = on",  # or each part of a table reads it whole
+    "enable_indexonlyscan = off",  # rows are counted where they lie, and not in an index
 )  # fmt: skip
 
 # whether all rows of the table c have a binary form that is sent as it is stored, to our sessions, which speak UTF-8:
@@ -51,13 +53,19 @@ HAS_BINARY = """\
         where held.type in (r.rngtypid, (to_jsonb(r) ->> 'rngmultitypid')::oid)) as inside(inner_type))
   select from held join pg_type y on y.oid = held.type where y.typsend = 0))"""
 
-# ordinary tables with rows of their own (partitions too), of everybody but PostgreSQL itself, and whether they have a
-# binary form; unlogged and temporary ones are in no backup and on no standby
-TABLES = f"""\
-select format('%I.%I', n.nspname, c.relname), {HAS_BINARY}
+# ordinary tables with rows of their own (partitions too), of everybody but PostgreSQL itself; unlogged and temporary
+# ones are in no backup and on no standby
+_NAME = "format('%I.%I', n.nspname, c.relname)"
+_ORDINARY = """\
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n
 on n.oid = c.relnamespace where c.relkind = 'r' and c.relpersistence = 'p'
 and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_' order by 1"""
+TABLES = f"select {_NAME}, {HAS_BINARY} {_ORDINARY}"  # and whether they have a binary form
+# and what changes with TRUNCATE, with a rewrite and with the columns
+SHAPES = f"""\
+select {_NAME}, md5(concat(c.relfilenode, (select string_agg(
+  format(',%s %s %s %s', attnum, atttypid, atttypmod, attisdropped), '' order by attnum)
+  from pg_attribute where attrelid = c.oid and attnum > 0))) {_ORDINARY}"""
 
 
 def hash_of(form: Form) -> str:
@@ -77,6 +85,18 @@ def between(first: int, end: int | None) -> str:
     """
     bounds = ([f"t.ctid >= '({first},0)'"] if first else []) + ([] if end is None else [f"t.ctid < '({end},0)'"])
     return f" where {' and '.join(bounds)}" if bounds else ""
+
+
+def in_words(first: int, end: int | None) -> str:
+    """Those pages, for people."""
+    return f"pages {first} to {'the end' if end is None else end - 1}"
+
+
+def ranges(count: int, step: int) -> list[tuple[int, int | None]]:
+    """So many pages in steps, as (first, end) in order; the last one is open, however far the table grows."""
+    starts = range(0, max(count, 1), step)
+    ends: list[int | None] = [*starts[1:], None]
+    return list(zip(starts, ends, strict=True))
 
 
 def digest_of(table: str, form: Form, where: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Takes what a database holds at one position in WAL, while it is written to; blocks no writer."""
+"""Takes what a database holds at one position in WAL, while it is written to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.content_record import ContentRecord, Held
-from pytest_prodcheck.evidence.content_sql import FIXED, RANGES_SINCE, TABLES, Form, between, digest_of
+from pytest_prodcheck.evidence.content_sql import FIXED, RANGES_SINCE, SHAPES, TABLES, Form, between, digest_of, ranges
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -17,9 +17,19 @@ if TYPE_CHECKING:
 
 TRIES = 200  # looks for a moment in which nothing commits
 PAUSE = 0.2  # seconds until a commit that was being written is seen as one
+SHORTEST = 1.0  # seconds that must be left for another look
+LOCK = 200  # ms that a lock is waited for
 FEWEST_PAGES = 128  # of a part
 MOST_PARTS = 1000  # of a table
 MOST_PARTS_IN_ALL = 250_000  # of the tables of a record, which has some 30 bytes for each
+_LONGEST = 2**31 - 1  # ms of statement_timeout
+_COMMITTING = """\
+select exists (select from pg_stat_activity
+where backend_xid is not null and lower(wait_event) in ('syncrep', 'walsync', 'walwrite'))"""
+
+
+class _Locked(Exception):
+    """Somebody holds a lock on a table: we do not wait, for others would wait behind what waits for us."""
 
 
 @dataclass(frozen=True)
@@ -29,23 +39,26 @@ class _Session:
     connection: Any
     deadline: Deadline | None
 
-    def ask(self, table: str, sql: str, *values: str) -> tuple[Any, ...] | None:
-        """The first row; raises EvidenceProblem (timeout)."""
-        import psycopg
+    def ask(self, table: str, sql: str, *values: str) -> tuple[Any, ...]:
+        """The first row; raises EvidenceProblem where it takes too long or the table is gone, _Locked."""
+        from psycopg import errors
 
         if self.deadline is not None:
-            left = max(int(self.deadline.seconds_left() * 1000), 1)
+            left = min(max(int(self.deadline.seconds_left() * 1000), 1), _LONGEST)
             self.connection.execute(f"set local statement_timeout = {left}")
         try:
-            done = self.connection.execute(sql, values or None)
-            return tuple(done.fetchone()) if done.description else None
-        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
+            return tuple(self.connection.execute(sql, values or None).fetchone())
+        except errors.QueryCanceled:
             what = f"{table} was not read whole in time"
-            raise EvidenceProblem(Problem("timeout", what, "is it locked? or allow more: --timeout")) from None
+            raise EvidenceProblem(Problem("timeout", what, "allow more: --timeout")) from None
+        except (errors.LockNotAvailable, errors.DeadlockDetected):
+            raise _Locked(table) from None
+        except (errors.UndefinedTable, errors.InvalidSchemaName):
+            raise _changed([table]) from None
 
     def digest(self, table: str, form: Form, where: str = "") -> tuple[int, str]:
         """Rows and the sum of their hashes."""
-        rows, content = self.ask(table, digest_of(table, form, where)) or (0, "0")
+        rows, content = self.ask(table, digest_of(table, form, where))
         return int(rows), str(content)
 
 
@@ -61,59 +74,73 @@ def take(
     has the server's parallel workers. Not before PostgreSQL 14, and not for dumps.
 
     A transaction that commits between our snapshot and the position would be in a restore and not in the record, so a
-    moment is looked for in which none does; raises EvidenceProblem where `TRIES` looks find none. The tables are held
-    before (ACCESS SHARE, as by any reader): TRUNCATE and rewrites do not keep to snapshots.
+    moment is looked for in which none does, and in which no table is locked; raises EvidenceProblem where `TRIES` looks
+    find none. TRUNCATE, rewrites and changed columns do not keep to snapshots: where one came in between, that is the
+    problem which is raised.
     """
-    import psycopg
-
     connection.autocommit = witness.autocommit = True
-    for each in FIXED:
+    for each in (*FIXED, f"lock_timeout = {LOCK}"):
         connection.execute(f"set {each}")
-    session = _Session(connection, deadline)
-    for _ in range(TRIES):
-        forms = _forms(connection, only, physical)
+    session, looks = _Session(connection, deadline), 0
+    why, hint = "", ""
+    while looks < TRIES and (not looks or deadline is None or deadline.time_left() > SHORTEST):
+        looks += 1
         connection.execute("begin isolation level repeatable read")
         try:
-            for name in forms:
-                session.ask(name, f"lock table only {name} in access share mode")
             lsn = _quiet_position(connection, witness)
             if lsn is not None:
-                tables = _tables(session, forms, parts and physical)
-                system, database = connection.execute(
-                    "select (select system_identifier::text from pg_control_system()), current_database()"
-                ).fetchone()
-                _let_it_be_archived(witness)
-                return ContentRecord(str(system), str(database), time.time(), lsn, tables)
-        except psycopg.errors.UndefinedTable:  # dropped since it was listed
-            continue
+                return _record(session, witness, lsn, only, physical, parts)
+            why, hint = f"no moment of {PAUSE:g} s without a commit was found", "run it when less is written"
+        except _Locked as error:
+            why, hint = f"{error}: somebody holds a lock on it", "who? see data_integrity.storage.locks"
         finally:
             connection.execute("rollback")
-    what = f"no moment without a commit was found in {TRIES} looks of {PAUSE:g} s"
-    raise EvidenceProblem(Problem("timeout", what, "run it when less is written"))
+    raise EvidenceProblem(Problem("timeout", f"{why} ({looks} looks)", hint))
 
 
-def _forms(connection: Any, only: Sequence[str], physical: bool) -> dict[str, Form]:
-    """Quoted name -> form of the tables to record; raises EvidenceProblem where one is not there."""
+def _record(
+    session: _Session, witness: Any, lsn: str, only: Sequence[str], physical: bool, parts: bool
+) -> ContentRecord:
+    connection = session.connection
+    system, database = connection.execute(
+        "select (select system_identifier::text from pg_control_system()), current_database()"
+    ).fetchone()
     forms: dict[str, Form] = {
         name: "binary" if binary and physical else "text" for name, binary in connection.execute(TABLES).fetchall()
     }
     if missing := sorted(set(only) - set(forms)):
-        what = f"there is no table {', '.join(missing)} in {connection.info.dbname}"
-        raise EvidenceProblem(Problem("configuration", what))
-    return {name: form for name, form in forms.items() if not only or name in only}
+        what = f"there is no table {', '.join(missing)} in {database} that a backup has rows of"
+        hint = "name the schema too, and partitions one by one; views, foreign and unlogged tables are not recorded"
+        raise EvidenceProblem(Problem("configuration", what, hint))
+    forms = {name: form for name, form in forms.items() if not only or name in only}
+    ours = dict(connection.execute(SHAPES).fetchall())
+    tables = _tables(session, forms, parts and physical)
+    now = dict(witness.execute(SHAPES).fetchall())  # nobody changes what has been read: it is locked like by any reader
+    if changed := [name for name in tables if now.get(name) != ours[name]]:
+        raise _changed(changed)
+    archived = _let_it_be_archived(witness)
+    return ContentRecord(str(system), str(database), time.time(), lsn, tables, not only, archived)
+
+
+def _changed(tables: Sequence[str]) -> EvidenceProblem:
+    shown = ", ".join(tables[:5]) + (", …" if len(tables) > 5 else "")
+    what = f"{shown}: truncated, dropped or altered while it was recorded"
+    return EvidenceProblem(Problem("protocol", what, "run it again; or only other tables: --table"))
 
 
 def _quiet_position(connection: Any, witness: Any) -> str | None:
     """A position that shows exactly what our snapshot shows, None where a transaction may have ended in between.
 
     The statement's snapshot comes first, then the restore point. Whoever had not ended by the snapshot must not have
-    ended a while after the position either: a commit is in WAL before others see it, by the time its sync takes.
+    ended a while after the position either: a commit is in WAL before others see it, by the time its sync takes. Who
+    still waits for that, or for a standby, may be in WAL already.
     """
     lsn, before = connection.execute("select pg_create_restore_point('prodcheck'), pg_current_snapshot()").fetchone()
     time.sleep(PAUSE)
-    after = witness.execute("select pg_current_snapshot()").fetchone()[0]
+    (committing,) = witness.execute(_COMMITTING).fetchone()
+    (after,) = witness.execute("select pg_current_snapshot()").fetchone()
     (_, first_new, running), (_, next_new, still) = _snapshot(str(before)), _snapshot(str(after))
-    return str(lsn) if (running | set(range(first_new, next_new))) <= still else None
+    return str(lsn) if not committing and (running | set(range(first_new, next_new))) <= still else None
 
 
 def _snapshot(text: str) -> tuple[int, int, set[int]]:
@@ -133,22 +160,21 @@ def _tables(session: _Session, forms: dict[str, Form], parts: bool) -> dict[str,
 def _in_parts(session: _Session, name: str, form: Form, most: int) -> Held:
     """A table in at most so many parts; a small one whole."""
     size = "select pg_relation_size(%s::regclass) / current_setting('block_size')::bigint"
-    (pages,) = session.ask(name, size, name) or (0,)
-    step = max(FEWEST_PAGES, -(-int(pages) // most))
-    starts = range(0, int(pages), step)
-    if len(starts) < 2:
+    (pages,) = session.ask(name, size, name)
+    step = max(FEWEST_PAGES, -(-pages // most))
+    if pages <= step:
         return Held(*session.digest(name, form), form)
-    ends: list[int | None] = [*starts[1:], None]
-    found = [session.digest(name, form, between(*each)) for each in zip(starts, ends, strict=True)]
+    found = [session.digest(name, form, between(*each)) for each in ranges(pages, step)]
     content = str(sum(int(each) for _, each in found))
     return Held(sum(rows for rows, _ in found), content, form, step, tuple(each for _, each in found))
 
 
-def _let_it_be_archived(connection: Any) -> None:
-    """Ends the WAL file, so that the record's position gets into the archive now; not everybody may."""
+def _let_it_be_archived(connection: Any) -> bool:
+    """Ends the WAL file, so that the record's position gets into the archive now; False where we may not."""
     import psycopg
 
     try:
         connection.execute("select pg_switch_wal()")
-    except psycopg.Error:
-        return
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True

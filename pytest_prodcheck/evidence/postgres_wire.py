@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 MOST_BYTES = 1024 * 1024  # read of one server; the facts are under 1 kB
-MOST_RESULTS = 16
+MOST_RESULTS = 24
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,8 @@ class Wire:
                         refused = refused or _server_error(result)
                     else:
                         take(result)
+                else:
+                    raise ServerError(f"more than {most_results} results came")
         except psycopg.Error as error:  # libpq gives up: the connection broke, or what came is no PostgreSQL
             raise refused or ServerError(str(error)) from None
         if refused is not None:

@@ -75,11 +75,11 @@ def postgres_restore(target: str, context: Context, deadline: Deadline) -> Resto
     settings = settings_of(target, context)
     assert settings.restore is not None
     backup = backup_named(settings.restore.backup, catalogue(target, context, deadline)[0], source_of(settings))
-    record, problem = _record(settings.restore, settings.kind, backup, context.root)
+    database = settings.restore.database or context.environment.postgres[target].database
+    record, problem = _record(settings.restore, settings.kind, backup, database, context.root)
     expected, size, live = _running(target, context, deadline)
     goal = goal_of(settings, backup, record, context.root, size, deadline)
     seen, user = _Seen(), servers_user()
-    database = settings.restore.database or context.environment.postgres[target].database
     place = context.root / settings.restore.folder if settings.restore.folder else restore_record.temporary()
     with scratch_folder(place, user, backup.size or 0, live) as scratch:
         server: ScratchServer
@@ -92,21 +92,22 @@ def postgres_restore(target: str, context: Context, deadline: Deadline) -> Resto
             seen.identifier = "" if settings.kind == "dump" else system_identifier(server.data)
             seen.reason = server.wait(deadline) or server.fill(deadline)
             seen.recovered, seen.reached = time.monotonic() - started, server.replayed_to()
-            seen.reason = seen.reason or goal.missed(seen.reached)
+            seen.reason = goal.explained(seen.reason) if seen.reason else goal.missed(seen.reached)
+            problem = problem or goal.not_comparable
             if not seen.reason:
-                _look_through(server, database, settings.restore, record, seen, deadline)
-                problem = problem or goal.not_comparable
+                _look_through(server, database, settings.restore, None if problem else record, seen, deadline)
     run = RestoreRun(
         backup.label, goal.words, not seen.reason, seen.reason, seen.fetched, seen.recovered, seen.identifier,
         expected if settings.kind != "dump" else "", seen.reached, seen.tables, seen.compared,
         settings.restore.record or "", problem, seen.damaged, seen.looked, seen.since(),
+        record is not None and record.complete,
     )  # fmt: skip
     restore_record.write(settings, run, expected, context.root)
     return run
 
 
 def _record(
-    settings: declared.Restore, kind: str, backup: Backup, root: Path
+    settings: declared.Restore, kind: str, backup: Backup, database: str, root: Path
 ) -> tuple[content_record.ContentRecord | None, str]:
     """The record of a backup and why there is none; (None, "") where none is declared."""
     if settings.record is None:
@@ -115,6 +116,8 @@ def _record(
         found = content_record.read(root / settings.record.replace("{label}", backup.label))
         if backup.system_identifier not in ("", found.system_identifier):
             return None, f"the record is of another cluster ({found.system_identifier})"
+        if found.database != database:
+            return None, f"the record is of the database {found.database}, not of {database}"
         if kind == "dump" and any(each.form != "text" for each in found.tables.values()):
             return None, "the record is for a backup of the cluster's files: types have other oids in a dump"
         return found, ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.children import run
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.content_sql import FIXED, TABLES, between, digest_of
+from pytest_prodcheck.evidence.content_sql import FIXED, TABLES, between, digest_of, in_words
 from pytest_prodcheck.evidence.records.backups import TableCompared
 from pytest_prodcheck.evidence.restore_server import WORKERS
 
@@ -73,7 +73,7 @@ def _some(ask: Callable[[str], Any], name: str, held: Held, sample: float) -> Ta
         seen, content = ask(digest_of(name, held.form, between(first, end)))
         hashed += int(seen)
         if content != held.parts[number]:
-            differing = differing or f"pages {first} to {'the end' if end is None else end - 1}"
+            differing = differing or in_words(first, end)
     return TableCompared(name, held.rows, int(rows), rows == held.rows and not differing, True, hashed, differing)
 
 
@@ -90,7 +90,14 @@ def amcheck(server: ScratchServer, database: str, every_row: bool, deadline: Dea
     more = ("--heapallindexed",) if every_row else ()
     words = server.tool("pg_amcheck", *which, "--install-missing", *more, "--jobs", str(WORKERS))
     done = run(words, deadline, folder=server.scratch)
-    lines = [plain(line) for line in (*done.output.splitlines(), *done.errors.splitlines()) if not _NOISE.match(line)]
+    lines: list[str] = []
+    for line in (*done.output.splitlines(), *done.errors.splitlines()):
+        if _NOISE.match(line):
+            continue
+        if line.startswith(" ") and lines:  # what it says of the relation in the line before
+            lines[-1] = f"{lines[-1]} {plain(line.strip())}"
+        else:
+            lines.append(plain(line))
     if done.code == 0:
         return True, ()
     return done.code == 2, tuple(lines[:SHOWN]) or (f"pg_amcheck ended with {done.code}",)

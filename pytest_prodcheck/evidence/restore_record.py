@@ -57,7 +57,7 @@ def postgres_restore_record(target: str, context: Context, deadline: Deadline) -
     except FileNotFoundError:
         hint = "restore a backup: data_integrity.backups.restore writes it, or a job of yours"
         gone = Problem("configuration", f"there is no {source}: no restore was ever recorded", hint)
-        return RestoreRecord(source, "", 0.0, now, False, (), 0.0, 0, "", gone)
+        return RestoreRecord(source, "", 0.0, now, False, (), 0.0, 0, 0.0, "", gone)
     except OSError as error:
         raise EvidenceProblem(Problem("configuration", f"{source}: {error.strerror}")) from None
     return _read(content, source, now)
@@ -71,10 +71,13 @@ def _read(content: bytes, source: str, now: float) -> RestoreRecord:
         good = document["good"]
         if not isinstance(good, bool):
             raise ValueError("good is neither true nor false")
+        share = float(document.get("share", 1.0))
+        if not 0 <= share <= 1:
+            raise ValueError("share is not between 0 and 1")
         return RestoreRecord(
             source, plain(str(document["label"])), float(document["restored_at"]), now, good,
             tuple(plain(str(each)) for each in document["wrong"])[:50], float(document["recovery_time"]),
-            int(document["compared"]), str(document["system_identifier"]),
+            int(document["compared"]), share, str(document["system_identifier"]),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         hint = "docs/data-integrity.md shows what a job of yours has to write"
@@ -85,9 +88,11 @@ def write(settings: declared.Backups, run: RestoreRun, system_identifier: str, r
     """Writes the record where one is declared as a file: whole or not at all."""
     if settings.restore_record is None or settings.restore_record.startswith("s3://"):
         return
+    wrong = [*run.wrong, *([f"not compared: {run.record_problem}"] if run.record_problem else [])]
     document = {
-        "format": FORMAT, "label": run.label, "restored_at": time.time(), "good": not run.wrong,
-        "wrong": list(run.wrong), "recovery_time": run.recovery_time, "compared": len(run.compared),
+        "format": FORMAT, "label": run.label, "restored_at": time.time(), "good": not wrong,
+        "wrong": wrong, "recovery_time": run.recovery_time, "compared": len(run.compared),
+        "share": run.share,
         "system_identifier": run.system_identifier or system_identifier,
     }  # fmt: skip
     path = root / settings.restore_record

@@ -32,6 +32,14 @@ class Goal:
     size: int = 0
     not_comparable: str = ""
 
+    def explained(self, reason: str) -> str:
+        """Why the server ended, with what that means for us."""
+        if "before consistent recovery point" in reason:
+            return f"{reason} ({self.words}): it lies before the backup's end; was the record taken after the backup?"
+        if "before configured recovery target was reached" in reason:
+            return f"{reason} ({self.words}): the archive has no WAL up to there, or a file in between is missing"
+        return reason
+
     def missed(self, reached: str) -> str:
         """Why the position reached is not the end of the archive, "" where it is.
 

@@ -114,7 +114,9 @@ def test_a_backup_was_restored_lately(
     if not judge("a restore was recorded", record.problem is None, of=record.source, reason=str(record.problem or "")):
         return
     why = "; ".join(record.wrong[:3]) or "it says so without a reason"
-    judge("it was good", record.good, of=record.label, reason=why)
+    some = f", {record.share:.2%} of their rows" if record.share < 1 else ""
+    compared = f"{record.compared} tables compared{some}"
+    judge("it was good", record.good, of=f"{record.label} ({compared})", reason=why)
     if running:
         judge("cluster it was of", record.system_identifier, equals=running, of=record.label)
     age = record.now - record.restored_at

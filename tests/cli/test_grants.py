@@ -12,11 +12,15 @@ TOML = """\
 version = 1
 [environments.production]
 [environments.production.postgres.shop]
-nodes = ["db:5432"]
+nodes = ["db:5432", "db-2:5432"]
 user = "odd \\"role\\""
 database = "shop"
 migrations = { kind = "alembic", scripts = "x", table = "app.alembic_version" }
 structure = {}
+content = { tables = ["app.events"] }
+expect = { standbys = 1 }
+columns = { "app.cards.number" = {} }
+backups = { kind = "basebackup", folder = "b", archive = "a", restore = { record = "r" } }
 [environments.production.postgres.shop.relations]
 events = { child = "app.events(order_id)", parent = "orders(id)" }
 [environments.production.postgres.shop.invariants.one]
@@ -54,7 +58,9 @@ def test_sql_for_every_cluster(
         f"GRANT USAGE ON SCHEMA app TO {role};",
         f"GRANT SELECT ON app.alembic_version TO {role};  -- migrations",
         f"GRANT SELECT ON orders TO {role};  -- invariant one, relation events",
-        f"GRANT SELECT ON app.events TO {role};  -- relation events",
+        f"GRANT SELECT ON app.events TO {role};  -- relation events, content; partitions each too",
+        f"GRANT SELECT ON app.cards TO {role};  -- column app.cards.number",
+        f"GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO {role};",
         "CREATE EXTENSION IF NOT EXISTS amcheck;",
         "-- invariants that do not say what they read (`reads`): two",
         "-- postgres ledger: on the primary, in the database postgres, as a superuser or its owner",

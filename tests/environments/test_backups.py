@@ -23,9 +23,10 @@ REFUSED = {
     "base backups far away": (BASE_BACKUPS.replace('"b"', '"s3://b/c"'), "base backups are read from a folder"),
     "dumps restored from far away": (DUMPS.replace('"d"', '"s3://b/c"') + RESTORE, "restored from a `folder`"),
     "a dump up to a time": (DUMPS + RESTORE + 'target = { time = "2026-11-24 06:00:00+00" }\n', "no write-ahead log"),
-    "some rows of a dump": (DUMPS + RESTORE + 'sample = "5%"\n', "restore.sample: rows of a dump lie elsewhere"),
+    "some rows of a dump": (DUMPS + RESTORE + 'record = "r"\nsample = "5%"\n', "sample: rows of a dump"),
     "two targets": (BASE_BACKUPS + RESTORE + 'target = { lsn = "0/1", name = "n" }\n', "at most one of `time`"),
-    "nothing compared": (BASE_BACKUPS + RESTORE + 'sample = "0%"\n', "restore.sample"),
+    "some rows of nothing": (BASE_BACKUPS + RESTORE + 'sample = "5%"\n', "nothing is compared without a `record`"),
+    "no rows": (BASE_BACKUPS + RESTORE + 'sample = "0%"\n', "restore.sample"),
     "more than all": (BASE_BACKUPS + RESTORE + 'sample = "101%"\n', "restore.sample"),
     "a number of rows": (BASE_BACKUPS + RESTORE + "sample = 5000\n", "restore.sample"),
     "a share of time": (BASE_BACKUPS + RESTORE + 'sample = "5s"\n', 'expected a share such as "5%"'),
@@ -49,7 +50,8 @@ def test_what_cannot_be_meant_is_refused(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("written", "share"), [("", 1.0), ('sample = "5%"\n', 0.05), ("sample = 0.5\n", 0.5)])
 def test_how_much_of_a_table_is_compared(written: str, share: float, tmp_path: Path) -> None:
-    shop = loaded(tmp_path, BASE + BASE_BACKUPS + RESTORE + written).environment("dev").postgres["shop"]
+    text = BASE + BASE_BACKUPS + RESTORE + 'record = "r"\n' + written
+    shop = loaded(tmp_path, text).environment("dev").postgres["shop"]
     assert shop.backups is not None
     assert shop.backups.restore is not None
     assert shop.backups.restore.sample == share

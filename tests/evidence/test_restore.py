@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -227,7 +228,7 @@ def test_a_record_is_of_a_moment_without_commits(cluster: Cluster, tmp_path: Pat
         record = take(connection, witness, ["public.orders"])
     (tmp_path / "r.json").write_text(record.text())
     assert read(tmp_path / "r.json") == record
-    assert record.tables["public.orders"][0] == 2
+    assert record.tables["public.orders"].rows == 2
 
 
 TOML = """\
@@ -274,13 +275,14 @@ def test_what_record_backup_wrote_is_what_a_restore_holds(make: Make, running: S
     base, record = cluster.backups / "monday", cluster.records / "monday.json"
     code, said = _record(running, "-o", str(record))
     assert (code, record.exists()) == (3, False)
-    assert "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text)" in said
+    assert "permission denied for function pg_create_restore_point (prodcheck grants prints all" in said
     _allow(cluster)
     cluster.primary.backup(base)
     try:
         code, said = _record(running, "-o", str(record))
         assert code == 0, said
         assert "9 tables recorded" in said
+        assert read(record).complete
         assert {each.form for each in read(record).tables.values()} == {"binary"}
         cluster.primary.ask("update payments set method = 'changed after the record'")
         finish_segments(cluster, 1)
@@ -290,12 +292,30 @@ def test_what_record_backup_wrote_is_what_a_restore_holds(make: Make, running: S
         plain["tables"]["public.payments"]["content"] = "1"
         record.write_text(json.dumps(plain))
         assert ["public.payments" in each for each in restored(make({"backup": "monday"})).wrong] == [True]
+        del plain["tables"]["public.payments"]
+        record.write_text(json.dumps(plain))
+        assert restored(make({"backup": "monday"})).wrong == ("1 tables more than were recorded",)
+        record.write_text(json.dumps(plain | {"complete": False}))
+        assert restored(make({"backup": "monday"})).seen.startswith("8 of 9 tables, ")
+        record.write_text(json.dumps(plain | {"database": "ledger"}))
+        problem = restored(make({"backup": "monday"})).record_problem
+        assert problem == "the record is of the database ledger, not of shop"
         code, said = _record(running, "-o", str(record), "--table", "public.nowhere")
         assert (code, "there is no table public.nowhere" in said) == (3, True)
         with cluster.primary.connect() as migration:
             migration.execute("begin; lock table payments in access exclusive mode")
             code, said = _record(running, "-o", str(record), "--timeout", "3")
-        assert (code, "public.payments was not read whole in time" in said) == (3, True)
+        assert (code, "public.payments: somebody holds a lock on it (" in said) == (3, True)
+        cluster.primary.ask("revoke execute on function pg_switch_wal() from prodcheck")
+        code, said = _record(running, "-o", str(record), "--table", "public.orders")
+        assert (code, "1 table recorded" in said, "once the WAL file of now is archived" in said) == (0, True, True)
+        assert read(record).complete is False
+        code, said = _record(running, "-o", str(cluster.records))
+        assert (code, "Is a directory" in said) == (3, True)
+        assert [each for each in cluster.folder.iterdir() if each.name.endswith(".new")] == []
+        for odd in ("0", "-1", "nan", "inf", "1e9", "soon"):
+            code, said = _record(running, "-o", str(record), f"--timeout={odd}")
+            assert (code, "argument --timeout" in said) == (2, True), said
     finally:
         cluster.primary.ask("update payments set method = 'test-visa'")
         shutil.rmtree(base)
@@ -327,13 +347,16 @@ def test_wal_that_is_packed_is_unpacked(make: Make, cluster: Cluster) -> None:
 
 @pytest.fixture
 def many(running: Stores, cluster: Cluster) -> Iterator[str]:
-    """A table of some 6 MB, in a backup of its own with a record in parts; its last pages are empty."""
-    rows = "select n as id, repeat(md5(n::text), 8) as text from generate_series(1, 20000) as n"
+    """A table of some 6 MB, in a backup of its own with a record in parts; some of its pages are empty."""
+    rows = "select n as id, repeat(md5(n::text), 8) as text from generate_series(1, 22000) as n"
     cluster.primary.ask(f"create table many as {rows}")
-    cluster.primary.ask("delete from many where id > 15000; grant select on many to prodcheck")
+    cluster.primary.ask("delete from many where id between 4001 and 11000; grant select on many to prodcheck")
+    cluster.primary.ask("alter table many add primary key (id)")
+    visible = "select relallvisible from pg_class where relname = 'many'"
+    _eventually(lambda: cluster.primary.ask("vacuum many") or int(str(cluster.primary.ask(visible))) > 300, None)
     base, record = cluster.backups / "parts", cluster.records / "parts.json"
     cluster.primary.backup(base)
-    _declare(running, cluster, '{ sample = "5%" }')
+    _declare(running, cluster, '{ sample = "5%", record = "pg/records/parts.json" }')
     _allow(cluster)
     code, said = _record(running, "-o", str(record))
     assert code == 0, said
@@ -358,7 +381,7 @@ def test_some_rows_are_compared_and_all_counted(make: Make, cluster: Cluster, ma
         assert found[many].rows_restored == 15000
         assert (0 < found[many].hashed < 15000) if share < 0.5 else (found[many].hashed == 15000)
         assert found["public.orders"].hashed == 2  # it is too small for parts
-        assert ("all compared" in run.seen) == (share > 0.5)
+        assert ("all counted" in run.seen) == (share < 0.5)
 
     def changed(change: Callable[[dict[str, Any]], object], **restore: Any) -> RestoreRun:
         plain = json.loads(place.read_text())
@@ -382,46 +405,132 @@ def test_some_rows_are_compared_and_all_counted(make: Make, cluster: Cluster, ma
         "public.many: 15000 rows, 15001 were recorded",
     )
     whole = changed(lambda table: [table.pop(each) for each in ("parts", "pages")], sample=0.01)
-    assert (whole.wrong, "all compared" in whole.seen) == ((), True)
+    assert (whole.wrong, whole.share) == ((), 1.0)
     assert "do not add up" in changed(lambda table: table["parts"].pop(0)).record_problem
 
 
-def test_tables_stay_as_they_are_while_they_are_recorded(cluster: Cluster) -> None:
-    """TRUNCATE and rewrites do not keep to the snapshot that a record is made of; other writes go on."""
-    import psycopg
+def test_rows_are_counted_where_they_lie(make: Make, cluster: Cluster, many: str) -> None:
+    """Not in an index, which still has those of a page that is gone; amcheck takes an empty page for a new one."""
+    path = cluster.base.parent / "parts" / str(cluster.primary.ask("select pg_relation_filepath('many')"))
+    kept = path.read_bytes()
+    assert int(str(cluster.primary.ask("select relallvisible from pg_class where relname = 'many'"))) > 300
+    page = 10 * 8192
+    path.write_bytes(kept[:page] + bytes(8192) + kept[page + 8192 :])
+    run = restored(make({"backup": "parts", "sample": 0.01}))
+    lost = next(each for each in run.compared if each.table == many)
+    assert run.wrong == (f"public.many: {lost.rows_restored} rows, 15000 were recorded",)
 
-    def meddle(lsn: str) -> None:
-        tried.append(lsn)
+
+ALTERED = (
+    "truncate meddled", "vacuum full meddled", "drop table meddled", "alter table meddled add column more int",
+    "alter table meddled alter column id type text", "alter table meddled rename to meddled_before",
+)  # fmt: skip
+UNTOUCHED = "insert into meddled values (4); analyze meddled; create index on meddled (id); vacuum meddled"
+
+
+@pytest.mark.parametrize("statements", [*ALTERED, UNTOUCHED])
+def test_a_table_that_is_altered_while_it_is_recorded(cluster: Cluster, statements: str) -> None:
+    """TRUNCATE, rewrites and columns do not keep to the snapshot that a record is made of; rows and rights do."""
+
+    def meddle() -> None:
         with cluster.primary.connect() as other:
             other.autocommit = True
-            other.execute("set lock_timeout = '100ms'")
-            other.execute("insert into meddled values (4)")
-            for statement in ("truncate meddled", "vacuum full meddled", "drop table meddled"):
-                with pytest.raises(psycopg.errors.LockNotAvailable):
-                    other.execute(statement)
+            for statement in statements.split("; "):
+                other.execute(statement)
 
-    tried: list[str] = []
     cluster.primary.ask("create table meddled as select generate_series(1, 3) as id")
     try:
         with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
             connection.autocommit = True
-            record = take(Watched(connection, meddle), witness)
-        assert (record.tables["public.meddled"].rows, len(tried)) == (3, 1)
+            watched = Watched(connection, meddle)
+            if statements == UNTOUCHED:
+                assert take(watched, witness).tables["public.meddled"].rows == 3
+            else:
+                problem = problem_of(lambda: take(watched, witness))
+                assert "public.meddled: truncated, dropped or altered while it was recorded" in problem.message
+        assert watched.done
     finally:
-        cluster.primary.ask("drop table meddled")
+        cluster.primary.ask("drop table if exists meddled, meddled_before")
+
+
+@pytest.mark.parametrize("statement", ["create table fresh as select 1 as id", "drop schema passing cascade"])
+def test_what_comes_and_goes_before_the_position(cluster: Cluster, statement: str) -> None:
+    """What is recorded is what was there at the position: the tables are listed after it."""
+
+    def meddle() -> None:
+        with cluster.primary.connect() as other:
+            other.execute(statement)
+
+    cluster.primary.ask("create schema passing; create table passing.there as select 1 as id")
+    try:
+        with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
+            connection.autocommit = True
+            record = take(Watched(connection, meddle, "begin"), witness)
+        assert ("public.fresh" in record.tables) == statement.startswith("create")
+        assert ("passing.there" in record.tables) == statement.startswith("create")
+    finally:
+        cluster.primary.ask("drop schema if exists passing cascade; drop table if exists fresh")
+
+
+def test_a_commit_that_waits_for_a_standby_is_in_wal_already(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody sees it yet, and a restore does."""
+    monkeypatch.setattr("pytest_prodcheck.evidence.content_taking.TRIES", 3)
+    cluster.primary.ask("create table waiting (id int)")
+    cluster.primary.configure(synchronous_standby_names="nobody")
+    committing = cluster.primary.connect()
+    pid = committing.info.backend_pid
+    thread = threading.Thread(target=committing.execute, args=("insert into waiting values (1)",))
+    with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
+        try:
+            thread.start()
+            _eventually(lambda: witness.execute(WAITS, (pid,)).fetchone()[0] == "SyncRep", None)
+            problem = problem_of(lambda: take(connection, witness))
+        finally:
+            witness.execute("select pg_cancel_backend(%s)", (pid,))  # its wait, not what it has written
+            thread.join(10)
+            committing.close()
+            cluster.primary.configure(synchronous_standby_names=None)
+        assert "no moment of 0.2 s without a commit was found (3 looks)" in problem.message
+        assert take(connection, witness).tables["public.waiting"].rows == 1
+    cluster.primary.ask("drop table waiting")
+
+
+WAITS = "select wait_event from pg_stat_activity where pid = %s"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        '"rows": 1e999', '"rows": Infinity', '"rows": -1', '"rows": 2.5', '"content": 7', '"content": "1e5"',
+        '"form": "json"', '"pages": 1e30', '"parts": "15"', '"parts": {"1": 2}', '"parts": [1.7, 5.9]',
+        '"parts": ["1"]', '"pages": 4, "parts": ["1"]', '"parts": ' + "[" * 100_000 + "]" * 100_000,
+    ],
+    ids=lambda change: change[:30],
+)  # fmt: skip
+def test_a_record_that_is_none(tmp_path: Path, change: str) -> None:
+    place, held = tmp_path / "r.json", f'{{"rows": 2, "content": "15", "form": "text", {change}}}'
+    frame = '{{"format": "prodcheck-content/1", "system_identifier": "7", "database": "d", '
+    frame += '"taken_at": {}, "lsn": "{}", "tables": {}}}'
+    place.write_text(frame.format("1.5", "0/1", f'{{"public.t": {held}}}'))
+    assert "is no record of content" in problem_of(lambda: read(place)).message
+    for taken_at, lsn, tables in (("1e999", "0/1", "{}"), ("1", "0/1; drop", "{}"), ("1", "0/1", "[]")):
+        place.write_text(frame.format(taken_at, lsn, tables))
+        assert "is no record of content" in problem_of(lambda: read(place)).message
+    place.write_text(frame.format("1", "0/1", "{}"))
+    assert "it records no table" in problem_of(lambda: read(place)).message
 
 
 class Watched:
-    """A connection that does something once, before the first table is read."""
+    """A connection that does something once, before the first statement of a kind."""
 
-    def __init__(self, connection: Any, before: Callable[[str], None]) -> None:
-        self.connection, self.before, self.done = connection, before, False
+    def __init__(self, connection: Any, before: Callable[[], None], what: str = "count(*)") -> None:
+        self.connection, self.before, self.what, self.done = connection, before, what, False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.connection, name)
 
     def execute(self, sql: str, *values: Any) -> Any:
-        if "count(*)" in sql and not self.done:
+        if self.what in sql and not self.done:
             self.done = True
-            self.before(sql)
+            self.before()
         return self.connection.execute(sql, *values)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.records import Problem
+from pytest_prodcheck.evidence.records.backups import RestoreRun, TableCompared
 from pytest_prodcheck.evidence.records.database import (
     Activity,
     Checksums,
@@ -36,7 +37,7 @@ from pytest_prodcheck.evidence.records.database import (
 from pytest_prodcheck.judging.checks import definition_of
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
-from suites.data_integrity import test_migrations, test_rows, test_schema, test_storage
+from suites.data_integrity import test_backups, test_migrations, test_rows, test_schema, test_storage
 
 
 def judged(check: Callable[..., None], record: object, **more: Any) -> Ledger:
@@ -285,3 +286,32 @@ def test_a_threshold_tunes_an_invariant_and_cannot_disarm_it_by_half() -> None:
 def test_freshness(row: NewestRow, expected: str) -> None:
     declared = {"freshness": {"o": {"at_most": {"warn": "1h", "fail": "6h"}}}}
     assert outcome(test_rows.test_new_rows_come, Freshness("a", (row,)), declared=declared, limit=None) == expected
+
+
+RESTORED = RestoreRun(
+    "monday", "the record's position 0/1", True, "", 1.0, 2.0, "7", "7", "0/1", 2,
+    (TableCompared("public.a", 10, 10, True, hashed=10), TableCompared("public.b", 90, 90, True, hashed=15)),
+    "r.json", "", (), True, 4.0, True,
+)  # fmt: skip
+LOST = replace(RESTORED.compared[0], rows_restored=9, same_content=False)
+
+
+@pytest.mark.parametrize(
+    ("run", "expected", "said"),
+    [
+        (RESTORED, "passed", "monday: 2 of 2 tables, 25 of 100 rows, all counted"),
+        (replace(RESTORED, compared=RESTORED.compared[:1], complete=False), "passed", "monday: 1 of 2 tables, 10 rows"),
+        (replace(RESTORED, compared=()), "failed", "2 tables more than were recorded"),
+        (replace(RESTORED, compared=(), complete=False), "passed", "monday: compared with nothing"),
+        (replace(RESTORED, compared=(), record_problem="r.json: no such file"), "errored", "r.json: no such"),
+        (replace(RESTORED, compared=(LOST,), complete=False), "failed", "public.a: 9 rows, 10 were recorded"),
+        (replace(RESTORED, damaged=("x",), record_problem="it is of another cluster"), "failed", "amcheck: x"),
+        (replace(RESTORED, recovered=False, reason="PANIC", system_identifier="8"), "failed",
+         "it is a backup of another cluster; not recovered: PANIC"),
+        (replace(RESTORED, recovery_seconds=3700.0), "warned", "monday: 2 of 2 tables"),
+    ],
+)  # fmt: skip
+def test_a_restored_backup(run: RestoreRun, expected: str, said: str) -> None:
+    ledger = judged(test_backups.test_a_backup_comes_up, run)
+    assert str(ledger.outcome) == expected
+    assert any(said in f"{each.of} {each.reason}" for each in ledger.judgements), ledger.judgements

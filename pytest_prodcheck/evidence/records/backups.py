@@ -129,6 +129,7 @@ class RestoreRun:
     damaged: tuple[str, ...]  # what amcheck found, its first lines
     checked_relations: bool  # amcheck ran to its end
     seconds: float  # of everything, clean-up included
+    complete: bool = False  # the record is of all tables that the database had
 
     @property
     def recovery_time(self) -> float:
@@ -136,20 +137,28 @@ class RestoreRun:
         return self.fetch_seconds + self.recovery_seconds
 
     @property
+    def share(self) -> float:
+        """How much of the restored rows was compared by their content: 0.05 for 5 %, 0 where nothing was recorded."""
+        rows = sum(each.rows_restored or 0 for each in self.compared)
+        return sum(each.hashed for each in self.compared) / rows if rows else float(bool(self.compared))
+
+    @property
     def seen(self) -> str:
         """How much was compared, in words."""
         if not self.compared:
-            return "compared with no record"
+            return "compared with nothing"
         rows = sum(each.rows_restored or 0 for each in self.compared)
         hashed = sum(each.hashed for each in self.compared)
-        return f"{len(self.compared)} tables, all {rows} rows counted, {'all' if hashed == rows else hashed} compared"
+        tables = f"{len(self.compared)} of {self.tables} tables"
+        return f"{tables}, {rows} rows" if hashed == rows else f"{tables}, {hashed} of {rows} rows, all counted"
 
     @property
     def wrong(self) -> tuple[str, ...]:
-        """All that was not as it has to be, in words; empty where the restore proves the backup good."""
-        found = [] if self.recovered else [f"not recovered: {self.reason}"]
+        """All that was not as it has to be, in words; with an empty `record_problem` too the backup is proven good."""
+        found = []
         if self.expected_system_identifier and self.system_identifier not in ("", self.expected_system_identifier):
             found.append("it is a backup of another cluster")
+        found += [] if self.recovered else [f"not recovered: {self.reason}"]
         if self.recovered:
             found += [f"{each.table}: is not there" for each in self.compared
                      if each.readable and each.rows_restored is None]
@@ -160,11 +169,11 @@ class RestoreRun:
             found += [f"{each.table}: other content than was recorded{each.differing and f' ({each.differing})'}"
                       for each in there
                       if not each.same_content and each.rows_restored == each.rows_recorded]  # fmt: skip
+            if self.complete and not self.record_problem and self.tables > len(self.compared):
+                found.append(f"{self.tables - len(self.compared)} tables more than were recorded")
             found += [f"amcheck: {each}" for each in self.damaged]
             found += [] if self.checked_relations else ["amcheck did not run to its end"]
             found += [] if self.tables else ["it holds no table"]
-        if self.record_problem:
-            found.append(f"not compared: {self.record_problem}")
         return tuple(found)
 
 
@@ -180,5 +189,6 @@ class RestoreRecord:
     wrong: tuple[str, ...]
     recovery_time: float  # seconds
     compared: int  # tables that were compared with what the source had recorded
+    share: float  # of their rows whose content was compared too
     system_identifier: str
     problem: Problem | None = None  # it is not there: nothing was restored yet
