@@ -299,7 +299,7 @@ LOST = replace(RESTORED.compared[0], rows_restored=9, same_content=False)
 @pytest.mark.parametrize(
     ("run", "expected", "said"),
     [
-        (RESTORED, "passed", "monday: 2 of 2 tables, 25 of 100 rows, all counted"),
+        (RESTORED, "passed", "monday: 25.00% of 100 rows in 2 of 2 tables, all counted"),
         (replace(RESTORED, compared=RESTORED.compared[:1], complete=False), "passed", "monday: 1 of 2 tables, 10 rows"),
         (replace(RESTORED, compared=()), "failed", "2 tables more than were recorded"),
         (replace(RESTORED, compared=(), complete=False), "passed", "monday: compared with nothing"),
@@ -308,7 +308,7 @@ LOST = replace(RESTORED.compared[0], rows_restored=9, same_content=False)
         (replace(RESTORED, damaged=("x",), record_problem="it is of another cluster"), "failed", "amcheck: x"),
         (replace(RESTORED, recovered=False, reason="PANIC", system_identifier="8"), "failed",
          "it is a backup of another cluster; not recovered: PANIC"),
-        (replace(RESTORED, recovery_seconds=3700.0), "warned", "monday: 2 of 2 tables"),
+        (replace(RESTORED, recovery_seconds=3700.0), "warned", "monday: 25.00% of 100 rows"),
     ],
 )  # fmt: skip
 def test_a_restored_backup(run: RestoreRun, expected: str, said: str) -> None:

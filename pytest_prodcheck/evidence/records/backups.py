@@ -148,9 +148,10 @@ class RestoreRun:
         if not self.compared:
             return "compared with nothing"
         rows = sum(each.rows_restored or 0 for each in self.compared)
-        hashed = sum(each.hashed for each in self.compared)
         tables = f"{len(self.compared)} of {self.tables} tables"
-        return f"{tables}, {rows} rows" if hashed == rows else f"{tables}, {hashed} of {rows} rows, all counted"
+        if self.share < 1:
+            return f"{self.share:.2%} of {rows} rows in {tables}, all counted"
+        return f"{tables}, {rows} rows"
 
     @property
     def wrong(self) -> tuple[str, ...]:
