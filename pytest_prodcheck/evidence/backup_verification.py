@@ -96,7 +96,12 @@ def _wal_for(data: Path, archive: Path, scratch: Path) -> Path:
     own = data / "pg_wal"
     if any(len(each.name) == 24 and each.is_file() for each in own.iterdir()) if own.is_dir() else False:
         return own
-    packed = {each.name[:24]: each for each in archive.iterdir() if each.suffix in SUFFIXES and len(each.stem) == 24}
+    try:
+        names = list(archive.iterdir())
+    except OSError as error:
+        hint = "is `archive` right, is it mounted, and may this user read it?"
+        raise EvidenceProblem(Problem("configuration", f"{archive}: {error.strerror}", hint)) from None
+    packed = {each.name[:24]: each for each in names if each.suffix in SUFFIXES and len(each.stem) == 24}
     if not packed:
         return archive
     first = next(iter(packed.values()))

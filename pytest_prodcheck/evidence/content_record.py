@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import Field, TypeAdapter, ValidationError
+from typing import Any
 
 from pytest_prodcheck.evidence.content_sql import Form
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
 FORMAT = "prodcheck-content/1"
 LARGEST = 64 * 1024 * 1024  # bytes of a record: half a million tables
-Sum = Annotated[str, Field(pattern=r"^-?[0-9]{1,40}$")]
+_SUM = re.compile(r"-?[0-9]{1,40}")
+_LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,20 @@ class Held:
     taken.
     """
 
-    rows: Annotated[int, Field(ge=0)]
-    content: Sum
+    rows: int
+    content: str
     form: Form = "text"
-    pages: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    parts: tuple[Sum, ...] = ()
+    pages: int = 0
+    parts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses what no table holds."""
+        if self.rows < 0 or not 0 <= self.pages < 2**32:
+            raise ValueError("rows or pages that cannot be")
+        if not all(_SUM.fullmatch(each) for each in (self.content, *self.parts)):
+            raise ValueError("a sum that is no number")
+        if self.parts and (not self.pages or sum(int(each) for each in self.parts) != int(self.content)):
+            raise ValueError("its parts do not add up to it")
 
     def document(self) -> dict[str, Any]:
         """What the file holds of it."""
@@ -46,11 +56,16 @@ class ContentRecord:
 
     system_identifier: str
     database: str
-    taken_at: Annotated[float, Field(allow_inf_nan=False)]
-    lsn: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$")]
+    taken_at: float
+    lsn: str
     tables: dict[str, Held]
     complete: bool = False
     archived: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuses what is no position and no time."""
+        if not math.isfinite(self.taken_at) or not _LSN.fullmatch(self.lsn):
+            raise ValueError("taken_at or lsn is none")
 
     def text(self) -> str:
         """The file's text."""
@@ -64,6 +79,8 @@ class ContentRecord:
 
 def read(path: Path) -> ContentRecord:
     """A record from its file; raises EvidenceProblem where it is none."""
+    from pydantic import TypeAdapter, ValidationError
+
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError("it is too large")
@@ -72,9 +89,6 @@ def read(path: Path) -> ContentRecord:
         if not isinstance(plain, dict) or plain.get("format") != FORMAT:
             raise ValueError(f"it is not of the form {FORMAT}")
         found = TypeAdapter(ContentRecord).validate_json(text, strict=True)
-        for name, held in found.tables.items():
-            if held.parts and (not held.pages or sum(int(each) for each in held.parts) != int(held.content)):
-                raise ValueError(f"the parts of {name} do not add up to it")
     except OSError as error:
         hint = "`prodcheck record-backup` writes it when the backup is done"
         raise EvidenceProblem(Problem("configuration", f"{path}: {error.strerror}", hint)) from None

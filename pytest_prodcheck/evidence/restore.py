@@ -70,8 +70,19 @@ def _seconds(target: str, environment: Environment) -> float:
 def postgres_restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
     """Restores the declared backup and takes it down again; writes the restore record where one is declared as a file.
 
-    Raises EvidenceProblem where nothing could be tried: no backup, no room, no programs, a live server in the way.
+    Raises EvidenceProblem where nothing could be tried: no backup, no room, no programs, a live server in the way; and
+    where it takes longer than `restore.timeout`.
     """
+    try:
+        return _restore(target, context, deadline)
+    except EvidenceProblem as error:
+        if deadline.time_left() > 0:
+            raise
+        what = f"{target}: not restored and read within {deadline.seconds:.3g} s ({error.problem.message})"
+        raise EvidenceProblem(Problem("timeout", what, "raise restore.timeout")) from None
+
+
+def _restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
     settings = settings_of(target, context)
     assert settings.restore is not None
     backup = backup_named(settings.restore.backup, catalogue(target, context, deadline)[0], source_of(settings))

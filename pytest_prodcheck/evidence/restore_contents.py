@@ -7,7 +7,6 @@ import re
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.children import run
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.content_sql import FIXED, TABLES, between, digest_of, in_words
 from pytest_prodcheck.evidence.records.backups import TableCompared
@@ -88,8 +87,7 @@ def amcheck(server: ScratchServer, database: str, every_row: bool, deadline: Dea
         return _by_sql(server, database, every_row)
     which = ("--database", database) if database else ("--all", "--exclude-database", "template1")
     more = ("--heapallindexed",) if every_row else ()
-    words = server.tool("pg_amcheck", *which, "--install-missing", *more, "--jobs", str(WORKERS))
-    done = run(words, deadline, folder=server.scratch)
+    done = server.tool(deadline, "pg_amcheck", *which, "--install-missing", *more, "--jobs", str(WORKERS))
     lines: list[str] = []
     for line in (*done.output.splitlines(), *done.errors.splitlines()):
         if _NOISE.match(line):

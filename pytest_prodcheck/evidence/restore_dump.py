@@ -38,14 +38,14 @@ class DumpServer(ScratchServer):
                 connection.execute(f'create database "{quoted}" template template0')
         if self.dump.is_dir() or is_archive(self.dump):
             options = ["--no-owner", "--no-acl", "--exit-on-error", "--dbname", self.database, str(self.dump)]
-            done = run(self.tool("pg_restore", *options), deadline, folder=self.scratch)
+            done = self.tool(deadline, "pg_restore", *options)
         else:
             try:
                 text = self._unpacked()
             except BROKEN as error:
                 return f"the dump was not loaded whole: it cannot be unpacked: {plain(str(error))}"
             options = ["-X", "-q", "-d", self.database, "-f", str(text)]
-            done = run(self.tool("psql", *options), deadline, folder=self.scratch, discard=True)
+            done = self.tool(deadline, "psql", *options, discard=True)
             # owners and grants name roles that a dump of one database does not hold
             errors = [line for line in done.errors.splitlines() if "ERROR:" in line and not _ROLE.search(line)]
             if errors:

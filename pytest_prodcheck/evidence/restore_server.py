@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.children import end, run, start
+from pytest_prodcheck.evidence.children import Done, end, run, start
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PORT = 5499  # of the socket's file name; nothing listens on TCP
 WORKERS = max(2, min(os.cpu_count() or 2, 8))  # that read a restored database at the same time
+# what roles and databases are set to comes with a backup, and would end our statements
+OPTIONS = "-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off"
 LONGEST_SOCKET = 100  # bytes of a socket's path (sockaddr_un has 108 on Linux)
 _TROUBLE = re.compile(r"(?:FATAL|PANIC|ERROR):  (.*)")
 _STARTING = re.compile(r"the database system is (not (yet )?accepting connections|starting up|shutting down)")
@@ -141,12 +143,13 @@ class ScratchServer:
 
         return psycopg.connect(
             host=str(self.sockets), port=PORT, dbname=database, user=self.superuser, autocommit=True,
-            connect_timeout=10, application_name="prodcheck", client_encoding="UTF8",
+            connect_timeout=10, application_name="prodcheck", client_encoding="UTF8", options=OPTIONS,
         )  # fmt: skip
 
-    def tool(self, name: str, *arguments: str) -> tuple[str, ...]:
-        """The words that run one of PostgreSQL's programs against this server."""
-        return (str(self.programs / name), "-h", str(self.sockets), "-p", str(PORT), "-U", self.superuser, *arguments)
+    def tool(self, deadline: Deadline, name: str, *arguments: str, discard: bool = False) -> Done:
+        """Runs one of PostgreSQL's programs against this server."""
+        words = (str(self.programs / name), "-h", str(self.sockets), "-p", str(PORT), "-U", self.superuser, *arguments)
+        return run(words, deadline, folder=self.scratch, environ={"PGOPTIONS": OPTIONS}, discard=discard)
 
 
 def _quoted(value: str) -> str:

@@ -18,7 +18,8 @@ def test_the_newest_backup_is_whole(
 ) -> None:
     """The newest backup was read whole, every byte is as its manifest or tool says, and it is of this cluster."""
     newest = postgres_backups.found[-1]
-    judge("newest backup can be used", not newest.problem, of=newest.label, reason=newest.problem)
+    others = f" ({postgres_backups.running} more not finished)" if postgres_backups.running else ""
+    judge("newest backup can be used", not newest.problem, of=f"{newest.label}{others}", reason=newest.problem)
     for each in postgres_backup_verification.backups:
         judge(postgres_backup_verification.program, each.good, of=each.label, reason=each.said)
     running = postgres_archiving.system_identifier

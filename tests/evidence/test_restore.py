@@ -18,6 +18,7 @@ import pytest
 
 from pytest_prodcheck.demo.backup_switches import finish_segments
 from pytest_prodcheck.demo.postgres import Cluster
+from pytest_prodcheck.environments.grants import grants
 from pytest_prodcheck.evidence.content_record import read
 from pytest_prodcheck.evidence.content_taking import take
 from pytest_prodcheck.evidence.context import Context
@@ -89,6 +90,42 @@ def test_a_named_point_in_time(make: Make, cluster: Cluster) -> None:
     run = restored(make({"target": {"name": "with the table"}, "backup": "base-1"}))
     assert (run.recovered, run.tables) == (True, 10)
     assert "the record is of position" in run.record_problem
+
+
+def test_what_a_role_is_set_to_ends_none_of_our_statements(make: Make, cluster: Cluster) -> None:
+    """It comes with the backup."""
+    for statement in (
+        "alter role postgres in database shop set statement_timeout = '1ms'",
+        "select pg_create_restore_point('hasty')",
+        "alter role postgres in database shop reset statement_timeout",
+    ):
+        cluster.primary.ask(statement, database="postgres")
+    finish_segments(cluster, 1)
+    run = restored(make({"target": {"name": "hasty"}, "backup": "base-1", "record": None}))
+    assert (run.wrong, run.record_problem, run.tables, run.seen) == ((), "", 9, "compared with nothing")
+
+
+def test_too_little_time(make: Make) -> None:
+    later = {"time": "2099-01-01 00:00:00+00"}
+    slow = {"target": later, "record": None, "settings": {"recovery_min_apply_delay": "1h"}}
+    problem = problem_of(lambda: gather("postgres-restore", "shop", make(slow), 3))
+    assert problem.message.startswith("shop: not restored and read within 3 s (")
+    assert problem.hint == "raise restore.timeout"
+
+
+def test_an_archive_that_is_not_there(make: Make, cluster: Cluster) -> None:
+    how = {"kind": "basebackup", "folder": "pg/backups", "archive": "pg/nowhere"}
+    own, aside = cluster.base / "pg_wal", cluster.base / "pg_wal.aside"
+    own.rename(aside)
+    own.mkdir()
+    try:
+        for name in ("postgres-wal-archive", "postgres-backup-verification"):
+            problem = problem_of(lambda name=name: gather(name, "shop", make({}, **how)))  # type: ignore[misc]
+            assert "pg/nowhere: No such file or directory" in problem.message
+            assert "is `archive` right" in problem.hint
+    finally:
+        own.rmdir()
+        aside.rename(own)
 
 
 @pytest.mark.parametrize("every_row", [False, True])
@@ -254,9 +291,17 @@ def _declare(running: Stores, cluster: Cluster, restore: str = "{}") -> None:
     (running.place / "password").chmod(0o600)
 
 
-def _allow(cluster: Cluster) -> None:
-    for function in ("pg_create_restore_point(text)", "pg_switch_wal()"):
-        cluster.primary.ask(f"grant execute on function {function} to prodcheck")
+def _allow(cluster: Cluster, given: Context) -> None:
+    """What `prodcheck grants` prints for records, of which some lines print others."""
+    lines = list(grants("shop", given.environment.postgres["shop"]))
+    about = "-- prodcheck record-backup: positions in WAL, and every table of the database"
+    rights, *printing = lines[lines.index(about) + 1 :]
+    with cluster.primary.connect() as connection:
+        connection.execute(rights)
+        found = [row[0] for line in printing for row in connection.execute(line).fetchall()]
+        assert {"GRANT SELECT ON orders TO prodcheck;", "GRANT USAGE ON SCHEMA public TO prodcheck;"} <= set(found)
+        for line in found:
+            connection.execute(line)
 
 
 def _record(running: Stores, *words: str) -> tuple[int, str]:
@@ -276,7 +321,7 @@ def test_what_record_backup_wrote_is_what_a_restore_holds(make: Make, running: S
     code, said = _record(running, "-o", str(record))
     assert (code, record.exists()) == (3, False)
     assert "permission denied for function pg_create_restore_point (prodcheck grants prints all" in said
-    _allow(cluster)
+    _allow(cluster, make())
     cluster.primary.backup(base)
     try:
         code, said = _record(running, "-o", str(record))
@@ -346,18 +391,18 @@ def test_wal_that_is_packed_is_unpacked(make: Make, cluster: Cluster) -> None:
 
 
 @pytest.fixture
-def many(running: Stores, cluster: Cluster) -> Iterator[str]:
+def many(make: Make, running: Stores, cluster: Cluster) -> Iterator[str]:
     """A table of some 6 MB, in a backup of its own with a record in parts; some of its pages are empty."""
     rows = "select n as id, repeat(md5(n::text), 8) as text from generate_series(1, 22000) as n"
     cluster.primary.ask(f"create table many as {rows}")
-    cluster.primary.ask("delete from many where id between 4001 and 11000; grant select on many to prodcheck")
+    cluster.primary.ask("delete from many where id between 4001 and 11000")
     cluster.primary.ask("alter table many add primary key (id)")
     visible = "select relallvisible from pg_class where relname = 'many'"
     _eventually(lambda: cluster.primary.ask("vacuum many") or int(str(cluster.primary.ask(visible))) > 300, None)
     base, record = cluster.backups / "parts", cluster.records / "parts.json"
     cluster.primary.backup(base)
     _declare(running, cluster, '{ sample = "5%", record = "pg/records/parts.json" }')
-    _allow(cluster)
+    _allow(cluster, make())
     code, said = _record(running, "-o", str(record))
     assert code == 0, said
     cluster.primary.ask("update many set text = 'changed after the record' where id % 7 = 0")
