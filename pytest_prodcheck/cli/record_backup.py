@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.quantities import parse_duration
+from pytest_prodcheck.cli.scope import duration
 from pytest_prodcheck.reports.safe import safe
 
 if TYPE_CHECKING:
@@ -37,15 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--table", action="append", default=[], metavar="SCHEMA.TABLE", help="only this table; may be repeated"
     )
     parser.add_argument(
-        "--timeout", type=_seconds, default=3600.0, metavar="TIME", help='for all of it, in seconds or as "2h" (3600)'
+        "--timeout", type=_some_time, default=3600.0, metavar="TIME", help='for all of it, in seconds or as "2h" (3600)'
     )
 
 
-def _seconds(text: str) -> float:
-    """A time of at least a millisecond; argparse tells of a ValueError."""
-    seconds = float(text) if text.replace(".", "", 1).isdigit() else parse_duration(text)
-    if not 0.001 <= seconds <= 1e6:
-        raise ValueError(text)
+def _some_time(text: str) -> float:
+    if not (seconds := duration(text)):
+        raise argparse.ArgumentTypeError("expected a duration longer than nothing")
     return seconds
 
 

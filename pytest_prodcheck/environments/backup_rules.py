@@ -10,7 +10,7 @@ from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.named import file
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.backups import Backups
+    from pytest_prodcheck.environments.backups import Backups, Restore
     from pytest_prodcheck.environments.stores import Postgres
 
 # key -> the kinds that it goes with
@@ -38,17 +38,8 @@ def backup_complaints(path: tuple[str, ...], postgres: Postgres, root: Path) -> 
             yield (*path, key), f"goes with kind {' or '.join(kinds)}, not {backups.kind}", ""
     yield from _kind(path, backups)
     yield from _store(path, backups, root)
-    for name in sorted(_OURS & set(backups.restore.settings)) if backups.restore is not None else ():
-        yield (*path, "restore", "settings", name), "is what keeps the scratch server apart from the live one", ""
-    if backups.kind == "dump" and backups.restore is not None and backups.restore.sample < 1:
-        yield (*path, "restore", "sample"), "rows of a dump lie elsewhere than those of the source", "leave it out"
-    if backups.restore is not None and backups.restore.sample < 1 and backups.restore.record is None:
-        yield (*path, "restore", "sample"), "nothing is compared without a `record`", "give `record` too"
-    if backups.restore is not None and backups.restore.command is not None:
-        if backups.kind not in ("pgbackrest", "barman"):
-            yield (*path, "restore", "command"), f"goes with kind pgbackrest or barman, not {backups.kind}", ""
-        elif not any("{folder}" in word for word in backups.restore.command):
-            yield (*path, "restore", "command"), "does not say which folder it fills", "give {folder} as an argument"
+    if backups.restore is not None:
+        yield from _restore((*path, "restore"), backups, backups.restore)
 
 
 def _kind(path: tuple[str, ...], backups: Backups) -> Iterator[Complaint]:
@@ -60,12 +51,27 @@ def _kind(path: tuple[str, ...], backups: Backups) -> Iterator[Complaint]:
             yield path, f"kind {backups.kind} needs `{key}`", ""
     if backups.kind == "dump" and backups.folder is None and backups.listing is None:
         yield path, "kind dump needs `folder` or `listing`", ""
-    if backups.kind == "dump" and backups.restore is not None and _remote(backups.folder):
-        yield (*path, "restore"), "dumps are restored from a `folder` on this machine", "mount or copy them"
-    if backups.kind == "dump" and backups.restore is not None and backups.restore.target.model_fields_set:
-        yield (*path, "restore", "target"), "a dump has no write-ahead log to stop in", ""
     if backups.kind == "basebackup" and _remote(backups.folder):
         yield (*path, "folder"), "base backups are read from a folder on this machine", "mount it"
+
+
+def _restore(path: tuple[str, ...], backups: Backups, restore: Restore) -> Iterator[Complaint]:
+    if backups.kind == "dump":
+        if _remote(backups.folder):
+            yield path, "dumps are restored from a `folder` on this machine", "mount or copy them"
+        if restore.target.model_fields_set:
+            yield (*path, "target"), "a dump has no write-ahead log to stop in", ""
+        if restore.sample < 1:
+            yield (*path, "sample"), "rows of a dump lie elsewhere than those of the source", "leave it out"
+    for name in sorted(_OURS & set(restore.settings)):
+        yield (*path, "settings", name), "is what keeps the scratch server apart from the live one", ""
+    if restore.sample < 1 and restore.record is None:
+        yield (*path, "sample"), "nothing is compared without a `record`", "give `record` too"
+    if restore.command is not None:
+        if backups.kind not in ("pgbackrest", "barman"):
+            yield (*path, "command"), f"goes with kind pgbackrest or barman, not {backups.kind}", ""
+        elif not any("{folder}" in word for word in restore.command):
+            yield (*path, "command"), "does not say which folder it fills", "give {folder} as an argument"
 
 
 def _store(path: tuple[str, ...], backups: Backups, root: Path) -> Iterator[Complaint]:

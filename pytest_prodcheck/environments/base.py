@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -36,17 +37,22 @@ Seconds = Annotated[
 ]
 
 
-def ratio(value: object) -> object:
-    """A share of 1 of a text such as "5%"."""
-    if not isinstance(value, str):
-        return value
-    quantity = parse_quantity(value)
-    if quantity.dimension != "ratio":
-        raise ValueError('expected a share such as "5%"')
-    return quantity.value / 100
+def amount(dimension: str, expected: str, per: int = 1) -> Callable[[object], object]:
+    """What makes a number of a text with a unit of this dimension; numbers are left as they are."""
+
+    def number(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        quantity = parse_quantity(value)
+        if quantity.dimension != dimension:
+            raise ValueError(f"expected {expected}")
+        return quantity.value / per
+
+    return number
 
 
-Ratio = Annotated[float, BeforeValidator(ratio, json_schema_input_type=str), Field(gt=0, le=1)]
+_share = amount("ratio", 'a share such as "5%"', per=100)
+Ratio = Annotated[float, BeforeValidator(_share, json_schema_input_type=str), Field(gt=0, le=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Status = Annotated[int, Field(ge=100, le=599)]
 

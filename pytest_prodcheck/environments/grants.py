@@ -21,6 +21,10 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _literal(name: str) -> str:
+    return "'" + name.replace("'", "''") + "'"
+
+
 def grants(cluster: str, settings: Postgres) -> Iterator[str]:
     """Lines of SQL and comments for one cluster; to be run on its primary, in the declared database, by its owner."""
     role = quoted(settings.user)
@@ -82,9 +86,9 @@ def _relations(role: str, settings: Postgres) -> Iterator[str]:
         " AND (NOT k.convalidated OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgconstraint = k.oid"
         " AND t.tgenabled = 'D'))"
     )  # fmt: skip
-    user = settings.user.replace("'", "''")
+    user = _literal(settings.user)
     yield (
-        f"SELECT DISTINCT format('GRANT SELECT ON %s TO %I;', t::regclass, '{user}') FROM pg_constraint k, "
+        f"SELECT DISTINCT format('GRANT SELECT ON %s TO %I;', t::regclass, {user}) FROM pg_constraint k, "
         "unnest(ARRAY[k.conrelid, k.confrelid]) t WHERE k.contype = 'f' AND k.conparentid = 0"
         f"{wanted};  -- run what it prints (\\gexec)"
     )
@@ -94,16 +98,16 @@ def _relations(role: str, settings: Postgres) -> Iterator[str]:
 
 
 def _recording(role: str, settings: Postgres) -> Iterator[str]:
-    user = settings.user.replace("'", "''")
+    user = _literal(settings.user)
     yield "-- prodcheck record-backup: positions in WAL, and every table of the database"
     yield f"GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO {role};"
     yield (
-        f"SELECT format('GRANT SELECT ON %s TO %I;', oid::regclass, '{user}') FROM pg_class WHERE relkind = 'r' AND "
+        f"SELECT format('GRANT SELECT ON %s TO %I;', oid::regclass, {user}) FROM pg_class WHERE relkind = 'r' AND "
         "relpersistence = 'p' AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)';"
         "  -- run what it prints (\\gexec)"
     )
     yield (
-        f"SELECT format('GRANT USAGE ON SCHEMA %I TO %I;', nspname, '{user}') FROM pg_namespace WHERE nspname !~ "
+        f"SELECT format('GRANT USAGE ON SCHEMA %I TO %I;', nspname, {user}) FROM pg_namespace WHERE nspname !~ "
         "'^(pg_|information_schema)';  -- likewise"
     )
 

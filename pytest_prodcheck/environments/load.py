@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pytest_prodcheck.environments.base import Address, Name, Ratio, Seconds, Section
-from pytest_prodcheck.quantities import parse_quantity
+from pytest_prodcheck.environments.base import Address, Name, Ratio, Seconds, Section, amount
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -28,17 +27,8 @@ def rate(value: object) -> object:
     return float(found[1]) / _PER[found[2]]
 
 
-def size(value: object) -> object:
-    """Bytes of a text such as "512MB"."""
-    if not isinstance(value, str):
-        return value
-    quantity = parse_quantity(value)
-    if quantity.dimension != "bytes":
-        raise ValueError('expected a size such as "512MB"')
-    return quantity.value
-
-
-Bytes = Annotated[float, BeforeValidator(size, json_schema_input_type=str), Field(gt=0)]
+_size = amount("bytes", 'a size such as "512MB"')
+Bytes = Annotated[float, BeforeValidator(_size, json_schema_input_type=str), Field(gt=0)]
 Rate = Annotated[float, BeforeValidator(rate, json_schema_input_type=str), Field(gt=0, le=1_000_000)]
 
 

@@ -104,3 +104,9 @@ def major_version(data: Path) -> int | None:
 def place_of(folder: Path, label: str) -> Path:
     """Where the backup of a label lies below the declared folder."""
     return folder if folder.name == label and (folder / MANIFEST).is_file() else folder / label
+
+
+def unreadable_archive(archive: Path, error: OSError) -> EvidenceProblem:
+    """The problem of a folder of archived WAL that cannot be listed."""
+    hint = "is `archive` right, is it mounted, and may this user read it?"
+    return EvidenceProblem(Problem("configuration", f"{archive}: {error.strerror}", hint))

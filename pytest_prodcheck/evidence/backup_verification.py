@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.backup_folder import MANIFEST, major_version, place_of
+from pytest_prodcheck.evidence.backup_folder import MANIFEST, major_version, place_of, unreadable_archive
 from pytest_prodcheck.evidence.backup_tools import barman_verify, pgbackrest_verify
 from pytest_prodcheck.evidence.backups import (
     backup_named,
@@ -99,8 +99,7 @@ def _wal_for(data: Path, archive: Path, scratch: Path) -> Path:
     try:
         names = list(archive.iterdir())
     except OSError as error:
-        hint = "is `archive` right, is it mounted, and may this user read it?"
-        raise EvidenceProblem(Problem("configuration", f"{archive}: {error.strerror}", hint)) from None
+        raise unreadable_archive(archive, error) from None
     packed = {each.name[:24]: each for each in names if each.suffix in SUFFIXES and len(each.stem) == 24}
     if not packed:
         return archive

@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 Form = Literal["binary", "text"]
+_LONGEST = 2**31 - 1  # ms of statement_timeout
 RANGES_SINCE = 140000  # server_version_num
 FORMS: tuple[Form, ...] = get_args(Form)
 _HASHES: dict[Form, str] = {  # t.* and not t, which a column of that name would be
@@ -66,6 +67,11 @@ SHAPES = f"""\
 select {_NAME}, md5(concat(c.relfilenode, (select string_agg(
   format(',%s %s %s %s', attnum, atttypid, atttypmod, attisdropped), '' order by attnum)
   from pg_attribute where attrelid = c.oid and attnum > 0))) {_ORDINARY}"""
+
+
+def timeout(seconds: float) -> str:
+    """The setting that ends a statement after so many seconds."""
+    return f"statement_timeout = {min(max(int(seconds * 1000), 1), _LONGEST)}"
 
 
 def hash_of(form: Form) -> str:

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.content_record import ContentRecord, Held
-from pytest_prodcheck.evidence.content_sql import FIXED, RANGES_SINCE, SHAPES, TABLES, Form, between, digest_of, ranges
+from pytest_prodcheck.evidence.content_sql import (
+    FIXED,
+    RANGES_SINCE,
+    SHAPES,
+    TABLES,
+    Form,
+    between,
+    digest_of,
+    ranges,
+    timeout,
+)
 from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -22,7 +32,6 @@ LOCK = 200  # ms that a lock is waited for
 FEWEST_PAGES = 128  # of a part
 MOST_PARTS = 1000  # of a table
 MOST_PARTS_IN_ALL = 250_000  # of the tables of a record, which has some 30 bytes for each
-_LONGEST = 2**31 - 1  # ms of statement_timeout
 _COMMITTING = """\
 select exists (select from pg_stat_activity
 where backend_xid is not null and lower(wait_event) in ('syncrep', 'walsync', 'walwrite'))"""
@@ -44,8 +53,7 @@ class _Session:
         from psycopg import errors
 
         if self.deadline is not None:
-            left = min(max(int(self.deadline.seconds_left() * 1000), 1), _LONGEST)
-            self.connection.execute(f"set local statement_timeout = {left}")
+            self.connection.execute(f"set local {timeout(self.deadline.seconds_left())}")
         try:
             return tuple(self.connection.execute(sql, values or None).fetchone())
         except errors.QueryCanceled:

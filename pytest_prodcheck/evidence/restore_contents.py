@@ -8,7 +8,7 @@ from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.content_sql import FIXED, TABLES, between, digest_of, in_words
+from pytest_prodcheck.evidence.content_sql import FIXED, TABLES, between, digest_of, in_words, ranges, timeout
 from pytest_prodcheck.evidence.records.backups import TableCompared
 from pytest_prodcheck.evidence.restore_server import WORKERS
 
@@ -38,7 +38,7 @@ def compare(
     import psycopg
 
     def ask(sql: str) -> Any:
-        connection.execute(f"set statement_timeout = {max(int(deadline.seconds_left() * 1000), 1)}")
+        connection.execute(f"set {timeout(deadline.seconds_left())}")
         return connection.execute(sql).fetchone()
 
     for each in FIXED:
@@ -64,15 +64,14 @@ def _whole(ask: Callable[[str], Any], name: str, held: Held) -> TableCompared:
 def _some(ask: Callable[[str], Any], name: str, held: Held, sample: float) -> TableCompared:
     """All rows counted, and some parts hashed, others each time. Where a part had no rows the count is enough."""
     (rows,) = ask(f"select count(*) from only {name}")
-    filled = [number for number, content in enumerate(held.parts) if content != "0"]
+    parts = zip(ranges(len(held.parts) * held.pages, held.pages), held.parts, strict=True)
+    filled = [(pages, content) for pages, content in parts if content != "0"]
     hashed, differing = 0, ""
-    for number in sorted(SystemRandom().sample(filled, math.ceil(sample * len(filled)))):
-        first = number * held.pages
-        end = None if number == len(held.parts) - 1 else first + held.pages
-        seen, content = ask(digest_of(name, held.form, between(first, end)))
+    for pages, recorded in sorted(SystemRandom().sample(filled, math.ceil(sample * len(filled)))):
+        seen, content = ask(digest_of(name, held.form, between(*pages)))
         hashed += int(seen)
-        if content != held.parts[number]:
-            differing = differing or in_words(first, end)
+        if content != recorded:
+            differing = differing or in_words(*pages)
     return TableCompared(name, held.rows, int(rows), rows == held.rows and not differing, True, hashed, differing)
 
 

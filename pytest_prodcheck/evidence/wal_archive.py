@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.backup_folder import first_segment, place_of
+from pytest_prodcheck.evidence.backup_folder import first_segment, place_of, unreadable_archive
 from pytest_prodcheck.evidence.backup_tools import (
     barman,
     barman_segments,
@@ -118,8 +118,7 @@ def read_archive(folder: Path, first: str, size: int) -> Listing:
                     listing.segments[found[1]] = None if packed else about.st_size
                     listing.times[found[1]] = about.st_mtime
     except OSError as error:
-        hint = "is `archive` right, is it mounted, and may this user read it?"
-        raise EvidenceProblem(Problem("configuration", f"{folder}: {error.strerror}", hint)) from None
+        raise unreadable_archive(folder, error) from None
     if suspects:
         time.sleep(AGAIN)
         listing.broken += [each.name for each in suspects if _still_odd(Path(each.path), size)]
