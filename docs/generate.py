@@ -144,8 +144,8 @@ def _anchor(collector: str) -> str:
 
 def records() -> str:
     """Every kind of evidence with its fields."""
+    from pytest_prodcheck import records as module
     from pytest_prodcheck.environments.schema import comments_of
-    from pytest_prodcheck.evidence import records as module
 
     modules = [module, *(import_module(f"{module.__name__}.{each.name}") for each in iter_modules(module.__path__))]
     parts = [f"# Evidence records\n\n{MADE}", "What a check is handed. Frozen dataclasses of plain data. "]

@@ -14,7 +14,7 @@ _PUBLIC = {
     "Limit": "pytest_prodcheck.judging.limits",
     "collector": "pytest_prodcheck.evidence.collectors",
     "Deadline": "pytest_prodcheck.evidence.deadlines",
-    "Exchange": "pytest_prodcheck.evidence.records",
+    "Exchange": "pytest_prodcheck.records",
 }
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from pytest_prodcheck.evidence.collectors import collector as collector
     from pytest_prodcheck.evidence.deadlines import Deadline as Deadline
-    from pytest_prodcheck.evidence.records import Exchange as Exchange
     from pytest_prodcheck.judging.checks import check as check
     from pytest_prodcheck.judging.ledger import judge as judge
     from pytest_prodcheck.judging.limits import Limit as Limit
+    from pytest_prodcheck.records import Exchange as Exchange
 
 __all__ = ["Deadline", "Exchange", "Limit", "__version__", "check", "collector", "judge"]
 

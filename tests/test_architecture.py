@@ -99,7 +99,7 @@ def test_suites_only_judge() -> None:
     """Bundled checks import public names, evidence records and pure judging of texts; they do no I/O of their own."""
     public = {"pytest_prodcheck", *(f"pytest_prodcheck.{name}" for name in pytest_prodcheck.__all__)}
     judging = (f"pytest_prodcheck.judging.{name}" for name in ("declared", "headers", "load", "statistics"))
-    ours = ("pytest_prodcheck.evidence.records", *judging)
+    ours = ("pytest_prodcheck.records", *judging)
     wrong = [
         f"{file.relative_to(ROOT)} imports {module}"
         for file in sorted((ROOT / "suites").rglob("*.py"))
@@ -122,7 +122,7 @@ def test_judging_of_headers_is_pure() -> None:
 
 
 def test_judging_of_load_is_pure() -> None:
-    fine = ("pytest_prodcheck.evidence.records", "pytest_prodcheck.judging.", "pytest_prodcheck.quantities")
+    fine = ("pytest_prodcheck.records", "pytest_prodcheck.judging.", "pytest_prodcheck.quantities")
     wrong = [
         f"{name} imports {module}"
         for name in ("declared", "load", "statistics")

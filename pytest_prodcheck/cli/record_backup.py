@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
     from pytest_prodcheck.environments.secrets import SecretResolver
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.records import EvidenceProblem
+    from pytest_prodcheck.records import EvidenceProblem
     from pytest_prodcheck.scope import ScopeError, read_scope
 
     root = Path.cwd()
@@ -93,8 +93,8 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
     from pytest_prodcheck.evidence.cleaning import plain
     from pytest_prodcheck.evidence.content_taking import take
     from pytest_prodcheck.evidence.postgres_members import members, parameters
-    from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
     from pytest_prodcheck.evidence.resolving import split_address
+    from pytest_prodcheck.records import EvidenceProblem, Problem
 
     primaries = [each for each in members(args.name, context, deadline) if each.problem is None and not each.recovering]
     if len(primaries) != 1 or primaries[0].address is None:

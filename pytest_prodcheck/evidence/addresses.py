@@ -6,9 +6,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.services import AddressAnswer, Addresses
 from pytest_prodcheck.evidence.services import asks, declared, host_of, service_host
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.services import AddressAnswer, Addresses
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.messages import Request
 from pytest_prodcheck.evidence.prometheus import LARGEST, as_service
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.monitoring import FiringAlert
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.monitoring import FiringAlert
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.monitoring import Alertmanager

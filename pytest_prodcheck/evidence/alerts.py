@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence import alertmanager, prometheus
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.monitoring import (
-    AlertingRule,
-    AlertRules,
-    AlertsFiring,
-    FiringAlert,
-    ScrapedJob,
-)
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.monitoring import AlertingRule, AlertRules, AlertsFiring, FiringAlert, ScrapedJob
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.monitoring import Alerts

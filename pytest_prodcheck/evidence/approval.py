@@ -13,9 +13,9 @@ from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
 from pytest_prodcheck.evidence.freezes import LARGEST as LARGEST_FREEZES
 from pytest_prodcheck.evidence.freezes import freezes
 from pytest_prodcheck.evidence.placeholders import filled
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.release import Approval, Change, Freeze
 from pytest_prodcheck.evidence.scans.source import file
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.release import Approval, Change, Freeze
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments import approval as declared

@@ -13,8 +13,8 @@ from urllib.parse import quote
 from pytest_prodcheck.evidence.approval_records import moment, window
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.messages import Request
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.release import Change, Decision
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.release import Change, Decision
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline

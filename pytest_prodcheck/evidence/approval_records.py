@@ -7,8 +7,8 @@ import json
 from typing import Any, Literal
 
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.release import Change, Decision
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.release import Change, Decision
 
 FORMAT = "prodcheck-approval/1"
 MOST = 1000  # records in one list

@@ -6,9 +6,9 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
-from pytest_prodcheck.evidence.records.login import Guarded, Login, LoginPage, Rejection, Rejections, Session
 from pytest_prodcheck.evidence.services import endpoint, endpoint_host, host_of
+from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.records.login import Guarded, Login, LoginPage, Rejection, Rejections, Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.environments.reach import protected_endpoint
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.entries import SECONDS, declared_request, entry
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.access import CookieSession
-from pytest_prodcheck.evidence.records.login import Login
 from pytest_prodcheck.evidence.services import endpoint, host_of
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.access import CookieSession
+from pytest_prodcheck.records.login import Login
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.endpoint import endpoint_seconds
 from pytest_prodcheck.evidence.entries import declared_request, entry
-from pytest_prodcheck.evidence.records.access import Entry, OwnershipPair
 from pytest_prodcheck.evidence.services import endpoint, endpoint_host, host_of
+from pytest_prodcheck.records.access import Entry, OwnershipPair
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

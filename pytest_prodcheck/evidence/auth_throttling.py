@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.auth import login_host
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.access import BadLogin, BadLogins
-from pytest_prodcheck.evidence.records.login import Login
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.access import BadLogin, BadLogins
+from pytest_prodcheck.records.login import Login
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.auth import Auth

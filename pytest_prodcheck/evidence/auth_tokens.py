@@ -11,10 +11,10 @@ from pytest_prodcheck.evidence.auth import login_line
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.entries import SECONDS, declared_request, entry
 from pytest_prodcheck.evidence.jwt_forging import Forged, Jwt, forgeries, garbled, guessable, parse
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.access import Entry, ForgedToken, ForgedTokens
 from pytest_prodcheck.evidence.services import endpoint, host_of, service_host
 from pytest_prodcheck.quantities import format_quantity
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.access import Entry, ForgedToken, ForgedTokens
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.auth import Auth

@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.backups import Backup
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.backups import Backup
 
 ZONES = 15 * 3600.0  # seconds
 LEAST = 64  # bytes: less than the head of any dump

@@ -8,8 +8,8 @@ import struct
 import time
 from pathlib import Path
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.backups import Backup
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.backups import Backup
 
 LABEL, MANIFEST, CONTROL = "backup_label", "backup_manifest", "global/pg_control"
 STILL = 60.0  # seconds: a folder without a manifest that changed since then is a backup being taken

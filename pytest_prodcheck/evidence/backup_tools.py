@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.children import Done, run
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.backups import Backup, VerifiedBackup
 from pytest_prodcheck.evidence.wal_names import HISTORY, SEGMENT
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.backups import Backup, VerifiedBackup
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments import backups as declared

@@ -24,9 +24,9 @@ from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.packed import BROKEN, SUFFIXES, opened
 from pytest_prodcheck.evidence.postgres_programs import programs
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.backups import Verification, VerifiedBackup
 from pytest_prodcheck.evidence.wal_names import name_of, position
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.backups import Verification, VerifiedBackup
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments import backups as declared

@@ -12,8 +12,8 @@ from pytest_prodcheck.evidence.backup_tools import barman, barman_complaints, pg
 from pytest_prodcheck.evidence.children import run
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres_session import on_primary
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.backups import Archiving, Backup, Backups
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.backups import Archiving, Backup, Backups
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments import backups as declared

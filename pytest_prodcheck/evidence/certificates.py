@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.records.tls import Certificate, Staple
+from pytest_prodcheck.records.tls import Certificate, Staple
 
 if TYPE_CHECKING:
     from datetime import datetime

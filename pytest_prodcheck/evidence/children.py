@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline

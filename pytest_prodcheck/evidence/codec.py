@@ -10,8 +10,8 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.records import Evidence, EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import Evidence, EvidenceProblem, Exchange, Problem
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -130,7 +130,7 @@ def _without_bodies(value: Any) -> Any:
     if isinstance(value, Exchange):
         return replace(value, body=None)
     if is_dataclass(value) and not isinstance(value, type):
-        from pytest_prodcheck.evidence.records.services import OpenApi  # not at a start that gathers nothing of it
+        from pytest_prodcheck.records.services import OpenApi  # not at a start that gathers nothing of it
 
         if isinstance(value, OpenApi):
             value = replace(value, document=None)

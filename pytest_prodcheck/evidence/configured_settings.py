@@ -9,10 +9,10 @@ from pytest_prodcheck.environments.reach import settings_format
 from pytest_prodcheck.evidence import setting_values as values
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
 from pytest_prodcheck.evidence.placeholders import filled
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.settings import ConfiguredSettings, SettingFound
 from pytest_prodcheck.evidence.scans.source import file
 from pytest_prodcheck.evidence.setting_files import parse
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.settings import ConfiguredSettings, SettingFound
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

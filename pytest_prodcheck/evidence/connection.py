@@ -9,7 +9,7 @@ from pytest_prodcheck.evidence import cleaning
 from pytest_prodcheck.evidence.bodies import BodyError, read_body, to_text
 from pytest_prodcheck.evidence.failures import classify
 from pytest_prodcheck.evidence.messages import Answer, Request
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline

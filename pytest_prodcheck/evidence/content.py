@@ -16,8 +16,8 @@ from pytest_prodcheck.evidence.content_reading import Chunk, chunks_of, parts_of
 from pytest_prodcheck.evidence.content_sql import FIXED
 from pytest_prodcheck.evidence.postgres_members import Member, members
 from pytest_prodcheck.evidence.postgres_session import Session, open_session
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.replication import ContentComparison, Difference, TableContent
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.replication import ContentComparison, Difference, TableContent
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.backups import Content

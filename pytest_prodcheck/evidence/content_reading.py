@@ -20,7 +20,7 @@ from pytest_prodcheck.evidence.content_sql import (
     ranges,
 )
 from pytest_prodcheck.evidence.content_sql import digest as digest_sql
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.postgres_session import Session

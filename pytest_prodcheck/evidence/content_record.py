@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_prodcheck.evidence.content_sql import Form
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 FORMAT = "prodcheck-content/1"
 LARGEST = 64 * 1024 * 1024  # bytes of a record: half a million tables

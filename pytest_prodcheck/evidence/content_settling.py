@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.content_reading import Chunk, by_page, by_row
-from pytest_prodcheck.evidence.records.replication import Difference
+from pytest_prodcheck.records.replication import Difference
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.content_pair import Pair

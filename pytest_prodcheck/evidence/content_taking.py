@@ -18,7 +18,7 @@ from pytest_prodcheck.evidence.content_sql import (
     ranges,
     timeout,
 )
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

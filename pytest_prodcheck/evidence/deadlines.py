@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 
 class Deadline:

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from pytest_prodcheck.evidence import cleaning
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.dns import dns_name
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.flow import NameAnswer, PortAnswer
-from pytest_prodcheck.evidence.records.release import DependencyAnswer
-from pytest_prodcheck.evidence.records.stores import PostgresCluster, RedisGroup
 from pytest_prodcheck.evidence.tcp import tcp_port
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.flow import NameAnswer, PortAnswer
+from pytest_prodcheck.records.release import DependencyAnswer
+from pytest_prodcheck.records.stores import PostgresCluster, RedisGroup
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records.flow import NameAnswer
 from pytest_prodcheck.evidence.resolving import NameGone, resolve
+from pytest_prodcheck.records.flow import NameAnswer
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.evidence.services import endpoint, endpoint_host, host_of
+from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

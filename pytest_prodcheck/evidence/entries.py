@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.login_pages import login_page
 from pytest_prodcheck.evidence.messages import Answer, Request
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.access import Entry
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.access import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.web import ProvokedError, ProvokedErrors
 from pytest_prodcheck.evidence.services import bounded_seconds, declared, host_of, service_host
 from pytest_prodcheck.evidence.traces import found
 from pytest_prodcheck.evidence.visiting import control, control_path, open_endpoints, private_endpoints, random_name
+from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records.web import ProvokedError, ProvokedErrors
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -9,10 +9,10 @@ from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck.evidence import exposed
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.web import Exposure, Probe
 from pytest_prodcheck.evidence.services import declared, host_of, service_host
 from pytest_prodcheck.evidence.visiting import ask, control, control_path, random_name
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.web import Exposure, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence import cleaning
 from pytest_prodcheck.evidence.heads import CutHead
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline

@@ -8,8 +8,8 @@ import tomllib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.release import Freeze
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.release import Freeze
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

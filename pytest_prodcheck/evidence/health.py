@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
-from pytest_prodcheck.evidence.records.services import Health
 from pytest_prodcheck.evidence.services import asks, bounded_seconds, declared, service_host
+from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.records.services import Health
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context

@@ -9,15 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.load import (
-    AcceptedEndpoint,
-    AcceptedRun,
-    Baseline,
-    LoadEndpoint,
-    LoadRun,
-    Timed,
-)
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.load import AcceptedEndpoint, AcceptedRun, Baseline, LoadEndpoint, LoadRun, Timed
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.load import Load

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence import hosts_here, hosts_kubernetes, hosts_prometheus, prometheus
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
-from pytest_prodcheck.evidence.records.hosts import HostsMounts, HostsUse
+from pytest_prodcheck.records.hosts import HostsMounts, HostsUse
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -7,8 +7,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.hosts import HostUse, MountUse
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.hosts import HostUse, MountUse
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline

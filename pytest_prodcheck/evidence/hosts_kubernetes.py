@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence import kubernetes_reading as reading
 from pytest_prodcheck.evidence.kubernetes_api import api, listed
-from pytest_prodcheck.evidence.records.hosts import HostUse
-from pytest_prodcheck.evidence.records.kubernetes import Node
+from pytest_prodcheck.records.hosts import HostUse
+from pytest_prodcheck.records.kubernetes import Node
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence import prometheus
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.hosts_here import share
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.hosts import HostUse, MountUse
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.hosts import HostUse, MountUse
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context

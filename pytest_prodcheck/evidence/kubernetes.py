@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence import kubernetes_reading as reading
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.kubernetes_api import PAGE, api, listed
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.kubernetes import KubernetesApi, KubernetesNodes, KubernetesPods, Pod, Rollout
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.kubernetes import KubernetesApi, KubernetesNodes, KubernetesPods, Pod, Rollout
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

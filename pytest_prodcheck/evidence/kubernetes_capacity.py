@@ -14,8 +14,8 @@ from pytest_prodcheck.evidence.kubernetes_api import listed
 from pytest_prodcheck.evidence.kubernetes_files import documents
 from pytest_prodcheck.evidence.kubernetes_lists import name_of, raw
 from pytest_prodcheck.evidence.kubernetes_reading import Object, quantity, rows, table
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.kubernetes import Fit, KubernetesCapacity, KubernetesQuota, Node, Pod, Quota
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.kubernetes import Fit, KubernetesCapacity, KubernetesQuota, Node, Pod, Quota
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.kubernetes_reading import Object, rows, table
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context

@@ -8,7 +8,7 @@ from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes import host, namespaced, pods_of, reads, seconds
 from pytest_prodcheck.evidence.kubernetes_api import listed
 from pytest_prodcheck.evidence.kubernetes_reading import Object, rows, table
-from pytest_prodcheck.evidence.records.kubernetes import (
+from pytest_prodcheck.records.kubernetes import (
     Budget,
     Entrance,
     KubernetesDisruption,

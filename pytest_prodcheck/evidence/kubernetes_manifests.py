@@ -16,8 +16,8 @@ from pytest_prodcheck.evidence.kubernetes import host, seconds
 from pytest_prodcheck.evidence.kubernetes_api import api
 from pytest_prodcheck.evidence.kubernetes_files import documents, shown
 from pytest_prodcheck.evidence.kubernetes_reading import Object, rows, table
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.kubernetes import KubernetesManifests, Manifest
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.kubernetes import KubernetesManifests, Manifest
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pytest_prodcheck.evidence.records.kubernetes import Container, Node, Pod, Workload
+from pytest_prodcheck.records.kubernetes import Container, Node, Pod, Workload
 
 Object = dict[str, Any]
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/

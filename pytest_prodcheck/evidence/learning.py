@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.base import SecretRef, Section
-from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pytest_prodcheck.evidence.cleaning import plain as plain_text
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.load import LoadEndpoint, LoadInterval, LoadRun, LoadWorker, StressStep, Timed
 from pytest_prodcheck.load.histogram import Histogram
 from pytest_prodcheck.load.parts import Cell, Counted
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.load import LoadEndpoint, LoadInterval, LoadRun, LoadWorker, StressStep, Timed
 
 BUSY = 5.0  # seconds over which a worker's use of its core is looked at
 REPORT = 0.5  # seconds between two reports of a worker

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pytest_prodcheck.environments.reach import ANONYMOUS
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
-from pytest_prodcheck.evidence.records.login import Login
 from pytest_prodcheck.evidence.services import at_pointer, endpoint
+from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.records.login import Login
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.auth import Auth, Role

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.messages import Answer
-    from pytest_prodcheck.evidence.records.login import LoginPage
+    from pytest_prodcheck.records.login import LoginPage
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSWORD_FIELD = re.compile(r"<input\b[^>]{0,400}type\s{0,3}=\s{0,3}[\"']?password", re.I)

@@ -13,7 +13,7 @@ from pytest_prodcheck.evidence.kubernetes_api import listed
 from pytest_prodcheck.evidence.kubernetes_files import documents, shown, template
 from pytest_prodcheck.evidence.kubernetes_lists import name_of
 from pytest_prodcheck.evidence.kubernetes_reading import Object, rows, table
-from pytest_prodcheck.evidence.records.kubernetes import Finding, ManifestFacts
+from pytest_prodcheck.records.kubernetes import Finding, ManifestFacts
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.records import Exchange
+from pytest_prodcheck.records import Exchange
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context

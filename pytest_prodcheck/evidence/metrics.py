@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.environments.reach import services_of_metric
 from pytest_prodcheck.evidence import prometheus
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.monitoring import MetricReading, MetricValues
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.monitoring import MetricReading, MetricValues
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.monitoring import Metric

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.migration_scripts import Script, dotted, version_key
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.database import Migrations as Settings

@@ -9,8 +9,8 @@ from pytest_prodcheck.evidence.migration_scripts import Script, shipped
 from pytest_prodcheck.evidence.migration_states import KINDS, ORDER, State
 from pytest_prodcheck.evidence.postgres_sends import first_node, seconds_for, to_primary
 from pytest_prodcheck.evidence.postgres_session import on_primary
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.database import Migrations
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.database import Migrations
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.database import Migrations as Settings

@@ -10,13 +10,13 @@ from xml.etree import ElementTree
 
 from pytest_prodcheck.evidence.backup_dumps import moment_of, of_object
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
+from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments import backups as declared
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.records.backups import Backup
+    from pytest_prodcheck.records.backups import Backup
 
 PAGE = 1000  # objects of one answer, which is the most that S3 gives
 MOST_PAGES = 100

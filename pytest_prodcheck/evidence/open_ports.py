@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.web import OpenPorts
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.web import OpenPorts
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.exposure import Exposure

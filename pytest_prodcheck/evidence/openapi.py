@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
-from pytest_prodcheck.evidence.records.services import OpenApi
 from pytest_prodcheck.evidence.services import asks, declared, service_host
+from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.records.services import OpenApi
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.services import Service

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Collector, Sending
-from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

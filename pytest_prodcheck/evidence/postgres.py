@@ -10,9 +10,9 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.nodes import MARGIN, ask_nodes
 from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
 from pytest_prodcheck.evidence.postgres_wire import Wire
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.stores import PostgresCluster, PostgresNode
 from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.stores import PostgresCluster, PostgresNode
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

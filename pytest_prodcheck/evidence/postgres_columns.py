@@ -8,8 +8,8 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.plain_text import look
 from pytest_prodcheck.evidence.postgres import node_host
 from pytest_prodcheck.evidence.postgres_session import Session, for_long_reads
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.encryption import ColumnSample, PostgresColumns
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.encryption import ColumnSample, PostgresColumns
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -14,9 +14,9 @@ from pytest_prodcheck.evidence.postgres_members import parameters as parameters_
 from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
 from pytest_prodcheck.evidence.postgres_startup import FirstWord, first_word, start_tls
 from pytest_prodcheck.evidence.postgres_wire import Wire
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.encryption import AccessRule, PostgresAccess, PostgresEncryption
 from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.encryption import AccessRule, PostgresAccess, PostgresEncryption
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -10,8 +10,8 @@ from pytest_prodcheck.evidence.nodes import MARGIN, ask_nodes
 from pytest_prodcheck.evidence.postgres import connection_parameters, need_psycopg
 from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
 from pytest_prodcheck.evidence.postgres_wire import Wire
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

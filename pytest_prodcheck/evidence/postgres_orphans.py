@@ -12,8 +12,8 @@ from pytest_prodcheck.evidence.postgres_relations import Part, Relation, parts, 
 from pytest_prodcheck.evidence.postgres_sends import first_node, for_long_reads, seconds_for
 from pytest_prodcheck.evidence.postgres_session import Session
 from pytest_prodcheck.evidence.postgres_session import for_long_reads as session_for_long_reads
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.database import OrphanRows, RelationRows
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.database import OrphanRows, RelationRows
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.records import Problem, ProblemKind
+from pytest_prodcheck.records import Problem, ProblemKind
 
 
 class ServerError(Exception):

@@ -11,8 +11,8 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres_sends import first_node, for_long_reads, seconds_for
 from pytest_prodcheck.evidence.postgres_session import Session
 from pytest_prodcheck.evidence.postgres_session import for_long_reads as session_for_long_reads
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.database import Freshness, InvariantValue, NewestRow
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.database import Freshness, InvariantValue, NewestRow
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.database import Invariant, Newest

@@ -13,7 +13,7 @@ from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.postgres_sends import first_node, seconds_for, to_primary
 from pytest_prodcheck.evidence.postgres_session import Session, on_primary
-from pytest_prodcheck.evidence.records.database import Schema, SchemaObject, SequenceUse
+from pytest_prodcheck.records.database import Schema, SchemaObject, SequenceUse
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.postgres_members import Member, connect, members, parameters
 from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
+from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
     from types import TracebackType

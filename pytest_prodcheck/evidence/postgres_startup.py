@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 _VERSION, _SSL_REQUEST = 196608, 80877103
 _LONGEST = 30_000  # bytes of one message, as libpq has it before a login

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.messages import Request
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
+from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments import monitoring as declared

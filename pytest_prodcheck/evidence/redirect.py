@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange
-from pytest_prodcheck.evidence.records.services import RedirectChain
 from pytest_prodcheck.evidence.services import declared, service_host
+from pytest_prodcheck.records import EvidenceProblem, Exchange
+from pytest_prodcheck.records.services import RedirectChain
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

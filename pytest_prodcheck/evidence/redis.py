@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.nodes import MARGIN, ask_nodes
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.stores import RedisGroup, RedisNode
 from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.stores import RedisGroup, RedisNode
 
 if TYPE_CHECKING:
     import ssl

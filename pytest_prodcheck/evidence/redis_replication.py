@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.nodes import MARGIN, ask_nodes
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.database import RedisReplication, ReplicaLag
 from pytest_prodcheck.evidence.redis import fields_of, need_client, trust_of
 from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.database import RedisReplication, ReplicaLag
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

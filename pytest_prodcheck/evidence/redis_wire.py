@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.nodes import connect, connection_problem
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
+from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.load import seconds, shared_run
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.load import LoadResources, ResourceSample
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.load import LoadResources, ResourceSample
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.load import Load
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.records.hosts import HostUse
+    from pytest_prodcheck.records.hosts import HostUse
 
 EVERY = 0.25  # seconds between two looks of a short load
 MOST = 2000  # looks that are kept of a long one

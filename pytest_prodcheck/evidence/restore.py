@@ -14,8 +14,6 @@ from pytest_prodcheck.evidence.backups import archiving, backup_named, catalogue
 from pytest_prodcheck.evidence.children import servers_user
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres_programs import programs
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.backups import Backup, RestoreRun, TableCompared
 from pytest_prodcheck.evidence.restore_contents import amcheck, compare, tables_of
 from pytest_prodcheck.evidence.restore_dump import load_dump
 from pytest_prodcheck.evidence.restore_fetch import fetch, forget_settings, give_away, restore_command
@@ -23,6 +21,8 @@ from pytest_prodcheck.evidence.restore_scratch import scratch_folder
 from pytest_prodcheck.evidence.restore_server import ScratchServer
 from pytest_prodcheck.evidence.restore_target import Goal, goal_of
 from pytest_prodcheck.evidence.threads import side_by_side
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.backups import Backup, RestoreRun, TableCompared
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments import backups as declared

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.content_sql import FIXED, TABLES, between, digest_of, in_words, ranges, timeout
-from pytest_prodcheck.evidence.records.backups import TableCompared
 from pytest_prodcheck.evidence.restore_server import WORKERS
+from pytest_prodcheck.records.backups import TableCompared
 
 if TYPE_CHECKING:
     from collections.abc import Callable

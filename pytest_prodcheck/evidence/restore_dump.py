@@ -13,14 +13,14 @@ from pytest_prodcheck.evidence.children import run
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.packed import BROKEN, SUFFIXES, opened
 from pytest_prodcheck.evidence.postgres_programs import programs
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.restore_fetch import give_away
 from pytest_prodcheck.evidence.restore_server import ScratchServer
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments import backups as declared
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.records.backups import Backup
+    from pytest_prodcheck.records.backups import Backup
 _ROLE = re.compile(r'role "[^"]*" does not exist')
 
 

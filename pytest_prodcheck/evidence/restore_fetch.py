@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.backup_folder import major_version, place_of
 from pytest_prodcheck.evidence.children import run, servers_user
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments import backups as declared

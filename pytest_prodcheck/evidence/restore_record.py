@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.backups import backups_host, settings_of
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.backups import RestoreRecord, RestoreRun
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.backups import RestoreRecord, RestoreRun
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments import backups as declared

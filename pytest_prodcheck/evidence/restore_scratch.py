@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 PREFIX, LOCK = "prodcheck-restore-", "lock"
 _SETTLING = 60.0  # seconds that a folder without a lock may be the beginning of another restore

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.children import Done, end, run, start
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments import backups as declared
     from pytest_prodcheck.evidence.content_record import ContentRecord
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.records.backups import Backup
+    from pytest_prodcheck.records.backups import Backup
 
 
 @dataclass(frozen=True)

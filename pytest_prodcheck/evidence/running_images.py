@@ -8,13 +8,13 @@ from pytest_prodcheck.evidence.kubernetes import pods_of, workload_name
 from pytest_prodcheck.evidence.kubernetes_files import documents, template
 from pytest_prodcheck.evidence.kubernetes_lists import name_of
 from pytest_prodcheck.evidence.kubernetes_reading import rows
-from pytest_prodcheck.evidence.records.services import RunningImage
 from pytest_prodcheck.evidence.scans.subjects import reference
+from pytest_prodcheck.records.services import RunningImage
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.records.kubernetes import Container
+    from pytest_prodcheck.records.kubernetes import Container
 
 
 def running_images(service: str, context: Context, deadline: Deadline) -> tuple[RunningImage, ...]:

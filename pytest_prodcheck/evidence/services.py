@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.reach import find_endpoint
 from pytest_prodcheck.evidence.collectors import Sending
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

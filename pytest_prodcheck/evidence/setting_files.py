@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][\w.-]*)\s*=(.*)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}

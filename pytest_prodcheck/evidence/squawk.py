@@ -15,8 +15,8 @@ from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.migrations import compared
 from pytest_prodcheck.evidence.postgres_members import members
 from pytest_prodcheck.evidence.postgres_sends import first_node, seconds_for, to_primary
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.database import LintFinding, MigrationLint
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.database import LintFinding, MigrationLint
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.database import Migrations as Settings

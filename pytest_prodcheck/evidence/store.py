@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence import codec
-from pytest_prodcheck.evidence.records import Evidence, EvidenceProblem, Problem
+from pytest_prodcheck.records import Evidence, EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Redacts

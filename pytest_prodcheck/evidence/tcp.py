@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.nodes import ask_addresses, connect
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.flow import PortAnswer
 from pytest_prodcheck.evidence.resolving import NameGone, ResolvedAddress, split_address
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.flow import PortAnswer
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -9,9 +9,9 @@ from pytest_prodcheck.environments.encrypted import policy
 from pytest_prodcheck.evidence import certificates
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.nodes import connect
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.tls import ServedCertificate, TlsCertificates
 from pytest_prodcheck.evidence.tls_endpoints import each_address, endpoints, first_address
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.tls import ServedCertificate, TlsCertificates
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pytest_prodcheck.environments.encrypted import policy
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.tls import (
+from pytest_prodcheck.evidence.tls_endpoints import each_address, endpoints, first_address
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.tls import (
     AcceptedSuites,
     Attack,
     AttackedServer,
@@ -18,7 +19,6 @@ from pytest_prodcheck.evidence.records.tls import (
     TlsProfile,
     TlsSuites,
 )
-from pytest_prodcheck.evidence.tls_endpoints import each_address, endpoints, first_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable

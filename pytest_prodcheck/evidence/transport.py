@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.deadlines import Guard
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem, ProblemKind
+from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import pods_tell
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.services import Revisions, RevisionSeen, RunningImage
 from pytest_prodcheck.evidence.services import at_pointer, declared, host_of, service_host
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.services import Revisions, RevisionSeen, RunningImage
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.gatherer import Gatherer
-from pytest_prodcheck.evidence.records import Evidence
 from pytest_prodcheck.evidence.store import EvidenceStore
+from pytest_prodcheck.records import Evidence
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.collectors import Collector

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.flow import StepAnswer, WorkflowRun
 from pytest_prodcheck.evidence.services import at_pointer, declared, host_of
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.flow import StepAnswer, WorkflowRun
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.judging.limits import bounds as bounds
 from pytest_prodcheck.judging.statistics import more_often, rank_above, rank_below, samples_needed
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.load import (
+    from pytest_prodcheck.records.load import (
         AcceptedEndpoint,
         AcceptedRun,
         LoadEndpoint,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_prodcheck.evidence.records import Evidence
-from pytest_prodcheck.evidence.records.flow import NameAnswer, PortAnswer
-from pytest_prodcheck.evidence.records.services import Health, Revisions
-from pytest_prodcheck.evidence.records.stores import PostgresCluster, RedisGroup
+from pytest_prodcheck.records import Evidence
+from pytest_prodcheck.records.flow import NameAnswer, PortAnswer
+from pytest_prodcheck.records.services import Health, Revisions
+from pytest_prodcheck.records.stores import PostgresCluster, RedisGroup
 
 
 def is_ready(evidence: Evidence[Any]) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord
+from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.load import LoadRun
     from pytest_prodcheck.plugin.gathering import Gathering
     from pytest_prodcheck.plugin.opening import Opened
+    from pytest_prodcheck.records.load import LoadRun
 
 # what has to be judged, and may at most warn; a regression that warned must not become what is usual
 NEEDED = ("performance.validity", "performance.latency.p95", "performance.errors")

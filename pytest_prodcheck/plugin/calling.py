@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_prodcheck.evidence.copying import own_copy
-from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity, SkipReason
+from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.judging.ledger import Ledger

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_prodcheck.evidence.collectors import OWN
-from pytest_prodcheck.evidence.records import Evidence, Problem
 from pytest_prodcheck.evidence.store import EvidenceFilesError, EvidenceStore, SavedEvidence, SharedFolder, load
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import Evidence, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.redaction import Redactor

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome, Planned
 from pytest_prodcheck.plugin import wire
@@ -25,11 +24,12 @@ from pytest_prodcheck.plugin.calling import (
     raise_for,
     result_of,
 )
+from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.reports.safe import safe_lines
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records import Evidence
     from pytest_prodcheck.outcomes import Result
+    from pytest_prodcheck.records import Evidence
     from pytest_prodcheck.scope import Scope
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.plugin.calling import READING
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 NAME = "prodcheck-last-look"
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_prodcheck.evidence.records import Evidence
-    from pytest_prodcheck.evidence.records.load import LoadRun, LoadStress
     from pytest_prodcheck.evidence.store import SavedEvidence
     from pytest_prodcheck.plugin.gathering import Gathering
+    from pytest_prodcheck.records import Evidence
+    from pytest_prodcheck.records.load import LoadRun, LoadStress
     from pytest_prodcheck.reports.loads import Stress
 
 

@@ -1,4 +1,4 @@
-"""What is shown of a load: attributes of the records in evidence/records/load.py, which reports do not import."""
+"""What is shown of a load: attributes of the records in records/load.py, which reports do not import."""
 
 # ruff: noqa: D102 - they are told there
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.judging.load import (
     bounds,
     enough,
@@ -14,9 +13,10 @@ from pytest_prodcheck.judging.load import (
     insist_on_validity,
     own_lateness,
 )
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.load import LoadEndpoint, LoadRun
+    from pytest_prodcheck.records.load import LoadEndpoint, LoadRun
 
 
 @check("performance.latency.p50", severity="high", limit=Limit(warn="400ms", fail="500ms"), runbook="latency")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.judging.load import (
     ACHIEVED,
     BUSIEST,
@@ -17,9 +16,10 @@ from pytest_prodcheck.judging.load import (
     why,
 )
 from pytest_prodcheck.judging.statistics import samples_needed, share_at_least, share_at_most
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.load import LoadEndpoint, LoadRun
+    from pytest_prodcheck.records.load import LoadEndpoint, LoadRun
 
 
 @check("performance.validity", severity="critical", runbook="load-validity")

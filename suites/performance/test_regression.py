@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.judging.load import Comparison, fails_more, insist_on_samples, insist_on_validity, slower
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.load import Baseline, LoadEndpoint, LoadRun
+    from pytest_prodcheck.records.load import Baseline, LoadEndpoint, LoadRun
 
 
 @check("performance.regression.p95", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")

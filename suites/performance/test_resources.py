@@ -7,12 +7,12 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.load import LoadResources, ResourceSample
 from pytest_prodcheck.judging.load import seconds_until_full
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.load import LoadResources, ResourceSample
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.hosts import HostUse
+    from pytest_prodcheck.records.hosts import HostUse
 
 Seen = Callable[[ResourceSample], float | None]
 

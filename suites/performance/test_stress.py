@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.judging.load import answered_well, client_flaws, knee_of
 from pytest_prodcheck.judging.statistics import samples_needed
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.load import LoadStress
+    from pytest_prodcheck.records.load import LoadStress
 
 
 @check(

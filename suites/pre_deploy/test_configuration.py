@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.kubernetes import Finding, KubernetesManifests, ManifestFacts
-    from pytest_prodcheck.evidence.records.settings import ConfiguredSettings
+    from pytest_prodcheck.records.kubernetes import Finding, KubernetesManifests, ManifestFacts
+    from pytest_prodcheck.records.settings import ConfiguredSettings
 
 
 def _minor(version: str) -> int | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.hosts import HostsMounts, HostsUse
+    from pytest_prodcheck.records.hosts import HostsMounts, HostsUse
 
 
 def _insist_on_hosts(found: int, expected: int) -> None:

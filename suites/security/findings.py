@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.web import Page
     from pytest_prodcheck.judging.headers.findings import Findings
+    from pytest_prodcheck.records.web import Page
 
 
 def record(what: str, found: Findings, of: str) -> None:

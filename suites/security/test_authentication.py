@@ -6,12 +6,12 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 from .access import TOKEN_REFUSED, insist_on, judge_refused
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.access import BadLogin, BadLogins, CookieSession, ForgedToken, ForgedTokens
+    from pytest_prodcheck.records.access import BadLogin, BadLogins, CookieSession, ForgedToken, ForgedTokens
 
 _LIMITED = (423, 429)  # Locked, Too Many Requests
 _SLOWER, _SECONDS = 3, 0.5  # a delay that grows: so many times the first ones, and at least so much

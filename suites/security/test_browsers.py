@@ -6,15 +6,15 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.judging.headers import cookies, cors
 from pytest_prodcheck.judging.headers.fields import lines
 from pytest_prodcheck.judging.headers.findings import Findings, warns
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 from .findings import answered, insist_on_all, record
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.web import CookieAnswers, CorsAnswers, Page
+    from pytest_prodcheck.records.web import CookieAnswers, CorsAnswers, Page
 
 LONG_AGO = 86_400.0 * 366  # epoch seconds; most who delete a cookie give it a date around 1970
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.judging.headers import banners, caching, html
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 from .findings import answered, insist_on_all, record
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.web import Pages, PrivateAnswer, ProvokedErrors
+    from pytest_prodcheck.records.web import Pages, PrivateAnswer, ProvokedErrors
 
 UPSTREAM = (429, 502, 503, 504)  # a limiter or a proxy spoke, not the service
 

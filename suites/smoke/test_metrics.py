@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.judging.declared import base_unit, limit_in_force
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.records.monitoring import MetricReading, MetricValues
+    from pytest_prodcheck.records.monitoring import MetricReading, MetricValues
 
 NO_LEVELS = {"warn": None, "fail": None}
 

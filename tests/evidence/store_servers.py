@@ -24,8 +24,8 @@ from pytest_prodcheck.environments.base import SecretRef
 from pytest_prodcheck.environments.project import Environment
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 
 class FileSecrets:

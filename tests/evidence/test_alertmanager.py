@@ -11,7 +11,7 @@ import pytest
 from pytest_prodcheck.environments.monitoring import Alertmanager
 from pytest_prodcheck.evidence.alertmanager import MOST, firing, receivers
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import Answer, context_for, web
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z

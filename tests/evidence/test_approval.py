@@ -17,9 +17,9 @@ import pytest
 from pytest_prodcheck.evidence.approval_records import read
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.freezes import freezes
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.release import Approval
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records.release import Approval
 from tests.evidence.support import Answer, Seen, context_for, web
 
 SHA = "3f9c2ab0" + "1" * 32

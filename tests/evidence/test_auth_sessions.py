@@ -10,9 +10,9 @@ import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.plan import sendings
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.access import BadLogins, CookieSession, OwnershipPair
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records.access import BadLogins, CookieSession, OwnershipPair
 from tests.evidence.support import Answer, Seen, Web, context_for, web
 
 JSON = {"Content-Type": "application/json"}

@@ -14,9 +14,9 @@ import pytest
 from pytest_prodcheck.demo.tokens import Issuer, samples
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.access import ForgedTokens
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records.access import ForgedTokens
 from tests.evidence.support import Answer, Seen, Web, context_for, web
 
 JSON = {"Content-Type": "application/json"}

@@ -23,9 +23,9 @@ from pytest_prodcheck.evidence.backup_tools import barman_wal, pgbackrest_file, 
 from pytest_prodcheck.evidence.content_taking import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 from pytest_prodcheck.evidence.wal_archive import listing_of
 from pytest_prodcheck.evidence.wal_names import Left
+from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 from suites.data_integrity.test_backups import test_the_newest_backup_is_whole as whole
 from suites.data_integrity.test_backups import test_wal_leads_on_without_a_gap as leads_on
 from suites.pre_deploy.test_backups import test_the_last_backup_is_recent as recent

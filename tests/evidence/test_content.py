@@ -13,7 +13,7 @@ import pytest
 from pytest_prodcheck.demo.postgres import Cluster
 from pytest_prodcheck.evidence import content
 from pytest_prodcheck.evidence.content_progress import FOLDER, Progress
-from pytest_prodcheck.evidence.records.replication import ContentComparison
+from pytest_prodcheck.records.replication import ContentComparison
 from tests.evidence.store_servers import Stores, at, context, gather
 
 TABLES = ["orders", "payments", "t.rows"]

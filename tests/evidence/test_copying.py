@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.copying import own_copy
-from pytest_prodcheck.evidence.records import Exchange, Problem
-from pytest_prodcheck.evidence.records.services import Health
+from pytest_prodcheck.records import Exchange, Problem
+from pytest_prodcheck.records.services import Health
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence import content_sql
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.database import (
+from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records.database import (
     Activity,
     Checksums,
     Freshness,

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.records import EvidenceProblem
 
 
 def test_seconds_left_is_positive_until_it_raises() -> None:

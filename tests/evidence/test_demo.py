@@ -17,10 +17,10 @@ from pytest_prodcheck.environments.stores import Dependency
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.gatherer import Gatherer
-from pytest_prodcheck.evidence.records import Evidence
-from pytest_prodcheck.evidence.records.release import DependencyAnswer
 from pytest_prodcheck.evidence.store import EvidenceStore
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import Evidence
+from pytest_prodcheck.records.release import DependencyAnswer
 
 SERVICE = ("http-health", "http-version", "http-addresses", "http-redirect", "http-openapi")
 ENDPOINT = ("http-endpoint", "http-budget")

@@ -10,10 +10,10 @@ import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.dependency import _postgres, _redis
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.release import DependencyAnswer
-from pytest_prodcheck.evidence.records.stores import PostgresCluster, PostgresNode, RedisGroup, RedisNode
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.release import DependencyAnswer
+from pytest_prodcheck.records.stores import PostgresCluster, PostgresNode, RedisGroup, RedisNode
 from tests.evidence.support import context_for, raw_server, web
 
 

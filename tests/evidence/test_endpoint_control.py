@@ -9,7 +9,7 @@ import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.endpoint import http_endpoint
-from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import Seen, context_for, web
 
 ENDPOINTS: dict[str, Any] = {

@@ -18,9 +18,9 @@ from pytest_prodcheck.evidence.collectors import Collector
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.gatherer import Gatherer
-from pytest_prodcheck.evidence.records import Evidence, EvidenceProblem, Problem
 from pytest_prodcheck.evidence.store import EvidenceStore
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import Evidence, EvidenceProblem, Problem
 from tests.evidence.support import context_for, ok, web
 
 

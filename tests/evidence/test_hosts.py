@@ -13,8 +13,8 @@ import pytest
 from pytest_prodcheck.evidence import hosts_here
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.hosts import host_mounts, host_use
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.hosts import HostUse
+from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records.hosts import HostUse
 from tests.evidence.support import Answer, Seen, context_for, web
 
 JSON = {"Content-Type": "application/json"}

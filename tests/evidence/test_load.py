@@ -24,13 +24,13 @@ from pytest_prodcheck.demo.performance_faults import Taken
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load import load_latency, load_run, load_stress
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.load import LoadRun
 from pytest_prodcheck.evidence.resources import load_resources
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.load.histogram import read_log
 from pytest_prodcheck.outcomes import Outcome
+from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records.load import LoadRun
 from suites.performance import test_latency, test_load, test_resources, test_stress
 from tests.evidence.load_servers import BROKEN, GOOD, LIMITED, Truth, server
 from tests.evidence.support import context_for

@@ -14,8 +14,8 @@ import pytest
 
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import Answer, Seen, Web, context_for, web
 
 PASSWORD = "canary-password"

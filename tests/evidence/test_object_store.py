@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence import object_store
-from pytest_prodcheck.evidence.records import Problem
-from pytest_prodcheck.evidence.records.backups import Backups, RestoreRecord
+from pytest_prodcheck.records import Problem
+from pytest_prodcheck.records.backups import Backups, RestoreRecord
 from tests.evidence.s3_server import BUCKET, SECRET, Store, store
 from tests.evidence.store_servers import context, gather, problem_of, say, speaker
 

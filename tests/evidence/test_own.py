@@ -15,8 +15,8 @@ import pytest
 from pytest_prodcheck import collector
 from pytest_prodcheck.evidence.collectors import OWN
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.evidence.table import COLLECTORS, find, names
+from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import context_for
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_prodcheck.evidence.postgres_encryption import _plain
 from pytest_prodcheck.evidence.postgres_startup import FirstWord, first_word, start_tls
-from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.store_servers import speaker
 
 

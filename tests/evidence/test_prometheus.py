@@ -14,7 +14,7 @@ from pytest_prodcheck.evidence import metrics
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.prometheus import prometheus
-from pytest_prodcheck.evidence.records import EvidenceProblem
+from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import Answer, Seen, context_for, web
 
 JSON = {"Content-Type": "application/json"}

@@ -15,9 +15,9 @@ import pytest
 
 from pytest_prodcheck.demo.redis import Group
 from pytest_prodcheck.evidence.collectors import Sending
-from pytest_prodcheck.evidence.records import Problem
-from pytest_prodcheck.evidence.records.stores import RedisGroup, RedisNode
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import Problem
+from pytest_prodcheck.records.stores import RedisGroup, RedisNode
 from tests.evidence.store_servers import (
     Stores,
     at,

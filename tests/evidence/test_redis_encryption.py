@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo import certificates
-from pytest_prodcheck.evidence.records.encryption import RedisAccess
+from pytest_prodcheck.records.encryption import RedisAccess
 from tests.evidence.store_servers import context, gather, problem_of, say, speaker
 
 PASSWORD = "canary-password"

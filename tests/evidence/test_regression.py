@@ -18,12 +18,12 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.history import accept, load_baseline
 from pytest_prodcheck.evidence.load import load_run
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.load import LoadRun
 from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.judging.load import began_in_time
 from pytest_prodcheck.outcomes import Outcome
+from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records.load import LoadRun
 from suites.performance import test_regression as checks
 from tests.evidence.load_servers import server
 from tests.evidence.test_load import context_of

@@ -22,8 +22,8 @@ from pytest_prodcheck.environments.grants import grants
 from pytest_prodcheck.evidence.content_record import read
 from pytest_prodcheck.evidence.content_taking import take
 from pytest_prodcheck.evidence.context import Context
-from pytest_prodcheck.evidence.records.backups import RestoreRun, Verification
 from pytest_prodcheck.evidence.restore_scratch import LOCK, PREFIX, sweep
+from pytest_prodcheck.records.backups import RestoreRun, Verification
 from tests.evidence.store_servers import Stores, at, context, gather, problem_of
 
 Make = Callable[..., Context]

@@ -10,13 +10,13 @@ import pytest
 
 from pytest_prodcheck.environments.settings import Setting
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.settings import ConfiguredSettings, SettingFound
 from pytest_prodcheck.evidence.setting_files import parse
 from pytest_prodcheck.evidence.setting_values import is_known_secret, is_secret, mistake, placeholder
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome
+from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records.settings import ConfiguredSettings, SettingFound
 from suites.pre_deploy.test_configuration import test_settings_are_filled_in as judge_settings
 from tests.evidence.support import context_for
 

@@ -14,10 +14,10 @@ import pytest
 
 from pytest_prodcheck.environments.redaction import Redactor
 from pytest_prodcheck.evidence import codec
-from pytest_prodcheck.evidence.records import Evidence, EvidenceProblem, Exchange, Problem
-from pytest_prodcheck.evidence.records.flow import NameAnswer, StepAnswer, WorkflowRun
-from pytest_prodcheck.evidence.records.services import Contract, Health, OpenApi
 from pytest_prodcheck.evidence.store import EvidenceFilesError, EvidenceStore, SharedFolder, load
+from pytest_prodcheck.records import Evidence, EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.records.flow import NameAnswer, StepAnswer, WorkflowRun
+from pytest_prodcheck.records.services import Contract, Health, OpenApi
 
 EXCHANGE = Exchange(
     "GET", "https://shop.example/x", 200, (("A", "1"), ("A", "2")), '{"a": "canary-secret"}', 22, 0.1, "1.2.3.4:443"

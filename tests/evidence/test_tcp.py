@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.collectors import Sending
-from pytest_prodcheck.evidence.records.flow import PortAnswer
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records.flow import PortAnswer
 from tests.evidence.store_servers import context, dns_server, gather, hang, problem_of, speaker
 from tests.evidence.test_resolving import NAME, reply
 

@@ -20,9 +20,9 @@ from pytest_prodcheck.demo.mail_tls import MODERN, speaks
 from pytest_prodcheck.evidence import tls_scanner
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import Problem
-from pytest_prodcheck.evidence.records.tls import AcceptedSuites, TlsAttacks, TlsProfile, TlsSuites
 from pytest_prodcheck.evidence.tls_scanner import Scanner
+from pytest_prodcheck.records import Problem
+from pytest_prodcheck.records.tls import AcceptedSuites, TlsAttacks, TlsProfile, TlsSuites
 from tests.evidence.store_servers import gather, hang, problem_of
 from tests.evidence.tls_servers import Lab, V, lab
 

@@ -17,8 +17,8 @@ from pytest_prodcheck.demo.postgres import Cluster
 from pytest_prodcheck.evidence.content_sql import RANGES_SINCE
 from pytest_prodcheck.evidence.content_taking import take
 from pytest_prodcheck.evidence.context import Context
-from pytest_prodcheck.evidence.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
-from pytest_prodcheck.evidence.records.replication import ContentComparison, Replication
+from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
+from pytest_prodcheck.records.replication import ContentComparison, Replication
 from tests.evidence.database_servers import WHEELS, installed
 from tests.evidence.store_servers import Stores, at, context, gather, stores
 

@@ -4,9 +4,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.evidence.records import Evidence
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.evidence.waiting import Waited, wait_until_ready
+from pytest_prodcheck.records import Evidence
 from tests.evidence.support import Answer, Seen, context_for, web
 
 

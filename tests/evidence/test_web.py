@@ -12,8 +12,8 @@ import pytest
 from pytest_prodcheck.evidence.collectors import Collector
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import Answer, Seen, Web, context_for, raw_server, read_request, web
 
 KINDS = ("http-pages", "http-secure", "http-html", "http-cookies", "http-errors", "http-cors", "http-exposure",
@@ -182,7 +182,7 @@ def test_origins_are_new_and_fit_the_service(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_records_can_be_saved_and_read_again(kind: str, tmp_path: Path, server: Web) -> None:
     from pytest_prodcheck.evidence import codec
-    from pytest_prodcheck.evidence.records import Evidence
+    from pytest_prodcheck.records import Evidence
 
     record = gather(kind, context(tmp_path, server.port))
     piece = Evidence(f"{kind}:shop", kind, "shop", 1.0, 0.1, record)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records.flow import StepAnswer, WorkflowRun
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records.flow import StepAnswer, WorkflowRun
 from tests.evidence.support import Answer, Seen, Web, context_for, web
 
 STEPS: list[dict[str, Any]] = [

@@ -16,7 +16,7 @@ from pytest_prodcheck.demo.mail import Serve
 from pytest_prodcheck.demo.mail_tls import context as tls_context
 from pytest_prodcheck.demo.mail_tls import speaks
 from pytest_prodcheck.evidence.context import Context
-from pytest_prodcheck.evidence.records.tls import ServedCertificate, TlsCertificates
+from pytest_prodcheck.records.tls import ServedCertificate, TlsCertificates
 from tests.evidence.store_servers import gather
 from tests.evidence.support import context_for, raw_server
 

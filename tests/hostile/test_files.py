@@ -14,10 +14,10 @@ import pytest
 
 from pytest_prodcheck.cli.answer import as_json, as_text
 from pytest_prodcheck.evidence.codec import LARGEST
-from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.evidence.store import EvidenceFilesError, load
 from pytest_prodcheck.gates.decision import decide
 from pytest_prodcheck.gates.reading import Ask
+from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.reports import write
 from pytest_prodcheck.reports.json_report import read_run
 from tests.evidence.support import ok, web

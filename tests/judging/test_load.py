@@ -10,16 +10,6 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.load import (
-    AcceptedEndpoint,
-    AcceptedRun,
-    LoadEndpoint,
-    LoadRun,
-    LoadWorker,
-    ResourceSample,
-    Timed,
-)
 from pytest_prodcheck.judging.load import (
     NEVER,
     began_in_time,
@@ -32,6 +22,16 @@ from pytest_prodcheck.judging.load import (
     slower,
 )
 from pytest_prodcheck.load.histogram import Histogram
+from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records.load import (
+    AcceptedEndpoint,
+    AcceptedRun,
+    LoadEndpoint,
+    LoadRun,
+    LoadWorker,
+    ResourceSample,
+    Timed,
+)
 
 
 def timed(seconds: list[float]) -> Timed:

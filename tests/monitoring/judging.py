@@ -17,10 +17,10 @@ from pytest_prodcheck.environments.secrets import SecretResolver
 from pytest_prodcheck.environments.targets import Target
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.judging.checks import Definition, definition_of
 from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import limit_for
+from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.scope import Scope, make_scope
 from tests.project import Project
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
-from pytest_prodcheck.evidence.records.access import (
+from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
+from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.records.access import (
     BadLogin,
     BadLogins,
     Entry,
@@ -19,7 +20,7 @@ from pytest_prodcheck.evidence.records.access import (
     RoleEntry,
     RoleMatrix,
 )
-from pytest_prodcheck.evidence.records.encryption import (
+from pytest_prodcheck.records.encryption import (
     AccessRule,
     ColumnSample,
     PlainPort,
@@ -29,8 +30,7 @@ from pytest_prodcheck.evidence.records.encryption import (
     RedisAccess,
     RedisEncryption,
 )
-from pytest_prodcheck.evidence.records.login import Guarded, Login, Session
-from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
+from pytest_prodcheck.records.login import Guarded, Login, Session
 from suites.security import test_authentication as authentication
 from suites.security import test_authorization as authorization
 from suites.security import test_encryption as encryption

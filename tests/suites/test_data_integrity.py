@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.records import Problem
-from pytest_prodcheck.evidence.records.backups import RestoreRun, TableCompared
-from pytest_prodcheck.evidence.records.database import (
+from pytest_prodcheck.judging.checks import definition_of
+from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
+from pytest_prodcheck.judging.limits import Limit
+from pytest_prodcheck.records import Problem
+from pytest_prodcheck.records.backups import RestoreRun, TableCompared
+from pytest_prodcheck.records.database import (
     Activity,
     Checksums,
     ChecksumState,
@@ -34,9 +37,6 @@ from pytest_prodcheck.evidence.records.database import (
     StructureFinding,
     TransactionAge,
 )
-from pytest_prodcheck.judging.checks import definition_of
-from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
-from pytest_prodcheck.judging.limits import Limit
 from suites.data_integrity import test_backups, test_migrations, test_rows, test_schema, test_storage
 
 

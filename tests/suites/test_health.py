@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_prodcheck.evidence.records import Exchange
-from pytest_prodcheck.evidence.records.services import Health
 from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome
+from pytest_prodcheck.records import Exchange
+from pytest_prodcheck.records.services import Health
 from suites.smoke.test_services import test_service_says_it_is_healthy as judge_health
 
 JSON, TEXT, HTML, HEALTH = "application/json", "text/plain", "text/html", "application/health+json"

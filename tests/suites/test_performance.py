@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.hosts import HostUse
-from pytest_prodcheck.evidence.records.load import LoadResources, ResourceSample
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.outcomes import Outcome
+from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records.hosts import HostUse
+from pytest_prodcheck.records.load import LoadResources, ResourceSample
 from suites.performance import test_resources as checks
 
 CPU, MEMORY, CONNECTIONS = (

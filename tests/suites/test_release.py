@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.plan_documents import dated, names
-from pytest_prodcheck.evidence.records import EvidenceProblem
-from pytest_prodcheck.evidence.records.release import Approval, Change, Decision, Freeze
-from pytest_prodcheck.evidence.records.rollback import PlanDocument, RollbackPlan, WayBack
 from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.outcomes import Outcome
+from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records.release import Approval, Change, Decision, Freeze
+from pytest_prodcheck.records.rollback import PlanDocument, RollbackPlan, WayBack
 from suites.pre_deploy.test_release import test_somebody_else_let_it as judge_approval
 from suites.pre_deploy.test_release import test_there_is_a_way_back as judge_plan
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck import Limit
-from pytest_prodcheck.evidence.records import EvidenceProblem, Exchange, Problem
-from pytest_prodcheck.evidence.records.web import (
+from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
+from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
+from pytest_prodcheck.records.web import (
     CookieAnswers,
     CorsAnswer,
     CorsAnswers,
@@ -24,7 +25,6 @@ from pytest_prodcheck.evidence.records.web import (
     ProvokedError,
     ProvokedErrors,
 )
-from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
 from suites.security import test_browsers as browsers
 from suites.security import test_disclosure as disclosure
 from suites.security import test_exposure as exposure

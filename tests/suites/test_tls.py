@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck import Limit
-from pytest_prodcheck.evidence.records import Problem
-from pytest_prodcheck.evidence.records.tls import (
+from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
+from pytest_prodcheck.outcomes import Outcome
+from pytest_prodcheck.records import Problem
+from pytest_prodcheck.records.tls import (
     AcceptedSuites,
     Attack,
     AttackedServer,
@@ -23,8 +25,6 @@ from pytest_prodcheck.evidence.records.tls import (
     TlsProfile,
     TlsSuites,
 )
-from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
-from pytest_prodcheck.outcomes import Outcome
 from suites.security import test_tls as checks
 
 DAY, NOW = 86400.0, 1_800_000_000.0

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_prodcheck.evidence.records.services import Revisions, RevisionSeen, RunningImage
 from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome
+from pytest_prodcheck.records.services import Revisions, RevisionSeen, RunningImage
 from suites.smoke.test_services import test_service_runs_the_revision as judge_version
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64

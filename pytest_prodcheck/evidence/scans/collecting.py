@@ -9,19 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.vulnerabilities import (
+from pytest_prodcheck.evidence.scans import attested, parsed, vex
+from pytest_prodcheck.evidence.scans.parsed import Scan
+from pytest_prodcheck.evidence.scans.shipping import shipped
+from pytest_prodcheck.evidence.scans.source import Content, declared, file, filled, host, read, sends
+from pytest_prodcheck.evidence.scans.subjects import refuse_foreign
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.vulnerabilities import (
     Benchmark,
     BenchmarkResult,
     Policies,
     Vulnerability,
     VulnerabilityReport,
 )
-from pytest_prodcheck.evidence.scans import attested, parsed, vex
-from pytest_prodcheck.evidence.scans.parsed import Scan
-from pytest_prodcheck.evidence.scans.shipping import shipped
-from pytest_prodcheck.evidence.scans.source import Content, declared, file, filled, host, read, sends
-from pytest_prodcheck.evidence.scans.subjects import refuse_foreign
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_prodcheck.evidence.records.vulnerabilities import Policy
 from pytest_prodcheck.evidence.scans import parsed
 from pytest_prodcheck.evidence.scans.parsed import Scan
+from pytest_prodcheck.records.vulnerabilities import Policy
 
 _GROUP = "constraints.gatekeeper.sh/"
 _MOST_EXAMPLES = 5

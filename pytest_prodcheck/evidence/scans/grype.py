@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_prodcheck.evidence.records.vulnerabilities import Rating
 from pytest_prodcheck.evidence.scans import parsed
 from pytest_prodcheck.evidence.scans.parsed import Finding, Scan, Subject
 from pytest_prodcheck.evidence.scans.trivy import REVISION
+from pytest_prodcheck.records.vulnerabilities import Rating
 
 RATINGS: dict[str, Rating | None] = {
     "critical": "critical", "high": "high", "medium": "medium", "low": "low", "negligible": "low", "unknown": None,

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any, NoReturn
 
 from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.vulnerabilities import Policy, Rating
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.vulnerabilities import Policy, Rating
 
 LONGEST = 4096  # characters of one string that are looked at
 SHORT = 300  # characters of one string that are kept

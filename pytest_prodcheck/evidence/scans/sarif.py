@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_prodcheck.evidence.records.vulnerabilities import Rating
 from pytest_prodcheck.evidence.scans import parsed
 from pytest_prodcheck.evidence.scans.parsed import Finding, Scan, Subject
+from pytest_prodcheck.records.vulnerabilities import Rating
 
 # docs.github.com, "SARIF support for code scanning": property security-severity, a CVSS score as text
 _SCORES: tuple[tuple[float, Rating], ...] = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"), (0.0, "low"))

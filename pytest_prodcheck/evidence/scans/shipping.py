@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.kubernetes_files import documents, template
 from pytest_prodcheck.evidence.kubernetes_reading import rows
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.scans.source import filled
 from pytest_prodcheck.evidence.scans.subjects import reference
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from pytest_prodcheck.evidence import cleaning, placeholders
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.scans import scanner
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

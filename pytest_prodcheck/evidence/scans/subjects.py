@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
 from pytest_prodcheck.evidence.scans.parsed import Subject
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 _DEFAULTS = ("docker.io/", "index.docker.io/", "registry-1.docker.io/")
 _HEX = re.compile(r"[0-9a-f]{7,64}")

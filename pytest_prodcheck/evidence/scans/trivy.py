@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_prodcheck.evidence.records.vulnerabilities import Rating
 from pytest_prodcheck.evidence.scans import parsed
 from pytest_prodcheck.evidence.scans.parsed import Finding, Scan, Subject
+from pytest_prodcheck.records.vulnerabilities import Rating
 
 RATINGS: dict[str, Rating | None] = {
     "CRITICAL": "critical", "HIGH": "high", "MEDIUM": "medium", "LOW": "low", "UNKNOWN": None, "": None,

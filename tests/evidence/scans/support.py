@@ -8,9 +8,9 @@ from typing import Any
 
 from pytest_prodcheck.demo import scans
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import EvidenceProblem, Problem
-from pytest_prodcheck.evidence.records.vulnerabilities import VulnerabilityReport
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.vulnerabilities import VulnerabilityReport
 from tests.evidence.support import context_for
 
 IMAGE = f"{scans.IMAGE}@{scans.DIGEST}"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo import scans
-from pytest_prodcheck.evidence.records.vulnerabilities import Benchmark, Policies
+from pytest_prodcheck.records.vulnerabilities import Benchmark, Policies
 from tests.evidence.scans.support import gathered, problem
 
 BENCH: dict[str, Any] = {"kind": "kube-bench", "format": "kube-bench", "dated": "file"}

@@ -8,10 +8,10 @@ import pytest
 
 from pytest_prodcheck.demo import scans
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.records import EvidenceProblem
 from pytest_prodcheck.evidence.scans.parsed import Subject
 from pytest_prodcheck.evidence.scans.subjects import reference, refuse_foreign
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import context_for
 
 D, E = "sha256:" + "d" * 64, "sha256:" + "e" * 64

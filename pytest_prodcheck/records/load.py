@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_prodcheck.evidence.records.hosts import HostUse
+from pytest_prodcheck.records.hosts import HostUse
 
 Histogram = tuple[tuple[int, int], ...]  # (microseconds, how many requests took that long), rising
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_prodcheck.evidence.records import Problem
+from pytest_prodcheck.records import Problem
 
 
 @dataclass(frozen=True)

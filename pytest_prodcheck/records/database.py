@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from pytest_prodcheck.evidence.records import Problem
+from pytest_prodcheck.records import Problem
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_prodcheck.evidence.records import Exchange, Problem
-from pytest_prodcheck.evidence.records.login import Login, LoginPage
+from pytest_prodcheck.records import Exchange, Problem
+from pytest_prodcheck.records.login import Login, LoginPage
 
 
 @dataclass(frozen=True)

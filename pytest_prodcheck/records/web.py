@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_prodcheck.evidence.records import Exchange, Problem
+from pytest_prodcheck.records import Exchange, Problem
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_prodcheck.evidence.records import Problem
+from pytest_prodcheck.records import Problem
 
 
 @dataclass(frozen=True)

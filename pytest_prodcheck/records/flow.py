@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_prodcheck.evidence.records import Exchange, Problem
+from pytest_prodcheck.records import Exchange, Problem
 
 
 @dataclass(frozen=True)
