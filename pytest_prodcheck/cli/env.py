@@ -82,8 +82,8 @@ def _print_environments(rows: list[dict[str, Any]]) -> None:
 
 def _values(configuration: Configuration, name: str, unit: str, slot: str) -> list[dict[str, Any]]:
     """One row a value: key path, value, where from. Secrets stay references; what looks like one is blanked."""
-    from pytest_prodcheck.environments.mistakes import dotted
     from pytest_prodcheck.environments.redaction import Redactor
+    from pytest_prodcheck.environments.toml.errors import dotted
 
     environment = configuration.environment(name, unit=unit, slot=slot)
     origins = configuration.provenance(environment)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path as File
 from typing import Literal
 
-from pytest_prodcheck.environments.mistakes import ConfigurationError, Mistake, did_you_mean, dotted
 from pytest_prodcheck.environments.project import Environment, Project, Threshold
 from pytest_prodcheck.environments.reach import in_slot
 from pytest_prodcheck.environments.targets import Target, key_path
-from pytest_prodcheck.environments.trees import Tree
+from pytest_prodcheck.environments.toml.errors import ConfigurationError, Mistake, did_you_mean, dotted
+from pytest_prodcheck.environments.toml.trees import Tree
 
 ThresholdLine = tuple[int, str, Literal["off"] | Threshold]  # layer (0 global, 1 environment), pattern, value
 

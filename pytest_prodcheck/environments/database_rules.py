@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.project import Environment
+from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 TAKEN = ("orphans", "freshness")  # checks of their own: data_integrity.rows.NAME

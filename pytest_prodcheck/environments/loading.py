@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path as File
 
-from pytest_prodcheck.environments import gate_rules, inheritance, later, rules
-from pytest_prodcheck.environments.collecting import Mistakes
+from pytest_prodcheck.environments import gate_rules, rules
 from pytest_prodcheck.environments.configuration import Configuration
-from pytest_prodcheck.environments.including import VERSION, Reader
-from pytest_prodcheck.environments.mistakes import ConfigurationError, Mistake, did_you_mean
 from pytest_prodcheck.environments.project import SET_BY_LOADER, Environment, Project
-from pytest_prodcheck.environments.substitution import substitute
-from pytest_prodcheck.environments.trees import Tree
+from pytest_prodcheck.environments.toml import future_keys as later
+from pytest_prodcheck.environments.toml import inheritance
+from pytest_prodcheck.environments.toml.error_collector import Mistakes
+from pytest_prodcheck.environments.toml.errors import ConfigurationError, Mistake, did_you_mean
+from pytest_prodcheck.environments.toml.includes import VERSION, Reader
+from pytest_prodcheck.environments.toml.substitution import substitute
+from pytest_prodcheck.environments.toml.trees import Tree
 from pytest_prodcheck.environments.wording import keys_at, validate
 
 __all__ = ["Configuration", "ConfigurationError", "Mistake", "find_configuration", "load"]

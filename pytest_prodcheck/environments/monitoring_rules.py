@@ -7,9 +7,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path as File
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.named import file, headers, known
 from pytest_prodcheck.environments.project import Environment
+from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.monitoring import Metric

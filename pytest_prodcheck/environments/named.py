@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as File
 
 from pytest_prodcheck.environments.base import SecretRef
-from pytest_prodcheck.environments.collecting import Complaint
-from pytest_prodcheck.environments.mistakes import did_you_mean
+from pytest_prodcheck.environments.toml.error_collector import Complaint
+from pytest_prodcheck.environments.toml.errors import did_you_mean
 
 CREDENTIAL_HEADERS = ("authorization", "proxy-authorization", "cookie")
 

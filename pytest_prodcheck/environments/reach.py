@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.mistakes import ConfigurationError, Mistake, did_you_mean
+from pytest_prodcheck.environments.toml.errors import ConfigurationError, Mistake, did_you_mean
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.auth import Auth

@@ -7,7 +7,6 @@ from pathlib import Path as File
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.backup_rules import backup_complaints
-from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.database_rules import database_complaints
 from pytest_prodcheck.environments.encrypted import encrypted, policy, twice
 from pytest_prodcheck.environments.flow_rules import auth_complaints, workflow_complaints
@@ -18,6 +17,7 @@ from pytest_prodcheck.environments.project import KINDS, OTHER_KINDS, Environmen
 from pytest_prodcheck.environments.reach import ANONYMOUS, controls, declared
 from pytest_prodcheck.environments.release_rules import release_complaints
 from pytest_prodcheck.environments.targets import BUILT_IN_KINDS
+from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.services import Endpoint, Service

@@ -12,7 +12,7 @@ from pytest_prodcheck.environments.base import Name, Seconds, Section
 from pytest_prodcheck.environments.services import Authentication, Url
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.collecting import Complaint
+    from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 PACKAGES = ("trivy", "grype", "pip-audit", "sarif")  # formats that tell of packages, and so of one thing that was built
 SCANNED_IMAGE = ("trivy", "grype")  # formats whose scanner is told an image

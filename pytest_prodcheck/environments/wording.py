@@ -10,10 +10,10 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from pytest_prodcheck.environments.collecting import Complaint
 from pytest_prodcheck.environments.lazily import model_of
-from pytest_prodcheck.environments.mistakes import did_you_mean
-from pytest_prodcheck.environments.positions import Path
+from pytest_prodcheck.environments.toml.error_collector import Complaint
+from pytest_prodcheck.environments.toml.errors import did_you_mean
+from pytest_prodcheck.environments.toml.key_lines import Path
 
 Model = TypeVar("Model", bound=BaseModel)
 

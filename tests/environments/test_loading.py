@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.environments.documents import LARGEST
 from pytest_prodcheck.environments.loading import ConfigurationError, find_configuration, load
+from pytest_prodcheck.environments.toml.documents import LARGEST
 from tests.environments.support import BASE, DATA, loaded, mistakes, with_reference_files, write
 
 # (what is added to BASE, the one line that must be told)

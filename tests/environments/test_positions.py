@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_prodcheck.environments.documents import walk
-from pytest_prodcheck.environments.positions import positions
+from pytest_prodcheck.environments.toml.documents import walk
+from pytest_prodcheck.environments.toml.key_lines import positions
 
 TEXT = '''\
 # comment = 1

@@ -8,11 +8,11 @@ import os
 from pathlib import Path as File
 from typing import Any
 
-from pytest_prodcheck.environments.collecting import Mistakes
-from pytest_prodcheck.environments.documents import Document, Unreadable, read_document, walk
-from pytest_prodcheck.environments.mistakes import Mistake
-from pytest_prodcheck.environments.positions import Path
-from pytest_prodcheck.environments.trees import Tree, lay_over, tree_of
+from pytest_prodcheck.environments.toml.documents import Document, Unreadable, read_document, walk
+from pytest_prodcheck.environments.toml.error_collector import Mistakes
+from pytest_prodcheck.environments.toml.errors import Mistake
+from pytest_prodcheck.environments.toml.key_lines import Path
+from pytest_prodcheck.environments.toml.trees import Tree, lay_over, tree_of
 
 VERSION = 1
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.environments.mistakes import Mistake
-from pytest_prodcheck.environments.positions import Path as KeyPath
-from pytest_prodcheck.environments.positions import positions
+from pytest_prodcheck.environments.toml.errors import Mistake
+from pytest_prodcheck.environments.toml.key_lines import Path as KeyPath
+from pytest_prodcheck.environments.toml.key_lines import positions
 
 LARGEST = 1024 * 1024  # bytes; the reference of a whole organisation has 20 KiB
 DEEPEST = 32  # tables within tables

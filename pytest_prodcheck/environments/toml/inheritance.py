@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from pytest_prodcheck.environments.collecting import Mistakes
-from pytest_prodcheck.environments.mistakes import did_you_mean, dotted
-from pytest_prodcheck.environments.trees import Tree, lay_over
+from pytest_prodcheck.environments.toml.error_collector import Mistakes
+from pytest_prodcheck.environments.toml.errors import did_you_mean, dotted
+from pytest_prodcheck.environments.toml.trees import Tree, lay_over
 
 NOT_INHERITED = ("extends", "abstract")
 

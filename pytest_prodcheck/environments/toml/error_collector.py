@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pytest_prodcheck.environments.mistakes import ConfigurationError, Mistake, dotted
-from pytest_prodcheck.environments.positions import Path
-from pytest_prodcheck.environments.trees import Tree
+from pytest_prodcheck.environments.toml.errors import ConfigurationError, Mistake, dotted
+from pytest_prodcheck.environments.toml.key_lines import Path
+from pytest_prodcheck.environments.toml.trees import Tree
 
 Complaint = tuple[Path, str, str]  # key path, message, hint
 

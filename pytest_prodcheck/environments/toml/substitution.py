@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pytest_prodcheck.environments.collecting import Complaint
-from pytest_prodcheck.environments.mistakes import did_you_mean
-from pytest_prodcheck.environments.positions import Path
-from pytest_prodcheck.environments.trees import Tree
+from pytest_prodcheck.environments.toml.error_collector import Complaint
+from pytest_prodcheck.environments.toml.errors import did_you_mean
+from pytest_prodcheck.environments.toml.key_lines import Path
+from pytest_prodcheck.environments.toml.trees import Tree
 
 NAME = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_-]*)\}\}|\{([A-Za-z_][A-Za-z0-9_-]*)\}")
 RESERVED = ("run", "revision", "window", "service", "unit", "workload", "runbook")

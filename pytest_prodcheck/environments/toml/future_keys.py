@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_prodcheck.environments.collecting import Mistakes
-from pytest_prodcheck.environments.positions import Path
-from pytest_prodcheck.environments.trees import Tree
+from pytest_prodcheck.environments.toml.error_collector import Mistakes
+from pytest_prodcheck.environments.toml.key_lines import Path
+from pytest_prodcheck.environments.toml.trees import Tree
 
 # key path below an environment ("*" is any name) -> what brings it
 LATER = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_prodcheck.environments.documents import Document, walk
-from pytest_prodcheck.environments.positions import Path
+from pytest_prodcheck.environments.toml.documents import Document, walk
+from pytest_prodcheck.environments.toml.key_lines import Path
 
 SECRET_WAYS = {"env", "file", "command"}
 

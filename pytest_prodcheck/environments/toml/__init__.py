@@ -1,0 +1,1 @@
+"""From files to one tree whose every key knows its line. Knows no section."""
