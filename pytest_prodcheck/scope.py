@@ -151,7 +151,7 @@ def load_seconds(environment: Environment, found: Iterable[Target]) -> float:
     loads = [each.name for each in found if each.kind == "load" and not each.skip]
     if not loads:
         return 0.0
-    from pytest_prodcheck.environments.load import seconds_of
+    from pytest_prodcheck.environments.sections.load import seconds_of
 
     return sum(seconds_of(name, environment) for name in loads)
 

@@ -10,8 +10,8 @@ from pytest_prodcheck.environments.named import file
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.backups import Backups, Restore
-    from pytest_prodcheck.environments.stores import Postgres
+    from pytest_prodcheck.environments.sections.backups import Backups, Restore
+    from pytest_prodcheck.environments.sections.stores import Postgres
 
 # key -> the kinds that it goes with
 _GOES_WITH = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.tls import TlsPolicy
+    from pytest_prodcheck.environments.sections.tls import TlsPolicy
 
 NAMED = ("verify-full",)  # modes of libpq in which clients look at the name
 ENCRYPTED = ("require", "verify-ca", "verify-full")  # modes of libpq in which TLS has to be there

@@ -15,8 +15,8 @@ from pytest_prodcheck.environments.toml.errors import did_you_mean
 from pytest_prodcheck.environments.toml.substitution import NAME
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.auth import Auth
-    from pytest_prodcheck.environments.workflows import Workflow
+    from pytest_prodcheck.environments.sections.auth import Auth
+    from pytest_prodcheck.environments.sections.workflows import Workflow
 
 
 def auth_complaints(auth: Auth, environment: Environment, root: File) -> Iterator[Complaint]:

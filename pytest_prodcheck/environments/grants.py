@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.database import columns_of
+from pytest_prodcheck.environments.sections.database import columns_of
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.stores import Postgres
+    from pytest_prodcheck.environments.sections.stores import Postgres
 
 _MIGRATIONS = {
     "alembic": "alembic_version", "flyway": "flyway_schema_history", "django": "django_migrations",

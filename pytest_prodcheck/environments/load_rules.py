@@ -12,8 +12,8 @@ from pytest_prodcheck.environments.reach import LIGHT, endpoints_of
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.load import Load, LoadCaps
-    from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.environments.sections.load import Load, LoadCaps
+    from pytest_prodcheck.environments.sections.services import Service
 
 
 def load_complaints(path: tuple[str, ...], load: Load, environment: Environment, root: File) -> Iterator[Complaint]:
@@ -51,7 +51,7 @@ def _may_be_loaded(path: tuple[str, ...], endpoint: str, service: Service, load:
 
 def caps_of(environment: Environment) -> LoadCaps | None:
     """The bounds in force: those declared, the defaults where protected, else none."""
-    from pytest_prodcheck.environments.load import LoadCaps
+    from pytest_prodcheck.environments.sections.load import LoadCaps
 
     return environment.load_caps or (LoadCaps() if environment.protected else None)
 

@@ -12,7 +12,7 @@ from pytest_prodcheck.environments.project import Environment
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.monitoring import Metric
+    from pytest_prodcheck.environments.sections.monitoring import Metric
 
 
 def monitoring_complaints(environment: Environment, root: File) -> Iterator[Complaint]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as File
 
-from pytest_prodcheck.environments.base import SecretRef
+from pytest_prodcheck.environments.sections.base import SecretRef
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 from pytest_prodcheck.environments.toml.errors import did_you_mean
 

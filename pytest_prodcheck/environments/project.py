@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.base import Address, Name, Seconds, SecretRef, Section
-from pytest_prodcheck.environments.lazily import section
-from pytest_prodcheck.environments.light import Light
+from pytest_prodcheck.environments.sections.base import Address, Name, Seconds, SecretRef, Section
+from pytest_prodcheck.environments.sections.lazy import section
+from pytest_prodcheck.environments.sections.light import Light
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.approval import Approval
-    from pytest_prodcheck.environments.auth import Auth
-    from pytest_prodcheck.environments.exposure import Exposure
-    from pytest_prodcheck.environments.hosts import Host
-    from pytest_prodcheck.environments.kubernetes import Kubernetes
-    from pytest_prodcheck.environments.load import Load, LoadCaps
-    from pytest_prodcheck.environments.monitoring import Alerts, Metric, Prometheus
-    from pytest_prodcheck.environments.rollback import Rollback
-    from pytest_prodcheck.environments.services import Service
-    from pytest_prodcheck.environments.settings import Settings
-    from pytest_prodcheck.environments.stores import Dependency, Postgres, Redis
-    from pytest_prodcheck.environments.tls import TlsServer
-    from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
-    from pytest_prodcheck.environments.workflows import Workflow
+    from pytest_prodcheck.environments.sections.approval import Approval
+    from pytest_prodcheck.environments.sections.auth import Auth
+    from pytest_prodcheck.environments.sections.exposure import Exposure
+    from pytest_prodcheck.environments.sections.hosts import Host
+    from pytest_prodcheck.environments.sections.kubernetes import Kubernetes
+    from pytest_prodcheck.environments.sections.load import Load, LoadCaps
+    from pytest_prodcheck.environments.sections.monitoring import Alerts, Metric, Prometheus
+    from pytest_prodcheck.environments.sections.rollback import Rollback
+    from pytest_prodcheck.environments.sections.services import Service
+    from pytest_prodcheck.environments.sections.settings import Settings
+    from pytest_prodcheck.environments.sections.stores import Dependency, Postgres, Redis
+    from pytest_prodcheck.environments.sections.tls import TlsServer
+    from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
+    from pytest_prodcheck.environments.sections.workflows import Workflow
 else:
     Approval = section("approval:Approval")
     Auth = section("auth:Auth")

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.environments.toml.errors import ConfigurationError, Mistake, did_you_mean
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.auth import Auth
-    from pytest_prodcheck.environments.database import Invariant
-    from pytest_prodcheck.environments.hosts import Host
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.services import Endpoint, Service
-    from pytest_prodcheck.environments.settings import Settings
-    from pytest_prodcheck.environments.stores import Postgres
-    from pytest_prodcheck.environments.workflows import Workflow
+    from pytest_prodcheck.environments.sections.auth import Auth
+    from pytest_prodcheck.environments.sections.database import Invariant
+    from pytest_prodcheck.environments.sections.hosts import Host
+    from pytest_prodcheck.environments.sections.services import Endpoint, Service
+    from pytest_prodcheck.environments.sections.settings import Settings
+    from pytest_prodcheck.environments.sections.stores import Postgres
+    from pytest_prodcheck.environments.sections.workflows import Workflow
 
 OUTSIDE = "outside"  # the vantage of whatever declares none, and of a run without --vantage
 ANONYMOUS = "anonymous"  # the role of whom nobody knows

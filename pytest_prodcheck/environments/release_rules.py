@@ -11,9 +11,9 @@ from pytest_prodcheck.environments.reach import settings_format
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.approval import Approval
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.settings import Settings
+    from pytest_prodcheck.environments.sections.approval import Approval
+    from pytest_prodcheck.environments.sections.settings import Settings
 
 _NEEDED = {"file": "record", "url": "url", "github-deployments": "repository"}
 _GITHUB, _WEB = ("github-deployments",), ("url", "github-deployments")

@@ -20,7 +20,7 @@ from pytest_prodcheck.environments.targets import BUILT_IN_KINDS
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.services import Endpoint, Service
+    from pytest_prodcheck.environments.sections.services import Endpoint, Service
 
 
 def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
@@ -39,7 +39,7 @@ def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
         yield from workflow_complaints(("workflows", name), workflow, environment)
     yield from _stores(environment, root)
     for name, report in environment.vulnerabilities.items():
-        from pytest_prodcheck.environments.vulnerabilities import complaints as report_complaints
+        from pytest_prodcheck.environments.sections.vulnerabilities import complaints as report_complaints
 
         yield from report_complaints(("vulnerabilities", name), report)
         yield from file(("vulnerabilities", name, "ca"), report.ca, root)

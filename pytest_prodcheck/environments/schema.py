@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pytest_prodcheck.environments.lazily import model_of
 from pytest_prodcheck.environments.project import SET_BY_LOADER, Project
+from pytest_prodcheck.environments.sections.lazy import model_of
 
 _WHOLE = ("Project", "Gate", "GateDefaults", "Need", "Waiver", "Seal")  # not inherited: what they require is required
 # the comment lines right above a field, its name, the comment behind it

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.base import SecretRef
+    from pytest_prodcheck.environments.sections.base import SecretRef
 
 SHORTEST = 6  # characters; redacting anything shorter would blank the report
 LONGEST = 64 * 1024  # bytes

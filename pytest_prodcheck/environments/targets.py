@@ -38,9 +38,9 @@ from pytest_prodcheck.environments.reach import (
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.loading import Configuration
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.services import Endpoint, Service
-    from pytest_prodcheck.environments.settings import Settings
-    from pytest_prodcheck.environments.workflows import Workflow
+    from pytest_prodcheck.environments.sections.services import Endpoint, Service
+    from pytest_prodcheck.environments.sections.settings import Settings
+    from pytest_prodcheck.environments.sections.workflows import Workflow
 
 REACHES = ("namespace", "secrets", "nodes", "storage")  # what of a cluster may be in reach
 BUILT_IN_KINDS = (

@@ -14,7 +14,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import FiringAlert
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.monitoring import Alertmanager
+    from pytest_prodcheck.environments.sections.monitoring import Alertmanager
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

@@ -14,8 +14,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import AlertingRule, AlertRules, AlertsFiring, FiringAlert, ScrapedJob
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.monitoring import Alerts
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.monitoring import Alerts
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -79,7 +79,7 @@ def alerts_firing(target: str, context: Context, deadline: Deadline) -> AlertsFi
         found = [each for each in _of_prometheus(now, context, deadline) if _fits(dict(each.labels), quiet.match)]
         control = any(each.name == declared.deadman for each in _of_prometheus(now, context, deadline))
     else:
-        from pytest_prodcheck.environments.monitoring import matchers
+        from pytest_prodcheck.environments.sections.monitoring import matchers
 
         filters = [f"{label}{operator}{json.dumps(value)}" for label, operator, value in matchers(quiet.match)]
         found = list(alertmanager.firing(declared.alertmanager, filters, now, context, deadline))
@@ -172,7 +172,7 @@ def _of_prometheus(now: float, context: Context, deadline: Deadline) -> list[Fir
 
 def _fits(labels: dict[str, str], match: str) -> bool:
     """Whether labels fit all matchers, regular expressions anchored as Prometheus does."""
-    from pytest_prodcheck.environments.monitoring import matchers
+    from pytest_prodcheck.environments.sections.monitoring import matchers
 
     for label, operator, wanted in matchers(match):
         value = labels.get(label, "")

@@ -18,8 +18,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.release import Approval, Change, Freeze
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments import approval as declared
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections import approval as declared
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http import HttpClient
@@ -117,7 +117,7 @@ def _fetched(
 
 
 def _client(address: str, settings: declared.Approval, context: Context) -> HttpClient:
-    from pytest_prodcheck.environments.services import Service, ServiceTls
+    from pytest_prodcheck.environments.sections.services import Service, ServiceTls
 
     tls, login = ServiceTls(ca=settings.ca), settings.authentication
     return context.http_to(Service(url=address, tls=tls, authentication=login, timeout=settings.timeout))

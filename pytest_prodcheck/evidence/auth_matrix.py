@@ -14,7 +14,7 @@ from pytest_prodcheck.records.access import Entry, OverrideEntry, RoleEntry, Rol
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.services import Endpoint, Service
+    from pytest_prodcheck.environments.sections.services import Endpoint, Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

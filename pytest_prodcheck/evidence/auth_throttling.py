@@ -12,8 +12,8 @@ from pytest_prodcheck.records.access import BadLogin, BadLogins
 from pytest_prodcheck.records.login import Login
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.auth import Auth
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.auth import Auth
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

@@ -17,8 +17,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.access import Entry, ForgedToken, ForgedTokens
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.auth import Auth
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.auth import Auth
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.login import RoleSession

@@ -15,7 +15,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Backup, VerifiedBackup
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments import backups as declared
+    from pytest_prodcheck.environments.sections import backups as declared
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 # "0000000100000000/000000010000000000000011-SHA1.gz", "00000002.history"

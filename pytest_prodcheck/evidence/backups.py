@@ -16,8 +16,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Archiving, Backup, Backups
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments import backups as declared
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections import backups as declared
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

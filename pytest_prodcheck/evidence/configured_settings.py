@@ -16,7 +16,7 @@ from pytest_prodcheck.records.settings import ConfiguredSettings, SettingFound
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.settings import Setting, Settings
+    from pytest_prodcheck.environments.sections.settings import Setting, Settings
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

@@ -20,8 +20,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.replication import ContentComparison, Difference, TableContent
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.backups import Content
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.backups import Content
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

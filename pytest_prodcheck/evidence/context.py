@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.base import SecretRef
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.services import Service
-    from pytest_prodcheck.environments.tls import Trust
+    from pytest_prodcheck.environments.sections.base import SecretRef
+    from pytest_prodcheck.environments.sections.services import Service
+    from pytest_prodcheck.environments.sections.tls import Trust
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http import HttpClient
     from pytest_prodcheck.evidence.login import RoleSession
@@ -220,7 +220,7 @@ class Context:
         """A client for the server of an absolute address that is no declared service's, trusted as declared."""
         from urllib.parse import urlsplit
 
-        from pytest_prodcheck.environments.services import Service, ServiceTls
+        from pytest_prodcheck.environments.sections.services import Service, ServiceTls
 
         parts = urlsplit(address)
         return self.http_to(Service(url=f"{parts.scheme}://{parts.netloc}", tls=ServiceTls(**trust.model_dump())))

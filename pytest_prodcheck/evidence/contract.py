@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.services import Endpoint
+    from pytest_prodcheck.environments.sections.services import Endpoint
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

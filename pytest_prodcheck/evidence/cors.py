@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

@@ -17,7 +17,7 @@ from pytest_prodcheck.records.stores import PostgresCluster, RedisGroup
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.stores import Dependency
+    from pytest_prodcheck.environments.sections.stores import Dependency
     from pytest_prodcheck.evidence.collectors import Collector
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
@@ -89,7 +89,7 @@ def dependency(target: str, context: Context, deadline: Deadline) -> DependencyA
 
 def _http(declared: Dependency, context: Context, deadline: Deadline) -> DependencyAnswer:
     """Over a new connection, as the first request of a new instance is."""
-    from pytest_prodcheck.environments.services import Service, ServiceTls
+    from pytest_prodcheck.environments.sections.services import Service, ServiceTls
     from pytest_prodcheck.evidence.messages import Request
 
     url = str(declared.http)

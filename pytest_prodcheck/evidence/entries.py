@@ -13,7 +13,7 @@ from pytest_prodcheck.records.access import Entry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_prodcheck.environments.services import Endpoint
+    from pytest_prodcheck.environments.sections.services import Endpoint
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

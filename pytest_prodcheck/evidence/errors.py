@@ -14,7 +14,7 @@ from pytest_prodcheck.records.web import ProvokedError, ProvokedErrors
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.messages import Request

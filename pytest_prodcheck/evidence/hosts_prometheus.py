@@ -97,7 +97,7 @@ def _mount(
 
 def selector(match: str) -> str:
     """The matchers as PromQL writes them."""
-    from pytest_prodcheck.environments.monitoring import matchers
+    from pytest_prodcheck.environments.sections.monitoring import matchers
 
     return ",".join(f"{label}{operator}{json.dumps(value)}" for label, operator, value in matchers(match))
 

@@ -23,8 +23,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 if TYPE_CHECKING:
     import ssl
 
-    from pytest_prodcheck.environments.base import SecretRef
-    from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.environments.sections.base import SecretRef
+    from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.resolving import ResolvedAddress

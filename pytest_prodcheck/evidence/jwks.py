@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.auth import Auth
+    from pytest_prodcheck.environments.sections.auth import Auth
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.jwt_forging import Jwt

@@ -14,7 +14,7 @@ from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.kubernetes import Kubernetes
+    from pytest_prodcheck.environments.sections.kubernetes import Kubernetes
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

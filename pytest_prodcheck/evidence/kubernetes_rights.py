@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.kubernetes import CLUSTER_WIDE, RIGHTS
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.kubernetes import Kubernetes
+    from pytest_prodcheck.environments.sections.kubernetes import Kubernetes
 
 _GROUP = "rbac.authorization.k8s.io"
 NAME = "prodcheck"

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.environments.base import SecretRef, Section
+from pytest_prodcheck.environments.sections.base import SecretRef, Section
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:

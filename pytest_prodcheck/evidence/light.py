@@ -17,7 +17,7 @@ from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.load import LoadEndpoint, LoadRun, LoadWorker, Timed
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.services import Endpoint
+    from pytest_prodcheck.environments.sections.services import Endpoint
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

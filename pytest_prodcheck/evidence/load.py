@@ -12,8 +12,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import LoadRun, LoadStress
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.load import Load
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.load import Load
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -65,7 +65,7 @@ def _sends_light(target: str, environment: Environment) -> tuple[Sending, ...]:
 
 def seconds(name: str, environment: Environment) -> float:
     """How long the evidence about one load may take; imports the models only then."""
-    from pytest_prodcheck.environments.load import seconds_of
+    from pytest_prodcheck.environments.sections.load import seconds_of
 
     return seconds_of(name, environment)
 

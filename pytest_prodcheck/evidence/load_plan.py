@@ -9,8 +9,8 @@ from pytest_prodcheck.evidence.services import endpoint
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.load import Load
-    from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.environments.sections.load import Load
+    from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

@@ -22,7 +22,7 @@ from pytest_prodcheck.evidence.cleaning import plain as plain_text
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.load import Load
+    from pytest_prodcheck.environments.sections.load import Load
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

@@ -12,7 +12,7 @@ from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.login import Login
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.auth import Auth, Role
+    from pytest_prodcheck.environments.sections.auth import Auth, Role
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.messages import Answer

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.messages import Request
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.services import Endpoint, Service
+    from pytest_prodcheck.environments.sections.services import Endpoint, Service
 
 HEADERS = ("X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method")
 FIELD = "_method"

@@ -13,8 +13,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import MetricReading, MetricValues
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.monitoring import Metric
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.monitoring import Metric
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.database import Migrations as Settings
+    from pytest_prodcheck.environments.sections.database import Migrations as Settings
 
 MOST_FILES = 20_000
 LARGEST_FILE = 4 * 1024 * 1024  # bytes

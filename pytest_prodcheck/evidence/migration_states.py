@@ -10,7 +10,7 @@ from pytest_prodcheck.evidence.migration_scripts import Script, dotted, version_
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.database import Migrations as Settings
+    from pytest_prodcheck.environments.sections.database import Migrations as Settings
 
 Row = tuple[str | None, ...]
 Scripts = Mapping[str, Script]

@@ -13,7 +13,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import Migrations
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.database import Migrations as Settings
+    from pytest_prodcheck.environments.sections.database import Migrations as Settings
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

@@ -10,7 +10,7 @@ from pytest_prodcheck.evidence.login import Attempt, bearer, refused
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.auth import Auth, Role
+    from pytest_prodcheck.environments.sections.auth import Auth, Role
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.messages import Answer, Request

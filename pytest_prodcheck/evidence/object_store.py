@@ -13,7 +13,7 @@ from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments import backups as declared
+    from pytest_prodcheck.environments.sections import backups as declared
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.records.backups import Backup

@@ -12,8 +12,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.web import OpenPorts
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.exposure import Exposure
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.exposure import Exposure
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.resolving import ResolvedAddress

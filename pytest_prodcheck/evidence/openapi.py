@@ -10,7 +10,7 @@ from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.services import OpenApi
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pytest_prodcheck.evidence.services import at_pointer
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.services import Endpoint
+    from pytest_prodcheck.environments.sections.services import Endpoint
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 MOST_PROBLEMS = 50

@@ -50,7 +50,7 @@ def read_settings(name: str, shape: dict[str, Any], context: Context, deadline: 
     for key, kind in shape.items():
         value = section.get(key)
         if value is not None and _may_be(kind, str) and isinstance(value, dict) and set(value) in _SECRET_WAYS:
-            from pytest_prodcheck.environments.base import SecretRef
+            from pytest_prodcheck.environments.sections.base import SecretRef
 
             value = context.secret(SecretRef.model_validate(value), deadline)
         elif isinstance(value, str) and _names_a_file(key):

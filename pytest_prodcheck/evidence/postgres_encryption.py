@@ -20,7 +20,7 @@ from pytest_prodcheck.records.encryption import AccessRule, PostgresAccess, Post
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.stores import Postgres
+    from pytest_prodcheck.environments.sections.stores import Postgres
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -77,7 +77,7 @@ def _trust(settings: Postgres, context: Context) -> ssl.SSLContext | None:
     """As `tls.mode` says; None for connections without TLS."""
     if settings.tls.mode == "disable":
         return None
-    from pytest_prodcheck.environments.tls import Trust
+    from pytest_prodcheck.environments.sections.tls import Trust
     from pytest_prodcheck.evidence.trust import tls_context
 
     tls = settings.tls

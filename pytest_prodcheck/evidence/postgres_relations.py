@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.stores import Postgres
+    from pytest_prodcheck.environments.sections.stores import Postgres
     from pytest_prodcheck.evidence.postgres_session import Session
 
 # Identifiers come quoted from the server. A partition's own copy of its parent's key is left out.
@@ -68,7 +68,7 @@ class Part:
 
 def relations(settings: Postgres, session: Session) -> Iterator[Relation]:
     """Declared relations, then foreign keys that the server does not enforce, then those that it does."""
-    from pytest_prodcheck.environments.database import columns_of
+    from pytest_prodcheck.environments.sections.database import columns_of
 
     for name, declared in settings.relations.items():
         child, child_columns = columns_of(declared.child)

@@ -15,8 +15,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import Freshness, InvariantValue, NewestRow
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.database import Invariant, Newest
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.database import Invariant, Newest
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.postgres_wire import Table

@@ -12,9 +12,9 @@ from pytest_prodcheck.evidence.messages import Request
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments import monitoring as declared
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.environments.sections import monitoring as declared
+    from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -129,7 +129,7 @@ def service(environment: Environment) -> Service:
 
 def as_service(declared: declared.Prometheus | declared.Alertmanager) -> Service:
     """What is declared of one of them, for the HTTP client."""
-    from pytest_prodcheck.environments.services import Service, ServiceTls
+    from pytest_prodcheck.environments.sections.services import Service, ServiceTls
 
     return Service(
         url=declared.url, authentication=declared.authentication, headers=declared.headers, timeout=declared.timeout,

@@ -13,7 +13,7 @@ from pytest_prodcheck.records.services import RedirectChain
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.services import Service
+    from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import ssl
 
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.stores import Redis
+    from pytest_prodcheck.environments.sections.stores import Redis
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

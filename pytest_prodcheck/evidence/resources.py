@@ -17,8 +17,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import LoadResources, ResourceSample
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.load import Load
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.load import Load
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.records.hosts import HostUse

@@ -18,7 +18,7 @@ from pytest_prodcheck.evidence.restore_server import ScratchServer
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments import backups as declared
+    from pytest_prodcheck.environments.sections import backups as declared
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.records.backups import Backup
 _ROLE = re.compile(r'role "[^"]*" does not exist')

@@ -14,7 +14,7 @@ from pytest_prodcheck.evidence.children import run, servers_user
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments import backups as declared
+    from pytest_prodcheck.environments.sections import backups as declared
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 _SCRIPT = """\

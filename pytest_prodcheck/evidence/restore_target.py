@@ -13,7 +13,7 @@ from pytest_prodcheck.evidence.wal_archive import newest_of, read_archive
 from pytest_prodcheck.evidence.wal_names import number, position
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments import backups as declared
+    from pytest_prodcheck.environments.sections import backups as declared
     from pytest_prodcheck.evidence.content_record import ContentRecord
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.records.backups import Backup

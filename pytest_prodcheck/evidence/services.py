@@ -11,7 +11,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.services import Endpoint, Service
+    from pytest_prodcheck.environments.sections.services import Endpoint, Service
 
 
 def declared(environment: Environment, name: str) -> Service:

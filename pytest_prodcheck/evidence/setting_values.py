@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from pytest_prodcheck.evidence.setting_files import shown
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.settings import Setting
+    from pytest_prodcheck.environments.sections.settings import Setting
 
 _SECRET = re.compile(r"passw|passphrase|pwd\b|secret|token|credential|(api|private|access)[-_.]?key", re.I)
 # what it is called -> how it looks; words that a value may rightly hold ("todo", "test") count in one spelling alone

@@ -19,8 +19,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import LintFinding, MigrationLint
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.database import Migrations as Settings
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.database import Migrations as Settings
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.migration_scripts import Script

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.tls import Trust
+    from pytest_prodcheck.environments.sections.tls import Trust
 
 
 def tls_context(tls: Trust, root: Path, who: str) -> ssl.SSLContext:

@@ -14,7 +14,7 @@ from pytest_prodcheck.records.services import Revisions, RevisionSeen, RunningIm
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.services import VersionSource
+    from pytest_prodcheck.environments.sections.services import VersionSource
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http import HttpClient

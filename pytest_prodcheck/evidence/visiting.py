@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.services import Endpoint, Service
+    from pytest_prodcheck.environments.sections.services import Endpoint, Service
     from pytest_prodcheck.evidence.collectors import Sending
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline

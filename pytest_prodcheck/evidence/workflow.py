@@ -13,7 +13,7 @@ from pytest_prodcheck.records.flow import StepAnswer, WorkflowRun
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.workflows import Step, Workflow
+    from pytest_prodcheck.environments.sections.workflows import Step, Workflow
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.messages import Answer

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.environments.database import columns_of
 from pytest_prodcheck.environments.loading import ConfigurationError, load
+from pytest_prodcheck.environments.sections.database import columns_of
 from pytest_prodcheck.environments.targets import Target, settings_of, targets
 from tests.environments.support import write
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.environments.lazily import Lazy, model_of
 from pytest_prodcheck.environments.loading import ConfigurationError, load
 from pytest_prodcheck.environments.project import Environment
-from pytest_prodcheck.environments.services import Service
+from pytest_prodcheck.environments.sections.lazy import Lazy, model_of
+from pytest_prodcheck.environments.sections.services import Service
 
 LOADED = """\
 import sys

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.environments.load import seconds_of
+from pytest_prodcheck.environments.sections.load import seconds_of
 from pytest_prodcheck.environments.targets import Target, settings_of, targets
 from pytest_prodcheck.environments.toml.errors import ConfigurationError
 from tests.environments.support import loaded, mistakes, write

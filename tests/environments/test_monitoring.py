@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.environments.monitoring import matchers
+from pytest_prodcheck.environments.sections.monitoring import matchers
 from pytest_prodcheck.environments.targets import targets
 from tests.environments.support import BASE, loaded, mistakes
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.environments.base import SecretRef
 from pytest_prodcheck.environments.secrets import SecretError, SecretResolver
+from pytest_prodcheck.environments.sections.base import SecretRef
 
 CANARY = "hunter22-canary"
 SLEEPER = "import subprocess, sys; subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(60)'])"

@@ -20,8 +20,8 @@ from pytest_prodcheck.demo.configuration import Secrets, new_secrets
 from pytest_prodcheck.demo.names import Names, bound_udp
 from pytest_prodcheck.demo.places import create, remove
 from pytest_prodcheck.demo.processes import Spawner
-from pytest_prodcheck.environments.base import SecretRef
 from pytest_prodcheck.environments.project import Environment
+from pytest_prodcheck.environments.sections.base import SecretRef
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import find

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.environments.database import Migrations
+from pytest_prodcheck.environments.sections.database import Migrations
 from pytest_prodcheck.evidence.migration_scripts import Script
 from pytest_prodcheck.evidence.migration_states import KINDS, Row
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pytest_prodcheck.environments.exposure import Exposure, port_numbers
+from pytest_prodcheck.environments.sections.exposure import Exposure, port_numbers
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.open_ports import tcp_ports
 from pytest_prodcheck.records import EvidenceProblem

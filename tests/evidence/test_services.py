@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.environments.services import Endpoint
+from pytest_prodcheck.environments.sections.services import Endpoint
 from pytest_prodcheck.evidence import transport
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.environments.settings import Setting
+from pytest_prodcheck.environments.sections.settings import Setting
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.setting_files import parse
 from pytest_prodcheck.evidence.setting_values import is_known_secret, is_secret, mistake, placeholder

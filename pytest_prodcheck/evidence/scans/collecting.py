@@ -25,7 +25,7 @@ from pytest_prodcheck.records.vulnerabilities import (
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
+    from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.scans.parsed import Finding

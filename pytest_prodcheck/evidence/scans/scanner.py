@@ -15,7 +15,7 @@ from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
+    from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 # how prodcheck runs the scanner of a format; "{image}" is where the image goes, further arguments stand before it

@@ -11,7 +11,7 @@ from pytest_prodcheck.evidence.scans.subjects import reference
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
+    from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
     from pytest_prodcheck.evidence.context import Context
 
 

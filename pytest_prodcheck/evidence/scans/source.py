@@ -18,7 +18,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
+    from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -99,7 +99,7 @@ def file(name: str, root: Path, largest: int) -> Content:
 
 
 def _fetched(url: str, report: Vulnerabilities, context: Context, deadline: Deadline) -> Content:
-    from pytest_prodcheck.environments.services import Service, ServiceTls
+    from pytest_prodcheck.environments.sections.services import Service, ServiceTls
     from pytest_prodcheck.evidence.messages import Request
 
     service = Service(

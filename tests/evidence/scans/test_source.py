@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo import scans
-from pytest_prodcheck.environments.vulnerabilities import Vulnerabilities
+from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
 from pytest_prodcheck.evidence.scans.scanner import words
 from tests.evidence.scans.support import IMAGE, gathered, ids, problem, report
 from tests.evidence.support import Answer, Seen, web

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.base import Name, Seconds, Section
-from pytest_prodcheck.environments.services import Authentication, Url
+from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
+from pytest_prodcheck.environments.sections.services import Authentication, Url
 
 
 class Approval(Section):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.base import Name, Regex, Section
+from pytest_prodcheck.environments.sections.base import Name, Regex, Section
 
 Key = Annotated[str, Field(min_length=1, max_length=200)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pytest_prodcheck.environments.base import Address, Name, Seconds, Section
+from pytest_prodcheck.environments.sections.base import Address, Name, Seconds, Section
 
 # how a protocol changes over to TLS on a connection that begins in plain text
 StartTls = Literal["postgres", "smtp", "imap", "pop3", "ldap", "ftp", "xmpp", "xmpp-server"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.base import Ratio, Seconds, SecretRef, Section
+from pytest_prodcheck.environments.sections.base import Ratio, Seconds, SecretRef, Section
 
 Words = Annotated[tuple[str, ...], Field(min_length=1)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_prodcheck.environments.base import Section
+from pytest_prodcheck.environments.sections.base import Section
 
 
 class Rollback(Section):

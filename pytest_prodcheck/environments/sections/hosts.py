@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.base import Name, Section
-from pytest_prodcheck.environments.monitoring import Matchers
+from pytest_prodcheck.environments.sections.base import Name, Section
+from pytest_prodcheck.environments.sections.monitoring import Matchers
 
 Mount = Annotated[str, Field(pattern=r"^/")]
 

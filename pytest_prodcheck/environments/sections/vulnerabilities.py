@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.base import Name, Seconds, Section
-from pytest_prodcheck.environments.services import Authentication, Url
+from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
+from pytest_prodcheck.environments.sections.services import Authentication, Url
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.toml.error_collector import Complaint

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from pytest_prodcheck.environments.base import Name, Seconds, SecretRef, Section
-from pytest_prodcheck.environments.database import Limits
-from pytest_prodcheck.environments.services import Authentication, Url
-from pytest_prodcheck.environments.tls import Trust
+from pytest_prodcheck.environments.sections.base import Name, Seconds, SecretRef, Section
+from pytest_prodcheck.environments.sections.database import Limits
+from pytest_prodcheck.environments.sections.services import Authentication, Url
+from pytest_prodcheck.environments.sections.tls import Trust
 
 Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8000)]
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from pytest_prodcheck.environments.base import Name, SecretRef, Section
-from pytest_prodcheck.environments.services import RequestLine, Url, http_url, path_only
-from pytest_prodcheck.environments.tls import Trust
+from pytest_prodcheck.environments.sections.base import Name, SecretRef, Section
+from pytest_prodcheck.environments.sections.services import RequestLine, Url, http_url, path_only
+from pytest_prodcheck.environments.sections.tls import Trust
 
 
 class Role(Section):

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from pytest_prodcheck.environments.base import Name, Seconds, Section, Statuses
-from pytest_prodcheck.environments.services import METHODS
+from pytest_prodcheck.environments.sections.base import Name, Seconds, Section, Statuses
+from pytest_prodcheck.environments.sections.services import METHODS
 
 
 def step_line(value: str) -> str:

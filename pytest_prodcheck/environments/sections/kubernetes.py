@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.base import Name, Seconds, Section
+from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
 
 Reach = Literal["namespace", "secrets", "nodes", "storage"]
 

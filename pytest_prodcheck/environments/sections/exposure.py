@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from pytest_prodcheck.environments.base import Name, Seconds, Section
+from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
 
 MOST_PORTS = 4096  # of one host; all 65,535 would be a scan that somebody's alarm is for
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from pytest_prodcheck.environments.base import Address, Name, Regex, Seconds, SecretRef, Section, Statuses
-from pytest_prodcheck.environments.database import (
+from pytest_prodcheck.environments.sections.base import Address, Name, Regex, Seconds, SecretRef, Section, Statuses
+from pytest_prodcheck.environments.sections.database import (
     Invariant,
     Migrations,
     Newest,
@@ -16,12 +16,12 @@ from pytest_prodcheck.environments.database import (
     Structure,
     Tolerated,
 )
-from pytest_prodcheck.environments.lazily import section
-from pytest_prodcheck.environments.services import Url
-from pytest_prodcheck.environments.tls import TlsPolicy, Trust
+from pytest_prodcheck.environments.sections.lazy import section
+from pytest_prodcheck.environments.sections.services import Url
+from pytest_prodcheck.environments.sections.tls import TlsPolicy, Trust
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.backups import Backups, Content
+    from pytest_prodcheck.environments.sections.backups import Backups, Content
 else:
     Backups, Content = section("backups:Backups"), section("backups:Content")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.base import Seconds, Section
+from pytest_prodcheck.environments.sections.base import Seconds, Section
 
 
 class Light(Section):

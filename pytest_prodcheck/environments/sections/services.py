@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from pytest_prodcheck.environments.base import Address, Name, Seconds, SecretRef, Section, Statuses
-from pytest_prodcheck.environments.tls import TlsPolicy, Trust
+from pytest_prodcheck.environments.sections.base import Address, Name, Seconds, SecretRef, Section, Statuses
+from pytest_prodcheck.environments.sections.tls import TlsPolicy, Trust
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pytest_prodcheck.environments.base import Address, Name, Ratio, Seconds, Section, amount
+from pytest_prodcheck.environments.sections.base import Address, Name, Ratio, Seconds, Section, amount
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pytest_prodcheck.environments.base import Name, Seconds, Section
+from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
 from pytest_prodcheck.quantities import parse_quantity
 
 _WORD = r'(?:[A-Za-z_][A-Za-z0-9_$]*|"[^"]+")'
