@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path as File
 
-from pytest_prodcheck.environments import gate_rules, rules
 from pytest_prodcheck.environments.configuration import Configuration
 from pytest_prodcheck.environments.project import SET_BY_LOADER, Environment, Project
+from pytest_prodcheck.environments.rules import environment as rules
+from pytest_prodcheck.environments.rules import project as gate_rules
 from pytest_prodcheck.environments.toml import future_keys as later
 from pytest_prodcheck.environments.toml import inheritance
 from pytest_prodcheck.environments.toml.error_collector import Mistakes

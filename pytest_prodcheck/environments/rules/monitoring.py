@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path as File
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.named import file, headers, known
 from pytest_prodcheck.environments.project import Environment
+from pytest_prodcheck.environments.rules.common import file, headers, known
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path as File
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.named import file, known
 from pytest_prodcheck.environments.project import Environment
 from pytest_prodcheck.environments.reach import LIGHT, endpoints_of
+from pytest_prodcheck.environments.rules.common import file, known
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path as File
 
-from pytest_prodcheck.environments.monitoring_rules import metrics_without_limit
 from pytest_prodcheck.environments.project import Environment, Gate, Project, Thresholds
+from pytest_prodcheck.environments.rules.monitoring import metrics_without_limit
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 from pytest_prodcheck.environments.toml.errors import did_you_mean
 from pytest_prodcheck.quantities import parse_quantity

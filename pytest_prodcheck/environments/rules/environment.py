@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path as File
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.backup_rules import backup_complaints
-from pytest_prodcheck.environments.database_rules import database_complaints
 from pytest_prodcheck.environments.encrypted import encrypted, policy, twice
-from pytest_prodcheck.environments.flow_rules import auth_complaints, workflow_complaints
-from pytest_prodcheck.environments.load_rules import light_complaints, load_complaints
-from pytest_prodcheck.environments.monitoring_rules import monitoring_complaints
-from pytest_prodcheck.environments.named import file, headers, known
 from pytest_prodcheck.environments.project import KINDS, OTHER_KINDS, Environment
 from pytest_prodcheck.environments.reach import ANONYMOUS, controls, declared
-from pytest_prodcheck.environments.release_rules import release_complaints
+from pytest_prodcheck.environments.rules.backups import backup_complaints
+from pytest_prodcheck.environments.rules.common import file, headers, known
+from pytest_prodcheck.environments.rules.database import database_complaints
+from pytest_prodcheck.environments.rules.load import light_complaints, load_complaints
+from pytest_prodcheck.environments.rules.logins import auth_complaints, workflow_complaints
+from pytest_prodcheck.environments.rules.monitoring import monitoring_complaints
+from pytest_prodcheck.environments.rules.release import release_complaints
 from pytest_prodcheck.environments.targets import BUILT_IN_KINDS
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path as File
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.named import file, headers, known
 from pytest_prodcheck.environments.project import Environment
 from pytest_prodcheck.environments.reach import ANONYMOUS, endpoints_of
+from pytest_prodcheck.environments.rules.common import file, headers, known
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 from pytest_prodcheck.environments.toml.errors import did_you_mean
 from pytest_prodcheck.environments.toml.substitution import NAME

@@ -1,0 +1,1 @@
+"""What has to fit together: one module a subject."""
