@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Writes the file; 2 where one is there or it cannot be written."""
-    from pytest_prodcheck.environments.starter import STARTER
+    from pytest_prodcheck.environments.init_template import STARTER
 
     path = Path(args.path)
     path = path / "prodcheck.toml" if path.is_dir() else path

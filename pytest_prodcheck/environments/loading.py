@@ -16,7 +16,7 @@ from pytest_prodcheck.environments.toml.errors import ConfigurationError, Mistak
 from pytest_prodcheck.environments.toml.includes import VERSION, Reader
 from pytest_prodcheck.environments.toml.substitution import substitute
 from pytest_prodcheck.environments.toml.trees import Tree
-from pytest_prodcheck.environments.wording import keys_at, validate
+from pytest_prodcheck.environments.validation import keys_at, validate
 
 __all__ = ["Configuration", "ConfigurationError", "Mistake", "find_configuration", "load"]
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.environments.encrypted import NAMED, encrypted, policy
 from pytest_prodcheck.environments.reach import (
     LIGHT,
     OUTSIDE,
@@ -34,6 +33,7 @@ from pytest_prodcheck.environments.reach import (
     workflow_vantage,
     writes,
 )
+from pytest_prodcheck.environments.tls_targets import NAMED, encrypted, policy
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.loading import Configuration

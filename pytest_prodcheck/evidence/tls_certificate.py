@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.environments.encrypted import policy
+from pytest_prodcheck.environments.tls_targets import policy
 from pytest_prodcheck.evidence import certificates
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.nodes import connect

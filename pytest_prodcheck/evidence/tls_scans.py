@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_prodcheck.environments.encrypted import policy
+from pytest_prodcheck.environments.tls_targets import policy
 from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.tls_endpoints import each_address, endpoints, first_address

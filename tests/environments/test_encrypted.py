@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.environments.encrypted import encrypted, policy
 from pytest_prodcheck.environments.loading import Configuration, ConfigurationError
 from pytest_prodcheck.environments.targets import Target, settings_of, targets
+from pytest_prodcheck.environments.tls_targets import encrypted, policy
 from tests.environments.support import loaded
 
 TEXT = """\

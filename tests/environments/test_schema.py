@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 
 from pytest_prodcheck.demo.configuration import describe
+from pytest_prodcheck.environments.init_template import STARTER
 from pytest_prodcheck.environments.schema import schema
-from pytest_prodcheck.environments.starter import STARTER
 from tests.environments.support import DATA, with_reference_files, write
 from tests.environments.test_inheritance import TEXT as INHERITANCE
 from tests.environments.test_targets import TEXT as TARGETS

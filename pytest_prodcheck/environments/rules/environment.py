@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path as File
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.encrypted import encrypted, policy, twice
 from pytest_prodcheck.environments.project import KINDS, OTHER_KINDS, Environment
 from pytest_prodcheck.environments.reach import ANONYMOUS, controls, declared
 from pytest_prodcheck.environments.rules.backups import backup_complaints
@@ -17,6 +16,7 @@ from pytest_prodcheck.environments.rules.logins import auth_complaints, workflow
 from pytest_prodcheck.environments.rules.monitoring import monitoring_complaints
 from pytest_prodcheck.environments.rules.release import release_complaints
 from pytest_prodcheck.environments.targets import BUILT_IN_KINDS
+from pytest_prodcheck.environments.tls_targets import encrypted, policy, twice
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
