@@ -30,8 +30,8 @@ from pytest_prodcheck.environments.loading import load
 from pytest_prodcheck.environments.redaction import Redactor
 from pytest_prodcheck.environments.secrets import SecretResolver
 from pytest_prodcheck.evidence.context import Context
-from pytest_prodcheck.evidence.gatherer import Gatherer
-from pytest_prodcheck.evidence.store import EvidenceStore
+from pytest_prodcheck.evidence.gathering.gatherer import Gatherer
+from pytest_prodcheck.evidence.gathering.store import EvidenceStore
 from pytest_prodcheck.evidence.table import find
 made = load(Path("prodcheck.toml"))
 environment = made.environment("dev")

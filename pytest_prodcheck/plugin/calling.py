@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_prodcheck.evidence.copying import own_copy
+from pytest_prodcheck.evidence.gathering.copies import own_copy
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity, SkipReason
 from pytest_prodcheck.records import EvidenceProblem
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_prodcheck.evidence.store import SharedFolder
+from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
 from pytest_prodcheck.plugin import closing, wire
 from pytest_prodcheck.plugin.accepting import accept_loads

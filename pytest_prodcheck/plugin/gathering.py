@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_prodcheck.evidence.collectors import OWN
-from pytest_prodcheck.evidence.store import EvidenceFilesError, EvidenceStore, SavedEvidence, SharedFolder, load
+from pytest_prodcheck.evidence.gathering.store import (
+    EvidenceFilesError,
+    EvidenceStore,
+    SavedEvidence,
+    SharedFolder,
+    load,
+)
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import Evidence, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.redaction import Redactor
     from pytest_prodcheck.evidence.context import Context
-    from pytest_prodcheck.evidence.gatherer import Gatherer
-    from pytest_prodcheck.evidence.waiting import Waited
+    from pytest_prodcheck.evidence.gathering.gatherer import Gatherer
+    from pytest_prodcheck.evidence.gathering.waiting import Waited
     from pytest_prodcheck.plugin.opening import Opened
 
 
@@ -67,8 +73,8 @@ class Gathering:
                 name, _, target = key.partition(":")
                 self.store.put(Evidence(key, name, target, time.time(), 0.0, problem=problem))
             return
-        from pytest_prodcheck.evidence.gatherer import Gatherer
-        from pytest_prodcheck.evidence.learning import learn_secrets
+        from pytest_prodcheck.evidence.gathering.gatherer import Gatherer
+        from pytest_prodcheck.evidence.gathering.known_secrets import learn_secrets
 
         context = self._context_made = self._context()
         learn_secrets(context)
@@ -115,7 +121,7 @@ class Gathering:
         )
 
     def _wait(self, plan: Sequence[tuple[Any, str]], context: Context, say: Callable[[str], None]) -> None:
-        from pytest_prodcheck.evidence.waiting import wait_until_ready
+        from pytest_prodcheck.evidence.gathering.waiting import wait_until_ready
         from pytest_prodcheck.judging.readiness import is_ready
 
         def tell(waited: Waited) -> None:

@@ -10,7 +10,7 @@ from pytest_prodcheck.records import EvidenceProblem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_prodcheck.evidence.store import SavedEvidence
+    from pytest_prodcheck.evidence.gathering.store import SavedEvidence
     from pytest_prodcheck.plugin.gathering import Gathering
     from pytest_prodcheck.records import Evidence
     from pytest_prodcheck.records.load import LoadRun, LoadStress

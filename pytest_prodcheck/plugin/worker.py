@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_prodcheck.evidence.store import SharedFolder
+from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.plugin.binding import BOUND
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import own_modules

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.plan import sendings
+from pytest_prodcheck.evidence.gathering.plan import sendings
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.access import RoleMatrix

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.copying import own_copy
+from pytest_prodcheck.evidence.gathering.copies import own_copy
 from pytest_prodcheck.records import Exchange, Problem
 from pytest_prodcheck.records.services import Health
 

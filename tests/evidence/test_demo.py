@@ -16,8 +16,8 @@ from pytest_prodcheck.environments.secrets import SecretResolver
 from pytest_prodcheck.environments.sections.stores import Dependency
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.gatherer import Gatherer
-from pytest_prodcheck.evidence.store import EvidenceStore
+from pytest_prodcheck.evidence.gathering.gatherer import Gatherer
+from pytest_prodcheck.evidence.gathering.store import EvidenceStore
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import Evidence
 from pytest_prodcheck.records.release import DependencyAnswer

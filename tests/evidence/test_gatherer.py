@@ -17,8 +17,8 @@ import pytest
 from pytest_prodcheck.evidence.collectors import Collector
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.gatherer import Gatherer
-from pytest_prodcheck.evidence.store import EvidenceStore
+from pytest_prodcheck.evidence.gathering.gatherer import Gatherer
+from pytest_prodcheck.evidence.gathering.store import EvidenceStore
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import Evidence, EvidenceProblem, Problem
 from tests.evidence.support import context_for, ok, web
@@ -231,8 +231,8 @@ def test_control_c_ends_the_process_within_a_second(tmp_path: Path) -> None:
     script.write_text(
         "import pathlib, signal, sys, time, threading, os\n"
         "from tests.evidence.support import context_for, raw_server\n"
-        "from pytest_prodcheck.evidence.gatherer import Gatherer\n"
-        "from pytest_prodcheck.evidence.store import EvidenceStore\n"
+        "from pytest_prodcheck.evidence.gathering.gatherer import Gatherer\n"
+        "from pytest_prodcheck.evidence.gathering.store import EvidenceStore\n"
         "from pytest_prodcheck.evidence.table import find\n"
         "with raw_server(lambda connection: time.sleep(60)) as port:\n"
         "    service = {'url': f'http://127.0.0.1:{port}', 'health': '/', 'timeout': 60}\n"

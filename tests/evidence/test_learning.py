@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.evidence import learning
+from pytest_prodcheck.evidence.gathering import known_secrets as learning
 from tests.evidence.support import context_for
 
 

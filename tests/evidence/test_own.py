@@ -137,7 +137,7 @@ def test_endpoint_has_short_names() -> None:
 
 def test_importing_collectors_stays_cheap() -> None:
     modules = sorted(set(COLLECTORS.values()))
-    modules += ["pytest_prodcheck.evidence.gatherer", "pytest_prodcheck.evidence.store"]
+    modules += ["pytest_prodcheck.evidence.gathering.gatherer", "pytest_prodcheck.evidence.gathering.store"]
     code = (
         "import sys, importlib\n"
         f"for name in {modules!r}: importlib.import_module(name)\n"

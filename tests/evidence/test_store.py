@@ -13,8 +13,8 @@ from typing import Any, cast
 import pytest
 
 from pytest_prodcheck.environments.redaction import Redactor
-from pytest_prodcheck.evidence import codec
-from pytest_prodcheck.evidence.store import EvidenceFilesError, EvidenceStore, SharedFolder, load
+from pytest_prodcheck.evidence.gathering import codec
+from pytest_prodcheck.evidence.gathering.store import EvidenceFilesError, EvidenceStore, SharedFolder, load
 from pytest_prodcheck.records import Evidence, EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.flow import NameAnswer, StepAnswer, WorkflowRun
 from pytest_prodcheck.records.services import Contract, Health, OpenApi

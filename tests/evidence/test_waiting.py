@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pytest_prodcheck.evidence.gathering.waiting import Waited, wait_until_ready
 from pytest_prodcheck.evidence.table import find
-from pytest_prodcheck.evidence.waiting import Waited, wait_until_ready
 from pytest_prodcheck.records import Evidence
 from tests.evidence.support import Answer, Seen, context_for, web
 

@@ -181,7 +181,7 @@ def test_origins_are_new_and_fit_the_service(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_records_can_be_saved_and_read_again(kind: str, tmp_path: Path, server: Web) -> None:
-    from pytest_prodcheck.evidence import codec
+    from pytest_prodcheck.evidence.gathering import codec
     from pytest_prodcheck.records import Evidence
 
     record = gather(kind, context(tmp_path, server.port))

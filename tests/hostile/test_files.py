@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.cli.answer import as_json, as_text
-from pytest_prodcheck.evidence.codec import LARGEST
-from pytest_prodcheck.evidence.store import EvidenceFilesError, load
+from pytest_prodcheck.evidence.gathering.codec import LARGEST
+from pytest_prodcheck.evidence.gathering.store import EvidenceFilesError, load
 from pytest_prodcheck.gates.decision import decide
 from pytest_prodcheck.gates.reading import Ask
 from pytest_prodcheck.records import EvidenceProblem

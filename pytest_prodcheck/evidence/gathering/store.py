@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence import codec
+from pytest_prodcheck.evidence.gathering import codec
 from pytest_prodcheck.records import Evidence, EvidenceProblem, Problem
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.gatherer import Gatherer
-from pytest_prodcheck.evidence.store import EvidenceStore
+from pytest_prodcheck.evidence.gathering.gatherer import Gatherer
+from pytest_prodcheck.evidence.gathering.store import EvidenceStore
 from pytest_prodcheck.records import Evidence
 
 if TYPE_CHECKING:
