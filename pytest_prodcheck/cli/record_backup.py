@@ -90,10 +90,10 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
     import psycopg
     from psycopg.conninfo import make_conninfo
 
-    from pytest_prodcheck.evidence.cleaning import plain
     from pytest_prodcheck.evidence.content_taking import take
     from pytest_prodcheck.evidence.postgres_members import members, parameters
     from pytest_prodcheck.evidence.resolving import split_address
+    from pytest_prodcheck.evidence.tools.sanitizing import plain
     from pytest_prodcheck.records import EvidenceProblem, Problem
 
     primaries = [each for each in members(args.name, context, deadline) if each.problem is None and not each.recovering]

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pytest_prodcheck.environments.reach import unit_names
-from pytest_prodcheck.evidence import approval_github, approval_records, cleaning
+from pytest_prodcheck.evidence import approval_github, approval_records
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
 from pytest_prodcheck.evidence.freezes import LARGEST as LARGEST_FREEZES
 from pytest_prodcheck.evidence.freezes import freezes
-from pytest_prodcheck.evidence.placeholders import filled
 from pytest_prodcheck.evidence.scans.source import file
+from pytest_prodcheck.evidence.tools import sanitizing as cleaning
+from pytest_prodcheck.evidence.tools.placeholders import filled
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.release import Approval, Change, Freeze
 

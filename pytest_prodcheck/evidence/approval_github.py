@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.approval_records import moment, window
-from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.messages import Request
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.release import Change, Decision
 

@@ -6,7 +6,7 @@ import datetime
 import json
 from typing import Any, Literal
 
-from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.release import Change, Decision
 

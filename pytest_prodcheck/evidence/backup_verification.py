@@ -19,11 +19,11 @@ from pytest_prodcheck.evidence.backups import (
     settings_of,
     source_of,
 )
-from pytest_prodcheck.evidence.children import run
-from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.packed import BROKEN, SUFFIXES, opened
 from pytest_prodcheck.evidence.postgres_programs import programs
+from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened
+from pytest_prodcheck.evidence.tools.sanitizing import plain
+from pytest_prodcheck.evidence.tools.subprocesses import run
 from pytest_prodcheck.evidence.wal_names import name_of, position
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Verification, VerifiedBackup

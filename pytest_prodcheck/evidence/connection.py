@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence import cleaning
 from pytest_prodcheck.evidence.bodies import BodyError, read_body, to_text
 from pytest_prodcheck.evidence.failures import classify
 from pytest_prodcheck.evidence.messages import Answer, Request
+from pytest_prodcheck.evidence.tools import sanitizing as cleaning
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.content_reading import Chunk, by_page, by_row
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.replication import Difference
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pytest_prodcheck.evidence import cleaning
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.dns import dns_name
 from pytest_prodcheck.evidence.tcp import tcp_port
+from pytest_prodcheck.evidence.tools import sanitizing as cleaning
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.flow import NameAnswer, PortAnswer
 from pytest_prodcheck.records.release import DependencyAnswer

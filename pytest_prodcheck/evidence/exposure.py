@@ -82,7 +82,7 @@ def _linked(target: str, body: str, context: Context) -> list[str]:
 
 def _all(target: str, asked: list[tuple[str, str]], context: Context, deadline: Deadline) -> list[Probe]:
     """One probe for each path, by up to three workers that take the next one."""
-    from pytest_prodcheck.evidence.threads import side_by_side
+    from pytest_prodcheck.evidence.tools.threads import side_by_side
 
     waiting, lock, done = list(reversed(asked)), threading.Lock(), list[Probe]()
 

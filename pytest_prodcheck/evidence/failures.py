@@ -8,8 +8,8 @@ import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence import cleaning
 from pytest_prodcheck.evidence.heads import CutHead
+from pytest_prodcheck.evidence.tools import sanitizing as cleaning
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from pytest_prodcheck.evidence import cleaning
 from pytest_prodcheck.evidence.connection import Connection
 from pytest_prodcheck.evidence.direct import DirectLine
 from pytest_prodcheck.evidence.failures import worth_another_try
 from pytest_prodcheck.evidence.messages import Answer, Request, basic
 from pytest_prodcheck.evidence.sending import Line, Prepared, prepare
+from pytest_prodcheck.evidence.tools import sanitizing as cleaning
 from pytest_prodcheck.evidence.transport import Route
 from pytest_prodcheck.evidence.trust import tls_context
 from pytest_prodcheck.records import EvidenceProblem, Problem

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.cleaning import plain as plain_text
+from pytest_prodcheck.evidence.tools.sanitizing import plain as plain_text
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

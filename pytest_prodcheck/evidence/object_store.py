@@ -9,7 +9,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from pytest_prodcheck.evidence.backup_dumps import moment_of, of_object
-from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:

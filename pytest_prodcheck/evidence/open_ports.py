@@ -65,7 +65,7 @@ def _all(
     asked: list[tuple[ResolvedAddress, int]], found: Exposure, deadline: Deadline
 ) -> tuple[list[tuple[ResolvedAddress, int]], Problem | None]:
     """What accepted, and why some could not be asked; `at_once` workers, each pausing after a connection."""
-    from pytest_prodcheck.evidence.threads import side_by_side
+    from pytest_prodcheck.evidence.tools.threads import side_by_side
 
     waiting, lock = list(reversed(asked)), threading.Lock()
     opened: list[tuple[ResolvedAddress, int]] = []

@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.postgres_sends import first_node, seconds_for, to_primary
 from pytest_prodcheck.evidence.postgres_session import Session, on_primary
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.database import Schema, SchemaObject, SequenceUse
 
 if TYPE_CHECKING:

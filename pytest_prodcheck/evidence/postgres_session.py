@@ -13,9 +13,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.postgres_members import Member, connect, members, parameters
 from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:

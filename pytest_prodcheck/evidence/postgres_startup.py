@@ -12,7 +12,7 @@ import ssl
 import struct
 from dataclasses import dataclass
 
-from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 _VERSION, _SSL_REQUEST = 196608, 80877103

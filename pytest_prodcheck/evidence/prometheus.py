@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.messages import Request
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence import nodes
-from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.redis import login_of, node_host, trust_of
 from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.transport import show
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.encryption import PlainPort, RedisAccess, RedisEncryption

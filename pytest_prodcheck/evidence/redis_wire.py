@@ -7,8 +7,8 @@ import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.nodes import connect, connection_problem
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.nodes import MARGIN
 from pytest_prodcheck.evidence.postgres_members import Member, members
 from pytest_prodcheck.evidence.postgres_session import REPLAY_WAITS, Session, open_session
-from pytest_prodcheck.evidence.threads import side_by_side
+from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.replication import Lag, Replication, ReplicationNode, Sender, Slot
 

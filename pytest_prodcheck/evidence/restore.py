@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence import content_record, restore_record
 from pytest_prodcheck.evidence.backup_folder import major_version, system_identifier
 from pytest_prodcheck.evidence.backups import archiving, backup_named, catalogue, settings_of, source_of
-from pytest_prodcheck.evidence.children import servers_user
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres_programs import programs
 from pytest_prodcheck.evidence.restore_contents import amcheck, compare, tables_of
@@ -20,7 +19,8 @@ from pytest_prodcheck.evidence.restore_fetch import fetch, forget_settings, give
 from pytest_prodcheck.evidence.restore_scratch import scratch_folder
 from pytest_prodcheck.evidence.restore_server import ScratchServer
 from pytest_prodcheck.evidence.restore_target import Goal, goal_of
-from pytest_prodcheck.evidence.threads import side_by_side
+from pytest_prodcheck.evidence.tools.subprocesses import servers_user
+from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Backup, RestoreRun, TableCompared
 

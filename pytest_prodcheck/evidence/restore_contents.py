@@ -7,9 +7,9 @@ import re
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.content_sql import FIXED, TABLES, between, digest_of, in_words, ranges, timeout
 from pytest_prodcheck.evidence.restore_server import WORKERS
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.backups import TableCompared
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.backup_verification import is_archive
-from pytest_prodcheck.evidence.children import run
-from pytest_prodcheck.evidence.cleaning import plain
-from pytest_prodcheck.evidence.packed import BROKEN, SUFFIXES, opened
 from pytest_prodcheck.evidence.postgres_programs import programs
 from pytest_prodcheck.evidence.restore_fetch import give_away
 from pytest_prodcheck.evidence.restore_server import ScratchServer
+from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened
+from pytest_prodcheck.evidence.tools.sanitizing import plain
+from pytest_prodcheck.evidence.tools.subprocesses import run
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

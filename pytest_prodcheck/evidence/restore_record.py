@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.backups import backups_host, settings_of
-from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import RestoreRecord, RestoreRun
 

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.children import Done, end, run, start
-from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.tools.sanitizing import plain
+from pytest_prodcheck.evidence.tools.subprocesses import Done, end, run, start
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

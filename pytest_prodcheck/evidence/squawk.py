@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.migrations import compared
 from pytest_prodcheck.evidence.postgres_members import members
 from pytest_prodcheck.evidence.postgres_sends import first_node, seconds_for, to_primary
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import LintFinding, MigrationLint
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pytest_prodcheck.environments.tls_targets import encrypted
 from pytest_prodcheck.evidence.resolving import split_address
-from pytest_prodcheck.evidence.threads import side_by_side
+from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_prodcheck.environments.tls_targets import policy
-from pytest_prodcheck.evidence.cleaning import plain
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.tls_endpoints import each_address, endpoints, first_address
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.tls import (
     AcceptedSuites,

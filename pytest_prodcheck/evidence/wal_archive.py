@@ -21,7 +21,7 @@ from pytest_prodcheck.evidence.backup_tools import (
 )
 from pytest_prodcheck.evidence.backups import archiving, backup_named, backups_host, catalogue, settings_of, source_of
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.packed import BROKEN, opened
+from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened
 from pytest_prodcheck.evidence.wal_names import HISTORY, SEGMENT, Left, history, name_of, needed, number, timeline
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Archiving, WalArchive

@@ -195,7 +195,7 @@ class Gatherer:
             return collector.gather(piece.target, self._context, piece.deadline)
 
     def _clean(self, problem: Problem) -> Problem:
-        from pytest_prodcheck.evidence.cleaning import plain
+        from pytest_prodcheck.evidence.tools.sanitizing import plain
 
         redact = self._context.redactor.redact
         return Problem(problem.kind, plain(redact(problem.message), 1000), plain(redact(problem.hint), 500))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn
 
-from pytest_prodcheck.evidence.cleaning import plain
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.vulnerabilities import Policy, Rating
 

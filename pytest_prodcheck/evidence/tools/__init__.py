@@ -1,0 +1,1 @@
+"""What collectors of every subject use: texts cleaned, threads, programs, files."""
