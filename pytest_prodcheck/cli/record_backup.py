@@ -91,8 +91,8 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
     from psycopg.conninfo import make_conninfo
 
     from pytest_prodcheck.evidence.content_taking import take
+    from pytest_prodcheck.evidence.network.resolving import split_address
     from pytest_prodcheck.evidence.postgres_members import members, parameters
-    from pytest_prodcheck.evidence.resolving import split_address
     from pytest_prodcheck.evidence.tools.sanitizing import plain
     from pytest_prodcheck.records import EvidenceProblem, Problem
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http import HttpClient
-    from pytest_prodcheck.evidence.resolving import ResolvedAddress
+    from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 AT_ONCE = 8
 GRACE = 1.0  # seconds kept back for the answer about those that never answered
@@ -73,7 +73,7 @@ def http_addresses(target: str, context: Context, deadline: Deadline) -> Address
 
 def _ask(client: HttpClient, address: ResolvedAddress, path: str, deadline: Deadline) -> AddressAnswer:
     from pytest_prodcheck.evidence.messages import Request
-    from pytest_prodcheck.evidence.transport import has_route
+    from pytest_prodcheck.evidence.network.transport import has_route
 
     before = deadline.time_left()
     try:
@@ -87,6 +87,6 @@ def _ask(client: HttpClient, address: ResolvedAddress, path: str, deadline: Dead
 def _answer(
     address: ResolvedAddress, status: int | None, seconds: float, problem: Problem | None, routed: bool = True
 ) -> AddressAnswer:
-    from pytest_prodcheck.evidence.transport import show
+    from pytest_prodcheck.evidence.network.transport import show
 
     return AddressAnswer(show(address.ip, address.port), address.family, status, seconds, problem, routed)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http import HttpClient
     from pytest_prodcheck.evidence.login import RoleSession
-    from pytest_prodcheck.evidence.resolving import ResolvedAddress
+    from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 T = TypeVar("T")
 SHORTEST_SECRET = 6  # characters: blanking a shorter one would blank half the report
@@ -206,7 +206,7 @@ class Context:
 
     def resolve(self, host: str, port: int, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
         """The addresses of a name, by the declared name server if there is one; raises EvidenceProblem (dns)."""
-        from pytest_prodcheck.evidence.resolving import resolve
+        from pytest_prodcheck.evidence.network.resolving import resolve
 
         return resolve(host, port, self.environment.nameserver, deadline)
 

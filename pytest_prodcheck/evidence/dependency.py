@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.dns import dns_name
-from pytest_prodcheck.evidence.tcp import tcp_port
+from pytest_prodcheck.evidence.network.dns import dns_name
+from pytest_prodcheck.evidence.network.tcp import tcp_port
 from pytest_prodcheck.evidence.tools import sanitizing as cleaning
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.flow import NameAnswer, PortAnswer

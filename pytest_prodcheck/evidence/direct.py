@@ -12,14 +12,14 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.heads import WholeHeadResponse
+from pytest_prodcheck.evidence.network.http_heads import WholeHeadResponse
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from pytest_prodcheck.evidence.network.transport import Route
     from pytest_prodcheck.evidence.sending import Origin, Prepared
-    from pytest_prodcheck.evidence.transport import Route
 
 
 class DirectLine:

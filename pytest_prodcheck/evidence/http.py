@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 
 from pytest_prodcheck.evidence.connection import Connection
 from pytest_prodcheck.evidence.direct import DirectLine
-from pytest_prodcheck.evidence.failures import worth_another_try
 from pytest_prodcheck.evidence.messages import Answer, Request, basic
+from pytest_prodcheck.evidence.network.failures import worth_another_try
+from pytest_prodcheck.evidence.network.transport import Route
+from pytest_prodcheck.evidence.network.trust import tls_context
 from pytest_prodcheck.evidence.sending import Line, Prepared, prepare
 from pytest_prodcheck.evidence.tools import sanitizing as cleaning
-from pytest_prodcheck.evidence.transport import Route
-from pytest_prodcheck.evidence.trust import tls_context
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.resolving import ResolvedAddress
+    from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 PAUSE = 0.2  # seconds before the one further try
 

@@ -233,6 +233,6 @@ def _wait(retry_after: str | None, number: int) -> float:
 
 
 def _problem(error: Exception, what: str, deadline: Deadline) -> Problem:
-    from pytest_prodcheck.evidence.failures import classify
+    from pytest_prodcheck.evidence.network.failures import classify
 
     return classify(error, what, deadline, "the API server")

@@ -83,7 +83,7 @@ def _endpoint(target: str, context: Context, deadline: Deadline) -> dict[str, An
 
 def client(name: str, load: Load, context: Context, deadline: Deadline) -> dict[str, Any]:
     """How one service is reached; raises EvidenceProblem where it is no host that may be loaded."""
-    from pytest_prodcheck.evidence.transport import has_route
+    from pytest_prodcheck.evidence.network.transport import has_route
 
     service = context.environment.services[name]
     if service.proxy:

@@ -7,14 +7,14 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence import nodes
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.network import nodes
+from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.evidence.postgres import node_addresses, node_host
 from pytest_prodcheck.evidence.postgres_members import parameters as parameters_of
 from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
 from pytest_prodcheck.evidence.postgres_startup import FirstWord, first_word, start_tls
 from pytest_prodcheck.evidence.postgres_wire import Wire
-from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.encryption import AccessRule, PostgresAccess, PostgresEncryption
 
@@ -78,7 +78,7 @@ def _trust(settings: Postgres, context: Context) -> ssl.SSLContext | None:
     if settings.tls.mode == "disable":
         return None
     from pytest_prodcheck.environments.sections.tls import Trust
-    from pytest_prodcheck.evidence.trust import tls_context
+    from pytest_prodcheck.evidence.network.trust import tls_context
 
     tls = settings.tls
     checked = tls.mode in ("verify-ca", "verify-full")

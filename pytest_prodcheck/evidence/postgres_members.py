@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.nodes import MARGIN, ask_nodes
+from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
+from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.evidence.postgres import connection_parameters, need_psycopg
 from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
 from pytest_prodcheck.evidence.postgres_wire import Wire
-from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     import requests
 
+    from pytest_prodcheck.evidence.network.transport import Route
     from pytest_prodcheck.evidence.sending import Prepared
-    from pytest_prodcheck.evidence.transport import Route
 
 
 class ProxiedLine:
@@ -112,7 +112,7 @@ def _pools(route: Route) -> dict[str, Any]:
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-    from pytest_prodcheck.evidence.heads import WholeHeadResponse
+    from pytest_prodcheck.evidence.network.http_heads import WholeHeadResponse
 
     class Routed:
         """Opens the connection where the route says and puts the deadline on it, also when it is used again."""

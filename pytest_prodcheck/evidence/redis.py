@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.nodes import MARGIN, ask_nodes
-from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
+from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
+from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.stores import RedisGroup, RedisNode
 
@@ -83,7 +83,7 @@ def trust_of(settings: Redis, context: Context) -> ssl.SSLContext | None:
     """How TLS is trusted, None for plain connections."""
     if settings.tls is None:
         return None
-    from pytest_prodcheck.evidence.trust import tls_context
+    from pytest_prodcheck.evidence.network.trust import tls_context
 
     return tls_context(settings.tls, context.root, "redis")
 

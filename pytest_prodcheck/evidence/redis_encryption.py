@@ -6,12 +6,12 @@ import ssl
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence import nodes
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.network import nodes
+from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
+from pytest_prodcheck.evidence.network.transport import show
 from pytest_prodcheck.evidence.redis import login_of, node_host, trust_of
-from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.evidence.transport import show
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.encryption import PlainPort, RedisAccess, RedisEncryption
 

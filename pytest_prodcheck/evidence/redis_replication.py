@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.nodes import MARGIN, ask_nodes
+from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
+from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.evidence.redis import fields_of, need_client, trust_of
-from pytest_prodcheck.evidence.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import RedisReplication, ReplicaLag
 

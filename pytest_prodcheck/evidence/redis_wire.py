@@ -7,13 +7,13 @@ import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.nodes import connect, connection_problem
+from pytest_prodcheck.evidence.network.nodes import connect, connection_problem
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.resolving import ResolvedAddress
+    from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 MOST_BYTES = 1024 * 1024  # read of one server; INFO is under 10 kB
 
@@ -117,7 +117,7 @@ def explain(error: Exception, where: str, deadline: Deadline, secret: str = "") 
     if deadline.expired or isinstance(error, Late):
         return connection_problem(TimeoutError(), where, deadline)
     if isinstance(error, ssl.SSLError):
-        from pytest_prodcheck.evidence.failures import classify
+        from pytest_prodcheck.evidence.network.failures import classify
 
         return classify(error, where, deadline, "")
     said = plain(str(error).replace(secret, "[redacted]") if secret else str(error))

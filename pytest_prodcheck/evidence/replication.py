@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.nodes import MARGIN
+from pytest_prodcheck.evidence.network.nodes import MARGIN
 from pytest_prodcheck.evidence.postgres_members import Member, members
 from pytest_prodcheck.evidence.postgres_session import REPLAY_WAITS, Session, open_session
 from pytest_prodcheck.evidence.tools.threads import side_by_side

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.environments.tls_targets import policy
 from pytest_prodcheck.evidence import certificates
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.nodes import connect
+from pytest_prodcheck.evidence.network.nodes import connect
 from pytest_prodcheck.evidence.tls_endpoints import each_address, endpoints, first_address
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.tls import ServedCertificate, TlsCertificates
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.resolving import ResolvedAddress
+    from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
     from pytest_prodcheck.evidence.tls_endpoints import TlsEndpoint
     from pytest_prodcheck.evidence.tls_handshake import Auth, Handshake
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_prodcheck.environments.tls_targets import encrypted
-from pytest_prodcheck.evidence.resolving import split_address
+from pytest_prodcheck.evidence.network.resolving import split_address
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.resolving import ResolvedAddress
+    from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 MOST = 16  # addresses of one target that are looked at
 MARGIN = 0.5  # seconds kept of a piece's deadline to tell which address is late

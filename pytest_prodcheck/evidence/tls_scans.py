@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.resolving import ResolvedAddress
+    from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
     from pytest_prodcheck.evidence.tls_endpoints import TlsEndpoint
 
 LONGEST = 60.0  # seconds for all that one scan may take, besides the time-outs of single handshakes

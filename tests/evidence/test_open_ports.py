@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pytest_prodcheck.environments.sections.exposure import Exposure, port_numbers
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.open_ports import tcp_ports
+from pytest_prodcheck.evidence.network.open_ports import tcp_ports
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import context_for
 

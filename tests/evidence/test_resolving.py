@@ -13,7 +13,7 @@ import dns.rrset
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.resolving import NameGone, ResolvedAddress, resolve, split_address
+from pytest_prodcheck.evidence.network.resolving import NameGone, ResolvedAddress, resolve, split_address
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.store_servers import dns_server, problem_of
 

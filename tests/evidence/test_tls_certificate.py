@@ -18,7 +18,7 @@ from pytest_prodcheck.demo.authority import DAY, Wanted, issue, status
 from pytest_prodcheck.demo.mail_tls import speaks, staples
 from pytest_prodcheck.evidence.certificates import is_for
 from pytest_prodcheck.evidence.collectors import Sending
-from pytest_prodcheck.evidence.resolving import ResolvedAddress
+from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.evidence.table import find
 from tests.evidence.store_servers import drip, flood, gather, hang, problem_of, say
 from tests.evidence.support import context_for, raw_server

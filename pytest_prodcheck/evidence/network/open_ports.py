@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.exposure import Exposure
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.resolving import ResolvedAddress
+    from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 MOST_ADDRESSES = 4  # of one name
 
@@ -91,7 +91,7 @@ def _all(
 
 def _accepts(address: ResolvedAddress, timeout: float) -> bool:
     """Whether a port accepts; one that resets at once did. EvidenceProblem where it cannot be told from here."""
-    from pytest_prodcheck.evidence.transport import connect
+    from pytest_prodcheck.evidence.network.transport import connect
 
     try:
         connect(address, timeout).close()

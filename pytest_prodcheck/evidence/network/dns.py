@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.resolving import NameGone, resolve
+from pytest_prodcheck.evidence.network.resolving import NameGone, resolve
 from pytest_prodcheck.records.flow import NameAnswer
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.nodes import ask_addresses, connect
-from pytest_prodcheck.evidence.resolving import NameGone, ResolvedAddress, split_address
+from pytest_prodcheck.evidence.network.nodes import ask_addresses, connect
+from pytest_prodcheck.evidence.network.resolving import NameGone, ResolvedAddress, split_address
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.flow import PortAnswer
 

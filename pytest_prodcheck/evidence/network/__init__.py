@@ -1,0 +1,1 @@
+"""Names, ports and connections: resolving, trust, declared nodes; and their own collectors."""
