@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.services import asks, declared, host_of, service_host
+from pytest_prodcheck.evidence.http.service_requests import asks, declared, host_of, service_host
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.services import AddressAnswer, Addresses
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.http import HttpClient
+    from pytest_prodcheck.evidence.http.client import HttpClient
     from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 AT_ONCE = 8
@@ -72,7 +72,7 @@ def http_addresses(target: str, context: Context, deadline: Deadline) -> Address
 
 
 def _ask(client: HttpClient, address: ResolvedAddress, path: str, deadline: Deadline) -> AddressAnswer:
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
     from pytest_prodcheck.evidence.network.transport import has_route
 
     before = deadline.time_left()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from pytest_prodcheck.evidence.messages import Request
+from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.evidence.prometheus import LARGEST, as_service
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem

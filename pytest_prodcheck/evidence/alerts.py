@@ -31,7 +31,7 @@ def _seconds(target: str, environment: Environment) -> float:
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
-    from pytest_prodcheck.evidence.services import host_of
+    from pytest_prodcheck.evidence.http.service_requests import host_of
 
     whom = prometheus.host(target, environment)
     found = [Sending(whom, "GET /api/v1/rules", once="rules"), Sending(whom, "POST /api/v1/query (time, up)", 2)]

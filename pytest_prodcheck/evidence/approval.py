@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections import approval as declared
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.http import HttpClient
+    from pytest_prodcheck.evidence.http.client import HttpClient
 
 LARGEST = 4 * 1024 * 1024  # bytes of change records
 
@@ -104,7 +104,7 @@ def _changes(
 def _fetched(
     address: str, settings: declared.Approval, context: Context, deadline: Deadline
 ) -> tuple[str, tuple[Change, ...]]:
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     name = cleaning.url(address)
     answer = _client(address, settings, context).ask(Request("GET", address, document=LARGEST), deadline)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.approval_records import moment, window
-from pytest_prodcheck.evidence.messages import Request
+from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.release import Change, Decision
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.http import HttpClient
+    from pytest_prodcheck.evidence.http.client import HttpClient
 
 API = "https://api.github.com"
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}

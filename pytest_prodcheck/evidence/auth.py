@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.services import endpoint, endpoint_host, host_of
+from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.login import Guarded, Login, LoginPage, Rejection, Rejections, Session
 
@@ -131,7 +131,7 @@ def _allowed_role(target: str, declared: Endpoint, control: Endpoint, context: C
 
 
 def _garbage(carrier: str, context: Context) -> dict[str, str]:
-    from pytest_prodcheck.evidence.messages import basic
+    from pytest_prodcheck.evidence.http.messages import basic
 
     nonsense = secrets.token_urlsafe(24)
     if carrier == "basic":
@@ -172,8 +172,8 @@ def _session_lines(target: str, environment: Environment) -> tuple[Sending, ...]
 )  # fmt: skip
 def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
     """A fresh login opens a protected endpoint; where logout is declared to revoke, also the answer after it."""
+    from pytest_prodcheck.evidence.http.messages import Request
     from pytest_prodcheck.evidence.login import declared_auth, expected, log_in, protected_endpoint
-    from pytest_prodcheck.evidence.messages import Request
 
     auth = declared_auth(context)
     opens = protected_endpoint(target, context)

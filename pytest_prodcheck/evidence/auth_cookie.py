@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.environments.reach import protected_endpoint
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.entries import SECONDS, declared_request, entry
-from pytest_prodcheck.evidence.services import endpoint, host_of
+from pytest_prodcheck.evidence.http.service_requests import endpoint, host_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.access import CookieSession
 from pytest_prodcheck.records.login import Login
@@ -41,8 +41,8 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
 )  # fmt: skip
 def auth_cookie(target: str, context: Context, deadline: Deadline) -> CookieSession:
     """A fresh login's cookies open a protected endpoint; the logout; the same cookies again."""
+    from pytest_prodcheck.evidence.http.messages import Request
     from pytest_prodcheck.evidence.login import ask_login, clean, credentials, declared_auth, keep_secret
-    from pytest_prodcheck.evidence.messages import Request
 
     auth = declared_auth(context)
     opens = protected_endpoint(context.environment, target)

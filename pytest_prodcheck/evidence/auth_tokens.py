@@ -10,8 +10,8 @@ from pytest_prodcheck.environments.reach import controls, token_endpoint
 from pytest_prodcheck.evidence.auth import login_line
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.entries import SECONDS, declared_request, entry
+from pytest_prodcheck.evidence.http.service_requests import endpoint, host_of, service_host
 from pytest_prodcheck.evidence.jwt_forging import Forged, Jwt, forgeries, garbled, guessable, parse
-from pytest_prodcheck.evidence.services import endpoint, host_of, service_host
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.access import Entry, ForgedToken, ForgedTokens

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.environments.sections.tls import Trust
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.http import HttpClient
+    from pytest_prodcheck.evidence.http.client import HttpClient
     from pytest_prodcheck.evidence.login import RoleSession
     from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
@@ -212,7 +212,7 @@ class Context:
 
     def http(self, service: str) -> HttpClient:
         """The client of a declared service."""
-        from pytest_prodcheck.evidence.http import HttpClient
+        from pytest_prodcheck.evidence.http.client import HttpClient
 
         return self.once(("http", service), lambda: HttpClient(self.environment.services[service], self, service))
 
@@ -227,13 +227,13 @@ class Context:
 
     def http_to(self, service: Service) -> HttpClient:
         """A client for an address that is no declared service, such as an identity provider's."""
-        from pytest_prodcheck.evidence.http import HttpClient
+        from pytest_prodcheck.evidence.http.client import HttpClient
 
         return self.once(("http-to", service.model_dump_json()), lambda: HttpClient(service, self))
 
     def close(self) -> None:
         """Closes the connections that were kept open, and ends the process that scans TLS servers."""
-        from pytest_prodcheck.evidence.http import HttpClient
+        from pytest_prodcheck.evidence.http.client import HttpClient
         from pytest_prodcheck.evidence.tls_scanner import Scanner
 
         with self._lock:

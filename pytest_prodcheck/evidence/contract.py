@@ -8,9 +8,9 @@ from urllib.parse import unquote
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.endpoint import endpoint_seconds
+from pytest_prodcheck.evidence.http.service_requests import at_pointer, endpoint, endpoint_host, host_of
 from pytest_prodcheck.evidence.openapi import fetch
 from pytest_prodcheck.evidence.openapi_document import operation, references, resolved
-from pytest_prodcheck.evidence.services import at_pointer, endpoint, endpoint_host, host_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.services import Contract
 

@@ -90,7 +90,7 @@ def dependency(target: str, context: Context, deadline: Deadline) -> DependencyA
 def _http(declared: Dependency, context: Context, deadline: Deadline) -> DependencyAnswer:
     """Over a new connection, as the first request of a new instance is."""
     from pytest_prodcheck.environments.sections.services import Service, ServiceTls
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     url = str(declared.http)
     name, began = cleaning.url(url), time.monotonic()

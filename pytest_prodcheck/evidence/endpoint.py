@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.services import endpoint, endpoint_host, host_of
+from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def http_budget(target: str, context: Context, deadline: Deadline) -> Exchange:
 
 
 def _exchange(target: str, context: Context, deadline: Deadline) -> Exchange:
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     _, declared, name = endpoint(context.environment, target)
 

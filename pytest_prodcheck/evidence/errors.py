@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.services import bounded_seconds, declared, host_of, service_host
+from pytest_prodcheck.evidence.http.service_requests import bounded_seconds, declared, host_of, service_host
 from pytest_prodcheck.evidence.traces import found
 from pytest_prodcheck.evidence.visiting import control, control_path, open_endpoints, private_endpoints, random_name
 from pytest_prodcheck.records import EvidenceProblem
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
 NO_TEXT = "%FF%FE"  # no UTF-8
 MOST = 3  # endpoints of one kind
@@ -25,7 +25,7 @@ MOST = 3  # endpoints of one kind
 
 def _cases(name: str, environment: Environment) -> list[tuple[str, Request]]:
     """What is sent, by what is wrong with it; POST only to endpoints declared `safe`, never where protected."""
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     service = declared(environment, name)
     home = control_path(service)
@@ -74,7 +74,7 @@ def _lines(target: str, environment: Environment) -> tuple[Sending, ...]:
 @evidence("http-errors", axis="service", seconds=bounded_seconds(4), host=service_host, sends=_lines)
 def http_errors(target: str, context: Context, deadline: Deadline) -> ProvokedErrors:
     """The answers to requests that are wrong on purpose; a connection that is closed instead is told as a problem."""
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     service = declared(context.environment, target)
     good = control(target, context, deadline)

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck.evidence import exposed
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.services import declared, host_of, service_host
+from pytest_prodcheck.evidence.http.service_requests import declared, host_of, service_host
 from pytest_prodcheck.evidence.visiting import ask, control, control_path, random_name
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.web import Exposure, Probe

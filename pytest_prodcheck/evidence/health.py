@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.services import asks, bounded_seconds, declared, service_host
+from pytest_prodcheck.evidence.http.service_requests import asks, bounded_seconds, declared, service_host
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.services import Health
 
@@ -28,7 +28,7 @@ SAMPLES = 5
 )
 def http_health(target: str, context: Context, deadline: Deadline) -> Health:
     """The first answer whole, the others for their times; fewer where it is very slow, at least one."""
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     path = declared(context.environment, target).health
     if path is None:

@@ -42,7 +42,7 @@ def _fetch(address: str, auth: Auth, context: Context, deadline: Deadline) -> tu
     from jwt import PyJWK
     from jwt.exceptions import PyJWTError
 
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     client = context.http(str(auth.service)) if address.startswith("/") else context.http_at(address, auth.tls)
     answer = client.ask(Request("GET", address, {"Accept": "application/json"}), deadline)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.reach import LIGHT, light_endpoints
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.services import endpoint, endpoint_host
+from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import LoadRun, LoadStress
 

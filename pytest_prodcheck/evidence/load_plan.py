@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.reach import services_of_load
-from pytest_prodcheck.evidence.services import endpoint
+from pytest_prodcheck.evidence.http.service_requests import endpoint
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def interval_of(seconds: float) -> float:
 
 
 def _endpoint(target: str, context: Context, deadline: Deadline) -> dict[str, Any]:
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     service, declared, name = endpoint(context.environment, target)
     session = context.session(declared.as_, deadline)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pytest_prodcheck.environments.reach import ANONYMOUS
-from pytest_prodcheck.evidence.services import at_pointer, endpoint
+from pytest_prodcheck.evidence.http.service_requests import at_pointer, endpoint
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.login import Login
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.auth import Auth, Role
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.messages import Answer
+    from pytest_prodcheck.evidence.http.messages import Answer
 
 Carrier = Literal["bearer", "cookie", "basic", ""]
 
@@ -86,7 +86,7 @@ def present(
 
     name: role or case, for what is told. like: the role whose protected endpoint a cookie has to open, `name` if None.
     """
-    from pytest_prodcheck.evidence.messages import Request, basic
+    from pytest_prodcheck.evidence.http.messages import Request, basic
 
     auth = declared_auth(context)
     if auth.service is None or auth.login is None:
@@ -105,7 +105,7 @@ def present(
 
 def ask_login(user: str, password: str, context: Context, deadline: Deadline) -> Answer:
     """The answer of the declared login (json, form) to a user name and a password; raises EvidenceProblem."""
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     auth = declared_auth(context)
     method, _, path = str(auth.login).partition(" ")
@@ -139,7 +139,7 @@ def _granted(name: str, like: str, auth: Auth, answer: Answer, context: Context,
 
 def _opens(name: str, headers: Mapping[str, str], context: Context, deadline: Deadline) -> bool:
     """Whether a cookie is a session: many sites give visitors the same cookie, before and after a login that failed."""
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     target = protected_endpoint(name, context)
     if target is None:

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
-    from pytest_prodcheck.evidence.messages import Answer
+    from pytest_prodcheck.evidence.http.messages import Answer
     from pytest_prodcheck.records.login import LoginPage
 
 _REDIRECTS = (301, 302, 303, 307, 308)

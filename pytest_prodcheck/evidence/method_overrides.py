@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.messages import Request
+from pytest_prodcheck.evidence.http.messages import Request
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import Endpoint, Service

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.services import bounded_seconds, declared, service_host
+from pytest_prodcheck.evidence.http.service_requests import bounded_seconds, declared, service_host
 from pytest_prodcheck.evidence.visiting import ask, control, control_path, lines
 from pytest_prodcheck.records.web import MethodAnswer, Methods
 

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.auth import Auth, Role
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.messages import Answer, Request
+    from pytest_prodcheck.evidence.http.messages import Answer, Request
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 
 
 def ask_token(name: str, role: Role, auth: Auth, context: Context, deadline: Deadline) -> Attempt:
     """Asks the token endpoint for a role's token by its grant; raises EvidenceProblem where it could not be asked."""
-    from pytest_prodcheck.evidence.messages import Request, basic
+    from pytest_prodcheck.evidence.http.messages import Request, basic
 
     address, methods = _token_endpoint(auth, context, deadline)
     grant = role.grant or "client_credentials"
@@ -89,7 +89,7 @@ def discovery(issuer: str, auth: Auth, context: Context, deadline: Deadline) -> 
 
 
 def _discover(issuer: str, auth: Auth, context: Context, deadline: Deadline) -> dict[str, Any]:
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     address = issuer.rstrip("/") + WELL_KNOWN
     answer = _ask(address, Request("GET", address), auth, context, deadline)

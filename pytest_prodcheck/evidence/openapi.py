@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.services import asks, declared, service_host
+from pytest_prodcheck.evidence.http.service_requests import asks, declared, service_host
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.services import OpenApi
 
@@ -46,7 +46,7 @@ def fetch(target: str, context: Context, deadline: Deadline) -> tuple[Exchange, 
 
 
 def _fetch(service: Service, target: str, context: Context, deadline: Deadline) -> tuple[Exchange, Any]:
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     if service.openapi is None:
         raise EvidenceProblem(Problem("configuration", f"service {target} has no `openapi`"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.messages import Request
+from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
@@ -139,7 +139,7 @@ def as_service(declared: declared.Prometheus | declared.Alertmanager) -> Service
 
 def host(target: str, environment: Environment) -> str:
     """`host` of the collectors that ask Prometheus: "prometheus.shop.example:443"."""
-    from pytest_prodcheck.evidence.services import host_of
+    from pytest_prodcheck.evidence.http.service_requests import host_of
 
     return host_of(service(environment))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.services import declared, service_host
+from pytest_prodcheck.evidence.http.service_requests import declared, service_host
 from pytest_prodcheck.records import EvidenceProblem, Exchange
 from pytest_prodcheck.records.services import RedirectChain
 
@@ -62,7 +62,7 @@ def http_redirect(target: str, context: Context, deadline: Deadline) -> Redirect
 
 
 def _hop(service: Service, url: str, context: Context, deadline: Deadline) -> tuple[Exchange, str]:
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     parts = urlsplit(url)
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import pods_tell
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.services import at_pointer, declared, host_of, service_host
+from pytest_prodcheck.evidence.http.service_requests import at_pointer, declared, host_of, service_host
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.services import Revisions, RevisionSeen, RunningImage
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import VersionSource
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.http import HttpClient
+    from pytest_prodcheck.evidence.http.client import HttpClient
 
 AT_ONCE = 8  # connections
 
@@ -94,7 +94,7 @@ def _late(target: str, deadline: Deadline) -> Problem:
 
 
 def _ask(client: HttpClient, source: VersionSource, turn: int, deadline: Deadline) -> RevisionSeen:
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     try:
         answer = client.ask(Request("GET", source.path), deadline, fresh=True, turn=turn, retry=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck.environments.reach import ANONYMOUS
-from pytest_prodcheck.evidence.services import declared, host_of
+from pytest_prodcheck.evidence.http.service_requests import declared, host_of
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.collectors import Sending
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.messages import Answer
+    from pytest_prodcheck.evidence.http.messages import Answer
 
 MOST_ENDPOINTS = 8  # declared endpoints of a service that are visited
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -79,7 +79,7 @@ def ask(
     name: str, method: str, path: str, context: Context, deadline: Deadline, headers: Mapping[str, str] | None = None
 ) -> Answer:
     """One request of a visitor; raises EvidenceProblem."""
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     return context.http(name).ask(Request(method, path, headers or {}), deadline)
 

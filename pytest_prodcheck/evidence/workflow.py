@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.services import at_pointer, declared, host_of
+from pytest_prodcheck.evidence.http.service_requests import at_pointer, declared, host_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.flow import StepAnswer, WorkflowRun
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.workflows import Step, Workflow
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.messages import Answer
+    from pytest_prodcheck.evidence.http.messages import Answer
 
 CLEANUP_SHARE = 0.5  # of the workflow's timeout, on top of it: slow steps must not cost the clean-up its time
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -74,7 +74,7 @@ class _Run:
         return WorkflowRun(tuple(answers))
 
     def _step(self, step: Step, cleanup: bool, deadline: Deadline) -> StepAnswer:
-        from pytest_prodcheck.evidence.messages import Request
+        from pytest_prodcheck.evidence.http.messages import Request
 
         missing = sorted(self._needed(step) - set(self._captured))
         if missing:

@@ -20,7 +20,7 @@ import trustme
 
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.messages import Answer, Request
+from pytest_prodcheck.evidence.http.messages import Answer, Request
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from tests.evidence.support import Seen, context_for, ok, raw_server, read_request, web
 

@@ -14,8 +14,8 @@ from requests.adapters import HTTPAdapter
 
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.messages import Request
-from pytest_prodcheck.evidence.sending import Prepared, prepare
+from pytest_prodcheck.evidence.http.messages import Request
+from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import context_for, ok, raw_server, read_request, web
 

@@ -101,7 +101,7 @@ def file(name: str, root: Path, largest: int) -> Content:
 
 def _fetched(url: str, report: Vulnerabilities, context: Context, deadline: Deadline) -> Content:
     from pytest_prodcheck.environments.sections.services import Service, ServiceTls
-    from pytest_prodcheck.evidence.messages import Request
+    from pytest_prodcheck.evidence.http.messages import Request
 
     service = Service(
         url=url, tls=ServiceTls(ca=report.ca), authentication=report.authentication, timeout=report.timeout

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.bodies import BodyError, read_body, to_text
-from pytest_prodcheck.evidence.messages import Answer, Request
+from pytest_prodcheck.evidence.http.bodies import BodyError, read_body, to_text
+from pytest_prodcheck.evidence.http.messages import Answer, Request
 from pytest_prodcheck.evidence.network.failures import classify
 from pytest_prodcheck.evidence.tools import sanitizing as cleaning
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.http import HttpClient
+    from pytest_prodcheck.evidence.http.client import HttpClient
+    from pytest_prodcheck.evidence.http.request_heads import Line, Received
     from pytest_prodcheck.evidence.network.transport import Route
-    from pytest_prodcheck.evidence.sending import Line, Received
 
 MOST_HEADERS = 131_072  # bytes of all headers together
 

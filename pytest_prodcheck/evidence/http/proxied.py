@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     import requests
 
+    from pytest_prodcheck.evidence.http.request_heads import Prepared
     from pytest_prodcheck.evidence.network.transport import Route
-    from pytest_prodcheck.evidence.sending import Prepared
 
 
 class ProxiedLine:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from pytest_prodcheck.evidence.http.request_heads import Origin, Prepared
     from pytest_prodcheck.evidence.network.transport import Route
-    from pytest_prodcheck.evidence.sending import Origin, Prepared
 
 
 class DirectLine:

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from pytest_prodcheck.evidence.connection import Connection
-from pytest_prodcheck.evidence.direct import DirectLine
-from pytest_prodcheck.evidence.messages import Answer, Request, basic
+from pytest_prodcheck.evidence.http.connection import Connection
+from pytest_prodcheck.evidence.http.direct import DirectLine
+from pytest_prodcheck.evidence.http.messages import Answer, Request, basic
+from pytest_prodcheck.evidence.http.request_heads import Line, Prepared, prepare
 from pytest_prodcheck.evidence.network.failures import worth_another_try
 from pytest_prodcheck.evidence.network.transport import Route
 from pytest_prodcheck.evidence.network.trust import tls_context
-from pytest_prodcheck.evidence.sending import Line, Prepared, prepare
 from pytest_prodcheck.evidence.tools import sanitizing as cleaning
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -166,7 +166,7 @@ class HttpClient:
     def _line(self, route: Route) -> Line:
         if self.service.proxy is None:
             return DirectLine(route, self.tls)
-        from pytest_prodcheck.evidence.proxied import ProxiedLine
+        from pytest_prodcheck.evidence.http.proxied import ProxiedLine
 
         return ProxiedLine(route, self.tls(), self.service.proxy, self.service.tls.verify == "on")
 

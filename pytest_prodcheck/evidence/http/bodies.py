@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.sending import Received
+    from pytest_prodcheck.evidence.http.request_heads import Received
 
 _PIECE = 65_536  # bytes read at once
 # text encodings of Python that no HTTP answer is in, some of which take long or run code paths of their own
