@@ -42,7 +42,7 @@ def login_line(environment: Environment, times: int = 1) -> tuple[Sending, ...]:
 @evidence("auth-login", axis="role", host=login_host, sends=lambda target, environment: login_line(environment))
 def auth_login(target: str, context: Context, deadline: Deadline) -> Login:
     """Whether the role's good credentials give a token or a session."""
-    from pytest_prodcheck.evidence.login import shared_login
+    from pytest_prodcheck.evidence.login.sessions import shared_login
 
     return shared_login(target, context, deadline).login
 
@@ -57,7 +57,7 @@ def auth_login(target: str, context: Context, deadline: Deadline) -> Login:
 )
 def auth_rejections(target: str, context: Context, deadline: Deadline) -> Rejections:
     """A wrong password for the one dedicated user, an unknown user, an empty password; and a login that works."""
-    from pytest_prodcheck.evidence.login import declared_auth, present, shared_login
+    from pytest_prodcheck.evidence.login.sessions import declared_auth, present, shared_login
 
     auth = declared_auth(context)
     if auth.wrong_password is False or auth.kind not in ("json", "form", "basic"):
@@ -100,7 +100,7 @@ def _guarded_lines(target: str, environment: Environment) -> tuple[Sending, ...]
 )
 def auth_required(target: str, context: Context, deadline: Deadline) -> Guarded:
     """The answers without a token, with a garbage one, and as a role that is allowed (control), in this order."""
-    from pytest_prodcheck.evidence.login import expected
+    from pytest_prodcheck.evidence.login.sessions import expected
 
     service, declared, name = endpoint(context.environment, target)
     short, control = target.removeprefix(f"{name}."), declared
@@ -149,7 +149,7 @@ def _send(
     anonymous: bool = False,
 ) -> tuple[Exchange, LoginPage]:
     from pytest_prodcheck.evidence.entries import declared_request
-    from pytest_prodcheck.evidence.login_pages import login_page
+    from pytest_prodcheck.evidence.login.pages import login_page
 
     request = declared_request(declared, headers, anonymous=anonymous)
     answer = context.http(service).ask(request, deadline)
@@ -173,7 +173,7 @@ def _session_lines(target: str, environment: Environment) -> tuple[Sending, ...]
 def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
     """A fresh login opens a protected endpoint; where logout is declared to revoke, also the answer after it."""
     from pytest_prodcheck.evidence.http.messages import Request
-    from pytest_prodcheck.evidence.login import declared_auth, expected, log_in, protected_endpoint
+    from pytest_prodcheck.evidence.login.sessions import declared_auth, expected, log_in, protected_endpoint
 
     auth = declared_auth(context)
     opens = protected_endpoint(target, context)

@@ -54,7 +54,7 @@ def _seconds(target: str, environment: Environment) -> float:
 )  # fmt: skip
 def auth_throttling(target: str, context: Context, deadline: Deadline) -> BadLogins:
     """A good login; wrong passwords until an answer says that it is limited; the right one; a good login again."""
-    from pytest_prodcheck.evidence.login import declared_auth, log_in, present
+    from pytest_prodcheck.evidence.login.sessions import declared_auth, log_in, present
 
     auth = declared_auth(context)
     user = _user(auth)

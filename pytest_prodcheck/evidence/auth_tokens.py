@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.auth import Auth
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.login import RoleSession
+    from pytest_prodcheck.evidence.login.sessions import RoleSession
 
 MOST = 21  # forgeries of one JSON Web Token
 
@@ -125,7 +125,7 @@ def _public_forms(
 def _samples(
     good: Jwt | None, carrying: Any, auth: Auth, context: Context, deadline: Deadline
 ) -> list[ForgedToken]:
-    from pytest_prodcheck.evidence.login import keep_secret
+    from pytest_prodcheck.evidence.login.sessions import keep_secret
 
     found = []
     for name, reference in auth.tokens.refused.items():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.tls import Trust
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http.client import HttpClient
-    from pytest_prodcheck.evidence.login import RoleSession
+    from pytest_prodcheck.evidence.login.sessions import RoleSession
     from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 T = TypeVar("T")
@@ -247,7 +247,7 @@ class Context:
 
     def session(self, role: str | None, deadline: Deadline) -> RoleSession:
         """The session of a role, logged in once; raises EvidenceProblem (denied) where the login was refused."""
-        from pytest_prodcheck.evidence.login import session_for
+        from pytest_prodcheck.evidence.login.sessions import session_for
 
         return session_for(role, self, deadline)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.http.messages import Answer, Request
-from pytest_prodcheck.evidence.login_pages import login_page
+from pytest_prodcheck.evidence.login.pages import login_page
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.access import Entry
 

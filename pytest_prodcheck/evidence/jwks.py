@@ -22,7 +22,7 @@ def address_of(auth: Auth, context: Context, deadline: Deadline) -> str:
         return auth.tokens.jwks
     if auth.kind != "oidc" or auth.issuer is None:
         return ""
-    from pytest_prodcheck.evidence.oauth import discovery
+    from pytest_prodcheck.evidence.login.oauth import discovery
 
     found = discovery(auth.issuer, auth, context, deadline).get("jwks_uri")
     parts = urlsplit(found) if isinstance(found, str) else None

@@ -114,7 +114,7 @@ def _private_lines(target: str, environment: Environment) -> tuple[Sending, ...]
 )
 def http_private(target: str, context: Context, deadline: Deadline) -> PrivateAnswer:
     """The answer of an endpoint that is not for everybody, as the first role that it lets in gets it."""
-    from pytest_prodcheck.evidence.login import expected
+    from pytest_prodcheck.evidence.login.sessions import expected
 
     _, found, _ = endpoint(context.environment, target)
     role = private_roles(context.environment, found)[0]
@@ -133,7 +133,7 @@ def _cookie_lines(target: str, environment: Environment) -> tuple[Sending, ...]:
 @evidence("http-cookies", axis="service", seconds=bounded_seconds(6), host=service_host, sends=_cookie_lines)
 def http_cookies(target: str, context: Context, deadline: Deadline) -> CookieAnswers:
     """The answers of `http-pages`, and of the first role's login where people log in at this service."""
-    from pytest_prodcheck.evidence.login import shared_login
+    from pytest_prodcheck.evidence.login.sessions import shared_login
 
     found = http_pages.gather(target, context, deadline)
     auth, login = context.environment.auth, None

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlsplit
 
-from pytest_prodcheck.evidence.login import Attempt, bearer, refused
+from pytest_prodcheck.evidence.login.sessions import Attempt, bearer, refused
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

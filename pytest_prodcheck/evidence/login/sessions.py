@@ -66,7 +66,7 @@ def log_in(name: str, context: Context, deadline: Deadline) -> Attempt:
     if role is None:
         raise EvidenceProblem(Problem("configuration", f"role {name!r} is not declared under [auth.roles]"))
     if auth.kind in ("client_credentials", "oidc"):
-        from pytest_prodcheck.evidence.oauth import ask_token
+        from pytest_prodcheck.evidence.login.oauth import ask_token
 
         return ask_token(name, role, auth, context, deadline)
     return present(name, *credentials(name, role, context, deadline), context, deadline)
