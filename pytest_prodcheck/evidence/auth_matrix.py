@@ -99,8 +99,8 @@ def _control(target: str, service: Service, declared: Endpoint, name: str, conte
 
 def _closed_by_document(name: str, declared: Endpoint, context: Context, deadline: Deadline) -> bool:
     """Whether the operation asks for credentials: `security`, its own or the document's, without an empty way."""
-    from pytest_prodcheck.evidence.openapi import fetch
-    from pytest_prodcheck.evidence.openapi_document import operation
+    from pytest_prodcheck.evidence.services.openapi import fetch
+    from pytest_prodcheck.evidence.services.openapi_document import operation
 
     exchange, document = fetch(name, context, deadline)
     if not 200 <= exchange.status < 300 or not isinstance(document, dict):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import private_roles
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.endpoint import endpoint_seconds
 from pytest_prodcheck.evidence.http.service_requests import (
     bounded_seconds,
     declared,
@@ -16,6 +15,7 @@ from pytest_prodcheck.evidence.http.service_requests import (
     host_of,
     service_host,
 )
+from pytest_prodcheck.evidence.services.endpoint import endpoint_seconds
 from pytest_prodcheck.evidence.visiting import BROWSER, ask, control, control_path, followed, lines, open_endpoints
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.web import CookieAnswers, Page, Pages, PrivateAnswer

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.endpoint import http_endpoint
+from pytest_prodcheck.evidence.services.endpoint import http_endpoint
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import Seen, context_for, web
 

@@ -20,7 +20,7 @@ from pytest_prodcheck.evidence.gathering.plan import sendings
 from pytest_prodcheck.evidence.http.service_requests import at_pointer
 from pytest_prodcheck.evidence.network import transport
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
-from pytest_prodcheck.evidence.openapi_document import operation, problems
+from pytest_prodcheck.evidence.services.openapi_document import operation, problems
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import Answer, Seen, Web, context_for, ok, raw_server, web

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.endpoint import endpoint_seconds
 from pytest_prodcheck.evidence.http.service_requests import at_pointer, endpoint, endpoint_host, host_of
-from pytest_prodcheck.evidence.openapi import fetch
-from pytest_prodcheck.evidence.openapi_document import operation, references, resolved
+from pytest_prodcheck.evidence.services.endpoint import endpoint_seconds
+from pytest_prodcheck.evidence.services.openapi import fetch
+from pytest_prodcheck.evidence.services.openapi_document import operation, references, resolved
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.services import Contract
 

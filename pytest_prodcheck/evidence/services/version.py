@@ -48,7 +48,7 @@ def http_version(target: str, context: Context, deadline: Deadline) -> Revisions
     source, pods_read = service.version, pods_tell(context.environment, target, context.vantage)
     images: tuple[RunningImage, ...] = ()
     if pods_read:
-        from pytest_prodcheck.evidence.running_images import running_images
+        from pytest_prodcheck.evidence.services.running_images import running_images
 
         images = running_images(target, context, deadline)
     if source is None and not pods_read:

@@ -1,0 +1,1 @@
+"""What services answer: health, version, addresses, endpoints, workflows."""
