@@ -6,9 +6,9 @@ import jwt as pyjwt
 import pytest
 
 from pytest_prodcheck.demo.tokens import WEAKNESSES, Issuer, samples
-from pytest_prodcheck.evidence.auth_tokens import MOST
-from pytest_prodcheck.evidence.jwks import forms
-from pytest_prodcheck.evidence.jwt_forging import Jwt, forgeries, garbled, guessable, parse
+from pytest_prodcheck.evidence.access.jwks import forms
+from pytest_prodcheck.evidence.access.token_forging import Jwt, forgeries, garbled, guessable, parse
+from pytest_prodcheck.evidence.access.tokens import MOST
 
 NONE: frozenset[str] = frozenset()
 
@@ -75,7 +75,7 @@ def test_samples_are_taken_only_by_those_who_do_not_look(issuer: Issuer, name: s
 
 @pytest.mark.parametrize("algorithm", ["ES256", "ES384", "EdDSA", "PS256", "RS512", "HS256", "HS512"])
 def test_tokens_of_other_algorithms_are_forged_too(algorithm: str) -> None:
-    from pytest_prodcheck.evidence.jwt_forging import _new_key
+    from pytest_prodcheck.evidence.access.token_forging import _new_key
 
     key, public = _new_key.__wrapped__(algorithm)  # the forger keeps its own
     found = parse(pyjwt.encode({"sub": "ann"}, key, algorithm))

@@ -108,7 +108,7 @@ def test_no_token_is_readable_anywhere(tmp_path: Path) -> None:
 def test_secrets_of_many_tokens_cost_little(count: int) -> None:
     """All forgeries of a token share their claims: few further secrets, for each makes redaction slower."""
     from pytest_prodcheck.environments.redaction import Redactor
-    from pytest_prodcheck.evidence.jwt_forging import forgeries, parse
+    from pytest_prodcheck.evidence.access.token_forging import forgeries, parse
 
     jwt = parse(Issuer().sign({"sub": "ann", "exp": 1}))
     assert jwt is not None

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.reach import controls, token_endpoint
-from pytest_prodcheck.evidence.auth import login_line
+from pytest_prodcheck.evidence.access.logins import login_line
+from pytest_prodcheck.evidence.access.role_requests import SECONDS, declared_request, entry
+from pytest_prodcheck.evidence.access.token_forging import Forged, Jwt, forgeries, garbled, guessable, parse
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.entries import SECONDS, declared_request, entry
 from pytest_prodcheck.evidence.http.service_requests import endpoint, host_of, service_host
-from pytest_prodcheck.evidence.jwt_forging import Forged, Jwt, forgeries, garbled, guessable, parse
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.access import Entry, ForgedToken, ForgedTokens
@@ -110,7 +110,7 @@ def _forgeries(
 def _public_forms(
     jwt: Jwt, auth: Auth, context: Context, deadline: Deadline
 ) -> tuple[tuple[tuple[str, bytes], ...], str]:
-    from pytest_prodcheck.evidence.jwks import forms, keys, verifies
+    from pytest_prodcheck.evidence.access.jwks import forms, keys, verifies
 
     known = keys(auth, context, deadline)
     if not known:
@@ -143,7 +143,7 @@ def _samples(
 
 def _genuine(sample: Jwt, auth: Auth, context: Context, deadline: Deadline) -> bool | None:
     """Whether a sample was really signed by the issuer: then its signature is not why it is refused."""
-    from pytest_prodcheck.evidence.jwks import keys, verifies
+    from pytest_prodcheck.evidence.access.jwks import keys, verifies
 
     _need_pyjwt()
     known = keys(auth, context, deadline)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.evidence.access.role_requests import declared_request, entry
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.entries import declared_request, entry
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
 from pytest_prodcheck.evidence.services.endpoint import endpoint_seconds
 from pytest_prodcheck.records.access import Entry, OwnershipPair

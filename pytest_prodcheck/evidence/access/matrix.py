@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from pytest_prodcheck.environments.reach import ANONYMOUS, controls, guarded
+from pytest_prodcheck.evidence.access.method_overrides import ways, ways_told
+from pytest_prodcheck.evidence.access.role_requests import SECONDS, declared_request, entry, got_in
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.entries import SECONDS, declared_request, entry, got_in
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
-from pytest_prodcheck.evidence.method_overrides import ways, ways_told
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.access import Entry, OverrideEntry, RoleEntry, RoleMatrix
 

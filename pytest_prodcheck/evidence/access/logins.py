@@ -148,7 +148,7 @@ def _send(
     deadline: Deadline,
     anonymous: bool = False,
 ) -> tuple[Exchange, LoginPage]:
-    from pytest_prodcheck.evidence.entries import declared_request
+    from pytest_prodcheck.evidence.access.role_requests import declared_request
     from pytest_prodcheck.evidence.login.pages import login_page
 
     request = declared_request(declared, headers, anonymous=anonymous)

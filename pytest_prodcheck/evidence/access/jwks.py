@@ -9,9 +9,9 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.auth import Auth
+    from pytest_prodcheck.evidence.access.token_forging import Jwt
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.jwt_forging import Jwt
 
 MOST = 32  # keys of one document that are looked at
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.auth import login_host
+from pytest_prodcheck.evidence.access.logins import login_host
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.access import BadLogin, BadLogins

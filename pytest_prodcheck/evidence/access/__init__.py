@@ -1,0 +1,1 @@
+"""Who gets in: logins, roles, tokens, cookies, throttling."""
