@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 
-from pytest_prodcheck.evidence import exposed
+from pytest_prodcheck.evidence.web import exposure_signatures as exposed
 
 ROW = '<tr><th>Rails version</th><td class="value">7.1</td></tr>'
 SAMPLES: dict[str, list[str | bytes]] = {

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pytest_prodcheck.evidence import traces
+from pytest_prodcheck.evidence.web import stack_traces as traces
 
 TRACES = {
     "a Python traceback": 'Traceback (most recent call last):\\n  File \\"/a.py\\", line 1',

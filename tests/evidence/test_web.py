@@ -169,7 +169,7 @@ def test_a_connection_that_is_closed_on_nonsense_is_told(tmp_path: Path) -> None
 
 def test_origins_are_new_and_fit_the_service(tmp_path: Path) -> None:
     from pytest_prodcheck.environments.sections.services import Service
-    from pytest_prodcheck.evidence.cors import origins
+    from pytest_prodcheck.evidence.web.cors import origins
 
     found = origins(Service(url="https://shop.example.com/api"), "x1")
     assert list(found.values()) == [

@@ -16,7 +16,15 @@ from pytest_prodcheck.evidence.http.service_requests import (
     service_host,
 )
 from pytest_prodcheck.evidence.services.endpoint import endpoint_seconds
-from pytest_prodcheck.evidence.visiting import BROWSER, ask, control, control_path, followed, lines, open_endpoints
+from pytest_prodcheck.evidence.web.public_addresses import (
+    BROWSER,
+    ask,
+    control,
+    control_path,
+    followed,
+    lines,
+    open_endpoints,
+)
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.web import CookieAnswers, Page, Pages, PrivateAnswer
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.environments.reach import is_address, private_roles
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import bounded_seconds, declared, endpoint, host_of, service_host
-from pytest_prodcheck.evidence.pages import http_private
-from pytest_prodcheck.evidence.visiting import ask, control, control_path, private_endpoints
+from pytest_prodcheck.evidence.web.pages import http_private
+from pytest_prodcheck.evidence.web.public_addresses import ask, control, control_path, private_endpoints
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.web import CorsAnswer, CorsAnswers, PrivateAnswer
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import bounded_seconds, declared, service_host
-from pytest_prodcheck.evidence.visiting import ask, control, control_path, lines
+from pytest_prodcheck.evidence.web.public_addresses import ask, control, control_path, lines
 from pytest_prodcheck.records.web import MethodAnswer, Methods
 
 if TYPE_CHECKING:

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import bounded_seconds, declared, host_of, service_host
-from pytest_prodcheck.evidence.traces import found
-from pytest_prodcheck.evidence.visiting import control, control_path, open_endpoints, private_endpoints, random_name
+from pytest_prodcheck.evidence.web.public_addresses import (
+    control,
+    control_path,
+    open_endpoints,
+    private_endpoints,
+    random_name,
+)
+from pytest_prodcheck.evidence.web.stack_traces import found
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.web import ProvokedError, ProvokedErrors
 

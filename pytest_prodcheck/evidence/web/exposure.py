@@ -7,10 +7,10 @@ import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from pytest_prodcheck.evidence import exposed
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import declared, host_of, service_host
-from pytest_prodcheck.evidence.visiting import ask, control, control_path, random_name
+from pytest_prodcheck.evidence.web import exposure_signatures as exposed
+from pytest_prodcheck.evidence.web.public_addresses import ask, control, control_path, random_name
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.web import Exposure, Probe
 

@@ -1,0 +1,1 @@
+"""What browsers and strangers see: pages, CORS, errors, what lies open."""
