@@ -234,7 +234,7 @@ class Context:
     def close(self) -> None:
         """Closes the connections that were kept open, and ends the process that scans TLS servers."""
         from pytest_prodcheck.evidence.http.client import HttpClient
-        from pytest_prodcheck.evidence.tls_scanner import Scanner
+        from pytest_prodcheck.evidence.tls.sslyze_client import Scanner
 
         with self._lock:
             ends, self._ends, self._closed = self._ends, [], True

@@ -16,10 +16,10 @@ import pytest
 
 from pytest_prodcheck.demo.authority import DAY, Wanted, issue, status
 from pytest_prodcheck.demo.mail_tls import speaks, staples
-from pytest_prodcheck.evidence.certificates import is_for
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.evidence.tls.x509 import is_for
 from tests.evidence.store_servers import drip, flood, gather, hang, problem_of, say
 from tests.evidence.support import context_for, raw_server
 from tests.evidence.tls_servers import HOST, Lab, V, lab

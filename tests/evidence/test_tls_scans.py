@@ -17,10 +17,10 @@ import pytest
 from pytest_prodcheck.demo import tls_records
 from pytest_prodcheck.demo.authority import Wanted
 from pytest_prodcheck.demo.mail_tls import MODERN, speaks
-from pytest_prodcheck.evidence import tls_scanner
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.tls_scanner import Scanner
+from pytest_prodcheck.evidence.tls import sslyze_client as tls_scanner
+from pytest_prodcheck.evidence.tls.sslyze_client import Scanner
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.tls import AcceptedSuites, TlsAttacks, TlsProfile, TlsSuites
 from tests.evidence.store_servers import gather, hang, problem_of

@@ -249,7 +249,7 @@ def test_attacks(states: tuple[bool | None, ...], expected: Outcome) -> None:
 
 
 def test_what_sslyze_tells_of_attacks() -> None:
-    from pytest_prodcheck.evidence.tls_scans import _attack
+    from pytest_prodcheck.evidence.tls.sslyze_scans import _attack
 
     told: dict[str, list[tuple[dict[str, Any], bool | None]]] = {
         "heartbleed": [({"is_vulnerable_to_heartbleed": True}, True), ({"is_vulnerable_to_heartbleed": False}, False)],

@@ -14,7 +14,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.tls_endpoints import TlsEndpoint
+    from pytest_prodcheck.evidence.tls.endpoints import TlsEndpoint
 
 LARGEST = 1024 * 1024  # bytes that a handshake may take
 _LEGACY_SERVER_CONNECT = 0x4  # SSL_OP_LEGACY_SERVER_CONNECT of openssl/ssl.h: also meet servers without RFC 5746

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_prodcheck.environments.tls_targets import policy
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.tls_endpoints import each_address, endpoints, first_address
+from pytest_prodcheck.evidence.tls.endpoints import each_address, endpoints, first_address
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.tls import (
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
-    from pytest_prodcheck.evidence.tls_endpoints import TlsEndpoint
+    from pytest_prodcheck.evidence.tls.endpoints import TlsEndpoint
 
 LONGEST = 60.0  # seconds for all that one scan may take, besides the time-outs of single handshakes
 T = TypeVar("T")
@@ -135,7 +135,7 @@ def _scan(
     read: Callable[[str, dict[str, Any]], T],
     failed: Callable[[str, Problem], T],
 ) -> tuple[T, ...]:
-    from pytest_prodcheck.evidence.tls_scanner import Scanner
+    from pytest_prodcheck.evidence.tls.sslyze_client import Scanner
 
     scanner = context.once("tls-scanner", Scanner)
 

@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.tls_targets import policy
-from pytest_prodcheck.evidence import certificates
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import connect
-from pytest_prodcheck.evidence.tls_endpoints import each_address, endpoints, first_address
+from pytest_prodcheck.evidence.tls import x509 as certificates
+from pytest_prodcheck.evidence.tls.endpoints import each_address, endpoints, first_address
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.tls import ServedCertificate, TlsCertificates
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
-    from pytest_prodcheck.evidence.tls_endpoints import TlsEndpoint
-    from pytest_prodcheck.evidence.tls_handshake import Auth, Handshake
+    from pytest_prodcheck.evidence.tls.endpoints import TlsEndpoint
+    from pytest_prodcheck.evidence.tls.handshake import Auth, Handshake
 
 _ENDED, _NOT_YET = 10, 9  # of openssl/x509_vfy.h; of the server's own certificate they are judged apart
 _ABOUT_STRENGTH = (66, 67, 68)  # key, CA key or digest too weak for OpenSSL's security level: judged apart
@@ -115,8 +115,8 @@ def _second(
 def _meet(
     endpoint: TlsEndpoint, address: ResolvedAddress, where: str, context: Context, deadline: Deadline, auth: Auth
 ) -> ServedCertificate:
-    from pytest_prodcheck.evidence.starttls import start_tls
-    from pytest_prodcheck.evidence.tls_handshake import make_context, shake_hands
+    from pytest_prodcheck.evidence.tls.handshake import make_context, shake_hands
+    from pytest_prodcheck.evidence.tls.starttls import start_tls
 
     part = deadline.at_most(endpoint.timeout)
     key = ("tls-context", endpoint.ca, endpoint.certificate, endpoint.key, auth)

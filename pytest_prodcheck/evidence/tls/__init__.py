@@ -1,0 +1,1 @@
+"""Certificates, handshakes and what sslyze finds."""
