@@ -28,7 +28,7 @@ from pytest_prodcheck.evidence.content_reading import Chunk, chunks_of, digest, 
 from pytest_prodcheck.evidence.content_sql import FIXED
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.postgres_session import Session, on_primary
+from pytest_prodcheck.evidence.postgres.session import Session, on_primary
 
 ROWS = 10_000_000
 PAGES = 4096  # the default of `content.chunk`

@@ -92,7 +92,7 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
 
     from pytest_prodcheck.evidence.content_taking import take
     from pytest_prodcheck.evidence.network.resolving import split_address
-    from pytest_prodcheck.evidence.postgres_members import members, parameters
+    from pytest_prodcheck.evidence.postgres.members import members, parameters
     from pytest_prodcheck.evidence.tools.sanitizing import plain
     from pytest_prodcheck.records import EvidenceProblem, Problem
 

@@ -20,7 +20,7 @@ from pytest_prodcheck.evidence.backups import (
     source_of,
 )
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.postgres_programs import programs
+from pytest_prodcheck.evidence.postgres.programs import programs
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import run

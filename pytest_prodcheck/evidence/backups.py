@@ -10,7 +10,7 @@ from pytest_prodcheck.evidence.backup_dumps import dumps, listed
 from pytest_prodcheck.evidence.backup_folder import base_backups
 from pytest_prodcheck.evidence.backup_tools import barman, barman_complaints, pgbackrest, pgbackrest_info
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.postgres_session import on_primary
+from pytest_prodcheck.evidence.postgres.session import on_primary
 from pytest_prodcheck.evidence.tools.subprocesses import run
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Archiving, Backup, Backups

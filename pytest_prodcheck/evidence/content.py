@@ -14,8 +14,8 @@ from pytest_prodcheck.evidence.content_pair import CATCH_UP, LATE_AGAIN, Behind,
 from pytest_prodcheck.evidence.content_progress import Progress
 from pytest_prodcheck.evidence.content_reading import Chunk, chunks_of, parts_of
 from pytest_prodcheck.evidence.content_sql import FIXED
-from pytest_prodcheck.evidence.postgres_members import Member, members
-from pytest_prodcheck.evidence.postgres_session import Session, open_session
+from pytest_prodcheck.evidence.postgres.members import Member, members
+from pytest_prodcheck.evidence.postgres.session import Session, open_session
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.replication import ContentComparison, Difference, TableContent
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.content_reading import Chunk, Digest, digest, digest_and_position
 from pytest_prodcheck.evidence.content_settling import settle
-from pytest_prodcheck.evidence.postgres_session import caught_up
+from pytest_prodcheck.evidence.postgres.session import caught_up
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.postgres_session import Session
+    from pytest_prodcheck.evidence.postgres.session import Session
     from pytest_prodcheck.records.replication import Difference
 
 CATCH_UP = 15.0  # seconds that a copy may take to replay what the primary had written

@@ -23,7 +23,7 @@ from pytest_prodcheck.evidence.content_sql import digest as digest_sql
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.postgres_session import Session
+    from pytest_prodcheck.evidence.postgres.session import Session
 
 _PAGE = "(t.ctid::text::point)[0]::bigint"
 

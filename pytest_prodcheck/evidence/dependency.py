@@ -36,7 +36,7 @@ def _delegate(target: str, environment: Environment) -> tuple[Collector, str] | 
     if declared.tcp is not None:
         return tcp_port, target
     if declared.postgres is not None:
-        from pytest_prodcheck.evidence.postgres import postgres_cluster
+        from pytest_prodcheck.evidence.postgres.cluster import postgres_cluster
 
         return postgres_cluster, declared.postgres
     if declared.redis is not None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.migration_scripts import Script, shipped
 from pytest_prodcheck.evidence.migration_states import KINDS, ORDER, State
-from pytest_prodcheck.evidence.postgres_sends import first_node, seconds_for, to_primary
-from pytest_prodcheck.evidence.postgres_session import on_primary
+from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
+from pytest_prodcheck.evidence.postgres.session import on_primary
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import Migrations
 

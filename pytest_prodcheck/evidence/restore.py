@@ -12,7 +12,7 @@ from pytest_prodcheck.evidence import content_record, restore_record
 from pytest_prodcheck.evidence.backup_folder import major_version, system_identifier
 from pytest_prodcheck.evidence.backups import archiving, backup_named, catalogue, settings_of, source_of
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.postgres_programs import programs
+from pytest_prodcheck.evidence.postgres.programs import programs
 from pytest_prodcheck.evidence.restore_contents import amcheck, compare, tables_of
 from pytest_prodcheck.evidence.restore_dump import load_dump
 from pytest_prodcheck.evidence.restore_fetch import fetch, forget_settings, give_away, restore_command
@@ -138,7 +138,7 @@ def _record(
 
 def _running(target: str, context: Context, deadline: Deadline) -> tuple[str, int, str]:
     """The running cluster's identifier, size of a WAL file, data folder ("" where it may not be read)."""
-    from pytest_prodcheck.evidence.postgres_session import on_primary
+    from pytest_prodcheck.evidence.postgres.session import on_primary
 
     with on_primary(target, context, deadline) as session:
         row = session.rows("select setting from pg_settings where name = 'data_directory'", what="data folder").rows

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.backup_verification import is_archive
-from pytest_prodcheck.evidence.postgres_programs import programs
+from pytest_prodcheck.evidence.postgres.programs import programs
 from pytest_prodcheck.evidence.restore_fetch import give_away
 from pytest_prodcheck.evidence.restore_server import ScratchServer
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.migrations import compared
-from pytest_prodcheck.evidence.postgres_members import members
-from pytest_prodcheck.evidence.postgres_sends import first_node, seconds_for, to_primary
+from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
+from pytest_prodcheck.evidence.postgres.members import members
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import LintFinding, MigrationLint

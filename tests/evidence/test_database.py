@@ -241,8 +241,8 @@ def test_orphans(running: Server) -> None:
 
 
 def test_orphans_in_pieces_and_by_sample(running: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_prodcheck.evidence import postgres_orphans
     from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.postgres import orphans as postgres_orphans
 
     told: list[str] = []
     monkeypatch.setattr(postgres_orphans, "PIECE", 2)

@@ -9,7 +9,14 @@ import random
 
 import pytest
 
-from pytest_prodcheck.evidence.plain_text import LEAST_BYTES, bits_a_byte, is_card, is_iban, look, readings
+from pytest_prodcheck.evidence.postgres.plaintext_detection import (
+    LEAST_BYTES,
+    bits_a_byte,
+    is_card,
+    is_iban,
+    look,
+    readings,
+)
 
 NOTHING = {"card_like": 0, "cards": 0, "emails": 0, "ibans": 0}
 WORDS = "Ada Lovelace, 12 St James's Square, London SW1Y 4JH. Please ring twice, and mind the engine."

@@ -16,7 +16,7 @@ import pytest
 
 from pytest_prodcheck.demo.postgres import Cluster
 from pytest_prodcheck.evidence.collectors import Sending
-from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
+from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.stores import PostgresCluster, PostgresNode

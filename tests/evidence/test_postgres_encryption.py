@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_prodcheck.evidence.postgres_encryption import _plain
-from pytest_prodcheck.evidence.postgres_startup import FirstWord, first_word, start_tls
+from pytest_prodcheck.evidence.postgres.encryption import _plain
+from pytest_prodcheck.evidence.postgres.startup_packet import FirstWord, first_word, start_tls
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.store_servers import speaker
 

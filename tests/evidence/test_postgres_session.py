@@ -12,8 +12,8 @@ import pytest
 from pytest_prodcheck.demo.postgres import Cluster
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.postgres_members import members
-from pytest_prodcheck.evidence.postgres_session import Session, for_long_reads, missing_grant, on_primary
+from pytest_prodcheck.evidence.postgres.members import members
+from pytest_prodcheck.evidence.postgres.session import Session, for_long_reads, missing_grant, on_primary
 from tests.evidence.store_servers import Stores, at, context, problem_of
 
 Make = Callable[..., Context]

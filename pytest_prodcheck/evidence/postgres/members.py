@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
-from pytest_prodcheck.evidence.postgres import connection_parameters, need_psycopg
-from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
-from pytest_prodcheck.evidence.postgres_wire import Wire
+from pytest_prodcheck.evidence.postgres.cluster import connection_parameters, need_psycopg
+from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
+from pytest_prodcheck.evidence.postgres.wire import Wire
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

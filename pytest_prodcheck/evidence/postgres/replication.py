@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN
-from pytest_prodcheck.evidence.postgres_members import Member, members
-from pytest_prodcheck.evidence.postgres_session import REPLAY_WAITS, Session, open_session
+from pytest_prodcheck.evidence.postgres.members import Member, members
+from pytest_prodcheck.evidence.postgres.session import REPLAY_WAITS, Session, open_session
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.replication import Lag, Replication, ReplicationNode, Sender, Slot

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import find_invariant
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.postgres_sends import first_node, for_long_reads, seconds_for
-from pytest_prodcheck.evidence.postgres_session import Session
-from pytest_prodcheck.evidence.postgres_session import for_long_reads as session_for_long_reads
+from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, for_long_reads, seconds_for
+from pytest_prodcheck.evidence.postgres.session import Session
+from pytest_prodcheck.evidence.postgres.session import for_long_reads as session_for_long_reads
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import Freshness, InvariantValue, NewestRow
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.database import Invariant, Newest
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.postgres_wire import Table
+    from pytest_prodcheck.evidence.postgres.wire import Table
 
 NUMBERS = (20, 21, 23, 700, 701, 1700)  # OIDs of int8, int2, int4, float4, float8, numeric
 _FUTURE = "interval '1 minute'"  # clocks of applications may be off by this

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.postgres_problems import ServerError
+from pytest_prodcheck.evidence.postgres.problems import ServerError
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

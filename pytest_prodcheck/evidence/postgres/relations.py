@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.stores import Postgres
-    from pytest_prodcheck.evidence.postgres_session import Session
+    from pytest_prodcheck.evidence.postgres.session import Session
 
 # Identifiers come quoted from the server. A partition's own copy of its parent's key is left out.
 _FOREIGN_KEYS = """\

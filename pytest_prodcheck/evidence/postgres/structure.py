@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.postgres_members import Member, members
-from pytest_prodcheck.evidence.postgres_sends import first_node, seconds_for, to_every_node
-from pytest_prodcheck.evidence.postgres_session import Damaged, Session, open_session
+from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_every_node
+from pytest_prodcheck.evidence.postgres.members import Member, members
+from pytest_prodcheck.evidence.postgres.session import Damaged, Session, open_session
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network import nodes
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
-from pytest_prodcheck.evidence.postgres import node_addresses, node_host
-from pytest_prodcheck.evidence.postgres_members import parameters as parameters_of
-from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
-from pytest_prodcheck.evidence.postgres_startup import FirstWord, first_word, start_tls
-from pytest_prodcheck.evidence.postgres_wire import Wire
+from pytest_prodcheck.evidence.postgres.cluster import node_addresses, node_host
+from pytest_prodcheck.evidence.postgres.members import parameters as parameters_of
+from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
+from pytest_prodcheck.evidence.postgres.startup_packet import FirstWord, first_word, start_tls
+from pytest_prodcheck.evidence.postgres.wire import Wire
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.encryption import AccessRule, PostgresAccess, PostgresEncryption
 

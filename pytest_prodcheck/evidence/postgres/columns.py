@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.plain_text import look
-from pytest_prodcheck.evidence.postgres import node_host
-from pytest_prodcheck.evidence.postgres_session import Session, for_long_reads
+from pytest_prodcheck.evidence.postgres.cluster import node_host
+from pytest_prodcheck.evidence.postgres.plaintext_detection import look
+from pytest_prodcheck.evidence.postgres.session import Session, for_long_reads
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.encryption import ColumnSample, PostgresColumns
 

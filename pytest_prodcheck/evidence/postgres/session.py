@@ -13,8 +13,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_prodcheck.evidence.postgres_members import Member, connect, members, parameters
-from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
+from pytest_prodcheck.evidence.postgres.members import Member, connect, members, parameters
+from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.stores import Timeouts
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.postgres_wire import Table, Wire
+    from pytest_prodcheck.evidence.postgres.wire import Table, Wire
 
 Role = Literal["primary", "standby"]
 MOST_BYTES = 8 * 1024 * 1024  # of one statement's rows

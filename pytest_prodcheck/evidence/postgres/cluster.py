@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
-from pytest_prodcheck.evidence.postgres_problems import ServerError, classify
-from pytest_prodcheck.evidence.postgres_wire import Wire
+from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
+from pytest_prodcheck.evidence.postgres.wire import Wire
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.stores import PostgresCluster, PostgresNode
 

@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.postgres_sends import first_node, seconds_for, to_primary
-from pytest_prodcheck.evidence.postgres_session import Session, on_primary
+from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
+from pytest_prodcheck.evidence.postgres.session import Session, on_primary
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.database import Schema, SchemaObject, SequenceUse
 

@@ -1,0 +1,1 @@
+"""PostgreSQL clusters: wire, session, and a collector a module."""
