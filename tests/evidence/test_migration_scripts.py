@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.environments.sections.database import Migrations
-from pytest_prodcheck.evidence.migration_scripts import dotted, flyway_checksum, shipped, version_key
+from pytest_prodcheck.evidence.migrations.scripts import dotted, flyway_checksum, shipped, version_key
 from tests.evidence.store_servers import problem_of
 
 ALEMBIC = '''"""{revision}"""

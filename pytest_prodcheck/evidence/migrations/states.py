@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.migration_scripts import Script, dotted, version_key
+from pytest_prodcheck.evidence.migrations.scripts import Script, dotted, version_key
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.migration_scripts import Script, shipped
-from pytest_prodcheck.evidence.migration_states import KINDS, ORDER, State
+from pytest_prodcheck.evidence.migrations.scripts import Script, shipped
+from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER, State
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
 from pytest_prodcheck.evidence.postgres.session import on_primary
 from pytest_prodcheck.records import EvidenceProblem, Problem

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.migrations import compared
+from pytest_prodcheck.evidence.migrations.applied import compared
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
 from pytest_prodcheck.evidence.postgres.members import members
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.database import Migrations as Settings
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.migration_scripts import Script
+    from pytest_prodcheck.evidence.migrations.scripts import Script
 
 SECONDS = 20.0  # squawk itself; a file takes milliseconds
 MOST_FILES = 500

@@ -1,0 +1,1 @@
+"""What is applied in a database against what this revision ships."""
