@@ -24,8 +24,8 @@ from pytest_prodcheck.demo.processes import Spawner, end
 from pytest_prodcheck.environments.project import Environment
 from pytest_prodcheck.environments.redaction import Redactor
 from pytest_prodcheck.environments.secrets import SecretResolver
-from pytest_prodcheck.evidence.content_reading import Chunk, chunks_of, digest, parts_of
-from pytest_prodcheck.evidence.content_sql import FIXED
+from pytest_prodcheck.evidence.content.hash_sql import FIXED
+from pytest_prodcheck.evidence.content.page_ranges import Chunk, chunks_of, digest, parts_of
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.postgres.session import Session, on_primary

@@ -12,7 +12,7 @@ from pytest_prodcheck.cli.scope import duration
 from pytest_prodcheck.reports.safe import safe
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.content_record import ContentRecord
+    from pytest_prodcheck.evidence.content.record_file import ContentRecord
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -90,7 +90,7 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
     import psycopg
     from psycopg.conninfo import make_conninfo
 
-    from pytest_prodcheck.evidence.content_taking import take
+    from pytest_prodcheck.evidence.content.recording import take
     from pytest_prodcheck.evidence.network.resolving import split_address
     from pytest_prodcheck.evidence.postgres.members import members, parameters
     from pytest_prodcheck.evidence.tools.sanitizing import plain

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence import content_record, restore_record
+from pytest_prodcheck.evidence import restore_record
 from pytest_prodcheck.evidence.backup_folder import major_version, system_identifier
 from pytest_prodcheck.evidence.backups import archiving, backup_named, catalogue, settings_of, source_of
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.content import record_file as content_record
 from pytest_prodcheck.evidence.postgres.programs import programs
 from pytest_prodcheck.evidence.restore_contents import amcheck, compare, tables_of
 from pytest_prodcheck.evidence.restore_dump import load_dump

@@ -7,7 +7,7 @@ import re
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.content_sql import FIXED, TABLES, between, digest_of, in_words, ranges, timeout
+from pytest_prodcheck.evidence.content.hash_sql import FIXED, TABLES, between, digest_of, in_words, ranges, timeout
 from pytest_prodcheck.evidence.restore_server import WORKERS
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.backups import TableCompared
@@ -15,7 +15,7 @@ from pytest_prodcheck.records.backups import TableCompared
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_prodcheck.evidence.content_record import ContentRecord, Held
+    from pytest_prodcheck.evidence.content.record_file import ContentRecord, Held
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.restore_server import ScratchServer
 

@@ -14,7 +14,7 @@ from pytest_prodcheck.evidence.wal_names import number, position
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections import backups as declared
-    from pytest_prodcheck.evidence.content_record import ContentRecord
+    from pytest_prodcheck.evidence.content.record_file import ContentRecord
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.records.backups import Backup
 

@@ -97,7 +97,7 @@ COLLECTORS = {
     "postgres-restore": _HERE + "restore",
     "postgres-restore-record": _HERE + "restore_record",
     "postgres-replication": _HERE + "postgres.replication",
-    "postgres-content": _HERE + "content",
+    "postgres-content": _HERE + "content.comparing",
 }
 ALSO_KNOWN_AS = {"endpoint": "http-endpoint"}
 

@@ -20,7 +20,7 @@ from pytest_prodcheck.demo import heap_page
 from pytest_prodcheck.demo.postgres import Cluster
 from pytest_prodcheck.demo.postgres_node import until
 from pytest_prodcheck.evidence.backup_tools import barman_wal, pgbackrest_file, pgbackrest_info, pgbackrest_wal
-from pytest_prodcheck.evidence.content_taking import take
+from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.wal_archive import listing_of

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo.postgres import Cluster
-from pytest_prodcheck.evidence import content
-from pytest_prodcheck.evidence.content_progress import FOLDER, Progress
+from pytest_prodcheck.evidence.content import comparing as content
+from pytest_prodcheck.evidence.content.progress import FOLDER, Progress
 from pytest_prodcheck.records.replication import ContentComparison
 from tests.evidence.store_servers import Stores, at, context, gather
 

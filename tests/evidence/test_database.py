@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence import content_sql
+from pytest_prodcheck.evidence.content import hash_sql as content_sql
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.database import (
     Activity,

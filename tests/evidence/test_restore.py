@@ -19,8 +19,8 @@ import pytest
 from pytest_prodcheck.demo.backup_switches import finish_segments
 from pytest_prodcheck.demo.postgres import Cluster
 from pytest_prodcheck.environments.grants import grants
-from pytest_prodcheck.evidence.content_record import read
-from pytest_prodcheck.evidence.content_taking import take
+from pytest_prodcheck.evidence.content.record_file import read
+from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.restore_scratch import LOCK, PREFIX, sweep
 from pytest_prodcheck.records.backups import RestoreRun, Verification
@@ -519,7 +519,7 @@ def test_what_comes_and_goes_before_the_position(cluster: Cluster, statement: st
 
 def test_a_commit_that_waits_for_a_standby_is_in_wal_already(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody sees it yet, and a restore does."""
-    monkeypatch.setattr("pytest_prodcheck.evidence.content_taking.TRIES", 3)
+    monkeypatch.setattr("pytest_prodcheck.evidence.content.recording.TRIES", 3)
     cluster.primary.ask("create table waiting (id int)")
     cluster.primary.configure(synchronous_standby_names="nobody")
     committing = cluster.primary.connect()

@@ -14,8 +14,8 @@ from pytest_prodcheck.demo import heap_page
 from pytest_prodcheck.demo.backup_switches import finish_segments
 from pytest_prodcheck.demo.binaries import has_tls, postgres_major, postgres_programs
 from pytest_prodcheck.demo.postgres import Cluster
-from pytest_prodcheck.evidence.content_sql import RANGES_SINCE
-from pytest_prodcheck.evidence.content_taking import take
+from pytest_prodcheck.evidence.content.hash_sql import RANGES_SINCE
+from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 from pytest_prodcheck.records.replication import ContentComparison, Replication

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.content_pair import CATCH_UP, LATE_AGAIN, Behind, Pair
-from pytest_prodcheck.evidence.content_progress import Progress
-from pytest_prodcheck.evidence.content_reading import Chunk, chunks_of, parts_of
-from pytest_prodcheck.evidence.content_sql import FIXED
+from pytest_prodcheck.evidence.content.hash_sql import FIXED
+from pytest_prodcheck.evidence.content.node_pair import CATCH_UP, LATE_AGAIN, Behind, Pair
+from pytest_prodcheck.evidence.content.page_ranges import Chunk, chunks_of, parts_of
+from pytest_prodcheck.evidence.content.progress import Progress
 from pytest_prodcheck.evidence.postgres.members import Member, members
 from pytest_prodcheck.evidence.postgres.session import Session, open_session
 from pytest_prodcheck.records import EvidenceProblem, Problem

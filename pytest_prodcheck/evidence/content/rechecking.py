@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from pytest_prodcheck.evidence.content_reading import Chunk, by_page, by_row
+from pytest_prodcheck.evidence.content.page_ranges import Chunk, by_page, by_row
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.replication import Difference
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.content_pair import Pair
+    from pytest_prodcheck.evidence.content.node_pair import Pair
 
 ROUNDS = 8
 PAUSE = 0.15  # seconds before the first repetition; more before each further one

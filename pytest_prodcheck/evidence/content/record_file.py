@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.evidence.content_sql import Form
+from pytest_prodcheck.evidence.content.hash_sql import Form
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 FORMAT = "prodcheck-content/1"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.content_sql import (
+from pytest_prodcheck.evidence.content.hash_sql import (
     HAS_BINARY,
     RANGES_SINCE,
     Form,
@@ -19,7 +19,7 @@ from pytest_prodcheck.evidence.content_sql import (
     in_words,
     ranges,
 )
-from pytest_prodcheck.evidence.content_sql import digest as digest_sql
+from pytest_prodcheck.evidence.content.hash_sql import digest as digest_sql
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

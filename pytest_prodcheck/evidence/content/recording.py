@@ -6,8 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.content_record import ContentRecord, Held
-from pytest_prodcheck.evidence.content_sql import (
+from pytest_prodcheck.evidence.content.hash_sql import (
     FIXED,
     RANGES_SINCE,
     SHAPES,
@@ -18,6 +17,7 @@ from pytest_prodcheck.evidence.content_sql import (
     ranges,
     timeout,
 )
+from pytest_prodcheck.evidence.content.record_file import ContentRecord, Held
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
