@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence import restore_record
-from pytest_prodcheck.evidence.backup_folder import major_version, system_identifier
-from pytest_prodcheck.evidence.backups import archiving, backup_named, catalogue, settings_of, source_of
+from pytest_prodcheck.evidence.backups.base_backups import major_version, system_identifier
+from pytest_prodcheck.evidence.backups.inventory import archiving, backup_named, catalogue, settings_of, source_of
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.content import record_file as content_record
 from pytest_prodcheck.evidence.postgres.programs import programs

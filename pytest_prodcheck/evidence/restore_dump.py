@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.backup_verification import is_archive
+from pytest_prodcheck.evidence.backups.verification import is_archive
 from pytest_prodcheck.evidence.postgres.programs import programs
 from pytest_prodcheck.evidence.restore_fetch import give_away
 from pytest_prodcheck.evidence.restore_server import ScratchServer

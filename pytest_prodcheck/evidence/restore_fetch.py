@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.backup_folder import major_version, place_of
+from pytest_prodcheck.evidence.backups.base_backups import major_version, place_of
 from pytest_prodcheck.evidence.tools.subprocesses import run, servers_user
 from pytest_prodcheck.records import EvidenceProblem, Problem
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.backups import backups_host, settings_of
+from pytest_prodcheck.evidence.backups.inventory import backups_host, settings_of
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -48,7 +48,7 @@ def postgres_restore_record(target: str, context: Context, deadline: Deadline) -
     source = settings.restore_record or ""
     try:
         if source.startswith("s3://"):
-            from pytest_prodcheck.evidence.object_store import read_object
+            from pytest_prodcheck.evidence.backups.object_store import read_object
 
             content = read_object(settings, source, context, deadline, LARGEST)
         else:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.backup_folder import first_segment, place_of
-from pytest_prodcheck.evidence.backup_tools import barman_segments, pgbackrest_info
-from pytest_prodcheck.evidence.wal_archive import newest_of, read_archive
-from pytest_prodcheck.evidence.wal_names import number, position
+from pytest_prodcheck.evidence.backups.base_backups import first_segment, place_of
+from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman_segments, pgbackrest_info
+from pytest_prodcheck.evidence.backups.wal_archive import newest_of, read_archive
+from pytest_prodcheck.evidence.backups.wal_names import number, position
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections import backups as declared

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.evidence.backup_dumps import dumps, listed
+from pytest_prodcheck.evidence.backups.dumps import dumps, listed
 from pytest_prodcheck.records import EvidenceProblem
 
 AWS = {"Contents": [{"Key": "shop/a.dump", "LastModified": "2026-11-24T06:00:00+00:00", "Size": 5000, "ETag": "x"},

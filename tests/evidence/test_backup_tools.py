@@ -19,12 +19,17 @@ import pytest
 from pytest_prodcheck.demo import heap_page
 from pytest_prodcheck.demo.postgres import Cluster
 from pytest_prodcheck.demo.postgres_node import until
-from pytest_prodcheck.evidence.backup_tools import barman_wal, pgbackrest_file, pgbackrest_info, pgbackrest_wal
+from pytest_prodcheck.evidence.backups.pgbackrest_barman import (
+    barman_wal,
+    pgbackrest_file,
+    pgbackrest_info,
+    pgbackrest_wal,
+)
+from pytest_prodcheck.evidence.backups.wal_archive import listing_of
+from pytest_prodcheck.evidence.backups.wal_names import Left
 from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.wal_archive import listing_of
-from pytest_prodcheck.evidence.wal_names import Left
 from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 from suites.data_integrity.test_backups import test_the_newest_backup_is_whole as whole
 from suites.data_integrity.test_backups import test_wal_leads_on_without_a_gap as leads_on

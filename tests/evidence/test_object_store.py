@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence import object_store
+from pytest_prodcheck.evidence.backups import object_store
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.backups import Backups, RestoreRecord
 from tests.evidence.s3_server import BUCKET, SECRET, Store, store

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_prodcheck.evidence.wal_archive import Listing, judged, newest_of
-from pytest_prodcheck.evidence.wal_names import Left, history, name_of, needed, number, position
+from pytest_prodcheck.evidence.backups.wal_archive import Listing, judged, newest_of
+from pytest_prodcheck.evidence.backups.wal_names import Left, history, name_of, needed, number, position
 
 MB = 1024 * 1024
 SIZE = 16 * MB

@@ -9,8 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.backup_folder import first_segment, place_of, unreadable_archive
-from pytest_prodcheck.evidence.backup_tools import (
+from pytest_prodcheck.evidence.backups.base_backups import first_segment, place_of, unreadable_archive
+from pytest_prodcheck.evidence.backups.inventory import (
+    archiving,
+    backup_named,
+    backups_host,
+    catalogue,
+    settings_of,
+    source_of,
+)
+from pytest_prodcheck.evidence.backups.pgbackrest_barman import (
     barman,
     barman_segments,
     barman_wal,
@@ -19,10 +27,18 @@ from pytest_prodcheck.evidence.backup_tools import (
     pgbackrest_verify,
     pgbackrest_wal,
 )
-from pytest_prodcheck.evidence.backups import archiving, backup_named, backups_host, catalogue, settings_of, source_of
+from pytest_prodcheck.evidence.backups.wal_names import (
+    HISTORY,
+    SEGMENT,
+    Left,
+    history,
+    name_of,
+    needed,
+    number,
+    timeline,
+)
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened
-from pytest_prodcheck.evidence.wal_names import HISTORY, SEGMENT, Left, history, name_of, needed, number, timeline
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Archiving, WalArchive
 

@@ -9,9 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.backup_folder import MANIFEST, major_version, place_of, unreadable_archive
-from pytest_prodcheck.evidence.backup_tools import barman_verify, pgbackrest_verify
-from pytest_prodcheck.evidence.backups import (
+from pytest_prodcheck.evidence.backups.base_backups import MANIFEST, major_version, place_of, unreadable_archive
+from pytest_prodcheck.evidence.backups.inventory import (
     backup_named,
     backups_host,
     catalogue,
@@ -19,12 +18,13 @@ from pytest_prodcheck.evidence.backups import (
     settings_of,
     source_of,
 )
+from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman_verify, pgbackrest_verify
+from pytest_prodcheck.evidence.backups.wal_names import name_of, position
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.programs import programs
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import run
-from pytest_prodcheck.evidence.wal_names import name_of, position
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Verification, VerifiedBackup
 

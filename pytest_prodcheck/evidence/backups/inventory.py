@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.backup_dumps import dumps, listed
-from pytest_prodcheck.evidence.backup_folder import base_backups
-from pytest_prodcheck.evidence.backup_tools import barman, barman_complaints, pgbackrest, pgbackrest_info
+from pytest_prodcheck.evidence.backups.base_backups import base_backups
+from pytest_prodcheck.evidence.backups.dumps import dumps, listed
+from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman, barman_complaints, pgbackrest, pgbackrest_info
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.session import on_primary
 from pytest_prodcheck.evidence.tools.subprocesses import run
@@ -90,7 +90,7 @@ def _look(target: str, context: Context, deadline: Deadline) -> Catalogue:
     if settings.kind == "basebackup":
         return (*base_backups(root / (settings.folder or "")), ())
     if settings.folder is not None and settings.folder.startswith("s3://"):
-        from pytest_prodcheck.evidence.object_store import objects
+        from pytest_prodcheck.evidence.backups.object_store import objects
 
         return objects(settings, context, deadline), 0, ()
     if settings.folder is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from pytest_prodcheck.evidence.backup_dumps import moment_of, of_object
+from pytest_prodcheck.evidence.backups.dumps import moment_of, of_object
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 

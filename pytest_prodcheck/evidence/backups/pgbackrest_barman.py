@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.evidence.backups.wal_names import HISTORY, SEGMENT
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import Done, run
-from pytest_prodcheck.evidence.wal_names import HISTORY, SEGMENT
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Backup, VerifiedBackup
 

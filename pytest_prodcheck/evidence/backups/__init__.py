@@ -1,0 +1,1 @@
+"""Backups and archived WAL as they lie there."""
