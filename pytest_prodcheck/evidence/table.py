@@ -94,8 +94,8 @@ COLLECTORS = {
     "postgres-archiving": _HERE + "backups.inventory",
     "postgres-backup-verification": _HERE + "backups.verification",
     "postgres-wal-archive": _HERE + "backups.wal_archive",
-    "postgres-restore": _HERE + "restore",
-    "postgres-restore-record": _HERE + "restore_record",
+    "postgres-restore": _HERE + "restore.restoring",
+    "postgres-restore-record": _HERE + "restore.record",
     "postgres-replication": _HERE + "postgres.replication",
     "postgres-content": _HERE + "content.comparing",
 }

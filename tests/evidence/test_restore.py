@@ -22,7 +22,7 @@ from pytest_prodcheck.environments.grants import grants
 from pytest_prodcheck.evidence.content.record_file import read
 from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
-from pytest_prodcheck.evidence.restore_scratch import LOCK, PREFIX, sweep
+from pytest_prodcheck.evidence.restore.scratch_folder import LOCK, PREFIX, sweep
 from pytest_prodcheck.records.backups import RestoreRun, Verification
 from tests.evidence.store_servers import Stores, at, context, gather, problem_of
 

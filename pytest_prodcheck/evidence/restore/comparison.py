@@ -8,7 +8,7 @@ from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.content.hash_sql import FIXED, TABLES, between, digest_of, in_words, ranges, timeout
-from pytest_prodcheck.evidence.restore_server import WORKERS
+from pytest_prodcheck.evidence.restore.scratch_server import WORKERS
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.backups import TableCompared
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_prodcheck.evidence.content.record_file import ContentRecord, Held
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.restore_server import ScratchServer
+    from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
 
 SHOWN = 20  # lines of amcheck that are kept
 _NOISE = re.compile(r"^\s*(NOTICE|DETAIL|HINT|pg_amcheck: (warning|in database)|$)")

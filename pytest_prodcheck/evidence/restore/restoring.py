@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence import restore_record
 from pytest_prodcheck.evidence.backups.base_backups import major_version, system_identifier
 from pytest_prodcheck.evidence.backups.inventory import archiving, backup_named, catalogue, settings_of, source_of
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.content import record_file as content_record
 from pytest_prodcheck.evidence.postgres.programs import programs
-from pytest_prodcheck.evidence.restore_contents import amcheck, compare, tables_of
-from pytest_prodcheck.evidence.restore_dump import load_dump
-from pytest_prodcheck.evidence.restore_fetch import fetch, forget_settings, give_away, restore_command
-from pytest_prodcheck.evidence.restore_scratch import scratch_folder
-from pytest_prodcheck.evidence.restore_server import ScratchServer
-from pytest_prodcheck.evidence.restore_target import Goal, goal_of
+from pytest_prodcheck.evidence.restore import record as restore_record
+from pytest_prodcheck.evidence.restore.comparison import amcheck, compare, tables_of
+from pytest_prodcheck.evidence.restore.dump import load_dump
+from pytest_prodcheck.evidence.restore.fetch import fetch, forget_settings, give_away, restore_command
+from pytest_prodcheck.evidence.restore.recovery_target import Goal, goal_of
+from pytest_prodcheck.evidence.restore.scratch_folder import scratch_folder
+from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
 from pytest_prodcheck.evidence.tools.subprocesses import servers_user
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.backups.verification import is_archive
 from pytest_prodcheck.evidence.postgres.programs import programs
-from pytest_prodcheck.evidence.restore_fetch import give_away
-from pytest_prodcheck.evidence.restore_server import ScratchServer
+from pytest_prodcheck.evidence.restore.fetch import give_away
+from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import run

@@ -1,0 +1,1 @@
+"""A backup brought up in a scratch server."""
