@@ -40,7 +40,7 @@ def _delegate(target: str, environment: Environment) -> tuple[Collector, str] | 
 
         return postgres_cluster, declared.postgres
     if declared.redis is not None:
-        from pytest_prodcheck.evidence.redis import redis_group
+        from pytest_prodcheck.evidence.redis.group import redis_group
 
         return redis_group, declared.redis
     return None

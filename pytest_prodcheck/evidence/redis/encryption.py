@@ -10,7 +10,7 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network import nodes
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.evidence.network.transport import show
-from pytest_prodcheck.evidence.redis import login_of, node_host, trust_of
+from pytest_prodcheck.evidence.redis.group import login_of, node_host, trust_of
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.encryption import PlainPort, RedisAccess, RedisEncryption
@@ -71,7 +71,7 @@ def _ask_node(
     declared: str, where: str, address: ResolvedAddress, tls: tuple[ssl.SSLContext, str] | None,
     login: tuple[str | None, str | None], settings: Redis, deadline: Deadline,
 ) -> RedisAccess:  # fmt: skip
-    from pytest_prodcheck.evidence.redis_wire import ask, explain
+    from pytest_prodcheck.evidence.redis.commands import ask, explain
 
     began = time.monotonic()
     (answer,) = ask(where, address, tls, (None, None), (("PING",),), deadline.at_most(settings.timeout))

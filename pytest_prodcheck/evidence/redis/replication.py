@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
-from pytest_prodcheck.evidence.redis import fields_of, need_client, trust_of
+from pytest_prodcheck.evidence.redis.group import fields_of, need_client, trust_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import RedisReplication, ReplicaLag
 
@@ -71,8 +71,8 @@ def redis_replication(target: str, context: Context, deadline: Deadline) -> Redi
 
 def _look(target: str, context: Context, deadline: Deadline) -> list[_Node]:
     need_client()
-    from pytest_prodcheck.evidence.redis_wire import ask as ask_wire
-    from pytest_prodcheck.evidence.redis_wire import explain
+    from pytest_prodcheck.evidence.redis.commands import ask as ask_wire
+    from pytest_prodcheck.evidence.redis.commands import explain
 
     settings = context.environment.redis[target]
     login = settings.user, context.secret(settings.password) if settings.password else None

@@ -96,7 +96,7 @@ def _ask_node(
     login: tuple[str | None, str | None],
     deadline: Deadline,
 ) -> RedisNode:
-    from pytest_prodcheck.evidence.redis_wire import ask, explain
+    from pytest_prodcheck.evidence.redis.commands import ask, explain
 
     began = time.monotonic()
     ping, info, save = ask(where, address, tls, login, _COMMANDS, deadline)
