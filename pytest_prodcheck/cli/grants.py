@@ -57,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _kubernetes(args: argparse.Namespace, environment: Environment) -> int:
-    from pytest_prodcheck.evidence.kubernetes_rights import manifest
+    from pytest_prodcheck.evidence.kubernetes.rights import manifest
 
     if environment.kubernetes is None or args.target:
         what = "--target names a PostgreSQL cluster" if args.target else f"no kubernetes is declared in {args.env}"

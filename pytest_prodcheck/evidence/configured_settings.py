@@ -71,11 +71,11 @@ def _read(declared: Settings, context: Context, deadline: Deadline) -> tuple[str
 
 def _configmap(name: str, context: Context, deadline: Deadline) -> dict[str, Any]:
     """The data of a ConfigMap that is about to be applied, else of the cluster's."""
-    from pytest_prodcheck.evidence.kubernetes import namespaced
-    from pytest_prodcheck.evidence.kubernetes_api import listed
-    from pytest_prodcheck.evidence.kubernetes_files import documents
-    from pytest_prodcheck.evidence.kubernetes_lists import name_of
-    from pytest_prodcheck.evidence.kubernetes_reading import table
+    from pytest_prodcheck.evidence.kubernetes.api import listed
+    from pytest_prodcheck.evidence.kubernetes.cluster import namespaced
+    from pytest_prodcheck.evidence.kubernetes.manifest_files import documents
+    from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
+    from pytest_prodcheck.evidence.kubernetes.parsing import table
 
     for _, item in documents(context):
         if item.get("kind") == "ConfigMap" and name_of(item) == name:

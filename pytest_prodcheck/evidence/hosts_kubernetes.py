@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence import kubernetes_reading as reading
-from pytest_prodcheck.evidence.kubernetes_api import api, listed
+from pytest_prodcheck.evidence.kubernetes import parsing as reading
+from pytest_prodcheck.evidence.kubernetes.api import api, listed
 from pytest_prodcheck.records.hosts import HostUse
 from pytest_prodcheck.records.kubernetes import Node
 

@@ -67,10 +67,10 @@ def _document(declared: str, context: Context, now: float) -> PlanDocument:
 
 
 def _ways(services: tuple[str, ...], context: Context, deadline: Deadline) -> tuple[WayBack, ...]:
-    from pytest_prodcheck.evidence.kubernetes import namespaced, workload_name
-    from pytest_prodcheck.evidence.kubernetes_api import listed
-    from pytest_prodcheck.evidence.kubernetes_lists import name_of
-    from pytest_prodcheck.evidence.kubernetes_reading import table
+    from pytest_prodcheck.evidence.kubernetes.api import listed
+    from pytest_prodcheck.evidence.kubernetes.cluster import namespaced, workload_name
+    from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
+    from pytest_prodcheck.evidence.kubernetes.parsing import table
 
     def limit(item: dict[str, Any]) -> tuple[str, int]:
         kept = table(item, "spec").get("revisionHistoryLimit")
@@ -92,7 +92,7 @@ def _ways(services: tuple[str, ...], context: Context, deadline: Deadline) -> tu
 
 def _version(item: dict[str, Any]) -> tuple[str, int, tuple[str, ...]]:
     """Deployment, number and images of a ReplicaSet."""
-    from pytest_prodcheck.evidence.kubernetes_reading import rows, table
+    from pytest_prodcheck.evidence.kubernetes.parsing import rows, table
 
     metadata = table(item, "metadata")
     owner = next((each for each in rows(metadata, "ownerReferences") if each.get("controller")), {})

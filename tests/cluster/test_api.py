@@ -13,8 +13,8 @@ from pytest_prodcheck.environments.redaction import Redactor
 from pytest_prodcheck.environments.secrets import SecretResolver
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.kubernetes import kubernetes_api, kubernetes_nodes, kubernetes_pods
-from pytest_prodcheck.evidence.kubernetes_api import api
+from pytest_prodcheck.evidence.kubernetes.api import api
+from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_api, kubernetes_nodes, kubernetes_pods
 from pytest_prodcheck.records import EvidenceProblem
 from tests.cluster.control_plane import NOBODY, READER, ControlPlane
 from tests.cluster.faults import Bench

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_prodcheck.environments.loading import load
 from pytest_prodcheck.environments.toml.errors import ConfigurationError
-from pytest_prodcheck.evidence.kubernetes_rights import manifest
+from pytest_prodcheck.evidence.kubernetes.rights import manifest
 from pytest_prodcheck.scope import Scope, make_scope
 
 TOML = """\

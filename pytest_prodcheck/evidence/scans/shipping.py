@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.kubernetes_files import documents, template
-from pytest_prodcheck.evidence.kubernetes_reading import rows
+from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, template
+from pytest_prodcheck.evidence.kubernetes.parsing import rows
 from pytest_prodcheck.evidence.scans.source import filled
 from pytest_prodcheck.evidence.scans.subjects import reference
 from pytest_prodcheck.records import EvidenceProblem, Problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.kubernetes import CLUSTER_WIDE, RIGHTS
+from pytest_prodcheck.evidence.kubernetes.cluster import CLUSTER_WIDE, RIGHTS
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.kubernetes import Kubernetes

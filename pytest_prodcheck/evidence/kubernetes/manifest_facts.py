@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.kubernetes import host, namespaced, reads, seconds
-from pytest_prodcheck.evidence.kubernetes_api import listed
-from pytest_prodcheck.evidence.kubernetes_files import documents, shown, template
-from pytest_prodcheck.evidence.kubernetes_lists import name_of
-from pytest_prodcheck.evidence.kubernetes_reading import Object, rows, table
+from pytest_prodcheck.evidence.kubernetes.api import listed
+from pytest_prodcheck.evidence.kubernetes.cluster import host, namespaced, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, shown, template
+from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
+from pytest_prodcheck.evidence.kubernetes.parsing import Object, rows, table
 from pytest_prodcheck.records.kubernetes import Finding, ManifestFacts
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.kubernetes import host, seconds
-from pytest_prodcheck.evidence.kubernetes_api import api
-from pytest_prodcheck.evidence.kubernetes_files import documents, shown
-from pytest_prodcheck.evidence.kubernetes_reading import Object, rows, table
+from pytest_prodcheck.evidence.kubernetes.api import api
+from pytest_prodcheck.evidence.kubernetes.cluster import host, seconds
+from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, shown
+from pytest_prodcheck.evidence.kubernetes.parsing import Object, rows, table
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.kubernetes import KubernetesManifests, Manifest
 

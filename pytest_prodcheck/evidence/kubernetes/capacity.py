@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence import kubernetes_reading as reading
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.kubernetes import all_pods, host, reads, seconds
-from pytest_prodcheck.evidence.kubernetes_api import listed
-from pytest_prodcheck.evidence.kubernetes_files import documents
-from pytest_prodcheck.evidence.kubernetes_lists import name_of, raw
-from pytest_prodcheck.evidence.kubernetes_reading import Object, quantity, rows, table
+from pytest_prodcheck.evidence.kubernetes import parsing as reading
+from pytest_prodcheck.evidence.kubernetes.api import listed
+from pytest_prodcheck.evidence.kubernetes.cluster import all_pods, host, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.manifest_files import documents
+from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
+from pytest_prodcheck.evidence.kubernetes.parsing import Object, quantity, rows, table
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.kubernetes import Fit, KubernetesCapacity, KubernetesQuota, Node, Pod, Quota
 

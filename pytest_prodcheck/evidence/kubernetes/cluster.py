@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence import kubernetes_reading as reading
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.kubernetes_api import PAGE, api, listed
+from pytest_prodcheck.evidence.kubernetes import parsing as reading
+from pytest_prodcheck.evidence.kubernetes.api import PAGE, api, listed
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.kubernetes import KubernetesApi, KubernetesNodes, KubernetesPods, Pod, Rollout
 

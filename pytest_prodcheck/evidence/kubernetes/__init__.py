@@ -1,0 +1,1 @@
+"""A cluster, and the manifests that are about to be applied."""
