@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence import hosts_here, hosts_kubernetes, hosts_prometheus, prometheus
+from pytest_prodcheck.evidence import hosts_here, hosts_kubernetes, hosts_prometheus
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
+from pytest_prodcheck.evidence.monitoring import prometheus
 from pytest_prodcheck.records.hosts import HostsMounts, HostsUse
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence import prometheus
 from pytest_prodcheck.evidence.hosts_here import share
+from pytest_prodcheck.evidence.monitoring import prometheus
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.hosts import HostUse, MountUse

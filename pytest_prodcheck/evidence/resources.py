@@ -28,7 +28,7 @@ MOST = 2000  # looks that are kept of a long one
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
-    from pytest_prodcheck.evidence import prometheus
+    from pytest_prodcheck.evidence.monitoring import prometheus
 
     load = environment.load.get(target)
     hosts = load.resources.hosts if load is not None and load.resources is not None else ()

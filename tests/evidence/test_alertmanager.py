@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.environments.sections.monitoring import Alertmanager
-from pytest_prodcheck.evidence.alertmanager import MOST, firing, receivers
 from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.monitoring.alertmanager import MOST, firing, receivers
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import Answer, context_for, web
 

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from pytest_prodcheck.evidence import metrics
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.prometheus import prometheus
+from pytest_prodcheck.evidence.monitoring import metrics
+from pytest_prodcheck.evidence.monitoring.prometheus import prometheus
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import Answer, Seen, context_for, web
 

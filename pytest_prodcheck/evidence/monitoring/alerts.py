@@ -7,8 +7,8 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence import alertmanager, prometheus
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.monitoring import alertmanager, prometheus
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import AlertingRule, AlertRules, AlertsFiring, FiringAlert, ScrapedJob

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import services_of_metric
-from pytest_prodcheck.evidence import prometheus
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.monitoring import prometheus
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import MetricReading, MetricValues
 

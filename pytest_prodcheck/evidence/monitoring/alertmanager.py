@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from pytest_prodcheck.evidence.http.messages import Request
-from pytest_prodcheck.evidence.prometheus import LARGEST, as_service
+from pytest_prodcheck.evidence.monitoring.prometheus import LARGEST, as_service
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import FiringAlert
