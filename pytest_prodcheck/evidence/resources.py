@@ -55,7 +55,7 @@ def _hosts(
     names: tuple[str, ...], began: float, ended: float, context: Context, deadline: Deadline
 ) -> tuple[tuple[HostUse, ...], int]:
     """What Prometheus saw of declared hosts during the load, and how many there have to be."""
-    from pytest_prodcheck.evidence.hosts_prometheus import during
+    from pytest_prodcheck.evidence.hosts.prometheus import during
 
     declared = [context.environment.hosts[name] for name in names]
     found = [use for each in declared for use in during(each.match or "", began, ended, context, deadline)]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence import hosts_here
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.hosts import host_mounts, host_use
+from pytest_prodcheck.evidence.hosts import local as hosts_here
+from pytest_prodcheck.evidence.hosts.usage import host_mounts, host_use
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.hosts import HostUse
 from tests.evidence.support import Answer, Seen, context_for, web

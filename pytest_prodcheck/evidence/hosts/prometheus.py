@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.hosts_here import share
+from pytest_prodcheck.evidence.hosts.local import share
 from pytest_prodcheck.evidence.monitoring import prometheus
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence import hosts_here, hosts_kubernetes, hosts_prometheus
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
+from pytest_prodcheck.evidence.hosts import kubernetes as hosts_kubernetes
+from pytest_prodcheck.evidence.hosts import local as hosts_here
+from pytest_prodcheck.evidence.hosts import prometheus as hosts_prometheus
 from pytest_prodcheck.evidence.monitoring import prometheus
 from pytest_prodcheck.records.hosts import HostsMounts, HostsUse
 

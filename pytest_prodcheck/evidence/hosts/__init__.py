@@ -1,0 +1,1 @@
+"""How much of hosts is in use."""
