@@ -23,7 +23,7 @@ def accept_loads(opened: Opened, gathering: Gathering, run: RunRecord) -> str:
     """Adds the accepted load runs to the history; returns what went wrong, "" for nothing."""
     if run.replay_of or run.interrupted or run.problems:
         return ""
-    from pytest_prodcheck.evidence.history import accept
+    from pytest_prodcheck.evidence.load.baseline import accept
     from pytest_prodcheck.judging.load import began_in_time
 
     try:

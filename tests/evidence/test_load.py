@@ -23,8 +23,8 @@ import pytest
 from pytest_prodcheck.demo.performance_faults import Taken
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.load import load_latency, load_run, load_stress
-from pytest_prodcheck.evidence.resources import load_resources
+from pytest_prodcheck.evidence.load.resources import load_resources
+from pytest_prodcheck.evidence.load.run import load_latency, load_run, load_stress
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.load.histogram import read_log
@@ -261,7 +261,7 @@ def test_two_processes_send_one_schedule(tmp_path: Path) -> None:
 def test_workers_on_other_machines(tmp_path: Path) -> None:
     """Locust's own master and workers: here the workers are processes that somebody else started."""
     with server() as (port, truth):
-        from pytest_prodcheck.evidence.load_process import _free_port
+        from pytest_prodcheck.evidence.load.process import _free_port
 
         bind = f"127.0.0.1:{_free_port()}"
         workers = [

@@ -16,8 +16,8 @@ import pytest
 
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.history import accept, load_baseline
-from pytest_prodcheck.evidence.load import load_run
+from pytest_prodcheck.evidence.load.baseline import accept, load_baseline
+from pytest_prodcheck.evidence.load.run import load_run
 from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.judging.load import began_in_time

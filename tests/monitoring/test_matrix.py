@@ -13,9 +13,9 @@ import pytest
 from pytest_prodcheck.environments.loading import load
 from pytest_prodcheck.environments.redaction import Redactor
 from pytest_prodcheck.environments.secrets import SecretResolver
-from pytest_prodcheck.evidence import resources
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.load import resources
 from tests.evidence.support import ok, web
 from tests.monitoring.faults import BENIGN, FAULTS, Bench, Fault
 from tests.monitoring.judging import colours

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_prodcheck.evidence.load_reading import due, percentiles
+from pytest_prodcheck.evidence.load.results import due, percentiles
 from pytest_prodcheck.load.histogram import Histogram
 from pytest_prodcheck.records.load import LoadEndpoint, LoadInterval, LoadRun, LoadWorker, Timed
 from pytest_prodcheck.reports.loads import MOST, Stress, loads_html

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LOOK = 0.1  # seconds between two looks
 LARGEST = 64 * 1024 * 1024  # bytes of a file that is read
 FOLDER = "PRODCHECK_LOAD"  # as in load/driver.py
-_DRIVERS = Path(__file__).resolve().parent.parent / "load"
+_DRIVERS = Path(__file__).resolve().parent.parent.parent / "load"
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def load_latency(target: str, context: Context, deadline: Deadline) -> LoadRun:
     """The same run; or a few hundred requests without load."""
     if target != LIGHT:
         return shared_run(target, context, deadline)
-    from pytest_prodcheck.evidence.light import light_run
+    from pytest_prodcheck.evidence.load.light import light_run
 
     return light_run(context, deadline)
 
@@ -91,9 +91,9 @@ def load_latency(target: str, context: Context, deadline: Deadline) -> LoadRun:
 )
 def load_stress(target: str, context: Context, deadline: Deadline) -> LoadStress:
     """The search for the knee of a scenario."""
-    from pytest_prodcheck.evidence.load_plan import load_of, plan_of
-    from pytest_prodcheck.evidence.load_process import run
-    from pytest_prodcheck.evidence.load_reading import read_run, steps_of
+    from pytest_prodcheck.evidence.load.plan import load_of, plan_of
+    from pytest_prodcheck.evidence.load.process import run
+    from pytest_prodcheck.evidence.load.results import read_run, steps_of
 
     load = load_of(target, context)
     if load.stress is None or load.rate is None:
@@ -112,10 +112,10 @@ def shared_run(target: str, context: Context, deadline: Deadline) -> LoadRun:
 
 
 def _run(target: str, context: Context, deadline: Deadline) -> LoadRun:
-    from pytest_prodcheck.evidence.load_plan import load_of, plan_of
-    from pytest_prodcheck.evidence.load_process import run
-    from pytest_prodcheck.evidence.load_reading import read_run
-    from pytest_prodcheck.evidence.resources import watching
+    from pytest_prodcheck.evidence.load.plan import load_of, plan_of
+    from pytest_prodcheck.evidence.load.process import run
+    from pytest_prodcheck.evidence.load.resources import watching
+    from pytest_prodcheck.evidence.load.results import read_run
 
     load = load_of(target, context)
     users = load.locustfile is not None
@@ -127,7 +127,7 @@ def _run(target: str, context: Context, deadline: Deadline) -> LoadRun:
 
 
 def _users_plan(load: Load) -> dict[str, Any]:
-    from pytest_prodcheck.evidence.load_plan import interval_of
+    from pytest_prodcheck.evidence.load.plan import interval_of
 
     return {
         "mode": "users", "workers": load.expect_workers or load.workers, "segments": [], "seconds": load.duration,

@@ -1,0 +1,1 @@
+"""Load runs, the light mode, and what the machine did meanwhile."""
