@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.approval_records import read
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.freezes import freezes
+from pytest_prodcheck.evidence.release.approval_records import read
+from pytest_prodcheck.evidence.release.freezes import freezes
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.release import Approval

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.dependency import _postgres, _redis
+from pytest_prodcheck.evidence.release.dependency import _postgres, _redis
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.release import DependencyAnswer

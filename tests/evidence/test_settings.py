@@ -10,8 +10,8 @@ import pytest
 
 from pytest_prodcheck.environments.sections.settings import Setting
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.setting_files import parse
-from pytest_prodcheck.evidence.setting_values import is_known_secret, is_secret, mistake, placeholder
+from pytest_prodcheck.evidence.release.setting_files import parse
+from pytest_prodcheck.evidence.release.setting_values import is_known_secret, is_secret, mistake, placeholder
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome

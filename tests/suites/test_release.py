@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.plan_documents import dated, names
+from pytest_prodcheck.evidence.release.plan_documents import dated, names
 from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.outcomes import Outcome

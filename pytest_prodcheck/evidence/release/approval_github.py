@@ -10,8 +10,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pytest_prodcheck.evidence.approval_records import moment, window
 from pytest_prodcheck.evidence.http.messages import Request
+from pytest_prodcheck.evidence.release.approval_records import moment, window
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.release import Change, Decision

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pytest_prodcheck.environments.reach import unit_names
-from pytest_prodcheck.evidence import approval_github, approval_records
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
-from pytest_prodcheck.evidence.freezes import LARGEST as LARGEST_FREEZES
-from pytest_prodcheck.evidence.freezes import freezes
+from pytest_prodcheck.evidence.release import approval_github, approval_records
+from pytest_prodcheck.evidence.release.freezes import LARGEST as LARGEST_FREEZES
+from pytest_prodcheck.evidence.release.freezes import freezes
 from pytest_prodcheck.evidence.scans.source import file
 from pytest_prodcheck.evidence.tools import sanitizing as cleaning
 from pytest_prodcheck.evidence.tools.placeholders import filled

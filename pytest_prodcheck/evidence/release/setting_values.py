@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from pytest_prodcheck.evidence.setting_files import shown
+from pytest_prodcheck.evidence.release.setting_files import shown
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.settings import Setting
