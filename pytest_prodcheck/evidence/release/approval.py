@@ -12,9 +12,9 @@ from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
 from pytest_prodcheck.evidence.release import approval_github, approval_records
 from pytest_prodcheck.evidence.release.freezes import LARGEST as LARGEST_FREEZES
 from pytest_prodcheck.evidence.release.freezes import freezes
-from pytest_prodcheck.evidence.scans.source import file
 from pytest_prodcheck.evidence.tools import sanitizing as cleaning
 from pytest_prodcheck.evidence.tools.placeholders import filled
+from pytest_prodcheck.evidence.vulnerabilities.source import file
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.release import Approval, Change, Freeze
 

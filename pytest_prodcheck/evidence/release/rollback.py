@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.environments.reach import deployments_in_reach, unit_names
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
 from pytest_prodcheck.evidence.release.plan_documents import dated, names
-from pytest_prodcheck.evidence.scans.source import file
 from pytest_prodcheck.evidence.tools.placeholders import filled
+from pytest_prodcheck.evidence.vulnerabilities.source import file
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.rollback import PlanDocument, RollbackPlan, WayBack
 

@@ -9,8 +9,8 @@ from pytest_prodcheck.environments.reach import settings_format
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
 from pytest_prodcheck.evidence.release import setting_values as values
 from pytest_prodcheck.evidence.release.setting_files import parse
-from pytest_prodcheck.evidence.scans.source import file
 from pytest_prodcheck.evidence.tools.placeholders import filled
+from pytest_prodcheck.evidence.vulnerabilities.source import file
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.settings import ConfiguredSettings, SettingFound
 

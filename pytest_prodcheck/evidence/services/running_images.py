@@ -8,7 +8,7 @@ from pytest_prodcheck.evidence.kubernetes.cluster import pods_of, workload_name
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, template
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
 from pytest_prodcheck.evidence.kubernetes.parsing import rows
-from pytest_prodcheck.evidence.scans.subjects import reference
+from pytest_prodcheck.evidence.vulnerabilities.subjects import reference
 from pytest_prodcheck.records.services import RunningImage
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_prodcheck.demo import scans
 from pytest_prodcheck.demo.scans import ago, match, vulnerability
-from pytest_prodcheck.evidence.scans import parsed
+from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
 from tests.evidence.scans.support import ids, problem, report
 
 BASE = {"format": "grype", "image": f"{scans.BASE}@{scans.BASE_DIGEST}"}

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_prodcheck.demo import scans
 from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
-from pytest_prodcheck.evidence.scans.scanner import words
+from pytest_prodcheck.evidence.vulnerabilities.scanner import words
 from tests.evidence.scans.support import IMAGE, gathered, ids, problem, report
 from tests.evidence.support import Answer, Seen, web
 

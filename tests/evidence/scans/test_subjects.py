@@ -8,9 +8,9 @@ import pytest
 
 from pytest_prodcheck.demo import scans
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.scans.parsed import Subject
-from pytest_prodcheck.evidence.scans.subjects import reference, refuse_foreign
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.evidence.vulnerabilities.report_model import Subject
+from pytest_prodcheck.evidence.vulnerabilities.subjects import reference, refuse_foreign
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.support import context_for
 

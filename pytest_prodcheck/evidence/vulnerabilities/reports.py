@@ -9,11 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.scans import attested, parsed, vex
-from pytest_prodcheck.evidence.scans.parsed import Scan
-from pytest_prodcheck.evidence.scans.shipping import shipped
-from pytest_prodcheck.evidence.scans.source import Content, declared, file, filled, host, read, sends
-from pytest_prodcheck.evidence.scans.subjects import refuse_foreign
+from pytest_prodcheck.evidence.vulnerabilities import attestations as attested
+from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
+from pytest_prodcheck.evidence.vulnerabilities import vex
+from pytest_prodcheck.evidence.vulnerabilities.deployed_images import shipped
+from pytest_prodcheck.evidence.vulnerabilities.report_model import Scan
+from pytest_prodcheck.evidence.vulnerabilities.source import Content, declared, file, filled, host, read, sends
+from pytest_prodcheck.evidence.vulnerabilities.subjects import refuse_foreign
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.vulnerabilities import (
     Benchmark,
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.scans.parsed import Finding
+    from pytest_prodcheck.evidence.vulnerabilities.report_model import Finding
 
-_HERE = "pytest_prodcheck.evidence.scans."
+_HERE = "pytest_prodcheck.evidence.vulnerabilities."
 FUTURE = 300.0  # seconds by which the clock of the machine that scanned may be ahead
 DATABASE = 5 * 86400.0  # Grype's own bound for its database's age (db.max-allowed-built-age, 120 h)
 LARGEST_VEX = 16 * 1024 * 1024  # bytes

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from pytest_prodcheck.evidence.scans import parsed
-from pytest_prodcheck.evidence.scans.parsed import Finding, Subject
-from pytest_prodcheck.evidence.scans.subjects import reference
+from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
+from pytest_prodcheck.evidence.vulnerabilities.report_model import Finding, Subject
+from pytest_prodcheck.evidence.vulnerabilities.subjects import reference
 
 # OpenVEX's and CISA's five; CycloneDX has nine of its own
 JUSTIFICATIONS = frozenset(

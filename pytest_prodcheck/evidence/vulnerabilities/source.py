@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending
-from pytest_prodcheck.evidence.scans import scanner
 from pytest_prodcheck.evidence.tools import placeholders
 from pytest_prodcheck.evidence.tools import sanitizing as cleaning
+from pytest_prodcheck.evidence.vulnerabilities import scanner
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_prodcheck.evidence.scans import parsed
-from pytest_prodcheck.evidence.scans.parsed import Finding, Scan, Subject
+from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
+from pytest_prodcheck.evidence.vulnerabilities.report_model import Finding, Scan, Subject
 from pytest_prodcheck.records.vulnerabilities import Rating
 
 # docs.github.com, "SARIF support for code scanning": property security-severity, a CVSS score as text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_prodcheck.evidence.scans.parsed import Subject
+from pytest_prodcheck.evidence.vulnerabilities.report_model import Subject
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 _DEFAULTS = ("docker.io/", "index.docker.io/", "registry-1.docker.io/")

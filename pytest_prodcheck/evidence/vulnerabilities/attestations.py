@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pytest_prodcheck.evidence.scans import parsed
-from pytest_prodcheck.evidence.scans.parsed import Scan, Subject
+from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
+from pytest_prodcheck.evidence.vulnerabilities.report_model import Scan, Subject
 
 STATEMENTS = ("https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement/v1")
 PREDICATE = "cosign.sigstore.dev/attestation/vuln/v1"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from pytest_prodcheck.evidence.scans import parsed
-from pytest_prodcheck.evidence.scans.parsed import Finding, Scan
+from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
+from pytest_prodcheck.evidence.vulnerabilities.report_model import Finding, Scan
 
 
 def parse(data: Any) -> Scan:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_prodcheck.evidence.scans import parsed
-from pytest_prodcheck.evidence.scans.parsed import Scan
+from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
+from pytest_prodcheck.evidence.vulnerabilities.report_model import Scan
 from pytest_prodcheck.records.vulnerabilities import Policy
 
 _GROUP = "constraints.gatekeeper.sh/"
