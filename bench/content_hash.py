@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import row
-from pytest_prodcheck.demo.binaries import postgres_programs
-from pytest_prodcheck.demo.processes import Spawner, end
+from pytest_prodcheck.demo.runtime.processes import Spawner, end
+from pytest_prodcheck.demo.runtime.programs import postgres_programs
 from pytest_prodcheck.environments.project import Environment
 from pytest_prodcheck.environments.redaction import Redactor
 from pytest_prodcheck.environments.secrets import SecretResolver

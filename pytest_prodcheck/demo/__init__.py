@@ -8,9 +8,9 @@ It imports nothing of the rest of this project, and only the standard library un
 """
 
 from pytest_prodcheck.demo.configuration import describe
-from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.faults import BENIGN, FAULTS, Fault, list_faults
 from pytest_prodcheck.demo.handle import Demo, find_running, run_foreground, start
+from pytest_prodcheck.demo.runtime.errors import DemoError
 
 __all__ = [
     "BENIGN", "FAULTS", "Demo", "DemoError", "Fault", "describe", "find_running", "list_faults", "run_foreground",

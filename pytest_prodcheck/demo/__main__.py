@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 
-from pytest_prodcheck.demo import control, places
-from pytest_prodcheck.demo.errors import DemoError
+from pytest_prodcheck.demo import control
+from pytest_prodcheck.demo.runtime import folders as places
+from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.system import System, redirect_output
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.demo.errors import DemoError
+from pytest_prodcheck.demo.runtime.errors import DemoError
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -6,9 +6,10 @@ import signal
 import sys
 from collections.abc import Iterable
 
-from pytest_prodcheck.demo import control, places
-from pytest_prodcheck.demo.errors import DemoError
+from pytest_prodcheck.demo import control
 from pytest_prodcheck.demo.handle import need_packages
+from pytest_prodcheck.demo.runtime import folders as places
+from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.system import System
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pytest_prodcheck.demo import places
-from pytest_prodcheck.demo.errors import MISSING, DemoError
 from pytest_prodcheck.demo.faults import checked
+from pytest_prodcheck.demo.runtime import folders as places
+from pytest_prodcheck.demo.runtime.errors import MISSING, DemoError
 
 ENVIRONMENT = "PRODCHECK_DEMO_FAULTS"
 _PACKAGES = {"psycopg": "psycopg", "redis": "redis", "dns": "dnspython", "trustme": "trustme"}

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_prodcheck.demo.errors import DemoError
+from pytest_prodcheck.demo.runtime.errors import DemoError
 
 PAGE = 8192
 _PRIME = 16777619

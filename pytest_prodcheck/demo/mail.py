@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo.authority import Issued, Wanted, issue
+from pytest_prodcheck.demo.runtime.certificate_kinds import Issued, Wanted, issue
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.balancer import Address

@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.demo import tls_records
-from pytest_prodcheck.demo.authority import DAY, Issued, Wanted, issue, status
 from pytest_prodcheck.demo.mail_tls import MODERN, context, speaks, staples
+from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Issued, Wanted, issue, status
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.balancer import Mode

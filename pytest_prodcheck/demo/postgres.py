@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pytest_prodcheck.demo import shop_data
 from pytest_prodcheck.demo.balancer import Entrance
-from pytest_prodcheck.demo.binaries import postgres_programs, reachable
 from pytest_prodcheck.demo.configuration import Secrets
 from pytest_prodcheck.demo.postgres_node import SETTINGS, Node, until
-from pytest_prodcheck.demo.processes import Spawner
+from pytest_prodcheck.demo.runtime.processes import Spawner
+from pytest_prodcheck.demo.runtime.programs import postgres_programs, reachable
 
 PRICES = {"smoke-sku-1": 1290, "sku-2": 450, "sku-3": 9900}  # cents
 

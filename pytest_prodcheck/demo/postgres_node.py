@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_prodcheck.demo.balancer import Entrance, bound
-from pytest_prodcheck.demo.errors import DemoError
-from pytest_prodcheck.demo.processes import Spawner, end, tail
+from pytest_prodcheck.demo.runtime.errors import DemoError
+from pytest_prodcheck.demo.runtime.processes import Spawner, end, tail
 
 SETTINGS = "prodcheck.conf"  # included by postgresql.conf, written by us before each start and reload
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.demo.postgres import Cluster
 from pytest_prodcheck.demo.postgres_node import until
-from pytest_prodcheck.demo.processes import end
+from pytest_prodcheck.demo.runtime.processes import end
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -27,8 +27,8 @@ from pytest_prodcheck.demo import (
 )
 from pytest_prodcheck.demo.background import Background
 from pytest_prodcheck.demo.balancer import Mode
-from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.names import Trouble
+from pytest_prodcheck.demo.runtime.errors import DemoError
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -13,16 +13,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo import configuration, places
+from pytest_prodcheck.demo import configuration
 from pytest_prodcheck.demo.balancer import Entrance, Loop, bound, bound_alike
 from pytest_prodcheck.demo.banner import start_queue
-from pytest_prodcheck.demo.binaries import has_tls, postgres_programs, redis_program
-from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.faults import checked
 from pytest_prodcheck.demo.mail import Relay
 from pytest_prodcheck.demo.names import Names, bound_udp
 from pytest_prodcheck.demo.payments import Payments
-from pytest_prodcheck.demo.processes import Spawner
+from pytest_prodcheck.demo.runtime import folders as places
+from pytest_prodcheck.demo.runtime.errors import DemoError
+from pytest_prodcheck.demo.runtime.processes import Spawner
+from pytest_prodcheck.demo.runtime.programs import has_tls, postgres_programs, redis_program
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.postgres import Cluster
@@ -63,7 +64,7 @@ class System:
 
     def prepare(self) -> dict[str, object]:
         """Takes the ports, writes configuration, secrets and certificates; returns the card for others."""
-        from pytest_prodcheck.demo import certificates
+        from pytest_prodcheck.demo.runtime import certificate_authority as certificates
 
         programs = postgres_programs()
         redis_program()

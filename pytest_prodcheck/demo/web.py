@@ -17,10 +17,10 @@ from pytest_prodcheck.demo import (
     tokens,
 )
 from pytest_prodcheck.demo.balancer import Address
-from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.http_server import HttpServer, Request, Response, tls_context
 from pytest_prodcheck.demo.orders import Orders, OrdersUnavailable
 from pytest_prodcheck.demo.postgres import PRICES
+from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.shop import HEADERS, Shop, User, error
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo import DemoError, describe, find_running, list_faults, places, start
+from pytest_prodcheck.demo import DemoError, describe, find_running, list_faults, start
+from pytest_prodcheck.demo.runtime import folders as places
 from tests.demo.client import Client
 
 STARTER = """

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_prodcheck.demo.balancer import Entrance, Loop, bound
-from pytest_prodcheck.demo.binaries import reachable
-from pytest_prodcheck.demo.places import create, remove
 from pytest_prodcheck.demo.postgres_node import SETTINGS, Node
-from pytest_prodcheck.demo.processes import Spawner
+from pytest_prodcheck.demo.runtime.folders import create, remove
+from pytest_prodcheck.demo.runtime.processes import Spawner
+from pytest_prodcheck.demo.runtime.programs import reachable
 from pytest_prodcheck.environments.grants import grants
 from pytest_prodcheck.evidence.context import Context
 from tests.evidence.store_servers import context

@@ -13,13 +13,14 @@ from typing import Any
 import dns.message
 import pytest
 
-from pytest_prodcheck.demo import certificates, postgres, redis
+from pytest_prodcheck.demo import postgres, redis
 from pytest_prodcheck.demo.balancer import Entrance, Loop, bound
-from pytest_prodcheck.demo.binaries import has_tls
 from pytest_prodcheck.demo.configuration import Secrets, new_secrets
 from pytest_prodcheck.demo.names import Names, bound_udp
-from pytest_prodcheck.demo.places import create, remove
-from pytest_prodcheck.demo.processes import Spawner
+from pytest_prodcheck.demo.runtime import certificate_authority as certificates
+from pytest_prodcheck.demo.runtime.folders import create, remove
+from pytest_prodcheck.demo.runtime.processes import Spawner
+from pytest_prodcheck.demo.runtime.programs import has_tls
 from pytest_prodcheck.environments.project import Environment
 from pytest_prodcheck.environments.sections.base import SecretRef
 from pytest_prodcheck.evidence.context import Context

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo import certificates
+from pytest_prodcheck.demo.runtime import certificate_authority as certificates
 from pytest_prodcheck.records.encryption import RedisAccess
 from tests.evidence.store_servers import context, gather, problem_of, say, speaker
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.authority import DAY, Wanted, issue, status
 from pytest_prodcheck.demo.mail_tls import speaks, staples
+from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, status
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.evidence.table import find

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo import tls_records
-from pytest_prodcheck.demo.authority import DAY, Wanted, issue, status
 from pytest_prodcheck.demo.mail_tls import MODERN, speaks, staples
+from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, status
 from pytest_prodcheck.records.tls import AcceptedSuites, CipherSuite, ServedCertificate
 from suites.security.test_tls import _broken, _weak_exchange
 from tests.evidence.tls_servers import Lab, V, lab

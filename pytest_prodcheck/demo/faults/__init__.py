@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from pytest_prodcheck.demo.errors import DemoError
 from pytest_prodcheck.demo.faults import (
     data_integrity,
     performance,
@@ -18,6 +17,7 @@ from pytest_prodcheck.demo.faults import (
     vulnerabilities,
 )
 from pytest_prodcheck.demo.faults.fault import Fault
+from pytest_prodcheck.demo.runtime.errors import DemoError
 
 _TABLES = (
     smoke, security_tls, security_web, security_access, vulnerabilities, data_integrity, recovery, performance,

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.demo.errors import DemoError
+from pytest_prodcheck.demo.runtime.errors import DemoError
 
 _FORKED = re.compile(r"(redis|valkey)-(rdb|aof)-")  # children of a Redis server, which name themselves
 CARD = "demo.json"  # what others need to know about a running demo

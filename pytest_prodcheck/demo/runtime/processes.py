@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.demo.errors import DemoError
-from pytest_prodcheck.demo.places import PIDS
+from pytest_prodcheck.demo.runtime.errors import DemoError
+from pytest_prodcheck.demo.runtime.folders import PIDS
 
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None

@@ -10,7 +10,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from pytest_prodcheck.demo.errors import MISSING, DemoError
+from pytest_prodcheck.demo.runtime.errors import MISSING, DemoError
 
 _NEEDED = ("initdb", "postgres", "pg_basebackup")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.demo.authority import Issued
+    from pytest_prodcheck.demo.runtime.certificate_kinds import Issued
 
 
 def write(folder: Path, servers: dict[str, tuple[str, ...]]) -> Issued:
@@ -16,7 +16,7 @@ def write(folder: Path, servers: dict[str, tuple[str, ...]]) -> Issued:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    from pytest_prodcheck.demo.authority import Issued
+    from pytest_prodcheck.demo.runtime.certificate_kinds import Issued
 
     now = datetime.now(UTC)
     ca = trustme.CA(organization_name="prodcheck demo")

@@ -1,0 +1,1 @@
+"""Folders, processes, programs and certificates of a demo."""
