@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.demo.runtime.certificate_kinds import Issued, Wanted, issue
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.demo.balancer import Address
+    from pytest_prodcheck.demo.network.balancer import Address
 
 PATIENCE = 10.0  # seconds for a silent client
 Serve = Callable[[socket.socket], None]  # takes a connection on which TLS begins

@@ -13,8 +13,8 @@ from pytest_prodcheck.demo.mail_tls import MODERN, context, speaks, staples
 from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Issued, Wanted, issue, status
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.demo.balancer import Mode
     from pytest_prodcheck.demo.mail import Serve
+    from pytest_prodcheck.demo.network.balancer import Mode
     from pytest_prodcheck.demo.system import System
 
 Act = Callable[["System"], None]

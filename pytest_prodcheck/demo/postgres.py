@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_prodcheck.demo import shop_data
-from pytest_prodcheck.demo.balancer import Entrance
 from pytest_prodcheck.demo.configuration import Secrets
+from pytest_prodcheck.demo.network.balancer import Entrance
 from pytest_prodcheck.demo.postgres_node import SETTINGS, Node, until
 from pytest_prodcheck.demo.runtime.processes import Spawner
 from pytest_prodcheck.demo.runtime.programs import postgres_programs, reachable

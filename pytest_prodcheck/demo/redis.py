@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.demo.balancer import Entrance, bound
+from pytest_prodcheck.demo.network.balancer import Entrance, bound
 from pytest_prodcheck.demo.postgres_node import until
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.runtime.processes import Spawner, end, tail

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.demo import releases
-from pytest_prodcheck.demo.balancer import Mode
 from pytest_prodcheck.demo.configuration import REVISION
-from pytest_prodcheck.demo.payments import Payments
+from pytest_prodcheck.demo.network.balancer import Mode
+from pytest_prodcheck.demo.network.payment_provider import Payments
 from pytest_prodcheck.demo.releases import FREEZES, PLAN, RECORD, SETTINGS, freeze, moment
 
 if TYPE_CHECKING:

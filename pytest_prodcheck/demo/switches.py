@@ -26,8 +26,8 @@ from pytest_prodcheck.demo import (
     tokens,
 )
 from pytest_prodcheck.demo.background import Background
-from pytest_prodcheck.demo.balancer import Mode
-from pytest_prodcheck.demo.names import Trouble
+from pytest_prodcheck.demo.network.balancer import Mode
+from pytest_prodcheck.demo.network.dns_server import Trouble
 from pytest_prodcheck.demo.runtime.errors import DemoError
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.demo import configuration
-from pytest_prodcheck.demo.balancer import Entrance, Loop, bound, bound_alike
-from pytest_prodcheck.demo.banner import start_queue
 from pytest_prodcheck.demo.faults import checked
 from pytest_prodcheck.demo.mail import Relay
-from pytest_prodcheck.demo.names import Names, bound_udp
-from pytest_prodcheck.demo.payments import Payments
+from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound, bound_alike
+from pytest_prodcheck.demo.network.dns_server import Names, bound_udp
+from pytest_prodcheck.demo.network.payment_provider import Payments
+from pytest_prodcheck.demo.network.plain_tcp import start_queue
 from pytest_prodcheck.demo.runtime import folders as places
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.runtime.processes import Spawner

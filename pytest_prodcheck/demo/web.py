@@ -16,8 +16,8 @@ from pytest_prodcheck.demo import (
     shop_faults,
     tokens,
 )
-from pytest_prodcheck.demo.balancer import Address
 from pytest_prodcheck.demo.http_server import HttpServer, Request, Response, tls_context
+from pytest_prodcheck.demo.network.balancer import Address
 from pytest_prodcheck.demo.orders import Orders, OrdersUnavailable
 from pytest_prodcheck.demo.postgres import PRICES
 from pytest_prodcheck.demo.runtime.errors import DemoError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trustme
 
-from pytest_prodcheck.demo.balancer import Address, Entrance, Loop, bound
+from pytest_prodcheck.demo.network.balancer import Address, Entrance, Loop, bound
 
 
 @contextmanager

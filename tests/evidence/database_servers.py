@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.demo.balancer import Entrance, Loop, bound
+from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound
 from pytest_prodcheck.demo.postgres_node import SETTINGS, Node
 from pytest_prodcheck.demo.runtime.folders import create, remove
 from pytest_prodcheck.demo.runtime.processes import Spawner

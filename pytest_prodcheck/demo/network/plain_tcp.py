@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pytest_prodcheck.demo.balancer import Address, Loop, bound
+from pytest_prodcheck.demo.network.balancer import Address, Loop, bound
 
 
 async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

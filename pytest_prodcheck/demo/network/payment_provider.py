@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from pytest_prodcheck.demo.balancer import Address, Loop, bound
+from pytest_prodcheck.demo.network.balancer import Address, Loop, bound
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Entrances, names, and servers of somebody else's."""
