@@ -7,8 +7,8 @@
 It imports nothing of the rest of this project, and only the standard library until a demo is started.
 """
 
-from pytest_prodcheck.demo.configuration import describe
 from pytest_prodcheck.demo.faults import BENIGN, FAULTS, Fault, list_faults
+from pytest_prodcheck.demo.files.configuration import describe
 from pytest_prodcheck.demo.handle import Demo, find_running, run_foreground, start
 from pytest_prodcheck.demo.runtime.errors import DemoError
 

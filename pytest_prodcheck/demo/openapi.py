@@ -6,7 +6,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-from pytest_prodcheck.demo.configuration import PRODUCT_SCHEMA
+from pytest_prodcheck.demo.files.configuration import PRODUCT_SCHEMA
 from pytest_prodcheck.demo.routing import ROUTES, Route
 
 

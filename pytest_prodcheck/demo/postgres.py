@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pytest_prodcheck.demo import shop_data
-from pytest_prodcheck.demo.configuration import Secrets
+from pytest_prodcheck.demo.files import database_content as shop_data
+from pytest_prodcheck.demo.files.configuration import Secrets
 from pytest_prodcheck.demo.network.balancer import Entrance
 from pytest_prodcheck.demo.postgres_node import SETTINGS, Node, until
 from pytest_prodcheck.demo.runtime.processes import Spawner

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.demo import releases
-from pytest_prodcheck.demo.configuration import REVISION
+from pytest_prodcheck.demo.files import release_documents as releases
+from pytest_prodcheck.demo.files.configuration import REVISION
+from pytest_prodcheck.demo.files.release_documents import FREEZES, PLAN, RECORD, SETTINGS, freeze, moment
 from pytest_prodcheck.demo.network.balancer import Mode
 from pytest_prodcheck.demo.network.payment_provider import Payments
-from pytest_prodcheck.demo.releases import FREEZES, PLAN, RECORD, SETTINGS, freeze, moment
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.demo import scans
-from pytest_prodcheck.demo.configuration import REVISION
-from pytest_prodcheck.demo.scans import CODE, GRYPE, NODES, POLICIES, SCANNER, TRIVY, VEX
+from pytest_prodcheck.demo.files import scanner_reports as scans
+from pytest_prodcheck.demo.files.configuration import REVISION
+from pytest_prodcheck.demo.files.scanner_reports import CODE, GRYPE, NODES, POLICIES, SCANNER, TRIVY, VEX
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable
 
-from pytest_prodcheck.demo.configuration import Ports
+from pytest_prodcheck.demo.files.configuration import Ports
 from pytest_prodcheck.demo.http_server import Request, Response, json_response, text_response
 from pytest_prodcheck.demo.routing import Healthy, Wrapper, changes
 from pytest_prodcheck.demo.shop import Shop, problem, token_of

@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo import configuration
 from pytest_prodcheck.demo.faults import checked
+from pytest_prodcheck.demo.files import configuration
 from pytest_prodcheck.demo.mail import Relay
 from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound, bound_alike
 from pytest_prodcheck.demo.network.dns_server import Names, bound_udp

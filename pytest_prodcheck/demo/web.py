@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.demo import (
     access_faults,
     buying,
-    configuration,
     exposure_faults,
     header_faults,
     pages,
@@ -16,6 +15,7 @@ from pytest_prodcheck.demo import (
     shop_faults,
     tokens,
 )
+from pytest_prodcheck.demo.files import configuration
 from pytest_prodcheck.demo.http_server import HttpServer, Request, Response, tls_context
 from pytest_prodcheck.demo.network.balancer import Address
 from pytest_prodcheck.demo.orders import Orders, OrdersUnavailable

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_prodcheck.demo.configuration import describe
+from pytest_prodcheck.demo.files.configuration import describe
 from pytest_prodcheck.environments.init_template import STARTER
 from pytest_prodcheck.environments.schema import schema
 from tests.environments.support import DATA, with_reference_files, write

@@ -14,7 +14,7 @@ import dns.message
 import pytest
 
 from pytest_prodcheck.demo import postgres, redis
-from pytest_prodcheck.demo.configuration import Secrets, new_secrets
+from pytest_prodcheck.demo.files.configuration import Secrets, new_secrets
 from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound
 from pytest_prodcheck.demo.network.dns_server import Names, bound_udp
 from pytest_prodcheck.demo.runtime import certificate_authority as certificates

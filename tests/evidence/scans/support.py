@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.demo import scans
+from pytest_prodcheck.demo.files import scanner_reports as scans
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem, Problem

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo import scans
+from pytest_prodcheck.demo.files import scanner_reports as scans
 from pytest_prodcheck.records.vulnerabilities import Benchmark, Policies
 from tests.evidence.scans.support import gathered, problem
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo import scans
-from pytest_prodcheck.demo.scans import ago, match, vulnerability
+from pytest_prodcheck.demo.files import scanner_reports as scans
+from pytest_prodcheck.demo.files.scanner_reports import ago, match, vulnerability
 from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
 from tests.evidence.scans.support import ids, problem, report
 

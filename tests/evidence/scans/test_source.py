@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo import scans
+from pytest_prodcheck.demo.files import scanner_reports as scans
 from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
 from pytest_prodcheck.evidence.vulnerabilities.scanner import words
 from tests.evidence.scans.support import IMAGE, gathered, ids, problem, report

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo import scans
+from pytest_prodcheck.demo.files import scanner_reports as scans
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Subject

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo import scans
+from pytest_prodcheck.demo.files import scanner_reports as scans
 from tests.evidence.scans.support import ids, problem, report
 
 OURS = scans.vex()["statements"][0]["products"][0]["@id"]

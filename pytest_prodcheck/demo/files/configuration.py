@@ -7,7 +7,9 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_prodcheck.demo import releases, scans, shop_data
+from pytest_prodcheck.demo.files import database_content as shop_data
+from pytest_prodcheck.demo.files import release_documents as releases
+from pytest_prodcheck.demo.files import scanner_reports as scans
 
 REVISION = "demo-1"
 ROLES = ("customer", "other-customer", "admin")

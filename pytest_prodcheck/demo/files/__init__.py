@@ -1,0 +1,1 @@
+"""What a demo writes into its folder at its start."""
