@@ -8,27 +8,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_prodcheck.demo import (
-    access_faults,
     access_switches,
     backup_switches,
     data_switches,
-    exposure_faults,
-    header_faults,
     mail_switches,
-    performance_faults,
     postgres_switches,
     redis_switches,
     release_switches,
     replication_switches,
-    routing,
     scan_switches,
-    shop_faults,
-    tokens,
 )
 from pytest_prodcheck.demo.background import Background
 from pytest_prodcheck.demo.network.balancer import Mode
 from pytest_prodcheck.demo.network.dns_server import Trouble
 from pytest_prodcheck.demo.runtime.errors import DemoError
+from pytest_prodcheck.demo.shop import (
+    access_faults,
+    exposure_faults,
+    header_faults,
+    performance_faults,
+    routing,
+    tokens,
+)
+from pytest_prodcheck.demo.shop import answer_faults as shop_faults
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -28,7 +28,7 @@ from pytest_prodcheck.demo.runtime.programs import has_tls, postgres_programs, r
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.postgres import Cluster
     from pytest_prodcheck.demo.redis import Group
-    from pytest_prodcheck.demo.web import Web
+    from pytest_prodcheck.demo.shop.servers import Web
 
 LOGGER = logging.getLogger("pytest_prodcheck.demo")
 HOSTS = ("127.0.0.1", "127.0.0.2")
@@ -113,7 +113,8 @@ class System:
         self._starting.start()
 
     def _start(self, faults: tuple[str, ...]) -> None:
-        from pytest_prodcheck.demo import postgres, redis, web
+        from pytest_prodcheck.demo import postgres, redis
+        from pytest_prodcheck.demo.shop import servers as web
 
         began = time.monotonic()
         parts: dict[str, Callable[[], None]] = {}

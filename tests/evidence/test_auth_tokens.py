@@ -11,7 +11,7 @@ from typing import Any
 import jwt as pyjwt
 import pytest
 
-from pytest_prodcheck.demo.tokens import Issuer, samples
+from pytest_prodcheck.demo.shop.tokens import Issuer, samples
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import find

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jwt as pyjwt
 import pytest
 
-from pytest_prodcheck.demo.tokens import WEAKNESSES, Issuer, samples
+from pytest_prodcheck.demo.shop.tokens import WEAKNESSES, Issuer, samples
 from pytest_prodcheck.evidence.access.jwks import forms
 from pytest_prodcheck.evidence.access.token_forging import Jwt, forgeries, garbled, guessable, parse
 from pytest_prodcheck.evidence.access.tokens import MOST

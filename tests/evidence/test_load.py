@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pytest_prodcheck.demo.performance_faults import Taken
+from pytest_prodcheck.demo.shop.performance_faults import Taken
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load.resources import load_resources

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.demo.tokens import Issuer, samples
+from pytest_prodcheck.demo.shop.tokens import Issuer, samples
 from tests.evidence.support import Answer, Seen, web
 from tests.project import Project
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from pytest_prodcheck.demo.files.configuration import PRODUCT_SCHEMA
-from pytest_prodcheck.demo.routing import ROUTES, Route
+from pytest_prodcheck.demo.shop.routing import ROUTES, Route
 
 
 def document(revision: str) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.demo.http_server import Request, Response
+from pytest_prodcheck.demo.shop.http_server import Request, Response
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.demo.shop import Shop
+    from pytest_prodcheck.demo.shop.application import Shop
 
 Handler = Callable[..., Response]  # (shop, request, **names in the path)
 Healthy = Callable[[], Response]

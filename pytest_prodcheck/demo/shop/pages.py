@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_prodcheck.demo.http_server import Request, Response, json_response, text_response
-from pytest_prodcheck.demo.openapi import document
-from pytest_prodcheck.demo.routing import route
-from pytest_prodcheck.demo.shop import TOKEN_LIFE, Refused, Shop, problem, session_cookie
+from pytest_prodcheck.demo.shop.application import TOKEN_LIFE, Refused, Shop, problem, session_cookie
+from pytest_prodcheck.demo.shop.http_server import Request, Response, json_response, text_response
+from pytest_prodcheck.demo.shop.openapi import document
+from pytest_prodcheck.demo.shop.routing import route
 
 HOME = """\
 <!doctype html>

@@ -9,12 +9,12 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from pytest_prodcheck.demo import routing
-from pytest_prodcheck.demo.http_server import Request, Response, json_response
-from pytest_prodcheck.demo.orders import Orders
-from pytest_prodcheck.demo.routing import Route
-from pytest_prodcheck.demo.throttle import Throttle
-from pytest_prodcheck.demo.tokens import Issuer
+from pytest_prodcheck.demo.shop import routing
+from pytest_prodcheck.demo.shop.http_server import Request, Response, json_response
+from pytest_prodcheck.demo.shop.orders import Orders
+from pytest_prodcheck.demo.shop.routing import Route
+from pytest_prodcheck.demo.shop.throttle import Throttle
+from pytest_prodcheck.demo.shop.tokens import Issuer
 
 TOKEN_LIFE = 3600  # seconds
 SESSION = "__Host-session"  # name of the cookie that browsers get at login
@@ -176,7 +176,7 @@ class Shop:
 
 def overriding(shop: Shop, request: Request) -> Request | None:
     """The request that another one hides, where a fault believes it."""
-    from pytest_prodcheck.demo.access_faults import overridden
+    from pytest_prodcheck.demo.shop.access_faults import overridden
 
     return overridden(shop, request)
 

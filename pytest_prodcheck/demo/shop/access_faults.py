@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
-from pytest_prodcheck.demo.http_server import Request, Response, json_response
-from pytest_prodcheck.demo.routing import Healthy, Wrapper, changes
-from pytest_prodcheck.demo.shop import Shop, problem, token_of
+from pytest_prodcheck.demo.shop.application import Shop, problem, token_of
+from pytest_prodcheck.demo.shop.http_server import Request, Response, json_response
+from pytest_prodcheck.demo.shop.routing import Healthy, Wrapper, changes
 
 ACCOUNT, STATEMENT, ORDER = "GET /account", "GET /statement", "GET /orders/{order}"
 REPORT, REPRICE, LOGIN = "GET /admin/report", "PUT /products/{sku}/price", "POST /login"

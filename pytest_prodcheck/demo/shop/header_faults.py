@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from pytest_prodcheck.demo import routing
-from pytest_prodcheck.demo.http_server import Request, Response
-from pytest_prodcheck.demo.routing import Healthy, changes
-from pytest_prodcheck.demo.shop import HEADERS, SESSION, Shop
+from pytest_prodcheck.demo.shop import routing
+from pytest_prodcheck.demo.shop.application import HEADERS, SESSION, Shop
+from pytest_prodcheck.demo.shop.http_server import Request, Response
+from pytest_prodcheck.demo.shop.routing import Healthy, changes
 
 STS, CSP, XFO, TYPE = "Strict-Transport-Security", "Content-Security-Policy", "X-Frame-Options", "Content-Type"
 REPORT_ONLY, NOSNIFF, REFERRER = "Content-Security-Policy-Report-Only", "X-Content-Type-Options", "Referrer-Policy"

@@ -7,10 +7,10 @@ import html
 import json
 from collections.abc import Callable
 
-from pytest_prodcheck.demo.http_server import Request, Response, json_response, text_response
-from pytest_prodcheck.demo.pages import HOME
-from pytest_prodcheck.demo.routing import NO_ROUTE, Healthy, changes
-from pytest_prodcheck.demo.shop import Shop
+from pytest_prodcheck.demo.shop.application import Shop
+from pytest_prodcheck.demo.shop.http_server import Request, Response, json_response, text_response
+from pytest_prodcheck.demo.shop.pages import HOME
+from pytest_prodcheck.demo.shop.routing import NO_ROUTE, Healthy, changes
 
 Content = str | bytes
 

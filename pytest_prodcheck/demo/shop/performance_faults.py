@@ -10,9 +10,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo.http_server import Request, Response
-from pytest_prodcheck.demo.routing import Healthy, Wrapper, changes
-from pytest_prodcheck.demo.shop import Shop, problem
+from pytest_prodcheck.demo.shop.application import Shop, problem
+from pytest_prodcheck.demo.shop.http_server import Request, Response
+from pytest_prodcheck.demo.shop.routing import Healthy, Wrapper, changes
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -5,23 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo import (
-    access_faults,
-    buying,
-    exposure_faults,
-    header_faults,
-    pages,
-    performance_faults,
-    shop_faults,
-    tokens,
-)
 from pytest_prodcheck.demo.files import configuration
-from pytest_prodcheck.demo.http_server import HttpServer, Request, Response, tls_context
 from pytest_prodcheck.demo.network.balancer import Address
-from pytest_prodcheck.demo.orders import Orders, OrdersUnavailable
 from pytest_prodcheck.demo.postgres import PRICES
 from pytest_prodcheck.demo.runtime.errors import DemoError
-from pytest_prodcheck.demo.shop import HEADERS, Shop, User, error
+from pytest_prodcheck.demo.shop import access_faults, exposure_faults, header_faults, pages, performance_faults, tokens
+from pytest_prodcheck.demo.shop import answer_faults as shop_faults
+from pytest_prodcheck.demo.shop import checkout as buying
+from pytest_prodcheck.demo.shop.application import HEADERS, Shop, User, error
+from pytest_prodcheck.demo.shop.http_server import HttpServer, Request, Response, tls_context
+from pytest_prodcheck.demo.shop.orders import Orders, OrdersUnavailable
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -1,0 +1,1 @@
+"""The HTTPS shop, and what faults do to its answers."""
