@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo.postgres_node import Node
+from pytest_prodcheck.demo.postgres.node import Node
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.demo import backup_manifest, heap_page
-from pytest_prodcheck.demo.postgres import Cluster
-from pytest_prodcheck.demo.postgres_node import until
+from pytest_prodcheck.demo.postgres import backup_manifest, heap_page
+from pytest_prodcheck.demo.postgres.cluster import Cluster
+from pytest_prodcheck.demo.postgres.node import until
 from pytest_prodcheck.demo.runtime.processes import end
 
 if TYPE_CHECKING:

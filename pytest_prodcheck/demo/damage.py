@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo import heap_page
-from pytest_prodcheck.demo.postgres_node import Node, until
+from pytest_prodcheck.demo.postgres import heap_page
+from pytest_prodcheck.demo.postgres.node import Node, until
 from pytest_prodcheck.demo.postgres_switches import Statement
 
 if TYPE_CHECKING:

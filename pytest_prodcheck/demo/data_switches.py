@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.demo import damage
 from pytest_prodcheck.demo.background import Background
 from pytest_prodcheck.demo.files import database_content as shop_data
-from pytest_prodcheck.demo.postgres_node import until
+from pytest_prodcheck.demo.postgres.node import until
 from pytest_prodcheck.demo.postgres_switches import Statement
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.demo.postgres import Cluster
-from pytest_prodcheck.demo.postgres_node import until
+from pytest_prodcheck.demo.postgres.cluster import Cluster
+from pytest_prodcheck.demo.postgres.node import until
 from pytest_prodcheck.demo.runtime.processes import end
 
 if TYPE_CHECKING:

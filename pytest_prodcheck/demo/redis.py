@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_prodcheck.demo.network.balancer import Entrance, bound
-from pytest_prodcheck.demo.postgres_node import until
+from pytest_prodcheck.demo.postgres.node import until
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.runtime.processes import Spawner, end, tail
 from pytest_prodcheck.demo.runtime.programs import reachable, redis_program

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo.postgres_node import until
+from pytest_prodcheck.demo.postgres.node import until
 from pytest_prodcheck.demo.redis import MAX_MEMORY, SAVE, Group, Node
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from pytest_prodcheck.demo.runtime.processes import Spawner
 from pytest_prodcheck.demo.runtime.programs import has_tls, postgres_programs, redis_program
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.demo.postgres import Cluster
+    from pytest_prodcheck.demo.postgres.cluster import Cluster
     from pytest_prodcheck.demo.redis import Group
     from pytest_prodcheck.demo.shop.servers import Web
 
@@ -113,7 +113,8 @@ class System:
         self._starting.start()
 
     def _start(self, faults: tuple[str, ...]) -> None:
-        from pytest_prodcheck.demo import postgres, redis
+        from pytest_prodcheck.demo import redis
+        from pytest_prodcheck.demo.postgres import cluster as postgres
         from pytest_prodcheck.demo.shop import servers as web
 
         began = time.monotonic()

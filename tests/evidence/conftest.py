@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_prodcheck.demo.postgres import Cluster
+from pytest_prodcheck.demo.postgres.cluster import Cluster
 from tests.evidence.store_servers import Stores, stores
 from tests.evidence.support import MADE
 

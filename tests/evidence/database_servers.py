@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound
-from pytest_prodcheck.demo.postgres_node import SETTINGS, Node
+from pytest_prodcheck.demo.postgres.node import SETTINGS, Node
 from pytest_prodcheck.demo.runtime.folders import create, remove
 from pytest_prodcheck.demo.runtime.processes import Spawner
 from pytest_prodcheck.demo.runtime.programs import reachable

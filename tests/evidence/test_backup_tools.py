@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo import heap_page
-from pytest_prodcheck.demo.postgres import Cluster
-from pytest_prodcheck.demo.postgres_node import until
+from pytest_prodcheck.demo.postgres import heap_page
+from pytest_prodcheck.demo.postgres.cluster import Cluster
+from pytest_prodcheck.demo.postgres.node import until
 from pytest_prodcheck.evidence.backups.pgbackrest_barman import (
     barman_wal,
     pgbackrest_file,

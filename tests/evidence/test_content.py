@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.postgres import Cluster
+from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.evidence.content import comparing as content
 from pytest_prodcheck.evidence.content.progress import FOLDER, Progress
 from pytest_prodcheck.records.replication import ContentComparison
@@ -133,7 +133,7 @@ def test_a_copy_that_is_behind_is_not_waited_for_at_each_chunk(
 
 def test_a_difference_is_told_by_key_and_is_no_value(compare: Compare, cluster: Cluster) -> None:
     """The row is changed on the primary alone, as a standby does that has lost a write: its own page is damaged."""
-    from pytest_prodcheck.demo import heap_page
+    from pytest_prodcheck.demo.postgres import heap_page
 
     path = str(cluster.primary.ask("select pg_relation_filepath('t.rows')"))
     cluster.change_standby(lambda node: heap_page.change(node.data / path, b"x" * 500, b"x" * 250 + b"y" + b"x" * 249))

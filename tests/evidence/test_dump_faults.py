@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo.faults.fault import Fault
-from pytest_prodcheck.demo.postgres import Cluster
+from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.records import EvidenceProblem
 from suites.data_integrity.test_backups import test_a_backup_comes_up as comes_up
 from suites.data_integrity.test_backups import test_the_newest_backup_is_whole as whole

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.postgres import Cluster
+from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
 from pytest_prodcheck.evidence.table import find

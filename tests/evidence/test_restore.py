@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo.backup_switches import finish_segments
-from pytest_prodcheck.demo.postgres import Cluster
+from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.environments.grants import grants
 from pytest_prodcheck.evidence.content.record_file import read
 from pytest_prodcheck.evidence.content.recording import take

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.demo.files import configuration
 from pytest_prodcheck.demo.network.balancer import Address
-from pytest_prodcheck.demo.postgres import PRICES
+from pytest_prodcheck.demo.postgres.cluster import PRICES
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.shop import access_faults, exposure_faults, header_faults, pages, performance_faults, tokens
 from pytest_prodcheck.demo.shop import answer_faults as shop_faults

@@ -13,7 +13,7 @@ from pathlib import Path
 from pytest_prodcheck.demo.files import database_content as shop_data
 from pytest_prodcheck.demo.files.configuration import Secrets
 from pytest_prodcheck.demo.network.balancer import Entrance
-from pytest_prodcheck.demo.postgres_node import SETTINGS, Node, until
+from pytest_prodcheck.demo.postgres.node import SETTINGS, Node, until
 from pytest_prodcheck.demo.runtime.processes import Spawner
 from pytest_prodcheck.demo.runtime.programs import postgres_programs, reachable
 

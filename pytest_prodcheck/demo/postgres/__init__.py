@@ -1,0 +1,1 @@
+"""The primary, its standby, backups and WAL."""
