@@ -27,7 +27,7 @@ from pytest_prodcheck.demo.runtime.programs import has_tls, postgres_programs, r
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.postgres.cluster import Cluster
-    from pytest_prodcheck.demo.redis import Group
+    from pytest_prodcheck.demo.redis.group import Group
     from pytest_prodcheck.demo.shop.servers import Web
 
 LOGGER = logging.getLogger("pytest_prodcheck.demo")
@@ -113,8 +113,8 @@ class System:
         self._starting.start()
 
     def _start(self, faults: tuple[str, ...]) -> None:
-        from pytest_prodcheck.demo import redis
         from pytest_prodcheck.demo.postgres import cluster as postgres
+        from pytest_prodcheck.demo.redis import group as redis
         from pytest_prodcheck.demo.shop import servers as web
 
         began = time.monotonic()

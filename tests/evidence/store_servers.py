@@ -13,11 +13,11 @@ from typing import Any
 import dns.message
 import pytest
 
-from pytest_prodcheck.demo import redis
 from pytest_prodcheck.demo.files.configuration import Secrets, new_secrets
 from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound
 from pytest_prodcheck.demo.network.dns_server import Names, bound_udp
 from pytest_prodcheck.demo.postgres import cluster as postgres
+from pytest_prodcheck.demo.redis import group as redis
 from pytest_prodcheck.demo.runtime import certificate_authority as certificates
 from pytest_prodcheck.demo.runtime.folders import create, remove
 from pytest_prodcheck.demo.runtime.processes import Spawner

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.redis import Group
+from pytest_prodcheck.demo.redis.group import Group
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import Problem

@@ -1,0 +1,1 @@
+"""The primary and its replica."""
