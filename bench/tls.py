@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from bench.measure import PYTEST, PYTHON, measure, row
-from pytest_prodcheck.demo.mail_tls import speaks
+from pytest_prodcheck.demo.mail.tls import speaks
 from tests.evidence.tls_servers import Lab
 from tests.project import Project
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.demo import tls_records
-from pytest_prodcheck.demo.mail_tls import MODERN, context, speaks, staples
+from pytest_prodcheck.demo.mail import vulnerable_tls as tls_records
+from pytest_prodcheck.demo.mail.tls import MODERN, context, speaks, staples
 from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Issued, Wanted, issue, status
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.demo.mail import Serve
+    from pytest_prodcheck.demo.mail.relay import Serve
     from pytest_prodcheck.demo.network.balancer import Mode
     from pytest_prodcheck.demo.system import System
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.demo.faults import checked
 from pytest_prodcheck.demo.files import configuration
-from pytest_prodcheck.demo.mail import Relay
+from pytest_prodcheck.demo.mail.relay import Relay
 from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound, bound_alike
 from pytest_prodcheck.demo.network.dns_server import Names, bound_udp
 from pytest_prodcheck.demo.network.payment_provider import Payments

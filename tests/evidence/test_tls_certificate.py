@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.mail_tls import speaks, staples
+from pytest_prodcheck.demo.mail.tls import speaks, staples
 from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, status
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo import tls_records
-from pytest_prodcheck.demo.mail_tls import MODERN, speaks
+from pytest_prodcheck.demo.mail import vulnerable_tls as tls_records
+from pytest_prodcheck.demo.mail.tls import MODERN, speaks
 from pytest_prodcheck.demo.runtime.certificate_kinds import Wanted
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline

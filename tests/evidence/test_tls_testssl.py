@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo import tls_records
-from pytest_prodcheck.demo.mail_tls import MODERN, speaks, staples
+from pytest_prodcheck.demo.mail import vulnerable_tls as tls_records
+from pytest_prodcheck.demo.mail.tls import MODERN, speaks, staples
 from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, status
 from pytest_prodcheck.records.tls import AcceptedSuites, CipherSuite, ServedCertificate
 from suites.security.test_tls import _broken, _weak_exchange

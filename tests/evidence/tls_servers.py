@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.mail import Serve
-from pytest_prodcheck.demo.mail_tls import context as tls_context
-from pytest_prodcheck.demo.mail_tls import speaks
+from pytest_prodcheck.demo.mail.relay import Serve
+from pytest_prodcheck.demo.mail.tls import context as tls_context
+from pytest_prodcheck.demo.mail.tls import speaks
 from pytest_prodcheck.demo.runtime.certificate_kinds import Issued, Wanted, issue
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.records.tls import ServedCertificate, TlsCertificates

@@ -10,7 +10,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.demo.mail import PATIENCE, Serve
+from pytest_prodcheck.demo.mail.relay import PATIENCE, Serve
 from pytest_prodcheck.demo.runtime.certificate_kinds import Issued
 
 # Mozilla's intermediate profile, https://wiki.mozilla.org/Security/Server_Side_TLS
