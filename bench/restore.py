@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import row
-from pytest_prodcheck.demo.backup_switches import finish_segments
 from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.demo.runtime.processes import end
+from pytest_prodcheck.demo.switches.backups import finish_segments
 from pytest_prodcheck.evidence.content.hash_sql import FIXED, digest_of
 from pytest_prodcheck.evidence.content.recording import take
 from tests.evidence.store_servers import Stores, at, context, gather, stores

@@ -159,7 +159,7 @@ class System:
         self.payments_entrance.set_mode("serve")
 
     def _mail(self) -> None:
-        from pytest_prodcheck.demo.mail_switches import healthy
+        from pytest_prodcheck.demo.switches.mail import healthy
 
         self.mail.serve = healthy(self)
         self.mail.start()
@@ -167,7 +167,7 @@ class System:
 
     def set_faults(self, names: Iterable[str]) -> None:
         """Makes exactly these faults be on; DemoError where one cannot be switched (those before it are)."""
-        from pytest_prodcheck.demo.switches import SWITCHES
+        from pytest_prodcheck.demo.switches.table import SWITCHES
 
         wanted = checked(names)
         with self._changing:

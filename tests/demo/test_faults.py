@@ -15,7 +15,7 @@ import redis
 
 from pytest_prodcheck.catalogue import entries
 from pytest_prodcheck.demo import BENIGN, FAULTS, Demo, DemoError
-from pytest_prodcheck.demo.switches import SWITCHES
+from pytest_prodcheck.demo.switches.table import SWITCHES
 from tests.demo.client import Client
 
 CHECKS = {

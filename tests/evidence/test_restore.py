@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.backup_switches import finish_segments
 from pytest_prodcheck.demo.postgres.cluster import Cluster
+from pytest_prodcheck.demo.switches.backups import finish_segments
 from pytest_prodcheck.environments.grants import grants
 from pytest_prodcheck.evidence.content.record_file import read
 from pytest_prodcheck.evidence.content.recording import take
@@ -368,7 +368,7 @@ def test_what_record_backup_wrote_is_what_a_restore_holds(make: Make, running: S
 
 
 def test_wal_that_is_packed_is_unpacked(make: Make, cluster: Cluster) -> None:
-    from pytest_prodcheck.demo.backup_switches import ACTS
+    from pytest_prodcheck.demo.switches.backups import ACTS
 
     own = cluster.base / "pg_wal"
     aside = cluster.folder / "pg_wal.aside"

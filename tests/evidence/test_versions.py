@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.backup_switches import finish_segments
 from pytest_prodcheck.demo.postgres import heap_page
 from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.demo.runtime.programs import has_tls, postgres_major, postgres_programs
+from pytest_prodcheck.demo.switches.backups import finish_segments
 from pytest_prodcheck.evidence.content.hash_sql import RANGES_SINCE
 from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context

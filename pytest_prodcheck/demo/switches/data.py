@@ -8,11 +8,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.demo import damage
-from pytest_prodcheck.demo.background import Background
 from pytest_prodcheck.demo.files import database_content as shop_data
 from pytest_prodcheck.demo.postgres.node import until
-from pytest_prodcheck.demo.postgres_switches import Statement
+from pytest_prodcheck.demo.switches import storage_damage as damage
+from pytest_prodcheck.demo.switches.background_activity import Background
+from pytest_prodcheck.demo.switches.postgres import Statement
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

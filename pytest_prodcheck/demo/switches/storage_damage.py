@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.demo.postgres import heap_page
 from pytest_prodcheck.demo.postgres.node import Node, until
-from pytest_prodcheck.demo.postgres_switches import Statement
+from pytest_prodcheck.demo.switches.postgres import Statement
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.demo.background import Background
-from pytest_prodcheck.demo.backup_switches import finish_segments
 from pytest_prodcheck.demo.postgres import heap_page
 from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.demo.postgres.node import until
+from pytest_prodcheck.demo.switches.background_activity import Background
+from pytest_prodcheck.demo.switches.backups import finish_segments
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

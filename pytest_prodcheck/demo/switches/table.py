@@ -7,18 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_prodcheck.demo import (
-    access_switches,
-    backup_switches,
-    data_switches,
-    mail_switches,
-    postgres_switches,
-    redis_switches,
-    release_switches,
-    replication_switches,
-    scan_switches,
-)
-from pytest_prodcheck.demo.background import Background
 from pytest_prodcheck.demo.network.balancer import Mode
 from pytest_prodcheck.demo.network.dns_server import Trouble
 from pytest_prodcheck.demo.runtime.errors import DemoError
@@ -31,6 +19,16 @@ from pytest_prodcheck.demo.shop import (
     tokens,
 )
 from pytest_prodcheck.demo.shop import answer_faults as shop_faults
+from pytest_prodcheck.demo.switches import access as access_switches
+from pytest_prodcheck.demo.switches import backups as backup_switches
+from pytest_prodcheck.demo.switches import data as data_switches
+from pytest_prodcheck.demo.switches import mail as mail_switches
+from pytest_prodcheck.demo.switches import postgres as postgres_switches
+from pytest_prodcheck.demo.switches import redis as redis_switches
+from pytest_prodcheck.demo.switches import release as release_switches
+from pytest_prodcheck.demo.switches import replication as replication_switches
+from pytest_prodcheck.demo.switches import scans as scan_switches
+from pytest_prodcheck.demo.switches.background_activity import Background
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -1,0 +1,1 @@
+"""How each fault is switched on and off: a table a subject."""
