@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from bench.measure import row, side_by_side
-from pytest_prodcheck.gates.desk import GateDesk, run_key
 from pytest_prodcheck.gates.policy import suite_policy
+from pytest_prodcheck.gates.run_gates import GateDesk, run_key
 from pytest_prodcheck.gates.store import Key
 from pytest_prodcheck.outcomes import Judgement, Outcome, Planned, Result, RunRecord
 

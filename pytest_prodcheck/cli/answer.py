@@ -6,7 +6,7 @@ import os
 import sys
 
 from pytest_prodcheck.gates.decision import Decision
-from pytest_prodcheck.gates.reading import Ask, Document, age, number_of
+from pytest_prodcheck.gates.verdict_files import Ask, Document, age, number_of
 
 _WORDS = {0: "OPEN", 1: "BLOCKED", 2: "USAGE ERROR", 3: "CANNOT TELL", 4: "REFUSED"}
 _SYMBOLS = {0: "🟢", 1: "⛔", 2: "🔧", 3: "❓", 4: "🚫"}  # as reports.symbols has them

@@ -15,7 +15,7 @@ from pytest_prodcheck.cli.scope import MAX_AGE, add_scope, ask_of, duration, who
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.decision import Decision, decide
 from pytest_prodcheck.gates.files import append_line, make_folder
-from pytest_prodcheck.gates.reading import Ask
+from pytest_prodcheck.gates.verdict_files import Ask
 
 EXAMPLES = """\
   prodcheck exec before --env production --revision "$GIT_SHA" -- ./migrate.sh expand

@@ -9,7 +9,7 @@ import time
 from pytest_prodcheck.cli.answer import tell
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.decision import decide
-from pytest_prodcheck.gates.reading import CANNOT_TELL, Ask
+from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

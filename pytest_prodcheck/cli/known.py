@@ -10,7 +10,7 @@ from pytest_prodcheck.judging.checks import SUITES
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.gates.reading import Ask
+    from pytest_prodcheck.gates.verdict_files import Ask
 
 EMBEDDED = "demo"
 

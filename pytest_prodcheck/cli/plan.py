@@ -84,7 +84,7 @@ def _selection(args: argparse.Namespace, configuration: Configuration, own: Iter
     """Which checks are part of the plan; raises ScopeError for a gate or suite that is not there."""
     from pytest_prodcheck.catalogue import suites_with_checks
     from pytest_prodcheck.gates.policy import Policy, suite_policy
-    from pytest_prodcheck.gates.settings import PolicyError
+    from pytest_prodcheck.gates.policy_settings import PolicyError
     from pytest_prodcheck.judging.checks import SUITES
     from pytest_prodcheck.scope import ScopeError
 

@@ -16,7 +16,7 @@ from pytest_prodcheck.cli.scope import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE, add
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.admission import worst
 from pytest_prodcheck.gates.decision import Decision, decide
-from pytest_prodcheck.gates.reading import Ask
+from pytest_prodcheck.gates.verdict_files import Ask
 
 EXAMPLES = """\
   prodcheck run smoke --env production --revision "$GIT_SHA"

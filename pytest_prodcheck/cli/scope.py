@@ -6,7 +6,7 @@ import argparse
 import os
 import pwd
 
-from pytest_prodcheck.gates.reading import Ask
+from pytest_prodcheck.gates.verdict_files import Ask
 from pytest_prodcheck.quantities import parse_duration
 
 MAX_AGE = "how old the oldest evidence may be, such as 15m; the gate's own max_age still holds"

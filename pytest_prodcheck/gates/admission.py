@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from pytest_prodcheck.gates import paths, seal
-from pytest_prodcheck.gates.reading import CANNOT_TELL, Ask, Document, Reasons, age, number_of
+from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask, Document, Reasons, age, number_of
 
 SCHEMA = "prodcheck-verdict/1"
 STATUS = {0: "open", 1: "blocked", 2: "usage-error", 3: "cannot-tell", 4: "refused"}
@@ -67,7 +67,7 @@ def find_revision(ask_revision: str, environment: str, root: str | None) -> str:
     with open(os.path.join(root, paths.CONFIGURATION), "rb") as file:
         if not any(word in file.read() for word in (b"revision", b"include")):
             return ""
-    from pytest_prodcheck.gates.written import revision
+    from pytest_prodcheck.gates.toml_values import revision
 
     return revision(root, environment)
 

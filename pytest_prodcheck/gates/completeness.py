@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from pytest_prodcheck.gates.closeness import close_matches
 from pytest_prodcheck.gates.findings import Findings, about
 from pytest_prodcheck.gates.policy import Policy
+from pytest_prodcheck.gates.suggestions import close_matches
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, Severity
 
 Identity = tuple[str, str]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from pytest_prodcheck.gates import admission, paths, seal
-from pytest_prodcheck.gates.boot import since_boot
-from pytest_prodcheck.gates.reading import Ask, Document, Reasons, age, number_of, read
+from pytest_prodcheck.gates.boot_clock import since_boot
+from pytest_prodcheck.gates.verdict_files import Ask, Document, Reasons, age, number_of, read
 
 OVERRIDABLE = (1, 3, 4)
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from pytest_prodcheck.gates.completeness import check_completeness, check_patterns, check_scope
 from pytest_prodcheck.gates.findings import Findings, by_gravity
-from pytest_prodcheck.gates.judged import CLOCK_SLACK, Judged, judge_results
 from pytest_prodcheck.gates.needs import Neighbours, check_needs, needs_expire
 from pytest_prodcheck.gates.policy import Policy
+from pytest_prodcheck.gates.result_effects import CLOCK_SLACK, Judged, judge_results
 from pytest_prodcheck.gates.verdict import STATUS, NeedState, Observation, Verdict
 from pytest_prodcheck.gates.waivers import Waiver, Waivers
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, counts, worst

@@ -7,7 +7,7 @@ import os
 import time
 
 from pytest_prodcheck.gates import paths, seal
-from pytest_prodcheck.gates.reading import Ask, Document, number_of
+from pytest_prodcheck.gates.verdict_files import Ask, Document, number_of
 
 SCHEMA = "prodcheck-override/1"
 LONGEST = 24 * 3600.0  # seconds

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 
 from pytest_prodcheck.gates.paths import is_name
-from pytest_prodcheck.gates.settings import ACTIONS, MAX_AGE, SKIPS, PolicyError, Reader
+from pytest_prodcheck.gates.policy_settings import ACTIONS, MAX_AGE, SKIPS, PolicyError, Reader
 from pytest_prodcheck.outcomes import Severity, SkipReason
 
 

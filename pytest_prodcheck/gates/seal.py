@@ -50,7 +50,7 @@ def find_key(state: str, root: str | None, files: object = (), *, create: bool =
     if value is not None:
         return usable(value, "PRODCHECK_KEY")
     if root is not None and _may_name_a_key(root, files):
-        from pytest_prodcheck.gates.written import configured_key
+        from pytest_prodcheck.gates.toml_values import configured_key
 
         configured = configured_key(root)
         if configured is not None:

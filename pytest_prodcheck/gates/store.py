@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_prodcheck.gates import paths, seal
-from pytest_prodcheck.gates.boot import since_boot
+from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.files import locked, make_folder, replace_file, sync_folder, write_aside
 from pytest_prodcheck.gates.verdict import Verdict
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from pytest_prodcheck.gates.closeness import close_matches
 from pytest_prodcheck.gates.findings import Findings
+from pytest_prodcheck.gates.suggestions import close_matches
 from pytest_prodcheck.outcomes import ExitCode, Result
 
 _WARN_BEFORE = 14 * 86400.0

@@ -42,7 +42,7 @@ def to_collect(folders: list[Path], suites: list[str]) -> tuple[str, ...]:
 def policies_of(options: argparse.Namespace, configuration: Configuration, names: list[str]) -> list[Policy]:
     """The policies of these gates; raises ScopeError for a gate that is not there or not for this run."""
     from pytest_prodcheck.gates.policy import Policy, suite_policy
-    from pytest_prodcheck.gates.settings import PolicyError
+    from pytest_prodcheck.gates.policy_settings import PolicyError
 
     defaults = configuration.project.gate_defaults.model_dump()
     declared = configuration.project.gates

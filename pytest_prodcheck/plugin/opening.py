@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.demo import Demo
     from pytest_prodcheck.environments.loading import Configuration
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.gates.desk import GateDesk
     from pytest_prodcheck.gates.policy import Policy
+    from pytest_prodcheck.gates.run_gates import GateDesk
     from pytest_prodcheck.gates.verdict import Verdict
     from pytest_prodcheck.gates.waivers import Waiver
 
@@ -141,7 +141,7 @@ class Opened:
 
     def settle(self, run: RunRecord, now: float) -> list[Verdict]:
         """The verdicts of this run; writes nothing."""
-        from pytest_prodcheck.gates.desk import GateDesk
+        from pytest_prodcheck.gates.run_gates import GateDesk
 
         policies = (
             [replace(policy, strict=True) for policy in self.policies] if self.options.strict_gate else self.policies
@@ -250,7 +250,7 @@ def _own_checks(configuration: Configuration) -> tuple[list[OwnCheck], list[Path
 
 
 def _withdraw(options: argparse.Namespace, root: Path, run: str, gates: list[str]) -> GateDesk:
-    from pytest_prodcheck.gates.desk import GateDesk, run_key
+    from pytest_prodcheck.gates.run_gates import GateDesk, run_key
     from pytest_prodcheck.gates.seal import KeyProblem
     from pytest_prodcheck.gates.store import Key, StoreError
 

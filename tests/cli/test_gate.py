@@ -14,7 +14,7 @@ import pytest
 
 from pytest_prodcheck.cli import main
 from pytest_prodcheck.cli.answer import safe
-from pytest_prodcheck.gates.desk import GateDesk, run_key
+from pytest_prodcheck.gates.run_gates import GateDesk, run_key
 from pytest_prodcheck.gates.store import Key
 from pytest_prodcheck.outcomes import Outcome, Result
 from tests.gates.samples import NOW, configuration, gate, result, run

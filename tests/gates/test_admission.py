@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.gates import overrides, seal
-from pytest_prodcheck.gates.boot import since_boot
+from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.decision import Decision, decide
-from pytest_prodcheck.gates.desk import GateDesk
-from pytest_prodcheck.gates.reading import Ask
+from pytest_prodcheck.gates.run_gates import GateDesk
 from pytest_prodcheck.gates.store import Key
+from pytest_prodcheck.gates.verdict_files import Ask
 from pytest_prodcheck.outcomes import Outcome, Result
 from tests.gates.samples import NOW, configuration, gate, result, run
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.gates import overrides, paths
-from pytest_prodcheck.gates.desk import GateDesk, run_key
 from pytest_prodcheck.gates.policy import Need
-from pytest_prodcheck.gates.reading import Ask
+from pytest_prodcheck.gates.run_gates import GateDesk, run_key
 from pytest_prodcheck.gates.store import Key, StoreError
 from pytest_prodcheck.gates.verdict import Verdict
+from pytest_prodcheck.gates.verdict_files import Ask
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord
 from tests.gates.samples import NOW, gate, result, run
 

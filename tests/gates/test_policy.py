@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.gates.policy import Need, Policy, suite_policy
-from pytest_prodcheck.gates.settings import PolicyError
+from pytest_prodcheck.gates.policy_settings import PolicyError
 from pytest_prodcheck.outcomes import Severity, SkipReason
 
 # the shapes of a real shop's file

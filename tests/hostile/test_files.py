@@ -16,7 +16,7 @@ from pytest_prodcheck.cli.answer import as_json, as_text
 from pytest_prodcheck.evidence.gathering.codec import LARGEST
 from pytest_prodcheck.evidence.gathering.store import EvidenceFilesError, load
 from pytest_prodcheck.gates.decision import decide
-from pytest_prodcheck.gates.reading import Ask
+from pytest_prodcheck.gates.verdict_files import Ask
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.reports import write
 from pytest_prodcheck.reports.json_report import read_run

@@ -12,9 +12,9 @@ from pytest_prodcheck.gates.evaluation import evaluate
 from pytest_prodcheck.gates.files import make_folder, replace_file
 from pytest_prodcheck.gates.needs import Neighbours
 from pytest_prodcheck.gates.policy import Policy
-from pytest_prodcheck.gates.reading import Ask
 from pytest_prodcheck.gates.store import Key, StoreError, Ticket, VerdictStore
 from pytest_prodcheck.gates.verdict import Verdict
+from pytest_prodcheck.gates.verdict_files import Ask
 from pytest_prodcheck.gates.waivers import Waiver
 from pytest_prodcheck.outcomes import RunRecord
 
