@@ -13,7 +13,7 @@ import pytest
 from pytest_prodcheck.plugin.options import add_options, only_informs
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.plugin.conductor import Conductor
+    from pytest_prodcheck.plugin.controller import Conductor
     from pytest_prodcheck.scope import Scope
 
 MARKERS = {
@@ -43,7 +43,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         raise pytest.UsageError("prodcheck: --env is empty: is a variable of the pipeline not set?")
     if not options.env or options.help or options.version:
         return
-    from pytest_prodcheck.plugin.worker import scope_here
+    from pytest_prodcheck.plugin.xdist_worker import scope_here
 
     scope = scope_here()
     if scope is not None:
@@ -58,19 +58,19 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 
 
 def _look_last(config: pytest.Config) -> None:
-    from pytest_prodcheck.plugin.last_look import NAME, LastLook
+    from pytest_prodcheck.plugin.argument_guard import NAME, LastLook
 
     if config.pluginmanager.register(LastLook(), NAME) is None:
         raise pytest.UsageError(f"prodcheck: -p no:{NAME} cannot be given together with --env")
 
 
 def _start(config: pytest.Config) -> Conductor:
-    from pytest_prodcheck.plugin.interrupting import Interrupts
+    from pytest_prodcheck.plugin.interrupts import Interrupts
 
     interrupts = Interrupts()
     interrupts.start()
     try:
-        from pytest_prodcheck.plugin.conductor import Conductor
+        from pytest_prodcheck.plugin.controller import Conductor
 
         return Conductor.start(config.known_args_namespace, config.invocation_params.dir, interrupts)
     except pytest.UsageError:
@@ -93,7 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
         gc.freeze()  # what is loaded by now stays: looking through it again and again costs a tenth of a run
         gc.set_threshold(20_000, 20, 20)  # results and evidence stay, too: 6 % of a run of 5,000 endpoints
     if scope is not None and hasattr(config, "workerinput"):
-        from pytest_prodcheck.plugin.worker import register_worker
+        from pytest_prodcheck.plugin.xdist_worker import register_worker
 
         register_worker(config, scope)
     elif (conductor := config.stash.get(CONDUCTOR, None)) is not None:

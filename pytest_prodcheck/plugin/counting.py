@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_prodcheck.outcomes import Outcome, Result
-from pytest_prodcheck.plugin import wire
+from pytest_prodcheck.plugin import result_transport as wire
 
 _EXPECTED = {
     Outcome.PASSED: "passed",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_prodcheck.catalogue import fixtures
-from pytest_prodcheck.plugin.binding import TARGET
+from pytest_prodcheck.plugin.parametrization import TARGET
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.targets import Target
-    from pytest_prodcheck.plugin.judging import Judging
+    from pytest_prodcheck.plugin.item_hooks import Judging
 
 
 def evidence_fixtures(judging: Judging) -> ModuleType:

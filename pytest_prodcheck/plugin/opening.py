@@ -19,7 +19,7 @@ from pytest_prodcheck import __version__, catalogue
 from pytest_prodcheck.judging.checks import SUITES
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.own_checks import OwnCheck, OwnCheckError, scan
-from pytest_prodcheck.plugin.concerns import concerned, policies_of, suites_asked_for, to_collect, waivers_of
+from pytest_prodcheck.plugin.run_scope import concerned, policies_of, suites_asked_for, to_collect, waivers_of
 from pytest_prodcheck.scope import (
     Scope,
     ScopeError,

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, SkipReason
-from pytest_prodcheck.plugin import wire
+from pytest_prodcheck.plugin import result_transport as wire
 
 RESULT = Result(
     "t.smoke.one", "a", Outcome.WARNED, judgements=(Judgement("x", 1.5, Outcome.WARNED, "s"),), evidence=("k:a",),

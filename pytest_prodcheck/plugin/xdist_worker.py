@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_prodcheck.evidence.gathering.store import SharedFolder
-from pytest_prodcheck.plugin.binding import BOUND
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import own_modules
-from pytest_prodcheck.plugin.judging import Judging
+from pytest_prodcheck.plugin.item_hooks import Judging
 from pytest_prodcheck.plugin.logs import mute_logs
+from pytest_prodcheck.plugin.parametrization import BOUND
 from pytest_prodcheck.scope import Scope
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.judging.ledger import Ledger
-    from pytest_prodcheck.plugin.binding import Bound
+    from pytest_prodcheck.plugin.parametrization import Bound
 
 
 class Judged(AssertionError):

@@ -10,10 +10,10 @@ import pytest
 
 from pytest_prodcheck.outcomes import Planned, Severity
 from pytest_prodcheck.plugin.gathering import import_own
-from pytest_prodcheck.plugin.worker import PLAN
+from pytest_prodcheck.plugin.xdist_worker import PLAN
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.plugin.conductor import Conductor
+    from pytest_prodcheck.plugin.controller import Conductor
 
 
 class Distributed:

@@ -11,9 +11,8 @@ import pytest
 
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome, Planned
-from pytest_prodcheck.plugin import wire
-from pytest_prodcheck.plugin.binding import BOUND, bind, parametrize
-from pytest_prodcheck.plugin.calling import (
+from pytest_prodcheck.plugin import result_transport as wire
+from pytest_prodcheck.plugin.item_results import (
     BAD_TRIES,
     READING,
     CannotTell,
@@ -24,6 +23,7 @@ from pytest_prodcheck.plugin.calling import (
     raise_for,
     result_of,
 )
+from pytest_prodcheck.plugin.parametrization import BOUND, bind, parametrize
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.reports.safe import safe_lines
 

@@ -16,24 +16,25 @@ import pytest
 
 from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
-from pytest_prodcheck.plugin import closing, wire
-from pytest_prodcheck.plugin.accepting import accept_loads
+from pytest_prodcheck.plugin import closing
+from pytest_prodcheck.plugin import result_transport as wire
 from pytest_prodcheck.plugin.counting import Counter
-from pytest_prodcheck.plugin.distributed import Distributed
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import Gathering
-from pytest_prodcheck.plugin.judging import Judging
+from pytest_prodcheck.plugin.item_hooks import Judging
+from pytest_prodcheck.plugin.load_baselines import accept_loads
 from pytest_prodcheck.plugin.logs import redact_logs
 from pytest_prodcheck.plugin.markers import registered, unknown_in
 from pytest_prodcheck.plugin.opening import Opened, open_run
 from pytest_prodcheck.plugin.options import only_informs
 from pytest_prodcheck.plugin.progress import Progress
-from pytest_prodcheck.plugin.worker import SCOPE, SHARED, wanted_of
+from pytest_prodcheck.plugin.xdist_controller import Distributed
+from pytest_prodcheck.plugin.xdist_worker import SCOPE, SHARED, wanted_of
 from pytest_prodcheck.reports.junit import add_suite_properties
 
 if TYPE_CHECKING:
     from pytest_prodcheck.gates.verdict import Verdict
-    from pytest_prodcheck.plugin.interrupting import Interrupts
+    from pytest_prodcheck.plugin.interrupts import Interrupts
 
 _OK = (0, 1, 5)  # pytest ended in order: passed, failed, nothing collected
 
@@ -128,7 +129,7 @@ class Conductor:
     @property
     def charts(self) -> str:
         """What the HTML report draws of the loads."""
-        from pytest_prodcheck.plugin.plotting import charts
+        from pytest_prodcheck.plugin.load_plots import charts
 
         return charts(self.gathering) if self.gathering is not None else ""
 

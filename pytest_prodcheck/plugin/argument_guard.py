@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_prodcheck.plugin.calling import READING
+from pytest_prodcheck.plugin.item_results import READING
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 NAME = "prodcheck-last-look"
