@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from pytest_prodcheck.reports.safe import safe_json
+from pytest_prodcheck.reports.escaping import safe_json
 
 EXAMPLES = """\
   prodcheck checks                        all bundled checks with their default limits

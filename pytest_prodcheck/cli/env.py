@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.reports.safe import safe_json
+from pytest_prodcheck.reports.escaping import safe_json
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.configuration import Configuration

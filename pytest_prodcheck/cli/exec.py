@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from pytest_prodcheck.cli.answer import tell
-from pytest_prodcheck.cli.children import Child
-from pytest_prodcheck.cli.scope import MAX_AGE, add_scope, ask_of, duration, who
+from pytest_prodcheck.cli.child_process import Child
+from pytest_prodcheck.cli.gate_answer import tell
+from pytest_prodcheck.cli.gate_options import MAX_AGE, add_scope, ask_of, duration, who
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.decision import Decision, decide
 from pytest_prodcheck.gates.files import append_line, make_folder

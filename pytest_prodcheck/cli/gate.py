@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from pytest_prodcheck.cli.answer import tell
+from pytest_prodcheck.cli.gate_answer import tell
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.decision import decide
 from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask
@@ -76,7 +76,7 @@ def misnamed(ask: Ask) -> str:
     """Why there can be no verdict: the gate, environment, unit or slot is not there; "" where all are."""
     if paths.find_root(os.getcwd()) is None:
         return ""
-    from pytest_prodcheck.cli.known import NotThere, refuse_unknown
+    from pytest_prodcheck.cli.known_names import NotThere, refuse_unknown
 
     try:
         refuse_unknown(ask)
@@ -87,7 +87,7 @@ def misnamed(ask: Ask) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck gate`."""
-    from pytest_prodcheck.cli.scope import MAX_AGE, add_scope, duration
+    from pytest_prodcheck.cli.gate_options import MAX_AGE, add_scope, duration
 
     parser.add_argument("gate", metavar="NAME", help="the gate: a suite's name, or one of [gates] in prodcheck.toml")
     add_scope(parser)
@@ -101,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """The same as `fast`, for a command line that argparse has read."""
-    from pytest_prodcheck.cli.scope import ask_of
+    from pytest_prodcheck.cli.gate_options import ask_of
 
     ask = ask_of(args, args.gate)
     ask.max_age, ask.verdict, ask.strict = args.max_age, args.verdict, args.strict

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.reports.safe import safe, safe_json
+from pytest_prodcheck.reports.escaping import safe, safe_json
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment

@@ -7,8 +7,8 @@ import os
 import sys
 import time
 
-from pytest_prodcheck.cli.known import NotThere, refuse_unknown
-from pytest_prodcheck.cli.scope import add_scope, ask_of, duration, who
+from pytest_prodcheck.cli.gate_options import add_scope, ask_of, duration, who
+from pytest_prodcheck.cli.known_names import NotThere, refuse_unknown
 from pytest_prodcheck.gates import overrides, paths, seal
 
 EXAMPLES = """\

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.cli.scope import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE
-from pytest_prodcheck.reports.safe import safe, safe_json
+from pytest_prodcheck.cli.gate_options import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE
+from pytest_prodcheck.reports.escaping import safe, safe_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.cli.scope import duration
-from pytest_prodcheck.reports.safe import safe
+from pytest_prodcheck.cli.gate_options import duration
+from pytest_prodcheck.reports.escaping import safe
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.content.record_file import ContentRecord

@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from pytest_prodcheck.cli.answer import as_text, headline
-from pytest_prodcheck.cli.children import Child
-from pytest_prodcheck.cli.scope import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE, add_scope, ask_of
+from pytest_prodcheck.cli.child_process import Child
+from pytest_prodcheck.cli.gate_answer import as_text, headline
+from pytest_prodcheck.cli.gate_options import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE, add_scope, ask_of
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.admission import worst
 from pytest_prodcheck.gates.decision import Decision, decide

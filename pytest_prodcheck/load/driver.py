@@ -17,8 +17,8 @@ from locust import User, events, task
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-from pytest_prodcheck.load.hand import Hand
-from pytest_prodcheck.load.lead import Lead
+from pytest_prodcheck.load.coordinator import Lead
+from pytest_prodcheck.load.sender import Hand
 
 FOLDER = "PRODCHECK_LOAD"
 SILENCE = 10.0  # seconds without a report after which a worker is lost

@@ -18,9 +18,9 @@ from locust import events
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
+from pytest_prodcheck.load.counters import Counted
 from pytest_prodcheck.load.driver import lead_of
-from pytest_prodcheck.load.hand import REPORT
-from pytest_prodcheck.load.parts import Counted
+from pytest_prodcheck.load.sender import REPORT
 
 
 class Ear:

@@ -25,7 +25,7 @@ from pytest_prodcheck.plugin.item_results import (
 )
 from pytest_prodcheck.plugin.parametrization import BOUND, bind, parametrize
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.reports.safe import safe_lines
+from pytest_prodcheck.reports.escaping import safe_lines
 
 if TYPE_CHECKING:
     from pytest_prodcheck.outcomes import Result

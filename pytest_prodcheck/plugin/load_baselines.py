@@ -24,7 +24,7 @@ def accept_loads(opened: Opened, gathering: Gathering, run: RunRecord) -> str:
     if run.replay_of or run.interrupted or run.problems:
         return ""
     from pytest_prodcheck.evidence.load.baseline import accept
-    from pytest_prodcheck.judging.load import began_in_time
+    from pytest_prodcheck.judging.load_validity import began_in_time
 
     try:
         for load in _loads(gathering):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.plugin.gathering import Gathering
     from pytest_prodcheck.records import Evidence
     from pytest_prodcheck.records.load import LoadRun, LoadStress
-    from pytest_prodcheck.reports.loads import Stress
+    from pytest_prodcheck.reports.load_charts import Stress
 
 
 def charts(gathering: Gathering) -> str:
@@ -23,7 +23,7 @@ def charts(gathering: Gathering) -> str:
     searches = list(_records("load-stress", gathering))
     if not runs and not searches:
         return ""
-    from pytest_prodcheck.reports.loads import loads_html
+    from pytest_prodcheck.reports.load_charts import loads_html
 
     return loads_html(runs, [_shown(each) for each in searches])
 
@@ -46,8 +46,8 @@ def _saved(collector: str, saved: SavedEvidence) -> Iterator[Evidence[Any]]:
 
 
 def _shown(found: LoadStress) -> Stress:
-    from pytest_prodcheck.judging.load import knee_of
-    from pytest_prodcheck.reports.loads import Stress
+    from pytest_prodcheck.judging.load_validity import knee_of
+    from pytest_prodcheck.reports.load_charts import Stress
 
     levels = tuple((each.rate, each.p95) for each in found.steps)
     after = found.recovery

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_prodcheck.outcomes import RunRecord
-    from pytest_prodcheck.reports.documents import AnyVerdict
+    from pytest_prodcheck.reports.verdict_documents import AnyVerdict
 
 # format -> module:function(run, verdicts, *, unicode) -> str. JUnit and HTML are written by pytest and pytest-html;
 # `junit` and `html` add to those.

@@ -6,10 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from pytest_prodcheck.outcomes import Outcome
-from pytest_prodcheck.reports.documents import View, status_of, subject
-from pytest_prodcheck.reports.facts import fact_lines, limits, times
-from pytest_prodcheck.reports.layout import Style, cells, fold
-from pytest_prodcheck.reports.measured import reason_texts
+from pytest_prodcheck.reports.measurement_text import reason_texts
 from pytest_prodcheck.reports.symbols import (
     STATUSES,
     gate_color,
@@ -19,6 +16,9 @@ from pytest_prodcheck.reports.symbols import (
     outcome_symbol,
     paint,
 )
+from pytest_prodcheck.reports.text_layout import Style, cells, fold
+from pytest_prodcheck.reports.verdict_documents import View, status_of, subject
+from pytest_prodcheck.reports.verdict_facts import fact_lines, limits, times
 
 _FEW = 12  # checks that are shown
 _FEW_EACH = 3  # findings of one check: the next check's are worth more than its twentieth

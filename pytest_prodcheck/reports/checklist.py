@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, Severity, SkipReason
-from pytest_prodcheck.reports.documents import View, subject
-from pytest_prodcheck.reports.layout import Style, columns
-from pytest_prodcheck.reports.safe import safe, safe_html
+from pytest_prodcheck.reports.escaping import safe, safe_html
+from pytest_prodcheck.reports.text_layout import Style, columns
+from pytest_prodcheck.reports.verdict_documents import View, subject
 
 State = Literal["ticked", "crossed", "open"]
 SUITE = "pre_deploy"

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import pytest
 
 from pytest_prodcheck.outcomes import Result, RunRecord
-from pytest_prodcheck.reports import markup
-from pytest_prodcheck.reports.documents import AnyVerdict, moment, views
+from pytest_prodcheck.reports import html_markup as markup
+from pytest_prodcheck.reports.escaping import safe, safe_html
 from pytest_prodcheck.reports.records import record
-from pytest_prodcheck.reports.safe import safe, safe_html
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, moment, views
 
 KEY = "prodcheck"  # the user property that holds a result as JSON text
 _TEST = '<td class="col-testId">'

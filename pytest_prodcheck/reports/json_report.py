@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 from pytest_prodcheck.outcomes import SCHEMA as RUN_SCHEMA
 from pytest_prodcheck.outcomes import Outcome, RunRecord, counts
 from pytest_prodcheck.reports.checklist import checklist_document
-from pytest_prodcheck.reports.documents import AnyVerdict, views
-from pytest_prodcheck.reports.matrix import matrix_document
+from pytest_prodcheck.reports.escaping import safe_json
 from pytest_prodcheck.reports.records import plain, record, schema_of
-from pytest_prodcheck.reports.safe import safe_json
+from pytest_prodcheck.reports.role_matrix import matrix_document
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, views
 
 SCHEMA = "prodcheck-report/1"
 _MOST_CHARACTERS = 256 * 1024 * 1024

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
-from pytest_prodcheck.reports.documents import AnyVerdict, moment, status_of, views
-from pytest_prodcheck.reports.measured import limit_text, telling, value_text
-from pytest_prodcheck.reports.safe import safe
+from pytest_prodcheck.reports.escaping import safe
+from pytest_prodcheck.reports.measurement_text import limit_text, telling, value_text
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, moment, status_of, views
 
 if TYPE_CHECKING:
     import pytest

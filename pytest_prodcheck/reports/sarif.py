@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 from pytest_prodcheck.outcomes import NO_TARGET, Outcome, Result, RunRecord, Severity, counts
-from pytest_prodcheck.reports.documents import AnyVerdict, View, moment, status_of, views
-from pytest_prodcheck.reports.measured import limit_text, measured_text, telling
-from pytest_prodcheck.reports.safe import safe, safe_json, safe_lines
+from pytest_prodcheck.reports.escaping import safe, safe_json, safe_lines
+from pytest_prodcheck.reports.measurement_text import limit_text, measured_text, telling
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, moment, status_of, views
 
 VERSION = "2.1.0"
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -8,14 +8,14 @@ from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.banner import finding_lines, headline
 from pytest_prodcheck.reports.checklist import checklist_lines
-from pytest_prodcheck.reports.details import skip_lines
-from pytest_prodcheck.reports.documents import AnyVerdict, View, subject, views
-from pytest_prodcheck.reports.facts import skips
-from pytest_prodcheck.reports.layout import WIDTH, Style, clip, fold
-from pytest_prodcheck.reports.matrix import matrix_lines
-from pytest_prodcheck.reports.safe import safe, safe_ascii, safe_lines
+from pytest_prodcheck.reports.escaping import safe, safe_ascii, safe_lines
+from pytest_prodcheck.reports.role_matrix import matrix_lines
 from pytest_prodcheck.reports.symbols import outcome_symbol
 from pytest_prodcheck.reports.text import missing, order
+from pytest_prodcheck.reports.text_details import skip_lines
+from pytest_prodcheck.reports.text_layout import WIDTH, Style, clip, fold
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, subject, views
+from pytest_prodcheck.reports.verdict_facts import skips
 
 _FEW = 10
 _DECIDING = (Outcome.FAILED, Outcome.ERRORED, Outcome.WARNED)

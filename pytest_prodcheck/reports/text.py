@@ -8,14 +8,14 @@ from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.banner import verdict_lines
 from pytest_prodcheck.reports.checklist import checklist_lines
-from pytest_prodcheck.reports.details import attention_lines, condition_lines, skip_lines
-from pytest_prodcheck.reports.documents import AnyVerdict, View, moment, status_of, views
-from pytest_prodcheck.reports.facts import binding_lines
-from pytest_prodcheck.reports.layout import Style, columns
-from pytest_prodcheck.reports.matrix import matrix_lines
-from pytest_prodcheck.reports.measured import limit_text, measured_text, rank, telling
-from pytest_prodcheck.reports.safe import safe, safe_ascii
+from pytest_prodcheck.reports.escaping import safe, safe_ascii
+from pytest_prodcheck.reports.measurement_text import limit_text, measured_text, rank, telling
+from pytest_prodcheck.reports.role_matrix import matrix_lines
 from pytest_prodcheck.reports.symbols import ACTIONS, STATUSES, gate_words, outcome_symbol
+from pytest_prodcheck.reports.text_details import attention_lines, condition_lines, skip_lines
+from pytest_prodcheck.reports.text_layout import Style, columns
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, moment, status_of, views
+from pytest_prodcheck.reports.verdict_facts import binding_lines
 
 _SEVERITIES = ("critical", "high", "medium", "low")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.judging.declared import limit_in_force
+from pytest_prodcheck.judging.declared_limits import limit_in_force
 
 if TYPE_CHECKING:
     from pytest_prodcheck.records.database import Freshness, InvariantValue, OrphanRows, RelationRows

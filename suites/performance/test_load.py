@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.judging.load import (
+from pytest_prodcheck.judging.load_validity import (
     ACHIEVED,
     BUSIEST,
     achieved,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.judging.load import Comparison, fails_more, insist_on_samples, insist_on_validity, slower
+from pytest_prodcheck.judging.load_validity import Comparison, fails_more, insist_on_samples, insist_on_validity, slower
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.judging.load import seconds_until_full
+from pytest_prodcheck.judging.load_validity import seconds_until_full
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import LoadResources, ResourceSample
 

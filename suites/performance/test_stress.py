@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.judging.load import answered_well, client_flaws, knee_of
+from pytest_prodcheck.judging.load_validity import answered_well, client_flaws, knee_of
 from pytest_prodcheck.judging.statistics import samples_needed
 from pytest_prodcheck.records import EvidenceProblem, Problem
 

@@ -13,7 +13,7 @@ from typing import IO
 import pytest
 
 from pytest_prodcheck.cli import main
-from pytest_prodcheck.cli.answer import safe
+from pytest_prodcheck.cli.gate_answer import safe
 from pytest_prodcheck.gates.run_gates import GateDesk, run_key
 from pytest_prodcheck.gates.store import Key
 from pytest_prodcheck.outcomes import Outcome, Result

@@ -20,7 +20,7 @@ from pytest_prodcheck.evidence.load.baseline import accept, load_baseline
 from pytest_prodcheck.evidence.load.run import load_run
 from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
-from pytest_prodcheck.judging.load import began_in_time
+from pytest_prodcheck.judging.load_validity import began_in_time
 from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.load import LoadRun

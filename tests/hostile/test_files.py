@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.cli.answer import as_json, as_text
+from pytest_prodcheck.cli.gate_answer import as_json, as_text
 from pytest_prodcheck.evidence.gathering.codec import LARGEST
 from pytest_prodcheck.evidence.gathering.store import EvidenceFilesError, load
 from pytest_prodcheck.gates.decision import decide

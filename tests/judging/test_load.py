@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.judging.load import (
+from pytest_prodcheck.judging.load_validity import (
     NEVER,
     began_in_time,
     fails_more,

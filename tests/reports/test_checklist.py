@@ -12,12 +12,12 @@ from pytest_prodcheck.catalogue import entries
 from pytest_prodcheck.gates.verdict import Finding, NeedState
 from pytest_prodcheck.outcomes import Outcome, Planned, Result, RunRecord, Severity, SkipReason
 from pytest_prodcheck.reports.checklist import LINES, _line_of, checklist, checklist_lines
-from pytest_prodcheck.reports.documents import views
+from pytest_prodcheck.reports.html_markup import summary
 from pytest_prodcheck.reports.json_report import run_json, schema
-from pytest_prodcheck.reports.layout import Style
-from pytest_prodcheck.reports.markup import summary
 from pytest_prodcheck.reports.terminal import summary_lines
 from pytest_prodcheck.reports.text import run_text
+from pytest_prodcheck.reports.text_layout import Style
+from pytest_prodcheck.reports.verdict_documents import views
 from tests.reports.samples import OPEN, RUN
 
 P, F, E, W, S = Outcome.PASSED, Outcome.FAILED, Outcome.ERRORED, Outcome.WARNED, Outcome.SKIPPED

@@ -15,9 +15,9 @@ import pytest
 
 from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
-from pytest_prodcheck.reports import markup
-from pytest_prodcheck.reports.documents import views
+from pytest_prodcheck.reports import html_markup as markup
 from pytest_prodcheck.reports.html import environment
+from pytest_prodcheck.reports.verdict_documents import views
 from tests.reports.hostile import STRINGS, fill
 from tests.reports.samples import BLOCKED, NOW, OBSERVED, OPEN, RUN
 

@@ -15,8 +15,8 @@ import pytest
 from pytest_prodcheck.evidence.load.results import due, percentiles
 from pytest_prodcheck.load.histogram import Histogram
 from pytest_prodcheck.records.load import LoadEndpoint, LoadInterval, LoadRun, LoadWorker, Timed
-from pytest_prodcheck.reports.loads import MOST, Stress, loads_html
-from pytest_prodcheck.reports.plot import WIDTH, Axis
+from pytest_prodcheck.reports.load_charts import MOST, Stress, loads_html
+from pytest_prodcheck.reports.svg_plot import WIDTH, Axis
 from tests.reports.hostile import STRINGS
 
 TAGS = {"circle", "desc", "details", "div", "figcaption", "figure", "p", "path", "summary", "svg", "text", "title"}

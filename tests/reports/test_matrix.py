@@ -8,12 +8,12 @@ from dataclasses import replace
 import jsonschema
 
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity, SkipReason
+from pytest_prodcheck.reports.html_markup import summary
 from pytest_prodcheck.reports.json_report import run_json, schema
-from pytest_prodcheck.reports.layout import Style
-from pytest_prodcheck.reports.markup import summary
-from pytest_prodcheck.reports.matrix import CHECK, IN, OUT, matrix, matrix_lines
+from pytest_prodcheck.reports.role_matrix import CHECK, IN, OUT, matrix, matrix_lines
 from pytest_prodcheck.reports.terminal import summary_lines
 from pytest_prodcheck.reports.text import run_text
+from pytest_prodcheck.reports.text_layout import Style
 from tests.reports.samples import RUN
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_prodcheck.reports.safe import MOST_CHARACTERS, MOST_LINES, safe, safe_ascii, safe_html, safe_lines
+from pytest_prodcheck.reports.escaping import MOST_CHARACTERS, MOST_LINES, safe, safe_ascii, safe_html, safe_lines
 from tests.reports.hostile import STRINGS
 
 COMMAND = re.compile(r"(?im)^\s*::[A-Za-z-]+(\s|::)|##\[|##vso\[|##teamcity\[|section_(start|end):\d")

@@ -5,7 +5,6 @@ import io
 import pytest
 
 from pytest_prodcheck.outcomes import Outcome
-from pytest_prodcheck.reports.layout import cells, clip, columns, fold, pad
 from pytest_prodcheck.reports.symbols import (
     ACTIONS,
     gate_symbol,
@@ -15,6 +14,7 @@ from pytest_prodcheck.reports.symbols import (
     takes_color,
     takes_unicode,
 )
+from pytest_prodcheck.reports.text_layout import cells, clip, columns, fold, pad
 
 
 def test_the_symbols_of_the_guide() -> None:

@@ -12,10 +12,10 @@ from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.reports import WRITERS, write
 from pytest_prodcheck.reports.banner import finding_lines
-from pytest_prodcheck.reports.documents import View
-from pytest_prodcheck.reports.layout import Style, cells
 from pytest_prodcheck.reports.terminal import progress_line, summary_lines
 from pytest_prodcheck.reports.text import run_text, verdict_text
+from pytest_prodcheck.reports.text_layout import Style, cells
+from pytest_prodcheck.reports.verdict_documents import View
 from tests.reports.hostile import STRINGS, fill
 from tests.reports.samples import BLOCKED, NOW, OPEN, RUN, VERDICTS
 from tests.reports.test_safe import COMMAND, OBEYED

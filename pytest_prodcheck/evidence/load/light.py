@@ -12,7 +12,7 @@ from pytest_prodcheck.environments.reach import LIGHT, light_endpoints
 from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.evidence.http.service_requests import endpoint
 from pytest_prodcheck.evidence.load.results import endpoint_of
-from pytest_prodcheck.load.parts import Cell, Counted
+from pytest_prodcheck.load.counters import Cell, Counted
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.load import LoadEndpoint, LoadRun, LoadWorker, Timed
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pytest_prodcheck.evidence.tools.sanitizing import plain as plain_text
+from pytest_prodcheck.load.counters import Cell, Counted
 from pytest_prodcheck.load.histogram import Histogram
-from pytest_prodcheck.load.parts import Cell, Counted
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import LoadEndpoint, LoadInterval, LoadRun, LoadWorker, StressStep, Timed
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pytest_prodcheck.quantities import format_quantity
-from pytest_prodcheck.reports.documents import View, moment
-from pytest_prodcheck.reports.layout import Style, fold
-from pytest_prodcheck.reports.safe import safe
+from pytest_prodcheck.reports.escaping import safe
+from pytest_prodcheck.reports.text_layout import Style, fold
+from pytest_prodcheck.reports.verdict_documents import View, moment
 
 
 def fact_lines(facts: Iterable[tuple[str, str]], style: Style) -> list[str]:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from pytest_prodcheck.outcomes import NO_TARGET
-from pytest_prodcheck.reports.safe import safe
+from pytest_prodcheck.reports.escaping import safe
 from pytest_prodcheck.reports.symbols import STATUSES
 
 

@@ -16,7 +16,7 @@ import gevent
 from gevent.event import Event
 
 from pytest_prodcheck.load.client import Call, Failed, calls, clock
-from pytest_prodcheck.load.parts import Counted
+from pytest_prodcheck.load.counters import Counted
 from pytest_prodcheck.load.schedule import Segment, turns
 
 REPORT = 0.5  # seconds between two reports

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from pytest_prodcheck.quantities import format_quantity
-from pytest_prodcheck.reports.safe import safe_html
+from pytest_prodcheck.reports.escaping import safe_html
 
 WIDTH, HEIGHT = 460, 230
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 30, 36  # around the area in which lines are drawn

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_prodcheck.quantities import format_quantity
+from pytest_prodcheck.reports.escaping import safe_html
 from pytest_prodcheck.reports.load_shape import Endpoint, Interval, Run, Timed
-from pytest_prodcheck.reports.plot import LEFT, RIGHT, WIDTH, Axis, Line, Mark, chart, steps
-from pytest_prodcheck.reports.safe import safe_html
+from pytest_prodcheck.reports.svg_plot import LEFT, RIGHT, WIDTH, Axis, Line, Mark, chart, steps
 
 MOST = 12  # endpoints that get charts of their own
 PERCENTS = (50.0, 95.0, 99.0)

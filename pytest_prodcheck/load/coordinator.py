@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_prodcheck.load.counters import Cell, Counted
 from pytest_prodcheck.load.histogram import Histogram, Line, write_log
-from pytest_prodcheck.load.parts import Cell, Counted
 from pytest_prodcheck.load.schedule import Segment
 
 RECENT = 10  # reports (of half a second, of all hands) that the abort limits look at

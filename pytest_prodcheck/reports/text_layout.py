@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pytest_prodcheck.reports.safe import safe_ascii
+from pytest_prodcheck.reports.escaping import safe_ascii
 
 WIDTH = 100
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result
 from pytest_prodcheck.quantities import format_quantity
-from pytest_prodcheck.reports.documents import finite
-from pytest_prodcheck.reports.safe import safe, safe_lines
+from pytest_prodcheck.reports.escaping import safe, safe_lines
+from pytest_prodcheck.reports.verdict_documents import finite
 
 _RANK = {Outcome.FAILED: 0, Outcome.ERRORED: 1, Outcome.WARNED: 2, Outcome.PASSED: 3, Outcome.SKIPPED: 4}
 _MOST = 200

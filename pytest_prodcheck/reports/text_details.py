@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord
 from pytest_prodcheck.quantities import format_quantity
-from pytest_prodcheck.reports.documents import subject
-from pytest_prodcheck.reports.layout import Style, fold
-from pytest_prodcheck.reports.measured import limit_text, rank, value_text, worst_first
-from pytest_prodcheck.reports.safe import safe, safe_lines
+from pytest_prodcheck.reports.escaping import safe, safe_lines
+from pytest_prodcheck.reports.measurement_text import limit_text, rank, value_text, worst_first
 from pytest_prodcheck.reports.symbols import outcome_symbol
+from pytest_prodcheck.reports.text_layout import Style, fold
+from pytest_prodcheck.reports.verdict_documents import subject
 
 _SEVERITIES = ("critical", "high", "medium", "low")
 _MOST_OBJECTS = 20

@@ -9,12 +9,8 @@ from pathlib import Path
 from pytest_prodcheck.outcomes import Result, RunRecord, counts
 from pytest_prodcheck.reports.banner import grouped, place
 from pytest_prodcheck.reports.checklist import checklist_html
-from pytest_prodcheck.reports.details import evidence_text
-from pytest_prodcheck.reports.documents import View, status_of, subject
-from pytest_prodcheck.reports.facts import skips, times
-from pytest_prodcheck.reports.layout import Style
-from pytest_prodcheck.reports.matrix import matrix_html
-from pytest_prodcheck.reports.measured import (
+from pytest_prodcheck.reports.escaping import safe_html, safe_lines
+from pytest_prodcheck.reports.measurement_text import (
     limit_text,
     measured_text,
     rank,
@@ -23,9 +19,13 @@ from pytest_prodcheck.reports.measured import (
     value_text,
     worst_first,
 )
-from pytest_prodcheck.reports.safe import safe_html, safe_lines
+from pytest_prodcheck.reports.role_matrix import matrix_html
 from pytest_prodcheck.reports.symbols import ACTIONS, gate_color, gate_symbol, gate_words, outcome_color, outcome_symbol
 from pytest_prodcheck.reports.text import missing
+from pytest_prodcheck.reports.text_details import evidence_text
+from pytest_prodcheck.reports.text_layout import Style
+from pytest_prodcheck.reports.verdict_documents import View, status_of, subject
+from pytest_prodcheck.reports.verdict_facts import skips, times
 
 COLUMNS = ("verdict", "check", "target", "measured", "limit")  # the first three sort
 _SORTABLE = COLUMNS[:3]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord
-from pytest_prodcheck.reports.layout import Style, columns
-from pytest_prodcheck.reports.measured import rank
-from pytest_prodcheck.reports.safe import safe, safe_html
+from pytest_prodcheck.reports.escaping import safe, safe_html
+from pytest_prodcheck.reports.measurement_text import rank
 from pytest_prodcheck.reports.symbols import outcome_color, outcome_symbol
+from pytest_prodcheck.reports.text_layout import Style, columns
 
 CHECK = "security.authorization.roles"
 OUT, IN = "refusal", "gets in"  # what its judgements of a role are called

@@ -29,7 +29,7 @@ def as_json(decision: Decision) -> str:
     """One JSON document: code, why, overrides, and the verdict if it can be trusted."""
     import json
 
-    from pytest_prodcheck.reports.safe import safe_json
+    from pytest_prodcheck.reports.escaping import safe_json
 
     text = json.dumps(
         {
