@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.measure import PYTEST, PYTHON, measure, row
 from pytest_prodcheck.demo.mail.tls import speaks
-from tests.evidence.tls_servers import Lab
+from tests.evidence.tls.servers import Lab
 from tests.project import Project
 
 SERVERS = 20

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evidence.load_servers import GOOD, LIMITED, server
+from tests.evidence.load.servers import GOOD, LIMITED, server
 from tests.project import Project
 
 TOML = """\

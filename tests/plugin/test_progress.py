@@ -18,7 +18,7 @@ import pytest
 
 from pytest_prodcheck.plugin import progress
 from pytest_prodcheck.plugin.progress import Progress
-from tests.evidence.load_servers import BROKEN, GOOD, server
+from tests.evidence.load.servers import BROKEN, GOOD, server
 from tests.fail_open.test_load import project_of
 from tests.project import Project
 

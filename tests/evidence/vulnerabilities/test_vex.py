@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo.files import scanner_reports as scans
-from tests.evidence.scans.support import ids, problem, report
+from tests.evidence.vulnerabilities.support import ids, problem, report
 
 OURS = scans.vex()["statements"][0]["products"][0]["@id"]
 PACKAGE = "pkg:deb/debian/libdemo@1.2.2"

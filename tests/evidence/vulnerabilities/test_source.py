@@ -15,8 +15,8 @@ import pytest
 from pytest_prodcheck.demo.files import scanner_reports as scans
 from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
 from pytest_prodcheck.evidence.vulnerabilities.scanner import words
-from tests.evidence.scans.support import IMAGE, gathered, ids, problem, report
 from tests.evidence.support import Answer, Seen, web
+from tests.evidence.vulnerabilities.support import IMAGE, gathered, ids, problem, report
 
 
 def program(folder: Path, name: str, body: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 from pytest_prodcheck.evidence.backups import object_store
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.backups import Backups, RestoreRecord
-from tests.evidence.s3_server import BUCKET, SECRET, Store, store
+from tests.evidence.backups.s3_server import BUCKET, SECRET, Store, store
 from tests.evidence.store_servers import context, gather, problem_of, say, speaker
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"

@@ -24,7 +24,7 @@ from pytest_prodcheck.demo.mail.tls import MODERN, speaks, staples
 from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, status
 from pytest_prodcheck.records.tls import AcceptedSuites, CipherSuite, ServedCertificate
 from suites.security.test_tls import _broken, _weak_exchange
-from tests.evidence.tls_servers import Lab, V, lab
+from tests.evidence.tls.servers import Lab, V, lab
 
 __all__ = ["lab"]
 PROGRAM = shutil.which("testssl") or shutil.which("testssl.sh") or ""

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_prodcheck.demo.files import scanner_reports as scans
 from pytest_prodcheck.records.vulnerabilities import Benchmark, Policies
-from tests.evidence.scans.support import gathered, problem
+from tests.evidence.vulnerabilities.support import gathered, problem
 
 BENCH: dict[str, Any] = {"kind": "kube-bench", "format": "kube-bench", "dated": "file"}
 RULES: dict[str, Any] = {"kind": "gatekeeper", "format": "gatekeeper"}

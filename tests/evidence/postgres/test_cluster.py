@@ -20,6 +20,7 @@ from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.stores import PostgresCluster, PostgresNode
+from tests.evidence.network.test_resolving import reply
 from tests.evidence.store_servers import (
     Stores,
     at,
@@ -33,7 +34,6 @@ from tests.evidence.store_servers import (
     say,
     speaker,
 )
-from tests.evidence.test_resolving import reply
 
 Ask = Callable[..., PostgresCluster]
 

@@ -14,7 +14,7 @@ import pytest
 from pytest_prodcheck.demo.files import scanner_reports as scans
 from pytest_prodcheck.demo.files.scanner_reports import ago, match, vulnerability
 from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
-from tests.evidence.scans.support import ids, problem, report
+from tests.evidence.vulnerabilities.support import ids, problem, report
 
 BASE = {"format": "grype", "image": f"{scans.BASE}@{scans.BASE_DIGEST}"}
 AUDIT = {"format": "pip-audit", "report": "r-{revision}.json", "dated": "file"}

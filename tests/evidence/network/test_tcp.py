@@ -10,8 +10,8 @@ import pytest
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records.flow import PortAnswer
+from tests.evidence.network.test_resolving import NAME, reply
 from tests.evidence.store_servers import context, dns_server, gather, hang, problem_of, speaker
-from tests.evidence.test_resolving import NAME, reply
 
 
 def ask(address: str, server: str | None = None, timeout: float = 0.6) -> PortAnswer:

@@ -25,8 +25,8 @@ from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.load import LoadRun
 from suites.performance import test_regression as checks
-from tests.evidence.load_servers import server
-from tests.evidence.test_load import context_of
+from tests.evidence.load.servers import server
+from tests.evidence.load.test_load import context_of
 
 SOAK = bool(os.environ.get("PRODCHECK_SOAK"))
 RUNS, FOUND = (20, 19) if SOAK else (1, 1)  # of each, and how many of the slower ones have to be found

@@ -24,7 +24,7 @@ from pytest_prodcheck.evidence.tls.sslyze_client import Scanner
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.tls import AcceptedSuites, TlsAttacks, TlsProfile, TlsSuites
 from tests.evidence.store_servers import gather, hang, problem_of
-from tests.evidence.tls_servers import Lab, V, lab
+from tests.evidence.tls.servers import Lab, V, lab
 
 __all__ = ["lab"]
 RSA = Wanted(("localhost",), key="rsa-2048")

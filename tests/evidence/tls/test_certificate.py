@@ -22,7 +22,7 @@ from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.evidence.tls.x509 import is_for
 from tests.evidence.store_servers import drip, flood, gather, hang, problem_of, say
 from tests.evidence.support import context_for, raw_server
-from tests.evidence.tls_servers import HOST, Lab, V, lab
+from tests.evidence.tls.servers import HOST, Lab, V, lab
 
 __all__ = ["lab"]
 

@@ -23,7 +23,7 @@ from pytest_prodcheck.records.database import (
     Schema,
     Structure,
 )
-from tests.evidence.database_servers import WHEELS, Server, installed, server
+from tests.evidence.postgres.servers import WHEELS, Server, installed, server
 from tests.evidence.store_servers import gather, problem_of
 
 TABLES = """

@@ -19,7 +19,7 @@ from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 from pytest_prodcheck.records.replication import ContentComparison, Replication
-from tests.evidence.database_servers import WHEELS, installed
+from tests.evidence.postgres.servers import WHEELS, installed
 from tests.evidence.store_servers import Stores, at, context, gather, stores
 
 
