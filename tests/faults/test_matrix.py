@@ -19,7 +19,7 @@ from tests.monitoring.faults import FAULTS as MONITORING
 SOAK = bool(os.environ.get("PRODCHECK_SOAK"))
 SILENT = 1000 if SOAK else 50 if os.environ.get("CI") else 3
 # A performance run takes ten seconds and not one, because it waits for a real load: so many of them must do in CI. What
-# fifty and more would show of its false alarms is shown on made distributions in tests/judging/test_load.py.
+# fifty and more would show of its false alarms is shown on made distributions in tests/judging/test_load_validity.py.
 SILENT_PERFORMANCE = 100 if SOAK else 4 if os.environ.get("CI") else 2
 PORTION = 10  # runs of one test
 QUIET = [suite for suite in suites_with_checks() if suite != "performance"]

@@ -18,7 +18,7 @@ from pytest_prodcheck.reports.text_layout import Style, cells
 from pytest_prodcheck.reports.verdict_documents import View
 from tests.reports.hostile import STRINGS, fill
 from tests.reports.samples import BLOCKED, NOW, OPEN, RUN, VERDICTS
-from tests.reports.test_safe import COMMAND, OBEYED
+from tests.reports.test_escaping import COMMAND, OBEYED
 
 GOLDEN = Path(__file__).with_name("golden")
 

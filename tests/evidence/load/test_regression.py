@@ -1,7 +1,7 @@
 """Real loads of a real server, one after the other: an unchanged system is never slower, one that is by a fifth is.
 
 In the soak (`PRODCHECK_SOAK=1`, with `-s` to see the numbers) twenty runs of each; what more would show of false alarms
-is shown on made distributions in tests/judging/test_load.py.
+is shown on made distributions in tests/judging/test_load_validity.py.
 """
 
 from __future__ import annotations
