@@ -79,7 +79,7 @@ One check has one limit; `[thresholds]` changes it by id or `id@target`. Where n
 |---|---|---|
 | critical | users cannot do what they came for, or data is in danger | blocks |
 | high | users notice, or the next fault becomes critical | blocks |
-| medium | something is wrong that has to be mended, not tonight | warns |
+| medium | something is wrong that has to be fixed, not tonight | warns |
 | low | worth knowing | notes |
 
 *Errored* (could not tell) keeps a gate closed whatever the severity.

@@ -102,7 +102,7 @@ class Result:
     gathered_at: float | None = None
     seconds: float = 0.0
     notes: tuple[str, ...] = ()  # "connection reset, tried again once"
-    runbook: str = ""  # address or name of the page that says how to mend it
+    runbook: str = ""  # address or name of the page that says how to fix it
     owner: str = ""
     nodeid: str = ""
     kind: str = ""  # what the target is: "service", "endpoint", …

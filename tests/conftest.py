@@ -10,7 +10,7 @@ import os
 import pytest
 
 SKIPPED: list[str] = []
-MEASURING = ("[perf-", "[performance-", "evidence/test_load.py", "fail_open/test_load.py", "/test_regression.py")
+MEASURING = ("[perf-", "[performance-", "load/test_load.py", "fail_open/test_load.py", "/test_regression.py")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

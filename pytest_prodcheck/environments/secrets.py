@@ -21,7 +21,7 @@ LONGEST = 64 * 1024  # bytes
 
 
 class SecretError(ValueError):
-    """A reference that gives no usable secret; says which reference and how to mend it, never the value."""
+    """A reference that gives no usable secret; says which reference and how to fix it, never the value."""
 
 
 def describe(ref: SecretRef) -> str:

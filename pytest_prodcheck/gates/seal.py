@@ -15,7 +15,7 @@ _SHORTEST = 16  # characters
 
 
 class KeyProblem(ValueError):
-    """A key that cannot be used as configured; the message says how to mend it."""
+    """A key that cannot be used as configured; the message says how to fix it."""
 
 
 def canonical(document: dict[str, object]) -> bytes:

@@ -61,7 +61,7 @@ def check(
 
     id: dotted, its first segment the suite unless `suite` names it ("shop.smoke.price", suite="smoke").
     severity: "critical", "high", "medium" or "low". limit: the default, which `[thresholds]` may change.
-    runbook: name of the page that says how to mend it. target: what results are about, where the evidence does not say.
+    runbook: name of the page that says how to fix it. target: what results are about, where the evidence does not say.
     needs: evidence handed over under names of one's own. opt_in: what it would do that a protected environment has to
     allow by `--allow-check ID`, such as "sends ten bad logins". Raises ValueError for what cannot be.
     """

@@ -206,7 +206,7 @@ class Conductor:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The gates, what decided them, how to mend it."""
+        """The gates, what decided them, how to fix it."""
         if self.run is None:
             return
         from pytest_prodcheck.reports.symbols import takes_color, takes_unicode

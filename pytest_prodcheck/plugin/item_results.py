@@ -106,7 +106,7 @@ def result_of(
 
 
 def runbook_address(template: str, name: str) -> str:
-    """The page that says how to mend it: the organisation's address filled in, or the bare name."""
+    """The page that says how to fix it: the organisation's address filled in, or the bare name."""
     return template.replace("{runbook}", name) if template and name else name
 
 

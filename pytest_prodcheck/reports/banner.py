@@ -1,4 +1,4 @@
-"""A verdict for people: what the gate says, what decided it, how to mend it, and what else its reader must know."""
+"""A verdict for people: what the gate says, what decided it, how to fix it, and what else its reader must know."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def verdict_lines(verdict: View, style: Style, now: float | None = None) -> list
 
 
 def finding_lines(findings: list[View], style: Style, most: int | None) -> list[str]:
-    """Each finding with its reason, the value against its limit; how to mend it once for each check and target.
+    """Each finding with its reason, the value against its limit; how to fix it once for each check and target.
 
     most: checks that are shown, with a few findings each; None: everything.
     """
@@ -115,7 +115,7 @@ def _symbol(finding: View, style: Style) -> tuple[str, str]:
 
 
 def _help(finding: View, style: Style) -> list[str]:
-    named = (("how to mend", "runbook"), ("owner", "owner"), ("ticket", "ticket"), ("waived until", "expires"))
+    named = (("how to fix", "runbook"), ("owner", "owner"), ("ticket", "ticket"), ("waived until", "expires"))
     told = [f"{label}: {finding.text(name)}" for label, name in named if finding.text(name)]
     line = style.dot.join(told)
     return [line] if cells(line) + 6 <= style.width else told

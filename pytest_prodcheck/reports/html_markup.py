@@ -69,9 +69,9 @@ def row_cells(result: Result | None, nodeid: str) -> list[str]:
 
 
 def details(result: Result, now: float) -> str:
-    """What is shown when a row is opened: reason, judgements, evidence with its age, notes, how to mend."""
+    """What is shown when a row is opened: reason, judgements, evidence with its age, notes, how to fix."""
     facts = (
-        ("how to mend", _link(result.runbook)),
+        ("how to fix", _link(result.runbook)),
         ("owner", safe_html(result.owner)),
         ("severity", safe_html(result.severity)),
         ("evidence", safe_html(evidence_text(result, now, "when it was judged"))),
@@ -109,7 +109,7 @@ def summary(run: RunRecord, verdicts: Sequence[View], charts: str = "") -> str:
 
 
 def gate(verdict: View) -> str:
-    """One gate: what it says, about what, what decided it, how to mend it."""
+    """One gate: what it says, about what, what decided it, how to fix it."""
     status = status_of(verdict)
     code = verdict.number("code")
     head = f"{gate_symbol(status)} {gate_words(status)}: {safe_html(verdict.text('gate'))}"
@@ -145,7 +145,7 @@ def _about(findings: list[View]) -> str:
         severity = f" ({safe_html(first.text('severity'))})" if first.text("severity") else ""
         lines.insert(0, f"{mark}<b>{safe_html(subject(check, first.text('target')))}</b>{severity}")
     named = (("owner", "owner"), ("ticket", "ticket"), ("waived until", "expires"))
-    facts = [f"how to mend: {_link(first.raw('runbook'))}"] if first.text("runbook") else []
+    facts = [f"how to fix: {_link(first.raw('runbook'))}"] if first.text("runbook") else []
     facts += [f"{label}: {safe_html(first.text(name))}" for label, name in named if first.text(name)]
     return "<br>".join(lines) + (f'<br><span class="pc-dim">{" · ".join(facts)}</span>' if facts else "")
 
@@ -182,7 +182,7 @@ def _problems(run: RunRecord) -> str:
 
 
 def _link(address: str) -> str:
-    """A link for an address of the web, text for anything else (`javascript:` is no place to mend things)."""
+    """A link for an address of the web, text for anything else (`javascript:` is no place to fix things)."""
     shown = safe_html(address)
     if address.lower().startswith(("https://", "http://")):
         return f'<a href="{shown}" target="_blank" rel="noopener noreferrer">{shown}</a>'

@@ -70,7 +70,7 @@ def run_document(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> dict[str, An
 
 def _rule(result: Result) -> dict[str, Any]:
     title, limit = safe(result.title or result.check), limit_text(telling(result), unicode=False)
-    told = {"Severity": str(result.severity), "Limit": limit, "How to mend it": safe(result.runbook)}
+    told = {"Severity": str(result.severity), "Limit": limit, "How to fix it": safe(result.runbook)}
     about = [(name, text) for name, text in told.items() if text]
     rule: dict[str, Any] = {
         "id": safe(result.check),

@@ -28,7 +28,7 @@ _UNKNOWN = ("❓", "CANNOT TELL", "magenta")
 STATUSES = {0: "open", 1: "blocked", 2: "usage-error", 3: "cannot-tell", 4: "refused"}
 ACTIONS = {
     Outcome.PASSED: "go on",
-    Outcome.FAILED: "stop, mend it",
+    Outcome.FAILED: "stop, fix it",
     Outcome.WARNED: "go on, look into it",
     Outcome.SKIPPED: "check whether that is intended",
     Outcome.ERRORED: "find out why, run again",

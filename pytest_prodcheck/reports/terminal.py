@@ -111,4 +111,4 @@ def _short(result: Result, style: Style) -> list[str]:
     lines = [f"   {symbol} {subject(safe(result.check), safe(result.target))} ({result.severity})"]
     for text in safe_lines(result.reason)[:5]:
         lines += fold(text, first="      ", rest="      ", width=style.width)
-    return [*lines, f"      how to mend: {safe(result.runbook)}"] if result.runbook else lines
+    return [*lines, f"      how to fix: {safe(result.runbook)}"] if result.runbook else lines

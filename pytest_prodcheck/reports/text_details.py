@@ -18,7 +18,7 @@ _ATTENTION = (Outcome.FAILED, Outcome.ERRORED, Outcome.WARNED)
 
 
 def attention_lines(run: RunRecord, style: Style) -> list[str]:
-    """Everything failed, errored or warned: reason, how to mend, owner, age of the evidence, notes."""
+    """Everything failed, errored or warned: reason, how to fix, owner, age of the evidence, notes."""
     wanted = [each for each in run.results if each.outcome in _ATTENTION]
     wanted.sort(key=lambda each: (rank(each.outcome), _SEVERITIES.index(each.severity), each.check, each.target))
     noted = [each for each in run.results if each.notes and each.outcome not in _ATTENTION]
@@ -40,7 +40,7 @@ def result_lines(result: Result, ended_at: float, style: Style) -> list[str]:
     if len(compared) > _MOST_OBJECTS:
         lines += _block([f"and {len(compared) - _MOST_OBJECTS} more judgements (all are in the JSON report)"], style)
     facts = (
-        ("how to mend", safe(result.runbook)),
+        ("how to fix", safe(result.runbook)),
         ("owner", safe(result.owner)),
         ("evidence", evidence_text(result, ended_at)),
         ("notes", "; ".join(map(safe, result.notes))),

@@ -38,7 +38,7 @@ def add(project: Project, text: str) -> None:
 def waiver(expires: str, check: str = "t.smoke.one", target: str = "fact") -> str:
     return (
         f'[[waivers]]\ncheck = "{check}"\ntarget = "{target}"\nenvironment = "dev"\n'
-        f'reason = "known, mended on Monday"\n'
+        f'reason = "known, fixed on Monday"\n'
         f'owner = "team-a"\nticket = "OPS-1"\nexpires = {expires}'
     )
 
@@ -67,7 +67,7 @@ def test_a_waived_failure_opens_and_is_shown_everywhere(broken: Project) -> None
     assert done.returncode == 0, done.stdout
     assert "1 failed" in done.stdout
     assert broken.gate() == 0
-    shown_everywhere(broken, "OPS-1", "known, mended on Monday")
+    shown_everywhere(broken, "OPS-1", "known, fixed on Monday")
 
 
 def test_an_expired_waiver_does_not_help(broken: Project) -> None:

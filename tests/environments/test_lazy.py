@@ -18,7 +18,8 @@ import sys
 from pathlib import Path
 from pytest_prodcheck.environments.loading import load
 load(Path(sys.argv[1]))
-print(*sorted(name.rpartition(".")[2] for name in sys.modules if name.startswith("pytest_prodcheck.environments.")))
+start = "pytest_prodcheck.environments.sections."
+print(*sorted(name.removeprefix(start) for name in sys.modules if name.startswith(start)))
 """
 SECTIONS = {
     "approval", "auth", "backups", "database", "exposure", "hosts", "kubernetes", "load", "monitoring", "rollback",

@@ -54,7 +54,7 @@ def test_narrowed_by_configuration(project: Project, way: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["--lf"], ["--ff", "-x"], ["--sw"], ["--maxfail", "1"], ["-x"]])
 def test_after_a_failure(project: Project, arguments: list[str]) -> None:
-    """Row 5: `--lf`, `--ff -x`, `--sw`, `--maxfail`: blocked with failures; mended but partial they cannot tell."""
+    """Row 5: `--lf`, `--ff -x`, `--sw`, `--maxfail`: blocked with failures; fixed but partial they cannot tell."""
     good = (project.folder / "checks/test_facts.py").read_text(encoding="utf-8")
     project.edit(FAILING, "judge('fact is there', False)", "checks/test_facts.py")
     assert project.pytest().returncode == 1

@@ -76,7 +76,7 @@ def test_results_rules_and_counts() -> None:
     assert "Limit: <= 2 s (warns 500 ms)\n" in rule["help"]["text"]
     assert rule["help"]["markdown"].split("\n\n") == [
         "It answers in time.", "**Severity:** high", "**Limit:** \\<= 2 s (warns 500 ms)",
-        "**How to mend it:** <https://runbooks.shop.example/latency>",
+        "**How to fix it:** <https://runbooks.shop.example/latency>",
         "Errored means that it could not be told: no evidence, no go.",
     ]  # fmt: skip
     assert rule["helpUri"] == "https://runbooks.shop.example/latency"

@@ -65,7 +65,7 @@ def test_columns_are_aligned_and_fit() -> None:
 
 def test_folding_keeps_addresses_whole() -> None:
     address = "https://runbooks.shop.example/" + "x" * 60
-    lines = fold(f"how to mend it: see {address} please", first="- ", rest="  ", width=40)
-    assert lines == ["- how to mend it: see", f"  {address}", "  please"]
+    lines = fold(f"how to fix it: see {address} please", first="- ", rest="  ", width=40)
+    assert lines == ["- how to fix it: see", f"  {address}", "  please"]
     assert fold("", first="- ") == ["- "]
     assert fold("") == []

@@ -41,7 +41,7 @@ def checksum(page: bytes, block: int) -> int:
 
 
 def change(file: Path, old: bytes, new: bytes) -> None:
-    """Replaces the first `old` in a living row of a relation's file by as many bytes and mends its page's checksum."""
+    """Replaces the first `old` in a living row of a relation's file by as many bytes, with a right checksum."""
     data = bytearray(file.read_bytes())
     for start, end in _living(data):
         at = data.find(old, start, end)
@@ -74,7 +74,7 @@ def kill_row(file: Path, number: int) -> None:
 
 
 def _write(file: Path, data: bytearray, block: int) -> None:
-    """Mends a page's checksum and writes the file in place: owner and mode stay."""
+    """Repairs a page's checksum and writes the file in place: owner and mode stay."""
     page = bytes(data[block * PAGE : (block + 1) * PAGE])
     struct.pack_into("<H", data, block * PAGE + 8, checksum(page, block))
     with file.open("r+b") as stream:

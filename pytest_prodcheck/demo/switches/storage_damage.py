@@ -21,7 +21,7 @@ STREAM = 12 * 1024 * 1024  # bytes written to Redis that do not reach the replic
 
 
 def flip(node: Node, path: str, page: int = 0) -> None:
-    """Flips one bit of a page; the same again mends it. path: below the data folder."""
+    """Flips one bit of a page; the same again repairs it. path: below the data folder."""
     heap_page.flip(node.data / path, page * heap_page.PAGE + heap_page.PAGE - 60)
 
 

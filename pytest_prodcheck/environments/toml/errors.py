@@ -11,7 +11,7 @@ MOST_SHOWN = 50
 
 @dataclass(frozen=True, order=True)
 class Mistake:
-    """One thing that is wrong: file relative to the root, line where known, key path, what is wrong, how to mend it."""
+    """One thing that is wrong: file relative to the root, line where known, key path, what is wrong, how to fix it."""
 
     file: str
     line: int | None

@@ -18,7 +18,7 @@ def programs(needed: str, major: int | None, declared: str | None, root: Path) -
         folder = root / declared
         if (folder / needed).is_file():
             return folder
-        raise EvidenceProblem(Problem("configuration", f"there is no {needed} in {folder}", "mend backups.programs"))
+        raise EvidenceProblem(Problem("configuration", f"there is no {needed} in {folder}", "fix backups.programs"))
     for folder in _candidates(major):
         if (folder / needed).is_file():
             return folder

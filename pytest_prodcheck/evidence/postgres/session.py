@@ -144,7 +144,7 @@ class Session:
 
 
 def missing_grant(said: str, user: str) -> str:
-    """The GRANT that would mend "permission denied for table orders"."""
+    """The GRANT that would fix "permission denied for table orders"."""
     found = re.search(r"permission denied for (\w+(?: \w+)?) \"?([^\" ]+)\"?", said)
     if found is None:
         return f"GRANT {user} what it lacks"

@@ -51,7 +51,7 @@ def refuse_live(parent: Path, live: str) -> None:
     """Raises EvidenceProblem for a place inside a server's data folder, or one that a server works in."""
     resolved = parent.resolve()
     if not resolved.is_dir():
-        hint = "make it, or mend backups.restore.folder"
+        hint = "make it, or fix backups.restore.folder"
         raise EvidenceProblem(Problem("configuration", f"there is no folder {parent}", hint))
     for place in (resolved, *resolved.parents):
         if (place / "PG_VERSION").is_file() or (live and place == Path(live).resolve()):

@@ -13,7 +13,7 @@ from pytest_prodcheck.records.vulnerabilities import Rating
 # docs.github.com, "SARIF support for code scanning": property security-severity, a CVSS score as text
 _SCORES: tuple[tuple[float, Rating], ...] = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"), (0.0, "low"))
 _LEVELS: dict[str, Rating | None] = {"error": "high", "warning": "medium", "note": "low", "none": "low"}
-# what Trivy and Grype write into a result's text; other tools' findings are about one's own code, which can be mended
+# what Trivy and Grype write into a result's text; other tools' findings are about one's own code, which can be fixed
 _FIXED = re.compile(r"(?im)^[ \t]*(?:fixed|fix) version:[ \t]*(.*)$")
 
 

@@ -250,7 +250,7 @@ def test_control_c_ends_the_process_within_a_second(tmp_path: Path) -> None:
         "    print(time.monotonic() - started, flush=True)\n"
     )
     started = time.monotonic()
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     done = subprocess.run(
         [sys.executable, str(script)],
         cwd=root,

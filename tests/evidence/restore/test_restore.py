@@ -198,7 +198,7 @@ def test_a_restore_that_is_killed_leaves_no_server(running: Stores, cluster: Clu
     # the server waits for WAL that never comes: a restore that takes long
     given["postgres"]["shop"]["backups"]["restore"]["settings"] = {"recovery_min_apply_delay": "1h"}
     words = [sys.executable, "-c", textwrap.dedent(KILLED), str(running.place), json.dumps(given)]
-    child = subprocess.Popen(words, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    child = subprocess.Popen(words, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     scratch = cluster.folder / "scratch"
     try:
         pid = _eventually(lambda: _server(scratch), child)
