@@ -98,8 +98,8 @@ def test_third_party_clients_are_imported_where_they_are_used() -> None:
 def test_suites_only_judge() -> None:
     """Bundled checks import public names, evidence records and pure judging of texts; they do no I/O of their own."""
     public = {"pytest_prodcheck", *(f"pytest_prodcheck.{name}" for name in pytest_prodcheck.__all__)}
-    judging = (f"pytest_prodcheck.judging.{name}" for name in ("declared_limits", "headers", "load_validity", "statistics"))
-    ours = ("pytest_prodcheck.records", *judging)
+    pure = ("declared_limits", "headers", "load_validity", "statistics")
+    ours = ("pytest_prodcheck.records", *(f"pytest_prodcheck.judging.{name}" for name in pure))
     wrong = [
         f"{file.relative_to(ROOT)} imports {module}"
         for file in sorted((ROOT / "suites").rglob("*.py"))
