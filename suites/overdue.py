@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.vulnerabilities import Rating, VulnerabilityReport
+    from pytest_prodcheck.records import Rating, VulnerabilityReport
 
 _SHOWN = 8  # findings that are named in the reason
 

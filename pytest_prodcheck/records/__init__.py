@@ -1,5 +1,6 @@
 """The kinds of facts: frozen plain data that can be saved, sent to xdist workers and judged again.
 
+Every record is imported from here: `from pytest_prodcheck.records import Health`. Its module is loaded at first use.
 Times are UTC epoch seconds, durations seconds, sizes bytes. Strings from targets are already redacted and bounded.
 """
 
@@ -7,7 +8,13 @@ from __future__ import annotations
 
 import json as _json
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from pytest_prodcheck.records.names import MODULE_OF as _MODULE_OF
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.records.names import *  # noqa: F403
 
 Record = TypeVar("Record")
 
@@ -114,3 +121,18 @@ class Exchange:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
+
+
+if not TYPE_CHECKING:  # type checkers know the names from names.py, and refuse others
+
+    def __getattr__(name: str) -> Any:
+        """Loads a subject's module when one of its records is first asked for."""
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        record = getattr(_import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        globals()[name] = record
+        return record
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
+    from pytest_prodcheck.records import Archiving, Backups, RestoreRun, Verification, WalArchive
 
 AHEAD = 300.0  # seconds that two clocks may differ
 

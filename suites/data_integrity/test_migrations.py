@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.database import MigrationLint, Migrations
+    from pytest_prodcheck.records import MigrationLint, Migrations
 
 # rules of squawk about style or habit; all others are about locks that stop writers, and about lost data
 ADVICE = ("prefer-", "require-statement-timeout", "require-lock-timeout", "require-timeout-settings", "ban-char-field",

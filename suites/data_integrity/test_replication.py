@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.replication import ContentComparison, Replication, ReplicationNode, Slot
+    from pytest_prodcheck.records import ContentComparison, Replication, ReplicationNode, Slot
 
 KEPT = 16  # WAL files that may be kept for a slot that nobody uses: a standby that restarts needs a few
 

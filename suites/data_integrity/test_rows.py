@@ -8,7 +8,7 @@ from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.judging.declared_limits import limit_in_force
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.database import Freshness, InvariantValue, OrphanRows, RelationRows
+    from pytest_prodcheck.records import Freshness, InvariantValue, OrphanRows, RelationRows
 
 
 def _how_much(rows: RelationRows) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.database import Schema, SchemaObject
+    from pytest_prodcheck.records import Schema, SchemaObject
 
 
 def _judge(what: str, found: Iterable[SchemaObject], total: int, declared: dict[str, Any], kind: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.database import Activity, Checksums, Held, RedisReplication, Structure
+    from pytest_prodcheck.records import Activity, Checksums, Held, RedisReplication, Structure
 
 TRANSACTION_IDS = 2**31  # that can be told apart; PostgreSQL stops a little before (docs, "Routine Vacuuming")
 FEW = 1000  # dead rows that a busy small table gathers while autovacuum, which looks once a minute, is not there

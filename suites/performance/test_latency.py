@@ -16,7 +16,7 @@ from pytest_prodcheck.judging.load_validity import (
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.load import LoadEndpoint, LoadRun
+    from pytest_prodcheck.records import LoadEndpoint, LoadRun
 
 
 @check("performance.latency.p50", severity="high", limit=Limit(warn="400ms", fail="500ms"), runbook="latency")

@@ -19,7 +19,7 @@ from pytest_prodcheck.judging.statistics import samples_needed, share_at_least, 
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.load import LoadEndpoint, LoadRun
+    from pytest_prodcheck.records import LoadEndpoint, LoadRun
 
 
 @check("performance.validity", severity="critical", runbook="load-validity")

@@ -9,7 +9,7 @@ from pytest_prodcheck.judging.load_validity import Comparison, fails_more, insis
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.load import Baseline, LoadEndpoint, LoadRun
+    from pytest_prodcheck.records import Baseline, LoadEndpoint, LoadRun
 
 
 @check("performance.regression.p95", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")

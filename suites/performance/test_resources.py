@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.judging.load_validity import seconds_until_full
-from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.load import LoadResources, ResourceSample
+from pytest_prodcheck.records import EvidenceProblem, LoadResources, Problem, ResourceSample
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.hosts import HostUse
+    from pytest_prodcheck.records import HostUse
 
 Seen = Callable[[ResourceSample], float | None]
 

@@ -10,7 +10,7 @@ from pytest_prodcheck.judging.statistics import samples_needed
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.load import LoadStress
+    from pytest_prodcheck.records import LoadStress
 
 
 @check(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.backups import Archiving, Backup, Backups, RestoreRecord
+    from pytest_prodcheck.records import Archiving, Backup, Backups, RestoreRecord
 
 AHEAD = 300.0  # seconds that two clocks may differ
 ENOUGH = 3  # earlier backups that a median is taken of

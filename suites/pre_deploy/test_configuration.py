@@ -9,8 +9,7 @@ from pytest_prodcheck import check, judge
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.kubernetes import Finding, KubernetesManifests, ManifestFacts
-    from pytest_prodcheck.records.settings import ConfiguredSettings
+    from pytest_prodcheck.records import ConfiguredSettings, Finding, KubernetesManifests, ManifestFacts
 
 
 def _minor(version: str) -> int | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.kubernetes import (
+    from pytest_prodcheck.records import (
         KubernetesApi,
         KubernetesCapacity,
         KubernetesDisruption,

@@ -8,7 +8,7 @@ from pytest_prodcheck import check, judge
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.monitoring import AlertRules, AlertsFiring
+    from pytest_prodcheck.records import AlertRules, AlertsFiring
 
 LATE = 5  # intervals, and two minutes at least: rules that were not looked at for so long stand still
 PATIENCE = 120.0

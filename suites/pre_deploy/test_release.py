@@ -8,8 +8,15 @@ from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.release import Approval, Change, Decision, DependencyAnswer
-    from pytest_prodcheck.records.rollback import PlanDocument, RollbackPlan, WayBack
+    from pytest_prodcheck.records import (
+        Approval,
+        Change,
+        Decision,
+        DependencyAnswer,
+        PlanDocument,
+        RollbackPlan,
+        WayBack,
+    )
 
 AHEAD = 300.0  # seconds that two clocks may differ
 SOON = Limit(warn="15m")  # what a gate's evidence may be old by default: so long it may be acted upon

@@ -8,7 +8,7 @@ from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.hosts import HostsMounts, HostsUse
+    from pytest_prodcheck.records import HostsMounts, HostsUse
 
 
 def _insist_on_hosts(found: int, expected: int) -> None:

@@ -9,7 +9,7 @@ from pytest_prodcheck import Limit, check
 from ..overdue import judge_overdue
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.vulnerabilities import VulnerabilityReport
+    from pytest_prodcheck.records import VulnerabilityReport
 
 
 @check("pre_deploy.vulnerabilities.critical", severity="high", limit=Limit(fail=0), runbook="vulnerabilities")

@@ -9,7 +9,7 @@ from pytest_prodcheck import judge
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.access import Entry
+    from pytest_prodcheck.records import Entry
 
 REFUSED = (401, 403, 404)
 # what is no token at all may be called a bad request

@@ -10,7 +10,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.judging.headers.findings import Findings
-    from pytest_prodcheck.records.web import Page
+    from pytest_prodcheck.records import Page
 
 
 def record(what: str, found: Findings, of: str) -> None:

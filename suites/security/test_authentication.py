@@ -11,7 +11,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from .access import TOKEN_REFUSED, insist_on, judge_refused
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.access import BadLogin, BadLogins, CookieSession, ForgedToken, ForgedTokens
+    from pytest_prodcheck.records import BadLogin, BadLogins, CookieSession, ForgedToken, ForgedTokens
 
 _LIMITED = (423, 429)  # Locked, Too Many Requests
 _SLOWER, _SECONDS = 3, 0.5  # a delay that grows: so many times the first ones, and at least so much

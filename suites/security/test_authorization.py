@@ -9,7 +9,7 @@ from pytest_prodcheck import check, judge
 from .access import METHOD_REFUSED, insist_on, judge_refused
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.access import OwnershipPair, RoleMatrix
+    from pytest_prodcheck.records import OwnershipPair, RoleMatrix
 
 
 @check("security.authorization.roles", severity="critical", runbook="authorization-roles")

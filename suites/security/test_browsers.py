@@ -14,7 +14,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from .findings import answered, insist_on_all, record
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.web import CookieAnswers, CorsAnswers, Page
+    from pytest_prodcheck.records import CookieAnswers, CorsAnswers, Page
 
 LONG_AGO = 86_400.0 * 366  # epoch seconds; most who delete a cookie give it a date around 1970
 

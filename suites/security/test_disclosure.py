@@ -11,7 +11,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from .findings import answered, insist_on_all, record
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.web import Pages, PrivateAnswer, ProvokedErrors
+    from pytest_prodcheck.records import Pages, PrivateAnswer, ProvokedErrors
 
 UPSTREAM = (429, 502, 503, 504)  # a limiter or a proxy spoke, not the service
 

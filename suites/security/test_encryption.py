@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.encryption import (
+    from pytest_prodcheck.records import (
         AccessRule,
         ColumnSample,
         PostgresAccess,

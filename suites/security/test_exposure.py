@@ -9,7 +9,7 @@ from pytest_prodcheck import check, judge
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.web import Exposure, Methods, OpenPorts, Probe
+    from pytest_prodcheck.records import Exposure, Methods, OpenPorts, Probe
 
 UNUSUAL = ("TRACE", "TRACK", "DEBUG", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK")
 

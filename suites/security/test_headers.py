@@ -11,7 +11,7 @@ from pytest_prodcheck.judging.headers import content_type, csp, csp_rules, frami
 from .findings import answered, insist_on_all, record
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.web import Pages
+    from pytest_prodcheck.records import Pages
 
 
 @check("security.headers.hsts", severity="high", limit=Limit(warn="180d", fail="1d"), runbook="headers-hsts")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.kubernetes import KubernetesPods, StorageClasses
+    from pytest_prodcheck.records import KubernetesPods, StorageClasses
 
 GRAVE = ("privileged", "hostPath", "hostNetwork", "hostPID", "hostIPC", "capabilities")
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import Problem
-    from pytest_prodcheck.records.tls import (
+    from pytest_prodcheck.records import (
         CipherSuite,
+        Problem,
         ServedCertificate,
         TlsAttacks,
         TlsCertificates,

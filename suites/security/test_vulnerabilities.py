@@ -9,7 +9,7 @@ from pytest_prodcheck import Limit, check, judge
 from ..overdue import judge_overdue
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.vulnerabilities import Benchmark, Policies, VulnerabilityReport
+    from pytest_prodcheck.records import Benchmark, Policies, VulnerabilityReport
 
 
 @check("security.vulnerabilities.critical", severity="high", limit=Limit(fail=0), runbook="vulnerabilities")

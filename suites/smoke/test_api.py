@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck import Exchange, Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.services import Contract, OpenApi
+    from pytest_prodcheck.records import Contract, OpenApi
 
 
 @check("smoke.api.endpoint", severity="critical", runbook="api-endpoint")

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_prodcheck import Exchange, check, judge
-from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.login import Guarded, Login, LoginPage, Rejections, Session
+from pytest_prodcheck.records import EvidenceProblem, Guarded, Login, LoginPage, Problem, Rejections, Session
 
 REFUSED = (401, 403)
 

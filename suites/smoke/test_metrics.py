@@ -9,7 +9,7 @@ from pytest_prodcheck.judging.declared_limits import base_unit, limit_in_force
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.monitoring import MetricReading, MetricValues
+    from pytest_prodcheck.records import MetricReading, MetricValues
 
 NO_LEVELS = {"warn": None, "fail": None}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.flow import NameAnswer, PortAnswer
+    from pytest_prodcheck.records import NameAnswer, PortAnswer
 
 
 @check("smoke.dns.resolves", severity="critical", runbook="dns")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.stores import PostgresCluster, PostgresNode
+    from pytest_prodcheck.records import PostgresCluster, PostgresNode
 
 
 def _answering(cluster: PostgresCluster) -> list[PostgresNode]:

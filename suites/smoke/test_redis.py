@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.stores import RedisGroup, RedisNode
+    from pytest_prodcheck.records import RedisGroup, RedisNode
 
 
 def _answering(group: RedisGroup) -> list[RedisNode]:

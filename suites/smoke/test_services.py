@@ -8,8 +8,16 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
-from pytest_prodcheck.records.services import Addresses, Health, RedirectChain, Revisions, RunningImage
+from pytest_prodcheck.records import (
+    Addresses,
+    EvidenceProblem,
+    Exchange,
+    Health,
+    Problem,
+    RedirectChain,
+    Revisions,
+    RunningImage,
+)
 
 GOOD = ("pass", "passed", "up", "ok", "healthy", "green", "serving", "true", "running", "ready", "alive", "available")
 BAD = ("fail", "failed", "failure", "failing", "unhealthy", "down", "error", "critical", "ko", "dead", "unavailable")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records.flow import WorkflowRun
+    from pytest_prodcheck.records import WorkflowRun
 
 
 @check("smoke.workflow.*", severity="critical", runbook="workflow")
