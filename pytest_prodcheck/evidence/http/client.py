@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from pytest_prodcheck.evidence.http.connection import Connection
-from pytest_prodcheck.evidence.http.direct import DirectLine
+from pytest_prodcheck.evidence.http.line import HttpLine
 from pytest_prodcheck.evidence.http.messages import Answer, Request, basic
-from pytest_prodcheck.evidence.http.request_heads import Line, Prepared, prepare
+from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
 from pytest_prodcheck.evidence.network.failures import worth_another_try
 from pytest_prodcheck.evidence.network.transport import Route
 from pytest_prodcheck.evidence.network.trust import tls_context
@@ -161,14 +161,7 @@ class HttpClient:
             host, _, port = service.connect_to.rpartition(":")
             where = (host.strip("[]"), int(port))
         route = Route(self.context.resolve, where, address, turn)
-        return Connection(self, route, self._line(route))
-
-    def _line(self, route: Route) -> Line:
-        if self.service.proxy is None:
-            return DirectLine(route, self.tls)
-        from pytest_prodcheck.evidence.http.proxied import ProxiedLine
-
-        return ProxiedLine(route, self.tls(), self.service.proxy, self.service.tls.verify == "on")
+        return Connection(self, route, HttpLine(route, self.tls, service.proxy))
 
     @contextmanager
     def _lend(

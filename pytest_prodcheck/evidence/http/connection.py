@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.http.request_heads import Line, Received
     from pytest_prodcheck.evidence.network.transport import Route
 
-MOST_HEADERS = 131_072  # bytes of all headers together
-
 
 class Connection:
     """At most one open connection to the service; for one exchange at a time."""
@@ -63,8 +61,8 @@ class Connection:
         self, received: Received, request: Request, what: str, shown: str, started: float, deadline: Deadline
     ) -> Answer:
         headers = received.headers
-        if sum(len(name) + len(value) for name, value in headers) > MOST_HEADERS:
-            raise EvidenceProblem(Problem("too-large", f"{what}: its headers are larger than {MOST_HEADERS} bytes"))
+        for each in received.odd:
+            deadline.note(f"{what}: {self._client.clean(Problem('protocol', each)).message}")
         encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
         bound = request.document or self._client.context.environment.gathering.body
         try:

@@ -48,9 +48,10 @@ class Prepared:
     target: str
     credentials: bytes | None
 
-    def head(self) -> bytes:
-        """Request line and headers with their empty line."""
-        lines = [f"{self.method} {self.target} HTTP/1.1".encode("ascii")]
+    def head(self, proxied: bool = False, more: tuple[bytes, ...] = ()) -> bytes:
+        """Request line and headers with their empty line. proxied: the whole address, for a proxy; more: lines."""
+        place = f"{self.origin.scheme}://{self.origin.header.decode()}" if proxied else ""
+        lines = [f"{self.method} {place}{self.target} HTTP/1.1".encode("ascii")]
         names = {name.lower() for name in self.headers}
         if "host" not in names:
             lines.append(b"Host: " + self.origin.header)
@@ -59,7 +60,7 @@ class Prepared:
             lines.append(b"Authorization: " + self.credentials)
         if "content-length" not in names and (self.body or self.method not in _BODILESS):
             lines.append(b"Content-Length: %d" % len(self.body or b""))
-        return b"\r\n".join([*lines, b"", b""])
+        return b"\r\n".join([*lines, *more, b"", b""])
 
 
 def prepare(method: str, url: str, headers: Mapping[str, bytes], body: bytes | None) -> Prepared:
@@ -111,6 +112,7 @@ class Received(Protocol):
 
     status: int
     headers: list[tuple[str, str]]
+    odd: tuple[str, ...]  # what of its head was read over, for people
 
     def read(self, size: int) -> bytes:
         """At most so many bytes of the body as it was sent, b"" at its whole end; raises where it is cut off."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import socket
 import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.network.http_heads import CutHead
+from pytest_prodcheck.evidence.network.http_heads import CutAnswer, LargeHead, NotHttp
 from pytest_prodcheck.evidence.tools import sanitizing as cleaning
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -41,14 +40,19 @@ def classify(error: BaseException, what: str, deadline: Deadline, peer: str) -> 
         return Problem("timeout", f"{what}: {took}", "is it overloaded, or is a firewall in between?")
     if isinstance(error, EvidenceProblem):
         return Problem("timeout", f"{what}: {error.problem.message}", error.problem.hint)
+    if isinstance(error, CutAnswer):
+        cut = f"the answer {error}" if str(error) else "the connection was closed before an answer"
+        return Problem("reset", f"{what}: {cut}")
     causes = list(_causes(error))
     for cause in causes:
         problem = _certificate(cause, what) or _connection(cause, what)
         if problem is not None:
             return problem
     for cause in causes:
-        if isinstance(cause, (http.client.HTTPException, UnicodeError)):
-            said = cleaning.plain(f"{type(cause).__name__}: {cause}")
+        if isinstance(cause, LargeHead):
+            return Problem("too-large", f"{what}: {cause}")
+        if isinstance(cause, (NotHttp, UnicodeError)):
+            said = cleaning.plain(str(cause))
             return Problem("protocol", f"{what}: the answer is not HTTP ({said})", "is this the right port?")
         if isinstance(cause, OSError) and cause.strerror and cause.errno:
             return Problem("reset", f"{what}: {cause.strerror}")
@@ -77,14 +81,8 @@ def _certificate(cause: BaseException, what: str) -> Problem | None:
 
 
 def _connection(cause: BaseException, what: str) -> Problem | None:
-    if isinstance(cause, CutHead):
-        return Problem("reset", f"{what}: {cause}")
     if isinstance(cause, EvidenceProblem):
         return Problem(cause.problem.kind, f"{what}: {cause.problem.message}", cause.problem.hint)
-    if isinstance(cause, http.client.RemoteDisconnected):
-        return Problem("reset", f"{what}: the connection was closed before an answer")
-    if isinstance(cause, http.client.IncompleteRead):
-        return Problem("reset", f"{what}: the answer was cut off in its body")
     if isinstance(cause, ConnectionRefusedError):
         return Problem("refused", f"{what}: connection refused")
     if isinstance(cause, (ConnectionError, BrokenPipeError)):

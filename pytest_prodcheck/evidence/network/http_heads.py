@@ -1,44 +1,90 @@
-"""Heads of HTTP answers: whole ones only. `http.client` takes the end of the connection for the end of the headers."""
+"""Heads of HTTP/1 answers, read as browsers read them: whole ones only, and what is odd is noted.
+
+Why no library: `http.client` takes 103 for the final answer and loses every field behind the first odd one, h11 and
+llhttp (httptools) refuse an answer with one odd field, of which browsers take the rest (ARCHITECTURE.md has the table).
+"""
 
 from __future__ import annotations
 
-import http.client
-import io
+import re
+from dataclasses import dataclass
+
+MOST_HEAD = 131_072  # bytes of a head, interim answers included
+_STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d)[ \t]+(\d{3})(?:[ \t].*)?")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_END = re.compile(rb"\n\r?\n")
 
 
-class CutHead(ConnectionError):
-    """The connection ended within the status line or the headers."""
+class CutAnswer(ConnectionError):
+    """The connection ended within the answer."""
 
 
-class WholeHeadResponse(http.client.HTTPResponse):
-    """An answer whose status line and headers end with their empty line; raises CutHead for any other."""
-
-    fp: io.BufferedReader
-
-    def begin(self) -> None:
-        """Reads status line and headers."""
-        stream = self.fp
-        self.fp = _Lines(stream)  # type: ignore[assignment]
-        try:
-            super().begin()
-        finally:
-            if self.fp is not None:  # the parent may have closed the stream
-                self.fp = stream
+class NotHttp(Exception):
+    """An answer that cannot be read as browsers read it, or that they refuse."""
 
 
-class _Lines:
-    """A stream whose lines end with a line break."""
+class LargeHead(Exception):
+    """A head beyond the bound."""
 
-    def __init__(self, stream: io.BufferedReader) -> None:
-        self._stream = stream
-        self._begun = False
 
-    def readline(self, limit: int) -> bytes:
-        line = self._stream.readline(limit)
-        if not line.endswith(b"\n") and len(line) < limit and (line or self._begun):
-            raise CutHead("the answer was cut off in its headers")
-        self._begun = True
-        return line
+@dataclass(frozen=True)
+class Head:
+    """Status line and fields of one answer, names and values as received. odd: what was read over, for people."""
 
-    def close(self) -> None:
-        self._stream.close()
+    version: tuple[int, int]
+    status: int
+    fields: tuple[tuple[str, str], ...]
+    odd: tuple[str, ...] = ()
+
+    @property
+    def interim(self) -> bool:
+        """Whether the final answer is still to come (RFC 9110, 15.2); 101 is a final one."""
+        return self.status < 200 and self.status != 101
+
+    def values(self, name: str) -> list[str]:
+        """The members of a field that is a list, lower case, of all its lines."""
+        told = [value for key, value in self.fields if key.lower() == name]
+        return [part.strip(" \t").lower() for value in told for part in value.split(",") if part.strip(" \t")]
+
+
+def end_of_head(data: bytes | bytearray, begin: int = 0) -> int:
+    """Where the head at the start of `data` ends, -1 where it does not yet; `begin`: so much was looked at before."""
+    found = _END.search(data, max(begin - 3, 0))
+    return found.end() if found else -1
+
+
+def parse_head(data: bytes) -> Head:
+    """A whole head with its empty line; raises NotHttp."""
+    lines = [line[:-1] if line.endswith(b"\r") else line for line in data.rstrip(b"\r\n").split(b"\n")]
+    found = _STATUS_LINE.fullmatch(lines[0])
+    if found is None or found[1] != b"1" or found[3] < b"100":
+        raise NotHttp(f"its first line is no status line of HTTP/1: {lines[0][:60]!r}")
+    if b"\0" in data or b"\r" in b"".join(lines):
+        raise NotHttp("a field of its head holds a NUL or a lone CR (RFC 9112, 2.2)")
+    fields: list[tuple[str, str]] = []
+    odd: list[str] = []
+    for number, line in enumerate(lines[1:], 2):
+        _read_field(number, line, fields, odd)
+    return Head((int(found[1]), int(found[2])), int(found[3]), tuple(fields), tuple(odd))
+
+
+def _read_field(number: int, line: bytes, fields: list[tuple[str, str]], odd: list[str]) -> None:
+    """One line: a field, the rest of the one before, or what browsers read over (RFC 9112, 5.1 and 5.2)."""
+    if line[:1] in (b" ", b"\t"):
+        if fields:
+            name, value = fields.pop()
+            blank = " \t"
+            fields.append((name, f"{value} {line.decode('latin-1').strip(blank)}".strip(blank)))
+            odd.append(f"line {number} of its head continues the field {name[:40]}, which is obsolete")
+        else:
+            odd.append(f"line {number} of its head continues no field; browsers skip it")
+        return
+    name_, colon, rest = line.partition(b":")
+    stripped = name_.rstrip(b" \t")
+    if not colon or not _TOKEN.fullmatch(stripped):
+        what = f"has a name that is none ({name_[:40]!r})" if colon else "is no field, for it has no colon"
+        odd.append(f"line {number} of its head {what}; browsers skip it")
+        return
+    if stripped != name_:
+        odd.append(f"line {number} of its head has a blank before the colon of {stripped[:40].decode()}")
+    fields.append((stripped.decode("ascii"), rest.strip(b" \t").decode("latin-1")))

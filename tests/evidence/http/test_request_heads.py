@@ -1,4 +1,4 @@
-"""What is put on the wire is what `requests` would have put there; and what `http.client` lets pass is looked at."""
+"""What is put on the wire is what `requests` would have put there."""
 
 from __future__ import annotations
 

@@ -1,0 +1,94 @@
+"""A real server, and a gate that a user would ask about it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostile.support import bare
+
+Results = dict[tuple[str, str], dict[str, Any]]
+_INSTALL = {"node": "nodejs", "nginx": "nginx", "haproxy": "haproxy", "openssl": "openssl", "chromium": "chromium"}
+
+
+def program(name: str) -> str:
+    """Where a program is; skips without it."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if found is None:
+        pytest.skip(f"no {name}; install: apt-get install {_INSTALL[name]}")
+    return found
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running(
+    words: list[str], port: int, folder: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server in a process of its own, once it listens; ended afterwards."""
+    with (folder / f"server-{port}.log").open("wb") as log:
+        process = subprocess.Popen(words, cwd=folder, env=environ, stdout=log, stderr=log)
+        try:
+            until = time.monotonic() + 20
+            while not _listens(port):
+                said = (folder / f"server-{port}.log").read_text(encoding="utf-8", errors="replace")[-2000:]
+                assert process.poll() is None, said
+                assert time.monotonic() < until, said
+                time.sleep(0.03)
+            yield process
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+            process.kill()
+            process.wait(5)
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def python(script: str, folder: Path, *arguments: str) -> list[str]:
+    """The command line of a server written in Python."""
+    file = folder / "server.py"
+    file.write_text(script, encoding="utf-8")
+    return [sys.executable, str(file), *arguments]
+
+
+def judged(folder: Path, toml: str, select: list[str], *arguments: str, env: Mapping[str, str] = {}) -> Results:
+    """The results by check and target of a gate that asks for these checks, skipped ones left out.
+
+    toml: what stands below `[environments.t]`.
+    """
+    head = f'version = 1\nproject = "t"\n[gates.g]\nselect = {json.dumps(select)}\n[environments.t]\n'
+    project = bare(folder / "judged", head + toml)
+    project.environ = dict(env)
+    revision = [] if "--revision" in arguments else ["--revision", "r"]
+    done = project.pytest("--gate", "g", "--prodcheck-select", *revision, "--prodcheck-json", "run.json", *arguments, env="t")
+    file = project.folder / "run.json"
+    assert file.exists(), done.stdout[-3000:] + done.stderr[-3000:]
+    found = json.loads(file.read_text(encoding="utf-8"))["run"]["results"]
+    shutil.rmtree(project.folder)
+    return {(each["check"], each["target"]): each for each in found if each["outcome"] != "skipped"}
+
+
+def outcomes(results: Results) -> dict[str, str]:
+    """Check and target in one, and the outcome."""
+    return {f"{check} {target}": each["outcome"] for (check, target), each in results.items()}
