@@ -72,16 +72,17 @@ def python(script: str, folder: Path, *arguments: str) -> list[str]:
     return [sys.executable, str(file), *arguments]
 
 
-def judged(folder: Path, toml: str, select: list[str], *arguments: str, env: Mapping[str, str] = {}) -> Results:
+def judged(folder: Path, toml: str, select: list[str], *arguments: str, env: Mapping[str, str] | None = None) -> Results:
     """The results by check and target of a gate that asks for these checks, skipped ones left out.
 
     toml: what stands below `[environments.t]`.
     """
     head = f'version = 1\nproject = "t"\n[gates.g]\nselect = {json.dumps(select)}\n[environments.t]\n'
     project = bare(folder / "judged", head + toml)
-    project.environ = dict(env)
+    project.environ = dict(env or {})
     revision = [] if "--revision" in arguments else ["--revision", "r"]
-    done = project.pytest("--gate", "g", "--prodcheck-select", *revision, "--prodcheck-json", "run.json", *arguments, env="t")
+    words = ["--gate", "g", "--prodcheck-select", *revision, "--prodcheck-json", "run.json", *arguments]
+    done = project.pytest(*words, env="t")
     file = project.folder / "run.json"
     assert file.exists(), done.stdout[-3000:] + done.stderr[-3000:]
     found = json.loads(file.read_text(encoding="utf-8"))["run"]["results"]
