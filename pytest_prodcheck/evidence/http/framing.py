@@ -50,7 +50,7 @@ class Wire:
         spent = seen = 0
         odd: list[str] = []
         while True:
-            while self._data[:1] in (b"\r", b"\n"):  # empty lines behind the answer before
+            while bytes(self._data[:1]) in (b"\r", b"\n"):  # empty lines behind the answer before
                 del self._data[:1]
             if not b"HTTP/".startswith(bytes(self._data[:5])):
                 raise NotHttp(f"it begins with {bytes(self._data[:40])!r}")

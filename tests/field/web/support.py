@@ -72,7 +72,9 @@ def python(script: str, folder: Path, *arguments: str) -> list[str]:
     return [sys.executable, str(file), *arguments]
 
 
-def judged(folder: Path, toml: str, select: list[str], *arguments: str, env: Mapping[str, str] | None = None) -> Results:
+def judged(
+    folder: Path, toml: str, select: list[str], *arguments: str, env: Mapping[str, str] | None = None
+) -> Results:
     """The results by check and target of a gate that asks for these checks, skipped ones left out.
 
     toml: what stands below `[environments.t]`.
