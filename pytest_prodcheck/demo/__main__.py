@@ -12,8 +12,7 @@ import sys
 import threading
 import time
 
-from pytest_prodcheck.demo import control
-from pytest_prodcheck.demo.runtime import folders as places
+from pytest_prodcheck.demo.control import Control
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.system import System, redirect_output
 
@@ -40,6 +39,7 @@ def run(names: list[str]) -> int:
     parent = os.getppid()
     try:
         system = System(foreground=False)
+        control = Control(system)
     except (DemoError, OSError) as error:
         print(json.dumps({"error": str(error)}), flush=True)
         return 2
@@ -47,9 +47,9 @@ def run(names: list[str]) -> int:
         signal.signal(number, lambda *_: system.ended.set())
     try:
         card = system.prepare()
-        control.serve(system, system.place / places.CONTROL)
+        control.serve()
         _watch_parent(system, parent)
-        system.start(names)
+        control.start(names)
         print(json.dumps(card), flush=True)
         redirect_output(system.place)
         system.ended.wait()

@@ -6,10 +6,9 @@ import signal
 import sys
 from collections.abc import Iterable
 
-from pytest_prodcheck.demo import control
-from pytest_prodcheck.demo.handle import need_packages
-from pytest_prodcheck.demo.runtime import folders as places
+from pytest_prodcheck.demo.control import Control
 from pytest_prodcheck.demo.runtime.errors import DemoError
+from pytest_prodcheck.demo.runtime.packages import need_packages
 from pytest_prodcheck.demo.system import System
 
 
@@ -18,6 +17,7 @@ def run(faults: Iterable[str]) -> int:
     try:
         need_packages()
         system = System(foreground=True)
+        control = Control(system)
     except (DemoError, OSError) as error:
         print(f"prodcheck demo: {error}", file=sys.stderr)
         return 2
@@ -27,14 +27,14 @@ def run(faults: Iterable[str]) -> int:
     }
     try:
         card = system.prepare()
-        control.serve(system, system.place / places.CONTROL)
-        system.start(faults)
+        control.serve()
+        control.start(faults)
         while not system.done.wait(0.1) and not system.ended.is_set():
             pass
         if system.failed:
             raise DemoError("; ".join(system.failed))
         if not system.ended.is_set():
-            print(_text(system, card), flush=True)
+            print(_text(system, card, control.faults), flush=True)
         while not system.ended.wait(3600):
             pass
     except (DemoError, OSError) as error:
@@ -47,10 +47,10 @@ def run(faults: Iterable[str]) -> int:
     return 0
 
 
-def _text(system: System, card: dict[str, object]) -> str:
+def _text(system: System, card: dict[str, object], faults: tuple[str, ...]) -> str:
     ports = system.ports
     return f"""\
-The demo system is up (faults on: {", ".join(system.faults) or "none"}):
+The demo system is up (faults on: {", ".join(faults) or "none"}):
   shop        {card["url"]}  on {" and ".join(one.address[0] for one in system.https)}, CA {system.place / "ca.pem"}
   names       127.0.0.1:{ports.dns} (UDP)
   queue       127.0.0.1:{ports.queue}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import importlib.util
 import json
 import os
 import select
@@ -18,11 +17,11 @@ from types import TracebackType
 from typing import Any
 
 from pytest_prodcheck.demo.faults import checked
-from pytest_prodcheck.demo.runtime import folders as places
-from pytest_prodcheck.demo.runtime.errors import MISSING, DemoError
+from pytest_prodcheck.demo.runtime import folders
+from pytest_prodcheck.demo.runtime.errors import DemoError
+from pytest_prodcheck.demo.runtime.packages import need_packages
 
 ENVIRONMENT = "PRODCHECK_DEMO_FAULTS"
-_PACKAGES = {"psycopg": "psycopg", "redis": "redis", "dns": "dnspython", "trustme": "trustme"}
 
 
 class Demo:
@@ -69,7 +68,7 @@ class Demo:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(5)
-                places.sweep()
+                folders.sweep()
 
     def _ask(self, question: dict[str, Any], timeout: float) -> dict[str, Any]:
         try:
@@ -146,16 +145,9 @@ def from_environment() -> list[str]:
     return [name.strip() for name in os.environ.get(ENVIRONMENT, "").split(",") if name.strip()]
 
 
-def need_packages() -> None:
-    """DemoError where a package of the extra `demo` is missing."""
-    missing = [shown for name, shown in _PACKAGES.items() if importlib.util.find_spec(name) is None]
-    if missing:
-        raise DemoError(f"the demo needs {', '.join(missing)}: {MISSING}")
-
-
 def find_running() -> Demo | None:
     """The demo that this user started in the foreground (the newest one), None where there is none."""
-    for _, card in places.running():
+    for _, card in folders.running():
         if card.get("foreground"):
             return Demo(card)
     return None

@@ -1,4 +1,4 @@
-"""The whole demo: its parts, their start side by side, and the faults that are on."""
+"""The whole demo: its parts, and their start side by side."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo.faults import checked
 from pytest_prodcheck.demo.files import configuration
 from pytest_prodcheck.demo.mail.relay import Relay
 from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound, bound_alike
 from pytest_prodcheck.demo.network.dns_server import Names, bound_udp
 from pytest_prodcheck.demo.network.payment_provider import Payments
 from pytest_prodcheck.demo.network.plain_tcp import start_queue
-from pytest_prodcheck.demo.runtime import folders as places
+from pytest_prodcheck.demo.runtime import folders
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.runtime.processes import Spawner
 from pytest_prodcheck.demo.runtime.programs import has_tls, postgres_programs, redis_program
@@ -43,20 +42,18 @@ class System:
 
     def __init__(self, foreground: bool) -> None:
         _take_descriptors()
-        self.place, self._lock = places.create()
+        self.place, self._lock = folders.create()
         self._keep_log()
         self.foreground = foreground
         self.loop = Loop()
         self.spawner = Spawner(self.place)
-        self.faults: tuple[str, ...] = ()
         self.failed: list[str] = []
         self.done = threading.Event()  # started, or failed to
         self.ended = threading.Event()  # asked to stop
-        self._changing = threading.Lock()
         self._starting: threading.Thread | None = None
 
     def _keep_log(self) -> None:
-        handler = logging.FileHandler(self.place / places.LOG)
+        handler = logging.FileHandler(self.place / folders.LOG)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         LOGGER.handlers[:] = [handler]
         LOGGER.setLevel(logging.INFO)
@@ -64,7 +61,7 @@ class System:
 
     def prepare(self) -> dict[str, object]:
         """Takes the ports, writes configuration, secrets and certificates; returns the card for others."""
-        from pytest_prodcheck.demo.runtime import certificate_authority as certificates
+        from pytest_prodcheck.demo.runtime import certificate_authority
 
         programs = postgres_programs()
         redis_program()
@@ -72,13 +69,19 @@ class System:
         https, http = bound_alike(HOSTS), bound_alike(HOSTS)
         self.https = [Entrance(self.loop, sock, []) for sock in https]
         self.http = [Entrance(self.loop, sock, []) for sock in http]
-        single = [Entrance(self.loop, bound("127.0.0.1"), []) for _ in range(11)]
-        self.queue, self.db_1, self.db_2, self.db_rw, self.cache_1, self.cache_2, *rest = single
-        self.spare, (mail, self.cache_plain, self.payments_entrance) = rest[:2], rest[2:]
+        self.queue, self.payments_entrance, self.mail_entrance = self._entrance(), self._entrance(), self._entrance()
+        self.db_1, self.db_2, self.db_rw = self._entrance(), self._entrance(), self._entrance()
+        self.cache_1, self.cache_2, self.cache_plain = self._entrance(), self._entrance(), self._entrance()
+        self.spare_1, self.spare_2 = self._entrance(), self._entrance()
         dns = bound_udp()
         self.names = Names(dns, tuple(one.address[0] for one in self.https))
-        others = (one.address[1] for one in single)
-        ports = configuration.Ports(self.https[0].address[1], self.http[0].address[1], dns.getsockname()[1], *others)
+        self.ports = configuration.Ports(
+            https=self.https[0].port, http=self.http[0].port, dns=dns.getsockname()[1],
+            queue=self.queue.port, payments=self.payments_entrance.port, mail=self.mail_entrance.port,
+            db_1=self.db_1.port, db_2=self.db_2.port, db_rw=self.db_rw.port,
+            cache_1=self.cache_1.port, cache_2=self.cache_2.port, cache_plain=self.cache_plain.port,
+            spare_1=self.spare_1.port, spare_2=self.spare_2.port,
+        )  # fmt: skip
         self.known: configuration.Secrets = configuration.new_secrets()
         hosts = {
             "shop": ("shop.demo.test",),
@@ -86,33 +89,38 @@ class System:
             "redis": ("cache-1.demo.test", "cache-2.demo.test"),
         }
         self.payments = Payments()
-        self.mail = Relay(certificates.write(self.place, hosts))
-        self.mail_entrance: Entrance = mail
+        self.mail = Relay(certificate_authority.write(self.place, hosts))
         self.mail_entrance.targets = [self.mail.address]
         for entrance in (self.cache_1, self.cache_2):
             entrance.secure(self.place / "redis.pem", self.place / "redis.key")
         (self.place / "demo.pid").write_text(f"{os.getpid()}\n")
-        path = configuration.write(self.place, ports, self.known, self._tls)
+        path = configuration.write(self.place, self.ports, self.known, self._tls)
         card: dict[str, object] = {
             "pid": os.getpid(),
             "configuration": str(path),
-            "control": str(self.place / places.CONTROL),
-            "log": str(self.place / places.LOG),
+            "control": str(self.place / folders.CONTROL),
+            "log": str(self.place / folders.LOG),
             "foreground": self.foreground,
-            "url": f"https://shop.demo.test:{ports.https}",
+            "url": f"https://shop.demo.test:{self.ports.https}",
         }
-        self.ports = ports
-        temporary = self.place / f"{places.CARD}.new"
+        temporary = self.place / f"{folders.CARD}.new"
         temporary.write_text(json.dumps(card))
-        temporary.replace(self.place / places.CARD)
+        temporary.replace(self.place / folders.CARD)
         return card
 
-    def start(self, faults: Iterable[str] = ()) -> None:
-        """Brings everything up in threads; `done` is set when it is, or when a part failed."""
-        self._starting = threading.Thread(target=self._start, args=(tuple(faults),), name="start", daemon=True)
+    def _entrance(self) -> Entrance:
+        """One address on loopback that refuses connections until its part is up."""
+        return Entrance(self.loop, bound("127.0.0.1"), [])
+
+    def start(self, finish: Callable[[], None] | None = None) -> None:
+        """Brings everything up in threads; `done` is set when it is, or when a part failed.
+
+        finish: the last step, called when all parts are up.
+        """
+        self._starting = threading.Thread(target=self._start, args=(finish,), name="start", daemon=True)
         self._starting.start()
 
-    def _start(self, faults: tuple[str, ...]) -> None:
+    def _start(self, finish: Callable[[], None] | None) -> None:
         from pytest_prodcheck.demo.postgres import cluster as postgres
         from pytest_prodcheck.demo.redis import group as redis
         from pytest_prodcheck.demo.shop import servers as web
@@ -124,7 +132,8 @@ class System:
                 self.place, self.spawner, (self.db_1, self.db_2), self.db_rw, self.known, self._tls
             )
             group = redis.Group(self.place, self.spawner, (self.cache_1, self.cache_2), self.known.redis)
-            self.postgres, self.redis, self.web = cluster, group, web.Web(self)
+            self.postgres, self.redis = cluster, group
+            self.web = web.Web(self.place, self.https, self.http, self.ports, self.known, self._tls)
             parts = {"PostgreSQL": cluster.start, "Redis": group.start, "shop": self.web.start, "names": self._names}
             parts["mail"] = self._mail
         except Exception as error:
@@ -136,8 +145,8 @@ class System:
             thread.join()
         if not self.failed:
             self._part("the shop's database", self.web.connect)
-        if not self.failed and faults:
-            self._part("faults", lambda: self.set_faults(faults))
+        if not self.failed and finish:
+            self._part("faults", finish)
         LOGGER.info("%s after %.2f s", f"failed: {self.failed}" if self.failed else "up", time.monotonic() - began)
         self.done.set()
 
@@ -159,26 +168,11 @@ class System:
         self.payments_entrance.set_mode("serve")
 
     def _mail(self) -> None:
-        from pytest_prodcheck.demo.switches.mail import healthy
+        from pytest_prodcheck.demo.mail.tls import healthy
 
-        self.mail.serve = healthy(self)
+        self.mail.serve = healthy(self.place, self.mail.certificate)
         self.mail.start()
         self.mail_entrance.set_mode("serve")
-
-    def set_faults(self, names: Iterable[str]) -> None:
-        """Makes exactly these faults be on; DemoError where one cannot be switched (those before it are)."""
-        from pytest_prodcheck.demo.switches.table import SWITCHES
-
-        wanted = checked(names)
-        with self._changing:
-            self.web.shop.throttle.reset()  # it counts what is tried from here on
-            for name in [name for name in reversed(self.faults) if name not in wanted]:
-                SWITCHES[name].off(self)
-                self.faults = tuple(one for one in self.faults if one != name)
-            for name in wanted:
-                if name not in self.faults:
-                    self.faults = (*self.faults, name)
-                    SWITCHES[name].on(self)
 
     def stop(self) -> None:
         """Ends all processes and removes the folder."""
@@ -188,7 +182,7 @@ class System:
         for handler in LOGGER.handlers:
             handler.close()
         LOGGER.handlers.clear()
-        places.remove(self.place)
+        folders.remove(self.place)
         with suppress(OSError):
             os.close(self._lock)
 
@@ -203,7 +197,7 @@ def _take_descriptors() -> None:
 
 def redirect_output(place: Path) -> None:
     """Sends what is printed from now on, also by libraries, to the demo's log."""
-    log = os.open(place / places.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = os.open(place / folders.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)

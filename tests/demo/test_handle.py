@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo import DemoError, describe, find_running, list_faults, start
-from pytest_prodcheck.demo.runtime import folders as places
+from pytest_prodcheck.demo.runtime import folders
 from tests.demo.client import Client
 
 STARTER = """
@@ -60,7 +60,7 @@ def _python(code: str) -> Iterator[subprocess.Popen[str]]:
 
 def _processes(place: Path) -> list[int]:
     """Live processes that were started from a demo's folder."""
-    recorded = (place / places.PIDS).read_text().split()
+    recorded = (place / folders.PIDS).read_text().split()
     return [int(pid) for pid in recorded if _alive(int(pid))]
 
 
@@ -83,10 +83,10 @@ def test_two_at_once_and_stop_leaves_nothing() -> None:
         first, second = Client(one), Client(other)
         assert first.ask("GET /healthz").status == 503
         second.assert_healthy()
-        folders = first.root, second.root
-        pids = [pid for folder in folders for pid in _processes(folder)]
+        roots = first.root, second.root
+        pids = [pid for folder in roots for pid in _processes(folder)]
         assert len(pids) >= 8
-    assert not any(folder.exists() for folder in folders)
+    assert not any(folder.exists() for folder in roots)
     assert not any(_alive(pid) for pid in (one.pid, other.pid, *pids))
     one.stop()
 
@@ -204,7 +204,7 @@ def _groups(leaders: set[str]) -> list[str]:
 def test_a_save_in_the_background_ends_too(killed: bool) -> None:
     with start(["redis-saving", "postgres-backup-running"]) as demo:
         demo.wait_ready(60)
-        leaders = set((demo.configuration.parent / places.PIDS).read_text().split())
+        leaders = set((demo.configuration.parent / folders.PIDS).read_text().split())
         assert any("bgsave" in command for command in _groups(leaders))
         assert any("pg_basebackup" in command for command in _groups(leaders))
         if killed:

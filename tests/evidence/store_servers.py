@@ -18,7 +18,7 @@ from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound
 from pytest_prodcheck.demo.network.dns_server import Names, bound_udp
 from pytest_prodcheck.demo.postgres import cluster as postgres
 from pytest_prodcheck.demo.redis import group as redis
-from pytest_prodcheck.demo.runtime import certificate_authority as certificates
+from pytest_prodcheck.demo.runtime import certificate_authority
 from pytest_prodcheck.demo.runtime.folders import create, remove
 from pytest_prodcheck.demo.runtime.processes import Spawner
 from pytest_prodcheck.demo.runtime.programs import has_tls
@@ -187,7 +187,7 @@ class Stores:
     def start_postgres(self, programs: Path | None = None) -> postgres.Cluster:
         """programs: those of another version than the demo takes; without TLS where they have none."""
         hosts: dict[str, tuple[str, ...]] = {"postgres": ("db-rw.demo.test", "db-1.demo.test", "db-2.demo.test")}
-        certificates.write(self.place, hosts)
+        certificate_authority.write(self.place, hosts)
         pair = self.entrance(), self.entrance()
         tls = programs is None or has_tls(programs)
         cluster = postgres.Cluster(self.place, self.spawner, pair, self.entrance(), self.known, tls, programs)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from pytest_prodcheck.demo.files import database_content as shop_data
-from pytest_prodcheck.demo.files import release_documents as releases
-from pytest_prodcheck.demo.files import scanner_reports as scans
+from pytest_prodcheck.demo.files import database_content, release_documents, scanner_reports
 
 REVISION = "demo-1"
 ROLES = ("customer", "other-customer", "admin")
@@ -73,21 +71,21 @@ class Secrets:
 
 def new_secrets() -> Secrets:
     """Random passwords."""
-    return Secrets(*(secrets.token_urlsafe(18) for _ in range(8)))
+    return Secrets(**{field.name: secrets.token_urlsafe(18) for field in fields(Secrets)})
 
 
 def write(folder: Path, ports: Ports, known: Secrets, postgres_tls: bool) -> Path:
     """Writes prodcheck.toml, schemas/ and secrets/ (files of mode 0600); returns the configuration's path."""
     (folder / "schemas").mkdir()
     (folder / "schemas" / "product.json").write_text(json.dumps(PRODUCT_SCHEMA, indent=2) + "\n")
-    shop_data.write_scripts(folder)
+    database_content.write_scripts(folder)
     (folder / "secrets").mkdir(mode=0o700)
     for name in (*ROLES, "postgres", "redis"):
         file = folder / "secrets" / name
         file.touch(mode=0o600)
         file.write_text(getattr(known, name.replace("-", "_")) + "\n")
-    scans.write(folder, REVISION)
-    releases.write(folder, REVISION)
+    scanner_reports.write(folder, REVISION)
+    release_documents.write(folder, REVISION)
     for name in SAMPLES:  # the shop fills them when it has its key
         (folder / "secrets" / f"token-{name}").touch(mode=0o600)
     path = folder / "prodcheck.toml"
@@ -102,7 +100,7 @@ def describe() -> str:
 
 def render(ports: Ports, postgres_tls: bool) -> str:
     """The text of prodcheck.toml."""
-    text = _TEMPLATE + scans.CONFIGURATION + releases.CONFIGURATION
+    text = _TEMPLATE + scanner_reports.CONFIGURATION + release_documents.CONFIGURATION
     for name, port in vars(ports).items():
         text = text.replace(f"<{name}>", str(port))
     tls = 'tls = { mode = "verify-full", ca = "ca.pem" }' if postgres_tls else 'tls = { mode = "disable" }'

@@ -26,6 +26,11 @@ _OAKLEY_2 = int(
 _numbers = itertools.count(1)
 
 
+def healthy(folder: Path, certificate: Issued) -> Serve:
+    """TLS as Mozilla's intermediate profile has it."""
+    return speaks(context(folder, certificate))
+
+
 def context(
     folder: Path,
     *certificates: Issued,

@@ -86,6 +86,11 @@ class Entrance:
         self._plugs: list[socket.socket] = []
         self._tls: ssl.SSLContext | None = None
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.address[1]
+
     def set_mode(self, mode: Mode) -> None:
         """Changes what new connections meet; the existing ones end."""
         self._loop.run(self._set_mode(mode))

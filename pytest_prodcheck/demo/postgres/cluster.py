@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pytest_prodcheck.demo.files import database_content as shop_data
+from pytest_prodcheck.demo.files import database_content
 from pytest_prodcheck.demo.files.configuration import Secrets
 from pytest_prodcheck.demo.network.balancer import Entrance
-from pytest_prodcheck.demo.postgres.node import SETTINGS, Node, until
+from pytest_prodcheck.demo.postgres.node import SETTINGS, Node
 from pytest_prodcheck.demo.runtime.processes import Spawner
 from pytest_prodcheck.demo.runtime.programs import postgres_programs, reachable
+from pytest_prodcheck.demo.runtime.waiting import until
 
 PRICES = {"smoke-sku-1": 1290, "sku-2": 450, "sku-3": 9900}  # cents
 
@@ -177,14 +178,14 @@ class Cluster:
             connection.execute("grant pg_monitor to prodcheck")
             connection.execute("create database shop")
         with node.connect() as connection:
-            connection.execute(SCHEMA + shop_data.TABLES)
+            connection.execute(SCHEMA + database_content.TABLES)
             for sku, price in PRICES.items():
                 connection.execute("insert into products values (%s, %s, %s)", (sku, f"Product {sku}", price))
-            connection.execute(shop_data.ROWS + SEED + shop_data.RIGHTS)
+            connection.execute(database_content.ROWS + SEED + database_content.RIGHTS)
             if connection.info.server_version >= 140000:
-                connection.execute(shop_data.RIGHTS_14)
-            for rank, (name, text) in enumerate(shop_data.SCRIPTS.items(), 1):
-                connection.execute(shop_data.NOTE, shop_data.row_of(rank, name, text))
+                connection.execute(database_content.RIGHTS_14)
+            for rank, (name, text) in enumerate(database_content.SCRIPTS.items(), 1):
+                connection.execute(database_content.NOTE, database_content.row_of(rank, name, text))
 
     def record(self, label: str) -> None:
         """Does what a backup job does when the backup is done: writes down what the database holds, and where in WAL.

@@ -14,6 +14,7 @@ from typing import Any
 from pytest_prodcheck.demo.network.balancer import Entrance, bound
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.runtime.processes import Spawner, end, tail
+from pytest_prodcheck.demo.runtime.waiting import until
 
 SETTINGS = "prodcheck.conf"  # included by postgresql.conf, written by us before each start and reload
 
@@ -134,15 +135,6 @@ class Node:
     def backup_options(self) -> list[str | Path]:
         """What pg_basebackup needs to reach this node."""
         return ["-h", self._folder, "-p", str(self.port), "-U", "postgres", "--no-sync", "--no-password"]
-
-
-def until(condition: Any, what: str, seconds: float = 10) -> None:
-    """Waits for a condition; DemoError when it does not come true."""
-    end_at = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end_at:
-            raise DemoError(f"{what}: not within {seconds:.0f} s")
-        time.sleep(0.02)
 
 
 def _quoted(value: str) -> str:

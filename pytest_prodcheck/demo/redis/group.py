@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_prodcheck.demo.network.balancer import Entrance, bound
-from pytest_prodcheck.demo.postgres.node import until
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.runtime.processes import Spawner, end, tail
 from pytest_prodcheck.demo.runtime.programs import reachable, redis_program
+from pytest_prodcheck.demo.runtime.waiting import until
 
 MAX_MEMORY = 64 * 1024 * 1024  # bytes
 SAVE = "3600 1"

@@ -9,13 +9,15 @@ from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from pytest_prodcheck.demo.shop.application import Shop, problem, token_of
+from pytest_prodcheck.demo.shop.changes import Changes, Healthy, Wrapper
 from pytest_prodcheck.demo.shop.http_server import Request, Response, json_response
-from pytest_prodcheck.demo.shop.routing import Healthy, Wrapper, changes
 
+CHANGES = Changes()
+changes = CHANGES.changes
 ACCOUNT, STATEMENT, ORDER = "GET /account", "GET /statement", "GET /orders/{order}"
 REPORT, REPRICE, LOGIN = "GET /admin/report", "PUT /products/{sku}/price", "POST /login"
 # faults of the shop that are no wrappers: it looks at their names itself
-ELSEWHERE = ("logout-keeps-cookie", "override-header-honoured", "override-field-honoured", "token-keys-changing")
+ELSEWHERE = ("logout-keeps-cookie", "token-keys-changing")
 PATIENCE = 10  # bad tokens, after which a lock-out refuses good ones too
 
 Who = Callable[[Shop, Request], bool]
@@ -121,6 +123,7 @@ def _locks_everybody(shop: Shop, request: Request, healthy: Healthy) -> Response
     return problem(403) if shop.throttle.wait("") else healthy()
 
 
+@CHANGES.rewrites("override-header-honoured", "override-field-honoured")
 def overridden(shop: Shop, request: Request) -> Request | None:
     """The request that a header or a form field makes of another one, where a fault lets it; None for no such."""
     method, body = "", request.body

@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 from pytest_prodcheck.demo.files.configuration import Ports
 from pytest_prodcheck.demo.shop.application import Shop, problem, token_of
+from pytest_prodcheck.demo.shop.changes import Changes, Healthy, Wrapper
 from pytest_prodcheck.demo.shop.http_server import Request, Response, json_response, text_response
-from pytest_prodcheck.demo.shop.routing import Healthy, Wrapper, changes
 
+CHANGES = Changes()
+changes = CHANGES.changes
 HEALTH, VERSION, PRODUCT, ACCOUNT = "GET /healthz", "GET /version", "GET /products/{sku}", "GET /account"
 LOGIN, LOGOUT, HOME, QUOTE, OPENAPI = "POST /login", "POST /logout", "GET /", "POST /quotes", "GET /openapi.json"
 

@@ -1,4 +1,4 @@
-"""The shop: what its two backends share, and how a request finds its handler."""
+"""The shop: what its two backends share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from pytest_prodcheck.demo.shop import routing
 from pytest_prodcheck.demo.shop.http_server import Request, Response, json_response
 from pytest_prodcheck.demo.shop.orders import Orders
-from pytest_prodcheck.demo.shop.routing import Route
+from pytest_prodcheck.demo.shop.routing import Routes
 from pytest_prodcheck.demo.shop.throttle import Throttle
 from pytest_prodcheck.demo.shop.tokens import Issuer
 
@@ -62,11 +61,14 @@ class Refused(Exception):
 class Shop:
     """State shared by both backends. `faults` are the names of those that are on, changed from outside."""
 
-    def __init__(self, users: list[User], orders: tuple[Orders, ...], prices: dict[str, int], revision: str) -> None:
+    def __init__(
+        self, users: list[User], orders: tuple[Orders, ...], prices: dict[str, int], revision: str, routes: Routes
+    ) -> None:
         self.users = {user.name: user for user in users}
         self.orders = orders  # one for each backend
         self.prices = prices
         self.revision = revision
+        self.routes = routes
         # session -> user, monotonic end; a session is the id of a token, or the value of a cookie
         self.sessions: dict[str, tuple[str, float]] = {}
         self.issuer = Issuer()
@@ -77,45 +79,12 @@ class Shop:
         self.measured: dict[tuple[str, int], list[float]] = {}  # (route, status) -> number, seconds
         self.lock = threading.Lock()
 
-    def answer(self, request: Request) -> Response:
-        """The answer to a request, with the headers that all answers have."""
-        began = time.monotonic()
-        route, names, allowed = routing.find(request.method, request.path)
-        other = overriding(self, request) if self.faults else None
-        if other is not None and (hidden := routing.find(other.method, other.path))[0] is not None:
-            response = hidden[0].handler(self, other, **hidden[1])  # nobody looked who may
-        elif route is None:
-            response = self._through_faults(routing.NO_ROUTE, request, lambda: nothing_there(allowed))
-        else:
-            found = route
-            response = self._through_faults(route.name, request, lambda: self._handle(found, request, names))
-        response.headers = {**HEADERS, **response.headers}
-        for fault in sorted(self.faults & routing.FINISHERS.keys()):
-            for finish in routing.FINISHERS[fault]:
-                finish(request, response)
+    def measure(self, route: str, status: int, seconds: float) -> None:
+        """Counts an answer."""
         with self.lock:
-            measured = self.measured.setdefault((route.name if route else "none", response.status), [0, 0.0])
+            measured = self.measured.setdefault((route, status), [0, 0.0])
             measured[0] += 1
-            measured[1] += time.monotonic() - began
-        return response
-
-    def _through_faults(self, route: str, request: Request, call: routing.Healthy) -> Response:
-        for fault in sorted(self.faults):
-            wrappers = routing.WRAPPERS.get(fault, {})
-            if wrapper := wrappers.get(route) or wrappers.get("*"):
-                call = _wrapped(wrapper, self, request, call)
-        return call()
-
-    def _handle(self, route: Route, request: Request, names: dict[str, str]) -> Response:
-        try:
-            if route.roles:
-                self.require(request, route.roles)
-            return route.handler(self, request, **names)
-        except Refused as refused:
-            response = problem(refused.status)
-            if refused.status == 401:
-                response.headers["WWW-Authenticate"] = 'Bearer realm="shop"'
-            return response
+            measured[1] += seconds
 
     def require(self, request: Request, roles: tuple[str, ...]) -> User:
         """The user behind a request's token; refuses with 401 without a good token, 403 for another role."""
@@ -172,17 +141,6 @@ class Shop:
         with self.lock:
             self.counts[name] = self.counts.get(name, -1) + 1
             return self.counts[name]
-
-
-def overriding(shop: Shop, request: Request) -> Request | None:
-    """The request that another one hides, where a fault believes it."""
-    from pytest_prodcheck.demo.shop.access_faults import overridden
-
-    return overridden(shop, request)
-
-
-def _wrapped(wrapper: routing.Wrapper, shop: Shop, request: Request, inner: routing.Healthy) -> routing.Healthy:
-    return lambda: wrapper(shop, request, inner)
 
 
 def token_of(request: Request) -> str:

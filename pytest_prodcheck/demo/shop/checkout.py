@@ -9,7 +9,10 @@ from pytest_prodcheck.demo.shop.application import Cart, Refused, Shop, problem
 from pytest_prodcheck.demo.shop.http_server import Request, Response, json_response
 from pytest_prodcheck.demo.shop.orders import OrdersUnavailable
 from pytest_prodcheck.demo.shop.pages import LINE, STRING, object_schema, read_body, read_line
-from pytest_prodcheck.demo.shop.routing import route
+from pytest_prodcheck.demo.shop.routing import Routes
+
+ROUTES = Routes()
+route = ROUTES.route
 
 
 @route("POST", "/carts", (201, 401, 403), roles=("customer",))

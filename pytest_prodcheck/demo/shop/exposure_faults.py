@@ -8,10 +8,12 @@ import json
 from collections.abc import Callable
 
 from pytest_prodcheck.demo.shop.application import Shop
+from pytest_prodcheck.demo.shop.changes import NO_ROUTE, Changes, Healthy
 from pytest_prodcheck.demo.shop.http_server import Request, Response, json_response, text_response
 from pytest_prodcheck.demo.shop.pages import HOME
-from pytest_prodcheck.demo.shop.routing import NO_ROUTE, Healthy, changes
 
+CHANGES = Changes()
+changes = CHANGES.changes
 Content = str | bytes
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from pytest_prodcheck.demo.shop import routing
 from pytest_prodcheck.demo.shop.application import HEADERS, SESSION, Shop
+from pytest_prodcheck.demo.shop.changes import Changes, Healthy
 from pytest_prodcheck.demo.shop.http_server import Request, Response
-from pytest_prodcheck.demo.shop.routing import Healthy, changes
 
+CHANGES = Changes()
+changes = CHANGES.changes
 STS, CSP, XFO, TYPE = "Strict-Transport-Security", "Content-Security-Policy", "X-Frame-Options", "Content-Type"
 REPORT_ONLY, NOSNIFF, REFERRER = "Content-Security-Policy-Report-Only", "X-Content-Type-Options", "Referrer-Policy"
 STRONG = HEADERS[CSP]
@@ -34,7 +35,7 @@ def sends(fault: str, name: str, *values: str, where: Callable[[Request, Respons
             response.headers = {key: value for key, value in response.headers.items() if key != name}
             response.more = [*response.more, *((name, value) for value in values)]
 
-    routing.FINISHERS.setdefault(fault, []).append(finish)
+    CHANGES.finishes(fault, finish)
 
 
 def on_path(path: str) -> Callable[[Request, Response], bool]:
@@ -107,7 +108,7 @@ def _sets(fault: str, change: Callable[[str], str], *more: str) -> None:
         if cookie := response.headers.pop("Set-Cookie", ""):
             response.more += [("Set-Cookie", each) for each in (change(cookie), *more)]
 
-    routing.FINISHERS.setdefault(fault, []).append(finish)
+    CHANGES.finishes(fault, finish)
 
 
 def _without(attribute: str) -> Callable[[str], str]:
@@ -134,7 +135,7 @@ def _cors(fault: str, allows: Callable[[str], str], credentials: bool = True, on
             response.more.append(("Access-Control-Allow-Origin", allowed))
             response.more += [("Access-Control-Allow-Credentials", "true")] if credentials else []
 
-    routing.FINISHERS.setdefault(fault, []).append(finish)
+    CHANGES.finishes(fault, finish)
 
 
 _cors("cors-reflects", lambda origin: origin)

@@ -7,13 +7,13 @@ from http import HTTPStatus
 from typing import Any
 
 from pytest_prodcheck.demo.files.configuration import PRODUCT_SCHEMA
-from pytest_prodcheck.demo.shop.routing import ROUTES, Route
+from pytest_prodcheck.demo.shop.routing import Route, Routes
 
 
-def document(revision: str) -> dict[str, Any]:
+def document(revision: str, routes: Routes) -> dict[str, Any]:
     """OpenAPI 3.1 with every route."""
     paths: dict[str, dict[str, Any]] = {}
-    for route in ROUTES:
+    for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     product = {key: value for key, value in PRODUCT_SCHEMA.items() if key != "$schema"}
     return {

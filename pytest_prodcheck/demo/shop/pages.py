@@ -7,8 +7,10 @@ from typing import Any
 from pytest_prodcheck.demo.shop.application import TOKEN_LIFE, Refused, Shop, problem, session_cookie
 from pytest_prodcheck.demo.shop.http_server import Request, Response, json_response, text_response
 from pytest_prodcheck.demo.shop.openapi import document
-from pytest_prodcheck.demo.shop.routing import route
+from pytest_prodcheck.demo.shop.routing import Routes
 
+ROUTES = Routes()
+route = ROUTES.route
 HOME = """\
 <!doctype html>
 <html lang="en">
@@ -71,7 +73,7 @@ def version(shop: Shop, request: Request) -> Response:
 @route("GET", "/openapi.json", (200,))
 def openapi(shop: Shop, request: Request) -> Response:
     """This description."""
-    return json_response(200, document(shop.revision))
+    return json_response(200, document(shop.revision, shop.routes))
 
 
 @route("GET", "/metrics", (200,), content_type="text/plain")

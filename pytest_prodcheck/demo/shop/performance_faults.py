@@ -8,15 +8,13 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
 
 from pytest_prodcheck.demo.shop.application import Shop, problem
+from pytest_prodcheck.demo.shop.changes import Changes, Healthy, Wrapper
 from pytest_prodcheck.demo.shop.http_server import Request, Response
-from pytest_prodcheck.demo.shop.routing import Healthy, Wrapper, changes
 
-if TYPE_CHECKING:
-    from pytest_prodcheck.demo.system import System
-
+CHANGES = Changes()
+changes = CHANGES.changes
 PRODUCT, QUOTE = "GET /products/{sku}", "POST /quotes"
 BOTH = (PRODUCT, QUOTE)
 AFTER_LIGHT = 400  # requests: latency without load takes 304, so that this one is in the first second of the load
@@ -156,7 +154,7 @@ class _Leak:
         self.kept.more(300_000)
         return healthy()
 
-    def off(self, system: System) -> None:
+    def off(self) -> None:
         """Forgets them."""
         self.kept.give_back()
 
@@ -176,7 +174,7 @@ class _KeptOpen:
                 self._kept += [socket.create_connection(listening.getsockname()), listening.accept()[0]]
         return healthy()
 
-    def off(self, system: System) -> None:
+    def off(self) -> None:
         """Closes them."""
         with self._lock:
             while self._kept:
@@ -189,11 +187,11 @@ class Hog:
     def __init__(self) -> None:
         self.kept = Taken()
 
-    def on(self, system: System) -> None:
+    def on(self) -> None:
         """330 MB."""
         self.kept.more(330_000_000)
 
-    def off(self, system: System) -> None:
+    def off(self) -> None:
         """Gives them back."""
         self.kept.give_back()
 
@@ -205,7 +203,7 @@ class Burner:
         self._end = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def on(self, system: System) -> None:
+    def on(self) -> None:
         """Starts them."""
         self._end.clear()
         self._threads = [threading.Thread(target=self._burn, daemon=True) for _ in range(8)]
@@ -217,7 +215,7 @@ class Burner:
         while not self._end.is_set():
             hashlib.sha256(piece).digest()
 
-    def off(self, system: System) -> None:
+    def off(self) -> None:
         """Ends them."""
         self._end.set()
         for thread in self._threads:

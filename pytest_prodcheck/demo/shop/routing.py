@@ -1,21 +1,16 @@
-"""Routes: a table of what the shop offers, filled by a decorator; and the wrappers by which faults change an answer."""
+"""What the shop offers: each module of operations fills a table of routes by a decorator."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
-from pytest_prodcheck.demo.shop.http_server import Request, Response
-
-if TYPE_CHECKING:
-    from pytest_prodcheck.demo.shop.application import Shop
+from pytest_prodcheck.demo.shop.http_server import Response
 
 Handler = Callable[..., Response]  # (shop, request, **names in the path)
-Healthy = Callable[[], Response]
-Wrapper = Callable[["Shop", Request, Healthy], Response]
-Finisher = Callable[[Request, Response], None]
 
 
 @dataclass(frozen=True)
@@ -36,55 +31,38 @@ class Route:
         """METHOD /path."""
         return f"{self.method} {self.path}"
 
-    @property
+    @cached_property
     def pattern(self) -> re.Pattern[str]:
         """Matches request paths; groups are the names in the path."""
         return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[A-Za-z0-9._-]{1,64})", self.path) + r"\Z")
 
 
-ROUTES: list[Route] = []
-WRAPPERS: dict[str, dict[str, Wrapper]] = {}  # fault name -> route name ("*" for all) -> wrapper
-NO_ROUTE = "-"  # the route name of requests that nothing is there for
-FINISHERS: dict[str, list[Finisher]] = {}  # fault name -> what it does to the headers of every answer
+class Routes:
+    """A table of routes; several are put together by `Routes(one, another)`."""
 
+    def __init__(self, *tables: Routes) -> None:
+        self._routes = [route for table in tables for route in table]
 
-def route(method: str, path: str, statuses: tuple[int, ...], **more: Any) -> Callable[[Handler], Handler]:
-    """Registers a handler."""
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes)
 
-    def register(handler: Handler) -> Handler:
-        ROUTES.append(Route(method, path, handler, (handler.__doc__ or "").rstrip("."), statuses, **more))
-        return handler
+    def route(self, method: str, path: str, statuses: tuple[int, ...], **more: Any) -> Callable[[Handler], Handler]:
+        """Registers a handler."""
 
-    return register
+        def register(handler: Handler) -> Handler:
+            summary = (handler.__doc__ or "").rstrip(".")
+            self._routes.append(Route(method, path, handler, summary, statuses, **more))
+            return handler
 
+        return register
 
-def changes(fault: str, *routes: str) -> Callable[[Wrapper], Wrapper]:
-    """Registers what a fault does to routes."""
-
-    def register(wrapper: Wrapper) -> Wrapper:
-        for name in routes:
-            WRAPPERS.setdefault(fault, {})[name] = wrapper
-        return wrapper
-
-    return register
-
-
-def find(method: str, path: str) -> tuple[Route | None, dict[str, str], list[str]]:
-    """The route with its path's names, or None with the methods that the path allows."""
-    wanted = "GET" if method == "HEAD" else method
-    allowed = []
-    for one, pattern in _compiled():
-        if matched := pattern.match(path):
-            if one.method == wanted:
-                return one, matched.groupdict(), []
-            allowed.append(one.method)
-    return None, {}, allowed
-
-
-def _compiled() -> list[tuple[Route, re.Pattern[str]]]:
-    if len(_CACHE) != len(ROUTES):
-        _CACHE[:] = [(one, one.pattern) for one in ROUTES]
-    return _CACHE
-
-
-_CACHE: list[tuple[Route, re.Pattern[str]]] = []
+    def find(self, method: str, path: str) -> tuple[Route | None, dict[str, str], list[str]]:
+        """The route with its path's names, or None with the methods that the path allows."""
+        wanted = "GET" if method == "HEAD" else method
+        allowed = []
+        for one in self._routes:
+            if matched := one.pattern.match(path):
+                if one.method == wanted:
+                    return one, matched.groupdict(), []
+                allowed.append(one.method)
+        return None, {}, allowed

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from pytest_prodcheck.demo.files import configuration
-from pytest_prodcheck.demo.network.balancer import Address
+from pytest_prodcheck.demo.files.configuration import REVISION, Ports, Secrets
+from pytest_prodcheck.demo.network.balancer import Address, Entrance
 from pytest_prodcheck.demo.postgres.cluster import PRICES
 from pytest_prodcheck.demo.runtime.errors import DemoError
-from pytest_prodcheck.demo.shop import access_faults, exposure_faults, header_faults, pages, performance_faults, tokens
-from pytest_prodcheck.demo.shop import answer_faults as shop_faults
-from pytest_prodcheck.demo.shop import checkout as buying
+from pytest_prodcheck.demo.shop import tokens
+from pytest_prodcheck.demo.shop.answer_faults import PLAIN
 from pytest_prodcheck.demo.shop.application import HEADERS, Shop, User, error
+from pytest_prodcheck.demo.shop.dispatcher import Dispatcher
 from pytest_prodcheck.demo.shop.http_server import HttpServer, Request, Response, tls_context
 from pytest_prodcheck.demo.shop.orders import Orders, OrdersUnavailable
+from pytest_prodcheck.demo.shop.table import CHANGES, ROUTES
 
-if TYPE_CHECKING:
-    from pytest_prodcheck.demo.system import System
-
-# importing them fills the tables of routes and wrappers
-_ = access_faults, buying, pages, performance_faults, shop_faults, header_faults, exposure_faults
 BACKENDS = 2
 
 
 class Web:
-    """The shop and the servers that answer for it."""
+    """The shop and the servers that answer for it.
 
-    def __init__(self, system: System) -> None:
-        import threading
+    place: the demo's folder. https, http: the addresses that lead to it. postgres_tls: whether its database speaks TLS.
+    """
 
-        self._threading = threading
-        known = system.known
+    def __init__(
+        self, place: Path, https: list[Entrance], http: list[Entrance], ports: Ports, known: Secrets, postgres_tls: bool
+    ) -> None:
         users = [
             User("customer", "customer", known.customer),
             User("other-customer", "customer", known.other_customer),
@@ -39,14 +37,15 @@ class Web:
             User("lockme", "customer", known.lockme),
             User("throttled", "customer", known.lockme),
         ]
-        mode = "verify-full" if system._tls else "disable"
+        mode = "verify-full" if postgres_tls else "disable"
         conninfo = (
-            f"host=db-rw.demo.test hostaddr=127.0.0.1 port={system.ports.db_rw} dbname=shop user=shop "
-            f"password={known.shop} sslmode={mode} sslrootcert={system.place / 'ca.pem'}"
+            f"host=db-rw.demo.test hostaddr=127.0.0.1 port={ports.db_rw} dbname=shop user=shop "
+            f"password={known.shop} sslmode={mode} sslrootcert={place / 'ca.pem'}"
         )
-        self._system = system
-        self.shop = Shop(users, tuple(Orders(conninfo) for _ in range(BACKENDS)), PRICES, configuration.REVISION)
-        self._tls = tls_context(system.place)
+        self._place, self._https, self._http, self._ports = place, https, http, ports
+        self.shop = Shop(users, tuple(Orders(conninfo) for _ in range(BACKENDS)), PRICES, REVISION, ROUTES)
+        self._dispatcher = Dispatcher(self.shop, CHANGES)
+        self._tls = tls_context(place)
         self.backends: list[HttpServer | None] = [None] * BACKENDS
         self._last: list[Address] = [("127.0.0.1", 0)] * BACKENDS
 
@@ -55,24 +54,24 @@ class Web:
         self.shop.issuer.prepare()
         session = self.shop.new_session("customer", 30 * 86400)
         for name, token in tokens.samples(self.shop.issuer, "customer", "customer", session).items():
-            (self._system.place / "secrets" / f"token-{name}").write_text(token + "\n")
+            (self._place / "secrets" / f"token-{name}").write_text(token + "\n")
         for number in range(BACKENDS):
             self.open_backend(number)
         plain = self._serve(HttpServer(self.redirect))
-        for entrance in self._system.https:
+        for entrance in self._https:
             entrance.set_mode("serve")
-        for entrance in self._system.http:
+        for entrance in self._http:
             entrance.targets = [plain]
             entrance.set_mode("serve")
 
     def _serve(self, server: HttpServer) -> Address:
         server.error = error
-        self._threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         return "127.0.0.1", server.server_address[1]
 
     def open_backend(self, number: int) -> None:
         """Starts a backend on a new port and tells the balancer."""
-        server = HttpServer(self.shop.answer, self._tls, number)
+        server = HttpServer(self._dispatcher.answer, self._tls, number)
         self.backends[number] = server
         self._last[number] = self._serve(server)
         self.tell_balancer(self._last)
@@ -96,7 +95,7 @@ class Web:
 
     def tell_balancer(self, targets: list[Address]) -> None:
         """Sets where the balancer sends connections."""
-        for entrance in self._system.https:
+        for entrance in self._https:
             entrance.targets = [target for target in targets if target[1]]
 
     def connect(self) -> None:
@@ -114,9 +113,9 @@ class Web:
     def redirect(self, request: Request) -> Response:
         """What plain HTTP answers: a permanent redirect to HTTPS."""
         for fault in sorted(self.shop.faults):
-            if fault in shop_faults.PLAIN:
-                response = shop_faults.PLAIN[fault](self._system.ports, request.path)
+            if fault in PLAIN:
+                response = PLAIN[fault](self._ports, request.path)
                 return Response(response.status, response.body, {**HEADERS, **response.headers})
-        location = f"https://shop.demo.test:{self._system.ports.https}{request.path}"
+        location = f"https://shop.demo.test:{self._ports.https}{request.path}"
         headers = {name: value for name, value in HEADERS.items() if name != "Strict-Transport-Security"}
         return Response(308, b"", {**headers, "Location": location})

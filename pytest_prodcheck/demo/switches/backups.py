@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.demo.postgres import backup_manifest, heap_page
 from pytest_prodcheck.demo.postgres.cluster import Cluster
-from pytest_prodcheck.demo.postgres.node import until
 from pytest_prodcheck.demo.runtime.processes import end
+from pytest_prodcheck.demo.runtime.waiting import until
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.demo.files import database_content as shop_data
-from pytest_prodcheck.demo.postgres.node import until
-from pytest_prodcheck.demo.switches import storage_damage as damage
+from pytest_prodcheck.demo.files import database_content
+from pytest_prodcheck.demo.runtime.waiting import until
+from pytest_prodcheck.demo.switches import storage_damage
 from pytest_prodcheck.demo.switches.background_activity import Background
 from pytest_prodcheck.demo.switches.postgres import Statement
 
@@ -46,16 +46,16 @@ def _script(name: str, text: str | None) -> Pair:
     """A script that is shipped with another text, beside the others, or (None) not at all."""
 
     def on(system: System) -> None:
-        file = system.place / shop_data.FOLDER / name
+        file = system.place / database_content.FOLDER / name
         if text is None:
             file.unlink()
         else:
             file.write_text(text)
 
     def off(system: System) -> None:
-        file = system.place / shop_data.FOLDER / name
-        if name in shop_data.SCRIPTS:
-            file.write_text(shop_data.SCRIPTS[name])
+        file = system.place / database_content.FOLDER / name
+        if name in database_content.SCRIPTS:
+            file.write_text(database_content.SCRIPTS[name])
         else:
             file.unlink(missing_ok=True)
 
@@ -67,7 +67,7 @@ def _noted(script: str, text: str, success: bool) -> Pair:
 
     def on(system: System) -> None:
         with system.postgres.primary.connect() as connection:
-            connection.execute(shop_data.NOTE, shop_data.row_of(9, script, text, success))
+            connection.execute(database_content.NOTE, database_content.row_of(9, script, text, success))
 
     return on, lambda system: run(system, "delete from flyway_schema_history where installed_rank = 9")
 
@@ -86,7 +86,7 @@ def _both(first: Pair, second: Pair) -> Pair:
 
 def _move_folder(there: bool) -> Act:
     def act(system: System) -> None:
-        folder, away = system.place / shop_data.FOLDER, system.place / "migrations-away"
+        folder, away = system.place / database_content.FOLDER, system.place / "migrations-away"
         folder.rename(away) if there else away.rename(folder)
 
     return act
@@ -102,7 +102,7 @@ def _empty_and_fill(system: System) -> None:
     In two sessions, for one that inserts afterwards forgets to count what it truncated.
     """
     run(system, "truncate notes")
-    run(system, shop_data.NOTES, "alter table notes reset (autovacuum_enabled)")
+    run(system, database_content.NOTES, "alter table notes reset (autovacuum_enabled)")
 
 
 class _Held:
@@ -215,7 +215,7 @@ ACTS: dict[str, Pair] = {
         "alter role shop set session_replication_role = 'replica'", "alter role shop reset session_replication_role"
     ),
     "table-unlogged": _sql("create unlogged table reservations (id bigint)", "drop table reservations"),
-    "index-invalid": (damage.failed_index, lambda system: run(system, "drop index notes_twice")),
+    "index-invalid": (storage_damage.failed_index, lambda system: run(system, "drop index notes_twice")),
     "sequence-80": _sql(
         "select setval('invoice_numbers', 1717986918)", "alter sequence invoice_numbers restart"
     ),
@@ -267,7 +267,7 @@ ACTS: dict[str, Pair] = {
         "rollback prepared 'forgotten'",
     ),
     "dead-rows": (_make_dead_rows, _empty_and_fill),
-    **damage.ACTS,
+    **storage_damage.ACTS,
     # benign
     "data-being-written": _pair(Background(_write)),
     "session-idle": _pair(_Held("select count(*) from notes")),

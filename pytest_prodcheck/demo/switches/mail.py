@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.demo.mail import vulnerable_tls as tls_records
-from pytest_prodcheck.demo.mail.tls import MODERN, context, speaks, staples
+from pytest_prodcheck.demo.mail import vulnerable_tls
+from pytest_prodcheck.demo.mail.tls import MODERN, context, healthy, speaks, staples
 from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Issued, Wanted, issue, status
 
 if TYPE_CHECKING:
@@ -24,17 +24,12 @@ PLAIN, RSA = Wanted(), Wanted(key="rsa-2048")
 _OCSP = "http://ocsp.demo.test/"
 
 
-def healthy(system: System) -> Serve:
-    """TLS as Mozilla's intermediate profile has it."""
-    return speaks(context(system.place, system.mail.certificate))
-
-
 def _pair(make: Make) -> tuple[Act, Act]:
     def on(system: System) -> None:
         system.mail.serve = make(system)
 
     def off(system: System) -> None:
-        system.mail.serve = healthy(system)
+        system.mail.serve = healthy(system.place, system.mail.certificate)
 
     return on, off
 
@@ -88,12 +83,12 @@ def _both(rsa: Wanted) -> tuple[Act, Act]:
     return _pair(make)
 
 
-def _buggy(bug: Callable[[Issued], tls_records.Bug], ciphers: str) -> tuple[Act, Act]:
+def _buggy(bug: Callable[[Issued], vulnerable_tls.Bug], ciphers: str) -> tuple[Act, Act]:
     def make(system: System) -> Serve:
         own = issue(RSA, system.mail.authority)
         made = context(system.place, own, ciphers=ciphers, highest=ssl.TLSVersion.TLSv1_2)
         seen = bug(own)
-        return lambda client: tls_records.serve(client, made, seen)
+        return lambda client: vulnerable_tls.serve(client, made, seen)
 
     return _pair(make)
 
@@ -157,9 +152,9 @@ ACTS: dict[str, tuple[Act, Act]] = {
     "tls-not-stapled": _with(Wanted(ocsp=_OCSP)),
     "tls-revoked": _stapled(Wanted(ocsp=_OCSP), revoked=True),
     "tls-stale-staple": _stapled(Wanted(ocsp=_OCSP), age=9 * DAY, left=-2 * DAY),
-    "tls-heartbleed": _buggy(lambda own: tls_records.heartbleed, MODERN),
-    "tls-early-ccs": _buggy(lambda own: tls_records.early_ccs, MODERN),
-    "tls-robot": _buggy(lambda own: tls_records.robot(own.key), f"{MODERN}:AES128-GCM-SHA256"),
+    "tls-heartbleed": _buggy(lambda own: vulnerable_tls.heartbleed, MODERN),
+    "tls-early-ccs": _buggy(lambda own: vulnerable_tls.early_ccs, MODERN),
+    "tls-robot": _buggy(lambda own: vulnerable_tls.robot(own.key), f"{MODERN}:AES128-GCM-SHA256"),
     "tls-half-scanned": (_half(8), _half(None)),
     "tls-hangs": (_half(0), _half(None)),
     "tls-down": (_entrance("down"), _entrance("serve")),

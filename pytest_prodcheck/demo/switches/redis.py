@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.demo.postgres.node import until
 from pytest_prodcheck.demo.redis.group import MAX_MEMORY, SAVE, Group, Node
+from pytest_prodcheck.demo.runtime.waiting import until
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System

@@ -7,9 +7,19 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.demo.files import release_documents as releases
+from pytest_prodcheck.demo.files import release_documents
 from pytest_prodcheck.demo.files.configuration import REVISION
-from pytest_prodcheck.demo.files.release_documents import FREEZES, PLAN, RECORD, SETTINGS, freeze, moment
+from pytest_prodcheck.demo.files.release_documents import (
+    FREEZES,
+    PLAN,
+    RECORD,
+    SETTINGS,
+    freeze,
+    moment,
+    plan,
+    record,
+    settings,
+)
 from pytest_prodcheck.demo.network.balancer import Mode
 from pytest_prodcheck.demo.network.payment_provider import Payments
 
@@ -21,7 +31,7 @@ Act = Callable[["System"], None]
 
 def _record(**changed: Callable[[], Any] | Any) -> Callable[[], Any]:
     """The change record with other values, which are made when the fault is switched on."""
-    return lambda: releases.record(
+    return lambda: record(
         REVISION, **{key: value() if callable(value) else value for key, value in changed.items()}
     )
 
@@ -31,39 +41,39 @@ def _frozen(**more: Any) -> Callable[[], str]:
 
 
 def _this_weekday() -> str:
-    days = [time.strftime("%a", time.gmtime(time.time() + day * releases.DAY)) for day in (-1, 2)]
+    days = [time.strftime("%a", time.gmtime(time.time() + day * release_documents.DAY)) for day in (-1, 2)]
     return freeze(*(json.dumps(f"{day} 00:00") for day in days), reason="the weekend")
 
 
 def _settings(**changed: str | None) -> Callable[[], str]:
-    return lambda: releases.settings(**changed)
+    return lambda: settings(**changed)
 
 
 def _several() -> list[Any]:
     """Records of a whole year in one file: the last one about this release counts."""
     return [
-        releases.record("demo-0"), releases.record(REVISION, environment="staging", approvals=[]),
-        releases.record(REVISION, approvals=[]), releases.record(REVISION), releases.record("demo-2", approvals=[]),
+        record("demo-0"), record(REVISION, environment="staging", approvals=[]),
+        record(REVISION, approvals=[]), record(REVISION), record("demo-2", approvals=[]),
     ]  # fmt: skip
 
 
 # fault -> what is written into which files
 CONTENTS: dict[str, dict[str, Callable[[], Any]]] = {
     "approval-missing": {RECORD: lambda: None},
-    "approval-other-revision": {RECORD: lambda: releases.record("demo-0")},
+    "approval-other-revision": {RECORD: lambda: record("demo-0")},
     "approval-other-unit": {RECORD: _record(unit="billing")},
     "approval-own": {RECORD: _record(approvals=[{"by": "Ada", "at": "2026-01-01T00:00:00Z"}])},
     "approval-pending": {RECORD: _record(approvals=[])},
     "approval-rejected": {RECORD: _record(approvals=[{"by": "grace"}, {"by": "linus", "decision": "rejected"}])},
     "approval-too-late": {RECORD: _record(window=lambda: {"end": moment(-0.1)})},
     "approval-expired": {RECORD: _record(window=None, approvals=lambda: [{"by": "grace", "at": moment(-8)}])},
-    "approval-cut-off": {RECORD: lambda: json.dumps(releases.record(REVISION))[:120]},
+    "approval-cut-off": {RECORD: lambda: json.dumps(record(REVISION))[:120]},
     "freeze-on": {FREEZES: _frozen(reason="the sales")},
     "freeze-weekly": {FREEZES: _this_weekday},
     "freeze-passed": {FREEZES: _frozen(emergency=True), RECORD: _record(emergency=True)},
     "freeze-empty": {FREEZES: lambda: ""},
     "settings-gone": {SETTINGS: lambda: None},
-    "settings-garbled": {SETTINGS: lambda: releases.settings() + "NO ASSIGNMENT\n"},
+    "settings-garbled": {SETTINGS: lambda: settings() + "NO ASSIGNMENT\n"},
     "setting-missing": {SETTINGS: _settings(LOG_LEVEL=None)},
     "setting-empty": {SETTINGS: _settings(PAYMENTS_TOKEN="")},
     "setting-wrong-type": {SETTINGS: _settings(PORT="eighty")},
@@ -74,11 +84,11 @@ CONTENTS: dict[str, dict[str, Callable[[], Any]]] = {
     "setting-unresolved": {SETTINGS: _settings(PAYMENTS_URL="https://${PAYMENTS_HOST}/")},
     "setting-default-password": {SETTINGS: _settings(DATABASE_URL="postgresql://shop:shop@db-rw.demo.test/shop")},
     "plan-missing": {PLAN: lambda: None},
-    "plan-old": {PLAN: lambda: releases.plan(-200)},
-    "plan-undated": {PLAN: lambda: releases.plan(-30).replace(moment(-30)[:10], "some day")},
-    "plan-of-another": {PLAN: lambda: releases.plan(-30, "shop-api")},
+    "plan-old": {PLAN: lambda: plan(-200)},
+    "plan-undated": {PLAN: lambda: plan(-30).replace(moment(-30)[:10], "some day")},
+    "plan-of-another": {PLAN: lambda: plan(-30, "shop-api")},
     # benign
-    "settings-of-a-person": {SETTINGS: lambda: "# ours\nexport UNUSED='a b' # c\n" + releases.settings(PORT='"80"')},
+    "settings-of-a-person": {SETTINGS: lambda: "# ours\nexport UNUSED='a b' # c\n" + settings(PORT='"80"')},
     "approval-one-of-many": {RECORD: _several},
     "freeze-excepted": {FREEZES: _frozen(**{"except": ["shop"]})},
 }
@@ -87,7 +97,7 @@ CONTENTS: dict[str, dict[str, Callable[[], Any]]] = {
 def _on(contents: dict[str, Callable[[], Any]]) -> Act:
     def act(system: System) -> None:
         for name, content in contents.items():
-            releases.put(system.place, name, content())
+            release_documents.put(system.place, name, content())
 
     return act
 
@@ -95,7 +105,7 @@ def _on(contents: dict[str, Callable[[], Any]]) -> Act:
 def _off(contents: dict[str, Callable[[], Any]]) -> Act:
     def act(system: System) -> None:
         for name in contents:
-            releases.put(system.place, name, releases.healthy(REVISION)[name])
+            release_documents.put(system.place, name, release_documents.healthy(REVISION)[name])
 
     return act
 

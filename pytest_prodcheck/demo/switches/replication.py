@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.demo.postgres import heap_page
 from pytest_prodcheck.demo.postgres.cluster import Cluster
-from pytest_prodcheck.demo.postgres.node import until
+from pytest_prodcheck.demo.runtime.waiting import until
 from pytest_prodcheck.demo.switches.background_activity import Background
 from pytest_prodcheck.demo.switches.backups import finish_segments
 

@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.demo.postgres import heap_page
-from pytest_prodcheck.demo.postgres.node import Node, until
+from pytest_prodcheck.demo.postgres.node import Node
+from pytest_prodcheck.demo.runtime.waiting import until
 from pytest_prodcheck.demo.switches.postgres import Statement
 
 if TYPE_CHECKING:

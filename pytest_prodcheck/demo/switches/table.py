@@ -7,33 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_prodcheck.demo.network.balancer import Mode
+from pytest_prodcheck.demo.network.balancer import Entrance, Mode
 from pytest_prodcheck.demo.network.dns_server import Trouble
 from pytest_prodcheck.demo.runtime.errors import DemoError
-from pytest_prodcheck.demo.shop import (
-    access_faults,
-    exposure_faults,
-    header_faults,
-    performance_faults,
-    routing,
-    tokens,
-)
-from pytest_prodcheck.demo.shop import answer_faults as shop_faults
-from pytest_prodcheck.demo.switches import access as access_switches
-from pytest_prodcheck.demo.switches import backups as backup_switches
-from pytest_prodcheck.demo.switches import data as data_switches
-from pytest_prodcheck.demo.switches import mail as mail_switches
-from pytest_prodcheck.demo.switches import postgres as postgres_switches
-from pytest_prodcheck.demo.switches import redis as redis_switches
-from pytest_prodcheck.demo.switches import release as release_switches
-from pytest_prodcheck.demo.switches import replication as replication_switches
-from pytest_prodcheck.demo.switches import scans as scan_switches
+from pytest_prodcheck.demo.shop.access_faults import ELSEWHERE
+from pytest_prodcheck.demo.shop.answer_faults import PLAIN
+from pytest_prodcheck.demo.shop.performance_faults import BURNER, HOG, KEPT_OPEN, LEAK
+from pytest_prodcheck.demo.shop.table import CHANGES
+from pytest_prodcheck.demo.shop.tokens import WEAKNESSES
+from pytest_prodcheck.demo.switches import access, backups, data, mail, postgres, redis, release, replication, scans
 from pytest_prodcheck.demo.switches.background_activity import Background
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System
 
-_ = header_faults, exposure_faults  # importing them fills the tables of routing
 QUEUE, SHOP = "queue.demo.test", "shop.demo.test"
 Act = Callable[["System"], None]
 
@@ -41,8 +28,15 @@ Act = Callable[["System"], None]
 class Kept(Protocol):
     """What a fault leaves behind."""
 
-    def off(self, system: System) -> None:
+    def off(self) -> None:
         """Gives it back."""
+
+
+class Load(Kept, Protocol):
+    """What a fault does to the process that the shop runs in."""
+
+    def on(self) -> None:
+        """Begins."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +69,20 @@ def _second_address(mode: Mode) -> Switch:
     return Switch(lambda system: switch(system, mode), lambda system: switch(system, "serve"))
 
 
-def _queue(mode: Mode) -> Switch:
-    return Switch(lambda system: system.queue.set_mode(mode), lambda system: system.queue.set_mode("serve"))
+def _mode(entrance: Callable[[System], Entrance], mode: Mode, back: Mode = "serve") -> Switch:
+    return Switch(lambda system: entrance(system).set_mode(mode), lambda system: entrance(system).set_mode(back))
+
+
+def _queue(system: System) -> Entrance:
+    return system.queue
+
+
+def _open_port(system: System) -> Entrance:
+    return system.spare_1
+
+
+def _silent_port(system: System) -> Entrance:
+    return system.spare_2
 
 
 def _trouble(trouble: Trouble) -> Switch:
@@ -87,10 +93,6 @@ def _trouble(trouble: Trouble) -> Switch:
         system.names.trouble.pop(QUEUE, None)
 
     return Switch(on, off)
-
-
-def _spare(number: int, mode: Mode) -> Act:
-    return lambda system: system.spare[number].set_mode(mode)
 
 
 def _queue_leads_to(host: str) -> Act:
@@ -148,9 +150,13 @@ def _answers_and_keeps(name: str, kept: Kept) -> Switch:
 
     def off(system: System) -> None:
         answers.off(system)
-        kept.off(system)
+        kept.off()
 
     return Switch(answers.on, off)
+
+
+def _load(load: Load) -> Switch:
+    return Switch(lambda system: load.on(), lambda system: load.off())
 
 
 def _restart_in_turn(system: System, end: threading.Event) -> None:
@@ -164,12 +170,11 @@ def _restart_in_turn(system: System, end: threading.Event) -> None:
 _ROLLING = Background(_restart_in_turn)
 
 SWITCHES: dict[str, Switch] = {
-    **{name: _answers(name) for name in (*routing.WRAPPERS, *routing.FINISHERS, *shop_faults.PLAIN)},
-    **{name: _answers(name) for name in (*tokens.WEAKNESSES, *access_faults.ELSEWHERE)},
-    "perf-leak": _answers_and_keeps("perf-leak", performance_faults.LEAK),
-    "perf-kept-open": _answers_and_keeps("perf-kept-open", performance_faults.KEPT_OPEN),
-    "perf-hog": Switch(performance_faults.HOG.on, performance_faults.HOG.off),
-    "perf-burn": Switch(performance_faults.BURNER.on, performance_faults.BURNER.off),
+    **{name: _answers(name) for name in (*CHANGES.names, *PLAIN, *WEAKNESSES, *ELSEWHERE)},
+    "perf-leak": _answers_and_keeps("perf-leak", LEAK),
+    "perf-kept-open": _answers_and_keeps("perf-kept-open", KEPT_OPEN),
+    "perf-hog": _load(HOG),
+    "perf-burn": _load(BURNER),
     "backend-dead": Switch(_kill_backend, _revive_backend),
     "address-down": _second_address("down"),
     "address-refuses-tls": _second_address("cut"),
@@ -177,24 +182,24 @@ SWITCHES: dict[str, Switch] = {
     "dns-gone": _trouble("nxdomain"),
     "dns-servfail": _trouble("servfail"),
     "dns-silent": _trouble("silent"),
-    "tcp-closed": _queue("down"),
-    "tcp-backlog-full": _queue("full"),
-    "port-open": Switch(_spare(0, "serve"), _spare(0, "down")),
-    "port-open-silent": Switch(_spare(1, "hang"), _spare(1, "down")),
-    "port-resets": Switch(_spare(1, "cut"), _spare(1, "down")),
+    "tcp-closed": _mode(_queue, "down"),
+    "tcp-backlog-full": _mode(_queue, "full"),
+    "port-open": _mode(_open_port, "serve", "down"),
+    "port-open-silent": _mode(_silent_port, "hang", "down"),
+    "port-resets": _mode(_silent_port, "cut", "down"),
     "tcp-elsewhere": Switch(_queue_leads_to("127.0.0.9"), _queue_leads_to("127.0.0.1")),
     "connection-reset-once": Switch(_reset_next(1), _reset_next(0)),
     "backend-moved": Switch(_move, _move),
     "rolling-restart": Switch(_ROLLING.on, _ROLLING.off),
     "ipv6-without-route": Switch(_ipv6(NO_ROUTE), _ipv6()),
     "http-closed": Switch(_http("down"), _http("serve")),
-    **{name: Switch(on, off) for name, (on, off) in postgres_switches.ACTS.items()},
-    **{name: Switch(on, off) for name, (on, off) in redis_switches.ACTS.items()},
-    **{name: Switch(on, off) for name, (on, off) in scan_switches.ACTS.items()},
-    **{name: Switch(on, off) for name, (on, off) in mail_switches.ACTS.items()},
-    **{name: Switch(on, off) for name, (on, off) in data_switches.ACTS.items()},
-    **{name: Switch(on, off) for name, (on, off) in access_switches.ACTS.items()},
-    **{name: Switch(on, off) for name, (on, off) in backup_switches.ACTS.items()},
-    **{name: Switch(on, off) for name, (on, off) in replication_switches.ACTS.items()},
-    **{name: Switch(on, off) for name, (on, off) in release_switches.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in postgres.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in redis.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in scans.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in mail.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in data.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in access.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in backups.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in replication.ACTS.items()},
+    **{name: Switch(on, off) for name, (on, off) in release.ACTS.items()},
 }

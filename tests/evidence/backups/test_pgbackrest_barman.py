@@ -18,7 +18,7 @@ import pytest
 
 from pytest_prodcheck.demo.postgres import heap_page
 from pytest_prodcheck.demo.postgres.cluster import Cluster
-from pytest_prodcheck.demo.postgres.node import until
+from pytest_prodcheck.demo.runtime.waiting import until
 from pytest_prodcheck.evidence.backups.pgbackrest_barman import (
     barman_wal,
     pgbackrest_file,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.runtime import certificate_authority as certificates
+from pytest_prodcheck.demo.runtime import certificate_authority
 from pytest_prodcheck.records.encryption import RedisAccess
 from tests.evidence.store_servers import context, gather, problem_of, say, speaker
 
@@ -40,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if program is None:
         pytest.skip("no redis-server with TLS. install: apt-get install redis-server")
     folder = tmp_path_factory.mktemp("redis-tls")
-    certificates.write(folder, {"redis": ("localhost", "127.0.0.1")})
+    certificate_authority.write(folder, {"redis": ("localhost", "127.0.0.1")})
     found = Server(free_port(), free_port(), folder)
     options = ["--port", str(found.plain), "--tls-port", str(found.tls), "--bind", "127.0.0.1", "--save", "",
                "--tls-cert-file", "redis.pem", "--tls-key-file", "redis.key", "--tls-ca-cert-file", "ca.pem",

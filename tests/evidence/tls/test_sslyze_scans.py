@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.mail import vulnerable_tls as tls_records
+from pytest_prodcheck.demo.mail import vulnerable_tls
 from pytest_prodcheck.demo.mail.tls import MODERN, speaks
 from pytest_prodcheck.demo.runtime.certificate_kinds import Wanted
 from pytest_prodcheck.evidence.context import Context
@@ -105,12 +105,12 @@ def test_attacks(lab: Lab, ask: Callable[..., Any]) -> None:
     own = lab.issue(RSA)
     old = lab.tls(own, ciphers=f"{MODERN}:AES128-GCM-SHA256", highest=V.TLSv1_2)
     bugs = {
-        "Heartbleed": tls_records.heartbleed,
-        "CCS injection": tls_records.early_ccs,
-        "ROBOT": tls_records.robot(own.key),
+        "Heartbleed": vulnerable_tls.heartbleed,
+        "CCS injection": vulnerable_tls.early_ccs,
+        "ROBOT": vulnerable_tls.robot(own.key),
     }
     servers: dict[str, Callable[[socket.socket], None]] = {
-        name: lambda client, bug=bug: tls_records.serve(client, old, bug)  # type: ignore[misc]
+        name: lambda client, bug=bug: vulnerable_tls.serve(client, old, bug)  # type: ignore[misc]
         for name, bug in bugs.items()
     }
     servers["client renegotiation"] = speaks(lab.tls(renegotiates=True))

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.mail import vulnerable_tls as tls_records
+from pytest_prodcheck.demo.mail import vulnerable_tls
 from pytest_prodcheck.demo.mail.tls import MODERN, speaks, staples
 from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, status
 from pytest_prodcheck.records.tls import AcceptedSuites, CipherSuite, ServedCertificate
@@ -71,20 +71,20 @@ def _unstapled(lab: Lab) -> Serve:
     return speaks(lab.tls(lab.issue(Wanted(("localhost",), must_staple=True))))
 
 
-def _buggy(bug: Callable[[Any], tls_records.Bug]) -> Callable[[Lab], Serve]:
+def _buggy(bug: Callable[[Any], vulnerable_tls.Bug]) -> Callable[[Lab], Serve]:
     def make(lab: Lab) -> Serve:
         own = lab.issue(RSA)
         tls = lab.tls(own, ciphers=f"{MODERN}:AES128-GCM-SHA256:AES128-SHA", highest=V.TLSv1_2)
         seen = bug(own.key)
-        return lambda client: tls_records.serve(client, tls, seen)
+        return lambda client: vulnerable_tls.serve(client, tls, seen)
 
     return make
 
 
 SERVERS: dict[str, Callable[[Lab], Serve]] = {
     "good": _good, "old": _old, "weak": _weak, "1.3 only": _new, "stapled": _stapled, "unstapled": _unstapled,
-    "robot": _buggy(tls_records.robot), "ccs": _buggy(lambda key: tls_records.early_ccs),
-    "heartbleed": _buggy(lambda key: tls_records.heartbleed),
+    "robot": _buggy(vulnerable_tls.robot), "ccs": _buggy(lambda key: vulnerable_tls.early_ccs),
+    "heartbleed": _buggy(lambda key: vulnerable_tls.heartbleed),
 }  # fmt: skip
 
 # server, finding -> why the two need not agree

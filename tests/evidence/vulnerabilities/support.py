@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.demo.files import scanner_reports as scans
+from pytest_prodcheck.demo.files import scanner_reports
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.vulnerabilities import VulnerabilityReport
 from tests.evidence.support import context_for
 
-IMAGE = f"{scans.IMAGE}@{scans.DIGEST}"
+IMAGE = f"{scanner_reports.IMAGE}@{scanner_reports.DIGEST}"
 
 
 def gathered(

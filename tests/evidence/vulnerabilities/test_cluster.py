@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.files import scanner_reports as scans
+from pytest_prodcheck.demo.files import scanner_reports
 from pytest_prodcheck.records.vulnerabilities import Benchmark, Policies
 from tests.evidence.vulnerabilities.support import gathered, problem
 
@@ -17,18 +17,18 @@ FAIL = {"test_number": "1.2.1", "test_desc": "anonymous", "status": "FAIL", "sco
 
 
 def test_kube_bench(tmp_path: Path) -> None:
-    found = gathered(tmp_path, scans.nodes(FAIL), **BENCH)
+    found = gathered(tmp_path, scanner_reports.nodes(FAIL), **BENCH)
     assert isinstance(found, Benchmark)
     assert (found.benchmark, found.nodes, found.passed) == ("cis-1.8", ("node",), 1)
     assert [(each.id, each.status, each.scored) for each in found.results] == [
         ("4.2.12", "WARN", False), ("1.2.1", "FAIL", True),
     ]  # fmt: skip
-    bare = scans.nodes()["Controls"]  # before 0.6 a bare list
+    bare = scanner_reports.nodes()["Controls"]  # before 0.6 a bare list
     assert gathered(tmp_path, bare, **BENCH).passed == 1
 
 
 def changed(**control: Any) -> dict[str, Any]:
-    document = scans.nodes(FAIL)
+    document = scanner_reports.nodes(FAIL)
     document["Controls"][0].update(control)
     return document
 
@@ -43,7 +43,7 @@ def changed(**control: Any) -> dict[str, Any]:
         ({"Controls": []}, "empty"),
         ({"Controls": None}, "empty"),
         ({}, "protocol"),
-        (scans.trivy(), "protocol"),
+        (scanner_reports.trivy(), "protocol"),
     ],
 )
 def test_no_evidence_of_kube_bench(document: Any, kind: str, tmp_path: Path) -> None:
@@ -51,23 +51,23 @@ def test_no_evidence_of_kube_bench(document: Any, kind: str, tmp_path: Path) -> 
 
 
 def test_kube_bench_has_no_date_of_its_own(tmp_path: Path) -> None:
-    assert problem(tmp_path, scans.nodes(), kind="kube-bench", format="kube-bench").kind == "stale"
+    assert problem(tmp_path, scanner_reports.nodes(), kind="kube-bench", format="kube-bench").kind == "stale"
 
 
 VIOLATION = {"kind": "Pod", "namespace": "shop", "name": "web", "message": "no owner"}
 
 
 def test_constraints(tmp_path: Path) -> None:
-    found = gathered(tmp_path, scans.policies((VIOLATION,)), **RULES)
+    found = gathered(tmp_path, scanner_reports.policies((VIOLATION,)), **RULES)
     assert isinstance(found, Policies)
     (policy,) = found.policies
     assert (policy.name, policy.enforced, policy.violations) == ("K8sRequiredLabels/owner", True, 1)
     assert policy.examples == ("Pod shop/web: no owner",)
-    assert gathered(tmp_path, scans.policies()["items"][0], **RULES).tested == 1  # kubectl get KIND NAME
+    assert gathered(tmp_path, scanner_reports.policies()["items"][0], **RULES).tested == 1  # kubectl get KIND NAME
 
 
 def constraint(**change: Any) -> dict[str, Any]:
-    document = scans.policies((VIOLATION,))
+    document = scanner_reports.policies((VIOLATION,))
     for name, value in change.items():
         part = document["items"][0]["spec" if name.endswith(("Action", "Actions")) else "status"]
         part[name] = value
@@ -99,7 +99,7 @@ def test_more_violations_than_are_listed_count(tmp_path: Path) -> None:
         (constraint(totalViolations=None), "empty"),
         (constraint(totalViolations=0), "protocol"),
         (constraint(byPod=[{"errors": [{"message": "rego"}]}]), "protocol"),
-        (constraint(auditTimestamp=scans.ago(days=8)), "stale"),
+        (constraint(auditTimestamp=scanner_reports.ago(days=8)), "stale"),
         ({"apiVersion": "v1", "kind": "List", "items": []}, "empty"),
         ({"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Pod"}]}, "protocol"),
         ({"apiVersion": "v1", "kind": "Pod"}, "protocol"),

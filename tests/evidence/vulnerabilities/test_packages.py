@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.files import scanner_reports as scans
+from pytest_prodcheck.demo.files import scanner_reports
 from pytest_prodcheck.demo.files.scanner_reports import ago, match, vulnerability
 from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
 from tests.evidence.vulnerabilities.support import ids, problem, report
 
-BASE = {"format": "grype", "image": f"{scans.BASE}@{scans.BASE_DIGEST}"}
+BASE = {"format": "grype", "image": f"{scanner_reports.BASE}@{scanner_reports.BASE_DIGEST}"}
 AUDIT = {"format": "pip-audit", "report": "r-{revision}.json", "dated": "file"}
 
 
@@ -25,11 +25,11 @@ def critical(**more: Any) -> dict[str, Any]:
 
 
 def test_a_critical_finding_with_an_old_fix_counts(tmp_path: Path) -> None:
-    found = report(tmp_path, scans.trivy(critical()))
+    found = report(tmp_path, scanner_reports.trivy(critical()))
     assert ids(found) == ["CVE-2024-10001", "CVE-2025-1"]
     assert str(found.overdue("critical")[1]) == "CVE-2025-1 in libdemo 1.2.2 (fixed in 1.3)"
     assert (found.scanned, found.counts) == (2, {"critical": 2, "low": 1})
-    assert found.subject.startswith(f"{scans.IMAGE}:demo-1")
+    assert found.subject.startswith(f"{scanner_reports.IMAGE}:demo-1")
 
 
 @pytest.mark.parametrize(
@@ -45,24 +45,24 @@ def test_a_critical_finding_with_an_old_fix_counts(tmp_path: Path) -> None:
     ],
 )
 def test_what_counts(change: dict[str, Any], counts: bool, tmp_path: Path) -> None:
-    assert ("CVE-2025-1" in ids(report(tmp_path, scans.trivy(critical(**change))))) is counts
+    assert ("CVE-2025-1" in ids(report(tmp_path, scanner_reports.trivy(critical(**change))))) is counts
 
 
 def test_a_finding_counts_once_and_as_its_worst_row_says(tmp_path: Path) -> None:
     rows = [critical(PublishedDate=ago(days=2)), critical(FixedVersion=""), critical(), critical(Severity="LOW")]
     for order in (rows, rows[::-1]):
-        found = report(tmp_path, scans.trivy(*order))
+        found = report(tmp_path, scanner_reports.trivy(*order))
         assert [each.id for each in found.findings].count("CVE-2025-1") == 1
         assert "CVE-2025-1" in ids(found)
         assert found.counts == {"critical": 2, "low": 1}
 
 
 def test_the_grace_is_declared(tmp_path: Path) -> None:
-    assert "CVE-2025-1" not in ids(report(tmp_path, scans.trivy(critical()), grace="50d"))
+    assert "CVE-2025-1" not in ids(report(tmp_path, scanner_reports.trivy(critical()), grace="50d"))
 
 
 def test_findings_without_a_severity_count_as_declared(tmp_path: Path) -> None:
-    document = scans.trivy(critical(Severity="UNKNOWN"))
+    document = scanner_reports.trivy(critical(Severity="UNKNOWN"))
     assert ids(report(tmp_path, document), "high") == ["CVE-2025-1"]
     assert "CVE-2025-1" in ids(report(tmp_path, document, unrated="critical"))
 
@@ -89,13 +89,13 @@ def test_findings_without_a_severity_count_as_declared(tmp_path: Path) -> None:
     ],
 )
 def test_no_evidence_of_trivy(change: dict[str, Any], kind: str, words: str, tmp_path: Path) -> None:
-    found = problem(tmp_path, {**scans.trivy(), **change})
+    found = problem(tmp_path, {**scanner_reports.trivy(), **change})
     assert (found.kind, words in found.message) == (kind, True), found
     assert "report.json" in found.message or kind == "foreign"
 
 
 def test_a_clean_image_whose_packages_are_not_listed_is_evidence(tmp_path: Path) -> None:
-    document = scans.trivy()
+    document = scanner_reports.trivy()
     document["Results"] = [{"Target": "alpine", "Class": "os-pkgs", "Type": "alpine"}]
     found = report(tmp_path, document)
     assert (found.scanned, found.findings) == (None, ())
@@ -106,8 +106,8 @@ def test_a_clean_image_whose_packages_are_not_listed_is_evidence(tmp_path: Path)
     [
         (b"", "empty", "wrote nothing"),
         (b" \n", "empty", "wrote nothing"),
-        (json.dumps(scans.trivy()).encode()[:700], "protocol", "cut off"),
-        (json.dumps(scans.trivy()).encode()[:-1], "protocol", "cut off"),
+        (json.dumps(scanner_reports.trivy()).encode()[:700], "protocol", "cut off"),
+        (json.dumps(scanner_reports.trivy()).encode()[:-1], "protocol", "cut off"),
         (b"<html>not found</html>", "protocol", "not JSON"),
         (b"\xff\xfe\x00", "protocol", "no text"),
         (b"[" * 100_000, "protocol", "nested too deeply"),
@@ -115,7 +115,7 @@ def test_a_clean_image_whose_packages_are_not_listed_is_evidence(tmp_path: Path)
         (b'{"SchemaVersion": NaN}', "protocol", "NaN"),
         (b"null", "protocol", "no report of Trivy"),
         (b"[]", "protocol", "no report of Trivy"),
-        (json.dumps(scans.grype()).encode(), "protocol", "no report of Trivy"),
+        (json.dumps(scanner_reports.grype()).encode(), "protocol", "no report of Trivy"),
     ],
 )
 def test_no_report_at_all(content: bytes, kind: str, words: str, tmp_path: Path) -> None:
@@ -124,19 +124,19 @@ def test_no_report_at_all(content: bytes, kind: str, words: str, tmp_path: Path)
 
 
 def test_a_report_written_by_powershell(tmp_path: Path) -> None:
-    document = json.dumps(scans.trivy())
+    document = json.dumps(scanner_reports.trivy())
     for content in (document.encode("utf-16"), document.encode("utf-8-sig")):
         assert report(tmp_path, content).scanned == 2
 
 
 def test_a_system_without_updates_is_told(tmp_path: Path) -> None:
-    document = scans.trivy()
+    document = scanner_reports.trivy()
     document["Metadata"]["OS"]["EOSL"] = True
     assert report(tmp_path, document).end_of_life == "debian 12.7"
 
 
 def test_grype_dates_the_fix_itself(tmp_path: Path) -> None:
-    document = scans.grype(
+    document = scanner_reports.grype(
         match("CVE-1", "Critical", 40), match("CVE-2", "Critical", 3), match("GHSA-3", "Negligible", 40)
     )
     found = report(tmp_path, document, **BASE)
@@ -147,7 +147,7 @@ def test_grype_dates_the_fix_itself(tmp_path: Path) -> None:
     del undated["vulnerability"]["fix"]["available"]
     wont = match("CVE-5", "Critical", 40)
     wont["vulnerability"]["fix"] = {"versions": [], "state": "wont-fix"}
-    assert ids(report(tmp_path, scans.grype(undated, wont), **BASE)) == ["CVE-4"]
+    assert ids(report(tmp_path, scanner_reports.grype(undated, wont), **BASE)) == ["CVE-4"]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_grype_dates_the_fix_itself(tmp_path: Path) -> None:
     ids=["old database", "bad database", "no date", "another tool", "no matches", "another image", "a folder"],
 )
 def test_no_evidence_of_grype(path: tuple[str, ...], value: Any, kind: str, words: str, tmp_path: Path) -> None:
-    document = scans.grype()
+    document = scanner_reports.grype()
     part: Any = document
     for name in path[:-1]:
         part = part[name]
@@ -174,7 +174,7 @@ def test_no_evidence_of_grype(path: tuple[str, ...], value: Any, kind: str, word
 
 
 def test_grype_that_names_nothing_it_looked_at(tmp_path: Path) -> None:
-    document = scans.grype()
+    document = scanner_reports.grype()
     document["distro"] = {"name": ""}
     document["source"]["target"]["layers"] = []
     assert problem(tmp_path, document, **BASE).kind == "empty"
@@ -212,7 +212,7 @@ CODE = {"format": "sarif", "revision": "{revision}"}
 
 
 def sarif(*results: dict[str, Any], **run: Any) -> dict[str, Any]:
-    document = scans.code(*results, revision="r-1")
+    document = scanner_reports.code(*results, revision="r-1")
     document["runs"][0].update(run)
     return document
 
@@ -284,7 +284,7 @@ def test_fifty_megabytes_are_read_within_bounds(tmp_path: Path) -> None:
     filler = {"Description": "d" * 1800, "References": [f"https://example.test/{number}" for number in range(20)]}
     rows = [{**vulnerability(f"CVE-2020-{number}", "MEDIUM", "1", 40), **filler} for number in range(1, 100)]
     row = ",".join(json.dumps(each) for each in rows)
-    whole = json.dumps(scans.trivy(critical()))
+    whole = json.dumps(scanner_reports.trivy(critical()))
     at = whole.index('{"VulnerabilityID"')
     content = (whole[:at] + ",".join([row] * (50_000_000 // len(row))) + "," + whole[at:]).encode()
     assert len(content) > 49_000_000

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.files import scanner_reports as scans
+from pytest_prodcheck.demo.files import scanner_reports
 from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
 from pytest_prodcheck.evidence.vulnerabilities.scanner import words
 from tests.evidence.support import Answer, Seen, web
@@ -38,13 +38,13 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_the_revision_and_the_unit_are_filled_in(tmp_path: Path) -> None:
-    (tmp_path / "shop-r-1.json").write_text(json.dumps(scans.trivy()))
+    (tmp_path / "shop-r-1.json").write_text(json.dumps(scanner_reports.trivy()))
     assert report(tmp_path, None, report="{unit}-{revision}.json", unit="shop").source == "shop-r-1.json"
     assert "give --unit" in problem(tmp_path, None, report="{unit}-{revision}.json").hint
 
 
 def test_a_program_that_prints_the_report(tmp_path: Path) -> None:
-    (tmp_path / "r.json").write_text(json.dumps(scans.trivy()))
+    (tmp_path / "r.json").write_text(json.dumps(scanner_reports.trivy()))
     assert report(tmp_path, None, command=["cat", "r.json"]).scanned == 2
 
 
@@ -113,7 +113,7 @@ def test_how_each_scanner_is_run() -> None:
 
 def test_a_scanner_found_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program of Trivy's name that speaks its format stands for Trivy, which cannot be installed here."""
-    (tmp_path / "r.json").write_text(json.dumps(scans.trivy()))
+    (tmp_path / "r.json").write_text(json.dumps(scanner_reports.trivy()))
     program(tmp_path, "trivy", 'echo "$@" > arguments; cat r.json')
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert ids(report(tmp_path, None, run=[])) == ["CVE-2024-10001"]
@@ -158,7 +158,7 @@ def test_a_report_that_is_fetched(tmp_path: Path) -> None:
         if seen.path != "/r-1/shop.json":
             return 404, {}, b"{}"
         assert seen.headers["Authorization"] == "Bearer t0p-secret"
-        document = {**scans.trivy(), "CreatedAt": None, "Padding": "x" * 1_500_000}  # more than gathering.body
+        document = {**scanner_reports.trivy(), "CreatedAt": None, "Padding": "x" * 1_500_000}  # over gathering.body
         dated = {"Last-Modified": formatdate(time.time() - 3600, usegmt=True)}
         return 200, {"Content-Type": "application/json", **dated}, json.dumps(document).encode()
 

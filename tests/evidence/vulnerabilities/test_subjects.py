@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.files import scanner_reports as scans
+from pytest_prodcheck.demo.files import scanner_reports
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Subject
@@ -83,7 +83,7 @@ def test_what_says_nothing_is_bound_by_its_place_alone() -> None:
 
 def deployed(folder: Path, declared: str, *images: str, kind: str = "vulnerabilities-to-deploy") -> Any:
     """The record of the demo's report about an image, while the manifests deploy others."""
-    (folder / "report.json").write_text(json.dumps(scans.trivy()))
+    (folder / "report.json").write_text(json.dumps(scanner_reports.trivy()))
     pods = [{"name": f"c{place}", "image": image} for place, image in enumerate(images)]
     item = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "shop"}, "spec": {"containers": pods}}
     (folder / "shop.yaml").write_text(json.dumps(item))
@@ -93,17 +93,17 @@ def deployed(folder: Path, declared: str, *images: str, kind: str = "vulnerabili
     return find(kind).gather("image", context, Deadline(5))
 
 
-TAGGED, PINNED = f"{scans.IMAGE}:demo-1", f"{scans.IMAGE}@{scans.DIGEST}"
+TAGGED, PINNED = f"{scanner_reports.IMAGE}:demo-1", f"{scanner_reports.IMAGE}@{scanner_reports.DIGEST}"
 
 
 @pytest.mark.parametrize(
     ("declared", "images"),
     [
         (TAGGED, [TAGGED]),
-        (TAGGED, [f"{TAGGED}@{scans.DIGEST}", "r/other@" + D]),
+        (TAGGED, [f"{TAGGED}@{scanner_reports.DIGEST}", "r/other@" + D]),
         (PINNED, [PINNED]),
         (PINNED, ["r/other:1"]),
-        (f"{scans.IMAGE}:other-tag", [PINNED]),  # the digest that is deployed says more than a tag
+        (f"{scanner_reports.IMAGE}:other-tag", [PINNED]),  # the digest that is deployed says more than a tag
     ],
 )
 def test_a_report_about_what_the_manifests_deploy(declared: str, images: list[str], tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_a_report_about_what_the_manifests_deploy(declared: str, images: list[st
     ("declared", "images"),
     [
         (TAGGED, [f"{TAGGED}@{D}"]),
-        (PINNED, [f"{scans.IMAGE}@{D}"]),
-        (TAGGED, [PINNED, f"{scans.IMAGE}@{D}"]),
+        (PINNED, [f"{scanner_reports.IMAGE}@{D}"]),
+        (TAGGED, [PINNED, f"{scanner_reports.IMAGE}@{D}"]),
     ],
 )
 def test_a_report_about_another_digest_than_is_deployed(declared: str, images: list[str], tmp_path: Path) -> None:

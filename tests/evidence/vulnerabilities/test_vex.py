@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.files import scanner_reports as scans
+from pytest_prodcheck.demo.files import scanner_reports
 from tests.evidence.vulnerabilities.support import ids, problem, report
 
-OURS = scans.vex()["statements"][0]["products"][0]["@id"]
+OURS = scanner_reports.vex()["statements"][0]["products"][0]["@id"]
 PACKAGE = "pkg:deb/debian/libdemo@1.2.2"
 
 
@@ -21,11 +21,11 @@ def judged(folder: Path, *documents: dict[str, Any], **keys: Any) -> bool:
     for number, document in enumerate(documents):
         names.append(f"{number}.vex.json")
         (folder / names[-1]).write_text(json.dumps(document))
-    return ids(report(folder, scans.trivy(), vex=names, **keys)) == []
+    return ids(report(folder, scanner_reports.trivy(), vex=names, **keys)) == []
 
 
 def openvex(product: str = OURS, **change: Any) -> dict[str, Any]:
-    document = scans.vex(product)
+    document = scanner_reports.vex(product)
     document["statements"][0].update(change)
     return document
 
@@ -70,11 +70,11 @@ def test_a_product_of_ones_own_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("later", "suppressed"), [("affected", False), ("not_affected", True)])
 def test_the_newest_statement_holds(later: str, suppressed: bool, tmp_path: Path) -> None:
-    newer = {**openvex(status=later), "timestamp": scans.ago(days=1)}
+    newer = {**openvex(status=later), "timestamp": scanner_reports.ago(days=1)}
     assert judged(tmp_path, newer, openvex()) is suppressed
     same = {**openvex(status=later), "timestamp": openvex()["timestamp"]}
     assert judged(tmp_path, same, {**openvex(), "timestamp": same["timestamp"]}) is suppressed
-    elsewhere = {**openvex("pkg:oci/other", status="affected"), "timestamp": scans.ago(days=1)}
+    elsewhere = {**openvex("pkg:oci/other", status="affected"), "timestamp": scanner_reports.ago(days=1)}
     assert judged(tmp_path, openvex(), elsewhere)
 
 
@@ -120,7 +120,7 @@ def test_cyclonedx(document: dict[str, Any], suppressed: bool, tmp_path: Path) -
 )
 def test_a_document_that_cannot_be_read_is_no_evidence(document: dict[str, Any], words: str, tmp_path: Path) -> None:
     (tmp_path / "v.json").write_text(json.dumps(document))
-    found = problem(tmp_path, scans.trivy(), vex=["v.json"])
+    found = problem(tmp_path, scanner_reports.trivy(), vex=["v.json"])
     assert "v.json" in found.message
     assert words in found.message
-    assert problem(tmp_path, scans.trivy(), vex=["gone.json"]).kind == "configuration"
+    assert problem(tmp_path, scanner_reports.trivy(), vex=["gone.json"]).kind == "configuration"

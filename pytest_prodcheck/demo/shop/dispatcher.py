@@ -1,0 +1,66 @@
+"""How a request finds its handler, through what the faults that are on make of both."""
+
+from __future__ import annotations
+
+import time
+
+from pytest_prodcheck.demo.shop.application import HEADERS, Refused, Shop, nothing_there, problem
+from pytest_prodcheck.demo.shop.changes import NO_ROUTE, Changes, Healthy, Wrapper
+from pytest_prodcheck.demo.shop.http_server import Request, Response
+from pytest_prodcheck.demo.shop.routing import Route
+
+
+class Dispatcher:
+    """Answers requests to a shop."""
+
+    def __init__(self, shop: Shop, changes: Changes) -> None:
+        self._shop, self._changes = shop, changes
+
+    def answer(self, request: Request) -> Response:
+        """The answer to a request, with the headers that all answers have."""
+        began = time.monotonic()
+        shop = self._shop
+        route, names, allowed = shop.routes.find(request.method, request.path)
+        other = self._rewritten(request)
+        if other is not None and (hidden := shop.routes.find(other.method, other.path))[0] is not None:
+            response = hidden[0].handler(shop, other, **hidden[1])  # nobody looked who may
+        elif route is None:
+            response = self._through_faults(NO_ROUTE, request, lambda: nothing_there(allowed))
+        else:
+            found = route
+            response = self._through_faults(route.name, request, lambda: self._handle(found, request, names))
+        response.headers = {**HEADERS, **response.headers}
+        for fault in sorted(shop.faults & self._changes.finishers.keys()):
+            for finish in self._changes.finishers[fault]:
+                finish(request, response)
+        shop.measure(route.name if route else "none", response.status, time.monotonic() - began)
+        return response
+
+    def _rewritten(self, request: Request) -> Request | None:
+        """The request that this one hides, where a fault believes it."""
+        for fault in sorted(self._shop.faults & self._changes.rewriters.keys()):
+            if (other := self._changes.rewriters[fault](self._shop, request)) is not None:
+                return other
+        return None
+
+    def _through_faults(self, route: str, request: Request, call: Healthy) -> Response:
+        for fault in sorted(self._shop.faults):
+            wrappers = self._changes.wrappers.get(fault, {})
+            if wrapper := wrappers.get(route) or wrappers.get("*"):
+                call = _wrapped(wrapper, self._shop, request, call)
+        return call()
+
+    def _handle(self, route: Route, request: Request, names: dict[str, str]) -> Response:
+        try:
+            if route.roles:
+                self._shop.require(request, route.roles)
+            return route.handler(self._shop, request, **names)
+        except Refused as refused:
+            response = problem(refused.status)
+            if refused.status == 401:
+                response.headers["WWW-Authenticate"] = 'Bearer realm="shop"'
+            return response
+
+
+def _wrapped(wrapper: Wrapper, shop: Shop, request: Request, inner: Healthy) -> Healthy:
+    return lambda: wrapper(shop, request, inner)
