@@ -121,21 +121,14 @@ class System:
         self._starting.start()
 
     def _start(self, finish: Callable[[], None] | None) -> None:
-        from pytest_prodcheck.demo.postgres import cluster as postgres
-        from pytest_prodcheck.demo.redis import group as redis
-        from pytest_prodcheck.demo.shop import servers as web
-
         began = time.monotonic()
         parts: dict[str, Callable[[], None]] = {}
         try:
-            cluster = postgres.Cluster(
-                self.place, self.spawner, (self.db_1, self.db_2), self.db_rw, self.known, self._tls
-            )
-            group = redis.Group(self.place, self.spawner, (self.cache_1, self.cache_2), self.known.redis)
-            self.postgres, self.redis = cluster, group
-            self.web = web.Web(self.place, self.https, self.http, self.ports, self.known, self._tls)
-            parts = {"PostgreSQL": cluster.start, "Redis": group.start, "shop": self.web.start, "names": self._names}
-            parts["mail"] = self._mail
+            self._make_stores_and_shop()
+            parts = {
+                "PostgreSQL": self.postgres.start, "Redis": self.redis.start, "shop": self.web.start,
+                "names": self._names, "mail": self._mail,
+            }  # fmt: skip
         except Exception as error:
             self._note("start", error)
         threads = [threading.Thread(target=self._part, args=part, daemon=True) for part in parts.items()]
@@ -149,6 +142,16 @@ class System:
             self._part("faults", finish)
         LOGGER.info("%s after %.2f s", f"failed: {self.failed}" if self.failed else "up", time.monotonic() - began)
         self.done.set()
+
+    def _make_stores_and_shop(self) -> None:
+        from pytest_prodcheck.demo.postgres.cluster import Cluster
+        from pytest_prodcheck.demo.redis.group import Group
+        from pytest_prodcheck.demo.shop.servers import Web
+
+        nodes, caches = (self.db_1, self.db_2), (self.cache_1, self.cache_2)
+        self.postgres = Cluster(self.place, self.spawner, nodes, self.db_rw, self.known, self._tls)
+        self.redis = Group(self.place, self.spawner, caches, self.known.redis)
+        self.web = Web(self.place, self.https, self.http, self.ports, self.known, self._tls)
 
     def _part(self, name: str, start: Callable[[], None]) -> None:
         try:

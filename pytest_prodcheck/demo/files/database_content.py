@@ -1,4 +1,4 @@
-"""What the demo's shop keeps in PostgreSQL beside its orders: migrations, events, numbers; and the scripts it ships."""
+"""What the demo keeps in PostgreSQL beside orders: prices, migrations, events, numbers; and the scripts it ships."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import zlib
 from pathlib import Path
 
+PRICES = {"smoke-sku-1": 1290, "sku-2": 450, "sku-3": 9900}  # cents
 FOLDER = "migrations"
 SCRIPTS = {
     "V1__shop.sql": "create table customers (name text primary key);\n",

@@ -18,8 +18,6 @@ from pytest_prodcheck.demo.runtime.processes import Spawner
 from pytest_prodcheck.demo.runtime.programs import postgres_programs, reachable
 from pytest_prodcheck.demo.runtime.waiting import until
 
-PRICES = {"smoke-sku-1": 1290, "sku-2": 450, "sku-3": 9900}  # cents
-
 SCHEMA = """
 create table customers (name text primary key, since timestamptz not null default now());
 create table products (sku text primary key, title text not null, price integer not null check (price >= 0));
@@ -179,7 +177,7 @@ class Cluster:
             connection.execute("create database shop")
         with node.connect() as connection:
             connection.execute(SCHEMA + database_content.TABLES)
-            for sku, price in PRICES.items():
+            for sku, price in database_content.PRICES.items():
                 connection.execute("insert into products values (%s, %s, %s)", (sku, f"Product {sku}", price))
             connection.execute(database_content.ROWS + SEED + database_content.RIGHTS)
             if connection.info.server_version >= 140000:

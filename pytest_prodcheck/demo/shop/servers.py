@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from pytest_prodcheck.demo.files.configuration import REVISION, Ports, Secrets
+from pytest_prodcheck.demo.files.database_content import PRICES
 from pytest_prodcheck.demo.network.balancer import Address, Entrance
-from pytest_prodcheck.demo.postgres.cluster import PRICES
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.shop import tokens
 from pytest_prodcheck.demo.shop.answer_faults import PLAIN
