@@ -28,7 +28,7 @@ WIDTH = 100  # columns of help texts, whatever terminal this runs in
 
 def commands() -> str:
     """Every command with its help, and the options of the pytest plugin."""
-    from pytest_prodcheck.cli import COMMANDS
+    from pytest_prodcheck.cli.commands import COMMANDS
     from pytest_prodcheck.cli.parsing import EXIT_CODES, parser_of
 
     parts = [f"# Commands\n\n{MADE}", f"```text\n{EXIT_CODES.rstrip()}\n```\n\n", _PYTEST_CODES]

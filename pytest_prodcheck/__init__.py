@@ -12,7 +12,7 @@ _PUBLIC = {
     "check": "pytest_prodcheck.judging.checks",
     "judge": "pytest_prodcheck.judging.ledger",
     "Limit": "pytest_prodcheck.judging.limits",
-    "collector": "pytest_prodcheck.evidence.collectors",
+    "collector": "pytest_prodcheck.evidence.own",
     "Deadline": "pytest_prodcheck.evidence.deadlines",
     "Exchange": "pytest_prodcheck.records",
 }
@@ -20,8 +20,8 @@ _PUBLIC = {
 if TYPE_CHECKING:
     from typing import Any
 
-    from pytest_prodcheck.evidence.collectors import collector as collector
     from pytest_prodcheck.evidence.deadlines import Deadline as Deadline
+    from pytest_prodcheck.evidence.own import collector as collector
     from pytest_prodcheck.judging.checks import check as check
     from pytest_prodcheck.judging.ledger import judge as judge
     from pytest_prodcheck.judging.limits import Limit as Limit

@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 
 from pytest_prodcheck.catalogue import entries
-from pytest_prodcheck.cli import COMMANDS
+from pytest_prodcheck.cli.commands import COMMANDS
 from pytest_prodcheck.cli.parsing import parser_of
 from pytest_prodcheck.demo import FAULTS
 from pytest_prodcheck.environments.loading import load

@@ -7,7 +7,7 @@ import os
 import sys
 from importlib import import_module
 
-from pytest_prodcheck.cli import COMMANDS
+from pytest_prodcheck.cli.commands import COMMANDS
 
 EXIT_CODES = """\
 exit codes of gate, run and exec:

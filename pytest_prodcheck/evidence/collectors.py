@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
-Own = TypeVar("Own", bound=Callable[..., Any])
 THIS_MACHINE = "this machine"  # whom reading a file or running a program goes to in a plan
 Seconds = float | Callable[[str, "Environment"], float]
 
@@ -88,40 +87,14 @@ def evidence(
 
     def make(gather: Callable[..., Any]) -> Collector:
         return Collector(
-            name, axis, gather, _record_type(gather), feature, seconds, host, sends, exclusive, only=only
+            name, axis, gather, record_type(gather), feature, seconds, host, sends, exclusive, only=only
         )
 
     return make
 
 
-def collector(name: str, *, settings: Mapping[str, Any], seconds: float = 15.0) -> Callable[[Own], Own]:
-    """Makes a collector of a function `(settings, deadline) -> Record` of one's own; checks ask for it by `needs=`.
-
-    name: also the name of its section `[environments.X.own.NAME]`. settings: key -> type (`str`, `int`, `str | None`,
-    …); the section is checked against it, `vantage` and `owner` are always allowed. Relative paths under keys such as
-    `ca` start at prodcheck.toml, `{ env = … }` and the like under a `str` key is the secret. seconds: deadline of the
-    whole. The record should be a frozen dataclass of plain data. Raises ValueError for a name that is taken.
-    """
-
-    def make(gather: Own) -> Own:
-        from pytest_prodcheck.evidence.own import adapt, host_of
-        from pytest_prodcheck.evidence.table import COLLECTORS
-
-        known = OWN.get(name)
-        if name in COLLECTORS or (known is not None and _file(known.gather) != _file(gather)):
-            raise ValueError(f"there is already a collector {name!r}: give yours another name")
-        adapted = adapt(name, dict(settings), gather)
-        OWN[name] = Collector(name, name, adapted, _record_type(gather), "", seconds, host_of(name), settings=settings)
-        return gather
-
-    return make
-
-
-def _file(gather: Callable[..., Any]) -> str:
-    return str(getattr(gather, "__wrapped__", gather).__code__.co_filename)
-
-
-def _record_type(gather: Callable[..., Any]) -> Any:
+def record_type(gather: Callable[..., Any]) -> Any:
+    """What a collector's function is annotated to return."""
     # only the return annotation is read: the others may name what is imported for type checkers alone
     annotations = {"return": gather.__annotations__.get("return", Any)}
     return get_type_hints(SimpleNamespace(__annotations__=annotations), globalns=gather.__globals__)["return"]

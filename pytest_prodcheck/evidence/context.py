@@ -1,4 +1,4 @@
-"""What a collector is given: the environment, secrets, names, HTTP clients, logins; each made once in a run."""
+"""What a collector is given: the environment, secrets, and what is made once in a run and closed at its end."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.base import SecretRef
-    from pytest_prodcheck.environments.sections.services import Service
-    from pytest_prodcheck.environments.sections.tls import Trust
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.http.client import HttpClient
-    from pytest_prodcheck.evidence.login.sessions import RoleSession
-    from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 T = TypeVar("T")
 SHORTEST_SECRET = 6  # characters: blanking a shorter one would blank half the report
@@ -204,52 +199,12 @@ class Context:
         self.redactor.add(value)
         return value
 
-    def resolve(self, host: str, port: int, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
-        """The addresses of a name, by the declared name server if there is one; raises EvidenceProblem (dns)."""
-        from pytest_prodcheck.evidence.network.resolving import resolve
-
-        return resolve(host, port, self.environment.nameserver, deadline)
-
-    def http(self, service: str) -> HttpClient:
-        """The client of a declared service."""
-        from pytest_prodcheck.evidence.http.client import HttpClient
-
-        return self.once(("http", service), lambda: HttpClient(self.environment.services[service], self, service))
-
-    def http_at(self, address: str, trust: Trust) -> HttpClient:
-        """A client for the server of an absolute address that is no declared service's, trusted as declared."""
-        from urllib.parse import urlsplit
-
-        from pytest_prodcheck.environments.sections.services import Service, ServiceTls
-
-        parts = urlsplit(address)
-        return self.http_to(Service(url=f"{parts.scheme}://{parts.netloc}", tls=ServiceTls(**trust.model_dump())))
-
-    def http_to(self, service: Service) -> HttpClient:
-        """A client for an address that is no declared service, such as an identity provider's."""
-        from pytest_prodcheck.evidence.http.client import HttpClient
-
-        return self.once(("http-to", service.model_dump_json()), lambda: HttpClient(service, self))
-
     def close(self) -> None:
-        """Closes the connections that were kept open, and ends the process that scans TLS servers."""
-        from pytest_prodcheck.evidence.http.client import HttpClient
-        from pytest_prodcheck.evidence.tls.sslyze_client import Scanner
-
+        """Ends what `at_end` was told of; what is told of later is ended at once."""
         with self._lock:
             ends, self._ends, self._closed = self._ends, [], True
-            made = [each.value for each in self._made.values()]
         for end in ends:
             end()
-        for each in made:
-            if isinstance(each, (HttpClient, Scanner)):
-                each.close()
-
-    def session(self, role: str | None, deadline: Deadline) -> RoleSession:
-        """The session of a role, logged in once; raises EvidenceProblem (denied) where the login was refused."""
-        from pytest_prodcheck.evidence.login.sessions import session_for
-
-        return session_for(role, self, deadline)
 
 
 def describe(ref: SecretRef) -> str:

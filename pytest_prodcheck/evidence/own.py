@@ -1,12 +1,14 @@
-"""Own collectors: their section of prodcheck.toml checked against the declared settings."""
+"""A team's own collectors: how they register, and their section of prodcheck.toml checked against its settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
+from pytest_prodcheck.evidence.collectors import OWN, Collector, record_type
+from pytest_prodcheck.evidence.table import COLLECTORS
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -14,9 +16,34 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
+Own = TypeVar("Own", bound=Callable[..., Any])
 ALWAYS_ALLOWED = ("vantage", "owner")
 FILE_KEYS = ("ca", "certificate", "key", "file", "path")  # also whatever ends in _file or _path
 _SECRET_WAYS = ({"env"}, {"file"}, {"command"})
+
+
+def collector(name: str, *, settings: Mapping[str, Any], seconds: float = 15.0) -> Callable[[Own], Own]:
+    """Makes a collector of a function `(settings, deadline) -> Record` of one's own; checks ask for it by `needs=`.
+
+    name: also the name of its section `[environments.X.own.NAME]`. settings: key -> type (`str`, `int`, `str | None`,
+    …); the section is checked against it, `vantage` and `owner` are always allowed. Relative paths under keys such as
+    `ca` start at prodcheck.toml, `{ env = … }` and the like under a `str` key is the secret. seconds: deadline of the
+    whole. The record should be a frozen dataclass of plain data. Raises ValueError for a name that is taken.
+    """
+
+    def make(gather: Own) -> Own:
+        known = OWN.get(name)
+        if name in COLLECTORS or (known is not None and _file(known.gather) != _file(gather)):
+            raise ValueError(f"there is already a collector {name!r}: give yours another name")
+        adapted = adapt(name, dict(settings), gather)
+        OWN[name] = Collector(name, name, adapted, record_type(gather), "", seconds, host_of(name), settings=settings)
+        return gather
+
+    return make
+
+
+def _file(gather: Callable[..., Any]) -> str:
+    return str(getattr(gather, "__wrapped__", gather).__code__.co_filename)
 
 
 def adapt(name: str, settings: dict[str, Any], gather: Callable[..., Any]) -> Callable[[str, Context, Deadline], Any]:

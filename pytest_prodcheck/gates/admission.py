@@ -139,20 +139,13 @@ def _digest(root: str, name: str) -> str:
     from hashlib import sha256
 
     if name.startswith("include:"):
-        names = "\n".join(included(root, name.removeprefix("include:")))
+        names = "\n".join(paths.included(root, name.removeprefix("include:")))
         return sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
     try:
         with open(os.path.join(root, name), "rb") as file:
             return sha256(file.read()).hexdigest()
     except (OSError, ValueError):
         return ""
-
-
-def included(root: str, pattern: str) -> list[str]:
-    """The sorted names, relative to root, that an include pattern matches."""
-    import glob
-
-    return sorted(glob.glob(pattern, root_dir=root, recursive=True))
 
 
 def _well_formed(document: Document) -> bool:

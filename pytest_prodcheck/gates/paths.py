@@ -48,3 +48,10 @@ def ticket_file(verdict: str) -> str:
 def opened_file(state: str, run: str) -> str:
     """Where a run says which gates it concerns."""
     return os.path.join(state, "runs", run, "gates.json")
+
+
+def included(root: str, pattern: str) -> list[str]:
+    """The sorted names, relative to root, that an include pattern matches."""
+    import glob
+
+    return sorted(glob.glob(pattern, root_dir=root, recursive=True))

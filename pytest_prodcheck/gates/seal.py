@@ -50,9 +50,12 @@ def find_key(state: str, root: str | None, files: object = (), *, create: bool =
     if value is not None:
         return usable(value, "PRODCHECK_KEY")
     if root is not None and _may_name_a_key(root, files):
-        from pytest_prodcheck.gates.toml_values import configured_key
+        from pytest_prodcheck.gates.toml_values import TomlError, configured_key
 
-        configured = configured_key(root)
+        try:
+            configured = configured_key(root)
+        except TomlError as error:
+            raise KeyProblem(str(error)) from None
         if configured is not None:
             return usable(*configured)
     return local_key(state, create=create)

@@ -6,19 +6,17 @@ import os
 import tomllib
 from collections.abc import Iterator
 
-from pytest_prodcheck.gates.admission import included
-from pytest_prodcheck.gates.paths import CONFIGURATION
-from pytest_prodcheck.gates.seal import KeyProblem
+from pytest_prodcheck.gates.paths import CONFIGURATION, included
 
 Table = dict[str, object]
 
 
-class WrittenError(ValueError):
+class TomlError(ValueError):
     """prodcheck.toml, or a value in it, cannot be used; the message says why."""
 
 
 def tables(root: str) -> Iterator[tuple[str, Table]]:
-    """prodcheck.toml and the files it includes, parsed, by name; raises WrittenError."""
+    """prodcheck.toml and the files it includes, parsed, by name; raises TomlError."""
     first = _parse(root, CONFIGURATION)
     yield CONFIGURATION, first
     include = first.get("include")
@@ -29,33 +27,30 @@ def tables(root: str) -> Iterator[tuple[str, Table]]:
 
 
 def configured_key(root: str) -> tuple[str, str] | None:
-    """The text of the configured key and where it lies, None where `[seal]` is not written."""
-    try:
-        for name, table in tables(root):
-            seal = table.get("seal")
-            if seal is not None:
-                reference = seal.get("key") if isinstance(seal, dict) else None
-                return _key(root, f"{name}: seal.key", reference)
-    except WrittenError as error:
-        raise KeyProblem(str(error)) from None
+    """The text of the configured key and where it lies, None where `[seal]` is not written; raises TomlError."""
+    for name, table in tables(root):
+        seal = table.get("seal")
+        if seal is not None:
+            reference = seal.get("key") if isinstance(seal, dict) else None
+            return _key(root, f"{name}: seal.key", reference)
     return None
 
 
 def _key(root: str, where: str, reference: object) -> tuple[str, str]:
     if not isinstance(reference, dict) or len(reference) != 1:
-        raise KeyProblem(f'{where}: expected {{ env = "NAME" }} or {{ file = "PATH" }}')
+        raise TomlError(f'{where}: expected {{ env = "NAME" }} or {{ file = "PATH" }}')
     way, value = next(iter(reference.items()))
     if way == "env" and isinstance(value, str):
         if not os.environ.get(value):
-            raise KeyProblem(f"{where}: the environment variable {value} is not set")
+            raise TomlError(f"{where}: the environment variable {value} is not set")
         return os.environ[value], f"the environment variable {value}"
     if way == "file" and isinstance(value, str):
         try:
             with open(os.path.join(root, value), encoding="utf-8") as file:
                 return file.read(4096), value
         except (OSError, ValueError) as error:
-            raise KeyProblem(f"{where}: {value} cannot be read: {error}") from None
-    raise KeyProblem(f'{where}: a gate runs no command: expected {{ env = "NAME" }} or {{ file = "PATH" }}')
+            raise TomlError(f"{where}: {value} cannot be read: {error}") from None
+    raise TomlError(f'{where}: a gate runs no command: expected {{ env = "NAME" }} or {{ file = "PATH" }}')
 
 
 def revision(root: str, environment: str) -> str:
@@ -72,7 +67,7 @@ def revision(root: str, environment: str) -> str:
         value = found[environment].get("revision")
         if isinstance(value, str):
             if "{" in value:
-                raise WrittenError(f"the revision of {environment} is {value!r}: give it with --revision")
+                raise TomlError(f"the revision of {environment} is {value!r}: give it with --revision")
             return value
         environment = str(found[environment].get("extends"))
     return ""
@@ -83,4 +78,4 @@ def _parse(root: str, name: str) -> Table:
         with open(os.path.join(root, name), "rb") as file:
             return tomllib.load(file)
     except (OSError, ValueError, RecursionError) as error:
-        raise WrittenError(f"{name} cannot be read: {error}") from None
+        raise TomlError(f"{name} cannot be read: {error}") from None

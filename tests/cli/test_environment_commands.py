@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.cli import COMMANDS, main
+from pytest_prodcheck.cli import main
+from pytest_prodcheck.cli.commands import COMMANDS
 from tests.environments.support import BASE, write
 from tests.environments.test_targets import TEXT
 

@@ -16,6 +16,7 @@ from pytest_prodcheck.environments.secrets import SecretResolver
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load import resources
+from pytest_prodcheck.evidence.load.resource_sampling import watching
 from tests.evidence.support import ok, web
 from tests.monitoring.faults import BENIGN, FAULTS, Bench, Fault
 from tests.monitoring.judging import colours
@@ -72,7 +73,7 @@ def test_hosts_are_seen_as_they_were_during_a_load(bench: Bench, monkeypatch: py
     context = Context(environment, bench.home.folder, secrets=secrets, redactor=Redactor())
     seen = 'rate(node_cpu_seconds_total{instance="busy"}[5s] offset 3s)'
     bench.watched.prometheus.wait(lambda: bench.watched.number(seen), "what was some seconds ago")
-    with resources.watching("browse", environment.load["browse"], context):
+    with watching("browse", environment.load["browse"], context):
         run = SimpleNamespace(began=time.time() - 8, seconds=7.0)
     monkeypatch.setattr(resources, "shared_run", lambda *_: run)
     found = resources.load_resources.gather("browse", context, Deadline(10))

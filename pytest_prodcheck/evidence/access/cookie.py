@@ -42,7 +42,8 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
 def auth_cookie(target: str, context: Context, deadline: Deadline) -> CookieSession:
     """A fresh login's cookies open a protected endpoint; the logout; the same cookies again."""
     from pytest_prodcheck.evidence.http.messages import Request
-    from pytest_prodcheck.evidence.login.sessions import ask_login, clean, credentials, declared_auth, keep_secret
+    from pytest_prodcheck.evidence.login.attempts import clean, keep_secret
+    from pytest_prodcheck.evidence.login.sessions import ask_login, credentials, declared_auth
 
     auth = declared_auth(context)
     opens = protected_endpoint(context.environment, target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pytest_prodcheck.evidence.http.clients import client_at, client_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _fetch(address: str, auth: Auth, context: Context, deadline: Deadline) -> tu
 
     from pytest_prodcheck.evidence.http.messages import Request
 
-    client = context.http(str(auth.service)) if address.startswith("/") else context.http_at(address, auth.tls)
+    client = client_of(context, str(auth.service)) if address.startswith("/") else client_at(context, address, auth.tls)
     answer = client.ask(Request("GET", address, {"Accept": "application/json"}), deadline)
     if answer.exchange.status != 200:
         raise EvidenceProblem(Problem("protocol", f"GET {address}: answered {answer.exchange.status}, no JWKS"))

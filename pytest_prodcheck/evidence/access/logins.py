@@ -6,7 +6,9 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
+from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.login import Guarded, Login, LoginPage, Rejection, Rejections, Session
 
@@ -107,7 +109,7 @@ def auth_required(target: str, context: Context, deadline: Deadline) -> Guarded:
     if declared.control is not None and not declared.changes_nothing:
         short, control = declared.control, service.endpoints[declared.control]
     role = _allowed_role(target, declared, control, context)
-    session = context.session(role, deadline)
+    session = session_of(context, role, deadline)
     nonsense = _garbage(session.carrier, context)
     anonymous, anonymous_login = _send(name, declared, {}, context, deadline, anonymous=True)
     garbage, garbage_login = _send(name, declared, nonsense, context, deadline, anonymous=True)
@@ -152,7 +154,7 @@ def _send(
     from pytest_prodcheck.evidence.login.pages import login_page
 
     request = declared_request(declared, headers, anonymous=anonymous)
-    answer = context.http(service).ask(request, deadline)
+    answer = client_of(context, service).ask(request, deadline)
     return answer.exchange, login_page(answer, service, declared.path, context)
 
 
@@ -197,6 +199,6 @@ def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
         and attempt.session.carrier != "basic"
     ):
         method, _, path = auth.logout.partition(" ")
-        logout = context.http(auth.service).ask(Request(method, path, headers), deadline).exchange
+        logout = client_of(context, auth.service).ask(Request(method, path, headers), deadline).exchange
         after, after_login = _send(service, declared, headers, context, deadline)
     return Session(target, opens, expected(opens, context), opened, logout, after, opened_login, after_login)

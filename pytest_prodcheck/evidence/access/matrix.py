@@ -9,6 +9,7 @@ from pytest_prodcheck.evidence.access.method_overrides import ways, ways_told
 from pytest_prodcheck.evidence.access.role_requests import SECONDS, declared_request, entry, got_in
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
+from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.access import Entry, OverrideEntry, RoleEntry, RoleMatrix
 
@@ -75,7 +76,7 @@ def _one(
 
 def _as_role(name: str, declared: Endpoint, role: str, context: Context, deadline: Deadline) -> Entry:
     try:
-        headers = context.session(role, deadline).headers
+        headers = session_of(context, role, deadline).headers
     except EvidenceProblem as error:
         return Entry(problem=error.problem)
     request = declared_request(declared, headers, anonymous=role == ANONYMOUS)
@@ -122,7 +123,7 @@ def _overrides(
     if not refused or any(got_in(each.entry) for each in found if not each.allowed):
         return "", ()  # nobody is kept out: there is nothing to get around
     role = next((each.role for each in refused if each.role != ANONYMOUS), ANONYMOUS)
-    headers = context.session(role, deadline).headers
+    headers = session_of(context, role, deadline).headers
     tried: list[OverrideEntry] = []
     for way in ways(declared, service, headers, anonymous=role == ANONYMOUS):
         answered = entry(name, way.request, context, deadline)[0]

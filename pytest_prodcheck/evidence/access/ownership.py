@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.access.role_requests import declared_request, entry
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
+from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.evidence.services.endpoint import endpoint_seconds
 from pytest_prodcheck.records.access import Entry, OwnershipPair
 
@@ -44,5 +45,5 @@ def auth_ownership(target: str, context: Context, deadline: Deadline) -> Ownersh
 
 
 def _ask(name: str, declared: Endpoint, context: Context, deadline: Deadline) -> tuple[Entry, str]:
-    headers = context.session(declared.as_, deadline).headers
+    headers = session_of(context, declared.as_, deadline).headers
     return entry(name, declared_request(declared, headers), context, deadline)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.messages import Answer, Request
 from pytest_prodcheck.evidence.login.pages import login_page
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -29,7 +30,7 @@ def declared_request(endpoint: Endpoint, headers: Mapping[str, str], *, anonymou
 def entry(service: str, request: Request, context: Context, deadline: Deadline) -> tuple[Entry, str]:
     """What came of a request, and the text of its answer ("" without); only the end of the deadline is raised."""
     try:
-        answer = context.http(service).ask(request, deadline)
+        answer = client_of(context, service).ask(request, deadline)
     except EvidenceProblem as error:
         if deadline.expired:
             raise

@@ -12,6 +12,7 @@ from pytest_prodcheck.evidence.access.role_requests import SECONDS, declared_req
 from pytest_prodcheck.evidence.access.token_forging import Forged, Jwt, forgeries, garbled, guessable, parse
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import endpoint, host_of, service_host
+from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.access import Entry, ForgedToken, ForgedTokens
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.auth import Auth
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.login.sessions import RoleSession
+    from pytest_prodcheck.evidence.login.attempts import RoleSession
 
 MOST = 21  # forgeries of one JSON Web Token
 
@@ -55,7 +56,7 @@ def auth_tokens(target: str, context: Context, deadline: Deadline) -> ForgedToke
     service, declared, name = endpoint(context.environment, opens)
     fitting = controls(context.environment, service, declared)
     role = declared.as_ if declared.as_ in fitting else fitting[0]
-    session = context.session(role, deadline)
+    session = session_of(context, role, deadline)
     good = _token_of(session, auth)
     jwt = parse(good)
     bad, not_tried = _forgeries(good, jwt, auth, context, deadline)
@@ -125,7 +126,7 @@ def _public_forms(
 def _samples(
     good: Jwt | None, carrying: Any, auth: Auth, context: Context, deadline: Deadline
 ) -> list[ForgedToken]:
-    from pytest_prodcheck.evidence.login.sessions import keep_secret
+    from pytest_prodcheck.evidence.login.attempts import keep_secret
 
     found = []
     for name, reference in auth.tokens.refused.items():

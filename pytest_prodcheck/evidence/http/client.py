@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from pytest_prodcheck.evidence.http.line import HttpLine
 from pytest_prodcheck.evidence.http.messages import Answer, Request, basic
 from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
 from pytest_prodcheck.evidence.network.failures import worth_another_try
+from pytest_prodcheck.evidence.network.resolving import addresses_of
 from pytest_prodcheck.evidence.network.transport import Route
 from pytest_prodcheck.evidence.network.trust import tls_context
 from pytest_prodcheck.evidence.tools import sanitizing as cleaning
@@ -160,7 +162,7 @@ class HttpClient:
         if service.connect_to is not None:
             host, _, port = service.connect_to.rpartition(":")
             where = (host.strip("[]"), int(port))
-        route = Route(self.context.resolve, where, address, turn)
+        route = Route(partial(addresses_of, self.context), where, address, turn)
         return Connection(self, route, HttpLine(route, self.tls, service.proxy))
 
     @contextmanager

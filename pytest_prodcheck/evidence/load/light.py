@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import LIGHT, light_endpoints
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.evidence.http.service_requests import endpoint
 from pytest_prodcheck.evidence.load.results import endpoint_of
+from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.load.counters import Cell, Counted
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.load import LoadEndpoint, LoadRun, LoadWorker, Timed
@@ -48,7 +50,7 @@ class _Light:
 
     def _request(self, name: str) -> tuple[Request, Endpoint, str]:
         _, declared, service = endpoint(self.context.environment, name)
-        session = self.context.session(declared.as_, self.deadline)
+        session = session_of(self.context, declared.as_, self.deadline)
         headers = {**declared.headers, **session.headers}
         return Request(declared.method, declared.path, headers, declared.json_), declared, service
 
@@ -113,7 +115,7 @@ class _Light:
         request, declared, service = self.asks[name]
         began = time.monotonic()
         try:
-            exchange = self.context.http(service).ask(request, self.deadline).exchange
+            exchange = client_of(self.context, service).ask(request, self.deadline).exchange
         except EvidenceProblem as error:
             return time.monotonic() - began, str(error.problem.kind)
         return exchange.seconds, trouble(exchange, declared)

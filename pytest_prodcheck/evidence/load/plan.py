@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.reach import services_of_load
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import endpoint
+from pytest_prodcheck.evidence.login.sessions import session_of
+from pytest_prodcheck.evidence.network.resolving import addresses_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -64,8 +67,8 @@ def _endpoint(target: str, context: Context, deadline: Deadline) -> dict[str, An
     from pytest_prodcheck.evidence.http.messages import Request
 
     service, declared, name = endpoint(context.environment, target)
-    session = context.session(declared.as_, deadline)
-    client = context.http(name)
+    session = session_of(context, declared.as_, deadline)
+    client = client_of(context, name)
     request = Request(declared.method, declared.path, {**declared.headers, **session.headers}, declared.json_)
     prepared = client.prepare(request, client.url(declared.path), deadline)
     return {
@@ -96,7 +99,7 @@ def client(name: str, load: Load, context: Context, deadline: Deadline) -> dict[
         if each not in load.hosts:
             hint = "add it to `hosts` of the load if it may be loaded"
             raise EvidenceProblem(Problem("configuration", f"{name}: {each} may not be loaded", hint))
-    found = [address for address in context.resolve(host, port, deadline) if has_route(address)]
+    found = [address for address in addresses_of(context, host, port, deadline) if has_route(address)]
     if not found:
         raise EvidenceProblem(Problem("unreachable", f"{name}: no address of {host} can be reached from here"))
     return {

@@ -114,7 +114,7 @@ def shared_run(target: str, context: Context, deadline: Deadline) -> LoadRun:
 def _run(target: str, context: Context, deadline: Deadline) -> LoadRun:
     from pytest_prodcheck.evidence.load.plan import load_of, plan_of
     from pytest_prodcheck.evidence.load.process import run
-    from pytest_prodcheck.evidence.load.resources import watching
+    from pytest_prodcheck.evidence.load.resource_sampling import watching
     from pytest_prodcheck.evidence.load.results import read_run
 
     load = load_of(target, context)

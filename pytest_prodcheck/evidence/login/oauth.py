@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlsplit
 
-from pytest_prodcheck.evidence.login.sessions import Attempt, bearer, refused
+from pytest_prodcheck.evidence.http.clients import client_at
+from pytest_prodcheck.evidence.login.attempts import Attempt, bearer, refused
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -105,4 +106,4 @@ def _discover(issuer: str, auth: Auth, context: Context, deadline: Deadline) -> 
 
 def _ask(address: str, request: Request, auth: Auth, context: Context, deadline: Deadline) -> Answer:
     # environment headers go along: a firewall in front of the identity provider knows us by them
-    return context.http_at(address, auth.tls).ask(request, deadline)
+    return client_at(context, address, auth.tls).ask(request, deadline)

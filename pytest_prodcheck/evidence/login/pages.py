@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from pytest_prodcheck.evidence.http.clients import client_of
+
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.http.messages import Answer
@@ -24,7 +26,7 @@ def login_page(answer: Answer, service: str, path: str, context: Context) -> Log
     if auth is None or auth.cookie is None or auth.token is not None:
         return ""
     if answer.exchange.status in _REDIRECTS:
-        asked = context.http(service).url(path)
+        asked = client_of(context, service).url(path)
         there = _place(asked, answer.location())
         return "redirect" if there != _place(asked) and there in _login_places(service, context) else ""
     html = answer.exchange.content_type in ("text/html", "application/xhtml+xml")
@@ -39,7 +41,7 @@ def _login_places(service: str, context: Context) -> set[tuple[str, str]]:
     auth = context.environment.auth
     paths = [auth.login_page, (auth.login or "").partition(" ")[2]] if auth else []
     at = dict.fromkeys((service, *([auth.service] if auth and auth.service else [])))
-    return {_place(context.http(each).url(path)) for each in at for path in paths if path}
+    return {_place(client_of(context, each).url(path)) for each in at for path in paths if path}
 
 
 def _place(url: str, reference: str = "") -> tuple[str, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import ANONYMOUS
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import at_pointer, endpoint
-from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
-from pytest_prodcheck.records.login import Login
+from pytest_prodcheck.evidence.login.attempts import Attempt, RoleSession, attempt, bearer, clean, keep_secret
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.auth import Auth, Role
@@ -17,27 +17,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http.messages import Answer
 
-Carrier = Literal["bearer", "cookie", "basic", ""]
-
-
-@dataclass(frozen=True)
-class RoleSession:
-    """What a role's requests carry: `headers` hold the token, so they are never kept or shown."""
-
-    role: str
-    carrier: Carrier = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A login and what it gave."""
-
-    login: Login
-    session: RoleSession
-
-
-def session_for(role: str | None, context: Context, deadline: Deadline) -> RoleSession:
+def session_of(context: Context, role: str | None, deadline: Deadline) -> RoleSession:
     """The session of a role, logged in once in a run; raises EvidenceProblem (denied) where the login was refused."""
     if role is None or role == ANONYMOUS:
         return RoleSession(ANONYMOUS)
@@ -97,9 +77,9 @@ def present(
     if auth.kind == "basic":
         method, _, path = auth.login.partition(" ")
         headers = basic(user, password, context)
-        answer = context.http(auth.service).ask(Request(method, path, headers), deadline)
+        answer = client_of(context, auth.service).ask(Request(method, path, headers), deadline)
         good = 200 <= answer.exchange.status < 300
-        return _attempt(name, answer, "basic" if good else "", headers, "" if good else _refused(answer))
+        return attempt(name, answer, "basic" if good else "", headers, "" if good else _refused(answer))
     return _granted(name, like or name, auth, ask_login(user, password, context, deadline), context, deadline)
 
 
@@ -111,30 +91,30 @@ def ask_login(user: str, password: str, context: Context, deadline: Deadline) ->
     method, _, path = str(auth.login).partition(" ")
     fields = {auth.fields.user: user, auth.fields.password: password}
     request = Request(method, path, json=fields) if auth.kind == "json" else Request(method, path, form=fields)
-    return context.http(str(auth.service)).ask(request, deadline)
+    return client_of(context, str(auth.service)).ask(request, deadline)
 
 
 def _granted(name: str, like: str, auth: Auth, answer: Answer, context: Context, deadline: Deadline) -> Attempt:
     status = answer.exchange.status
     if not 200 <= status < (400 if auth.kind == "form" else 300):
-        return _attempt(name, answer, "", {}, _refused(answer))
+        return attempt(name, answer, "", {}, _refused(answer))
     if auth.token is not None:
         try:
             token = at_pointer(answer.json(), auth.token)
         except (EvidenceProblem, LookupError):
-            return _attempt(name, answer, "", {}, f"answered {status} without a token at {auth.token}")
+            return attempt(name, answer, "", {}, f"answered {status} without a token at {auth.token}")
         return bearer(name, answer, token, auth.token, context)
     cookies = answer.cookies()
     value = cookies.get(auth.cookie or "")
     if value is None:
-        return _attempt(name, answer, "", {}, f"answered {status} without the cookie {auth.cookie}")
+        return attempt(name, answer, "", {}, f"answered {status} without the cookie {auth.cookie}")
     for each in cookies.values():
         if len(each) >= 6:
             keep_secret(each, context)
     headers = {"Cookie": "; ".join(f"{key}={each}" for key, each in cookies.items())}
     if not _opens(like, headers, context, deadline):
-        return _attempt(name, answer, "", {}, f"answered {status} with a cookie that opens nothing")
-    return _attempt(name, clean(answer, context), "cookie", headers, "")
+        return attempt(name, answer, "", {}, f"answered {status} with a cookie that opens nothing")
+    return attempt(name, clean(answer, context), "cookie", headers, "")
 
 
 def _opens(name: str, headers: Mapping[str, str], context: Context, deadline: Deadline) -> bool:
@@ -146,41 +126,7 @@ def _opens(name: str, headers: Mapping[str, str], context: Context, deadline: De
         return True  # nothing is declared that could tell
     _, declared, service = endpoint(context.environment, target)
     request = Request(declared.method, declared.path, {**declared.headers, **headers}, declared.json_)
-    return context.http(service).ask(request, deadline).exchange.status in expected(target, context)
-
-
-def bearer(name: str, answer: Answer, token: object, where: str, context: Context) -> Attempt:
-    """The attempt whose answer holds a token, if it is one."""
-    if not isinstance(token, str) or not token.strip() or not token.isprintable():
-        return _attempt(name, answer, "", {}, f"answered {answer.exchange.status}, but {where} is no token")
-    keep_secret(token, context)
-    return _attempt(name, clean(answer, context), "bearer", {"Authorization": f"Bearer {token}"}, "")
-
-
-def keep_secret(token: str, context: Context) -> None:
-    """Redacts a token from now on; of a JSON Web Token also claims and signature by themselves."""
-    context.redactor.add(token)
-    parts = token.split(".")
-    for part in parts[1:] if len(parts) == 3 else ():
-        if len(part) >= 6:
-            context.redactor.add(part)
-
-
-def clean(answer: Answer, context: Context) -> Answer:
-    """The answer redacted again: only now the token in it is known."""
-    from dataclasses import replace
-
-    return replace(answer, exchange=context.redactor.redact_data(answer.exchange))
-
-
-def refused(name: str, exchange: Exchange, reason: str) -> Attempt:
-    """An attempt that gave nothing."""
-    return Attempt(Login(name, False, "", exchange, reason), RoleSession(name))
-
-
-def _attempt(name: str, answer: Answer, carrier: Carrier, headers: Mapping[str, str], reason: str) -> Attempt:
-    login = Login(name, bool(carrier), carrier, answer.exchange, reason)
-    return Attempt(login, RoleSession(name, carrier, headers if carrier else {}))
+    return client_of(context, service).ask(request, deadline).exchange.status in expected(target, context)
 
 
 def _refused(answer: Answer) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from pytest_prodcheck.evidence.http.clients import client_to
 from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.evidence.monitoring.prometheus import LARGEST, as_service
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -63,7 +64,7 @@ def _alert(each: dict[str, Any], now: float, context: Context) -> FiringAlert:
 
 def _list(declared: Alertmanager, path: str, context: Context, deadline: Deadline) -> list[Any]:
     service = as_service(declared)
-    answer = context.http_to(service).ask(Request("GET", path, document=LARGEST), deadline)
+    answer = client_to(context, service).ask(Request("GET", path, document=LARGEST), deadline)
     status, where = answer.exchange.status, f"Alertmanager at {service.host}: GET {path.partition('?')[0]}"
     if status != 200:
         denied = status in (401, 403)

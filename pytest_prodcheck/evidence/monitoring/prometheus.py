@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.evidence.http.clients import client_to
 from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
@@ -42,7 +43,7 @@ class Prometheus:
 
     def __init__(self, context: Context) -> None:
         self._service = service(context.environment)
-        self._client = context.http_to(self._service)
+        self._client = client_to(context, self._service)
         self._redact = context.redactor.redact
 
     def vector(self, query: str, what: str, deadline: Deadline, at: float | None = None) -> list[Sample]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
+from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, addresses_of, split_address
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -51,7 +51,7 @@ def ask_nodes(
     def one(declared: str) -> A:
         began = time.monotonic()
         try:
-            found = context.resolve(*split_address(declared), part)
+            found = addresses_of(context, *split_address(declared), part)
         except EvidenceProblem as error:
             return failed(declared, error.problem, time.monotonic() - began)
         return ask_addresses(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.network.resolving import addresses_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.web import OpenPorts
 
@@ -50,7 +51,7 @@ def tcp_ports(target: str, context: Context, deadline: Deadline) -> OpenPorts:
     Raises EvidenceProblem where none of the expected ports is open: a host that is down has no open port either.
     """
     found = _declared(target, context.environment)
-    addresses = context.resolve(found.host, found.expected[0], deadline)[:MOST_ADDRESSES]
+    addresses = addresses_of(context, found.host, found.expected[0], deadline)[:MOST_ADDRESSES]
     asked = [(address, port) for port in found.numbers for address in addresses]
     opened, unknown = _all(asked, found, deadline)
     ports = tuple(sorted({port for _, port in opened}))

@@ -11,6 +11,7 @@ from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 FIRST_TRY = 2.0  # seconds until a datagram counts as lost
@@ -36,6 +37,11 @@ def split_address(address: str) -> tuple[str, int]:
     """Host and port of "HOST:PORT"; the brackets of an IPv6 address are taken off."""
     host, _, port = address.rpartition(":")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def addresses_of(context: Context, host: str, port: int, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
+    """The addresses of a name, by the declared name server if there is one; raises EvidenceProblem (dns)."""
+    return resolve(host, port, context.environment.nameserver, deadline)
 
 
 def resolve(host: str, port: int, nameserver: str | None, deadline: Deadline) -> tuple[ResolvedAddress, ...]:

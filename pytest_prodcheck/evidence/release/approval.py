@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pytest_prodcheck.environments.reach import unit_names
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
+from pytest_prodcheck.evidence.http.clients import client_to
 from pytest_prodcheck.evidence.release import approval_github, approval_records
 from pytest_prodcheck.evidence.release.freezes import LARGEST as LARGEST_FREEZES
 from pytest_prodcheck.evidence.release.freezes import freezes
@@ -121,7 +122,7 @@ def _client(address: str, settings: declared.Approval, context: Context) -> Http
     from pytest_prodcheck.environments.sections.services import Service, ServiceTls
 
     tls, login = ServiceTls(ca=settings.ca), settings.authentication
-    return context.http_to(Service(url=address, tls=tls, authentication=login, timeout=settings.timeout))
+    return client_to(context, Service(url=address, tls=tls, authentication=login, timeout=settings.timeout))
 
 
 def _text(content: bytes, name: str) -> str:

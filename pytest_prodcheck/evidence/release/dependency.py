@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.http.clients import client_to
 from pytest_prodcheck.evidence.network.dns import dns_name
 from pytest_prodcheck.evidence.network.tcp import tcp_port
 from pytest_prodcheck.evidence.tools import sanitizing as cleaning
@@ -94,7 +95,7 @@ def _http(declared: Dependency, context: Context, deadline: Deadline) -> Depende
 
     url = str(declared.http)
     name, began = cleaning.url(url), time.monotonic()
-    client = context.http_to(Service(url=url, tls=ServiceTls(ca=declared.ca), timeout=declared.timeout))
+    client = client_to(context, Service(url=url, tls=ServiceTls(ca=declared.ca), timeout=declared.timeout))
     try:
         answer = client.ask(Request("GET", url), deadline.at_most(declared.timeout), fresh=True)
     except EvidenceProblem as error:

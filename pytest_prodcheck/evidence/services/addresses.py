@@ -6,7 +6,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import asks, declared, host_of, service_host
+from pytest_prodcheck.evidence.network.resolving import addresses_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.services import AddressAnswer, Addresses
 
@@ -39,8 +41,8 @@ def http_addresses(target: str, context: Context, deadline: Deadline) -> Address
     if service.connect_to is not None or service.proxy is not None:
         hint = "the addresses behind its name are not where requests go"
         raise EvidenceProblem(Problem("configuration", f"service {target} has `connect_to` or `proxy`", hint))
-    addresses = context.resolve(service.host, service.port, deadline)
-    client = context.http(target)
+    addresses = addresses_of(context, service.host, service.port, deadline)
+    client = client_of(context, target)
     part = deadline.at_most(max(deadline.time_left() - GRACE, GRACE))
     answers: list[AddressAnswer | None] = [None] * len(addresses)
     places = iter(range(len(addresses)))

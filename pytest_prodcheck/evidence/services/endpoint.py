@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
+from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 
 if TYPE_CHECKING:
@@ -66,9 +68,9 @@ def _exchange(target: str, context: Context, deadline: Deadline) -> Exchange:
     _, declared, name = endpoint(context.environment, target)
 
     def send() -> Exchange:
-        session = context.session(declared.as_, deadline)
+        session = session_of(context, declared.as_, deadline)
         headers = {**declared.headers, **session.headers}
         request = Request(declared.method, declared.path, headers, declared.json_)
-        return context.http(name).ask(request, deadline).exchange
+        return client_of(context, name).ask(request, deadline).exchange
 
     return context.once(("endpoint", target), send, deadline)

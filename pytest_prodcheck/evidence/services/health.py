@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import asks, bounded_seconds, declared, service_host
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.services import Health
@@ -33,7 +34,7 @@ def http_health(target: str, context: Context, deadline: Deadline) -> Health:
     path = declared(context.environment, target).health
     if path is None:
         raise EvidenceProblem(Problem("configuration", f"service {target} has no `health`"))
-    client = context.http(target)
+    client = client_of(context, target)
     request = Request("GET", path)
     answer = client.ask(request, deadline, fresh=True)
     first = replace(answer.exchange, seconds=answer.whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import asks, declared, service_host
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.services import OpenApi
@@ -50,7 +51,7 @@ def _fetch(service: Service, target: str, context: Context, deadline: Deadline) 
 
     if service.openapi is None:
         raise EvidenceProblem(Problem("configuration", f"service {target} has no `openapi`"))
-    answer = context.http(target).ask(
+    answer = client_of(context, target).ask(
         Request("GET", service.openapi, {"Accept": "application/json, */*;q=0.5"}), deadline
     )
     if answer.exchange.truncated:

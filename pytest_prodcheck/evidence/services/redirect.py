@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.http.clients import client_to
 from pytest_prodcheck.evidence.http.service_requests import declared, service_host
 from pytest_prodcheck.records import EvidenceProblem, Exchange
 from pytest_prodcheck.records.services import RedirectChain
@@ -83,5 +84,5 @@ def _hop(service: Service, url: str, context: Context, deadline: Deadline) -> tu
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     # a closed port is an answer here: no second try
     retry = parts.scheme == "https"
-    answer = context.http_to(there).ask(Request("GET", path), deadline, fresh=True, retry=retry)
+    answer = client_to(context, there).ask(Request("GET", path), deadline, fresh=True, retry=retry)
     return answer.exchange, answer.location()

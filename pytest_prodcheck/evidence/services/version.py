@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import pods_tell
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import at_pointer, declared, host_of, service_host
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.services import Revisions, RevisionSeen, RunningImage
@@ -60,7 +61,7 @@ def http_version(target: str, context: Context, deadline: Deadline) -> Revisions
 
 def _told(target: str, source: VersionSource, context: Context, deadline: Deadline) -> Revisions:
     service = declared(context.environment, target)
-    client = context.http(target)
+    client = client_of(context, target)
     seen: list[RevisionSeen] = []
     turns = iter(range(source.connections))
     lock = threading.Lock()

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import at_pointer, declared, host_of
+from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.flow import StepAnswer, WorkflowRun
 
@@ -80,11 +82,11 @@ class _Run:
         if missing:
             return StepAnswer(step.name, cleanup, None, (f"{', '.join(missing)} was never captured",), skipped=True)
         try:
-            session = self._context.session(step.as_, deadline)
+            session = session_of(self._context, step.as_, deadline)
             path = _VARIABLE.sub(lambda found: self._value(found, quoted=True), step.path)
             headers = {name: _VARIABLE.sub(self._value, value) for name, value in step.headers.items()}
             request = Request(step.method, path, {**headers, **session.headers}, self._filled(step.json_))
-            answer = self._context.http(step.service).ask(request, deadline)
+            answer = client_of(self._context, step.service).ask(request, deadline)
             self._capture(step, answer)
             return StepAnswer(step.name, cleanup, answer.exchange, tuple(self._reasons(step, answer)))
         except EvidenceProblem as error:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_prodcheck.environments.tls_targets import encrypted
-from pytest_prodcheck.evidence.network.resolving import split_address
+from pytest_prodcheck.evidence.network.resolving import addresses_of, split_address
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -89,7 +89,7 @@ def each_address(
     found: list[tuple[TlsEndpoint, ResolvedAddress | None, str, Problem | None]] = []
     for endpoint in endpoints(target, context.environment):
         try:
-            addresses = context.resolve(*split_address(endpoint.address), part)
+            addresses = addresses_of(context, *split_address(endpoint.address), part)
         except EvidenceProblem as error:
             found.append((endpoint, None, endpoint.address, error.problem))
             continue

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
     from pytest_prodcheck.evidence.tls.endpoints import TlsEndpoint
+    from pytest_prodcheck.evidence.tls.sslyze_client import Scanner
 
 LONGEST = 60.0  # seconds for all that one scan may take, besides the time-outs of single handshakes
 T = TypeVar("T")
@@ -127,6 +128,19 @@ def _readable(text: str) -> str:
     return text.translate(str.maketrans("", "", "{}'")).rstrip(".")
 
 
+def _scanner_of(context: Context) -> Scanner:
+    """The one process that scans for a run, started at first use and ended when the gathering ends."""
+
+    def start() -> Scanner:
+        from pytest_prodcheck.evidence.tls.sslyze_client import Scanner
+
+        scanner = Scanner()
+        context.at_end(scanner.close)
+        return scanner
+
+    return context.once("tls-scanner", start)
+
+
 def _scan(
     part: str,
     target: str,
@@ -135,9 +149,7 @@ def _scan(
     read: Callable[[str, dict[str, Any]], T],
     failed: Callable[[str, Problem], T],
 ) -> tuple[T, ...]:
-    from pytest_prodcheck.evidence.tls.sslyze_client import Scanner
-
-    scanner = context.once("tls-scanner", Scanner)
+    scanner = _scanner_of(context)
 
     def ask(endpoint: TlsEndpoint, address: ResolvedAddress, where: str, until: Deadline) -> T:
         found = scanner.ask(_request(endpoint, address, context, part), where, until)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending
+from pytest_prodcheck.evidence.http.clients import client_to
 from pytest_prodcheck.evidence.tools import placeholders
 from pytest_prodcheck.evidence.tools import sanitizing as cleaning
 from pytest_prodcheck.evidence.vulnerabilities import scanner
@@ -106,7 +107,7 @@ def _fetched(url: str, report: Vulnerabilities, context: Context, deadline: Dead
     service = Service(
         url=url, tls=ServiceTls(ca=report.ca), authentication=report.authentication, timeout=report.timeout
     )
-    answer = context.http_to(service).ask(Request("GET", url, document=report.largest), deadline)
+    answer = client_to(context, service).ask(Request("GET", url, document=report.largest), deadline)
     name, exchange = cleaning.url(url), answer.exchange
     if exchange.status != 200:
         raise EvidenceProblem(Problem("protocol", f"{name} answered {exchange.status}, not 200"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.environments.reach import is_address, private_roles
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import bounded_seconds, declared, endpoint, host_of, service_host
+from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.evidence.web.pages import http_private
 from pytest_prodcheck.evidence.web.public_addresses import ask, control, control_path, private_endpoints
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -65,7 +66,7 @@ def http_cors(target: str, context: Context, deadline: Deadline) -> CorsAnswers:
     for full in private_endpoints(target, context.environment):
         _, each, _ = endpoint(context.environment, full)
         _insist(http_private.gather(full, context, deadline))
-        session = context.session(private_roles(context.environment, each)[0], deadline)
+        session = session_of(context, private_roles(context.environment, each)[0], deadline)
         answers += _asked(target, each.path, found, {**each.headers, **session.headers}, context, deadline)
     return CorsAnswers(good, tuple(answers))
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import bounded_seconds, declared, host_of, service_host
 from pytest_prodcheck.evidence.web.public_addresses import (
     control,
@@ -91,7 +92,7 @@ def http_errors(target: str, context: Context, deadline: Deadline) -> ProvokedEr
     answers = []
     for case, request in cases:
         try:
-            answer = context.http(target).ask(request, deadline, retry=False)
+            answer = client_of(context, target).ask(request, deadline, retry=False)
             answers.append(ProvokedError(case, replace(answer.exchange, body=None), found(answer.text)))
         except EvidenceProblem as error:
             if deadline.expired:

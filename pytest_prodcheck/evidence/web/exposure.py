@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import declared, host_of, service_host
 from pytest_prodcheck.evidence.web import exposure_signatures as exposed
 from pytest_prodcheck.evidence.web.public_addresses import ask, control, control_path, random_name
@@ -66,7 +67,7 @@ def _missing() -> tuple[str, ...]:
 
 def _linked(target: str, body: str, context: Context) -> list[str]:
     """The folders, below the service's address, of what the front page loads."""
-    base = context.http(target).url("/")
+    base = client_of(context, target).url("/")
     found: dict[str, None] = {}
     for link in _LINK.findall(body)[:200]:
         try:

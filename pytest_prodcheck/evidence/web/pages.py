@@ -15,6 +15,7 @@ from pytest_prodcheck.evidence.http.service_requests import (
     host_of,
     service_host,
 )
+from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.evidence.services.endpoint import endpoint_seconds
 from pytest_prodcheck.evidence.web.public_addresses import (
     BROWSER,
@@ -101,7 +102,7 @@ def _endpoint(target: str, context: Context, deadline: Deadline, role: str | Non
     _, found, service = endpoint(context.environment, target)
 
     def send() -> Exchange:
-        headers = {**found.headers, **context.session(role, deadline).headers}
+        headers = {**found.headers, **session_of(context, role, deadline).headers}
         return ask(service, found.method, found.path, context, deadline, headers).exchange
 
     return context.once(("endpoint", target) if role == found.as_ else ("endpoint", target, role), send, deadline)
@@ -126,7 +127,7 @@ def http_private(target: str, context: Context, deadline: Deadline) -> PrivateAn
 
     _, found, _ = endpoint(context.environment, target)
     role = private_roles(context.environment, found)[0]
-    session = context.session(role, deadline)
+    session = session_of(context, role, deadline)
     exchange = _endpoint(target, context, deadline, role)
     bare = replace(exchange, body=None)  # what it says is nobody's business here
     return PrivateAnswer(role, session.carrier, expected(target, context), bare)

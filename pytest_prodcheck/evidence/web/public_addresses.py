@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck.environments.reach import ANONYMOUS
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import declared, host_of
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 
@@ -81,12 +82,12 @@ def ask(
     """One request of a visitor; raises EvidenceProblem."""
     from pytest_prodcheck.evidence.http.messages import Request
 
-    return context.http(name).ask(Request(method, path, headers or {}), deadline)
+    return client_of(context, name).ask(Request(method, path, headers or {}), deadline)
 
 
 def followed(name: str, first: Exchange, context: Context, deadline: Deadline) -> Iterator[Exchange]:
     """The answers that a redirect leads to, at most 3, as long as they stay with the service's own origin."""
-    origin, here = urlsplit(context.http(name).url("/"))[:2], first
+    origin, here = urlsplit(client_of(context, name).url("/"))[:2], first
     for _ in range(3):
         to = urljoin(here.url, here.header("Location") or "")
         if here.status not in (301, 302, 303, 307, 308) or urlsplit(to)[:2] != origin or "[redacted]" in to:

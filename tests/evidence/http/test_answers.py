@@ -15,6 +15,7 @@ import trustme
 
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.records import EvidenceProblem
 from tests.chromium import FINISH, browse
@@ -99,7 +100,7 @@ def says(answer: bytes) -> Callable[[socket.socket], None]:
 
 
 def read(context: Context, deadline: Deadline) -> tuple[int, str, str]:
-    exchange = context.http("shop").ask(Request("GET", "/x"), deadline, retry=False).exchange
+    exchange = client_of(context, "shop").ask(Request("GET", "/x"), deadline, retry=False).exchange
     return exchange.status, exchange.text, exchange.header("X-After") or ""
 
 

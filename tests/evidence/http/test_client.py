@@ -20,6 +20,7 @@ import trustme
 
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.messages import Answer, Request
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from tests.evidence.support import Seen, context_for, ok, raw_server, read_request, web
@@ -29,7 +30,7 @@ MIB = 1024 * 1024
 
 
 def asked(context: Context, request: Request = GET, seconds: float = 5.0, **how: Any) -> Answer:
-    return context.http("shop").ask(request, Deadline(seconds), **how)
+    return client_of(context, "shop").ask(request, Deadline(seconds), **how)
 
 
 def problem(context: Context, request: Request = GET, seconds: float = 5.0, **how: Any) -> Problem:
@@ -380,7 +381,7 @@ def test_a_reset_connection_is_tried_once_more_and_noted(tmp_path: Path) -> None
 
     with raw_server(speak) as port:
         deadline = Deadline(5)
-        assert plain(tmp_path, port).http("shop").ask(GET, deadline).text == "ok"
+        assert client_of(plain(tmp_path, port), "shop").ask(GET, deadline).text == "ok"
     assert len(deadline.notes) == 1
     assert "tried again once" in deadline.notes[0]
 
@@ -402,7 +403,7 @@ def test_a_write_that_could_not_be_sent_is_tried_again(tmp_path: Path) -> None:
         pass
     deadline = Deadline(5)
     with pytest.raises(EvidenceProblem) as caught:
-        plain(tmp_path, port).http("shop").ask(Request("POST", "/x", json={}), deadline)
+        client_of(plain(tmp_path, port), "shop").ask(Request("POST", "/x", json={}), deadline)
     assert caught.value.problem.kind == "refused"
     assert len(deadline.notes) == 1
 

@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
 from pytest_prodcheck.records import EvidenceProblem
@@ -95,7 +96,7 @@ def test_lengths_that_contradict_each_other_are_no_answer(tmp_path: Path, length
         connection.sendall(f"HTTP/1.1 200 OK\r\n{told}\r\nhello".encode())
 
     with raw_server(speak) as port:
-        client = shop(tmp_path, port).http("shop")
+        client = client_of(shop(tmp_path, port), "shop")
         if good:
             assert client.ask(Request("GET", "/"), Deadline(5)).exchange.body == "hello"
         else:
@@ -112,7 +113,7 @@ def test_a_connection_that_the_peer_closed_meanwhile_is_opened_anew(tmp_path: Pa
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
     with raw_server(speak) as port:
-        client = shop(tmp_path, port).http("shop")
+        client = client_of(shop(tmp_path, port), "shop")
         for _ in range(3):
             deadline = Deadline(5)
             assert client.ask(Request("POST", "/"), deadline).exchange.body == "ok"
@@ -121,7 +122,7 @@ def test_a_connection_that_the_peer_closed_meanwhile_is_opened_anew(tmp_path: Pa
 
 def test_another_origin_is_asked_over_a_connection_of_its_own(tmp_path: Path) -> None:
     with web(ok) as one, web(ok) as two:
-        client = shop(tmp_path, one.port).http("shop")
+        client = client_of(shop(tmp_path, one.port), "shop")
         for port in (one.port, two.port, one.port):
             exchange = client.ask(Request("GET", f"http://127.0.0.1:{port}/x"), Deadline(5)).exchange
             assert exchange.address == f"127.0.0.1:{port}"

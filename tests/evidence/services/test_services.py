@@ -18,7 +18,7 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.gathering.plan import sendings
 from pytest_prodcheck.evidence.http.service_requests import at_pointer
-from pytest_prodcheck.evidence.network import transport
+from pytest_prodcheck.evidence.network import resolving, transport
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.evidence.services.openapi_document import operation, problems
 from pytest_prodcheck.evidence.table import find
@@ -37,11 +37,11 @@ def shop(root: Path, answer: Callable[[Seen], Answer], **service: Any) -> Iterat
         yield server, context_for(root, services={"shop": settings})
 
 
-def two_addresses(monkeypatch: pytest.MonkeyPatch, context: Context, *more: ResolvedAddress) -> None:
-    def resolve(host: str, port: int, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
+def two_addresses(monkeypatch: pytest.MonkeyPatch, *more: ResolvedAddress) -> None:
+    def resolve(host: str, port: int, nameserver: str | None, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
         return (ResolvedAddress("IPv4", "127.0.0.1", port), *more)
 
-    monkeypatch.setattr(context, "resolve", resolve)
+    monkeypatch.setattr(resolving, "resolve", resolve)
 
 
 # -- health
@@ -116,7 +116,7 @@ def test_connections_go_round_all_addresses(tmp_path: Path, monkeypatch: pytest.
     ):
         url = f"http://shop.example:{first.port}"
         context = context_for(tmp_path, services={"shop": {"url": url, "version": {"path": "/v", "connections": 10}}})
-        two_addresses(monkeypatch, context, ResolvedAddress("IPv4", "127.0.0.2", first.port))
+        two_addresses(monkeypatch, ResolvedAddress("IPv4", "127.0.0.2", first.port))
         found = gather("http-version", context)
     assert {(each.address.partition(":")[0], each.revision) for each in found.seen} == {
         ("127.0.0.1", "r-1"),
@@ -155,7 +155,6 @@ def test_each_address_is_asked_with_the_name(tmp_path: Path, monkeypatch: pytest
         context = context_for(tmp_path, services={"shop": {"url": url, "health": "/healthz"}})
         two_addresses(
             monkeypatch,
-            context,
             ResolvedAddress("IPv4", "127.0.0.2", server.port),
             ResolvedAddress("IPv6", "ff0e::db8:1", server.port),
         )
@@ -177,7 +176,7 @@ def test_an_address_that_hangs_does_not_cost_the_others_their_answer(
 ) -> None:
     with web(ok) as server, raw_server(lambda connection: time.sleep(8), "127.0.0.2", server.port):
         context = context_for(tmp_path, services={"shop": {"url": f"http://shop.example:{server.port}"}})
-        two_addresses(monkeypatch, context, ResolvedAddress("IPv4", "127.0.0.2", server.port))
+        two_addresses(monkeypatch, ResolvedAddress("IPv4", "127.0.0.2", server.port))
         found = gather("http-addresses", context, seconds=2)
     assert found.answers[0].status == 200
     assert found.answers[1].problem is not None

@@ -17,6 +17,7 @@ import pytest
 from pytest_prodcheck.demo.mail.tls import speaks, staples
 from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, status
 from pytest_prodcheck.evidence.collectors import Sending
+from pytest_prodcheck.evidence.network import resolving
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.evidence.tls.x509 import is_for
@@ -149,13 +150,13 @@ def test_an_unusable_file_is_told(lab: Lab) -> None:
     assert "empty.pem cannot be used" in served.problem.message
 
 
-def test_every_address_of_a_name_is_looked_at(lab: Lab) -> None:
+def test_every_address_of_a_name_is_looked_at(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 28: one of several addresses serves something else."""
     bad = speaks(lab.tls(lab.issue(Wanted(("localhost",), left=-DAY, age=9 * DAY))))
     with raw_server(speaks(lab.tls())) as port, raw_server(bad, "127.0.0.2", port):
         context = lab.context(f"localhost:{port}")
         found = tuple(ResolvedAddress("IPv4", ip, port) for ip in ("127.0.0.1", "127.0.0.2", "127.0.0.3"))
-        context.resolve = lambda host, port, deadline: found  # type: ignore[method-assign]
+        monkeypatch.setattr(resolving, "resolve", lambda *_: found)
         good, expired, closed = gather("tls-certificate", "server", context).served
     assert good.sent[0].not_after > time.time() > expired.sent[0].not_after
     assert closed.problem is not None
