@@ -224,6 +224,7 @@ class _Scope:
                 yield Target("invariant", name, frozenset(), *reach, owner=owner, severity=invariant.severity)
         for name, redis in self.environment.redis.items():
             features = frozenset({"replicas"} if redis.expect.replicas else ())
+            features |= {"writes"} if redis.try_writes and redis.expect.primaries else set()
             yield Target("redis", name, features, *self._reach(redis.vantage), owner=redis.owner)
         yield from self._scans()
         for name, exposure in self.environment.exposure.items():

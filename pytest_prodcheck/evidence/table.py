@@ -41,6 +41,7 @@ COLLECTORS = {
     "postgres-activity": _HERE + "postgres.activity",
     "postgres-structure": _HERE + "postgres.structure",
     "redis-group": _HERE + "redis.group",
+    "redis-writes": _HERE + "redis.writes",
     "vulnerabilities-running": _HERE + "vulnerabilities.reports",
     "vulnerabilities-to-deploy": _HERE + "vulnerabilities.reports",
     "kube-bench": _HERE + "vulnerabilities.reports",

@@ -236,11 +236,11 @@ class Structure:
 
 @dataclass(frozen=True)
 class ReplicaLag:
-    """One Redis replica against its primary."""
+    """One Redis replica against the primary that has its replication id."""
 
     address: str
     link_up: bool = False
-    same_history: bool = False  # its replication id is the primary's
+    primary: str = ""  # the primary whose replication id it has, "" for none of them
     behind: int | None = None  # bytes of the replication stream, the least of three looks; None: it could not be told
     silent: float = 0.0  # seconds since the primary was last heard
     problem: Problem | None = None
@@ -250,7 +250,8 @@ class ReplicaLag:
 class RedisReplication:
     """`redis-replication` (redis with replicas): how far each replica is behind."""
 
-    primary: str  # "HOST:PORT" of the one that was found, "" for none or several
+    primaries: tuple[str, ...]  # "HOST:PORT" of each that was found
+    expected_primaries: int
     expected: int  # replicas
     replicas: tuple[ReplicaLag, ...]
     silent: tuple[str, ...] = ()  # nodes that did not answer

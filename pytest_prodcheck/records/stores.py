@@ -39,6 +39,16 @@ class PostgresCluster:
 
 
 @dataclass(frozen=True)
+class RedisCluster:
+    """Redis Cluster as one of its nodes sees it."""
+
+    state: str | None  # cluster_state: "ok" or "fail"; None: CLUSTER may not be asked
+    slots_served: int = 0  # of 16,384: those whose node is neither failing nor missing
+    primaries: int = 0  # that hold slots
+    slots: tuple[tuple[int, int], ...] = ()  # the node's own, first and last
+
+
+@dataclass(frozen=True)
 class RedisNode:
     """One Redis node; `problem` where it did not answer."""
 
@@ -51,9 +61,13 @@ class RedisNode:
     link_up: bool = False  # of a replica
     syncing: bool = False  # a replica that is loading its first copy
     replicas: int = 0  # connected to a primary
-    used_memory: int = 0
+    used_memory: int = 0  # what counts against maxmemory: without buffers for replicas and the append-only file
     maxmemory: int = 0  # 0: no limit
     policy: str = ""  # maxmemory_policy
+    keys: int = 0
+    expiring: int = 0  # keys with a time to live: the only ones that volatile policies evict
+    history: str = ""  # master_replid: the same on a primary and on those that follow it
+    cluster: RedisCluster | None = None  # None: cluster mode is off
     saves: bool = False  # RDB snapshots are configured
     save_ok: bool = True  # rdb_last_bgsave_status
     save_age: float = 0.0  # seconds since the last good save
@@ -61,6 +75,25 @@ class RedisNode:
     aof: bool = False
     aof_ok: bool = True  # aof_last_write_status and aof_last_bgrewrite_status
     persistence_known: bool = True  # False: CONFIG may not be read, `saves` was derived from INFO alone
+
+
+@dataclass(frozen=True)
+class RedisWrite:
+    """What one node would answer to a write; `problem` where it did not answer at all."""
+
+    address: str
+    problem: Problem | None = None
+    role: str = ""  # "master" or "slave"
+    answer: str | None = None  # "": it would be taken; else the server's words; None: not tried, of a replica or denied
+    denied: str = ""  # why it may not be tried
+
+
+@dataclass(frozen=True)
+class RedisWrites:
+    """`redis-writes` (redis with `try_writes`): what each primary would answer to a write."""
+
+    nodes: tuple[RedisWrite, ...]
+    expected_primaries: int
 
 
 @dataclass(frozen=True)

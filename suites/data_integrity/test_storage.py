@@ -111,10 +111,11 @@ def test_autovacuum_keeps_up(postgres_activity: Activity, limit: Limit) -> None:
 @check("data_integrity.redis.replication", severity="high", limit=Limit(warn="1MB", fail="10MB"),
        runbook="redis-replication")  # fmt: skip
 def test_replicas_keep_up(redis_replication: RedisReplication, limit: Limit) -> None:
-    """Every Redis replica is linked to the one primary, has its history, and is not far behind."""
-    found, silent = bool(redis_replication.primary), redis_replication.silent
-    judge("one primary", found if found or not silent else None, equals=True,
-          reason=f"{', '.join(silent)} did not answer" if silent else "there is none, or several")  # fmt: skip
+    """Every Redis replica is linked to a primary of the group, has its history, and is not far behind."""
+    found, silent = len(redis_replication.primaries), redis_replication.silent
+    wanted = redis_replication.expected_primaries
+    judge("primaries", None if silent and found < wanted else found, equals=wanted,
+          reason=f"{', '.join(silent)} did not answer" if silent else f"found {found}, expected {wanted}")  # fmt: skip
     if found:
         judge("replicas", len(redis_replication.replicas), equals=redis_replication.expected)
     for each in redis_replication.replicas:
@@ -122,5 +123,6 @@ def test_replicas_keep_up(redis_replication: RedisReplication, limit: Limit) -> 
             judge("behind", None, at_most=limit, unit="B", of=each.address, reason=str(each.problem))
             continue
         judge("linked to its primary", each.link_up, of=each.address, reason=f"silent for {each.silent:.0f} s")
-        if judge("has its primary's history", each.same_history, of=each.address, reason="its replication id differs"):
+        why = "its replication id is that of no primary here: whom does it follow?"
+        if judge("has the history of a primary", bool(each.primary), of=each.address, reason=why):
             judge("behind", each.behind, at_most=limit, unit="B", of=each.address)

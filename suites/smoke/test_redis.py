@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import RedisGroup, RedisNode
+    from pytest_prodcheck.records import RedisCluster, RedisGroup, RedisNode, RedisWrites
+
+SLOTS = 16384  # of every Redis Cluster
 
 
 def _answering(group: RedisGroup) -> list[RedisNode]:
@@ -24,7 +26,7 @@ def test_every_node_answers(redis_group: RedisGroup) -> None:
 
 @check("smoke.redis.roles", severity="critical", runbook="redis-roles")
 def test_roles_are_as_expected(redis_group: RedisGroup) -> None:
-    """As many primaries and replicas as expected, and every replica's link is up."""
+    """As many primaries and replicas as expected; every replica's link is up, to one of them; a cluster is whole."""
     nodes = _answering(redis_group)
     for role, word, wanted in (
         ("master", "primaries", redis_group.expected_primaries),
@@ -32,21 +34,59 @@ def test_roles_are_as_expected(redis_group: RedisGroup) -> None:
     ):
         found = [node.address for node in nodes if node.role == role]
         judge(word, len(found), equals=wanted, reason=f"found {', '.join(found) or 'none'}, expected {wanted}")
+    histories = {node.history for node in nodes if node.role == "master" and node.history}
     for node in nodes:
         if node.role == "slave":
             state = "it is loading its first copy" if node.syncing else "the link to its primary is down"
-            judge("replica link", node.link_up, of=node.address, reason=state)
+            if judge("replica link", node.link_up, of=node.address, reason=state) and node.history and histories:
+                why = "its replication id is that of no primary here: whom does it follow?"
+                judge("follows a primary of this group", node.history in histories, of=node.address, reason=why)
+        if node.cluster is not None:
+            _cluster(node.cluster, node.address)
+
+
+def _cluster(cluster: RedisCluster, address: str) -> None:
+    judge("cluster state", cluster.state, equals="ok", of=address,
+          reason=f"it is {cluster.state}" if cluster.state else "allow +cluster|info")  # fmt: skip
+    if cluster.state is not None:
+        judge("slots served", cluster.slots_served, equals=SLOTS, of=address,
+              reason=f"{cluster.slots_served} of {SLOTS}: keys in the others cannot be read")  # fmt: skip
 
 
 @check("smoke.redis.memory", severity="high", limit=Limit(warn="80%", fail="95%"), runbook="redis-memory")
 def test_memory_is_left_where_nothing_may_be_evicted(redis_group: RedisGroup, limit: Limit) -> None:
-    """The used share of maxmemory, only where the policy is `noeviction`; a full cache that evicts is healthy."""
+    """The used share of maxmemory where nothing can be evicted; a full cache that evicts is healthy.
+
+    Under `noeviction` nothing can, under the volatile policies nothing without a time to live.
+    """
     for node in _answering(redis_group):
-        if node.policy != "noeviction" or not node.maxmemory:
-            may = f"policy {node.policy}" if node.maxmemory else "no maxmemory"
+        if not node.maxmemory or _evictable(node):
+            may = f"policy {node.policy}, {_evictable(node)} keys may go" if node.maxmemory else "no maxmemory"
             judge("a full memory refuses writes", "no", equals="no", of=f"{node.address} ({may})")
             continue
-        judge("memory used", 100 * node.used_memory / node.maxmemory, at_most=limit, unit="%", of=node.address)
+        why = f"policy {node.policy}, and no key may be evicted"
+        judge("memory used", 100 * node.used_memory / node.maxmemory, at_most=limit, unit="%", of=node.address,
+              reason=why)  # fmt: skip
+
+
+def _evictable(node: RedisNode) -> int:
+    if node.policy == "noeviction":
+        return 0
+    return node.expiring if node.policy.startswith("volatile") else node.keys
+
+
+@check("smoke.redis.writes", severity="critical", runbook="redis-writes")
+def test_primaries_take_writes(redis_writes: RedisWrites) -> None:
+    """What each primary answers to a SET that changes nothing: memory, replicas, disk and cluster may refuse it."""
+    primaries = [node for node in redis_writes.nodes if node.problem is None and node.role == "master"]
+    for node in primaries:
+        allow = f"{node.denied}: ACL SETUSER … +set ~prodcheck:*, or say try_writes = false"
+        judge("takes writes", None if node.answer is None else not node.answer, equals=True, of=node.address,
+              reason=node.answer or allow)  # fmt: skip
+    silent = [f"{node.address}: {node.problem}" for node in redis_writes.nodes if node.problem is not None]
+    if len(primaries) < redis_writes.expected_primaries:
+        judge("primaries that were asked", None if silent else len(primaries),
+              at_least=redis_writes.expected_primaries, reason="; ".join(silent))  # fmt: skip
 
 
 @check("smoke.redis.persistence", severity="high", runbook="redis-persistence")

@@ -112,7 +112,7 @@ def test_all_kinds_with_their_features(configuration: Configuration) -> None:
         "dependency:name": set(),
         "dependency:port": set(),
         "postgres:db": set(),
-        "redis:cache": set(),
+        "redis:cache": {"writes"},
         "exposure:edge": set(),
         "tls:shop": {"name"},
         "tls:postgres.db": {"name"},

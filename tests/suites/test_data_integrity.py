@@ -150,25 +150,25 @@ def test_structure(node: NodeStructure, expected: str) -> None:
 @pytest.mark.parametrize(
     ("lag", "expected"),
     [
-        (ReplicaLag("b", True, True, 0), "passed"),
-        (ReplicaLag("b", True, True, 900_000), "passed"),
-        (ReplicaLag("b", True, True, 1_500_000), "warned"),
-        (ReplicaLag("b", True, True, 11_000_000), "failed"),
-        (ReplicaLag("b", False, True, 0), "failed"),
-        (ReplicaLag("b", True, False, None), "failed"),
-        (ReplicaLag("b", True, True, None), "errored"),
+        (ReplicaLag("b", True, "a", 0), "passed"),
+        (ReplicaLag("b", True, "a", 900_000), "passed"),
+        (ReplicaLag("b", True, "a", 1_500_000), "warned"),
+        (ReplicaLag("b", True, "a", 11_000_000), "failed"),
+        (ReplicaLag("b", False, "a", 0), "failed"),
+        (ReplicaLag("b", True, "", None), "failed"),
+        (ReplicaLag("b", True, "a", None), "errored"),
         (ReplicaLag("b", problem=GONE), "errored"),
     ],
 )
 def test_redis(lag: ReplicaLag, expected: str) -> None:
-    assert outcome(test_storage.test_replicas_keep_up, RedisReplication("a", 1, (lag,))) == expected
+    assert outcome(test_storage.test_replicas_keep_up, RedisReplication(("a",), 1, 1, (lag,))) == expected
 
 
 def test_redis_without_replica_or_primary() -> None:
-    assert outcome(test_storage.test_replicas_keep_up, RedisReplication("a", 1, ())) == "failed"
-    whole = (ReplicaLag("b", True, True, 0),)
-    assert outcome(test_storage.test_replicas_keep_up, RedisReplication("", 1, whole)) == "failed"
-    assert outcome(test_storage.test_replicas_keep_up, RedisReplication("", 1, whole, ("a",))) == "errored"
+    assert outcome(test_storage.test_replicas_keep_up, RedisReplication(("a",), 1, 1, ())) == "failed"
+    whole = (ReplicaLag("b", True, "a", 0),)
+    assert outcome(test_storage.test_replicas_keep_up, RedisReplication((), 1, 1, whole)) == "failed"
+    assert outcome(test_storage.test_replicas_keep_up, RedisReplication((), 1, 1, whole, ("a",))) == "errored"
 
 
 MIGRATIONS = Migrations("alembic", "alembic_version", 3, 3, ("c",), ("c",), (), (), (), (), ())

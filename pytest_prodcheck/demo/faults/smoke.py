@@ -19,6 +19,7 @@ _CONNECTS, _PRIMARY, _STANDBYS, _CONNECTIONS = (
 _RESPONDS, _REDIS_ROLES, _MEMORY, _PERSISTENCE = (
     ("smoke.redis.responds",), ("smoke.redis.roles",), ("smoke.redis.memory",), ("smoke.redis.persistence",),
 )  # fmt: skip
+_WRITES = ("smoke.redis.writes",)
 _TOKENS, _ROLES = ("security.authentication.tokens",), ("security.authorization.roles",)
 _ACCESS = (
     *_TOKENS, *_ROLES, "security.authorization.ownership", "security.authentication.logout",
@@ -30,8 +31,8 @@ _ENCRYPTED, _COLUMNS = ("security.encryption.postgres",), ("security.encryption.
 _PG = (*_CONNECTS, *_PRIMARY, *_STANDBYS, *_CONNECTIONS, *_ENCRYPTED, *_COLUMNS,
        *data_integrity.POSTGRES)  # fmt: skip
 _ORDERS = (*_ORDER, *_ENDPOINT, *_BUDGET, *_REQUIRED, *_ACCESS)  # what reads or writes orders
-_REDIS = (*_RESPONDS, *_REDIS_ROLES, *_MEMORY, *_PERSISTENCE, "security.encryption.redis",
-          *data_integrity.REDIS)  # fmt: skip
+_REDIS = (*_RESPONDS, *_REDIS_ROLES, *_MEMORY, *_PERSISTENCE, *_WRITES,
+          "security.encryption.redis", *data_integrity.REDIS)  # fmt: skip
 _TLS = tuple(  # of an address that cannot be reached nothing is known
     f"security.tls.{name}"
     for name in (
@@ -154,8 +155,13 @@ FAULTS = (
     Fault("redis-replica-down", "the replica is stopped", _REDIS_ROLES, _REDIS, part=_CACHES),
     Fault("redis-memory-85", "85 % of the memory is used", _MEMORY, outcome="warned", part=_CACHES),
     Fault("redis-memory-97", "97 % of the memory is used", _MEMORY, part=_CACHES),
-    Fault("redis-memory-full", "more memory is used than allowed", _MEMORY, part=_CACHES),
-    Fault("redis-save-fails", "the last save failed", _PERSISTENCE, part=_CACHES),
+    Fault("redis-memory-full", "more memory is used than allowed", (*_MEMORY, *_WRITES), part=_CACHES),
+    Fault("redis-memory-volatile", "the memory is full, the policy volatile-lru, and no key has a time to live",
+          (*_MEMORY, *_WRITES), part=_CACHES),
+    Fault("redis-refuses-writes", "more replicas are asked for than there are: no write is taken", _WRITES,
+          part=_CACHES),
+    Fault("redis-save-fails", "the last save failed, and writes are refused for it", (*_PERSISTENCE, *_WRITES),
+          part=_CACHES),
     Fault("redis-aof-fails", "the last rewrite of the append-only file failed", _PERSISTENCE, part=_CACHES),
     Fault("redis-not-persistent", "nothing is saved any more", _PERSISTENCE, part=_CACHES),
 )
@@ -180,6 +186,8 @@ BENIGN = (
     Fault("postgres-long-query", "a long query runs on the standby", suites=_BOTH),
     Fault("postgres-connections-50", "half of the connections are taken, idle", part=_SESSIONS, suites=_BOTH),
     Fault("redis-full-lru", "the memory is full, and old keys may be evicted", part=_CACHES, suites=_BOTH),
+    Fault("redis-full-volatile", "the memory is full, and keys with a time to live may be evicted", part=_CACHES,
+          suites=_BOTH),
     Fault("redis-saving", "a background save is running", part=_CACHES, suites=_BOTH),
     Fault("redis-failed-over", "a failover just happened: the roles are swapped", part=_CACHES, suites=_BOTH),
 )

@@ -101,6 +101,22 @@ def _memory(share: float, policy: str = "noeviction") -> Act:
     return act
 
 
+def _perishable(system: System) -> None:
+    """A full memory, and keys with a time to live that may go."""
+    script = "for i = 1, 2000 do redis.call('SET', 'perishable:' .. i, string.rep('x', 500), 'EX', 3600) end"
+    system.redis.primary.do("EVAL", script, 0)
+    _memory(1.0, "volatile-lru")(system)
+
+
+def _perished(system: System) -> None:
+    _memory_back(system)
+    system.redis.primary.do("DEL", *(f"perishable:{number}" for number in range(1, 2001)))
+
+
+def _replicas_for_writes(count: int) -> Act:
+    return lambda system: system.redis.primary.do("CONFIG", "SET", "min-replicas-to-write", count)
+
+
 def _memory_back(system: System) -> None:
     primary = system.redis.primary
     primary.do("CONFIG", "SET", "maxmemory", MAX_MEMORY)
@@ -185,6 +201,9 @@ ACTS: dict[str, tuple[Act, Act]] = {
     "redis-memory-85": (_memory(0.85), _memory_back),
     "redis-memory-97": (_memory(0.97), _memory_back),
     "redis-memory-full": (_memory(1.02), _memory_back),
+    "redis-memory-volatile": (_memory(1.02, "volatile-lru"), _memory_back),
+    "redis-full-volatile": (_perishable, _perished),
+    "redis-refuses-writes": (_replicas_for_writes(2), _replicas_for_writes(0)),
     "redis-save-fails": _saving("BGSAVE", "rdb_last_bgsave_status"),
     "redis-aof-fails": _saving("BGREWRITEAOF", "aof_last_bgrewrite_status"),
     "redis-not-persistent": (_persistence("", "no"), _persistence(SAVE, "yes")),

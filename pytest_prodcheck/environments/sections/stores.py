@@ -120,6 +120,9 @@ class Redis(Section):
     password: SecretRef | None = None  # where its password lies; none where left out
     tls: RedisTls | None = None  # TLS, where the section is there; plain connections where left out
     persistence: bool | None = None  # true: must be on; false: must be off; left out: judged only where it is on
+    # true: a primary is asked what a write would be answered, by SET of a key that is not there, with XX, which changes
+    # nothing; a user with an ACL needs +set ~prodcheck:* for it. false: smoke.redis.writes is skipped
+    try_writes: bool = True
     timeout: Seconds = 5.0  # for one node, from connecting to the last answer
     # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.network.nodes import connect, connection_problem
@@ -25,7 +26,7 @@ _SAID: tuple[tuple[tuple[str, ...], ProblemKind, str, str], ...] = (
      "are user and password right?"),
     (("ERR CLIENT SENT AUTH", "ERR AUTH <PASSWORD> CALLED"), "denied", "it has no password, one was given",
      "set requirepass there, or leave `password` out"),
-    (("NOPERM",), "denied", "the user may not ask", "ACL SETUSER … +ping +info +config|get"),
+    (("NOPERM",), "denied", "the user may not ask", "ACL SETUSER … +ping +info +config|get +set ~prodcheck:*"),
     (("DENIED",), "denied", "it is in protected mode", "set a password or bind it there"),
     (("ERR MAX NUMBER OF CLIENTS",), "full", "too many clients, no connection is left",
      "look for connections that leak, or raise maxclients"),
@@ -63,6 +64,25 @@ def ask(
     if given and isinstance(answer := answers.pop(0), Exception):
         raise EvidenceProblem(explain(answer, where, deadline, secret))
     return answers
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How one node is asked: each call is one connection and one round trip."""
+
+    where: str
+    address: ResolvedAddress
+    tls: tuple[ssl.SSLContext, str] | None
+    login: tuple[str | None, str | None]
+
+    def ask(self, commands: Sequence[Sequence[str]], deadline: Deadline) -> list[Any]:
+        """The answers; an error is the exception, not raised. Raises EvidenceProblem."""
+        return ask(self.where, self.address, self.tls, self.login, commands, deadline)
+
+    def words(self, answer: object) -> str:
+        """An error as the server worded it, the password blanked."""
+        said = str(answer)
+        return plain(said.replace(self.login[1], "[redacted]") if self.login[1] else said, 200)
 
 
 def _exchange(sock: _Bounded, commands: Sequence[Sequence[str]], deadline: Deadline) -> list[Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
+from pytest_prodcheck.evidence.redis.cluster import cluster_view
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.stores import RedisGroup, RedisNode
+from pytest_prodcheck.records.stores import RedisCluster, RedisGroup, RedisNode
 
 if TYPE_CHECKING:
     import ssl
@@ -19,15 +22,18 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.stores import Redis
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.redis.commands import Asking
 
 _LOADING = threading.Lock()
 _COMMANDS = (("PING",), ("INFO",), ("CONFIG", "GET", "save"))
+_KEYSPACE = re.compile(r"keys=(\d{1,18}),expires=(\d{1,18})\b", re.ASCII)  # of each database in INFO
 # answers to PING of a server that is there; what is wrong with it stands in INFO
 _ALIVE = ("LOADING", "MASTERDOWN", "MISCONF")
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
-    return tuple(Sending(each, "Redis PING, INFO, CONFIG GET save") for each in environment.redis[target].nodes)
+    asked = "Redis PING, INFO, CONFIG GET save, of a cluster CLUSTER INFO and NODES"
+    return tuple(Sending(each, asked) for each in environment.redis[target].nodes)
 
 
 def node_host(target: str, environment: Environment) -> str:
@@ -47,10 +53,14 @@ def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup
     """
     settings = context.environment.redis[target]
     login, trust = login_of(target, context), trust_of(settings, context)
+    from pytest_prodcheck.evidence.redis.commands import Asking
 
     def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> RedisNode:
         tls = (trust, split_address(declared)[0]) if trust is not None else None
-        return _ask_node(declared, where, address, tls, login, until.at_most(settings.timeout))
+        part = until.at_most(settings.timeout)
+        asking = Asking(where, address, tls, login)
+        node = _ask_node(declared, asking, part)
+        return node if node.cluster is None else replace(node, cluster=cluster_view(asking, part))
 
     def failed(declared: str, problem: Problem, seconds: float) -> RedisNode:
         return RedisNode(declared, seconds, problem)
@@ -88,18 +98,12 @@ def trust_of(settings: Redis, context: Context) -> ssl.SSLContext | None:
     return tls_context(settings.tls, context.root, "redis")
 
 
-def _ask_node(
-    declared: str,
-    where: str,
-    address: ResolvedAddress,
-    tls: tuple[ssl.SSLContext, str] | None,
-    login: tuple[str | None, str | None],
-    deadline: Deadline,
-) -> RedisNode:
-    from pytest_prodcheck.evidence.redis.commands import ask, explain
+def _ask_node(declared: str, asking: Asking, deadline: Deadline) -> RedisNode:
+    from pytest_prodcheck.evidence.redis.commands import explain
 
+    where, login = asking.where, asking.login
     began = time.monotonic()
-    ping, info, save = ask(where, address, tls, login, _COMMANDS, deadline)
+    ping, info, save = asking.ask(_COMMANDS, deadline)
     seconds = time.monotonic() - began
     for answer in (ping, info):
         if isinstance(answer, Exception) and _word(answer) not in _ALIVE:
@@ -139,8 +143,8 @@ def fields_of(info: object) -> dict[str, str]:
 
 
 def _node(declared: str, where: str, fields: dict[str, str], saves: bool | None, seconds: float) -> RedisNode:
-    def number(name: str) -> int:
-        value = fields.get(name, "")
+    def number(name: str, default: str = "") -> int:
+        value = fields.get(name, default)
         if not (value.isascii() and value.isdigit() and len(value) < 19):
             what = f"{where}: INFO has no number {name}"
             raise EvidenceProblem(Problem("protocol", what, "is this Redis or Valkey?"))
@@ -153,6 +157,8 @@ def _node(declared: str, where: str, fields: dict[str, str], saves: bool | None,
     save_ok = fields.get("rdb_last_bgsave_status") == "ok"
     # a snapshot that was taken tells that they are on; that none was yet tells nothing
     taken = fields.get("rdb_last_bgsave_time_sec", "-1") != "-1" or not save_ok
+    held = [(int(found[1]), int(found[2])) for name, value in fields.items()
+            if name.startswith("db") and (found := _KEYSPACE.match(value))]  # fmt: skip
     now = number("server_time_usec") / 1e6 if "server_time_usec" in fields else time.time()
     return RedisNode(
         address=declared,
@@ -163,9 +169,13 @@ def _node(declared: str, where: str, fields: dict[str, str], saves: bool | None,
         link_up=fields.get("master_link_status") == "up",
         syncing=fields.get("master_sync_in_progress", "0") != "0",
         replicas=number("connected_slaves"),
-        used_memory=number("used_memory"),
+        used_memory=max(number("used_memory") - number("mem_not_counted_for_evict", "0"), 0),
         maxmemory=number("maxmemory"),
         policy=fields.get("maxmemory_policy", "")[:40],
+        keys=sum(keys for keys, _ in held),
+        expiring=sum(expiring for _, expiring in held),
+        history=fields.get("master_replid", "")[:64],
+        cluster=RedisCluster(None) if fields.get("cluster_enabled") == "1" else None,
         saves=taken if saves is None else saves,
         save_ok=save_ok,
         save_age=max(now - number("rdb_last_save_time"), 0.0),

@@ -47,12 +47,12 @@ def _seconds(target: str, environment: Environment) -> float:
 
 @evidence("redis-replication", axis="redis", feature="replicas", seconds=_seconds, host=_host, sends=_sends)
 def redis_replication(target: str, context: Context, deadline: Deadline) -> RedisReplication:
-    """Three looks at every node; of each replica the smallest distance to the primary counts.
+    """Three looks at every node; of each replica the smallest distance to its primary counts.
 
     Raises EvidenceProblem where nobody can be asked: redis-py is not installed, the password or a TLS file is missing.
     """
     found: dict[str, ReplicaLag] = {}
-    primary = ""
+    primaries: list[_Node] = []
     silent: tuple[str, ...] = ()
     for look in range(LOOKS):
         if look:
@@ -60,13 +60,14 @@ def redis_replication(target: str, context: Context, deadline: Deadline) -> Redi
         nodes = _look(target, context, deadline)
         primaries = [node for node in nodes if node.problem is None and node.role == "master"]
         silent = tuple(node.address for node in nodes if node.problem is not None)
-        primary = primaries[0].address if len(primaries) == 1 else ""
         for node in nodes:
             if node not in primaries:
-                lag = _lag(node, primaries[0] if primary else None)
-                found[node.address] = _better(found.get(node.address), lag)
-    replicas = context.environment.redis[target].expect.replicas
-    return RedisReplication(primary, replicas, tuple(found.values()), silent)
+                found[node.address] = _better(found.get(node.address), _lag(node, primaries))
+    expect = context.environment.redis[target].expect
+    replicas = {address: lag for address, lag in found.items() if address not in {node.address for node in primaries}}
+    return RedisReplication(
+        tuple(node.address for node in primaries), expect.primaries, expect.replicas, tuple(replicas.values()), silent
+    )
 
 
 def _look(target: str, context: Context, deadline: Deadline) -> list[_Node]:
@@ -106,15 +107,18 @@ def _node(declared: str, where: str, fields: dict[str, str]) -> _Node:
     )  # fmt: skip
 
 
-def _lag(node: _Node, primary: _Node | None) -> ReplicaLag:
+def _lag(node: _Node, primaries: list[_Node]) -> ReplicaLag:
+    """Against the primary that has its replication id; one that follows somebody else has none."""
     if node.problem is not None:
         return ReplicaLag(node.address, problem=node.problem)
-    if node.role == "master" or primary is None:
-        why = "it is a primary too" if node.role == "master" else "there is not one primary to compare it with"
-        return ReplicaLag(node.address, node.link_up, problem=Problem("configuration", f"{node.address}: {why}"))
-    same = bool(node.history) and node.history == primary.history
-    behind = max(primary.offset - node.offset, 0) if same and node.offset >= 0 else None
-    return ReplicaLag(node.address, node.link_up, same, behind, node.silent)
+    if not primaries:
+        what = f"{node.address}: there is no primary to compare it with"
+        return ReplicaLag(node.address, node.link_up, problem=Problem("configuration", what))
+    primary = next((each for each in primaries if node.history and each.history == node.history), None)
+    if primary is None:
+        return ReplicaLag(node.address, node.link_up, silent=node.silent)
+    behind = max(primary.offset - node.offset, 0) if node.offset >= 0 else None
+    return ReplicaLag(node.address, node.link_up, primary.address, behind, node.silent)
 
 
 def _better(before: ReplicaLag | None, now: ReplicaLag) -> ReplicaLag:

@@ -386,6 +386,6 @@ def test_what_is_sent() -> None:
     environment = context(redis={"x": {"nodes": ["a:1", "b:2"]}}).environment
     collector = find("redis-group")
     assert collector.sends("x", environment) == tuple(
-        Sending(to, "Redis PING, INFO, CONFIG GET save") for to in ("a:1", "b:2")
+        Sending(to, "Redis PING, INFO, CONFIG GET save, of a cluster CLUSTER INFO and NODES") for to in ("a:1", "b:2")
     )
     assert collector.host("x", environment) == "a:1"
