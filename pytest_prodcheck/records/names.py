@@ -141,7 +141,10 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.settings import ConfiguredSettings as ConfiguredSettings
     from pytest_prodcheck.records.stores import PostgresNode as PostgresNode
     from pytest_prodcheck.records.stores import PostgresCluster as PostgresCluster
+    from pytest_prodcheck.records.stores import RedisCluster as RedisCluster
     from pytest_prodcheck.records.stores import RedisNode as RedisNode
+    from pytest_prodcheck.records.stores import RedisWrite as RedisWrite
+    from pytest_prodcheck.records.stores import RedisWrites as RedisWrites
     from pytest_prodcheck.records.stores import RedisGroup as RedisGroup
     from pytest_prodcheck.records.tls import Certificate as Certificate
     from pytest_prodcheck.records.tls import Staple as Staple
@@ -312,7 +315,10 @@ MODULE_OF = {
     "ConfiguredSettings": "settings",
     "PostgresNode": "stores",
     "PostgresCluster": "stores",
+    "RedisCluster": "stores",
     "RedisNode": "stores",
+    "RedisWrite": "stores",
+    "RedisWrites": "stores",
     "RedisGroup": "stores",
     "Certificate": "tls",
     "Staple": "tls",
