@@ -21,17 +21,20 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from pytest_prodcheck.evidence.postgres.safe_sql import PATH
+
 Form = Literal["binary", "text"]
 _LONGEST = 2**31 - 1  # ms of statement_timeout
 RANGES_SINCE = 140000  # server_version_num
 FORMS: tuple[Form, ...] = get_args(Form)
 _HASHES: dict[Form, str] = {  # t.* and not t, which a column of that name would be
     "binary": "pg_catalog.hash_record_extended(row(pg_catalog.record_send(t.*)), 0)",
-    "text": "pg_catalog.hashtextextended((t.*)::text, 0)",
+    # by the row's output: a cast of a table's rows to text can be anybody's function
+    "text": "pg_catalog.hashtextextended(pg_catalog.textin(pg_catalog.record_out(t.*)), 0)",
 }
 FIXED = (
     "datestyle = 'ISO, YMD'", "timezone = 'UTC'", "intervalstyle = 'postgres'", "extra_float_digits = 1",
-    "bytea_output = 'hex'", "xmlbinary = 'base64'", "lc_monetary = 'C'", "search_path = 'pg_catalog'",
+    "bytea_output = 'hex'", "xmlbinary = 'base64'", "lc_monetary = 'C'", PATH,
     "row_security = off",
     "enable_tidscan = on",  # or each part of a table reads it whole
     "enable_indexonlyscan = off",  # rows are counted where they lie, and not in an index

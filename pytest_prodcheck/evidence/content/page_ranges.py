@@ -121,7 +121,8 @@ def by_page(session: Session, chunk: Chunk, seconds: float) -> dict[int, Digest]
 
 def by_row(session: Session, part: Part, page: int, seconds: float) -> dict[str, tuple[str, str]]:
     """Every row of one page: where it lies -> (its hash, its key in words)."""
-    named = ", ".join(f"'{key.strip(chr(34)).replace(chr(39), chr(39) * 2)}=' || t.{key}::text" for key in part.keys)
+    names = [key.strip(chr(34)).replace(chr(39), chr(39) * 2) for key in part.keys]
+    named = ", ".join(f"format('%s=%s', '{name}', t.{key})" for name, key in zip(names, part.keys, strict=True))
     key = f"concat_ws(' ', {named})" if named else "'row ' || t.ctid::text"
     sql = (
         f"select t.ctid::text, {hash_of(part.form)}::text, {key} from only {part.name} as t"

@@ -18,6 +18,7 @@ from pytest_prodcheck.evidence.content.hash_sql import (
     timeout,
 )
 from pytest_prodcheck.evidence.content.record_file import ContentRecord, Held
+from pytest_prodcheck.evidence.postgres.safe_sql import PATH
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -87,8 +88,10 @@ def take(
     problem which is raised.
     """
     connection.autocommit = witness.autocommit = True
-    for each in (*FIXED, f"lock_timeout = {LOCK}"):
-        connection.execute(f"set {each}")
+    for each in (connection, witness):
+        each.execute(f"set {PATH}; set default_transaction_read_only = on")
+    for setting in (*FIXED, f"lock_timeout = {LOCK}"):
+        connection.execute(f"set {setting}")
     session, looks = _Session(connection, deadline), 0
     why, hint = "", ""
     while looks < TRIES and (not looks or deadline is None or deadline.time_left() > SHORTEST):

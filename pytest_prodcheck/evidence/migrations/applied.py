@@ -8,6 +8,7 @@ from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.migrations.scripts import Script, shipped
 from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER, State
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
+from pytest_prodcheck.evidence.postgres.safe_sql import as_text, quoted
 from pytest_prodcheck.evidence.postgres.session import on_primary
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import Migrations
@@ -65,11 +66,10 @@ def _compare(target: str, context: Context, deadline: Deadline) -> tuple[dict[st
     settings = _settings(target, context)
     scripts = shipped(settings, context.root)
     kind, table = KINDS[settings.kind], table_of(settings)
-    columns = kind.columns.format(
-        column=f'"{settings.column}"', failed=f'"{settings.failed}"::text::char(1)' if settings.failed else "'f'"
-    )
+    failed = f"left({as_text(quoted(settings.failed))}, 1)" if settings.failed else "'f'"
+    columns = kind.columns.format(column=as_text(quoted(settings.column)), failed=failed)
     with on_primary(target, context, deadline) as session:
-        sql = f"select {columns} from {table}{ORDER.get(settings.kind, '')}"
+        sql = f"select {columns} from {session.named(table)}{ORDER.get(settings.kind, '')}"
         rows = session.rows(sql, what=f"the migrations in {table}", most=MOST_ROWS).rows
     return scripts, kind.compare(rows, scripts, settings)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.migrations.scripts import Script, dotted, version_key
+from pytest_prodcheck.evidence.postgres.safe_sql import as_text
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -166,12 +167,13 @@ def _table(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
 
 
 KINDS = {
-    "alembic": Kind("alembic_version", "version_num::text", _alembic),
+    "alembic": Kind("alembic_version", as_text("version_num"), _alembic),
     "flyway": Kind(
         "flyway_schema_history",
-        "version::text, description::text, type::text, checksum::text, success::text::char(1)", _flyway,
+        f"{', '.join(map(as_text, ('version', 'description', 'type', 'checksum')))}, left({as_text('success')}, 1)",
+        _flyway,
     ),
-    "django": Kind("django_migrations", "app::text, name::text", _django),
-    "table": Kind("schema_migrations", "{column}::text, {failed}", _table),
+    "django": Kind("django_migrations", f"{as_text('app')}, {as_text('name')}", _django),
+    "table": Kind("schema_migrations", "{column}, {failed}", _table),
 }  # fmt: skip
 ORDER = {"flyway": " order by installed_rank", "django": " order by id"}

@@ -26,7 +26,7 @@ _SYSTEM = "(select system_identifier::text from pg_control_system())"
 # Others' sessions show no backend_type without pg_read_all_stats; then sessions of a user in a database are counted.
 # A walsender that has a database is a logical one, no standby.
 _FACTS = """\
-begin read only;
+begin read only; set local search_path = pg_catalog, pg_temp;
 set local statement_timeout = {statement};
 set local lock_timeout = {lock};
 select json_build_object(

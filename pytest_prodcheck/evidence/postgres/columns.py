@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.cluster import node_host
 from pytest_prodcheck.evidence.postgres.plaintext_detection import look
+from pytest_prodcheck.evidence.postgres.safe_sql import as_text
 from pytest_prodcheck.evidence.postgres.session import Session, for_long_reads
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.encryption import ColumnSample, PostgresColumns
@@ -70,6 +71,7 @@ def _values(name: str, declared: Column, session: Session) -> list[str]:
     """Values by chance: all of a small table, random pages of a large one; views from their beginning."""
     *table, column = (f'"{part}"' for part in name.split("."))
     where = ".".join(table)
+    where = session.named(where, name)
     about = session.rows(_ABOUT, where, name.rpartition(".")[2], what=name)
     if len(about.rows) != 1:
         hint = "names are written as PostgreSQL shows them, the schema in front where it is not in search_path"
@@ -78,7 +80,7 @@ def _values(name: str, declared: Column, session: Session) -> list[str]:
     pages = int(size) / 8192
     share = 100.0 if pages <= PAGES else 100 * PAGES / pages
     sample = f"tablesample system ({share:.6f})" if relation in ("r", "m", "p") else ""
-    text = f"encode({column}, 'hex')" if kind == "bytea" else f"{column}::text"
+    text = f"encode({column}, 'hex')" if kind == "bytea" else as_text(column)
     sql = _SAMPLE.format(
         text=text, longest=LONGEST, table=where, sample=sample, column=column, rows=ROWS, most=declared.rows
     )

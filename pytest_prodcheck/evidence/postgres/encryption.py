@@ -13,6 +13,7 @@ from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_a
 from pytest_prodcheck.evidence.postgres.cluster import node_addresses, node_host
 from pytest_prodcheck.evidence.postgres.members import parameters as parameters_of
 from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
+from pytest_prodcheck.evidence.postgres.safe_sql import READ_ONLY
 from pytest_prodcheck.evidence.postgres.startup_packet import FirstWord, first_word, start_tls
 from pytest_prodcheck.evidence.postgres.wire import Wire
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 
 _FORBIDDEN = "42501"
 _REFUSALS = ("28",)  # invalid_authorization_specification: pg_hba.conf has no line for it, or rejects it
-_SESSION = """\
-select json_build_object('encrypted', coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false),
-                         'stored', current_setting('password_encryption'))::text"""
+_SESSION = f"""\
+{READ_ONLY}select json_build_object('encrypted', coalesce((select ssl
+  from pg_stat_ssl where pid = pg_backend_pid()), false),
+                         'stored', current_setting('password_encryption'))::text; rollback"""
 # lines that cannot be read have an error and no type: the server does not use such a file
 _RULES = """\
 select coalesce(json_agg(json_build_array(line_number, type, coalesce(address, ''), auth_method)), '[]')::text
@@ -169,10 +171,11 @@ def _session(
 def _if_allowed(wire: Wire, sql: str, deadline: Deadline) -> bytes | None:
     """The answer, None where this user may not ask."""
     try:
-        return wire.ask(sql, deadline)
+        return wire.ask(f"{READ_ONLY}{sql}; rollback", deadline)
     except ServerError as error:
         if error.state != _FORBIDDEN:
             raise
+        wire.run("rollback", deadline)
         return None
 
 

@@ -10,6 +10,7 @@ from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.evidence.postgres.cluster import connection_parameters, need_psycopg
 from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
+from pytest_prodcheck.evidence.postgres.safe_sql import READ_ONLY
 from pytest_prodcheck.evidence.postgres.wire import Wire
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
-_ROLE = """\
-select concat_ws('|', current_setting('server_version_num'), pg_is_in_recovery(),
-  case when pg_is_in_recovery() then not pg_is_wal_replay_paused() else false end)"""
+_ROLE = f"""\
+{READ_ONLY}select concat_ws('|', current_setting('server_version_num'), pg_is_in_recovery(),
+  case when pg_is_in_recovery() then not pg_is_wal_replay_paused() else false end); rollback"""
 ROLES_SECONDS = 10.0  # for all nodes; a node takes milliseconds, a dead one the connect timeout
 
 

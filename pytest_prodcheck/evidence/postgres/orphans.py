@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, for_long_reads, seconds_for
-from pytest_prodcheck.evidence.postgres.relations import Part, Relation, parts, relations
+from pytest_prodcheck.evidence.postgres.relations import Part, Relation, parts, relations, resolved
 from pytest_prodcheck.evidence.postgres.session import Session
 from pytest_prodcheck.evidence.postgres.session import for_long_reads as session_for_long_reads
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -71,8 +71,9 @@ class _Reader:
         seen, problem = _Seen(), None
         child, parent = relation.shown
         try:
-            for part in parts(relation.child, self._session):
-                self._read_part(relation, part, seen)
+            found = resolved(relation, self._session)
+            for part in parts(found.child, self._session):
+                self._read_part(found, part, seen)
         except EvidenceProblem as error:
             problem = error.problem
         orphans = None if problem is not None else seen.orphans
@@ -98,9 +99,9 @@ class _Reader:
         return None
 
     def _count(self, relation: Relation, part: Part, sample: str, where: str, seen: _Seen) -> None:
-        pairs = list(zip(relation.child_columns, relation.parent_columns, strict=True))
-        filled = " and ".join(f"c.{child} is not null" for child, _ in pairs)
-        equal = " and ".join(f"p.{parent} = c.{child}" for child, parent in pairs)
+        pairs = list(zip(relation.child_columns, relation.parent_columns, relation.equal, strict=True))
+        filled = " and ".join(f"c.{child} is not null" for child, *_ in pairs)
+        equal = " and ".join(f"p.{parent} operator({schema}.=) c.{child}" for child, parent, schema in pairs)
         sql = (
             f"select count(*), count(*) filter (where not there) from (select exists (select from {relation.parent} p "
             f"where {equal}) as there from {part.table} c {sample} where {where} and {filled}) as looked_at"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.postgres.safe_sql import EQUALITY, quoted
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.stores import Postgres
@@ -22,7 +24,10 @@ select coalesce(json_agg(json_build_array(
   k.convalidated and coalesce((to_jsonb(k)->>'conenforced')::bool, true)
     and not exists (select from pg_trigger t where t.tgconstraint = k.oid and t.tgenabled = 'D')
     and not exists (select from pg_db_role_setting s where 'session_replication_role=replica' = any(s.setconfig)
-      and s.setdatabase in (0, (select oid from pg_database where datname = current_database())))
+      and s.setdatabase in (0, (select oid from pg_database where datname = current_database()))),
+  (select json_agg(quote_ident(o.nspname) order by i) from unnest(k.conpfeqop) with ordinality as u(num, i)
+    join (select oo.oid, nn.nspname from pg_operator oo join pg_namespace nn on nn.oid = oo.oprnamespace) as o
+    on o.oid = u.num)
 ) order by n.nspname, c.relname, k.conname), '[]')
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 join pg_class r on r.oid = k.confrelid join pg_namespace rn on rn.oid = r.relnamespace
@@ -42,7 +47,10 @@ join pg_class c on c.oid = parts.relid join pg_namespace n on n.oid = c.relnames
 
 @dataclass(frozen=True)
 class Relation:
-    """Names as SQL has them, quoted where needed. kind: "declared", "not enforced" or "enforced"."""
+    """Names as SQL has them, quoted where needed. kind: "declared", "not enforced" or "enforced".
+
+    equal: schemas of the operators by which parent and child columns are compared; () where they are not known yet.
+    """
 
     name: str
     child: str
@@ -50,6 +58,7 @@ class Relation:
     parent: str
     parent_columns: tuple[str, ...]
     kind: str
+    equal: tuple[str, ...] = ()
 
     @property
     def shown(self) -> tuple[str, str]:
@@ -76,10 +85,22 @@ def relations(settings: Postgres, session: Session) -> Iterator[Relation]:
         yield Relation(name, child, child_columns, parent, parent_columns, "declared")
     found: list[Any] = session.facts(_FOREIGN_KEYS, what="foreign keys")
     for wanted in (False, True):
-        for name, _, child, parent, child_columns, parent_columns, enforced in found:
+        for name, _, child, parent, child_columns, parent_columns, enforced, equal in found:
             if enforced is wanted:
                 kind = "enforced" if enforced else "not enforced"
-                yield Relation(name, child, tuple(child_columns), parent, tuple(parent_columns), kind)
+                yield Relation(name, child, tuple(child_columns), parent, tuple(parent_columns), kind, tuple(equal))
+
+
+def resolved(relation: Relation, session: Session) -> Relation:
+    """The relation with the schemas of its tables and of the operators; raises EvidenceProblem where one is missing."""
+    if relation.equal:
+        return relation
+    child, parent = (session.named(each, relation.name) for each in (relation.child, relation.parent))
+    equal = []
+    for column in relation.parent_columns:
+        found = session.rows(EQUALITY, parent, column, what=relation.name).rows
+        equal.append(quoted(str(found[0][0])) if found else "pg_catalog")
+    return replace(relation, child=child, parent=parent, equal=tuple(equal))
 
 
 def parts(table: str, session: Session) -> list[Part]:

@@ -54,7 +54,7 @@ def postgres_invariant(target: str, context: Context, deadline: Deadline) -> Inv
     cluster, invariant = _declared(target, context.environment)
     with session_for_long_reads(cluster, context, deadline) as session:
         began = time.monotonic()
-        table = session.rows(invariant.sql, seconds=invariant.budget, what=f"invariant {target}", most=2)
+        table = session.rows(invariant.sql, seconds=invariant.budget, what=f"invariant {target}", most=2, declared=True)
         return InvariantValue(session.declared, _number(table, session, target), time.monotonic() - began)
 
 
@@ -91,11 +91,12 @@ def postgres_freshness(target: str, context: Context, deadline: Deadline) -> Fre
 
 def _newest(name: str, settings: Newest, session: Session) -> NewestRow:
     column = f'"{settings.column}"'
-    sql = (
-        f"select extract(epoch from now() - max({column})::timestamptz)::float8 from {settings.table} "
-        f"where {column} <= now() + {_FUTURE}"
-    )
     try:
+        table = session.named(settings.table, f"newest row of {settings.table}")
+        sql = (
+            f"select extract(epoch from now() - max({column})::timestamptz)::float8 from {table} "
+            f"where {column} <= now() + {_FUTURE}"
+        )
         text = session.rows(sql, what=f"newest row of {settings.table}", most=1).rows[0][0]
     except EvidenceProblem as error:
         return NewestRow(name, settings.table, None, error.problem)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_prodcheck.evidence.postgres.members import Member, connect, members, parameters
 from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
+from pytest_prodcheck.evidence.postgres.safe_sql import NAMED, PATH, QUALIFIED
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
@@ -85,15 +86,19 @@ class Session:
         """Ends the connection; may be called twice."""
         self._wire.close()
 
-    def rows(self, sql: str, *values: str | None, seconds: float = 0.0, what: str = "", most: int = MOST_ROWS) -> Table:
+    def rows(
+        self, sql: str, *values: str | None, seconds: float = 0.0, what: str = "", most: int = MOST_ROWS,
+        declared: bool = False,
+    ) -> Table:  # fmt: skip
         """All rows of one statement, values in text form. $1, $2, … stand for `values`.
 
-        seconds: its time budget, else `timeouts.statement`. what: what it reads, for messages.
+        seconds: its time budget, else `timeouts.statement`. what: what it reads, for messages. declared: it is
+        somebody's own SQL, whose names are looked for in the role's `search_path`; ours see `pg_catalog` alone.
         """
         budget = min(seconds or self._timeouts.statement, max(self.deadline.seconds_left() - MARGIN, 0.05))
         until = self.deadline.at_most(budget + MARGIN)
         try:
-            self._wire.run(self._begin(budget), until)
+            self._wire.run(self._begin(budget, declared), until)
             try:
                 return self._wire.rows(sql, values, until, most)
             finally:
@@ -115,12 +120,22 @@ class Session:
         except ValueError:
             raise EvidenceProblem(Problem("protocol", f"{self.where}: {what}: the answer is no JSON")) from None
 
-    def _begin(self, budget: float) -> str:
+    def named(self, table: str, what: str = "") -> str:
+        """A declared table with its schema, quoted: looked up as the role would; what it names is not called."""
+        oid = self.rows(NAMED, table, what=what or table, declared=True).rows[0][0]
+        found = self.rows(QUALIFIED, oid, what=what or table).rows if oid is not None else ()
+        if not found:
+            kind, meaning, hint = _MEANINGS["42P01"]
+            raise EvidenceProblem(Problem(kind, f"{self.where}: {what or table}: {meaning} ({table})", hint))
+        return str(found[0][0])
+
+    def _begin(self, budget: float, declared: bool) -> str:
         statement, lock = max(int(budget * 1000), 1), max(int(self._timeouts.lock * 1000), 1)  # ms
         return (
             f"begin read only; set local statement_timeout = {statement}; set local lock_timeout = {lock}; "
             f"set local idle_in_transaction_session_timeout = {statement + 10_000}; set local jit = off; "
             "set local timezone = 'UTC'"
+            + ("" if declared else f"; set local {PATH}")
             + "".join(f"; set local {each}" for each in self.local)
         )
 

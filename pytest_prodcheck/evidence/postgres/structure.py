@@ -58,11 +58,11 @@ def postgres_structure(target: str, context: Context, deadline: Deadline) -> Str
     settings = context.environment.postgres[target].structure
     if settings is None:
         raise EvidenceProblem(Problem("configuration", f"postgres {target}: structure is not declared"))
-    tables = ",".join(settings.tables) or None
 
     def one(member: Member) -> NodeStructure:
         try:
             with open_session(target, context, deadline, member) as session:
+                tables = ",".join(session.named(each, "tables to check") for each in settings.tables) or None
                 return _Checking(session, settings.budget, deadline).all(tables)
         except EvidenceProblem as error:
             return NodeStructure(member.declared, problem=error.problem)

@@ -63,7 +63,7 @@ def _whole(ask: Callable[[str], Any], name: str, held: Held) -> TableCompared:
 
 def _some(ask: Callable[[str], Any], name: str, held: Held, sample: float) -> TableCompared:
     """All rows counted, and some parts hashed, others each time. Where a part had no rows the count is enough."""
-    (rows,) = ask(f"select count(*) from only {name}")
+    (rows,) = ask(f"select pg_catalog.count(*) from only {name}")
     parts = zip(ranges(len(held.parts) * held.pages, held.pages), held.parts, strict=True)
     filled = [(pages, content) for pages, content in parts if content != "0"]
     hashed, differing = 0, ""

@@ -78,7 +78,7 @@ def test_names_itself_and_only_reads(session: Session, cluster: Cluster) -> None
     ],
 )
 def test_what_is_refused(session: Session, sql: str, kind: str, words: str) -> None:
-    problem = problem_of(lambda: session.rows(sql, what="it"))
+    problem = problem_of(lambda: session.rows(sql, what="it", declared=True))
     assert problem.kind == kind, problem
     assert words in problem.message
     assert session.rows("select 1").rows == (("1",),)  # the session can be used on
@@ -88,7 +88,7 @@ def test_written_by_a_function_is_refused(session: Session, cluster: Cluster) ->
     cluster.primary.ask("create function sneaky() returns int language sql security definer "
                         "as 'insert into customers values (''sneaky'') returning 1'")  # fmt: skip
     try:
-        assert problem_of(lambda: session.rows("select sneaky()")).kind == "configuration"
+        assert problem_of(lambda: session.rows("select sneaky()", declared=True)).kind == "configuration"
         assert cluster.primary.ask("select count(*) from customers where name = 'sneaky'") == 0
     finally:
         cluster.primary.ask("drop function sneaky()")
@@ -110,7 +110,7 @@ def test_a_lock_is_not_queued_for(session: Session, cluster: Cluster) -> None:
         holder.execute("begin")
         holder.execute("lock table products in access exclusive mode")
         began = time.monotonic()
-        problem = problem_of(lambda: session.rows("select count(*) from products"))
+        problem = problem_of(lambda: session.rows("select count(*) from products", declared=True))
         assert problem.kind == "timeout"
         assert "holds a lock" in problem.message
         assert time.monotonic() - began < 1.5
@@ -121,7 +121,7 @@ def test_forbidden_tells_the_grant(session: Session, cluster: Cluster) -> None:
     cluster.primary.ask("create schema locked")
     cluster.primary.ask("create table locked.away (a int)")
     try:
-        problem = problem_of(lambda: session.rows("select * from hidden"))
+        problem = problem_of(lambda: session.rows("select * from hidden", declared=True))
         assert problem.kind == "denied"
         assert problem.hint.startswith('GRANT SELECT ON "hidden" TO "prodcheck"; prodcheck grants prints')
         problem = problem_of(lambda: session.rows("select * from locked.away"))
@@ -141,7 +141,7 @@ def test_long_reads_go_to_a_standby_that_has_caught_up(make: Make, cluster: Clus
     cluster.primary.ask("insert into customers values ('newest')")
     with for_long_reads("shop", given, Deadline(10)) as session:
         assert session.recovering
-        assert session.rows("select count(*) from customers where name = 'newest'").rows == (("1",),)
+        assert session.rows("select count(*) from public.customers where name = 'newest'").rows == (("1",),)
     cluster.primary.ask("delete from customers where name = 'newest'")
 
 
