@@ -9,11 +9,13 @@ import os
 
 from pytest_prodcheck.gates import paths, seal
 from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask, Document, Reasons, age, number_of
+from pytest_prodcheck.trusted_files import is_shortage, read_regular
 
 SCHEMA = "prodcheck-verdict/1"
 STATUS = {0: "open", 1: "blocked", 2: "usage-error", 3: "cannot-tell", 4: "refused"}
 USAGE, REFUSED = 2, 4
 SLACK = 5.0  # seconds that two clocks may differ
+_LARGEST = 64 * 1024 * 1024  # bytes of a file that a verdict was made from
 _TEXTS = ("gate", "environment", "unit", "slot", "revision", "run", "project")
 _LISTS = ("reasons", "warnings", "notes", "waived", "limits_off", "unverified", "needs", "overrides")
 
@@ -64,9 +66,9 @@ def find_revision(ask_revision: str, environment: str, root: str | None) -> str:
     found = ask_revision or os.environ.get("PRODCHECK_REVISION", "")
     if found or root is None:
         return found
-    with open(os.path.join(root, paths.CONFIGURATION), "rb") as file:
-        if not any(word in file.read() for word in (b"revision", b"include")):
-            return ""
+    content = read_regular(os.path.join(root, paths.CONFIGURATION), _LARGEST)
+    if not any(word in content for word in (b"revision", b"include")):
+        return ""
     from pytest_prodcheck.gates.toml_values import revision
 
     return revision(root, environment)
@@ -127,24 +129,31 @@ def _configuration(document: Document, root: str | None) -> Reasons:
         return [(REFUSED, text)]
     if paths.CONFIGURATION not in files:
         return [(REFUSED, f"the verdict was made from other files than {paths.CONFIGURATION}")]
-    return [
-        (REFUSED, f"{name} has changed since the verdict was made: run the gate again")
-        for name, digest in sorted(files.items())
-        if _digest(root, name) != digest
-    ]
+    reasons: Reasons = []
+    for name, digest in sorted(files.items()):
+        try:
+            if _digest(root, name) != digest:
+                reasons.append((REFUSED, f"{name} has changed since the verdict was made: run the gate again"))
+        except OSError as error:
+            reasons.append((CANNOT_TELL, f"{name} cannot be compared with the verdict: {error.strerror}"))
+    return reasons
 
 
 def _digest(root: str, name: str) -> str:
-    """SHA-256 hex of a file, or of the names that an include pattern matches; "" where it cannot be read."""
+    """SHA-256 hex of a file, or of the names that an include pattern matches; "" where it cannot be read.
+
+    Raises OSError where it is only we that are short of files or memory.
+    """
     from hashlib import sha256
 
     if name.startswith("include:"):
         names = "\n".join(paths.included(root, name.removeprefix("include:")))
         return sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
     try:
-        with open(os.path.join(root, name), "rb") as file:
-            return sha256(file.read()).hexdigest()
-    except (OSError, ValueError):
+        return sha256(read_regular(os.path.join(root, name), _LARGEST)).hexdigest()
+    except (OSError, ValueError) as error:
+        if is_shortage(error):
+            raise
         return ""
 
 

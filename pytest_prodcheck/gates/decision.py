@@ -6,7 +6,8 @@ import os
 
 from pytest_prodcheck.gates import admission, paths, seal
 from pytest_prodcheck.gates.boot_clock import since_boot
-from pytest_prodcheck.gates.verdict_files import Ask, Document, Reasons, age, number_of, read
+from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask, Document, Reasons, age, number_of, read
+from pytest_prodcheck.trusted_files import is_shortage, refuse_foreign
 
 OVERRIDABLE = (1, 3, 4)
 
@@ -26,12 +27,15 @@ def decide(ask: Ask, now: float, start: str) -> Decision:
     root = paths.find_root(start)
     state = os.path.join(root or os.path.abspath(start), paths.STATE)
     try:
+        if root is not None:
+            refuse_foreign(os.path.join(root, paths.CONFIGURATION), "the configuration")
+        refuse_foreign(state, "the folder")
         ask.revision = admission.find_revision(ask.revision, ask.environment, root)
-        document, reasons = read(ask, state)
-        files = document.get("configuration") if document else ()
-        key = seal.find_key(state, root, files)
-    except (ValueError, OSError) as error:
-        return Decision(admission.USAGE, [(admission.USAGE, str(error))])
+        key = seal.find_key(state, root)
+        document, reasons = read(ask, state, key)
+    except (ValueError, OSError, MemoryError) as error:
+        code = CANNOT_TELL if is_shortage(error) else admission.USAGE
+        return Decision(code, [(code, str(error) or "out of memory")])
     code = admission.worst([each for each, _ in reasons])
     if document is not None:
         admitted, more = admission.admit(document, key, ask, now, root, since_boot())

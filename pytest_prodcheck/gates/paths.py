@@ -45,6 +45,11 @@ def ticket_file(verdict: str) -> str:
     return verdict.removesuffix(".json") + ".ticket"
 
 
+def key_text(environment: str, unit: str, slot: str, gate: str) -> str:
+    """One key as one word."""
+    return f"{environment}/{unit or '_'}/{slot or '_'}/{gate}"
+
+
 def opened_file(state: str, run: str) -> str:
     """Where a run says which gates it concerns."""
     return os.path.join(state, "runs", run, "gates.json")

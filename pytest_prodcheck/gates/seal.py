@@ -10,8 +10,11 @@ import json
 import os
 import stat
 
+from pytest_prodcheck.trusted_files import read_regular, refuse_foreign
+
 SEAL = "seal"
 _SHORTEST = 16  # characters
+_LARGEST = 16 * 1024 * 1024  # bytes of prodcheck.toml
 
 
 class KeyProblem(ValueError):
@@ -40,16 +43,16 @@ def holds(document: dict[str, object], key: bytes) -> bool:
         return False
 
 
-def find_key(state: str, root: str | None, files: object = (), *, create: bool = False) -> bytes | None:
-    """The key: PRODCHECK_KEY, else `[seal]` of prodcheck.toml, else the local `key`; None where there is none.
+def find_key(state: str, root: str | None, *, create: bool = False) -> bytes | None:
+    """The key: PRODCHECK_KEY, else `[seal]` of prodcheck.toml and its includes, else the local `key`; None without one.
 
-    state: `.prodcheck`; root: folder of prodcheck.toml; files: those a verdict was made from, relative to root. Only
-    a run and an override may `create` the local key. Raises KeyProblem for a key that cannot be used.
+    state: `.prodcheck`; root: folder of prodcheck.toml. No verdict has a say in it: it could name the files that do not
+    name the key. Only a run and an override may `create` the local key. Raises KeyProblem, and OSError.
     """
     value = os.environ.get("PRODCHECK_KEY")
     if value is not None:
         return usable(value, "PRODCHECK_KEY")
-    if root is not None and _may_name_a_key(root, files):
+    if root is not None and _may_name_a_key(root):
         from pytest_prodcheck.gates.toml_values import TomlError, configured_key
 
         try:
@@ -82,9 +85,12 @@ def local_key(state: str, *, create: bool = False) -> bytes | None:
     except OSError as error:
         raise KeyProblem(f"the key {path} cannot be read: {error.strerror}") from None
     try:
-        mode = os.fstat(handle).st_mode
+        found = os.fstat(handle)
+        mode = found.st_mode
         if not stat.S_ISREG(mode):
             raise KeyProblem(f"the key {path} is no ordinary file")
+        if found.st_uid not in (os.geteuid(), 0):
+            refuse_foreign(path, "the key")
         if mode & 0o077:
             raise KeyProblem(f"the key {path} can be read by others than its owner: chmod 600 it")
         return usable(os.read(handle, 4096).decode("ascii", "replace"), path)
@@ -114,16 +120,7 @@ def _create(path: str) -> None:
             os.unlink(aside)
 
 
-def _may_name_a_key(root: str, files: object) -> bool:
-    """Whether reading prodcheck.toml as TOML is worth its time: the word "seal" stands in it or in an included file."""
-    names = [each for each in files if isinstance(each, str)] if isinstance(files, dict) else []
-    words = (b"seal",) if names else (b"seal", b"include")
-    for name in ("prodcheck.toml", *names):
-        try:
-            with open(os.path.join(root, name), "rb") as file:
-                content = file.read()
-        except (OSError, ValueError):
-            continue
-        if any(word in content for word in words):
-            return True
-    return False
+def _may_name_a_key(root: str) -> bool:
+    """Whether prodcheck.toml is worth parsing: "seal" or "include" may stand in it, also with escapes."""
+    content = read_regular(os.path.join(root, "prodcheck.toml"), _LARGEST)
+    return any(word in content for word in (b"seal", b"include", b"\\u", b"\\U"))

@@ -9,10 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_prodcheck.gates import paths, seal
+from pytest_prodcheck.gates import newest_run, paths, seal
 from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.files import locked, make_folder, replace_file, sync_folder, write_aside
 from pytest_prodcheck.gates.verdict import Verdict
+from pytest_prodcheck.gates.verdict_files import read_ticket
+from pytest_prodcheck.trusted_files import read_regular
+
+_PREVIOUS = "prodcheck-previous/1"  # the schema of a verdict that was set aside: it can open nothing any more
+_LARGEST = 64 * 1024 * 1024  # bytes
 
 
 class StoreError(Exception):
@@ -31,6 +36,10 @@ class Key:
     def __post_init__(self) -> None:
         """Refuses names that could lead to another file."""
         paths.verdict_file("", self.environment, self.unit, self.slot, self.gate)
+
+    def __str__(self) -> str:
+        """As one word."""
+        return paths.key_text(self.environment, self.unit, self.slot, self.gate)
 
     def file(self, state: Path) -> Path:
         """Where its verdict lies."""
@@ -62,16 +71,20 @@ class VerdictStore:
         file = key.file(self.state)
         try:
             make_folder(file.parent)
+            _refuse_links(self.state, file.parent)
             with locked(file.with_suffix(".lock")):
-                self._set_aside(file)
-                number = self._number(file) + 1
-                replace_file(Path(paths.ticket_file(str(file))), _ticket(number, run))
+                before, began = self._number(key)
+                self._set_aside(file, key, before)
+                noted, last = newest_run.noted(str(self.state), str(key))
+                number, at = max(before, noted) + 1, max(time.time(), began + 0.001, last + 0.001)
+                newest_run.note(str(self.state), str(key), number, at)
+                replace_file(Path(paths.ticket_file(str(file))), self._ticket(key, number, at, run))
         except OSError as error:
             with suppress(OSError):  # without a lock, if need be: this run is about to judge it anew
                 file.unlink(missing_ok=True)
             raise StoreError(f"the verdict of gate {key.gate} cannot be withdrawn: {error}") from None
-        previous = self._read(_aside(file), key)
-        return Ticket(key, number, run, previous, previous is not None and previous.ticket == number - 1)
+        previous = self._previous(file, key)
+        return Ticket(key, number, run, previous, previous is not None and previous.ticket == before == number - 1)
 
     def publish(self, verdict: Verdict, ticket: Ticket) -> None:
         """Puts the sealed verdict in its place, the last act; raises StoreError if it cannot or a newer run began."""
@@ -83,11 +96,12 @@ class VerdictStore:
             aside = write_aside(file, content)
             try:
                 with locked(file.with_suffix(".lock")):
-                    newest = self._number(file)
-                    if newest != ticket.number:
+                    newest = self._number(ticket.key)[0]
+                    noted = newest_run.noted(str(self.state), str(ticket.key))[0]
+                    if newest != ticket.number or noted > newest:
                         raise StoreError(
-                            f"gate {ticket.key.gate}: another run has started since (ticket {newest}, this run has "
-                            f"{ticket.number}): the verdict of this one is not published"
+                            f"gate {ticket.key.gate}: another run has started since (ticket {max(newest, noted)}, "
+                            f"this run has {ticket.number}): the verdict of this one is not published"
                         )
                     _put(aside, file)
             finally:
@@ -104,11 +118,16 @@ class VerdictStore:
         verdict = self._read(file, key)
         if verdict is None:
             return "its verdict is damaged or its seal does not hold"
-        if verdict.ticket != self._number(file):
+        number, at = self._number(key)
+        try:
+            newest = newest_run.noted(str(self.state), str(key))[1]
+        except OSError as error:
+            return f"the note about its newest run, {error.filename}: {error.strerror}"
+        if verdict.ticket != number or at < newest:
             return "its verdict is not the one of the newest run"
         return verdict
 
-    def _set_aside(self, file: Path) -> None:
+    def _set_aside(self, file: Path, key: Key, number: int) -> None:
         """Keeps a really open verdict for comparison; removes any other, and what dead publishers left."""
         for left in file.parent.glob(f".{file.name}.*.tmp"):
             left.unlink(missing_ok=True)  # a publisher that still writes it has just been overtaken
@@ -116,33 +135,50 @@ class VerdictStore:
             raise IsADirectoryError(f"{file} is a folder: remove it")
         if not os.path.lexists(file):
             return
-        verdict = self._read(file, None)
-        if verdict is not None and verdict.open_since is not None and verdict.ticket == self._number(file):
-            os.replace(file, _aside(file))
-        else:
-            file.unlink()
+        verdict = self._read(file, key)
+        if verdict is not None and verdict.open_since is not None and verdict.ticket == number:
+            kept: dict[str, object] = {"schema": _PREVIOUS, "verdict": verdict.to_document()}
+            replace_file(_aside(file), seal.canonical(seal.sign(kept, self.key)))
+        file.unlink()
         sync_folder(file.parent)
 
-    def _number(self, file: Path) -> int:
-        """The newest ticket's number; a damaged one counts as the present second, which is newer than any."""
-        try:
-            number = json.loads(Path(paths.ticket_file(str(file))).read_bytes())["number"]
-        except FileNotFoundError:
-            return 0
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return int(time.time())
-        return number if type(number) is int and number > 0 else int(time.time())
+    def _previous(self, file: Path, key: Key) -> Verdict | None:
+        kept = self._sealed(_aside(file))
+        return self._verdict(kept.get("verdict"), key) if kept and kept.get("schema") == _PREVIOUS else None
 
-    def _read(self, file: Path, key: Key | None) -> Verdict | None:
+    def _number(self, key: Key) -> tuple[int, float]:
+        """Number and time of the newest ticket; a damaged one counts as the present second, which is newer than any."""
+        file = str(key.file(self.state))
+        if not os.path.lexists(paths.ticket_file(file)):
+            return 0, 0.0
+        ticket = read_ticket(file, str(key), self.key)
+        number = ticket["number"] if ticket else 0
+        if ticket is None or not isinstance(number, int) or number <= 0:
+            return int(time.time()), 0.0
+        return number, float(str(ticket["at"]))
+
+    def _ticket(self, key: Key, number: int, at: float, run: str) -> bytes:
+        """Who drew a number and where, so that `gate` can tell a run in progress from one that crashed; sealed."""
+        who = {"key": str(key), "number": number, "run": run, "pid": os.getpid(), "host": os.uname().nodename, "at": at}
+        return seal.canonical(seal.sign(who, self.key))
+
+    def _read(self, file: Path, key: Key) -> Verdict | None:
+        return self._verdict(self._sealed(file), key)
+
+    def _sealed(self, file: Path) -> dict[str, object] | None:
         try:
-            document = json.loads(file.read_bytes())
-            if not isinstance(document, dict) or not seal.holds(document, self.key):
-                return None
-            verdict = Verdict.from_document(document)
+            document = json.loads(read_regular(str(file), _LARGEST, follow=False))
         except (OSError, ValueError, RecursionError):
             return None
-        about = (verdict.environment, verdict.unit, verdict.slot, verdict.gate)
-        return verdict if key is None or about == (key.environment, key.unit, key.slot, key.gate) else None
+        return document if isinstance(document, dict) and seal.holds(document, self.key) else None
+
+    def _verdict(self, document: object, key: Key) -> Verdict | None:
+        try:
+            verdict = Verdict.from_document(document) if isinstance(document, dict) else None
+        except (ValueError, RecursionError):
+            return None
+        about = verdict and (verdict.environment, verdict.unit, verdict.slot, verdict.gate)
+        return verdict if about == (key.environment, key.unit, key.slot, key.gate) else None
 
 
 def _put(aside: Path, file: Path) -> None:
@@ -156,10 +192,10 @@ def _put(aside: Path, file: Path) -> None:
         raise
 
 
-def _ticket(number: int, run: str) -> bytes:
-    """Who drew a number and where, so that `gate` can tell a run in progress from one that crashed."""
-    who = {"number": number, "run": run, "pid": os.getpid(), "host": os.uname().nodename, "at": time.time()}
-    return json.dumps(who).encode()
+def _refuse_links(state: Path, folder: Path) -> None:
+    """Raises OSError where a folder within the state folder is a link: verdicts would be written elsewhere."""
+    if os.path.realpath(folder) != os.path.join(os.path.realpath(state), folder.relative_to(state)):
+        raise OSError(f"{folder} leads elsewhere through a link: remove it")
 
 
 def _aside(file: Path) -> Path:

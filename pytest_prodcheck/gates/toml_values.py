@@ -7,8 +7,10 @@ import tomllib
 from collections.abc import Iterator
 
 from pytest_prodcheck.gates.paths import CONFIGURATION, included
+from pytest_prodcheck.trusted_files import read_regular, refuse_foreign
 
 Table = dict[str, object]
+_LARGEST = 16 * 1024 * 1024  # bytes of a file
 
 
 class TomlError(ValueError):
@@ -46,8 +48,7 @@ def _key(root: str, where: str, reference: object) -> tuple[str, str]:
         return os.environ[value], f"the environment variable {value}"
     if way == "file" and isinstance(value, str):
         try:
-            with open(os.path.join(root, value), encoding="utf-8") as file:
-                return file.read(4096), value
+            return read_regular(os.path.join(root, value), 4096).decode(), value
         except (OSError, ValueError) as error:
             raise TomlError(f"{where}: {value} cannot be read: {error}") from None
     raise TomlError(f'{where}: a gate runs no command: expected {{ env = "NAME" }} or {{ file = "PATH" }}')
@@ -75,7 +76,7 @@ def revision(root: str, environment: str) -> str:
 
 def _parse(root: str, name: str) -> Table:
     try:
-        with open(os.path.join(root, name), "rb") as file:
-            return tomllib.load(file)
+        refuse_foreign(os.path.join(root, name), "the configuration")
+        return tomllib.loads(read_regular(os.path.join(root, name), _LARGEST).decode())
     except (OSError, ValueError, RecursionError) as error:
         raise TomlError(f"{name} cannot be read: {error}") from None

@@ -6,7 +6,8 @@ import json
 import os
 import time
 
-from pytest_prodcheck.gates import paths
+from pytest_prodcheck.gates import newest_run, paths, seal
+from pytest_prodcheck.trusted_files import read_regular
 
 CANNOT_TELL = 3
 _LARGEST = 64 * 1024 * 1024  # bytes
@@ -34,38 +35,49 @@ class Ask:
         self.max_age, self.verdict, self.strict, self.run = max_age, verdict, strict, run
 
 
-def read(ask: Ask, state: str) -> tuple[Document | None, Reasons]:
-    """The document that is asked for, or why there is none: 3 where nothing readable is there."""
+def read(ask: Ask, state: str, key: bytes | None) -> tuple[Document | None, Reasons]:
+    """The document that is asked for, sealed or not, or why there is none: 3 where nothing readable is there.
+
+    key: of the seals of tickets. A link in the store is not followed: what it leads to is not ours.
+    """
     file = ask.verdict or paths.verdict_file(state, ask.environment, ask.unit, ask.slot, ask.gate)
     try:
-        with open(file, "rb") as stream:
-            content = stream.read(_LARGEST + 1)
+        content = read_regular(file, _LARGEST, follow=bool(ask.verdict))
     except FileNotFoundError:
-        return None, [(CANNOT_TELL, f"there is no file {file}" if ask.verdict else _absent(file))]
-    except OSError as error:
-        return None, [(CANNOT_TELL, f"the verdict {file} cannot be read: {error.strerror or error}")]
+        return None, [(CANNOT_TELL, f"there is no file {file}" if ask.verdict else _absent(file, ask, key))]
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        return None, [(CANNOT_TELL, f"the verdict {file} cannot be read: {why}")]
     try:
-        document = json.loads(content, parse_constant=_refuse) if len(content) <= _LARGEST else None
+        document = json.loads(content, parse_constant=_refuse)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         return None, [(CANNOT_TELL, f"the verdict {file} is damaged: it is empty, cut off or no JSON document")]
-    return document, [] if ask.verdict else _newest(document, file)
+    return document, [] if ask.verdict else _newest(document, file, ask, state, key)
 
 
-def _newest(document: Document, file: str) -> Reasons:
-    """Whether a verdict of the store is that of the newest run: an old file put back must not open."""
-    ticket = _ticket(file)
+def _newest(document: Document, file: str, ask: Ask, state: str, key: bytes | None) -> Reasons:
+    """Whether a verdict of the store is that of the newest run: old files put back must not open."""
+    about = paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate)
+    ticket = read_ticket(file, about, key)
     if ticket is None:
         return [(CANNOT_TELL, "the verdict lies in the store without its ticket: run the gate again")]
-    if ticket.get("number") != document.get("ticket"):
-        return [(CANNOT_TELL, f"the verdict is not of the newest run: {_absent(file)}")]
+    if ticket["number"] != document.get("ticket"):
+        return [(CANNOT_TELL, f"the verdict is not of the newest run: {_absent(file, ask, key)}")]
+    try:
+        newest = newest_run.noted(state, about)[1]
+    except OSError as error:
+        return [(CANNOT_TELL, f"the note about the newest run, {error.filename}: {error.strerror}")]
+    if (number_of(ticket["at"]) or 0.0) < newest:
+        when = age(max(0.0, time.time() - newest))
+        return [(CANNOT_TELL, f"the verdict is not of the newest run, which began {when} ago: run the gate again")]
     return []
 
 
-def _absent(file: str) -> str:
+def _absent(file: str, ask: Ask, key: bytes | None) -> str:
     """Why there is no verdict, as well as its ticket tells."""
-    ticket = _ticket(file)
+    ticket = read_ticket(file, paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate), key)
     if ticket is None:
         return "there is no verdict: nothing was judged for this environment, unit and slot yet"
     run, at = str(ticket.get("run"))[:60], number_of(ticket.get("at"))
@@ -76,13 +88,15 @@ def _absent(file: str) -> str:
     return f"there is no verdict yet: run {run}, started{since}, {'is in progress' if here else 'has not finished'}"
 
 
-def _ticket(file: str) -> Document | None:
+def read_ticket(file: str, about: str, key: bytes | None) -> Document | None:
+    """The ticket beside a verdict: `number` and `at` of the newest run for the key `about`; None for one not sealed."""
     try:
-        with open(paths.ticket_file(file), "rb") as stream:
-            found = json.loads(stream.read(65536))
+        found = json.loads(read_regular(paths.ticket_file(file), 65536, follow=False))
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    if key is None or not isinstance(found, dict) or found.get("key") != about or not seal.holds(found, key):
+        return None
+    return found if type(found.get("number")) is int and number_of(found.get("at")) is not None else None
 
 
 def _alive(pid: int) -> bool:

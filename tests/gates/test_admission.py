@@ -307,10 +307,13 @@ def test_in_progress_crashed_and_put_back(root: Path) -> None:
     assert ask(root).code == 3
     ticket = file.with_suffix(".ticket")
     crashed = {**json.loads(ticket.read_text()), "pid": 2**22 + 1}
-    ticket.write_text(json.dumps(crashed))
+    ticket.write_bytes(seal.canonical(seal.sign(crashed, SECRET.encode())))
     assert "killed, crashed or interrupted" in why(ask(root))
-    ticket.write_text(json.dumps({**crashed, "host": "elsewhere", "pid": "x", "at": None}))
+    elsewhere = {**crashed, "host": "elsewhere", "pid": "x"}
+    ticket.write_bytes(seal.canonical(seal.sign(elsewhere, SECRET.encode())))
     assert "has not finished" in why(ask(root))
+    ticket.write_text(json.dumps({**elsewhere, "run": "another"}))
+    assert "another" not in why(ask(root))
     ticket.unlink()
     assert ask(root).code == 3
 

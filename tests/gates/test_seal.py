@@ -86,7 +86,6 @@ def test_where_a_key_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "a.toml").write_text('[seal]\nkey = { file = "key.txt" }\n')
     assert find_key(state, root) == b"file-key-file-key"
-    assert find_key(state, root, {"prodcheck.toml": "", "more/a.toml": ""}) == b"file-key-file-key"
     (tmp_path / "more" / "a.toml").write_text("")
     assert find_key(state, root) == local
     monkeypatch.setenv("PRODCHECK_KEY", "from-environment-1")
@@ -94,6 +93,12 @@ def test_where_a_key_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PRODCHECK_KEY", "short")
     with pytest.raises(KeyProblem, match="PRODCHECK_KEY is shorter"):
         find_key(state, root)
+
+
+def test_a_key_behind_escapes_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_KEY", "shop-key-shop-key")
+    (tmp_path / "prodcheck.toml").write_text('["s\\u0065al"]\nkey = { env = "SHOP_KEY" }\n')
+    assert find_key(str(tmp_path / ".prodcheck"), str(tmp_path)) == b"shop-key-shop-key"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""Which files may be believed: bounded regular ones, of ourselves or root. Light: `prodcheck gate` starts with it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+SAFE = "PRODCHECK_SAFE_DIRECTORY"  # folders, ":" between, whose owner does not matter; "*" is all
+_OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOBUFS))
+
+
+class OwnerProblem(ValueError):
+    """A file that somebody else owns and that would decide what is judged or run; the message says how to accept it."""
+
+
+def read_regular(path: str, most: int, *, follow: bool = True) -> bytes:
+    """A file's content; raises OSError for what is no regular file (or a link, unless followed) or holds more bytes."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    handle = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", path)
+        content = b""
+        while part := os.read(handle, most + 1 - len(content)):
+            content += part
+            if len(content) > most:
+                raise OSError(errno.EFBIG, f"it is larger than {most} bytes", path)
+        return content
+    finally:
+        os.close(handle)
+
+
+def refuse_foreign(path: str, what: str) -> None:
+    """Raises OwnerProblem where a file or folder that is there belongs to somebody else than us or root.
+
+    As git does with `safe.directory`: whoever writes it decides what is run as us. Under sudo the caller is trusted.
+    """
+    try:
+        owner = os.stat(path).st_uid
+    except FileNotFoundError:
+        return
+    if owner in (0, os.geteuid()) or (os.geteuid() == 0 and str(owner) == os.environ.get("SUDO_UID")):
+        return
+    folder = os.path.realpath(path)
+    for each in os.environ.get(SAFE, "").split(":"):
+        if each == "*" or (each and os.path.commonpath((os.path.realpath(each), folder)) == os.path.realpath(each)):
+            return
+    raise OwnerProblem(
+        f"{what} {path} belongs to another user ({_name(owner)}), who could have anything run as you: "
+        f"if that is meant, accept its folder with {SAFE}={os.path.dirname(os.path.abspath(path))}"
+    )
+
+
+def is_shortage(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, is our own want of files, memory or room: it says nothing of others."""
+    for _ in range(10):
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OURS):
+            return True
+        if error is None:
+            return False
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
