@@ -26,7 +26,8 @@ demo: $(STAMP) ## run the smoke suite against the embedded system, write the rep
 		--junit-xml reports/smoke.xml --html reports/smoke.html --self-contained-html
 
 test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) --dist worksteal $(if $(RERUNS),--reruns $(RERUNS)) tests
+	@$(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) --dist worksteal $(if $(RERUNS),--reruns $(RERUNS)) \
+		$(if $(DURATIONS),--durations=$(DURATIONS) --durations-min=1) tests
 
 check: $(STAMP) ## lint, types, formatting of the generated files
 	@$(BIN)/ruff check .
@@ -47,10 +48,11 @@ bench: $(STAMP) ## measure, side by side in one run, and print ratios
 	@$(BIN)/python -m bench
 
 soak: $(STAMP) ## the long tests: 1,000 silent runs, thousands of cases
-	@PRODCHECK_SOAK=1 $(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) --dist worksteal tests
+	@$(BIN)/python -m pytest --soak -p no:randomly -q -n $(WORKERS) --dist worksteal tests
 
 pythons: ## the gate's tests and a run under Python 3.12 with pytest 9.0 and Python 3.13, where they are
 	@.ci/pythons
 
 clean: ## remove what was built and installed here
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build reports
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	find reports -mindepth 1 ! -name README.md -delete

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from pytest_prodcheck.catalogue import entries
 from tests.cluster.conftest import Judge, colours, lacking
 from tests.cluster.faults import FAULTS, Bench, Fault
-
-SILENT = 50 if os.environ.get("CI") or os.environ.get("PRODCHECK_SOAK") else 3
+from tests.soak import SILENT
 
 
 def test_the_healthy_cluster_is_silent(bench: Bench, judged: Judge) -> None:

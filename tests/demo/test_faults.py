@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from pytest_prodcheck.catalogue import entries
 from pytest_prodcheck.demo import BENIGN, FAULTS, Demo, DemoError
 from pytest_prodcheck.demo.switches.table import SWITCHES
 from tests.demo.client import Client
+from tests.soak import SOAK
 
 CHECKS = {
     "service": ("health", "latency", "version", "addresses", "redirect"),
@@ -55,7 +55,7 @@ def _written(check: str) -> str:
     return next((f"{stem}*" for stem in stems if check.startswith(stem) and check not in ids), check)
 
 
-@pytest.mark.skipif(not os.environ.get("PRODCHECK_SOAK"), reason="in the soak: the matrix switches each one too")
+@pytest.mark.skipif(not SOAK, reason="in the soak: the matrix switches each one too")
 @pytest.mark.parametrize("part", ["postgres-", "redis-", ""], ids=["postgres", "redis", "others"])
 def test_all_faults_go_on_and_off_quickly(demo: Demo, client: Client, part: str) -> None:
     stores = ("postgres-", "redis-")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 
@@ -13,8 +12,9 @@ from pytest_prodcheck.environments.targets import settings_of, targets, undeclar
 from tests.environments.support import DATA, with_reference_files, write
 from tests.environments.test_inheritance import TEXT as INHERITANCE
 from tests.environments.test_targets import TEXT as TARGETS
+from tests.soak import SOAK
 
-ROUNDS = 10_000 if os.environ.get("PRODCHECK_SOAK") else 500
+ROUNDS = 10_000 if SOAK else 500
 PIECES = [
     "false", "true", "0", "-1", "1e400", "nan", "inf", '""', "[]", "{}", "[[]]", '"{x}"', '"{"', "{ a = 1 }",
     "1979-05-27", "07:32:00", '"a\\u0000b"', "99999999999999999999", '"é\\n"', "'''x'''", '[1, "a"]', '"off"',

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.project import Project
+from tests.soak import SOAK
 
-KILLS = 1000 if os.environ.get("PRODCHECK_SOAK") else 25
+KILLS = 1000 if SOAK else 25
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ And the benign matrix: what a healthy production does all day stays green.
 
 from __future__ import annotations
 
-import os
 from fnmatch import fnmatchcase
 
 import pytest
@@ -15,12 +14,11 @@ from pytest_prodcheck.demo import BENIGN, FAULTS, Demo
 from tests.cluster.faults import FAULTS as CLUSTER
 from tests.faults.conftest import Run, red
 from tests.monitoring.faults import FAULTS as MONITORING
+from tests.soak import CI, SILENT, SOAK
 
-SOAK = bool(os.environ.get("PRODCHECK_SOAK"))
-SILENT = 1000 if SOAK else 50 if os.environ.get("CI") else 3
 # A performance run takes ten seconds and not one, because it waits for a real load: so many of them must do in CI. What
 # fifty and more would show of its false alarms is shown on made distributions in tests/judging/test_load_validity.py.
-SILENT_PERFORMANCE = 100 if SOAK else 4 if os.environ.get("CI") else 2
+SILENT_PERFORMANCE = 100 if SOAK else 4 if CI else 2
 PORTION = 10  # runs of one test
 QUIET = [suite for suite in suites_with_checks() if suite != "performance"]
 # Two suites have most of all faults: so many of theirs are on at once, none of which touches a check that another one

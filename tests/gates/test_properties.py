@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import os
 import random
 from dataclasses import replace
 from typing import Any
@@ -18,9 +17,10 @@ from pytest_prodcheck.gates.seal import holds, sign
 from pytest_prodcheck.gates.waivers import Waiver
 from pytest_prodcheck.outcomes import Judgement, Outcome, Planned, Result, RunRecord, Severity, SkipReason
 from tests.gates.samples import BAD, GOOD, KNOWN, NOW, SLOW, gate, run
+from tests.soak import SOAK
 
 # a busy machine is no failure; in the soak the properties of this file see 28,000 cases together
-CASES = 4000 if os.environ.get("PRODCHECK_SOAK") else 100
+CASES = 4000 if SOAK else 100
 PATIENT = settings(deadline=None, max_examples=CASES, suppress_health_check=[HealthCheck.too_slow])
 CHECKS = st.sampled_from(KNOWN)
 TARGETS = st.sampled_from(["a", "b", "-"])

@@ -15,6 +15,7 @@ from pytest_prodcheck.gates.store import Key, StoreError, Ticket, VerdictStore
 from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.outcomes import Outcome
 from tests.gates.samples import judge, result
+from tests.soak import SOAK
 
 SECRET = b"k" * 32
 KEY = Key("staging", "", "", "smoke")
@@ -232,7 +233,7 @@ print(*sorted(found))
 
 def test_killed_at_any_point(store: VerdictStore) -> None:
     """Row 6: kill -9 while it withdraws and publishes as fast as it can."""
-    kills = "1000" if os.environ.get("PRODCHECK_SOAK") else "50"
+    kills = "1000" if SOAK else "50"
     done = subprocess.run(
         [sys.executable, "-c", KILLER, str(store.state), kills],
         capture_output=True,

@@ -23,8 +23,9 @@ from pytest_prodcheck.reports.json_report import read_run
 from tests.evidence.support import ok, web
 from tests.hostile.support import bare, is_readable
 from tests.project import Project
+from tests.soak import SOAK
 
-ROUNDS = 10_000 if os.environ.get("PRODCHECK_SOAK") else 200
+ROUNDS = 10_000 if SOAK else 200
 PIECES = [
     "null", "true", "false", "0", "-1", "1e400", "NaN", "-Infinity", '""', "[]", "{}", "[" * 3000, '{"a":' * 3000,
     "9" * 5000, '"\\ud800"', '"\\u0000"', '"' + "x" * 3000 + '"', "1.5", '"open"', "4102444800", "\x00", "\xff",

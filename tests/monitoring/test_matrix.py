@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,8 +21,7 @@ from tests.monitoring.faults import BENIGN, FAULTS, Bench, Fault
 from tests.monitoring.judging import colours
 from tests.monitoring.shop import SELECT
 from tests.project import TOML, Project
-
-SILENT = 50 if os.environ.get("CI") or os.environ.get("PRODCHECK_SOAK") else 3
+from tests.soak import SILENT
 
 
 def test_the_healthy_shop_is_silent(bench: Bench) -> None:

@@ -6,7 +6,6 @@ is shown on made distributions in tests/judging/test_load_validity.py.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,8 +26,8 @@ from pytest_prodcheck.records.load import LoadRun
 from suites.performance import test_regression as checks
 from tests.evidence.load.servers import server
 from tests.evidence.load.test_load import context_of
+from tests.soak import SOAK
 
-SOAK = bool(os.environ.get("PRODCHECK_SOAK"))
 RUNS, FOUND = (20, 19) if SOAK else (1, 1)  # of each, and how many of the slower ones have to be found
 SLOWER = 1.2 if SOAK else 1.3  # beside one accepted run a fifth is found in nine of ten only
 SPARE = 40 if SOAK else 3  # runs that a busy machine may spoil by beginning requests late: those are done again

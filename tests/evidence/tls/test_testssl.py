@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -25,6 +24,7 @@ from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, 
 from pytest_prodcheck.records.tls import AcceptedSuites, CipherSuite, ServedCertificate
 from suites.security.test_tls import _broken, _weak_exchange
 from tests.evidence.tls.servers import Lab, V, lab
+from tests.soak import SOAK
 
 __all__ = ["lab"]
 PROGRAM = shutil.which("testssl") or shutil.which("testssl.sh") or ""
@@ -161,7 +161,7 @@ def reported(folder: Path, address: str, name: str) -> list[dict[str, str]]:
 
 
 def test_testssl_finds_the_same(lab: Lab) -> None:
-    names = list(SERVERS) if os.environ.get("PRODCHECK_SOAK") else list(QUICK)
+    names = list(SERVERS) if SOAK else list(QUICK)
     with contextlib.ExitStack() as opened:
         addresses = {name: opened.enter_context(lab.server(SERVERS[name](lab))) for name in names}
         mine = {name: gathered(lab, address) for name, address in addresses.items()}

@@ -1,0 +1,9 @@
+"""How much a test repeats: little at a desk, enough in CI, a lot in `make soak`."""
+
+from __future__ import annotations
+
+import os
+
+SOAK = bool(os.environ.get("PRODCHECK_SOAK"))
+CI = bool(os.environ.get("CI"))
+SILENT = 1000 if SOAK else 10 if CI else 3  # runs of each suite on a healthy system, all of which must be silent
