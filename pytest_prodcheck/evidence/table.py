@@ -98,6 +98,7 @@ COLLECTORS = {
     "postgres-restore": _HERE + "restore.restoring",
     "postgres-restore-record": _HERE + "restore.record",
     "postgres-replication": _HERE + "postgres.replication",
+    "postgres-slots": _HERE + "postgres.slots",
     "postgres-content": _HERE + "content.comparing",
 }
 ALSO_KNOWN_AS = {"endpoint": "http-endpoint"}

@@ -119,6 +119,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.release import DependencyAnswer as DependencyAnswer
     from pytest_prodcheck.records.replication import Sender as Sender
     from pytest_prodcheck.records.replication import Slot as Slot
+    from pytest_prodcheck.records.replication import SlotNode as SlotNode
+    from pytest_prodcheck.records.replication import Slots as Slots
     from pytest_prodcheck.records.replication import ReplicationNode as ReplicationNode
     from pytest_prodcheck.records.replication import Lag as Lag
     from pytest_prodcheck.records.replication import Replication as Replication
@@ -293,6 +295,8 @@ MODULE_OF = {
     "DependencyAnswer": "release",
     "Sender": "replication",
     "Slot": "replication",
+    "SlotNode": "replication",
+    "Slots": "replication",
     "ReplicationNode": "replication",
     "Lag": "replication",
     "Replication": "replication",

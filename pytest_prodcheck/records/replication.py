@@ -17,6 +17,7 @@ class Sender:
     name: str  # application_name
     state: str | None  # "streaming", "catchup", "backup", …; None where it may not be read
     sync_state: str | None  # "async", "potential", "sync", "quorum"
+    logical: bool = False  # a subscriber, no standby
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,26 @@ class Slot:
     active: bool
     wal_status: str  # "reserved", "extended", "unreserved", "lost"; "" where it holds no WAL yet
     retained: int | None  # bytes of WAL that are kept for it
+    # whether its consumer took anything between two looks, or is close; None: looked at once, for little is kept
+    moved: bool | None = None
+    conflicting: bool = False  # invalidated, for recovery had to remove rows that it needs
+
+
+@dataclass(frozen=True)
+class SlotNode:
+    """One node with its replication slots; `problem` where it did not answer."""
+
+    address: str
+    segment_size: int = 16 * 1024 * 1024
+    slots: tuple[Slot, ...] = ()
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Slots:
+    """`postgres-slots` (postgres): the replication slots of every node."""
+
+    nodes: tuple[SlotNode, ...]
 
 
 @dataclass(frozen=True)
@@ -44,9 +65,10 @@ class ReplicationNode:
     paused: bool = False  # replay is paused, or a pause was asked for
     conflicts: int = 0  # queries that replay has cancelled since the statistics were reset
     senders: tuple[Sender, ...] = ()
-    slots: tuple[Slot, ...] = ()
     synchronous_names: str = ""  # synchronous_standby_names
-    segment_size: int = 16 * 1024 * 1024
+    wanted: int = 0  # standbys that must confirm every commit; 0: commits do not wait
+    confirming: int | None = 0  # connected ones that can; None where it may not be read
+    waiting: int | None = 0  # sessions that wait for a confirmation in both of two looks; None where it may not be read
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,10 @@ class PostgresNode:
     replay_paused: bool = False
     standbys: int | None = None  # rows of pg_stat_replication with state streaming, None where it may not be read
     synchronous: int | None = None  # of those, sync or quorum
+    synchronous_names: str = ""  # synchronous_standby_names
+    wanted: int = 0  # standbys that must confirm every commit; 0: commits do not wait
+    confirming: int | None = 0  # connected ones that can; None where it may not be read
+    waiting: int | None = 0  # sessions that wait for a confirmation in both of two looks; None where it may not be read
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import ContentComparison, Replication, ReplicationNode, Slot
+    from pytest_prodcheck.records import ContentComparison, Replication, ReplicationNode, Slot, SlotNode, Slots
 
-KEPT = 16  # WAL files that may be kept for a slot that nobody uses: a standby that restarts needs a few
+KEPT = 16  # WAL files that may be kept for a slot that is not consumed: a standby that restarts needs a few
 
 
 def _answering(replication: Replication) -> list[ReplicationNode]:
@@ -18,7 +18,7 @@ def _answering(replication: Replication) -> list[ReplicationNode]:
 
 @check("data_integrity.replication.topology", severity="critical", runbook="replication-topology")
 def test_the_cluster_has_its_shape(postgres_replication: Replication) -> None:
-    """One primary, the expected standbys stream from its timeline, no slot is lost or forgotten."""
+    """One primary, the expected standbys stream from its timeline, and those that every commit waits for are there."""
     replication, nodes = postgres_replication, _answering(postgres_replication)
     for node in replication.nodes:
         judge("answers", node.problem is None, of=node.address, reason=str(node.problem or ""))
@@ -35,9 +35,6 @@ def test_the_cluster_has_its_shape(postgres_replication: Replication) -> None:
         _streams(node, primaries)
     for node in primaries:
         _synchronous(node, replication.expected_synchronous)
-    for node in nodes:
-        for slot in node.slots:
-            _slot(slot, node)
 
 
 def _streams(node: ReplicationNode, primaries: list[ReplicationNode]) -> None:
@@ -49,23 +46,45 @@ def _streams(node: ReplicationNode, primaries: list[ReplicationNode]) -> None:
 
 
 def _synchronous(node: ReplicationNode, expected: int | None) -> None:
-    hidden = any(sender.state is None for sender in node.senders)
-    count = sum(each.state == "streaming" and each.sync_state in ("sync", "quorum") for each in node.senders)
-    seen = None if hidden else count
+    standbys = [sender for sender in node.senders if not sender.logical]
+    hidden = any(sender.state is None for sender in standbys)
+    count = sum(each.state == "streaming" and each.sync_state in ("sync", "quorum") for each in standbys)
     if expected is not None:
-        judge("synchronous standbys", seen, at_least=expected, of=node.address)
-    elif node.synchronous_names:
-        why = f"synchronous_standby_names is {node.synchronous_names!r} and none is connected: every commit waits"
-        judge("synchronous standbys", seen, at_least=1, of=node.address, reason=why)
+        judge("synchronous standbys", None if hidden else count, at_least=expected, of=node.address)
+    if node.wanted:
+        why = f"synchronous_standby_names is {node.synchronous_names!r}: every commit waits for {node.wanted}"
+        judge("standbys that commits wait for", node.confirming, at_least=node.wanted, of=node.address, reason=why)
+        hang = f"{node.waiting} commits hang" if node.waiting else "it may not be read: grant pg_monitor"
+        judge("sessions that wait for a standby", node.waiting, equals=0, of=node.address, reason=hang)
 
 
-def _slot(slot: Slot, node: ReplicationNode) -> None:
+@check("data_integrity.replication.slots", severity="critical", limit=Limit(warn="256MB", fail="4GB"),
+       runbook="replication-slots")  # fmt: skip
+def test_no_slot_fills_the_disk(postgres_slots: Slots, limit: Limit) -> None:
+    """The WAL kept for each slot: little for one that nobody uses, or whose consumer takes nothing; none is lost."""
+    for node in postgres_slots.nodes:
+        if node.problem is not None:
+            judge("slots", None, at_most=limit, unit="B", of=node.address, reason=str(node.problem))
+        for slot in node.slots:
+            _slot(slot, node, limit)
+    count = sum(len(node.slots) for node in postgres_slots.nodes)
+    judge("slots looked at", count, at_least=0)
+
+
+def _slot(slot: Slot, node: SlotNode, limit: Limit) -> None:
     name = f"{slot.name} on {node.address}"
-    judge("slot has its WAL", slot.wal_status not in ("lost", "unreserved"), of=name, reason=f"it is {slot.wal_status}")
-    if not slot.active and slot.retained is not None:
-        most = KEPT * node.segment_size
-        judge("WAL kept for a slot that nobody uses", slot.retained, at_most=most, unit="B", of=name,
-              reason="it fills the disk: drop it, or bring back who used it")  # fmt: skip
+    good = slot.wal_status not in ("lost", "unreserved") and not slot.conflicting
+    judge("slot has what it needs", good, of=name, reason="it was invalidated" if slot.conflicting else
+          f"its WAL is {slot.wal_status}")  # fmt: skip
+    if slot.retained is None:
+        return
+    if slot.active and slot.moved is not False:
+        judge("WAL kept for a slot", slot.retained, at_most=limit, unit="B", of=name, reason="its consumer is behind")
+        return
+    who = "its consumer is connected and takes nothing" if slot.active else "nobody uses it"
+    why = f"{who}, and it fills the disk: drop it, or bring its consumer back"
+    most = KEPT * node.segment_size
+    judge("WAL kept for a slot that is not consumed", slot.retained, at_most=most, unit="B", of=name, reason=why)
 
 
 @check(

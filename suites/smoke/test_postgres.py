@@ -23,7 +23,7 @@ def test_every_node_answers(postgres_cluster: PostgresCluster) -> None:
 
 @check("smoke.postgres.primary", severity="critical", runbook="postgres-primary")
 def test_the_writer_leads_to_the_one_primary(postgres_cluster: PostgresCluster) -> None:
-    """As many writable primaries as expected are found, of one cluster, and the writer's address leads to one."""
+    """As many primaries as expected, of one cluster, whose writes are taken; the writer's address leads to one."""
     nodes = _answering(postgres_cluster)
     primaries = [node for node in nodes if not node.recovering]
     found = ", ".join(node.address for node in primaries) or "none"
@@ -31,6 +31,7 @@ def test_the_writer_leads_to_the_one_primary(postgres_cluster: PostgresCluster) 
           reason=f"found {found}, expected {postgres_cluster.expected_primaries}")  # fmt: skip
     for node in primaries:
         judge("primary is writable", not node.read_only, of=node.address, reason="new transactions are read-only")
+        _commits(node)
     systems = {node.system_identifier for node in nodes if node.system_identifier}
     if systems:
         judge("nodes belong to one cluster", len(systems) == 1, reason=f"{len(systems)} system identifiers")
@@ -40,6 +41,17 @@ def test_the_writer_leads_to_the_one_primary(postgres_cluster: PostgresCluster) 
     if judge("writer answers", writer.problem is None, of=writer.address, reason=str(writer.problem or "")):
         judge("writer leads to a primary", not writer.recovering, of=writer.address, reason="it leads to a standby")
         judge("writer accepts writes", not writer.read_only, of=writer.address, reason="transactions are read-only")
+
+
+def _commits(node: PostgresNode) -> None:
+    """Whether commits end: those that wait for synchronous standbys hang while too few are connected."""
+    if node.wanted:
+        why = f"synchronous_standby_names is {node.synchronous_names!r}: every commit waits for {node.wanted}"
+        hidden = "it may not be read: grant pg_monitor"
+        judge("standbys that commits wait for", node.confirming, at_least=node.wanted, of=node.address,
+              reason=hidden if node.confirming is None else why)  # fmt: skip
+        judge("sessions that wait for a standby", node.waiting, equals=0, of=node.address,
+              reason=f"{node.waiting} commits hang" if node.waiting else hidden)  # fmt: skip
 
 
 @check("smoke.postgres.standbys", severity="critical", runbook="postgres-standbys")

@@ -20,7 +20,7 @@ POSTGRES = (
     _STATE, _APPLIED, _SAFETY, _CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES, _ORPHANS, _FRESHNESS, _UNPAID,
     _TOTALS, _OUTBOX, _CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE, _WRAPAROUND, _LOCKS, _IDLE, _PREPARED, _DEAD,
     *(f"data_integrity.backups.{name}" for name in ("manifest", "wal", "restore")),
-    *(f"data_integrity.replication.{name}" for name in ("topology", "delay", "bytes", "content")),
+    *(f"data_integrity.replication.{name}" for name in ("topology", "delay", "bytes", "content", "slots")),
     *(f"pre_deploy.backups.{name}" for name in ("age", "wal-backlog", "size", "verified")),
 )
 REDIS = (_REPLICATION,)

@@ -16,6 +16,7 @@ _TOPOLOGY, _DELAY, _BYTES, _CONTENT = (
     ("data_integrity.replication.topology",), ("data_integrity.replication.delay",),
     ("data_integrity.replication.bytes",), ("data_integrity.replication.content",),
 )  # fmt: skip
+_SLOTS = ("data_integrity.replication.slots",)
 # who cannot tell while there is not one primary, or no standby
 _TROUBLED = data_integrity.POSTGRES
 _BACKUP, _ARCHIVE, _LAST = "the base backup", "the WAL archive", "the last restore"
@@ -64,10 +65,11 @@ FAULTS: tuple[Fault, ...] = (
     Fault("replay-paused", "replay is paused on the standby", _DELAY, _TROUBLED, part=_NODES),
     Fault("replay-delayed", "the standby holds transactions back for an hour", _DELAY, _CONTENT, part=_NODES),
     Fault("replay-halted", "replay stands still while 24 MB are written", _BYTES, (*_DELAY, *_CONTENT), part=_NODES),
-    Fault("slot-lost", "the WAL that a slot needs was removed", _TOPOLOGY, part=_NODES),
-    Fault("slot-forgotten", "18 WAL files are kept for a slot that nobody uses", _TOPOLOGY, part=_NODES),
+    Fault("slot-lost", "the WAL that a slot needs was removed", _SLOTS, part=_NODES),
+    Fault("slot-forgotten", "18 WAL files are kept for a slot that nobody uses", _SLOTS, part=_NODES),
     Fault("standby-astray", "the standby does not find its primary", _TOPOLOGY, _CONTENT, part=_NODES),
-    Fault("synchronous-missing", "commits wait for a standby that is not there", _TOPOLOGY, part=_NODES),
+    Fault("synchronous-missing", "commits wait for a standby that is not there",
+          (*_TOPOLOGY, "smoke.postgres.primary"), part=_NODES),
     Fault("standby-row-changed", "a row of the standby is another, all checksums are right", _CONTENT, part=_NODES),
     Fault(
         "standby-row-missing",

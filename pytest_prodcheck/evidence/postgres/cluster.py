@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
+from pytest_prodcheck.evidence.postgres.synchronous import SYNCHRONOUS_SQL, confirmations
 from pytest_prodcheck.evidence.postgres.wire import Wire
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.stores import PostgresCluster, PostgresNode
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
+BETWEEN = 1.0  # seconds between two looks at sessions that wait for a standby
 _PROMOTED = "55000"  # object_not_in_prerequisite_state: a promotion ended recovery between two of our questions
 _FORBIDDEN = "42501"
 _SYSTEM = "(select system_identifier::text from pg_control_system())"
@@ -47,7 +50,8 @@ select json_build_object(
                                       where r.state = 'streaming' and a.datid is null) end,
   'synchronous', case when allowed then (select count(*) from pg_stat_replication r join pg_stat_activity a using (pid)
                                          where r.state = 'streaming' and a.datid is null
-                                         and r.sync_state in ('sync', 'quorum')) end
+                                         and r.sync_state in ('sync', 'quorum')) end,
+{synchronous}
 )::text
 from (select pg_is_in_recovery() as recovering, pg_has_role(current_user, 'pg_read_all_stats', 'usage') as allowed
       offset 0) as server;
@@ -145,13 +149,26 @@ def _ask_node(
         try:
             wire.open(parameters, deadline.at_most(settings.timeouts.connect))
             facts = _facts(wire, settings, deadline)
+            still = _still_waiting(facts, wire, settings, deadline)
         except ServerError as error:
             if deadline.expired:  # the guard closed it
                 deadline.seconds_left()
             raise EvidenceProblem(classify(error, where, parameters.get("password", ""))) from None
     finally:
         wire.close()
-    return _node(declared, where, facts, time.monotonic() - began)
+    return replace(_node(declared, where, facts, time.monotonic() - began), waiting=still)
+
+
+def _still_waiting(facts: Any, wire: Wire, settings: Postgres, deadline: Deadline) -> int | None:
+    """Sessions that wait for a standby in two looks; a commit waits for one, for milliseconds, all the time."""
+    waiting = facts.get("waiting") if isinstance(facts, dict) else None
+    if not isinstance(waiting, list):
+        return None
+    if not waiting:
+        return 0
+    time.sleep(min(BETWEEN, max(deadline.time_left() / 2, 0.0)))
+    again = _facts(wire, settings, deadline).get("waiting") or ()
+    return len(set(map(str, waiting)) & set(map(str, again)))
 
 
 def _facts(wire: Wire, settings: Postgres, deadline: Deadline) -> Any:
@@ -161,7 +178,7 @@ def _facts(wire: Wire, settings: Postgres, deadline: Deadline) -> Any:
     system = _SYSTEM
     for _ in range(2):
         try:
-            return json.loads(wire.ask(_FACTS.format(system=system, **limits), deadline))
+            return json.loads(wire.ask(_FACTS.format(system=system, synchronous=SYNCHRONOUS_SQL, **limits), deadline))
         except ServerError as error:
             if error.state not in (_PROMOTED, _FORBIDDEN):
                 raise
@@ -185,7 +202,8 @@ def _node(declared: str, where: str, facts: Any, seconds: float) -> PostgresNode
     return PostgresNode(
         declared, seconds, None, facts["version"], recovering, recovering or facts["default_read_only"],
         facts["system_identifier"], facts["max_connections"], facts["reserved"], facts["used"], facts["receiver"],
-        facts["paused"], facts["standbys"], facts["synchronous"],
+        facts["paused"], facts["standbys"], facts["synchronous"], facts["synchronous_names"],
+        confirmations(facts["synchronous_names"], facts["commits_wait"]), facts["confirming"],
     )  # fmt: skip
 
 
@@ -193,6 +211,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "version": (int,), "recovering": (bool,), "default_read_only": (bool,), "hidden": (bool,),
     "system_identifier": (str,), "max_connections": (int,), "reserved": (int,), "used": (int,),
     "receiver": (str, type(None)), "paused": (bool,), "standbys": (int, type(None)), "synchronous": (int, type(None)),
+    "synchronous_names": (str,), "commits_wait": (bool,), "confirming": (int, type(None)),
+    "waiting": (list, type(None)),
 }  # fmt: skip
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN
 from pytest_prodcheck.evidence.postgres.members import Member, members
 from pytest_prodcheck.evidence.postgres.session import REPLAY_WAITS, Session, open_session
+from pytest_prodcheck.evidence.postgres.synchronous import SYNCHRONOUS_SQL, confirmations
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.replication import Lag, Replication, ReplicationNode, Sender, Slot
+from pytest_prodcheck.records.replication import Lag, Replication, ReplicationNode, Sender
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -38,14 +39,10 @@ select json_build_object(
   'receiver', case when allowed then coalesce((select status from pg_stat_wal_receiver limit 1), '')
                    when not exists (select from pg_stat_wal_receiver) then '' end,
   'conflicts', (select coalesce(sum(conflicts), 0) from pg_stat_database),
-  'senders', (select coalesce(json_agg(json_build_array(r.application_name, r.state, r.sync_state)), '[]')
-              from pg_stat_replication r join pg_stat_activity a using (pid) where a.datid is null),
-  'slots', (select coalesce(json_agg(json_build_array(slot_name, slot_type, active, coalesce(wal_status, ''),
-            ((case when recovering then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end)
-             - restart_lsn)::bigint)), '[]')
-            from pg_replication_slots where not temporary),
-  'synchronous_names', current_setting('synchronous_standby_names'),
-  'segment_size', (select setting::bigint from pg_settings where name = 'wal_segment_size'))
+  'senders', (select coalesce(json_agg(json_build_array(r.application_name, r.state, r.sync_state,
+                      a.datid is not null)), '[]')
+              from pg_stat_replication r join pg_stat_activity a using (pid)),
+{SYNCHRONOUS_SQL})
 from (select pg_is_in_recovery() as recovering, pg_has_role(current_user, 'pg_read_all_stats', 'usage') as allowed
       offset 0) as server"""
 
@@ -58,6 +55,7 @@ class _Look:
     received: int | None = None
     replay_age: float | None = None
     idle: bool = False  # replay waits for more to be received
+    waits: frozenset[str] | None = frozenset()  # sessions, with their statements, that wait for a standby
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
@@ -84,16 +82,24 @@ def postgres_replication(target: str, context: Context, deadline: Deadline) -> R
     best: dict[str, Lag] = {}
     looks: list[_Look] = []
     for count in range(1, LOOKS + 1):
+        before = {each.node.address: each.waits for each in looks}
         looks = _look_at_all(target, found, context, deadline)
         for lag in _lags(looks, count):
             best[lag.address] = _better(best.get(lag.address), lag)
+        still = {each.node.address: _still(before.get(each.node.address), each.waits) for each in looks}
         if not _worth_another(looks, best) or count == LOOKS or deadline.time_left() < BETWEEN * 1.5:
             break
         time.sleep(BETWEEN)
     expect = context.environment.postgres[target].expect
+    nodes = (replace(each.node, waiting=still[each.node.address]) for each in looks)
     return Replication(
-        tuple(each.node for each in looks), tuple(best.values()), expect.primaries, expect.standbys, expect.synchronous
+        tuple(nodes), tuple(best.values()), expect.primaries, expect.standbys, expect.synchronous
     )
+
+
+def _still(before: frozenset[str] | None, now: frozenset[str] | None) -> int | None:
+    """Sessions that waited in both looks."""
+    return None if now is None else len(now & (before or frozenset()))
 
 
 def _look_at_all(target: str, found: tuple[Member, ...], context: Context, deadline: Deadline) -> list[_Look]:
@@ -132,15 +138,17 @@ def _read(address: str, told: dict[str, Any]) -> _Look:
             address, None, bool(told["recovering"]), str(told["system"]),
             None if told["timeline"] is None else int(told["timeline"]), int(told["position"] or 0),
             told["receiver"] if told["receiver"] is None else str(told["receiver"]), bool(told["paused"]),
-            int(told["conflicts"]), tuple(Sender(str(name), state, sync) for name, state, sync in told["senders"]),
-            tuple(Slot(str(name), str(kind), bool(active), str(status), None if kept is None else int(kept))
-                  for name, kind, active, status, kept in told["slots"]),
-            str(told["synchronous_names"]), int(told["segment_size"]),
+            int(told["conflicts"]),
+            tuple(Sender(str(name), state, sync, bool(logical)) for name, state, sync, logical in told["senders"]),
+            str(told["synchronous_names"]),
+            confirmations(str(told["synchronous_names"]), bool(told["commits_wait"])), told["confirming"],
         )  # fmt: skip
+        waits = None if told["waiting"] is None else frozenset(map(str, told["waiting"]))
         received, age = told["received"], told["replay_age"]
         return _Look(
-            node, None if received is None else int(received), None if age is None else float(age), bool(told["idle"])
-        )
+            node, None if received is None else int(received), None if age is None else float(age), bool(told["idle"]),
+            waits,
+        )  # fmt: skip
     except (KeyError, TypeError, ValueError):
         raise EvidenceProblem(Problem("protocol", f"{address}: what it told of replication is odd")) from None
 
@@ -182,7 +190,9 @@ def _better(known: Lag | None, new: Lag) -> Lag:
 
 
 def _worth_another(looks: list[_Look], best: dict[str, Lag]) -> bool:
-    """Whether a standby looks bad in a way that may pass: behind, or not connected a moment after a restart."""
+    """Whether a standby looks bad in a way that may pass, behind or not connected, or a commit waits for one."""
+    if any(each.waits for each in looks):
+        return True
     standbys = [each.node for each in looks if each.node.problem is None and each.node.recovering]
     hurried = [each for each in standbys if not each.paused]  # one that is paused stays so
     return any(each.receiver not in ("streaming", None) or _slow(best[each.address]) for each in hurried)

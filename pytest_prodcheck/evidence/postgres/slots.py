@@ -1,0 +1,79 @@
+"""`postgres-slots`: the replication slots of every node, and the WAL that is kept for each."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_every_node
+from pytest_prodcheck.evidence.postgres.members import Member, members
+from pytest_prodcheck.evidence.postgres.session import open_session
+from pytest_prodcheck.evidence.tools.sanitizing import plain
+from pytest_prodcheck.evidence.tools.threads import side_by_side
+from pytest_prodcheck.records import EvidenceProblem, Problem, Slot, SlotNode, Slots
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.postgres.session import Session
+
+BETWEEN = 3.0  # seconds between two looks at a slot that keeps much: does its consumer take anything?
+MUCH = 16  # WAL files
+
+# a consumer shows that it works by what it has confirmed (logical) or no longer needs (physical)
+_FACTS = """\
+select json_build_object(
+  'segment_size', (select setting::bigint from pg_settings where name = 'wal_segment_size'),
+  'slots', (select coalesce(json_agg(json_build_array(slot_name, slot_type, active, coalesce(wal_status, ''),
+      (at - restart_lsn)::bigint, (coalesce(confirmed_flush_lsn, restart_lsn) - '0/0')::bigint,
+      (at - coalesce(confirmed_flush_lsn, restart_lsn))::bigint,
+      coalesce((to_jsonb(s)->>'conflicting')::bool, false)) order by slot_name), '[]')
+    from pg_replication_slots s where not temporary))
+from (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end as at
+      offset 0) as server"""
+
+
+def _seconds(target: str, environment: Environment) -> float:
+    return seconds_for(target, environment) + BETWEEN
+
+
+@evidence(
+    "postgres-slots", axis="postgres", seconds=_seconds, host=first_node, sends=to_every_node("replication slots"),
+)  # fmt: skip
+def postgres_slots(target: str, context: Context, deadline: Deadline) -> Slots:
+    """Each node's slots; looked at twice where one in use keeps much. A node that does not answer has its problem."""
+
+    def one(member: Member) -> SlotNode:
+        try:
+            with open_session(target, context, deadline, member) as session:
+                return _look(member, session, deadline)
+        except EvidenceProblem as error:
+            return SlotNode(member.declared, problem=error.problem)
+
+    found = members(target, context, deadline)
+    answers = side_by_side([lambda each=each: one(each) for each in found], deadline.time_left())  # type: ignore[misc]
+    late = Problem("timeout", "no answer in time")
+    return Slots(
+        tuple(answer or SlotNode(member.declared, problem=late)
+              for member, answer in zip(found, answers, strict=True))
+    )  # fmt: skip
+
+
+def _look(member: Member, session: Session, deadline: Deadline) -> SlotNode:
+    facts = session.facts(_FACTS, what="replication slots")
+    size = int(facts["segment_size"])
+    slots = [
+        Slot(plain(name), str(kind), bool(active), str(status), None if kept is None else int(kept), None, bool(bad))
+        for name, kind, active, status, kept, _, _, bad in facts["slots"]
+    ]
+    much = any(slot.active and (slot.retained or 0) > MUCH * size for slot in slots)
+    if much and deadline.time_left() > 2 * BETWEEN:
+        time.sleep(BETWEEN)
+        before = {row[0]: row[5] for row in facts["slots"]}
+        again = session.facts(_FACTS, what="replication slots")["slots"]
+        works = {plain(row[0]) for row in again if row[5] != before.get(row[0]) or (row[6] or 0) <= MUCH * size}
+        slots = [replace(slot, moved=slot.name in works) for slot in slots]
+    return SlotNode(member.declared, size, tuple(slots))
