@@ -92,7 +92,7 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
 
     from pytest_prodcheck.evidence.content.recording import take
     from pytest_prodcheck.evidence.network.resolving import split_address
-    from pytest_prodcheck.evidence.postgres.members import members, parameters
+    from pytest_prodcheck.evidence.postgres.members import libpq_parameters, members
     from pytest_prodcheck.evidence.tools.sanitizing import plain
     from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -102,7 +102,8 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
         raise EvidenceProblem(Problem("configuration", what, "see smoke.postgres.primary"))
     address = primaries[0].address
     reach = {"host": split_address(primaries[0].declared)[0], "hostaddr": address.ip, "port": str(address.port)}
-    wanted = {**parameters(args.name, context, args.database), **reach, "application_name": "prodcheck record-backup"}
+    parameters = libpq_parameters(args.name, context, args.database)
+    wanted = {**parameters, **reach, "application_name": "prodcheck record-backup"}
     if args.user:
         wanted["user"] = args.user
     conninfo = make_conninfo("", **wanted)

@@ -7,10 +7,9 @@ from pathlib import Path as File
 
 from pytest_prodcheck.environments.configuration import Configuration
 from pytest_prodcheck.environments.project import SET_BY_LOADER, Environment, Project
-from pytest_prodcheck.environments.rules import environment as rules
-from pytest_prodcheck.environments.rules import project as gate_rules
-from pytest_prodcheck.environments.toml import future_keys as later
-from pytest_prodcheck.environments.toml import inheritance
+from pytest_prodcheck.environments.rules import environment as environment_rules
+from pytest_prodcheck.environments.rules import project as project_rules
+from pytest_prodcheck.environments.toml import future_keys, inheritance
 from pytest_prodcheck.environments.toml.error_collector import Mistakes
 from pytest_prodcheck.environments.toml.errors import ConfigurationError, Mistake, did_you_mean
 from pytest_prodcheck.environments.toml.includes import VERSION, Reader
@@ -37,7 +36,7 @@ def load(path: File) -> Configuration:
     path = File(os.path.abspath(path))
     mistakes = Mistakes(path.name)
     reader = Reader(path, mistakes)
-    whole = later.take_out(reader.read(), mistakes)
+    whole = future_keys.take_out(reader.read(), mistakes)
     trees = inheritance.resolve(whole, mistakes)
     project = _project(whole, mistakes)
     abstract = {name for name, tree in trees.items() if tree.data.get("abstract") is True}
@@ -50,7 +49,7 @@ def load(path: File) -> Configuration:
         known = {
             name: environments.get(name) for name in (names if isinstance(names, dict) else ()) if name not in abstract
         }
-        mistakes.all(whole, gate_rules.project_complaints(project, known, abstract, path.parent))
+        mistakes.all(whole, project_rules.project_complaints(project, known, abstract, path.parent))
     if project is None or mistakes:
         raise mistakes.error()
     project = project.model_copy(update={"environments": environments})
@@ -88,8 +87,8 @@ def _environment(name: str, tree: Tree, root: File, mistakes: Mistakes) -> Envir
     if environment is None:
         return None
     environment = environment.model_copy(update={"name": name})
-    mistakes.all(tree, rules.complaints(environment, root), prefix)
+    mistakes.all(tree, environment_rules.complaints(environment, root), prefix)
     protected = name if environment.protected else ""
-    thresholds = gate_rules.threshold_complaints(environment.thresholds, ("thresholds",), protected)
+    thresholds = project_rules.threshold_complaints(environment.thresholds, ("thresholds",), protected)
     mistakes.all(tree, thresholds, prefix)
     return environment if len(mistakes) == before else None

@@ -16,8 +16,7 @@ import pytest
 
 from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
-from pytest_prodcheck.plugin import closing
-from pytest_prodcheck.plugin import result_transport as wire
+from pytest_prodcheck.plugin import closing, result_transport
 from pytest_prodcheck.plugin.counting import Counter
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import Gathering
@@ -166,7 +165,7 @@ class Conductor:
         """Shows warned and errored as outcomes of their own."""
         if not isinstance(report, pytest.TestReport) or report.when == "teardown" or str(report.outcome) == "rerun":
             return None
-        result = wire.find(report.user_properties)
+        result = result_transport.find(report.user_properties)
         if result is None:
             return None
         if report.when == "call" and report.passed and result.outcome is Outcome.WARNED:

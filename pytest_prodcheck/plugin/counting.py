@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_prodcheck.outcomes import Outcome, Result
-from pytest_prodcheck.plugin import result_transport as wire
+from pytest_prodcheck.plugin import result_transport
 
 _EXPECTED = {
     Outcome.PASSED: "passed",
@@ -42,7 +42,7 @@ class Counter:
         if report.when not in ("setup", "call", "teardown"):
             self.problems.append(f"{report.nodeid}: ended in a way that pytest does not know ({report.when}): a crash?")
             return None
-        result = wire.find(report.user_properties)
+        result = result_transport.find(report.user_properties)
         if result is None or result.nodeid != report.nodeid:
             if report.when == "call" or report.failed or (report.when == "setup" and report.skipped):
                 self._lost.add(report.nodeid)

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome, Planned
-from pytest_prodcheck.plugin import result_transport as wire
+from pytest_prodcheck.plugin import result_transport
 from pytest_prodcheck.plugin.item_results import (
     BAD_TRIES,
     READING,
@@ -190,7 +190,7 @@ class Judging:
         if item.config.getoption("xmlpath", None):  # nobody else shows them, and they cost as much as judging
             _show_in_junit(item, result)
         report = yield
-        report.user_properties.append((wire.KEY, wire.dump(result)))
+        report.user_properties.append((result_transport.KEY, result_transport.dump(result)))
         if report.failed and isinstance(error, (Judged, CannotTell, EvidenceProblem)):
             report.longrepr = "\n".join(safe_lines(result.reason))  # a traceback into prodcheck helps nobody
         return report
@@ -205,4 +205,4 @@ class Judging:
 
 def _show_in_junit(item: pytest.Item, result: Result) -> None:
     item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("prodcheck.")]
-    item.user_properties.extend(wire.properties(result))
+    item.user_properties.extend(result_transport.properties(result))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pytest
 
 from pytest_prodcheck.outcomes import Result, RunRecord
-from pytest_prodcheck.reports import html_markup as markup
+from pytest_prodcheck.reports import html_markup
 from pytest_prodcheck.reports.escaping import safe, safe_html
 from pytest_prodcheck.reports.records import record
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, moment, views
@@ -57,7 +57,7 @@ class HtmlReport:
         result = self._result(report.nodeid)
         if result is not None:
             extra = {"name": "prodcheck", "format_type": "html", "mime_type": None, "extension": None}
-            extra["content"] = markup.details(result, time.time())
+            extra["content"] = html_markup.details(result, time.time())
             vars(report)["extras"] = [*getattr(report, "extras", []), extra]
 
     @pytest.hookimpl(optionalhook=True)
@@ -71,7 +71,7 @@ class HtmlReport:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
         """Heads of our columns, after pytest-html's own result (which its filters need)."""
-        cells[1:1] = markup.header_cells()
+        cells[1:1] = html_markup.header_cells()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: pytest.TestReport, cells: list[str]) -> None:
@@ -79,7 +79,7 @@ class HtmlReport:
         for place, cell in enumerate(cells):
             if cell.startswith(_TEST):
                 cells[place] = f"{_TEST}{safe_html(cell.removeprefix(_TEST).removesuffix('</td>'))}</td>"
-        cells[1:1] = markup.row_cells(self._result(report.nodeid), report.nodeid)
+        cells[1:1] = html_markup.row_cells(self._result(report.nodeid), report.nodeid)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_html(self, report: pytest.TestReport, data: list[str]) -> None:
@@ -90,11 +90,11 @@ class HtmlReport:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
         """The gates on top of the page."""
-        prefix.append(markup.style_and_script())
+        prefix.append(html_markup.style_and_script())
         run = self._source.run
         if run is None:
             return
-        prefix.append(markup.summary(run, views(self._source.verdicts), self._source.charts))
+        prefix.append(html_markup.summary(run, views(self._source.verdicts), self._source.charts))
         if self._page is not None:
             self._page.title = safe(" ".join(filter(None, ("prodcheck:", run.project, run.environment, run.revision))))
             self._page.set_data("environment", environment(run))

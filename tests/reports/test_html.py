@@ -15,7 +15,7 @@ import pytest
 
 from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
-from pytest_prodcheck.reports import html_markup as markup
+from pytest_prodcheck.reports import html_markup
 from pytest_prodcheck.reports.html import environment
 from pytest_prodcheck.reports.verdict_documents import views
 from tests.reports.hostile import STRINGS, fill
@@ -68,9 +68,9 @@ def clean(text: str) -> Strict:
 @pytest.mark.parametrize("text", STRINGS)
 def test_hostile_strings_in_every_field(text: str) -> None:
     run, verdict, result = fill(RunRecord, text), fill(Verdict, text), fill(Result, text)
-    clean(markup.summary(run, views([verdict])))
-    clean(markup.details(result, NOW))
-    for cell in markup.row_cells(result, text) + markup.row_cells(None, text):
+    clean(html_markup.summary(run, views([verdict])))
+    clean(html_markup.details(result, NOW))
+    for cell in html_markup.row_cells(result, text) + html_markup.row_cells(None, text):
         clean(cell)
         assert "\n" not in cell
     for value in environment(run).values():
@@ -78,17 +78,17 @@ def test_hostile_strings_in_every_field(text: str) -> None:
 
 
 def test_only_addresses_of_the_web_are_links() -> None:
-    assert "<a " in markup.details(RUN.results[1], NOW)
-    assert "<a " not in markup.details(fill(Result, "javascript:alert(1)"), NOW)
+    assert "<a " in html_markup.details(RUN.results[1], NOW)
+    assert "<a " not in html_markup.details(fill(Result, "javascript:alert(1)"), NOW)
 
 
 def test_banner() -> None:
-    parsed = clean(markup.summary(RUN, views([OPEN, BLOCKED, OBSERVED])))
+    parsed = clean(html_markup.summary(RUN, views([OPEN, BLOCKED, OBSERVED])))
     states = [attributes["data-status"] for tag, attributes in parsed.found if tag == "section"]
     assert states == ["blocked", "open", "open"]
     shown = {a["data-outcome"]: a["data-count"] for _, a in parsed.found if "data-outcome" in a}
     assert shown == {str(outcome): str(number) for outcome, number in counts(RUN.results).items()}
-    text = markup.summary(RUN, views([OBSERVED]))
+    text = html_markup.summary(RUN, views([OBSERVED]))
     assert "Only observed until 2026-03-01" in text
     assert "pc-gate pc-green" not in text
 

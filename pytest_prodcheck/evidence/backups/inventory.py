@@ -17,7 +17,7 @@ from pytest_prodcheck.records.backups import Archiving, Backup, Backups
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections import backups as declared
+    from pytest_prodcheck.environments.sections.backups import Backups as BackupSettings
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -25,7 +25,7 @@ SECONDS = 60.0  # Barman takes a second a question
 Catalogue = tuple[list[Backup], int, tuple[str, ...]]
 
 
-def settings_of(target: str, context: Context) -> declared.Backups:
+def settings_of(target: str, context: Context) -> BackupSettings:
     """The declared backups of a cluster; raises EvidenceProblem where none are."""
     found = context.environment.postgres[target].backups
     if found is None:
@@ -33,7 +33,7 @@ def settings_of(target: str, context: Context) -> declared.Backups:
     return found
 
 
-def source_of(settings: declared.Backups) -> str:
+def source_of(settings: BackupSettings) -> str:
     """Where backups are looked for, in words."""
     if settings.kind == "pgbackrest":
         return f"pgBackRest stanza {settings.stanza}"
@@ -116,7 +116,7 @@ def backup_named(wanted: str, found: list[Backup], where: str) -> Backup:
     return chosen
 
 
-def folder_of(settings: declared.Backups, root: Path) -> Path:
+def folder_of(settings: BackupSettings, root: Path) -> Path:
     """The declared folder of backups."""
     return root / (settings.folder or "")
 

@@ -13,7 +13,7 @@ from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.sections import backups as declared
+    from pytest_prodcheck.environments.sections.backups import Backups
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.records.backups import Backup
@@ -32,7 +32,7 @@ _HINTS = {
 }
 
 
-def objects(settings: declared.Backups, context: Context, deadline: Deadline) -> list[Backup]:
+def objects(settings: Backups, context: Context, deadline: Deadline) -> list[Backup]:
     """All objects below s3://BUCKET/PREFIX whose last name fits the pattern, oldest first; raises EvidenceProblem."""
     bucket, prefix = split(settings.folder or "")
     found: list[Backup] = []
@@ -62,7 +62,7 @@ def _object(each: ElementTree.Element, label: str, where: str) -> Backup:
 
 
 def read_object(
-    settings: declared.Backups, location: str, context: Context, deadline: Deadline, most: int
+    settings: Backups, location: str, context: Context, deadline: Deadline, most: int
 ) -> bytes:
     """The content of s3://BUCKET/KEY; FileNotFoundError where it is not there, else EvidenceProblem."""
     bucket, key = split(location)
@@ -91,7 +91,7 @@ def _page(content: bytes, where: str) -> ElementTree.Element:
 
 
 def _get(
-    settings: declared.Backups, path: str, parameters: dict[str, str], context: Context, deadline: Deadline, most: int
+    settings: Backups, path: str, parameters: dict[str, str], context: Context, deadline: Deadline, most: int
 ) -> bytes:
     import requests
 

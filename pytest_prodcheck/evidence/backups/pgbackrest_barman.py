@@ -15,7 +15,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Backup, VerifiedBackup
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.sections import backups as declared
+    from pytest_prodcheck.environments.sections.backups import Backups
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 # "0000000100000000/000000010000000000000011-SHA1.gz", "00000002.history"
@@ -23,7 +23,7 @@ _IN_REPOSITORY = re.compile(r"[0-9A-F]{16}/([0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?
 Found = tuple[list[Backup], int, tuple[str, ...]]  # backups, how many are being taken, complaints
 
 
-def pgbackrest_info(settings: declared.Backups, root: Path, deadline: Deadline) -> dict[str, Any]:
+def pgbackrest_info(settings: Backups, root: Path, deadline: Deadline) -> dict[str, Any]:
     """The stanza's part of `pgbackrest info --output=json`; raises EvidenceProblem."""
     words = settings.info.command if settings.info else (
         *settings.tool_words, f"--stanza={settings.stanza}", "info", "--output=json",
@@ -54,7 +54,7 @@ def pgbackrest(info: dict[str, Any]) -> Found:
     return sorted(found, key=lambda one: one.ended_at), int(bool(held)), complaints
 
 
-def pgbackrest_verify(settings: declared.Backups, root: Path, deadline: Deadline) -> tuple[list[VerifiedBackup], str]:
+def pgbackrest_verify(settings: Backups, root: Path, deadline: Deadline) -> tuple[list[VerifiedBackup], str]:
     """What `pgbackrest verify` says of each backup and of the archive: (backups, what is wrong with the archive)."""
     words = (*settings.tool_words, f"--stanza={settings.stanza}", "verify", "--output=text", "--verbose")
     done = run(words, deadline, folder=root)
@@ -72,7 +72,7 @@ def pgbackrest_verify(settings: declared.Backups, root: Path, deadline: Deadline
 
 
 def pgbackrest_wal(
-    settings: declared.Backups, info: dict[str, Any], database: dict[str, Any], root: Path, deadline: Deadline
+    settings: Backups, info: dict[str, Any], database: dict[str, Any], root: Path, deadline: Deadline
 ) -> dict[str, str]:
     """WAL and history files in the repository, of a backup's cluster: name -> path, by `pgbackrest repo-ls`.
 
@@ -99,7 +99,7 @@ def _repository(info: dict[str, Any], database: dict[str, Any]) -> tuple[str, ..
 
 
 def pgbackrest_file(
-    settings: declared.Backups, info: dict[str, Any], database: dict[str, Any], path: str, root: Path,
+    settings: Backups, info: dict[str, Any], database: dict[str, Any], path: str, root: Path,
     deadline: Deadline,
 ) -> str:  # fmt: skip
     """The text of a file in the repository; raises ValueError where it cannot be read."""
@@ -110,7 +110,7 @@ def pgbackrest_file(
     return done.output
 
 
-def barman_wal(settings: declared.Backups, name: str, root: Path, deadline: Deadline) -> str:
+def barman_wal(settings: Backups, name: str, root: Path, deadline: Deadline) -> str:
     """The text of a history file in Barman's archive; raises ValueError where it cannot be read."""
     done = run((*settings.tool_words, "get-wal", settings.server or "", name), deadline, folder=root)
     if done.code:
@@ -118,7 +118,7 @@ def barman_wal(settings: declared.Backups, name: str, root: Path, deadline: Dead
     return done.output
 
 
-def barman(settings: declared.Backups, root: Path, deadline: Deadline) -> tuple[Found, str]:
+def barman(settings: Backups, root: Path, deadline: Deadline) -> tuple[Found, str]:
     """The backups of a server, what `barman check` complains of; and the first segment of the newest good one."""
     server = settings.server or ""
     rows = _barman(settings, ("list-backups", server), root, deadline).get(server)
@@ -143,7 +143,7 @@ def barman(settings: declared.Backups, root: Path, deadline: Deadline) -> tuple[
     return (found, running, ()), first
 
 
-def barman_complaints(settings: declared.Backups, root: Path, deadline: Deadline) -> tuple[str, ...]:
+def barman_complaints(settings: Backups, root: Path, deadline: Deadline) -> tuple[str, ...]:
     """The points of `barman check` that failed; how old and how many backups are is judged by checks of ours."""
     points = _barman(settings, ("check", settings.server or ""), root, deadline).get(settings.server or "", {})
     ours = ("backup_maximum_age", "minimum_redundancy_requirements", "backup_minimum_size")
@@ -151,7 +151,7 @@ def barman_complaints(settings: declared.Backups, root: Path, deadline: Deadline
     return tuple(plain(f"{name}: {each.get('hint') or each.get('status')}") for name, each in failed)
 
 
-def barman_segments(settings: declared.Backups, label: str, root: Path, deadline: Deadline) -> list[str]:
+def barman_segments(settings: Backups, label: str, root: Path, deadline: Deadline) -> list[str]:
     """Names of the WAL files from the beginning of a backup to the newest.
 
     Barman tells what its list (xlog.db) names, also where the file is gone: where its folder is here, we look.
@@ -165,7 +165,7 @@ def barman_segments(settings: declared.Backups, label: str, root: Path, deadline
     return [name for name in names if SEGMENT.fullmatch(name) or HISTORY.fullmatch(name)]
 
 
-def barman_verify(settings: declared.Backups, label: str, root: Path, deadline: Deadline) -> VerifiedBackup:
+def barman_verify(settings: Backups, label: str, root: Path, deadline: Deadline) -> VerifiedBackup:
     """What `barman verify-backup` says of one backup."""
     words = (*settings.tool_words, "-f", "json", "verify-backup", settings.server or "", label)
     done = run(words, deadline, folder=root)
@@ -176,7 +176,7 @@ def barman_verify(settings: declared.Backups, label: str, root: Path, deadline: 
     return VerifiedBackup(label, done.code == 0 and confirmed, said)
 
 
-def _barman(settings: declared.Backups, what: Sequence[str], root: Path, deadline: Deadline) -> dict[str, Any]:
+def _barman(settings: Backups, what: Sequence[str], root: Path, deadline: Deadline) -> dict[str, Any]:
     done = run((*settings.tool_words, "-f", "json", *what), deadline, folder=root)
     told = _json(done)
     wrong = told.get("_ERROR") if isinstance(told, dict) else ["no object"]

@@ -30,7 +30,7 @@ from pytest_prodcheck.records.backups import Verification, VerifiedBackup
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections import backups as declared
+    from pytest_prodcheck.environments.sections.backups import Backups
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -77,7 +77,7 @@ def postgres_backup_verification(target: str, context: Context, deadline: Deadli
     return Verification(program, (one,), time.monotonic() - began)
 
 
-def _base_backup(settings: declared.Backups, label: str, root: Path, deadline: Deadline) -> VerifiedBackup:
+def _base_backup(settings: Backups, label: str, root: Path, deadline: Deadline) -> VerifiedBackup:
     """pg_verifybackup with the WAL that the backup needs: its own, or the archive's."""
     data, archive = place_of(folder_of(settings, root), label), root / (settings.archive or "")
     program = programs("pg_verifybackup", major_version(data), settings.programs, root) / "pg_verifybackup"
@@ -117,7 +117,7 @@ def _wal_for(data: Path, archive: Path, scratch: Path) -> Path:
     return scratch
 
 
-def _dump(settings: declared.Backups, label: str, root: Path, deadline: Deadline) -> VerifiedBackup:
+def _dump(settings: Backups, label: str, root: Path, deadline: Deadline) -> VerifiedBackup:
     """pg_restore to nowhere, which unpacks every row: `--list` reads the head alone and passes half a dump."""
     path = folder_of(settings, root) / label
     if not path.is_dir() and not is_archive(path):

@@ -44,7 +44,7 @@ from pytest_prodcheck.records.backups import Archiving, WalArchive
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections import backups as declared
+    from pytest_prodcheck.environments.sections.backups import Backups
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -196,7 +196,7 @@ def newest_of(names: Iterable[str], histories: Mapping[int, tuple[Left, ...]], f
 
 
 def _pgbackrest(
-    settings: declared.Backups, label: str, root: Path, primary: Archiving, deadline: Deadline, now: float
+    settings: Backups, label: str, root: Path, primary: Archiving, deadline: Deadline, now: float
 ) -> WalArchive:
     """What lies in pgBackRest's repository: its `verify` reads every file and passes over a gap between them."""
     info = pgbackrest_info(settings, root, deadline)

@@ -82,7 +82,7 @@ def hash_of(form: Form) -> str:
     return _HASHES[form]
 
 
-def digest(form: Form) -> str:
+def digest_sql(form: Form) -> str:
     """The rows of a table named t, counted, and the sum of their hashes as text."""
     return f"count(*), coalesce(sum({_HASHES[form]}), 0)::text"
 
@@ -110,4 +110,4 @@ def ranges(count: int, step: int) -> list[tuple[int, int | None]]:
 
 def digest_of(table: str, form: Form, where: str = "") -> str:
     """The statement for a table, whole or some pages (`between`). table: quoted name, as `TABLES` gives it."""
-    return f"select {digest(form)} from only {table} as t{where}"
+    return f"select {digest_sql(form)} from only {table} as t{where}"

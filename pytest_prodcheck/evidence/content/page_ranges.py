@@ -15,11 +15,11 @@ from pytest_prodcheck.evidence.content.hash_sql import (
     Form,
     between,
     digest_of,
+    digest_sql,
     hash_of,
     in_words,
     ranges,
 )
-from pytest_prodcheck.evidence.content.hash_sql import digest as digest_sql
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:

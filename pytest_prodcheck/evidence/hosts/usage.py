@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
-from pytest_prodcheck.evidence.hosts import kubernetes as hosts_kubernetes
-from pytest_prodcheck.evidence.hosts import local as hosts_here
-from pytest_prodcheck.evidence.hosts import prometheus as hosts_prometheus
+from pytest_prodcheck.evidence.hosts import kubernetes, local
+from pytest_prodcheck.evidence.hosts import prometheus as host_metrics
 from pytest_prodcheck.evidence.monitoring import prometheus
 from pytest_prodcheck.records.hosts import HostsMounts, HostsUse
 
@@ -22,7 +21,7 @@ def _seconds(target: str, environment: Environment) -> float:
     declared = environment.hosts[target]
     if declared.source == "kubernetes" and environment.kubernetes is not None:
         return environment.kubernetes.timeout * 2 + 5
-    return 4 * environment.prometheus.timeout + 5 if environment.prometheus is not None else hosts_here.LOOK + 10
+    return 4 * environment.prometheus.timeout + 5 if environment.prometheus is not None else local.LOOK + 10
 
 
 def _host(target: str, environment: Environment) -> str:
@@ -45,16 +44,16 @@ def _sends(what: str, queries: int, reads: tuple[str, ...]) -> Callable[[str, En
 
 @evidence(
     "host-use", axis="host", seconds=_seconds, host=_host,
-    sends=_sends("processor and memory", 3, (hosts_kubernetes.USE, hosts_kubernetes.NODES)),
+    sends=_sends("processor and memory", 3, (kubernetes.USE, kubernetes.NODES)),
 )  # fmt: skip
 def host_use(target: str, context: Context, deadline: Deadline) -> HostsUse:
     """Processor and memory of a host, or of several of a kind."""
     declared = context.environment.hosts[target]
     if declared.source == "here":
-        return HostsUse(declared.source, declared.expect, (hosts_here.use(deadline),))
+        return HostsUse(declared.source, declared.expect, (local.use(deadline),))
     if declared.source == "prometheus":
-        return HostsUse(declared.source, declared.expect, hosts_prometheus.use(declared.match or "", context, deadline))
-    return HostsUse(declared.source, declared.expect, hosts_kubernetes.use(context, deadline))
+        return HostsUse(declared.source, declared.expect, host_metrics.use(declared.match or "", context, deadline))
+    return HostsUse(declared.source, declared.expect, kubernetes.use(context, deadline))
 
 
 @evidence(
@@ -65,6 +64,6 @@ def host_mounts(target: str, context: Context, deadline: Deadline) -> HostsMount
     """Space and inodes of the declared mount points."""
     declared = context.environment.hosts[target]
     if declared.source == "here":
-        return HostsMounts(declared.source, declared.expect, 1, hosts_here.mounts(declared.mounts))
-    names, found = hosts_prometheus.mounts(declared.match or "", declared.mounts, context, deadline)
+        return HostsMounts(declared.source, declared.expect, 1, local.mounts(declared.mounts))
+    names, found = host_metrics.mounts(declared.match or "", declared.mounts, context, deadline)
     return HostsMounts(declared.source, declared.expect, names, found)

@@ -19,7 +19,7 @@ from pytest_prodcheck.evidence.network.failures import worth_another_try
 from pytest_prodcheck.evidence.network.resolving import addresses_of
 from pytest_prodcheck.evidence.network.transport import Route
 from pytest_prodcheck.evidence.network.trust import tls_context
-from pytest_prodcheck.evidence.tools import sanitizing as cleaning
+from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -94,7 +94,9 @@ class HttpClient:
             latin = {name: value.encode("latin-1") for name, value in headers.items()}
             return prepare(request.method.upper(), url, latin, body)
         except ValueError as error:
-            raise EvidenceProblem(Problem("configuration", f"{request.method} {cleaning.url(url)}: {error}")) from None
+            raise EvidenceProblem(
+                Problem("configuration", f"{request.method} {sanitizing.url(url)}: {error}")
+            ) from None
 
     def _filled(self, value: str | SecretRef, deadline: Deadline) -> str:
         if not isinstance(value, str):
@@ -113,7 +115,7 @@ class HttpClient:
     def clean(self, problem: Problem) -> Problem:
         """A problem without secrets and control characters."""
         redact = self.context.redactor.redact
-        return Problem(problem.kind, cleaning.plain(redact(problem.message), 600), problem.hint)
+        return Problem(problem.kind, sanitizing.plain(redact(problem.message), 600), problem.hint)
 
     # -- how it is sent
 

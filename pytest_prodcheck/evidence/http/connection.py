@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.http.bodies import BodyError, read_body, to_text
 from pytest_prodcheck.evidence.http.messages import Answer, Request
 from pytest_prodcheck.evidence.network.failures import classify
-from pytest_prodcheck.evidence.tools import sanitizing as cleaning
+from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Connection:
         """Sends one request and reads its answer; raises EvidenceProblem with method and URL."""
         client = self._client
         url = client.url(request.path)
-        shown = cleaning.url(url)
+        shown = sanitizing.url(url)
         what = f"{request.method} {shown}"
         part = deadline.at_most(client.service.timeout)
         prepared = client.prepare(request, url, part)
@@ -80,7 +80,7 @@ class Connection:
             request.method,
             redact(shown),
             received.status,
-            cleaning.headers(headers, redact),
+            sanitizing.headers(headers, redact),
             None if request.document else redact(text),
             len(body),
             ended - self._route.sent_at,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.kubernetes import parsing as reading
+from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import listed
 from pytest_prodcheck.evidence.kubernetes.cluster import all_pods, host, reads, seconds
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents
@@ -80,7 +80,7 @@ def surges(context: Context, deadline: Deadline) -> list[Demand]:
 def _surge(key: tuple[str, str], new: Object, old: Object | None) -> Demand:
     kind, name = key
     pod = table(new, "spec", "template", "spec")
-    cpu, memory = reading.requests(pod)
+    cpu, memory = parsing.requests(pod)
     now = int(table(old, "spec").get("replicas", 1)) if old is not None and kind != "DaemonSet" else 0
     wanted = int(table(new, "spec").get("replicas", 1 if old is None else now))
     more = max(0, wanted - now) if kind != "DaemonSet" else 0
@@ -88,7 +88,7 @@ def _surge(key: tuple[str, str], new: Object, old: Object | None) -> Demand:
     if kind == "Deployment" and old is not None and table(new, "spec", "strategy").get("type") != "Recreate":
         more += _share(table(rolling, "rollingUpdate").get("maxSurge", "25%"), wanted)
     elif kind == "StatefulSet" and old is not None and wanted and not more:
-        before = reading.requests(table(old, "spec", "template", "spec"))
+        before = parsing.requests(table(old, "spec", "template", "spec"))
         grown = max(0.0, cpu - before[0]), max(0, memory - before[1])
         if any(grown):  # each pod is replaced in its place by a larger one
             more, (cpu, memory) = wanted, grown
@@ -188,7 +188,7 @@ def _why(demand: Demand, rooms: list[_Room], allowed: list[_Room]) -> str:
 )  # fmt: skip
 def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> KubernetesCapacity:
     """The surge placed on the nodes as they are, and with the one gone whose pods are the hardest to place."""
-    nodes: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, reading.node)
+    nodes: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
     pods = all_pods(context, deadline)
     demands = surges(context, deadline)
     cluster = context.environment.kubernetes

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.kubernetes import parsing as reading
+from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import PAGE, api, listed
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.kubernetes import KubernetesApi, KubernetesNodes, KubernetesPods, Pod, Rollout
@@ -92,7 +92,7 @@ def _may(group: str, resource: str, namespace: str, context: Context, deadline: 
     }
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     answer = api(context, deadline).post(path, review, deadline)
-    return reading.table(answer, "status").get("allowed") is True
+    return parsing.table(answer, "status").get("allowed") is True
 
 
 def namespaced(group: str, resource: str, context: Context) -> str:
@@ -104,7 +104,7 @@ def namespaced(group: str, resource: str, context: Context) -> str:
 
 def all_pods(context: Context, deadline: Deadline) -> list[Pod]:
     """The pods of all namespaces: for those who may read nodes."""
-    return listed("pods", "/api/v1/pods", context, deadline, reading.pod)
+    return listed("pods", "/api/v1/pods", context, deadline, parsing.pod)
 
 
 def pods_of(context: Context, deadline: Deadline) -> list[Pod]:
@@ -112,7 +112,7 @@ def pods_of(context: Context, deadline: Deadline) -> list[Pod]:
     cluster = context.environment.kubernetes
     if cluster is not None and "nodes" in cluster.reach:
         return [each for each in all_pods(context, deadline) if each.namespace == cluster.namespace]
-    return listed("pods", namespaced("", "pods", context), context, deadline, reading.pod)
+    return listed("pods", namespaced("", "pods", context), context, deadline, parsing.pod)
 
 
 @evidence("kubernetes-pods", axis="kubernetes", seconds=seconds, host=host, sends=reads("pods"))
@@ -124,7 +124,7 @@ def kubernetes_pods(target: str, context: Context, deadline: Deadline) -> Kubern
 @evidence("kubernetes-nodes", axis="kubernetes", feature="nodes", seconds=seconds, host=host, sends=reads("nodes"))
 def kubernetes_nodes(target: str, context: Context, deadline: Deadline) -> KubernetesNodes:
     """All nodes."""
-    return KubernetesNodes(tuple(listed("nodes", "/api/v1/nodes", context, deadline, reading.node)))
+    return KubernetesNodes(tuple(listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)))
 
 
 @evidence(
@@ -135,11 +135,11 @@ def kubernetes_rollout(target: str, context: Context, deadline: Deadline) -> Rol
     wanted = workload_name(target, context)
     kind, _, name = wanted.partition("/")
     items = listed("raw", namespaced("apps/v1", PLURALS[kind], context), context, deadline, lambda item: item)
-    found = next((each for each in items if reading.table(each, "metadata").get("name") == name), None)
+    found = next((each for each in items if parsing.table(each, "metadata").get("name") == name), None)
     mine = tuple(each for each in pods_of(context, deadline) if each.workload == wanted and not each.deleting)
     if found is None:
         return Rollout(None, wanted, mine)
-    return Rollout(reading.workload(found, kind, _hash(found, kind, context, deadline)), wanted, mine)
+    return Rollout(parsing.workload(found, kind, _hash(found, kind, context, deadline)), wanted, mine)
 
 
 def workload_name(service: str, context: Context) -> str:
@@ -159,9 +159,9 @@ def workload_name(service: str, context: Context) -> str:
 def _hash(item: dict[str, Any], kind: str, context: Context, deadline: Deadline) -> str:
     """The version hash of the pods that the workload's current template makes, "" where it cannot be known."""
     if kind != "deployment":
-        return str(reading.table(item, "status").get("updateRevision", ""))
-    name = reading.table(item, "metadata").get("name")
-    revision = str(reading.table(item, "metadata", "annotations").get(REVISION, ""))
+        return str(parsing.table(item, "status").get("updateRevision", ""))
+    name = parsing.table(item, "metadata").get("name")
+    revision = str(parsing.table(item, "metadata", "annotations").get(REVISION, ""))
     path = namespaced("apps/v1", "replicasets", context)
     for each in listed("replicasets", path, context, deadline, _replica_set):
         if each == (name, revision, each[2]):
@@ -170,8 +170,8 @@ def _hash(item: dict[str, Any], kind: str, context: Context, deadline: Deadline)
 
 
 def _replica_set(item: dict[str, Any]) -> tuple[str, str, str]:
-    metadata = reading.table(item, "metadata")
-    owner = next((each for each in reading.rows(metadata, "ownerReferences") if each.get("controller")), {})
-    labels = reading.table(metadata, "labels")
-    annotations = reading.table(metadata, "annotations")
+    metadata = parsing.table(item, "metadata")
+    owner = next((each for each in parsing.rows(metadata, "ownerReferences") if each.get("controller")), {})
+    labels = parsing.table(metadata, "labels")
+    annotations = parsing.table(metadata, "annotations")
     return str(owner.get("name", "")), str(annotations.get(REVISION, "")), str(labels.get("pod-template-hash", ""))

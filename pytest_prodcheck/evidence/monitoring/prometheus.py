@@ -14,7 +14,8 @@ from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections import monitoring as declared
+    from pytest_prodcheck.environments.sections.monitoring import Alertmanager as AlertmanagerSettings
+    from pytest_prodcheck.environments.sections.monitoring import Prometheus as PrometheusSettings
     from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
@@ -128,7 +129,7 @@ def service(environment: Environment) -> Service:
     return as_service(environment.prometheus)
 
 
-def as_service(declared: declared.Prometheus | declared.Alertmanager) -> Service:
+def as_service(declared: PrometheusSettings | AlertmanagerSettings) -> Service:
     """What is declared of one of them, for the HTTP client."""
     from pytest_prodcheck.environments.sections.services import Service, ServiceTls
 

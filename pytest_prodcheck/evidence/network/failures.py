@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.network.http_heads import CutAnswer, LargeHead, NotHttp
-from pytest_prodcheck.evidence.tools import sanitizing as cleaning
+from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def classify(error: BaseException, what: str, deadline: Deadline, peer: str) -> 
         if isinstance(cause, LargeHead):
             return Problem("too-large", f"{what}: {cause}")
         if isinstance(cause, (NotHttp, UnicodeError)):
-            said = cleaning.plain(str(cause))
+            said = sanitizing.plain(str(cause))
             return Problem("protocol", f"{what}: the answer is not HTTP ({said})", "is this the right port?")
         if isinstance(cause, OSError) and cause.strerror and cause.errno:
             return Problem("reset", f"{what}: {cause.strerror}")
-    return Problem("internal", f"{what}: {type(error).__name__}: {cleaning.plain(str(error))}")
+    return Problem("internal", f"{what}: {type(error).__name__}: {sanitizing.plain(str(error))}")
 
 
 def _certificate(cause: BaseException, what: str) -> Problem | None:
@@ -68,7 +68,7 @@ def _certificate(cause: BaseException, what: str) -> Problem | None:
             _ADDRESS: "the certificate is for other names than the URL's",
         }
         hint = "name its CA in tls.ca" if cause.verify_code in _CHAIN else hints.get(cause.verify_code, "")
-        return Problem("tls", f"{what}: the certificate is not trusted: {cleaning.plain(cause.verify_message)}", hint)
+        return Problem("tls", f"{what}: the certificate is not trusted: {sanitizing.plain(cause.verify_message)}", hint)
     if isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return Problem("reset", f"{what}: the connection was closed within TLS")
     if isinstance(cause, ssl.SSLError):
@@ -76,7 +76,7 @@ def _certificate(cause: BaseException, what: str) -> Problem | None:
         hint = "does it speak TLS on this port?" if "wrong version" in reason or "http request" in reason else ""
         if "alert" in reason and ("certificate" in reason or "handshake failure" in reason):
             hint = "does it ask for a client certificate? name it in tls.certificate"
-        return Problem("tls", f"{what}: TLS failed: {cleaning.plain(reason)}", hint)
+        return Problem("tls", f"{what}: TLS failed: {sanitizing.plain(reason)}", hint)
     return None
 
 

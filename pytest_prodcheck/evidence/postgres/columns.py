@@ -8,7 +8,7 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.cluster import node_host
 from pytest_prodcheck.evidence.postgres.plaintext_detection import look
 from pytest_prodcheck.evidence.postgres.safe_sql import as_text
-from pytest_prodcheck.evidence.postgres.session import Session, for_long_reads
+from pytest_prodcheck.evidence.postgres.session import Session, session_for_long_reads
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.encryption import ColumnSample, PostgresColumns
 
@@ -49,7 +49,7 @@ def _seconds(target: str, environment: Environment) -> float:
 def postgres_columns(target: str, context: Context, deadline: Deadline) -> PostgresColumns:
     """Every declared column, by values of random pages; one that cannot be read has a problem of its own."""
     columns = context.environment.postgres[target].columns
-    with for_long_reads(target, context, deadline) as session:
+    with session_for_long_reads(target, context, deadline) as session:
         found = tuple(_column(name, declared, session) for name, declared in columns.items())
         return PostgresColumns(session.where, found)
 

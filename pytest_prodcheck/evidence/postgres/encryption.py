@@ -11,7 +11,7 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network import nodes
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.evidence.postgres.cluster import node_addresses, node_host
-from pytest_prodcheck.evidence.postgres.members import parameters as parameters_of
+from pytest_prodcheck.evidence.postgres.members import libpq_parameters
 from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
 from pytest_prodcheck.evidence.postgres.safe_sql import READ_ONLY
 from pytest_prodcheck.evidence.postgres.startup_packet import FirstWord, first_word, start_tls
@@ -60,7 +60,7 @@ def _seconds(target: str, environment: Environment) -> float:
 def postgres_encryption(target: str, context: Context, deadline: Deadline) -> PostgresEncryption:
     """Each node: a session as declared (control), then two starts that end at the question for the password."""
     settings = context.environment.postgres[target]
-    parameters = parameters_of(target, context)
+    parameters = libpq_parameters(target, context)
     trust = _trust(settings, context)
 
     def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> PostgresAccess:

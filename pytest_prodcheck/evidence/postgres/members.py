@@ -50,7 +50,7 @@ def members(target: str, context: Context, deadline: Deadline) -> tuple[Member, 
 
 def _ask_all(target: str, context: Context, deadline: Deadline) -> tuple[Member, ...]:
     settings = context.environment.postgres[target]
-    common = parameters(target, context)
+    common = libpq_parameters(target, context)
 
     def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> Member:
         wire = connect(declared, where, address, common, until.at_most(settings.timeouts.connect))
@@ -71,7 +71,7 @@ def _ask_all(target: str, context: Context, deadline: Deadline) -> tuple[Member,
     return tuple(ask_nodes(settings.nodes, ask, failed, lambda member: member.recovering, context, part))
 
 
-def parameters(target: str, context: Context, database: str = "") -> dict[str, str]:
+def libpq_parameters(target: str, context: Context, database: str = "") -> dict[str, str]:
     """The parameters for libpq of a cluster, without host and port."""
     need_psycopg()
     found = connection_parameters(context.environment.postgres[target], context)

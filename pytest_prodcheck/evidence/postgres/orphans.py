@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, for_long_reads, seconds_for
 from pytest_prodcheck.evidence.postgres.relations import Part, Relation, parts, relations, resolved
-from pytest_prodcheck.evidence.postgres.session import Session
-from pytest_prodcheck.evidence.postgres.session import for_long_reads as session_for_long_reads
+from pytest_prodcheck.evidence.postgres.session import Session, session_for_long_reads
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import OrphanRows, RelationRows

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_prodcheck.evidence.postgres.members import Member, connect, members, parameters
+from pytest_prodcheck.evidence.postgres.members import Member, connect, libpq_parameters, members
 from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
 from pytest_prodcheck.evidence.postgres.safe_sql import NAMED, PATH, QUALIFIED
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -183,7 +183,7 @@ def open_session(target: str, context: Context, deadline: Deadline, member: Memb
     if member.problem is not None or member.address is None:
         raise EvidenceProblem(member.problem or Problem("internal", f"{member.declared}: no address"))
     settings = context.environment.postgres[target]
-    common = parameters(target, context, database)
+    common = libpq_parameters(target, context, database)
     until = deadline.at_most(settings.timeouts.connect)
     wire = connect(member.declared, member.where, member.address, common, until, MOST_BYTES)
     return Session(wire, member, settings.user, common.get("password", ""), settings.timeouts, deadline)
@@ -203,7 +203,7 @@ def on_primary(target: str, context: Context, deadline: Deadline, database: str 
     raise EvidenceProblem(Problem("configuration", what, "see smoke.postgres.primary"))
 
 
-def for_long_reads(target: str, context: Context, deadline: Deadline, database: str = "") -> Session:
+def session_for_long_reads(target: str, context: Context, deadline: Deadline, database: str = "") -> Session:
     """A session for what takes long: with a standby where there is one, which first catches up with the primary.
 
     `read_on` says which; where it is left out and no standby can be read, the primary is, with a note.

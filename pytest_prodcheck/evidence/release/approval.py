@@ -13,7 +13,7 @@ from pytest_prodcheck.evidence.http.clients import client_to
 from pytest_prodcheck.evidence.release import approval_github, approval_records
 from pytest_prodcheck.evidence.release.freezes import LARGEST as LARGEST_FREEZES
 from pytest_prodcheck.evidence.release.freezes import freezes
-from pytest_prodcheck.evidence.tools import sanitizing as cleaning
+from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.evidence.tools.placeholders import filled
 from pytest_prodcheck.evidence.vulnerabilities.source import file
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -21,7 +21,7 @@ from pytest_prodcheck.records.release import Approval, Change, Freeze
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections import approval as declared
+    from pytest_prodcheck.environments.sections.approval import Approval as ApprovalSettings
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http.client import HttpClient
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 LARGEST = 4 * 1024 * 1024  # bytes of change records
 
 
-def _settings(environment: Environment) -> declared.Approval:
+def _settings(environment: Environment) -> ApprovalSettings:
     if environment.approval is None:
         raise EvidenceProblem(Problem("configuration", "no `approval` is declared"))
     return environment.approval
 
 
-def _address(settings: declared.Approval) -> str:
+def _address(settings: ApprovalSettings) -> str:
     return settings.url or (approval_github.API if settings.kind == "github-deployments" else "")
 
 
@@ -50,7 +50,7 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     if settings.kind == "file":
         return (Sending(to, f"reads the file {settings.record}"),)
     if settings.kind == "url":
-        return (Sending(to, f"GET {cleaning.url(_address(settings))}"),)
+        return (Sending(to, f"GET {sanitizing.url(_address(settings))}"),)
     what = f"GET /repos/{settings.repository}: commit, pull requests, deployments, statuses, reviews"
     return (Sending(to, what, approval_github.REQUESTS),)
 
@@ -81,7 +81,7 @@ def change_approval(target: str, context: Context, deadline: Deadline) -> Approv
 
 
 def _changes(
-    settings: declared.Approval, environment: str, context: Context, deadline: Deadline
+    settings: ApprovalSettings, environment: str, context: Context, deadline: Deadline
 ) -> tuple[str, tuple[Change, ...]]:
     """The source's name, and the change records that it holds."""
     if settings.kind == "file":
@@ -103,11 +103,11 @@ def _changes(
 
 
 def _fetched(
-    address: str, settings: declared.Approval, context: Context, deadline: Deadline
+    address: str, settings: ApprovalSettings, context: Context, deadline: Deadline
 ) -> tuple[str, tuple[Change, ...]]:
     from pytest_prodcheck.evidence.http.messages import Request
 
-    name = cleaning.url(address)
+    name = sanitizing.url(address)
     answer = _client(address, settings, context).ask(Request("GET", address, document=LARGEST), deadline)
     if answer.exchange.status in (404, 410):
         return name, ()
@@ -118,7 +118,7 @@ def _fetched(
     return name, approval_records.read(answer.text, name)
 
 
-def _client(address: str, settings: declared.Approval, context: Context) -> HttpClient:
+def _client(address: str, settings: ApprovalSettings, context: Context) -> HttpClient:
     from pytest_prodcheck.environments.sections.services import Service, ServiceTls
 
     tls, login = ServiceTls(ca=settings.ca), settings.authentication

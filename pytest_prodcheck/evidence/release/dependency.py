@@ -10,7 +10,7 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.clients import client_to
 from pytest_prodcheck.evidence.network.dns import dns_name
 from pytest_prodcheck.evidence.network.tcp import tcp_port
-from pytest_prodcheck.evidence.tools import sanitizing as cleaning
+from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.flow import NameAnswer, PortAnswer
 from pytest_prodcheck.records.release import DependencyAnswer
@@ -57,7 +57,7 @@ def _host(target: str, environment: Environment) -> str:
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     if other := _delegate(target, environment):
         return other[0].sends(other[1], environment)
-    address = cleaning.url(str(environment.dependencies[target].http))
+    address = sanitizing.url(str(environment.dependencies[target].http))
     return (Sending(_host(target, environment), f"GET {address}"),)
 
 
@@ -94,7 +94,7 @@ def _http(declared: Dependency, context: Context, deadline: Deadline) -> Depende
     from pytest_prodcheck.evidence.http.messages import Request
 
     url = str(declared.http)
-    name, began = cleaning.url(url), time.monotonic()
+    name, began = sanitizing.url(url), time.monotonic()
     client = client_to(context, Service(url=url, tls=ServiceTls(ca=declared.ca), timeout=declared.timeout))
     try:
         answer = client.ask(Request("GET", url), deadline.at_most(declared.timeout), fresh=True)

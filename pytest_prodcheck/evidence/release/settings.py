@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.reach import settings_format
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
-from pytest_prodcheck.evidence.release import setting_values as values
+from pytest_prodcheck.evidence.release import setting_values
 from pytest_prodcheck.evidence.release.setting_files import parse
 from pytest_prodcheck.evidence.tools.placeholders import filled
 from pytest_prodcheck.evidence.vulnerabilities.source import file
@@ -93,15 +93,15 @@ def _configmap(name: str, context: Context, deadline: Deadline) -> dict[str, Any
 
 
 def _setting(name: str, declared: Setting, found: dict[str, Any], text: bool, context: Context) -> SettingFound:
-    secret = values.is_secret(name, declared)
+    secret = setting_values.is_secret(name, declared)
     value = found.get(name)
     if value is None or value == "":
         return SettingFound(name, secret, declared.optional, name in found, empty=name in found)
-    looks, known = values.placeholder(value), False
-    if secret or values.password_of(value):
-        known = not looks and values.is_known_secret(name, value)
+    looks, known = setting_values.placeholder(value), False
+    if secret or setting_values.password_of(value):
+        known = not looks and setting_values.is_known_secret(name, value)
         if not looks and not known and len(str(value)) >= SHORTEST:
             context.redactor.add(str(value))
-    wrong = context.redactor.redact(values.mistake(value, declared, text=text, secret=secret))
+    wrong = context.redactor.redact(setting_values.mistake(value, declared, text=text, secret=secret))
     wrong = "" if looks else wrong
     return SettingFound(name, secret, declared.optional, True, wrong=wrong, placeholder=looks, known=known)

@@ -18,7 +18,7 @@ from pytest_prodcheck.evidence.tools.subprocesses import run
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.sections import backups as declared
+    from pytest_prodcheck.environments.sections.backups import Backups
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.records.backups import Backup
 _ROLE = re.compile(r'role "[^"]*" does not exist')
@@ -62,7 +62,7 @@ class DumpServer(ScratchServer):
 
 
 def load_dump(
-    settings: declared.Backups, backup: Backup, database: str, scratch: Path, user: pwd.struct_passwd | None,
+    settings: Backups, backup: Backup, database: str, scratch: Path, user: pwd.struct_passwd | None,
     root: Path, deadline: Deadline,
 ) -> DumpServer:  # fmt: skip
     """An empty server, not started yet, with the name of the database to load into; raises EvidenceProblem."""

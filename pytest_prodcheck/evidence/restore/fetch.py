@@ -14,7 +14,7 @@ from pytest_prodcheck.evidence.tools.subprocesses import run, servers_user
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.sections import backups as declared
+    from pytest_prodcheck.environments.sections.backups import Backups
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 _SCRIPT = """\
@@ -30,7 +30,7 @@ exit 1
 """
 
 
-def fetch(settings: declared.Backups, label: str, scratch: Path, root: Path, deadline: Deadline) -> Path:
+def fetch(settings: Backups, label: str, scratch: Path, root: Path, deadline: Deadline) -> Path:
     """Fills `scratch`/data from a backup with WAL; raises EvidenceProblem where that does not work."""
     data = scratch / "data"
     if settings.kind == "basebackup":
@@ -49,7 +49,7 @@ def fetch(settings: declared.Backups, label: str, scratch: Path, root: Path, dea
     return data
 
 
-def _default(settings: declared.Backups, scratch: Path) -> tuple[str, ...]:
+def _default(settings: Backups, scratch: Path) -> tuple[str, ...]:
     """How the tool restores into a folder without touching what is outside of it."""
     if settings.kind == "pgbackrest":
         return (
@@ -78,7 +78,7 @@ def _copy(source: Path, data: Path, scratch: Path, root: Path, deadline: Deadlin
         link.symlink_to(copied)
 
 
-def restore_command(settings: declared.Backups, scratch: Path, data: Path, root: Path) -> str:
+def restore_command(settings: Backups, scratch: Path, data: Path, root: Path) -> str:
     """The command by which the scratch server gets WAL; %f and %p are the server's."""
     if settings.kind == "basebackup":
         script = scratch / "fetch-wal"

@@ -17,7 +17,7 @@ from pytest_prodcheck.records.backups import RestoreRecord, RestoreRun
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections import backups as declared
+    from pytest_prodcheck.environments.sections.backups import Backups
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -84,7 +84,7 @@ def _read(content: bytes, source: str, now: float) -> RestoreRecord:
         raise EvidenceProblem(Problem("protocol", f"{source}: is no record of a restore ({error})", hint)) from None
 
 
-def write(settings: declared.Backups, run: RestoreRun, system_identifier: str, root: Path) -> None:
+def write(settings: Backups, run: RestoreRun, system_identifier: str, root: Path) -> None:
     """Writes the record where one is declared as a file: whole or not at all."""
     if settings.restore_record is None or settings.restore_record.startswith("s3://"):
         return

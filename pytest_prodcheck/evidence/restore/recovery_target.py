@@ -13,7 +13,7 @@ from pytest_prodcheck.evidence.backups.wal_archive import newest_of, read_archiv
 from pytest_prodcheck.evidence.backups.wal_names import number, position
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.sections import backups as declared
+    from pytest_prodcheck.environments.sections.backups import Backups
     from pytest_prodcheck.evidence.content.record_file import ContentRecord
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.records.backups import Backup
@@ -55,7 +55,7 @@ class Goal:
 
 
 def goal_of(
-    settings: declared.Backups, backup: Backup, record: ContentRecord | None, root: Path, size: int,
+    settings: Backups, backup: Backup, record: ContentRecord | None, root: Path, size: int,
     deadline: Deadline,
 ) -> Goal:  # fmt: skip
     """As declared; else where the record was taken; else the end of the archive. size: of a WAL file."""
@@ -77,7 +77,7 @@ def goal_of(
     return Goal("the end of the archive", newest=newest, size=size)
 
 
-def _end_of_archive(settings: declared.Backups, backup: Backup, root: Path, size: int, deadline: Deadline) -> str:
+def _end_of_archive(settings: Backups, backup: Backup, root: Path, size: int, deadline: Deadline) -> str:
     """The newest segment that lies there, "" for none."""
     if settings.kind == "pgbackrest":
         info = pgbackrest_info(settings, root, deadline)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.backups.base_backups import major_version, system_identifier
 from pytest_prodcheck.evidence.backups.inventory import archiving, backup_named, catalogue, settings_of, source_of
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.content import record_file as content_record
+from pytest_prodcheck.evidence.content import record_file
 from pytest_prodcheck.evidence.postgres.programs import programs
 from pytest_prodcheck.evidence.restore import record as restore_record
 from pytest_prodcheck.evidence.restore.comparison import amcheck, compare, tables_of
@@ -27,7 +27,7 @@ from pytest_prodcheck.records.backups import Backup, RestoreRun, TableCompared
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections import backups as declared
+    from pytest_prodcheck.environments.sections.backups import Backups, Restore
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -119,13 +119,13 @@ def _restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
 
 
 def _record(
-    settings: declared.Restore, kind: str, backup: Backup, database: str, root: Path
-) -> tuple[content_record.ContentRecord | None, str]:
+    settings: Restore, kind: str, backup: Backup, database: str, root: Path
+) -> tuple[record_file.ContentRecord | None, str]:
     """The record of a backup and why there is none; (None, "") where none is declared."""
     if settings.record is None:
         return None, ""
     try:
-        found = content_record.read(root / settings.record.replace("{label}", backup.label))
+        found = record_file.read(root / settings.record.replace("{label}", backup.label))
         if backup.system_identifier not in ("", found.system_identifier):
             return None, f"the record is of another cluster ({found.system_identifier})"
         if found.database != database:
@@ -148,7 +148,7 @@ def _running(target: str, context: Context, deadline: Deadline) -> tuple[str, in
 
 
 def _prepare(
-    settings: declared.Backups, backup: Backup, scratch: Path, goal: Goal, root: Path, deadline: Deadline
+    settings: Backups, backup: Backup, scratch: Path, goal: Goal, root: Path, deadline: Deadline
 ) -> ScratchServer:
     """Files and configuration of a scratch server that has not been started."""
     assert settings.restore is not None
@@ -167,7 +167,7 @@ def _prepare(
 
 
 def _look_through(
-    server: ScratchServer, database: str, settings: declared.Restore, record: content_record.ContentRecord | None,
+    server: ScratchServer, database: str, settings: Restore, record: record_file.ContentRecord | None,
     seen: _Seen, deadline: Deadline,
 ) -> None:  # fmt: skip
     """Rows and structure at the same time: the one mostly computes, the other reads the same pages."""

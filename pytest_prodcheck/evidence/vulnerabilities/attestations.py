@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
+from pytest_prodcheck.evidence.vulnerabilities import report_model
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Scan, Subject
 
 STATEMENTS = ("https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement/v1")
@@ -19,18 +19,18 @@ PREDICATE = "cosign.sigstore.dev/attestation/vuln/v1"
 def unwrapped(data: Any) -> tuple[Any, Subject, float | None]:
     """The report itself, and what a statement around it says of its subject and date."""
     if isinstance(data, dict) and "payload" in data and "payloadType" in data:
-        parsed.wrong("is a signed envelope", "verify it by cosign and hand over its payload, base64-decoded")
+        report_model.wrong("is a signed envelope", "verify it by cosign and hand over its payload, base64-decoded")
     if not isinstance(data, dict) or "_type" not in data:
         return data, Subject(), None
     if data["_type"] not in STATEMENTS:
-        parsed.wrong(f"statement {parsed.shown(data['_type'])!r} is not known")
-    if parsed.text(data, "predicateType").removeprefix("https://") != PREDICATE:
-        parsed.wrong(f"predicate {parsed.text(data, 'predicateType')!r} is no vulnerability scan")
-    predicate = parsed.table(data, "predicate")
-    created = parsed.moment(parsed.table(predicate, "metadata").get("scanFinishedOn"))
-    report = parsed.table(predicate, "scanner").get("result")
+        report_model.wrong(f"statement {report_model.shown(data['_type'])!r} is not known")
+    if report_model.text(data, "predicateType").removeprefix("https://") != PREDICATE:
+        report_model.wrong(f"predicate {report_model.text(data, 'predicateType')!r} is no vulnerability scan")
+    predicate = report_model.table(data, "predicate")
+    created = report_model.moment(report_model.table(predicate, "metadata").get("scanFinishedOn"))
+    report = report_model.table(predicate, "scanner").get("result")
     if report is None:
-        parsed.empty("the statement holds no `scanner.result`")
+        report_model.empty("the statement holds no `scanner.result`")
     return report, _subject(data), created
 
 
@@ -38,12 +38,12 @@ def _subject(data: dict[str, Any]) -> Subject:
     names: list[str] = []
     digests: list[str] = []
     revisions: list[str] = []
-    for each in parsed.rows(data, "subject"):
-        names.append(parsed.text(each, "name"))
-        told = parsed.table(each, "digest")
-        if sha256 := parsed.text(told, "sha256"):
+    for each in report_model.rows(data, "subject"):
+        names.append(report_model.text(each, "name"))
+        told = report_model.table(each, "digest")
+        if sha256 := report_model.text(told, "sha256"):
             digests.append(f"sha256:{sha256}")
-        revisions += filter(None, (parsed.text(told, "gitCommit"), parsed.text(told, "sha1")))
+        revisions += filter(None, (report_model.text(told, "gitCommit"), report_model.text(told, "sha1")))
     return Subject(tuple(filter(None, names)), tuple(digests), tuple(revisions))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
+from pytest_prodcheck.evidence.vulnerabilities import report_model
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Finding, Scan, Subject
 from pytest_prodcheck.evidence.vulnerabilities.trivy import REVISION
 from pytest_prodcheck.records.vulnerabilities import Rating
@@ -17,60 +17,62 @@ RATINGS: dict[str, Rating | None] = {
 
 def parse(data: Any) -> Scan:
     """The report; raises EvidenceProblem for another format, a broken database, and where nothing was looked at."""
-    descriptor = parsed.table(data, "descriptor")
+    descriptor = report_model.table(data, "descriptor")
     if descriptor.get("name") != "grype" or not isinstance(data.get("matches"), list):
-        parsed.wrong("is no report of Grype: it has no `matches`, or another `descriptor`")
-    database = parsed.table(descriptor, "db")
-    status = parsed.table(database, "status") or database  # since database version 6 one level deeper
+        report_model.wrong("is no report of Grype: it has no `matches`, or another `descriptor`")
+    database = report_model.table(descriptor, "db")
+    status = report_model.table(database, "status") or database  # since database version 6 one level deeper
     if status.get("valid") is False or status.get("error"):
-        parsed.wrong(f"Grype's vulnerability database was not valid: {parsed.text(status, 'error')}")
-    source = parsed.table(data, "source")
+        report_model.wrong(f"Grype's vulnerability database was not valid: {report_model.text(status, 'error')}")
+    source = report_model.table(data, "source")
     target = source.get("target")
-    matches = parsed.rows(data, "matches")
-    system = parsed.text(parsed.table(data, "distro"), "name")
+    matches = report_model.rows(data, "matches")
+    system = report_model.text(report_model.table(data, "distro"), "name")
     if not matches and not system and not (isinstance(target, dict) and target.get("layers")):
-        parsed.empty("Grype does not say that it looked at anything: no match, no distribution, no layer")
+        report_model.empty("Grype does not say that it looked at anything: no match, no distribution, no layer")
     return Scan(
-        scanner=f"Grype {parsed.text(descriptor, 'version')}".strip(),
+        scanner=f"Grype {report_model.text(descriptor, 'version')}".strip(),
         subject=_subject(target),
-        created_at=parsed.moment(descriptor.get("timestamp")),
-        database_at=parsed.moment(status.get("built")),
-        findings=parsed.bounded(_finding(each) for each in matches),
-        ignored=len(parsed.rows(data, "ignoredMatches")),
+        created_at=report_model.moment(descriptor.get("timestamp")),
+        database_at=report_model.moment(status.get("built")),
+        findings=report_model.bounded(_finding(each) for each in matches),
+        ignored=len(report_model.rows(data, "ignoredMatches")),
     )
 
 
 def _subject(target: Any) -> Subject:
     if not isinstance(target, dict):
-        return Subject((parsed.text({"target": target}, "target"),) if target else ())
-    pinned = parsed.texts(target, "repoDigests")
-    asked = parsed.text(target, "userInput")
+        return Subject((report_model.text({"target": target}, "target"),) if target else ())
+    pinned = report_model.texts(target, "repoDigests")
+    asked = report_model.text(target, "userInput")
     digests = [each.rpartition("@")[2] for each in (asked, *pinned) if "@" in each]
-    revision = parsed.text(parsed.table(target, "labels"), REVISION)
+    revision = report_model.text(report_model.table(target, "labels"), REVISION)
     return Subject(
-        tuple(filter(None, (asked, *parsed.texts(target, "tags"), *pinned))),
-        tuple(filter(None, (*digests, parsed.text(target, "manifestDigest"), parsed.text(target, "imageID")))),
+        tuple(filter(None, (asked, *report_model.texts(target, "tags"), *pinned))),
+        tuple(
+            filter(None, (*digests, report_model.text(target, "manifestDigest"), report_model.text(target, "imageID")))
+        ),
         (revision,) if revision else (),
     )
 
 
 def _finding(match: dict[str, Any]) -> Finding:
-    vulnerability, artifact = parsed.table(match, "vulnerability"), parsed.table(match, "artifact")
-    rating = parsed.text(vulnerability, "severity").lower()
+    vulnerability, artifact = report_model.table(match, "vulnerability"), report_model.table(match, "artifact")
+    rating = report_model.text(vulnerability, "severity").lower()
     if rating not in RATINGS:
-        parsed.wrong(f"severity {rating!r} of Grype is not known")
-    fix = parsed.table(vulnerability, "fix")
-    versions = parsed.texts(fix, "versions") if fix.get("state") == "fixed" else ()
-    dates = [parsed.moment(each.get("date")) for each in parsed.rows(fix, "available")]
+        report_model.wrong(f"severity {rating!r} of Grype is not known")
+    fix = report_model.table(vulnerability, "fix")
+    versions = report_model.texts(fix, "versions") if fix.get("state") == "fixed" else ()
+    dates = [report_model.moment(each.get("date")) for each in report_model.rows(fix, "available")]
     since = min((each for each in dates if each is not None), default=None)
     return Finding(
-        parsed.needed(vulnerability, "id"),
-        parsed.needed(artifact, "name"),
-        parsed.text(artifact, "version"),
+        report_model.needed(vulnerability, "id"),
+        report_model.needed(artifact, "name"),
+        report_model.text(artifact, "version"),
         RATINGS[rating],
         ", ".join(versions) or ("a version that is not told" if fix.get("state") == "fixed" else ""),
         since,
         "fix" if since is not None else "",
-        tuple(parsed.text(each, "id") for each in parsed.rows(match, "relatedVulnerabilities")),
-        parsed.text(artifact, "purl"),
+        tuple(report_model.text(each, "id") for each in report_model.rows(match, "relatedVulnerabilities")),
+        report_model.text(artifact, "purl"),
     )

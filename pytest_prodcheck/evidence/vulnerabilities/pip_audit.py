@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
+from pytest_prodcheck.evidence.vulnerabilities import report_model
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Finding, Scan
 
 
@@ -15,27 +15,33 @@ def parse(data: Any) -> Scan:
     if isinstance(data, list):  # before pip-audit 2.5
         data = {"dependencies": data}
     if not isinstance(data, dict) or not isinstance(data.get("dependencies"), list):
-        parsed.wrong("is no report of pip-audit: it has no `dependencies`")
-    dependencies = parsed.rows(data, "dependencies")
-    skipped = tuple(parsed.needed(each, "name") for each in dependencies if "skip_reason" in each)
+        report_model.wrong("is no report of pip-audit: it has no `dependencies`")
+    dependencies = report_model.rows(data, "dependencies")
+    skipped = tuple(report_model.needed(each, "name") for each in dependencies if "skip_reason" in each)
     looked_at = [each for each in dependencies if "skip_reason" not in each]
     if any(not isinstance(each.get("vulns"), list) for each in looked_at):
-        parsed.wrong("a dependency has neither `vulns` nor `skip_reason`: another format, or another version")
+        report_model.wrong("a dependency has neither `vulns` nor `skip_reason`: another format, or another version")
     if not looked_at:
-        parsed.empty("pip-audit looked at no package")
+        report_model.empty("pip-audit looked at no package")
     return Scan(
         scanner="pip-audit",
         scanned=len(looked_at),
         unscanned=skipped,
-        findings=parsed.bounded(finding for each in looked_at for finding in _findings(each)),
+        findings=report_model.bounded(finding for each in looked_at for finding in _findings(each)),
     )
 
 
 def _findings(dependency: dict[str, Any]) -> Iterator[Finding]:
-    name, version = parsed.needed(dependency, "name"), parsed.text(dependency, "version")
-    for row in parsed.rows(dependency, "vulns"):
-        fixed = ", ".join(parsed.texts(row, "fix_versions"))
+    name, version = report_model.needed(dependency, "name"), report_model.text(dependency, "version")
+    for row in report_model.rows(dependency, "vulns"):
+        fixed = ", ".join(report_model.texts(row, "fix_versions"))
         purl = f"pkg:pypi/{quote(name.lower().replace('_', '-'))}@{quote(version)}"
         yield Finding(
-            parsed.needed(row, "id"), name, version, None, fixed, aliases=parsed.texts(row, "aliases"), purl=purl
+            report_model.needed(row, "id"),
+            name,
+            version,
+            None,
+            fixed,
+            aliases=report_model.texts(row, "aliases"),
+            purl=purl,
         )

@@ -9,9 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.vulnerabilities import attestations as attested
-from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
-from pytest_prodcheck.evidence.vulnerabilities import vex
+from pytest_prodcheck.evidence.vulnerabilities import attestations, report_model, vex
 from pytest_prodcheck.evidence.vulnerabilities.deployed_images import shipped
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Scan
 from pytest_prodcheck.evidence.vulnerabilities.source import Content, declared, file, filled, host, read, sends
@@ -78,9 +76,7 @@ def gatekeeper(target: str, context: Context, deadline: Deadline) -> Policies:
     return clean
 
 
-def _vulnerabilities(
-    target: str, pinned: tuple[str, ...], context: Context, deadline: Deadline
-) -> VulnerabilityReport:
+def _vulnerabilities(target: str, pinned: tuple[str, ...], context: Context, deadline: Deadline) -> VulnerabilityReport:
     """The report is read, or its scanner run, once; whether it is about the right thing is told for each who asks."""
     found = context.once(("scan", target), lambda: _scan(target, context, deadline), deadline)
     return context.once(("scan", target, pinned), lambda: _read(target, pinned, *found, context, deadline), deadline)
@@ -119,9 +115,9 @@ def _scan(target: str, context: Context, deadline: Deadline) -> tuple[Content, S
     report = declared(context.environment, target)
     content = read(report, context, deadline.at_most(report.timeout))
     try:
-        plain, subject, stated = attested.unwrapped(parsed.decode(content.content, context.redactor.redact))
+        plain, subject, stated = attestations.unwrapped(report_model.decode(content.content, context.redactor.redact))
         parse = import_module(_HERE + report.format.replace("-", "_")).parse
-        scan = attested.joined(parse(plain), subject, stated)
+        scan = attestations.joined(parse(plain), subject, stated)
     except EvidenceProblem as error:
         raise _about(content, error) from None
     created = content.made if content.made is not None and scan.created_at is None else scan.created_at
@@ -159,7 +155,7 @@ def _suppressed(
     for name in report.vex:
         content = file(filled(name, report, context), context.root, LARGEST_VEX)
         try:
-            known += vex.statements(parsed.decode(content.content, context.redactor.redact))
+            known += vex.statements(report_model.decode(content.content, context.redactor.redact))
         except EvidenceProblem as error:
             raise _about(content, error) from None
     return vex.suppressions(worst, known, scan.subject, report.product, image)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
+from pytest_prodcheck.evidence.vulnerabilities import report_model
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Finding, Scan, Subject
 from pytest_prodcheck.records.vulnerabilities import Rating
 
@@ -24,30 +24,32 @@ def parse(data: Any) -> Scan:
     """
     if not isinstance(data, dict) or data.get("version") != "2.1.0":
         version = data.get("version") if isinstance(data, dict) else None
-        parsed.wrong(f"is no SARIF 2.1.0: its version is {parsed.shown(version)!r}")
-    runs = parsed.rows(data, "runs")
+        report_model.wrong(f"is no SARIF 2.1.0: its version is {report_model.shown(version)!r}")
+    runs = report_model.rows(data, "runs")
     if not runs:
-        parsed.empty("the SARIF file holds no run of a tool")
+        report_model.empty("the SARIF file holds no run of a tool")
     for run in runs:
         _refuse_failed(run)
-    drivers = [parsed.table(parsed.table(run, "tool"), "driver") for run in runs]
-    ended = [parsed.moment(each.get("endTimeUtc")) for run in runs for each in parsed.rows(run, "invocations")]
+    drivers = [report_model.table(report_model.table(run, "tool"), "driver") for run in runs]
+    ended = [
+        report_model.moment(each.get("endTimeUtc")) for run in runs for each in report_model.rows(run, "invocations")
+    ]
     dates = [each for each in ended if each is not None]
     return Scan(
-        scanner=", ".join(dict.fromkeys(parsed.needed(each, "name") for each in drivers)),
+        scanner=", ".join(dict.fromkeys(report_model.needed(each, "name") for each in drivers)),
         subject=_subject(runs),
         created_at=min(dates) if dates else None,
-        findings=parsed.bounded(finding for run in runs for finding in _findings(run)),
-        ignored=sum(_suppressed(each) for run in runs for each in parsed.rows(run, "results")),
+        findings=report_model.bounded(finding for run in runs for finding in _findings(run)),
+        ignored=sum(_suppressed(each) for run in runs for each in report_model.rows(run, "results")),
     )
 
 
 def _refuse_failed(run: dict[str, Any]) -> None:
     if not isinstance(run.get("results"), list):
-        parsed.empty("a run has no `results`: the tool did not get as far as looking (SARIF 2.1.0, 3.14.23)")
-    for invocation in parsed.rows(run, "invocations"):
+        report_model.empty("a run has no `results`: the tool did not get as far as looking (SARIF 2.1.0, 3.14.23)")
+    for invocation in report_model.rows(run, "invocations"):
         if invocation.get("executionSuccessful") is False:
-            parsed.wrong("the tool itself says that its run failed (executionSuccessful is false)")
+            report_model.wrong("the tool itself says that its run failed (executionSuccessful is false)")
 
 
 def _subject(runs: list[dict[str, Any]]) -> Subject:
@@ -55,63 +57,67 @@ def _subject(runs: list[dict[str, Any]]) -> Subject:
     digests: list[str] = []
     revisions: list[str] = []
     for run in runs:
-        properties = parsed.table(run, "properties")  # Trivy's: imageName, imageID, repoDigests, repoTags
-        pinned = parsed.texts(properties, "repoDigests")
-        names += [*filter(None, [parsed.text(properties, "imageName")]), *parsed.texts(properties, "repoTags"), *pinned]
+        properties = report_model.table(run, "properties")  # Trivy's: imageName, imageID, repoDigests, repoTags
+        pinned = report_model.texts(properties, "repoDigests")
+        names += [
+            *filter(None, [report_model.text(properties, "imageName")]),
+            *report_model.texts(properties, "repoTags"),
+            *pinned,
+        ]
         digests += [each.rpartition("@")[2] for each in pinned if "@" in each]
-        digests += filter(None, [parsed.text(properties, "imageID")])
-        origins = parsed.rows(run, "versionControlProvenance")
-        revisions += filter(None, (parsed.text(each, "revisionId") for each in origins))
+        digests += filter(None, [report_model.text(properties, "imageID")])
+        origins = report_model.rows(run, "versionControlProvenance")
+        revisions += filter(None, (report_model.text(each, "revisionId") for each in origins))
     return Subject(tuple(dict.fromkeys(names)), tuple(dict.fromkeys(digests)), tuple(dict.fromkeys(revisions)))
 
 
 def _findings(run: dict[str, Any]) -> Iterator[Finding]:
-    tool = parsed.table(run, "tool")
-    driver = parsed.table(tool, "driver")
-    rules = parsed.rows(driver, "rules")
-    named = {each.get("id"): each for part in (driver, *parsed.rows(tool, "extensions"))
-             for each in parsed.rows(part, "rules")}  # fmt: skip
-    for result in parsed.rows(run, "results"):
+    tool = report_model.table(run, "tool")
+    driver = report_model.table(tool, "driver")
+    rules = report_model.rows(driver, "rules")
+    named = {each.get("id"): each for part in (driver, *report_model.rows(tool, "extensions"))
+             for each in report_model.rows(part, "rules")}  # fmt: skip
+    for result in report_model.rows(run, "results"):
         if result.get("kind", "fail") != "fail" or result.get("baselineState") == "absent" or _suppressed(result):
             continue
-        place = result.get("ruleIndex", parsed.table(result, "rule").get("index", -1))
+        place = result.get("ruleIndex", report_model.table(result, "rule").get("index", -1))
         by_index = rules[place] if isinstance(place, int) and 0 <= place < len(rules) else {}
-        rule_id = parsed.text(result, "ruleId") or parsed.text(parsed.table(result, "rule"), "id")
+        rule_id = report_model.text(result, "ruleId") or report_model.text(report_model.table(result, "rule"), "id")
         rule = named.get(rule_id) or by_index
-        said = parsed.table(result, "message").get("text")
+        said = report_model.table(result, "message").get("text")
         told = _FIXED.search(said) if isinstance(said, str) else None
         yield Finding(
-            rule_id or parsed.needed(rule, "id"), _where(result), "", _rating(result, rule),
-            parsed.shown(told[1].strip()) if told else "a change of the code",
+            rule_id or report_model.needed(rule, "id"), _where(result), "", _rating(result, rule),
+            report_model.shown(told[1].strip()) if told else "a change of the code",
         )  # fmt: skip
 
 
 def _suppressed(result: dict[str, Any]) -> bool:
     """Section 3.27.23: suppressed where a suppression is there and none is under review or rejected."""
-    found = parsed.rows(result, "suppressions")
+    found = report_model.rows(result, "suppressions")
     return bool(found) and all(each.get("status", "accepted") == "accepted" for each in found)
 
 
 def _rating(result: dict[str, Any], rule: dict[str, Any]) -> Rating | None:
     for source in (result, rule):
-        score = parsed.table(source, "properties").get("security-severity")
+        score = report_model.table(source, "properties").get("security-severity")
         try:
             number = float(score) if isinstance(score, (str, int, float)) and not isinstance(score, bool) else None
         except ValueError:
             number = None
         if number is not None and 0 <= number <= 10:
             return next(rating for least, rating in _SCORES if number >= least)
-    level = result.get("level", parsed.table(rule, "defaultConfiguration").get("level", "warning"))
+    level = result.get("level", report_model.table(rule, "defaultConfiguration").get("level", "warning"))
     return _LEVELS.get(level) if isinstance(level, str) else None
 
 
 def _where(result: dict[str, Any]) -> str:
-    for location in parsed.rows(result, "locations"):
-        physical = parsed.table(location, "physicalLocation")
-        if uri := parsed.text(parsed.table(physical, "artifactLocation"), "uri"):
-            line = parsed.table(physical, "region").get("startLine")
+    for location in report_model.rows(result, "locations"):
+        physical = report_model.table(location, "physicalLocation")
+        if uri := report_model.text(report_model.table(physical, "artifactLocation"), "uri"):
+            line = report_model.table(physical, "region").get("startLine")
             return f"{uri}:{line}" if isinstance(line, int) and line > 1 else uri
-        for logical in parsed.rows(location, "logicalLocations"):
-            if name := parsed.text(logical, "fullyQualifiedName") or parsed.text(logical, "name"):
+        for logical in report_model.rows(location, "logicalLocations"):
+            if name := report_model.text(logical, "fullyQualifiedName") or report_model.text(logical, "name"):
                 return name
     return "the whole"

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending
 from pytest_prodcheck.evidence.http.clients import client_to
-from pytest_prodcheck.evidence.tools import placeholders
-from pytest_prodcheck.evidence.tools import sanitizing as cleaning
+from pytest_prodcheck.evidence.tools import placeholders, sanitizing
 from pytest_prodcheck.evidence.vulnerabilities import scanner
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -55,7 +54,7 @@ def sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     """One line for the plan; the same report is read once for both suites."""
     report = declared(environment, target)
     if report.url is not None:
-        what = f"GET {cleaning.url(report.url)}"
+        what = f"GET {sanitizing.url(report.url)}"
     elif report.report is not None:
         what = f"reads the file {report.report}"
     else:
@@ -108,7 +107,7 @@ def _fetched(url: str, report: Vulnerabilities, context: Context, deadline: Dead
         url=url, tls=ServiceTls(ca=report.ca), authentication=report.authentication, timeout=report.timeout
     )
     answer = client_to(context, service).ask(Request("GET", url, document=report.largest), deadline)
-    name, exchange = cleaning.url(url), answer.exchange
+    name, exchange = sanitizing.url(url), answer.exchange
     if exchange.status != 200:
         raise EvidenceProblem(Problem("protocol", f"{name} answered {exchange.status}, not 200"))
     if exchange.truncated:

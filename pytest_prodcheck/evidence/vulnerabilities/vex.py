@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
+from pytest_prodcheck.evidence.vulnerabilities import report_model
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Finding, Subject
 from pytest_prodcheck.evidence.vulnerabilities.subjects import reference
 
@@ -41,60 +41,64 @@ def statements(data: Any) -> tuple[Statement, ...]:
     """All statements of one document, oldest first; raises EvidenceProblem for another format or version."""
     if isinstance(data, dict) and str(data.get("@context", "")).startswith(_OPENVEX):
         if str(data["@context"]).removeprefix(_OPENVEX) not in ("", "/v0.2.0"):
-            parsed.wrong(f"{parsed.shown(data['@context'])} is not known, {_OPENVEX}/v0.2.0 is")
+            report_model.wrong(f"{report_model.shown(data['@context'])} is not known, {_OPENVEX}/v0.2.0 is")
         found = list(_openvex(data))
     elif isinstance(data, dict) and data.get("bomFormat") == "CycloneDX":
         if data.get("specVersion") not in _CYCLONEDX:
-            parsed.wrong(f"CycloneDX {parsed.shown(data.get('specVersion'))} is not known")
+            report_model.wrong(f"CycloneDX {report_model.shown(data.get('specVersion'))} is not known")
         found = list(_cyclonedx(data))
     else:
-        parsed.wrong("is neither OpenVEX nor CycloneDX")
+        report_model.wrong("is neither OpenVEX nor CycloneDX")
     return tuple(sorted(found, key=lambda each: each.at))
 
 
 def _openvex(data: dict[str, Any]) -> Iterator[Statement]:
-    for row in parsed.rows(data, "statements"):
-        told = parsed.table(row, "vulnerability")
-        names = {parsed.text(told, "name"), parsed.text(told, "@id").rpartition("/")[2], *parsed.texts(told, "aliases")}
-        why = parsed.text(row, "justification")
-        why = why if why in JUSTIFICATIONS else parsed.text(row, "impact_statement")
+    for row in report_model.rows(data, "statements"):
+        told = report_model.table(row, "vulnerability")
+        names = {
+            report_model.text(told, "name"),
+            report_model.text(told, "@id").rpartition("/")[2],
+            *report_model.texts(told, "aliases"),
+        }
+        why = report_model.text(row, "justification")
+        why = why if why in JUSTIFICATIONS else report_model.text(row, "impact_statement")
         good = row.get("status") == "not_affected" and why
-        at = parsed.moment(row.get("last_updated")) or parsed.moment(row.get("timestamp"))
-        at = at or parsed.moment(data.get("timestamp")) or 0.0
+        at = report_model.moment(row.get("last_updated")) or report_model.moment(row.get("timestamp"))
+        at = at or report_model.moment(data.get("timestamp")) or 0.0
         reason = f"not_affected, {why}" if good else ""
-        for product in parsed.rows(row, "products"):
-            parts = tuple(name for each in parsed.rows(product, "subcomponents") for name in _identifiers(each))
+        for product in report_model.rows(row, "products"):
+            parts = tuple(name for each in report_model.rows(product, "subcomponents") for name in _identifiers(each))
             yield Statement(frozenset(names - {""}), tuple(_identifiers(product)), parts, reason, at)
 
 
 def _identifiers(component: dict[str, Any]) -> Iterator[str]:
-    yield from filter(None, (parsed.text(component, "@id"),
-                             parsed.text(parsed.table(component, "identifiers"), "purl")))  # fmt: skip
-    for name, value in parsed.table(component, "hashes").items():
+    yield from filter(None, (report_model.text(component, "@id"),
+                             report_model.text(report_model.table(component, "identifiers"), "purl")))  # fmt: skip
+    for name, value in report_model.table(component, "hashes").items():
         if name in ("sha-256", "sha256") and isinstance(value, str):
             yield f"sha256:{value}"
 
 
 def _cyclonedx(data: dict[str, Any]) -> Iterator[Statement]:
-    subject = parsed.table(parsed.table(data, "metadata"), "component")
-    inner = {parsed.text(each, "bom-ref"): each for each in parsed.rows(data, "components")}
-    about = tuple(filter(None, (parsed.text(subject, "purl"), parsed.text(subject, "bom-ref"))))
-    for row in parsed.rows(data, "vulnerabilities"):
-        analysis = parsed.table(row, "analysis")
-        why = parsed.text(analysis, "justification")
+    subject = report_model.table(report_model.table(data, "metadata"), "component")
+    inner = {report_model.text(each, "bom-ref"): each for each in report_model.rows(data, "components")}
+    about = tuple(filter(None, (report_model.text(subject, "purl"), report_model.text(subject, "bom-ref"))))
+    for row in report_model.rows(data, "vulnerabilities"):
+        analysis = report_model.table(row, "analysis")
+        why = report_model.text(analysis, "justification")
         good = analysis.get("state") == "not_affected" and why in JUSTIFICATIONS
-        at = parsed.moment(analysis.get("lastUpdated")) or parsed.moment(row.get("updated")) or 0.0
+        at = report_model.moment(analysis.get("lastUpdated")) or report_model.moment(row.get("updated")) or 0.0
         reason = f"not_affected, {why}" if good else ""
-        others = (parsed.text(each, "id") for each in parsed.rows(row, "references"))
-        names = frozenset(filter(None, (parsed.text(row, "id"), *others)))
-        for each in parsed.rows(row, "affects"):
-            ref = parsed.text(each, "ref")
+        others = (report_model.text(each, "id") for each in report_model.rows(row, "references"))
+        names = frozenset(filter(None, (report_model.text(row, "id"), *others)))
+        for each in report_model.rows(row, "affects"):
+            ref = report_model.text(each, "ref")
             ref = ref.rpartition("#")[2] if ref.startswith("urn:cdx:") else ref
             ref = unquote(ref) if "%3A" in ref[:8] else ref
             if ref in about or not (ref in inner or ref.startswith("pkg:")):
                 yield Statement(names, (ref, *(about if ref in about else ())), (), reason, at)
             else:
-                package = parsed.text(inner.get(ref, {}), "purl") or ref
+                package = report_model.text(inner.get(ref, {}), "purl") or ref
                 # a document that names no product of its own speaks of the package wherever it is
                 yield Statement(names, about, (package,), reason, at)
 

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import declared, host_of, service_host
-from pytest_prodcheck.evidence.web import exposure_signatures as exposed
+from pytest_prodcheck.evidence.web import exposure_signatures
 from pytest_prodcheck.evidence.web.public_addresses import ask, control, control_path, random_name
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.web import Exposure, Probe
@@ -32,7 +32,10 @@ def _lines(target: str, environment: Environment) -> tuple[Sending, ...]:
     service = declared(environment, target)
     host = host_of(service)
     found = [(f"GET {control_path(service)}", 2), ("GET random names that nothing has", len(_missing()))]
-    found += [(f"GET {path}", 1) for path in (*exposed.FILES, *exposed.DEBUG, *exposed.FOLDERS)]
+    found += [
+        (f"GET {path}", 1)
+        for path in (*exposure_signatures.FILES, *exposure_signatures.DEBUG, *exposure_signatures.FOLDERS)
+    ]
     found += [("GET folders that the front page loads from (at most)", LINKED * service.html)]
     return tuple(Sending(host, what, times) for what, times in found if times)
 
@@ -48,16 +51,22 @@ def http_exposure(target: str, context: Context, deadline: Deadline) -> Exposure
     The first 429 ends it: EvidenceProblem (denied), for we were asked to stop.
     """
     before = control(target, context, deadline)
-    folders = dict.fromkeys((*exposed.FOLDERS, *_linked(target, before.body or "", context)), exposed.LISTING)
+    folders = dict.fromkeys(
+        (*exposure_signatures.FOLDERS, *_linked(target, before.body or "", context)), exposure_signatures.LISTING
+    )
     missing = dict.fromkeys(_missing(), "nothing")
-    asked = [*missing.items(), *exposed.FILES.items(), *exposed.DEBUG.items(), *folders.items()]
+    asked = [*missing.items(), *exposure_signatures.FILES.items(), *exposure_signatures.DEBUG.items(), *folders.items()]
     probes = {probe.path: probe for probe in _all(target, asked, context, deadline)}
     after = control(target, context, deadline, anew=True)
 
     def of(paths: Sequence[str]) -> tuple[Probe, ...]:
         return tuple(probes[path] for path in paths)
 
-    return Exposure(before, after, *(of(list(each)) for each in (missing, exposed.FILES, exposed.DEBUG, folders)))
+    return Exposure(
+        before,
+        after,
+        *(of(list(each)) for each in (missing, exposure_signatures.FILES, exposure_signatures.DEBUG, folders)),
+    )
 
 
 def _missing() -> tuple[str, ...]:
@@ -76,7 +85,11 @@ def _linked(target: str, body: str, context: Context) -> list[str]:
             continue
         folder = whole.path.rpartition("/")[0] + "/"
         below = folder.removeprefix(urlsplit(base).path.rstrip("/"))
-        if whole[:2] == urlsplit(base)[:2] and below not in ("", "/", *exposed.FOLDERS) and below.startswith("/"):
+        if (
+            whole[:2] == urlsplit(base)[:2]
+            and below not in ("", "/", *exposure_signatures.FOLDERS)
+            and below.startswith("/")
+        ):
             found[below] = None
     return list(found)[:LINKED]
 
@@ -114,4 +127,6 @@ def _probe(target: str, path: str, what: str, context: Context, deadline: Deadli
     if exchange.status == 429:
         hint = "let our User-Agent pass its rate limiter"
         raise EvidenceProblem(Problem("denied", f"GET {exchange.url}: 429: it asks us to stop, so we did", hint))
-    return Probe(path, what, exchange.status, exchange.content_type, exchange.size, exposed.signs(answer.text))
+    return Probe(
+        path, what, exchange.status, exchange.content_type, exchange.size, exposure_signatures.signs(answer.text)
+    )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo.postgres.cluster import Cluster
-from pytest_prodcheck.evidence.content import comparing as content
+from pytest_prodcheck.evidence.content import comparing
 from pytest_prodcheck.evidence.content.progress import FOLDER, Progress
 from pytest_prodcheck.records.replication import ContentComparison
 from tests.evidence.store_servers import Stores, at, context, gather
@@ -116,8 +116,8 @@ def test_the_budget_ends_it_and_the_rest_is_told(compare: Compare, cluster: Clus
 def test_a_copy_that_is_behind_is_not_waited_for_at_each_chunk(
     compare: Compare, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "CATCH_UP", 1.0)
-    monkeypatch.setattr(content, "LATE_AGAIN", 0.5)
+    monkeypatch.setattr(comparing, "CATCH_UP", 1.0)
+    monkeypatch.setattr(comparing, "LATE_AGAIN", 0.5)
     with behind(cluster):
         began = time.monotonic()
         found = compare()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.evidence.gathering import known_secrets as learning
+from pytest_prodcheck.evidence.gathering import known_secrets
 from tests.evidence.support import context_for
 
 
@@ -25,16 +25,16 @@ def test_learns_what_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             "q": {"nodes": ["q.test:1"], "password": {"env": "NOT_SET_ANYWHERE"}},
         },
     )
-    learning.learn_secrets(context)
+    known_secrets.learn_secrets(context)
     assert context.redactor.redact("first-secret SECOND-SECRET third-secret") == "[redacted] [redacted] [redacted]"
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_pipe_that_nobody_writes_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learning, "PATIENCE", 0.1)
+    monkeypatch.setattr(known_secrets, "PATIENCE", 0.1)
     os.mkfifo(tmp_path / "pipe")
     context = context_for(tmp_path, redis={"r": {"nodes": ["r.test:1"], "password": {"file": "pipe"}}})
     began = time.monotonic()
-    learning.learn_secrets(context)
+    known_secrets.learn_secrets(context)
     assert time.monotonic() - began < 2
     (tmp_path / "pipe").open("w").close()  # lets the thread end

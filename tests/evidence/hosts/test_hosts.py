@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.hosts import local as hosts_here
+from pytest_prodcheck.evidence.hosts import local
 from pytest_prodcheck.evidence.hosts.usage import host_mounts, host_use
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.hosts import HostUse
@@ -21,7 +21,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def test_this_machine_tells_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts_here, "LOOK", 0.2)
+    monkeypatch.setattr(local, "LOOK", 0.2)
     context = context_for(tmp_path, hosts={"this": {"source": "here", "mounts": ["/", "/proc"]}})
     found = host_use.gather("this", context, Deadline(5)).hosts[0]
     assert found.cpu >= 0
@@ -32,7 +32,7 @@ def test_this_machine_tells_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_folder_that_nothing_is_mounted_on_tells_of_another_disk(tmp_path: Path) -> None:
-    found = hosts_here.mounts((str(tmp_path), "/nowhere"))
+    found = local.mounts((str(tmp_path), "/nowhere"))
     assert [(each.space, each.inodes, each.why) for each in found] == [(None, None, "nothing is mounted there")] * 2
 
 
@@ -60,8 +60,8 @@ def test_processors_are_busy_where_they_are_so_now_and_were_before(
     monkeypatch.setattr(psutil, "cpu_times", lambda: looks.pop(0))
     monkeypatch.setattr(psutil, "cpu_count", lambda: 4)
     monkeypatch.setattr(psutil, "getloadavg", lambda: (0.0, load, 0.0))
-    monkeypatch.setattr(hosts_here, "LOOK", 0.0)
-    assert hosts_here.use(Deadline(5)).cpu == pytest.approx(expected)
+    monkeypatch.setattr(local, "LOOK", 0.0)
+    assert local.use(Deadline(5)).cpu == pytest.approx(expected)
 
 
 def node(name: str) -> dict[str, Any]:

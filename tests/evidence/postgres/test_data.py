@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.content import hash_sql as content_sql
+from pytest_prodcheck.evidence.content import hash_sql
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.database import (
     Activity,
@@ -385,15 +385,15 @@ def test_every_change_of_a_row_changes_its_hash(running: Server) -> None:
         for statement in (HASHED if collated == (1,) else HASHED.replace(" collate app.blind", "")).split(";"):
             connection.execute(statement.encode())
         try:
-            forms = dict(connection.execute(content_sql.TABLES).fetchall())
+            forms = dict(connection.execute(hash_sql.TABLES).fetchall())
             assert forms["app.rows"] is (running.version >= 140000)
             assert forms["app.rights"] is False
-            for form in content_sql.FORMS if forms["app.rows"] else ("text",):
-                sums = [connection.execute(content_sql.digest_of("app.rows", form)).fetchone()]
+            for form in hash_sql.FORMS if forms["app.rows"] else ("text",):
+                sums = [connection.execute(hash_sql.digest_of("app.rows", form)).fetchone()]
                 for change in CHANGES:
                     connection.execute("begin")
                     connection.execute(f"update app.rows set {change}".encode())
-                    sums.append(connection.execute(content_sql.digest_of("app.rows", form)).fetchone())
+                    sums.append(connection.execute(hash_sql.digest_of("app.rows", form)).fetchone())
                     connection.execute("rollback")
                 assert [count for count, _ in sums] == [1] * len(sums)
                 assert len(set(sums)) == len(sums), (form, sums)

@@ -13,7 +13,7 @@ from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.postgres.members import members
-from pytest_prodcheck.evidence.postgres.session import Session, for_long_reads, missing_grant, on_primary
+from pytest_prodcheck.evidence.postgres.session import Session, missing_grant, on_primary, session_for_long_reads
 from tests.evidence.store_servers import Stores, at, context, problem_of
 
 Make = Callable[..., Context]
@@ -139,7 +139,7 @@ def test_more_rows_than_asked_for(session: Session) -> None:
 def test_long_reads_go_to_a_standby_that_has_caught_up(make: Make, cluster: Cluster) -> None:
     given = make()
     cluster.primary.ask("insert into customers values ('newest')")
-    with for_long_reads("shop", given, Deadline(10)) as session:
+    with session_for_long_reads("shop", given, Deadline(10)) as session:
         assert session.recovering
         assert session.rows("select count(*) from public.customers where name = 'newest'").rows == (("1",),)
     cluster.primary.ask("delete from customers where name = 'newest'")
@@ -149,10 +149,10 @@ def test_a_standby_that_shows_old_rows_is_not_read(make: Make, cluster: Cluster)
     cluster.standby.ask("select pg_wal_replay_pause()")
     try:
         deadline = Deadline(10)
-        with for_long_reads("shop", make(), deadline) as session:
+        with session_for_long_reads("shop", make(), deadline) as session:
             assert not session.recovering
         assert any("read on the primary" in note for note in deadline.notes)
-        problem = problem_of(lambda: for_long_reads("shop", make(read_on="standby"), Deadline(10)))
+        problem = problem_of(lambda: session_for_long_reads("shop", make(read_on="standby"), Deadline(10)))
         assert "paused" in problem.message
     finally:
         cluster.standby.ask("select pg_wal_replay_resume()")
@@ -193,7 +193,7 @@ def test_a_record_that_is_written_by_half_is_waited_for_by_nobody(make: Make, cl
         reader.execute("rollback")
     began = time.monotonic()
     deadline = Deadline(20)
-    with for_long_reads("shop", make(), deadline) as session:
+    with session_for_long_reads("shop", make(), deadline) as session:
         assert session.recovering
     cluster.primary.ask("drop table hinted")
     assert time.monotonic() - began < 4

@@ -19,7 +19,7 @@ from pytest_prodcheck.demo.mail.tls import MODERN, speaks
 from pytest_prodcheck.demo.runtime.certificate_kinds import Wanted
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.tls import sslyze_client as tls_scanner
+from pytest_prodcheck.evidence.tls import sslyze_client
 from pytest_prodcheck.evidence.tls.sslyze_client import Scanner
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.tls import AcceptedSuites, TlsAttacks, TlsProfile, TlsSuites
@@ -316,7 +316,7 @@ def test_answers_that_are_none(tmp_path: Path, line: str, kind: str, text: str) 
 def test_a_missing_sslyze_is_told(tmp_path: Path) -> None:
     (tmp_path / "sslyze.py").write_text("raise ImportError('not here')", encoding="utf-8")
     path = f"import sys, runpy; sys.path.insert(0, {str(tmp_path)!r}); "
-    run = f"runpy.run_path({str(tls_scanner.PROGRAM)!r}, run_name='__main__')"
+    run = f"runpy.run_path({str(sslyze_client.PROGRAM)!r}, run_name='__main__')"
     problem = trouble(Scanner((sys.executable, "-c", path + run)), 20)
     assert problem.kind == "missing-extra"
 

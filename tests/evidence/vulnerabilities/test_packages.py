@@ -13,7 +13,7 @@ import pytest
 
 from pytest_prodcheck.demo.files import scanner_reports
 from pytest_prodcheck.demo.files.scanner_reports import ago, match, vulnerability
-from pytest_prodcheck.evidence.vulnerabilities import report_model as parsed
+from pytest_prodcheck.evidence.vulnerabilities import report_model
 from tests.evidence.vulnerabilities.support import ids, problem, report
 
 BASE = {"format": "grype", "image": f"{scanner_reports.BASE}@{scanner_reports.BASE_DIGEST}"}
@@ -290,7 +290,7 @@ def test_fifty_megabytes_are_read_within_bounds(tmp_path: Path) -> None:
     assert len(content) > 49_000_000
     tracemalloc.start()
     try:
-        parsed.decode(content, str)
+        report_model.decode(content, str)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

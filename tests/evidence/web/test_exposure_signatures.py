@@ -10,48 +10,48 @@ import zipfile
 
 import pytest
 
-from pytest_prodcheck.evidence.web import exposure_signatures as exposed
+from pytest_prodcheck.evidence.web import exposure_signatures as signatures
 
 ROW = '<tr><th>Rails version</th><td class="value">7.1</td></tr>'
 SAMPLES: dict[str, list[str | bytes]] = {
-    exposed.REPOSITORY: ["ref: refs/heads/main\n", "b" * 40 + "\n",
+    signatures.REPOSITORY: ["ref: refs/heads/main\n", "b" * 40 + "\n",
                          "[core]\n\trepositoryformatversion = 0\n\tbare = false\n"],
-    exposed.SUBVERSION: [b"SQLite format 3\x00\x10"],
-    exposed.MERCURIAL: ["dotencode\nfncache\nrevlogv1\nstore\n"],
-    exposed.ENVIRONMENT: ["APP_KEY=base64:abc\n", "# a\n\nexport DB_URL='x'\nPORT=1", "\ufeffSECRET=1\r\nOTHER=2\r\n"],
-    exposed.DUMP: ["--\n-- PostgreSQL database dump\n--\n", "-- MySQL dump 10.13\n", "CREATE TABLE `users` (\n",
+    signatures.SUBVERSION: [b"SQLite format 3\x00\x10"],
+    signatures.MERCURIAL: ["dotencode\nfncache\nrevlogv1\nstore\n"],
+    signatures.ENVIRONMENT: ["APP_KEY=base64:abc\n", "# a\n\nexport DB_URL='x'\nPORT=1", "\ufeffSECRET=1\r\nOTHER=2\r\n"],
+    signatures.DUMP: ["--\n-- PostgreSQL database dump\n--\n", "-- MySQL dump 10.13\n", "CREATE TABLE `users` (\n",
                    "INSERT INTO users VALUES (1)"],
-    exposed.DATABASE: [b"REDIS0011\xfa", b"SQLite format 3\x00", b"VALKEY080"],
-    exposed.KEY: ["-----BEGIN RSA PRIVATE KEY-----\nMII", "-----BEGIN OPENSSH PRIVATE KEY-----\n"],
-    exposed.CREDENTIALS: ["[default]\naws_access_key_id = A\naws_secret_access_key = B\n",
+    signatures.DATABASE: [b"REDIS0011\xfa", b"SQLite format 3\x00", b"VALKEY080"],
+    signatures.KEY: ["-----BEGIN RSA PRIVATE KEY-----\nMII", "-----BEGIN OPENSSH PRIVATE KEY-----\n"],
+    signatures.CREDENTIALS: ["[default]\naws_access_key_id = A\naws_secret_access_key = B\n",
                           "//registry.example/:_authToken=abc\n", "users:\n- name: a\n  user:\n    token: abc\n"],
-    exposed.ACCESS: ["admin:$apr1$abc$def\n", "admin:{SHA}abc=\n"],
-    exposed.SOURCE: ["<?php\ndefine('DB_PASSWORD', 'x');\n"],
-    exposed.COMPOSE: ["version: '3'\nservices:\n  web:\n    image: nginx\n"],
-    exposed.STATE: ['{"version": 4, "terraform_version": "1.5.0"}'],
-    exposed.LISTED: [b"\x00\x00\x00\x01Bud1\x00"],
-    exposed.LOG: ["2026-01-01 INFO started\n2026-01-01 ERROR failed\nmore\n"],
-    exposed.ACTUATOR: ['{"activeProfiles":[],"propertySources":[]}',
+    signatures.ACCESS: ["admin:$apr1$abc$def\n", "admin:{SHA}abc=\n"],
+    signatures.SOURCE: ["<?php\ndefine('DB_PASSWORD', 'x');\n"],
+    signatures.COMPOSE: ["version: '3'\nservices:\n  web:\n    image: nginx\n"],
+    signatures.STATE: ['{"version": 4, "terraform_version": "1.5.0"}'],
+    signatures.LISTED: [b"\x00\x00\x00\x01Bud1\x00"],
+    signatures.LOG: ["2026-01-01 INFO started\n2026-01-01 ERROR failed\nmore\n"],
+    signatures.ACTUATOR: ['{"activeProfiles":[],"propertySources":[]}',
                        '{"_links":{"self":{},"env":{"href":"https://a/actuator/env"}}}'],
-    exposed.HTTPD: ["<h1>Apache Server Status for a (via 1.2.3.4)</h1>"],
-    exposed.NGINX: ["Active connections: 2 \nserver accepts handled requests\n 1 1 1\n"],
-    exposed.PHP: ["<title>PHP 8.2.1 - phpinfo()</title>", "<title>phpinfo()</title>"],
-    exposed.PPROF: ["Types of profiles available:"],
-    exposed.EXPVAR: ['{"cmdline":["a"],"memstats": {"Alloc":1}}'],
-    exposed.WERKZEUG: ["<title>Console // Werkzeug Debugger</title>"],
-    exposed.PROFILER: ["<title>Symfony Profiler</title>"],
-    exposed.ELMAH: ["<title>Error log for /LM/W3SVC</title>"],
-    exposed.H2: ["<title>H2 Console</title>"],
-    exposed.TELESCOPE: ["<title>Telescope - Laravel</title>"],
-    exposed.RAILS: [ROW],
-    exposed.JOLOKIA: ['{"request":{"type":"list"},"value":{}}'],
-    exposed.LISTING: ["<title>Index of /a</title>", "<title>Directory listing for /a/</title>", "[To Parent Directory]",
+    signatures.HTTPD: ["<h1>Apache Server Status for a (via 1.2.3.4)</h1>"],
+    signatures.NGINX: ["Active connections: 2 \nserver accepts handled requests\n 1 1 1\n"],
+    signatures.PHP: ["<title>PHP 8.2.1 - phpinfo()</title>", "<title>phpinfo()</title>"],
+    signatures.PPROF: ["Types of profiles available:"],
+    signatures.EXPVAR: ['{"cmdline":["a"],"memstats": {"Alloc":1}}'],
+    signatures.WERKZEUG: ["<title>Console // Werkzeug Debugger</title>"],
+    signatures.PROFILER: ["<title>Symfony Profiler</title>"],
+    signatures.ELMAH: ["<title>Error log for /LM/W3SVC</title>"],
+    signatures.H2: ["<title>H2 Console</title>"],
+    signatures.TELESCOPE: ["<title>Telescope - Laravel</title>"],
+    signatures.RAILS: [ROW],
+    signatures.JOLOKIA: ['{"request":{"type":"list"},"value":{}}'],
+    signatures.LISTING: ["<title>Index of /a</title>", "<title>Directory listing for /a/</title>", "[To Parent Directory]",
                       "<ListBucketResult>", "<h1>Index of /a</h1>"],
 }  # fmt: skip
 
 
 def shown(content: str | bytes) -> tuple[str, ...]:
-    return exposed.signs(content.decode("utf-8", "replace") if isinstance(content, bytes) else content)
+    return signatures.signs(content.decode("utf-8", "replace") if isinstance(content, bytes) else content)
 
 
 @pytest.mark.parametrize("what", SAMPLES)
@@ -68,14 +68,14 @@ def test_archives_are_known() -> None:
     with tarfile.open(fileobj=tar, mode="w") as plain:
         plain.addfile(tarfile.TarInfo("a"))
     for content in (packed.getvalue(), gzip.compress(b"a"), tar.getvalue()):
-        assert exposed.ARCHIVE in shown(content)
+        assert signatures.ARCHIVE in shown(content)
 
 
 def test_every_address_has_a_content_and_every_content_an_address() -> None:
-    wanted = {*exposed.FILES.values(), *exposed.DEBUG.values(), exposed.LISTING}
-    assert wanted == set(exposed._SIGNS)
-    assert wanted <= {*SAMPLES, exposed.ARCHIVE}
-    assert len(exposed.FILES) + len(exposed.DEBUG) + len(exposed.FOLDERS) <= 51
+    wanted = {*signatures.FILES.values(), *signatures.DEBUG.values(), signatures.LISTING}
+    assert wanted == set(signatures._SIGNS)
+    assert wanted <= {*SAMPLES, signatures.ARCHIVE}
+    assert len(signatures.FILES) + len(signatures.DEBUG) + len(signatures.FOLDERS) <= 51
 
 
 @pytest.mark.parametrize(
@@ -105,5 +105,5 @@ def test_ordinary_pages_show_nothing(page: str) -> None:
 def test_hostile_text_is_searched_in_bounded_time() -> None:
     began = time.process_time()
     for piece in ("A=1\n", "\n", " \n", "[core]\n", '"_links": ', "services:\n", "#\n", "token: "):
-        exposed.signs(piece * (20_000 // len(piece)))
+        signatures.signs(piece * (20_000 // len(piece)))
     assert time.process_time() - began < 10

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pytest_prodcheck.evidence.web import stack_traces as traces
+from pytest_prodcheck.evidence.web import stack_traces
 
 TRACES = {
     "a Python traceback": 'Traceback (most recent call last):\\n  File \\"/a.py\\", line 1',
@@ -26,7 +26,7 @@ TRACES = {
 
 @pytest.mark.parametrize("name", TRACES)
 def test_traces_are_found(name: str) -> None:
-    assert name in traces.found(TRACES[name])
+    assert name in stack_traces.found(TRACES[name])
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_traces_are_found(name: str) -> None:
     ],
 )
 def test_plain_errors_are_no_traces(body: str) -> None:
-    assert traces.found(body) == ()
+    assert stack_traces.found(body) == ()
 
 
 def test_hostile_text_is_searched_in_bounded_time() -> None:
     began = time.process_time()
     for piece in ("at a", "Warning: in ", '"', "at a.b.c(", "File \"", "\\\\\\", "<meta ", "a, ", "a.", "java.", "at "):
         text = piece * (150_000 // len(piece))
-        traces.found(text)
+        stack_traces.found(text)
     assert time.process_time() - began < 20
