@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from pytest_prodcheck.gates.decoding import decode
+from pytest_prodcheck.plain_data import from_plain
 
 SCHEMA = "prodcheck-verdict/1"
 STATUS = {0: "open", 1: "blocked", 2: "usage-error", 3: "cannot-tell", 4: "refused"}
@@ -123,7 +123,8 @@ class Verdict:
         """From `to_document`'s data, with or without its seal; raises ValueError for anything else."""
         if document.get("schema") != SCHEMA:
             raise ValueError(f"expected a document of schema {SCHEMA}, not {str(document.get('schema'))[:60]!r}")
-        verdict = decode(cls, {key: value for key, value in document.items() if key != "seal"}, "verdict")
+        bare = {key: value for key, value in document.items() if key != "seal"}
+        verdict = from_plain(cls, bare, "verdict", complete=True)
         if STATUS.get(verdict.code) != verdict.status:
             raise ValueError(f"verdict: status {verdict.status!r} does not go with code {verdict.code}")
         return verdict

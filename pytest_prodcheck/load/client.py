@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from geventhttpclient.response import HTTPResponse
+from pytest_prodcheck.load.answer import Answer
 
 CHUNK = 65_536
 RESTED = 1.0  # seconds of rest after which a server may have closed a kept connection
@@ -41,7 +41,7 @@ class Call:
     timeout: float
     largest: int
 
-    def trouble(self, answer: HTTPResponse) -> str:
+    def trouble(self, answer: Answer) -> str:
         """Why an answer is not as it has to be, "" where it is."""
         status: int = answer.get_code()
         if status not in self.statuses:
@@ -50,7 +50,7 @@ class Call:
             given = str(answer.get("content-type", "")).partition(";")[0].strip().lower()
             if given != self.content_type:
                 return f"answered {given or 'no content type'}"
-        if self.contains and self.contains not in answer._body_buffer:
+        if self.contains and self.contains not in answer.body:
             return "the declared text is missing"
         return ""
 
@@ -90,7 +90,7 @@ class Client:
         self._idle: deque[Connection] = deque()
         self._turn = 0
 
-    def ask(self, call: Call) -> tuple[HTTPResponse, bool]:
+    def ask(self, call: Call) -> tuple[Answer, bool]:
         """The answer to a request, and whether it was sent a second time; raises Failed."""
         connection = self._take(call.timeout)
         rested = connection.used and clock() - connection.used > RESTED
@@ -142,8 +142,8 @@ class Client:
         sock.close()
         raise Failed(reason)
 
-    def _exchange(self, connection: Connection, call: Call) -> HTTPResponse:
-        answer = HTTPResponse(call.method)
+    def _exchange(self, connection: Connection, call: Call) -> Answer:
+        answer = Answer(call.method)
         connection.deadline = clock() + call.timeout
         self.busy[connection] = None
         begun = False
@@ -155,7 +155,7 @@ class Client:
                     raise ConnectionResetError
                 begun = begun or bool(data)
                 answer.feed(data)
-                if len(answer._body_buffer) > call.largest:
+                if len(answer.body) > call.largest:
                     raise Failed(f"the answer is larger than {call.largest} bytes")
         except Failed:
             self._drop(connection)
@@ -185,7 +185,7 @@ class _ClosedAtOnce(Exception):
     """The connection ended before a byte of the answer came."""
 
 
-def _ends_by_closing(answer: HTTPResponse) -> bool:
+def _ends_by_closing(answer: Answer) -> bool:
     """Whether the end of the connection is the end of the answer (RFC 9112, 6.3)."""
     return bool(answer.headers_complete and answer.get("content-length") is None) and "chunked" not in str(
         answer.get("transfer-encoding", "")

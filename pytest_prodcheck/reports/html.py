@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import pytest
 
 from pytest_prodcheck.outcomes import Result, RunRecord
+from pytest_prodcheck.plain_data import from_plain
 from pytest_prodcheck.reports import html_markup
 from pytest_prodcheck.reports.escaping import safe, safe_html
-from pytest_prodcheck.reports.records import record
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, moment, views
 
 KEY = "prodcheck"  # the user property that holds a result as JSON text
@@ -109,7 +109,7 @@ def result_of(report: pytest.TestReport) -> Result | None:
     for name, value in getattr(report, "user_properties", ()):
         if name == KEY and isinstance(value, str):
             try:
-                found = record(Result, json.loads(value))
+                found = from_plain(Result, json.loads(value))
             except (ValueError, RecursionError):
                 found = None
     return found

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 from pytest_prodcheck.outcomes import SCHEMA as RUN_SCHEMA
 from pytest_prodcheck.outcomes import Outcome, RunRecord, counts
+from pytest_prodcheck.plain_data import from_plain, schema_of, to_plain
 from pytest_prodcheck.reports.checklist import checklist_document
 from pytest_prodcheck.reports.escaping import safe_json
-from pytest_prodcheck.reports.records import plain, record, schema_of
 from pytest_prodcheck.reports.role_matrix import matrix_document
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, views
 
@@ -28,7 +28,7 @@ def run_document(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> dict[str, An
         **({"matrix": table} if table is not None else {}),
         "schema": SCHEMA,
         "counts": {str(outcome): number for outcome, number in counts(run.results).items()},
-        "run": plain(run),
+        "run": to_plain(run),
         "verdicts": [dict(each) if isinstance(each, Mapping) else each.to_document() for each in verdicts],
     }
 
@@ -43,7 +43,7 @@ def dump_run(run: RunRecord) -> str:
     try:
         return _lines(vars(run), 2) + "\n"
     except ValueError:  # a number that JSON has no word for
-        return _lines(plain(run), 2) + "\n"
+        return _lines(to_plain(run), 2) + "\n"
 
 
 def _lines(data: Any, depth: int) -> str:
@@ -69,7 +69,7 @@ def read_run(text: str | bytes) -> RunRecord:
         found = data.get("schema") if isinstance(data, dict) else None
         if found != RUN_SCHEMA:
             raise ValueError(f"expected schema {RUN_SCHEMA!r}, not {str(found)[:40]!r}")
-        return record(RunRecord, data, "run")
+        return from_plain(RunRecord, data, "run")
     except RecursionError:
         raise ValueError("no run record: is nested too deeply") from None
     except UnicodeDecodeError:

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.network.nodes import connect, connection_problem
+from pytest_prodcheck.evidence.network.resolving import split_address
+from pytest_prodcheck.evidence.redis import redis_py
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.environments.sections.stores import Redis
+    from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 MOST_BYTES = 1024 * 1024  # read of one server; INFO is under 10 kB
 
-# said to a new connection that is closed at once
-_LAST_WORDS = ("ERR MAX NUMBER OF CLIENTS", "DENIED")
 _SAID: tuple[tuple[tuple[str, ...], ProblemKind, str, str], ...] = (
     (("NOAUTH",), "denied", "it asks for a password", "name one in `password`"),
     (("WRONGPASS", "ERR INVALID PASSWORD", "ERR INVALID USERNAME"), "denied", "the login was refused",
@@ -34,6 +36,27 @@ _SAID: tuple[tuple[tuple[str, ...], ProblemKind, str, str], ...] = (
 )  # fmt: skip
 
 
+def login_of(target: str, context: Context) -> tuple[str | None, str | None]:
+    """User and password of a group; raises EvidenceProblem where redis-py or the password is missing."""
+    redis_py.load()
+    settings = context.environment.redis[target]
+    return settings.user, context.secret(settings.password) if settings.password else None
+
+
+def trust_of(settings: Redis, context: Context) -> ssl.SSLContext | None:
+    """How TLS is trusted, None for plain connections."""
+    if settings.tls is None:
+        return None
+    from pytest_prodcheck.evidence.network.trust import tls_context
+
+    return tls_context(settings.tls, context.root, "redis")
+
+
+def tls_of(trust: ssl.SSLContext | None, declared: str) -> tuple[ssl.SSLContext, str] | None:
+    """How a declared node ("HOST:PORT") is spoken to by TLS: trust and server name; None for plain connections."""
+    return (trust, split_address(declared)[0]) if trust is not None else None
+
+
 def ask(
     where: str,
     address: ResolvedAddress,
@@ -44,7 +67,7 @@ def ask(
 ) -> list[Any]:
     """The answers to the commands, in one round trip; one that is an error is the exception, not raised.
 
-    tls: context and server name. login: user and password. Raises EvidenceProblem, also for a refused login.
+    tls: as `tls_of`. login: user and password. Raises EvidenceProblem, also for a refused login.
     """
     from redis.exceptions import RedisError
 
@@ -54,7 +77,8 @@ def ask(
     plain_socket = connect(where, address, deadline)
     with plain_socket, deadline.guard(plain_socket):
         try:
-            answers = _exchange(_Bounded(_secured(plain_socket, tls), where), words, deadline)
+            bounded = _Bounded(_secured(plain_socket, tls), where)
+            answers = redis_py.exchange(bounded, words, deadline.seconds_left())
         except EvidenceProblem as error:
             if error.problem.kind == "timeout":
                 raise EvidenceProblem(connection_problem(error, where, deadline)) from None
@@ -83,49 +107,6 @@ class Asking:
         """An error as the server worded it, the password blanked."""
         said = str(answer)
         return plain(said.replace(self.login[1], "[redacted]") if self.login[1] else said, 200)
-
-
-def _exchange(sock: _Bounded, commands: Sequence[Sequence[str]], deadline: Deadline) -> list[Any]:
-    import redis
-    from redis._parsers import _RESP2Parser
-    from redis.exceptions import ResponseError
-
-    class Plain(_RESP2Parser):
-        """Every error as the server worded it, and none that ends the exchange."""
-
-        EXCEPTION_CLASSES = {}  # noqa: RUF012 - the parser's own
-
-    connected: Any = redis.Connection
-
-    class Ready(connected):  # type: ignore[misc]
-        """One that is connected already: time, size and trust are bounded by us."""
-
-        def _connect(self) -> Any:
-            return sock
-
-    def begin(connection: Any) -> None:  # instead of redis-py's greeting, which tells its name and version
-        connection._parser.on_connect(connection)
-
-    # RESP2 is spoken by every server; hiredis, where installed, would believe any length that it is told
-    connection = Ready(
-        protocol=2, parser_class=Plain, redis_connect_func=begin, socket_timeout=deadline.seconds_left(),
-        encoding_errors="replace", decode_responses=True,
-    )  # fmt: skip
-    try:
-        connection.connect()
-        connection.send_packed_command(connection.pack_commands(commands))
-        answers: list[Any] = []
-        for _ in commands:
-            try:
-                answers.append(connection.read_response(disconnect_on_error=False))
-            except ResponseError as error:
-                answers.append(error)
-                if str(error).upper().startswith(_LAST_WORDS):
-                    break
-        return answers + [answers[-1]] * (len(commands) - len(answers))
-    finally:
-        connection.disconnect()
-        sock.close()
 
 
 def explain(error: Exception, where: str, deadline: Deadline, secret: str = "") -> Problem:

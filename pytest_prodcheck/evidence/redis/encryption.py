@@ -10,7 +10,8 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network import nodes
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.evidence.network.transport import show
-from pytest_prodcheck.evidence.redis.group import login_of, node_host, trust_of
+from pytest_prodcheck.evidence.redis.commands import ask, explain, login_of, tls_of, trust_of
+from pytest_prodcheck.evidence.redis.group import node_host
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.encryption import PlainPort, RedisAccess, RedisEncryption
@@ -53,9 +54,8 @@ def redis_encryption(target: str, context: Context, deadline: Deadline) -> Redis
     settings = context.environment.redis[target]
     login, trust = login_of(target, context), trust_of(settings, context)
 
-    def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> RedisAccess:
-        tls = (trust, split_address(declared)[0]) if trust is not None else None
-        return _ask_node(declared, where, address, tls, login, settings, until)
+    def look(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> RedisAccess:
+        return _ask_node(declared, where, address, tls_of(trust, declared), login, settings, until)
 
     def failed(declared: str, problem: Problem, seconds: float) -> RedisAccess:
         return RedisAccess(declared, seconds, problem)
@@ -63,7 +63,7 @@ def redis_encryption(target: str, context: Context, deadline: Deadline) -> Redis
     def worse(node: RedisAccess) -> bool:
         return node.anonymous in ANSWERED or any(port.speaks for port in node.plain)
 
-    answers = nodes.ask_nodes(settings.nodes, ask, failed, worse, context, deadline)
+    answers = nodes.ask_nodes(settings.nodes, look, failed, worse, context, deadline)
     return RedisEncryption(tuple(answers), settings.tls is not None)
 
 
@@ -71,8 +71,6 @@ def _ask_node(
     declared: str, where: str, address: ResolvedAddress, tls: tuple[ssl.SSLContext, str] | None,
     login: tuple[str | None, str | None], settings: Redis, deadline: Deadline,
 ) -> RedisAccess:  # fmt: skip
-    from pytest_prodcheck.evidence.redis.commands import ask, explain
-
     began = time.monotonic()
     (answer,) = ask(where, address, tls, (None, None), (("PING",),), deadline.at_most(settings.timeout))
     anonymous = _word(answer)

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
-from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.evidence.redis.cluster import cluster_view
+from pytest_prodcheck.evidence.redis.commands import Asking, explain, login_of, tls_of, trust_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.stores import RedisCluster, RedisGroup, RedisNode
 
 if TYPE_CHECKING:
-    import ssl
-
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections.stores import Redis
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.redis.commands import Asking
+    from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
-_LOADING = threading.Lock()
 _COMMANDS = (("PING",), ("INFO",), ("CONFIG", "GET", "save"))
 _KEYSPACE = re.compile(r"keys=(\d{1,18}),expires=(\d{1,18})\b", re.ASCII)  # of each database in INFO
 # answers to PING of a server that is there; what is wrong with it stands in INFO
@@ -53,54 +48,21 @@ def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup
     """
     settings = context.environment.redis[target]
     login, trust = login_of(target, context), trust_of(settings, context)
-    from pytest_prodcheck.evidence.redis.commands import Asking
 
-    def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> RedisNode:
-        tls = (trust, split_address(declared)[0]) if trust is not None else None
+    def look(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> RedisNode:
         part = until.at_most(settings.timeout)
-        asking = Asking(where, address, tls, login)
+        asking = Asking(where, address, tls_of(trust, declared), login)
         node = _ask_node(declared, asking, part)
         return node if node.cluster is None else replace(node, cluster=cluster_view(asking, part))
 
     def failed(declared: str, problem: Problem, seconds: float) -> RedisNode:
         return RedisNode(declared, seconds, problem)
 
-    nodes = ask_nodes(settings.nodes, ask, failed, lambda node: node.loading, context, deadline)
+    nodes = ask_nodes(settings.nodes, look, failed, lambda node: node.loading, context, deadline)
     return RedisGroup(tuple(nodes), settings.expect.primaries, settings.expect.replicas, settings.persistence)
 
 
-def need_client() -> None:
-    """Loads redis-py, one thread at a time: its modules import each other, and Python gives up where two threads meet.
-
-    Raises EvidenceProblem where it is not installed.
-    """
-    with _LOADING:
-        try:
-            import redis.exceptions  # noqa: F401
-        except ImportError:
-            what, hint = "asking Redis needs redis-py", "pip install 'pytest-prodcheck[redis]'"
-            raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
-
-
-def login_of(target: str, context: Context) -> tuple[str | None, str | None]:
-    """User and password of a group; raises EvidenceProblem where redis-py or the password is missing."""
-    need_client()
-    settings = context.environment.redis[target]
-    return settings.user, context.secret(settings.password) if settings.password else None
-
-
-def trust_of(settings: Redis, context: Context) -> ssl.SSLContext | None:
-    """How TLS is trusted, None for plain connections."""
-    if settings.tls is None:
-        return None
-    from pytest_prodcheck.evidence.network.trust import tls_context
-
-    return tls_context(settings.tls, context.root, "redis")
-
-
 def _ask_node(declared: str, asking: Asking, deadline: Deadline) -> RedisNode:
-    from pytest_prodcheck.evidence.redis.commands import explain
-
     where, login = asking.where, asking.login
     began = time.monotonic()
     ping, info, save = asking.ask(_COMMANDS, deadline)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
-from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
-from pytest_prodcheck.evidence.redis.group import fields_of, need_client, trust_of
+from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
+from pytest_prodcheck.evidence.redis.commands import ask, explain, login_of, tls_of, trust_of
+from pytest_prodcheck.evidence.redis.group import fields_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import RedisReplication, ReplicaLag
 
@@ -71,17 +72,12 @@ def redis_replication(target: str, context: Context, deadline: Deadline) -> Redi
 
 
 def _look(target: str, context: Context, deadline: Deadline) -> list[_Node]:
-    need_client()
-    from pytest_prodcheck.evidence.redis.commands import ask as ask_wire
-    from pytest_prodcheck.evidence.redis.commands import explain
-
     settings = context.environment.redis[target]
-    login = settings.user, context.secret(settings.password) if settings.password else None
-    trust = trust_of(settings, context)
+    login, trust = login_of(target, context), trust_of(settings, context)
 
-    def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> _Node:
-        tls = (trust, split_address(declared)[0]) if trust is not None else None
-        (info,) = ask_wire(where, address, tls, login, (("INFO", "replication"),), until.at_most(settings.timeout))
+    def look(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> _Node:
+        part = until.at_most(settings.timeout)
+        (info,) = ask(where, address, tls_of(trust, declared), login, (("INFO", "replication"),), part)
         if isinstance(info, Exception):
             raise EvidenceProblem(explain(info, where, until, login[1] or ""))
         return _node(declared, where, fields_of(info))
@@ -90,7 +86,7 @@ def _look(target: str, context: Context, deadline: Deadline) -> list[_Node]:
         return _Node(declared, problem)
 
     part = deadline.at_most(settings.timeout + 2 * MARGIN)
-    return ask_nodes(settings.nodes, ask, failed, lambda node: node.role != "master", context, part)
+    return ask_nodes(settings.nodes, look, failed, lambda node: node.role != "master", context, part)
 
 
 def _node(declared: str, where: str, fields: dict[str, str]) -> _Node:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
-from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
 from pytest_prodcheck.evidence.redis.cluster import cluster_view
-from pytest_prodcheck.evidence.redis.group import fields_of, login_of, node_host, trust_of
+from pytest_prodcheck.evidence.redis.commands import Asking, explain, login_of, tls_of, trust_of
+from pytest_prodcheck.evidence.redis.group import fields_of, node_host
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.stores import RedisWrite, RedisWrites
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.redis.commands import Asking
+    from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 PATIENCE = 2.0  # seconds for the answer to a write: where writes are paused there is none
 MOST_TAGS = 200_000  # tried for a key whose slot is the node's own
@@ -43,22 +43,18 @@ def redis_writes(target: str, context: Context, deadline: Deadline) -> RedisWrit
     """
     settings = context.environment.redis[target]
     login, trust = login_of(target, context), trust_of(settings, context)
-    from pytest_prodcheck.evidence.redis.commands import Asking
 
-    def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> RedisWrite:
-        tls = (trust, split_address(declared)[0]) if trust is not None else None
-        return _ask_node(declared, Asking(where, address, tls, login), until)
+    def look(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> RedisWrite:
+        return _ask_node(declared, Asking(where, address, tls_of(trust, declared), login), until)
 
     def failed(declared: str, problem: Problem, seconds: float) -> RedisWrite:
         return RedisWrite(declared, problem)
 
-    nodes = ask_nodes(settings.nodes, ask, failed, lambda node: bool(node.answer), context, deadline)
+    nodes = ask_nodes(settings.nodes, look, failed, lambda node: bool(node.answer), context, deadline)
     return RedisWrites(tuple(nodes), settings.expect.primaries)
 
 
 def _ask_node(declared: str, asking: Asking, deadline: Deadline) -> RedisWrite:
-    from pytest_prodcheck.evidence.redis.commands import explain
-
     (info,) = asking.ask((("INFO",),), deadline)
     if isinstance(info, Exception):
         raise EvidenceProblem(explain(info, asking.where, deadline, asking.login[1] or ""))

@@ -47,8 +47,13 @@ def _hash(certificate: Any) -> str:
     try:
         algorithm = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:
-        return str(certificate.signature_algorithm_oid._name)
+        return oid_name(certificate.signature_algorithm_oid)
     return algorithm.name if algorithm is not None else ""
+
+
+def oid_name(oid: Any) -> str:
+    """The name of an object identifier; cryptography has it under a private name only."""
+    return str(oid._name)
 
 
 def names(certificate: Any) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ SAMPLES: dict[str, list[str | bytes]] = {
                          "[core]\n\trepositoryformatversion = 0\n\tbare = false\n"],
     signatures.SUBVERSION: [b"SQLite format 3\x00\x10"],
     signatures.MERCURIAL: ["dotencode\nfncache\nrevlogv1\nstore\n"],
-    signatures.ENVIRONMENT: ["APP_KEY=base64:abc\n", "# a\n\nexport DB_URL='x'\nPORT=1", "\ufeffSECRET=1\r\nOTHER=2\r\n"],
+    signatures.ENVIRONMENT: ["APP_KEY=base64:abc\n", "# a\n\nexport DB_URL='x'\nPORT=1",
+                           "\ufeffSECRET=1\r\nOTHER=2\r\n"],
     signatures.DUMP: ["--\n-- PostgreSQL database dump\n--\n", "-- MySQL dump 10.13\n", "CREATE TABLE `users` (\n",
                    "INSERT INTO users VALUES (1)"],
     signatures.DATABASE: [b"REDIS0011\xfa", b"SQLite format 3\x00", b"VALKEY080"],
@@ -45,7 +46,8 @@ SAMPLES: dict[str, list[str | bytes]] = {
     signatures.TELESCOPE: ["<title>Telescope - Laravel</title>"],
     signatures.RAILS: [ROW],
     signatures.JOLOKIA: ['{"request":{"type":"list"},"value":{}}'],
-    signatures.LISTING: ["<title>Index of /a</title>", "<title>Directory listing for /a/</title>", "[To Parent Directory]",
+    signatures.LISTING: ["<title>Index of /a</title>", "<title>Directory listing for /a/</title>",
+                         "[To Parent Directory]",
                       "<ListBucketResult>", "<h1>Index of /a</h1>"],
 }  # fmt: skip
 
