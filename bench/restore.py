@@ -24,7 +24,8 @@ from pytest_prodcheck.demo.runtime.processes import end
 from pytest_prodcheck.demo.switches.backups import finish_segments
 from pytest_prodcheck.evidence.content.hash_sql import FIXED, digest_of
 from pytest_prodcheck.evidence.content.recording import take
-from tests.evidence.store_servers import Stores, at, context, gather, stores
+from tests.evidence.contexts import context, gather
+from tests.evidence.stores import Stores, at, stores
 
 SAMPLE = 0.05
 ROWS = 25_000_000  # with its index 2.4 GB

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.cli import main
-from tests.evidence.support import Answer, Seen, Web, web
+from tests.evidence.http.servers import Answer, Seen, Web, web
 from tests.project import Project
 
 Capture = pytest.CaptureFixture[str]

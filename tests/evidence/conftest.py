@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_prodcheck.demo.postgres.cluster import Cluster
-from tests.evidence.store_servers import Stores, stores
-from tests.evidence.support import MADE
+from tests.evidence.contexts import MADE
+from tests.evidence.stores import Stores, stores
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from pytest_prodcheck.evidence.collectors import OWN
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import COLLECTORS, find, names
 from pytest_prodcheck.records import EvidenceProblem
-from tests.evidence.support import context_for
+from tests.evidence.contexts import context_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

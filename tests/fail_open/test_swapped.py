@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evidence.support import ok, web
+from tests.evidence.http.servers import ok, web
 from tests.project import Project
 
 FACTS = "checks/test_facts.py"

@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Callable
 
-from tests.evidence.support import read_request
+from tests.evidence.http.servers import read_request
 
 Speaker = Callable[[socket.socket], None]
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

@@ -20,7 +20,7 @@ from pytest_prodcheck.gates.verdict_files import Ask
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.reports import write
 from pytest_prodcheck.reports.json_report import read_run
-from tests.evidence.support import ok, web
+from tests.evidence.http.servers import ok, web
 from tests.hostile.support import bare, is_readable
 from tests.project import Project
 from tests.soak import SOAK

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evidence.support import raw_server
+from tests.evidence.network.speakers import raw_server
 from tests.hostile.speakers import BAD, SHORT, cut
 from tests.hostile.support import Ended, bare, is_readable, measured
 
@@ -40,7 +40,7 @@ endpoints.page = {{ request = "GET /page", status = 200, contains = "pass", budg
 
 
 def polite(connection: socket.socket) -> None:
-    from tests.evidence.support import read_request
+    from tests.evidence.http.servers import read_request
 
     while read_request(connection):
         connection.sendall(SHORT)

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.catalogue import suites_with_checks
-from tests.evidence.store_servers import say, speaker
-from tests.evidence.support import Answer, Seen, web
+from tests.evidence.http.servers import Answer, Seen, web
+from tests.evidence.network.speakers import say, speaker
 from tests.hostile.test_stores import message
 from tests.project import Project
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evidence.support import Answer, Seen, web
+from tests.evidence.http.servers import Answer, Seen, web
 from tests.project import Project
 
 PASSWORD, SESSION, OPEN, LEAKED = "c4nary-password", "c4nary-session-0123", "c4nary-in-the-open", "c4nary-in-a-trace"

@@ -14,7 +14,8 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
-from tests.evidence.store_servers import dns_server, drip, flood, hang, say, speaker
+from tests.evidence.network.dns_servers import dns_server
+from tests.evidence.network.speakers import drip, flood, hang, say, speaker
 from tests.hostile.speakers import reset
 from tests.hostile.support import bare, is_readable, measured
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.evidence.support import Answer, Seen, web
+from tests.evidence.http.servers import Answer, Seen, web
 from tests.hostile.support import bare, is_readable, measured
 from tests.project import Project
 from tests.reports.hostile import STRINGS

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.demo.shop.tokens import Issuer, samples
-from tests.evidence.support import Answer, Seen, web
+from tests.evidence.http.servers import Answer, Seen, web
 from tests.project import Project
 
 NONE: frozenset[str] = frozenset()

@@ -16,7 +16,7 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load import resources
 from pytest_prodcheck.evidence.load.resource_sampling import watching
-from tests.evidence.support import ok, web
+from tests.evidence.http.servers import ok, web
 from tests.monitoring.faults import BENIGN, FAULTS, Bench, Fault
 from tests.monitoring.judging import colours
 from tests.monitoring.shop import SELECT

@@ -17,7 +17,8 @@ from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.access import ForgedTokens
-from tests.evidence.support import Answer, Seen, Web, context_for, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import Answer, Seen, Web, web
 
 JSON = {"Content-Type": "application/json"}
 NONE: frozenset[str] = frozenset()

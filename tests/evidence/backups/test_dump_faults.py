@@ -21,7 +21,8 @@ from suites.data_integrity.test_backups import test_a_backup_comes_up as comes_u
 from suites.data_integrity.test_backups import test_the_newest_backup_is_whole as whole
 from suites.pre_deploy.test_backups import test_the_last_backup_has_its_usual_size as usual
 from suites.pre_deploy.test_backups import test_the_last_backup_is_recent as recent
-from tests.evidence.store_servers import Stores, at, context, gather
+from tests.evidence.contexts import context, gather
+from tests.evidence.stores import Stores, at
 from tests.suites.test_data_integrity import outcome
 
 AGE, SIZE, MANIFEST, RESTORE = "age", "size", "manifest", "restore"

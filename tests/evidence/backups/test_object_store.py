@@ -17,7 +17,8 @@ from pytest_prodcheck.evidence.backups import object_store
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.backups import Backups, RestoreRecord
 from tests.evidence.backups.s3_server import BUCKET, SECRET, Store, store
-from tests.evidence.store_servers import context, gather, problem_of, say, speaker
+from tests.evidence.contexts import context, gather, problem_of
+from tests.evidence.network.speakers import say, speaker
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
 LISTING = b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">%b</ListBucketResult>'

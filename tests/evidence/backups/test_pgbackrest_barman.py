@@ -34,7 +34,8 @@ from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Ver
 from suites.data_integrity.test_backups import test_the_newest_backup_is_whole as whole
 from suites.data_integrity.test_backups import test_wal_leads_on_without_a_gap as leads_on
 from suites.pre_deploy.test_backups import test_the_last_backup_is_recent as recent
-from tests.evidence.store_servers import Stores, at, context, gather
+from tests.evidence.contexts import context, gather
+from tests.evidence.stores import Stores, at
 from tests.suites.test_data_integrity import outcome
 
 _SWITCH = "select pg_walfile_name(pg_switch_wal()) from (select pg_logical_emit_message(false, 'demo', 'x')) as m"

@@ -14,7 +14,8 @@ from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.evidence.content import comparing
 from pytest_prodcheck.evidence.content.progress import FOLDER, Progress
 from pytest_prodcheck.records.replication import ContentComparison
-from tests.evidence.store_servers import Stores, at, context, gather
+from tests.evidence.contexts import context, gather
+from tests.evidence.stores import Stores, at
 
 TABLES = ["orders", "payments", "t.rows"]
 Compare = Callable[..., ContentComparison]

@@ -21,7 +21,8 @@ from pytest_prodcheck.evidence.gathering.gatherer import Gatherer
 from pytest_prodcheck.evidence.gathering.store import EvidenceStore
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import Evidence, EvidenceProblem, Problem
-from tests.evidence.support import context_for, ok, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import ok, web
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,8 @@ def test_control_c_ends_the_process_within_a_second(tmp_path: Path) -> None:
     script = tmp_path / "hangs.py"
     script.write_text(
         "import pathlib, signal, sys, time, threading, os\n"
-        "from tests.evidence.support import context_for, raw_server\n"
+        "from tests.evidence.contexts import context_for\n"
+        "from tests.evidence.network.speakers import raw_server\n"
         "from pytest_prodcheck.evidence.gathering.gatherer import Gatherer\n"
         "from pytest_prodcheck.evidence.gathering.store import EvidenceStore\n"
         "from pytest_prodcheck.evidence.table import find\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.evidence.gathering import known_secrets
-from tests.evidence.support import context_for
+from tests.evidence.contexts import context_for
 
 
 def test_learns_what_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from pytest_prodcheck.evidence.gathering.waiting import Waited, wait_until_ready
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import Evidence
-from tests.evidence.support import Answer, Seen, context_for, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import Answer, Seen, web
 
 
 def test_waits_for_three_good_passes_in_a_row(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from pytest_prodcheck.evidence.hosts import local
 from pytest_prodcheck.evidence.hosts.usage import host_mounts, host_use
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.hosts import HostUse
-from tests.evidence.support import Answer, Seen, context_for, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import Answer, Seen, web
 
 JSON = {"Content-Type": "application/json"}
 

@@ -19,7 +19,9 @@ from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.records import EvidenceProblem
 from tests.chromium import FINISH, browse
-from tests.evidence.support import context_for, raw_server, read_request
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import read_request
+from tests.evidence.network.speakers import raw_server
 
 OK = b"HTTP/1.1 200 OK\r\n"
 TWO = b"Content-Length: 2\r\n"

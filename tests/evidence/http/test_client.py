@@ -23,7 +23,9 @@ from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.messages import Answer, Request
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from tests.evidence.support import Seen, context_for, ok, raw_server, read_request, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import Seen, ok, read_request, web
+from tests.evidence.network.speakers import raw_server
 
 GET = Request("GET", "/x")
 MIB = 1024 * 1024

@@ -18,7 +18,9 @@ from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
 from pytest_prodcheck.records import EvidenceProblem
-from tests.evidence.support import context_for, ok, raw_server, read_request, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import ok, read_request, web
+from tests.evidence.network.speakers import raw_server
 
 HOSTS = st.sampled_from(
     ["shop.example", "Shop.Example", "127.0.0.1", "[::1]", "[2001:DB8::1]", "shop.example.", "s_h", "bücher.example"]

@@ -32,8 +32,8 @@ from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.load import LoadRun
 from suites.performance import test_latency, test_load, test_resources, test_stress
+from tests.evidence.contexts import context_for
 from tests.evidence.load.servers import BROKEN, GOOD, LIMITED, Truth, server
-from tests.evidence.support import context_for
 
 COST = 0.015  # seconds: what the client itself takes to send a request and to read its answer, on a busy machine
 

@@ -16,7 +16,8 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem
-from tests.evidence.support import Answer, Seen, Web, context_for, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import Answer, Seen, Web, web
 
 PASSWORD = "canary-password"
 TOKEN = "canary-token-0123"

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_prodcheck.environments.sections.database import Migrations
 from pytest_prodcheck.evidence.migrations.scripts import dotted, flyway_checksum, shipped, version_key
-from tests.evidence.store_servers import problem_of
+from tests.evidence.contexts import problem_of
 
 ALEMBIC = '''"""{revision}"""
 import os

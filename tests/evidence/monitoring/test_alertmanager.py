@@ -12,7 +12,8 @@ from pytest_prodcheck.environments.sections.monitoring import Alertmanager
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.monitoring.alertmanager import MOST, firing, receivers
 from pytest_prodcheck.records import EvidenceProblem
-from tests.evidence.support import Answer, context_for, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import Answer, web
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 

@@ -15,7 +15,8 @@ from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.monitoring import metrics
 from pytest_prodcheck.evidence.monitoring.prometheus import prometheus
 from pytest_prodcheck.records import EvidenceProblem
-from tests.evidence.support import Answer, Seen, context_for, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import Answer, Seen, web
 
 JSON = {"Content-Type": "application/json"}
 METRIC = {"query": 'errors{revision="{revision}"}', "samples": "n[{window}]", "min_samples": 1, "at_most": 1}

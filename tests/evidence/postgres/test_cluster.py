@@ -20,20 +20,11 @@ from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.stores import PostgresCluster, PostgresNode
+from tests.evidence.contexts import context, gather, problem_of
+from tests.evidence.network.dns_servers import dns_server
+from tests.evidence.network.speakers import drip, flood, hang, say, speaker
 from tests.evidence.network.test_resolving import reply
-from tests.evidence.store_servers import (
-    Stores,
-    at,
-    context,
-    dns_server,
-    drip,
-    flood,
-    gather,
-    hang,
-    problem_of,
-    say,
-    speaker,
-)
+from tests.evidence.stores import Stores, at
 
 Ask = Callable[..., PostgresCluster]
 

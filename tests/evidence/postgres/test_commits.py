@@ -18,7 +18,8 @@ from pytest_prodcheck.demo.switches.backups import finish_segments
 from pytest_prodcheck.evidence.postgres.synchronous import confirmations
 from suites.data_integrity import test_replication as replication
 from suites.smoke import test_postgres as smoke
-from tests.evidence.store_servers import Stores, at, context, gather
+from tests.evidence.contexts import context, gather
+from tests.evidence.stores import Stores, at
 from tests.judged import outcomes
 
 

@@ -23,8 +23,8 @@ from pytest_prodcheck.records.database import (
     Schema,
     Structure,
 )
+from tests.evidence.contexts import gather, problem_of
 from tests.evidence.postgres.servers import WHEELS, Server, installed, server
-from tests.evidence.store_servers import gather, problem_of
 
 TABLES = """
 create schema app;

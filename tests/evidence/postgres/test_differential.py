@@ -24,9 +24,9 @@ import pytest
 
 from pytest_prodcheck.judging.limits import Limit
 from suites.data_integrity import test_schema, test_storage
+from tests.evidence.contexts import gather
 from tests.evidence.postgres.servers import Server, installed, server
 from tests.evidence.postgres.test_data import SETTINGS, TABLES
-from tests.evidence.store_servers import gather
 from tests.suites.test_data_integrity import outcome
 
 PGACTIVITY = Path("/usr/lib/nagios/plugins/check_pgactivity")

@@ -11,7 +11,7 @@ import pytest
 from pytest_prodcheck.evidence.postgres.encryption import _plain
 from pytest_prodcheck.evidence.postgres.startup_packet import FirstWord, first_word, start_tls
 from pytest_prodcheck.records import EvidenceProblem
-from tests.evidence.store_servers import speaker
+from tests.evidence.network.speakers import speaker
 
 
 def message(kind: bytes, content: bytes) -> bytes:

@@ -17,7 +17,8 @@ from pytest_prodcheck.environments.grants import grants
 from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.table import COLLECTORS
-from tests.evidence.store_servers import Stores, at, context, gather
+from tests.evidence.contexts import context, gather
+from tests.evidence.stores import Stores, at
 
 FUNCTIONS = """
 do $do$

@@ -14,7 +14,8 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.postgres.members import members
 from pytest_prodcheck.evidence.postgres.session import Session, missing_grant, on_primary, session_for_long_reads
-from tests.evidence.store_servers import Stores, at, context, problem_of
+from tests.evidence.contexts import context, problem_of
+from tests.evidence.stores import Stores, at
 
 Make = Callable[..., Context]
 

@@ -19,8 +19,9 @@ from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 from pytest_prodcheck.records.replication import ContentComparison, Replication
+from tests.evidence.contexts import context, gather
 from tests.evidence.postgres.servers import WHEELS, installed
-from tests.evidence.store_servers import Stores, at, context, gather, stores
+from tests.evidence.stores import Stores, at, stores
 
 
 @pytest.fixture(scope="module", params=sorted({*installed(), *WHEELS}))

@@ -16,7 +16,8 @@ import pytest
 
 from pytest_prodcheck.demo.runtime import certificate_authority
 from pytest_prodcheck.records.encryption import RedisAccess
-from tests.evidence.store_servers import context, gather, problem_of, say, speaker
+from tests.evidence.contexts import context, gather, problem_of
+from tests.evidence.network.speakers import say, speaker
 
 PASSWORD = "canary-password"
 

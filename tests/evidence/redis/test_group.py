@@ -18,18 +18,9 @@ from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.stores import RedisGroup, RedisNode
-from tests.evidence.store_servers import (
-    Stores,
-    at,
-    context,
-    drip,
-    flood,
-    gather,
-    hang,
-    problem_of,
-    say,
-    speaker,
-)
+from tests.evidence.contexts import context, gather, problem_of
+from tests.evidence.network.speakers import drip, flood, hang, say, speaker
+from tests.evidence.stores import Stores, at
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.evidence.contexts import context, gather
 from tests.evidence.redis.topologies import Server, cluster, servers, until
-from tests.evidence.store_servers import context, gather
 from tests.judged import outcomes
 
 

@@ -20,7 +20,8 @@ from pytest_prodcheck.evidence.release.freezes import freezes
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.release import Approval
-from tests.evidence.support import Answer, Seen, context_for, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import Answer, Seen, web
 
 SHA = "3f9c2ab0" + "1" * 32
 RECORD = {

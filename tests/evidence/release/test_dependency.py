@@ -14,7 +14,9 @@ from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.release import DependencyAnswer
 from pytest_prodcheck.records.stores import PostgresCluster, PostgresNode, RedisGroup, RedisNode
-from tests.evidence.support import context_for, raw_server, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import web
+from tests.evidence.network.speakers import raw_server
 
 
 def ask(root: Path, **declared: Any) -> DependencyAnswer:

@@ -18,7 +18,7 @@ from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.settings import ConfiguredSettings, SettingFound
 from suites.pre_deploy.test_configuration import test_settings_are_filled_in as judge_settings
-from tests.evidence.support import context_for
+from tests.evidence.contexts import context_for
 
 ENV = r"""
 # comment

@@ -24,7 +24,8 @@ from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.restore.scratch_folder import LOCK, PREFIX, sweep
 from pytest_prodcheck.records.backups import RestoreRun, Verification
-from tests.evidence.store_servers import Stores, at, context, gather, problem_of
+from tests.evidence.contexts import context, gather, problem_of
+from tests.evidence.stores import Stores, at
 
 Make = Callable[..., Context]
 
@@ -186,7 +187,7 @@ def test_leftovers_are_swept_and_what_runs_is_not(tmp_path: Path) -> None:
 KILLED = """
     import json, sys
     from pathlib import Path
-    from tests.evidence.store_servers import context, gather
+    from tests.evidence.contexts import context, gather
     root, tables = sys.argv[1], json.loads(sys.argv[2])
     gather("postgres-restore", "shop", context(Path(root), **tables), 60)
 """

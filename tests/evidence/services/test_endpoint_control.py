@@ -10,7 +10,8 @@ import pytest
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.services.endpoint import http_endpoint
 from pytest_prodcheck.records import EvidenceProblem
-from tests.evidence.support import Seen, context_for, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import Seen, web
 
 ENDPOINTS: dict[str, Any] = {
     "one": {"request": "GET /one", "status": 200},

@@ -23,7 +23,9 @@ from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.evidence.services.openapi_document import operation, problems
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem
-from tests.evidence.support import Answer, Seen, Web, context_for, ok, raw_server, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import Answer, Seen, Web, ok, web
+from tests.evidence.network.speakers import raw_server
 
 
 def gather(name: str, context: Context, target: str = "shop", seconds: float = 5.0) -> Any:

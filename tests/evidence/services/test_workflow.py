@@ -15,7 +15,8 @@ import pytest
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records.flow import StepAnswer, WorkflowRun
-from tests.evidence.support import Answer, Seen, Web, context_for, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import Answer, Seen, Web, web
 
 STEPS: list[dict[str, Any]] = [
     {"name": "cart", "request": "POST shop:/carts", "status": 201, "capture": {"cart": "/id"}},

@@ -17,8 +17,8 @@ from pytest_prodcheck.demo.mail.tls import speaks
 from pytest_prodcheck.demo.runtime.certificate_kinds import Issued, Wanted, issue
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.records.tls import ServedCertificate, TlsCertificates
-from tests.evidence.store_servers import gather
-from tests.evidence.support import context_for, raw_server
+from tests.evidence.contexts import context_for, gather
+from tests.evidence.network.speakers import raw_server
 
 HOST = Wanted(("localhost",))
 V = ssl.TLSVersion

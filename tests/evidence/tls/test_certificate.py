@@ -21,8 +21,8 @@ from pytest_prodcheck.evidence.network import resolving
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.evidence.tls.x509 import is_for
-from tests.evidence.store_servers import drip, flood, gather, hang, problem_of, say
-from tests.evidence.support import context_for, raw_server
+from tests.evidence.contexts import context_for, gather, problem_of
+from tests.evidence.network.speakers import drip, flood, hang, raw_server, say
 from tests.evidence.tls.servers import HOST, Lab, V, lab
 
 __all__ = ["lab"]

@@ -23,7 +23,8 @@ from pytest_prodcheck.evidence.tls import sslyze_client
 from pytest_prodcheck.evidence.tls.sslyze_client import Scanner
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.tls import AcceptedSuites, TlsAttacks, TlsProfile, TlsSuites
-from tests.evidence.store_servers import gather, hang, problem_of
+from tests.evidence.contexts import gather, problem_of
+from tests.evidence.network.speakers import hang
 from tests.evidence.tls.servers import Lab, V, lab
 
 __all__ = ["lab"]

@@ -11,7 +11,7 @@ from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.vulnerabilities import VulnerabilityReport
-from tests.evidence.support import context_for
+from tests.evidence.contexts import context_for
 
 IMAGE = f"{scanner_reports.IMAGE}@{scanner_reports.DIGEST}"
 

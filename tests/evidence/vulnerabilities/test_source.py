@@ -15,7 +15,7 @@ import pytest
 from pytest_prodcheck.demo.files import scanner_reports
 from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
 from pytest_prodcheck.evidence.vulnerabilities.scanner import words
-from tests.evidence.support import Answer, Seen, web
+from tests.evidence.http.servers import Answer, Seen, web
 from tests.evidence.vulnerabilities.support import IMAGE, gathered, ids, problem, report
 
 

@@ -12,7 +12,7 @@ from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Subject
 from pytest_prodcheck.evidence.vulnerabilities.subjects import reference, refuse_foreign
 from pytest_prodcheck.records import EvidenceProblem
-from tests.evidence.support import context_for
+from tests.evidence.contexts import context_for
 
 D, E = "sha256:" + "d" * 64, "sha256:" + "e" * 64
 SHA = "0123456789abcdef0123456789abcdef01234567"

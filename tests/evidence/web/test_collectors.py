@@ -14,7 +14,9 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem
-from tests.evidence.support import Answer, Seen, Web, context_for, raw_server, read_request, web
+from tests.evidence.contexts import context_for
+from tests.evidence.http.servers import Answer, Seen, Web, read_request, web
+from tests.evidence.network.speakers import raw_server
 
 KINDS = ("http-pages", "http-secure", "http-html", "http-cookies", "http-errors", "http-cors", "http-exposure",
          "http-methods")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Local servers, good and hostile, and the context to ask them with."""
+"""A well-behaved HTTP server that remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -8,56 +8,9 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.environments.project import Environment
-from pytest_prodcheck.environments.redaction import Redactor
-from pytest_prodcheck.environments.secrets import SecretResolver
-from pytest_prodcheck.evidence.context import Context
-
-MADE: list[Context] = []  # closed after each test
 Answer = tuple[int, Mapping[str, str], bytes]
-
-
-def context_for(root: Path, **settings: Any) -> Context:
-    """A context of an environment with these settings."""
-    environment = Environment.model_validate({"name": "test", **settings})
-    secrets = SecretResolver(root)
-    context = Context(environment, root, secrets=secrets, redactor=Redactor(), revision="r-1", run_id="run-7")
-    MADE.append(context)
-    return context
-
-
-@contextlib.contextmanager
-def raw_server(speak: Callable[[socket.socket], None], host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """A server whose every connection is handed to `speak` in a thread of its own; yields its port."""
-    listener = socket.create_server((host, port), backlog=128)
-    open_ones: list[socket.socket] = []
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            open_ones.append(connection)
-            threading.Thread(target=run, args=(connection,), daemon=True).start()
-
-    def run(connection: socket.socket) -> None:
-        with contextlib.suppress(OSError, ValueError), connection:
-            speak(connection)
-
-    threading.Thread(target=serve, daemon=True).start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        with contextlib.suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        for connection in open_ones:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
 
 
 def read_request(connection: socket.socket) -> bytes:
