@@ -94,7 +94,7 @@ def cookie_date(text: str) -> float | None:
     if year < 1601:
         return float("-inf")  # Chromium; by the RFC the date would be ignored
     try:
-        return datetime(year, month, day, *time, tzinfo=UTC).timestamp()
+        return datetime(year, month, day, time[0], time[1], time[2], tzinfo=UTC).timestamp()
     except ValueError:
         return None
 

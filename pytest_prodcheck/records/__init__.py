@@ -89,6 +89,7 @@ class Exchange:
     seconds: float  # from sending the request to the last byte of the body
     address: str = ""  # "127.0.0.1:443", the peer that answered
     truncated: bool = False  # there was more than the bound
+    refused_cookies: tuple[tuple[str, str], ...] = ()  # names of cookies that browsers do not take from it, and why
 
     def header(self, name: str) -> str | None:
         """The values of one header joined by ", ", None where it is not there."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import check, judge
 from pytest_prodcheck.judging.headers import cookies, cors
 from pytest_prodcheck.judging.headers.fields import lines
-from pytest_prodcheck.judging.headers.findings import Findings, warns
+from pytest_prodcheck.judging.headers.findings import Findings, fails, warns
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 from .findings import answered, insist_on_all, record
@@ -48,7 +48,7 @@ def _judge_cookies(page: Page, about: CookieAnswers) -> set[str]:
     """Judges the cookies of one answer, of equal ones the last (browsers replace); returns their names."""
     kept: dict[tuple[str, str, str], cookies.Cookie] = {}
     differing: set[str] = set()
-    now = _said(page.exchange.header("Date"))
+    now, refused = _said(page.exchange.header("Date")), dict(page.exchange.refused_cookies)
     for line in lines(page.exchange.headers, "Set-Cookie"):
         cookie = cookies.parse(line, now=now)
         if cookie is None:
@@ -60,13 +60,17 @@ def _judge_cookies(page: Page, about: CookieAnswers) -> set[str]:
     names = set()
     for cookie in kept.values():
         if cookie.removed:
+            refused.pop(cookie.name, "")
             continue
         names.add(cookie.name)
         session = cookies.is_session(cookie, {about.session} if about.session else set())
-        found = cookies.judged(cookie, about.host, about.https, session)
+        found = cookies.judged(cookie, about.host, about.https, session, refused.pop(cookie.name, ""))
         if cookie.name in differing:
             found += warns(["it is set twice with other attributes: browsers take the last"])
         record("session cookie" if session else "cookie", found, f"{cookie.name} ({page.name})")
+    for name, why in refused.items():  # what cannot even be read
+        record("cookie", fails(f"browsers refuse it: {why}"), f"{name} ({page.name})")
+        names.add(name)
     return names
 
 

@@ -41,26 +41,27 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
 )  # fmt: skip
 def auth_cookie(target: str, context: Context, deadline: Deadline) -> CookieSession:
     """A fresh login's cookies open a protected endpoint; the logout; the same cookies again."""
+    from pytest_prodcheck.evidence.http.clients import client_of
     from pytest_prodcheck.evidence.http.messages import Request
-    from pytest_prodcheck.evidence.login.attempts import clean, keep_secret
-    from pytest_prodcheck.evidence.login.sessions import ask_login, credentials, declared_auth
+    from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, frozen
+    from pytest_prodcheck.evidence.login.attempts import clean
+    from pytest_prodcheck.evidence.login.sessions import ask_login, cookies_of, credentials, declared_auth, lacks
 
     auth = declared_auth(context)
     opens = protected_endpoint(context.environment, target)
     if not opens or auth.logout is None or auth.cookie is None:
         raise EvidenceProblem(Problem("configuration", f"role {target}: no cookie, logout or endpoint is declared"))
     answer = ask_login(*credentials(target, auth.roles[target], context, deadline), context, deadline)
-    cookies = answer.cookies()
-    for value in cookies.values():
-        if len(value) >= 6:
-            keep_secret(value, context)
-    if auth.cookie not in cookies:
-        what = f"role {target}: the login answered {answer.exchange.status} without the cookie {auth.cookie}"
-        raise EvidenceProblem(Problem("denied", what))
-    login = Login(target, True, "cookie", replace(clean(answer, context).exchange, body=None))
-    headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+    store = cookies_of(answer, auth, context)
     _, declared, name = endpoint(context.environment, opens)
-    request = declared_request(declared, headers)
+    where = client_of(context, name).url(declared.path)
+    if missing := lacks(answer, store, where, auth):
+        raise EvidenceProblem(
+            Problem("denied", f"role {target}: the login answered {answer.exchange.status}{missing}")
+        )
+    login = Login(target, True, "cookie", replace(clean(answer, context).exchange, body=None))
+    headers = {"Cookie": RoleCookies(store, where)}
+    request = declared_request(declared, frozen(headers))
     method, _, path = auth.logout.partition(" ")
     opened = entry(name, request, context, deadline)[0]
     logout = entry(str(auth.service), Request(method, path, headers), context, deadline)[0]

@@ -175,6 +175,7 @@ def _session_lines(target: str, environment: Environment) -> tuple[Sending, ...]
 def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
     """A fresh login opens a protected endpoint; where logout is declared to revoke, also the answer after it."""
     from pytest_prodcheck.evidence.http.messages import Request
+    from pytest_prodcheck.evidence.http.role_cookies import frozen
     from pytest_prodcheck.evidence.login.sessions import declared_auth, expected, log_in, protected_endpoint
 
     auth = declared_auth(context)
@@ -188,7 +189,7 @@ def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
     if not attempt.login.granted:
         raise EvidenceProblem(Problem("denied", f"role {target} cannot log in: {attempt.login.reason}"))
     _, declared, service = endpoint(context.environment, opens)
-    headers = attempt.session.headers
+    headers, stolen = attempt.session.headers, frozen(attempt.session.headers)
     opened, opened_login = _send(service, declared, headers, context, deadline)
     logout = after = None
     after_login: LoginPage = ""
@@ -200,5 +201,5 @@ def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
     ):
         method, _, path = auth.logout.partition(" ")
         logout = client_of(context, auth.service).ask(Request(method, path, headers), deadline).exchange
-        after, after_login = _send(service, declared, headers, context, deadline)
+        after, after_login = _send(service, declared, stolen, context, deadline)
     return Session(target, opens, expected(opens, context), opened, logout, after, opened_login, after_login)

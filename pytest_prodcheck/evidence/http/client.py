@@ -11,10 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.connection import Connection
 from pytest_prodcheck.evidence.http.line import HttpLine
 from pytest_prodcheck.evidence.http.messages import Answer, Request, basic
 from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
+from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, carried
 from pytest_prodcheck.evidence.network.failures import worth_another_try
 from pytest_prodcheck.evidence.network.resolving import addresses_of
 from pytest_prodcheck.evidence.network.transport import Route
@@ -89,16 +91,18 @@ class HttpClient:
         sources = (self.context.environment.headers, self.service.headers, credentials, own, request.headers)
         for source in sources:
             for name, value in source.items():
-                headers[named.setdefault(name.lower(), name)] = self._filled(value, deadline)
+                headers[named.setdefault(name.lower(), name)] = self._filled(value, url, deadline)
         try:
-            latin = {name: value.encode("latin-1") for name, value in headers.items()}
+            latin = {name: value.encode("latin-1") for name, value in headers.items() if value or name != "Cookie"}
             return prepare(request.method.upper(), url, latin, body)
         except ValueError as error:
             raise EvidenceProblem(
                 Problem("configuration", f"{request.method} {sanitizing.url(url)}: {error}")
             ) from None
 
-    def _filled(self, value: str | SecretRef, deadline: Deadline) -> str:
+    def _filled(self, value: str | SecretRef, url: str, deadline: Deadline) -> str:
+        if isinstance(value, RoleCookies):
+            return value.store.header(url)
         if not isinstance(value, str):
             return self.context.secret(value, deadline)
         return value.replace("{run}", self.context.run_id).replace("{revision}", self.context.revision)
@@ -141,6 +145,7 @@ class HttpClient:
                 try:
                     answer = connection.ask(request, deadline)
                     keep()
+                    self._take_cookies(request, answer)
                     return answer
                 except EvidenceProblem as error:
                     sent = connection.sent and not request.changes_nothing
@@ -149,6 +154,15 @@ class HttpClient:
                     deadline.note(f"{error.problem.message}; tried again once")
             time.sleep(PAUSE)
         raise AssertionError("unreachable")
+
+    def _take_cookies(self, request: Request, answer: Answer) -> None:
+        """Keeps what an answer sets for the role whose cookies were sent; a refusal is no part of its session."""
+        store = carried(request.headers.values())
+        if store is not None and answer.exchange.status < 400:
+            store.take(self.url(request.path), answer.headers)
+            for value in store.values():
+                if len(value) >= SHORTEST_SECRET:
+                    self.context.redactor.add(value)
 
     def close(self) -> None:
         """Closes the connections that are kept for the next user."""

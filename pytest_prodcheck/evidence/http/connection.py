@@ -48,7 +48,7 @@ class Connection:
         self._route.begin(part)
         try:
             received = self._line.send(prepared, part.seconds_left())
-            return self._read(received, request, what, shown, started, part)
+            return self._read(received, request, url, what, started, part)
         except BaseException as error:
             if received is not None:
                 received.close()
@@ -58,7 +58,7 @@ class Connection:
             self._route.end()
 
     def _read(
-        self, received: Received, request: Request, what: str, shown: str, started: float, deadline: Deadline
+        self, received: Received, request: Request, url: str, what: str, started: float, deadline: Deadline
     ) -> Answer:
         headers = received.headers
         for each in received.odd:
@@ -78,7 +78,7 @@ class Connection:
         redact = self._client.context.redactor.redact
         exchange = Exchange(
             request.method,
-            redact(shown),
+            redact(cleaning.url(url)),
             received.status,
             sanitizing.headers(headers, redact),
             None if request.document else redact(text),
@@ -86,5 +86,15 @@ class Connection:
             ended - self._route.sent_at,
             self._route.peer,
             truncated,
+            self._refused_cookies(url, headers),
         )
-        return Answer(exchange, ended - started, tuple(headers), text)
+        return Answer(exchange, ended - started, tuple(headers), text, url)
+
+    def _refused_cookies(self, url: str, headers: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        """Names of cookies that browsers do not take from this answer, and why."""
+        if not any(name.lower() == "set-cookie" for name, _ in headers):
+            return ()
+        from pytest_prodcheck.cookies import refusals
+
+        found = refusals(url, headers, tls_in_front=not self._client.service.public)
+        return tuple((cleaning.plain(name, 60), cleaning.plain(why, 200)) for name, why in found)

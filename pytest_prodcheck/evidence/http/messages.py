@@ -43,20 +43,11 @@ class Answer:
     whole: float
     headers: tuple[tuple[str, str], ...]
     text: str
+    url: str = ""  # as it was asked for, with all that `exchange.url` leaves out
 
     def json(self) -> Any:
         """The body as JSON; raises EvidenceProblem where it is none or was cut."""
         return replace(self.exchange, body=self.text).json()
-
-    def cookies(self) -> dict[str, str]:
-        """The cookies that it sets, without those it deletes or leaves empty."""
-        found: dict[str, str] = {}
-        for name, value in self.headers:
-            if name.lower() == "set-cookie":
-                key, _, content = value.partition(";")[0].partition("=")
-                gone = "max-age=0" in value.lower().replace(" ", "")
-                found[key.strip()] = "" if gone else content.strip()
-        return {key: value for key, value in found.items() if key and value}
 
     def location(self) -> str:
         """Where a redirect leads, "" where it does not say."""

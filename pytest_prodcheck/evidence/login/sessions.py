@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.cookies import CookieStore
 from pytest_prodcheck.environments.reach import ANONYMOUS
+from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.clients import client_of
+from pytest_prodcheck.evidence.http.role_cookies import RoleCookies
 from pytest_prodcheck.evidence.http.service_requests import at_pointer, endpoint
 from pytest_prodcheck.evidence.login.attempts import Attempt, RoleSession, attempt, bearer, clean, keep_secret
+from pytest_prodcheck.evidence.tools import sanitizing as cleaning
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -104,17 +108,47 @@ def _granted(name: str, like: str, auth: Auth, answer: Answer, context: Context,
         except (EvidenceProblem, LookupError):
             return attempt(name, answer, "", {}, f"answered {status} without a token at {auth.token}")
         return bearer(name, answer, token, auth.token, context)
-    cookies = answer.cookies()
-    value = cookies.get(auth.cookie or "")
-    if value is None:
-        return attempt(name, answer, "", {}, f"answered {status} without the cookie {auth.cookie}")
-    for each in cookies.values():
-        if len(each) >= 6:
-            keep_secret(each, context)
-    headers = {"Cookie": "; ".join(f"{key}={each}" for key, each in cookies.items())}
+    store = cookies_of(answer, auth, context)
+    where = _needed_at(like, context)
+    headers = {"Cookie": RoleCookies(store, where)}
+    if missing := lacks(answer, store, where, auth):
+        return attempt(name, clean(answer, context), "", {}, f"answered {status}{missing}")
     if not _opens(like, headers, context, deadline):
         return attempt(name, answer, "", {}, f"answered {status} with a cookie that opens nothing")
     return attempt(name, clean(answer, context), "cookie", headers, "")
+
+
+def cookies_of(answer: Answer, auth: Auth, context: Context) -> CookieStore:
+    """What a browser keeps of the cookies of a login's answer; all values are redacted from now on."""
+    service = context.environment.services[str(auth.service)]
+    store = CookieStore(tls_in_front=not service.public)
+    store.take(answer.url, answer.headers)
+    for each in store.values():
+        if len(each) >= SHORTEST_SECRET:
+            keep_secret(each, context)
+    return store
+
+
+def lacks(answer: Answer, store: CookieStore, where: str, auth: Auth) -> str:
+    """What is missing of the session cookie after a login, " without the cookie …"; "" where a browser sends it."""
+    wanted = str(auth.cookie)
+    if any(name == wanted and value.strip('"') for name, value in store.sent(where)):
+        return ""
+    why = dict(answer.exchange.refused_cookies).get(wanted)
+    if why:
+        return f", but browsers refuse the cookie {wanted}: {why}"
+    if any(store.values(wanted)):
+        return f" with a cookie {wanted} that browsers send to {store.where(wanted)} only, not to {cleaning.url(where)}"
+    return f" without the cookie {wanted}"
+
+
+def _needed_at(role: str, context: Context) -> str:
+    """The address where a role's session has to open something."""
+    target = protected_endpoint(role, context)
+    if target is None:
+        return client_of(context, str(declared_auth(context).service)).url("/")
+    _, declared, service = endpoint(context.environment, target)
+    return client_of(context, service).url(declared.path)
 
 
 def _opens(name: str, headers: Mapping[str, str], context: Context, deadline: Deadline) -> bool:

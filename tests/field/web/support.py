@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.hostile.support import bare
 
@@ -95,3 +96,12 @@ def judged(
 def outcomes(results: Results) -> dict[str, str]:
     """Check and target in one, and the outcome."""
     return {f"{check} {target}": each["outcome"] for (check, target), each in results.items()}
+
+
+def certify(folder: Path, *names: str) -> tuple[str, str]:
+    """`ca.pem` and `leaf.pem` (with its key) of a certificate for these names, in the folder; their paths."""
+    ca = trustme.CA()
+    leaf = ca.issue_cert(*names)
+    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+    leaf.private_key_and_cert_chain_pem.write_to_path(str(folder / "leaf.pem"))
+    return str(folder / "ca.pem"), str(folder / "leaf.pem")
