@@ -1,4 +1,4 @@
-"""The cookies of one visitor: kept by name, domain, path and host-only (RFC 6265bis, 5.7), sent where they belong (5.8)."""
+"""The cookies of one visitor: what is kept of answers (RFC 6265bis, 5.7), and sent where (5.8)."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ import socket
 import ssl
 from pathlib import Path
 
-import pytest
 import trustme
 
 from pytest_prodcheck.cookies import CookieStore
@@ -25,8 +24,10 @@ CASES: list[tuple[str, ...]] = [
     ("cN=1; Domain=x.test, shop.test; Path=/",), ("cN=1; Domain = shop.test ; Path=/",),
     ("cN=1; Path=/; Secure",), ("cN=1; Path=/; HttpOnly",), ("cN=1; Path=/; SameSite=None; Secure",),
     ("cN=1; Path=/; SameSite=None",), ("cN=1; Path=/; SameSite=Strict",), ("cN=1; Path=/; SameSite=Nonsense",),
-    ("__Host-cN=1; Path=/; Secure",), ("__Host-cN=1; Path=/",), ("__Host-cN=1; Secure",), ("__Host-cN=1; Path=/dir; Secure",),
-    ("__Host-cN=1; Path=/; Secure; Domain=www.shop.test",), ("__host-cN=1; Path=/",), ("__Secure-cN=1; Path=/; Secure",),
+    ("__Host-cN=1; Path=/; Secure",), ("__Host-cN=1; Path=/",), ("__Host-cN=1; Secure",),
+    ("__Host-cN=1; Path=/dir; Secure",),
+    ("__Host-cN=1; Path=/; Secure; Domain=www.shop.test",), ("__host-cN=1; Path=/",),
+    ("__Secure-cN=1; Path=/; Secure",),
     ("__Secure-cN=1; Path=/",), ("__SECURE-cN=1; Path=/",), ("=__Host-cN=1; Path=/; Secure",), ("__Secure-cN; Path=/",),
     ("cN=1; Path=/; Max-Age=100",), ("cN=1; Path=/; Max-Age=0",), ("cN=1; Path=/; Max-Age=-1",),
     ("cN=1; Path=/; Max-Age=x",), ("cN=1; Path=/; Max-Age=",), ("cN=1; Path=/; Max-Age=100; Max-Age=0",),
@@ -49,7 +50,8 @@ CASES: list[tuple[str, ...]] = [
     ("cN=1; Path=/dir", "cN=; Path=/; Max-Age=0"), ("cN=1; Path=/; Secure", "cN=2; Path=/"),
     ("cNb=1; Path=/", "cNa=2; Path=/", "cNb=3; Path=/"), ("cNb=1; Path=/", "cNa=2; Path=/dir", "cNc=3; Path=/"),
     ("cN=1; Path=/; Partitioned",), ("cN=1; Path=/; Secure; Partitioned",), ("cN=1; SECURE; PATH=/; HTTPONLY",),
-    ("cN=1 Path=/",), ("cN=1;Path=/;Secure",), ("cN=1;;;Path=/",), ("cN=1; Path=/; Secure=false",), ("cN=1; Path=\"/\"",),
+    ("cN=1 Path=/",), ("cN=1;Path=/;Secure",), ("cN=1;;;Path=/",), ("cN=1; Path=/; Secure=false",),
+    ('cN=1; Path="/"',),
 ]  # fmt: skip
 PLACES = (
     "https://www.shop.test/dir/see", "https://www.shop.test/dir", "https://www.shop.test/see",
@@ -77,7 +79,10 @@ def test_chromium_sends_the_same(tmp_path: Path) -> None:
             head = read_request(inner).decode("latin-1")
             fields = {name.lower(): value for name, _, value in (each.partition(": ") for each in head.split("\r\n"))}
             path = head.split()[1]
-            more = [f"Access-Control-Allow-Origin: {fields.get('origin', '*')}", "Access-Control-Allow-Credentials: true"]
+            more = [
+                f"Access-Control-Allow-Origin: {fields.get('origin', '*')}",
+                "Access-Control-Allow-Credentials: true",
+            ]
             body = fields.get("cookie", "").encode("latin-1").hex().encode()
             if path.startswith("/dir/set?"):
                 more += [f"Set-Cookie: {each}" for each in cases[int(path.partition("?")[2])]]
@@ -85,7 +90,9 @@ def test_chromium_sends_the_same(tmp_path: Path) -> None:
                 more.append('Clear-Site-Data: "cookies"')
             elif path == "/":
                 body = page
-            text = "\r\n".join(["HTTP/1.1 200 OK", "Content-Type: text/html", *more, f"Content-Length: {len(body)}", "", ""])
+            text = "\r\n".join(
+                ["HTTP/1.1 200 OK", "Content-Type: text/html", *more, f"Content-Length: {len(body)}", "", ""]
+            )
             inner.sendall(text.encode("latin-1") + body)
 
     with raw_server(speak) as port:
