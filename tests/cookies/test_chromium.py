@@ -11,7 +11,8 @@ import trustme
 
 from pytest_prodcheck.cookies import CookieStore
 from tests.chromium import FINISH, browse
-from tests.evidence.support import raw_server, read_request
+from tests.evidence.http.servers import read_request
+from tests.evidence.network.speakers import raw_server
 
 # what `https://www.shop.test/dir/set` sets; N: the case's own number, so that cases do not meet
 CASES: list[tuple[str, ...]] = [

@@ -78,7 +78,7 @@ class Connection:
         redact = self._client.context.redactor.redact
         exchange = Exchange(
             request.method,
-            redact(cleaning.url(url)),
+            redact(sanitizing.url(url)),
             received.status,
             sanitizing.headers(headers, redact),
             None if request.document else redact(text),
@@ -97,4 +97,4 @@ class Connection:
         from pytest_prodcheck.cookies import refusals
 
         found = refusals(url, headers, tls_in_front=not self._client.service.public)
-        return tuple((cleaning.plain(name, 60), cleaning.plain(why, 200)) for name, why in found)
+        return tuple((sanitizing.plain(name, 60), sanitizing.plain(why, 200)) for name, why in found)

@@ -12,7 +12,7 @@ from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies
 from pytest_prodcheck.evidence.http.service_requests import at_pointer, endpoint
 from pytest_prodcheck.evidence.login.attempts import Attempt, RoleSession, attempt, bearer, clean, keep_secret
-from pytest_prodcheck.evidence.tools import sanitizing as cleaning
+from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -138,7 +138,8 @@ def lacks(answer: Answer, store: CookieStore, where: str, auth: Auth) -> str:
     if why:
         return f", but browsers refuse the cookie {wanted}: {why}"
     if any(store.values(wanted)):
-        return f" with a cookie {wanted} that browsers send to {store.where(wanted)} only, not to {cleaning.url(where)}"
+        there = sanitizing.url(where)
+        return f" with a cookie {wanted} that browsers send to {store.where(wanted)} only, not to {there}"
     return f" without the cookie {wanted}"
 
 

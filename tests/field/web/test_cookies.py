@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.evidence.support import raw_server, read_request
+from tests.evidence.http.servers import read_request
+from tests.evidence.network.speakers import raw_server
 from tests.field.web.support import Results, certify, free_port, judged, outcomes, python, running
 
 SELECT = ["smoke.auth.*", "security.cookies", "smoke.service.health"]
