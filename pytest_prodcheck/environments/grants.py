@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.environments.sections.database import columns_of
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.sections.stores import Postgres
+    from pytest_prodcheck.environments.sections.postgres import Postgres
 
 _MIGRATIONS = {
     "alembic": "alembic_version", "flyway": "flyway_schema_history", "django": "django_migrations",

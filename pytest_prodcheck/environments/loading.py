@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path as File
 
+from pytest_prodcheck.environments import environment_rules, project_rules
 from pytest_prodcheck.environments.configuration import Configuration
 from pytest_prodcheck.environments.project import SET_BY_LOADER, Environment, Project
-from pytest_prodcheck.environments.rules import environment as environment_rules
-from pytest_prodcheck.environments.rules import project as project_rules
 from pytest_prodcheck.environments.toml import future_keys, inheritance
 from pytest_prodcheck.environments.toml.error_collector import Mistakes
 from pytest_prodcheck.environments.toml.errors import ConfigurationError, Mistake, did_you_mean

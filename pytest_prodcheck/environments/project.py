@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from pytest_prodcheck.environments.sections.base import Address, Name, Seconds, SecretRef, Section
-from pytest_prodcheck.environments.sections.lazy import section
+from pytest_prodcheck.environments.sections.lazy import module_of, section
 from pytest_prodcheck.environments.sections.light import Light
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.approval import Approval
     from pytest_prodcheck.environments.sections.auth import Auth
+    from pytest_prodcheck.environments.sections.dependencies import Dependency
     from pytest_prodcheck.environments.sections.exposure import Exposure
     from pytest_prodcheck.environments.sections.hosts import Host
     from pytest_prodcheck.environments.sections.kubernetes import Kubernetes
     from pytest_prodcheck.environments.sections.load import Load, LoadCaps
     from pytest_prodcheck.environments.sections.monitoring import Alerts, Metric, Prometheus
+    from pytest_prodcheck.environments.sections.postgres import Postgres
+    from pytest_prodcheck.environments.sections.redis import Redis
     from pytest_prodcheck.environments.sections.rollback import Rollback
     from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.environments.sections.settings import Settings
-    from pytest_prodcheck.environments.sections.stores import Dependency, Postgres, Redis
     from pytest_prodcheck.environments.sections.tls import TlsServer
     from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
     from pytest_prodcheck.environments.sections.workflows import Workflow
 else:
     Approval = section("approval:Approval")
     Auth = section("auth:Auth")
+    Dependency = section("dependencies:Dependency")
     Exposure = section("exposure:Exposure")
     Host = section("hosts:Host")
     Kubernetes = section("kubernetes:Kubernetes")
@@ -37,22 +41,20 @@ else:
     Alerts = section("monitoring:Alerts")
     Metric = section("monitoring:Metric")
     Prometheus = section("monitoring:Prometheus")
+    Postgres = section("postgres:Postgres")
+    Redis = section("redis:Redis")
     Rollback = section("rollback:Rollback")
     Service = section("services:Service")
     Settings = section("settings:Settings")
-    Dependency = section("stores:Dependency")
-    Postgres = section("stores:Postgres")
-    Redis = section("stores:Redis")
     TlsServer = section("tls:TlsServer")
     Vulnerabilities = section("vulnerabilities:Vulnerabilities")
     Workflow = section("workflows:Workflow")
 
-# Every kind of target. On a protected environment each of the first tuple is declared or listed under `absent`.
-KINDS = ("services", "auth", "workflows", "postgres", "redis")
-OTHER_KINDS = (
-    "dependencies", "vulnerabilities", "exposure", "tls", "grpc", "graphql", "kubernetes", "metrics", "alerts", "load",
-    "approval", "settings", "rollback", "hosts",
-)  # fmt: skip
+# On a protected environment each of these is declared or listed under `absent`. Later kinds are not asked for: files
+# that are good today would be refused.
+ASKED_OF_PROTECTED = ("services", "auth", "workflows", "postgres", "redis")
+FUTURE_KINDS = ("grpc", "graphql")  # kinds that may be listed under `absent` before this version has them
+_NO_KINDS = ("prometheus", "load_caps", "light")  # sections that are always there, or that others need
 
 SET_BY_LOADER = ("name", "unit", "slot")  # fields of Environment that are no keys of the file
 
@@ -155,6 +157,18 @@ class Environment(Section):
     def keeps_bodies(self) -> bool:
         """Whether answers' bodies may be saved with the evidence."""
         return self.evidence.bodies == "always" or (self.evidence.bodies is None and not self.protected)
+
+
+@cache
+def section_modules() -> dict[str, str]:
+    """Key of each section of an environment with a module of its own -> that module, in the order of the fields."""
+    return {name: module for name, each in Environment.model_fields.items() if (module := module_of(each.annotation))}
+
+
+@cache
+def kinds() -> tuple[str, ...]:
+    """The sections that may be listed under `absent`: those that bring targets where they are declared."""
+    return tuple(name for name in section_modules() if name not in _NO_KINDS)
 
 
 class Need(Section):

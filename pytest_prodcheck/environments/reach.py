@@ -5,20 +5,17 @@ Imports no pydantic: xdist workers read targets too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
-
-from pytest_prodcheck.environments.toml.errors import ConfigurationError, Mistake, did_you_mean
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.auth import Auth
     from pytest_prodcheck.environments.sections.database import Invariant
     from pytest_prodcheck.environments.sections.hosts import Host
+    from pytest_prodcheck.environments.sections.postgres import Postgres
     from pytest_prodcheck.environments.sections.services import Endpoint, Service
     from pytest_prodcheck.environments.sections.settings import Settings
-    from pytest_prodcheck.environments.sections.stores import Postgres
     from pytest_prodcheck.environments.sections.workflows import Workflow
 
 OUTSIDE = "outside"  # the vantage of whatever declares none, and of a run without --vantage
@@ -274,43 +271,3 @@ def _tells_of_latency(endpoint: Endpoint) -> bool:
     """Whether an endpoint's good answer is judged, is no refusal, and changes nothing."""
     judged = any(each is not None for each in (endpoint.status, endpoint.content_type, endpoint.contains))
     return judged and endpoint.changes_nothing and (endpoint.status is None or min(endpoint.status) < 400)
-
-
-def refuse_unknown(
-    file: str, environment: Environment, vantage: str, allow_write: Iterable[str], allow_load: Iterable[str] = ()
-) -> None:
-    """Raises ConfigurationError for a vantage from where nothing is reached, and for names of nothing there is."""
-    kinds = (
-        environment.services,
-        environment.workflows,
-        environment.dependencies,
-        environment.postgres,
-        environment.redis,
-        environment.vulnerabilities,
-        environment.exposure,
-        environment.tls,
-    )
-    vantages = {str(each.vantage) for kind in kinds for each in kind.values()}
-    vantages |= {str(table.get("vantage", OUTSIDE)) for table in environment.own.values()} | {OUTSIDE}
-    single = (environment.auth, environment.kubernetes, environment.prometheus, environment.approval)
-    vantages |= {each.vantage for each in single if each}
-    vantages |= {host_vantage(environment, each) for each in environment.hosts.values()}
-    problems = []
-    if vantage not in vantages:
-        problems.append(
-            Mistake(file, None, "--vantage", f"nothing is reached from `{vantage}`", did_you_mean(vantage, vantages))
-        )
-    writing = {name for name, each in environment.workflows.items() if writes(each)}
-    writing |= {name for name, (_, endpoint) in endpoints_of(environment).items() if not endpoint.changes_nothing}
-    for name in sorted(set(allow_write) - writing):
-        problems.append(
-            Mistake(file, None, "--allow-write", f"nothing that writes is named `{name}`", did_you_mean(name, writing))
-        )
-    for name in sorted(set(allow_load) - set(environment.load)):
-        problems.append(
-            Mistake(
-                file, None, "--allow-load", f"no load is named `{name}`", did_you_mean(name, set(environment.load))
-            )
-        )
-    if problems:
-        raise ConfigurationError(problems)

@@ -22,8 +22,8 @@ start = "pytest_prodcheck.environments.sections."
 print(*sorted(name.removeprefix(start) for name in sys.modules if name.startswith(start)))
 """
 SECTIONS = {
-    "approval", "auth", "backups", "database", "exposure", "hosts", "kubernetes", "load", "monitoring", "rollback",
-    "services", "settings", "stores", "tls", "vulnerabilities", "workflows",
+    "approval", "auth", "backups", "database", "dependencies", "exposure", "hosts", "kubernetes", "load", "monitoring",
+    "postgres", "redis", "rollback", "services", "settings", "tls", "vulnerabilities", "workflows",
 }  # fmt: skip
 
 
@@ -32,7 +32,7 @@ SECTIONS = {
     [
         ("", set()),
         ('services.shop.url = "https://shop.example"', {"services", "tls"}),
-        ('redis.cache.nodes = ["cache-1:6379"]', {"stores", "database", "services", "tls"}),
+        ('redis.cache.nodes = ["cache-1:6379"]', {"redis", "tls"}),
     ],
 )
 def test_only_sections_that_are_there_are_imported(tmp_path: Path, text: str, needed: set[str]) -> None:

@@ -11,7 +11,7 @@ from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.backups import Backups, Restore
-    from pytest_prodcheck.environments.sections.stores import Postgres
+    from pytest_prodcheck.environments.sections.postgres import Postgres
 
 # key -> the kinds that it goes with
 _GOES_WITH = {

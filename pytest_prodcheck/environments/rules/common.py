@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as File
+from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.sections.base import SecretRef
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 from pytest_prodcheck.environments.toml.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.sections.base import SecretRef
 
 CREDENTIAL_HEADERS = ("authorization", "proxy-authorization", "cookie")
 
@@ -46,3 +49,19 @@ def headers(path: tuple[str, ...], headers: Mapping[str, str | SecretRef]) -> It
             )
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]", value):
             yield (*path, name), "expected plain text in Latin-1 without control characters", ""
+
+
+def nodes(path: tuple[str, ...], nodes: tuple[str, ...], expected: dict[str, int]) -> Iterator[Complaint]:
+    """Complains about nodes that are listed twice, and about more of them expected than there are."""
+    for position, node in enumerate(nodes):
+        if node in nodes[:position]:
+            yield (*path, "nodes", f"[{position}]"), f"{node} is listed twice", ""
+    if sum(expected.values()) > len(nodes):
+        words = " and ".join(f"{count} {what}" for what, count in expected.items())
+        yield (*path, "expect"), f"{words} are expected of {len(nodes)} nodes", ""
+
+
+def tls_files(path: tuple[str, ...], tls: object, root: File) -> Iterator[Complaint]:
+    """Complains about files of a table with `ca`, `certificate` and `key` that are not there."""
+    for key in ("ca", "certificate", "key"):
+        yield from file((*path, key), getattr(tls, key, None), root)

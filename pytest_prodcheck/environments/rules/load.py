@@ -6,18 +6,25 @@ from collections.abc import Iterator
 from pathlib import Path as File
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.project import Environment
 from pytest_prodcheck.environments.reach import LIGHT, endpoints_of
 from pytest_prodcheck.environments.rules.common import file, known
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.load import Load, LoadCaps
     from pytest_prodcheck.environments.sections.services import Service
 
 
-def load_complaints(path: tuple[str, ...], load: Load, environment: Environment, root: File) -> Iterator[Complaint]:
-    """What does not fit together in one scenario."""
+def load_complaints(environment: Environment, root: File, caps: LoadCaps | None) -> Iterator[Complaint]:
+    """Everything about the scenarios; caps: the bounds in force."""
+    for name, load in environment.load.items():
+        path = ("load", name)
+        yield from _scenario(path, load, environment, root)
+        yield from _capped(path, load, caps)
+
+
+def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root: File) -> Iterator[Complaint]:
     if path[-1] == LIGHT:
         yield path, "`light` is the name of latency without load", "give the scenario another name"
     there = endpoints_of(environment)
@@ -37,7 +44,6 @@ def load_complaints(path: tuple[str, ...], load: Load, environment: Environment,
         yield from known(here, name, environment.hosts, "host")
         if name in environment.hosts and environment.hosts[name].source != "prometheus":
             yield here, 'expected a host with source = "prometheus": it knows what was during the load', ""
-    yield from _capped(path, load, environment)
 
 
 def _may_be_loaded(path: tuple[str, ...], endpoint: str, service: Service, load: Load) -> Iterator[Complaint]:
@@ -49,15 +55,7 @@ def _may_be_loaded(path: tuple[str, ...], endpoint: str, service: Service, load:
         yield path, f"{endpoint} goes through a `proxy`, which would be loaded too", "load it from behind the proxy"
 
 
-def caps_of(environment: Environment) -> LoadCaps | None:
-    """The bounds in force: those declared, the defaults where protected, else none."""
-    from pytest_prodcheck.environments.sections.load import LoadCaps
-
-    return environment.load_caps or (LoadCaps() if environment.protected else None)
-
-
-def _capped(path: tuple[str, ...], load: Load, environment: Environment) -> Iterator[Complaint]:
-    caps = caps_of(environment)
+def _capped(path: tuple[str, ...], load: Load, caps: LoadCaps | None) -> Iterator[Complaint]:
     if caps is None:
         return
     hint = "raise the cap under `load_caps` if that is meant"
@@ -72,8 +70,8 @@ def _capped(path: tuple[str, ...], load: Load, environment: Environment) -> Iter
         yield (*path, "rate"), "`rate` is missing: without it nobody knows that the caps are kept", ""
 
 
-def light_complaints(environment: Environment) -> Iterator[Complaint]:
-    """What does not fit together in the light mode."""
+def light_complaints(environment: Environment, _root: File) -> Iterator[Complaint]:
+    """Everything about latency without load."""
     there = endpoints_of(environment)
     for position, name in enumerate(environment.light.endpoints or ()):
         path = ("light", "endpoints", f"[{position}]")

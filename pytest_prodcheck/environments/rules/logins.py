@@ -7,21 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path as File
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.project import Environment
 from pytest_prodcheck.environments.reach import ANONYMOUS, endpoints_of
-from pytest_prodcheck.environments.rules.common import file, headers, known
+from pytest_prodcheck.environments.rules.common import headers, known, tls_files
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 from pytest_prodcheck.environments.toml.errors import did_you_mean
 from pytest_prodcheck.environments.toml.substitution import NAME
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.auth import Auth
     from pytest_prodcheck.environments.sections.workflows import Workflow
 
 
-def auth_complaints(auth: Auth, environment: Environment, root: File) -> Iterator[Complaint]:
-    """What does not fit together in `auth`."""
-    path = ("auth",)
+def auth_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+    """Everything about `auth`."""
+    path, auth = ("auth",), environment.auth
+    if auth is None:
+        return
     needed = {"client_credentials": ("token_url",), "oidc": ("issuer",)}
     for key in needed.get(auth.kind, ("service", "login")):
         if getattr(auth, key) is None:
@@ -37,8 +39,7 @@ def auth_complaints(auth: Auth, environment: Environment, root: File) -> Iterato
     if auth.wrong_password and not auth.roles:
         yield (*path, "wrong_password"), "`roles` is empty: refusals prove nothing where no login works", ""
     yield from _token_complaints(path, auth)
-    for key in ("ca", "certificate", "key"):
-        yield from file((*path, "tls", key), getattr(auth.tls, key), root)
+    yield from tls_files((*path, "tls"), auth.tls, root)
     if auth.protected is not None:
         there = endpoints_of(environment)
         yield from known((*path, "protected"), auth.protected, there, "endpoint")
@@ -70,8 +71,13 @@ def _token_complaints(path: tuple[str, ...], auth: Auth) -> Iterator[Complaint]:
         yield (*path, "throttling"), "the user is that of a role, which a lock would shut out", "name another user"
 
 
-def workflow_complaints(path: tuple[str, ...], workflow: Workflow, environment: Environment) -> Iterator[Complaint]:
-    """What does not fit together in one workflow."""
+def workflow_complaints(environment: Environment, _root: File) -> Iterator[Complaint]:
+    """Everything about workflows."""
+    for name, workflow in environment.workflows.items():
+        yield from _workflow(("workflows", name), workflow, environment)
+
+
+def _workflow(path: tuple[str, ...], workflow: Workflow, environment: Environment) -> Iterator[Complaint]:
     if workflow.unit is not None:
         yield from known((*path, "unit"), workflow.unit, environment.units, "unit")
     every = {name for step in (*workflow.steps, *workflow.cleanup) for name in step.capture}

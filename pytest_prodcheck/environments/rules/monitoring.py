@@ -7,36 +7,41 @@ from fnmatch import fnmatchcase
 from pathlib import Path as File
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.project import Environment
-from pytest_prodcheck.environments.rules.common import file, headers, known
+from pytest_prodcheck.environments.rules.common import headers, known, tls_files
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.monitoring import Metric
 
 
-def monitoring_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
-    """What does not fit together; key paths are below the environment."""
-    prometheus = environment.prometheus
-    if prometheus is not None:
-        yield from headers(("prometheus", "headers"), prometheus.headers)
-        for key in ("ca", "certificate", "key"):
-            yield from file(("prometheus", "tls", key), getattr(prometheus.tls, key), root)
+def prometheus_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+    """Everything about Prometheus."""
+    if environment.prometheus is not None:
+        yield from headers(("prometheus", "headers"), environment.prometheus.headers)
+        yield from tls_files(("prometheus", "tls"), environment.prometheus.tls, root)
+
+
+def alerts_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+    """Everything about alerts."""
     alertmanager = environment.alerts.alertmanager if environment.alerts else None
     if alertmanager is not None:
         yield from headers(("alerts", "alertmanager", "headers"), alertmanager.headers)
-        for key in ("ca", "certificate", "key"):
-            yield from file(("alerts", "alertmanager", "tls", key), getattr(alertmanager.tls, key), root)
-    if environment.alerts is not None and prometheus is None:
+        yield from tls_files(("alerts", "alertmanager", "tls"), alertmanager.tls, root)
+    if environment.alerts is not None and environment.prometheus is None:
         yield ("alerts",), "there is nobody to ask", "declare `prometheus`"
-    yield from _hosts(environment)
+
+
+def metric_complaints(environment: Environment, _root: File) -> Iterator[Complaint]:
+    """Everything about metrics."""
     for name, metric in environment.metrics.items():
-        if prometheus is None:
+        if environment.prometheus is None:
             yield ("metrics", name), "there is nobody to ask", "declare `prometheus`"
         yield from _metric(("metrics", name), metric, environment)
 
 
-def _hosts(environment: Environment) -> Iterator[Complaint]:
+def host_complaints(environment: Environment, _root: File) -> Iterator[Complaint]:
+    """Everything about hosts."""
     for name, host in environment.hosts.items():
         if host.source == "prometheus" and environment.prometheus is None:
             yield ("hosts", name), "there is nobody to ask", "declare `prometheus`"

@@ -22,10 +22,8 @@ _GOES_WITH = {  # key -> the kinds of approval that it goes with
 }  # fmt: skip
 
 
-def release_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
-    """Everything about approval, dependencies and settings of one environment."""
-    if environment.approval is not None:
-        yield from _approval(environment.approval, environment, root)
+def dependency_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
+    """Everything about dependencies: files, and stores that they name."""
     for name, dependency in environment.dependencies.items():
         path = ("dependencies", name)
         yield from file((*path, "ca"), dependency.ca, root)
@@ -34,8 +32,16 @@ def release_complaints(environment: Environment, root: Path) -> Iterator[Complai
                 yield from known((*path, key), there, getattr(environment, key), f"target of `{key}`")
 
 
+def settings_complaints(environment: Environment, _root: Path) -> Iterator[Complaint]:
+    """Everything about settings."""
     for name, settings in environment.settings.items():
         yield from _settings(("settings", name), settings, environment)
+
+
+def approval_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
+    """Everything about the approval."""
+    if environment.approval is not None:
+        yield from _approval(environment.approval, environment, root)
 
 
 def _settings(path: tuple[str, ...], settings: Settings, environment: Environment) -> Iterator[Complaint]:

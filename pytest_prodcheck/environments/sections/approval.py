@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pytest_prodcheck.environments.kinds import Kind
+from pytest_prodcheck.environments.listing.release import approval_targets
+from pytest_prodcheck.environments.rules.release import approval_complaints
 from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
 from pytest_prodcheck.environments.sections.services import Authentication, Url
 
@@ -34,3 +37,14 @@ class Approval(Section):
     # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+
+
+KINDS = (
+    Kind(
+        section="approval",
+        awaited={"approval": ()},
+        targets=approval_targets,
+        rules=approval_complaints,
+        single=True,
+    ),
+)

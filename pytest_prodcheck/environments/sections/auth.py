@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from pytest_prodcheck.environments.kinds import Kind
+from pytest_prodcheck.environments.listing.logins import auth_targets
+from pytest_prodcheck.environments.rules.logins import auth_complaints
 from pytest_prodcheck.environments.sections.base import Name, SecretRef, Section
 from pytest_prodcheck.environments.sections.services import RequestLine, Url, http_url, path_only
 from pytest_prodcheck.environments.sections.tls import Trust
@@ -100,3 +103,15 @@ class Auth(Section):
     # where left out, the login service's
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+
+
+KINDS = (
+    Kind(
+        section="auth",
+        awaited={"auth": (), "role": ()},
+        targets=auth_targets,
+        rules=auth_complaints,
+        paths={"role": lambda _environment, name: ("auth", "roles", name)},
+        single=True,
+    ),
+)

@@ -53,6 +53,7 @@ def amount(dimension: str, expected: str, per: int = 1) -> Callable[[object], ob
 
 _share = amount("ratio", 'a share such as "5%"', per=100)
 Ratio = Annotated[float, BeforeValidator(_share, json_schema_input_type=str), Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=0, le=1000)]  # of nodes
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Status = Annotated[int, Field(ge=100, le=599)]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from pytest_prodcheck.environments.kinds import Kind, Looking, Target, no_rules
 from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
 
 MOST_PORTS = 4096  # of one host; all 65,535 would be a scan that somebody's alarm is for
@@ -60,3 +62,18 @@ class Exposure(Section):
         """Refuses bounds that would never end."""
         if self.timeout > 10:
             raise ValueError("expected a `timeout` of at most 10s: it is waited for at every silent port")
+
+
+def _targets(looking: Looking) -> Iterator[Target]:
+    for name, exposure in looking.environment.exposure.items():
+        yield Target("exposure", name, frozenset(), *looking.reach(exposure.vantage), owner=exposure.owner)
+
+
+KINDS = (
+    Kind(
+        section="exposure",
+        awaited={"exposure": ()},
+        targets=_targets,
+        rules=no_rules,
+    ),
+)

@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from pytest_prodcheck.environments.kinds import Kind
+from pytest_prodcheck.environments.listing.monitoring import host_targets
+from pytest_prodcheck.environments.rules.monitoring import host_complaints
 from pytest_prodcheck.environments.sections.base import Name, Section
 from pytest_prodcheck.environments.sections.monitoring import Matchers
 
@@ -31,3 +34,13 @@ class Host(Section):
         """Refuses matchers where there is nothing to match, and none where there is."""
         if (self.match is not None) != (self.source == "prometheus"):
             raise ValueError('`match` goes with source = "prometheus", which needs it')
+
+
+KINDS = (
+    Kind(
+        section="hosts",
+        awaited={"host": ()},
+        targets=host_targets,
+        rules=host_complaints,
+    ),
+)

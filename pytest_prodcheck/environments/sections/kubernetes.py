@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from pytest_prodcheck.environments.kinds import Kind
+from pytest_prodcheck.environments.listing.release import kubernetes_targets
+from pytest_prodcheck.environments.rules.common import file
 from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 Reach = Literal["namespace", "secrets", "nodes", "storage"]
 
@@ -30,3 +40,21 @@ class Kubernetes(Section):
     # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+
+
+def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
+    if environment.kubernetes is not None:
+        yield from file(("kubernetes", "kubeconfig"), environment.kubernetes.kubeconfig, root)
+
+
+KINDS = (
+    Kind(
+        section="kubernetes",
+        awaited={"kubernetes": (), "workload": ()},
+        targets=kubernetes_targets,
+        rules=_rules,
+        paths={"workload": lambda _environment, name: ("services", name)},
+        single=True,
+        brings=("rollback",),
+    ),
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib import import_module
 from typing import Any, cast
 
@@ -55,3 +56,12 @@ def model_of(annotation: Any) -> type[BaseModel] | None:
     if issubclass(annotation, Lazy):
         return annotation.model()
     return annotation if issubclass(annotation, BaseModel) else None
+
+
+def module_of(annotation: Any) -> str:
+    """The module of the section that a field holds, itself or by name, without importing it; "" for other fields."""
+    if isinstance(annotation, type):
+        if issubclass(annotation, Lazy):
+            return annotation.module
+        return annotation.__module__ if hasattr(sys.modules[annotation.__module__], "KINDS") else ""
+    return next((found for each in getattr(annotation, "__args__", ()) if (found := module_of(each))), "")

@@ -6,6 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pytest_prodcheck.environments.kinds import Kind
+from pytest_prodcheck.environments.listing.load import light_targets
+from pytest_prodcheck.environments.rules.load import light_complaints
 from pytest_prodcheck.environments.sections.base import Seconds, Section
 
 
@@ -18,3 +21,15 @@ class Light(Section):
     # requests in all; 299 are needed for a P99 (Wilks: the largest of n bounds the percentile p with 1 - p**n)
     requests: Annotated[int, Field(ge=10, le=2000)] = 300
     seconds: Seconds = 10.0  # in which they are sent: one after the other if that does, else as many at once as needed
+
+
+KINDS = (
+    Kind(
+        section="light",
+        awaited={"load": ()},
+        targets=light_targets,
+        rules=light_complaints,
+        single=True,
+        only="light",
+    ),
+)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from pytest_prodcheck.environments.kinds import Kind
+from pytest_prodcheck.environments.listing.load import load_targets
+from pytest_prodcheck.environments.rules.load import load_complaints
 from pytest_prodcheck.environments.sections.base import Address, Name, Ratio, Seconds, Section, amount
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 START_AND_END = 45.0  # seconds that Locust may take to start, with its workers, and to end
 _RATE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*(s|min|h)\s*")
@@ -172,3 +179,19 @@ def seconds_of(name: str, environment: Environment) -> float:
         return environment.light.seconds + longest + 15
     stress = sum(each[0] for each in load.stress_segments)
     return load.duration + longest + START_AND_END + (stress + longest + START_AND_END if stress else 0)
+
+
+def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
+    """With the bounds in force: those declared, the defaults where protected, else none."""
+    caps = environment.load_caps or (LoadCaps() if environment.protected else None)
+    yield from load_complaints(environment, root, caps)
+
+
+KINDS = (
+    Kind(
+        section="load",
+        awaited={"load": ()},
+        targets=load_targets,
+        rules=_rules,
+    ),
+)

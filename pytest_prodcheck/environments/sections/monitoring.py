@@ -7,6 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from pytest_prodcheck.environments.kinds import Kind, no_targets
+from pytest_prodcheck.environments.listing.monitoring import alerts_targets, metric_targets
+from pytest_prodcheck.environments.rules.monitoring import (
+    alerts_complaints,
+    metric_complaints,
+    prometheus_complaints,
+)
 from pytest_prodcheck.environments.sections.base import Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.sections.database import Limits
 from pytest_prodcheck.environments.sections.services import Authentication, Url
@@ -141,3 +148,10 @@ class Alerts(Section):
             raise ValueError("`quiet` needs `deadman`: that no alert is there proves nothing where none would arrive")
         if self.receivers and self.alertmanager is None:
             raise ValueError("`receivers` are known by `alertmanager`: say where it is")
+
+
+KINDS = (
+    Kind(section="prometheus", awaited={}, targets=no_targets, rules=prometheus_complaints, single=True),
+    Kind(section="metrics", awaited={"metric": ()}, targets=metric_targets, rules=metric_complaints),
+    Kind(section="alerts", awaited={"alerts": ()}, targets=alerts_targets, rules=alerts_complaints, single=True),
+)

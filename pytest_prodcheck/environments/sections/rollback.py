@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pytest_prodcheck.environments.kinds import Kind, no_rules
+from pytest_prodcheck.environments.listing.release import rollback_targets
 from pytest_prodcheck.environments.sections.base import Section
 
 
@@ -12,3 +14,14 @@ class Rollback(Section):
     # `{unit}` is filled in
     document: str
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+
+
+KINDS = (
+    Kind(
+        section="rollback",
+        awaited={"rollback": ()},
+        targets=rollback_targets,
+        rules=no_rules,
+        single=True,
+    ),
+)

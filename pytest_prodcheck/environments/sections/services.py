@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from pytest_prodcheck.environments.kinds import Kind
+from pytest_prodcheck.environments.listing.services import endpoint_path, service_targets
+from pytest_prodcheck.environments.rules.services import service_complaints
 from pytest_prodcheck.environments.sections.base import Address, Name, Seconds, SecretRef, Section, Statuses
 from pytest_prodcheck.environments.sections.tls import TlsPolicy, Trust
 
@@ -164,3 +167,15 @@ class Service(Section):
         """The port of the address."""
         parts = urlsplit(self.url)
         return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+KINDS = (
+    Kind(
+        section="services",
+        awaited={"service": ("http-health", "http-version"), "endpoint": ()},
+        targets=service_targets,
+        rules=service_complaints,
+        paths={"endpoint": endpoint_path},
+        brings=("tls",),
+    ),
+)

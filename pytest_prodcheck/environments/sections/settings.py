@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pytest_prodcheck.environments.kinds import Kind
+from pytest_prodcheck.environments.listing.release import settings_targets
+from pytest_prodcheck.environments.rules.release import settings_complaints
 from pytest_prodcheck.environments.sections.base import Name, Regex, Section
 
 Key = Annotated[str, Field(min_length=1, max_length=200)]
@@ -38,3 +41,13 @@ class Settings(Section):
     keys: Annotated[dict[Key, Setting], Field(min_length=1)]
     unit: Name | None = None  # unit that reads it; judged for every unit where left out
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+
+
+KINDS = (
+    Kind(
+        section="settings",
+        awaited={"settings": ()},
+        targets=settings_targets,
+        rules=settings_complaints,
+    ),
+)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pytest_prodcheck.environments.kinds import Kind
+from pytest_prodcheck.environments.listing.tls import tls_path, tls_targets
+from pytest_prodcheck.environments.rules.tls import tls_complaints
 from pytest_prodcheck.environments.sections.base import Address, Name, Seconds, Section
 
 # how a protocol changes over to TLS on a connection that begins in plain text
@@ -52,3 +55,14 @@ class TlsServer(TlsPolicy):
     # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+
+
+KINDS = (
+    Kind(
+        section="tls",
+        awaited={"tls": ()},
+        targets=tls_targets,
+        rules=tls_complaints,
+        paths={"tls": tls_path},
+    ),
+)

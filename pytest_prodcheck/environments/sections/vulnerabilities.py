@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from pytest_prodcheck.environments.kinds import Kind, Looking, Target
+from pytest_prodcheck.environments.rules.common import file, known
 from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
 from pytest_prodcheck.environments.sections.services import Authentication, Url
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 PACKAGES = ("trivy", "grype", "pip-audit", "sarif")  # formats that tell of packages, and so of one thing that was built
@@ -112,3 +117,31 @@ def _packages(path: tuple[str, ...], report: Vulnerabilities) -> Iterator[Compla
     if not named and not (report.format == "pip-audit" and report.fresh):
         hint = "give `image` or `revision`, or put {revision} into its path"
         yield path, "nothing says what the report has to be about, so one of another build would do", hint
+
+
+def _targets(looking: Looking) -> Iterator[Target]:
+    other = {"kube-bench": "benchmark", "gatekeeper": "policies"}
+    for name, report in looking.environment.vulnerabilities.items():
+        if looking.in_scope(report.unit):
+            features = frozenset([other[report.format]] if report.format in other else report.about)
+            owner = looking.owner_of(report.owner, report.unit)
+            yield Target("scan", name, features, *looking.reach(report.vantage), owner=owner)
+
+
+def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
+    for name, report in environment.vulnerabilities.items():
+        path = ("vulnerabilities", name)
+        yield from complaints(path, report)
+        yield from file((*path, "ca"), report.ca, root)
+        if report.unit is not None:
+            yield from known((*path, "unit"), report.unit, environment.units, "unit")
+
+
+KINDS = (
+    Kind(
+        section="vulnerabilities",
+        awaited={"scan": ()},
+        targets=_targets,
+        rules=_rules,
+    ),
+)

@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from pytest_prodcheck.environments.kinds import Kind
+from pytest_prodcheck.environments.listing.logins import workflow_targets
+from pytest_prodcheck.environments.rules.logins import workflow_complaints
 from pytest_prodcheck.environments.sections.base import Name, Seconds, Section, Statuses
 from pytest_prodcheck.environments.sections.services import METHODS
 
@@ -63,3 +66,13 @@ class Workflow(Section):
     # where left out, its services'
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+
+
+KINDS = (
+    Kind(
+        section="workflows",
+        awaited={"workflow": ()},
+        targets=workflow_targets,
+        rules=workflow_complaints,
+    ),
+)

@@ -14,7 +14,7 @@ from pytest_prodcheck.records.encryption import ColumnSample, PostgresColumns
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections.stores import Column
+    from pytest_prodcheck.environments.sections.postgres import Column
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

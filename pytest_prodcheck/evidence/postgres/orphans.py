@@ -16,7 +16,7 @@ from pytest_prodcheck.records.database import OrphanRows, RelationRows
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections.stores import Postgres
+    from pytest_prodcheck.environments.sections.postgres import Postgres
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

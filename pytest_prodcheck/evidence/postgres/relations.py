@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.postgres.safe_sql import EQUALITY, quoted
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.sections.stores import Postgres
+    from pytest_prodcheck.environments.sections.postgres import Postgres
     from pytest_prodcheck.evidence.postgres.session import Session
 
 # Identifiers come quoted from the server. A partition's own copy of its parent's key is left out.

@@ -22,7 +22,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pytest_prodcheck.environments.sections.stores import Timeouts
+    from pytest_prodcheck.environments.sections.postgres import Timeouts
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.postgres.wire import Table, Wire

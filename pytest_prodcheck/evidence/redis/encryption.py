@@ -18,7 +18,7 @@ from pytest_prodcheck.records.encryption import PlainPort, RedisAccess, RedisEnc
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections.stores import Redis
+    from pytest_prodcheck.environments.sections.redis import Redis
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 

@@ -18,7 +18,7 @@ from pytest_prodcheck.records.stores import PostgresCluster, RedisGroup
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections.stores import Dependency
+    from pytest_prodcheck.environments.sections.dependencies import Dependency
     from pytest_prodcheck.evidence.collectors import Collector
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline

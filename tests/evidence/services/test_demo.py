@@ -13,7 +13,7 @@ from pytest_prodcheck.demo import Demo, start
 from pytest_prodcheck.environments.loading import load
 from pytest_prodcheck.environments.redaction import Redactor
 from pytest_prodcheck.environments.secrets import SecretResolver
-from pytest_prodcheck.environments.sections.stores import Dependency
+from pytest_prodcheck.environments.sections.dependencies import Dependency
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.gathering.gatherer import Gatherer

@@ -1,12 +1,16 @@
-"""PostgreSQL clusters, Redis groups, and plain dependencies by name or port."""
+"""PostgreSQL clusters."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from pytest_prodcheck.environments.sections.base import Address, Name, Regex, Seconds, SecretRef, Section, Statuses
+from pytest_prodcheck.environments.kinds import KeyPath, Kind, Looking, Target
+from pytest_prodcheck.environments.reach import find_invariant, postgres_features
+from pytest_prodcheck.environments.rules.database import postgres_complaints
+from pytest_prodcheck.environments.sections.base import Address, Count, Name, Regex, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.sections.database import (
     Invariant,
     Migrations,
@@ -17,16 +21,13 @@ from pytest_prodcheck.environments.sections.database import (
     Tolerated,
 )
 from pytest_prodcheck.environments.sections.lazy import section
-from pytest_prodcheck.environments.sections.services import Url
-from pytest_prodcheck.environments.sections.tls import TlsPolicy, Trust
+from pytest_prodcheck.environments.sections.tls import TlsPolicy
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.backups import Backups, Content
 else:
     Backups, Content = section("backups:Backups"), section("backups:Content")
-
-Count = Annotated[int, Field(ge=0, le=1000)]
-
 
 class PostgresTls(TlsPolicy):
     """libpq's sslmode, and the CA file it checks against."""
@@ -98,59 +99,27 @@ class Postgres(Section):
     columns: dict[ColumnName, Column] = {}  # "table.column" or "schema.table.column" that must not hold plain text
 
 
-class RedisTls(TlsPolicy, Trust):
-    """TLS of Redis: on when the section is there; checked against `ca` or the system's CAs."""
-
-    # ports of the same hosts on which nobody may speak Redis without TLS; the nodes' own ports are looked at anyway
-    plain_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (6379,)
-
-class RedisExpect(Section):
-    """How many of the nodes have each role."""
-
-    primaries: Count = 1  # nodes that take writes
-    replicas: Count = 0  # nodes that follow one
+def _targets(looking: Looking) -> Iterator[Target]:
+    for name, postgres in looking.environment.postgres.items():
+        features = postgres_features(postgres)
+        yield Target("postgres", name, features, *looking.reach(postgres.vantage), owner=postgres.owner)
+    for postgres in looking.environment.postgres.values():
+        for name, invariant in postgres.invariants.items():
+            owner, reach = invariant.owner or postgres.owner, looking.reach(postgres.vantage)
+            yield Target("invariant", name, frozenset(), *reach, owner=owner, severity=invariant.severity)
 
 
-class Redis(Section):
-    """One group of Redis nodes that hold the same data."""
-
-    nodes: Annotated[tuple[Address, ...], Field(min_length=1)]  # "HOST:PORT" of every node
-    expect: RedisExpect = RedisExpect.model_construct()  # how many nodes of each role there must be
-    user: str | None = None  # ACL user; the default user where left out
-    password: SecretRef | None = None  # where its password lies; none where left out
-    tls: RedisTls | None = None  # TLS, where the section is there; plain connections where left out
-    persistence: bool | None = None  # true: must be on; false: must be off; left out: judged only where it is on
-    # true: a primary is asked what a write would be answered, by SET of a key that is not there, with XX, which changes
-    # nothing; a user with an ACL needs +set ~prodcheck:* for it. false: smoke.redis.writes is skipped
-    try_writes: bool = True
-    timeout: Seconds = 5.0  # for one node, from connecting to the last answer
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
-    vantage: Name = "outside"
-    owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+def _invariant_path(environment: Environment, name: str) -> KeyPath:
+    return ("postgres", (find_invariant(environment, name) or ("", None))[0], "invariants", name)
 
 
-class Dependency(Section):
-    """Something this environment cannot do without: exactly one of the first five keys."""
-
-    dns: str | None = None  # name that has to resolve
-    tcp: Address | None = None  # "HOST:PORT" that has to accept a connection
-    http: Url | None = None  # address that has to answer a GET
-    postgres: Name | None = None  # cluster of `postgres` whose writer has to answer
-    redis: Name | None = None  # group of `redis` whose primary has to answer
-    expect: tuple[str, ...] = ()  # addresses that the name has to have, all of them
-    status: Statuses | None = None  # what `http` may answer, one or several; 200 to 399 where left out
-    ca: str | None = None  # file with the CA certificates that `http` is trusted by (PEM); else the system's
-    timeout: Seconds = 5.0  # for one answer
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
-    vantage: Name = "outside"
-    owner: str = ""  # who is asked when it fails; shown in reports and verdicts
-
-    def model_post_init(self, _context: Any) -> None:
-        """Refuses none or several kinds at once, and keys of another kind."""
-        kinds = (self.dns, self.tcp, self.http, self.postgres, self.redis)
-        if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError('expected exactly one of `dns`, `tcp`, `http`, `postgres`, `redis`, such as http = "URL"')
-        if self.http is None and (self.status is not None or self.ca is not None):
-            raise ValueError("`status` and `ca` go with `http`")
-        if self.expect and self.dns is None:
-            raise ValueError("`expect` lists addresses of a name: it goes with `dns`")
+KINDS = (
+    Kind(
+        section="postgres",
+        awaited={"postgres": ("postgres-cluster",), "invariant": ()},
+        targets=_targets,
+        rules=postgres_complaints,
+        paths={"invariant": _invariant_path},
+        brings=("tls",),
+    ),
+)

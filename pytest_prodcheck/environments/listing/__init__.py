@@ -1,0 +1,1 @@
+"""The targets of the sections whose targets follow from more than their own table."""

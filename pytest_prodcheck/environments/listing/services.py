@@ -1,0 +1,82 @@
+"""The targets of `services`: the services themselves, and their endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.environments.kinds import KeyPath, Looking, Target
+from pytest_prodcheck.environments.reach import (
+    controls,
+    find_endpoint,
+    guarded,
+    has_matrix,
+    is_address,
+    is_ownership_pair,
+    pods_tell,
+    reads_privately,
+    token_endpoint,
+)
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.services import Endpoint, Service
+
+
+def service_targets(looking: Looking) -> Iterator[Target]:
+    """All services in scope, then all endpoints."""
+    for name, service in looking.services.items():
+        yield _service(looking, name, service)
+    for name, service in looking.services.items():
+        for key, endpoint in service.endpoints.items():
+            yield _endpoint(looking, name, service, key, endpoint)
+
+
+def endpoint_path(environment: Environment, name: str) -> KeyPath:
+    """Where an endpoint "service.endpoint" is declared."""
+    service = (find_endpoint(environment, name) or ("", None))[0]
+    return ("services", service, "endpoints", name.removeprefix(f"{service}."))
+
+
+def _service(looking: Looking, name: str, service: Service) -> Target:
+    environment = looking.environment
+    features = {key for key in ("health", "version", "openapi") if getattr(service, key) is not None}
+    if service.connect_to is None and not environment.slot:
+        features.add("addresses")
+    if service.redirect is not False and not environment.slot:  # a slot says nothing of plain HTTP
+        features.add("redirect")
+    features |= {"html"} if service.html else set()
+    features |= {"https"} if service.url.startswith("https:") and not is_address(service.host) else set()
+    shipped = environment.kubernetes is not None and bool(environment.kubernetes.manifests)
+    if shipped and pods_tell(environment, name, looking.vantage):
+        features.add("version")  # by the images of its pods
+    if token_endpoint(environment, name):
+        features.add("tokens")
+    reach = looking.reach_service(name, service)
+    return Target("service", name, frozenset(features), *reach, owner=looking.owners[name])
+
+
+def _endpoint(looking: Looking, service_name: str, service: Service, key: str, endpoint: Endpoint) -> Target:
+    environment = looking.environment
+    name, features = f"{service_name}.{key}", set()
+    answers = (endpoint.status, endpoint.content_type, endpoint.contains, endpoint.schema_)
+    if any(each is not None for each in answers):
+        features |= (
+            {"answer"} | ({"budget"} if endpoint.budget else set()) | ({"schema"} if endpoint.schema_ else set())
+        )
+    if guarded(endpoint) and controls(environment, service, endpoint):
+        features.add("guarded")
+    if reads_privately(environment, endpoint):
+        features.add("private")
+    if has_matrix(environment, service, endpoint):
+        features.add("matrix")
+    if is_ownership_pair(service, endpoint):
+        features.add("ownership")
+    skip, detail = looking.reach_service(service_name, service)
+    if not skip and environment.protected and not endpoint.changes_nothing and name not in looking.allow_write:
+        skip = "opt-in"
+        detail = (
+            f"sends {endpoint.method} to a protected environment: declare `safe = true` if it changes nothing, "
+            f"or give --allow-write {name}"
+        )
+    return Target("endpoint", name, frozenset(features), skip, detail, looking.owners[service_name])

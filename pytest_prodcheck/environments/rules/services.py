@@ -1,0 +1,78 @@
+"""What has to fit together in services and their endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path as File
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.environments.reach import ANONYMOUS, controls
+from pytest_prodcheck.environments.rules.common import file, headers, known, tls_files
+from pytest_prodcheck.environments.toml.error_collector import Complaint
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.services import Endpoint, Service
+
+
+def service_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+    """Everything about the services of one environment."""
+    for name, service in environment.services.items():
+        yield from _service(("services", name), service, environment, root)
+    yield from _twice(environment)
+
+
+def _service(path: tuple[str, ...], service: Service, environment: Environment, root: File) -> Iterator[Complaint]:
+    yield from headers((*path, "headers"), service.headers)
+    yield from tls_files((*path, "tls"), service.tls, root)
+    if service.tls.key and not service.tls.certificate:
+        yield (*path, "tls", "key"), "`key` goes with `certificate`", ""
+    if service.proxy and service.connect_to:
+        yield (*path, "proxy"), "`proxy` and `connect_to` exclude each other", ""
+    if service.redirect is not False and not service.url.startswith("https:"):
+        yield (*path, "redirect"), "`redirect` is about http leading to https, but `url` is not https", ""
+    for name, endpoint in service.endpoints.items():
+        yield from _endpoint((*path, "endpoints", name), name, endpoint, service, environment, root)
+
+
+def _endpoint(
+    path: tuple[str, ...], name: str, endpoint: Endpoint, service: Service, environment: Environment, root: File
+) -> Iterator[Complaint]:
+    yield from headers((*path, "headers"), endpoint.headers)
+    roles = environment.auth.roles if environment.auth else {}
+    if endpoint.as_ is not None:
+        yield from known((*path, "as"), endpoint.as_, roles, "role")
+    for position, role in enumerate(endpoint.allow or ()):
+        yield from known((*path, "allow", f"[{position}]"), role, (*roles, ANONYMOUS), "role")
+    if endpoint.control == name:
+        yield (*path, "control"), "an endpoint cannot be its own control", ""
+    elif endpoint.control is not None:
+        yield from known((*path, "control"), endpoint.control, service.endpoints, "endpoint of this service")
+    if endpoint.allow is not None and ANONYMOUS not in endpoint.allow and not controls(environment, service, endpoint):
+        text = "no role could prove that it opens at all: a refusal alone proves nothing"
+        yield (*path, "allow"), text, "allow a role, for an unsafe request one that `control` allows too"
+    if endpoint.schema_ == "openapi":
+        if service.openapi is None:
+            yield (*path, "schema"), "the service declares no `openapi`", ""
+    else:
+        yield from file((*path, "schema"), endpoint.schema_, root)
+    judged = (endpoint.status, endpoint.content_type, endpoint.contains, endpoint.schema_, endpoint.allow)
+    if endpoint.budget is not None and all(each is None for each in judged[:-1]):
+        yield (*path, "budget"), "a budget needs an answer that is judged", "give `status` or `contains`"
+    if all(each is None for each in judged):
+        yield path, "nothing is declared that could be judged", "give `status`, `contains`, `schema` or `allow`"
+
+
+def _twice(environment: Environment) -> Iterator[Complaint]:
+    """Names may hold dots: "a.b" + "c" and "a" + "b.c" would be one target."""
+    seen: dict[str, str] = {}
+    for service, declared_ in environment.services.items():
+        for endpoint in declared_.endpoints:
+            full = f"{service}.{endpoint}"
+            if full in seen:
+                yield (
+                    ("services", service, "endpoints", endpoint),
+                    f"{full} also names an endpoint of {seen[full]}",
+                    "rename one",
+                )
+            seen[full] = service

@@ -1,0 +1,32 @@
+"""What has to fit together in what speaks TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path as File
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.environments.rules.common import known, tls_files
+from pytest_prodcheck.environments.tls_targets import encrypted, policy, twice
+from pytest_prodcheck.environments.toml.error_collector import Complaint
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+
+
+def tls_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+    """Everything about declared TLS servers, and the limits of whatever speaks TLS."""
+    for name, server in environment.tls.items():
+        path = ("tls", name)
+        yield from tls_files(path, server, root)
+        if server.key and not server.certificate:
+            yield (*path, "key"), "`key` goes with `certificate`", ""
+        if server.unit is not None:
+            yield from known((*path, "unit"), server.unit, environment.units, "unit")
+    for name in twice(environment):
+        yield ("tls", name), f"{name} is looked at already, as a service or a store of that name", "rename it"
+    for target in encrypted(environment):
+        expiry, (key, name) = policy(environment, target).expiry, encrypted(environment)[target]
+        if expiry.fail > expiry.warn:
+            below = ("tls", name) if key == "tls" else (key, name, "tls")
+            yield (*below, "expiry", "fail"), "fails earlier than it warns", ""
