@@ -1,4 +1,4 @@
-"""Writes the pages of docs/ and the table of record names, which follow from the code, or checks that they are current.
+"""Writes what follows from the code: pages of docs/, tables of collectors and records; or checks that they are current.
 
 python docs/generate.py [--check]
 """
@@ -18,6 +18,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from collector_modules import FILE as COLLECTORS_FILE  # noqa: E402
+from collector_modules import table as collectors  # noqa: E402
 from record_names import FILE as NAMES_FILE  # noqa: E402
 from record_names import names  # noqa: E402
 from settings import escaped, page  # noqa: E402
@@ -184,6 +186,7 @@ def configuration() -> str:
 
 
 MADE_FILES = {
+    COLLECTORS_FILE: collectors,
     NAMES_FILE: names,
     HERE / "commands.md": commands,
     HERE / "configuration.md": configuration,

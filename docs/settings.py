@@ -4,85 +4,28 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 EXAMPLE = Path(__file__).resolve().with_name("example.toml")
 _E = "environments.ENV"
-SECTIONS = {  # section -> where it stands in the file; in the order of the page
+# model -> where it stands in the file, for those that stand in several places or are written otherwise than their path;
+# where all others stand follows from the models
+ELSEWHERE = {
     "Project": "The whole file",
     "Threshold": f"[thresholds], [{_E}.thresholds]",
-    "Environment": f"[{_E}]",
-    "EvidenceSettings": f"[{_E}.evidence]",
-    "Gathering": f"[{_E}.gathering]",
-    "Unit": f"[{_E}.units.NAME]",
-    "Slot": f"[{_E}.slots.NAME]",
-    "Service": f"[{_E}.services.NAME]",
-    "Endpoint": f"[{_E}.services.NAME.endpoints.NAME]",
-    "VersionSource": f"[{_E}.services.NAME.version]",
-    "ServiceTls": f"[{_E}.services.NAME.tls]",
     "TlsExpiry": f"[{_E}.services.NAME.tls.expiry], the same for `postgres`, `redis` and [{_E}.tls.NAME.expiry]",
     "Authentication": f"[{_E}.services.NAME.authentication], the same for `vulnerabilities`, `prometheus`, …",
     "BasicCredentials": f"[{_E}.services.NAME.authentication.basic], [{_E}.vulnerabilities.NAME.authentication.basic]",
-    "Auth": f"[{_E}.auth]",
     "Trust": f"[{_E}.auth.tls], [{_E}.prometheus.tls], [{_E}.alerts.alertmanager.tls]",
-    "Fields": f"[{_E}.auth.fields]",
-    "WrongPassword": f"[{_E}.auth.wrong_password]",
-    "Tokens": f"[{_E}.auth.tokens]",
-    "Throttling": f"[{_E}.auth.throttling]",
-    "Role": f"[{_E}.auth.roles.NAME]",
     "SecretRef": "Wherever a key takes a secret",
-    "Workflow": f"[{_E}.workflows.NAME]",
     "Step": "In `steps` and `cleanup` of a workflow",
-    "Dependency": f"[{_E}.dependencies.NAME]",
-    "Postgres": f"[{_E}.postgres.NAME]",
-    "PostgresExpect": f"[{_E}.postgres.NAME.expect]",
-    "PostgresTls": f"[{_E}.postgres.NAME.tls]",
-    "Timeouts": f"[{_E}.postgres.NAME.timeouts]",
-    "Migrations": f"[{_E}.postgres.NAME.migrations]",
-    "Invariant": f"[{_E}.postgres.NAME.invariants.NAME]",
-    "Relation": f"[{_E}.postgres.NAME.relations.NAME]",
-    "Orphans": f"[{_E}.postgres.NAME.orphans]",
-    "Newest": f"[{_E}.postgres.NAME.freshness.NAME]",
-    "Structure": f"[{_E}.postgres.NAME.structure]",
-    "Tolerated": f"[{_E}.postgres.NAME.tolerate]",
     "Levels": "Wherever a limit is declared with what it limits",
     "Column": f"[{_E}.postgres.NAME.columns]",
-    "Backups": f"[{_E}.postgres.NAME.backups]",
     "Command": "Wherever a key takes a program",
-    "BackupExpect": f"[{_E}.postgres.NAME.backups.expect]",
-    "ObjectStore": f"[{_E}.postgres.NAME.backups.s3]",
-    "Restore": f"[{_E}.postgres.NAME.backups.restore]",
-    "RestoreTarget": f"[{_E}.postgres.NAME.backups.restore.target]",
-    "Content": f"[{_E}.postgres.NAME.content]",
-    "Redis": f"[{_E}.redis.NAME]",
-    "RedisExpect": f"[{_E}.redis.NAME.expect]",
-    "RedisTls": f"[{_E}.redis.NAME.tls]",
-    "Vulnerabilities": f"[{_E}.vulnerabilities.NAME]",
-    "Exposure": f"[{_E}.exposure.NAME]",
-    "Kubernetes": f"[{_E}.kubernetes]",
-    "Prometheus": f"[{_E}.prometheus]",
-    "Metric": f"[{_E}.metrics.NAME]",
-    "Settings": f"[{_E}.settings.NAME]",
     "Setting": f"[{_E}.settings.NAME.keys]",
-    "Rollback": f"[{_E}.rollback]",
-    "Approval": f"[{_E}.approval]",
-    "Alerts": f"[{_E}.alerts]",
-    "Alertmanager": f"[{_E}.alerts.alertmanager]",
-    "Quiet": f"[{_E}.alerts.quiet]",
-    "Host": f"[{_E}.hosts.NAME]",
-    "TlsServer": f"[{_E}.tls.NAME]",
-    "Load": f"[{_E}.load.NAME]",
-    "Abort": f"[{_E}.load.NAME.abort]",
-    "Stress": f"[{_E}.load.NAME.stress]",
-    "Compare": f"[{_E}.load.NAME.compare]",
-    "Resources": f"[{_E}.load.NAME.resources]",
-    "LoadCaps": f"[{_E}.load_caps]",
-    "Light": f"[{_E}.light]",
     "GateDefaults": "[gates.defaults]",
-    "Gate": "[gates.NAME]",
     "Need": "In `needs` of a gate",
     "Waiver": "[[waivers]]",
-    "Seal": "[seal]",
 }
 _HEAD = """\
 `prodcheck schema` prints this as a JSON Schema for editors. `prodcheck env NAME` shows an environment as resolved,
@@ -105,7 +48,7 @@ The examples are parts of one file, [example.toml](example.toml).
 
 
 def page() -> str:
-    """Every table and key of prodcheck.toml; raises ValueError for a section that has no place on the page."""
+    """Every table and key of prodcheck.toml."""
     from pytest_prodcheck.environments.project import Project
     from pytest_prodcheck.environments.schema import schema
 
@@ -113,11 +56,39 @@ def page() -> str:
     sections: dict[str, Any] = {"Project": document, **document["$defs"]}
     built = Project.model_json_schema(by_alias=True)
     needed = {name: set(each.get("required", ())) for name, each in {**built["$defs"], "Project": built}.items()}
-    if odd := sorted(set(sections) ^ set(SECTIONS)):
-        raise ValueError(f"docs/settings.py: SECTIONS does not fit the models: {', '.join(odd)}")
     parts = examples()
-    texts = [_section(name, sections[name], needed[name], parts.get(name, "")) for name in SECTIONS]
-    return _HEAD + "".join(texts)
+    where = places(Project)
+    return _HEAD + "".join(
+        _section(name, where[name], sections[name], needed[name], parts.get(name, "")) for name in where
+    )
+
+
+def places(project: Any) -> dict[str, str]:
+    """Name of each model -> where it stands in the file; in the order of the models. ValueError for a name of none."""
+    from pytest_prodcheck.environments.sections.lazy import model_of
+
+    found: dict[str, str] = {}
+
+    def enter(model: Any, path: tuple[str, ...]) -> None:
+        if model.__name__ in found:
+            return
+        told = f"[{'.'.join(path)}]".replace("environments.NAME", _E)
+        found[model.__name__] = ELSEWHERE.get(model.__name__, told)
+        for name, field in model.model_fields.items():
+            look_into(field.annotation, (*path, field.alias or name))
+
+    def look_into(annotation: Any, path: tuple[str, ...]) -> None:
+        if (model := model_of(annotation)) is not None:
+            enter(model, path)
+            return
+        inner = get_args(annotation)
+        for each in inner[1:] if get_origin(annotation) is dict else inner:
+            look_into(each, (*path, "NAME") if get_origin(annotation) is dict else path)
+
+    enter(project, ())
+    if odd := sorted(set(ELSEWHERE) - set(found)):
+        raise ValueError(f"docs/settings.py: ELSEWHERE names what is no model: {', '.join(odd)}")
+    return found
 
 
 def examples() -> dict[str, str]:
@@ -126,8 +97,8 @@ def examples() -> dict[str, str]:
     return dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
 
-def _section(name: str, section: dict[str, Any], needed: set[str], example: str) -> str:
-    where = SECTIONS[name] if "[" not in SECTIONS[name] else f"`{SECTIONS[name]}`"
+def _section(name: str, place: str, section: dict[str, Any], needed: set[str], example: str) -> str:
+    where = place if "[" not in place else f"`{place}`"
     lines = [f"## {name}\n\n{where}: {escaped(section['description'])}\n\n"]
     lines.append("| key | type | default | meaning |\n|---|---|---|---|\n")
     for key, value in section["properties"].items():

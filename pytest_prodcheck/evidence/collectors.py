@@ -44,7 +44,8 @@ class Collector:
     host: whom it talks to, for the cap on requests at once to one host. sends: what it would send, for `prodcheck
     plan`. exclusive: gathered alone, after everything quiet. settings: shape of an own collector's section, None for
     built-in ones. only: a further feature, without which there is nothing to gather: the check is judged all the same,
-    and gets None.
+    and gets None. ready: whether a record says that the target is up, for `--wait`; None where it is not waited for,
+    which the `Kind` of its section says too (`awaited`).
     """
 
     name: str
@@ -58,6 +59,7 @@ class Collector:
     exclusive: bool = False
     settings: Mapping[str, Any] | None = None
     only: str = ""
+    ready: Callable[[Any], bool] | None = None
 
     @property
     def fixture(self) -> str:
@@ -82,12 +84,13 @@ def evidence(
     sends: Callable[[str, Environment], tuple[Sending, ...]],
     exclusive: bool = False,
     only: str = "",
+    ready: Callable[[Any], bool] | None = None,
 ) -> Callable[[Callable[..., Any]], Collector]:
     """Turns a function `(target, context, deadline) -> Record` of the package into a collector."""
 
     def make(gather: Callable[..., Any]) -> Collector:
         return Collector(
-            name, axis, gather, record_type(gather), feature, seconds, host, sends, exclusive, only=only
+            name, axis, gather, record_type(gather), feature, seconds, host, sends, exclusive, only=only, ready=ready
         )
 
     return make

@@ -122,13 +122,12 @@ class Gathering:
 
     def _wait(self, plan: Sequence[tuple[Any, str]], context: Context, say: Callable[[str], None]) -> None:
         from pytest_prodcheck.evidence.gathering.waiting import wait_until_ready
-        from pytest_prodcheck.judging.readiness import is_ready
 
         def tell(waited: Waited) -> None:
             first = waited.not_ready[0] if waited.not_ready else "all is ready, looking again"
             say(f"waiting for {waited.seconds:.0f} s of {self.opened.options.wait:.0f} s: {first}")
 
-        self.waited = wait_until_ready(plan, context, self.opened.options.wait, is_ready, tell).seconds
+        self.waited = wait_until_ready(plan, context, self.opened.options.wait, tell).seconds
 
     def progress(self) -> str:
         """How far the gathering is, "" where nothing is under way."""

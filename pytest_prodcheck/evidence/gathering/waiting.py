@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pytest_prodcheck.environments.kinds import awaited
 from pytest_prodcheck.evidence.gathering.gatherer import Gatherer
 from pytest_prodcheck.evidence.gathering.store import EvidenceStore
-from pytest_prodcheck.records import Evidence
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.collectors import Collector
     from pytest_prodcheck.evidence.context import Context
 
-READINESS = ("http-health", "tcp-port", "dns-name", "postgres-cluster", "redis-group", "http-version")
 PASSES = 3  # of everything together, in a row: one good moment of a system that is starting proves nothing
 PAUSE = 0.5  # seconds between two passes
 
@@ -34,15 +33,14 @@ def wait_until_ready(
     plan: Sequence[tuple[Collector, str]],
     context: Context,
     seconds: float,
-    is_ready: Callable[[Evidence[Any]], bool],
     progress: Callable[[Waited], None] | None = None,
 ) -> Waited:
     """Waits at most `seconds` for three passes in a row in which all readiness evidence of the plan is good.
 
-    is_ready judges one piece that has a record. progress is told after each pass. A plan without readiness evidence is
-    ready.
+    That is what the kinds of target call `awaited`, judged by the rule of its collector. progress is told after each
+    pass. A plan without readiness evidence is ready.
     """
-    wanted = [(collector, target) for collector, target in plan if collector.name in READINESS]
+    wanted = [(collector, target) for collector, target in plan if is_awaited(collector)]
     started = time.monotonic()
     good = passes = 0
     reasons: dict[str, str] = {}
@@ -50,7 +48,7 @@ def wait_until_ready(
         return Waited(0.0, 0, True)
     while True:
         left = seconds - (time.monotonic() - started)
-        reasons = _one_pass(wanted, context, left, is_ready, reasons)
+        reasons = _one_pass(wanted, context, left, reasons)
         passes += 1
         good = 0 if reasons else good + 1
         not_ready = tuple(f"{key}: {reason}" for key, reason in reasons.items())
@@ -62,14 +60,24 @@ def wait_until_ready(
         time.sleep(PAUSE)
 
 
+def is_awaited(collector: Collector) -> bool:
+    """Whether `--wait` asks for this; raises ValueError where the kind of target and the collector do not agree."""
+    named = collector.name in awaited(collector.axis)
+    if named != (collector.ready is not None):
+        raise ValueError(
+            f"collector {collector.name}: its `ready` and `awaited` of the kind {collector.axis} go together"
+        )
+    return named
+
+
 def _one_pass(
     wanted: Sequence[tuple[Collector, str]],
     context: Context,
     left: float,
-    is_ready: Callable[[Evidence[Any]], bool],
     before: dict[str, str],
 ) -> dict[str, str]:
     """What is not ready: key -> why; for what the end of the time cut off, why it was not before."""
+    ready = {collector.name: collector.ready for collector, _ in wanted}
     store = EvidenceStore()
     gatherer = Gatherer(wanted, context, store)
     gatherer.start()
@@ -83,6 +91,6 @@ def _one_pass(
             found[evidence.key] = before.get(evidence.key, "no answer yet")
         elif evidence.problem is not None:
             found[evidence.key] = evidence.problem.message
-        elif not is_ready(evidence):
+        elif (rule := ready[evidence.collector]) is None or not rule(evidence.record):
             found[evidence.key] = "not as its checks want it"
     return found

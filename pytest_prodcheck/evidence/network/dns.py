@@ -30,7 +30,11 @@ def _seconds(target: str, environment: Environment) -> float:
     return environment.dependencies[target].timeout + 1.0
 
 
-@evidence("dns-name", axis="dns", seconds=_seconds, host=_server, sends=_sends)
+def _ready(record: NameAnswer) -> bool:
+    return bool(record.addresses)
+
+
+@evidence("dns-name", axis="dns", seconds=_seconds, host=_server, sends=_sends, ready=_ready)
 def dns_name(target: str, context: Context, deadline: Deadline) -> NameAnswer:
     """The addresses of the declared name, none where the name server says that there are none.
 

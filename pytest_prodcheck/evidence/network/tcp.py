@@ -37,7 +37,11 @@ def _seconds(target: str, environment: Environment) -> float:
     return environment.dependencies[target].timeout + 1.0
 
 
-@evidence("tcp-port", axis="tcp", seconds=_seconds, host=_address, sends=_sends)
+def _ready(record: PortAnswer) -> bool:
+    return record.accepted
+
+
+@evidence("tcp-port", axis="tcp", seconds=_seconds, host=_address, sends=_sends, ready=_ready)
 def tcp_port(target: str, context: Context, deadline: Deadline) -> PortAnswer:
     """Whether the declared port accepts: every address behind the name, for clients meet any of them.
 

@@ -79,7 +79,13 @@ def node_addresses(settings: Postgres) -> tuple[str, ...]:
     return settings.nodes if settings.writer is None else (*settings.nodes, settings.writer)
 
 
-@evidence("postgres-cluster", axis="postgres", seconds=_seconds, host=node_host, sends=_sends)
+def _ready(record: PostgresCluster) -> bool:
+    up = [node for node in record.nodes if node.problem is None]
+    primaries = sum(not node.recovering for node in up)
+    return primaries == record.expected_primaries and len(up) - primaries == record.expected_standbys
+
+
+@evidence("postgres-cluster", axis="postgres", seconds=_seconds, host=node_host, sends=_sends, ready=_ready)
 def postgres_cluster(target: str, context: Context, deadline: Deadline) -> PostgresCluster:
     """What each declared node and the writer's address say of themselves, asked side by side; roles are found.
 

@@ -40,7 +40,11 @@ def _seconds(target: str, environment: Environment) -> float:
     return environment.redis[target].timeout + 2 * MARGIN
 
 
-@evidence("redis-group", axis="redis", seconds=_seconds, host=node_host, sends=_sends)
+def _ready(record: RedisGroup) -> bool:
+    return all(node.problem is None and not node.loading for node in record.nodes)
+
+
+@evidence("redis-group", axis="redis", seconds=_seconds, host=node_host, sends=_sends, ready=_ready)
 def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup:
     """What each declared node says of itself, asked side by side; a node that does not answer has a problem of its own.
 

@@ -26,6 +26,7 @@ SAMPLES = 5
     seconds=bounded_seconds(3),
     host=service_host,
     sends=asks(lambda service: service.health, 2 + SAMPLES),
+    ready=lambda record: 200 <= record.exchange.status < 300,
 )
 def http_health(target: str, context: Context, deadline: Deadline) -> Health:
     """The first answer whole, the others for their times; fewer where it is very slow, at least one."""

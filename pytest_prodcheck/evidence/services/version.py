@@ -39,7 +39,13 @@ def _seconds(target: str, environment: Environment) -> float:
     return service.timeout * 2 + 5 + connections / 4 + cluster
 
 
-@evidence("http-version", axis="service", feature="version", seconds=_seconds, host=service_host, sends=_sends)
+def _ready(record: Revisions) -> bool:
+    return bool(record.seen) and all(seen.revision == record.expected for seen in record.seen)
+
+
+@evidence(
+    "http-version", axis="service", feature="version", seconds=_seconds, host=service_host, sends=_sends, ready=_ready
+)
 def http_version(target: str, context: Context, deadline: Deadline) -> Revisions:
     """What each new connection said, none tried again; an address that takes none is stood in for by the next one.
 
