@@ -7,7 +7,6 @@ import os
 import stat
 
 SAFE = "PRODCHECK_SAFE_DIRECTORY"  # folders, ":" between, whose owner does not matter; "*" is all
-_OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOBUFS))
 
 
 class OwnerProblem(ValueError):
@@ -51,17 +50,6 @@ def refuse_foreign(path: str, what: str) -> None:
         f"{what} {path} belongs to another user ({_name(owner)}), who could have anything run as you: "
         f"if that is meant, accept its folder with {SAFE}={os.path.dirname(os.path.abspath(path))}"
     )
-
-
-def is_shortage(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, is our own want of files, memory or room: it says nothing of others."""
-    for _ in range(10):
-        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OURS):
-            return True
-        if error is None:
-            return False
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _name(uid: int) -> str:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
+from pytest_prodcheck.children import end_with_us
+
 GRACE = 5.0  # seconds that a child has after the first signal
 
 
@@ -16,7 +18,7 @@ class Child:
     """A child process; `signalled` is the first SIGINT or SIGTERM that came meanwhile, else 0.
 
     own_group: the child gets a process group of its own, so that Ctrl-C reaches it once, through us, and nothing of it
-    is left behind when it has to be killed; such a child has no standard input.
+    is left behind when it has to be killed, nor where we are killed; such a child has no standard input.
     """
 
     def __init__(self, command: Sequence[str], *, own_group: bool, env: Mapping[str, str] | None = None) -> None:
@@ -33,6 +35,7 @@ class Child:
                 env=self.env,
                 process_group=0 if self.own_group else None,
                 stdin=subprocess.DEVNULL if self.own_group else None,
+                preexec_fn=end_with_us(signal.SIGKILL) if self.own_group else None,
             )
             if self.signalled:
                 self._send(self.signalled)

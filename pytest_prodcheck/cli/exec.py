@@ -14,7 +14,7 @@ from pytest_prodcheck.cli.gate_answer import tell
 from pytest_prodcheck.cli.gate_options import MAX_AGE, add_scope, ask_of, duration, who
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.decision import Decision, decide
-from pytest_prodcheck.gates.files import append_line, make_folder
+from pytest_prodcheck.gates.files import append_line, make_private
 from pytest_prodcheck.gates.verdict_files import Ask
 
 EXAMPLES = """\
@@ -85,7 +85,7 @@ class _Log:
         """One line; a log that cannot be written is told, and stops nobody who has an open gate."""
         line = {"at": time.time(), "event": event, **self.line, "code": code}
         try:
-            make_folder(self.file.parent)
+            make_private(self.file.parent)
             append_line(self.file, json.dumps(line).encode())
         except OSError as error:
             print(f"prodcheck exec: NOT RECORDED: {self.file} cannot be written: {error.strerror}", file=sys.stderr)

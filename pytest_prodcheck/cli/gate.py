@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from pytest_prodcheck import shortage
 from pytest_prodcheck.cli.gate_answer import tell
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.decision import decide
@@ -81,7 +82,7 @@ def misnamed(ask: Ask) -> str:
     try:
         refuse_unknown(ask)
     except NotThere as error:
-        return str(error)
+        return "" if shortage.of(error) else str(error)
     return ""
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 
+from pytest_prodcheck import shortage
 from pytest_prodcheck.cli.gate_options import add_scope, ask_of, duration, who
 from pytest_prodcheck.cli.known_names import NotThere, refuse_unknown
 from pytest_prodcheck.gates import overrides, paths, seal
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Records the override; 2 for a mistake or a folder that cannot be written."""
+    """Records the override; 2 for a mistake or a folder that cannot be written, 3 where the disk is full."""
     root = paths.find_root(os.getcwd())
     state = paths.state_folder(os.getcwd())
     ask = ask_of(args, args.gate)
@@ -54,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
         overrides.record(state, document, key)
     except (ValueError, OSError) as error:
         print(f"prodcheck override: {error}", file=sys.stderr)
-        return 2
+        return 3 if shortage.of(error) else 2
     print(f"gate {args.gate} of {args.env}: {overrides.told(document)}")
     print("it is recorded, shown by every verdict while it holds, and ends by itself")
     return 0

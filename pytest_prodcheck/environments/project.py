@@ -242,6 +242,9 @@ class Project(Section):
     project: str = ""  # name of the project, shown in reports and verdicts
     checks: tuple[str, ...] = ()  # folders with checks of your own, relative to prodcheck.toml
     runbooks: str = ""  # address of runbooks, such as "https://runbooks.example/{runbook}"; shown beside what failed
+    # environment variables that programs we start (scanners, secret commands, Locust files) may see beside the usual
+    # ones, globs allowed, such as ["TRIVY_*", "REGISTRY_TOKEN"]
+    pass_environment: tuple[str, ...] = ()
     # further files, globs allowed, relative to this one; a key set in two of them is an error
     include: tuple[str, ...] = ()
     # limits: `id` or `id@target`, globs allowed; the most specific wins. "off" measures and shows, never fails

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.children import end_with_us, filtered
+
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.base import SecretRef
 
@@ -43,11 +45,12 @@ class _Slot:
 class SecretResolver:
     """Resolves references once each; safe for use by several threads.
 
-    root: folder of prodcheck.toml, which relative files and commands are taken from.
+    root: folder of prodcheck.toml, which relative files and commands are taken from. passed: names of environment
+    variables, globs allowed, that commands may see beside the usual ones.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, passed: tuple[str, ...] = ()) -> None:
+        self._root, self._passed = root, passed
         self._slots: dict[tuple[object, ...], _Slot] = {}
         self._lock = threading.Lock()
 
@@ -70,7 +73,7 @@ class SecretResolver:
             return _from_environment(ref.env)
         if ref.file is not None:
             return _from_file(self._root / ref.file, describe(ref))
-        return _from_command(ref.command or (), self._root, timeout, describe(ref))
+        return _from_command(ref.command or (), self._root, timeout, describe(ref), self._passed)
 
 
 def _checked(raw: bytes, ref: SecretRef) -> str:
@@ -112,12 +115,16 @@ def _from_file(path: Path, what: str) -> bytes:
         raise SecretError(f"{what} cannot be read: {reason} ({path})") from None
 
 
-def _from_command(command: tuple[str, ...], root: Path, timeout: float, what: str) -> bytes:
+def _from_command(
+    command: tuple[str, ...], root: Path, timeout: float, what: str, passed: tuple[str, ...] = ()
+) -> bytes:
     """Standard output of a program run without a shell; its standard error is not shown: it may hold the secret."""
     try:
         process = subprocess.Popen(
             command,
             cwd=root,
+            env=filtered(command[0], passed),
+            preexec_fn=end_with_us(signal.SIGKILL),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

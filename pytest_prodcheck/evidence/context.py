@@ -92,7 +92,8 @@ class Context:
 
     root: the folder of prodcheck.toml. revision: what this run is about, "" for none. run_id fills `{run}` in headers.
     state: the folder of runs and history, None where nothing may be kept. vantage: where the run looks from.
-    window: seconds that the run's gate has metrics judged over, None where it does not say.
+    window: seconds that the run's gate has metrics judged over, None where it does not say. passed: environment
+    variables that programs we start may see beside the usual ones.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Context:
         state: Path | None = None,
         vantage: str = "outside",
         window: float | None = None,
+        passed: tuple[str, ...] = (),
     ) -> None:
         self.environment = environment
         self.root = root
@@ -115,6 +117,7 @@ class Context:
         self.state = state
         self.vantage = vantage
         self.window = window
+        self.passed = passed
         self.redactor = redactor
         self.slots = Slots(environment.gathering.per_host)
         self._secrets = secrets

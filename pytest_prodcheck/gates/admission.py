@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 
+from pytest_prodcheck import shortage
 from pytest_prodcheck.gates import paths, seal
 from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask, Document, Reasons, age, number_of
-from pytest_prodcheck.trusted_files import is_shortage, read_regular
+from pytest_prodcheck.trusted_files import read_regular
 
 SCHEMA = "prodcheck-verdict/1"
 STATUS = {0: "open", 1: "blocked", 2: "usage-error", 3: "cannot-tell", 4: "refused"}
@@ -152,7 +153,7 @@ def _digest(root: str, name: str) -> str:
     try:
         return sha256(read_regular(os.path.join(root, name), _LARGEST)).hexdigest()
     except (OSError, ValueError) as error:
-        if is_shortage(error):
+        if shortage.of(error):
             raise
         return ""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
+from pytest_prodcheck import shortage
 from pytest_prodcheck.gates import admission, paths, seal
 from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask, Document, Reasons, age, number_of, read
-from pytest_prodcheck.trusted_files import is_shortage, refuse_foreign
+from pytest_prodcheck.trusted_files import refuse_foreign
 
 OVERRIDABLE = (1, 3, 4)
 
@@ -34,7 +35,7 @@ def decide(ask: Ask, now: float, start: str) -> Decision:
         key = seal.find_key(state, root)
         document, reasons = read(ask, state, key)
     except (ValueError, OSError, MemoryError) as error:
-        code = CANNOT_TELL if is_shortage(error) else admission.USAGE
+        code = CANNOT_TELL if shortage.of(error) else admission.USAGE
         return Decision(code, [(code, str(error) or "out of memory")])
     code = admission.worst([each for each, _ in reasons])
     if document is not None:

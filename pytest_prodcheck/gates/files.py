@@ -10,11 +10,19 @@ from pathlib import Path
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder and its parents so that they survive a power loss."""
+    """Makes a folder and its parents, for us alone, so that they survive a power loss."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for each in missing:
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
         sync_folder(each.parent)
+
+
+def make_private(state: Path) -> None:
+    """Makes the state folder, or takes it from others than its owner: it holds the key, and what targets answered."""
+    make_folder(state)
+    found = state.lstat()
+    if found.st_mode & 0o077 and found.st_uid == os.geteuid() and not state.is_symlink():
+        state.chmod(0o700)
 
 
 def sync_folder(folder: Path) -> None:

@@ -40,9 +40,9 @@ def record(state: str, document: Document, key: bytes) -> None:
     """Seals an override and appends it to the log, which is what gates read; raises OSError."""
     from pathlib import Path
 
-    from pytest_prodcheck.gates.files import append_line, make_folder
+    from pytest_prodcheck.gates.files import append_line, make_private
 
-    make_folder(Path(state))
+    make_private(Path(state))
     append_line(Path(_log(state)), seal.canonical(seal.sign(document, key)))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_prodcheck.gates import overrides, paths, seal
 from pytest_prodcheck.gates.evaluation import evaluate
-from pytest_prodcheck.gates.files import make_folder, replace_file
+from pytest_prodcheck.gates.files import make_folder, make_private, replace_file
 from pytest_prodcheck.gates.needs import Neighbours
 from pytest_prodcheck.gates.policy import Policy
 from pytest_prodcheck.gates.store import Key, StoreError, Ticket, VerdictStore
@@ -42,20 +42,24 @@ class GateDesk:
     def open_run(self, run: str, keys: Iterable[Key]) -> None:
         """Withdraws the verdicts of these keys and takes a ticket for each; raises StoreError with them closed."""
         wanted = list(dict.fromkeys(keys))
-        problems = []
+        problems: list[StoreError] = []
+        try:
+            make_private(self.state)
+        except OSError as error:
+            raise StoreError(f"{self.state} cannot be written: {error.strerror}") from error
         for key in wanted:
             try:
                 self.tickets[key] = self.store.withdraw(key, run)
             except StoreError as error:
-                problems.append(str(error))
+                problems.append(error)
         if problems:
-            raise StoreError("; ".join(problems))
+            raise StoreError("; ".join(map(str, problems))) from problems[0]
         file = Path(paths.opened_file(str(self.state), run))
         try:
             make_folder(file.parent)
             replace_file(file, json.dumps([astuple(key) for key in wanted]).encode())
         except OSError as error:
-            raise StoreError(f"{file} cannot be written: {error}") from None
+            raise StoreError(f"{file} cannot be written: {error}") from error
 
     def settle(
         self, run: RunRecord, policies: Iterable[Policy], now: float, waivers: Iterable[Waiver] = ()

@@ -82,15 +82,17 @@ def _changed(record: Record, **parts: Any) -> Record:
 
 def save(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
     """Writes the run, its evidence and the reports; returns what went wrong, "" where all is written."""
+    from pytest_prodcheck.gates.files import make_folder, make_private
     from pytest_prodcheck.reports import write
     from pytest_prodcheck.reports.json_report import dump_run
 
     options = opened.options
     try:
         folder = opened.state / "runs" / run.id
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(opened.state)
+        make_folder(folder)
         _ignored(opened.state)
-        _write(folder / "run.json", dump_run(run))
+        _write(folder / "run.json", dump_run(run), 0o600)
         gathering.save(folder)
         _forget_old(opened.state / "runs", opened.environment.evidence.keep)
         if options.prodcheck_json:
@@ -104,12 +106,13 @@ def save(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequenc
     return ""
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a full disk raises and leaves what was there."""
+def _write(path: Path, text: str, mode: int = 0o666) -> None:
+    """Whole or not at all: a full disk raises and leaves what was there. mode: less what the umask takes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8", errors="backslashreplace") as stream:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -123,7 +126,7 @@ def _ignored(state: Path) -> None:
     """Keeps the state out of version control: it holds the key."""
     file = state / ".gitignore"
     if not file.exists():
-        file.write_text("*\n", encoding="utf-8")
+        _write(file, "*\n", 0o600)
 
 
 def _forget_old(runs: Path, keep: float) -> None:

@@ -111,13 +111,14 @@ class Gathering:
         return Context(
             opened.environment,
             opened.configuration.root,
-            secrets=SecretResolver(opened.configuration.root),
+            secrets=SecretResolver(opened.configuration.root, opened.configuration.project.pass_environment),
             redactor=self.redactor,
             revision=opened.revision,
             run_id=opened.scope.run,
             state=opened.state,
             vantage=opened.options.vantage,
             window=opened.window,
+            passed=opened.configuration.project.pass_environment,
         )
 
     def _wait(self, plan: Sequence[tuple[Any, str]], context: Context, say: Callable[[str], None]) -> None:

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import os
 import secrets
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_prodcheck import __version__, catalogue
+from pytest_prodcheck import __version__, catalogue, shortage
 from pytest_prodcheck.judging.checks import SUITES
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.own_checks import OwnCheck, OwnCheckError, scan
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.gates.waivers import Waiver
 
 STATE = ".prodcheck"
+CANNOT_TELL = 13  # the exit code of pytest
 
 
 @dataclass
@@ -219,6 +221,9 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
     except (ConfigurationError, OwnCheckError, ScopeError) as error:
         if demo is not None and demo.owned:
             demo.stop()
+        if shortage.of(error):  # no mistake of whoever wrote the configuration
+            sys.stderr.write(f"prodcheck: cannot tell: {error}\n")
+            raise SystemExit(CANNOT_TELL) from None
         raise pytest.UsageError(f"prodcheck: {error}") from None
     return opened
 
@@ -238,6 +243,7 @@ def _own_checks(configuration: Configuration) -> tuple[list[OwnCheck], list[Path
     """The team's own checks, the folders to collect, and what is wrong with the checks' files."""
     folders = [configuration.root / each for each in configuration.project.checks]
     try:
+        _refuse_foreign_code(configuration.root, folders)
         own = scan(folders)
         seen: dict[str, str] = {entry.id: "a bundled check" for entry in catalogue.entries()}
         for each in own:
@@ -247,6 +253,18 @@ def _own_checks(configuration: Configuration) -> tuple[list[OwnCheck], list[Path
     except OwnCheckError as error:
         return [], [], error
     return own, [catalogue.suites_folder(), *folders], None
+
+
+def _refuse_foreign_code(root: Path, folders: list[Path]) -> None:
+    """Raises OwnCheckError where code that would run as us belongs to somebody else."""
+    from pytest_prodcheck.trusted_files import OwnerProblem, refuse_foreign
+
+    try:
+        code = [file for folder in folders for file in folder.rglob("*.py")]
+        for each in (root / STATE, root / "conftest.py", *folders, *code):
+            refuse_foreign(str(each), "the folder" if each.is_dir() else "the code")
+    except OwnerProblem as error:
+        raise OwnCheckError(str(error)) from None
 
 
 def _withdraw(options: argparse.Namespace, root: Path, run: str, gates: list[str]) -> GateDesk:

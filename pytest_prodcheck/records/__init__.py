@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from pytest_prodcheck import shortage
 from pytest_prodcheck.records.names import MODULE_OF as _MODULE_OF
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ ProblemKind = Literal[
     "unread",  # not in the saved evidence
     "interrupted",  # the run ended first
     "internal",  # the collector itself failed
+    "shortage",  # we ourselves were short of open files, memory or room
 ]
 
 
@@ -48,6 +50,10 @@ class Problem:
     kind: ProblemKind
     message: str
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        """Notes where it is we that are short of something, whatever the collector takes it for."""
+        shortage.note_handled()
 
     def __str__(self) -> str:
         """One line for people."""

@@ -14,6 +14,7 @@ from typing import Any
 from pytest_prodcheck.environments.toml.errors import Mistake
 from pytest_prodcheck.environments.toml.key_lines import Path as KeyPath
 from pytest_prodcheck.environments.toml.key_lines import positions
+from pytest_prodcheck.trusted_files import OwnerProblem, refuse_foreign
 
 LARGEST = 1024 * 1024  # bytes; the reference of a whole organisation has 20 KiB
 DEEPEST = 32  # tables within tables
@@ -72,6 +73,7 @@ def walk(data: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
 
 def _bytes(path: Path, name: str) -> bytes:
     try:
+        refuse_foreign(str(path), "it")
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise Unreadable(Mistake(name, None, "", "is a folder, not a file"))
@@ -79,6 +81,8 @@ def _bytes(path: Path, name: str) -> bytes:
             raise Unreadable(Mistake(name, None, "", "is not a plain file"))
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
+    except OwnerProblem as error:
+        raise Unreadable(Mistake(name, None, "", str(error))) from None
     except FileNotFoundError:
         raise Unreadable(Mistake(name, None, "", f"there is no such file ({path})")) from None
     except (OSError, ValueError) as error:

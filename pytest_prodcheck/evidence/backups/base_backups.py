@@ -8,6 +8,7 @@ import struct
 import time
 from pathlib import Path
 
+from pytest_prodcheck import shortage
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Backup
 
@@ -75,6 +76,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(errors="replace")
     except OSError:
+        shortage.note_handled()
         return ""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck import shortage
 from pytest_prodcheck.evidence.backups.base_backups import first_segment, place_of, unreadable_archive
 from pytest_prodcheck.evidence.backups.inventory import (
     archiving,
@@ -145,6 +146,7 @@ def _still_odd(path: Path, size: int) -> bool:
     try:
         found = path.stat().st_size
     except OSError:
+        shortage.note_handled()
         return False  # it went meanwhile: then it is missing, or was renamed
     return found == 0 if path.suffix else found != size
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_prodcheck import shortage
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.records import Evidence, EvidenceProblem, Problem
 
@@ -96,6 +97,7 @@ class Gatherer:
 
     def start(self) -> None:
         """Begins; returns at once."""
+        shortage.allow_many_files()
         bounds = self._context.environment.gathering
         self._store.expect(list(self._pieces))
         alone = sum(piece.seconds for piece in self._exclusive)
@@ -169,7 +171,7 @@ class Gatherer:
     def _gather(self, piece: _Piece) -> Evidence[Any]:
         collector = piece.collector
         record, problem = None, None
-        started = time.monotonic()
+        started, wants = time.monotonic(), len(shortage.seen())
         try:
             record = self._call(collector, piece)
             if record is None or (isinstance(collector.record, type) and not isinstance(record, collector.record)):
@@ -179,7 +181,11 @@ class Gatherer:
         except EvidenceProblem as error:
             problem = self._clean(error.problem)
         except BaseException as error:  # also SystemExit and what pytest raises: a thread has nobody else to tell
+            shortage.note(error)
             problem = self._clean(Problem("internal", f"{piece.key}: {type(error).__name__}: {error}"))
+        shortage.look()
+        if missing := shortage.seen(wants):
+            record, problem = None, _own_shortage(piece.key, missing[0])
         seconds = time.monotonic() - started
         began = min(piece.began, piece.deadline.oldest or piece.began)
         notes = tuple(self._context.redactor.redact(note) for note in piece.deadline.notes)
@@ -254,3 +260,9 @@ class Gatherer:
         for piece in late:
             if self._give_up(piece, Problem("timeout", f"{piece.key}: not done within {piece.deadline.seconds:.3g} s")):
                 self._spawn()
+
+
+def _own_shortage(key: str, what: str) -> Problem:
+    """Somebody's in these moments: what was found meanwhile proves nothing about the system."""
+    text = f"{key}: prodcheck itself had not enough {what}"
+    return Problem("shortage", text, "what was found meanwhile is not believed: give it more and run again")

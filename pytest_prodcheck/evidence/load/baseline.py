@@ -61,9 +61,10 @@ def accept(state: Path, environment: Environment, run: LoadRun, run_id: str, at:
         "digest": digest_of(environment.load[run.name]), "run": run_id, "at": at, "revision": revision,
         "overall": _plain(run.overall), "endpoints": [_plain(each) for each in run.endpoints],
     }  # fmt: skip
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in (state, file.parent.parent, file.parent):
+        folder.mkdir(exist_ok=True, mode=0o700)
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as stream:
+    with open(temporary, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
         stream.write("\n".join([*kept, json.dumps(line)]) + "\n")
         stream.flush()
         os.fsync(stream.fileno())

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.children import end_with_us, filtered, python_path
 from pytest_prodcheck.evidence.tools.sanitizing import plain as plain_text
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -99,11 +100,12 @@ def _free_port() -> int:
 @contextlib.contextmanager
 def _started(words: Sequence[str], folder: Path, context: Context) -> Any:
     """The process, in a group of its own that is ended whatever happens: Locust's workers outlive a killed master."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "PYTEST"))}
+    kept = filtered("locust", context.passed, python_path())
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
             words, cwd=context.root, env={**kept, FOLDER: str(folder), "PYTHONWARNINGS": "ignore"},
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=end_with_us(signal.SIGKILL),
         )  # fmt: skip
     forget = context.at_end(lambda: _end(process))
     try:

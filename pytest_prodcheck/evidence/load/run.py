@@ -144,5 +144,6 @@ def _keep(name: str, log: str, context: Context) -> None:
     folder = context.state / "runs" / context.run_id / "load"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = folder / f".{name}.hlog"
+    temporary.touch(0o600)
     temporary.write_text(log, encoding="utf-8")
     os.replace(temporary, folder / f"{name}.hlog")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.children import end_with_us, filtered
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.migrations.applied import compared
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
@@ -92,6 +94,7 @@ def _run(files: list[Path], version: int, exclude: tuple[str, ...], root: Path, 
         done = subprocess.run(
             command, cwd=root, capture_output=True, text=True, errors="replace", check=False,
             timeout=deadline.at_most(SECONDS).seconds_left(), stdin=subprocess.DEVNULL,
+            env=filtered(command[0]), preexec_fn=end_with_us(signal.SIGKILL),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise EvidenceProblem(Problem("timeout", f"squawk: not done within {SECONDS:g} s")) from None

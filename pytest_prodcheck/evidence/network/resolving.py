@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_prodcheck import shortage
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -76,6 +77,9 @@ def _ask_system(host: str, port: int, deadline: Deadline) -> tuple[ResolvedAddre
 
     # in a thread of its own: the system's resolver takes no time-out
     (found,) = side_by_side([ask], deadline.seconds_left() - MARGIN)
+    if isinstance(found, OSError):
+        shortage.note(found)
+        shortage.look()
     if found is None:
         raise _dns(f"{where} gave no answer in time", "is a name server of /etc/resolv.conf down?")
     if isinstance(found, UnicodeError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from pytest_prodcheck.children import filtered, python_path
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class _Process:
         # a session of its own: Ctrl-C is for us, and the process ends when its stdin does
         self._child = subprocess.Popen(
             program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, "PYTHONHASHSEED": "0"},  # sslyze writes sets into its texts
+            env=filtered(program[0], also={**python_path(), "PYTHONHASHSEED": "0"}),  # sslyze writes sets to texts
         )  # fmt: skip
         self._changed = threading.Condition()
         self._answers: dict[int, dict[str, Any]] = {}

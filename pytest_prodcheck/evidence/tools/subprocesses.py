@@ -7,19 +7,18 @@ here waits for it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import pwd
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from pytest_prodcheck.children import end_with_us, filtered
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 MOST_OUTPUT = 16 * 1024 * 1024  # bytes of one program: a catalogue of ten thousand backups is smaller
-_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "KUBECONFIG")
-_TOOLS = ("PGBACKREST_", "BARMAN_", "AWS_", "RCLONE_", "MC_")  # settings of the programs that are declared
 
 
 @dataclass(frozen=True)
@@ -48,10 +43,9 @@ class Done:
         return plain((self.errors.strip() or self.output.strip())[-600:], 600) or f"ended with {self.code}"
 
 
-def environment() -> dict[str, str]:
+def environment(program: str = "") -> dict[str, str]:
     """Ours without what would lead PostgreSQL's programs elsewhere (PGHOST, …) or change the language of answers."""
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_TOOLS)}
-    return {"PATH": os.defpath, **kept, "LC_ALL": "C", "TZ": "UTC"}
+    return filtered(program, also={"LC_ALL": "C", "TZ": "UTC"})
 
 
 def servers_user() -> pwd.struct_passwd | None:
@@ -77,19 +71,12 @@ def start(
     try:
         return subprocess.Popen(
             list(words), cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True,
-            env={**environment(), **(environ or {})}, preexec_fn=_end_with_us(death), **identity,
+            env={**environment(words[0]), **(environ or {})}, preexec_fn=end_with_us(death), **identity,
         )  # fmt: skip
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "not a usable command"
         hint = "install it, or give its full path"
         raise EvidenceProblem(Problem("configuration", f"{words[0]} cannot be started: {said}", hint)) from None
-
-
-def _end_with_us(number: int) -> Callable[[], None] | None:
-    """What a child runs before its program, after the change of user, which would undo it."""
-    if _LIBC is None:
-        return None
-    return lambda: _LIBC.prctl(_SET_DEATH_SIGNAL, number) and None
 
 
 def end(child: subprocess.Popen[bytes], number: int = signal.SIGKILL, seconds: float = 5.0) -> None:

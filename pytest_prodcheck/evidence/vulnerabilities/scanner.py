@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.children import end_with_us, filtered
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -42,17 +43,19 @@ def words(report: Vulnerabilities) -> tuple[str, ...]:
 
 def run(
     command: Sequence[str], codes: Sequence[int], most: int, folder: Path, deadline: Deadline,
-    clean: Callable[[str], str],
+    clean: Callable[[str], str], passed: Sequence[str] = (),
 ) -> bytes:  # fmt: skip
     """Its standard output; raises EvidenceProblem where it is not installed, fails, hangs or says too much.
 
-    clean: takes secrets out of what it said, before that is cut to what a message holds.
+    clean: takes secrets out of what it said, before that is cut to what a message holds. passed: environment variables
+    that it may see beside its own.
     """
     name = command[0]
     try:
         child = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True,
+            start_new_session=True, env=filtered(name, passed),
+            preexec_fn=end_with_us(signal.SIGKILL),
         )  # fmt: skip
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable command"

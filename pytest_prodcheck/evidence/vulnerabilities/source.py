@@ -76,7 +76,7 @@ def read(report: Vulnerabilities, context: Context, deadline: Deadline) -> Conte
     began = time.time()
     words = [filled(word, report, context) for word in scanner.words(report)]
     codes = report.exit_codes if report.exit_codes is not None else scanner.FINDS.get(report.format, (0,))
-    output = scanner.run(words, codes, report.largest, context.root, deadline, context.redactor.redact)
+    output = scanner.run(words, codes, report.largest, context.root, deadline, context.redactor.redact, context.passed)
     return Content(words[0], output, made=began)
 
 

@@ -1,0 +1,145 @@
+"""What programs that we start get to see: a canary in every variable; and that they end with us."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import pytest_prodcheck
+from pytest_prodcheck.children import filtered
+from pytest_prodcheck.environments.secrets import SecretResolver
+from pytest_prodcheck.environments.sections.base import SecretRef
+from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.tools import subprocesses
+from pytest_prodcheck.evidence.vulnerabilities import scanner
+from tests.hostile.support import bare
+from tests.project import Project
+
+CANARIES = (
+    "PRODCHECK_KEY", "PRODCHECK_DB", "DB_PASSWORD", "GITHUB_TOKEN", "CI_JOB_TOKEN", "AWS_SECRET_ACCESS_KEY",
+    "VAULT_TOKEN", "TRIVY_PASSWORD", "PGPASSWORD", "PGHOST", "SSH_AUTH_SOCK", "DOCKER_CONFIG", "HTTPS_PROXY",
+    "LD_PRELOAD", "PYTHONSTARTUP", "BASH_ENV", "ENV", "SOMETHING", "REGISTRY_TOKEN",
+)  # fmt: skip
+
+
+@pytest.fixture
+def canaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CANARIES:
+        monkeypatch.setenv(name, f"canary-{name}")
+
+
+def seen(text: str) -> set[str]:
+    return {name for name in CANARIES if f"canary-{name}" in text}
+
+
+def script(folder: Path, name: str = "tool") -> str:
+    file = folder / name
+    file.write_text("#!/bin/sh\nenv\n")
+    file.chmod(0o755)
+    return str(file)
+
+
+@pytest.mark.usefixtures("canaries")
+def test_each_program_sees_its_own_settings_alone() -> None:
+    assert seen(json.dumps(filtered("tool"))) == set()
+    assert seen(json.dumps(filtered("/usr/bin/vault"))) == {"VAULT_TOKEN", "HTTPS_PROXY"}
+    assert seen(json.dumps(filtered("trivy"))) == {
+        "TRIVY_PASSWORD", "DOCKER_CONFIG", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY"
+    }  # fmt: skip
+    assert seen(json.dumps(filtered("tool", ["SOME*", "REGISTRY_TOKEN"]))) == {"SOMETHING", "REGISTRY_TOKEN"}
+    assert seen(json.dumps(filtered("tool", ["*"]))) == set(CANARIES) - {"PRODCHECK_KEY"}
+
+
+@pytest.mark.usefixtures("canaries")
+def test_a_scanner(tmp_path: Path) -> None:
+    output = scanner.run([script(tmp_path)], [0], 100_000, tmp_path, Deadline(10), str)
+    assert seen(output.decode()) == set()
+
+
+@pytest.mark.usefixtures("canaries")
+def test_a_secret_command(tmp_path: Path) -> None:
+    resolver = SecretResolver(tmp_path, ("SOMETHING",))
+    assert seen(resolver.resolve(SecretRef(command=(script(tmp_path),)))) == {"SOMETHING"}
+
+
+@pytest.mark.usefixtures("canaries")
+def test_programs_of_databases_and_backups(tmp_path: Path) -> None:
+    assert seen(subprocesses.run([script(tmp_path)], Deadline(10), folder=tmp_path).output) == set()
+
+
+def test_whoever_starts_a_program_filters_its_environment() -> None:
+    """One function decides what a child sees; `exec` runs the team's own deploy script, and `run` runs ourselves."""
+    package = Path(pytest_prodcheck.__file__).parent
+    wrong = []
+    for file in package.rglob("*.py"):
+        if file.relative_to(package).parts[0] in ("demo", "load") or file.name == "child_process.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("subprocess.Popen", "subprocess.run"):
+                (given,) = [ast.unparse(each.value) for each in node.keywords if each.arg == "env"] or [""]
+                if "filtered(" not in given and "environment(" not in given and "kept" not in given:
+                    wrong.append(f"{file}:{node.lineno}")
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.system", "os.popen", "os.spawnv"):
+                wrong.append(f"{file}:{node.lineno}")
+    assert wrong == []
+
+
+SPINNING = """
+import os, re
+open("spinning", "w").write(str(os.getpid()))
+re.match("(a+)+$", "a" * 60 + "!")
+"""
+
+
+def test_pytest_dies_with_the_run_that_started_it(tmp_path: Path) -> None:
+    """Killed, while a pattern holds the interpreter: nothing is left that spins."""
+    project = Project.make(tmp_path)
+    project.write("checks/test_spin.py", SPINNING)
+    words = [sys.executable, "-m", "pytest_prodcheck.cli", "run", "smoke", "--env", "dev"]
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=project.env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as run:
+        until = time.monotonic() + 60
+        while not (tmp_path / "spinning").exists() or not (tmp_path / "spinning").read_text():
+            assert time.monotonic() < until
+            assert run.poll() is None
+            time.sleep(0.05)
+        child = int((tmp_path / "spinning").read_text())
+        run.kill()
+    until = time.monotonic() + 10
+    while is_running(child) and time.monotonic() < until:
+        time.sleep(0.05)
+    if is_running(child):
+        os.kill(child, signal.SIGKILL)
+        raise AssertionError("pytest went on without prodcheck run")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except FileNotFoundError:
+        return False
+
+
+def test_a_run_with_a_scanner(tmp_path: Path) -> None:
+    """The whole way, with `pass_environment`."""
+    file = tmp_path / "scan.sh"
+    file.write_text('#!/bin/sh\nenv > seen\necho \'{"dependencies":[{"name":"a","version":"1","vulns":[]}]}\'\n')
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    project = bare(
+        tmp_path,
+        'version = 1\npass_environment = ["SOMETHING"]\n[environments.dev]\nrevision = "r1"\n'
+        '[environments.dev.vulnerabilities.deps]\nformat = "pip-audit"\ncommand = ["./scan.sh"]\n',
+    )
+    project.environ.update({name: f"canary-{name}" for name in CANARIES if name not in ("LD_PRELOAD", "PYTHONSTARTUP")})
+    project.pytest("-m", "security")
+    assert seen((tmp_path / "seen").read_text()) == {"SOMETHING"}
