@@ -18,7 +18,7 @@ from pytest_prodcheck import shortage
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.evidence.network.transport import connect
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from tests.evidence.support import ok, web
+from tests.evidence.http.servers import ok, web
 from tests.hostile.support import bare
 from tests.project import Project
 
