@@ -64,6 +64,7 @@ MODULES = {
     "postgres-backups": "backups.inventory",
     "postgres-checksums": "postgres.activity",
     "postgres-cluster": "postgres.cluster",
+    "postgres-collations": "postgres.collations",
     "postgres-columns": "postgres.columns",
     "postgres-content": "content.comparing",
     "postgres-encryption": "postgres.encryption",

@@ -94,6 +94,32 @@ class Schema:
 
 
 @dataclass(frozen=True)
+class Collation:
+    """A collation whose version is not the one that indexes were built with."""
+
+    name: str  # "database shop", "collation public.de"
+    recorded: str
+    actual: str  # the system's; "" where it tells none
+
+
+@dataclass(frozen=True)
+class CollationNode:
+    """The collations in use on one node that have changed; `problem` where it did not answer."""
+
+    node: str
+    database_recorded: bool = True  # False: the server is older than 15, and does not record the database's version
+    changed: tuple[Collation, ...] = ()
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Collations:
+    """`postgres-collations` (postgres): every node, for each has the collations of its own operating system."""
+
+    nodes: tuple[CollationNode, ...]
+
+
+@dataclass(frozen=True)
 class RelationRows:
     """Rows of one relation without a counterpart."""
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.database import SchemaObject as SchemaObject
     from pytest_prodcheck.records.database import SequenceUse as SequenceUse
     from pytest_prodcheck.records.database import Schema as Schema
+    from pytest_prodcheck.records.database import Collation as Collation
+    from pytest_prodcheck.records.database import CollationNode as CollationNode
+    from pytest_prodcheck.records.database import Collations as Collations
     from pytest_prodcheck.records.database import RelationRows as RelationRows
     from pytest_prodcheck.records.database import OrphanRows as OrphanRows
     from pytest_prodcheck.records.database import InvariantValue as InvariantValue
@@ -207,6 +210,9 @@ MODULE_OF = {
     "SchemaObject": "database",
     "SequenceUse": "database",
     "Schema": "database",
+    "Collation": "database",
+    "CollationNode": "database",
+    "Collations": "database",
     "RelationRows": "database",
     "OrphanRows": "database",
     "InvariantValue": "database",

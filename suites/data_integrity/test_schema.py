@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import Schema, SchemaObject
+    from pytest_prodcheck.records import Collations, Schema, SchemaObject
 
 
 def _judge(what: str, found: Iterable[SchemaObject], total: int, declared: dict[str, Any], kind: str) -> None:
@@ -31,7 +31,7 @@ def test_constraints_hold_for_old_rows(postgres_schema: Schema, declared: dict[s
 
 @check("data_integrity.schema.triggers", severity="high", runbook="schema-triggers")
 def test_triggers_fire(postgres_schema: Schema, declared: dict[str, Any]) -> None:
-    """No trigger is disabled, those of foreign keys included, and for no role."""
+    """Every trigger fires in all sessions, those of foreign keys included; none is disabled or kept for replication."""
     _judge("fires", postgres_schema.disabled, postgres_schema.triggers_total, declared, "triggers")
 
 
@@ -59,3 +59,19 @@ def test_numbers_are_left(postgres_schema: Schema, limit: Limit) -> None:
         judge("numbers used", None, at_most=limit, unit="%", of=name, reason="it may not be read: GRANT SELECT ON it")
     if not postgres_schema.sequences and not postgres_schema.unreadable:
         judge("sequences that end", 0, equals=0)
+
+
+@check("data_integrity.schema.collations", severity="high", runbook="schema-collations")
+def test_text_is_ordered_as_when_indexes_were_built(postgres_collations: Collations) -> None:
+    """Collations in use have the version that they had, on every node: else indexes on text miss rows."""
+    for node in postgres_collations.nodes:
+        if node.problem is not None:
+            judge("collations as they were", None, equals=True, of=node.node, reason=str(node.problem))
+            continue
+        for each in node.changed:
+            refresh = f"REINDEX what uses it, then ALTER {each.name.split()[0].upper()} … REFRESH"
+            judge("version as it was", False, of=f"{each.name} on {node.node}",
+                  reason=f"indexes were built with {each.recorded}, the system has {each.actual or 'none'}: {refresh} "
+                  f"{'COLLATION ' if each.name.startswith('database') else ''}VERSION")  # fmt: skip
+        seen = "" if node.database_recorded else " (PostgreSQL 13 and 14 do not record the database's)"
+        judge("collations that changed", len(node.changed), equals=len(node.changed), of=f"{node.node}{seen}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pytest_prodcheck.demo.faults.fault import Fault
 
 _STATE, _APPLIED, _SAFETY = (f"data_integrity.migrations.{name}" for name in ("state", "applied", "safety"))
-_CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES = (
-    f"data_integrity.schema.{name}" for name in ("constraints", "triggers", "unlogged", "indexes", "sequences")
+_CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES, _COLLATIONS = (
+    f"data_integrity.schema.{name}"
+    for name in ("constraints", "triggers", "unlogged", "indexes", "sequences", "collations")
 )
 _ORPHANS, _FRESHNESS = "data_integrity.rows.orphans", "data_integrity.rows.freshness"
 _UNPAID, _TOTALS, _OUTBOX = (f"data_integrity.rows.{name}" for name in ("unpaid-orders", "order-totals", "outbox"))
@@ -17,8 +18,9 @@ _CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE, _WRAPAROUND, _LOCKS, _IDLE, _PREPARED, _
 _REPLICATION = "data_integrity.redis.replication"
 # of what cannot be reached nothing is known
 POSTGRES = (
-    _STATE, _APPLIED, _SAFETY, _CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES, _ORPHANS, _FRESHNESS, _UNPAID,
-    _TOTALS, _OUTBOX, _CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE, _WRAPAROUND, _LOCKS, _IDLE, _PREPARED, _DEAD,
+    _STATE, _APPLIED, _SAFETY, _CONSTRAINTS, _TRIGGERS, _UNLOGGED, _INDEXES, _SEQUENCES, _COLLATIONS, _ORPHANS,
+    _FRESHNESS, _UNPAID, _TOTALS, _OUTBOX, _CHECKSUMS, _CHECKSUMS_OFF, _STRUCTURE, _WRAPAROUND, _LOCKS, _IDLE,
+    _PREPARED, _DEAD,
     *(f"data_integrity.backups.{name}" for name in ("manifest", "wal", "restore")),
     *(f"data_integrity.replication.{name}" for name in ("topology", "delay", "bytes", "content", "slots")),
     *(f"pre_deploy.backups.{name}" for name in ("age", "wal-backlog", "size", "verified")),
@@ -47,11 +49,16 @@ FAULTS: tuple[Fault, ...] = (
     Fault("foreign-key-not-valid", "a foreign key was added for new rows only", (_CONSTRAINTS,)),
     Fault("trigger-disabled", "a trigger is disabled", (_TRIGGERS,)),
     Fault("foreign-key-disabled", "the triggers of a foreign key are disabled", (_TRIGGERS,), part=_TRIGGERED),
+    Fault("foreign-key-for-replication", "the triggers of a foreign key fire for replication alone", (_TRIGGERS,),
+          part=_TRIGGERED),
+    Fault("collation-changed", "a collation in use is not of the version that it was made with", (_COLLATIONS,)),
     Fault("triggers-off-for-a-role", "no trigger fires for the shop's role", (_TRIGGERS,)),
     Fault("table-unlogged", "a table is unlogged", (_UNLOGGED,)),
     Fault("index-invalid", "CREATE INDEX CONCURRENTLY failed and left an invalid index", (_INDEXES,)),
     Fault("sequence-80", "80 % of a sequence's numbers are used", (_SEQUENCES,), outcome="warned", part=_NUMBERS),
     Fault("sequence-95", "95 % of a sequence's numbers are used", (_SEQUENCES,), part=_NUMBERS),
+    Fault("sequence-set-to-its-end", "a sequence was set to its last number, and none is drawn yet", (_SEQUENCES,),
+          part=_NUMBERS),
     Fault("sequence-column-too-narrow", "a sequence of bigint fills a column of integer", (_SEQUENCES,)),
     Fault("sequence-closed", "we may not read a sequence", (_SEQUENCES,), part=_NUMBERS),
     Fault("orphans-let-in", "a payment without an order came in while triggers were disabled", (_ORPHANS,),
@@ -87,6 +94,7 @@ BENIGN: tuple[Fault, ...] = (
     Fault("data-being-written", "orders are placed, paid and removed all the time", suites=_OURS),
     Fault("session-idle", "a session is idle, in no transaction", suites=_OURS),
     Fault("dead-rows-tiny", "a table of 40 rows has 80 dead ones: autovacuum never comes for it", suites=_OURS),
+    Fault("collation-unused", "a collation that nothing uses is of another version", suites=_OURS),
     Fault("sequence-cycling", "a sequence that begins anew is near its end", suites=_OURS),
     Fault("table-unlogged-on-purpose", "a table is unlogged, and declared to be", suites=_OURS),
     Fault("partitions", "a partitioned table with an index on each partition", suites=_OURS),

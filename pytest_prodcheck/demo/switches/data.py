@@ -183,6 +183,15 @@ _LATE = "insert into order_events (order_id, what, at) values (1, 'late', now() 
 _OLD = "update orders set placed_at = placed_at - interval '40 days'"
 _YOUNG = "update orders set placed_at = now()"
 
+def _payments_key(mode: str) -> str:
+    """Sets when the triggers of the payments' foreign keys fire."""
+    return (
+        "do $$ declare t record; begin for t in select tgname from pg_trigger where tgrelid = 'payments'::regclass "
+        f"and tgisinternal loop execute format('alter table payments enable {mode} trigger %I', t.tgname); "
+        "end loop; end $$"
+    )
+
+
 ACTS: dict[str, Pair] = {
     # migrations
     "migration-pending": _script(_NEXT, SAFE),
@@ -211,6 +220,17 @@ ACTS: dict[str, Pair] = {
         "alter table customers disable trigger customers_touch", "alter table customers enable trigger customers_touch"
     ),
     "foreign-key-disabled": _sql(_OFF, _ON),
+    "foreign-key-for-replication": _sql(_payments_key("replica"), _payments_key("")),
+    "collation-changed": _sql(
+        ('create collation shop_order from "C"', "create table sorted (name text collate shop_order)",
+         "update pg_collation set collversion = '0.0' where collname = 'shop_order'"),
+        ("drop table sorted", "drop collation shop_order"),
+    ),
+    "collation-unused": _sql(
+        ('create collation unused from "C"',
+         "update pg_collation set collversion = '0.0' where collname = 'unused'"),
+        "drop collation unused",
+    ),
     "triggers-off-for-a-role": _sql(
         "alter role shop set session_replication_role = 'replica'", "alter role shop reset session_replication_role"
     ),
@@ -221,6 +241,9 @@ ACTS: dict[str, Pair] = {
     ),
     "sequence-95": _sql(
         "select setval('invoice_numbers', 2040109465)", "alter sequence invoice_numbers restart"
+    ),
+    "sequence-set-to-its-end": _sql(
+        "alter sequence invoice_numbers restart with 2147483647", "alter sequence invoice_numbers restart with 1"
     ),
     "sequence-column-too-narrow": _sql(
         ("create sequence ticket_numbers", "create table tickets (id integer default nextval('ticket_numbers'))",

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.postgres import Postgres
     from pytest_prodcheck.evidence.postgres.session import Session
 
-# Identifiers come quoted from the server. A partition's own copy of its parent's key is left out.
+# Identifiers come quoted from the server. A partition's own copy of its parent's key is left out, but the key is
+# enforced only where each copy is: validated, and with triggers that fire in every session.
 _FOREIGN_KEYS = """\
 select coalesce(json_agg(json_build_array(
   concat_ws('.', n.nspname, c.relname, k.conname), k.conrelid::text,
@@ -21,8 +22,12 @@ select coalesce(json_agg(json_build_array(
     join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.num),
   (select json_agg(quote_ident(a.attname) order by i) from unnest(k.confkey) with ordinality as u(num, i)
     join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.num),
-  k.convalidated and coalesce((to_jsonb(k)->>'conenforced')::bool, true)
-    and not exists (select from pg_trigger t where t.tgconstraint = k.oid and t.tgenabled = 'D')
+  not exists (
+      with recursive tree(id) as (
+        select k.oid union all select below.oid from pg_constraint below join tree on below.conparentid = tree.id)
+      select from tree join pg_constraint each on each.oid = tree.id
+      where not each.convalidated or (to_jsonb(each)->>'conenforced')::bool is false
+        or exists (select from pg_trigger t where t.tgconstraint = each.oid and t.tgenabled not in ('O', 'A')))
     and not exists (select from pg_db_role_setting s where 'session_replication_role=replica' = any(s.setconfig)
       and s.setdatabase in (0, (select oid from pg_database where datname = current_database()))),
   (select json_agg(quote_ident(o.nspname) order by i) from unnest(k.conpfeqop) with ordinality as u(num, i)

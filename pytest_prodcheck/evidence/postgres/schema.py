@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
+from pytest_prodcheck.evidence.postgres.sequences import sequences
 from pytest_prodcheck.evidence.postgres.session import Session, on_primary
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.records.database import Schema, SchemaObject, SequenceUse
+from pytest_prodcheck.records.database import Schema, SchemaObject
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
@@ -45,18 +46,29 @@ select json_build_object('total', count(*), 'found', coalesce(json_agg(distinct 
   'server', (select reset_val = 'replica' from pg_settings where name = 'session_replication_role'))
 from (
   select concat_ws('.', n.nspname, c.relname, case when t.tgisinternal then k.conname else t.tgname end) as name,
-    case when t.tgisinternal then 'triggers of a foreign key, disabled' else 'trigger, disabled' end as what,
-    t.tgenabled = 'D' as disabled, row_number() over (partition by t.tgenabled order by t.oid) as place
+    case when t.tgisinternal then 'triggers of a foreign key, ' else 'trigger, ' end
+      || case t.tgenabled when 'D' then 'disabled' when 'R' then 'fires for replication alone'
+         else 'mode ' || t.tgenabled::text end
+         as what,
+    t.tgenabled not in ('O', 'A') as disabled, row_number() over (partition by t.tgenabled order by t.oid) as place
   from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
   left join pg_constraint k on k.oid = t.tgconstraint
   where {OURS}
 ) as all_of_them"""
 
+# A partitioned parent holds no rows: its mark is its partitions' default alone. A sequence of an unlogged table goes
+# with it.
 _TABLES = f"""\
-select json_build_object('total', count(*), 'found', coalesce(json_agg(json_build_array(
-  concat_ws('.', n.nspname, c.relname), 'unlogged') order by 1) filter (where c.relpersistence = 'u'), '[]'))
+select json_build_object('total', count(*) filter (where c.relkind <> 'S'), 'found', coalesce(json_agg(
+  json_build_array(concat_ws('.', n.nspname, c.relname),
+                   case c.relkind when 'S' then 'unlogged sequence' else 'unlogged' end) order by 1)
+  filter (where c.relpersistence = 'u'), '[]'))
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.relkind in ('r', 'p', 'm') and c.relpersistence <> 't' and {OURS}"""
+where c.relkind in ('r', 'm', 'S') and c.relpersistence <> 't' and {OURS}
+  and not (c.relkind = 'S' and exists (
+    select from pg_depend d join pg_class t on t.oid = d.refobjid
+    where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = 'pg_class'::regclass
+    and d.deptype in ('a', 'i') and t.relpersistence = 'u'))"""
 
 # all indexes of a table that one is being built on count as being built: REINDEX CONCURRENTLY makes several in turn
 _INDEXES = f"""\
@@ -71,63 +83,19 @@ from (
   where c.relpersistence <> 't' and {OURS}
 ) as all_of_them"""
 
-# used and left count from the sequence's own beginning; a column narrower than its sequence ends it earlier
-_SEQUENCES = f"""\
-with held as (
-  select s.seqrelid, concat_ws('.', n.nspname, c.relname) as name, s.seqincrement > 0 as up, s.seqcycle as cycle,
-    s.seqmin::numeric as least, s.seqmax::numeric as most,
-    has_sequence_privilege(s.seqrelid, 'select') as readable,
-    case when has_sequence_privilege(s.seqrelid, 'select') then pg_sequence_last_value(s.seqrelid) end as last
-  from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
-  where c.relpersistence <> 't' and {OURS}
-), fills as (
-  select d.objid as seqrelid, d.refobjid as relid, d.refobjsubid as number from pg_depend d
-  where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
-    and d.refobjsubid > 0
-  union
-  select d.refobjid, a.adrelid, a.adnum from pg_depend d join pg_attrdef a on a.oid = d.objid
-  where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass
-), narrow as (
-  select distinct on (f.seqrelid) f.seqrelid, concat_ws('.', n.nspname, c.relname, a.attname) as column_name,
-    case a.atttypid when 'int2'::regtype then 32767 when 'int4'::regtype then 2147483647
-      else 9223372036854775807 end::numeric as widest
-  from fills f join pg_attribute a on a.attrelid = f.relid and a.attnum = f.number
-  join pg_class c on c.oid = f.relid join pg_namespace n on n.oid = c.relnamespace
-  where a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
-  order by f.seqrelid, widest
-), used as (
-  select h.*, case when n.widest < h.most then n.column_name else '' end as column_name,
-    case when up then least(most, coalesce(n.widest, most)) else most end as last_up,
-    case when up then least else greatest(least, coalesce(-n.widest - 1, least)) end as first_down
-  from held h left join narrow n using (seqrelid)
-), shares as (
-  select name, column_name, readable, cycle and last_up = most and first_down = least as endless,
-    case when last is null then 0 when up then last - least + 1 else most - last + 1 end as taken,
-    case when up then last_up - least + 1 else most - first_down + 1 end as room
-  from used
-)
-select json_build_object('total', count(*), 'cycling', count(*) filter (where endless),
-  'unreadable', coalesce(json_agg(name) filter (where not readable and not endless), '[]'),
-  'found', (select coalesce(json_agg(json_build_array(name, column_name, taken / greatest(room, 1),
-              greatest(room - taken, 0))), '[]')
-            from (select * from shares where readable and not endless
-                  order by taken / greatest(room, 1) desc, name limit 100) as worst))
-from shares"""
-
-
 @evidence(
     "postgres-schema", axis="postgres", seconds=seconds_for, host=first_node, sends=to_primary("the catalogue"),
 )  # fmt: skip
 def postgres_schema(target: str, context: Context, deadline: Deadline) -> Schema:
     """The catalogue of the declared database on the primary; reads no table, so needs no SELECT but on sequences."""
     with on_primary(target, context, deadline) as session:
-        constraints, triggers, tables, sequences = (
+        constraints, triggers, tables = (
             session.facts(sql, what=what)
             for sql, what in (
-                (_CONSTRAINTS, "constraints"), (_TRIGGERS, "triggers"), (_TABLES, "tables"), (_SEQUENCES, "sequences"),
+                (_CONSTRAINTS, "constraints"), (_TRIGGERS, "triggers"), (_TABLES, "tables"),
             )
         )  # fmt: skip
-        indexes = _indexes(session)
+        indexes, numbers = _indexes(session), sequences(session)
     return Schema(
         constraints_total=constraints["total"],
         unvalidated=_objects(constraints),
@@ -138,13 +106,10 @@ def postgres_schema(target: str, context: Context, deadline: Deadline) -> Schema
         indexes_total=indexes["total"],
         invalid=_objects(indexes),
         building=indexes["building"],
-        sequences_total=sequences["total"],
-        sequences=tuple(
-            SequenceUse(plain(name), plain(column), min(float(share), 1.0), int(left))
-            for name, column, share, left in sequences["found"]
-        ),
-        cycling=sequences["cycling"],
-        unreadable=tuple(plain(name) for name in sequences["unreadable"][:200]),
+        sequences_total=numbers.total,
+        sequences=numbers.used,
+        cycling=numbers.cycling,
+        unreadable=numbers.unreadable[:200],
     )
 
 

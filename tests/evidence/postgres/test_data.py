@@ -141,6 +141,8 @@ def test_healthy(running: Server, root: Path) -> None:
          "app.lines.lines_order_id_fkey"),
         ("alter database shop set session_replication_role = 'replica'",
          "alter database shop reset session_replication_role", "disabled", "role every role"),
+        ("alter table app.orders enable replica trigger touch", "alter table app.orders enable trigger touch",
+         "disabled", "app.orders.touch"),
         ("create unlogged table app.u (a int)", "drop table app.u", "unlogged", "app.u"),
         ("create index part on only app.visits (at)", "drop index app.part", "invalid", "app.part"),
     ],
@@ -210,11 +212,23 @@ def test_invalid_index_and_one_that_is_being_built(running: Server) -> None:
         ("create sequence app.s cycle; create table app.t (a smallint default nextval('app.s')); "
          "select setval('app.s', 16384)", 0.5, "app.t.a"),
         ("create sequence app.s maxvalue 10", 0.0, ""),
+        ("create sequence app.s as smallint; alter sequence app.s restart with 16385", 0.5, ""),
+        ("create sequence app.s as smallint; select setval('app.s', 32767, false)", 1.0, ""),
+        ("create sequence app.s as smallint increment -1; select setval('app.s', -32767, false)", 1.0, ""),
+        ("create sequence app.s; create domain app.inner as smallint; create domain app.outer as app.inner "
+         "check (value > 0); create table app.t (a app.outer default nextval('app.s')); "
+         "select setval('app.s', 16384)", 0.5, "app.t.a"),
+        ("create sequence app.s; create table app.t (a numeric(5) default nextval('app.s')); "
+         "select setval('app.s', 50000)", 0.5, "app.t.a"),
+        ("create sequence app.s; create domain app.outer as numeric(7, 2); "
+         "create table app.t (a app.outer default nextval('app.s')); select setval('app.s', 50000)", 0.5, "app.t.a"),
+        ("create sequence app.s; create table app.t (a numeric default nextval('app.s'))", 0.0, ""),
         ("create sequence app.s minvalue 5 maxvalue 14 start 5; select nextval('app.s')", 0.1, ""),
     ],
 )  # fmt: skip
 def test_sequences(running: Server, make: str, used: float | None, column: str) -> None:
-    off = "drop table if exists app.t; drop sequence if exists app.s"
+    off = "drop table if exists app.t; drop sequence if exists app.s; drop domain if exists app.outer; " \
+          "drop domain if exists app.inner"  # fmt: skip
     with changed(running, f"{make}; grant select on app.s to prodcheck", off):
         schema = find(running, "postgres-schema")
     found = [each for each in schema.sequences if each.name == "app.s"]
@@ -238,6 +252,89 @@ def test_orphans(running: Server) -> None:
     }  # fmt: skip
     assert orphans.enforced == 2
     assert all(not each.sampled for each in sampled.relations)  # no larger than the sample
+
+
+@pytest.mark.parametrize("mode", ["enable replica trigger all", "disable trigger all"])
+@pytest.mark.parametrize("which", ["lines", "lines_new", "parents_new"])
+def test_a_key_that_is_enforced_in_part(running: Server, mode: str, which: str) -> None:
+    """bdr#165, ora2pg#156: triggers that fire for replication alone, or that one partition has switched off."""
+    make = (
+        "create schema part; create table part.parents (id int primary key) partition by range (id); "
+        "create table part.parents_new partition of part.parents for values from (0) to (1000); "
+        "create table part.lines (day int, parent int references part.parents) partition by range (day); "
+        "create table part.lines_old partition of part.lines for values from (0) to (10); "
+        "create table part.lines_new partition of part.lines for values from (10) to (20); "
+        "insert into part.parents values (1), (2); insert into part.lines values (11, 1), (12, 2); "
+        "grant usage on schema part to prodcheck; grant select on all tables in schema part to prodcheck"
+    )
+    each = f"alter table %s {mode.replace(' all', ' %I')}"
+    modes = (
+        "do $$ declare t record; begin for t in select tgrelid::regclass as r, tgname from pg_trigger "
+        f"where tgrelid = 'part.{which}'::regclass and tgisinternal loop "
+        f"execute format('{each}', t.r, t.tgname); end loop; end $$"
+    )
+    orphan = {"parents_new": "delete from part.parents where id = 2"}
+    broken = orphan.get(which, "insert into part.lines values (13, 99)")
+    try:
+        running.run(*make.split(";"), modes, broken)
+        schema, orphans = find(running, "postgres-schema"), find(running, "postgres-orphans")
+    finally:
+        running.run("drop schema part cascade")
+    assert any("part." in one.name for one in schema.disabled)
+    assert {one.name: (one.kind, one.orphans) for one in orphans.relations if "part." in one.name} == {
+        "part.lines.lines_parent_fkey": ("not enforced", 1)
+    }
+
+
+def test_the_parent_of_partitions_that_is_marked_unlogged(running: Server) -> None:
+    """pg_partman#267: before 18 a parent keeps the mark, which no ALTER TABLE removes; it holds no rows."""
+    if running.version >= 180000:
+        pytest.skip("PostgreSQL 18 refuses unlogged partitioned tables")
+    make = (
+        "create unlogged table app.logs (day int) partition by range (day); "
+        "create table app.logs_1 partition of app.logs for values from (0) to (10)"
+    )
+    with changed(running, make, "drop table app.logs"):
+        assert find(running, "postgres-schema").unlogged == ()
+    make = make.replace("create table", "create unlogged table")
+    with changed(running, make, "drop table app.logs"):
+        assert [one.name for one in find(running, "postgres-schema").unlogged] == ["app.logs_1"]
+
+
+def test_sequences_that_are_unlogged(running: Server) -> None:
+    if running.version < 150000:
+        pytest.skip("sequences are unlogged from PostgreSQL 15 on")
+    make = "create unlogged sequence app.s; create unlogged table app.u (a int generated always as identity); " \
+           "grant select on all sequences in schema app to prodcheck"  # fmt: skip
+    with changed(running, make, "drop sequence app.s; drop table app.u"):
+        found = {one.name: one.what for one in find(running, "postgres-schema").unlogged}
+    assert found == {"app.s": "unlogged sequence", "app.u": "unlogged"}
+
+
+def test_collations_of_another_version(running: Server) -> None:
+    """check_pgactivity#268, gvmd#1878: after an upgrade of the system, indexes on text miss rows."""
+    from suites.data_integrity.test_schema import test_text_is_ordered_as_when_indexes_were_built as check
+    from tests.judged import outcomes
+
+    assert outcomes(check, find(running, "postgres-collations")) == "passed"
+    if running.version >= 150000:
+        with changed(running, "update pg_database set datcollversion = '2.28' where datname = 'shop'",
+                     "update pg_database set datcollversion = null where datname = 'shop'"):  # fmt: skip
+            said = outcomes(check, find(running, "postgres-collations"))
+        assert "database shop" in said
+        assert "built with 2.28" in said
+    if running.node.ask("select count(*) from pg_collation where collprovider = 'i'") < 10:
+        pytest.skip("this server was built without ICU")
+    running.run("create collation app.de (provider = icu, locale = 'de-DE')")
+    try:
+        running.run("update pg_collation set collversion = '58.0' where collname = 'de'")
+        assert find(running, "postgres-collations").nodes[0].changed == ()  # nothing uses it
+        running.run("create table app.names (name text collate app.de primary key)")
+        said = outcomes(check, find(running, "postgres-collations"))
+    finally:
+        running.run("drop table if exists app.names", "drop collation app.de")
+    assert "collation app.de" in said
+    assert "built with 58.0" in said
 
 
 def test_orphans_in_pieces_and_by_sample(running: Server, monkeypatch: pytest.MonkeyPatch) -> None:
