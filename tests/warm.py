@@ -11,14 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import cryptography.x509  # noqa: F401
-import psycopg  # noqa: F401
 import pytest
-import redis  # noqa: F401
-import requests  # noqa: F401
 
 import pytest_prodcheck.evidence
 
+CLIENTS = ("cryptography.x509", "psycopg", "redis", "requests")
 TOML = """\
 version = 1
 project = "warm"
@@ -42,8 +39,9 @@ def _once() -> None:
             sys.path[:] = path
             os.environ.clear()
             os.environ.update(before)
-    for module in pkgutil.walk_packages(pytest_prodcheck.evidence.__path__, "pytest_prodcheck.evidence."):
-        importlib.import_module(module.name)
+    ours = pkgutil.walk_packages(pytest_prodcheck.evidence.__path__, "pytest_prodcheck.evidence.")
+    for name in (*CLIENTS, *(module.name for module in ours)):
+        importlib.import_module(name)
 
 
 _once()

@@ -48,6 +48,18 @@ def cluster(running: Stores) -> Cluster:
     return cluster
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Records, and how the checks of age, of the manifest and of WAL come out."""
+
+    backups: Backups
+    archive: WalArchive
+    age: str
+    manifest: str
+    wal: str
+
+
+
 @dataclass
 class Tool:
     """One of the two: its folder, how it is asked, and how the configuration of prodcheck names it."""
@@ -78,17 +90,18 @@ class Tool:
         }  # fmt: skip
         return context(self.running.place, nameserver=self.running.nameserver, postgres={"shop": settings})
 
-    def judged(self) -> tuple[Backups, WalArchive, str, str, str]:
+    def judged(self) -> Judged:
         """Records, and how the checks of age, of the manifest and of WAL come out."""
         given = self.context()
         backups: Backups = gather("postgres-backups", "shop", given, 120)
         archiving: Archiving = gather("postgres-archiving", "shop", given, 120)
         verified: Verification = gather("postgres-backup-verification", "shop", given, 120)
         archive: WalArchive = gather("postgres-wal-archive", "shop", given, 120)
-        return (
-            backups, archive, outcome(recent, backups, postgres_archiving=archiving),
-            outcome(whole, backups, postgres_backup_verification=verified, postgres_archiving=archiving),
-            outcome(leads_on, archive, postgres_archiving=archiving),
+        return Judged(
+            backups, archive,
+            age=outcome(recent, backups, postgres_archiving=archiving),
+            manifest=outcome(whole, backups, postgres_backup_verification=verified, postgres_archiving=archiving),
+            wal=outcome(leads_on, archive, postgres_archiving=archiving),
         )  # fmt: skip
 
 
@@ -172,8 +185,9 @@ def test_a_stanza_and_a_restore_from_it(pgbackrest: Tool, cluster: Cluster) -> N
     with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
         (cluster.records / "tool.json").write_text(take(connection, witness).text())
     _archived(cluster, 1)
-    backups, _, *outcomes = pgbackrest.judged()
-    assert outcomes == ["passed", "passed", "passed"]
+    judged = pgbackrest.judged()
+    assert (judged.age, judged.manifest, judged.wal) == ("passed", "passed", "passed")
+    backups = judged.backups
     (one,) = backups.found
     assert (one.kind, one.problem, backups.complaints, backups.running) == ("full", "", (), 0)
     assert one.system_identifier == str(cluster.primary.ask("select system_identifier from pg_control_system()"))
@@ -310,8 +324,9 @@ def barman(running: Stores, cluster: Cluster) -> Tool:
 
 
 def test_a_server_of_barman(barman: Tool) -> None:
-    backups, archive, *outcomes = barman.judged()
-    assert outcomes == ["passed", "passed", "passed"]
+    judged = barman.judged()
+    assert (judged.age, judged.manifest, judged.wal) == ("passed", "passed", "passed")
+    backups, archive = judged.backups, judged.archive
     (one,) = backups.found
     assert (one.kind, one.problem, backups.complaints, backups.running) == ("full", "", (), 0)
     assert one.size is not None
