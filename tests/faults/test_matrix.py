@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from pytest_prodcheck.catalogue import entries, suites_with_checks
-from pytest_prodcheck.demo import BENIGN, FAULTS, Demo
+from pytest_prodcheck.demo import BENIGN, FAULTS, Demo, Fault
 from tests.cluster.faults import FAULTS as CLUSTER
 from tests.faults.conftest import Run, red
 from tests.monitoring.faults import FAULTS as MONITORING
@@ -21,10 +21,14 @@ from tests.soak import CI, SILENT, SOAK
 SILENT_PERFORMANCE = 100 if SOAK else 4 if CI else 2
 PORTION = 10  # runs of one test
 QUIET = [suite for suite in suites_with_checks() if suite != "performance"]
-# Two suites have most of all faults: so many of theirs are on at once, none of which touches a check that another one
-# may turn red. In the soak each is on alone.
-GROUPED = (("security",), ("pre_deploy",))
+# Of these suites so many faults are on at once, none of which touches a check, or a server, of another one. In the soak
+# each is on alone.
+GROUPED = (("smoke",), ("pre_deploy",), ("security",), ("data_integrity",))
 TOGETHER = 1 if SOAK else 4
+# What restarts a server, or makes it wait, lets the other faults in it end: alone where all faults are in that server.
+RESTARTS: dict[tuple[str, ...], str] = {("data_integrity",): "PostgreSQL's nodes"}
+LOCKS = ("lock-wait", "idle-in-transaction", "prepared-forgotten")  # hold locks that another fault would wait for
+TOPICS = {"framing": "csp"}  # of benign ones, whose first word is their topic: both are said in one header
 
 
 def noticed_by(check: str) -> list[str]:
@@ -32,28 +36,47 @@ def noticed_by(check: str) -> list[str]:
         note.startswith(check.removesuffix("*")) for note in fault.notices if check.endswith(".*"))]  # fmt: skip
 
 
-def touched(name: str) -> set[str]:
-    return {*FAULTS[name].notices, *FAULTS[name].also}
+def touched(fault: Fault) -> set[str]:
+    """The checks that may turn red."""
+    return {*fault.notices, *fault.also}
 
 
-def groups() -> list[tuple[str, ...]]:
-    """All faults, each once; those of two suites a few at a time."""
-    made: list[list[str]] = []
-    for name, fault in FAULTS.items():
-        alone = fault.judged_by not in GROUPED
-        for group in () if alone else made:
-            apart = all(
-                FAULTS[other].judged_by == fault.judged_by
-                and not touched(name) & touched(other)
-                and not (fault.part and fault.part == FAULTS[other].part)
-                for other in group
-            )
-            if apart and len(group) < TOGETHER:
-                group.append(name)
-                break
+def server(fault: Fault) -> str:
+    """Whose part it is: PostgreSQL of "PostgreSQL's nodes"."""
+    return fault.part.partition("'s ")[0]
+
+
+def topic(fault: Fault) -> str:
+    word = fault.name.partition("-")[0]
+    return TOPICS.get(word, word)
+
+
+def alone(fault: Fault) -> bool:
+    """Whether nothing else may be on: others would end with a server, wait for a lock, or hide in an event."""
+    event = not fault.notices and fault.judged_by == ("smoke",)
+    restarts = RESTARTS.get(fault.judged_by) == fault.part
+    return event or restarts or fault.name in LOCKS or fault.judged_by not in GROUPED
+
+
+def independent(one: Fault, other: Fault) -> bool:
+    """Whether both can be on without hiding each other."""
+    if alone(one) or alone(other) or one.judged_by != other.judged_by or touched(one) & touched(other):
+        return False
+    if one.part and server(one) == server(other):
+        return False
+    return bool(one.notices) or topic(one) != topic(other)
+
+
+def groups(faults: dict[str, Fault]) -> list[tuple[str, ...]]:
+    """All of them, each once; those that are independent a few at a time."""
+    made: list[list[Fault]] = []
+    for fault in faults.values():
+        fitting = (group for group in made if len(group) < TOGETHER and all(independent(fault, one) for one in group))
+        if (group := next(fitting, None)) is not None:
+            group.append(fault)
         else:
-            made.append([name])
-    return [tuple(group) for group in made]
+            made.append([fault])
+    return [tuple(fault.name for fault in group) for group in made]
 
 
 def by(suites: tuple[str, ...]) -> str:
@@ -86,7 +109,7 @@ def test_the_healthy_system_is_silent(suites: str, times: int, demo: Demo, judge
         assert document["exit"] == 0, document["stdout"]
 
 
-@pytest.mark.parametrize("names", groups(), ids="+".join)
+@pytest.mark.parametrize("names", groups(FAULTS), ids="+".join)
 def test_fault(names: tuple[str, ...], demo: Demo, judged: Run) -> None:
     faults = [FAULTS[name] for name in names]
     noticing = {check for fault in faults for check in fault.notices}
@@ -99,7 +122,7 @@ def test_fault(names: tuple[str, ...], demo: Demo, judged: Run) -> None:
         demo.set_faults(())
     found = red(document)
     assert noticing <= set(found), f"not noticed: {noticing - set(found)}\nred: {found}"
-    unrelated = set(found) - {check for name in names for check in touched(name)}
+    unrelated = set(found) - {check for fault in faults for check in touched(fault)}
     assert not unrelated, {check: found[check] for check in unrelated}
 
 
@@ -110,11 +133,11 @@ def have_accepted_runs(demo: Demo, judged: Run) -> None:
         judged("performance")
 
 
-@pytest.mark.parametrize("name", BENIGN)
-def test_benign(name: str, demo: Demo, judged: Run) -> None:
-    demo.set_faults([name])
+@pytest.mark.parametrize("names", groups(BENIGN), ids="+".join)
+def test_benign(names: tuple[str, ...], demo: Demo, judged: Run) -> None:
+    demo.set_faults(names)
     try:
-        document = judged(by(BENIGN[name].suites))
+        document = judged(by(BENIGN[names[0]].suites))
     finally:
         demo.set_faults(())
     assert red(document) == {}, document["stdout"]
