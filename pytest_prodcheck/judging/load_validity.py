@@ -28,8 +28,11 @@ ACHIEVED = 0.99  # of the rate that was asked for
 BUSIEST = 0.9  # of a core, over five seconds
 LATE = 0.5  # seconds; a client whose requests begin later than this, one in twenty, sends another load than asked
 FEW_FAILED = 0.01  # share of failed requests up to which latency without load can be told
+STARVED = 0.25  # share of five seconds without a processor from which times are the client's as much as the server's
+STOOD_STILL = 1.0  # seconds without an answer after which a closed loop has asked too little to tell
 OWN_LATENESS = 0.2  # share of a bad time that may be the client's own
 LEAST_GROWTH = 16_000_000  # bytes; what a process grows by while it warms up
+HORIZON = 10  # times its own length: further ahead a load tells nothing, for caches fill as leaks do
 NEVER = 365 * 86400.0  # seconds
 USUAL = 0.03  # what runs of one system differ by among themselves, until there are enough to show it
 WELL = 0.99  # share of a step's requests that have to be answered well
@@ -47,6 +50,8 @@ def client_flaws(run: LoadRun) -> Iterator[str]:
     for worker in run.workers:
         if worker.busiest >= BUSIEST:
             yield f"the client {worker.name} was busy to {worker.busiest:.0%} of a core: give it more `workers`"
+    for what, number in run.shortages:
+        yield f"{what} ({number} requests)"
     late = run.lag.percentile(95)
     if run.mode == "open" and late is not None and late > LATE:
         yield f"one request in twenty began more than {late:.2f} s late: the client did not get the processor"
@@ -56,8 +61,28 @@ def client_flaws(run: LoadRun) -> Iterator[str]:
         yield f"of {run.unanswered} requests nothing is known"
 
 
-def flaws(run: LoadRun) -> list[str]:
-    """Why a run proves nothing good, in words; [] of a valid one."""
+def starved(run: LoadRun) -> str:
+    """Why slow or missing answers may be this machine's doing, "" where they are not; good ones are good all the same.
+
+    On a busy machine the client is ready to run and has no processor: it asks late, and reads late what came in time.
+    """
+    worst = max(run.workers, key=lambda worker: worker.starved, default=None)
+    if worst is None or worst.starved < STARVED:
+        return ""
+    return f"the client waited for a processor {worst.starved:.0%} of five seconds: this machine is too busy to tell"
+
+
+def insist_on_a_processor(run: LoadRun) -> None:
+    """Raises EvidenceProblem (invalid) where bad values may come of a client without a processor; see `starved`."""
+    if busy := starved(run):
+        raise EvidenceProblem(Problem("invalid", busy))
+
+
+def flaws(run: LoadRun, strictest: float | None = None) -> list[str]:
+    """Why a run proves nothing good, in words; [] of a valid one.
+
+    strictest: seconds without an answer that a closed loop may show; the latency limit that is judged, where one is.
+    """
     found = list(client_flaws(run))
     if run.aborted:
         found.append(f"it was ended early: {run.aborted}")
@@ -66,7 +91,11 @@ def flaws(run: LoadRun) -> list[str]:
     elif run.asked and run.mode != "light" and achieved(run) < ACHIEVED:
         found.append(f"{achieved(run):.1%} of the rate of {run.asked_rate:.4g}/s was sent, less than {ACHIEVED:.0%}")
     usual = run.seconds / max(run.begun, 1)
-    if run.mode == "users" and run.longest_gap > max(3.0, 30 * usual):
+    for told, number in run.task_errors:
+        found.append(f"tasks of the Locust file raised {told} ({number})")
+    if run.users_left < run.users_asked:
+        found.append(f"{run.users_left} of {run.users_asked} users were left at the end")
+    if run.mode == "users" and run.longest_gap > max(strictest or STOOD_STILL, 30 * usual):
         found.append(f"nothing was answered for {run.longest_gap:.1f} s: users of a closed loop ask nothing meanwhile")
     return found
 
@@ -77,9 +106,9 @@ def achieved(run: LoadRun) -> float:
     return run.begun / run.asked * run.seconds / took
 
 
-def insist_on_validity(run: LoadRun) -> None:
-    """Raises EvidenceProblem (invalid) for a run that proves nothing good."""
-    found = flaws(run)
+def insist_on_validity(run: LoadRun, strictest: float | None = None) -> None:
+    """Raises EvidenceProblem (invalid) for a run that proves nothing good; strictest: see `flaws`."""
+    found = flaws(run, strictest)
     if found:
         raise EvidenceProblem(Problem("invalid", f"load {run.name} proves nothing: {'; '.join(found)}"))
 
@@ -102,6 +131,11 @@ def enough(times: Timed, percent: float) -> bool:
     return times.count >= samples_needed(percent)
 
 
+def surely_at_least(times: Timed, percent: float) -> float:
+    """What a percentile is at least (99 %), in seconds: few samples may prove slowness that could prove no speed."""
+    return times.rank(rank_below(percent, times.count)) or 0.0
+
+
 def insist_on_samples(run: LoadRun, percent: float) -> None:
     """Raises EvidenceProblem (invalid) for a run with too few good answers for a percentile."""
     count, needed = run.overall.times.count, samples_needed(percent)
@@ -113,6 +147,8 @@ def insist_on_samples(run: LoadRun, percent: float) -> None:
 def own_lateness(run: LoadRun, percent: float, value: float, crossed: float) -> str:
     """Why a bad time may be the client's own, "" where it is not: how late requests began counts in it."""
     late = run.lag.percentile(percent) or 0.0
+    if value > crossed and (busy := starved(run)):
+        return busy
     if value > crossed and late > OWN_LATENESS * value:
         return f"requests began up to {late:.3f} s late, a good part of {value:.3f} s: the client was too slow to tell"
     return ""
@@ -217,7 +253,8 @@ def answered_well(step: StressStep, allowed: float) -> bool:
 def seconds_until_full(looks: Sequence[ResourceSample], allowed: int) -> float:
     """How long a process may grow on as in the last two thirds of the looks; a year for one that does not grow.
 
-    Growth counts where it is large enough, also against what was there, and goes on in each half of those looks.
+    And for one whose memory would last longer than this load can tell of (HORIZON). Growth counts where it is large
+    enough, also against what was there, and goes on in each half of those looks.
     """
     seen = [(each.at, each.process_memory) for each in looks if each.process_memory is not None]
     late = seen[len(seen) // 3 :]
@@ -228,4 +265,5 @@ def seconds_until_full(looks: Sequence[ResourceSample], allowed: int) -> float:
     steady = middle - first > grown / 5 and last - middle > grown / 5
     if grown < max(LEAST_GROWTH, first / 20) or not steady or took <= 0:
         return NEVER
-    return min(max(allowed - last, 0) * took / grown, NEVER)
+    left = max(allowed - last, 0) * took / grown
+    return left if left <= HORIZON * (seen[-1][0] - seen[0][0]) else NEVER

@@ -1,29 +1,64 @@
 """HTTP/1.1 over gevent's sockets: requests whose bytes are made once, answers read by geventhttpclient's parser.
 
-Runs inside Locust, which has patched the standard library. Nothing is sent twice, but for one case: a kept connection
-that rested and whose server closed it just as it was used again.
+Runs inside Locust, which has patched the standard library. Requests go to all addresses in turn, over several
+connections that are replaced now and then, as users' are: a balancer in front of the service has to see more than one
+client. A request that changes nothing is sent a second time in one case: its connection had been used before and ended
+without a byte of an answer (RFC 9110, 9.2.2: clients do so, for a server may close a kept connection at any time).
 """
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_prodcheck.load.answer import Answer
 
 CHUNK = 65_536
-RESTED = 1.0  # seconds of rest after which a server may have closed a kept connection
+SPREAD = 16  # connections to an address that are opened before one is used again
+WORN_REQUESTS = 100  # requests after which a connection is replaced
+WORN_SECONDS = 10.0  # age at which a connection is replaced
+NEXT_ADDRESS = 1.0  # seconds that a connection may take before the next of several addresses is tried
+# of this machine, not of the server: ports, files, memory, buffers (connect(2), socket(2))
+OWN = {errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}
 clock = time.perf_counter
 
 
 class Failed(Exception):
     """A request without an answer; the message is the reason that is counted."""
+
+
+class TimedOut(Failed):
+    """Nothing whole came in time: its answer would have taken at least that long."""
+
+
+class OwnShortage(Exception):
+    """This machine could not send: it says nothing of the server. The message says what was short."""
+
+
+@dataclass
+class Address:
+    """One address behind a service's name, and what became of it."""
+
+    family: int
+    where: tuple[Any, ...]
+    idle: deque[Connection] = field(default_factory=deque)
+    open: int = 0
+    connections: int = 0  # that were made
+    refused: int = 0  # that could not be made
+    requests: int = 0
+    failed: int = 0
+
+    def __str__(self) -> str:
+        """Address and port as people write them."""
+        ip, port = self.where[0], self.where[1]
+        return f"[{ip}]:{port}" if ":" in str(ip) else f"{ip}:{port}"
 
 
 @dataclass
@@ -37,9 +72,11 @@ class Call:
     safe: bool
     statuses: frozenset[int]
     content_type: str
-    contains: bytes
+    contains: str
     timeout: float
     largest: int
+
+    sampled: bool = False  # whether some of its bodies are kept, to be held against a JSON Schema afterwards
 
     def trouble(self, answer: Answer) -> str:
         """Why an answer is not as it has to be, "" where it is."""
@@ -50,7 +87,9 @@ class Call:
             given = str(answer.get("content-type", "")).partition(";")[0].strip().lower()
             if given != self.content_type:
                 return f"answered {given or 'no content type'}"
-        if self.contains and self.contains not in answer.body:
+        if self.contains and not answer.holds_text:
+            if answer.cut:
+                return f"the declared text is not in the last of more than {self.largest} bytes"
             return "the declared text is missing"
         return ""
 
@@ -58,11 +97,12 @@ class Call:
 class Connection:
     """One connection, for one request at a time. deadline: when `Client.reap` ends it."""
 
-    __slots__ = ("deadline", "expired", "sock", "used")
+    __slots__ = ("address", "deadline", "expired", "made", "requests", "sock")
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.used = 0.0
+    def __init__(self, sock: socket.socket, address: Address) -> None:
+        self.sock, self.address = sock, address
+        self.made = clock()
+        self.requests = 0
         self.deadline = 0.0
         self.expired = False
 
@@ -72,34 +112,45 @@ class Connection:
         poll.register(self.sock, select.POLLIN)
         return not poll.poll(0)
 
+    def worn(self) -> bool:
+        """Whether a user would have a new one by now."""
+        return self.requests >= WORN_REQUESTS or clock() - self.made > WORN_SECONDS
+
     def close(self) -> None:
         """Closes it."""
+        self.address.open -= 1
         self.sock.close()
 
 
 class Client:
-    """Connections to one service, kept for the next request."""
+    """Connections to one service, kept for the next requests."""
 
     def __init__(self, plain: Mapping[str, Any]) -> None:
-        self.addresses: list[tuple[int, tuple[Any, ...]]] = [
-            (socket.AF_INET6 if ":" in ip else socket.AF_INET, (ip, port)) for ip, port in plain["addresses"]
+        self.addresses = [
+            Address(socket.AF_INET6 if ":" in ip else socket.AF_INET, (ip, port)) for ip, port in plain["addresses"]
         ]
         self.server_name = str(plain["server_name"])
         self.tls = _tls(plain["tls"]) if plain["tls"] is not None else None
         self.busy: dict[Connection, None] = {}
-        self._idle: deque[Connection] = deque()
         self._turn = 0
 
-    def ask(self, call: Call) -> tuple[Answer, bool]:
-        """The answer to a request, and whether it was sent a second time; raises Failed."""
-        connection = self._take(call.timeout)
-        rested = connection.used and clock() - connection.used > RESTED
+    def ask(self, call: Call, end: float) -> tuple[Answer, bool]:
+        """The answer to a request, and whether it was sent a second time; raises Failed and OwnShortage.
+
+        end: by `clock`; one deadline for connecting, TLS, sending, the answer to its last byte, and a repetition.
+        """
+        connection = self._take(call, end)
+        used = connection.requests > 0
         try:
-            return self._exchange(connection, call), False
+            return self._exchange(connection, call, end), False
         except _ClosedAtOnce:
-            if not (rested and call.safe):
+            if not (used and call.safe):
+                connection.address.failed += 1
                 raise Failed("connection reset") from None
-        return self._exchange(self._open(call.timeout), call), True
+        try:
+            return self._exchange(self._open(call, end), call, end), True
+        except _ClosedAtOnce:
+            raise Failed("connection reset, and again on a new connection") from None
 
     def reap(self, now: float) -> None:
         """Ends the exchanges whose time is up."""
@@ -110,41 +161,69 @@ class Client:
             except OSError:
                 connection.sock.close()
 
-    def _take(self, timeout: float) -> Connection:
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.alive():
+    def _take(self, call: Call, end: float) -> Connection:
+        """A kept connection to the address whose turn it is, or a new one while there are few."""
+        address = self.addresses[self._turn % len(self.addresses)]
+        while address.idle and address.open >= SPREAD:
+            connection = address.idle.popleft()
+            if connection.alive() and not connection.worn():
+                self._turn += 1
                 return connection
             connection.close()
-        return self._open(timeout)
+        return self._open(call, end)
 
-    def _open(self, timeout: float) -> Connection:
-        """A new connection to the next address; raises Failed."""
-        self._turn += 1
-        family, address = self.addresses[self._turn % len(self.addresses)]
-        sock = socket.socket(family, socket.SOCK_STREAM)
+    def _open(self, call: Call, end: float) -> Connection:
+        """A new connection to the next address that accepts one; raises Failed and OwnShortage."""
+        count = len(self.addresses)
+        reason: Failed = Failed("connection refused")
+        for left in range(count, 0, -1):
+            address = self.addresses[self._turn % count]
+            self._turn += 1
+            until = end if left == 1 else min(end, clock() + NEXT_ADDRESS)
+            try:
+                return self._connect(address, call, until)
+            except Failed as failure:
+                address.refused += 1
+                reason = failure
+        raise reason
+
+    def _connect(self, address: Address, call: Call, end: float) -> Connection:
+        sock = None
+        step = "while connecting"
         try:
-            sock.settimeout(timeout)
+            sock = socket.socket(address.family, socket.SOCK_STREAM)
+            sock.settimeout(max(end - clock(), 0.001))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.connect(address)
+            sock.connect(address.where)
             if self.tls is not None:
+                step = "in the TLS handshake"
+                sock.settimeout(max(end - clock(), 0.001))
                 sock = self.tls.wrap_socket(sock, server_hostname=self.server_name)
             sock.settimeout(None)
-            return Connection(sock)
+            address.open += 1
+            address.connections += 1
+            return Connection(sock, address)
         except TimeoutError:
-            reason = "timed out while connecting"
+            reason: Failed = TimedOut(f"timed out {step}: {call.timeout:g} s")
         except ssl.SSLError as error:
-            reason = f"TLS: {error.reason or error}"
+            reason = Failed(f"TLS: {error.reason or error}")
         except ConnectionRefusedError:
-            reason = "connection refused"
+            reason = Failed("connection refused")
         except OSError as error:
-            reason = f"cannot connect: {error.strerror or error}"
-        sock.close()
-        raise Failed(reason)
+            if error.errno in OWN:
+                if sock is not None:
+                    sock.close()
+                raise OwnShortage(f"this machine could not connect: {error.strerror}") from None
+            reason = Failed(f"cannot connect: {error.strerror or error}")
+        if sock is not None:
+            sock.close()
+        raise reason
 
-    def _exchange(self, connection: Connection, call: Call) -> Answer:
-        answer = Answer(call.method)
-        connection.deadline = clock() + call.timeout
+    def _exchange(self, connection: Connection, call: Call, end: float) -> Answer:
+        answer = Answer(call.method, call.contains, call.largest)
+        connection.deadline = end
+        connection.requests += 1
+        connection.address.requests += 1
         self.busy[connection] = None
         begun = False
         try:
@@ -155,25 +234,28 @@ class Client:
                     raise ConnectionResetError
                 begun = begun or bool(data)
                 answer.feed(data)
-                if len(answer.body) > call.largest:
-                    raise Failed(f"the answer is larger than {call.largest} bytes")
-        except Failed:
-            self._drop(connection)
-            raise
-        except OSError:
+                answer.look()
+        except OSError as error:
             self._drop(connection)
             if connection.expired:
-                raise Failed(f"not answered within {call.timeout:g} s") from None
-            raise (Failed("connection reset inside the answer") if begun else _ClosedAtOnce()) from None
+                connection.address.failed += 1
+                part = " whole" if begun else ""
+                raise TimedOut(f"not{part} answered within {call.timeout:g} s") from None
+            if error.errno in OWN:
+                raise OwnShortage(f"this machine could not send: {error.strerror}") from None
+            if not begun:
+                raise _ClosedAtOnce from None
+            connection.address.failed += 1
+            raise Failed("connection reset inside the answer") from None
         except Exception as error:  # the parser's: no HTTP
             self._drop(connection)
+            connection.address.failed += 1
             raise Failed(f"no HTTP answer ({type(error).__name__})") from None
         del self.busy[connection]
         if connection.expired or answer.should_close():
             connection.close()
         else:
-            connection.used = clock()
-            self._idle.append(connection)
+            connection.address.idle.append(connection)
         return answer
 
     def _drop(self, connection: Connection) -> None:
@@ -204,9 +286,8 @@ def _tls(plain: Mapping[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def calls(plan: Mapping[str, Any]) -> dict[str, Call]:
+def calls(plan: Mapping[str, Any], clients: Mapping[str, Client]) -> dict[str, Call]:
     """The endpoints of a plan, ready to be sent."""
-    clients = {name: Client(each) for name, each in plan["clients"].items()}
     return {
         name: Call(
             name,
@@ -216,9 +297,10 @@ def calls(plan: Mapping[str, Any]) -> dict[str, Call]:
             each["safe"],
             frozenset(each["statuses"]),
             each["content_type"],
-            each["contains"].encode(),
+            each["contains"],
             each["timeout"],
             each["largest"],
+            each["sampled"],
         )
         for name, each in plan["endpoints"].items()
     }

@@ -6,10 +6,11 @@ What it writes goes into the private folder of the run: `progress.json` over and
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,10 @@ from typing import Any
 
 from pytest_prodcheck.load.counters import Cell, Counted
 from pytest_prodcheck.load.histogram import Histogram, Line, write_log
+from pytest_prodcheck.load.recent import Recent, due_at_first
 from pytest_prodcheck.load.schedule import Segment
 
-RECENT = 10  # reports (of half a second, of all hands) that the abort limits look at
-ENOUGH = 20  # requests that an error ratio is told of
+KEPT_OF_AN_END = ("began", "unanswered", "seconds", "last_begun", "cpu_seconds", "addresses", "users_left")
 Send = Callable[[str, Any, str], None]
 
 
@@ -30,6 +31,7 @@ class HandSeen:
 
     node: str
     cpu: list[float] = field(default_factory=list)
+    wait: list[float] = field(default_factory=list)  # the share of each report's time that it waited for a processor
     ended: dict[str, Any] | None = None
     heard: float = field(default_factory=time.monotonic)
     in_flight: int = 0
@@ -47,8 +49,10 @@ class Lead:
         self.aborted = ""
         self.gap = 0.0
         self._answered_at = 0.0
-        self._recent: deque[Cell] = deque(maxlen=RECENT * max(plan["workers"], 1))
+        self._recent = Recent()
+        self._due_at_first = due_at_first(plan)
         self._written = False
+        self._spare = os.open(os.devnull, os.O_RDONLY)  # given up to write files where no descriptor is left
 
     # -- messages
 
@@ -67,11 +71,12 @@ class Lead:
         counted = self._take(data)
         hand = self.hands[data["index"]]
         hand.cpu.append(float(data["cpu"]))
+        hand.wait.append(float(data["wait"]))
         hand.in_flight = int(data["in_flight"])
         both = Cell()
         for cell in counted.cells.values():
             both.add(cell)
-        self._recent.append(both)
+        self._recent.add(time.time() - self.began, both)
         now = time.monotonic()
         self.gap = max(self.gap, now - self._answered_at)
         if both.good or both.failed:
@@ -83,8 +88,7 @@ class Lead:
         """A hand's last report; the result is written when there is one of every hand."""
         self._take(data)
         hand = self.hands[data["index"]]
-        hand.ended, hand.in_flight = dict(data), 0
-        hand.ended.pop("cells"), hand.ended.pop("lag")
+        hand.ended, hand.in_flight = {key: data[key] for key in KEPT_OF_AN_END}, 0
         if all(each.ended is not None for each in self.hands.values()):
             self.finish("")
 
@@ -117,12 +121,11 @@ class Lead:
         newest = max((interval for _, interval in self.counted.cells), default=0)
         if self.aborted or (self.plan["by_segment"] and newest >= self.plan["final"]):
             return
-        limits, recent = self.plan["abort"], Cell()
-        for cell in self._recent:
-            recent.add(cell)
+        limits, recent = self.plan["abort"], self._recent.total()
         answered = recent.good + recent.failed
+        due = max(answered, self._due_at_first - (self.counted.begun - recent.begun))
         why = ""
-        if answered >= ENOUGH and recent.failed / answered > limits["error_ratio"]:
+        if recent.failed / max(due, 1) > limits["error_ratio"]:
             why = f"{recent.failed} of the last {answered} requests failed, more than {limits['error_ratio']:.1%}"
         elif limits["p95"] and (late := self._slow_step(limits["p95"])) is not None:
             why = late
@@ -143,12 +146,10 @@ class Lead:
     # -- files
 
     def _tell(self) -> None:
-        recent = Cell()
-        for cell in self._recent:
-            recent.add(cell)
+        recent = self._recent.total()
         times = recent.times
         answered = recent.good + recent.failed
-        seconds = len(self._recent) / max(len(self.hands), 1) * 0.5
+        seconds = self._recent.seconds
         self._write(
             "progress.json",
             {
@@ -168,13 +169,18 @@ class Lead:
         self._written = True
         self.began = min((hand.ended["began"] for hand in self.hands.values() if hand.ended), default=self.began)
         self._write_log()
+        if self.plan["mode"] == "users":
+            self.gap = longest_gap(self.counted.moments, self.plan["seconds"])
         self._write(
             "result.json",
             {
                 "problem": problem, "aborted": self.aborted, "gap": self.gap, "began": self.began,
                 "seconds": time.time() - self.began, **self.counted.dump(),
                 "hands": [
-                    {"node": hand.node, "cpu": hand.cpu, "begun": hand.begun, "ended": hand.ended}
+                    {
+                        "node": hand.node, "cpu": hand.cpu, "wait": hand.wait, "begun": hand.begun,
+                        "ended": hand.ended,
+                    }
                     for hand in self.hands.values()
                 ],
             },
@@ -187,7 +193,7 @@ class Lead:
             start, seconds = self._span(interval)
             tag = endpoint.replace(",", "_").replace(" ", "_")
             lines.append(Line(tag, start, seconds, cell.times))
-        (self.folder / "times.hlog").write_text(write_log(self.began, lines), encoding="utf-8")
+        self._write_text("times.hlog", write_log(self.began, lines))
 
     def _span(self, interval: int) -> tuple[float, float]:
         if not self.plan["by_segment"]:
@@ -196,6 +202,17 @@ class Lead:
         return sum(spans[:interval]), spans[interval]
 
     def _write(self, name: str, plain: Mapping[str, Any]) -> None:
+        self._write_text(name, json.dumps(plain))
+
+    def _write_text(self, name: str, text: str) -> None:
         temporary = self.folder / f".{name}"
-        temporary.write_text(json.dumps(plain), encoding="utf-8")
+        os.close(self._spare)
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, self.folder / name)
+        self._spare = os.open(os.devnull, os.O_RDONLY)
+
+
+def longest_gap(moments: set[int], seconds: float) -> float:
+    """The longest time in seconds without an answer. moments: tenths of seconds in which there was one."""
+    places = sorted({-1, *(each for each in moments if each < seconds * 10), math.ceil(seconds * 10)})
+    return max(after - before - 1 for before, after in itertools.pairwise(places)) / 10

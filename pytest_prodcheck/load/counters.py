@@ -12,7 +12,7 @@ MOST_REASONS = 20  # different ways to fail that are told apart for each endpoin
 
 @dataclass
 class Cell:
-    """One endpoint in one interval: requests that were begun, good, failed; the times of the good ones."""
+    """One endpoint in one interval: requests that were begun, good, failed; times of the good and the late ones."""
 
     begun: int = 0
     good: int = 0
@@ -61,6 +61,11 @@ class Counted:
     dropped: int = 0
     retried: int = 0
     in_time: int = 0  # good answers that came soon enough after the end of the schedule
+    cached: int = 0  # good answers that a cache gave
+    shortages: dict[str, int] = field(default_factory=dict)  # what this machine was short of -> how often
+    errors: dict[str, int] = field(default_factory=dict)  # exceptions of a Locust file's tasks -> how often
+    samples: list[tuple[str, str]] = field(default_factory=list)  # endpoint, body: to be held against its schema
+    moments: set[int] = field(default_factory=set)  # tenths of seconds in which something was answered
 
     def cell(self, endpoint: str, interval: int) -> Cell:
         """The cell to count in."""
@@ -70,6 +75,10 @@ class Counted:
             found = self.cells[key] = Cell()
         return found
 
+    def short_of(self, what: str) -> None:
+        """Counts a request that this machine could not send."""
+        self.shortages[what] = self.shortages.get(what, 0) + 1
+
     def add(self, other: Counted) -> None:
         """Merges what another one counted."""
         for (endpoint, interval), cell in other.cells.items():
@@ -78,6 +87,12 @@ class Counted:
         self.dropped += other.dropped
         self.retried += other.retried
         self.in_time += other.in_time
+        self.cached += other.cached
+        for mine, others in ((self.shortages, other.shortages), (self.errors, other.errors)):
+            for what, number in others.items():
+                mine[what] = mine.get(what, 0) + number
+        self.samples += other.samples
+        self.moments |= other.moments
 
     @property
     def begun(self) -> int:
@@ -89,7 +104,9 @@ class Counted:
         cells = [[endpoint, interval, *cell.dump()] for (endpoint, interval), cell in self.cells.items()]
         return {
             "cells": cells, "lag": list(self.lag.counts.items()), "dropped": self.dropped, "retried": self.retried,
-            "in_time": self.in_time,
+            "in_time": self.in_time, "cached": self.cached, "shortages": list(self.shortages.items()),
+            "errors": list(self.errors.items()), "samples": [list(each) for each in self.samples],
+            "moments": sorted(self.moments),
         }  # fmt: skip
 
     @classmethod
@@ -97,4 +114,13 @@ class Counted:
         """From `dump`'s data; raises ValueError, TypeError or KeyError."""
         cells = {(str(each[0]), int(each[1])): Cell.parse(each[2:]) for each in plain["cells"]}
         lag = Histogram({int(index): int(number) for index, number in plain["lag"]})
-        return cls(cells, lag, int(plain["dropped"]), int(plain["retried"]), int(plain["in_time"]))
+        return cls(
+            cells, lag, int(plain["dropped"]), int(plain["retried"]), int(plain["in_time"]), int(plain["cached"]),
+            _named(plain["shortages"]), _named(plain["errors"]),
+            [(str(endpoint), str(text)) for endpoint, text in plain["samples"]],
+            {int(each) for each in plain["moments"]},
+        )  # fmt: skip
+
+
+def _named(pairs: list[Any]) -> dict[str, int]:
+    return {str(what)[:200]: int(number) for what, number in pairs}

@@ -1,7 +1,8 @@
 """Runs beside a team's own Locust file, which stays as it is: listens to its requests, ends it, guards the hosts.
 
 `locust -f listener.py,locustfile.py`. Its users work in a loop of their own: one that waits for an answer asks nothing
-meanwhile, so a stall of the server costs few samples. Longest gap and declared rate tell of that.
+meanwhile, so a stall of the server costs few samples. Longest gap and declared rate tell of that. Locust tells of
+requests when they end: those that never do are known because both of its HTTP clients are wrapped here.
 """
 
 from __future__ import annotations
@@ -9,18 +10,34 @@ from __future__ import annotations
 import os
 import socket
 import time
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import gevent
 import gevent.socket
+import locust.clients
+import locust.contrib.fasthttp
 from gevent.event import Event
 from locust import events
 from locust.env import Environment
+from locust.exception import StopUser
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from pytest_prodcheck.load.counters import Counted
 from pytest_prodcheck.load.driver import lead_of
+from pytest_prodcheck.load.processor import waited
 from pytest_prodcheck.load.sender import REPORT
+
+PATIENCE = 10.0  # seconds after the end in which a request that was sent before may still be answered
+
+
+@dataclass
+class Pending:
+    """A request that was sent and has not ended."""
+
+    name: str
+    began: float  # epoch seconds
 
 
 class Ear:
@@ -31,13 +48,17 @@ class Ear:
         self.counted = Counted()
         self.began = 0.0
         self.index = 0
+        self.ends = float("inf")
         self.stopped = Event()
         self.ended = False
         self.last = 0.0
+        self.pending: dict[int, Pending] = {}
+        self._numbers = iter(range(1 << 62))
 
     def begin(self, told: dict[str, Any]) -> None:
         """All processes are there: counts from now on, for as long as the plan says."""
         self.plan, self.index, self.began = told["plan"], told["index"], time.time()
+        self.ends = self.began + self.plan["seconds"]
         guard(tuple(self.plan["hosts"]))
         gevent.spawn(self._run)
 
@@ -51,12 +72,13 @@ class Ear:
         **_: Any,
     ) -> None:
         """One request that ended."""
-        if not self.began or self.ended:
+        if not self.began or (self.ended and (start_time or time.time()) > self.ends):
             return
         interval = max(int(((start_time or time.time()) - self.began) / self.plan["interval"]), 0)
         cell = self.counted.cell(f"{request_type} {name}", interval)
         cell.begun += 1
-        self.last = time.time() - self.began
+        self.last = min(time.time(), self.ends) - self.began
+        self.counted.moments.add(int((time.time() - self.began) * 10))
         if exception is not None:
             cell.fail(str(exception)[:200] or type(exception).__name__)
         else:
@@ -67,17 +89,56 @@ class Ear:
     def _run(self) -> None:
         end, start = time.monotonic() + self.plan["seconds"], time.process_time()
         parent = os.getppid()
-        cpu, wall = start, time.monotonic()
+        cpu, wall, wait = start, time.monotonic(), waited()
         while time.monotonic() < end and not self.stopped.wait(min(REPORT, max(end - time.monotonic(), 0.01))):
             if os.getppid() != parent:  # whoever started us is gone: nobody reads the answer
                 os._exit(3)
-            now_cpu, now = time.process_time(), time.monotonic()
-            self._report("prodcheck-part", cpu=(now_cpu - cpu) / max(now - wall, 0.001), in_flight=0)
-            cpu, wall = now_cpu, now
-        self.ended = True
-        seconds, cpu_seconds = time.time() - self.began, time.process_time() - start
+            now_cpu, now, now_wait = time.process_time(), time.monotonic(), waited()
+            took = max(now - wall, 0.001)
+            self._report("prodcheck-part", cpu=(now_cpu - cpu) / took, wait=(now_wait - wait) / took, in_flight=0)
+            cpu, wall, wait = now_cpu, now, now_wait
+        self.ended, self.ends = True, time.time()
+        left = len(self.runner.user_greenlets) if self.runner.environment.shape_class is None else None
+        seconds, cpu_seconds = self.ends - self.began, time.process_time() - start
+        self._wait_for_answers()
         told = {"began": self.began, "seconds": seconds, "last_begun": self.last, "cpu_seconds": cpu_seconds}
-        self._report("prodcheck-end", unanswered=0, **told)
+        self._report("prodcheck-end", unanswered=0, addresses=[], users_left=left, **told)
+
+    def _wait_for_answers(self) -> None:
+        """Lets what was sent in time be answered; counts what is not as failed, and as late as it is."""
+        while self.pending and time.time() < self.ends + PATIENCE:
+            gevent.sleep(0.05)
+        for pending in self.pending.values():
+            took = time.time() - pending.began
+            interval = max(int((pending.began - self.began) / self.plan["interval"]), 0)
+            cell = self.counted.cell(pending.name, interval)
+            cell.begun += 1
+            cell.fail(f"not answered within {took:.0f} s, when the load had ended")
+            cell.times.record(int(took * 1e6))
+
+    def watch(self, session: Any) -> None:
+        """Wraps the `request` of one of Locust's HTTP clients: who begins a request is known until it ends."""
+        original = session.request
+
+        @wraps(original)
+        def request(client: Any, method: Any, url: Any, name: Any = None, *arguments: Any, **named: Any) -> Any:
+            if self.ended:
+                raise StopUser
+            number = next(self._numbers)
+            verb = method.decode() if isinstance(method, bytes) else str(method)
+            self.pending[number] = Pending(f"{verb} {name or url}", time.time())
+            try:
+                return original(client, method, url, name, *arguments, **named)
+            finally:
+                self.pending.pop(number, None)
+
+        session.request = request
+
+    def error(self, user_instance: Any, exception: BaseException, tb: Any) -> None:
+        """A task, or the start of a user, raised."""
+        if not self.ended:
+            told = f"{type(exception).__name__}: {exception}"[:150]
+            self.counted.errors[told] = self.counted.errors.get(told, 0) + 1
 
     def _report(self, what: str, **more: Any) -> None:
         counted, self.counted = self.counted, Counted()
@@ -108,6 +169,9 @@ def on_init(environment: Environment, **_: Any) -> None:
         runner.register_message("prodcheck-stop", lambda environment, msg, **_: ear.stopped.set())
         hooks: Any = events
         hooks.request.add_listener(ear.request)
+        hooks.user_error.add_listener(ear.error)
+        for session in (locust.clients.HttpSession, locust.contrib.fasthttp.FastHttpSession):
+            ear.watch(session)
         hooks.test_start.add_listener(
             lambda **_: gevent.spawn(runner.send_message, "prodcheck-ready", {"node": runner.client_id})
         )

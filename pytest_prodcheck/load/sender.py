@@ -15,13 +15,17 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from pytest_prodcheck.load.client import Call, Failed, calls, clock
+from pytest_prodcheck.load.client import Answer, Call, Client, Failed, OwnShortage, TimedOut, calls, clock
 from pytest_prodcheck.load.counters import Counted
+from pytest_prodcheck.load.processor import waited
 from pytest_prodcheck.load.schedule import Segment, turns
 
 REPORT = 0.5  # seconds between two reports
 REAP = 0.1  # seconds between two looks for what is over its time
 GRACE = 1.0  # seconds after the end of the schedule in which an answer is still in time
+MOST_SAMPLES = 20  # bodies of an endpoint that are kept for its schema, by each process
+SAMPLE_EVERY = 0.2  # seconds between two of them
+LARGEST_SAMPLE = 64 * 1024  # bytes
 TURN = 8  # requests begun in one go before others get their turn
 Send = Callable[[str, dict[str, Any]], None]
 
@@ -31,7 +35,8 @@ class Hand:
 
     def __init__(self, plan: Mapping[str, Any], index: int, of: int, send: Send) -> None:
         self.plan, self.index, self.of, self.send = plan, index, of, send
-        self.calls = calls(plan)
+        self.clients = {name: Client(each) for name, each in plan["clients"].items()}
+        self.calls = calls(plan, self.clients)
         self.order = turns({name: each["weight"] for name, each in plan["endpoints"].items()})
         self.segments = [Segment(*each) for each in plan["segments"]]
         self.final: int = plan["final"]  # segments from here on are sent whatever happens before
@@ -46,6 +51,7 @@ class Hand:
         self.ended_at = 0.0
         self.last_begun = 0.0
         self._unbroken = 0
+        self._sampled = {name: [0, 0.0] for name, call in self.calls.items() if call.sampled}  # how many, when last
 
     def run(self) -> None:
         """Sends everything, waits for what is unanswered, tells the lead that this was all."""
@@ -71,6 +77,12 @@ class Hand:
             seconds=self.ended_at - self.begun_at,
             last_begun=self.last_begun,
             cpu_seconds=time.process_time() - cpu,
+            users_left=None,
+            addresses=[
+                [name, str(each), each.requests, each.failed, each.connections, each.refused]
+                for name, client in self.clients.items()
+                for each in client.addresses
+            ],
         )
 
     def stop(self) -> None:
@@ -129,12 +141,17 @@ class Hand:
     def _ask(self, call: Call, due: float, interval: int) -> None:
         began = clock()
         self.last_begun = began - self.begun_at
-        reason, again = "", False
+        reason, again, late = "", False, False
+        answer: Answer | None = None
         try:
-            answer, again = call.client.ask(call)
+            answer, again = call.client.ask(call, due + call.timeout)
             reason = call.trouble(answer)
+        except OwnShortage as shortage:
+            self.in_flight -= 1
+            self.counted.short_of(str(shortage))
+            return
         except Failed as failure:
-            reason = str(failure)
+            reason, late = str(failure), isinstance(failure, TimedOut)
         except Exception as error:  # nobody else would count it
             reason = f"{type(error).__name__}: {error}"[:200]
         took = clock() - due
@@ -142,34 +159,47 @@ class Hand:
         cell = counted.cell(call.name, interval)
         if reason:
             cell.fail(reason)
-        else:
+        elif answer is not None:
             cell.good += 1
             counted.in_time += due + took <= self.until
+            counted.cached += answer.from_cache
+            if call.sampled:
+                self._sample(call, answer)
+        if late or not reason:
             cell.times.record(int(took * 1e6))
         counted.lag.record(int((began - due) * 1e6))
         counted.retried += again
         self.in_flight -= 1
 
+    def _sample(self, call: Call, answer: Answer) -> None:
+        """Keeps some of an endpoint's bodies, spread over the run."""
+        seen, now = self._sampled[call.name], clock()
+        if seen[0] < MOST_SAMPLES and now - seen[1] > SAMPLE_EVERY and len(answer.body) <= LARGEST_SAMPLE:
+            seen[0], seen[1] = seen[0] + 1, now
+            self.counted.samples.append((call.name, answer.body.decode("utf-8", "replace")))
+
     # -- telling
 
     def _reap_regularly(self) -> None:
-        clients = {id(call.client): call.client for call in self.calls.values()}.values()
         while True:
             gevent.sleep(REAP)
             now = clock()
-            for client in clients:
+            for client in self.clients.values():
                 client.reap(now)
 
     def _report_regularly(self) -> None:
         parent = os.getppid()
-        cpu, wall = time.process_time(), clock()
+        cpu, wall, wait = time.process_time(), clock(), waited()
         while True:
             gevent.sleep(REPORT)
             if os.getppid() != parent:  # whoever started us is gone: nobody reads the answer
                 os._exit(3)
-            now_cpu, now = time.process_time(), clock()
-            self._report("prodcheck-part", cpu=(now_cpu - cpu) / (now - wall), in_flight=self.in_flight)
-            cpu, wall = now_cpu, now
+            now_cpu, now, now_wait = time.process_time(), clock(), waited()
+            self._report(
+                "prodcheck-part",
+                cpu=(now_cpu - cpu) / (now - wall), wait=(now_wait - wait) / (now - wall), in_flight=self.in_flight,
+            )  # fmt: skip
+            cpu, wall, wait = now_cpu, now, now_wait
 
     def _report(self, what: str, **more: Any) -> None:
         counted, self.counted = self.counted, Counted()

@@ -216,6 +216,11 @@ class Conductor:
             self.run, self.verdicts, unicode=takes_unicode(sys.stdout), color=takes_color(sys.stdout)
         ):
             terminalreporter.write_line(line)
+        if self.gathering is not None:
+            from pytest_prodcheck.plugin.load_plots import lines
+
+            for line in lines(self.gathering, 100):
+                terminalreporter.write_line(line)
         for what, path in self._reports(terminalreporter.config):
             terminalreporter.write_line(f"{what:5} {path}")
 

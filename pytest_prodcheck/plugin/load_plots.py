@@ -1,4 +1,4 @@
-"""What the HTML report draws of the loads of a run."""
+"""What reports show of the loads of a run: charts in HTML, lines in the terminal."""
 
 from __future__ import annotations
 
@@ -26,6 +26,16 @@ def charts(gathering: Gathering) -> str:
     from pytest_prodcheck.reports.load_charts import loads_html
 
     return loads_html(runs, [_shown(each) for each in searches])
+
+
+def lines(gathering: Gathering, width: int) -> list[str]:
+    """The lines about all load runs, for the terminal; [] where there are none."""
+    runs = [*_records("load-run", gathering), *_light(gathering)]
+    if not runs:
+        return []
+    from pytest_prodcheck.reports.load_table import load_lines
+
+    return load_lines(runs, width)
 
 
 def _light(gathering: Gathering) -> Iterator[LoadRun]:

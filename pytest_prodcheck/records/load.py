@@ -12,7 +12,10 @@ Histogram = tuple[tuple[int, int], ...]  # (microseconds, how many requests took
 
 @dataclass(frozen=True)
 class Timed:
-    """The times of good answers, counted from when each request was due. Three significant digits."""
+    """Times of good answers, and of requests that timed out (at least so long), counted from when each was due.
+
+    Three significant digits.
+    """
 
     histogram: Histogram
 
@@ -68,6 +71,28 @@ class LoadEndpoint:
 
 
 @dataclass(frozen=True)
+class LoadAddress:
+    """One address behind a service's name, as the load met it."""
+
+    service: str
+    address: str  # "10.0.0.7:443"
+    requests: int
+    failed: int  # of them, without an answer
+    connections: int  # that were made to it
+    refused: int  # that could not be made
+
+
+@dataclass(frozen=True)
+class SchemaSample:
+    """What became of some good answers of an endpoint, held against its JSON Schema."""
+
+    endpoint: str
+    sampled: int
+    wrong: int
+    why: str  # of the first one that is wrong
+
+
+@dataclass(frozen=True)
 class LoadWorker:
     """One process that sent requests."""
 
@@ -75,6 +100,7 @@ class LoadWorker:
     begun: int  # requests that it sent
     busiest: float  # share of a core in its busiest five seconds, 1.0 is a whole one
     ended: bool  # it told all it had counted; False: it was lost on the way
+    starved: float = 0.0  # share of its worst five seconds in which it was ready to run and had no processor
 
 
 @dataclass(frozen=True)
@@ -100,7 +126,15 @@ class LoadRun:
     workers_asked: int
     endpoints: tuple[LoadEndpoint, ...]
     overall: LoadEndpoint
-    retried: int = 0  # sent again on a new connection, the kept one having been closed by the server meanwhile
+    retried: int = 0  # sent again on a new connection, the kept one having ended without a byte of the answer
+    cached: int = 0  # good answers that a cache gave
+    shortages: tuple[tuple[str, int], ...] = ()  # what this machine was short of, and how many requests it cost
+    task_errors: tuple[tuple[str, int], ...] = ()  # exceptions of a Locust file's tasks, and how often
+    users_asked: int = 0  # users of a Locust file; 0 where nothing says so
+    users_left: int = 0  # of them, those that were still there at the end
+    addresses: tuple[LoadAddress, ...] = ()
+    samples: tuple[SchemaSample, ...] = ()
+    sent: str = ""  # a digest of what was sent and from where: only runs of one digest are compared
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.load import Timed as Timed
     from pytest_prodcheck.records.load import LoadInterval as LoadInterval
     from pytest_prodcheck.records.load import LoadEndpoint as LoadEndpoint
+    from pytest_prodcheck.records.load import LoadAddress as LoadAddress
+    from pytest_prodcheck.records.load import SchemaSample as SchemaSample
     from pytest_prodcheck.records.load import LoadWorker as LoadWorker
     from pytest_prodcheck.records.load import LoadRun as LoadRun
     from pytest_prodcheck.records.load import StressStep as StressStep
@@ -272,6 +274,8 @@ MODULE_OF = {
     "Timed": "load",
     "LoadInterval": "load",
     "LoadEndpoint": "load",
+    "LoadAddress": "load",
+    "SchemaSample": "load",
     "LoadWorker": "load",
     "LoadRun": "load",
     "StressStep": "load",

@@ -12,7 +12,9 @@ from pytest_prodcheck.judging.load_validity import (
     insist_on_samples,
     insist_on_validity,
     own_lateness,
+    surely_at_least,
 )
+from pytest_prodcheck.judging.statistics import samples_needed
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -38,15 +40,33 @@ def test_almost_all_answers_are_quick(load_latency: LoadRun, limit: Limit) -> No
 
 
 def _judge(run: LoadRun, percent: float, limit: Limit) -> None:
-    insist_on_validity(run)
+    crossed = bounds(limit, "s", "at_most").fail
+    insist_on_validity(run, crossed)
     insist_on_answers(run)
-    insist_on_samples(run, percent)
-    _judge_one(run, run.overall, percent, limit, "")
-    for endpoint in run.endpoints:
-        if not endpoint.times.count:
+    few = []
+    for endpoint in (run.overall, *run.endpoints):
+        of = "" if endpoint is run.overall else endpoint.name
+        if not endpoint.times.count and of:
             raise EvidenceProblem(Problem("invalid", f"{endpoint.name}: nothing was answered well"))
-        if enough(endpoint.times, percent):  # of fewer, the percentile is not known
-            _judge_one(run, endpoint, percent, limit, endpoint.name)
+        if enough(endpoint.times, percent):
+            _judge_one(run, endpoint, percent, limit, of)
+        elif crossed is not None and (least := surely_at_least(endpoint.times, percent)) > crossed:
+            _judge_slow(run, endpoint, percent, limit, of, least)
+        elif of:
+            few.append(f"{of} ({endpoint.times.count})")
+        else:
+            insist_on_samples(run, percent)
+    if few:
+        told = f"too few answers for P{percent:g}, which needs {samples_needed(percent)}: {', '.join(few)}"
+        judge("endpoints that are not judged", len(few), at_least=0, reason=told)
+
+
+def _judge_slow(run: LoadRun, endpoint: LoadEndpoint, percent: float, limit: Limit, of: str, least: float) -> None:
+    """Too few answers to prove that it is quick, enough to prove that it is slow."""
+    if late := own_lateness(run, percent, least, 0.0):
+        raise EvidenceProblem(Problem("invalid", late))
+    told = f"{endpoint.times.count} answers, which prove that it is at least so much"
+    judge(f"P{percent:g}, lower bound", least, at_most=limit, unit="s", of=of, reason=told)
 
 
 def _judge_one(run: LoadRun, endpoint: LoadEndpoint, percent: float, limit: Limit, of: str) -> None:
@@ -56,5 +76,6 @@ def _judge_one(run: LoadRun, endpoint: LoadEndpoint, percent: float, limit: Limi
     late = own_lateness(run, percent, value, crossed) if value is not None and crossed is not None else ""
     if late and not limit.off:
         raise EvidenceProblem(Problem("invalid", late))
-    told = f"{endpoint.times.count} good answers"
+    late_ones = endpoint.times.count - endpoint.good
+    told = f"{endpoint.good} good answers" + (f", {late_ones} that never came in time" if late_ones > 0 else "")
     judge(f"P{percent:g}", value, at_most=limit, unit="s", of=of, reason=told)

@@ -12,7 +12,9 @@ from pytest_prodcheck.judging.load_validity import (
     bounds,
     client_flaws,
     flaws,
+    insist_on_a_processor,
     insist_on_validity,
+    starved,
     why,
 )
 from pytest_prodcheck.judging.statistics import samples_needed, share_at_least, share_at_most
@@ -48,6 +50,9 @@ def test_the_rate_is_sustained(load_run: LoadRun, limit: Limit) -> None:
         judge("good answers a second", rate > 0, reason="nothing was answered well")
         return
     told = f"{rate:.4g}/s of {load_run.asked_rate:.4g}/s"
+    least = bounds(limit, "%", "at_least").fail
+    if least is not None and 100 * load_run.in_time / load_run.asked < least:
+        insist_on_a_processor(load_run)
     judge("answered well and in time", 100 * load_run.in_time / load_run.asked, at_least=limit, unit="%", reason=told)
 
 
@@ -72,11 +77,30 @@ def test_errors_are_rare(load_run: LoadRun, limit: Limit) -> None:
         judge("share of failed requests, upper bound", bound, at_most=warn, unit="%", reason=few)
     for endpoint in load_run.endpoints:
         _judge_endpoint(endpoint, fail)
+    for sample in load_run.samples if fail is not None else ():
+        least = 100 * share_at_least(sample.wrong, sample.sampled)
+        told = f"{sample.wrong} of {sample.sampled} sampled answers: {sample.why}"
+        judge("breaks the schema, lower bound", least, at_most=fail, unit="%", of=sample.endpoint, reason=told)
+
+
+@check("performance.retries", severity="high", limit=Limit(warn="2%", fail="2%"), runbook="load-errors")
+def test_connections_are_not_reset(load_run: LoadRun, limit: Limit) -> None:
+    """Kept connections seldom end under a request, which clients then send again where it changes nothing."""
+    if not load_run.begun:
+        raise EvidenceProblem(Problem("invalid", f"load {load_run.name}: nothing was sent"))
+    least = 100 * share_at_least(load_run.retried, load_run.begun)
+    told = f"{load_run.retried} of {load_run.begun} requests"
+    if judge("requests sent again, lower bound", least, at_most=limit, unit="%", reason=told):
+        insist_on_validity(load_run)
 
 
 def _insist_that_the_system_failed(run: LoadRun, point: float, fail: Limit) -> None:
     """Raises EvidenceProblem where failures past the limit may be the client's own."""
-    crossed, own = bounds(fail, "%", "at_most").fail, list(client_flaws(run))
+    crossed, whole = bounds(fail, "%", "at_most").fail, run.overall
+    answered = sum(number for reason, number in whole.reasons if reason.startswith("answered"))
+    if crossed is not None and 100 * answered > crossed * (whole.good + whole.failed):
+        return  # a bad status is the server's, whatever is wrong with the client
+    own = [*client_flaws(run), *filter(None, [starved(run)])]
     if crossed is not None and point > crossed and own:
         what = f"{point:.3g} % of the requests failed, but that may be the client's doing: {'; '.join(own)}"
         raise EvidenceProblem(Problem("invalid", what))

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.judging.load_validity import Comparison, fails_more, insist_on_samples, insist_on_validity, slower
+from pytest_prodcheck.judging.load_validity import (
+    Comparison,
+    fails_more,
+    insist_on_a_processor,
+    insist_on_samples,
+    insist_on_validity,
+    own_lateness,
+    slower,
+)
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -32,7 +40,9 @@ def test_errors_are_no_more_frequent_than_before(load_run: LoadRun, load_baselin
     found = fails_more(load_run.overall, load_baseline.runs, load_baseline.least_errors)
     if found is None:
         raise EvidenceProblem(Problem("invalid", f"load {load_run.name}: there are no requests to compare"))
-    if not found.proven:
+    if found.proven:
+        insist_on_a_processor(load_run)
+    else:
         insist_on_validity(load_run)
     _judge(found, "more failed requests", limit, "")
 
@@ -45,9 +55,8 @@ def _judge_percentile(run: LoadRun, baseline: Baseline, percent: float, least: f
     overall = slower(run.overall, baseline.runs, percent, least)
     if overall is None:
         raise EvidenceProblem(Problem("invalid", "the accepted runs have too few samples to compare with"))
-    late = run.lag.percentile(percent) or 0.0
-    if overall.proven and late > (overall.now - overall.before) / 2:
-        raise EvidenceProblem(Problem("invalid", f"requests began {late:.3f} s late: the client was too slow to tell"))
+    if overall.proven and (late := own_lateness(run, percent, overall.now, overall.before)):
+        raise EvidenceProblem(Problem("invalid", late))
     _judge(overall, f"slower P{percent:g}", limit, "")
     for endpoint in run.endpoints:
         _judge_endpoint(endpoint, baseline, percent, least, limit)

@@ -7,11 +7,16 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.judging.load_validity import seconds_until_full
+from pytest_prodcheck.judging.load_validity import (
+    bounds,
+    insist_on_a_processor,
+    insist_on_validity,
+    seconds_until_full,
+)
 from pytest_prodcheck.records import EvidenceProblem, LoadResources, Problem, ResourceSample
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import HostUse
+    from pytest_prodcheck.records import HostUse, LoadRun
 
 Seen = Callable[[ResourceSample], float | None]
 
@@ -33,7 +38,7 @@ def _shares(resources: LoadResources, seen: Seen, allowed: float) -> list[float]
 
 
 def _judge_use(
-    what: str, resources: LoadResources, limit: Limit, fold: Callable[[Iterable[float]], float],
+    what: str, resources: LoadResources, run: LoadRun, limit: Limit, fold: Callable[[Iterable[float]], float],
     host: Seen, process: Seen, allowed: float, told: Callable[[HostUse], float | None],
 ) -> None:  # fmt: skip
     """Judges what was used: by this machine, by the watched process of what it may use, by hosts of Prometheus."""
@@ -44,36 +49,41 @@ def _judge_use(
         share = told(each)
         judge(what, None if share is None else 100 * share, at_most=limit, unit="%", of=each.name, reason=each.why)
     of_host, of_process = _shares(resources, host, 1.0), _shares(resources, process, allowed)
+    if of_process and not judge(what, fold(of_process), at_most=limit, unit="%", of=resources.process):
+        return  # proven bad, whatever is wrong with the run
+    insist_on_validity(run)
     if resources.host:
+        most = bounds(limit, "%", "at_most").fail
+        if most is not None and fold(of_host) > most:
+            insist_on_a_processor(run)
         judge(f"{what} of this machine", fold(of_host), at_most=limit, unit="%")
-    if of_process:
-        judge(what, fold(of_process), at_most=limit, unit="%", of=resources.process)
 
 
 @check("performance.resources.cpu", severity="medium", limit=Limit(warn="70%", fail="90%"), runbook="resources")
-def test_processors_have_room(load_resources: LoadResources, limit: Limit) -> None:
+def test_processors_have_room(load_resources: LoadResources, load_run: LoadRun, limit: Limit) -> None:
     """Mean processor use during the load: of this machine, and of the watched process of what it may use."""
     _judge_use(
-        "processor", load_resources, limit, fmean,
+        "processor", load_resources, load_run, limit, fmean,
         lambda look: look.cpu, lambda look: look.process_cpu, load_resources.cores_allowed, lambda each: each.cpu,
     )  # fmt: skip
 
 
 @check("performance.resources.memory", severity="medium", limit=Limit(warn="80%", fail="95%"), runbook="resources")
-def test_memory_has_room(load_resources: LoadResources, limit: Limit) -> None:
+def test_memory_has_room(load_resources: LoadResources, load_run: LoadRun, limit: Limit) -> None:
     """Most memory in use during the load: of this machine, and of the watched process of what it may use."""
     _judge_use(
-        "memory", load_resources, limit, max,
+        "memory", load_resources, load_run, limit, max,
         lambda look: look.memory, lambda look: look.process_memory, load_resources.memory_allowed,
         lambda each: each.memory,
     )  # fmt: skip
 
 
 @check("performance.resources.connections", severity="medium", limit=Limit(warn="80%", fail="95%"), runbook="resources")
-def test_connections_have_room(load_resources: LoadResources, limit: Limit) -> None:
+def test_connections_have_room(load_resources: LoadResources, load_run: LoadRun, limit: Limit) -> None:
     """Most TCP connections of the watched process during the load, of those that it may have."""
     if not load_resources.process:
         _insist_on_looks(load_resources)
+        insist_on_validity(load_run)
         judge("a process is watched", True)  # only the machine is: nothing is declared that could run out
         return
     allowed = load_resources.connections_allowed
@@ -81,18 +91,22 @@ def test_connections_have_room(load_resources: LoadResources, limit: Limit) -> N
         what = f"nothing tells how many connections {load_resources.process} may have"
         raise EvidenceProblem(Problem("configuration", what, "declare `connections` in `resources` of the load"))
     seen = _shares(load_resources, lambda look: look.connections, allowed)
-    judge("connections", max(seen, default=None), at_most=limit, unit="%", of=load_resources.process)
+    if judge("connections", max(seen, default=None), at_most=limit, unit="%", of=load_resources.process):
+        insist_on_validity(load_run)
 
 
 @check("performance.resources.process", severity="medium", limit=Limit(warn="24h", fail="2h"), runbook="resources")
-def test_process_neither_leaks_nor_restarts(load_resources: LoadResources, limit: Limit) -> None:
+def test_process_neither_leaks_nor_restarts(load_resources: LoadResources, load_run: LoadRun, limit: Limit) -> None:
     """The watched process stayed the same one, and its memory would not be full soon, growing on as in this load."""
     looks = _insist_on_looks(load_resources)
     if not load_resources.process:
+        insist_on_validity(load_run)
         judge("a process is watched", True)  # only the machine is: nothing is declared that could leak
         return
-    judge("restarts during the load", load_resources.restarts, equals=0)
+    steady = judge("restarts during the load", load_resources.restarts, equals=0)
     left = seconds_until_full(looks, load_resources.memory_allowed)
     grown = (looks[-1].process_memory or 0) - (looks[0].process_memory or 0)
     told = f"it grew by {grown / 1e6:.1f} MB in {looks[-1].at - looks[0].at:.1f} s"
-    judge("time until its memory is full", left, at_least=limit, unit="s", of=load_resources.process, reason=told)
+    told_of = load_resources.process
+    if judge("time until its memory is full", left, at_least=limit, unit="s", of=told_of, reason=told) and steady:
+        insist_on_validity(load_run)  # else proven bad, whatever is wrong with the run

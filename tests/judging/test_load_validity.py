@@ -73,7 +73,10 @@ def test_a_good_run_is_valid() -> None:
         ({"workers": (LoadWorker("one", 9, 0.1, False),)}, "1 of 1 workers were lost"),
         ({"workers": (LoadWorker("one", 9, 0.93, True),)}, "busy to 93% of a core"),
         ({"lag": timed([0.001] * 900 + [0.8] * 100)}, "late: the client did not get the processor"),
-        ({"mode": "users", "asked": 0, "longest_gap": 5.0}, "nothing was answered for 5.0 s"),
+        ({"mode": "users", "asked": 0, "longest_gap": 1.5}, "nothing was answered for 1.5 s"),
+        ({"mode": "users", "asked": 0, "users_asked": 10, "users_left": 1}, "1 of 10 users were left"),
+        ({"mode": "users", "asked": 0, "task_errors": (("KeyError: 'token'", 3),)}, "raised KeyError: 'token' (3)"),
+        ({"shortages": (("this machine could not connect: Too many open files", 5),)}, "Too many open files (5 req"),
     ],
 )
 def test_flaws(changes: dict[str, Any], told: str) -> None:

@@ -14,6 +14,7 @@ from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.hosts import HostUse
 from pytest_prodcheck.records.load import LoadResources, ResourceSample
 from suites.performance import test_resources as checks
+from tests.judging.test_load_validity import made
 
 CPU, MEMORY, CONNECTIONS = (
     checks.test_processors_have_room, checks.test_memory_has_room, checks.test_connections_have_room
@@ -26,7 +27,7 @@ WATCHED = LoadResources(True, "shop", 0, 0.5, 1_000_000_000, LOOKS, 100)
 def judged(check: Any, resources: LoadResources) -> Ledger:
     ledger = open_ledger()
     try:
-        check(resources, Limit(warn="40%", fail="95%"))
+        check(resources, made(), Limit(warn="40%", fail="95%"))
     finally:
         close_ledger()
     return ledger

@@ -22,7 +22,7 @@ FAULTS = (
     Fault("perf-rare-tail", "one of thirty answers takes 2.8 s", (*_P99, *_SLOWER_99), _SPEED, part=_SHOP),
     Fault("perf-stall", "for 2.2 s nothing is answered, once", (*_P95, *_SLOWER_95), _SPEED, part=_SHOP),
     Fault("perf-errors", "one of 25 answers is a 503", (*_ERRORS, *_MORE_ERRORS), _SPEED, part=_SHOP),
-    Fault("perf-resets", "one of twenty requests is reset", (*_ERRORS, *_MORE_ERRORS), _SPEED, part=_SHOP),
+    Fault("perf-resets", "one of twenty requests is reset", ("performance.retries",), _ALL, part=_SHOP),
     Fault("perf-limited", "more than 60 requests a second are refused with 429", (*_ERRORS, *_THROUGHPUT), _ALL,
           part=_SHOP),
     Fault("perf-saturated", "forty answers a second and no more", (*_THROUGHPUT, *_P95), _ALL, part=_SHOP),

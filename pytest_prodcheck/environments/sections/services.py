@@ -90,8 +90,8 @@ class Endpoint(Section):
     """One request of a service and what its answer has to be."""
 
     request: RequestLine  # method and path below the service's `url`, such as "GET /products/{sku}"
-    # what may be answered, one or several; left out beside `contains` or `schema`: 200 to 399; with `allow` alone
-    # only who gets in is judged
+    # what may be answered, one or several; left out beside `schema`: 200 to 299, beside `contains`: 200 to 399; with
+    # `allow` alone only who gets in is judged
     status: Statuses | None = None
     content_type: str | None = None  # media type that the answer must have, without parameters, such as "text/html"
     contains: str | None = None  # text that the answer must contain
@@ -108,6 +108,11 @@ class Endpoint(Section):
     # endpoint of the same service that proves that route and token work, without which a refusal counts for nothing;
     # for an unsafe request with `allow` it is asked in its place, which itself is sent only as it has to be refused
     control: Name | None = None
+
+    @property
+    def good_statuses(self) -> tuple[int, ...]:
+        """The statuses of a good answer: as declared; else 200 to 399, beside a schema 200 to 299."""
+        return self.status or tuple(range(200, 300 if self.schema_ else 400))
 
     @property
     def method(self) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.load.fingerprint import fingerprint
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import AcceptedEndpoint, AcceptedRun, Baseline, LoadEndpoint, LoadRun, Timed
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections.load import Load
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -34,7 +33,8 @@ def load_baseline(target: str, context: Context, deadline: Deadline) -> Baseline
     if context.state is None:
         raise EvidenceProblem(Problem("internal", "there is no folder that history could be in"))
     file = file_of(context.state, context.environment, target)
-    runs = tuple(run for digest, run in _read(file) if digest == digest_of(load))[-COMPARED:]
+    sent = fingerprint(target, context.environment, context.root, context.vantage)
+    runs = tuple(run for digest, run in _read(file) if digest == sent)[-COMPARED:]
     if not runs:
         deadline.note("no accepted run of this scenario as it is declared: from now on this one is compared with")
     return Baseline(runs, required, load.compare.p95, load.compare.p99, load.compare.errors)
@@ -46,19 +46,12 @@ def file_of(state: Path, environment: Environment, name: str) -> Path:
     return state / "history" / f"{environment.name}{slot}" / f"{name}.jsonl"
 
 
-def digest_of(load: Load) -> str:
-    """A digest of what is sent: runs of another mix, rate or file are not comparable."""
-    sent = load.model_dump_json(include={"mix", "locustfile", "users", "spawn_rate", "rate", "duration", "shape",
-                                         "from_", "steps"})  # fmt: skip
-    return hashlib.sha256(sent.encode()).hexdigest()[:16]
-
-
 def accept(state: Path, environment: Environment, run: LoadRun, run_id: str, at: float, revision: str) -> None:
     """Adds a run to the accepted ones; raises OSError, and EvidenceProblem for a file that cannot be read."""
     file = file_of(state, environment, run.name)
     kept = _lines(file)[-(KEPT - 1) :]
     line = {
-        "digest": digest_of(environment.load[run.name]), "run": run_id, "at": at, "revision": revision,
+        "digest": run.sent, "run": run_id, "at": at, "revision": revision,
         "overall": _plain(run.overall), "endpoints": [_plain(each) for each in run.endpoints],
     }  # fmt: skip
     for folder in (state, file.parent.parent, file.parent):

@@ -1,11 +1,9 @@
-"""Latency without load: a few hundred requests in turn, as few at once as will do, sent by threads of this process."""
+"""Latency without load: a few hundred requests at an even pace, sent by threads of this process."""
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import LIGHT, light_endpoints
@@ -15,6 +13,7 @@ from pytest_prodcheck.evidence.http.service_requests import endpoint
 from pytest_prodcheck.evidence.load.results import endpoint_of
 from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.load.counters import Cell, Counted
+from pytest_prodcheck.load.processor import THREAD, waited
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.load import LoadEndpoint, LoadRun, LoadWorker, Timed
 
@@ -25,8 +24,10 @@ if TYPE_CHECKING:
 
 WARM_UP = 2  # requests to each endpoint before any counts
 WARM_UP_SHARE = 0.25  # of the time that there is; with many slow endpoints some stay cold
-FEWEST, MOST = 2, 32  # requests at once
-ENOUGH = 299  # requests that a P99 needs: for these a third of the time is added
+MOST = 32  # requests at once
+ENOUGH = 299  # requests that a P99 needs: for these as much time again is added
+SLOWER = 1.5  # what the rate is divided by where the service limits it
+LONGEST_REST = 5.0  # seconds that one answer may ask to wait
 
 
 def light_run(context: Context, deadline: Deadline) -> LoadRun:
@@ -38,14 +39,14 @@ def light_run(context: Context, deadline: Deadline) -> LoadRun:
 
 
 class _Light:
-    """Asks in turn, with as few requests at once as get done in the time there is."""
+    """Asks in turn, each request when it is due: a stall delays what is due meanwhile, as it delays users."""
 
     def __init__(self, names: tuple[str, ...], context: Context, deadline: Deadline) -> None:
         self.names, self.context, self.deadline = names, context, deadline
         self.settings = context.environment.light
         self.counted = Counted()
+        self.limited = 0
         self.lock = threading.Lock()
-        self.turn = 0
         self.asks = {name: self._request(name) for name in names}
 
     def _request(self, name: str) -> tuple[Request, Endpoint, str]:
@@ -56,83 +57,112 @@ class _Light:
 
     def run(self) -> LoadRun:
         """Warms up, asks, and tells."""
-        self.epoch, start = time.time(), time.monotonic()
-        self.end = start + self.settings.seconds
-        usual = self._warm_up(start + self.settings.seconds * WARM_UP_SHARE)
-        self._together(self._work, _at_once(self.settings.requests, usual, self.end - time.monotonic()))
-        with self.lock:
-            return self._record(time.monotonic() - start)
-
-    def _warm_up(self, end: float) -> float:
-        """Asks each endpoint, those that there is time for; returns the longest time that an answer took."""
-        usual = max(self._answered(self.names[0])[0] for _ in range(WARM_UP))
-        left = [name for name in self.names[1:] for _ in range(WARM_UP)]
-        count = _at_once(len(left), usual, end - time.monotonic())
-
-        def work() -> None:
-            nonlocal usual
-            while time.monotonic() < end:
-                with self.lock:
-                    if not left:
-                        return
-                    name = left.pop(0)
-                took = self._answered(name)[0]
-                with self.lock:
-                    usual = max(usual, took)
-
-        self._together(work, count)
-        return usual
-
-    def _together(self, work: Callable[[], None], count: int) -> None:
-        threads = [threading.Thread(target=work, name="prodcheck-light", daemon=True) for _ in range(count)]
+        self._warm_up(time.monotonic() + self.settings.seconds * WARM_UP_SHARE)
+        self.pace = Pace(self.settings.requests, self.settings.seconds, time.monotonic())
+        self.epoch = time.time()
+        threads = [threading.Thread(target=self._work, name="prodcheck-light", daemon=True) for _ in range(MOST)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(max(self.deadline.time_left(), 0.1))
+        if self.limited:
+            told = f"the service limited our rate (429) {self.limited} times: in the end {self.pace.rate:.3g}/s"
+            self.deadline.note(told)
+        with self.lock:
+            return self._record(time.monotonic() - self.pace.began)
+
+    def _warm_up(self, end: float) -> None:
+        """Asks each endpoint, those that there is time for, one after the other: a cold start is no latency."""
+        for name in [name for name in self.names for _ in range(WARM_UP)]:
+            if time.monotonic() > end:
+                return
+            self._answered(name, time.monotonic())
 
     def _work(self) -> None:
-        while True:
-            with self.lock:
-                number, self.turn = self.turn, self.turn + 1
-            over = time.monotonic() - self.end
-            if over > self.settings.seconds / 3 or (over > 0 and number >= ENOUGH):
-                return
-            if number >= self.settings.requests:
-                return
-            name = self.names[number % len(self.names)]
-            seconds, reason = self._answered(name)
-            with self.lock:
-                cell = self.counted.cell(name, 0)
-                cell.begun += 1
-                if reason:
-                    cell.fail(reason)
-                else:
-                    cell.good += 1
-                    cell.times.record(int(seconds * 1e6))
+        while (turn := self._next()) is not None:
+            number, due = turn
+            while (left := due - time.monotonic()) > 0:
+                time.sleep(left)
+            self._count(self.names[number % len(self.names)], due)
 
-    def _answered(self, name: str) -> tuple[float, str]:
-        """Seconds from sending to the last byte, and why the answer is not as declared ("" where it is)."""
+    def _next(self) -> tuple[int, float] | None:
+        with self.lock:
+            return self.pace.next()
+
+    def _count(self, name: str, due: float) -> None:
+        own = waited(THREAD)
+        took, reason, rest = self._answered(name, due)
+        own = waited(THREAD) - own
+        with self.lock:
+            if rest is not None:
+                self.limited += 1
+                self.pace.slow_down(rest, time.monotonic())
+                return
+            cell = self.counted.cell(name, 0)
+            cell.begun += 1
+            if reason:
+                cell.fail(reason)
+            if not reason or reason == "timeout":
+                cell.good += not reason
+                cell.times.record(int(took * 1e6))
+                self.counted.lag.record(int(own * 1e6))
+
+    def _answered(self, name: str, due: float) -> tuple[float, str, float | None]:
+        """Seconds from when it was due, why the answer is not as declared, and how long to rest where it says so."""
         request, declared, service = self.asks[name]
-        began = time.monotonic()
         try:
             exchange = client_of(self.context, service).ask(request, self.deadline).exchange
         except EvidenceProblem as error:
-            return time.monotonic() - began, str(error.problem.kind)
-        return exchange.seconds, trouble(exchange, declared)
+            return time.monotonic() - due, str(error.problem.kind), None
+        return time.monotonic() - due, trouble(exchange, declared), rest_asked(exchange, declared)
 
     def _record(self, took: float) -> LoadRun:
         spans = {0: (0.0, took)}
         found = tuple(endpoint_of(name, self.counted, spans) for name in self.names)
         begun = self.counted.begun
+        lag = Timed(tuple(self.counted.lag.values()))
         return LoadRun(
-            LIGHT, "light", begun, begun / took, self.epoch, took, begun, took, 0, 0, begun, Timed(()), "", "", 0.0,
+            LIGHT, "light", begun, begun / took, self.epoch, took, begun, took, 0, 0, begun, lag, "", "", 0.0,
             (LoadWorker("here", begun, 0.0, True),), 1, found, _whole(self.counted, spans),
         )  # fmt: skip
 
 
-def _at_once(requests: int, usual: float, seconds: float) -> int:
-    """How many requests at once get so many done in time, and a quarter more."""
-    return min(max(math.ceil(1.25 * requests * usual / max(seconds, 0.001)), FEWEST), MOST)
+class Pace:
+    """When each request is due: evenly over the time there is, later and slower where the service limits it."""
+
+    def __init__(self, requests: int, seconds: float, began: float) -> None:
+        self.requests, self.seconds, self.began = requests, seconds, began
+        self.rate = requests / seconds
+        self._number = 0
+        self._due = began
+
+    def next(self) -> tuple[int, float] | None:
+        """The number of the next request and when it is due; None after the last one."""
+        late = self._due - self.began - self.seconds
+        over = self._number >= self.requests or late > self.seconds or (late > 0 and self._number >= ENOUGH)
+        if over:
+            return None
+        found = (self._number, self._due)
+        self._number += 1
+        self._due += 1 / self.rate
+        return found
+
+    def slow_down(self, rest: float, now: float) -> None:
+        """One request was refused for its rate: it is due again after a rest, and all that follow more slowly."""
+        self._number -= 1
+        if now >= self._due - 1 / self.rate:  # of several refusals at once the first one counts
+            self.rate /= SLOWER
+        self._due = max(self._due, now + min(rest, LONGEST_REST))
+
+
+def rest_asked(exchange: Exchange, declared: Endpoint) -> float | None:
+    """Seconds that a limiter asks to wait (RFC 6585, 4; RFC 9110, 10.2.3), None where this is no such answer."""
+    if exchange.status != 429 or 429 in (declared.status or ()):
+        return None
+    try:
+        return max(float(exchange.header("Retry-After") or 1), 0.1)
+    except ValueError:
+        return 1.0  # a date: a second will tell
 
 
 def _whole(counted: Counted, spans: dict[int, tuple[float, float]]) -> LoadEndpoint:
@@ -144,7 +174,7 @@ def _whole(counted: Counted, spans: dict[int, tuple[float, float]]) -> LoadEndpo
 
 def trouble(exchange: Exchange, declared: Endpoint) -> str:
     """Why an answer is not as declared, "" where it is."""
-    if exchange.status not in (declared.status or range(200, 400)):
+    if exchange.status not in declared.good_statuses:
         return f"answered {exchange.status}"
     if declared.content_type and exchange.content_type != declared.content_type.lower():
         return f"answered {exchange.content_type or 'no content type'}"

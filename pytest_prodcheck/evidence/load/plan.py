@@ -76,11 +76,12 @@ def _endpoint(target: str, context: Context, deadline: Deadline) -> dict[str, An
         "method": declared.method,
         "raw": (prepared.head() + (prepared.body or b"")).decode("latin-1"),
         "safe": declared.changes_nothing,
-        "statuses": list(declared.status or range(200, 400)),
+        "statuses": list(declared.good_statuses),
         "content_type": (declared.content_type or "").lower(),
         "contains": declared.contains or "",
         "timeout": service.timeout,
         "largest": context.environment.gathering.body,
+        "sampled": declared.schema_ is not None,
     }
 
 

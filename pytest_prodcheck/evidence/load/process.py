@@ -160,7 +160,8 @@ def _text(file: Path) -> str:
 
 def _last_words(folder: Path, context: Context) -> str:
     lines = [line.strip() for line in _text(folder / "output").splitlines() if line.strip()]
-    return plain_text(context.redactor.redact(" | ".join(lines[-3:])), 400)
+    told = [line for line in lines if "error" in line.lower()] or lines  # else they end with Locust's table
+    return plain_text(context.redactor.redact(" | ".join(told[-3:])), 400)
 
 
 def _read(name: str, folder: Path, words: str) -> dict[str, Any]:

@@ -9,7 +9,15 @@ from pytest_prodcheck.evidence.tools.sanitizing import plain as plain_text
 from pytest_prodcheck.load.counters import Cell, Counted
 from pytest_prodcheck.load.histogram import Histogram
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.load import LoadEndpoint, LoadInterval, LoadRun, LoadWorker, StressStep, Timed
+from pytest_prodcheck.records.load import (
+    LoadAddress,
+    LoadEndpoint,
+    LoadInterval,
+    LoadRun,
+    LoadWorker,
+    StressStep,
+    Timed,
+)
 
 BUSY = 5.0  # seconds over which a worker's use of its core is looked at
 REPORT = 0.5  # seconds between two reports of a worker
@@ -24,6 +32,8 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
         workers = tuple(_worker(hand) for hand in result["hands"])
         ends = [hand["ended"] for hand in result["hands"] if hand["ended"] is not None]
         unanswered = sum(int(end["unanswered"]) for end in ends)
+        told = [end["users_left"] for end in ends]
+        users_asked = int(plan.get("users", 0)) if told and None not in told else 0
         segments: Sequence[Sequence[float]] = plan["segments"]
         seconds = float(plan["seconds"]) if "seconds" in plan else sum(each[0] for each in segments)
         asked = sum(max(1, round(each[0] * (each[1] + each[2]) / 2)) for each in segments)
@@ -59,6 +69,12 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
             endpoints=endpoints,
             overall=_overall(counted, spans, due(segments)),
             retried=counted.retried,
+            cached=counted.cached,
+            shortages=_most_first(counted.shortages),
+            task_errors=_most_first(counted.errors),
+            users_asked=users_asked,
+            users_left=sum(int(end["users_left"] or 0) for end in ends),
+            addresses=_addresses(ends),
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         what = f"load {name}: its result cannot be read: {type(error).__name__}: {error}"
@@ -77,11 +93,31 @@ def steps_of(plan: Mapping[str, Any], run: LoadRun) -> tuple[tuple[StressStep, .
     return tuple(step for step in found[:-2] if step is not None and step.begun), found[-1]
 
 
+def _most_first(counted: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple((plain_text(what, 200), number) for what, number in sorted(counted.items(), key=lambda each: -each[1]))
+
+
+def _addresses(ends: Iterable[Mapping[str, Any]]) -> tuple[LoadAddress, ...]:
+    """What became of each address, all processes together."""
+    whole: dict[tuple[str, str], list[int]] = {}
+    for end in ends:
+        for service, address, *numbers in end["addresses"]:
+            seen = whole.setdefault((str(service), str(address)), [0] * 4)
+            whole[str(service), str(address)] = [a + int(b) for a, b in zip(seen, numbers, strict=True)]
+    return tuple(LoadAddress(service, address, *numbers) for (service, address), numbers in whole.items())
+
+
 def _worker(hand: Mapping[str, Any]) -> LoadWorker:
-    shares = [float(each) for each in hand["cpu"]]
+    busiest, starved = _worst(hand["cpu"]), _worst(hand["wait"])
+    ended = hand["ended"] is not None
+    return LoadWorker(plain_text(str(hand["node"]), 60), int(hand["begun"]), busiest, ended, starved)
+
+
+def _worst(told: Sequence[Any]) -> float:
+    """The highest mean of BUSY seconds, of one value a report."""
+    shares = [float(each) for each in told]
     width = max(1, min(round(BUSY / REPORT), len(shares)))
-    windows = [sum(shares[place : place + width]) / width for place in range(max(len(shares) - width + 1, 1))]
-    return LoadWorker(plain_text(str(hand["node"]), 60), int(hand["begun"]), max(windows), hand["ended"] is not None)
+    return max(sum(shares[place : place + width]) / width for place in range(max(len(shares) - width + 1, 1)))
 
 
 def _spans(plan: Mapping[str, Any], counted: Counted) -> dict[int, tuple[float, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.reach import LIGHT, light_endpoints
@@ -112,18 +113,35 @@ def shared_run(target: str, context: Context, deadline: Deadline) -> LoadRun:
 
 
 def _run(target: str, context: Context, deadline: Deadline) -> LoadRun:
+    from pytest_prodcheck.evidence.load.fingerprint import fingerprint
     from pytest_prodcheck.evidence.load.plan import load_of, plan_of
     from pytest_prodcheck.evidence.load.process import run
     from pytest_prodcheck.evidence.load.resource_sampling import watching
     from pytest_prodcheck.evidence.load.results import read_run
+    from pytest_prodcheck.evidence.load.samples import with_samples
 
     load = load_of(target, context)
     users = load.locustfile is not None
+    sent = fingerprint(target, context.environment, context.root, context.vantage)
     plan = _users_plan(load) if users else plan_of(target, context, deadline)
     with watching(target, load, context):
         left = run(target, plan, load, context, deadline)
     _keep(target, left.log, context)
-    return read_run(target, "users" if users else "open", plan, left.result)
+    found = read_run(target, "users" if users else "open", plan, left.result)
+    _note(found, deadline)
+    found = replace(found, sent=sent)
+    return found if users else with_samples(found, left.result, context, deadline)
+
+
+def _note(run: LoadRun, deadline: Deadline) -> None:
+    """What a reader has to know of a load beside its judgements."""
+    for each in run.addresses:
+        if each.refused:
+            deadline.note(f"{each.address} of {each.service} accepted no connection {each.refused} times")
+    if run.retried:
+        deadline.note(f"{run.retried} requests were sent again: their connections ended without a byte of an answer")
+    if run.cached:
+        deadline.note(f"{run.cached} of {run.overall.good} good answers came from a cache")
 
 
 def _users_plan(load: Load) -> dict[str, Any]:
@@ -133,7 +151,7 @@ def _users_plan(load: Load) -> dict[str, Any]:
         "mode": "users", "workers": load.expect_workers or load.workers, "segments": [], "seconds": load.duration,
         "rate": load.rate, "by_segment": False, "final": 0, "interval": interval_of(load.duration),
         "abort": {"error_ratio": load.abort.error_ratio, "p95": None}, "endpoints": {}, "clients": {},
-        "hosts": list(load.hosts),
+        "hosts": list(load.hosts), "users": load.users,
     }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from pytest_prodcheck.evidence.load.resources import load_resources
 from pytest_prodcheck.evidence.load.run import load_latency, load_run, load_stress
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
+from pytest_prodcheck.judging.load_validity import starved
 from pytest_prodcheck.load.histogram import read_log
 from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
@@ -45,6 +46,7 @@ def context_of(root: Path, port: int, **load: Any) -> Context:
     endpoints = {
         "it": {"request": "GET /it", "status": 200},
         "send": {"request": "POST /send", "json": {"a": 1}, "status": 200, "safe": True},
+        "order": {"request": "POST /order", "json": {"a": 1}, "status": 200},
     }
     context = context_for(
         root,
@@ -153,14 +155,24 @@ def test_error_rates(of: int, expected: Outcome, tmp_path: Path) -> None:
     assert_true(run, sorted(truth.took), (50,))
 
 
-def test_resets_are_errors_and_not_sent_again(tmp_path: Path) -> None:
+def test_resets_of_kept_connections_are_sent_again_and_judged_by_how_many(tmp_path: Path) -> None:
+    """RFC 9110, 9.2.2: clients repeat safe requests. One in twenty is more than connections that happen to end."""
     with server(say=lambda number, at: None if number % 20 == 19 else GOOD) as (port, truth):
         run = run_of(context_of(tmp_path, port))
+    assert truth.requests == run.begun + run.retried == 200 + truth.resets - run.overall.failed
+    assert run.retried >= 8
+    assert judged(test_load.test_connections_are_not_reset, run, Limit(fail="2%")).outcome is Outcome.FAILED
+
+
+def test_resets_of_requests_that_change_something_are_errors(tmp_path: Path) -> None:
+    with server(say=lambda number, at: None if number % 20 == 19 else GOOD) as (port, truth):
+        context = context_of(tmp_path, port, mix={"api.order": 1})
+        run = run_of(context)
     assert truth.requests == run.begun == 200
+    assert run.retried == 0
     assert run.overall.failed == truth.resets == 10
     assert run.overall.reasons == (("connection reset", 10),)
     assert outcomes(run)["errors"] is Outcome.FAILED
-    assert_true(run, sorted(truth.took), (50,))
 
 
 def test_a_rate_limiter_is_no_success_and_its_speed_no_latency(tmp_path: Path) -> None:
@@ -196,8 +208,8 @@ def test_a_leak_is_told_and_its_times_are_true(tmp_path: Path) -> None:
     kept.give_back()
     assert_true(run, from_schedule(run, truth), (50, 95))
     left = Limit(warn="24h", fail="2h")
-    assert judged(test_resources.test_process_neither_leaks_nor_restarts, seen, left).outcome is Outcome.FAILED
-    assert judged(test_resources.test_memory_has_room, seen, Limit(fail="95%")).outcome is Outcome.PASSED
+    assert judged(test_resources.test_process_neither_leaks_nor_restarts, seen, run, left).outcome is Outcome.FAILED
+    assert judged(test_resources.test_memory_has_room, seen, run, Limit(fail="95%")).outcome is Outcome.PASSED
 
 
 def test_a_server_that_cannot_keep_up_fails_and_does_not_slow_the_load_down(tmp_path: Path) -> None:
@@ -353,6 +365,8 @@ def test_a_teams_own_locust_file(workers: int, tmp_path: Path) -> None:
     assert named["GET elsewhere"].good == 0
     assert "may be loaded" in named["GET elsewhere"].reasons[0][0]
     assert abs(truth.requests - run.overall.good) <= 16  # those that were under way at the end, and logins at the start
+    if starved(run):
+        pytest.skip("the machine is too busy to tell")
     assert judged(test_load.test_load_run_is_valid, run).outcome is Outcome.PASSED
     assert judged(test_load.test_errors_are_rare, run, Limit(fail="0.1%")).outcome is Outcome.FAILED
 
@@ -371,7 +385,7 @@ def test_a_closed_loop_that_was_stuck_is_invalid(tmp_path: Path) -> None:
     )
     with server(stall) as (port, _):
         run = run_of(context_of(tmp_path, port, locustfile="locustfile.py", users=4, rate=None, duration="6s"))
-    assert run.longest_gap > 3
+    assert run.longest_gap > 3.5
     assert (run.overall.times.percentile(75) or 9) < 1  # what a closed loop makes of it
     assert outcomes(run)["p95"] is Outcome.ERRORED
 

@@ -1,0 +1,78 @@
+"""What a scenario sends and from where, as one digest: only runs of the same one are compared."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.http.service_requests import endpoint
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.load import Load
+
+SHAPE = {"mix", "locustfile", "users", "spawn_rate", "rate", "duration", "shape", "from_", "steps", "hosts"}
+OF_ENDPOINTS = {"request", "json_", "headers", "as_", "status", "content_type", "contains", "schema_"}
+LARGEST = 1024 * 1024  # bytes of a Python file that are read
+
+
+def fingerprint(name: str, environment: Environment, root: Path, vantage: str) -> str:
+    """A digest of requests, mix, shape, time-outs, of a Locust file with what it imports, and of where it ran from."""
+    load = environment.load[name]
+    told: dict[str, Any] = {
+        "load": load.model_dump(mode="json", include=SHAPE),
+        "from": vantage,
+        "requests": [_request(target, environment) for target in sorted(load.mix)],
+        "files": list(_files(load, root)),
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _request(target: str, environment: Environment) -> list[Any]:
+    service, declared, _ = endpoint(environment, target)
+    plain = declared.model_dump(mode="json", include=OF_ENDPOINTS)
+    return [target, service.url, service.connect_to, service.timeout, plain]
+
+
+def _files(load: Load, root: Path) -> Iterator[list[str]]:
+    if load.locustfile is None:
+        return
+    for file in sorted(python_files(root / load.locustfile)):
+        yield [file.name, hashlib.sha256(file.read_bytes()[:LARGEST]).hexdigest()]
+
+
+def python_files(first: Path) -> set[Path]:
+    """A Python file and those beside it that it imports, and they in turn; nothing is imported or run for it."""
+    found: set[Path] = set()
+    wanted = [first]
+    while wanted:
+        file = wanted.pop()
+        if file in found or not file.is_file():
+            continue
+        found.add(file)
+        wanted += [path for name in _imports(file) for path in _places(first.parent, file.parent, name)]
+    return found
+
+
+def _imports(file: Path) -> Iterator[str]:
+    try:
+        tree = ast.parse(file.read_bytes()[:LARGEST])
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module or ''}.{alias.name}".strip(".") for alias in node.names)
+
+
+def _places(root: Path, here: Path, name: str) -> Iterator[Path]:
+    path = name.replace(".", "/")
+    for folder in (root, here):
+        yield folder / f"{path}.py"
+        yield folder / path / "__init__.py"

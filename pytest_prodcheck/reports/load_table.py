@@ -1,0 +1,50 @@
+"""Load runs in the terminal: a line an endpoint, so that a green run shows what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_prodcheck.quantities import format_quantity
+from pytest_prodcheck.reports.escaping import safe
+from pytest_prodcheck.reports.load_shape import Endpoint, Run
+from pytest_prodcheck.reports.text_layout import clip, pad
+
+MOST = 12  # endpoints of a run
+
+
+def load_lines(runs: Sequence[Run], width: int) -> list[str]:
+    """Rate, percentiles and failures of each endpoint, and below them what became of addresses; [] without runs."""
+    lines = []
+    for run in runs:
+        whole = run.overall
+        lines.append(f"load {safe(run.name)}: {whole.begun} requests in {format_quantity(run.seconds, 's')}")
+        shown = sorted(run.endpoints, key=lambda each: -each.begun)[:MOST]
+        longest = max((len(safe(each.name, most=40)) for each in shown), default=0)
+        for each in shown if len(shown) == 1 else (whole, *shown):
+            lines.append(f"  {pad(safe(each.name, most=40), max(longest, 7))}  {_numbers(each, run.seconds)}")
+        if len(run.endpoints) > MOST:
+            lines.append(f"  and {len(run.endpoints) - MOST} more endpoints")
+        lines += (f"  {each}" for each in _beside(run))
+    return [clip(line, width) for line in lines]
+
+
+def _numbers(endpoint: Endpoint, seconds: float) -> str:
+    rate = format_quantity(endpoint.begun / max(seconds, 0.001))
+    times = ", ".join(
+        f"P{percent} {format_quantity(value, 's')}"
+        for percent in (50, 95, 99)
+        if (value := endpoint.times.percentile(percent)) is not None
+    )
+    return f"{rate}/s, {times or 'nothing answered well'}, {endpoint.failed} failed"
+
+
+def _beside(run: Run) -> Iterator[str]:
+    if run.retried:
+        yield f"{run.retried} requests were sent again on a new connection"
+    if run.cached:
+        yield f"{run.cached} answers came from a cache"
+    several = len({each.address for each in run.addresses}) > 1
+    for each in run.addresses:
+        refused = f", {each.refused} connections refused" if each.refused else ""
+        if several or refused:
+            yield f"{safe(each.address)}: {each.requests} requests, {each.connections} connections{refused}"

@@ -1,0 +1,312 @@
+"""Situations from public reports of load tools, against servers that keep the truth; sources: tests/field/README.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.evidence.context import Context
+from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.load.fingerprint import fingerprint
+from pytest_prodcheck.evidence.load.light import Pace
+from pytest_prodcheck.evidence.load.run import load_latency
+from pytest_prodcheck.judging.limits import Limit
+from pytest_prodcheck.judging.load_validity import flaws, starved
+from pytest_prodcheck.load.schedule import turns
+from pytest_prodcheck.outcomes import Outcome
+from pytest_prodcheck.records.load import LoadRun, Timed
+from suites.performance import test_latency, test_load
+from tests.evidence.load.servers import BROKEN, GOOD, server
+from tests.evidence.load.test_load import _below, context_of, judged, outcomes, run_of
+from tests.evidence.support import context_for
+
+ERRORS = Limit(warn="5%", fail="0.1%")
+REDIRECT = b"HTTP/1.1 302 Found\r\nLocation: /waiting\r\nContent-Length: 0\r\n\r\n"
+
+
+def errors(run: LoadRun) -> Outcome:
+    return judged(test_load.test_errors_are_rare, run, ERRORS).outcome
+
+
+def settings(port: int, endpoint: dict[str, Any], **load: Any) -> dict[str, Any]:
+    scenario = {"rate": "100/s", "duration": "2s", "mix": {"api.it": 1}, "hosts": ["127.0.0.1"], **load}
+    service = {"url": f"http://127.0.0.1:{port}", "endpoints": {"it": endpoint}, "timeout": "5s"}
+    return {"services": {"api": service}, "load": {"it": scenario}}
+
+
+def test_all_addresses_of_a_name_are_loaded(tmp_path: Path) -> None:
+    """grafana/k6#738: the first address answers well, the other one 503, and half of the users meet it."""
+    with server(say=lambda number, at: BROKEN) as (bad, _), server() as (good, truth):
+        context = context_of(tmp_path, good, abort={"error_ratio": "90%"})
+        run = run_with_addresses(context, [("127.0.0.1", good), ("127.0.0.1", bad)])
+    assert all(60 < each.requests < 140 for each in run.addresses)
+    assert run.overall.failed == run.addresses[1].requests
+    assert errors(run) is Outcome.FAILED
+    assert truth.connections > 1, "a balancer in front would have sent all to one backend"
+
+
+def test_an_address_that_refuses_is_passed_over_and_told(tmp_path: Path) -> None:
+    with socket.socket() as nobody, server() as (good, _):
+        nobody.bind(("127.0.0.1", 0))  # not listening
+        run = run_with_addresses(context_of(tmp_path, good), [nobody.getsockname(), ("127.0.0.1", good)])
+    assert run.overall.failed == 0
+    assert [each.refused > 0 for each in run.addresses] == [True, False]
+
+
+def run_with_addresses(context: Context, addresses: list[tuple[str, int]]) -> LoadRun:
+    """A run whose one name has these addresses: of ports on loopback, for /etc/hosts cannot be changed here."""
+    from pytest_prodcheck.evidence.load import plan
+
+    told = plan.client
+
+    def client(*arguments: Any) -> dict[str, Any]:
+        return {**told(*arguments), "addresses": [list(each) for each in addresses]}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "client", client)
+        return run_of(context)
+
+
+def test_a_schema_alone_takes_no_redirect(tmp_path: Path) -> None:
+    """grafana/xk6-loki#8: above its rate the service sends people to a waiting room, with 302."""
+    (tmp_path / "item.json").write_text(json.dumps({"type": "object"}))
+    with server(say=lambda number, at: REDIRECT if number % 5 else GOOD) as (port, _):
+        declared = settings(port, {"request": "GET /it", "schema": "item.json"}, abort={"error_ratio": "90%"})
+        run = run_of(context_for(tmp_path, **declared))
+    assert run.overall.failed == 160
+    assert errors(run) is Outcome.FAILED
+
+
+def test_sampled_answers_are_held_against_the_schema(tmp_path: Path) -> None:
+    (tmp_path / "item.json").write_text(json.dumps({"type": "object", "required": ["price"]}))
+    with server() as (port, _):  # it says {}
+        run = run_of(context_for(tmp_path, **settings(port, {"request": "GET /it", "schema": "item.json"})))
+    (sample,) = run.samples
+    assert sample.wrong == sample.sampled > 3
+    assert errors(run) is Outcome.FAILED
+
+
+def test_a_rare_endpoint_that_is_slow_for_sure(tmp_path: Path) -> None:
+    """locustio/locust#2398: 50 of 3,000 requests prove no P95, but 20 slow ones among them disprove it."""
+    mix = {"api.it": 9, "api.send": 1}
+    place = turns(mix).index("api.send")
+
+    def delay(number: int, at: float) -> float:
+        return 1.5 if number % 10 == place else 0.0
+
+    with server(delay) as (port, _):
+        run = run_of(context_of(tmp_path, port, mix=mix))
+    slow = next(each for each in run.endpoints if each.times.count == 20)
+    assert (slow.times.percentile(50) or 0) >= 1.5
+    found = judged(test_latency.test_most_answers_are_quick, run, Limit(fail="1s"))
+    assert [each.of for each in found.judgements if each.outcome is Outcome.FAILED and each.of] == [slow.name]
+
+
+def test_a_cold_start_does_not_end_a_load(tmp_path: Path) -> None:
+    """grafana/k6#449: six of the first requests fail, and none after them."""
+    with server(say=lambda number, at: BROKEN if number < 6 else GOOD) as (port, _):
+        run = run_of(context_of(tmp_path, port))
+    assert (run.aborted, run.overall.failed) == ("", 6)
+
+
+def test_a_load_of_few_requests_ends_itself_too(tmp_path: Path) -> None:
+    """200 requests a minute, all of which fail."""
+    with server(say=lambda number, at: BROKEN) as (port, _):
+        run = run_of(context_of(tmp_path, port, rate="200/min", duration="20s"))
+    assert "requests failed" in run.aborted
+    assert run.begun < 20
+
+
+def test_large_answers_are_read_and_not_kept(tmp_path: Path) -> None:
+    """1.2 MB each, twice what is kept of a body elsewhere; nothing of their text is judged."""
+    large = b"HTTP/1.1 200 OK\r\nContent-Length: 1200000\r\n\r\n" + b"x" * 1_200_000
+    with server(say=lambda number, at: large) as (port, _):
+        run = run_of(context_of(tmp_path, port, rate="10/s"))
+    assert (run.overall.good, run.overall.failed) == (20, 0)
+
+
+@pytest.mark.parametrize(("charset", "good"), [("iso-8859-1", 20), ("utf-8", 0)])
+def test_the_declared_text_is_looked_for_in_the_charset_of_the_answer(charset: str, good: int, tmp_path: Path) -> None:
+    body = "Größe".encode("iso-8859-1")
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset={charset}\r\nContent-Length: {len(body)}\r\n\r\n"
+    with server(say=lambda number, at: head.encode() + body) as (port, _):
+        declared = settings(port, {"request": "GET /it", "contains": "Größe"}, rate="10/s", abort={"error_ratio": 1})
+        run = run_of(context_for(tmp_path, **declared))
+    assert run.overall.good == good
+
+
+def test_time_outs_are_latencies_of_at_least_the_time_out(tmp_path: Path) -> None:
+    """One of ten is never answered in time: without them P95 would be that of the quick ones."""
+
+    def delay(number: int, at: float) -> float:
+        return 3.0 if number % 10 == 9 else 0.0
+
+    with server(delay) as (port, _):
+        declared = settings(port, {"request": "GET /it", "status": 200}, abort={"error_ratio": "50%"})
+        declared["services"]["api"]["timeout"] = "1.2s"
+        run = run_of(context_for(tmp_path, **declared))
+    assert run.overall.failed == 20
+    assert (run.overall.times.percentile(95) or 0) >= 1.2
+    assert outcomes(run)["p95"] in (Outcome.FAILED, Outcome.ERRORED if starved(run) else Outcome.FAILED)
+
+
+LOCUST = """\
+from locust import HttpUser, constant, task
+from locust.exception import StopUser
+
+class Visitor(HttpUser):
+    fixed_count = 3
+    wait_time = constant(0.05)
+    @task
+    def look(self): self.client.get("/item")
+
+class Other(HttpUser):
+    fixed_count = 1
+    wait_time = constant(0.05)
+    {body}
+"""
+BODIES = {
+    "hung": "@task\n    def pay(self): self.client.get('/pay')",
+    "dead": "def on_start(self): raise StopUser\n    @task\n    def pay(self): pass",
+    "raises": "@task\n    def pay(self): self.client.get('/item').json()['price']",
+}
+
+
+@pytest.mark.parametrize(("body", "told"), [("dead", "users were left"), ("raises", "raised KeyError: 'price'")])
+def test_users_that_do_not_work_make_a_run_invalid(body: str, told: str, tmp_path: Path) -> None:
+    """locustio/locust#1172: users that stop, and tasks that raise (plain Locust ends with 1)."""
+    (tmp_path / "locustfile.py").write_text(LOCUST.replace("{body}", BODIES[body]))
+    with server(lambda number, at: 0.01) as (port, _):
+        run = run_of(context_of(tmp_path, port, locustfile="locustfile.py", users=4, rate=None))
+    assert any(told in each for each in flaws(run))
+    assert outcomes(run)["validity"] is Outcome.ERRORED
+
+
+def test_users_that_wait_for_ever_are_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """locustio/locust#3010: Locust tells of requests when they end, and these never do."""
+    (tmp_path / "locustfile.py").write_text(LOCUST.replace("{body}", BODIES["hung"]))
+    answers = hung_server()
+    run = run_of(context_of(tmp_path, answers, locustfile="locustfile.py", users=4, rate=None))
+    pay = next(each for each in run.endpoints if each.name == "GET /pay")
+    assert (pay.begun, pay.good, pay.failed) == (1, 0, 1)
+    assert "when the load had ended" in pay.reasons[0][0]
+    assert errors(run) is (Outcome.ERRORED if starved(run) else Outcome.FAILED)
+
+
+def hung_server() -> int:
+    """A server that answers all but /pay; returns its port. Its threads end with this process."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+
+    def talk(client: socket.socket) -> None:
+        with client:
+            while data := client.recv(65536):
+                if b"/pay" in data:
+                    time.sleep(40)
+                    return
+                client.sendall(GOOD)
+
+    def serve() -> None:
+        while True:
+            client, _ = listening.accept()
+            threading.Thread(target=talk, args=(client,), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    port: int = listening.getsockname()[1]
+    return port
+
+
+def test_what_this_machine_is_short_of_is_no_failure(tmp_path: Path) -> None:
+    """grafana/k6#2006: too few open files here; the server answered whatever reached it."""
+
+    def narrow(number: int, at: float) -> float:
+        if number == 0:
+            for pid in _below(os.getpid()):
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + 20,) * 2)
+        return 2.0
+
+    with server(narrow) as (port, _):
+        run = run_of(context_of(tmp_path, port, rate="60/s", duration="3s"))
+    assert any("Too many open files" in what for what, _ in run.shortages)
+    assert errors(run) is not Outcome.FAILED
+    assert outcomes(run)["validity"] is Outcome.ERRORED
+
+
+def test_light_sees_a_stall_that_comes_now_and_then(tmp_path: Path) -> None:
+    """rakyll/boom#100: the process stands still for 0.9 s of every 3 s; asked in turn, few requests meet that."""
+
+    def stall(number: int, at: float) -> float:
+        if at % 3 > 2.1:
+            time.sleep(3 - at % 3)
+        return 0.0
+
+    with server(stall) as (port, _):
+        declared = settings(port, {"request": "GET /it", "status": 200})
+        context = context_for(tmp_path, **declared, light={"seconds": "4s", "requests": 120})
+        run = load_latency.gather("light", context, Deadline(30))
+    assert (run.overall.times.percentile(90) or 0) > 0.3
+
+
+def test_light_keeps_to_the_rate_that_a_limiter_allows(tmp_path: Path) -> None:
+    """40 at once and 20 a second for each client, as many APIs have it; 429 says so and is no failure."""
+    bucket = [20.0, 0.0]
+
+    def limit(number: int, at: float) -> bytes | None:
+        bucket[0], bucket[1] = min(20.0, bucket[0] + (at - bucket[1]) * 20), at
+        if bucket[0] < 1:
+            return b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+        bucket[0] -= 1
+        return GOOD
+
+    with server(say=limit) as (port, _):
+        declared = settings(port, {"request": "GET /it", "status": 200})
+        context = context_for(tmp_path, **declared, light={"seconds": "3s", "requests": 100})
+        run = load_latency.gather("light", context, Deadline(30))
+    assert run.overall.failed == 0
+    assert run.overall.good > 59
+
+
+def test_a_pace_is_even_and_ends() -> None:
+    pace = Pace(10, 5.0, 100.0)
+    assert [pace.next() for _ in range(11)] == [*((number, 100 + number / 2) for number in range(10)), None]
+    pace = Pace(10, 5.0, 100.0)
+    pace.next()
+    pace.slow_down(2.0, 100.6)
+    assert pace.next() == (0, 102.6)
+    assert [round(each, 2) for each in pace.next() or ()] == [1, 103.35]
+
+
+def test_runs_are_compared_with_those_of_the_same_requests(tmp_path: Path) -> None:
+    """The endpoint of one name became another request; a Locust file's helper was changed."""
+
+    def digest(endpoint: dict[str, Any], **load: Any) -> str:
+        context = context_for(tmp_path, **settings(1, endpoint, **load))
+        return fingerprint("it", context.environment, tmp_path, "outside")
+
+    one = {"request": "GET /light", "status": 200}
+    assert digest(one) == digest(dict(one))
+    assert digest(one) != digest({**one, "request": "GET /report"})
+    assert digest(one) != digest(one, rate="50/s")
+    (tmp_path / "locustfile.py").write_text("import helper\n")
+    (tmp_path / "helper.py").write_text("A = 1\n")
+    users: dict[str, Any] = {"locustfile": "locustfile.py", "mix": {}, "rate": None}
+    first = digest(one, **users)
+    (tmp_path / "helper.py").write_text("A = 2\n")
+    assert digest(one, **users) != first
+
+
+def test_a_busy_machine_makes_nothing_fail_that_was_late(tmp_path: Path) -> None:
+    """Slow answers while the client had no processor prove nothing; a bad status does."""
+    with server() as (port, _):
+        run = run_of(context_of(tmp_path, port, rate="20/s", duration="1s", mix={"api.it": 1}))
+    workers = tuple(replace(each, starved=0.5) for each in run.workers)
+    slow = replace(run, workers=workers, overall=replace(run.overall, times=Timed(((2_000_000, 400),))))
+    assert judged(test_latency.test_most_answers_are_quick, slow, Limit(fail="1s")).outcome is Outcome.ERRORED
