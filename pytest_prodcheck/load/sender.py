@@ -15,7 +15,8 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from pytest_prodcheck.load.client import Answer, Call, Client, Failed, OwnShortage, TimedOut, calls, clock
+from pytest_prodcheck.load.answer import Answer
+from pytest_prodcheck.load.client import Call, Client, Failed, OwnShortage, TimedOut, calls, clock
 from pytest_prodcheck.load.counters import Counted
 from pytest_prodcheck.load.processor import waited
 from pytest_prodcheck.load.schedule import Segment, turns

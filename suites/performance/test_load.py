@@ -97,10 +97,11 @@ def test_connections_are_not_reset(load_run: LoadRun, limit: Limit) -> None:
 def _insist_that_the_system_failed(run: LoadRun, point: float, fail: Limit) -> None:
     """Raises EvidenceProblem where failures past the limit may be the client's own."""
     crossed, whole = bounds(fail, "%", "at_most").fail, run.overall
-    answered = sum(number for reason, number in whole.reasons if reason.startswith("answered"))
-    if crossed is not None and 100 * answered > crossed * (whole.good + whole.failed):
-        return  # a bad status is the server's, whatever is wrong with the client
+    late = sum(number for reason, number in whole.reasons if reason.startswith(("not ", "timed out")))
+    proven = crossed is not None and 100 * (whole.failed - late) > crossed * (whole.good + whole.failed)
     own = [*client_flaws(run), *filter(None, [starved(run)])]
+    if proven and not run.trouble:
+        return  # a bad status or a reset is the server's, however late the client was
     if crossed is not None and point > crossed and own:
         what = f"{point:.3g} % of the requests failed, but that may be the client's doing: {'; '.join(own)}"
         raise EvidenceProblem(Problem("invalid", what))

@@ -23,11 +23,12 @@ from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.judging.load_validity import flaws, starved
 from pytest_prodcheck.load.schedule import turns
 from pytest_prodcheck.outcomes import Outcome
+from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.load import LoadRun, Timed
 from suites.performance import test_latency, test_load
+from tests.evidence.contexts import context_for
 from tests.evidence.load.servers import BROKEN, GOOD, server
 from tests.evidence.load.test_load import _below, context_of, judged, outcomes, run_of
-from tests.evidence.support import context_for
 
 ERRORS = Limit(warn="5%", fail="0.1%")
 REDIRECT = b"HTTP/1.1 302 Found\r\nLocation: /waiting\r\nContent-Length: 0\r\n\r\n"
@@ -234,7 +235,11 @@ def test_what_this_machine_is_short_of_is_no_failure(tmp_path: Path) -> None:
         return 2.0
 
     with server(narrow) as (port, _):
-        run = run_of(context_of(tmp_path, port, rate="60/s", duration="3s"))
+        try:
+            run = run_of(context_of(tmp_path, port, rate="60/s", duration="3s"))
+        except EvidenceProblem as error:  # Locust itself may end of it
+            assert "Too many open files" in str(error)  # noqa: PT017
+            return
     assert any("Too many open files" in what for what, _ in run.shortages)
     assert errors(run) is not Outcome.FAILED
     assert outcomes(run)["validity"] is Outcome.ERRORED
