@@ -36,6 +36,7 @@ check: $(STAMP) ## lint, types, formatting of the generated files
 	@$(BIN)/python docs/generate.py --check
 
 catalogue: $(STAMP) ## write the catalogue of bundled checks and the generated docs again
+	@$(BIN)/python docs/generate.py --tables
 	@$(BIN)/python -m pytest_prodcheck.catalogue
 	@$(BIN)/python docs/generate.py
 

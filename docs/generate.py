@@ -1,6 +1,6 @@
 """Writes what follows from the code: pages of docs/, tables of collectors and records; or checks that they are current.
 
-python docs/generate.py [--check]
+python docs/generate.py [--check] [--tables]
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import argparse
 import dataclasses
 import re
 import sys
-from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -120,19 +119,13 @@ def _check(entry: Any) -> str:
         if any(each == entry.id or (stem != entry.id and each.startswith(stem)) for each in fault.notices)
     ]
     where = "these faults of the demo (`prodcheck demo --fault NAME`)"
-    if not faults:  # the demo has neither a cluster nor a Prometheus
-        from tests.cluster.faults import FAULTS as CLUSTER
-        from tests.monitoring.faults import FAULTS as MONITORING
+    if not faults:  # the demo has neither a cluster nor a Prometheus, nor what no wheel brings
+        from tests.faults.elsewhere import turning_red
 
-        where = "these faults of the tests' cluster (`tests/cluster/faults.py`)"
-        faults = [f"  - `{fault.name}`\n" for fault in CLUSTER if entry.id in fault.notices]
-        if not faults:
-            where = "these faults of the tests' Prometheus (`tests/monitoring/faults.py`)"
-            faults = [
-                f"  - `{fault.name}` ({outcome})\n"
-                for fault in MONITORING
-                for outcome in sorted({told for check, told in fault.outcomes.items() if fnmatchcase(check, entry.id)})
-            ]
+        file, told = turning_red(entry.id)
+        where = f"these faults of the tests (`{file}`)"
+        names = [name.partition(" (") for name in told]
+        faults = [f"  - `{name}`{mark}{outcome}\n" for name, mark, outcome in names]
     return (
         f"## {entry.id}\n\n{entry.title}\n\n- about each: {about}\n- asks for: {asks}\n- runbook: `{entry.runbook}`\n"
         f"{opt_in}"
@@ -185,9 +178,9 @@ def configuration() -> str:
     return f"# prodcheck.toml\n\n{MADE}{page()}".rstrip() + "\n"
 
 
+TABLES = {COLLECTORS_FILE: collectors, NAMES_FILE: names}  # which the catalogue is made with, and so come before it
 MADE_FILES = {
-    COLLECTORS_FILE: collectors,
-    NAMES_FILE: names,
+    **TABLES,
     HERE / "commands.md": commands,
     HERE / "configuration.md": configuration,
     HERE / "checks.md": checks,
@@ -198,7 +191,7 @@ MADE_FILES = {
 def main() -> int:
     """Writes, or with --check compares."""
     stale = []
-    for file, make in MADE_FILES.items():
+    for file, make in (TABLES if "--tables" in sys.argv else MADE_FILES).items():
         text = make()
         if "--check" not in sys.argv:
             file.write_text(text, encoding="utf-8")

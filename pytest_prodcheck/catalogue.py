@@ -100,7 +100,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def generate(found: Iterable[ModuleType]) -> list[Entry]:
-    """The entries of all checks in these modules, by id."""
+    """The entries of all checks in these modules, by id; raises ValueError for one that asks for no evidence."""
     made = []
     for module in found:
         for function in vars(module).values():
@@ -108,6 +108,8 @@ def generate(found: Iterable[ModuleType]) -> list[Entry]:
             if definition is None or function.__module__ != module.__name__:
                 continue
             collectors = by_fixture(list(inspect.signature(function).parameters))
+            if not collectors:
+                raise ValueError(f"{definition.id} asks for no built-in collector: is it new? `make catalogue`")
             limit = definition.limit
             made.append(
                 Entry(

@@ -22,8 +22,7 @@ from pytest_prodcheck.cli.parsing import parser_of
 from pytest_prodcheck.demo import FAULTS
 from pytest_prodcheck.environments.loading import load
 from pytest_prodcheck.environments.schema import schema
-from tests.cluster.faults import FAULTS as CLUSTER
-from tests.monitoring.faults import FAULTS as MONITORING
+from tests.faults.elsewhere import noticed as noticed_elsewhere
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -81,7 +80,7 @@ def test_every_option_of_the_plugin_has_help() -> None:
 
 def test_every_check_says_what_it_judges_how_to_mend_it_and_what_turns_it_red() -> None:
     noticed = {check for fault in FAULTS.values() for check in fault.notices}
-    noticed |= {check for fault in (*CLUSTER, *MONITORING) for check in fault.notices}
+    noticed |= noticed_elsewhere()
     for entry in entries():
         assert len(entry.title.split()) >= 4, entry.id
         assert re.fullmatch(r"[a-z0-9-]+", entry.runbook), entry.id

@@ -11,9 +11,8 @@ import pytest
 
 from pytest_prodcheck.catalogue import entries, suites_with_checks
 from pytest_prodcheck.demo import BENIGN, FAULTS, Demo, Fault
-from tests.cluster.faults import FAULTS as CLUSTER
 from tests.faults.conftest import Run, red
-from tests.monitoring.faults import FAULTS as MONITORING
+from tests.faults.elsewhere import noticed
 from tests.soak import CI, SILENT, SOAK
 
 # A performance run takes ten seconds and not one, because it waits for a real load: so many of them must do in CI. What
@@ -88,8 +87,7 @@ def by(suites: tuple[str, ...]) -> str:
 def test_every_check_has_a_fault(entry: object) -> None:
     """A check that no fault turns red is not finished."""
     check: str = entry.id  # type: ignore[attr-defined]
-    elsewhere = {each for fault in (*CLUSTER, *MONITORING) for each in fault.notices}  # in tests/cluster, /monitoring
-    there = any(each == check or fnmatchcase(each, check) for each in elsewhere)
+    there = any(each == check or fnmatchcase(each, check) for each in noticed())
     assert noticed_by(check) or there, f"{check} has no fault"
 
 
