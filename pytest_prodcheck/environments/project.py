@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.hosts import Host
     from pytest_prodcheck.environments.sections.kubernetes import Kubernetes
     from pytest_prodcheck.environments.sections.load import Load, LoadCaps
+    from pytest_prodcheck.environments.sections.memcached import Memcached
     from pytest_prodcheck.environments.sections.monitoring import Alerts, Metric, Prometheus
     from pytest_prodcheck.environments.sections.postgres import Postgres
     from pytest_prodcheck.environments.sections.redis import Redis
@@ -38,6 +39,7 @@ else:
     Kubernetes = section("kubernetes:Kubernetes")
     Load = section("load:Load")
     LoadCaps = section("load:LoadCaps")
+    Memcached = section("memcached:Memcached")
     Alerts = section("monitoring:Alerts")
     Metric = section("monitoring:Metric")
     Prometheus = section("monitoring:Prometheus")
@@ -134,6 +136,7 @@ class Environment(Section):
     dependencies: dict[Name, Dependency] = {}  # what it cannot do without, in other hands or in ours
     postgres: dict[Name, Postgres] = {}  # PostgreSQL clusters
     redis: dict[Name, Redis] = {}  # Redis groups
+    memcached: dict[Name, Memcached] = {}  # memcached servers
     vulnerabilities: dict[Name, Vulnerabilities] = {}  # reports of scanners: of images, packages, clusters
     exposure: dict[Name, Exposure] = {}  # hosts whose open ports are looked for, where it is allowed
     kubernetes: Kubernetes | None = None  # the cluster

@@ -57,6 +57,8 @@ MODULES = {
     "load-run": "load.run",
     "load-stress": "load.run",
     "manifest-facts": "kubernetes.manifest_facts",
+    "memcached-evictions": "memcached.servers",
+    "memcached-servers": "memcached.servers",
     "metric": "monitoring.metrics",
     "postgres-activity": "postgres.activity",
     "postgres-archiving": "backups.inventory",

@@ -110,6 +110,10 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.login import LoginPage as LoginPage
     from pytest_prodcheck.records.login import Guarded as Guarded
     from pytest_prodcheck.records.login import Session as Session
+    from pytest_prodcheck.records.memcached import MemcachedNode as MemcachedNode
+    from pytest_prodcheck.records.memcached import MemcachedServers as MemcachedServers
+    from pytest_prodcheck.records.memcached import MemcachedPressure as MemcachedPressure
+    from pytest_prodcheck.records.memcached import MemcachedEvictions as MemcachedEvictions
     from pytest_prodcheck.records.monitoring import MetricReading as MetricReading
     from pytest_prodcheck.records.monitoring import MetricValues as MetricValues
     from pytest_prodcheck.records.monitoring import AlertingRule as AlertingRule
@@ -291,6 +295,10 @@ MODULE_OF = {
     "LoginPage": "login",
     "Guarded": "login",
     "Session": "login",
+    "MemcachedNode": "memcached",
+    "MemcachedServers": "memcached",
+    "MemcachedPressure": "memcached",
+    "MemcachedEvictions": "memcached",
     "MetricReading": "monitoring",
     "MetricValues": "monitoring",
     "AlertingRule": "monitoring",
