@@ -170,6 +170,15 @@ def pytest_options() -> frozenset[str]:
     return frozenset(re.findall(r"(?<!\w)--[a-z][a-z-]*", done.stdout)) | {"--junit-xml"}
 
 
+def test_the_example_of_contributing_names_what_is_there() -> None:
+    """The walk through one commit: its files are there, and no more than seven are a person's."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Example")[2]
+    files = re.findall(r"^\| `([^`]+)` \|", text, re.M)
+    assert 5 < len(files) <= 7
+    named = files + re.findall(r"`((?:pytest_prodcheck|tests|suites)/[^` …]*)`", text)
+    assert [each for each in named if not (ROOT / each).exists()] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
