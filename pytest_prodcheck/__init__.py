@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "check": "pytest_prodcheck.judging.checks",
-    "judge": "pytest_prodcheck.judging.ledger",
+    "judge": "pytest_prodcheck.judging.judge",
     "Limit": "pytest_prodcheck.judging.limits",
     "collector": "pytest_prodcheck.evidence.own",
     "Deadline": "pytest_prodcheck.evidence.deadlines",
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline as Deadline
     from pytest_prodcheck.evidence.own import collector as collector
     from pytest_prodcheck.judging.checks import check as check
-    from pytest_prodcheck.judging.ledger import judge as judge
+    from pytest_prodcheck.judging.judge import judge as judge
     from pytest_prodcheck.judging.limits import Limit as Limit
     from pytest_prodcheck.records import Exchange as Exchange
 

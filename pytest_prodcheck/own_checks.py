@@ -76,7 +76,7 @@ def _in_file(file: Path) -> Iterator[OwnCheck]:
                     name,
                     file,
                     decorator.lineno,
-                    _text(decorator, "suite") or name.partition(".")[0],
+                    _literal_suite(decorator, file) or name.partition(".")[0],
                     _needs(decorator),
                     tuple(each.arg for each in (*node.args.args, *node.args.kwonlyargs)),
                     any(word.arg == "opt_in" for word in decorator.keywords),
@@ -130,6 +130,17 @@ def _needs(call: ast.Call) -> tuple[str, ...]:
     return tuple(each.value for each in values if isinstance(each, ast.Constant) and isinstance(each.value, str))
 
 
-def _text(call: ast.Call, name: str) -> str:
-    given = next((word.value for word in call.keywords if word.arg == name), None)
-    return given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else ""
+def _literal_suite(call: ast.Call, file: Path) -> str:
+    """The suite that is written there, "" for none; one that only running the file would tell is refused."""
+    for word in call.keywords:
+        if word.arg is None:
+            raise OwnCheckError(
+                f"{file}:{call.lineno}: `**` may hide the suite of @check: write its arguments one by one"
+            )
+        if word.arg == "suite":
+            if isinstance(word.value, ast.Constant) and isinstance(word.value.value, str):
+                return word.value.value
+            raise OwnCheckError(
+                f"{file}:{call.lineno}: write the suite of @check as a plain string, so that its gate misses it"
+            )
+    return ""

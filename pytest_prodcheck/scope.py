@@ -32,7 +32,7 @@ class Scope:
     elsewhere: "kind:name" of what other environments declare, for checks that ask for it by name.
     folders: what to collect where no path is given. shared: folder through which workers read evidence.
     patience: seconds one fact is waited for. protected: whether checks with an `opt_in` need to be allowed;
-    allowed: their ids that are.
+    allowed: their ids that are. root: the folder of prodcheck.toml.
     """
 
     environment: str
@@ -48,6 +48,7 @@ class Scope:
     patience: float = 180.0
     protected: bool = False
     allowed: tuple[str, ...] = ()
+    root: str = ""
 
     def of_kind(self, kind: str, features: Iterable[str] = ()) -> list[Target]:
         """The targets of a kind that have all features; one stand-in `-` where there is none."""

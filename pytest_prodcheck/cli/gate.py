@@ -50,7 +50,7 @@ def fast(argv: list[str]) -> int | None:
         options["env"],
         unit=options.get("unit", ""),
         slot=options.get("slot", ""),
-        revision=options.get("revision", ""),
+        revision=options.get("revision"),
         max_age=limit,
         verdict=options.get("verdict", ""),
         strict="strict" in options,

@@ -22,7 +22,7 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--slot", default="", metavar="NAME", help="the copy: blue, green, canary")
     parser.add_argument(
         "--revision",
-        default="",
+        type=revision,
         metavar="REV",
         help="what is deployed or about to be; else PRODCHECK_REVISION, else prodcheck.toml",
     )
@@ -31,6 +31,16 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
 def ask_of(args: argparse.Namespace, gate: str, run: str = "") -> Ask:
     """The question that these options ask a gate."""
     return Ask(gate, args.env, unit=args.unit, slot=args.slot, revision=args.revision, run=run)
+
+
+def revision(text: str) -> str:
+    """A revision, for argparse: an unset variable of the pipeline names none."""
+    from pytest_prodcheck.gates.revisions import named
+
+    try:
+        return named(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def duration(text: str) -> float:

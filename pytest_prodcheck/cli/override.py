@@ -10,7 +10,7 @@ import time
 from pytest_prodcheck import shortage
 from pytest_prodcheck.cli.gate_options import add_scope, ask_of, duration, who
 from pytest_prodcheck.cli.known_names import NotThere, refuse_unknown
-from pytest_prodcheck.gates import overrides, paths, seal
+from pytest_prodcheck.gates import overrides, paths, revisions, seal
 
 EXAMPLES = """\
   prodcheck override rollback --env production --unit buying --reason "checkout is down" --ticket INC-7 --for 30m
@@ -40,11 +40,8 @@ def main(args: argparse.Namespace) -> int:
     ask = ask_of(args, args.gate)
     try:
         environment = refuse_unknown(ask)
-        if (
-            environment is not None
-            and environment.protected
-            and not (ask.revision or os.environ.get("PRODCHECK_REVISION"))
-        ):
+        ask.revision = revisions.resolve(ask.given, ask.environment, root)
+        if environment is not None and environment.protected and not ask.revision:
             wanted = "say which revision may pass, with --revision or PRODCHECK_REVISION"
             raise NotThere(f"{args.env} is protected: {wanted}")
         document = overrides.make(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path as File
 
+from pytest_prodcheck.environments.needs_cycles import cycles
 from pytest_prodcheck.environments.project import Environment, Gate, Project, Thresholds
 from pytest_prodcheck.environments.rules.monitoring import metrics_without_limit
 from pytest_prodcheck.environments.toml.error_collector import Complaint
@@ -90,6 +91,7 @@ def project_complaints(project: Project, environments: Known, abstract: set[str]
         yield ("seal", "key"), "`prodcheck gate` never runs a command: expected { env = … } or { file = … }", ""
     for name, gate in project.gates.items():
         yield from _gate(("gates", name), name, gate, project, environments, abstract)
+    yield from cycles(project, environments)
     yield from _waivers(project, environments)
     for name, each in environments.items():
         for metric in metrics_without_limit(each, project.thresholds) if each is not None else ():

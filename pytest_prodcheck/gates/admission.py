@@ -5,18 +5,13 @@ Every check runs, so that a person sees all that is wrong; the gravest code wins
 
 from __future__ import annotations
 
-import os
-
-from pytest_prodcheck import shortage
-from pytest_prodcheck.gates import paths, seal
+from pytest_prodcheck.gates import bound_files, revisions, seal
 from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask, Document, Reasons, age, number_of
-from pytest_prodcheck.trusted_files import read_regular
 
 SCHEMA = "prodcheck-verdict/1"
 STATUS = {0: "open", 1: "blocked", 2: "usage-error", 3: "cannot-tell", 4: "refused"}
 USAGE, REFUSED = 2, 4
 SLACK = 5.0  # seconds that two clocks may differ
-_LARGEST = 64 * 1024 * 1024  # bytes of a file that a verdict was made from
 _TEXTS = ("gate", "environment", "unit", "slot", "revision", "run", "project")
 _LISTS = ("reasons", "warnings", "notes", "waived", "limits_off", "unverified", "needs", "overrides")
 
@@ -44,11 +39,32 @@ def admit(
     untrusted = distrust(document, key)
     if untrusted:
         return REFUSED, [(REFUSED, untrusted)]
-    reasons = [*_binding(document, ask), *_ages(document, ask, now, since_boot), *_configuration(document, root)]
+    reasons = [*standing(document, ask, now, root), *_ages(document, ask, now_of(document, now, since_boot))]
     code = document["code"]
     if ask.strict and code == 0 and document["warnings"]:
         reasons.append((1, "there are warnings, and --strict blocks on them"))
     return worst([int(str(code)), *(each for each, _ in reasons)]), reasons
+
+
+def standing(document: Document, ask: Ask, now: float, root: str | None) -> Reasons:
+    """What everybody who relies on a verdict asks (gate, exec, run, needs): the same thing, from the same files."""
+    files = document["configuration"]
+    assert isinstance(files, dict)
+    reasons = [*_binding(document, ask), *_future(document, now)]
+    try:
+        why = bound_files.why_not(root, str(document["environment"]), files)
+        return [*reasons, *((REFUSED, each) for each in why)]
+    except OSError as error:
+        text = f"{error.filename or 'a file'} cannot be compared with the verdict: {error.strerror}"
+        return [*reasons, (CANNOT_TELL, text)]
+
+
+def now_of(document: Document, now: float, since_boot: tuple[str, float]) -> float:
+    """The present second by the clock that the verdict was made by, where that was set back since."""
+    made, (boot, uptime) = number_of(document["evaluated_at"]), since_boot
+    if boot and boot == document.get("boot") and made is not None:
+        return max(now, made + uptime - (number_of(document.get("uptime")) or 0.0))
+    return now
 
 
 def distrust(document: Document, key: bytes | None) -> str:
@@ -62,19 +78,6 @@ def distrust(document: Document, key: bytes | None) -> str:
     return "" if _well_formed(document) else "the verdict is sealed but not well formed: made by another version?"
 
 
-def find_revision(ask_revision: str, environment: str, root: str | None) -> str:
-    """The revision asked for: --revision, PRODCHECK_REVISION, else prodcheck.toml's, else "". Raises ValueError."""
-    found = ask_revision or os.environ.get("PRODCHECK_REVISION", "")
-    if found or root is None:
-        return found
-    content = read_regular(os.path.join(root, paths.CONFIGURATION), _LARGEST)
-    if not any(word in content for word in (b"revision", b"include")):
-        return ""
-    from pytest_prodcheck.gates.toml_values import revision
-
-    return revision(root, environment)
-
-
 def _binding(document: Document, ask: Ask) -> Reasons:
     reasons: Reasons = []
     for name in ("gate", "environment", "unit", "slot"):
@@ -84,15 +87,21 @@ def _binding(document: Document, ask: Ask) -> Reasons:
     if document["protected"] and not ask.revision:
         text = f"{ask.environment} is protected: say which revision is meant, with --revision or PRODCHECK_REVISION"
         reasons.append((USAGE, text))
-    elif ask.revision and ask.revision != document["revision"]:
-        text = f"the verdict is about revision {document['revision'] or '-'}, asked was {ask.revision}"
-        reasons.append((REFUSED, text))
+    elif why := revisions.differs(document["revision"], ask.revision):
+        reasons.append((REFUSED, f"the verdict {why}"))
     if ask.run and ask.run != document["run"]:
         reasons.append((CANNOT_TELL, f"the verdict is of run {document['run']}, not of {ask.run}, which was just made"))
     return reasons
 
 
-def _ages(document: Document, ask: Ask, now: float, since_boot: tuple[str, float]) -> Reasons:
+def _future(document: Document, now: float) -> Reasons:
+    made, oldest = number_of(document["evaluated_at"]), number_of(document["oldest_evidence"])
+    if made is None or not (made <= now + SLACK and (made if oldest is None else oldest) <= now + SLACK):
+        return [(REFUSED, "the verdict or its evidence lies in the future: a clock is wrong or was moved back")]
+    return []
+
+
+def _ages(document: Document, ask: Ask, now: float) -> Reasons:
     made, ends, limit, oldest = (
         number_of(document[name]) for name in ("evaluated_at", "expires_at", "max_age", "oldest_evidence")
     )
@@ -102,11 +111,6 @@ def _ages(document: Document, ask: Ask, now: float, since_boot: tuple[str, float
         limit = ask.max_age
     reasons: Reasons = []
     start = made if oldest is None else oldest
-    if not (made <= now + SLACK and start <= now + SLACK):
-        reasons.append((REFUSED, "the verdict or its evidence lies in the future: a clock is wrong or was moved back"))
-    boot, uptime = since_boot
-    if boot and boot == document.get("boot"):
-        now = max(now, made + uptime - (number_of(document.get("uptime")) or 0.0))
     if not now - start <= limit:
         old = age(now - start)
         reasons.append((REFUSED, f"the verdict is stale: its oldest evidence is {old} old, {age(limit)} allowed"))
@@ -115,47 +119,6 @@ def _ages(document: Document, ask: Ask, now: float, since_boot: tuple[str, float
     if oldest is None and document["code"] == 0 and not document["observation"]:
         reasons.append((REFUSED, "the verdict says open and names no evidence"))
     return reasons
-
-
-def _configuration(document: Document, root: str | None) -> Reasons:
-    """Compares what the verdict was made from with the files as they are now."""
-    files = document["configuration"]
-    assert isinstance(files, dict)
-    if not files:
-        if root is None or document["environment"] == paths.EMBEDDED:
-            return []
-        return [(REFUSED, f"the verdict was made without a {paths.CONFIGURATION}, and there is one now")]
-    if root is None:
-        text = f"no {paths.CONFIGURATION} here or above: it could not be compared with that of the verdict"
-        return [(REFUSED, text)]
-    if paths.CONFIGURATION not in files:
-        return [(REFUSED, f"the verdict was made from other files than {paths.CONFIGURATION}")]
-    reasons: Reasons = []
-    for name, digest in sorted(files.items()):
-        try:
-            if _digest(root, name) != digest:
-                reasons.append((REFUSED, f"{name} has changed since the verdict was made: run the gate again"))
-        except OSError as error:
-            reasons.append((CANNOT_TELL, f"{name} cannot be compared with the verdict: {error.strerror}"))
-    return reasons
-
-
-def _digest(root: str, name: str) -> str:
-    """SHA-256 hex of a file, or of the names that an include pattern matches; "" where it cannot be read.
-
-    Raises OSError where it is only we that are short of files or memory.
-    """
-    from hashlib import sha256
-
-    if name.startswith("include:"):
-        names = "\n".join(paths.included(root, name.removeprefix("include:")))
-        return sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
-    try:
-        return sha256(read_regular(os.path.join(root, name), _LARGEST)).hexdigest()
-    except (OSError, ValueError) as error:
-        if shortage.of(error):
-            raise
-        return ""
 
 
 def _well_formed(document: Document) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pytest_prodcheck import shortage
-from pytest_prodcheck.gates import admission, paths, seal
+from pytest_prodcheck.gates import admission, paths, revisions, seal
 from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask, Document, Reasons, age, number_of, read
 from pytest_prodcheck.trusted_files import refuse_foreign
@@ -31,7 +31,7 @@ def decide(ask: Ask, now: float, start: str) -> Decision:
         if root is not None:
             refuse_foreign(os.path.join(root, paths.CONFIGURATION), "the configuration")
         refuse_foreign(state, "the folder")
-        ask.revision = admission.find_revision(ask.revision, ask.environment, root)
+        ask.revision = revisions.resolve(ask.given, ask.environment, root)
         key = seal.find_key(state, root)
         document, reasons = read(ask, state, key)
     except (ValueError, OSError, MemoryError) as error:

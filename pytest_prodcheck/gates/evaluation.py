@@ -46,7 +46,7 @@ def evaluate(
     judged = judge_results(results, policy, now, applied, findings)
     _check_evidence(judged, policy, now, findings)
     if run.known:
-        applied.tell(findings, run.known, {each.check for each in results})
+        applied.tell(findings, run.known, {each.check for each in results}, run.protected)
     states = check_needs(run, policy, now, neighbours, findings)
     _tell_changes(run, previous, findings)
     _tell_unverified_revision(run, policy, results, findings)

@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-from pytest_prodcheck.gates import paths, seal
+from pytest_prodcheck.gates import paths, revisions, seal
 from pytest_prodcheck.gates.verdict_files import Ask, Document, number_of
 
 SCHEMA = "prodcheck-override/1"
@@ -47,7 +47,7 @@ def record(state: str, document: Document, key: bytes) -> None:
 
 
 def active(state: str, key: bytes | None, ask: Ask, now: float) -> list[Document]:
-    """The overrides that hold for what is asked; one without a revision holds for each. Damaged lines hold nothing."""
+    """The overrides that hold for what is asked, its revision too. Damaged lines hold nothing."""
     try:
         with open(_log(state), "rb") as file:
             lines = file.read().splitlines()
@@ -77,7 +77,7 @@ def _holds(document: Document, ask: Ask, now: float) -> bool:
     if document.get("schema") != SCHEMA or not all(isinstance(document.get(name), str) for name in _TEXTS):
         return False
     same = all(document[name] == getattr(ask, name) for name in ("gate", "environment", "unit", "slot"))
-    if not same or document["revision"] not in ("", ask.revision):
+    if not same or revisions.differs(document["revision"], ask.revision):
         return False
     return made is not None and ends is not None and made - 5 <= now < ends <= made + LONGEST
 

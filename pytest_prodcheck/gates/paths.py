@@ -17,9 +17,9 @@ def is_name(text: object) -> bool:
 
 
 def find_root(start: str) -> str | None:
-    """The nearest folder, from `start` upward, that holds prodcheck.toml."""
+    """The nearest folder, from `start` upward, that holds prodcheck.toml, be it a link that leads nowhere."""
     folder = os.path.abspath(start)
-    while not os.path.exists(os.path.join(folder, CONFIGURATION)):
+    while not os.path.lexists(os.path.join(folder, CONFIGURATION)):
         parent = os.path.dirname(folder)
         if parent == folder:
             return None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import astuple, replace
 from pathlib import Path
 
-from pytest_prodcheck.gates import overrides, paths, seal
+from pytest_prodcheck.gates import admission, overrides, paths, seal
+from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.evaluation import evaluate
 from pytest_prodcheck.gates.files import make_folder, make_private, replace_file
 from pytest_prodcheck.gates.needs import Neighbours
-from pytest_prodcheck.gates.policy import Policy
+from pytest_prodcheck.gates.policy import Need, Policy
 from pytest_prodcheck.gates.store import Key, StoreError, Ticket, VerdictStore
 from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.gates.verdict_files import Ask
@@ -82,10 +84,16 @@ class GateDesk:
                 problems.append(str(error))
         return problems
 
+    def take_back(self) -> None:
+        """Closes what this run has opened: something came too late."""
+        for ticket in self.tickets.values():
+            with suppress(OSError):
+                self.store.take_back(ticket)
+
     def _settle(self, run: RunRecord, policy: Policy, now: float, waivers: list[Waiver]) -> Verdict:
         ticket = self.tickets.get(Key(run.environment, run.unit, run.slot, policy.name))
         previous = ticket.previous if ticket else None
-        neighbours = self._neighbours(run, policy)
+        neighbours = self._neighbours(run, policy, now)
         verdict = evaluate(run, policy, now, waivers=waivers, neighbours=neighbours, previous=previous)
         ask = Ask(policy.name, run.environment, unit=run.unit, slot=run.slot, revision=run.revision)
         shown = tuple(overrides.told(each) for each in overrides.active(str(self.state), self.key, ask, now))
@@ -95,14 +103,37 @@ class GateDesk:
             since = previous.open_since
         return replace(verdict, overrides=shown, open_since=since, ticket=ticket.number if ticket else 0)
 
-    def _neighbours(self, run: RunRecord, policy: Policy) -> Neighbours:
-        wanted = {(need.environment, need.gate) for need in policy.needs}
-        return {each: self.store.read(Key(each[0], run.unit, "", each[1])) for each in wanted}
+    def _neighbours(self, run: RunRecord, policy: Policy, now: float) -> Neighbours:
+        return {(need.environment, need.gate): self._neighbour(need, run, now) for need in policy.needs}
+
+    def _neighbour(self, need: Need, run: RunRecord, now: float) -> Verdict | str:
+        """A needed gate's verdict, admitted as `prodcheck gate` would; how old it may be is the need's to say."""
+        verdict = self.store.read(Key(need.environment, run.unit, "", need.gate))
+        if isinstance(verdict, str):
+            return verdict
+        root = str(self.state.parent) if (self.state.parent / paths.CONFIGURATION).exists() else None
+        ask = Ask(need.gate, need.environment, unit=run.unit, revision=run.revision)
+        document = verdict.to_document()
+        reasons = admission.standing(document, ask, now, root)
+        if reasons:
+            return "; ".join(text for _, text in reasons)
+        return _by_clock(verdict, admission.now_of(document, now, since_boot()) - now)
+
+
+def _by_clock(verdict: Verdict, back: float) -> Verdict:
+    """A verdict with its times as a clock that was set back by so many seconds would have them."""
+    if back <= 0:
+        return verdict
+    times = ("evaluated_at", "expires_at", "oldest_evidence", "open_since")
+    moved = {name: at - back for name in times if (at := getattr(verdict, name)) is not None}
+    return replace(verdict, **moved)
 
 
 def _goes_on(verdict: Verdict, run: RunRecord, previous: Verdict | None) -> bool:
     """Whether a gate has been open without a gap: same revision, and the earlier verdict held until this run began."""
     if previous is None or previous.open_since is None or previous.revision != verdict.revision:
+        return False
+    if dict(previous.configuration) != dict(verdict.configuration):  # the edit closed it
         return False
     return previous.open_since <= verdict.evaluated_at and run.started_at <= previous.expires_at
 

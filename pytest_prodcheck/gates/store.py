@@ -110,6 +110,14 @@ class VerdictStore:
         except OSError as error:
             raise StoreError(f"the verdict of gate {ticket.key.gate} cannot be written: {error}") from None
 
+    def take_back(self, ticket: Ticket) -> None:
+        """Removes what this ticket published, where no newer run has begun; raises OSError."""
+        file = ticket.key.file(self.state)
+        with locked(file.with_suffix(".lock")):
+            if self._number(ticket.key)[0] == ticket.number:
+                file.unlink(missing_ok=True)
+                sync_folder(file.parent)
+
     def read(self, key: Key) -> Verdict | str:
         """The newest verdict of a key with a good seal, or why there is none."""
         file = key.file(self.state)

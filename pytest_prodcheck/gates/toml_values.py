@@ -54,14 +54,20 @@ def _key(root: str, where: str, reference: object) -> tuple[str, str]:
     raise TomlError(f'{where}: a gate runs no command: expected {{ env = "NAME" }} or {{ file = "PATH" }}')
 
 
-def revision(root: str, environment: str) -> str:
-    """The revision that prodcheck.toml names for an environment, through `extends`; "" where it names none."""
+def environments(root: str) -> dict[str, Table]:
+    """The environments as written, those of included files too; raises TomlError."""
     found: dict[str, Table] = {}
     for _, table in tables(root):
-        environments = table.get("environments")
-        for name, each in environments.items() if isinstance(environments, dict) else ():
+        written = table.get("environments")
+        for name, each in written.items() if isinstance(written, dict) else ():
             if isinstance(each, dict):
                 found[name] = {**found.get(name, {}), **each}
+    return found
+
+
+def revision(root: str, environment: str) -> str:
+    """The revision that prodcheck.toml names for an environment, through `extends`; "" where it names none."""
+    found = environments(root)
     seen: set[str] = set()
     while environment in found and environment not in seen:
         seen.add(environment)

@@ -16,7 +16,10 @@ Reasons = list[tuple[int, str]]  # exit code, why
 
 
 class Ask:
-    """What is asked for: `max_age` in seconds or None, `verdict` a file instead of the store's, `run` its run or ""."""
+    """What is asked for: `max_age` in seconds or None, `verdict` a file instead of the store's, `run` its run or "".
+
+    given: the revision as given, None where it was not; `revisions.resolve` makes `revision` of it.
+    """
 
     def __init__(
         self,
@@ -25,13 +28,14 @@ class Ask:
         *,
         unit: str = "",
         slot: str = "",
-        revision: str = "",
+        revision: str | None = None,
         max_age: float | None = None,
         verdict: str = "",
         strict: bool = False,
         run: str = "",
     ) -> None:
-        self.gate, self.environment, self.unit, self.slot, self.revision = gate, environment, unit, slot, revision
+        self.gate, self.environment, self.unit, self.slot = gate, environment, unit, slot
+        self.given, self.revision = revision, revision or ""
         self.max_age, self.verdict, self.strict, self.run = max_age, verdict, strict, run
 
 

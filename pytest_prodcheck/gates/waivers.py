@@ -12,6 +12,7 @@ from pytest_prodcheck.gates.suggestions import close_matches
 from pytest_prodcheck.outcomes import ExitCode, Result
 
 _WARN_BEFORE = 14 * 86400.0
+_TARGETS = ("-", "a", "shop", "Shop.product_1")  # names as different as they come
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Waiver:
         """Whether it is about this check on this target."""
         return fnmatchcase(result.check, self.check) and fnmatchcase(result.target, self.target)
 
+    def covers_all(self, known: Iterable[str]) -> bool:
+        """Whether it is no exception: it covers all checks there are, on targets of any name."""
+        anywhere = all(fnmatchcase(target, self.target) for target in _TARGETS)
+        return anywhere and all(fnmatchcase(check, self.check) for check in known)
+
 
 class Waivers:
     """The waivers of one environment, and which of them were used."""
@@ -75,14 +81,23 @@ class Waivers:
         self.used.add(valid[0])
         return valid[0]
 
-    def tell(self, findings: Findings, known: Iterable[str], selected: Iterable[str]) -> None:
-        """Unknown ids are a usage error; unused ones a note; ones that end soon, or ended and would help, a warning."""
+    def tell(self, findings: Findings, known: Iterable[str], selected: Iterable[str], protected: bool = False) -> None:
+        """One for everything is refused where protected, else a warning.
+
+        Unknown ids are a usage error; unused ones a note; ones that end soon, or ended and would help, a warning.
+        """
         known, selected = sorted(known), set(selected)
         for each in self.all:
             name = f"waiver {each.ticket} ({each.check} on {each.target})"
             if not any(fnmatchcase(check, each.check) for check in known):
                 hint = close_matches(each.check, known)
                 findings.close(ExitCode.USAGE, f"{name} names no check that exists{hint}")
+            elif self.now < each.ends and each.covers_all(known):
+                text = f"{name} covers every check on every target: name those that it is about"
+                if protected:
+                    findings.close(ExitCode.USAGE, f"{text}; the environment is protected")
+                else:
+                    findings.warn(f"{text}; owner {each.owner}")
             elif each in self.used:
                 if each.ends - self.now < _WARN_BEFORE:
                     findings.warn(f"{name} helps only until {each.expires.isoformat()}; owner {each.owner}")

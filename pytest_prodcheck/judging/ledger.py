@@ -1,4 +1,4 @@
-"""`judge` and its ledger: what was measured, against which limit, and what became of it.
+"""The ledger: all judgements of one check on one target, and which of them came where they do not belong.
 
 A judgement is recorded, not raised, so that every pod is judged; the plugin raises once, after the check's body.
 The outcome comes from this ledger, so a check that swallows exceptions still fails.
@@ -6,14 +6,13 @@ The outcome comes from this ledger, so a check that swallows exceptions still fa
 
 from __future__ import annotations
 
-import math
-from collections.abc import Container
+import os
+import threading
+from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
 
-from pytest_prodcheck.judging.limits import Limit, LimitError, bounds
 from pytest_prodcheck.outcomes import Judgement, Outcome
-from pytest_prodcheck.quantities import format_quantity
 
 _WORST = (Outcome.FAILED, Outcome.ERRORED, Outcome.WARNED, Outcome.PASSED)
 
@@ -23,6 +22,9 @@ class Ledger:
     """All judgements of one check on one target."""
 
     judgements: list[Judgement] = field(default_factory=list)
+    closed: bool = False
+    before: Ledger | None = None
+    owner: tuple[int, int] = field(default_factory=lambda: (os.getpid(), threading.get_ident()))
 
     @property
     def outcome(self) -> Outcome:
@@ -40,122 +42,75 @@ class Ledger:
         return [judgement.reason.replace("\n", "\n  | ") for judgement in worst_first]
 
 
-_open: list[Ledger] = []
+_current: ContextVar[Ledger | None] = ContextVar("prodcheck_ledger", default=None)
 
 
 def open_ledger() -> Ledger:
-    """Starts a new ledger that `judge` writes into until `close_ledger`."""
-    _open.append(Ledger())
-    return _open[-1]
+    """Starts a new ledger that `judge` writes into, from this thread, until it is closed."""
+    STRAYS.begin()
+    ledger = Ledger(before=_current.get())
+    _current.set(ledger)
+    return ledger
 
 
 def close_ledger() -> Ledger:
-    """Ends the newest ledger and returns it."""
-    return _open.pop()
+    """Ends the newest ledger and returns it: what is judged from now on is not its check's."""
+    ledger = _current.get()
+    if ledger is None:
+        raise LookupError("no ledger is open")
+    ledger.closed = True
+    _current.set(ledger.before)
+    return ledger
 
 
-def judge(
-    what: str,
-    value: Any,
-    *,
-    at_most: Limit | float | None = None,
-    at_least: Limit | float | None = None,
-    equals: Any = None,
-    one_of: Container[Any] | None = None,
-    unit: str = "",
-    of: str = "",
-    warn_only: bool = False,
-    reason: str = "",
-) -> bool:
-    """Records one judgement and returns whether it is good (passed or warned).
-
-    Give exactly one of `at_most`, `at_least` (a number against a Limit or a number), `equals`, `one_of`; or none, and a
-    bool as value. unit: "s" (seconds), "%" (50.0 is 50 %), "B" (bytes) or any other word.
-    of: one object of many found at run time. warn_only: what is not good warns. reason: said where it is not good.
-    NaN, infinity, None, text or an empty collection where a number belongs are errored, never compared.
-    """
-    if not _open:
-        raise RuntimeError("judge() works only inside a check that pytest runs with --env")
-    limits = sum(given is not None for given in (at_most, at_least, equals, one_of))
-    if limits > 1 or (limits == 0 and not isinstance(value, bool)):
-        judgement = _errored(
-            what, value, of, "judge() takes a bool, or exactly one of at_most, at_least, equals, one_of"
-        )
-    elif at_most is not None or at_least is not None:
-        judgement = _measured(what, value, at_most, at_least, unit, of, reason)
-    else:
-        judgement = _yes_or_no(what, value, equals, one_of, unit, of, reason)
-    if warn_only and judgement.outcome is Outcome.FAILED:
-        judgement = Judgement(**{**judgement.__dict__, "outcome": Outcome.WARNED})
-    _open[-1].judgements.append(judgement)
-    return judgement.outcome in (Outcome.PASSED, Outcome.WARNED)
+def ledger_here(what: str) -> Ledger:
+    """The ledger that a judgement belongs to; one that belongs to none is noted, and raises RuntimeError."""
+    ledger = _current.get()
+    if ledger is not None and not ledger.closed and ledger.owner == (os.getpid(), threading.get_ident()):
+        return ledger
+    where = f"judge({what!r}) in thread {threading.current_thread().name}, process {os.getpid()}"
+    STRAYS.add(f"{where}: after the end of its check, or not from the check's own thread: it counts for no check")
+    raise RuntimeError("judge() works only inside a check that pytest runs with --env, and in the check's own thread")
 
 
-def _plain(value: Any) -> float | str | bool | None:
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, (int, float)):
-        return value if math.isfinite(value) else str(value)
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple, set, frozenset)) else str(value)
+class Strays:
+    """What happened where no check could see it: judgements of other threads and processes, threads that died."""
+
+    def __init__(self) -> None:
+        self._ours: list[str] = []
+        self._pipe: tuple[int, int] | None = None  # a forked child has no other way to say so
+        self._pid = 0
+        self.too_late: object = None  # called with each that comes once it is set
+
+    def begin(self) -> None:
+        """Before the first check: opens the way for forked children."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._pipe = os.pipe()
+            for each in self._pipe:
+                os.set_blocking(each, False)
+
+    def add(self, text: str) -> None:
+        """Notes one."""
+        if self._pid == 0:
+            return  # no check was run here
+        if self._pid != os.getpid() and self._pipe is not None:
+            with suppress(OSError):
+                os.write(self._pipe[1], text[:500].encode("utf-8", "replace") + b"\n")
+            return
+        self._ours.append(text)
+        if callable(self.too_late):
+            self.too_late(text)
+
+    def take(self) -> list[str]:
+        """All that are noted so far."""
+        from_children = b""
+        if self._pipe is not None and self._pid == os.getpid():
+            with suppress(OSError):
+                from_children = os.read(self._pipe[0], 1 << 16)
+        found = [*self._ours, *from_children.decode("utf-8", "replace").splitlines()]
+        self._ours = []
+        return list(dict.fromkeys(found))
 
 
-def _subject(what: str, of: str) -> str:
-    return f"{what} of {of}" if of else what
-
-
-def _errored(what: str, value: Any, of: str, why: str) -> Judgement:
-    return Judgement(what, _plain(value), Outcome.ERRORED, of=of, reason=f"{_subject(what, of)}: {why}")
-
-
-def _yes_or_no(
-    what: str, value: Any, equals: Any, one_of: Container[Any] | None, unit: str, of: str, reason: str
-) -> Judgement:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return _errored(what, value, of, f"there is no value to judge ({reason or repr(value)})")
-    if one_of is not None:
-        good, wanted = value in one_of, f"expected one of {_plain(one_of)}"
-    elif equals is not None:
-        good, wanted = (
-            value == equals and isinstance(value, bool) == isinstance(equals, bool),
-            f"expected {_plain(equals)}",
-        )
-    else:
-        good, wanted = bool(value), ""
-    said = reason or (f"is {_plain(value)}, {wanted}" if wanted else "no")
-    why = "" if good else f"{_subject(what, of)}: {said}"
-    return Judgement(what, _plain(value), Outcome.PASSED if good else Outcome.FAILED, unit=unit, of=of, reason=why)
-
-
-def _measured(
-    what: str,
-    value: Any,
-    at_most: Limit | float | None,
-    at_least: Limit | float | None,
-    unit: str,
-    of: str,
-    reason: str,
-) -> Judgement:
-    if value is None and reason:
-        return _errored(what, value, of, f"there is no value to judge ({reason})")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        said = f" ({reason})" if reason else ""
-        return _errored(what, value, of, f"{value!r} is no number that could be compared{said}")
-    direction = "at_most" if at_most is not None else "at_least"
-    try:
-        limit = bounds(at_most if at_most is not None else at_least, unit, direction)
-    except LimitError as error:
-        return _errored(what, value, of, str(error))
-    sign = 1 if direction == "at_most" else -1
-    over_fail = limit.fail is not None and sign * value > sign * limit.fail
-    over_warn = limit.warn is not None and sign * value > sign * limit.warn
-    outcome = Outcome.PASSED
-    if not limit.off:
-        outcome = Outcome.FAILED if over_fail else Outcome.WARNED if over_warn else Outcome.PASSED
-    crossed = limit.fail if over_fail else limit.warn
-    why = ""
-    if outcome is not Outcome.PASSED and crossed is not None:
-        words = "more than" if sign > 0 else "less than"
-        shown, against = format_quantity(value, unit), format_quantity(crossed, unit)
-        why = f"{_subject(what, of)}: {shown} is {words} {against}" + (f" ({reason})" if reason else "")
-    margin = None if limit.fail is None else sign * (limit.fail - value)
-    return Judgement(what, float(value), outcome, unit, direction, limit.warn, limit.fail, margin, of, limit.off, why)
+STRAYS = Strays()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from pytest_prodcheck.quantities import parse_quantity
+from pytest_prodcheck.quantities import Quantity, parse_quantity
 
 Level = str | int | float | None
 
@@ -33,7 +33,8 @@ class Limit:
         if self.warn is None and self.fail is None and not self.off:
             raise LimitError('a limit needs warn, fail or both, such as Limit(warn="500ms", fail="2s")')
         for level in (self.warn, self.fail):
-            number(level, "")
+            if level is not None:
+                _quantity(level)
 
 
     def no_higher_than(self, warn: float, fail: float, unit: str) -> Limit:
@@ -71,16 +72,19 @@ def number(level: Level, unit: str) -> float | None:
     """A level in a judgement's unit; raises LimitError where the units do not go together."""
     if level is None:
         return None
+    quantity = _quantity(level)
+    if quantity.dimension in (_UNITS.get(unit, "plain"), "plain"):
+        return quantity.value
+    if unit == "":
+        raise LimitError(f"the limit {level!r} has a unit and the value has none: give judge() the value's unit=")
+    raise LimitError(f"the limit {level!r} does not go with a value in {unit}")
+
+
+def _quantity(level: str | int | float) -> Quantity:
     try:
-        quantity = parse_quantity(level)
+        return parse_quantity(level)
     except ValueError as error:
         raise LimitError(str(error)) from None
-    wanted = _UNITS.get(unit, "plain")
-    if unit == "":
-        return quantity.value
-    if quantity.dimension in (wanted, "plain"):
-        return quantity.value
-    raise LimitError(f"the limit {level!r} does not go with a value in {unit or 'plain numbers'}")
 
 
 def bounds(limit: Limit | float | None, unit: str, direction: str) -> Bounds:

@@ -49,7 +49,7 @@ def make_record(
         results=tuple(clean(result, gathering) for result in results),
         planned=tuple(wanted),
         known=tuple(sorted(known)),
-        problems=tuple(dict.fromkeys(problems)),
+        problems=tuple(dict.fromkeys(gathering.redactor.redact(each) for each in problems)),
         interrupted=interrupted,
         waited=gathering.waited,
     )

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_prodcheck.evidence.gathering.store import SharedFolder
+from pytest_prodcheck.judging.ledger import STRAYS
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
-from pytest_prodcheck.plugin import closing, result_transport
+from pytest_prodcheck.plugin import closing, ending, result_transport
+from pytest_prodcheck.plugin.binding import loaded_here
 from pytest_prodcheck.plugin.counting import Counter
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import Gathering
@@ -27,6 +29,7 @@ from pytest_prodcheck.plugin.markers import registered, unknown_in
 from pytest_prodcheck.plugin.opening import Opened, open_run
 from pytest_prodcheck.plugin.options import only_informs
 from pytest_prodcheck.plugin.progress import Progress
+from pytest_prodcheck.plugin.threads import ThreadWatch
 from pytest_prodcheck.plugin.xdist_controller import Distributed
 from pytest_prodcheck.plugin.xdist_worker import SCOPE, SHARED, wanted_of
 from pytest_prodcheck.reports.junit import add_suite_properties
@@ -61,6 +64,7 @@ class Conductor:
         self._judging: Judging | None = None
         self._started = False
         self.progress = Progress()
+        self.threads = ThreadWatch()
 
     @classmethod
     def start(cls, options: argparse.Namespace, folder: Path, interrupts: Interrupts) -> Conductor:
@@ -91,6 +95,7 @@ class Conductor:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Refuses a misspelt marker: it would select nothing, or too little, in silence."""
         redact_logs(session.config, self.redactor.redact)
+        self.threads.start()
         self.progress.begin(session.config.pluginmanager.get_plugin("terminalreporter"), self.gathering)
         problem = unknown_in(self.options.markexpr or "", registered(session.config.getini("markers")))
         if problem:
@@ -191,7 +196,10 @@ class Conductor:
             self.problems.append(f"pytest ended with exit status {int(exitstatus)}")
         if self._judging is not None:
             self.problems.extend(self.opened.unforeseen(self._judging.places))
-        problems = [*self.problems, *self.counter.problems]
+        problems = [*self.problems, *self.counter.problems, *STRAYS.take()]
+        if self.opened.demo is None:
+            self.opened.bound.add_loaded(loaded_here(self.opened.bound.root))
+            problems += self.opened.bound.changes()
         results = self.counter.results()
         self.run = closing.make_record(self.opened, self.gathering, results, self.planned, problems, self.interrupted)
         self.verdicts = self.opened.settle(self.run, time.time())
@@ -245,19 +253,22 @@ class Conductor:
         if self.run is None or self.pid != os.getpid():  # nothing was judged here, whatever pytest's own status is
             return 10 + ExitCode.CANNOT_TELL
         if not self.options.no_gate:
-            problems = self.opened.publish(self.verdicts)
+            problems = [*STRAYS.take(), *self.opened.publish(self.verdicts)]
             if problems:
                 if not self.unsaved:  # which the verdict says already, for the same reason
                     print(f"prodcheck: {'; '.join(problems)}; the gate stays closed", file=sys.stderr)  # noqa: T201
                 return 10 + ExitCode.CANNOT_TELL
-        code = worst(verdict.code for verdict in self.verdicts)
-        return int(code) if code in (ExitCode.OPEN, ExitCode.BLOCKED) else 10 + int(code)
+        code = int(worst(verdict.code for verdict in self.verdicts))
+        code = code if code in (ExitCode.OPEN, ExitCode.BLOCKED) else 10 + code
+        ending.watch(code, self.opened.take_back)
+        return code
 
     def close(self) -> None:
         """Ends what the run started."""
         if self.pid != os.getpid():
             return
         self.interrupts.stop()
+        self.threads.stop()
         self.progress.close()
         if self.gathering is not None:
             self.gathering.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 import time
@@ -164,29 +165,39 @@ class Gathering:
             self.shared.remove()
 
 
-def own_modules() -> list[tuple[str, str]]:
-    """`(name, file)` of the teams' own collectors that this process knows."""
+def own_modules() -> list[tuple[str, str, str]]:
+    """`(collector, module, file)` of the teams' own collectors that this process knows."""
     found = []
     for name, collector in OWN.items():
-        module = sys.modules.get(collector.gather.__module__)
-        file = getattr(module, "__file__", None)
+        module = collector.gather.__module__
+        file = getattr(sys.modules.get(module), "__file__", None)
         if file:
-            found.append((name, file))
+            found.append((name, module, file))
     return found
 
 
-def import_own(modules: Sequence[tuple[str, str]]) -> None:
+def import_own(modules: Sequence[tuple[str, str, str]]) -> None:
     """Imports the files of own collectors that only the workers collected, so that this process can gather for them."""
-    for name, file in modules:
-        if name in OWN:
-            continue
+    for name, module, file in modules:
+        if name not in OWN:
+            _import_as(module, file)
+
+
+def _import_as(name: str, file: str) -> None:
+    """Imports a file under its name in a worker, so that its relative imports find what they found there."""
+    inside = list(reversed(name.split(".")))
+    path = Path(file)
+    parts = [path.stem, *(each.name for each in path.parents)]
+    known = parts[: len(inside)] == inside
+    sys.path.insert(0, str(path.parents[len(inside) - 1] if known else path.parent))
+    try:
+        if known:
+            importlib.import_module(name)
+            return
         spec = importlib.util.spec_from_file_location(f"prodcheck_own_{len(OWN)}", file)
-        if spec is None or spec.loader is None:
-            continue
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module.__name__] = module
-        sys.path.insert(0, str(Path(file).parent))
-        try:
+        if spec is not None and spec.loader is not None:
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[module.__name__] = module
             spec.loader.exec_module(module)
-        finally:
-            sys.path.remove(str(Path(file).parent))
+    finally:
+        sys.path.pop(0)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import os
 import secrets
 import sys
 import time
@@ -20,6 +18,7 @@ from pytest_prodcheck import __version__, catalogue, shortage
 from pytest_prodcheck.judging.checks import SUITES
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.own_checks import OwnCheck, OwnCheckError, scan
+from pytest_prodcheck.plugin.binding import Binding
 from pytest_prodcheck.plugin.run_scope import concerned, policies_of, suites_asked_for, to_collect, waivers_of
 from pytest_prodcheck.scope import (
     Scope,
@@ -60,6 +59,7 @@ class Opened:
     policies: list[Policy]
     waivers: list[Waiver]
     desk: GateDesk | None
+    bound: Binding
     demo: Demo | None = None
     started_at: float = field(default_factory=time.time)
 
@@ -101,7 +101,7 @@ class Opened:
                 "environment": self.configuration.digest(self.environment),
                 "catalogue": catalogue.digest(),
             },
-            configuration={} if self.demo else {**self.configuration.files, **self._own_files()},
+            configuration={} if self.demo else dict(self.bound.files),
             replay_of=Path(self.options.evidence_from).name if self.options.evidence_from else "",
             opted_in=(
                 *(f"write:{name}" for name in self.options.allow_write),
@@ -110,15 +110,15 @@ class Opened:
             ),
         )
 
-    def _own_files(self) -> dict[str, str]:
-        """The digests of the files of the team's own checks: a limit written there binds like one in prodcheck.toml."""
-        files = sorted({own.file for own in self.own_checks})
-        return {os.path.relpath(file, self.root): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
     def known(self) -> set[str]:
         """Every check id that exists in this scope."""
         bundled = {planned.check for planned in catalogue.planned(self.scope)}
         return bundled | {entry.id for entry in catalogue.entries()} | {own.id for own in self.own_checks}
+
+    def _ids_of(self, own: OwnCheck) -> list[str]:
+        """The ids that one check may have: one a target where it ends in `.*`."""
+        stem = own.id.removesuffix(".*")
+        return [own.id] if stem == own.id else [own.id, stem, *(f"{stem}.{each.name}" for each in self.scope.targets)]
 
     def unforeseen(self, places: Mapping[str, str]) -> list[str]:
         """Complaints about checks (id -> file) of our folders that `own_checks` does not know."""
@@ -131,10 +131,10 @@ class Opened:
 
     def select(self) -> None:
         """Narrows the scope to the checks that the gates select, and what is collected to their suites."""
-        suites = {own.id: own.suite for own in self.own_checks}
+        suites = {each: own.suite for own in self.own_checks for each in self._ids_of(own)}
         chosen = [
             check
-            for check in sorted(self.known())
+            for check in sorted(self.known() | set(suites))
             if any(policy.selects(check, suites.get(check, "")) for policy in self.policies)
         ]
         of_theirs = {check.partition(".")[0] for check in chosen}
@@ -154,6 +154,11 @@ class Opened:
     def publish(self, verdicts: list[Verdict]) -> list[str]:
         """Seals and writes the verdicts; returns what went wrong."""
         return self.desk.publish(verdicts) if self.desk is not None else []
+
+    def take_back(self) -> None:
+        """Closes the gates that this run has opened."""
+        if self.desk is not None:
+            self.desk.take_back()
 
     def close(self) -> None:
         """Ends the embedded system where this run started it."""
@@ -189,11 +194,14 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
         environment = configuration.environment(options.env, unit=options.unit, slot=options.slot)
         run = options.prodcheck_run or f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
         revision = _revision(options, environment, touches)
+        bound = Binding(configuration.root, configuration.files, configuration.project.checks)
         own_checks, folders, broken = _own_checks(configuration)
         names = concerned(options, own_checks)
         desk = _withdraw(options, root, run, names) if touches else None
         if broken is not None:
             raise broken
+        if sys.flags.optimize:
+            raise ScopeError("Python leaves `assert` out (PYTHONOPTIMIZE, -O), so checks could not fail: unset it")
         policies = policies_of(options, configuration, names)
         scope = make_scope(
             configuration,
@@ -208,11 +216,12 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
             wait=options.wait,
         )
         elsewhere = declared_elsewhere(configuration) if own_checks else ()
-        scope = replace(scope, folders=to_collect(folders, suites_asked_for(options)), elsewhere=elsewhere)
+        collected = to_collect(folders, suites_asked_for(options))
+        scope = replace(scope, folders=collected, elsewhere=elsewhere, root=bound.root)
         waivers = waivers_of(configuration)
         opened = Opened(
             options, configuration, environment, root, revision, scope, own_checks, folders, policies, waivers,
-            desk, demo,
+            desk, bound, demo,
         )  # fmt: skip
         refuse_unknown(scope, opened.known())
         refuse_unknown_opt_ins(scope, catalogue.with_opt_in(), [own.id for own in own_checks])
@@ -230,12 +239,15 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
 
 def _revision(options: argparse.Namespace, environment: Environment, touches: bool) -> str:
     """What the run is about; a protected environment always asks, before anything is sent or withdrawn."""
-    revision: str = options.revision or os.environ.get("PRODCHECK_REVISION") or environment.revision or ""
+    from pytest_prodcheck.gates import revisions
+
+    try:
+        revision: str = revisions.named(options.revision) or environment.revision or ""
+    except ValueError as error:
+        raise ScopeError(str(error)) from None
     if touches and environment.protected and not revision:
         asked = "say what is judged with --revision REV (or PRODCHECK_REVISION)"
         raise ScopeError(f"environment {options.env} is protected: {asked}")
-    if revision != revision.strip() or not revision.isprintable():
-        raise ScopeError(f"the revision {revision!r} has invisible characters: a line end of a file, perhaps?")
     return revision
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_prodcheck.outcomes import Planned, Severity
 from pytest_prodcheck.plugin.gathering import import_own
-from pytest_prodcheck.plugin.xdist_worker import PLAN
+from pytest_prodcheck.plugin.xdist_worker import LOADED, PLAN, STRAY
 
 if TYPE_CHECKING:
     from pytest_prodcheck.plugin.controller import Conductor
@@ -36,5 +36,8 @@ class Distributed:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """A worker that died took results with it that nobody can vouch for."""
+        output = getattr(node, "workeroutput", {})
+        self.conductor.opened.bound.add_loaded(output.get(LOADED, ()))
+        self.conductor.problems.extend(output.get(STRAY, ()))
         if error:
             self.conductor.problems.append(f"worker {node.gateway.id} died: {error}")

@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_prodcheck.evidence.gathering.store import SharedFolder
+from pytest_prodcheck.judging.ledger import STRAYS
+from pytest_prodcheck.plugin.binding import loaded_here
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import own_modules
 from pytest_prodcheck.plugin.item_hooks import Judging
 from pytest_prodcheck.plugin.logs import mute_logs
 from pytest_prodcheck.plugin.parametrization import BOUND
+from pytest_prodcheck.plugin.threads import ThreadWatch
 from pytest_prodcheck.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PLAN = "plan.json"
+STRAY = "prodcheck_strays"
+LOADED = "prodcheck_loaded"  # key of a worker's output: the files of the project's modules that it has loaded
 SCOPE = "scope.json"
 SHARED = "PRODCHECK_SHARED"  # in the environment of workers: the folder that the controller made for this run
 
@@ -39,15 +44,23 @@ class Worker:
     def __init__(self, scope: Scope, judging: Judging) -> None:
         self.scope = scope
         self.judging = judging
+        self.threads = ThreadWatch()
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Leaves logging to the controller, which knows what must not be read: it has it from the reports."""
         mute_logs(session.config)
+        self.threads.start()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Writes the plan that the controller gathers by, before xdist tells it that collection is done."""
         write_plan(Path(self.scope.shared), session.items, self.judging)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Tells the controller which of the project's files decided here, and what no check could see."""
+        self.threads.stop()
+        output: dict[str, object] = session.config.workeroutput  # type: ignore[attr-defined]
+        output[LOADED], output[STRAY] = loaded_here(self.scope.root), STRAYS.take()
 
 
 def write_plan(folder: Path, items: Iterable[pytest.Item], judging: Judging) -> None:

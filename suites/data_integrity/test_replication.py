@@ -41,7 +41,8 @@ def _streams(node: ReplicationNode, primaries: list[ReplicationNode]) -> None:
     why = "it may not be read: grant pg_monitor" if node.receiver is None else f"it is {node.receiver or 'not running'}"
     streams = judge("WAL receiver", node.receiver, equals="streaming", of=node.address, reason=why)
     if streams and len(primaries) == 1 and node.timeline is not None:
-        judge("timeline", node.timeline, equals=primaries[0].timeline, of=node.address,
+        theirs = primaries[0].timeline
+        judge("timeline", node.timeline if theirs is not None else None, equals=theirs or 0, of=node.address,
               reason=f"it follows timeline {node.timeline}, the primary writes {primaries[0].timeline}")  # fmt: skip
 
 

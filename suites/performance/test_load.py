@@ -77,7 +77,9 @@ def test_errors_are_rare(load_run: LoadRun, limit: Limit) -> None:
         judge("share of failed requests, upper bound", bound, at_most=warn, unit="%", reason=few)
     for endpoint in load_run.endpoints:
         _judge_endpoint(endpoint, fail)
-    for sample in load_run.samples if fail is not None else ():
+    for sample in load_run.samples:
+        if fail is None:
+            break
         least = 100 * share_at_least(sample.wrong, sample.sampled)
         told = f"{sample.wrong} of {sample.sampled} sampled answers: {sample.why}"
         judge("breaks the schema, lower bound", least, at_most=fail, unit="%", of=sample.endpoint, reason=told)

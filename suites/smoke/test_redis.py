@@ -97,7 +97,8 @@ def test_what_is_saved_is_saved(redis_group: RedisGroup) -> None:
         on = node.saves or node.aof
         known = on or node.persistence_known
         why = "" if known else "CONFIG may not be read, and INFO does not tell"
-        judge("persistence is on", on if known else None, equals=redis_group.persistence, of=node.address, reason=why)
+        judge("persistence is on", on if known else None, equals=bool(redis_group.persistence),
+              of=node.address, reason=why)  # fmt: skip
     for node in nodes:
         if node.saves or not node.save_ok:
             judge("last snapshot", node.save_ok, of=node.address, reason="the last save failed")

@@ -21,8 +21,8 @@ from tests.gates.samples import result
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("PRODCHECK_KEY", "PRODCHECK_REVISION"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("PRODCHECK_KEY", raising=False)
+    monkeypatch.setenv("PRODCHECK_REVISION", "r1")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -117,7 +117,8 @@ def test_override_where_nothing_was_ever_run(root: Path) -> None:
         'version = 1\n[environments.live.services.shop]\nurl = "http://127.0.0.1:9"\n'
         '[gates.rollback]\nselect = ["smoke.*"]\n'
     )
-    assert main(["override", "rollback", "--env", "live", "--reason", "r", "--ticket", "t", "--for", "1h"]) == 0
+    words = ["--reason", "r", "--ticket", "t", "--for", "1h"]
+    assert main(["override", "rollback", "--env", "live", "--revision", "r9", *words]) == 0
     assert os.stat(root / ".prodcheck" / "key").st_mode & 0o777 == 0o600
     assert main(["gate", "rollback", "--env", "live", "--revision", "r9", "--quiet"]) == 0
     assert main(["gate", "smoke", "--env", "live", "--revision", "r9", "--quiet"]) == 3
@@ -143,8 +144,11 @@ def test_override_mistakes(root: Path, changes: list[str], capsys: pytest.Captur
     assert not (root / ".prodcheck" / "overrides.jsonl").exists()
 
 
-def test_nothing_to_override(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_override(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A misspelt gate or environment must not be let open; a protected one asks for the revision."""
+    monkeypatch.delenv("PRODCHECK_REVISION")
     words = ["--reason", "r", "--ticket", "t", "--for", "30m"]
     assert main(["override", "smoke", "--env", "live", *words]) == 2
     (root / "prodcheck.toml").write_text(

@@ -25,8 +25,9 @@ HEAVY = "argparse dataclasses tomllib pydantic typing pathlib datetime inspect g
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, with prodcheck.toml; time stands still at NOW."""
-    for name in ("PRODCHECK_KEY", "PRODCHECK_REVISION", "PRODCHECK_DEBUG"):
+    for name in ("PRODCHECK_KEY", "PRODCHECK_DEBUG"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PRODCHECK_REVISION", "r1")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.time", lambda: NOW + 60)
     return tmp_path
@@ -194,7 +195,7 @@ def test_a_reader_who_went_away_or_a_full_disk_does_not_change_the_answer(tmp_pa
     import time
 
     publish(tmp_path, at=time.time())
-    words = ("-m", "pytest_prodcheck.cli", "gate", "smoke", "--env", "staging")
+    words = ("-m", "pytest_prodcheck.cli", "gate", "smoke", "--env", "staging", "--revision", "r1")
     with open("/dev/full", "w") as full:
         assert process(tmp_path, *words, stdout=full).returncode == 0
     reading, writing = os.pipe()

@@ -39,12 +39,12 @@ def test_digests_of_all_files_and_of_the_names_that_a_pattern_matches(tmp_path: 
 
 
 def test_the_gate_computes_the_same_digests(tmp_path: Path) -> None:
-    from pytest_prodcheck.gates.admission import _digest
+    from pytest_prodcheck.gates.bound_files import digest
 
     write(tmp_path, "# a\n", "conf.d/deep/a.toml")
     files = loaded(tmp_path, ROOT.replace("conf.d/*.toml", "conf.d/**/*.toml")).files
     assert len(files) == 3
-    assert {name: _digest(str(tmp_path), name) for name in files} == files
+    assert {name: digest(str(tmp_path), name) for name in files} == files
 
 
 def test_a_key_set_in_two_included_files_names_both(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ BAD = {
     "skip-after-failure": ("failed", "{check}\ndef test_it():\n    judge('a', False)\n    pytest.skip('no')\n"),
     "system-exit": ("errored", "{check}\ndef test_it():\n    judge('a', True)\n    raise SystemExit(0)\n"),
     "thread": (
-        "failed",
+        "errored",
         "import threading\n{check}\ndef test_it():\n    t = threading.Thread(target=lambda: judge('x', False))\n"
         "    t.start()\n    t.join()\n",
     ),

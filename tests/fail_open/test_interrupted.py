@@ -70,9 +70,12 @@ def test_a_second_run_that_starts_later_wins(project: Project) -> None:
 
 def test_a_verdict_disappears_when_the_next_run_begins(project: Project) -> None:
     """Row 10."""
+    project.write("checks/conftest.py", (
+        "import os, time\ndef pytest_collection_finish(session): time.sleep(float(os.environ.get('SLOW', 0)))\n"
+    ))  # fmt: skip
     assert project.pytest().returncode == 0
     assert project.gate() == 0
-    project.write("checks/conftest.py", "import time\ndef pytest_collection_finish(session): time.sleep(20)\n")
+    project.environ["SLOW"] = "20"
     process = start(project)
     try:
         until = time.monotonic() + 15

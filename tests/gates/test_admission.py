@@ -45,7 +45,7 @@ def publish(root: Path, *results: Result, **changes: Any) -> Path:
 
 
 def ask(root: Path, *, now: float = NOW + 1, environment: str = "staging", **changes: Any) -> Decision:
-    return decide(Ask("smoke", environment, **changes), now, str(root))
+    return decide(Ask("smoke", environment, **{"revision": "r1", **changes}), now, str(root))
 
 
 def why(decision: Decision) -> str:
@@ -124,22 +124,34 @@ def test_a_verdict_made_without_a_file(root: Path, tmp_path_factory: pytest.Temp
 
 def test_protected_always_asks_for_a_revision(root: Path) -> None:
     publish(root, protected=True)
-    assert ask(root).code == 2
+    assert ask(root, revision=None).code == 2
     assert ask(root, revision="r1").code == 0
+
+
+def test_no_revision_is_one_of_its_own(root: Path) -> None:
+    """Row 110: it stands for no named one, and an empty variable of the pipeline is a mistake."""
+    publish(root)
+    assert "revision r1, asked was -" in why(ask(root, revision=None))
+    assert ask(root, revision=None).code == 4
+    for empty in ("", " ", "r1\n"):
+        assert ask(root, revision=empty).code == 2
+    publish(root, revision="")
+    assert ask(root, revision=None).code == 0
+    assert ask(root, revision="r1").code == 4
 
 
 def test_the_revision_of_the_environment_variable_or_the_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = 'version = 1\n[environments.base]\nrevision = "r1"\n[environments.staging]\nextends = "base"\n'
     publish(root, protected=True, configuration=configuration(root, text))
-    assert ask(root).code == 0
+    assert ask(root, revision=None).code == 0
     monkeypatch.setenv("PRODCHECK_REVISION", "r2")
-    assert ask(root).code == 4
+    assert ask(root, revision=None).code == 4
     assert ask(root, revision="r1").code == 0
     monkeypatch.delenv("PRODCHECK_REVISION")
     configuration(root, 'version = 1\n[environments.staging]\nrevision = "{tag}"\n')
-    assert ask(root).code == 2
+    assert ask(root, revision=None).code == 2
     configuration(root, "revision = [[[")
-    assert ask(root).code == 2
+    assert ask(root, revision=None).code == 2
 
 
 @pytest.mark.parametrize(
@@ -172,7 +184,7 @@ def test_the_configuration_is_the_one_that_was_judged(root: Path) -> None:
     publish(root, configuration=files)
     assert ask(root).code == 0
     (root / "new.toml").write_text("")
-    assert "include:*.toml has changed" in why(ask(root))
+    assert "other files match include '*.toml'" in why(ask(root))
     (root / "new.toml").unlink()
     (root / "more.toml").write_text("a = 2\n")
     assert "more.toml has changed" in why(ask(root))
@@ -325,7 +337,7 @@ def test_names(root: Path, name: str) -> None:
 
 
 def make_override(root: Path, seconds: float = 600, **changes: Any) -> None:
-    scope = {"gate": "smoke", "environment": "staging", **changes}
+    scope = {"gate": "smoke", "environment": "staging", "revision": "r1", **changes}
     document = overrides.make(
         Ask(scope.pop("gate"), scope.pop("environment"), **scope),
         reason="fire",
@@ -352,18 +364,27 @@ def test_an_override_lets_a_closed_gate_open_and_says_so(root: Path, outcome: Ou
 def test_an_override_works_without_a_verdict_and_for_a_refused_one(root: Path) -> None:
     make_override(root)
     assert ask(root).code == 0
-    publish(root)
-    assert ask(root, revision="r2").code == 0
+    publish(root, revision="r2")
+    assert ask(root).code == 0
+    assert ask(root, revision=None).code == 4, "one for r1 is none for whatever was judged"
 
 
 def test_an_override_is_not_for_usage_errors(root: Path) -> None:
     publish(root, protected=True)
-    make_override(root)
-    assert ask(root).code == 2
+    make_override(root, revision="")
+    assert ask(root, revision=None).code == 2
 
 
 @pytest.mark.parametrize(
-    "changes", [{"gate": "other"}, {"environment": "production"}, {"unit": "u"}, {"slot": "s"}, {"revision": "r2"}]
+    "changes",
+    [
+        {"gate": "other"},
+        {"environment": "production"},
+        {"unit": "u"},
+        {"slot": "s"},
+        {"revision": "r2"},
+        {"revision": ""},
+    ],
 )
 def test_an_override_is_for_its_scope(root: Path, changes: dict[str, Any]) -> None:
     publish(root, result(outcome=Outcome.FAILED))

@@ -77,7 +77,8 @@ def test_neighbours_are_read_from_the_store(tmp_path: Path) -> None:
 
 
 def test_overrides_are_shown_in_the_next_verdicts(tmp_path: Path) -> None:
-    document = overrides.make(Ask("smoke", "staging"), reason="fire", ticket="I-1", seconds=60, now=NOW, by="me")
+    ask = Ask("smoke", "staging", revision="r1")
+    document = overrides.make(ask, reason="fire", ticket="I-1", seconds=60, now=NOW, by="me")
     overrides.record(str(tmp_path), document, SECRET)
     assert "fire (I-1)" in go(tmp_path, result()).overrides[0]
 
@@ -108,3 +109,16 @@ def test_the_key_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (tmp_path / "prodcheck.toml").write_text('[seal]\nkey = { env = "SHOP" }\n')
     monkeypatch.setenv("SHOP", "s" * 20)
     assert run_key(tmp_path / ".prodcheck", tmp_path) == b"s" * 20
+
+
+def test_neighbours_by_a_clock_that_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 111: a needed verdict does not grow younger with the clock."""
+    monkeypatch.setattr("pytest_prodcheck.gates.store.since_boot", lambda: ("b1", 1000.0))
+    go(tmp_path, result(), environment="test")
+    policy = gate(needs=(Need("test", "smoke"),))
+    for passed, code in ((60.0, 0), (2000.0, 3)):
+        here = ("b1", 1000.0 + passed)
+        monkeypatch.setattr("pytest_prodcheck.gates.run_gates.since_boot", lambda here=here: here)
+        desk = GateDesk(tmp_path, SECRET)
+        desk.open_run("run-1", [KEY])
+        assert desk.settle(run(result()), [policy], NOW)[0].code == code

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import contextvars
 import math
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_prodcheck import Limit, judge
-from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
+from pytest_prodcheck.judging.ledger import STRAYS, Ledger, close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome
 
 
@@ -39,7 +45,6 @@ def ledger_of(*calls: dict[str, Any]) -> Ledger:
         ({"value": False, "warn_only": True}, Outcome.WARNED),
         ({"value": "a", "equals": "a"}, Outcome.PASSED),
         ({"value": "a", "equals": "b"}, Outcome.FAILED),
-        ({"value": 1, "equals": True}, Outcome.FAILED),
         ({"value": 404, "one_of": (401, 403)}, Outcome.FAILED),
         # row 11: what cannot be compared is errored, never compared
         ({"value": math.nan, "at_most": 1}, Outcome.ERRORED),
@@ -54,9 +59,27 @@ def ledger_of(*calls: dict[str, Any]) -> Ledger:
         ({"value": 3}, Outcome.ERRORED),
         ({"value": 3, "at_most": 1, "at_least": 2}, Outcome.ERRORED),
         ({"value": 3, "at_most": math.nan}, Outcome.ERRORED),
+        # a call that cannot be meant
+        ({"value": 1, "equals": True}, Outcome.ERRORED),
+        ({"value": True, "equals": 1}, Outcome.ERRORED),
+        ({"value": 1, "one_of": (True,)}, Outcome.ERRORED),
+        ({"value": True, "one_of": [0, 1]}, Outcome.ERRORED),
+        ({"value": True, "one_of": (1, True)}, Outcome.PASSED),
+        ({"value": "", "one_of": "primary"}, Outcome.ERRORED),
+        ({"value": "up", "one_of": "startup"}, Outcome.ERRORED),
+        ({"value": b"", "one_of": b"x"}, Outcome.ERRORED),
+        ({"value": True, "equals": None}, Outcome.ERRORED),
+        ({"value": True, "one_of": None}, Outcome.ERRORED),
+        ({"value": True, "at_most": None}, Outcome.ERRORED),
+        ({"value": 1.0, "equals": math.nan}, Outcome.ERRORED),
+        ({"value": None}, Outcome.ERRORED),
         # units and order that cannot be meant
         ({"value": 3, "at_most": Limit(fail="1s"), "unit": "B"}, Outcome.ERRORED),
         ({"value": 3, "at_most": Limit(fail="10s"), "unit": "%"}, Outcome.ERRORED),
+        ({"value": 0.9, "at_most": Limit(fail="1%")}, Outcome.ERRORED),
+        ({"value": 60_000, "at_most": Limit(fail="50MB")}, Outcome.ERRORED),
+        ({"value": 40, "at_most": Limit(warn=3, fail="1h")}, Outcome.ERRORED),
+        ({"value": 40, "at_most": Limit(fail="50 x")}, Outcome.PASSED),
         ({"value": 3, "at_most": Limit(warn=10, fail=5)}, Outcome.ERRORED),
         ({"value": 3, "at_least": Limit(warn=1, fail=5)}, Outcome.ERRORED),
     ],
@@ -103,3 +126,68 @@ def test_margin_is_the_distance_to_failing() -> None:
     judgement = ledger_of({"value": 1.5, "at_most": Limit(warn=1, fail=4)}).judgements[0]
     assert judgement.margin == pytest.approx(2.5)
     assert ledger_of({"value": 0.5, "at_least": Limit(fail=2)}).judgements[0].margin == pytest.approx(-1.5)
+
+
+def test_a_call_that_cannot_be_meant_names_its_line() -> None:
+    for call in ({"value": "a", "one_of": "abc"}, {"value": 1, "at_most": Limit(fail="1%")}):
+        assert "(test_ledger.py:23)" in ledger_of(call).reasons()[0]
+
+
+def test_why_there_is_nothing_to_judge_is_told() -> None:
+    assert "it may not be read" in ledger_of({"value": None, "reason": "it may not be read"}).reasons()[0]
+
+
+def test_a_ledger_is_its_checks_alone() -> None:
+    """Row 118: whatever comes late, from another thread or from a child is noted, and counts for nobody."""
+    STRAYS.take()
+    ledger = open_ledger()
+    here = contextvars.copy_context()
+
+    def from_a_thread() -> None:
+        with pytest.raises(RuntimeError, match="own thread"):
+            judge("elsewhere", True)
+        with pytest.raises(RuntimeError, match="own thread"):
+            here.run(judge, "with our context", True)
+
+    thread = threading.Thread(target=from_a_thread)
+    thread.start()
+    thread.join()
+    if (child := os.fork()) == 0:
+        try:
+            judge("in a child", True)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    close_ledger()
+    other = open_ledger()
+    with pytest.raises(RuntimeError, match="inside a check"):
+        here.run(judge, "late", True)
+    close_ledger()
+    assert ledger.judgements == other.judgements == []
+    found = "\n".join(STRAYS.take())
+    assert all(f"judge({what!r})" in found for what in ("elsewhere", "with our context", "in a child", "late"))
+
+
+def test_the_types_refuse_them_too(tmp_path: Path) -> None:
+    """mypy, as a team would run it."""
+    calls = {
+        'judge("x", "", one_of="primary")': False,
+        'judge("x", True, equals=None)': False,
+        'judge("x", True, equals={"a": True}.get("a"))': False,
+        'judge("x", 1, at_most=None)': False,
+        'judge("x", "5", at_most=1)': False,
+        'judge("x", 1)': False,
+        'judge("x", "", one_of=("primary",))': True,
+        'judge("x", 200, one_of=range(200, 300))': True,
+        'judge("x", None, reason="it may not be read")': True,
+        'judge("x", 0.2, at_most=Limit(fail="1s"), unit="s")': True,
+    }
+    file = tmp_path / "calls.py"
+    file.write_text("from pytest_prodcheck import Limit, judge\n" + "\n".join(calls) + "\n")
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(root / ".mypy_cache"), str(file)],
+        cwd=root, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    wrong = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
+    assert wrong == {place for place, good in enumerate(calls.values(), 2) if not good}, done.stdout + done.stderr

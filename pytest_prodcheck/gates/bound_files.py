@@ -1,0 +1,127 @@
+"""The files that a verdict is bound to: taken when a run opens, compared when it ends and when a gate is asked. Light.
+
+A binding maps a name (relative to the folder of prodcheck.toml) to the SHA-256 of its content, "" for what cannot be
+read. "include:PATTERN" stands for the names that a pattern matches, "files:FOLDER" for those of all files in a folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+
+from pytest_prodcheck import shortage
+from pytest_prodcheck.gates import paths
+from pytest_prodcheck.trusted_files import read_regular
+
+_LARGEST = 64 * 1024 * 1024  # bytes of a file
+FOLDER = "files:"
+INCLUDE = "include:"
+IGNORED = ("__pycache__", "node_modules", "venv")  # folders, besides hidden ones
+
+
+def bind(root: str, folders: Iterable[str]) -> dict[str, str]:
+    """The binding of all files in these folders (relative to root) and of the conftests above them."""
+    names: list[str] = []
+    for folder in folders:
+        names += [FOLDER + folder, *files_in(root, folder), *_conftests_above(folder)]
+    return {name: digest(root, name) for name in dict.fromkeys(names)}
+
+
+def changed(root: str, binding: Mapping[str, object]) -> list[str]:
+    """What is no longer as it was bound, in words."""
+    return [_told(name) for name, bound in sorted(binding.items()) if digest(root, name) != bound]
+
+
+def digest(root: str, name: str) -> str:
+    """SHA-256 hex of a file, or of the names that an entry stands for; "" where it cannot be read.
+
+    Raises OSError where it is only we that are short of files or memory.
+    """
+    from hashlib import sha256
+
+    if name.startswith((FOLDER, INCLUDE)):
+        kind, _, what = name.partition(":")
+        names = "\n".join(paths.included(root, what) if kind == "include" else files_in(root, what))
+        return sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
+    try:
+        return sha256(read_regular(os.path.join(root, name), _LARGEST)).hexdigest()
+    except (OSError, ValueError) as error:
+        if shortage.of(error):
+            raise
+        return ""
+
+
+def files_in(root: str, folder: str) -> list[str]:
+    """The sorted names, relative to root, of all files in a folder; no hidden ones, no byte code."""
+    return sorted(_walk(root, os.path.normpath(folder), set()))
+
+
+def _walk(root: str, folder: str, seen: set[str]) -> Iterator[str]:
+    real = os.path.realpath(os.path.join(root, folder))
+    if real in seen:  # a link back to where we were
+        return
+    seen.add(real)
+    try:
+        entries = list(os.scandir(os.path.join(root, folder)))
+    except OSError:
+        return
+    for entry in entries:
+        name = entry.name if folder == "." else os.path.join(folder, entry.name)
+        if entry.name.startswith("."):
+            continue
+        try:
+            is_folder = entry.is_dir()
+        except OSError:
+            is_folder = False
+        if is_folder:
+            if entry.name not in IGNORED:
+                yield from _walk(root, name, seen)
+        elif not entry.name.endswith((".pyc", "~")):
+            yield name
+
+
+def _conftests_above(folder: str) -> list[str]:
+    """Pytest loads them for the folder; one that is not there yet is bound, too."""
+    above, folder = [], os.path.normpath(folder)
+    while folder not in (".", "/") and not os.path.isabs(folder) and not folder.startswith(".."):
+        folder = os.path.dirname(folder) or "."
+        above.append(os.path.normpath(os.path.join(folder, "conftest.py")))
+    return above
+
+
+def _told(name: str) -> str:
+    if name.startswith(FOLDER):
+        return f"files were added to {name.removeprefix(FOLDER)}, or removed"
+    if name.startswith(INCLUDE):
+        return f"other files match include {name.removeprefix(INCLUDE)!r}"
+    return f"{name} has changed"
+
+
+def why_not(root: str | None, environment: str, binding: Mapping[str, object]) -> list[str]:
+    """Why a verdict with this binding does not hold here; root: folder of prodcheck.toml, None without one."""
+    if not binding:
+        if root is None or (environment == paths.EMBEDDED and not _declares_embedded(root)):
+            return []
+        return [f"the verdict was made without a {paths.CONFIGURATION}, and there is one now"]
+    if root is None:
+        return [f"no {paths.CONFIGURATION} here or above: it could not be compared with that of the verdict"]
+    if paths.CONFIGURATION not in binding:
+        return [f"the verdict was made from other files than {paths.CONFIGURATION}"]
+    return [f"{each} since the verdict was made: run the gate again" for each in changed(root, binding)]
+
+
+def _declares_embedded(root: str) -> bool:
+    """Whether prodcheck.toml declares an environment of the embedded one's name; True where it cannot be read."""
+    try:
+        with open(os.path.join(root, paths.CONFIGURATION), "rb") as file:
+            text = file.read()
+    except OSError:
+        return True
+    if not any(word in text for word in (paths.EMBEDDED.encode(), b"include", b"\\")):
+        return False
+    from pytest_prodcheck.gates.toml_values import TomlError, environments
+
+    try:
+        return paths.EMBEDDED in environments(root)
+    except TomlError:
+        return True

@@ -1,0 +1,42 @@
+"""Which revision is meant: one answer for every command. Light: `prodcheck gate` starts with it."""
+
+from __future__ import annotations
+
+import os
+
+from pytest_prodcheck.gates import paths
+from pytest_prodcheck.trusted_files import read_regular
+
+_LARGEST = 16 * 1024 * 1024  # bytes of prodcheck.toml
+VARIABLE = "PRODCHECK_REVISION"
+
+
+def named(given: str | None) -> str:
+    """--revision, else PRODCHECK_REVISION, else ""; raises ValueError for one that is given and names nothing."""
+    if given is not None and not given.strip():
+        raise ValueError("--revision is empty: is a variable of the pipeline not set?")
+    found = given or os.environ.get(VARIABLE, "")
+    if found != found.strip() or not found.isprintable():
+        raise ValueError(f"the revision {found!r} has invisible characters: a line end of a file, perhaps?")
+    return found
+
+
+def resolve(given: str | None, environment: str, root: str | None) -> str:
+    """The one that is named, else prodcheck.toml's for the environment, else ""; raises ValueError."""
+    found = named(given)
+    if found or root is None:
+        return found
+    content = read_regular(os.path.join(root, paths.CONFIGURATION), _LARGEST)
+    if not any(word in content for word in (b"revision", b"include", b"\\")):
+        return ""
+    from pytest_prodcheck.gates.toml_values import revision
+
+    return revision(root, environment)
+
+
+def differs(judged: object, asked: str) -> str:
+    """Why a verdict or override about one revision does not hold for what was asked, "" where it does.
+
+    No revision is one of its own: it never stands for a named one.
+    """
+    return "" if judged == asked else f"is about revision {judged or '-'}, asked was {asked or '-'}"

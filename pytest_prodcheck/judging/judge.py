@@ -1,0 +1,205 @@
+"""`judge`: compares one value and records what became of it; what cannot be compared is errored, never compared."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import date, timedelta
+from typing import Any, Final, overload
+
+from pytest_prodcheck.judging.ledger import ledger_here
+from pytest_prodcheck.judging.limits import Limit, LimitError, bounds
+from pytest_prodcheck.outcomes import Judgement, Outcome
+from pytest_prodcheck.quantities import format_quantity
+
+# what a value may be compared with; a text is no set of texts, and nothing is no value
+Choices = tuple[Any, ...] | list[Any] | AbstractSet[Any] | range | Mapping[Any, Any]
+Comparable = str | bytes | int | float | bool | date | timedelta | Choices
+_NOTHING: Final[Any] = type("Nothing", (), {"__repr__": lambda self: "nothing"})()  # an argument that was left out
+
+
+@overload
+def judge(what: str, value: bool | None, *, of: str = "", warn_only: bool = False, reason: str = "") -> bool: ...
+@overload
+def judge(
+    what: str,
+    value: float | None,
+    *,
+    at_most: Limit | float,
+    unit: str = "",
+    of: str = "",
+    warn_only: bool = False,
+    reason: str = "",
+) -> bool: ...
+@overload
+def judge(
+    what: str,
+    value: float | None,
+    *,
+    at_least: Limit | float,
+    unit: str = "",
+    of: str = "",
+    warn_only: bool = False,
+    reason: str = "",
+) -> bool: ...
+@overload
+def judge(
+    what: str,
+    value: object,
+    *,
+    equals: Comparable,
+    unit: str = "",
+    of: str = "",
+    warn_only: bool = False,
+    reason: str = "",
+) -> bool: ...
+@overload
+def judge(
+    what: str,
+    value: object,
+    *,
+    one_of: Choices,
+    unit: str = "",
+    of: str = "",
+    warn_only: bool = False,
+    reason: str = "",
+) -> bool: ...
+def judge(
+    what: str,
+    value: Any,
+    *,
+    at_most: Limit | float = _NOTHING,
+    at_least: Limit | float = _NOTHING,
+    equals: Any = _NOTHING,
+    one_of: Any = _NOTHING,
+    unit: str = "",
+    of: str = "",
+    warn_only: bool = False,
+    reason: str = "",
+) -> bool:
+    """Records one judgement and returns whether it is good (passed or warned).
+
+    Give exactly one of `at_most`, `at_least` (a number against a Limit or a number), `equals`, `one_of`; or none, and a
+    bool as value. unit: "s" (seconds), "%" (50.0 is 50 %), "B" (bytes) or another word; a limit with a unit wants one.
+    of: one object of many found at run time. warn_only: what is not good warns. reason: said where it is not good.
+    NaN, infinity, None, text or an empty collection where a number belongs are errored, never compared; so are True
+    for 1, a text as `one_of`, and None to compare with.
+    """
+    ledger = ledger_here(what)
+    given = {"at_most": at_most, "at_least": at_least, "equals": equals, "one_of": one_of}
+    given = {name: each for name, each in given.items() if each is not _NOTHING}
+    wrong = _misuse(value, given)
+    if wrong:
+        judgement = _errored(what, value, of, f"{wrong} ({_line_of_check()})")
+    elif "at_most" in given or "at_least" in given:
+        ((direction, limit),) = given.items()
+        judgement = _measured(what, value, direction, limit, unit, of, reason)
+    else:
+        judgement = _yes_or_no(what, value, given, unit, of, reason)
+    if warn_only and judgement.outcome is Outcome.FAILED:
+        judgement = Judgement(**{**judgement.__dict__, "outcome": Outcome.WARNED})
+    ledger.judgements.append(judgement)
+    return judgement.outcome in (Outcome.PASSED, Outcome.WARNED)
+
+
+def _misuse(value: Any, given: Mapping[str, Any]) -> str:
+    """What is wrong with the call itself, "" for nothing: such a judgement is never made."""
+    if len(given) > 1 or (not given and not isinstance(value, bool | None)):
+        return "judge() takes a bool, or exactly one of at_most, at_least, equals, one_of"
+    for name, against in given.items():
+        if against is None or (isinstance(against, float) and math.isnan(against)):
+            return f"{name}={against} is nothing to compare with"
+        if name == "one_of":
+            if isinstance(against, (str, bytes)) or not hasattr(against, "__contains__"):
+                return f"one_of={against!r} is no collection: give a tuple, such as ({against!r},)"
+            equal = [each for each in _members(against) if each == value]
+            if equal and all(_bool_for_number(value, each) for each in equal):
+                return f"{value!r} is compared with {_plain(against)}: True is no 1, and False no 0"
+        elif name == "equals" and _bool_for_number(value, against):
+            return f"{value!r} is compared with {against!r}: True is no 1, and False no 0"
+    return ""
+
+
+def _bool_for_number(value: Any, other: Any) -> bool:
+    """Whether one is a bool and the other a number."""
+    numbers = isinstance(value, (int, float)) and isinstance(other, (int, float))
+    return numbers and isinstance(value, bool) != isinstance(other, bool)
+
+
+def _members(choices: Any) -> Any:
+    """Those that could be mistaken; a range may be long."""
+    return () if isinstance(choices, range) else choices
+
+
+def _line_of_check() -> str:
+    """Where the newest caller outside of this module is: "test_shop.py:12"."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
+
+
+def _plain(value: Any) -> float | str | bool | None:
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, (int, float)):
+        return value if math.isfinite(value) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple, set, frozenset)) else str(value)
+
+
+def _subject(what: str, of: str) -> str:
+    return f"{what} of {of}" if of else what
+
+
+def _errored(what: str, value: Any, of: str, why: str) -> Judgement:
+    return Judgement(what, _plain(value), Outcome.ERRORED, of=of, reason=f"{_subject(what, of)}: {why}")
+
+
+def _yes_or_no(what: str, value: Any, given: Mapping[str, Any], unit: str, of: str, reason: str) -> Judgement:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return _errored(what, value, of, f"there is no value to judge ({reason or repr(value)})")
+    if "one_of" in given:
+        good, wanted = value in given["one_of"], f"expected one of {_plain(given['one_of'])}"
+    elif "equals" in given:
+        good, wanted = value == given["equals"], f"expected {_plain(given['equals'])}"
+    else:
+        good, wanted = bool(value), ""
+    said = reason or (f"is {_plain(value)}, {wanted}" if wanted else "no")
+    why = "" if good else f"{_subject(what, of)}: {said}"
+    return Judgement(what, _plain(value), Outcome.PASSED if good else Outcome.FAILED, unit=unit, of=of, reason=why)
+
+
+def _measured(
+    what: str,
+    value: Any,
+    direction: str,
+    given: Limit | float,
+    unit: str,
+    of: str,
+    reason: str,
+) -> Judgement:
+    if value is None and reason:
+        return _errored(what, value, of, f"there is no value to judge ({reason})")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        said = f" ({reason})" if reason else ""
+        return _errored(what, value, of, f"{value!r} is no number that could be compared{said}")
+    try:
+        limit = bounds(given, unit, direction)
+    except LimitError as error:
+        return _errored(what, value, of, f"{error} ({_line_of_check()})")
+    sign = 1 if direction == "at_most" else -1
+    over_fail = limit.fail is not None and sign * value > sign * limit.fail
+    over_warn = limit.warn is not None and sign * value > sign * limit.warn
+    outcome = Outcome.PASSED
+    if not limit.off:
+        outcome = Outcome.FAILED if over_fail else Outcome.WARNED if over_warn else Outcome.PASSED
+    crossed = limit.fail if over_fail else limit.warn
+    why = ""
+    if outcome is not Outcome.PASSED and crossed is not None:
+        words = "more than" if sign > 0 else "less than"
+        shown, against = format_quantity(value, unit), format_quantity(crossed, unit)
+        why = f"{_subject(what, of)}: {shown} is {words} {against}" + (f" ({reason})" if reason else "")
+    margin = None if limit.fail is None else sign * (limit.fail - value)
+    return Judgement(what, float(value), outcome, unit, direction, limit.warn, limit.fail, margin, of, limit.off, why)

@@ -1,0 +1,74 @@
+"""The end of the process: a thread that does not end is not waited for, and what one says too late closes the gates."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+from pytest_prodcheck.judging.ledger import STRAYS
+from pytest_prodcheck.plugin.threads import ThreadWatch
+
+GRACE = 5.0  # seconds that threads have to end once the interpreter does
+CANNOT_TELL = 13
+
+
+def watch(code: int, take_back: Callable[[], None]) -> None:
+    """From here on nothing may change what was said: code is the process's, take_back closes what it opened."""
+    ending = _Ending(code, take_back)
+    STRAYS.too_late = ending.too_late
+    register = getattr(threading, "_register_atexit", None)
+    free = signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    if register is not None and free and threading.current_thread() is threading.main_thread():
+        try:
+            register(ending.begin)
+        except RuntimeError:  # the interpreter is ending already
+            return
+        atexit.register(ending.finish)
+
+
+class _Ending:
+    def __init__(self, code: int, take_back: Callable[[], None]) -> None:
+        self.code, self.take_back = code, take_back
+        self.begun = False
+        self.pid = os.getpid()
+
+    def begin(self) -> None:
+        """Before Python waits for threads."""
+        if self.pid == os.getpid():
+            self.begun = True
+            ThreadWatch().listen()  # pytest has put Python's own hook back
+            signal.signal(signal.SIGALRM, self._give_up)
+            signal.setitimer(signal.ITIMER_REAL, GRACE)
+
+    def finish(self) -> None:
+        """All threads have ended."""
+        if self.begun and self.pid == os.getpid():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def too_late(self, text: str) -> None:
+        """A judgement, or a thread's death, after the verdicts were published: they did not take it into account."""
+        if self.pid != os.getpid():
+            return
+        self.take_back()
+        self.code = CANNOT_TELL
+        print("prodcheck: a thread judged or died after the end of the run: the gates are closed", file=sys.stderr)  # noqa: T201
+        if self.begun:
+            self._leave()
+
+    def _give_up(self, _number: int, _frame: FrameType | None) -> None:
+        alive = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
+        print(f"prodcheck: not waited for threads that do not end: {', '.join(alive) or '-'}", file=sys.stderr)  # noqa: T201
+        self._leave()
+
+    def _leave(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                continue
+        os._exit(self.code)

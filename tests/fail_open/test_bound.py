@@ -1,0 +1,275 @@
+"""Rows 110-117: a verdict is about what decided it, and holds for nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.project import CHECKS, TOML, Project
+
+FACTS = "checks/test_facts.py"
+FAILING = (
+    "from pytest_prodcheck import check, judge\n"
+    '@check("t.smoke.new", suite="smoke", severity="critical")\n'
+    "def test_new(): judge('never', False)\n"
+)
+OTHER = FAILING.replace("t.smoke.new", "t.smoke.other").replace("False", "True")
+OVERRIDE = ("override", "smoke", "--reason", "checked by hand", "--ticket", "T-1", "--for", "30m")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project.make(tmp_path)
+
+
+def test_an_override_is_for_the_revision_that_was_meant(project: Project) -> None:
+    """Row 110: from the variable or from prodcheck.toml, it is recorded as if it had been given."""
+    project.environ["PRODCHECK_REVISION"] = "v1"
+    assert project.prodcheck(*OVERRIDE, "--env", "live").returncode == 0
+    assert project.gate("--revision", "v1", env="live") == 0
+    assert project.gate("--revision", "v2", env="live") == 3
+    del project.environ["PRODCHECK_REVISION"]
+    assert project.prodcheck(*OVERRIDE, "--env", "dev").returncode == 0
+    assert project.gate() == 0
+    project.edit('revision = "r1"', 'revision = "r9"')
+    assert project.gate() == 3
+    project.edit('revision = "r9"\n', "")
+    assert project.gate() == 3
+
+
+@pytest.mark.parametrize("env", ["dev", "live"])
+def test_an_empty_revision_is_a_mistake_everywhere(project: Project, env: str) -> None:
+    """Row 110: `--revision "$UNSET"`."""
+    empty = ("--env", env, "--revision", "")
+    assert project.pytest("--revision", "", env=env).returncode == 4
+    for words in (("gate", "smoke"), ("run", "smoke"), ("exec", "smoke"), OVERRIDE):
+        done = project.prodcheck(*words, *empty, *(("--", "true") if words[0] == "exec" else ()))
+        assert done.returncode == 2, (words, done.stdout, done.stderr)
+        assert "--revision is empty" in done.stdout + done.stderr
+
+
+def test_an_override_for_whatever_was_judged(project: Project) -> None:
+    """Row 110."""
+    project.edit('revision = "r1"\n', "")
+    assert project.prodcheck(*OVERRIDE, "--env", "dev").returncode == 0
+    assert project.gate() == 0
+    assert project.gate("--revision", "v7") == 3
+
+
+NEEDS = """
+[environments.prod]
+revision = "r1"
+[environments.prod.own.fact]
+value = 1.0
+[gates.before]
+environments = ["prod"]
+select = ["t.smoke.*"]
+needs = [{ gate = "dev:smoke" }]
+"""
+
+
+@pytest.mark.parametrize("spoil", ["toml", "checks", "added"])
+def test_a_needed_gate_is_admitted_as_any(tmp_path: Path, spoil: str) -> None:
+    """Row 111: what `prodcheck gate` refuses does not promote."""
+    project = Project.make(tmp_path, TOML + NEEDS)
+    assert project.pytest().returncode == 0
+    assert project.pytest("--gate", "before", env="prod").returncode == 0
+    if spoil == "toml":
+        text = (tmp_path / "prodcheck.toml").read_text()
+        project.write("prodcheck.toml", text.replace("value = 1.0", "value = 9.0", 1))
+    elif spoil == "checks":
+        project.edit("fail=10", "fail=20", FACTS)
+    else:
+        project.write("checks/test_other.py", OTHER)
+    assert project.gate() == 4
+    done = project.pytest("--gate", "before", env="prod")
+    assert done.returncode == 13, done.stdout
+    assert "needs dev:smoke" in done.stdout
+    assert project.gate(env="prod", name="before") == 3
+
+
+def test_the_embedded_demo_is_not_the_declared_one(project: Project) -> None:
+    """Row 112; that the embedded one's own verdict opens is `tests/gates/test_admission.py`."""
+    from pytest_prodcheck.gates.bound_files import why_not
+
+    root = str(project.folder)
+    assert why_not(root, "demo", {}) == []
+    for name, text in (
+        ("prodcheck.toml", 'version = 1\n[environments.demo]\nrevision = "r1"\n'),
+        ("prodcheck.toml", 'version = 1\n[environments."d\\u0065mo"]\nrevision = "r1"\n'),
+        ("more.toml", '[environments.demo]\nrevision = "r1"\n'),
+    ):
+        project.write("prodcheck.toml", 'version = 1\ninclude = ["mor*.toml"]\n')
+        project.write(name, text)
+        assert why_not(root, "demo", {}) != [], text
+        (project.folder / "more.toml").unlink(missing_ok=True)
+
+
+AFTERWARDS: dict[str, Callable[[Path], object]] = {
+    "edited": lambda folder: (folder / FACTS).write_text(CHECKS + "\n# other\n"),
+    "removed": lambda folder: (folder / FACTS).unlink(),
+    "renamed": lambda folder: (folder / FACTS).rename(folder / "checks/test_facts2.py"),
+    "a check": lambda folder: (folder / "checks/test_new.py").write_text(FAILING),
+    "a conftest": lambda folder: (folder / "checks/conftest.py").write_text(""),
+    "a conftest above": lambda folder: (folder / "conftest.py").write_text(""),
+    "data": lambda folder: (folder / "checks/limits.json").write_text("{}"),
+    "a helper": lambda folder: (folder / "checks/helper.py").write_text("LIMIT = 2\n"),
+    "a helper elsewhere": lambda folder: (folder / "lib/elsewhere.py").write_text("LIMIT = 2\n"),
+    "a subfolder": lambda folder: Project(folder).write("checks/deep/test_new.py", FAILING),
+}
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_what_decided_is_bound(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    """Row 113: after the run."""
+    project = Project.make(tmp_path / "judged")
+    project.write("checks/helper.py", "LIMIT = 1\n")
+    project.write("lib/elsewhere.py", "LIMIT = 1\n")
+    project.write(FACTS, "import sys\nsys.path.append('lib')\nfrom helper import LIMIT\nimport elsewhere\n" + CHECKS)
+    done = project.pytest(*workers)
+    assert done.returncode == 0, done.stdout
+    assert project.gate() == 0
+    for name, change in AFTERWARDS.items():
+        other = Project(Path(shutil.copytree(project.folder, tmp_path / name)))
+        assert other.gate() == 0, name
+        change(other.folder)
+        assert other.gate() == 4, name
+
+
+SLOW = """
+
+@check("t.smoke.slow", suite="smoke", severity="low", needs={"fact": "fact"})
+def test_slow(fact):
+    import time, pathlib
+    pathlib.Path("running").touch()
+    while pathlib.Path("running").exists():
+        time.sleep(0.05)
+    judge("x", True)
+"""
+
+
+@pytest.mark.parametrize("what", ["edited", "put back", "toml", "added", "removed"])
+def test_edited_while_the_run_goes_on(tmp_path: Path, what: str) -> None:
+    """Row 113: `git pull` during a run."""
+    project = Project.make(tmp_path, checks=CHECKS + SLOW)
+    words = [sys.executable, "-m", "pytest", "--env", "dev", "-m", "smoke", "-p", "no:randomly"]
+    run = subprocess.Popen(words, cwd=tmp_path, env=project.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        until = time.monotonic() + 60
+        while not (tmp_path / "running").exists():
+            assert time.monotonic() < until
+            assert run.poll() is None
+            time.sleep(0.05)
+        file = tmp_path / FACTS
+        if what in ("edited", "put back"):
+            project.edit("fail=10", "fail=99", FACTS)
+            if what == "put back":
+                project.edit("fail=99", "fail=10", FACTS)
+                os.utime(file)
+        elif what == "toml":
+            project.edit("value = 1.0", "value = 99.0")
+        elif what == "added":
+            project.write("checks/test_new.py", FAILING)
+        else:
+            file.unlink()
+        (tmp_path / "running").unlink()
+        out = run.communicate(timeout=60)[0].decode()
+    finally:
+        run.kill()
+    assert run.returncode == 13, out
+    assert "while the run went on" in out
+    assert "Traceback" not in out
+    assert project.gate() in (3, 4)
+
+
+def test_a_waiver_of_everything(project: Project) -> None:
+    """Row 114."""
+    waiver = (
+        '[[waivers]]\ncheck = "{}"\ntarget = "*"\nenvironment = "*"\nreason = "r"\nowner = "me"\nticket = "T-1"\n'
+        "expires = 2999-01-01\n"
+    )
+    project.write("prodcheck.toml", TOML + waiver.format("*"))
+    project.edit("value = 1.0", "value = 11.0")
+    done = project.pytest()
+    assert done.returncode == 0
+    assert "covers every check on every target" in " ".join(done.stdout.split())
+    assert project.pytest("--revision", "r1", env="live").returncode == 12
+    assert project.gate("--revision", "r1", env="live") == 2
+    project.write("prodcheck.toml", TOML + waiver.format("*.*"))
+    assert project.pytest("--revision", "r1", env="live").returncode == 12
+    project.write("prodcheck.toml", TOML + waiver.format("t.smoke.*"))
+    assert project.pytest("--revision", "r1", env="live").returncode == 0
+
+
+def test_a_cycle_of_needs(project: Project) -> None:
+    """Row 115."""
+    gate = '[gates.{}]\nselect = ["t.smoke.*"]\nneeds = [{{ gate = "dev:{}" }}]\n'
+    for names in (("a", "a"), ("a", "b"), ("a", "c")):
+        others = [("b", "a"), ("c", "b")] if names[1] != "a" else []
+        project.write("prodcheck.toml", TOML + "".join(gate.format(*each) for each in [names, *others]))
+        done = project.pytest("--gate", "a")
+        assert done.returncode == 4, done.stdout
+        assert "a cycle: dev:a needs" in done.stderr + done.stdout
+    project.write("prodcheck.toml", TOML + gate.format("a", "b") + gate.format("b", "smoke"))
+    assert project.pytest("--gate", "a").returncode == 13
+
+
+def test_a_promotion_through_one_gate_is_no_cycle(project: Project) -> None:
+    """Row 115, the other law: the same gate of another environment."""
+    needs = '[gates.before]\nenvironments = ["live"]\nselect = ["t.smoke.*"]\nneeds = [{ gate = "dev:smoke" }]\n'
+    project.write("prodcheck.toml", TOML + needs)
+    assert project.pytest().returncode == 0
+    assert project.pytest("--gate", "before", "--revision", "r1", env="live").returncode == 0
+
+
+HIDDEN_SUITES = {
+    "a constant": ('suite="smoke"', "suite=SUITE"),
+    "keywords": ('suite="smoke", severity="critical"', "**COMMON"),
+}
+
+
+@pytest.mark.parametrize("old_new", HIDDEN_SUITES.values(), ids=HIDDEN_SUITES.keys())
+def test_a_suite_that_is_not_written_there(project: Project, old_new: tuple[str, str]) -> None:
+    """Row 116: and the file is not collected."""
+    text = 'SUITE = "smoke"\nCOMMON = {"suite": SUITE, "severity": "critical"}\n'
+    project.write("checks/facts.py", text + CHECKS.replace(*old_new))
+    (project.folder / FACTS).unlink()
+    project.write("checks/test_other.py", OTHER)
+    done = project.pytest()
+    assert done.returncode == 4, done.stdout
+    assert "@check" in done.stderr + done.stdout
+    assert project.gate() == 3
+
+
+def test_one_id_a_target(tmp_path: Path) -> None:
+    """Row 117."""
+    dependencies = '[environments.dev.dependencies]\nup = { tcp = "127.0.0.1:9" }\n[gates.g]\nselect = ["t.smoke.*"]\n'
+    project = Project.make(tmp_path, TOML + dependencies)
+    project.write("checks/test_new.py", (
+        "from pytest_prodcheck import check, judge\n"
+        '@check("t.smoke.port.*", suite="smoke", severity="critical")\n'
+        "def test_port(tcp_port): judge('was looked at', tcp_port is not None)\n"
+    ))  # fmt: skip
+    for selection in ('["t.smoke.*"]', '["t.smoke.one", "t.smoke.port.up"]'):
+        project.edit('["t.smoke.*"]', selection)
+        done = project.prodcheck("run", "g", "--env", "dev", "--", "-p", "no:randomly", "checks")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ("4 passed" if "one" not in selection else "2 passed") in done.stdout
+
+
+def test_a_relative_import_under_xdist(project: Project) -> None:
+    """Row 117."""
+    project.write("checks/__init__.py", "")
+    project.write("checks/common.py", "ANSWER = 1.0\n")
+    project.write(FACTS, "from .common import ANSWER\n" + CHECKS)
+    for workers in ((), ("-n", "2")):
+        done = project.pytest(*workers)
+        assert done.returncode == 0, done.stdout
+        assert project.gate() == 0
