@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -133,6 +134,23 @@ def deployments_in_reach(environment: Environment, vantage: str) -> tuple[str, .
         for name, each in environment.services.items()
         if (each.workload or "").startswith("deployment/") and (unit is None or name in unit.services)
     )
+
+
+def origin_of(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of an address, as RFC 6454 has it; an empty host for what is none."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    except ValueError:
+        return "", "", 0
+
+
+def secret_origins(environment: Environment) -> frozenset[tuple[str, str, int]]:
+    """Where the environment's secret headers and the roles' credentials may go: its services, and where one logs in."""
+    urls = [service.url for service in environment.services.values()]
+    if (auth := environment.auth) is not None:
+        urls += [url for url in (auth.issuer, auth.token_url, auth.tokens.jwks, *auth.origins) if url and "://" in url]
+    return frozenset(origin_of(url) for url in urls)
 
 
 def is_address(host: str) -> bool:

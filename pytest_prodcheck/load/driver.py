@@ -17,6 +17,7 @@ from locust import User, events, task
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
+from pytest_prodcheck.load import private_line
 from pytest_prodcheck.load.coordinator import Lead
 from pytest_prodcheck.load.sender import Hand
 
@@ -24,6 +25,7 @@ FOLDER = "PRODCHECK_LOAD"
 SILENCE = 10.0  # seconds without a report after which a worker is lost
 _go: AsyncResult[dict[str, Any]] = AsyncResult()
 _hands: list[Hand] = []
+private_line.secure(os.environ.get(FOLDER, ""))  # before Locust opens its sockets
 
 
 class Arrivals(User):

@@ -1,7 +1,7 @@
 """A worker on another machine: `python -m pytest_prodcheck.load.worker HOST:PORT [LOCUSTFILE]`.
 
 Waits for the run that declares `expect_workers` and `bind`, takes its part, and ends. The plan it is sent holds the
-tokens of the roles: let it come over a network you trust, Locust does not encrypt.
+tokens of the roles, so both sides share a secret, PRODCHECK_LOAD_SECRET: it encrypts, and keeps other workers out.
 """
 
 from __future__ import annotations

@@ -89,6 +89,9 @@ class Auth(Section):
     login_page: Annotated[str, AfterValidator(path_or_address)] | None = None
     issuer: Url | None = None  # OpenID Connect issuer; its discovery document names the token endpoint
     token_url: Url | None = None  # OAuth token endpoint
+    # further servers that the issuer's discovery document may name for tokens and keys, such as
+    # ["https://oauth2.idp.example"]; what it names elsewhere is not asked: credentials go to declared servers only
+    origins: tuple[Url, ...] = ()
     audience: str | None = None  # OAuth audience that is asked for
     tls: Trust = Trust.model_construct()  # of issuer and token_url
     # true: the token must not open anything after logout; JWTs usually stay good until they expire

@@ -23,12 +23,15 @@ def address_of(auth: Auth, context: Context, deadline: Deadline) -> str:
         return auth.tokens.jwks
     if auth.kind != "oidc" or auth.issuer is None:
         return ""
-    from pytest_prodcheck.evidence.login.oauth import discovery
+    from pytest_prodcheck.evidence.login.oauth import discovery, refuse_undeclared
 
     found = discovery(auth.issuer, auth, context, deadline).get("jwks_uri")
     parts = urlsplit(found) if isinstance(found, str) else None
     good = parts is not None and parts.hostname and parts.scheme in ("https", urlsplit(auth.issuer).scheme)
-    return str(found) if good else ""
+    if not good:
+        return ""
+    refuse_undeclared(str(found), "jwks_uri", auth, context)
+    return str(found)
 
 
 def keys(auth: Auth, context: Context, deadline: Deadline) -> tuple[Any, ...]:

@@ -38,7 +38,8 @@ def login_line(environment: Environment, times: int = 1) -> tuple[Sending, ...]:
     if auth is None:
         return ()
     what = auth.login or ("GET discovery, POST token" if auth.kind == "oidc" else "POST token")
-    return (Sending(login_host("", environment), f"{what} (login)", times),)
+    further = (Sending(url, f"POST token or GET keys, if {auth.issuer} says so", times) for url in auth.origins)
+    return (Sending(login_host("", environment), f"{what} (login)", times), *further)
 
 
 @evidence("auth-login", axis="role", host=login_host, sends=lambda target, environment: login_line(environment))

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from pytest_prodcheck.environments.reach import origin_of, secret_origins
 from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.connection import Connection
 from pytest_prodcheck.evidence.http.line import HttpLine
@@ -46,6 +47,7 @@ class HttpClient:
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._tls: ssl.SSLContext | None = None
+        self._secret_origins: frozenset[tuple[str, str, int]] | None = None
         if service.proxy is not None and service.connect_to is not None:
             hint = "leave out one of them"
             raise EvidenceProblem(
@@ -70,7 +72,11 @@ class HttpClient:
         )
 
     def prepare(self, request: Request, url: str, deadline: Deadline) -> Prepared:
-        """The request with the headers of environment, service and itself, in rising order."""
+        """The request with the headers of environment, service and itself, in rising order.
+
+        Headers that are secrets go to the servers they are declared for: those of the environment to its services and
+        where one logs in, by the scheme that is declared; never by plain HTTP to what is declared as HTTPS.
+        """
         headers = {
             "User-Agent": "prodcheck",
             "Accept": "*/*",
@@ -86,9 +92,21 @@ class HttpClient:
             body, own["Content-Type"] = urlencode(request.form).encode(), "application/x-www-form-urlencoded"
         elif request.text is not None:
             body = request.text.encode()
-        credentials = {} if request.anonymous else self._credentials(deadline)
+        here = origin_of(url)
+        at_home = here == origin_of(self.service.url)
+        credentials = self._credentials(deadline) if at_home and not request.anonymous else {}
+        if not at_home and here not in self._origins() and _is_secret(request.headers):
+            text = f"{request.method} {sanitizing.url(url)}: credentials are for declared servers only"
+            raise EvidenceProblem(Problem("configuration", text))
         sources: tuple[Mapping[str, str | SecretRef], ...]
-        sources = (self.context.environment.headers, self.service.headers, credentials, own, request.headers)
+        shared, theirs = self.context.environment.headers, self.service.headers
+        sources = (
+            shared if here in self._origins() else _without_secrets(shared),
+            theirs if at_home else _without_secrets(theirs),
+            credentials,
+            own,
+            request.headers,
+        )
         for source in sources:
             for name, value in source.items():
                 headers[named.setdefault(name.lower(), name)] = self._filled(value, url, deadline)
@@ -99,6 +117,11 @@ class HttpClient:
             raise EvidenceProblem(
                 Problem("configuration", f"{request.method} {sanitizing.url(url)}: {error}")
             ) from None
+
+    def _origins(self) -> frozenset[tuple[str, str, int]]:
+        if self._secret_origins is None:
+            self._secret_origins = secret_origins(self.context.environment)
+        return self._secret_origins
 
     def _filled(self, value: str | SecretRef, url: str, deadline: Deadline) -> str:
         if isinstance(value, RoleCookies):
@@ -197,3 +220,14 @@ class HttpClient:
                     self._idle.append(connection)
             else:
                 connection.close()
+
+
+def _without_secrets(headers: Mapping[str, str | SecretRef]) -> Mapping[str, str | SecretRef]:
+    return {name: value for name, value in headers.items() if isinstance(value, str)}
+
+
+def _is_secret(headers: Mapping[str, str | SecretRef]) -> bool:
+    return any(
+        not isinstance(value, str) or name.lower() in ("authorization", "cookie", "proxy-authorization")
+        for name, value in headers.items()
+    )

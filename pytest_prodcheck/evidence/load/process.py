@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.children import end_with_us, filtered, python_path
 from pytest_prodcheck.evidence.tools.sanitizing import plain as plain_text
+from pytest_prodcheck.load import private_line
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -51,6 +53,9 @@ def run(name: str, plan: Mapping[str, Any], load: Load, context: Context, deadli
         file = folder / "plan.json"
         file.touch(mode=0o600)  # it holds tokens
         file.write_text(json.dumps(plan), encoding="utf-8")
+        file = folder / private_line.FILE
+        file.touch(mode=0o600)
+        file.write_text(_shared_secret(name, load), encoding="ascii")
         with _started(_words(plan, load, context), folder, context) as process:
             _watch(name, process, folder, context, deadline)
             problem = _last_words(folder, context)
@@ -58,6 +63,18 @@ def run(name: str, plan: Mapping[str, Any], load: Load, context: Context, deadli
     finally:
         context.tell(name, "")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _shared_secret(name: str, load: Load) -> str:
+    """What keeps everybody else's workers out; one of this run where all are on this machine."""
+    if not load.expect_workers:
+        return secrets.token_hex(32)
+    found = os.environ.get(private_line.SECRET, "")
+    if len(found) < private_line.SHORTEST or not found.isascii():
+        what = f"load {name}: workers on other machines have to prove who they are: {private_line.SECRET} is not set"
+        hint = f"set it here and there to the same secret of at least {private_line.SHORTEST} ASCII characters"
+        raise EvidenceProblem(Problem("configuration", what, hint))
+    return found
 
 
 def _words(plan: Mapping[str, Any], load: Load, context: Context) -> list[str]:

@@ -6,8 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlsplit
 
+from pytest_prodcheck.environments.reach import origin_of, secret_origins
 from pytest_prodcheck.evidence.http.clients import client_at
 from pytest_prodcheck.evidence.login.attempts import Attempt, bearer, refused
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -80,8 +82,19 @@ def _token_endpoint(auth: Auth, context: Context, deadline: Deadline) -> tuple[s
     if parts is None or parts.scheme not in ("https", urlsplit(auth.issuer).scheme) or not parts.hostname:
         what = f"GET {auth.issuer.rstrip('/')}{WELL_KNOWN}: names no token_endpoint that could be trusted"
         raise EvidenceProblem(Problem("protocol", what))
+    refuse_undeclared(str(found), "token_endpoint", auth, context)
     methods = document.get("token_endpoint_auth_methods_supported", ())
     return str(found), tuple(str(each) for each in methods) if isinstance(methods, list) else ()
+
+
+def refuse_undeclared(address: str, what: str, auth: Auth, context: Context) -> None:
+    """Raises EvidenceProblem where a discovery document names a server that prodcheck.toml does not."""
+    origin = origin_of(address)
+    if origin in secret_origins(context.environment):
+        return
+    shown = plain(f"{origin[0]}://{origin[1]}:{origin[2]}", 300)
+    text = f"the discovery document of {auth.issuer} names {what} at {shown}, which is not declared: it is not asked"
+    raise EvidenceProblem(Problem("configuration", text, "if it is the provider's, add its address to auth.origins"))
 
 
 def discovery(issuer: str, auth: Auth, context: Context, deadline: Deadline) -> dict[str, Any]:

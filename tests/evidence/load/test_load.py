@@ -270,12 +270,13 @@ def test_two_processes_send_one_schedule(tmp_path: Path) -> None:
     assert outcomes(run)["validity"] is Outcome.PASSED
 
 
-def test_workers_on_other_machines(tmp_path: Path) -> None:
+def test_workers_on_other_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Locust's own master and workers: here the workers are processes that somebody else started."""
     with server() as (port, truth):
         from pytest_prodcheck.evidence.load.process import _free_port
 
         bind = f"127.0.0.1:{_free_port()}"
+        monkeypatch.setenv("PRODCHECK_LOAD_SECRET", "a-secret-that-both-sides-know")
         workers = [
             subprocess.Popen([sys.executable, "-m", "pytest_prodcheck.load.worker", bind], stderr=subprocess.DEVNULL)
             for _ in range(2)
