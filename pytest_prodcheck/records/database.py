@@ -27,6 +27,7 @@ class Migrations:
     pending: tuple[str, ...]  # shipped and not applied
     skipped: tuple[str, ...]  # shipped and not applied although later ones are: tools leave them out for ever
     changed: tuple[str, ...]  # applied with another checksum or name than the script has now
+    untold: tuple[str, ...] = ()  # what cannot be computed, and what would tell
 
 
 @dataclass(frozen=True)

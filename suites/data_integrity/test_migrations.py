@@ -39,6 +39,8 @@ def test_database_is_where_the_revision_needs_it(postgres_migrations: Migrations
     at, wanted = _list(found.applied_heads) or "nothing", _list(found.shipped_heads)
     why = f"pending: {_list(found.pending)}; the database is at {at}, shipped is {wanted}"
     judge("nothing is pending", not found.pending, of=found.table, reason=why)
+    for each in found.untold:
+        judge("nothing is pending", None, equals=True, of=found.table, reason=each)
 
 
 @check("data_integrity.migrations.safety", severity="high", runbook="migrations-safety")

@@ -95,6 +95,11 @@ class Migrations(Section):
     # folder with the SQL of the migrations, VERSION.sql, for kinds whose scripts are none, such as what
     # `alembic upgrade A:B --sql` prints; squawk reads it
     sql: str | None = None
+    # of kind "flyway": values of ${placeholders} in repeatable scripts, whose checksums are of the replaced text
+    placeholders: dict[str, str] = {}
+    # of kind "alembic": whether revisions below the folder of versions count (recursive_version_locations); where there
+    # are some, it has to be said
+    recursive: bool | None = None
     exclude: tuple[str, ...] = ()  # rules of squawk that are not judged, such as "ban-drop-column"
     column: Name = "version"  # of kind "table": column with the version
     failed: Name | None = None  # of kind "table": column that is true where a migration failed, such as "dirty"

@@ -42,6 +42,7 @@ def postgres_migrations(target: str, context: Context, deadline: Deadline) -> Mi
         pending=_named(state.pending),
         skipped=_named(state.skipped),
         changed=_named(state.changed),
+        untold=_named(state.untold),
     )
 
 

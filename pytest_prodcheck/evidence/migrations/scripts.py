@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ class Script:
     """One migration. version: its name in the database. parents: what it builds on. checksum: Flyway's, "" for none.
 
     repeatable: runs again whenever it changed. replaces: what it stands for when squashed. title: its description.
+    replaced: Flyway's checksum of the text with placeholders replaced, "" where values are missing: see `untold`.
     """
 
     version: str
@@ -33,6 +35,8 @@ class Script:
     title: str = ""
     repeatable: bool = False
     replaces: tuple[str, ...] = ()
+    replaced: str = ""
+    untold: tuple[str, ...] = ()
 
 
 def shipped(settings: Settings, root: Path) -> dict[str, Script]:
@@ -43,7 +47,7 @@ def shipped(settings: Settings, root: Path) -> dict[str, Script]:
         raise EvidenceProblem(Problem("configuration", what, "scripts is relative to prodcheck.toml"))
     readers = {"alembic": _alembic, "flyway": _flyway, "django": _django, "table": _numbered}
     found: dict[str, Script] = {}
-    for script in readers[settings.kind](folder):
+    for script in readers[settings.kind](folder, settings):
         other = found.get(script.version)
         if other is not None:
             raise _broken(script.file, f"{script.version} is {other.file.name} too")
@@ -74,8 +78,8 @@ def _text(path: Path) -> str:
         raise _broken(path, str(error)) from None
 
 
-def _broken(path: Path, why: str) -> EvidenceProblem:
-    return EvidenceProblem(Problem("configuration", f"migrations: {path.name}: {why}"))
+def _broken(path: Path, why: str, hint: str = "") -> EvidenceProblem:
+    return EvidenceProblem(Problem("configuration", f"migrations: {path.name}: {why}", hint))
 
 
 def _names(path: Path, body: list[ast.stmt], wanted: tuple[str, ...]) -> dict[str, Any]:
@@ -116,28 +120,44 @@ def _many(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(str(each) for each in value)
 
 
-def _alembic(folder: Path) -> Iterator[Script]:
-    """`versions/*.py` with `revision` and `down_revision` (alembic.sqlalchemy.org, "Create a Migration Script")."""
+def _alembic(folder: Path, settings: Settings) -> Iterator[Script]:
+    """`versions/*.py` with `revision` and `down_revision` (alembic.sqlalchemy.org, "Create a Migration Script").
+
+    depends_on names a revision, or a branch by a label, which stands for the revision that is labelled.
+    """
     where = folder / "versions" if (folder / "versions").is_dir() else folder
-    found = []
+    found, below = [], []
     for path in _files(where, "*.py"):
-        names = _names(path, _tree(path).body, ("revision", "down_revision", "depends_on"))
-        if isinstance(names.get("revision"), str):
-            found.append((path, names["revision"], _many(names.get("down_revision")), _many(names.get("depends_on"))))
-    known = {revision for _, revision, _, _ in found}
-    for path, revision, down, depends in found:
-        for parent in down:
+        names = _names(path, _tree(path).body, ("revision", "down_revision", "depends_on", "branch_labels"))
+        if not isinstance(names.get("revision"), str):
+            continue
+        if path.parent != where and settings.recursive is not True:
+            below.append(path)
+            continue
+        found.append((path, names["revision"], *(_many(names.get(key)) for key in
+                      ("down_revision", "depends_on", "branch_labels"))))  # fmt: skip
+    if below and settings.recursive is None:
+        hint = "say migrations.recursive as Alembic's recursive_version_locations is, true or false"
+        what = f"migrations: {below[0].parent.name}/{below[0].name} lies below the folder of versions"
+        raise EvidenceProblem(Problem("configuration", what, hint))
+    known = {revision: revision for _, revision, *_ in found}
+    known |= {label: revision for _, revision, _, _, labels in found for label in labels}
+    for path, revision, down, depends, _ in found:
+        for parent in (*down, *depends):
             if parent not in known:
-                raise _broken(path, f"it builds on {parent}, which is not shipped")
-        # what depends_on names may also be the label of a branch
-        yield Script(revision, path, down + tuple(each for each in depends if each in known), title=path.stem)
+                hint = "scripts has to hold all version locations: name the folder above, and recursive = true"
+                raise _broken(path, f"it builds on {parent}, which is not shipped", hint)
+        yield Script(revision, path, tuple(known[each] for each in (*down, *depends)), title=path.stem)
 
 
 _FLYWAY = re.compile(r"(?P<kind>[VR])(?P<version>[0-9][0-9._]*)?__(?P<title>.+)\.sql\Z")
 
 
-def _flyway(folder: Path) -> Iterator[Script]:
-    """V1_2__Title.sql and R__Title.sql, with Flyway's checksum (documentation.red-gate.com/flyway)."""
+def _flyway(folder: Path, settings: Settings) -> Iterator[Script]:
+    """V1_2__Title.sql and R__Title.sql, with Flyway's checksum (documentation.red-gate.com/flyway).
+
+    That of a repeatable one is of the text with its placeholders replaced, from 6.0 on; of the text itself before.
+    """
     for path in _files(folder, "*.sql"):
         found = _FLYWAY.match(path.name)
         if found is None or (found["kind"] == "V") != (found["version"] is not None):
@@ -145,7 +165,22 @@ def _flyway(folder: Path) -> Iterator[Script]:
         title = found["title"].replace("_", " ")
         repeatable = found["kind"] == "R"
         version = title if repeatable else dotted(found["version"])
-        yield Script(version, path, checksum=flyway_checksum(_text(path)), title=title, repeatable=repeatable)
+        text = _text(path)
+        script = Script(version, path, checksum=flyway_checksum(text), title=title, repeatable=repeatable)
+        if repeatable:
+            filled, untold = _filled(text, {**settings.placeholders, "flyway:filename": path.name})
+            script = replace(script, replaced="" if untold else flyway_checksum(filled), untold=untold)
+        yield script
+
+
+_PLACEHOLDER = re.compile(r"\$\{([^{}]+)\}")
+
+
+def _filled(text: str, values: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """The text with its ${placeholders} replaced, and those without a value; names are the same in any case."""
+    known = {name.lower(): value for name, value in values.items()}
+    untold = dict.fromkeys(name for name in _PLACEHOLDER.findall(text) if name.lower() not in known)
+    return _PLACEHOLDER.sub(lambda found: known.get(found[1].lower(), found[0]), text), tuple(untold)
 
 
 def dotted(version: str) -> str:
@@ -172,12 +207,12 @@ def flyway_checksum(text: str) -> str:
     return str(crc - (1 << 32) if crc >= 1 << 31 else crc)
 
 
-def _django(folder: Path) -> Iterator[Script]:
-    """`APP/migrations/NAME.py` with a class Migration; the app's label is taken to be its folder's name."""
+def _django(folder: Path, settings: Settings) -> Iterator[Script]:
+    """`APP/migrations/NAME.py` with a class Migration; the app's label is that of its AppConfig, else its folder's."""
     for path in _files(folder, "*.py"):
         if path.parent.name != "migrations" or path.name == "__init__.py":
             continue
-        app = path.parent.parent.name
+        app = _label(path.parent.parent)
         for node in _tree(path).body:
             if isinstance(node, ast.ClassDef) and node.name == "Migration":
                 names = _names(path, node.body, ("dependencies", "replaces"))
@@ -186,10 +221,20 @@ def _django(folder: Path) -> Iterator[Script]:
                 yield Script(f"{app}.{path.stem}", path, parents, title=path.stem, replaces=replaces)
 
 
+@cache
+def _label(app: Path) -> str:
+    """`label` of the one AppConfig in APP/apps.py where it says one, else the folder's name."""
+    path = app / "apps.py"
+    classes = [node for node in _tree(path).body if isinstance(node, ast.ClassDef)] if path.is_file() else []
+    said = [_names(path, node.body, ("label",)).get("label") for node in classes]
+    labels = [each for each in said if isinstance(each, str)]
+    return labels[0] if len(labels) == 1 else app.name
+
+
 _NUMBERED = re.compile(r"[Vv]?(?P<version>[0-9][0-9._]*?)(?:[_.-]+(?P<title>.*?))?(?P<up>\.up)?\.(sql|py|rb)\Z")
 
 
-def _numbered(folder: Path) -> Iterator[Script]:
+def _numbered(folder: Path, settings: Settings) -> Iterator[Script]:
     """Files whose names begin with a number: 0007_title.sql, 20240131120000_title.up.sql; `.down.` is left out."""
     for path in _files(folder, "*"):
         found = _NUMBERED.match(path.name)

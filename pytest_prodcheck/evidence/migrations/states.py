@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.migrations.scripts import Script, dotted, version_key
@@ -29,6 +30,7 @@ class State:
     pending: list[str]
     skipped: list[str]
     changed: list[str]
+    untold: list[str] = field(default_factory=list)  # what cannot be computed, and what would tell
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,18 @@ def _flyway(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
     versioned = [each for each in scripts.values() if not each.repeatable]
     ordered = sorted(versioned, key=lambda each: version_key(each.version))
     left = [each.version for each in ordered if each.version not in applied and version_key(each.version) > baseline]
-    again = [
-        script.version for script in scripts.values()
-        if script.repeatable and mine.get(script.version, ("",))[0] != script.checksum
-    ]  # fmt: skip
+    again, untold = [], []
+    for script in scripts.values():
+        if not script.repeatable:
+            continue
+        if script.version not in mine:
+            again.append(script.version)
+        elif mine[script.version][0] not in (script.checksum, script.replaced or None):
+            if script.untold:
+                value = f"{script.file.name} holds ${{{script.untold[0]}}}"
+                untold.append(f"{value}: say what stands for it in migrations.placeholders")
+            else:
+                again.append(script.version)
     return State(
         applied=list(applied),
         applied_heads=sorted(versions, key=version_key)[-1:],
@@ -111,6 +121,7 @@ def _flyway(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
             if kind == "SQL" and name in scripts and checksum is not None
             and (checksum != scripts[name].checksum or title != scripts[name].title)
         ],
+        untold=untold,
     )  # fmt: skip
 
 
@@ -125,16 +136,21 @@ def _django(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
     replaced = {old: script.version for script in scripts.values() for old in script.replaces}
     noted = [f"{app}.{name}" for app, name in rows if app in apps]
     applied = set(noted)
-    for script in scripts.values():  # a squashed one is applied when it is noted or all that it replaces is
-        if script.replaces and applied >= set(script.replaces):
-            applied.add(script.version)
-        elif script.version in applied:
-            applied |= set(script.replaces)
+    for _ in range(len(replaced) + 1):  # a squashed one may stand for squashed ones
+        before = len(applied)
+        for script in scripts.values():  # a squashed one is applied when it is noted or all that it replaces is
+            if script.replaces and applied >= set(script.replaces):
+                applied.add(script.version)
+            elif script.version in applied:
+                applied |= set(script.replaces)
+        if len(applied) == before:
+            break
     hidden = {old for old, new in replaced.items() if new in applied or not applied & set(scripts[new].replaces)}
     return State(
         applied=noted, applied_heads=_heads(scripts, applied & set(scripts)),
         shipped_heads=_heads(scripts, set(scripts) - set(replaced)), failed=[],
-        unknown=[each for each in noted if each not in scripts and each not in replaced],
+        unknown=[each for at, each in enumerate(noted)
+                 if each not in scripts and each not in replaced and not _squashed(each, noted[at + 1 :], scripts)],
         pending=[version for version in scripts if version not in applied and version not in hidden],
         skipped=sorted({
             parent for version in applied & set(scripts) for parent in scripts[version].parents
@@ -142,6 +158,27 @@ def _django(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
         }),
         changed=[],
     )  # fmt: skip
+
+
+_NUMBER = re.compile(r"[^.]*\.(\d+)")
+_SQUASHED_TO = re.compile(r"_squashed_(\d+)")
+
+
+def _squashed(old: str, later: Sequence[str], scripts: Scripts) -> bool:
+    """Whether a migration that is gone went into a squashed one, whose `replaces` is gone too.
+
+    Django leaves its note (`migrate --prune` takes it away) and numbers a squashed migration like the first of those
+    that it stands for. So one of the same app, shipped, noted later and not numbered higher, stands for it.
+    """
+    app, number = old.partition(".")[0], _NUMBER.match(old)
+    for version in later:
+        its = _NUMBER.match(version)
+        if version not in scripts or version.partition(".")[0] != app or its is None or number is None:
+            continue
+        last = _SQUASHED_TO.search(version)
+        if int(its[1]) <= int(number[1]) and (last is None or int(number[1]) <= int(last[1])):
+            return True
+    return False
 
 
 def _table(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:

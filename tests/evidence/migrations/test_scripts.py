@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ class Migration(migrations.Migration):
 """
 
 
-def settings(kind: str, **more: str) -> Migrations:
+def settings(kind: str, **more: Any) -> Migrations:
     return Migrations.model_validate({"kind": kind, "scripts": "scripts", **more})
 
 
@@ -47,8 +48,10 @@ def test_alembic_graph(tmp_path: Path) -> None:
         "env.py": "raise SystemExit('never run')",
         "versions/__init__.py": "",
     }
-    found = shipped(settings("alembic"), write(tmp_path, files))
+    found = shipped(settings("alembic", recursive=True), write(tmp_path, files))
     assert {name: script.parents for name, script in found.items()} == {"aa": (), "bb": ("aa",), "cc": ("aa", "bb")}
+    assert set(shipped(settings("alembic", recursive=False), tmp_path)) == {"aa", "bb"}  # as Alembic itself reads them
+    assert "recursive_version_locations" in problem_of(lambda: shipped(settings("alembic"), tmp_path)).hint
 
 
 @pytest.mark.parametrize(

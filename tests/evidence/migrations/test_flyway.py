@@ -1,0 +1,154 @@
+"""Flyway itself over small histories: what it says of them is what the comparison says."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.demo.runtime.programs import postgres_programs
+from pytest_prodcheck.environments.sections.database import Migrations
+from pytest_prodcheck.evidence.migrations.scripts import shipped
+from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER, State
+from tests.evidence.postgres.servers import PASSWORD, Server, server
+
+HERE = Path(__file__).parent / "flyway"
+LIBRARIES = Path("~/.cache/pytest-prodcheck/flyway-9").expanduser()
+
+
+class Flyway:
+    """Flyway's library in one Java process, over schemas of a real server."""
+
+    def __init__(self, process: subprocess.Popen[str], postgres: Server, root: Path) -> None:
+        self._process, self._postgres, self._root = process, postgres, root
+
+    def does(self, action: str, name: str, **values: str) -> str:
+        """What it says: "migrated 2", "valid", "invalid V3__x.sql", "refused …". name: of the folder and schema."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        words = [action, str(self._root / name), name, *(f"{key}={value}" for key, value in values.items())]
+        self._process.stdin.write("\t".join(words) + "\n")
+        self._process.stdin.flush()
+        while not (line := self._process.stdout.readline()).startswith("> "):
+            assert line, "Flyway has ended"
+        return line.removeprefix("> ").strip()
+
+    def write(self, name: str, **scripts: str | None) -> None:
+        folder = self._root / name
+        folder.mkdir(exist_ok=True)
+        for file, text in scripts.items():
+            path = folder / f"{file}.sql"
+            path.unlink(missing_ok=True) if text is None else path.write_text(text)
+
+    def state(self, name: str, **settings: Any) -> State:
+        declared = Migrations.model_validate({"kind": "flyway", "scripts": name, **settings})
+        kind = KINDS["flyway"]
+        with self._postgres.node.connect() as connection:
+            sql = f"select {kind.columns} from {name}.flyway_schema_history{ORDER['flyway']}"
+            rows = connection.execute(sql).fetchall()
+        return kind.compare(rows, shipped(declared, self._root), declared)
+
+
+@pytest.fixture(scope="module")
+def flyway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flyway]:
+    if not (shutil.which("java") and shutil.which("mvn")):
+        pytest.skip("Flyway runs in Java; install: apt-get install default-jdk-headless maven")
+    if not list(LIBRARIES.glob("flyway-core-*.jar")):
+        command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies"]
+        done = subprocess.run([*command, f"-DoutputDirectory={LIBRARIES}"], capture_output=True, timeout=300)
+        if done.returncode:
+            pytest.skip("Maven cannot get Flyway here: mvn dependency:copy-dependencies failed")
+    with server(postgres_programs()) as postgres:
+        postgres.run(f"alter role postgres password '{PASSWORD}'")
+        url = f"jdbc:postgresql://127.0.0.1:{postgres.node.port}/shop"
+        java = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{LIBRARIES}/*", str(HERE / "Histories.java")]
+        process = subprocess.Popen([*java, url, PASSWORD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                   stderr=subprocess.DEVNULL)  # fmt: skip
+        try:
+            yield Flyway(process, postgres, tmp_path_factory.mktemp("flyway"))
+        finally:
+            process.kill()
+            process.communicate(timeout=10)
+
+
+def faults(state: State) -> dict[str, list[str]]:
+    kinds = ("failed", "unknown", "pending", "skipped", "changed", "untold")
+    return {kind: getattr(state, kind) for kind in kinds if getattr(state, kind)}
+
+
+VIEW = "create or replace view home as\n  select * from t where region = '${region}';\n"
+
+
+def test_a_placeholder_in_a_repeatable_script(flyway: Flyway) -> None:
+    """flyway#2177: the checksum of a repeatable script is of its text after placeholders were replaced."""
+    flyway.write("a", V1__t="create table t (id int, region text);", R__home=VIEW)
+    assert flyway.does("migrate", "a", region="eu") == "migrated 2"
+    assert flyway.does("validate", "a", region="eu") == "valid"
+    assert faults(flyway.state("a", placeholders={"region": "eu"})) == {}
+    assert faults(flyway.state("a", placeholders={"REGION": "eu"})) == {}
+    assert flyway.does("validate", "a", region="us") == "invalid R__home.sql"
+    assert faults(flyway.state("a", placeholders={"region": "us"})) == {"pending": ["home"]}
+    (untold,) = faults(flyway.state("a"))["untold"]
+    assert "${region}" in untold
+    assert "migrations.placeholders" in untold
+
+
+def test_a_repeatable_script_that_changed(flyway: Flyway) -> None:
+    flyway.write("b", R__one="select 1;", R__file="select '${flyway:filename}';")
+    assert flyway.does("migrate", "b") == "migrated 2"
+    assert faults(flyway.state("b")) == {}
+    flyway.write("b", R__one="select 2;")
+    assert flyway.does("validate", "b") == "invalid R__one.sql"
+    assert faults(flyway.state("b")) == {"pending": ["one"]}
+    assert flyway.does("migrate", "b") == "migrated 1"
+    assert faults(flyway.state("b")) == {}
+
+
+def test_versions(flyway: Flyway) -> None:
+    flyway.write("c", V1__one="select 1;", V1_10__ten="select 1;", V1_9__nine="select 1;", U1_10__ten="select 1;")
+    assert flyway.does("migrate", "c") == "migrated 3"
+    assert faults(flyway.state("c")) == {}
+    flyway.write("c", V2__two="select 1;")
+    assert flyway.does("validate", "c") == "invalid V2__two.sql"
+    assert faults(flyway.state("c")) == {"pending": ["2"]}
+    assert flyway.does("migrate", "c") == "migrated 1"
+    flyway.write("c", V1_5__late="select 1;")
+    assert flyway.does("validate", "c") == "invalid"
+    assert faults(flyway.state("c")) == {"skipped": ["1.5"]}
+    flyway.write("c", V1_5__late=None, V1__one="select 1; -- changed")
+    assert flyway.does("validate", "c") == "invalid"
+    assert faults(flyway.state("c")) == {"changed": ["1"]}
+    assert flyway.does("repair", "c") == "repaired"
+    assert flyway.does("validate", "c") == "valid"
+    assert faults(flyway.state("c")) == {}
+
+
+def test_a_database_with_a_baseline(flyway: Flyway) -> None:
+    flyway.write("d", V1__one="select 1;", V2__two="select 1;", V3__three="select 1;")
+    assert flyway.does("baseline", "d") == "baselined"
+    assert faults(flyway.state("d")) == {"pending": ["3"]}
+    assert flyway.does("migrate", "d") == "migrated 1"
+    assert flyway.does("validate", "d") == "valid"
+    assert faults(flyway.state("d")) == {}
+
+
+def test_a_script_that_failed_or_is_gone(flyway: Flyway) -> None:
+    flyway.write("e", V1__one="create table e1 (id int);", V2__two="vacuum; select 1/0;", R__view="select 1;")
+    assert flyway.does("migrate", "e").startswith("refused")
+    state = flyway.state("e")
+    assert state.pending == ["2", "view"]
+    flyway.write("e", V2__two="select 1;")
+    flyway.does("repair", "e")
+    assert flyway.does("migrate", "e") == "migrated 2"
+    assert faults(flyway.state("e")) == {}
+    flyway.write("e", V2__two=None)
+    assert faults(flyway.state("e")) == {"unknown": ["2"]}
+    flyway.write("e", V2__two="select 1;", R__view=None)
+    said = flyway.does("validate", "e")
+    assert (said, faults(flyway.state("e"))) == ("invalid", {"unknown": ["view"]})
+    flyway.does("repair", "e")
+    assert (flyway.does("validate", "e"), faults(flyway.state("e"))) == ("valid", {})
