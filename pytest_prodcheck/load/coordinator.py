@@ -19,6 +19,7 @@ from typing import Any
 from pytest_prodcheck.load.counters import Cell, Counted
 from pytest_prodcheck.load.histogram import Histogram, Line, write_log
 from pytest_prodcheck.load.recent import Recent, due_at_first
+from pytest_prodcheck.load.renewed import Renewed
 from pytest_prodcheck.load.schedule import Segment
 
 KEPT_OF_AN_END = ("began", "unanswered", "seconds", "last_begun", "cpu_seconds", "addresses", "users_left")
@@ -50,6 +51,7 @@ class Lead:
         self.gap = 0.0
         self._answered_at = 0.0
         self._recent = Recent()
+        self._renewed = Renewed(folder)
         self._due_at_first = due_at_first(plan)
         self._written = False
         self._spare = os.open(os.devnull, os.O_RDONLY)  # given up to write files where no descriptor is left
@@ -83,6 +85,9 @@ class Lead:
             self._answered_at = now
         self._tell()
         self._look()
+        if renewed := self._renewed.take():
+            for each in self.hands.values():
+                self.send("prodcheck-renew", renewed, each.node)
 
     def end(self, data: Mapping[str, Any]) -> None:
         """A hand's last report; the result is written when there is one of every hand."""

@@ -51,11 +51,17 @@ def on_init(environment: Environment, **_: Any) -> None:
     if isinstance(runner, (WorkerRunner, LocalRunner)):
         runner.register_message("prodcheck-go", lambda environment, msg, **_: _go.set(msg.data))
         runner.register_message("prodcheck-stop", lambda environment, msg, **_: _stop())
+        runner.register_message("prodcheck-renew", lambda environment, msg, **_: _renew(msg.data))
 
 
 def _stop() -> None:
     for hand in _hands:
         hand.stop()
+
+
+def _renew(requests: dict[str, str]) -> None:
+    for hand in _hands:
+        hand.renew(requests)
 
 
 def lead_of(runner: Any) -> None:

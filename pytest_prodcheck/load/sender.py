@@ -93,6 +93,11 @@ class Hand:
         else:
             self.stopped.set()
 
+    def renew(self, requests: Mapping[str, str]) -> None:
+        """Sends other bytes from now on: those with a new token."""
+        for name, raw in requests.items():
+            self.calls[name].raw = raw.encode("latin-1")
+
     # -- sending
 
     def _send_all(self) -> None:

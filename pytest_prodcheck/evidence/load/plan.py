@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.reach import services_of_load
-from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import endpoint
+from pytest_prodcheck.evidence.load.requests import raw_request
 from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.evidence.network.resolving import addresses_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -64,17 +64,12 @@ def interval_of(seconds: float) -> float:
 
 
 def _endpoint(target: str, context: Context, deadline: Deadline) -> dict[str, Any]:
-    from pytest_prodcheck.evidence.http.messages import Request
-
     service, declared, name = endpoint(context.environment, target)
     session = session_of(context, declared.as_, deadline)
-    client = client_of(context, name)
-    request = Request(declared.method, declared.path, {**declared.headers, **session.headers}, declared.json_)
-    prepared = client.prepare(request, client.url(declared.path), deadline)
     return {
         "client": name,
         "method": declared.method,
-        "raw": (prepared.head() + (prepared.body or b"")).decode("latin-1"),
+        "raw": raw_request(target, session, context, deadline),
         "safe": declared.changes_nothing,
         "statuses": list(declared.good_statuses),
         "content_type": (declared.content_type or "").lower(),

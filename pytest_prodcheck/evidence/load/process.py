@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.children import end_with_us, filtered, python_path
+from pytest_prodcheck.evidence.load.renewal import Renewal
 from pytest_prodcheck.evidence.tools.sanitizing import plain as plain_text
 from pytest_prodcheck.load import private_line
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -48,6 +49,7 @@ def run(name: str, plan: Mapping[str, Any], load: Load, context: Context, deadli
     if importlib.util.find_spec("locust") is None:
         hint = "pip install 'pytest-prodcheck[load]'"
         raise EvidenceProblem(Problem("missing-extra", f"load {name} needs Locust", hint))
+    renewal = Renewal(load, context, deadline)
     folder = Path(tempfile.mkdtemp(prefix="prodcheck-load-"))
     try:
         file = folder / "plan.json"
@@ -57,7 +59,7 @@ def run(name: str, plan: Mapping[str, Any], load: Load, context: Context, deadli
         file.touch(mode=0o600)
         file.write_text(_shared_secret(name, load), encoding="ascii")
         with _started(_words(plan, load, context), folder, context) as process:
-            _watch(name, process, folder, context, deadline)
+            _watch(name, process, folder, renewal, context, deadline)
             problem = _last_words(folder, context)
         return Left(_read(name, folder, problem), _text(folder / "times.hlog"))
     finally:
@@ -139,13 +141,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(5)
 
 
-def _watch(name: str, process: subprocess.Popen[bytes], folder: Path, context: Context, deadline: Deadline) -> None:
+def _watch(
+    name: str, process: subprocess.Popen[bytes], folder: Path, renewal: Renewal, context: Context, deadline: Deadline
+) -> None:
     """Waits for the result or the end, and passes on how it goes; raises EvidenceProblem (timeout)."""
     result = folder / "result.json"
     while not result.exists() and process.poll() is None:
         if deadline.time_left() < 0.5:
             raise EvidenceProblem(Problem("timeout", f"load {name} did not end within {deadline.seconds:.0f} s"))
         time.sleep(LOOK)
+        renewal.look(folder)
         context.tell(name, progress_text(name, _text(folder / "progress.json")))
 
 

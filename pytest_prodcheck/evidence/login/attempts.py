@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import time
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from pytest_prodcheck.records import Exchange
+from pytest_prodcheck.records import EvidenceProblem, Exchange
 from pytest_prodcheck.records.login import Login
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ class RoleSession:
     role: str
     carrier: Carrier = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    expires_at: float | None = None  # epoch seconds; None where neither the answer nor the token says so
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,23 @@ def bearer(name: str, answer: Answer, token: object, where: str, context: Contex
     if not isinstance(token, str) or not token.strip() or not token.isprintable():
         return attempt(name, answer, "", {}, f"answered {answer.exchange.status}, but {where} is no token")
     keep_secret(token, context)
-    return attempt(name, clean(answer, context), "bearer", {"Authorization": f"Bearer {token}"}, "")
+    made = attempt(name, clean(answer, context), "bearer", {"Authorization": f"Bearer {token}"}, "")
+    return replace(made, session=replace(made.session, expires_at=_end_of(token, answer)))
+
+
+def _end_of(token: str, answer: Answer) -> float | None:
+    """When a token ends: by `expires_in` of the answer (RFC 6749, 5.1), else by its own `exp` (RFC 7519, 4.1.4)."""
+    try:
+        lasts = answer.json().get("expires_in")
+        if isinstance(lasts, (int, float)) and not isinstance(lasts, bool):
+            return time.time() + lasts
+    except (EvidenceProblem, AttributeError):
+        pass
+    try:
+        claims = json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
+        return float(claims["exp"])
+    except (IndexError, ValueError, KeyError, TypeError):
+        return None
 
 
 def keep_secret(token: str, context: Context) -> None:
@@ -52,8 +72,6 @@ def keep_secret(token: str, context: Context) -> None:
 
 def clean(answer: Answer, context: Context) -> Answer:
     """The answer redacted again: only now the token in it is known."""
-    from dataclasses import replace
-
     return replace(answer, exchange=context.redactor.redact_data(answer.exchange))
 
 

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,52 @@ def test_what_this_machine_is_short_of_is_no_failure(tmp_path: Path) -> None:
     assert any("Too many open files" in what for what, _ in run.shortages)
     assert errors(run) is not Outcome.FAILED
     assert outcomes(run)["validity"] is Outcome.ERRORED
+
+
+def test_tokens_that_end_before_the_load_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """grafana/k6#3268: tokens live for two seconds and say so, the load lasts five."""
+    monkeypatch.setenv("PRODCHECK_TEST_PASSWORD", "correct-horse")
+    port, logins = token_server(2.0)
+    endpoint = {"request": "GET /orders", "status": 200, "as": "customer"}
+    auth = {
+        "kind": "json", "service": "api", "login": "POST /login", "token": "/access_token",
+        "roles": {"customer": {"user": "c", "password": {"env": "PRODCHECK_TEST_PASSWORD"}}},
+    }  # fmt: skip
+    run = run_of(context_for(tmp_path, **settings(port, endpoint, rate="40/s", duration="5s"), auth=auth))
+    assert run.overall.failed == 0
+    assert run.overall.good == 200
+    assert len(logins) >= 3
+
+
+def token_server(life: float) -> tuple[int, list[float]]:
+    """A server whose tokens end; returns its port and when each token was given. It ends with this process."""
+    given: list[float] = []
+
+    class Shop(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            given.append(time.time())
+            self.answer(200, json.dumps({"access_token": f"token-{len(given) - 1}", "expires_in": life}))
+
+        def do_GET(self) -> None:
+            number = int(self.headers.get("Authorization", "Bearer token-0").rpartition("-")[2])
+            self.answer(200 if time.time() < given[number] + life else 401, "{}")
+
+        def answer(self, status: int, text: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *arguments: Any) -> None: ...
+
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
+    made.daemon_threads = True
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    return made.server_address[1], given
 
 
 def test_light_sees_a_stall_that_comes_now_and_then(tmp_path: Path) -> None:

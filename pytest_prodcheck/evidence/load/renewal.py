@@ -1,0 +1,68 @@
+"""Tokens that end before a load does are replaced while it runs: an expired one would make good answers 401s."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.http.service_requests import endpoint
+from pytest_prodcheck.evidence.load.requests import raw_request
+from pytest_prodcheck.evidence.login.sessions import log_in, session_of
+from pytest_prodcheck.load.renewed import FILE
+from pytest_prodcheck.records import EvidenceProblem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.sections.load import Load
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.login.attempts import RoleSession
+
+EARLY = 0.25  # share of a token's life before its end at which it is replaced
+AGAIN = 5.0  # seconds until a login that failed is tried again
+
+
+class Renewal:
+    """The sessions of one load, and when each of them has to be replaced."""
+
+    def __init__(self, load: Load, context: Context, deadline: Deadline) -> None:
+        self.context, self.deadline = context, deadline
+        self.targets: dict[str, list[str]] = {}
+        for target in load.mix:
+            role = endpoint(context.environment, target)[1].as_
+            if role is not None:
+                self.targets.setdefault(role, []).append(target)
+        self.due = {role: _due(session_of(context, role, deadline), time.time()) for role in self.targets}
+
+    def look(self, folder: Path) -> None:
+        """Replaces the sessions that are about to end, and leaves their requests where the load finds them."""
+        now = time.time()
+        late = [role for role, due in self.due.items() if due is not None and due <= now]
+        renewed = {target: raw for role in late for target, raw in self._renewed(role, now).items()}
+        if renewed:
+            temporary = folder / f".{FILE}"
+            temporary.touch(mode=0o600)  # it holds tokens
+            temporary.write_text(json.dumps(renewed), encoding="utf-8")
+            os.replace(temporary, folder / FILE)
+
+    def _renewed(self, role: str, now: float) -> dict[str, str]:
+        try:
+            attempt = log_in(role, self.context, self.deadline)
+        except EvidenceProblem:
+            attempt = None
+        if attempt is None or not attempt.login.granted:
+            self.due[role] = now + AGAIN
+            return {}
+        self.due[role] = _due(attempt.session, now)
+        self.deadline.note(f"role {role} was logged in again during the load: its token ends before it")
+        targets = self.targets[role]
+        return {target: raw_request(target, attempt.session, self.context, self.deadline) for target in targets}
+
+
+def _due(session: RoleSession, now: float) -> float | None:
+    """When a session has to be replaced, epoch seconds; None where nothing says when it ends."""
+    if session.expires_at is None:
+        return None
+    return session.expires_at - EARLY * max(session.expires_at - now, 0.0)
