@@ -43,6 +43,8 @@ def classify(error: BaseException, what: str, deadline: Deadline, peer: str) -> 
     if isinstance(error, CutAnswer):
         cut = f"the answer {error}" if str(error) else "the connection was closed before an answer"
         return Problem("reset", f"{what}: {cut}")
+    from http.client import HTTPException  # of exchanges that a library does: Kubernetes' client
+
     causes = list(_causes(error))
     for cause in causes:
         problem = _certificate(cause, what) or _connection(cause, what)
@@ -51,7 +53,7 @@ def classify(error: BaseException, what: str, deadline: Deadline, peer: str) -> 
     for cause in causes:
         if isinstance(cause, LargeHead):
             return Problem("too-large", f"{what}: {cause}")
-        if isinstance(cause, (NotHttp, UnicodeError)):
+        if isinstance(cause, (NotHttp, HTTPException, UnicodeError)):
             said = sanitizing.plain(str(cause))
             return Problem("protocol", f"{what}: the answer is not HTTP ({said})", "is this the right port?")
         if isinstance(cause, OSError) and cause.strerror and cause.errno:
@@ -81,6 +83,10 @@ def _certificate(cause: BaseException, what: str) -> Problem | None:
 
 
 def _connection(cause: BaseException, what: str) -> Problem | None:
+    from http.client import IncompleteRead
+
+    if isinstance(cause, IncompleteRead):
+        return Problem("reset", f"{what}: the answer was cut off in its body")
     if isinstance(cause, EvidenceProblem):
         return Problem(cause.problem.kind, f"{what}: {cause.problem.message}", cause.problem.hint)
     if isinstance(cause, ConnectionRefusedError):
