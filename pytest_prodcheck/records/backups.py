@@ -130,11 +130,24 @@ class RestoreRun:
     checked_relations: bool  # amcheck ran to its end
     seconds: float  # of everything, clean-up included
     complete: bool = False  # the record is of all tables that the database had
+    confined: bool = True  # what the backup holds could not reach anything while it was restored
+    large_objects: int = 0  # that were restored
+    large_objects_recorded: int | None = None  # None where the record does not say
+    large_objects_now: int = 0  # that the running database has
 
     @property
     def recovery_time(self) -> float:
         """How long it took from nothing to a server that takes writes, seconds."""
         return self.fetch_seconds + self.recovery_seconds
+
+    def _large_objects(self) -> list[str]:
+        """pg_dump leaves them out where it is told of schemas or tables: what refers to them then leads nowhere."""
+        recorded = self.large_objects_recorded
+        if recorded is not None and recorded != self.large_objects:
+            return [f"{self.large_objects} large objects, {recorded} were recorded"]
+        if recorded is None and self.large_objects_now and not self.large_objects:
+            return [f"no large object, and the database has {self.large_objects_now} (pg_dump --large-objects)"]
+        return []
 
     @property
     def share(self) -> float:
@@ -172,6 +185,7 @@ class RestoreRun:
                       if not each.same_content and each.rows_restored == each.rows_recorded]  # fmt: skip
             if self.complete and not self.record_problem and self.tables > len(self.compared):
                 found.append(f"{self.tables - len(self.compared)} tables more than were recorded")
+            found += self._large_objects()
             found += [f"amcheck: {each}" for each in self.damaged]
             found += [] if self.checked_relations else ["amcheck did not run to its end"]
             found += [] if self.tables else ["it holds no table"]

@@ -63,4 +63,7 @@ def test_a_backup_comes_up(postgres_restore: RestoreRun, limit: Limit) -> None:
         judge("restored as it was", False, of=run.label, reason=said)
     if run.record_problem:
         judge("restored as it was", None, equals=True, of=run.label, reason=f"not compared: {run.record_problem}")
+    if not run.confined:
+        said = "restored with the rights of this user: backups.restore.unconfined accepts that what it holds runs code"
+        judge("restored shut in", False, of=run.label, warn_only=True, reason=said)
     judge("recovery time", run.recovery_time, at_most=limit, unit="s", of=f"{run.label}: {run.seen}")

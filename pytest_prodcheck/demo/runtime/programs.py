@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from pytest_prodcheck.demo.runtime.errors import MISSING, DemoError
@@ -66,6 +67,16 @@ def postgres_major(folder: Path) -> int:
     asked = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False, timeout=5)
     found = re.search(r"\) (\d+)", asked.stdout)
     return int(found[1]) if found else 0
+
+
+@cache
+def can_shut_in() -> bool:
+    """Whether restores can be shut in here: the demo's own backups are restored without it too."""
+    words = ("bwrap", "--unshare-net", "--unshare-pid", "--ro-bind", "/", "/", "--dev", "/dev", "true")
+    try:
+        return subprocess.run(words, capture_output=True, check=False, timeout=10).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def reachable(path: Path) -> bool:

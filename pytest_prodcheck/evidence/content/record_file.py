@@ -50,7 +50,8 @@ class Held:
 class ContentRecord:
     """One record. lsn: WAL replayed up to there, and no further, shows this content. tables: quoted name -> content.
 
-    complete: the database had no other tables. archived: WAL up to there was handed to the archive at once; not in the
+    complete: the database had no other tables. large_objects: how many there were, None in older records.
+    archived: WAL up to there was handed to the archive at once; not in the
     file.
     """
 
@@ -60,6 +61,7 @@ class ContentRecord:
     lsn: str
     tables: dict[str, Held]
     complete: bool = False
+    large_objects: int | None = None
     archived: bool = True
 
     def __post_init__(self) -> None:
@@ -72,7 +74,8 @@ class ContentRecord:
         tables = {name: each.document() for name, each in sorted(self.tables.items())}
         document = {
             "format": FORMAT, "system_identifier": self.system_identifier, "database": self.database,
-            "taken_at": self.taken_at, "lsn": self.lsn, "complete": self.complete, "tables": tables,
+            "taken_at": self.taken_at, "lsn": self.lsn, "complete": self.complete, "large_objects": self.large_objects,
+            "tables": tables,
         }  # fmt: skip
         return json.dumps(document, indent=1) + "\n"
 

@@ -126,11 +126,12 @@ def _record(
     forms = {name: form for name, form in forms.items() if not only or name in only}
     ours = dict(connection.execute(SHAPES).fetchall())
     tables = _tables(session, forms, parts and physical)
+    (objects,) = connection.execute("select count(*) from pg_largeobject_metadata").fetchone()
     now = dict(witness.execute(SHAPES).fetchall())  # nobody changes what has been read: it is locked like by any reader
     if changed := [name for name in tables if now.get(name) != ours[name]]:
         raise _changed(changed)
     archived = _let_it_be_archived(witness)
-    return ContentRecord(str(system), str(database), time.time(), lsn, tables, not only, archived)
+    return ContentRecord(str(system), str(database), time.time(), lsn, tables, not only, int(objects), archived)
 
 
 def _changed(tables: Sequence[str]) -> EvidenceProblem:

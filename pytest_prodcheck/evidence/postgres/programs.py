@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,3 +42,14 @@ def _candidates(major: int | None) -> list[Path]:
     if spec is not None and spec.origin:
         found.append(Path(spec.origin).parent / "pginstall" / "bin")
     return found
+
+
+def major_of(folder: Path) -> int:
+    """The major version of the programs in a folder; raises EvidenceProblem where `postgres` does not tell."""
+    said = subprocess.run(
+        (str(folder / "postgres"), "--version"), capture_output=True, text=True, check=False, timeout=20, env={}
+    ).stdout  # fmt: skip
+    found = re.search(r"\) (\d+)", said)
+    if found is None:
+        raise EvidenceProblem(Problem("configuration", f"{folder / 'postgres'} does not tell its version"))
+    return int(found[1])

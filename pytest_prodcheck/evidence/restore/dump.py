@@ -2,80 +2,197 @@
 
 from __future__ import annotations
 
-import pwd
+import os
 import re
-import shutil
+import secrets
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from pytest_prodcheck.evidence.backups.verification import is_archive
-from pytest_prodcheck.evidence.postgres.programs import programs
-from pytest_prodcheck.evidence.restore.fetch import give_away
+from pytest_prodcheck.evidence.postgres.programs import major_of, programs
+from pytest_prodcheck.evidence.postgres.safe_sql import quoted
+from pytest_prodcheck.evidence.postgres.server_text import program_said, shown
+from pytest_prodcheck.evidence.restore.loading import LOADER, Loaded, load
 from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
-from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened
+from pytest_prodcheck.evidence.restore.source_files import give_to
+from pytest_prodcheck.evidence.restore.sql_text import SqlText
+from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.evidence.tools.subprocesses import run
+from pytest_prodcheck.evidence.tools.subprocesses import end
+from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.backups import Backups
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.records.backups import Backup
-_ROLE = re.compile(r'role "[^"]*" does not exist')
+    from pytest_prodcheck.evidence.restore.source_facts import SourceFacts
+    from pytest_prodcheck.evidence.restore.source_files import Source
+_EXPANDS = 20  # bytes of a dump's text for each byte of free room: a table takes up more than that
+_TRUSTED = re.compile(r"\s*(trusted|superuser)\s*=")
+_LEFT_OUT = ("--no-owner", "--no-acl", "--no-tablespaces", "--no-publications", "--no-subscriptions",
+             "--no-security-labels")  # fmt: skip
 
 
 class DumpServer(ScratchServer):
     """An empty server that a dump is loaded into once it runs."""
 
-    dump: Path
+    source: Source
     database: str
+    facts: SourceFacts
+    as_superuser: bool
+
+    def access(self) -> str:
+        """The loader comes in without a password; the superuser's is known to us alone."""
+        return f"local all {LOADER} trust\nlocal all all scram-sha-256\n"
 
     def fill(self, deadline: Deadline) -> str:
-        """Loads the dump; owners and grants are left out, for the roles are not in it."""
-        with self.connect("template1") as connection:
-            quoted = self.database.replace('"', '""')
-            if self.database != "postgres":
-                connection.execute(f'create database "{quoted}" template template0')
-        if self.dump.is_dir() or is_archive(self.dump):
-            options = ["--no-owner", "--no-acl", "--exit-on-error", "--dbname", self.database, str(self.dump)]
-            done = self.tool(deadline, "pg_restore", *options)
-        else:
-            try:
-                text = self._unpacked()
-            except BROKEN as error:
-                return f"the dump was not loaded whole: it cannot be unpacked: {plain(str(error))}"
-            options = ["-X", "-q", "-d", self.database, "-f", str(text)]
-            done = self.tool(deadline, "psql", *options, discard=True)
-            # owners and grants name roles that a dump of one database does not hold
-            errors = [line for line in done.errors.splitlines() if "ERROR:" in line and not _ROLE.search(line)]
-            if errors:
-                return f"the dump was not loaded whole: {plain(errors[0])}"
-        return "" if done.code == 0 else f"the dump was not loaded whole: {done.said}"
+        """Loads the dump as a role without rights; owners and grants are left out, for the roles are not in it."""
+        odd = self._make_database()
+        found: list[Loaded | None] = []
 
-    def _unpacked(self) -> Path:
-        if self.dump.suffix not in SUFFIXES:
-            return self.dump
-        unpacked = self.scratch / "dump.sql"
-        with opened(self.dump) as packed, unpacked.open("wb") as copy:
-            shutil.copyfileobj(packed, copy)
-        return unpacked
+        def loading() -> None:
+            room = os.statvfs(self.scratch)
+            user = self.superuser if self.as_superuser else LOADER
+            try:
+                with self._text(deadline) as stream, self.connect(self.database, user) as connection:
+                    text = SqlText(stream, deadline, _EXPANDS * room.f_bavail * room.f_frsize)
+                    found.append(load(connection.pgconn, text))
+            except EvidenceProblem as error:  # it cannot be read whole: that is what the dump is like
+                if error.problem.kind != "protocol":
+                    raise
+                found.insert(0, Loaded(error.problem.message))
+
+        side_by_side((loading,), deadline.time_left())
+        deadline.seconds_left()
+        loaded = found[0] if found else None
+        assert loaded is not None
+        for kind, count in sorted(loaded.left_out.items()):
+            deadline.note(f"not restored, for it would act: {count} {kind}")
+        if loaded.forbidden:
+            what = f"the dump needs a superuser to be loaded ({loaded.reason})"
+            hint = "backups.restore.as_superuser = true loads it as one, shut in all the same"
+            raise EvidenceProblem(Problem("configuration", what, hint))
+        if loaded.reason and odd:
+            hint = "install that locale (locale-gen)"
+            raise EvidenceProblem(Problem("configuration", f"not loaded: {loaded.reason}; {odd}", hint))
+        return f"the dump was not loaded whole: {loaded.reason}" if loaded.reason else ""
+
+    def trust_extensions(self, deadline: Deadline) -> None:
+        """Lets the loader create the extensions that are installed: their scripts are the system's, not the dump's.
+
+        An extension's functions that reach files or other servers ask for rights of their own, which the loader lacks.
+        """
+        if not self.place.confined:
+            return
+        told = self.place.run((str(self.programs / "initdb"), "--show", "-D", str(self.data)), deadline, system=True)
+        found = re.search(r"^share_path=(.+)$", told.output + told.errors, re.MULTILINE)
+        folder = Path(found[1]) / "extension" if found else self.data
+        seen = {}
+        for control in folder.glob("*.control") if found else ():
+            lines = [line for line in control.read_text(errors="replace").splitlines() if _TRUSTED.match(line) is None]
+            ours = self.files / f"extension-{control.name}"
+            ours.write_text("\n".join([*lines, "trusted = true", ""]))
+            seen[ours] = control
+        self.place = replace(self.place, seen={**self.place.seen, **seen})
+
+    def _make_database(self) -> str:
+        """The database and the roles that the dump may name; what is not as it is there, "" for nothing."""
+        import psycopg
+
+        odd = ""
+        with self.connect("template1") as connection:
+            connection.execute(f"create role {LOADER} login nosuperuser")
+            for role in self.facts.roles:
+                if role not in (LOADER, self.superuser):
+                    connection.execute(f"create role {quoted(role)} nologin")
+            name = quoted(self.database)
+            if self.database == "postgres":
+                connection.execute("drop database postgres")
+            making = f"create database {name} template template0 owner {LOADER}"
+            try:
+                connection.execute(f"{making} {self.facts.options(self.major)}")
+            except (psycopg.errors.InvalidParameterValue, psycopg.errors.WrongObjectType) as error:
+                odd = f"the database's locale is not known here: {shown(error.sqlstate or '', plain(str(error)))}"
+                connection.execute(f"{making} encoding 'UTF8' lc_collate 'C' lc_ctype 'C'")
+        with self.connect(self.database) as connection:
+            connection.execute(f"alter schema public owner to {LOADER}")
+        return odd
+
+    @contextmanager
+    def _text(self, deadline: Deadline) -> Iterator[IO[bytes]]:
+        """The dump as SQL text, unpacked on the way; raises EvidenceProblem where it cannot be read whole."""
+        place = self.source.place
+        if not place.is_dir() and not is_archive(place):
+            _plain_file(place).close()
+            with opened(place) as stream:
+                try:
+                    yield stream  # type: ignore[misc]
+                except BROKEN as error:
+                    raise EvidenceProblem(Problem("protocol", f"it cannot be unpacked: {plain(str(error))}")) from None
+            return
+        words = [str(self.programs / "pg_restore"), "--file", "-", *_LEFT_OUT]
+        if place.is_dir():
+            give_to(self.scratch / "tablespaces", self.place.user)
+            words.append(str(self._folder(deadline)))
+        errors = self.scratch / "pg_restore.log"
+        with (_plain_file(place) if place.is_file() else open(os.devnull, "rb")) as given, errors.open("wb") as log:
+            child = self.place.pipe(words, given, log)
+            assert child.stdout is not None
+            try:
+                yield child.stdout
+                given_up = bool(child.stdout.read(1))
+                code = 0 if given_up else child.wait(max(deadline.time_left(), 0.01))
+            except subprocess.TimeoutExpired:
+                code = -1
+            finally:
+                child.stdout.close()
+                end(child)
+        if code:
+            said = program_said(errors.read_text(errors="replace")[-4000:]) or f"it ended with {code}"
+            raise EvidenceProblem(Problem("protocol", f"pg_restore: {said}"))
+
+    def _folder(self, deadline: Deadline) -> Path:
+        """A dump in directory format, where the place may read it: a copy, where we are another user than it."""
+        copy = self.data / "dump"
+        self.source.copy(copy, self.scratch / "none", deadline)
+        give_to(copy, self.place.user)
+        return copy
+
+
+def _plain_file(path: Path) -> IO[bytes]:
+    """Opened without following a link; raises EvidenceProblem for a pipe or a device."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise EvidenceProblem(Problem("configuration", f"{path}: is no plain file"))
+    return file
 
 
 def load_dump(
-    settings: Backups, backup: Backup, database: str, scratch: Path, user: pwd.struct_passwd | None,
-    root: Path, deadline: Deadline,
+    settings: Backups, source: Source, database: str, facts: SourceFacts, scratch: Path, root: Path,
+    deadline: Deadline,
 ) -> DumpServer:  # fmt: skip
     """An empty server, not started yet, with the name of the database to load into; raises EvidenceProblem."""
     assert settings.restore is not None
-    folder = programs("initdb", None, settings.programs, root)
-    give_away(scratch, user)
-    options = ("-D", str(scratch / "data"), "-U", settings.restore.user, "-A", "trust", "-N")
-    done = run((str(folder / "initdb"), *options, "-E", "UTF8", "--locale=C"), deadline, folder=scratch, user=user)
+    restore, folder = settings.restore, programs("initdb", None, settings.programs, root)
+    server = DumpServer(scratch, folder, major_of(folder), restore.user, restore.unconfined)
+    server.source, server.database, server.facts = source, database, facts
+    server.as_superuser, server.password = restore.as_superuser, secrets.token_hex(16)
+    give_to(server.data, server.place.user)
+    password = server.files / "first"
+    password.write_text(server.password)
+    server.share_files()
+    words = (str(folder / "initdb"), "-D", str(server.data), "-U", restore.user, "-A", "trust", "-N")
+    more = ("--pwfile", str(password), "-E", "UTF8", "--locale=C")
+    done = server.place.run((*words, *more), deadline, system=True)
+    password.unlink()
     if done.code:
         raise EvidenceProblem(Problem("configuration", f"initdb: {done.said}"))
-    server = DumpServer(scratch, folder, user, settings.restore.user)
-    server.dump = (root / (settings.folder or "") / backup.label).resolve()
-    server.database = database
-    server.configure(settings.restore.settings)
-    give_away(scratch, user)
+    server.trust_extensions(deadline)
+    server.configure(restore.settings)
     return server

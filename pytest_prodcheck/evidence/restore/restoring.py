@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +18,13 @@ from pytest_prodcheck.evidence.postgres.programs import programs
 from pytest_prodcheck.evidence.restore import record as restore_record
 from pytest_prodcheck.evidence.restore.comparison import amcheck, compare, tables_of
 from pytest_prodcheck.evidence.restore.dump import load_dump
-from pytest_prodcheck.evidence.restore.fetch import fetch, forget_settings, give_away, restore_command
+from pytest_prodcheck.evidence.restore.fetch import fetch, forget_settings, source_of_backup, wal_source
 from pytest_prodcheck.evidence.restore.recovery_target import Goal, goal_of
 from pytest_prodcheck.evidence.restore.scratch_folder import scratch_folder
 from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
-from pytest_prodcheck.evidence.tools.subprocesses import servers_user
+from pytest_prodcheck.evidence.restore.source_facts import SourceFacts, facts_of
+from pytest_prodcheck.evidence.restore.source_files import Source
+from pytest_prodcheck.evidence.restore.wal_feed import WalFeed
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Backup, RestoreRun, TableCompared
@@ -45,6 +49,7 @@ class _Seen:
     compared: tuple[TableCompared, ...] = ()
     damaged: tuple[str, ...] = ()
     looked: bool = False
+    large_objects: int = 0
     began: float = field(default_factory=time.monotonic)
 
     def since(self) -> float:
@@ -89,18 +94,22 @@ def _restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
     backup = backup_named(settings.restore.backup, catalogue(target, context, deadline)[0], source_of(settings))
     database = settings.restore.database or context.environment.postgres[target].database
     record, problem = _record(settings.restore, settings.kind, backup, database, context.root)
-    expected, size, live = _running(target, context, deadline)
+    source = source_of_backup(settings, backup.label, context.root)
+    expected, size, live, facts = _running(target, context, database, deadline)
     goal = goal_of(settings, backup, record, context.root, size, deadline)
-    seen, user = _Seen(), servers_user()
+    seen = _Seen()
     place = context.root / settings.restore.folder if settings.restore.folder else restore_record.temporary()
-    with scratch_folder(place, user, backup.size or 0, live) as scratch:
+    needed = max(backup.size or 0, source.size if source is not None else 0)
+    with scratch_folder(place, needed, live) as scratch:
         server: ScratchServer
+        feed: WalFeed | nullcontext[None] = nullcontext()
         if settings.kind == "dump":
-            server = load_dump(settings, backup, database, scratch, user, context.root, deadline)
+            assert source is not None
+            server = load_dump(settings, source, database, facts, scratch, context.root, deadline)
         else:
-            server = _prepare(settings, backup, scratch, goal, context.root, deadline)
+            server, feed = _prepare(settings, backup, source, scratch, goal, context.root, deadline)
         seen.fetched, started = seen.since(), time.monotonic()
-        with server:
+        with feed, server:
             seen.identifier = "" if settings.kind == "dump" else system_identifier(server.data)
             seen.reason = server.wait(deadline) or server.fill(deadline)
             seen.recovered, seen.reached = time.monotonic() - started, server.replayed_to()
@@ -108,11 +117,17 @@ def _restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
             problem = problem or goal.not_comparable
             if not seen.reason:
                 _look_through(server, database, settings.restore, None if problem else record, seen, deadline)
+            if isinstance(feed, WalFeed) and feed.problem is not None and seen.reason:
+                raise EvidenceProblem(feed.problem)
+            confined = server.place.confined
+    if source is not None:
+        source.unchanged()
     run = RestoreRun(
         backup.label, goal.words, not seen.reason, seen.reason, seen.fetched, seen.recovered, seen.identifier,
         expected if settings.kind != "dump" else "", seen.reached, seen.tables, seen.compared,
         settings.restore.record or "", problem, seen.damaged, seen.looked, seen.since(),
-        record is not None and record.complete,
+        record is not None and record.complete, confined, seen.large_objects,
+        record.large_objects if record is not None and not problem else None, facts.large_objects,
     )  # fmt: skip
     restore_record.write(settings, run, expected, context.root)
     return run
@@ -137,33 +152,38 @@ def _record(
         return None, str(error.problem)
 
 
-def _running(target: str, context: Context, deadline: Deadline) -> tuple[str, int, str]:
-    """The running cluster's identifier, size of a WAL file, data folder ("" where it may not be read)."""
+def _running(
+    target: str, context: Context, database: str, deadline: Deadline
+) -> tuple[str, int, str, SourceFacts]:
+    """The running cluster's identifier, size of a WAL file, data folder ("" where it may not be read), and facts."""
     from pytest_prodcheck.evidence.postgres.session import on_primary
 
-    with on_primary(target, context, deadline) as session:
+    with on_primary(target, context, deadline, database) as session:
         row = session.rows("select setting from pg_settings where name = 'data_directory'", what="data folder").rows
+        facts = facts_of(session)
     primary = archiving(target, context, deadline)
-    return primary.system_identifier, primary.segment_size, (row[0][0] or "") if row else ""
+    return primary.system_identifier, primary.segment_size, (row[0][0] or "") if row else "", facts
 
 
 def _prepare(
-    settings: Backups, backup: Backup, scratch: Path, goal: Goal, root: Path, deadline: Deadline
-) -> ScratchServer:
+    settings: Backups, backup: Backup, source: Source | None, scratch: Path, goal: Goal, root: Path,
+    deadline: Deadline,
+) -> tuple[ScratchServer, WalFeed]:  # fmt: skip
     """Files and configuration of a scratch server that has not been started."""
     assert settings.restore is not None
-    user = servers_user()
-    data = fetch(settings, backup.label, scratch, root, deadline)
-    folder = programs("postgres", major_version(data), settings.programs, root)
+    data = fetch(settings, backup.label, source, scratch, root, deadline)
+    major = major_version(data)
+    folder = programs("postgres", major, settings.programs, root)
     forget_settings(data)
-    server = ScratchServer(scratch, folder, user, settings.restore.user)
+    server = ScratchServer(scratch, folder, major or 0, settings.restore.user, settings.restore.unconfined)
+    feed = WalFeed(scratch / "wal", wal_source(settings, scratch, root, deadline), server.place.user)
+    server.bring_shell()
     recovery: Mapping[str, str] = {
-        "restore_command": restore_command(settings, scratch, data, root), "recovery_target_timeline": "latest",
+        "restore_command": f'{shlex.quote(str(feed.script))} "%f" "%p"', "recovery_target_timeline": "latest",
         "max_prepared_transactions": server.prepared_transactions(deadline), **goal.settings,
     }  # fmt: skip
     server.configure({**settings.restore.settings, **recovery})
-    give_away(scratch, user)
-    return server
+    return server, feed
 
 
 def _look_through(
@@ -176,6 +196,7 @@ def _look_through(
         with server.connect(database) as connection:
             there = tables_of(connection)
             seen.tables = len(there)
+            (seen.large_objects,) = connection.execute("select count(*) from pg_largeobject_metadata").fetchone()
             if record is not None:
                 seen.compared = compare(connection, record, there, settings.sample, deadline)
         return True

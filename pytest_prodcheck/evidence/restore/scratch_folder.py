@@ -24,7 +24,7 @@ _ROOM = 1.1  # times the backup's size
 
 
 @contextlib.contextmanager
-def scratch_folder(parent: Path, user: pwd.struct_passwd | None, needed: int, live: str) -> Iterator[Path]:
+def scratch_folder(parent: Path, needed: int, live: str) -> Iterator[Path]:
     """A new folder for a scratch server; raises EvidenceProblem where there is no room, or a server lives there.
 
     needed: bytes. live: the data folder of the running primary, "" where it may not be read.
@@ -39,8 +39,7 @@ def scratch_folder(parent: Path, user: pwd.struct_passwd | None, needed: int, li
     lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if user is not None:
-            os.chown(folder, user.pw_uid, user.pw_gid)
+        folder.chmod(0o711)  # all that lies in it is closed to others
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,18 +1,22 @@
-"""A scratch server: reachable by its own socket alone, archiving nothing, connected to nobody."""
+"""A scratch server: shut in, reachable by its own socket alone, archiving nothing, connected to nobody."""
 
 from __future__ import annotations
 
 import os
-import pwd
 import re
-import signal
+import secrets
+import shutil
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.evidence.postgres.safe_sql import PATH
+from pytest_prodcheck.evidence.postgres.server_text import shown
+from pytest_prodcheck.evidence.restore.source_files import give_to, share_with
+from pytest_prodcheck.evidence.tools.confinement import Place
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.evidence.tools.subprocesses import Done, end, run, start
+from pytest_prodcheck.evidence.tools.subprocesses import Done, end
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -22,106 +26,163 @@ if TYPE_CHECKING:
 
 PORT = 5499  # of the socket's file name; nothing listens on TCP
 WORKERS = max(2, min(os.cpu_count() or 2, 8))  # that read a restored database at the same time
-# what roles and databases are set to comes with a backup, and would end our statements
-OPTIONS = "-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off"
+# what roles and databases are set to comes with a backup: it would end our statements, or have them call what it holds
+_OPTIONS = ("statement_timeout=0", "lock_timeout=0", "default_transaction_read_only=off", "role=none",
+            "session_preload_libraries=", "local_preload_libraries=", "session_replication_role=replica",
+            PATH.replace(" ", ""))  # fmt: skip
 LONGEST_SOCKET = 100  # bytes of a socket's path (sockaddr_un has 108 on Linux)
-_TROUBLE = re.compile(r"(?:FATAL|PANIC|ERROR):  (.*)")
-_STARTING = re.compile(r"the database system is (not (yet )?accepting connections|starting up|shutting down)")
+_LINE = re.compile(r"^(\w{5})\|(FATAL|PANIC|ERROR):  (.*)$", re.MULTILINE)
+_READY = "database system is ready to accept connections"
 _REDONE = re.compile(r"redo done at ([0-9A-F]+/[0-9A-F]+)")
 _STOPPED = re.compile(r"recovery stopping (?:before|after) WAL location \(LSN\) \"([0-9A-F]+/[0-9A-F]+)\"")
+_SHELL = ("sh", "cp")  # all that `restore_command` needs; both go before anybody is let in
+_UNDER_LIB = (Path("/usr/lib"), Path("/usr/share"), Path("/lib"))
 
 
 class ScratchServer:
     """A server on `scratch`/data. Use it in a `with` statement: it is ended at its end, by the kernel where we die."""
 
-    def __init__(self, scratch: Path, programs: Path, user: pwd.struct_passwd | None, superuser: str) -> None:
+    def __init__(self, scratch: Path, programs: Path, major: int, superuser: str, unconfined: bool) -> None:
         self.scratch, self.data, self.programs = scratch, scratch / "data", programs
-        self.user, self.superuser = user, superuser
-        self.log = scratch / "server.log"
-        self.sockets = scratch / "s"
+        self.superuser, self.password, self.major = superuser, "", major
+        self.log, self.sockets = scratch / "server.log", scratch / "s"
+        self.files, self.shell = scratch / "conf", scratch / "bin"
+        self._name = f"prodcheck-{secrets.token_hex(8)}"
         self._child: subprocess.Popen[bytes] | None = None
         if len(os.fsencode(self.sockets)) > LONGEST_SOCKET - len("/.s.PGSQL.5499"):
             what = f"{scratch}: too long for a socket's path"
             raise EvidenceProblem(Problem("configuration", what, "name a shorter one: backups.restore.folder"))
+        for each in (self.files, self.shell, scratch / "wal"):
+            each.mkdir(mode=0o755)
+        for each in (self.sockets, scratch / "tablespaces", self.data):
+            each.mkdir(mode=0o700, exist_ok=True)
+        self.place = self._place(unconfined)
+
+    def _place(self, unconfined: bool) -> Place:
+        from dataclasses import replace
+
+        from pytest_prodcheck.evidence.tools.confinement import place
+
+        readable = [self.files, self.scratch / "wal"]
+        for folder in {self.programs, self.programs.resolve()}:
+            if any(folder.is_relative_to(each) for each in _UNDER_LIB):
+                continue
+            if folder.parent in (Path("/"), Path("/usr"), Path("/usr/local")):
+                names = ("postgres", "initdb", "pg_restore", "pg_amcheck", "pg_controldata")
+                readable += [folder / name for name in names if (folder / name).is_file()]
+                readable += [each for each in (Path("/usr/local/lib"), Path("/usr/local/share")) if each.is_dir()]
+            else:
+                readable.append(folder.parent)
+        writable = (self.data, self.sockets, self.scratch / "tablespaces")
+        return replace(
+            place(self.files, unconfined), readable=tuple(readable), writable=writable,
+            seen={self.shell: Path("/bin")},
+        )  # fmt: skip
+
+    def bring_shell(self) -> None:
+        """A shell and `cp`, for `restore_command`: nobody else runs them, for they go before anybody is let in."""
+        for name in _SHELL:
+            program = shutil.which(name, path="/bin:/usr/bin")
+            if program is None:
+                raise EvidenceProblem(Problem("configuration", f"there is no {name} in /bin"))
+            shutil.copyfile(os.path.realpath(program), self.shell / name)
+            (self.shell / name).chmod(0o755)
 
     def configure(self, settings: Mapping[str, str]) -> None:
         """Writes the files that the server is configured by; those of the backup are not read."""
-        self.sockets.mkdir(mode=0o700, exist_ok=True)
-        own = {
-            "data_directory": str(self.data), "hba_file": str(self.scratch / "hba.conf"),
-            "ident_file": str(self.scratch / "ident.conf"), "listen_addresses": "",
-            "unix_socket_directories": str(self.sockets), "unix_socket_permissions": "0700", "port": str(PORT),
-            "archive_mode": "off", "max_wal_senders": "0", "max_logical_replication_workers": "0",
-            "max_replication_slots": "0", "autovacuum": "off", "fsync": "off", "full_page_writes": "off",
-            "synchronous_commit": "off", "max_wal_size": "4GB", "checkpoint_timeout": "1h", "hot_standby": "off",
-            "logging_collector": "off", "log_destination": "stderr", "shared_preload_libraries": "",
-            "session_preload_libraries": "", "ssl": "off", "huge_pages": "off", "shared_buffers": "64MB",
-            "max_connections": "20", "lc_messages": "C", "log_min_messages": "info", "jit": "off",
+        first = {
+            "max_wal_senders": "0", "max_logical_replication_workers": "0", "max_replication_slots": "0",
+            "autovacuum": "off", "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off",
+            "max_wal_size": "4GB", "checkpoint_timeout": "1h", "hot_standby": "off", "shared_preload_libraries": "",
+            "huge_pages": "off", "shared_buffers": "64MB", "max_connections": "20", "jit": "off",
             "recovery_target_action": "promote", "max_parallel_workers_per_gather": str(WORKERS),
-        } | dict(settings)  # fmt: skip
-        lines = "".join(f"{name} = '{_quoted(value)}'\n" for name, value in own.items())
-        (self.scratch / "scratch.conf").write_text(lines)
-        (self.scratch / "hba.conf").write_text("local all all trust\n")  # its socket's folder is closed to others
-        (self.scratch / "ident.conf").write_text("")
+        }  # fmt: skip
+        last = {
+            "data_directory": str(self.data), "hba_file": str(self.files / "hba.conf"),
+            "ident_file": str(self.files / "ident.conf"), "listen_addresses": "", "cluster_name": self._name,
+            "unix_socket_directories": str(self.sockets), "unix_socket_permissions": "0700", "port": str(PORT),
+            "archive_mode": "off", "ssl": "off", "session_preload_libraries": "", "local_preload_libraries": "",
+            "logging_collector": "off", "log_destination": "stderr", "lc_messages": "C", "log_min_messages": "info",
+            "log_error_verbosity": "terse", "log_min_error_statement": "panic", "log_line_prefix": "%e|",
+        } | ({"event_triggers": "off"} if self.major >= 17 else {})  # fmt: skip
+        lines = "".join(f"{name} = '{_quoted(value)}'\n" for name, value in (first | dict(settings) | last).items())
+        (self.files / "scratch.conf").write_text(lines)
+        (self.files / "hba.conf").write_text(self.access())
+        (self.files / "ident.conf").write_text("")
+        self.share_files()
+        for each in (self.data, self.sockets, self.scratch / "tablespaces"):
+            give_to(each, self.place.user)
+
+    def share_files(self) -> None:
+        """Lets the server's user read its configuration and start what it is given."""
+        for each in (self.files, self.shell, *self.files.iterdir()):
+            share_with(each, self.place.user)
+        for each in self.shell.iterdir():
+            share_with(each, self.place.user)
+            each.chmod(0o750)
+
+    def access(self) -> str:
+        """Who may log in: its socket's folder is closed to everybody but the server's user and us."""
+        return "local all all trust\n"
 
     def prepared_transactions(self, deadline: Deadline) -> str:
         """max_prepared_transactions of the source: replaying more of them than that would end the server."""
-        words = (str(self.programs / "pg_controldata"), "-D", str(self.data))
-        found = re.search(r"max_prepared_xacts setting:\s+(\d+)", run(words, deadline, folder=self.scratch).output)
+        give_to(self.data, self.place.user)
+        done = self.place.run((str(self.programs / "pg_controldata"), "-D", str(self.data)), deadline)
+        found = re.search(r"max_prepared_xacts setting:\s+(\d+)", done.output)
         return found[1] if found else "0"
 
     def __enter__(self) -> ScratchServer:
         """Starts the server."""
-        settings = f"config_file={self.scratch / 'scratch.conf'}"
-        words = (str(self.programs / "postgres"), "-D", str(self.data), "-c", settings)
+        settings = f"config_file={self.files / 'scratch.conf'}"
         with self.log.open("wb") as log:
-            self._child = start(
-                words, folder=self.scratch, user=self.user, death=signal.SIGQUIT, output=log, errors=log
-            )  # fmt: skip
+            words = (str(self.programs / "postgres"), "-D", str(self.data), "-c", settings)
+            self._child = self.place.start(words, log)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Ends it at once: nothing of it is needed any more."""
         if self._child is not None:
-            end(self._child, signal.SIGQUIT)
+            end(self._child)
 
     def wait(self, deadline: Deadline) -> str:
         """Waits until it takes writes, which it does only at its target; "" then, else why it ended instead."""
         import psycopg
 
         pause = 0.02
-        while self._child is not None and self._child.poll() is None:
-            try:
-                with self.connect("template1") as connection:
-                    self._refuse_another(connection)
-                    if connection.execute("select pg_is_in_recovery()").fetchone()[0] is False:
-                        return ""
-            except psycopg.OperationalError as error:
-                said = str(error)
-                if not (_STARTING.search(said) or "No such file" in said or "refused" in said):
-                    hint = "name a superuser of the cluster: backups.restore.user"
-                    raise EvidenceProblem(Problem("denied", f"the scratch server: {plain(said)}", hint)) from None
+        while self._child is not None and _READY not in self._said():
+            if self._child.poll() is not None:
+                return self.trouble()
             deadline.seconds_left()
             time.sleep(pause)
             pause = min(pause * 1.3, 0.25)
-        return self.trouble()
+        for each in self.shell.iterdir():
+            each.unlink()  # from here on nothing in the place can start a program: COPY … PROGRAM finds no shell
+        try:
+            with self.connect("template1") as connection:
+                self._refuse_another(connection)
+        except psycopg.OperationalError as error:
+            hint = "name a superuser of the cluster: backups.restore.user"
+            raise EvidenceProblem(Problem("denied", f"the scratch server: {plain(str(error))}", hint)) from None
+        return ""
 
     def fill(self, deadline: Deadline) -> str:
         """What is still to be loaded into the running server; "" where it went well, else why it did not."""
         return ""
 
     def _refuse_another(self, connection: Any) -> None:
-        """That it is ours whom we talk to: its data folder, and its process."""
-        where = connection.execute("select setting from pg_settings where name = 'data_directory'").fetchone()[0]
-        first = (self.data / "postmaster.pid").read_text().split("\n", 1)[0]
-        if Path(where).resolve() != self.data.resolve() or self._child is None or int(first) != self._child.pid:
-            what = f"what answers on {self.sockets} is not the scratch server but one on {where}"
+        """That it is ours whom we talk to: its name is known to nobody else, and it takes writes."""
+        asked = "select current_setting('data_directory'), current_setting('cluster_name'), pg_is_in_recovery()"
+        where, name, recovering = connection.execute(asked).fetchone()
+        if name != self._name or Path(where) != self.data or recovering:
+            what = f"what answers on {self.sockets} is not the scratch server but one on {plain(str(where))}"
             raise EvidenceProblem(Problem("configuration", what, "nothing was restored"))
 
     def trouble(self) -> str:
         """What the log says of why it ended: its last fatal line."""
-        found = [line for line in _TROUBLE.findall(self._said()) if not _STARTING.search(line)]
-        return plain(found[-1]) if found else plain(self._said()[-300:]) or "it ended without a word"
+        found = [(state, text) for state, kind, text in _LINE.findall(self._said()) if kind != "ERROR"]
+        found = found or [(state, text) for state, _, text in _LINE.findall(self._said())]
+        return shown(*found[-1]) if found else plain(self._said()[-300:]) or "it ended without a word"
 
     def replayed_to(self) -> str:
         """The position that replay ended at, "" where nothing was replayed."""
@@ -137,19 +198,27 @@ class ScratchServer:
         except OSError:
             return ""
 
-    def connect(self, database: str) -> Any:
-        """A psycopg connection in autocommit."""
+    @property
+    def options(self) -> str:
+        """What overrides the settings that a backup brings for its roles and databases."""
+        more = ("event_triggers=off",) if self.major >= 17 else ()
+        return " ".join(f"-c {each}" for each in (*_OPTIONS, *more))
+
+    def connect(self, database: str, user: str = "") -> Any:
+        """A psycopg connection in autocommit. user: another than the superuser, with nothing overridden."""
         import psycopg
 
         return psycopg.connect(
-            host=str(self.sockets), port=PORT, dbname=database, user=self.superuser, autocommit=True,
-            connect_timeout=10, application_name="prodcheck", client_encoding="UTF8", options=OPTIONS,
+            host=str(self.sockets), port=PORT, dbname=database, user=user or self.superuser, autocommit=True,
+            connect_timeout=10, application_name="prodcheck", client_encoding="UTF8", passfile="/dev/null",
+            options=self.options if user in ("", self.superuser) else " ", password=self.password or None,
         )  # fmt: skip
 
-    def tool(self, deadline: Deadline, name: str, *arguments: str, discard: bool = False) -> Done:
-        """Runs one of PostgreSQL's programs against this server."""
+    def tool(self, deadline: Deadline, name: str, *arguments: str) -> Done:
+        """Runs one of PostgreSQL's programs against this server, in its place."""
         words = (str(self.programs / name), "-h", str(self.sockets), "-p", str(PORT), "-U", self.superuser, *arguments)
-        return run(words, deadline, folder=self.scratch, environ={"PGOPTIONS": OPTIONS}, discard=discard)
+        environ = {"PGOPTIONS": self.options, "PGPASSWORD": self.password, "PGPASSFILE": "/dev/null"}
+        return self.place.run(words, deadline, environ)
 
 
 def _quoted(value: str) -> str:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from pytest_prodcheck.children import end_with_us, filtered
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 MOST_OUTPUT = 16 * 1024 * 1024  # bytes of one program: a catalogue of ten thousand backups is smaller
+
+
+class User(Protocol):
+    """Whom a program runs as."""
+
+    @property
+    def pw_uid(self) -> int:
+        """Its user's number."""
+
+    @property
+    def pw_gid(self) -> int:
+        """Its group's number."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +72,23 @@ def servers_user() -> pwd.struct_passwd | None:
 
 
 def start(
-    words: Sequence[str], *, folder: Path, user: pwd.struct_passwd | None = None, death: int = signal.SIGKILL,
+    words: Sequence[str], *, folder: Path, user: User | None = None, death: int = signal.SIGKILL,
     output: int | IO[bytes] = subprocess.DEVNULL, errors: int | IO[bytes] = subprocess.DEVNULL,
-    environ: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None, only: Mapping[str, str] | None = None,
+    given: int | IO[bytes] = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:  # fmt: skip
-    """Starts a program in a session of its own; raises EvidenceProblem where it is not there."""
+    """Starts a program in a session of its own; raises EvidenceProblem where it is not there.
+
+    environ: variables beside those of `environment`. only: its whole environment. given: its standard input.
+    """
     identity: dict[str, Any] = {}
     if user is not None:
         identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     try:
         return subprocess.Popen(
-            list(words), cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True,
-            env={**environment(words[0]), **(environ or {})}, preexec_fn=end_with_us(death), **identity,
+            list(words), cwd=folder, stdin=given, stdout=output, stderr=errors, start_new_session=True,
+            env=dict(only) if only is not None else {**environment(words[0]), **(environ or {})},
+            preexec_fn=end_with_us(death), **identity,
         )  # fmt: skip
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "not a usable command"
@@ -93,15 +110,19 @@ def end(child: subprocess.Popen[bytes], number: int = signal.SIGKILL, seconds: f
 
 
 def run(
-    words: Sequence[str], deadline: Deadline, *, folder: Path, user: pwd.struct_passwd | None = None,
-    environ: Mapping[str, str] | None = None, discard: bool = False,
+    words: Sequence[str], deadline: Deadline, *, folder: Path, user: User | None = None,
+    environ: Mapping[str, str] | None = None, discard: bool = False, only: Mapping[str, str] | None = None,
+    given: int | IO[bytes] = subprocess.DEVNULL,
 ) -> Done:  # fmt: skip
     """Runs a program to its end; raises EvidenceProblem (timeout, too-large, configuration).
 
     discard: its standard output is of no interest and may be of any size.
     """
     out = subprocess.DEVNULL if discard else subprocess.PIPE
-    child = start(words, folder=folder, user=user, output=out, errors=subprocess.PIPE, environ=environ)
+    child = start(
+        words, folder=folder, user=user, output=out, errors=subprocess.PIPE, environ=environ, only=only,
+        given=given,
+    )  # fmt: skip
     try:
         output, errors = _read(child, words[0], deadline)
         child.wait(max(deadline.time_left(), 0.01))

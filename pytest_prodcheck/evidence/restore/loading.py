@@ -1,0 +1,99 @@
+"""SQL text sent to a scratch server, statement by statement, as a role that may do nothing but own what it makes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.evidence.postgres.server_text import shown
+from pytest_prodcheck.records import EvidenceProblem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.restore.sql_text import SqlText
+
+LOADER = "prodcheck_loader"
+_BATCH = 64 * 1024  # bytes of INSERT statements that go in one message
+# of the cluster and not of the database: owners, rights, tablespaces, the database itself
+_CLUSTERS = re.compile(
+    rb"(GRANT|REVOKE|SECURITY\s+LABEL|ALTER\s+DEFAULT\s+PRIVILEGES|(CREATE|ALTER|DROP)\s+DATABASE"
+    rb"|COMMENT\s+ON\s+(DATABASE|EXTENSION|SCHEMA\s+public\b)|SET\s+default_tablespace|SET\s+SESSION\s+AUTHORIZATION"
+    rb"|ALTER\s+[^;']*\sOWNER\s+TO\s+[^;']*;\Z)", re.IGNORECASE,
+)  # fmt: skip
+# what does something by itself, in a server that is to do nothing
+_ACTS = re.compile(
+    rb"(?:CREATE|ALTER|DROP|COMMENT\s+ON)\s+(EVENT\s+TRIGGER|PUBLICATION|SUBSCRIPTION)\b", re.IGNORECASE
+)
+_ROLE = re.compile(r'role ".*" does not exist')
+_FORBIDDEN, _UNDEFINED = "42501", "42704"
+
+
+@dataclass
+class Loaded:
+    """reason: why it was not loaded whole, "" where it was. forbidden: for want of rights. left_out: of which kind."""
+
+    reason: str = ""
+    forbidden: bool = False
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def load(connection: Any, text: SqlText) -> Loaded:
+    """Sends all statements over a low-level connection, up to the first that is refused."""
+    loaded = Loaded()
+    inserts: list[bytes] = []
+    try:
+        for statement in text.statements():
+            if acting := _ACTS.match(statement):
+                loaded.left_out[acting[1].decode().lower()] += 1
+                continue
+            if _CLUSTERS.match(statement):
+                continue
+            insert = statement[:7].upper() == b"INSERT "
+            if not insert or sum(map(len, inserts)) > _BATCH:
+                _send(connection, b"\n".join(inserts), text, loaded)
+                inserts = []
+            if insert:
+                inserts.append(statement)
+            else:
+                _send(connection, statement, text, loaded)
+            if loaded.reason:
+                return loaded
+        _send(connection, b"\n".join(inserts), text, loaded)
+    except EvidenceProblem as error:
+        if error.problem.kind != "protocol":
+            raise
+        loaded.reason = loaded.reason or error.problem.message
+    if not loaded.reason and not text.whole:
+        loaded.reason = "it does not end as pg_dump ends a dump: it is cut off"
+    return loaded
+
+
+def _send(connection: Any, statement: bytes, text: SqlText, loaded: Loaded) -> None:
+    """One message; a role that is not there any more is no part of a dump of one database."""
+    if not statement or loaded.reason:
+        return
+    from psycopg import pq
+
+    rows = text.is_copy(statement)
+    result = connection.exec_(statement)
+    if result.status == pq.ExecStatus.COPY_IN:
+        for piece in text.rows():
+            connection.put_copy_data(piece)
+        connection.put_copy_end()
+        result = connection.get_result()
+        while (more := connection.get_result()) is not None:
+            result = more if more.status == pq.ExecStatus.FATAL_ERROR else result
+    elif rows and result.status != pq.ExecStatus.FATAL_ERROR:
+        loaded.reason = "the server takes no rows where the dump has some"
+    if result.status != pq.ExecStatus.FATAL_ERROR:
+        return
+    state, said = (_field(result, each) for each in (pq.DiagnosticField.SQLSTATE, pq.DiagnosticField.MESSAGE_PRIMARY))
+    if state == _UNDEFINED and _ROLE.search(said):
+        return
+    loaded.reason = shown(state, said) if state else "the server ended"
+    loaded.forbidden = state == _FORBIDDEN
+
+
+def _field(result: Any, which: Any) -> str:
+    return (result.error_field(which) or b"").decode(errors="replace")

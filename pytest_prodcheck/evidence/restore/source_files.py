@@ -1,0 +1,133 @@
+"""A backup's files as they come to us: never written to, never followed out of the backup, and none but plain files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.tools.confinement import bare_environment
+from pytest_prodcheck.evidence.tools.subprocesses import User, run
+from pytest_prodcheck.records import EvidenceProblem, Problem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+MOST_FILES = 5_000_000  # of one backup
+_SPACES = "pg_tblspc"
+
+
+class Source:
+    """A backup as it lies there: a folder, or a file. allowed: folders that its links may lead into.
+
+    place: without links. size: bytes that it takes up. Raises EvidenceProblem where it is none of both.
+    """
+
+    def __init__(self, place: Path, allowed: Sequence[Path]) -> None:
+        try:
+            self.place = place.resolve(strict=True)
+            kind = self.place.stat().st_mode
+        except (OSError, RuntimeError) as error:
+            said = getattr(error, "strerror", None) or "its links lead in a circle"
+            raise EvidenceProblem(Problem("configuration", f"{place}: {said}")) from None
+        if not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
+            raise EvidenceProblem(Problem("configuration", f"{place}: is neither a folder nor a plain file"))
+        self._allowed = [self.place, *(each.resolve() for each in allowed)]
+        self.spaces = self._tablespaces()
+        self.size, self.before = self._seen()
+
+    def _tablespaces(self) -> dict[str, Path]:
+        """The links of pg_tblspc -> where they lead; raises EvidenceProblem for one that leaves what is allowed."""
+        folder = self.place / _SPACES
+        if not stat.S_ISDIR(self.place.stat().st_mode) or folder.is_symlink() or not folder.is_dir():
+            return {}
+        found = {}
+        for link in sorted(each for each in folder.iterdir() if each.is_symlink()):
+            there = Path(os.path.realpath(link))
+            if not link.name.isdigit() or not any(there.is_relative_to(each) for each in self._allowed):
+                hint = "name the folder that it may lead into: backups.restore.links"
+                raise EvidenceProblem(Problem("configuration", f"{link}: leads out of the backup, to {there}", hint))
+            found[link.name] = there
+        return found
+
+    def _seen(self) -> tuple[int, str]:
+        """Bytes on the disk, and a digest of all names, kinds, sizes and times."""
+        size, count, digest = 0, 0, hashlib.sha256()
+        for root in (self.place, *self.spaces.values()):
+            for path, about in _walk(root):
+                size, count = size + max(about.st_blocks * 512, 0), count + 1
+                seen = (path, about.st_mode, about.st_size, about.st_mtime_ns, about.st_uid)
+                digest.update(repr(seen).encode())
+                if count > MOST_FILES:
+                    raise EvidenceProblem(Problem("too-large", f"{root}: more than {MOST_FILES} files"))
+        return size, digest.hexdigest()
+
+    def unchanged(self) -> None:
+        """Raises EvidenceProblem where it is not what it was."""
+        if self._seen()[1] != self.before:
+            what = f"{self.place}: it changed while it was restored"
+            raise EvidenceProblem(Problem("configuration", what, "who writes to a finished backup?"))
+
+    def copy(self, target: Path, spaces: Path, deadline: Deadline) -> None:
+        """Copies it, its tablespaces too; raises EvidenceProblem for a link or anything else that is no plain file."""
+        _copy(self.place, target, deadline)
+        refuse_odd_files(target, except_in=target / _SPACES)
+        for name, there in self.spaces.items():
+            spaces.mkdir(exist_ok=True)
+            _copy(there, spaces / name, deadline)
+            refuse_odd_files(spaces / name)
+            link = target / _SPACES / name
+            link.unlink()
+            link.symlink_to(spaces / name)
+
+
+def _copy(source: Path, target: Path, deadline: Deadline) -> None:
+    words = ("cp", "-a", "--reflink=auto", "--", str(source), str(target))
+    done = run(words, deadline, folder=target.parent, only=bare_environment())
+    if done.code:
+        raise EvidenceProblem(Problem("configuration", f"the backup cannot be copied: {done.said}"))
+
+
+def refuse_odd_files(folder: Path, except_in: Path | None = None) -> None:
+    """Raises EvidenceProblem for a link, a device, a pipe or a socket below a folder that is ours alone.
+
+    except_in: a folder whose own links are left, for they are looked at elsewhere.
+    """
+    for path, about in _walk(folder):
+        if stat.S_ISDIR(about.st_mode) or stat.S_ISREG(about.st_mode):
+            continue
+        if stat.S_ISLNK(about.st_mode) and except_in is not None and Path(path).parent == except_in:
+            continue
+        kind = "a link" if stat.S_ISLNK(about.st_mode) else "no plain file"
+        what = f"{os.path.relpath(path, folder)} in the backup is {kind}: it is not restored"
+        raise EvidenceProblem(Problem("configuration", what, "take backups with pg_basebackup, which copies no links"))
+
+
+def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Everything at and below a place, in order; links are not followed."""
+    yield str(root), os.lstat(root)
+    for place, folders, files in os.walk(root):
+        folders.sort()
+        for name in sorted((*folders, *files)):
+            path = os.path.join(place, name)
+            yield path, os.lstat(path)
+
+
+def share_with(path: Path, user: User | None) -> None:
+    """Lets a user read what stays ours, and nobody else."""
+    if user is None:
+        return
+    os.chown(path, -1, user.pw_gid, follow_symlinks=False)
+    path.chmod(0o750 if path.is_dir() else 0o640)
+
+
+def give_to(folder: Path, user: User | None) -> None:
+    """Makes a folder and all below it a user's; links are not followed."""
+    if user is None:
+        return
+    for path, about in _walk(folder):
+        if (about.st_uid, about.st_gid) != (user.pw_uid, user.pw_gid):
+            os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
