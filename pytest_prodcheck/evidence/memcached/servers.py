@@ -77,7 +77,12 @@ def memcached_evictions(target: str, context: Context, deadline: Deadline) -> Me
     def failed(declared: str, problem: Problem, seconds: float) -> MemcachedPressure:
         return MemcachedPressure(declared, seconds, problem)
 
-    return MemcachedEvictions(tuple(ask_nodes(settings.nodes, ask, failed, lambda node: False, context, deadline)))
+    return MemcachedEvictions(tuple(ask_nodes(settings.nodes, ask, failed, _worse, context, deadline)))
+
+
+def _worse(node: MemcachedPressure) -> bool:
+    """Whether one of several addresses behind a name is short of memory: it is the one to tell of."""
+    return bool(node.refused or node.evicted)
 
 
 def _counters(server: _Conversation) -> dict[str, int]:
@@ -181,5 +186,8 @@ class _Conversation:
         if "unauthenticated" in said or "authentication" in said:
             hint = "prodcheck has no login for memcached: let it in without one, from this host alone"
             return EvidenceProblem(Problem("denied", f"{self._where}: it asks for a login ({said})", hint))
+        if "too many open connections" in said.lower():
+            hint = "look for connections that leak, or raise its limit (-c)"
+            return EvidenceProblem(Problem("full", f"{self._where}: no connection is left to give ({said})", hint))
         what = f"{self._where}: what answers does not speak memcached's text protocol ({said})"
         return EvidenceProblem(Problem("protocol", what, "is this the right port?"))

@@ -17,11 +17,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dns.message
+import dns.rdatatype
+import dns.rrset
 import pytest
 
 from pytest_prodcheck.environments.loading import ConfigurationError, load
 from pytest_prodcheck.records import MemcachedEvictions, MemcachedServers
 from tests.evidence.contexts import context_for, gather
+from tests.evidence.network.dns_servers import dns_server
 from tests.evidence.network.speakers import drip, flood, hang, say, speaker
 from tests.faults.elsewhere import Fault
 from tests.monitoring.judging import colours
@@ -40,16 +44,16 @@ window = "500ms"
 class Server:
     """One memcached with 8 MB."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, host: str = "127.0.0.1", port: int = 0) -> None:
         program = shutil.which("memcached")
         if program is None:
             pytest.skip("no memcached: apt-get install memcached")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        words = [program, "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-m", "8", "-t", "2", *options]
+        with socket.create_server((host, port)) as free:
+            self.host, self.port = free.getsockname()
+        words = [program, "-l", host, "-p", str(self.port), "-U", "0", "-m", "8", "-t", "2", *options]
         words += ["-u", "nobody"] if os.geteuid() == 0 else []
         self.process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"{host}:{self.port}"
         end = time.monotonic() + 10
         while not self._answers():
             assert time.monotonic() < end
@@ -62,7 +66,7 @@ class Server:
         return False
 
     def ask(self, words: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.port), 2) as client:
+        with socket.create_connection((self.host, self.port), 2) as client:
             client.sendall(words)
             return client.recv(4096)
 
@@ -180,7 +184,46 @@ def test_what_a_server_tells(bench: Bench, tmp_path: Path) -> None:
     assert (counted.evicted, counted.refused, counted.hits, counted.misses) == (0, 0, 1, 1)
     assert counted.limit == 8 * 1024 * 1024
     assert 300_000 < counted.used < 310_000
-    assert 0.2 <= counted.seconds < 1
+    assert 0.2 <= counted.seconds < 5
+
+
+def test_a_server_without_a_connection_left_says_so(tmp_path: Path) -> None:
+    server = Server("-c", "64")
+    held = []
+    try:
+        for _ in range(70):
+            held.append(socket.create_connection(("127.0.0.1", server.port), 2))
+        time.sleep(0.2)
+        problem = asked(tmp_path, server.address).nodes[0].problem
+    finally:
+        for each in held:
+            each.close()
+        server.end()
+    assert problem is not None
+    assert (problem.kind, problem.hint) == ("full", "look for connections that leak, or raise its limit (-c)")
+
+
+def test_the_worst_address_behind_a_name_is_told_of(bench: Bench, tmp_path: Path) -> None:
+    """Clients reach any of them."""
+
+    def both(query: dns.message.Message, by_tcp: bool) -> bytes:
+        reply, asked_for = dns.message.make_response(query), query.question[0]
+        if asked_for.rdtype == dns.rdatatype.A:
+            reply.answer.append(dns.rrset.from_text(asked_for.name, 60, "IN", "A", "127.0.0.2", "127.0.0.1"))
+        return bytes(reply.to_wire())
+
+    busy = bench.servers[0]
+    other = Server(host="127.0.0.2", port=busy.port)
+    try:
+        _full_and_busy(bench)
+        with dns_server(both) as nameserver:
+            settings = {"nodes": [f"cache.test:{busy.port}"], "window": "300ms"}
+            given = context_for(tmp_path, nameserver=nameserver, memcached={"cache": settings})
+            (node,) = gather("memcached-evictions", "cache", given).nodes
+    finally:
+        other.end()
+    assert node.problem is None
+    assert node.evicted > 0
 
 
 def test_a_restart_while_it_is_watched_proves_nothing(tmp_path: Path) -> None:
