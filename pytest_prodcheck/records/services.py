@@ -23,6 +23,7 @@ class RevisionSeen:
     address: str
     revision: str | None
     problem: Problem | None = None
+    coding: str = ""  # how the answer was compressed, such as "gzip"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ class Certificate:
     bits: int  # size of the key
     signature_hash: str  # "sha256"; "" where the signature has none of its own (Ed25519)
     self_signed: bool  # issued by itself: what it says of itself proves nothing
+    exponent: int = 0  # of an RSA key, 0 for others
+    ca: bool = False  # it may issue others (basicConstraints)
+    signs: bool | None = None  # whether its key may sign handshakes (keyUsage); None: nothing is said of that
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class ServedCertificate:
     ocsp: tuple[str, ...] = ()  # addresses of OCSP responders
     crl: tuple[str, ...] = ()  # addresses of revocation lists
     staple: Staple | None = None
+    public: bool = False  # trusted by the system's CAs, not by a declared one
 
 
 @dataclass(frozen=True)

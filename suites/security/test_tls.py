@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     )
 
 DAY = 86400.0
+SKEW = 300.0  # seconds that clocks may differ, as OpenSSL has it for OCSP
+LONGEST_STAPLE = 10 * DAY  # where no end is told: CA/Browser Forum baseline requirements, 4.9.10
 SECURE = ("TLSv1.2", "TLSv1.3")  # RFC 8996 deprecates 1.0 and 1.1, RFC 7568 SSL 3.0, RFC 6176 SSL 2.0
 RSA, EC = 2048, 256  # bits: CA/Browser Forum baseline requirements, 6.1.5
+EXPONENT = 65537  # CA/Browser Forum baseline requirements, 6.1.6
 DH = 2048  # bits: RFC 9325, 4.4 (logjam)
 ATTACKS = 6
 BROKEN_HASHES = ("sha1", "md5", "md4", "md2")
@@ -54,8 +57,21 @@ def test_a_trusted_ca_stands_behind_the_certificate(tls_certificate: TlsCertific
     """Every address sends a chain that leads to a trusted CA, and its certificate is valid already."""
     for served in _known("chain", tls_certificate.served):
         judge("chain to a trusted CA", not served.distrust, of=served.address, reason=served.distrust)
-        early = served.sent[0].not_before - served.seen_at
+        own = served.sent[0]
+        early = own.not_before - served.seen_at
         judge("valid already", early <= 0, of=served.address, reason=f"only in {_time(early)}")
+        why = "it is a CA's (CA:TRUE): Firefox refuses it, and whoever has its key can issue others"
+        judge("a server's certificate", not own.ca, of=served.address, warn_only=own.self_signed, reason=why)
+        if served.public:
+            longest, lifetime = _longest(own.not_before), (own.not_after - own.not_before) / DAY
+            why = f"it is good for {lifetime:.0f} days, more than the CA/Browser Forum's {longest}"
+            judge("lifetime", lifetime <= longest, of=served.address, warn_only=True, reason=why)
+
+
+def _longest(begin: float) -> int:
+    """Days that a certificate for public names may be good for (CA/Browser Forum, SC-081): by its first day."""
+    steps = ((1868227200.0, 47), (1805068800.0, 100), (1773532800.0, 200))  # 2029-03-15, 2027-03-15, 2026-03-15
+    return next((days for since, days in steps if begin >= since), 398)
 
 
 @check("security.tls.hostname", severity="critical", runbook="tls-hostname")
@@ -68,15 +84,15 @@ def test_the_certificate_is_for_the_name(tls_name: TlsCertificates) -> None:
 
 @check("security.tls.expiry", severity="critical", limit=Limit(warn="25%", fail="10%"), runbook="renew-certificate")
 def test_certificate_outlives_its_renewal(tls_certificate: TlsCertificates, limit: Limit) -> None:
-    """Enough of the certificate's lifetime is left for its renewal: a share of it, at most 21 and 7 days."""
+    """Enough lifetime is left for renewals, of the certificate and its CAs: a share of it, at most 21 and 7 days."""
     for served in _known("lifetime left", tls_certificate.served):
-        own = served.sent[0]
-        lifetime, left = own.not_after - own.not_before, own.not_after - served.seen_at
-        share = 100 * left / lifetime if lifetime > 0 else None
-        late = [100 * each / lifetime if lifetime > 0 else 0.0 for each in _within(tls_certificate)]
-        ended = f"it ended {_time(-left)} ago" if left < 0 else f"{_time(left)} of {_time(lifetime)}"
-        judge("lifetime left", share, at_least=limit.no_higher_than(late[0], late[1], "%"), unit="%",
-              of=served.address, reason=ended)  # fmt: skip
+        for place, each in enumerate(served.path or served.sent[:1]):  # the first end on the path ends it all
+            lifetime, left = each.not_after - each.not_before, each.not_after - served.seen_at
+            share = 100 * left / lifetime if lifetime > 0 else None
+            late = [100 * one / lifetime if lifetime > 0 else 0.0 for one in _within(tls_certificate)]
+            ended = f"it ended {_time(-left)} ago" if left < 0 else f"{_time(left)} of {_time(lifetime)}"
+            judge("lifetime left", share, at_least=limit.no_higher_than(late[0], late[1], "%"), unit="%",
+                  of=_place(served, place), reason=f"{each.subject}: {ended}" if place else ended)  # fmt: skip
 
 
 def _within(certificates: TlsCertificates) -> tuple[float, float]:
@@ -97,6 +113,13 @@ def test_keys_are_long_enough(tls_certificate: TlsCertificates) -> None:
                 judge("key", each.key, one_of=("Ed25519", "Ed448"), of=of)
             elif judge("kind of key", each.key, one_of=("RSA", "EC"), of=of):
                 judge(f"{each.key} key", each.bits, at_least=RSA if each.key == "RSA" else EC, unit="bits", of=of)
+            if each.exponent:
+                why = f"its exponent is {each.exponent}"
+                judge("RSA exponent", each.exponent > 1 and each.exponent % 2 == 1, of=of, reason=why)
+                judge("usual RSA exponent", each.exponent >= EXPONENT, of=of, warn_only=True, reason=why)
+        if served.sent[0].signs is False:
+            why = "its keyUsage has no digitalSignature, which every handshake with forward secrecy needs"
+            judge("key may sign handshakes", False, of=served.address, reason=why)
 
 
 @check("security.tls.signature", severity="high", runbook="tls-signature")
@@ -128,8 +151,12 @@ def test_certificate_is_not_revoked(tls_certificate: TlsCertificates) -> None:
             continue
         judge("stapled OCSP answer counts", not staple.problem, of=of, reason=staple.problem)
         judge("certificate is not revoked", staple.status, equals="good", of=of, reason=f"its CA says {staple.status}")
-        over = served.seen_at - staple.good_until if staple.good_until is not None else 0.0
-        judge("stapled OCSP answer is fresh", over <= 0, of=of, reason=f"it was good until {_time(over)} ago")
+        early, age = staple.good_from - served.seen_at, served.seen_at - staple.good_from
+        judge("stapled OCSP answer is good already", early <= SKEW, of=of, reason=f"only in {_time(early)}")
+        until = staple.good_until if staple.good_until is not None else staple.good_from + LONGEST_STAPLE
+        over, of_age = served.seen_at - until, f"; it is {_time(age)} old" if staple.good_until is None else ""
+        why = f"it was good until {_time(over)} ago{of_age}"
+        judge("stapled OCSP answer is fresh", over <= 0, of=of, reason=why)
 
 
 @check("security.tls.protocols", severity="critical", runbook="tls-protocols")

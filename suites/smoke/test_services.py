@@ -16,6 +16,7 @@ from pytest_prodcheck.records import (
     Problem,
     RedirectChain,
     Revisions,
+    RevisionSeen,
     RunningImage,
 )
 
@@ -38,6 +39,7 @@ def test_service_says_it_is_healthy(http_health: Health) -> None:
     if said is None:
         judge("health answer is no HTML page", not _is_html(exchange), reason="an HTML page, not a health document")
         word = _first_word(exchange.text)
+        judge("health is not degraded", word not in DEGRADED, warn_only=True, reason=f'it says "{word}"')
         judge("health answer", word not in BAD, reason=f'it says "{word}"')
         return
     judge("health is not degraded", said not in DEGRADED, warn_only=True, reason=f'it says "{said}"')
@@ -87,15 +89,24 @@ def test_service_runs_the_revision(http_version: Revisions) -> None:
         return
     told = [seen for seen in http_version.seen if seen.problem is None]
     for address in sorted({seen.address for seen in told}):
-        here = [seen.revision for seen in told if seen.address == address]
-        others = [revision for revision in here if revision != expected]
-        names = ", ".join(sorted({str(revision) for revision in others})[:5])
-        why = f"{len(others)} of {len(here)} connections met {names}, expected {expected}"
-        judge("revision", others[0] if others else expected, equals=expected, of=address, reason=why)
+        here = [seen for seen in told if seen.address == address]
+        others = [seen for seen in here if seen.revision != expected]
+        names = ", ".join(sorted({str(seen.revision) for seen in others})[:5])
+        why = f"{len(others)} of {len(here)} connections met {names}, expected {expected}{_codings(here, others)}"
+        judge("revision", others[0].revision if others else expected, equals=expected, of=address, reason=why)
     silent = next((seen.problem for seen in http_version.seen if seen.problem is not None), "")
     share = 100 * len(told) / http_version.asked
     # one blip among 44 is nothing (97.7 %); one dead backend of ten is (90 %)
     judge("connections that told one", share, at_least=Limit(warn="95%", fail="91%"), unit="%", reason=str(silent))
+
+
+def _codings(seen: list[RevisionSeen], others: list[RevisionSeen]) -> str:
+    """Whether how the answer is compressed decides which version it tells."""
+    wrong, right = {each.coding for each in others}, {each.coding for each in seen} - {each.coding for each in others}
+    if not wrong or not right or wrong & {each.coding for each in seen if each not in others}:
+        return ""
+    told = " and ".join(sorted(each or "uncompressed" for each in wrong))
+    return f"; all of these were {told}: is a compressed file beside a newer one?"
 
 
 def _images(images: tuple[RunningImage, ...]) -> None:

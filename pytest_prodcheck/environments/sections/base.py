@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from pytest_prodcheck.environments.sections.host_names import ascii_address, ascii_host
 from pytest_prodcheck.quantities import parse_duration, parse_quantity
 
 
@@ -65,10 +66,11 @@ def address(value: str) -> str:
         or int(value.rpartition(":")[2]) > 65535
     ):
         raise ValueError('expected "HOST:PORT" such as "db-1.internal:5432"')
-    return value
+    return ascii_address(value)
 
 
 Address = Annotated[str, AfterValidator(address)]
+HostName = Annotated[str, AfterValidator(ascii_host)]
 
 
 def regular_expression(value: str) -> str:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from pytest_prodcheck.environments.kinds import Kind, Looking, Target, no_rules
 from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
+from pytest_prodcheck.environments.sections.host_names import ascii_host
 
 MOST_PORTS = 4096  # of one host; all 65,535 would be a scan that somebody's alarm is for
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -35,6 +36,7 @@ def _ports(value: str) -> str:
 
 
 def _host(value: str) -> str:
+    value = ascii_host(value)
     if not re.fullmatch(r"\[?[0-9A-Za-z:._-]+\]?", value) or "/" in value:
         raise ValueError('expected one host, such as "shop.example" or "192.0.2.7"; no networks')
     return value

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pytest_prodcheck.environments.kinds import Kind
 from pytest_prodcheck.environments.listing.load import load_targets
 from pytest_prodcheck.environments.rules.load import load_complaints
-from pytest_prodcheck.environments.sections.base import Address, Name, Ratio, Seconds, Section, amount
+from pytest_prodcheck.environments.sections.base import Address, HostName, Name, Ratio, Seconds, Section, amount
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,7 @@ class Resources(Section):
 class Load(Section):
     """One scenario. Load goes only to the hosts that are declared here, and stops by itself."""
 
-    hosts: Annotated[tuple[str, ...], Field(min_length=1)]  # names of the hosts that may be loaded
+    hosts: Annotated[tuple[HostName, ...], Field(min_length=1)]  # names of the hosts that may be loaded
     # "service.endpoint" -> how often, such as { "catalog.product" = 8, "cart.quote" = 2 }; instead of `locustfile`
     mix: Annotated[dict[str, Annotated[int, Field(ge=1, le=10_000)]], AfterValidator(few_names)] = {}
     # a Locust file of your own, relative to prodcheck.toml: it runs unchanged, and what it sends is judged

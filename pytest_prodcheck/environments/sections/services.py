@@ -12,7 +12,16 @@ from pydantic import AfterValidator, Field
 from pytest_prodcheck.environments.kinds import Kind
 from pytest_prodcheck.environments.listing.services import endpoint_path, service_targets
 from pytest_prodcheck.environments.rules.services import service_complaints
-from pytest_prodcheck.environments.sections.base import Address, Name, Seconds, SecretRef, Section, Statuses
+from pytest_prodcheck.environments.sections.base import (
+    Address,
+    HostName,
+    Name,
+    Seconds,
+    SecretRef,
+    Section,
+    Statuses,
+)
+from pytest_prodcheck.environments.sections.host_names import ascii_url
 from pytest_prodcheck.environments.sections.tls import TlsPolicy, Trust
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
@@ -29,7 +38,7 @@ def http_url(value: str) -> str:
         bad = True
     if bad:
         raise ValueError('expected an address such as "https://api.shop.example/catalog" (credentials go elsewhere)')
-    return value
+    return ascii_url(value)
 
 
 def request_line(value: str) -> str:
@@ -146,7 +155,7 @@ class Service(Section):
     openapi: Path | None = None  # path of the OpenAPI document that it serves
     # true: plain HTTP must lead to HTTPS; an address: where plain HTTP is asked, when not port 80 of the same host
     redirect: bool | Url = False
-    redirect_hosts: tuple[str, ...] = ()  # further hosts a redirect may name
+    redirect_hosts: tuple[HostName, ...] = ()  # further hosts a redirect may name
     # whether it serves pages for browsers: their policies (CSP, framing, referrer) are judged, beginning at `/`
     html: bool = False
     # what runs it in the cluster: "deployment/NAME", "statefulset/NAME" or "daemonset/NAME"

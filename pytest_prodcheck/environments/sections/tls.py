@@ -7,7 +7,7 @@ from typing import Literal
 from pytest_prodcheck.environments.kinds import Kind
 from pytest_prodcheck.environments.listing.tls import tls_path, tls_targets
 from pytest_prodcheck.environments.rules.tls import tls_complaints
-from pytest_prodcheck.environments.sections.base import Address, Name, Seconds, Section
+from pytest_prodcheck.environments.sections.base import Address, HostName, Name, Seconds, Section
 
 # how a protocol changes over to TLS on a connection that begins in plain text
 StartTls = Literal["postgres", "smtp", "imap", "pop3", "ldap", "ftp", "xmpp", "xmpp-server"]
@@ -44,7 +44,7 @@ class TlsServer(TlsPolicy):
     address: Address  # "HOST:PORT"
     starttls: StartTls | None = None  # where connections begin in plain text: the protocol that changes over to TLS
     # name that is asked for (SNI) and that the certificate has to be for; the host of `address` where left out
-    server_name: str | None = None
+    server_name: HostName | None = None
     # file with the CA certificates to trust (PEM), relative to prodcheck.toml; the system's where left out
     ca: str | None = None
     certificate: str | None = None  # file with the client certificate (PEM), where the server asks for one

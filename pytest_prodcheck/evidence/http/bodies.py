@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,8 +11,12 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.http.request_heads import Received
 
 _PIECE = 65_536  # bytes read at once
+BROWSERS = "gzip, deflate, br"  # what browsers ask for
 # text encodings of Python that no HTTP answer is in, some of which take long or run code paths of their own
 _NO_CHARSETS = {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem"}
+
+
+_EVENT_END = re.compile(rb"(?:\r\n|\n|\r)(?:\r\n|\n|\r)")
 
 
 class BodyError(Exception):
@@ -64,6 +69,43 @@ class _Zlib:
             raise BodyError("its compressed body ends too early")
 
 
+class _Brotli:
+    def __init__(self) -> None:
+        import brotli
+
+        self._error: type[Exception] = brotli.error
+        self._stream = brotli.Decompressor()
+
+    def decode(self, data: bytes, room: int) -> bytes:
+        found = b""
+        try:
+            while len(found) < room:
+                piece = self._stream.process(data, output_buffer_limit=room - len(found))
+                found, data = found + piece, b""
+                if not piece or self._stream.can_accept_more_data():
+                    break
+        except self._error as error:
+            raise BodyError(f"its compression is broken ({error})") from None
+        return found[:room]
+
+    def finish(self) -> None:
+        if not self._stream.is_finished():
+            raise BodyError("its compressed body ends too early")
+
+
+def read_first_event(answer: Received, encoding: str, bound: int) -> bytes:
+    """A stream of events up to the end of its first one (a blank line); what there is where it pauses or ends."""
+    decoder = _decoder(encoding)
+    found = b""
+    try:
+        while len(found) < bound and not _EVENT_END.search(found) and (data := answer.read(_PIECE)):
+            found += decoder.decode(data, bound - len(found))
+    except TimeoutError:
+        pass
+    end = _EVENT_END.search(found)
+    return found[: end.end()] if end else found
+
+
 def read_body(answer: Received, encoding: str, bound: int) -> tuple[bytes, bool]:
     """The decoded body, at most `bound` bytes, and whether there was more.
 
@@ -89,6 +131,8 @@ def _decoder(encoding: str) -> _Decoder:
         return _Identity()
     if name in ("gzip", "x-gzip", "deflate"):
         return _Zlib(name != "deflate")
+    if name == "br":
+        return _Brotli()
     raise BodyError(f"its Content-Encoding {name[:40]!r} was not asked for")
 
 

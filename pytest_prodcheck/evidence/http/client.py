@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from pytest_prodcheck.environments.reach import origin_of, secret_origins
 from pytest_prodcheck.evidence.context import SHORTEST_SECRET
+from pytest_prodcheck.evidence.http.bodies import BROWSERS
 from pytest_prodcheck.evidence.http.connection import Connection
 from pytest_prodcheck.evidence.http.line import HttpLine
 from pytest_prodcheck.evidence.http.messages import Answer, Request, basic
@@ -80,7 +81,7 @@ class HttpClient:
         headers = {
             "User-Agent": "prodcheck",
             "Accept": "*/*",
-            "Accept-Encoding": "identity",
+            "Accept-Encoding": BROWSERS,
             "Connection": "keep-alive",
         }
         named = {name.lower(): name for name in headers}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.http.bodies import BodyError, read_body, to_text
+from pytest_prodcheck.evidence.http.bodies import BodyError, read_body, read_first_event, to_text
 from pytest_prodcheck.evidence.http.messages import Answer, Request
 from pytest_prodcheck.evidence.network.failures import classify
 from pytest_prodcheck.evidence.tools import sanitizing
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.http.client import HttpClient
     from pytest_prodcheck.evidence.http.request_heads import Line, Received
     from pytest_prodcheck.evidence.network.transport import Route
+
+
+STREAMS = ("text/event-stream", "multipart/x-mixed-replace")
+PAUSE_OF_STREAMS = 2.0  # seconds without an event after which a stream is judged by what there is
 
 
 class Connection:
@@ -65,16 +69,23 @@ class Connection:
             deadline.note(f"{what}: {self._client.clean(Problem('protocol', each)).message}")
         encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
         bound = request.document or self._client.context.environment.gathering.body
+        kind = next((value for name, value in headers if name.lower() == "content-type"), "")
+        streams = kind.partition(";")[0].strip().lower() in STREAMS and request.method != "HEAD"
         try:
-            body, truncated = read_body(received, encoding if request.method != "HEAD" else "", bound)
+            if streams:
+                self._line.wait_at_most(min(deadline.seconds_left() / 2, PAUSE_OF_STREAMS))
+                body, truncated = read_first_event(received, encoding, bound), False
+                deadline.note(f"{what}: a stream without end, judged by its head and its first event")
+            else:
+                body, truncated = read_body(received, encoding if request.method != "HEAD" else "", bound)
         except BodyError as error:
             raise EvidenceProblem(Problem("protocol", f"{what}: the answer cannot be read: {error}")) from None
-        if truncated:
+        if truncated or streams:
             received.close()
             self._line.close()
         deadline.seconds_left()  # a connection that the deadline shut down reads like one that the peer closed
         ended = time.monotonic()
-        text = to_text(body, next((value for name, value in headers if name.lower() == "content-type"), ""))
+        text = to_text(body, kind)
         redact = self._client.context.redactor.redact
         exchange = Exchange(
             request.method,

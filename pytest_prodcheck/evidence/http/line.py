@@ -96,6 +96,12 @@ class HttpLine:
         sock.close()
         self._route.release()
 
+    def wait_at_most(self, seconds: float) -> None:
+        """How long to wait for more of an answer; TimeoutError then."""
+        if self._socket is not None:
+            self._socket.settimeout(seconds)
+            self._timeout = seconds
+
     def close(self) -> None:
         """Closes the connection."""
         if self._socket is not None:

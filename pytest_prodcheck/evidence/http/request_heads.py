@@ -127,5 +127,8 @@ class Line(Protocol):
     def send(self, prepared: Prepared, timeout: float) -> Received:
         """Sends a request and reads the head of its answer; seconds. Raises whatever the connection raises."""
 
+    def wait_at_most(self, seconds: float) -> None:
+        """How long to wait for more of an answer; TimeoutError then."""
+
     def close(self) -> None:
         """Closes the connection."""

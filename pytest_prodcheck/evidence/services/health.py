@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.http.clients import client_of
+from pytest_prodcheck.evidence.http.freshness import FRESH, stale
 from pytest_prodcheck.evidence.http.service_requests import asks, bounded_seconds, declared, service_host
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.services import Health
@@ -36,8 +37,10 @@ def http_health(target: str, context: Context, deadline: Deadline) -> Health:
     if path is None:
         raise EvidenceProblem(Problem("configuration", f"service {target} has no `health`"))
     client = client_of(context, target)
-    request = Request("GET", path)
+    request = Request("GET", path, FRESH)
     answer = client.ask(request, deadline, fresh=True)
+    if problem := stale(answer.exchange, "the health"):
+        raise EvidenceProblem(problem)
     first = replace(answer.exchange, seconds=answer.whole)
     samples: list[Exchange] = []
     with contextlib.closing(client.connection()) as connection:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import pods_tell
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.http.bodies import BROWSERS
 from pytest_prodcheck.evidence.http.clients import client_of
+from pytest_prodcheck.evidence.http.freshness import FRESH, stale
 from pytest_prodcheck.evidence.http.service_requests import at_pointer, declared, host_of, service_host
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.services import Revisions, RevisionSeen, RunningImage
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.http.client import HttpClient
 
 AT_ONCE = 8  # connections
+CODINGS = (BROWSERS, "identity", "gzip")  # in turn: a stale compressed file beside a new one is another version
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
@@ -104,12 +107,15 @@ def _ask(client: HttpClient, source: VersionSource, turn: int, deadline: Deadlin
     from pytest_prodcheck.evidence.http.messages import Request
 
     try:
-        answer = client.ask(Request("GET", source.path), deadline, fresh=True, turn=turn, retry=False)
+        headers = {**FRESH, "Accept-Encoding": CODINGS[turn % len(CODINGS)]}
+        answer = client.ask(Request("GET", source.path, headers), deadline, fresh=True, turn=turn, retry=False)
     except EvidenceProblem as error:
         return RevisionSeen("", None, error.problem)
     exchange = answer.exchange
     what = f"{exchange.method} {exchange.url}"
-    nothing = RevisionSeen(exchange.address, None)
+    nothing = RevisionSeen(exchange.address, None, coding=exchange.header("Content-Encoding") or "")
+    if problem := stale(exchange, "the version"):
+        return replace(nothing, problem=problem)
     if not 200 <= exchange.status < 300:
         return replace(nothing, problem=Problem("protocol", f"{what}: answered {exchange.status}"))
     try:

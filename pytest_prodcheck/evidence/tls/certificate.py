@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.tls.endpoints import TlsEndpoint
     from pytest_prodcheck.evidence.tls.handshake import Auth, Handshake
 
+NAMES_SHOWN = 100  # judged are all
 _ENDED, _NOT_YET = 10, 9  # of openssl/x509_vfy.h; of the server's own certificate they are judged apart
 _ABOUT_STRENGTH = (66, 67, 68)  # key, CA key or digest too weak for OpenSSL's security level: judged apart
 _UNKNOWN_CA = (2, 19, 20, 21)
@@ -141,15 +142,16 @@ def _meet(
 
 def _served(shaken: Handshake, endpoint: TlsEndpoint, where: str, seen_at: float) -> ServedCertificate:
     own = shaken.sent[0]
-    sent = tuple(certificates.record(each) for each in shaken.sent[:20])
-    path = tuple(certificates.record(each) for each in shaken.path[:20])
+    sent = tuple(certificates.record(each) for each in shaken.sent)
+    path = tuple(certificates.record(each) for each in shaken.path)
     names = certificates.names(own)
     issuer = next((each for each in (*shaken.path[1:], *shaken.sent[1:]) if each.subject == own.issuer), None)
     must, ocsp, lists = certificates.asks(own)
     return ServedCertificate(
-        where, None, shaken.version, sent, path, _distrust(shaken), names, endpoint.name,
+        where, None, shaken.version, sent, path, _distrust(shaken), names[:NAMES_SHOWN], endpoint.name,
         certificates.is_for(names, endpoint.name, common_name=endpoint.starttls == "postgres"),
-        seen_at, must, ocsp, lists, certificates.staple(shaken.staple, own, issuer),
+        seen_at, must, ocsp, lists, certificates.staple(shaken.staple, own, issuer, seen_at),
+        endpoint.ca is None,
     )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def shake_hands(sock: socket.socket, context: Any, name: str, where: str, deadli
     connection.set_app_data(found)
     connection.set_connect_state()
     if not _is_ip(name):
-        connection.set_tlsext_host_name(name.encode("idna"))
+        connection.set_tlsext_host_name(name.encode("ascii"))
     connection.request_ocsp()
     try:
         _drive(connection, sock, where)

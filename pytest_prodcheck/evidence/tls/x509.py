@@ -11,7 +11,8 @@ from pytest_prodcheck.records.tls import Certificate, Staple
 if TYPE_CHECKING:
     from datetime import datetime
 
-_NAMES_KEPT = 100
+
+SKEW = 300.0  # seconds that clocks may differ, as OpenSSL has it for OCSP
 
 
 def record(certificate: Any) -> Certificate:
@@ -24,7 +25,27 @@ def record(certificate: Any) -> Certificate:
         plain(subject, 300), plain(issuer, 300), certificate.fingerprint(SHA256()).hex(),
         certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp(),
         kind, bits, _hash(certificate), certificate.subject == certificate.issuer,
+        _exponent(certificate), *_purposes(certificate),
     )  # fmt: skip
+
+
+def _exponent(certificate: Any) -> int:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    try:
+        key = certificate.public_key()
+    except UnsupportedAlgorithm:
+        return 0
+    return int(key.public_numbers().e) if isinstance(key, rsa.RSAPublicKey) else 0
+
+
+def _purposes(certificate: Any) -> tuple[bool, bool | None]:
+    """Whether it is a CA's, and whether its key may sign; None: nothing is said of that."""
+    from cryptography import x509
+
+    basic, usage = _extension(certificate, x509.BasicConstraints), _extension(certificate, x509.KeyUsage)
+    return bool(basic is not None and basic.ca), None if usage is None else bool(usage.digital_signature)
 
 
 def _key(certificate: Any) -> tuple[str, int]:
@@ -69,7 +90,7 @@ def names(certificate: Any) -> tuple[str, ...]:
     if not told:
         common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
         told = [f"CN:{each.value}" for each in common]
-    return tuple(plain(each, 255) for each in told[:_NAMES_KEPT])
+    return tuple(plain(each, 255) for each in told)
 
 
 def is_for(names: tuple[str, ...], wanted: str, common_name: bool) -> bool:
@@ -80,7 +101,7 @@ def is_for(names: tuple[str, ...], wanted: str, common_name: bool) -> bool:
     try:
         wanted_ip = ip_address(wanted.partition("%")[0])
     except ValueError:
-        plain_name = wanted.encode("idna").decode().lower().rstrip(".")
+        plain_name = wanted.lower().rstrip(".")
         kinds = ("DNS:", "CN:") if common_name else ("DNS:",)
         told = [each.partition(":")[2] for each in names if each.startswith(kinds)]
         return any(_matches(each.lower().rstrip("."), plain_name) for each in told)
@@ -117,8 +138,8 @@ def asks(certificate: Any) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
     return must, tuple(plain(each, 300) for each in ocsp[:9]), tuple(plain(each, 300) for each in lists[:9])
 
 
-def staple(response: bytes, certificate: Any, issuer: Any | None) -> Staple | None:
-    """The stapled OCSP response (RFC 6960) about a certificate; None where there is none."""
+def staple(response: bytes, certificate: Any, issuer: Any | None, now: float) -> Staple | None:
+    """The stapled OCSP response (RFC 6960) about a certificate; None where there is none. now: epoch seconds."""
     from cryptography.x509 import ocsp
 
     if not response:
@@ -127,7 +148,7 @@ def staple(response: bytes, certificate: Any, issuer: Any | None) -> Staple | No
         told = ocsp.load_der_ocsp_response(response)
         if told.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             return Staple("unknown", 0.0, None, f"the responder answered {told.response_status.name.lower()}")
-        problem = _doubt(told, certificate, issuer)
+        problem = _doubt(told, certificate, issuer, now)
         until: datetime | None = told.next_update_utc
         return Staple(
             told.certificate_status.name.lower(), told.this_update_utc.timestamp(),
@@ -137,7 +158,7 @@ def staple(response: bytes, certificate: Any, issuer: Any | None) -> Staple | No
         return Staple("unknown", 0.0, None, f"it cannot be read ({plain(str(error), 100)})")
 
 
-def _doubt(told: Any, certificate: Any, issuer: Any | None) -> str:
+def _doubt(told: Any, certificate: Any, issuer: Any | None, now: float) -> str:
     """Why a response proves nothing, "" where the issuer, or whom it named for that, signed it for this certificate."""
     from cryptography import x509
 
@@ -150,9 +171,19 @@ def _doubt(told: Any, certificate: Any, issuer: Any | None) -> str:
         usage = _extension(each, x509.ExtendedKeyUsage)
         if _signed(each, issuer) and usage is not None and x509.oid.ExtendedKeyUsageOID.OCSP_SIGNING in usage:
             signers.append(each)
-    if not any(_verifies(each.public_key(), told) for each in signers):
+    good = [each for each in signers if _verifies(each.public_key(), told)]
+    if not good:
         return "the certificate's issuer did not sign it"
+    if not any(_is_valid(each, now) for each in good):
+        signer = good[-1]
+        ended = signer.not_valid_after_utc.timestamp() < now
+        return f"the certificate of its signer {'has ended' if ended else 'is not valid yet'}"
     return ""
+
+
+def _is_valid(certificate: Any, now: float) -> bool:
+    begin, end = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+    return bool(begin - SKEW <= now <= end)
 
 
 def _extension(certificate: Any, kind: Any) -> Any | None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import brotli
 import pytest
 import trustme
 
@@ -83,7 +84,7 @@ def test_sends_headers_of_environment_service_and_request_in_rising_order(tmp_pa
     assert headers["x-synthetic"] == "run-7"
     assert headers["user-agent"] == "us"
     assert (headers["x-s"], headers["x-t"]) == ("service", "request")
-    assert headers["accept-encoding"] == "identity"
+    assert headers["accept-encoding"] == "gzip, deflate, br"
     assert server.requests[0].body == b'{"a": 1}'
 
 
@@ -175,6 +176,7 @@ def test_query_values_of_secret_names_are_not_told(tmp_path: Path) -> None:
     ("encoding", "pack"),
     [
         ("gzip", gzip.compress),
+        ("br", brotli.compress),
         ("deflate", zlib.compress),
         ("deflate", lambda data: zlib.compress(data)[2:-4]),
         ("gzip", lambda data: gzip.compress(data[:5]) + gzip.compress(data[5:])),
@@ -188,7 +190,13 @@ def test_decodes_compressed_bodies(tmp_path: Path, encoding: str, pack: Callable
 
 @pytest.mark.parametrize(
     ("encoding", "content"),
-    [("br", b"abc"), ("gzip", b"no gzip at all"), ("gzip", gzip.compress(b"x" * 9999, mtime=0)[:-20])],
+    [
+        ("br", b"abc"),
+        ("br", brotli.compress(b"x" * 9999)[:-3]),
+        ("zstd", b"abc"),
+        ("gzip", b"no gzip at all"),
+        ("gzip", gzip.compress(b"x" * 9999, mtime=0)[:-20]),
+    ],
 )
 def test_broken_or_unasked_encodings_are_problems(tmp_path: Path, encoding: str, content: bytes) -> None:
     with web(lambda seen: (200, {"Content-Encoding": encoding}, content)) as server:

@@ -98,6 +98,15 @@ def outcomes(results: Results) -> dict[str, str]:
     return {f"{check} {target}": each["outcome"] for (check, target), each in results.items()}
 
 
+def folder_for_nginx(folder: Path) -> Path:
+    """A folder that the user nginx changes over to may read."""
+    folder.chmod(0o755)
+    for each in folder.parents:
+        if str(each).startswith("/tmp/"):
+            each.chmod(0o755)
+    return folder
+
+
 def certify(folder: Path, *names: str) -> tuple[str, str]:
     """`ca.pem` and `leaf.pem` (with its key) of a certificate for these names, in the folder; their paths."""
     ca = trustme.CA()
