@@ -31,7 +31,7 @@ PROGRAM = shutil.which("testssl") or shutil.which("testssl.sh") or ""
 pytestmark = pytest.mark.skipif(not PROGRAM, reason="testssl.sh is not installed; install: apt-get install testssl.sh")
 # protocols, cipher classes, certificate, Heartbleed, CCS, ROBOT, renegotiation, compression, downgrade
 OPTIONS = ("-p", "-s", "-S", "-H", "-I", "-BB", "-R", "-C", "-Z")
-QUICK = ("good", "old", "weak")  # the others only in the soak: testssl.sh takes ten seconds of processor for each
+QUICK = ("good", "worst")  # the others only in the soak: testssl.sh takes ten seconds of processor for each
 HOST, RSA = Wanted(("localhost",)), Wanted(("localhost",), key="rsa-2048")
 Serve = Callable[[socket.socket], None]
 Findings = dict[str, Any]
@@ -52,6 +52,15 @@ def _weak(lab: Lab) -> Serve:
     own = lab.issue(Wanted(("other.test",), key="rsa-1024", age=90 * DAY, left=-DAY))
     words = f"{MODERN}:NULL-SHA256:AECDH-AES256-SHA:DHE-RSA-AES128-GCM-SHA256"
     return speaks(lab.tls(own, ciphers=words, weak_dh=True))
+
+
+def _worst(lab: Lab) -> Serve:
+    """The last two in one: all that both find wrong."""
+    own = lab.issue(Wanted(("other.test",), key="rsa-1024", sha1=True, age=90 * DAY, left=-DAY))
+    words = "ECDHE+AES:AES128-SHA:NULL-SHA256:AECDH-AES256-SHA:DHE-RSA-AES128-GCM-SHA256"
+    return speaks(
+        lab.tls(own, lowest=V.TLSv1, highest=V.TLSv1_2, ciphers=words, weak_dh=True, renegotiates=True)
+    )
 
 
 def _new(lab: Lab) -> Serve:
@@ -82,8 +91,8 @@ def _buggy(bug: Callable[[Any], vulnerable_tls.Bug]) -> Callable[[Lab], Serve]:
 
 
 SERVERS: dict[str, Callable[[Lab], Serve]] = {
-    "good": _good, "old": _old, "weak": _weak, "1.3 only": _new, "stapled": _stapled, "unstapled": _unstapled,
-    "robot": _buggy(vulnerable_tls.robot), "ccs": _buggy(lambda key: vulnerable_tls.early_ccs),
+    "good": _good, "old": _old, "weak": _weak, "worst": _worst, "1.3 only": _new, "stapled": _stapled,
+    "unstapled": _unstapled, "robot": _buggy(vulnerable_tls.robot), "ccs": _buggy(lambda key: vulnerable_tls.early_ccs),
     "heartbleed": _buggy(lambda key: vulnerable_tls.heartbleed),
 }  # fmt: skip
 
@@ -165,6 +174,9 @@ def test_testssl_finds_the_same(lab: Lab) -> None:
     with contextlib.ExitStack() as opened:
         addresses = {name: opened.enter_context(lab.server(SERVERS[name](lab))) for name in names}
         mine = {name: gathered(lab, address) for name, address in addresses.items()}
+        worst = mine["worst"]
+        assert worst["versions"] == ["TLSv1.0", "TLSv1.1", "TLSv1.2"]
+        assert all(worst[what] for what in ("cipher NULL", "cipher aNULL", "SHA-1", "ended", "client renegotiation"))
         with ThreadPoolExecutor(2) as pool:
             told = pool.map(lambda name: reported(lab.folder, addresses[name], name), names)
             reports = dict(zip(names, told, strict=True))
