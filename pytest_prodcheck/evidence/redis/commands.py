@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,9 @@ from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
+    import socket
+    import ssl
+
     from pytest_prodcheck.environments.sections.redis import Redis
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
@@ -111,6 +112,8 @@ class Asking:
 
 def explain(error: Exception, where: str, deadline: Deadline, secret: str = "") -> Problem:
     """The problem that an error of redis-py or of the socket stands for; `secret` is blanked should anybody echo it."""
+    import ssl
+
     from redis.exceptions import ConnectionError as Broken
     from redis.exceptions import InvalidResponse, ResponseError
     from redis.exceptions import TimeoutError as Late
