@@ -6,9 +6,11 @@ python docs/generate.py [--check] [--tables]
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
 import re
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -85,7 +87,7 @@ One check has one limit; `[thresholds]` changes it by id or `id@target`. Where n
 | medium | something is wrong that has to be fixed, not tonight | warns |
 | low | worth knowing | notes |
 
-*Errored* (could not tell) keeps a gate closed whatever the severity.
+*Errored* means that the check could not be evaluated. It keeps a gate closed whatever the severity.
 
 | id | severity | warn / fail | judges |
 |---|---|---|---|
@@ -106,6 +108,20 @@ def checks() -> str:
     return f"# Checks\n\n{MADE}{_CHECKS}{''.join(rows)}\n{''.join(parts)}".rstrip() + "\n"
 
 
+@cache
+def _details() -> dict[str, str]:
+    """Check id -> what its docstring says beyond the first line, with an empty line after it."""
+    found = {}
+    for file in sorted((HERE.parent / "suites").rglob("test_*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            for decorator in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+                call = decorator if isinstance(decorator, ast.Call) else None
+                more = (ast.get_docstring(node) or "").partition("\n")[2].strip()  # type: ignore[arg-type]
+                if call and more and ast.unparse(call.func) == "check" and isinstance(call.args[0], ast.Constant):
+                    found[str(call.args[0].value)] = f"{escaped(more)}\n\n"
+    return found
+
+
 def _check(entry: Any) -> str:
     from pytest_prodcheck.demo import FAULTS
 
@@ -118,18 +134,19 @@ def _check(entry: Any) -> str:
         for fault in FAULTS.values()
         if any(each == entry.id or (stem != entry.id and each.startswith(stem)) for each in fault.notices)
     ]
-    where = "these faults of the demo (`prodcheck demo --fault NAME`)"
+    where = "demo faults (`prodcheck demo --fault NAME`)"
     if not faults:  # the demo has neither a cluster nor a Prometheus, nor what no wheel brings
         from tests.faults.elsewhere import turning_red
 
         file, told = turning_red(entry.id)
-        where = f"these faults of the tests (`{file}`)"
+        where = f"faults of the tests (`{file}`)"
         names = [name.partition(" (") for name in told]
         faults = [f"  - `{name}`{mark}{outcome}\n" for name, mark, outcome in names]
+    title = f"## {entry.id}\n\n{entry.title}\n\n{_details().get(entry.id, '')}"
     return (
-        f"## {entry.id}\n\n{entry.title}\n\n- about each: {about}\n- asks for: {asks}\n- runbook: `{entry.runbook}`\n"
+        f"{title}- about each: {about}\n- asks for: {asks}\n- runbook: `{entry.runbook}`\n"
         f"{opt_in}"
-        f"- turned red by {where}:\n{''.join(faults)}\n"
+        f"- detects these {where}:\n{''.join(faults)}\n"
     )
 
 

@@ -54,7 +54,10 @@ def test_tables_and_indexes_fit_together(postgres_structure: Structure) -> None:
 
 @check("data_integrity.storage.wraparound", severity="high", limit=Limit(fail="50%"), runbook="storage-wraparound")
 def test_transaction_ids_are_left(postgres_activity: Activity, limit: Limit) -> None:
-    """The oldest transaction of no database is too old: vacuum keeps up, and ids do not run out."""
+    """The oldest transaction of no database is too old: vacuum keeps up, and ids do not run out.
+
+    Fixed limit: an age of more than 1.5 times autovacuum_freeze_max_age warns.
+    """
     found = postgres_activity
     judge("databases", len(found.databases) or None, at_least=1, reason="none was told")
     for each in found.databases:

@@ -24,7 +24,10 @@ def _good(backups: Backups, archiving: Archiving) -> list[Backup]:
 
 @check("pre_deploy.backups.age", severity="critical", limit=Limit(warn="26h", fail="50h"), runbook="backups-age")
 def test_the_last_backup_is_recent(postgres_backups: Backups, postgres_archiving: Archiving, limit: Limit) -> None:
-    """How old the last backup is that could be restored; and the full one, and how many are kept, where declared."""
+    """How old the last backup is that could be restored; and the full one, and how many are kept, where declared.
+
+    Fixed limit beside it: against a declared schedule, half an interval late warns, a whole interval late fails.
+    """
     backups, good = postgres_backups, _good(postgres_backups, postgres_archiving)
     if not judge("backups that could be restored", bool(good), of=backups.source, reason=_why_none(backups, good)):
         return
