@@ -200,6 +200,15 @@ def test_circles_are_found() -> None:
     assert circles({"a": ["b"], "b": ["c"], "c": [], "d": ["a"]}) == []
 
 
+def test_files_that_the_page_names_are_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_/]+\.py)`", text))
+    known = {file.relative_to(ROOT).as_posix() for folder in ("pytest_prodcheck", "suites", "tests")
+             for file in (ROOT / folder).rglob("*.py")}  # fmt: skip
+    assert len(named) > 15
+    assert [name for name in named if not any(f"/{each}".endswith(f"/{name}") for each in known)] == []
+
+
 def test_third_party_clients_are_imported_where_they_are_used() -> None:
     wrong = []
     for file in files():
