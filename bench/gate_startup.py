@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.measure import row, side_by_side
 from pytest_prodcheck.gates.policy import suite_policy
-from pytest_prodcheck.gates.run_gates import GateDesk, run_key
+from pytest_prodcheck.gates.run_gates import RunGates, run_key
 from pytest_prodcheck.gates.store import Key
 from pytest_prodcheck.outcomes import Judgement, Outcome, Planned, Result, RunRecord
 
@@ -40,9 +40,9 @@ def open_verdict(root: Path) -> None:
         known=tuple(ids),
         configuration={"prodcheck.toml": hashlib.sha256(file.read_bytes()).hexdigest()},
     )
-    desk = GateDesk(state, run_key(state, root))
-    desk.open_run(run.id, [Key("staging", "", "", "smoke")])
-    problems = desk.publish(desk.settle(run, [suite_policy("smoke", {})], now))
+    run_gates = RunGates(state, run_key(state, root))
+    run_gates.open_run(run.id, [Key("staging", "", "", "smoke")])
+    problems = run_gates.publish(run_gates.settle(run, [suite_policy("smoke", {})], now))
     if problems:
         raise SystemExit("; ".join(problems))
 

@@ -52,10 +52,10 @@ def sent(folder: Path, port: int, rate: float, seconds: float) -> tuple[float, f
     (folder / "plan.json").write_text(json.dumps(plan))
     (folder / "result.json").unlink(missing_ok=True)
     _locust(folder, "-f", str(DRIVER), "-u", "1", "-r", "1")
-    (hand,) = json.loads((folder / "result.json").read_text())["hands"]
-    end = hand["ended"]
+    (sender,) = json.loads((folder / "result.json").read_text())["senders"]
+    end = sender["ended"]
     took = max(end["last_begun"], seconds)
-    return end["cpu_seconds"] / hand["begun"], end["cpu_seconds"] / took, seconds / took
+    return end["cpu_seconds"] / sender["begun"], end["cpu_seconds"] / took, seconds / took
 
 
 def own_part(folder: Path) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""How much a test repeats: little at a desk, enough in CI, a lot in `make soak`."""
+"""How much a test repeats: little at a run_gates, enough in CI, a lot in `make soak`."""
 
 from __future__ import annotations
 

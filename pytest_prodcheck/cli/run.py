@@ -104,7 +104,7 @@ def conclude(args: argparse.Namespace, run: str, ended: int) -> int:
     if args.evidence_from:  # it touches no verdict; the terminal has shown what it found
         print("prodcheck run: judged saved evidence again, which opens nothing", file=sys.stderr)
         return said or _REFUSED
-    asks = _concerned(args, run)
+    asks = _gates_asked(args, run)
     now = time.time()
     decisions = [(ask, decide(ask, now, os.getcwd())) for ask in asks]
     for ask, decision in decisions:
@@ -125,7 +125,7 @@ def _written(decision: Decision) -> int:
     return code if isinstance(code, int) else _CANNOT_TELL
 
 
-def _concerned(args: argparse.Namespace, run: str) -> list[Ask]:
+def _gates_asked(args: argparse.Namespace, run: str) -> list[Ask]:
     """The gates that were named, and those that the run said it would judge before it began."""
     names = dict.fromkeys([*args.gates, *args.suite])
     try:

@@ -33,7 +33,7 @@ def run_key(state: Path, root: Path | None) -> bytes:
     return found
 
 
-class GateDesk:
+class RunGates:
     """All dealings of one run with the gates of one state folder (`.prodcheck`)."""
 
     def __init__(self, state: Path, key: bytes) -> None:

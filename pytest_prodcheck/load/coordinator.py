@@ -1,4 +1,4 @@
-"""The lead of a load: starts the hands together, merges what they counted, stops it in time, writes the result.
+"""The coordinator of a load: starts senders together, merges what they counted, stops it in time, writes the result.
 
 What it writes goes into the private folder of the run: `progress.json` over and over, `result.json` and
 `times.hlog` once. Whether a run is any good is for others to say.
@@ -27,8 +27,8 @@ Send = Callable[[str, Any, str], None]
 
 
 @dataclass
-class HandSeen:
-    """What is known of one hand. cpu: the share of a core in each of its reports."""
+class SenderProgress:
+    """What is known of one sender. cpu: the share of a core in each of its reports."""
 
     node: str
     cpu: list[float] = field(default_factory=list)
@@ -39,12 +39,12 @@ class HandSeen:
     begun: int = 0
 
 
-class Lead:
-    """Merges. `send(type, data, node)` takes messages to the hands; `quit` ends Locust when all is written."""
+class Coordinator:
+    """Merges. `send(type, data, node)` takes messages to the senders; `quit` ends Locust when all is written."""
 
     def __init__(self, plan: Mapping[str, Any], folder: Path, send: Send, quit: Callable[[], None]) -> None:
         self.plan, self.folder, self.send, self.quit = plan, folder, send, quit
-        self.hands: dict[int, HandSeen] = {}
+        self.senders: dict[int, SenderProgress] = {}
         self.counted = Counted()
         self.began = 0.0
         self.aborted = ""
@@ -59,22 +59,22 @@ class Lead:
     # -- messages
 
     def ready(self, node: str) -> None:
-        """A hand is there; when all are, they begin together."""
-        self.hands[len(self.hands)] = HandSeen(node)
-        if len(self.hands) == self.plan["workers"]:
+        """A sender is there; when all are, they begin together."""
+        self.senders[len(self.senders)] = SenderProgress(node)
+        if len(self.senders) == self.plan["workers"]:
             self.began = time.time()
             self._answered_at = time.monotonic()
-            for index, hand in self.hands.items():
-                hand.heard = time.monotonic()
-                self.send("prodcheck-go", {"index": index, "of": len(self.hands), "plan": self.plan}, hand.node)
+            for index, sender in self.senders.items():
+                sender.heard = time.monotonic()
+                self.send("prodcheck-go", {"index": index, "of": len(self.senders), "plan": self.plan}, sender.node)
 
     def part(self, data: Mapping[str, Any]) -> None:
-        """What a hand counted since its last report."""
+        """What a sender counted since its last report."""
         counted = self._take(data)
-        hand = self.hands[data["index"]]
-        hand.cpu.append(float(data["cpu"]))
-        hand.wait.append(float(data["wait"]))
-        hand.in_flight = int(data["in_flight"])
+        sender = self.senders[data["index"]]
+        sender.cpu.append(float(data["cpu"]))
+        sender.wait.append(float(data["wait"]))
+        sender.in_flight = int(data["in_flight"])
         both = Cell()
         for cell in counted.cells.values():
             both.add(cell)
@@ -86,38 +86,40 @@ class Lead:
         self._tell()
         self._look()
         if renewed := self._renewed.take():
-            for each in self.hands.values():
+            for each in self.senders.values():
                 self.send("prodcheck-renew", renewed, each.node)
 
     def end(self, data: Mapping[str, Any]) -> None:
-        """A hand's last report; the result is written when there is one of every hand."""
+        """A sender's last report; the result is written when there is one of every sender."""
         self._take(data)
-        hand = self.hands[data["index"]]
-        hand.ended, hand.in_flight = {key: data[key] for key in KEPT_OF_AN_END}, 0
-        if all(each.ended is not None for each in self.hands.values()):
+        sender = self.senders[data["index"]]
+        sender.ended, sender.in_flight = {key: data[key] for key in KEPT_OF_AN_END}, 0
+        if all(each.ended is not None for each in self.senders.values()):
             self.finish("")
 
     def watch(self, patience: float) -> None:
-        """Gives up hands that were silent for so many seconds; called now and then."""
+        """Gives up senders that were silent for so many seconds; called now and then."""
         if not self.began or self._written:
             return
         now = time.monotonic()
-        lost = [index for index, hand in self.hands.items() if hand.ended is None and now - hand.heard > patience]
+        lost = [
+            index for index, sender in self.senders.items() if sender.ended is None and now - sender.heard > patience
+        ]
         if lost:
-            for index, hand in self.hands.items():
-                if index not in lost and hand.ended is None:
-                    self.send("prodcheck-stop", {}, hand.node)
+            for index, sender in self.senders.items():
+                if index not in lost and sender.ended is None:
+                    self.send("prodcheck-stop", {}, sender.node)
                     self.aborted = self.aborted or "a worker was lost"
-            if all(hand.ended is not None or index in lost for index, hand in self.hands.items()):
-                self.finish(f"{len(lost)} of {len(self.hands)} workers were lost")
+            if all(sender.ended is not None or index in lost for index, sender in self.senders.items()):
+                self.finish(f"{len(lost)} of {len(self.senders)} workers were lost")
 
     # -- stopping
 
     def _take(self, data: Mapping[str, Any]) -> Counted:
         counted = Counted.parse(dict(data))
-        hand = self.hands[data["index"]]
-        hand.heard = time.monotonic()
-        hand.begun += counted.begun
+        sender = self.senders[data["index"]]
+        sender.heard = time.monotonic()
+        sender.begun += counted.begun
         self.counted.add(counted)
         return counted
 
@@ -136,8 +138,8 @@ class Lead:
             why = late
         if why:
             self.aborted = why
-            for hand in self.hands.values():
-                self.send("prodcheck-stop", {}, hand.node)
+            for sender in self.senders.values():
+                self.send("prodcheck-stop", {}, sender.node)
 
     def _slow_step(self, limit: float) -> str | None:
         newest = max((interval for _, interval in self.counted.cells), default=0)
@@ -162,7 +164,7 @@ class Lead:
                 "rate": recent.begun / seconds if seconds else 0.0,
                 "p50": times.percentile(50), "p95": times.percentile(95), "p99": times.percentile(99),
                 "error_ratio": recent.failed / answered if answered else 0.0,
-                "in_flight": sum(hand.in_flight for hand in self.hands.values()),
+                "in_flight": sum(sender.in_flight for sender in self.senders.values()),
                 "begun": self.counted.begun,
             },
         )  # fmt: skip
@@ -172,7 +174,9 @@ class Lead:
         if self._written:
             return
         self._written = True
-        self.began = min((hand.ended["began"] for hand in self.hands.values() if hand.ended), default=self.began)
+        self.began = min(
+            (sender.ended["began"] for sender in self.senders.values() if sender.ended), default=self.began
+        )
         self._write_log()
         if self.plan["mode"] == "users":
             self.gap = longest_gap(self.counted.moments, self.plan["seconds"])
@@ -181,12 +185,12 @@ class Lead:
             {
                 "problem": problem, "aborted": self.aborted, "gap": self.gap, "began": self.began,
                 "seconds": time.time() - self.began, **self.counted.dump(),
-                "hands": [
+                "senders": [
                     {
-                        "node": hand.node, "cpu": hand.cpu, "wait": hand.wait, "begun": hand.begun,
-                        "ended": hand.ended,
+                        "node": sender.node, "cpu": sender.cpu, "wait": sender.wait, "begun": sender.begun,
+                        "ended": sender.ended,
                     }
-                    for hand in self.hands.values()
+                    for sender in self.senders.values()
                 ],
             },
         )  # fmt: skip

@@ -18,13 +18,13 @@ from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from pytest_prodcheck.load import private_line
-from pytest_prodcheck.load.coordinator import Lead
-from pytest_prodcheck.load.sender import Hand
+from pytest_prodcheck.load.coordinator import Coordinator
+from pytest_prodcheck.load.sender import Sender
 
 FOLDER = "PRODCHECK_LOAD"
 SILENCE = 10.0  # seconds without a report after which a worker is lost
 _go: AsyncResult[dict[str, Any]] = AsyncResult()
-_hands: list[Hand] = []
+_senders: list[Sender] = []
 private_line.secure(os.environ.get(FOLDER, ""))  # before Locust opens its sockets
 
 
@@ -37,17 +37,17 @@ class Arrivals(User):
         runner: Any = self.environment.runner
         runner.send_message("prodcheck-ready", {"node": runner.client_id})
         told = _go.get()
-        hand = Hand(told["plan"], told["index"], told["of"], runner.send_message)
-        _hands.append(hand)
-        hand.run()
+        sender = Sender(told["plan"], told["index"], told["of"], runner.send_message)
+        _senders.append(sender)
+        sender.run()
         gevent.sleep(3600)
 
 
 def on_init(environment: Environment, **_: Any) -> None:
-    """Begins to listen: to the lead in a worker, to the workers in the lead."""
+    """Begins to listen: to the coordinator in a worker, to the workers in the coordinator."""
     runner: Any = environment.runner
     if isinstance(runner, (MasterRunner, LocalRunner)):
-        lead_of(runner)
+        start_coordinator(runner)
     if isinstance(runner, (WorkerRunner, LocalRunner)):
         runner.register_message("prodcheck-go", lambda environment, msg, **_: _go.set(msg.data))
         runner.register_message("prodcheck-stop", lambda environment, msg, **_: _stop())
@@ -55,34 +55,34 @@ def on_init(environment: Environment, **_: Any) -> None:
 
 
 def _stop() -> None:
-    for hand in _hands:
-        hand.stop()
+    for sender in _senders:
+        sender.stop()
 
 
 def _renew(requests: dict[str, str]) -> None:
-    for hand in _hands:
-        hand.renew(requests)
+    for sender in _senders:
+        sender.renew(requests)
 
 
-def lead_of(runner: Any) -> None:
+def start_coordinator(runner: Any) -> None:
     """Makes this process the one that merges and writes."""
     folder = Path(os.environ[FOLDER])
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    lead = Lead(plan, folder, runner.send_message, lambda: gevent.spawn(runner.quit) and None)
-    runner.register_message("prodcheck-ready", lambda environment, msg, **_: lead.ready(msg.data["node"]))
-    runner.register_message("prodcheck-part", lambda environment, msg, **_: lead.part(msg.data))
-    runner.register_message("prodcheck-end", lambda environment, msg, **_: lead.end(msg.data))
-    gevent.spawn(_watch, lead)
+    coordinator = Coordinator(plan, folder, runner.send_message, lambda: gevent.spawn(runner.quit) and None)
+    runner.register_message("prodcheck-ready", lambda environment, msg, **_: coordinator.ready(msg.data["node"]))
+    runner.register_message("prodcheck-part", lambda environment, msg, **_: coordinator.part(msg.data))
+    runner.register_message("prodcheck-end", lambda environment, msg, **_: coordinator.end(msg.data))
+    gevent.spawn(_watch, coordinator)
 
 
-def _watch(lead: Lead) -> None:
+def _watch(coordinator: Coordinator) -> None:
     """Ends everything where whoever started us is gone: a load that nobody watches is an outage."""
     parent = os.getppid()
     while True:
         gevent.sleep(1)
         if os.getppid() != parent:
             os.killpg(0, 9)
-        lead.watch(SILENCE)
+        coordinator.watch(SILENCE)
 
 
 if __name__ != "pytest_prodcheck.load.driver":  # run by Locust as its file, not imported by listener.py

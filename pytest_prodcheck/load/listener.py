@@ -25,7 +25,7 @@ from locust.exception import StopUser
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from pytest_prodcheck.load.counters import Counted
-from pytest_prodcheck.load.driver import lead_of
+from pytest_prodcheck.load.driver import start_coordinator
 from pytest_prodcheck.load.processor import waited
 from pytest_prodcheck.load.sender import REPORT
 
@@ -40,7 +40,7 @@ class Pending:
     began: float  # epoch seconds
 
 
-class Ear:
+class Listener:
     """What one process of the users counted."""
 
     def __init__(self, runner: Any) -> None:
@@ -162,16 +162,16 @@ def on_init(environment: Environment, **_: Any) -> None:
     """Begins to listen where users run, and to merge where there is a master."""
     runner: Any = environment.runner
     if isinstance(runner, (MasterRunner, LocalRunner)):
-        lead_of(runner)
+        start_coordinator(runner)
     if isinstance(runner, (WorkerRunner, LocalRunner)):
-        ear = Ear(runner)
-        runner.register_message("prodcheck-go", lambda environment, msg, **_: ear.begin(msg.data))
-        runner.register_message("prodcheck-stop", lambda environment, msg, **_: ear.stopped.set())
+        listener = Listener(runner)
+        runner.register_message("prodcheck-go", lambda environment, msg, **_: listener.begin(msg.data))
+        runner.register_message("prodcheck-stop", lambda environment, msg, **_: listener.stopped.set())
         hooks: Any = events
-        hooks.request.add_listener(ear.request)
-        hooks.user_error.add_listener(ear.error)
+        hooks.request.add_listener(listener.request)
+        hooks.user_error.add_listener(listener.error)
         for session in (locust.clients.HttpSession, locust.contrib.fasthttp.FastHttpSession):
-            ear.watch(session)
+            listener.watch(session)
         hooks.test_start.add_listener(
             lambda **_: gevent.spawn(runner.send_message, "prodcheck-ready", {"node": runner.client_id})
         )

@@ -1,4 +1,4 @@
-"""One process of the load: starts its share of the requests on schedule, counts, reports to the lead.
+"""One process of the load: starts its share of the requests on schedule, counts, reports to the coordinator.
 
 Open arrivals: a request begins when it is due, however many are unanswered, and its time counts from when it was due.
 A closed loop stops asking while the server is stuck, and so does not see most of what its users would see.
@@ -31,8 +31,8 @@ TURN = 8  # requests begun in one go before others get their turn
 Send = Callable[[str, dict[str, Any]], None]
 
 
-class Hand:
-    """The sender of one process: `index` of `of`. `send` takes its messages to the lead."""
+class Sender:
+    """The sender of one process: `index` of `of`. `send` takes its messages to the coordinator."""
 
     def __init__(self, plan: Mapping[str, Any], index: int, of: int, send: Send) -> None:
         self.plan, self.index, self.of, self.send = plan, index, of, send
@@ -55,7 +55,7 @@ class Hand:
         self._sampled = {name: [0, 0.0] for name, call in self.calls.items() if call.sampled}  # how many, when last
 
     def run(self) -> None:
-        """Sends everything, waits for what is unanswered, tells the lead that this was all."""
+        """Sends everything, waits for what is unanswered, tells the coordinator that this was all."""
         gc.collect()
         gc.freeze()
         gc.disable()  # a run is bounded, and a pause would make requests late

@@ -13,7 +13,7 @@ import pytest
 from pytest_prodcheck.plugin.options import add_options, only_informs
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.plugin.controller import Conductor
+    from pytest_prodcheck.plugin.controller import RunController
     from pytest_prodcheck.scope import Scope
 
 MARKERS = {
@@ -23,7 +23,7 @@ MARKERS = {
     "security": "what an attacker or an auditor would find",
     "data_integrity": "data, backups and replicas are whole",
 }
-CONDUCTOR: pytest.StashKey[Conductor] = pytest.StashKey()
+CONTROLLER: pytest.StashKey[RunController] = pytest.StashKey()
 WORKER_SCOPE: pytest.StashKey[Scope] = pytest.StashKey()
 
 
@@ -49,30 +49,30 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     if scope is not None:
         early_config.stash[WORKER_SCOPE] = scope
     else:
-        early_config.stash[CONDUCTOR] = conductor = _start(early_config)
-        scope = conductor.opened.scope
-    _look_last(early_config)
+        early_config.stash[CONTROLLER] = controller = _start(early_config)
+        scope = controller.opened.scope
+    _guard_arguments(early_config)
     if not options.file_or_dir:
         args.extend(scope.folders)
         options.file_or_dir.extend(scope.folders)
 
 
-def _look_last(config: pytest.Config) -> None:
-    from pytest_prodcheck.plugin.argument_guard import NAME, LastLook
+def _guard_arguments(config: pytest.Config) -> None:
+    from pytest_prodcheck.plugin.argument_guard import NAME, ArgumentGuard
 
-    if config.pluginmanager.register(LastLook(), NAME) is None:
+    if config.pluginmanager.register(ArgumentGuard(), NAME) is None:
         raise pytest.UsageError(f"prodcheck: -p no:{NAME} cannot be given together with --env")
 
 
-def _start(config: pytest.Config) -> Conductor:
+def _start(config: pytest.Config) -> RunController:
     from pytest_prodcheck.plugin.interrupts import Interrupts
 
     interrupts = Interrupts()
     interrupts.start()
     try:
-        from pytest_prodcheck.plugin.controller import Conductor
+        from pytest_prodcheck.plugin.controller import RunController
 
-        return Conductor.start(config.known_args_namespace, config.invocation_params.dir, interrupts)
+        return RunController.start(config.known_args_namespace, config.invocation_params.dir, interrupts)
     except pytest.UsageError:
         raise
     except KeyboardInterrupt:
@@ -89,15 +89,15 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     scope = config.stash.get(WORKER_SCOPE, None)
-    if scope is not None or CONDUCTOR in config.stash:
+    if scope is not None or CONTROLLER in config.stash:
         gc.freeze()  # what is loaded by now stays: looking through it again and again costs a tenth of a run
         gc.set_threshold(20_000, 20, 20)  # results and evidence stay, too: 6 % of a run of 5,000 endpoints
     if scope is not None and hasattr(config, "workerinput"):
         from pytest_prodcheck.plugin.xdist_worker import register_worker
 
         register_worker(config, scope)
-    elif (conductor := config.stash.get(CONDUCTOR, None)) is not None:
-        conductor.register(config)
+    elif (controller := config.stash.get(CONTROLLER, None)) is not None:
+        controller.register(config)
     elif config.getoption("env", None) and not only_informs(config.option):
         raise pytest.UsageError(
             "prodcheck was loaded too late to read prodcheck.toml: do not load it from a conftest (`pytest_plugins`), "
@@ -121,15 +121,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int | None, int | None]:
     """Has the last word: publishes the verdicts as the very last act and sets the exit code."""
-    conductor = config.stash.get(CONDUCTOR, None)
-    if conductor is None or only_informs(config.option):
+    controller = config.stash.get(CONTROLLER, None)
+    if controller is None or only_informs(config.option):
         try:
             return (yield)
         finally:
-            if conductor is not None:
-                conductor.close()
+            if controller is not None:
+                controller.close()
     try:
         status = yield
-        return conductor.conclude(0 if status is None else int(status))
+        return controller.conclude(0 if status is None else int(status))
     finally:
-        conductor.close()
+        controller.close()

@@ -1,4 +1,4 @@
-"""The last look at what a check is given, right before its body."""
+"""The last check of what a test is given, right before its body."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 NAME = "prodcheck-last-look"
 
 
-class LastLook:
+class ArgumentGuard:
     """Registered before any conftest is loaded: of two hooks alike, pytest calls the one that came first last."""
 
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> None:

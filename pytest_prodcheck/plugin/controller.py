@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _OK = (0, 1, 5)  # pytest ended in order: passed, failed, nothing collected
 
 
-class Conductor:
+class RunController:
     """One run of one environment."""
 
     def __init__(self, opened: Opened, options: argparse.Namespace, interrupts: Interrupts) -> None:
@@ -67,7 +67,7 @@ class Conductor:
         self.threads = ThreadWatch()
 
     @classmethod
-    def start(cls, options: argparse.Namespace, folder: Path, interrupts: Interrupts) -> Conductor:
+    def start(cls, options: argparse.Namespace, folder: Path, interrupts: Interrupts) -> RunController:
         """Reads the configuration and withdraws the verdicts; raises UsageError with all mistakes."""
         return cls(open_run(options, folder, touch_gates=not only_informs(options)), options, interrupts)
 
@@ -85,7 +85,7 @@ class Conductor:
             self._judging = Judging(self.opened.scope, self.gathering.source, self.progress.showing, self.informs)
             register(config, self._judging, "prodcheck-judging")
             register(config, evidence_fixtures(self._judging), "prodcheck-fixtures")
-        register(config, self, "prodcheck-conductor")
+        register(config, self, "prodcheck-controller")
         if getattr(config.option, "htmlpath", None) and config.pluginmanager.hasplugin("html"):
             from pytest_prodcheck.reports.html import HtmlReport
 

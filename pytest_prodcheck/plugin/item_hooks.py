@@ -107,7 +107,7 @@ class Judging:
         if self.informs:
             return None
         if argument in item.stash[BOUND].without:
-            return reading.hand(argument, None)
+            return reading.give_copy(argument, None)
         with self.waiting():
             evidence = self.source.get(key, self.scope.patience)
         reading.read[key] = evidence.gathered_at
@@ -116,18 +116,18 @@ class Judging:
             raise EvidenceProblem(evidence.problem)
         try:
             # a check that changes what it was given must not change what the next one judges
-            return reading.hand(argument, evidence.record)
+            return reading.give_copy(argument, evidence.record)
         except Exception as error:
             raise EvidenceProblem(Problem("internal", f"{key}: its record is no plain data: {error}")) from None
 
     def limit(self, item: pytest.Item) -> Any:
         """The limit in force for one item."""
-        return item.stash[READING].hand("limit", item.stash[BOUND].limit)
+        return item.stash[READING].give_copy("limit", item.stash[BOUND].limit)
 
     def declared(self, item: pytest.Item) -> Any:
         """What is declared of one item's target."""
         target = item.stash[BOUND].target
-        return item.stash[READING].hand("declared", self.scope.settings.get(f"{target.kind}:{target.name}", {}))
+        return item.stash[READING].give_copy("declared", self.scope.settings.get(f"{target.kind}:{target.name}", {}))
 
     # -- running
 

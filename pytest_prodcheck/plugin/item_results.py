@@ -28,27 +28,27 @@ class CannotTell(Exception):
 class Reading:
     """What one item did in the current try: the evidence it read, its ledger, when it began.
 
-    handed: argument -> the very object that we gave. inside: the test's body is running.
+    given: argument -> the very object that we gave. inside: the test's body is running.
     """
 
     started: float
     read: dict[str, float] = field(default_factory=dict)  # evidence key -> gathered_at
-    handed: dict[str, object] = field(default_factory=dict)
+    given: dict[str, object] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ledger: Ledger | None = None
     inside: bool = False
     _originals: dict[str, object] = field(default_factory=dict)  # argument -> what its copy has to equal
 
-    def hand(self, argument: str, original: Any) -> Any:
+    def give_copy(self, argument: str, original: Any) -> Any:
         """A copy of one's own for a check: what it does with it changes nothing for the next one."""
-        copied = self.handed[argument] = own_copy(original)
+        copied = self.given[argument] = own_copy(original)
         if copied == original:  # a team's record that equals nothing cannot be compared
             self._originals[argument] = original
         return copied
 
     def changed(self) -> list[str]:
         """The arguments that no longer say what was gathered."""
-        return [name for name, original in self._originals.items() if self.handed[name] != original]
+        return [name for name, original in self._originals.items() if self.given[name] != original]
 
 
 READING = pytest.StashKey[Reading]()
@@ -117,9 +117,9 @@ def _unread(bound: Bound, item: pytest.Item, reading: Reading) -> list[str]:
     if bound.definition.limit is not None:
         owed.add("limit")
     given: dict[str, object] = getattr(item, "funcargs", {})
-    foreign = {name for name, value in reading.handed.items() if given.get(name, value) is not value}
+    foreign = {name for name, value in reading.given.items() if given.get(name, value) is not value}
     elsewhere = {need.argument for need in bound.needs if need.key not in reading.read}
-    return sorted((owed - set(reading.handed)) | (owed & foreign) | elsewhere)
+    return sorted((owed - set(reading.given)) | (owed & foreign) | elsewhere)
 
 
 def _judge(bound: Bound, reading: Reading, error: BaseException | None) -> tuple[Outcome, str, SkipReason | None]:

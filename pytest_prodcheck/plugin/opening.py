@@ -19,7 +19,7 @@ from pytest_prodcheck.judging.checks import SUITES
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.own_checks import OwnCheck, OwnCheckError, scan
 from pytest_prodcheck.plugin.binding import Binding
-from pytest_prodcheck.plugin.run_scope import concerned, policies_of, suites_asked_for, to_collect, waivers_of
+from pytest_prodcheck.plugin.run_scope import gates_of_run, policies_of, suites_asked_for, to_collect, waivers_of
 from pytest_prodcheck.scope import (
     Scope,
     ScopeError,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.loading import Configuration
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.gates.policy import Policy
-    from pytest_prodcheck.gates.run_gates import GateDesk
+    from pytest_prodcheck.gates.run_gates import RunGates
     from pytest_prodcheck.gates.verdict import Verdict
     from pytest_prodcheck.gates.waivers import Waiver
 
@@ -58,7 +58,7 @@ class Opened:
     folders: list[Path]
     policies: list[Policy]
     waivers: list[Waiver]
-    desk: GateDesk | None
+    run_gates: RunGates | None
     bound: Binding
     demo: Demo | None = None
     started_at: float = field(default_factory=time.time)
@@ -143,22 +143,22 @@ class Opened:
 
     def settle(self, run: RunRecord, now: float) -> list[Verdict]:
         """The verdicts of this run; writes nothing."""
-        from pytest_prodcheck.gates.run_gates import GateDesk
+        from pytest_prodcheck.gates.run_gates import RunGates
 
         policies = (
             [replace(policy, strict=True) for policy in self.policies] if self.options.strict_gate else self.policies
         )
-        desk = self.desk or GateDesk(self.state, b"")
-        return desk.settle(run, policies, now, self.waivers)
+        run_gates = self.run_gates or RunGates(self.state, b"")
+        return run_gates.settle(run, policies, now, self.waivers)
 
     def publish(self, verdicts: list[Verdict]) -> list[str]:
         """Seals and writes the verdicts; returns what went wrong."""
-        return self.desk.publish(verdicts) if self.desk is not None else []
+        return self.run_gates.publish(verdicts) if self.run_gates is not None else []
 
     def take_back(self) -> None:
         """Closes the gates that this run has opened."""
-        if self.desk is not None:
-            self.desk.take_back()
+        if self.run_gates is not None:
+            self.run_gates.take_back()
 
     def close(self) -> None:
         """Ends the embedded system where this run started it."""
@@ -196,8 +196,8 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
         revision = _revision(options, environment, touches)
         bound = Binding(configuration.root, configuration.files, configuration.project.checks)
         own_checks, folders, broken = _own_checks(configuration)
-        names = concerned(options, own_checks)
-        desk = _withdraw(options, root, run, names) if touches else None
+        names = gates_of_run(options, own_checks)
+        run_gates = _withdraw(options, root, run, names) if touches else None
         if broken is not None:
             raise broken
         if sys.flags.optimize:
@@ -221,7 +221,7 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
         waivers = waivers_of(configuration)
         opened = Opened(
             options, configuration, environment, root, revision, scope, own_checks, folders, policies, waivers,
-            desk, bound, demo,
+            run_gates, bound, demo,
         )  # fmt: skip
         refuse_unknown(scope, opened.known())
         refuse_unknown_opt_ins(scope, catalogue.with_opt_in(), [own.id for own in own_checks])
@@ -279,14 +279,14 @@ def _refuse_foreign_code(root: Path, folders: list[Path]) -> None:
         raise OwnCheckError(str(error)) from None
 
 
-def _withdraw(options: argparse.Namespace, root: Path, run: str, gates: list[str]) -> GateDesk:
-    from pytest_prodcheck.gates.run_gates import GateDesk, run_key
+def _withdraw(options: argparse.Namespace, root: Path, run: str, gates: list[str]) -> RunGates:
+    from pytest_prodcheck.gates.run_gates import RunGates, run_key
     from pytest_prodcheck.gates.seal import KeyProblem
     from pytest_prodcheck.gates.store import Key, StoreError
 
     try:
-        desk = GateDesk(root / STATE, run_key(root / STATE, root))
-        desk.open_run(run, [Key(options.env, options.unit, options.slot, gate) for gate in gates])
+        run_gates = RunGates(root / STATE, run_key(root / STATE, root))
+        run_gates.open_run(run, [Key(options.env, options.unit, options.slot, gate) for gate in gates])
     except (KeyProblem, StoreError, ValueError) as error:
         raise ScopeError(str(error)) from None
-    return desk
+    return run_gates

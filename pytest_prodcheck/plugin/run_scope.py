@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.own_checks import OwnCheck
 
 
-def concerned(options: argparse.Namespace, own: list[OwnCheck]) -> list[str]:
+def gates_of_run(options: argparse.Namespace, own: list[OwnCheck]) -> list[str]:
     """The gates a run is about: those named, else those of the suites in `-m`, else those of all suites with checks."""
     if options.gate:
         return list(dict.fromkeys(options.gate))

@@ -13,14 +13,14 @@ from pytest_prodcheck.plugin.gathering import import_own
 from pytest_prodcheck.plugin.xdist_worker import LOADED, PLAN, STRAY
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.plugin.controller import Conductor
+    from pytest_prodcheck.plugin.controller import RunController
 
 
 class Distributed:
     """What the controller does under xdist: gathers for the workers, and notices when one dies."""
 
-    def __init__(self, conductor: Conductor, shared: Path) -> None:
-        self.conductor = conductor
+    def __init__(self, controller: RunController, shared: Path) -> None:
+        self.controller = controller
         self.shared = shared
 
     @pytest.hookimpl(optionalhook=True)
@@ -28,10 +28,10 @@ class Distributed:
         """Gathers what the first worker to finish its collection asks for: all ask for the same."""
         plan = json.loads((self.shared / PLAN).read_text(encoding="utf-8"))
         for check, target, severity, suite in plan["planned"]:
-            self.conductor.planned[(check, target)] = Planned(check, target, Severity(severity), suite)
-        self.conductor.problems.extend([*plan["mistakes"], *self.conductor.opened.unforeseen(plan["places"])])
+            self.controller.planned[(check, target)] = Planned(check, target, Severity(severity), suite)
+        self.controller.problems.extend([*plan["mistakes"], *self.controller.opened.unforeseen(plan["places"])])
         import_own(plan["own"])
-        self.conductor.gather(plan["wanted"])
+        self.controller.gather(plan["wanted"])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -40,4 +40,4 @@ class Distributed:
         self.conductor.opened.bound.add_loaded(output.get(LOADED, ()))
         self.conductor.problems.extend(output.get(STRAY, ()))
         if error:
-            self.conductor.problems.append(f"worker {node.gateway.id} died: {error}")
+            self.controller.problems.append(f"worker {node.gateway.id} died: {error}")

@@ -20,7 +20,7 @@ def rank(outcome: Outcome) -> int:
 
 def worst_first(judgements: tuple[Judgement, ...]) -> list[Judgement]:
     """Judgements by outcome, then by how close they are to their limit."""
-    return sorted(judgements, key=lambda each: (_RANK[each.outcome], _closeness(each)))
+    return sorted(judgements, key=lambda each: (_RANK[each.outcome], _relative_margin(each)))
 
 
 def telling(result: Result) -> Judgement | None:
@@ -91,7 +91,7 @@ def reason_texts(finding: Mapping[str, object], *, unicode: bool = True) -> list
     return [*texts, compared] if compared and not told else texts
 
 
-def _closeness(judgement: Judgement) -> float:
+def _relative_margin(judgement: Judgement) -> float:
     """Margin as a share of the limit: the smaller, the closer to failing."""
     if judgement.margin is None:
         return 0.0 if judgement.outcome is not Outcome.PASSED else 1e9

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_prodcheck.cli import main
 from pytest_prodcheck.cli.gate_answer import safe
-from pytest_prodcheck.gates.run_gates import GateDesk, run_key
+from pytest_prodcheck.gates.run_gates import RunGates, run_key
 from pytest_prodcheck.gates.store import Key
 from pytest_prodcheck.outcomes import Outcome, Result
 from tests.gates.samples import NOW, configuration, gate, result, run
@@ -34,14 +34,14 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def publish(root: Path, *results: Result, at: float = NOW) -> None:
-    desk = GateDesk(root / ".prodcheck", run_key(root / ".prodcheck", root))
+    run_gates = RunGates(root / ".prodcheck", run_key(root / ".prodcheck", root))
     moved = [
         replace(each, gathered_at=None if each.gathered_at is None else each.gathered_at + at - NOW)
         for each in results or (result(),)
     ]
     record = replace(run(*moved, configuration=configuration(root)))
-    desk.open_run(record.id, [Key("staging", "", "", "smoke")])
-    assert desk.publish(desk.settle(record, [gate()], at)) == []
+    run_gates.open_run(record.id, [Key("staging", "", "", "smoke")])
+    assert run_gates.publish(run_gates.settle(record, [gate()], at)) == []
 
 
 def ask(*words: str) -> int:

@@ -185,7 +185,7 @@ def test_an_empty_env(project: Project) -> None:
     assert "--env is empty" in done.stderr
 
 
-@pytest.mark.parametrize("part", ["conductor", "judging", "fixtures", "last-look", "distributed"])
+@pytest.mark.parametrize("part", ["controller", "judging", "fixtures", "last-look", "distributed"])
 def test_no_part_of_prodcheck_can_be_left_out(project: Project, part: str) -> None:
     """Row 55: it is refused at once instead of waiting for evidence that nobody gathers."""
     workers = ("-n", "2") if part == "distributed" else ()

@@ -15,7 +15,7 @@ import pytest
 from pytest_prodcheck.gates import overrides, seal
 from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.decision import Decision, decide
-from pytest_prodcheck.gates.run_gates import GateDesk
+from pytest_prodcheck.gates.run_gates import RunGates
 from pytest_prodcheck.gates.store import Key
 from pytest_prodcheck.gates.verdict_files import Ask
 from pytest_prodcheck.outcomes import Outcome, Result
@@ -38,9 +38,9 @@ def publish(root: Path, *results: Result, **changes: Any) -> Path:
     files = configuration(root) if files is None else files
     record = replace(run(*(results or (result(),)), configuration=files), **changes)
     key = Key(record.environment, record.unit, record.slot, "smoke")
-    desk = GateDesk(root / ".prodcheck", SECRET.encode())
-    desk.open_run(record.id, [key])
-    assert desk.publish(desk.settle(record, [gate()], NOW)) == []
+    run_gates = RunGates(root / ".prodcheck", SECRET.encode())
+    run_gates.open_run(record.id, [key])
+    assert run_gates.publish(run_gates.settle(record, [gate()], NOW)) == []
     return key.file(root / ".prodcheck")
 
 
@@ -312,7 +312,7 @@ def test_in_progress_crashed_and_put_back(root: Path) -> None:
     """Row 10."""
     file = publish(root)
     content = file.read_bytes()
-    GateDesk(root / ".prodcheck", SECRET.encode()).open_run("run-2", [Key("staging", "", "", "smoke")])
+    RunGates(root / ".prodcheck", SECRET.encode()).open_run("run-2", [Key("staging", "", "", "smoke")])
     assert "run run-2" in why(ask(root))
     assert "in progress" in why(ask(root))
     file.write_bytes(content)

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_prodcheck.gates import overrides, paths
 from pytest_prodcheck.gates.policy import Need
-from pytest_prodcheck.gates.run_gates import GateDesk, run_key
+from pytest_prodcheck.gates.run_gates import RunGates, run_key
 from pytest_prodcheck.gates.store import Key, StoreError
 from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.gates.verdict_files import Ask
@@ -28,18 +28,18 @@ def go(state: Path, *results: Result, at: float = NOW, **changes: object) -> Ver
         replace(each, gathered_at=None if each.gathered_at is None else each.gathered_at + shift) for each in results
     ]
     record: RunRecord = replace(run(*moved, started_at=at - 20), **changes)  # type: ignore[arg-type]
-    desk = GateDesk(state, SECRET)
-    desk.open_run(record.id, [Key(record.environment, record.unit, record.slot, "smoke")])
-    (verdict,) = desk.settle(record, [gate()], at)
-    assert desk.publish([verdict]) == []
+    run_gates = RunGates(state, SECRET)
+    run_gates.open_run(record.id, [Key(record.environment, record.unit, record.slot, "smoke")])
+    (verdict,) = run_gates.settle(record, [gate()], at)
+    assert run_gates.publish([verdict]) == []
     return verdict
 
 
 def test_settling_writes_nothing(tmp_path: Path) -> None:
-    desk = GateDesk(tmp_path, SECRET)
-    desk.open_run("run-1", [KEY])
+    run_gates = RunGates(tmp_path, SECRET)
+    run_gates.open_run("run-1", [KEY])
     before = sorted(tmp_path.rglob("*"))
-    desk.settle(run(result()), [gate()], NOW)
+    run_gates.settle(run(result()), [gate()], NOW)
     assert sorted(tmp_path.rglob("*")) == before
     assert json.loads(Path(paths.opened_file(str(tmp_path), "run-1")).read_text()) == [["staging", "", "", "smoke"]]
 
@@ -56,7 +56,7 @@ def test_what_interrupts_soaking(tmp_path: Path) -> None:
     assert go(tmp_path, result(), at=NOW + 3000, revision="r2").open_since == NOW + 3000, "a gap"
     assert go(tmp_path, result(outcome=Outcome.FAILED), at=NOW + 3100, revision="r2").open_since is None
     assert go(tmp_path, result(), at=NOW + 3200, revision="r2").open_since == NOW + 3200, "it was blocked"
-    GateDesk(tmp_path, SECRET).open_run("crashed", [KEY])
+    RunGates(tmp_path, SECRET).open_run("crashed", [KEY])
     assert go(tmp_path, result(), at=NOW + 3300, revision="r2").open_since == NOW + 3300, "a crash"
 
 
@@ -68,12 +68,12 @@ def test_target_counts_carry_over_from_the_last_open_verdict(tmp_path: Path) -> 
 
 def test_neighbours_are_read_from_the_store(tmp_path: Path) -> None:
     policy = gate(needs=(Need("test", "smoke"),))
-    desk = GateDesk(tmp_path, SECRET)
-    desk.open_run("run-1", [KEY])
-    assert desk.settle(run(result()), [policy], NOW)[0].code == 3
+    run_gates = RunGates(tmp_path, SECRET)
+    run_gates.open_run("run-1", [KEY])
+    assert run_gates.settle(run(result()), [policy], NOW)[0].code == 3
     go(tmp_path, result(), environment="test")
-    assert desk.settle(run(result()), [policy], NOW)[0].code == 0
-    assert GateDesk(tmp_path, b"other" * 5).settle(run(result()), [policy], NOW)[0].code == 3
+    assert run_gates.settle(run(result()), [policy], NOW)[0].code == 0
+    assert RunGates(tmp_path, b"other" * 5).settle(run(result()), [policy], NOW)[0].code == 3
 
 
 def test_overrides_are_shown_in_the_next_verdicts(tmp_path: Path) -> None:
@@ -84,22 +84,22 @@ def test_overrides_are_shown_in_the_next_verdicts(tmp_path: Path) -> None:
 
 
 def test_publishing_what_was_not_opened_or_overtaken(tmp_path: Path) -> None:
-    desk = GateDesk(tmp_path, SECRET)
-    verdicts = desk.settle(run(result()), [gate()], NOW)
-    assert "was not opened" in desk.publish(verdicts)[0]
-    desk.open_run("run-1", [KEY])
-    GateDesk(tmp_path, SECRET).open_run("run-2", [KEY])
-    assert "another run has started" in desk.publish(verdicts)[0]
+    run_gates = RunGates(tmp_path, SECRET)
+    verdicts = run_gates.settle(run(result()), [gate()], NOW)
+    assert "was not opened" in run_gates.publish(verdicts)[0]
+    run_gates.open_run("run-1", [KEY])
+    RunGates(tmp_path, SECRET).open_run("run-2", [KEY])
+    assert "another run has started" in run_gates.publish(verdicts)[0]
 
 
 def test_all_gates_are_withdrawn_though_one_cannot_be(tmp_path: Path) -> None:
     go(tmp_path, result())
     other = Key("staging", "", "", "other")
     other.file(tmp_path).mkdir(parents=True)
-    desk = GateDesk(tmp_path, SECRET)
+    run_gates = RunGates(tmp_path, SECRET)
     with pytest.raises(StoreError, match="other"):
-        desk.open_run("run-2", [other, KEY])
-    assert isinstance(desk.store.read(KEY), str)
+        run_gates.open_run("run-2", [other, KEY])
+    assert isinstance(run_gates.store.read(KEY), str)
 
 
 def test_the_key_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_prodcheck.gates import newest_run, seal
 from pytest_prodcheck.gates.decision import decide
-from pytest_prodcheck.gates.run_gates import GateDesk
+from pytest_prodcheck.gates.run_gates import RunGates
 from pytest_prodcheck.gates.store import Key, StoreError
 from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.gates.verdict_files import Ask
@@ -45,9 +45,9 @@ def judged(root: Path, outcome: Outcome, *, environment: str = "staging", name: 
     record = replace(run(each, configuration=configuration(root)), id=f"run-{number}", environment=environment)
     record = replace(record, started_at=now - 1, ended_at=now)
     policy = gate() if name == "smoke" else gate(name=name, select=("smoke.*",))
-    desk = GateDesk(root / ".prodcheck", SECRET.encode())
-    desk.open_run(record.id, [Key(environment, "", "", name)])
-    assert desk.publish(desk.settle(record, [policy], now)) == []
+    run_gates = RunGates(root / ".prodcheck", SECRET.encode())
+    run_gates.open_run(record.id, [Key(environment, "", "", name)])
+    assert run_gates.publish(run_gates.settle(record, [policy], now)) == []
 
 
 def asked(root: Path) -> int:

@@ -29,8 +29,8 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
     """The record of a run; raises EvidenceProblem (protocol) for a result that is none."""
     try:
         counted = Counted.parse(dict(result))
-        workers = tuple(_worker(hand) for hand in result["hands"])
-        ends = [hand["ended"] for hand in result["hands"] if hand["ended"] is not None]
+        workers = tuple(_worker(sender) for sender in result["senders"])
+        ends = [sender["ended"] for sender in result["senders"] if sender["ended"] is not None]
         unanswered = sum(int(end["unanswered"]) for end in ends)
         told = [end["users_left"] for end in ends]
         users_asked = int(plan.get("users", 0)) if told and None not in told else 0
@@ -107,10 +107,10 @@ def _addresses(ends: Iterable[Mapping[str, Any]]) -> tuple[LoadAddress, ...]:
     return tuple(LoadAddress(service, address, *numbers) for (service, address), numbers in whole.items())
 
 
-def _worker(hand: Mapping[str, Any]) -> LoadWorker:
-    busiest, starved = _worst(hand["cpu"]), _worst(hand["wait"])
-    ended = hand["ended"] is not None
-    return LoadWorker(plain_text(str(hand["node"]), 60), int(hand["begun"]), busiest, ended, starved)
+def _worker(sender: Mapping[str, Any]) -> LoadWorker:
+    busiest, starved = _worst(sender["cpu"]), _worst(sender["wait"])
+    ended = sender["ended"] is not None
+    return LoadWorker(plain_text(str(sender["node"]), 60), int(sender["begun"]), busiest, ended, starved)
 
 
 def _worst(told: Sequence[Any]) -> float:
