@@ -37,7 +37,7 @@ class Distributed:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """A worker that died took results with it that nobody can vouch for."""
         output = getattr(node, "workeroutput", {})
-        self.conductor.opened.bound.add_loaded(output.get(LOADED, ()))
-        self.conductor.problems.extend(output.get(STRAY, ()))
+        self.controller.opened.bound.add_loaded(output.get(LOADED, ()))
+        self.controller.problems.extend(output.get(STRAY, ()))
         if error:
             self.controller.problems.append(f"worker {node.gateway.id} died: {error}")

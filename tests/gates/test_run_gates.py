@@ -119,6 +119,6 @@ def test_neighbours_by_a_clock_that_was_set_back(tmp_path: Path, monkeypatch: py
     for passed, code in ((60.0, 0), (2000.0, 3)):
         here = ("b1", 1000.0 + passed)
         monkeypatch.setattr("pytest_prodcheck.gates.run_gates.since_boot", lambda here=here: here)
-        desk = GateDesk(tmp_path, SECRET)
-        desk.open_run("run-1", [KEY])
-        assert desk.settle(run(result()), [policy], NOW)[0].code == code
+        run_gates = RunGates(tmp_path, SECRET)
+        run_gates.open_run("run-1", [KEY])
+        assert run_gates.settle(run(result()), [policy], NOW)[0].code == code
