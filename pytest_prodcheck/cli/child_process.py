@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,7 @@ class Child:
                 env=self.env,
                 process_group=0 if self.own_group else None,
                 stdin=subprocess.DEVNULL if self.own_group else None,
+                pass_fds=_descriptors(self.command),
                 preexec_fn=end_with_us(signal.SIGKILL) if self.own_group else None,
             )
             if self.signalled:
@@ -64,7 +66,15 @@ class Child:
         by_terminal = number == signal.SIGINT and not self.own_group and sys.stdin is not None and sys.stdin.isatty()
         if first and not by_terminal:
             self._send(number)
+        elif not first and number == signal.SIGTERM:  # whoever asks twice means it
+            self._send(signal.SIGKILL)
 
     def _send(self, number: int) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
+
+
+def _descriptors(command: Sequence[str]) -> list[int]:
+    """The open files that a command names, as `--report=/dev/fd/63` does where a shell reads `>(…)`."""
+    found = (re.search(r"/(?:dev|proc/self)/fd/(\d+)$", word) for word in command)
+    return [int(each[1]) for each in found if each is not None and int(each[1]) > 2]

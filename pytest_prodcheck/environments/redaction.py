@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
+from pytest_prodcheck.environments.shortened import without_shortened
+
 if TYPE_CHECKING:
     from functools import _lru_cache_wrapper
 
@@ -123,7 +125,7 @@ def _cleaner(forms: tuple[str, ...]) -> _lru_cache_wrapper[str]:
         for needle, pattern, replacement in _GENERIC:
             if needle in lower:
                 text = pattern.sub(replacement, text)
-        return text
+        return without_shortened(text, forms) if forms and ("..." in text or "…" in text) else text
 
     return clean
 

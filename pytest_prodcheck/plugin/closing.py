@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck import catalogue
-from pytest_prodcheck.outcomes import NO_TARGET, Judgement, Planned, Result, RunRecord, Severity
+from pytest_prodcheck.outcomes import NO_TARGET, Planned, Result, RunRecord, Severity
+from pytest_prodcheck.plugin.outputs import write_output, write_whole
+from pytest_prodcheck.plugin.redacting import clean_result
 
 if TYPE_CHECKING:
     from pytest_prodcheck.gates.verdict import Verdict
     from pytest_prodcheck.plugin.gathering import Gathering
     from pytest_prodcheck.plugin.opening import Opened
-
-Record = TypeVar("Record", Result, Judgement)
 
 
 def make_record(
@@ -46,38 +45,13 @@ def make_record(
     return replace(
         opened.blank_record(),
         ended_at=time.time(),
-        results=tuple(clean(result, gathering) for result in results),
+        results=tuple(clean_result(result, gathering.redactor.redact) for result in results),
         planned=tuple(wanted),
         known=tuple(sorted(known)),
         problems=tuple(dict.fromkeys(gathering.redactor.redact(each) for each in problems)),
         interrupted=interrupted,
         waited=gathering.waited,
     )
-
-
-def clean(result: Result, gathering: Gathering) -> Result:
-    """A result without secrets, whatever a check wrote into it."""
-    redact = gathering.redactor.redact
-    return _changed(
-        result,
-        reason=redact(result.reason),
-        judgements=tuple(
-            _changed(
-                each,
-                what=redact(each.what),
-                of=redact(each.of),
-                reason=redact(each.reason),
-                value=redact(each.value) if isinstance(each.value, str) else each.value,
-            )
-            for each in result.judgements
-        ),
-        notes=tuple(redact(note) for note in result.notes),
-    )
-
-
-def _changed(record: Record, **parts: Any) -> Record:
-    """The record itself where the parts say the same: most do, and making another takes ten times as long."""
-    return record if all(getattr(record, name) == value for name, value in parts.items()) else replace(record, **parts)
 
 
 def save(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
@@ -92,41 +66,25 @@ def save(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequenc
         make_private(opened.state)
         make_folder(folder)
         _ignored(opened.state)
-        _write(folder / "run.json", dump_run(run), 0o600)
+        write_whole(folder / "run.json", dump_run(run), 0o600)
         gathering.save(folder)
         _forget_old(opened.state / "runs", opened.environment.evidence.keep)
         if options.prodcheck_json:
-            _write(Path(options.prodcheck_json), write("json", run, verdicts))
+            write_output(Path(options.prodcheck_json), write("json", run, verdicts))
         if options.prodcheck_sarif:
-            _write(Path(options.prodcheck_sarif), write("sarif", run, verdicts))
+            write_output(Path(options.prodcheck_sarif), write("sarif", run, verdicts))
         if options.prodcheck_report:
-            _write(Path(options.prodcheck_report), write("text", run, verdicts))
+            write_output(Path(options.prodcheck_report), write("text", run, verdicts))
     except OSError as error:
         return f"the run could not be saved: {error}"
     return ""
-
-
-def _write(path: Path, text: str, mode: int = 0o666) -> None:
-    """Whole or not at all: a full disk raises and leaves what was there. mode: less what the umask takes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _ignored(state: Path) -> None:
     """Keeps the state out of version control: it holds the key."""
     file = state / ".gitignore"
     if not file.exists():
-        _write(file, "*\n", 0o600)
+        write_whole(file, "*\n", 0o600)
 
 
 def _forget_old(runs: Path, keep: float) -> None:

@@ -7,7 +7,8 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,17 +25,20 @@ from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import Gathering
 from pytest_prodcheck.plugin.item_hooks import Judging
 from pytest_prodcheck.plugin.load_baselines import accept_loads
-from pytest_prodcheck.plugin.logs import redact_logs
+from pytest_prodcheck.plugin.logs import redact_logs, redact_stderr
 from pytest_prodcheck.plugin.markers import registered, unknown_in
 from pytest_prodcheck.plugin.opening import Opened, open_run
 from pytest_prodcheck.plugin.options import only_informs
 from pytest_prodcheck.plugin.progress import Progress
+from pytest_prodcheck.plugin.redacting import clean_report, clean_warning
 from pytest_prodcheck.plugin.threads import ThreadWatch
 from pytest_prodcheck.plugin.xdist_controller import Distributed
 from pytest_prodcheck.plugin.xdist_worker import SCOPE, SHARED, wanted_of
 from pytest_prodcheck.reports.junit import add_suite_properties
 
 if TYPE_CHECKING:
+    import warnings
+
     from pytest_prodcheck.gates.verdict import Verdict
     from pytest_prodcheck.plugin.interrupts import Interrupts
 
@@ -65,6 +69,7 @@ class RunController:
         self._started = False
         self.progress = Progress()
         self.threads = ThreadWatch()
+        self._stderr_as_before: Callable[[], None] | None = None
 
     @classmethod
     def start(cls, options: argparse.Namespace, folder: Path, interrupts: Interrupts) -> RunController:
@@ -82,7 +87,10 @@ class RunController:
             os.environ[SHARED] = scope.shared
             register(config, Distributed(self, shared.path), "prodcheck-distributed")
         else:
-            self._judging = Judging(self.opened.scope, self.gathering.source, self.progress.showing, self.informs)
+            redact = self.redactor.redact
+            self._judging = Judging(
+                self.opened.scope, self.gathering.source, self.progress.showing, self.informs, redact
+            )
             register(config, self._judging, "prodcheck-judging")
             register(config, evidence_fixtures(self._judging), "prodcheck-fixtures")
         register(config, self, "prodcheck-controller")
@@ -95,6 +103,7 @@ class RunController:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Refuses a misspelt marker: it would select nothing, or too little, in silence."""
         redact_logs(session.config, self.redactor.redact)
+        self._stderr_as_before = redact_stderr(self.redactor.redact)
         self.threads.start()
         self.progress.begin(session.config.pluginmanager.get_plugin("terminalreporter"), self.gathering)
         problem = unknown_in(self.options.markexpr or "", registered(session.config.getini("markers")))
@@ -139,29 +148,24 @@ class RunController:
 
     # -- counting
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """What could not be collected is missing, also where pytest was told to go on."""
+        clean_report(report, self.redactor.redact)
         if report.failed:
             self.problems.append(f"{report.nodeid}: could not be collected")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Counts, and blanks secrets before any other plugin sees the report."""
-        self._redact(report)
+        """Counts; what comes from a worker is redacted before any other plugin sees it."""
+        if self._judging is None:
+            clean_report(report, self.redactor.redact)
         self.counter.take(report)
 
-    def _redact(self, report: pytest.TestReport) -> None:
-        redact = self.redactor.redact
-        if report.longrepr is not None and not isinstance(report.longrepr, tuple):
-            shown = str(report.longrepr)
-            if (clean := redact(shown)) != shown:
-                report.longrepr = clean
-        if report.sections:
-            report.sections = [(name, redact(text)) for name, text in report.sections]
-        if report.user_properties:
-            report.user_properties = [
-                (name, redact(value) if isinstance(value, str) else value) for name, value in report.user_properties
-            ]
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Redacts before the terminal or anybody else has it; threads that died come this way, too."""
+        clean_warning(warning_message, self.redactor.redact)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
@@ -203,9 +207,9 @@ class RunController:
         results = self.counter.results()
         self.run = closing.make_record(self.opened, self.gathering, results, self.planned, problems, self.interrupted)
         self.verdicts = self.opened.settle(self.run, time.time())
-        self.unsaved = unsaved = closing.save(self.opened, self.gathering, self.run, self.verdicts) or accept_loads(
-            self.opened, self.gathering, self.run
-        )
+        with _not_captured(session.config):  # a report may go to /dev/stdout
+            unsaved = closing.save(self.opened, self.gathering, self.run, self.verdicts)
+        self.unsaved = unsaved = unsaved or accept_loads(self.opened, self.gathering, self.run)
         if unsaved:  # what opened a gate must be there to be looked at
             self.run = replace(self.run, problems=(*self.run.problems, unsaved))
             self.verdicts = self.opened.settle(self.run, time.time())
@@ -269,11 +273,19 @@ class RunController:
             return
         self.interrupts.stop()
         self.threads.stop()
+        if self._stderr_as_before is not None:
+            self._stderr_as_before()
         self.progress.close()
         if self.gathering is not None:
             self.gathering.close()
         os.environ.pop(SHARED, None)
         self.opened.close()
+
+
+def _not_captured(config: pytest.Config) -> AbstractContextManager[None]:
+    capture = config.pluginmanager.getplugin("capturemanager")
+    found: AbstractContextManager[None] = capture.global_and_fixture_disabled() if capture else nullcontext()
+    return found
 
 
 def register(config: pytest.Config, plugin: object, name: str) -> None:

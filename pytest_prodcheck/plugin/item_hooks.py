@@ -24,6 +24,7 @@ from pytest_prodcheck.plugin.item_results import (
     result_of,
 )
 from pytest_prodcheck.plugin.parametrization import BOUND, bind, parametrize
+from pytest_prodcheck.plugin.redacting import Redact, clean_exception, clean_report, clean_result
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.reports.escaping import safe_lines
 
@@ -49,10 +50,12 @@ class Judging:
         source: Source,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
         informs: bool = False,
+        redact: Redact | None = None,
     ) -> None:
         self.scope = scope
         self.source = source
         self.waiting = waiting
+        self.redact = redact  # None in a worker: records come redacted there, and the controller does the rest
         self.informs = informs  # pytest only tells something: nothing is gathered, so nothing is waited for
         self.planned: dict[tuple[str, str], Planned] = {}
         self.mistakes: list[str] = []
@@ -180,6 +183,8 @@ class Judging:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Attaches the result to the report of the phase that decided it."""
         error = call.excinfo.value if call.excinfo else None
+        if self.redact is not None:
+            clean_exception(call, self.redact)
         if call.when != "call" and (error is None or call.when not in ("setup", "teardown")):
             return (yield)  # a phase that decides nothing
         reading = item.stash.get(READING, None)
@@ -187,12 +192,24 @@ class Judging:
             part_of(reading.ledger, error)
             return (yield)
         result = self._result(item, call, error)
+        if self.redact is not None:
+            result = clean_result(result, self.redact)
         if item.config.getoption("xmlpath", None):  # nobody else shows them, and they cost as much as judging
             _show_in_junit(item, result)
         report = yield
         report.user_properties.append((result_transport.KEY, result_transport.dump(result)))
         if report.failed and isinstance(error, (Judged, CannotTell, EvidenceProblem)):
             report.longrepr = "\n".join(safe_lines(result.reason))  # a traceback into prodcheck helps nobody
+        return report
+
+    @pytest.hookimpl(wrapper=True, trylast=True, specname="pytest_runtest_makereport")
+    def pytest_redact_report(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Next to pytest's own: no other plugin sees a report that is not redacted."""
+        report = yield
+        if self.redact is not None:
+            clean_report(report, self.redact)
         return report
 
     def _result(self, item: pytest.Item, call: pytest.CallInfo[None], error: BaseException | None) -> Result:

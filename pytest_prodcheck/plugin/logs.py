@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     import pytest
@@ -24,6 +25,35 @@ def redact_logs(config: pytest.Config, redact: Callable[[str], str]) -> None:
     """Blanks secrets in what pytest logs to the terminal and to `--log-file`; call it once the session has begun."""
     for handler in _handlers(config):
         handler.setFormatter(_Redacting(handler.formatter, redact))
+
+
+def redact_stderr(redact: Callable[[str], str]) -> Callable[[], None]:
+    """Blanks secrets in what Python shows at once where pytest does not listen; returns how to end it.
+
+    Warnings, and logs without a handler.
+    """
+    before, last = warnings.showwarning, logging.lastResort
+    if last is not None:
+        last.setFormatter(_Redacting(None, redact))
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        before(redact(str(message)), category, filename, lineno, file, line)
+
+    def give_back() -> None:
+        if last is not None:
+            last.setFormatter(None)
+        if warnings.showwarning is show:
+            warnings.showwarning = before
+
+    warnings.showwarning = show
+    return give_back
 
 
 def mute_logs(config: pytest.Config) -> None:

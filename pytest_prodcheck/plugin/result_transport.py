@@ -10,6 +10,10 @@ from typing import Any
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity, SkipReason
 
 KEY = "prodcheck"
+# of the properties that JUnit shows, what names things: a secret that equals a name does not make it another one
+IDENTITIES = frozenset(
+    f"prodcheck.{name}" for name in ("check", "target", "outcome", "severity", "suite", "skip", "evidence")
+)
 
 
 _dumped: tuple[str, Result] | None = None  # the newest: where no worker is between, it is what is asked for next

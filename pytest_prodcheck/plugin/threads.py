@@ -34,4 +34,5 @@ class ThreadWatch:
         if args.exc_type is not SystemExit:
             name = args.thread.name if args.thread is not None else "?"
             STRAYS.add(f"thread {name} died: {args.exc_type.__name__}: {args.exc_value}")
-        self._before(args)
+        if self._before is not threading.__excepthook__:  # which would print what may hold a secret
+            self._before(args)

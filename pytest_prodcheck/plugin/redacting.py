@@ -1,0 +1,113 @@
+"""Blanks secrets in what pytest hands around, field by field: identities, outcomes and numbers are never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import pytest
+
+from pytest_prodcheck.outcomes import Judgement, Result
+from pytest_prodcheck.plugin import result_transport
+
+Redact = Callable[[str], str]
+Record = TypeVar("Record", Result, Judgement)
+
+
+class Unreadable(Exception):
+    """Stands for an exception whose own text cannot be changed."""
+
+
+def clean_result(result: Result, redact: Redact) -> Result:
+    """A result without secrets, whatever a check wrote into it."""
+    return _changed(
+        result,
+        reason=redact(result.reason),
+        judgements=tuple(
+            _changed(
+                each,
+                what=redact(each.what),
+                of=redact(each.of),
+                reason=redact(each.reason),
+                value=redact(each.value) if isinstance(each.value, str) else each.value,
+            )
+            for each in result.judgements
+        ),
+        notes=tuple(redact(note) for note in result.notes),
+    )
+
+
+def _changed(record: Record, **parts: Any) -> Record:
+    """The record itself where the parts say the same: most do, and making another takes ten times as long."""
+    return record if all(getattr(record, name) == value for name, value in parts.items()) else replace(record, **parts)
+
+
+def clean_report(report: pytest.TestReport | pytest.CollectReport, redact: Redact) -> None:
+    """Blanks what people read in a report; the result that travels on it is cleaned by its fields."""
+    shown = report.longrepr
+    if isinstance(shown, tuple):
+        path, line, reason = shown
+        report.longrepr = (path, line, redact(reason))
+    elif shown is not None and (clean := redact(text := str(shown))) != text:
+        report.longrepr = clean
+    if report.sections:
+        report.sections = [(name, redact(text)) for name, text in report.sections]
+    if isinstance(report, pytest.TestReport) and report.user_properties:
+        report.user_properties = [
+            (name, _clean_property(name, value, redact)) for name, value in report.user_properties
+        ]
+
+
+def _clean_property(name: str, value: object, redact: Redact) -> object:
+    if not isinstance(value, str) or redact(value) == value:
+        return value
+    if name != result_transport.KEY:
+        return value if name in result_transport.IDENTITIES else redact(value)
+    try:
+        return result_transport.dump(clean_result(result_transport.parse(value), redact))
+    except (ValueError, TypeError, KeyError):
+        return value  # no result of ours: the counter says so
+
+
+def clean_exception(call: pytest.CallInfo[None], redact: Redact) -> None:
+    """Blanks the texts of the exception that ended a phase, and of those that led to it, before a report is made."""
+    if call.excinfo is None:
+        return
+    error = call.excinfo.value
+    for each in _chain(error):
+        _clean_one(each, redact)
+    text = str(error)
+    if isinstance(error, Exception) and (clean := redact(text)) != text:
+        stand_in = Unreadable(f"{type(error).__name__}: {clean}").with_traceback(error.__traceback__)
+        call.excinfo = pytest.ExceptionInfo.from_exception(stand_in)
+
+
+def _clean_one(error: BaseException, redact: Redact) -> None:
+    if any(isinstance(each, str) and redact(each) != each for each in error.args):
+        error.args = tuple(redact(each) if isinstance(each, str) else each for each in error.args)
+    said = getattr(error, "msg", None)  # of pytest's own
+    if isinstance(said, str) and redact(said) != said:
+        error.msg = redact(said)  # type: ignore[attr-defined]
+    notes = getattr(error, "__notes__", None)
+    if isinstance(notes, list):
+        notes[:] = [redact(each) if isinstance(each, str) else each for each in notes]
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    waiting = [error]
+    while waiting and len(seen) < 50:
+        each = waiting.pop()
+        if each not in seen:
+            seen.append(each)
+            yield each
+            inner = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+            waiting += [more for more in (each.__cause__, each.__context__, *inner) if more is not None]
+
+
+def clean_warning(warning: Any, redact: Redact) -> None:
+    """Blanks a recorded warning in place."""
+    text = str(warning.message)
+    if (clean := redact(text)) != text:
+        warning.message = Warning(clean)
