@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pytest_prodcheck import shortage
 from pytest_prodcheck.gates import paths
+from pytest_prodcheck.gates.revisions import declares_embedded
 from pytest_prodcheck.trusted_files import read_regular
 
 _LARGEST = 64 * 1024 * 1024  # bytes of a file
@@ -100,7 +101,7 @@ def _told(name: str) -> str:
 def why_not(root: str | None, environment: str, binding: Mapping[str, object]) -> list[str]:
     """Why a verdict with this binding does not hold here; root: folder of prodcheck.toml, None without one."""
     if not binding:
-        if root is None or (environment == paths.EMBEDDED and not _declares_embedded(root)):
+        if root is None or (environment == paths.EMBEDDED and not declares_embedded(root)):
             return []
         return [f"the verdict was made without a {paths.CONFIGURATION}, and there is one now"]
     if root is None:
@@ -108,20 +109,3 @@ def why_not(root: str | None, environment: str, binding: Mapping[str, object]) -
     if paths.CONFIGURATION not in binding:
         return [f"the verdict was made from other files than {paths.CONFIGURATION}"]
     return [f"{each} since the verdict was made: run the gate again" for each in changed(root, binding)]
-
-
-def _declares_embedded(root: str) -> bool:
-    """Whether prodcheck.toml declares an environment of the embedded one's name; True where it cannot be read."""
-    try:
-        with open(os.path.join(root, paths.CONFIGURATION), "rb") as file:
-            text = file.read()
-    except OSError:
-        return True
-    if not any(word in text for word in (paths.EMBEDDED.encode(), b"include", b"\\")):
-        return False
-    from pytest_prodcheck.gates.toml_values import TomlError, environments
-
-    try:
-        return paths.EMBEDDED in environments(root)
-    except TomlError:
-        return True

@@ -7,6 +7,7 @@ import os
 CONFIGURATION = "prodcheck.toml"
 STATE = ".prodcheck"
 EMBEDDED = "demo"  # the environment that needs no prodcheck.toml
+EMBEDDED_REVISION = "demo-1"  # what it runs, as its own prodcheck.toml says
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _NAME = _LETTERS | frozenset("._-")
 

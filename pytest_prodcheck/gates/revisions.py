@@ -22,16 +22,48 @@ def named(given: str | None) -> str:
 
 
 def resolve(given: str | None, environment: str, root: str | None) -> str:
-    """The one that is named, else prodcheck.toml's for the environment, else ""; raises ValueError."""
+    """The one that is named, else prodcheck.toml's for the environment (or what the embedded demo runs), else "".
+
+    Raises ValueError.
+    """
     found = named(given)
-    if found or root is None:
+    if found:
         return found
+    if environment == paths.EMBEDDED:
+        return _of_demo(root)
+    if root is None:
+        return ""
     content = read_regular(os.path.join(root, paths.CONFIGURATION), _LARGEST)
     if not any(word in content for word in (b"revision", b"include", b"\\")):
         return ""
     from pytest_prodcheck.gates.toml_values import revision
 
     return revision(root, environment)
+
+
+def _of_demo(root: str | None) -> str:
+    """What the embedded demo runs; where prodcheck.toml declares an environment of that name, what that one says."""
+    if root is None or not declares_embedded(root):
+        return paths.EMBEDDED_REVISION
+    from pytest_prodcheck.gates.toml_values import revision
+
+    return revision(root, paths.EMBEDDED)
+
+
+def declares_embedded(root: str) -> bool:
+    """Whether prodcheck.toml declares an environment of the embedded one's name; True where it cannot be read."""
+    try:
+        text = read_regular(os.path.join(root, paths.CONFIGURATION), _LARGEST)
+    except (OSError, ValueError):
+        return True
+    if not any(word in text for word in (paths.EMBEDDED.encode(), b"include", b"\\")):
+        return False
+    from pytest_prodcheck.gates.toml_values import TomlError, environments
+
+    try:
+        return paths.EMBEDDED in environments(root)
+    except TomlError:
+        return True
 
 
 def differs(judged: object, asked: str) -> str:
