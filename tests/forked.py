@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.soak import SOAK
+
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(["tests.warm"])
 _READ_BY_PYTHON = ("PYTHON", "LC_", "LANG", "COV")  # what an interpreter reads once, when it starts
@@ -28,7 +30,7 @@ def run(
     """What `subprocess.run([python, "-m", module, *words])` returns; raises TimeoutExpired after so many seconds."""
     command = [sys.executable, "-m", module, *words]
     told = {key for key in {*env, *os.environ} if env.get(key) != os.environ.get(key)} - {*_HARMLESS}
-    if os.environ.get("PRODCHECK_SOAK") or any(key.startswith(_READ_BY_PYTHON) for key in told):
+    if SOAK or any(key.startswith(_READ_BY_PYTHON) for key in told):
         return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         names = [f"/proc/{os.getpid()}/fd/{each.fileno()}" for each in (out, err)]

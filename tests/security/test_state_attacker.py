@@ -23,6 +23,7 @@ from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.gates.verdict_files import Ask
 from pytest_prodcheck.outcomes import Outcome
 from tests.gates.samples import configuration, gate, result, run
+from tests.soak import SOAK
 
 SECRET = "k" * 32
 Files = dict[str, bytes]
@@ -122,7 +123,7 @@ def test_the_whole_folder_put_back(root: Path) -> None:
         assert asked(root) == 3
 
 
-@pytest.mark.parametrize("seed", range(12 if not os.environ.get("PRODCHECK_SOAK") else 2000))
+@pytest.mark.parametrize("seed", range(2000 if SOAK else 12))
 def test_two_runs_with_an_attacker_between(root: Path, seed: int) -> None:
     """Random renames, copies, edits, cuts and links; then a run that blocks; then the same again."""
     chance = random.Random(seed)
