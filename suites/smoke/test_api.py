@@ -27,18 +27,17 @@ def test_endpoint_answers_as_declared(
 
 
 def _judge_schema(exchange: Exchange, contract: Contract) -> None:
-    from jsonschema import exceptions, validators
+    from pytest_prodcheck.judging.body_schemas import worst_mismatch
 
     looks_like_json = exchange.content_type.endswith("json")
     if not judge("body is JSON", looks_like_json, reason=f"the content type is {exchange.content_type or 'missing'}"):
         return
-    validator = validators.validator_for(contract.schema, default=validators.Draft202012Validator)(contract.schema)
     try:
         document = exchange.json()
     except Exception as error:  # an answer that is no JSON is proven bad: the status said that all is well
         judge("body is JSON", False, reason=str(error))
         return
-    worst = exceptions.best_match(validator.iter_errors(document))
+    worst = worst_mismatch(contract.schema, document)
     where = f"{worst.json_path}: {worst.message[:200]}" if worst is not None else ""
     judge(f"body matches {contract.source}", worst is None, reason=where)
 

@@ -76,13 +76,13 @@ def _head(path: Path) -> tuple[float, str] | None:
         at += 1
     else:
         integer()
-    second, minute, hour, day, month, year, _ = (integer() for _ in range(7))
-    length = integer()
     try:
-        moment = datetime.datetime(1900 + year, month + 1, day, hour, minute, second)
-    except ValueError:
+        second, minute, hour, day, month, year, _ = (integer() for _ in range(7))
+        length = integer()
+        began = datetime.datetime(1900 + year, month + 1, day, hour, minute, second).timestamp()
+    except (ValueError, OverflowError, IndexError, OSError):
         return None
-    return moment.timestamp(), data[at : at + max(length, 0)].decode(errors="replace")
+    return began, data[at : at + max(length, 0)].decode(errors="replace")
 
 
 def listed(text: str, pattern: str, where: str) -> list[Backup]:

@@ -78,9 +78,10 @@ def split(location: str) -> tuple[str, str]:
 def _page(content: bytes, where: str) -> ElementTree.Element:
     """The answer without its namespace; a document type declaration, which could blow up, is refused."""
     try:
-        if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        text = content.decode("utf-8-sig")  # as S3 does; another encoding would hide a document type declaration
+        if "<!DOCTYPE" in text or "<!ENTITY" in text or "\0" in text:  # NUL: UTF-16, which expat would detect
             raise ValueError("it declares a document type")
-        page = ElementTree.fromstring(content)
+        page = ElementTree.fromstring(text)
         for each in page.iter():
             each.tag = each.tag.rpartition("}")[2]
         if page.tag != "ListBucketResult":

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _IN_REPOSITORY = re.compile(r"[0-9A-F]{16}/([0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?|([0-9A-F]{8}\.history)")
 Found = tuple[list[Backup], int, tuple[str, ...]]  # backups, how many are being taken, complaints
 
+_MORE = r"(?:\n[^\S\n]{4,}+\S[^\n]*)*"  # further lines of an entry
+
 
 def pgbackrest_info(settings: Backups, root: Path, deadline: Deadline) -> dict[str, Any]:
     """The stanza's part of `pgbackrest info --output=json`; raises EvidenceProblem."""
@@ -58,13 +60,13 @@ def pgbackrest_verify(settings: Backups, root: Path, deadline: Deadline) -> tupl
     """What `pgbackrest verify` says of each backup and of the archive: (backups, what is wrong with the archive)."""
     words = (*settings.tool_words, f"--stanza={settings.stanza}", "verify", "--output=text", "--verbose")
     done = run(words, deadline, folder=root)
-    status = re.search(r"^\s*status: (\S+)", done.output, re.MULTILINE)
+    status = re.search(r"^[^\S\n]*+status: (\S+)", done.output, re.MULTILINE)
     if done.code or status is None:
         raise EvidenceProblem(Problem("protocol", f"{words[0]} verify: {done.said}", "run it by hand"))
-    blocks = re.findall(r"^\s+backup: (\S+), status: (\S+?),([^\n]*)((?:\n\s{4,}\S[^\n]*)*)", done.output, re.MULTILINE)
+    blocks = re.findall(rf"^[^\S\n]++backup: (\S+), status: (\S+?),([^\n]*)({_MORE})", done.output, re.MULTILINE)
     found = [VerifiedBackup(label, said == "valid", "" if said == "valid" else plain(said + tail + rest))
              for label, said, tail, rest in blocks]  # fmt: skip
-    archives = re.findall(r"^\s+archiveId: (\S+?), ([^\n]*)((?:\n\s{4,}\S[^\n]*)*)", done.output, re.MULTILINE)
+    archives = re.findall(rf"^[^\S\n]++archiveId: (\S+?), ([^\n]*)({_MORE})", done.output, re.MULTILINE)
     wrong = [plain(f"{name}: {rest}") for name, _, rest in archives if re.search(r": [1-9]", rest)]
     if status[1] != "ok" and all(each.good for each in found) and not wrong:
         wrong.append(plain(done.output, 600))

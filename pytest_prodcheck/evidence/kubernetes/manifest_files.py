@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.kubernetes.parsing import Object, rows, table
+from pytest_prodcheck.evidence.tools.bounded_data import refuse_bombs
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -58,6 +59,7 @@ def _objects(file: Path) -> Iterator[Object]:
         if file.stat().st_size > LARGEST:
             raise ValueError(f"larger than {LARGEST} bytes")
         found = list(yaml.load_all(file.read_bytes(), loader))
+        refuse_bombs(found)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         what = plain(str(error), 300) or type(error).__name__
         raise EvidenceProblem(Problem("configuration", f"{file.name} cannot be read: {what}")) from None

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck import json_schemas
 from pytest_prodcheck.evidence.services.contract import http_contract
 from pytest_prodcheck.evidence.tools.sanitizing import plain as plain_text
+from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import LoadRun, SchemaSample
 
 if TYPE_CHECKING:
@@ -37,11 +39,10 @@ def _sample(endpoint: str, texts: Sequence[str], contract: Contract, context: Co
 
 def mismatch(text: str, contract: Contract) -> str:
     """Where a body is not as its schema says, "" where it is."""
-    from jsonschema import exceptions, validators
-
-    validator = validators.validator_for(contract.schema, default=validators.Draft202012Validator)(contract.schema)
     try:
-        worst = exceptions.best_match(validator.iter_errors(json.loads(text)))
+        worst = json_schemas.worst_mismatch(contract.schema, json.loads(text))
+    except json_schemas.PatternProblem as error:
+        raise EvidenceProblem(Problem("too-large", f"{contract.source}: {error}")) from None
     except (ValueError, RecursionError):
         return "the answer is not JSON"
     return f"{worst.json_path} does not match {contract.source}: {worst.validator}" if worst is not None else ""

@@ -80,5 +80,5 @@ def classify(error: ServerError, where: str, secret: str = "") -> Problem:
 def _words(said: str) -> str:
     """The text without the connection's address, that libpq puts before each line, and without "FATAL:"."""
     said = re.sub(r'connection to server (at|on socket) "[^"]*"( \([^)]*\))?(, port \d+)? failed: ', "", said)
-    said = re.sub(r"\s*Is the server running on that host and accepting TCP/IP connections\?", "", said)
+    said = re.sub(r"\s{0,9}Is the server running on that host and accepting TCP/IP connections\?", "", said)
     return plain(re.sub(r"(connection (failed|is bad): )|((FATAL|ERROR):\s+)", "", said))

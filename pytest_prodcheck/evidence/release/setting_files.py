@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
+from pytest_prodcheck.evidence.tools.bounded_data import refuse_bombs
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -31,6 +32,10 @@ def parse(content: bytes, form: str, name: str) -> dict[str, Any]:
         where = re.search(r"line \d+|at line \d+", str(error))
         what = f"{name} is no {form.upper()} file" + (f" ({where[0]})" if where else "")
         raise EvidenceProblem(Problem("configuration", what)) from None
+    try:
+        refuse_bombs(document)
+    except ValueError as error:
+        raise EvidenceProblem(Problem("too-large", f"{name}: {error}")) from None
     if not isinstance(document, dict):
         raise EvidenceProblem(Problem("configuration", f"{name} holds no table of settings"))
     return dict(_flat(document, ""))

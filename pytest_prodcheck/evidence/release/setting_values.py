@@ -19,7 +19,7 @@ PLACEHOLDERS = {
     '"TODO"': re.compile(r"(?<![A-Za-z0-9])(TODO|FIXME|TBD)(?![A-Za-z0-9])"),
     '"example.com"': re.compile(r"(?:^|[/@.])example\.(com|net|org)(?=$|[/:?,])", re.I),  # RFC 2606, 3
     '"<...>"': re.compile(r"(?:^|[/:@=,])<[^<>@]+>(?=$|[/:@?&,])"),
-    '"${...}"': re.compile(r"\$\{[^}]*\}|\{\{.*?\}\}|\$\([A-Z_]+\)"),
+    '"${...}"': re.compile(r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|\$\([A-Z_]+\)"),
     '"your-..."': re.compile(r"(?<![A-Za-z])your[-_ ]?(password|secret|api|key|token|domain|host|user|name)", re.I),
     '"replace me"': re.compile(r"(?<![A-Za-z])(replace[-_ ]?(me|this)|placeholder)(?![A-Za-z])", re.I),
 }

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from pytest_prodcheck import json_schemas
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import at_pointer, endpoint, endpoint_host, host_of
 from pytest_prodcheck.evidence.services.endpoint import endpoint_seconds
@@ -146,6 +147,8 @@ def _checked(schema: Any, source: str) -> Any:
 
     if not isinstance(schema, (dict, bool)):
         raise EvidenceProblem(Problem("configuration", f"schema {source}: is no JSON object"))
+    if why := json_schemas.refused(schema):
+        raise EvidenceProblem(Problem("too-large", f"schema {source}: {why}"))
     dialect = schema.get("$schema", "") if isinstance(schema, dict) else ""
     known = {
         validator.META_SCHEMA.get("$id", validator.META_SCHEMA.get("id", "")).rstrip("#") for validator in _dialects()

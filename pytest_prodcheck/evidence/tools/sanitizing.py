@@ -31,13 +31,14 @@ def url(address: str) -> str:
         parts = urlsplit(address)
     except ValueError:
         return plain(address)
-    query = re.sub(r"([^&=;]+)=([^&;]*)", _blank_value, parts.query)
+    query = "".join(map(_blank_value, re.split("([&;])", parts.query)))
     netloc = parts.netloc.rpartition("@")[2]
     return plain(urlunsplit((parts.scheme, netloc, parts.path, query, "")), 2000)
 
 
-def _blank_value(found: re.Match[str]) -> str:
-    return f"{found[1]}={BLANK}" if _SECRET_NAME.search(found[1]) else found[0]
+def _blank_value(pair: str) -> str:
+    name, there, _ = pair.partition("=")
+    return f"{name}={BLANK}" if there and _SECRET_NAME.search(name) else pair
 
 
 def headers(received: list[tuple[str, str]], redact: Callable[[str], str]) -> tuple[tuple[str, str], ...]:

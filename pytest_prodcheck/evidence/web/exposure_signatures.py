@@ -89,7 +89,7 @@ _SIGNS = {
     r"|^[ \t]*(?:client-key-data|token): \S",
     ACCESS: r"\A[\w.@-]{1,64}:(?:\$(?:apr1|2[aby]|5|6)\$|\{SHA\})\S+",
     SOURCE: r"\A\s*<\?php|^[ \t]*define\(\s*['\"]DB_PASSWORD",
-    COMPOSE: r"^services:\s*$[\s\S]{0,2000}^\s+(?:image|build):",
+    COMPOSE: r"^services:[^\S\n]*+\n(?:[^\n]*+\n){0,60}?[^\S\n]++(?:image|build):",
     STATE: r"\A\s*\{[\s\S]{0,400}\"terraform_version\"\s*:",
     LISTED: r"\A\x00\x00\x00\x01Bud1",
     LOG: r"\A(?:[^\n<]{0,200}\b(?:DEBUG|INFO|WARN(?:ING)?|ERROR)\b[^\n]*\n){2}",
