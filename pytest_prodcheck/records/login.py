@@ -53,6 +53,10 @@ class Guarded:
     anonymous_login: LoginPage = ""  # whether the answer is the login page instead
     garbage_login: LoginPage = ""
     control_login: LoginPage = ""
+    # whether a role that may got through by the same method in this run, without which a CSRF filter may have refused;
+    # None: nobody needs to, for the request changes nothing or no cookie carries a session
+    through: bool | None = None
+    through_hint: str = ""  # what to declare, where nobody did
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ REFUSED = (401, 403, 404)
 TOKEN_REFUSED = (*REFUSED, 400, 422)
 # the closed method in another one: that the other one is not there refuses as well
 METHOD_REFUSED = (*REFUSED, 400, 405, 415, 422, 501)
+# what CSRF filters (Django, Spring 403; Flask-WTF, ASP.NET 400; Laravel 419; Rails 422) and firewalls answer
+BY_FILTER = (400, 403, 404, 406, 419, 422)
 _UNKNOWN = (405, 408, 425, 429)
 
 
@@ -41,6 +43,11 @@ def unclear(entry: Entry, refusals: Container[int]) -> str:
     if status >= 500 or status in _UNKNOWN:
         return f"answered {status}, which refuses nothing"
     return ""
+
+
+def by_filter(entry: Entry) -> bool:
+    """Whether what stands before the application may have refused it: a CSRF filter, a firewall, a limiter."""
+    return entry.exchange is not None and entry.exchange.status in BY_FILTER and not entry.login_page
 
 
 def judge_refused(what: str, entry: Entry, of: str, *, refusals: tuple[int, ...] = REFUSED, detail: str = "") -> bool:

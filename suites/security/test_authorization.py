@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck import check, judge
 
-from .access import METHOD_REFUSED, insist_on, judge_refused
+from .access import METHOD_REFUSED, by_filter, insist_on, judge_refused
 
 if TYPE_CHECKING:
     from pytest_prodcheck.records import OwnershipPair, RoleMatrix
@@ -22,6 +22,11 @@ def test_only_allowed_roles_get_in(auth_matrix: RoleMatrix) -> None:
         return
     for role in auth_matrix.roles:
         if not role.allowed:
+            if auth_matrix.through is False and by_filter(role.entry):
+                met = f"answered {role.entry.exchange.status if role.entry.exchange else 0}"
+                why = f"{met}, perhaps by a CSRF filter or a firewall: {auth_matrix.through_hint}"
+                judge("refusal", None, equals=True, of=role.role, reason=why)
+                continue
             judge_refused("refusal", role.entry, role.role)
         elif role.entry.exchange is not None:
             status = role.entry.exchange.status

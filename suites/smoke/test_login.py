@@ -9,6 +9,9 @@ from typing import Any
 from pytest_prodcheck import Exchange, check, judge
 from pytest_prodcheck.records import EvidenceProblem, Guarded, Login, LoginPage, Problem, Rejections, Session
 
+# what CSRF filters answer (Django, Spring 403; Flask-WTF, ASP.NET 400; Laravel 419; Rails 422), and firewalls
+BY_FILTER = (400, 403, 404, 406, 419, 422)
+NO_TOKEN = (400, 419, 422)
 REFUSED = (401, 403)
 
 
@@ -86,7 +89,13 @@ def test_protected_endpoint_asks_who_you_are(auth_required: Guarded) -> None:
         ("a garbage token", auth_required.garbage, auth_required.garbage_login),
     ):
         _needs_answer(exchange, who)
-        _judge_refused("refusal", exchange, login, who)
+        if auth_required.through is False and exchange.status in BY_FILTER and not login:
+            why = f"answered {exchange.status}, perhaps by a CSRF filter or a firewall: {auth_required.through_hint}"
+            judge("refusal", None, equals=True, of=who, reason=why)
+        elif auth_required.through and exchange.status in NO_TOKEN and exchange is auth_required.garbage:
+            judge("refusal", exchange.status, one_of=NO_TOKEN, of=who)  # a token that belongs to another session
+        else:
+            _judge_refused("refusal", exchange, login, who)
 
 
 @check("smoke.auth.session", severity="high", runbook="auth-session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -67,6 +67,24 @@ class Throttling(Section):
     attempts: Annotated[int, Field(ge=3, le=50)] = 10  # bad logins that are sent at most
 
 
+class Csrf(Section):
+    """Where the token against cross-site request forgery is, and the header that carries it.
+
+    `cookie` (Django, Angular's XSRF-TOKEN), or `page` with `meta` (Rails, Laravel) or `field` (a hidden input).
+    """
+
+    header: str  # header of unsafe requests that carries the token, such as "X-CSRFToken"
+    cookie: str | None = None  # cookie that holds the token
+    page: Annotated[str, AfterValidator(path_only)] | None = None  # page of `service` that holds the token
+    meta: str | None = None  # name of its <meta name=… content=…>
+    field: str | None = None  # name of its hidden input
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuses what says nowhere or twice where the token is."""
+        if (self.cookie is None) == (self.page is None) or (self.page is not None) != bool(self.meta or self.field):
+            raise ValueError("expected `cookie`, or `page` with `meta` or `field`")
+
+
 class Auth(Section):
     """How one logs in.
 
@@ -87,6 +105,9 @@ class Auth(Section):
     # where people without a session are sent, a path of `service` or an address; the path of `login` where left out.
     # only a redirect to there refuses, and only where roles carry a session cookie
     login_page: Annotated[str, AfterValidator(path_or_address)] | None = None
+    # page whose form the login fills in: its hidden fields go along, cookies, Referer and Origin as from a browser
+    login_form: Annotated[str, AfterValidator(path_only)] | None = None
+    csrf: Csrf | None = None  # what the requests of roles that change something carry against request forgery
     issuer: Url | None = None  # OpenID Connect issuer; its discovery document names the token endpoint
     token_url: Url | None = None  # OAuth token endpoint
     # further servers that the issuer's discovery document may name for tokens and keys, such as

@@ -45,14 +45,15 @@ def auth_cookie(target: str, context: Context, deadline: Deadline) -> CookieSess
     from pytest_prodcheck.evidence.http.messages import Request
     from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, frozen
     from pytest_prodcheck.evidence.login.attempts import clean
-    from pytest_prodcheck.evidence.login.sessions import ask_login, cookies_of, credentials, declared_auth, lacks
+    from pytest_prodcheck.evidence.login.forms import new_store, with_csrf
+    from pytest_prodcheck.evidence.login.sessions import ask_login, credentials, declared_auth, lacks
 
     auth = declared_auth(context)
     opens = protected_endpoint(context.environment, target)
     if not opens or auth.logout is None or auth.cookie is None:
         raise EvidenceProblem(Problem("configuration", f"role {target}: no cookie, logout or endpoint is declared"))
-    answer = ask_login(*credentials(target, auth.roles[target], context, deadline), context, deadline)
-    store = cookies_of(answer, auth, context)
+    store = new_store(auth, context)
+    answer, _ = ask_login(*credentials(target, auth.roles[target], context, deadline), store, context, deadline)
     _, declared, name = endpoint(context.environment, opens)
     where = client_of(context, name).url(declared.path)
     if missing := lacks(answer, store, where, auth):
@@ -60,7 +61,7 @@ def auth_cookie(target: str, context: Context, deadline: Deadline) -> CookieSess
             Problem("denied", f"role {target}: the login answered {answer.exchange.status}{missing}")
         )
     login = Login(target, True, "cookie", replace(clean(answer, context).exchange, body=None))
-    headers = {"Cookie": RoleCookies(store, where)}
+    headers = {"Cookie": with_csrf(RoleCookies(store, where), auth, context, deadline)}
     request = declared_request(declared, frozen(headers))
     method, _, path = auth.logout.partition(" ")
     opened = entry(name, request, context, deadline)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
@@ -13,7 +14,7 @@ from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.login import Guarded, Login, LoginPage, Rejection, Rejections, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.services import Endpoint
@@ -82,7 +83,8 @@ def auth_rejections(target: str, context: Context, deadline: Deadline) -> Reject
     for case, name, password in cases:
         login = present(case, name, password, context, deadline, like=control_role).login
         assert login.exchange is not None
-        attempts.append(Rejection(case, login.exchange, login.granted))
+        body = login.exchange.body and login.exchange.body.replace(name, "USER")  # what is shown of the form again
+        attempts.append(Rejection(case, replace(login.exchange, body=body), login.granted))
     return Rejections(control, tuple(attempts))
 
 
@@ -103,6 +105,8 @@ def _guarded_lines(target: str, environment: Environment) -> tuple[Sending, ...]
 )
 def auth_required(target: str, context: Context, deadline: Deadline) -> Guarded:
     """The answers without a token, with a garbage one, and as a role that is allowed (control), in this order."""
+    from pytest_prodcheck.evidence.access.passing import through
+    from pytest_prodcheck.evidence.login.forms import visitor, with_session
     from pytest_prodcheck.evidence.login.sessions import expected
 
     service, declared, name = endpoint(context.environment, target)
@@ -112,13 +116,22 @@ def auth_required(target: str, context: Context, deadline: Deadline) -> Guarded:
     role = _allowed_role(target, declared, control, context)
     session = session_of(context, role, deadline)
     nonsense = _garbage(session.carrier, context)
-    anonymous, anonymous_login = _send(name, declared, {}, context, deadline, anonymous=True)
+    seen: dict[str, str] = {}
+    if not declared.changes_nothing and session.carrier == "cookie":  # a CSRF filter would refuse what comes without
+        seen, nonsense = visitor(context, deadline), with_session(visitor(context, deadline), nonsense)
+    anonymous, anonymous_login = _send(name, declared, seen, context, deadline, anonymous=True)
     garbage, garbage_login = _send(name, declared, nonsense, context, deadline, anonymous=True)
     answer, control_login = _send(name, control, session.headers, context, deadline)
     return Guarded(
         anonymous, garbage, answer, role, expected(f"{name}.{short}", context),
         anonymous_login, garbage_login, control_login,
+        *through(target, name, declared, [each for each in declared.allow or () if each in _roles(context)], context,
+                 deadline),
     )  # fmt: skip
+
+
+def _roles(context: Context) -> Collection[str]:
+    return context.environment.auth.roles if context.environment.auth else ()
 
 
 def _allowed_role(target: str, declared: Endpoint, control: Endpoint, context: Context) -> str:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_prodcheck.environments.reach import ANONYMOUS, controls, guarded
 from pytest_prodcheck.evidence.access.method_overrides import ways, ways_told
+from pytest_prodcheck.evidence.access.passing import through
 from pytest_prodcheck.evidence.access.role_requests import SECONDS, declared_request, entry, got_in
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
+from pytest_prodcheck.evidence.login.forms import visitor
 from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.access import Entry, OverrideEntry, RoleEntry, RoleMatrix
@@ -39,6 +41,8 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
         lines.append(Sending(host, f"{service.endpoints[declared.control].request} (control)"))
     elif declared.allow is None:
         lines.append(Sending(host, f"{declared.request} (control)"))
+    if writes and declared.as_ in (declared.allow or ()):
+        lines.append(Sending(host, f"{declared.request} as {declared.as_}, who may", writes=True))
     lines += [Sending(host, f"{declared.path}: {how}", writes=writes) for how in ways_told(declared, service)]
     return tuple(lines)
 
@@ -57,9 +61,11 @@ def auth_matrix(target: str, context: Context, deadline: Deadline) -> RoleMatrix
     for who, allowed in _roles(context.environment, declared):
         found.append(RoleEntry(who, allowed, _one(name, declared, who, allowed, control, found, context, deadline)))
     tried_as, overrides = _overrides(name, service, declared, found, context, deadline) if closed else ("", ())
+    allowed_ones = [who for who, allowed in _roles(context.environment, declared) if allowed]
     return RoleMatrix(
-        declared.request, source, closed, control, proof.request, expected, tuple(found), tried_as, overrides
-    )
+        declared.request, source, closed, control, proof.request, expected, tuple(found), tried_as, overrides,
+        *through(target, name, declared, allowed_ones, context, deadline),
+    )  # fmt: skip
 
 
 def _one(
@@ -77,6 +83,8 @@ def _one(
 def _as_role(name: str, declared: Endpoint, role: str, context: Context, deadline: Deadline) -> Entry:
     try:
         headers = session_of(context, role, deadline).headers
+        if role == ANONYMOUS and not declared.changes_nothing:
+            headers = visitor(context, deadline)
     except EvidenceProblem as error:
         return Entry(problem=error.problem)
     request = declared_request(declared, headers, anonymous=role == ANONYMOUS)

@@ -16,7 +16,7 @@ from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.bodies import BROWSERS
 from pytest_prodcheck.evidence.http.connection import Connection
 from pytest_prodcheck.evidence.http.line import HttpLine
-from pytest_prodcheck.evidence.http.messages import Answer, Request, basic
+from pytest_prodcheck.evidence.http.messages import SAFE, Answer, Request, basic
 from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, carried
 from pytest_prodcheck.evidence.network.failures import worth_another_try
@@ -108,6 +108,9 @@ class HttpClient:
             own,
             request.headers,
         )
+        cookies = next((value for value in request.headers.values() if isinstance(value, RoleCookies)), None)
+        if cookies is not None and request.method not in SAFE:
+            own |= cookies.proofs(url)
         for source in sources:
             for name, value in source.items():
                 headers[named.setdefault(name.lower(), name)] = self._filled(value, url, deadline)

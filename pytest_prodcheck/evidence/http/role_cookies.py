@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import unquote, urlsplit
 
 from pytest_prodcheck.cookies import CookieStore
 
@@ -11,12 +12,27 @@ class RoleCookies(str):
     """The value of `Cookie` for `url`; the client asks `store` for the value of any other address."""
 
     store: CookieStore
+    urls: tuple[str, ...]  # where the session is needed
+    csrf_header = ""  # what unsafe requests carry against request forgery: the value of `csrf_cookie`, or `csrf_token`
+    csrf_cookie = ""
+    csrf_token = ""
 
     def __new__(cls, store: CookieStore, url: str) -> RoleCookies:
         """For the address where the role's session is needed."""
         made = super().__new__(cls, store.header(url))
-        made.store = store
+        made.store, made.urls = store, (url,)
         return made
+
+
+    def proofs(self, url: str) -> dict[str, str]:
+        """What a browser and the page's script send along with an unsafe request from the site's own page."""
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        token = self.csrf_token
+        if self.csrf_cookie:
+            token = unquote(dict(self.store.sent(url)).get(self.csrf_cookie, ""))
+        found = {"Origin": origin, "Referer": f"{origin}/"}
+        return {**found, self.csrf_header: token} if self.csrf_header and token else found
 
 
 def frozen(headers: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies
 from pytest_prodcheck.evidence.http.service_requests import at_pointer, endpoint
 from pytest_prodcheck.evidence.login.attempts import Attempt, RoleSession, attempt, bearer, clean, keep_secret
+from pytest_prodcheck.evidence.login.forms import hidden_fields, new_store, visit, with_csrf
 from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -84,21 +85,45 @@ def present(
         answer = client_of(context, auth.service).ask(Request(method, path, headers), deadline)
         good = 200 <= answer.exchange.status < 300
         return attempt(name, answer, "basic" if good else "", headers, "" if good else _refused(answer))
-    return _granted(name, like or name, auth, ask_login(user, password, context, deadline), context, deadline)
+    store = new_store(auth, context)
+    answer, before = ask_login(user, password, store, context, deadline)
+    return _granted(name, like or name, auth, answer, store, before, context, deadline)
 
 
-def ask_login(user: str, password: str, context: Context, deadline: Deadline) -> Answer:
-    """The answer of the declared login (json, form) to a user name and a password; raises EvidenceProblem."""
+def ask_login(
+    user: str, password: str, store: CookieStore, context: Context, deadline: Deadline
+) -> tuple[Answer, list[str]]:
+    """The answer of the declared login (json, form) to a user name and a password, and the session cookie before it.
+
+    store: takes the cookies of the login page and of the answer. Raises EvidenceProblem.
+    """
     from pytest_prodcheck.evidence.http.messages import Request
 
     auth = declared_auth(context)
     method, _, path = str(auth.login).partition(" ")
     fields = {auth.fields.user: user, auth.fields.password: password}
-    request = Request(method, path, json=fields) if auth.kind == "json" else Request(method, path, form=fields)
-    return client_of(context, str(auth.service)).ask(request, deadline)
+    client = client_of(context, str(auth.service))
+    headers: dict[str, str] = {}
+    if auth.login_form is not None:
+        page = visit(auth.login_form, store, auth, context, deadline)
+        fields = {**hidden_fields(page, auth, auth.login_form), **fields}
+        cookies = with_csrf(RoleCookies(store, client.url(path)), auth, context, deadline)
+        headers = {"Referer": client.url(auth.login_form), "Cookie": cookies}
+    before = store.values(auth.cookie) if auth.cookie else []
+    as_json = auth.kind == "json"
+    request = Request(method, path, headers, fields if as_json else None, None if as_json else fields)
+    answer = client.ask(request, deadline)
+    store.take(answer.url, answer.headers)
+    for each in store.values():
+        if len(each) >= SHORTEST_SECRET:
+            keep_secret(each, context)
+    return answer, before
 
 
-def _granted(name: str, like: str, auth: Auth, answer: Answer, context: Context, deadline: Deadline) -> Attempt:
+def _granted(
+    name: str, like: str, auth: Auth, answer: Answer, store: CookieStore, before: list[str], context: Context,
+    deadline: Deadline,
+) -> Attempt:  # fmt: skip
     status = answer.exchange.status
     if not 200 <= status < (400 if auth.kind == "form" else 300):
         return attempt(name, answer, "", {}, _refused(answer))
@@ -108,25 +133,18 @@ def _granted(name: str, like: str, auth: Auth, answer: Answer, context: Context,
         except (EvidenceProblem, LookupError):
             return attempt(name, answer, "", {}, f"answered {status} without a token at {auth.token}")
         return bearer(name, answer, token, auth.token, context)
-    store = cookies_of(answer, auth, context)
     where = _needed_at(like, context)
     headers = {"Cookie": RoleCookies(store, where)}
-    if missing := lacks(answer, store, where, auth):
+    missing = lacks(answer, store, where, auth)
+    same = bool(before) and before == store.values(str(auth.cookie))
+    if not missing and same and protected_endpoint(like, context) is None:
+        missing = f" and left the cookie {auth.cookie} as it was before the login"
+    if missing:
         return attempt(name, clean(answer, context), "", {}, f"answered {status}{missing}")
     if not _opens(like, headers, context, deadline):
         return attempt(name, answer, "", {}, f"answered {status} with a cookie that opens nothing")
+    with_csrf(headers["Cookie"], auth, context, deadline)
     return attempt(name, clean(answer, context), "cookie", headers, "")
-
-
-def cookies_of(answer: Answer, auth: Auth, context: Context) -> CookieStore:
-    """What a browser keeps of the cookies of a login's answer; all values are redacted from now on."""
-    service = context.environment.services[str(auth.service)]
-    store = CookieStore(tls_in_front=not service.public)
-    store.take(answer.url, answer.headers)
-    for each in store.values():
-        if len(each) >= SHORTEST_SECRET:
-            keep_secret(each, context)
-    return store
 
 
 def lacks(answer: Answer, store: CookieStore, where: str, auth: Auth) -> str:

@@ -32,7 +32,7 @@ def endpoint_seconds(target: str, environment: Environment) -> float:
 )
 def http_endpoint(target: str, context: Context, deadline: Deadline) -> Exchange:
     """The answer as the declared role gets it; a refusal only where the `control` beside it is let through."""
-    exchange = _exchange(target, context, deadline)
+    exchange = endpoint_answer(target, context, deadline)
     _, declared, name = endpoint(context.environment, target)
     if declared.control is not None and exchange.status >= 400:
         _insist_on_control(f"{name}.{declared.control}", context, deadline)
@@ -41,7 +41,7 @@ def http_endpoint(target: str, context: Context, deadline: Deadline) -> Exchange
 
 def _insist_on_control(target: str, context: Context, deadline: Deadline) -> None:
     """Raises EvidenceProblem where the control is not answered as declared: then a refusal proves nothing."""
-    control = _exchange(target, context, deadline)
+    control = endpoint_answer(target, context, deadline)
     declared = endpoint(context.environment, target)[1]
     good = control.status in declared.status if declared.status else control.status < 400
     if not good:
@@ -59,10 +59,11 @@ def _insist_on_control(target: str, context: Context, deadline: Deadline) -> Non
 )
 def http_budget(target: str, context: Context, deadline: Deadline) -> Exchange:
     """The same answer, for those who judge its time."""
-    return _exchange(target, context, deadline)
+    return endpoint_answer(target, context, deadline)
 
 
-def _exchange(target: str, context: Context, deadline: Deadline) -> Exchange:
+def endpoint_answer(target: str, context: Context, deadline: Deadline) -> Exchange:
+    """The answer of a declared request as its role gets it, sent once in a run; raises EvidenceProblem."""
     from pytest_prodcheck.evidence.http.messages import Request
 
     _, declared, name = endpoint(context.environment, target)

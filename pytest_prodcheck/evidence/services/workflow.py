@@ -50,7 +50,7 @@ def workflow(target: str, context: Context, deadline: Deadline) -> WorkflowRun:
     found = context.environment.workflows.get(target)
     if found is None:
         raise EvidenceProblem(Problem("configuration", f"no workflow {target!r} is declared"))
-    return _Run(found, context).all(deadline)
+    return context.once(("workflow", target), lambda: _Run(found, context).all(deadline), deadline)
 
 
 class _Run:

@@ -1,0 +1,110 @@
+"""Login pages as browsers fill them in, and the proofs against request forgery (CSRF) that frameworks ask for."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.cookies import CookieStore
+from pytest_prodcheck.evidence.context import SHORTEST_SECRET
+from pytest_prodcheck.evidence.http.clients import client_of
+from pytest_prodcheck.evidence.http.role_cookies import RoleCookies
+from pytest_prodcheck.records import EvidenceProblem, Problem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.sections.auth import Auth
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+
+class _Page(HTMLParser):
+    """The forms of a page, each with its inputs, and its `<meta name content>`."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.forms: list[dict[str, tuple[str, str]]] = []  # name -> (type, value)
+        self.metas: dict[str, str] = {}
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = {key: value or "" for key, value in attrs}
+        if tag == "form":
+            self.forms.append({})
+        elif tag == "input" and self.forms and told.get("name"):
+            self.forms[-1][told["name"]] = (told.get("type", "text").lower(), told.get("value", ""))
+        elif tag == "meta" and told.get("name"):
+            self.metas[told["name"]] = told.get("content", "")
+
+
+def visit(path: str, store: CookieStore, auth: Auth, context: Context, deadline: Deadline) -> _Page:
+    """A page of the login service as a browser with these cookies gets it; raises EvidenceProblem."""
+    from pytest_prodcheck.evidence.http.messages import Request
+
+    client = client_of(context, str(auth.service))
+    answer = client.ask(Request("GET", path, {"Cookie": RoleCookies(store, client.url(path))}), deadline)
+    if not 200 <= answer.exchange.status < 300:
+        what = f"GET {answer.exchange.url}: answered {answer.exchange.status}, expected the page with the form"
+        raise EvidenceProblem(Problem("protocol", what))
+    page = _Page(answer.text)
+    for name, (kind, value) in ((name, each) for form in page.forms for name, each in form.items()):
+        if kind == "hidden" and len(value) >= SHORTEST_SECRET and "token" in name.lower():
+            context.redactor.add(value)
+    return page
+
+
+def hidden_fields(page: _Page, auth: Auth, path: str) -> dict[str, str]:
+    """What the form with the password field carries along; raises EvidenceProblem where there is no such form."""
+    form = next((each for each in page.forms if auth.fields.password in each), None)
+    if form is None:
+        hint = "is `login_form` the page, and `fields.password` the name of its field?"
+        what = f"{path}: no form has a field {auth.fields.password!r}"
+        raise EvidenceProblem(Problem("protocol", what, hint))
+    return {name: value for name, (kind, value) in form.items() if kind == "hidden"}
+
+
+def with_csrf(cookies: RoleCookies, auth: Auth, context: Context, deadline: Deadline) -> RoleCookies:
+    """The cookies with what unsafe requests have to carry besides, where `csrf` is declared."""
+    csrf = auth.csrf
+    if csrf is None:
+        return cookies
+    cookies.csrf_header, cookies.csrf_cookie = csrf.header, csrf.cookie or ""
+    if csrf.page is not None:
+        page = visit(csrf.page, cookies.store, auth, context, deadline)
+        fields = {name: value for form in page.forms for name, (_, value) in form.items()}
+        cookies.csrf_token = page.metas.get(csrf.meta or "", "") or fields.get(csrf.field or "", "")
+        if not cookies.csrf_token and csrf.cookie is None:
+            raise EvidenceProblem(Problem("protocol", f"{csrf.page}: has no {csrf.meta or csrf.field}, as `csrf` says"))
+        if len(cookies.csrf_token) >= SHORTEST_SECRET:
+            context.redactor.add(cookies.csrf_token)
+    return cookies
+
+
+def visitor(context: Context, deadline: Deadline) -> dict[str, str]:
+    """What a visitor without a login carries to get past the CSRF filter: cookies and token of the declared page."""
+    auth = context.environment.auth
+    if auth is None or auth.csrf is None or auth.service is None:
+        return {}
+    client = client_of(context, auth.service)
+    cookies = RoleCookies(new_store(auth, context), client.url("/"))
+    first = auth.login_form or auth.csrf.page
+    if first is not None:
+        visit(first, cookies.store, auth, context, deadline)
+    try:
+        return {"Cookie": with_csrf(cookies, auth, context, deadline)}
+    except EvidenceProblem:
+        return {"Cookie": cookies}  # a page that is closed to visitors gives them no token
+
+
+def with_session(headers: dict[str, str], session: dict[str, str]) -> dict[str, str]:
+    """A visitor's cookies with a session of somebody's making in them."""
+    cookies = headers.get("Cookie")
+    if not isinstance(cookies, RoleCookies):
+        return session
+    for url in cookies.urls:
+        cookies.store.take(url, [("Set-Cookie", f"{session['Cookie']}; Path=/")])
+    return headers
+
+
+def new_store(auth: Auth, context: Context) -> CookieStore:
+    """The empty store of a browser that never was here."""
+    return CookieStore(tls_in_front=not context.environment.services[str(auth.service)].public)
