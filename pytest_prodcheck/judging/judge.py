@@ -88,16 +88,17 @@ def judge(
     for 1, a text as `one_of`, and None to compare with.
     """
     ledger = ledger_here(what)
-    given = {"at_most": at_most, "at_least": at_least, "equals": equals, "one_of": one_of}
-    given = {name: each for name, each in given.items() if each is not _NOTHING}
-    wrong = _misuse(value, given)
-    if wrong:
-        judgement = _errored(what, value, of, f"{wrong} ({_line_of_check()})")
-    elif "at_most" in given or "at_least" in given:
-        ((direction, limit),) = given.items()
+    if equals is _NOTHING and one_of is _NOTHING and (at_most is _NOTHING) != (at_least is _NOTHING):
+        direction, limit = ("at_most", at_most) if at_least is _NOTHING else ("at_least", at_least)
         judgement = _measured(what, value, direction, limit, unit, of, reason)
     else:
-        judgement = _yes_or_no(what, value, given, unit, of, reason)
+        given = {"at_most": at_most, "at_least": at_least, "equals": equals, "one_of": one_of}
+        given = {name: each for name, each in given.items() if each is not _NOTHING}
+        wrong = _misuse(value, given)
+        if wrong:
+            judgement = _errored(what, value, of, f"{wrong} ({_line_of_check()})")
+        else:
+            judgement = _yes_or_no(what, value, given, unit, of, reason)
     if warn_only and judgement.outcome is Outcome.FAILED:
         judgement = Judgement(**{**judgement.__dict__, "outcome": Outcome.WARNED})
     ledger.judgements.append(judgement)

@@ -30,7 +30,7 @@ class Binding:
             if name in self.files:
                 continue
             self.files[name] = bound_files.digest(self.root, name)
-            if _written(self.root, name) > self.opened_at * 1e9:
+            if self.opened_at < _written(self.root, name) / 1e9 <= time.time():  # not by a clock that is ahead of ours
                 self._late.append(f"{name} has changed")
 
     def changes(self) -> list[str]:

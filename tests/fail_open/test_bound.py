@@ -273,3 +273,33 @@ def test_a_relative_import_under_xdist(project: Project) -> None:
         done = project.pytest(*workers)
         assert done.returncode == 0, done.stdout
         assert project.gate() == 0
+
+
+def test_a_check_that_leaves_the_folder(project: Project) -> None:
+    """Row 125."""
+    project.write("checks/test_new.py", (
+        "import os, tempfile\nfrom pytest_prodcheck import check, judge\n"
+        '@check("t.smoke.cwd", suite="smoke", severity="critical")\n'
+        "def test_cwd():\n    d = tempfile.mkdtemp(); os.chdir(d); os.rmdir(d); judge('x', True)\n"
+    ))  # fmt: skip
+    done = project.pytest()
+    assert done.returncode == 0, done.stdout
+    assert project.gate() == 0
+
+
+def test_a_link_that_leads_back(project: Project) -> None:
+    """Row 125: it ends, with one clear answer."""
+    (project.folder / "checks/loop").symlink_to(".")
+    done = project.pytest()
+    assert done.returncode == 4, done.stdout
+    assert "is there twice" in done.stdout + done.stderr
+    assert project.gate() == 3
+
+
+def test_a_module_named_as_one_of_pythons(project: Project) -> None:
+    """Row 125: `./pytest.py` that ends at once opens nothing."""
+    project.write("pytest.py", "import sys; sys.exit(0)\n")
+    done = project.command(sys.executable, "-m", "pytest_prodcheck.cli", "run", "smoke", "--env", "dev")
+    assert done.returncode != 0, done.stdout
+    (project.folder / "pytest.py").unlink()
+    assert project.gate() == 3
