@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("gates", nargs="*", metavar="GATE", help="only what these gates select (default: all checks)")
     parser.add_argument("-m", dest="suite", metavar="SUITE", help="only this suite (default: all of them)")
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
-    parser.add_argument("--unit", default="", metavar="NAME", help="only this unit (what is deployed together)")
+    parser.add_argument(
+        "--unit", default="", metavar="NAME", help="only this unit (services that are deployed together)"
+    )
     parser.add_argument("--slot", default="", metavar="NAME", help="with the addresses of this slot")
     parser.add_argument(
         "--vantage", default="outside", metavar="NAME", help="where the run looks from (default: outside)"
