@@ -209,9 +209,10 @@ class ScratchServer:
         import psycopg
 
         return psycopg.connect(
-            host=str(self.sockets), hostaddr="", port=PORT, dbname=database, user=user or self.superuser, autocommit=True,
-            connect_timeout=10, application_name="prodcheck", client_encoding="UTF8", passfile="/dev/null",
-            options=self.options if user in ("", self.superuser) else " ", password=self.password or None,
+            host=str(self.sockets), hostaddr="", port=PORT, dbname=database, user=user or self.superuser,
+            autocommit=True, connect_timeout=10, application_name="prodcheck", client_encoding="UTF8",
+            passfile="/dev/null", password=self.password or None,
+            options=self.options if user in ("", self.superuser) else " ",
         )  # fmt: skip
 
     def tool(self, deadline: Deadline, name: str, *arguments: str) -> Done:
