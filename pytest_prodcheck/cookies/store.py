@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from pytest_prodcheck.cookies.parsing import Cookie, domain_matches, ends, is_public_suffix, parse, refused
+from pytest_prodcheck.cookies.parsing import Cookie, domain_matches, ends, is_address, is_public_suffix, parse, refused
 
 Headers = Iterable[tuple[str, str]]
 
@@ -70,8 +70,8 @@ class CookieStore:
     def _keep(self, cookie: Cookie, place: _Place, now: float) -> str:
         """Keeps or removes one cookie; why not, "" where done."""
         domain, host_only = cookie.domain or place.host, not cookie.domain
-        if not host_only and is_public_suffix(domain):
-            host_only = True  # of the host that is the suffix itself (5.7, step 9)
+        if not host_only and (is_address(domain) or is_public_suffix(domain)):
+            host_only = True  # of the host that is an address, or the suffix itself (5.7, step 9)
         path = cookie.attributes.get("path", "")
         path = path if path.startswith("/") else _default_path(place.path)
         if not place.secure and not cookie.secure and self._guarded(cookie.name, domain, path):

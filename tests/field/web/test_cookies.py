@@ -67,14 +67,16 @@ def rotate(answer):
 RUN = "\napp.run('127.0.0.1', int(sys.argv[1]), ssl_context=(sys.argv[2], sys.argv[2]), threaded=True)\n"
 
 
-def shop(folder: Path, code: str, select: list[str] = SELECT) -> Results:
+def shop(
+    folder: Path, code: str, select: list[str] = SELECT, host: str = "shop.test", cookie: str = "session"
+) -> Results:
     port = free_port()
-    ca, leaf = certify(folder, "shop.test")
+    ca, leaf = certify(folder, host)
     with running(python(FLASK + code + RUN, folder, str(port), leaf), port, folder):
         return judged(
             folder,
             f"""[environments.t.services.shop]
-url = "https://shop.test:{port}"
+url = "https://{host}:{port}"
 connect_to = "127.0.0.1:{port}"
 health = "/healthz"
 public = true
@@ -84,7 +86,7 @@ endpoints.account = {{ request = "GET /account", as = "ann", status = 200, allow
 kind = "form"
 service = "shop"
 login = "POST /login"
-cookie = "session"
+cookie = "{cookie}"
 roles.ann = {{ user = "ann", password = {{ env = "PW" }} }}
 """,
             select,
@@ -120,6 +122,41 @@ def test_a_session_that_is_renewed_by_each_answer(tmp_path: Path) -> None:
     assert set(
         outcomes(shop(tmp_path, ROTATED, ["smoke.auth.login", "smoke.auth.required", "smoke.api.*"])).values()
     ) == {"passed"}
+
+
+SET = """
+def sign_in(made):
+    for line in LINES:
+        made.headers.add("Set-Cookie", line)
+def is_in(): return "f00dfeed12345678" in request.headers.get("Cookie", "")
+"""
+GUARDS = "; Secure; HttpOnly; SameSite=Lax"
+VALUE = "=f00dfeed12345678"
+# a report's situation: host, session cookie, what the login sets, and what is said ("": users are in)
+REPORTS = {
+    "prefix with a Domain": ("shop.test", "__Host-s", [f"__Host-s{VALUE}; Path=/; Domain=shop.test{GUARDS}"],
+                             "with a Domain"),
+    "prefix without Secure": ("shop.test", "__Host-s", [f"__Host-s{VALUE}; Path=/; HttpOnly"], "without Secure"),
+    "SameSite=None without Secure": ("shop.test", "s", [f"s{VALUE}; Path=/; HttpOnly; SameSite=None"],
+                                     "without Secure"),
+    "a public suffix": ("shop.vercel.app", "s", [f"s{VALUE}; Path=/; Domain=.vercel.app{GUARDS}"], "public suffix"),
+    "another host's Domain": ("shop.test", "s", [f"s{VALUE}; Path=/; Domain=old.test{GUARDS}"], "not the host's"),
+    "the path of the login": ("shop.test", "s", [f"s{VALUE}; Path=/account/login{GUARDS}"], "browsers send to"),
+    "an encoded path is none": ("shop.test", "s", [f"s{VALUE}; Path=%2Faccount{GUARDS}"], ""),
+    "an address as Domain is host-only": (
+        "127.0.0.1", "s", [f"s{VALUE}; Path=/; Domain=127.0.0.1{GUARDS}", f"s=; Path=/; Max-Age=0{GUARDS}"],
+        "without the cookie"),
+    "two of one name": ("shop.test", "s", [f"s=old; Path=/{GUARDS}", f"s{VALUE}; Path=/account{GUARDS}"], ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_logins_that_browsers_undo(report: str, tmp_path: Path) -> None:
+    host, cookie, lines, said = REPORTS[report]
+    found = shop(tmp_path, SET.replace("LINES", repr(lines)), ["smoke.auth.login"], host, cookie)
+    result = found["smoke.auth.login", "ann"]
+    assert result["outcome"] == ("failed" if said else "passed"), result
+    assert said in result["reason"]
 
 
 ODD = {

@@ -7,6 +7,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.evidence.http.servers import web
 from tests.field.web.support import folder_for_nginx, free_port, judged, outcomes, program, python, running
 
@@ -138,6 +140,17 @@ other = {{ request = "GET /events", status = 200, contains = "event: other" }}
         "smoke.api.endpoint shop.quiet": "passed",
         "smoke.api.endpoint shop.other": "failed",
     }
+
+
+@pytest.mark.parametrize(
+    "field",
+    [("X-Vercel-Cache", "HIT"), ("X-Cache", "Hit from cloudfront"), ("Cache-Status", "edge; hit"), ("Age", "17"), None],
+)
+def test_a_cache_tells_by_its_fields(field: tuple[str, str] | None, tmp_path: Path) -> None:
+    fields = {"Content-Type": "application/json", "X-Cache": "Miss from cloudfront", "Age": "0"}
+    with web(lambda seen: (200, {**fields, **dict([field] if field else [])}, b'{"status":"ok"}')) as server:
+        found = judged(tmp_path, service(server.port), ["smoke.service.health"])
+    assert found["smoke.service.health", "shop"]["outcome"] == ("errored" if field else "passed")
 
 
 def test_degraded_in_plain_text_warns(tmp_path: Path) -> None:
