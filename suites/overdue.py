@@ -18,5 +18,7 @@ def judge_overdue(report: VulnerabilityReport, rating: Rating, limit: Limit) -> 
     named = "; ".join(map(str, due[:_SHOWN])) + (f"; and {len(due) - _SHOWN} more" if len(due) > _SHOWN else "")
     what = f"{rating} vulnerabilities with a fix for more than {report.grace / 86400:.3g} days"
     judge(what, len(due), at_most=limit, reason=named)
+    if report.unjudged:
+        judge("parts that are not judged", len(report.unjudged), at_least=0, of="; ".join(report.unjudged))
     if rating == "high" and report.end_of_life:  # there nothing is ever fixed, so nothing would ever count
         judge("the system gets updates", False, warn_only=True, reason=f"{report.end_of_life} gets none any more")

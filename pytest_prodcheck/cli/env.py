@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.reports.escaping import safe_json
+from pytest_prodcheck.reports.escaping import safe, safe_json
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.configuration import Configuration
+    from pytest_prodcheck.environments.project import Environment
 
 EXAMPLES = """\
   prodcheck env                              the environments there are
@@ -50,6 +51,7 @@ def main(args: argparse.Namespace) -> int:
         print(safe_json(json.dumps(rows, indent=1, ensure_ascii=False)))
     elif args.name:
         _print_values(rows)
+        _print_notes(configuration, configuration.environment(args.name, unit=args.unit, slot=args.slot))
     else:
         _print_environments(rows)
     return 0
@@ -126,6 +128,16 @@ def _print_values(rows: list[dict[str, Any]]) -> None:
     width = min(max((len(text) for text, _ in shown), default=0), 90)
     for text, source in shown:
         print(f"{text:{width}}  # {source}")
+
+
+def _print_notes(configuration: Configuration, environment: Environment) -> None:
+    """What can be read and yet cannot do what it is for."""
+    from pytest_prodcheck.cli.unprovable import switched_off, unprovable
+
+    loads = {*environment.load, *(("light",) if environment.light.enabled and environment.services else ())}
+    off = switched_off(configuration, environment)
+    for line in unprovable(environment, loads, lambda check: not off(check)):
+        print(f"# note: {safe(line)}")
 
 
 def _toml(value: Any) -> str:

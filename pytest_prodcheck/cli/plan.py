@@ -34,9 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("gates", nargs="*", metavar="GATE", help="only what these gates select (default: all checks)")
     parser.add_argument("-m", dest="suite", metavar="SUITE", help="only this suite (default: all of them)")
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
-    parser.add_argument(
-        "--unit", default="", metavar="NAME", help="only this unit (services that are deployed together)"
-    )
+    parser.add_argument("--unit", default="", metavar="NAME", help="only this unit (what is deployed together)")
     parser.add_argument("--slot", default="", metavar="NAME", help="with the addresses of this slot")
     parser.add_argument(
         "--vantage", default="outside", metavar="NAME", help="where the run looks from (default: outside)"
@@ -50,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Prints the plan; 2 for what cannot be read, or is not there."""
     from pytest_prodcheck.catalogue import with_opt_in
+    from pytest_prodcheck.cli.unprovable import switched_off, unprovable
     from pytest_prodcheck.environments.loading import ConfigurationError
     from pytest_prodcheck.evidence.gathering.plan import sendings
     from pytest_prodcheck.own_checks import OwnCheckError, scan
@@ -79,6 +78,10 @@ def main(args: argparse.Namespace) -> int:
         print(safe_json(json.dumps([_plain(line) for line in lines], indent=1)))
         return 0
     _show(lines, left_out, unknown)
+    loads = {target for collector, target in plan if collector.axis == "load"}
+    off = switched_off(configuration, environment)
+    for line in unprovable(environment, loads, lambda check: selects(check, "performance") and not off(check)):
+        print(f"note: {safe(line)}")
     return 0
 
 

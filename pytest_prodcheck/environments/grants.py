@@ -29,8 +29,10 @@ def grants(cluster: str, settings: Postgres) -> Iterator[str]:
     """Lines of SQL and comments for one cluster; to be run on its primary, in the declared database, by its owner."""
     role = quoted(settings.user)
     yield f"-- postgres {cluster}: on the primary, in the database {settings.database}, as a superuser or its owner"
-    yield "-- (the password is yours to set: \\password)"
-    yield f"CREATE ROLE {role} LOGIN;"
+    yield "-- pipe it into psql, as often as you like; the password is yours to set: \\password"
+    user = _literal(settings.user)
+    missing = f"WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {user})"
+    yield f"SELECT format('CREATE ROLE %I LOGIN', {user}) {missing} \\gexec"
     yield f"GRANT pg_monitor TO {role};  -- others' sessions, locks, replication; no rows"
     yield f"GRANT CONNECT ON DATABASE {quoted(settings.database)} TO {role};"
     for schema in sorted({name.rpartition(".")[0] for name in tables(settings)} - {""}):
@@ -81,16 +83,18 @@ def _sequences(role: str, known: dict[str, list[str]]) -> Iterator[str]:
 
 def _relations(role: str, settings: Postgres) -> Iterator[str]:
     which = "every foreign key" if settings.orphans.enforced else "foreign keys that are NOT VALID or disabled"
-    yield f"-- orphans: {which}; this prints the GRANTs for the tables on both sides:"
+    yield f"-- orphans: {which}; the tables on both sides:"
     wanted = "" if settings.orphans.enforced else (
-        " AND (NOT k.convalidated OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgconstraint = k.oid"
-        " AND t.tgenabled = 'D'))"
+        " AND EXISTS (WITH RECURSIVE tree(id) AS (SELECT k.oid UNION ALL SELECT below.oid FROM pg_constraint below"
+        " JOIN tree ON below.conparentid = tree.id) SELECT FROM tree JOIN pg_constraint each ON each.oid = tree.id"
+        " WHERE NOT each.convalidated OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgconstraint = each.oid"
+        " AND t.tgenabled NOT IN ('O', 'A')))"
     )  # fmt: skip
     user = _literal(settings.user)
     yield (
-        f"SELECT DISTINCT format('GRANT SELECT ON %s TO %I;', t::regclass, {user}) FROM pg_constraint k, "
+        f"SELECT DISTINCT format('GRANT SELECT ON %s TO %I', t::regclass, {user}) FROM pg_constraint k, "
         "unnest(ARRAY[k.conrelid, k.confrelid]) t WHERE k.contype = 'f' AND k.conparentid = 0"
-        f"{wanted};  -- run what it prints (\\gexec)"
+        f"{wanted} \\gexec"
     )
     unnamed = [name for name, invariant in settings.invariants.items() if not invariant.reads]
     if unnamed:
@@ -102,13 +106,12 @@ def _recording(role: str, settings: Postgres) -> Iterator[str]:
     yield "-- prodcheck record-backup: positions in WAL, and every table of the database"
     yield f"GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO {role};"
     yield (
-        f"SELECT format('GRANT SELECT ON %s TO %I;', oid::regclass, {user}) FROM pg_class WHERE relkind = 'r' AND "
-        "relpersistence = 'p' AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)';"
-        "  -- run what it prints (\\gexec)"
+        f"SELECT format('GRANT SELECT ON %s TO %I', oid::regclass, {user}) FROM pg_class WHERE relkind = 'r' AND "
+        "relpersistence = 'p' AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)' \\gexec"
     )
     yield (
-        f"SELECT format('GRANT USAGE ON SCHEMA %I TO %I;', nspname, {user}) FROM pg_namespace WHERE nspname !~ "
-        "'^(pg_|information_schema)';  -- likewise"
+        f"SELECT format('GRANT USAGE ON SCHEMA %I TO %I', nspname, {user}) FROM pg_namespace WHERE nspname !~ "
+        "'^(pg_|information_schema)' \\gexec"
     )
 
 
@@ -116,7 +119,6 @@ def _amcheck(role: str) -> Iterator[str]:
     yield "CREATE EXTENSION IF NOT EXISTS amcheck;"
     yield f"GRANT EXECUTE ON FUNCTION bt_index_check(regclass, boolean) TO {role};"
     yield "-- from PostgreSQL 14 on, tables too:"
-    yield (
-        "GRANT EXECUTE ON FUNCTION verify_heapam(regclass, boolean, boolean, text, bigint, bigint) "
-        f"TO {role};"
-    )
+    function = "verify_heapam(regclass, boolean, boolean, text, bigint, bigint)"
+    grant = f"GRANT EXECUTE ON FUNCTION {function} TO {role}"
+    yield f"SELECT {_literal(grant)} WHERE to_regprocedure('{function}') IS NOT NULL \\gexec"

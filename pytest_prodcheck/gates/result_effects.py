@@ -107,7 +107,8 @@ def _complaints(result: Result, now: float) -> Iterable[str]:
 
 def _disagreement(result: Result, judgement: Judgement) -> Iterable[str]:
     """Where a result that did not fail says otherwise than its ledger, or its ledger than its numbers."""
-    if judgement.outcome not in _JUDGED:
+    beside = judgement.outcome == Outcome.ERRORED and result.outcome == Outcome.FAILED  # what failed outweighs it
+    if judgement.outcome not in _JUDGED and not beside:
         yield f"its ledger says {judgement.outcome!s} for {judgement.what!r}, the result says {result.outcome!s}"
     if result.outcome == Outcome.FAILED:
         return

@@ -17,6 +17,7 @@ from pytest_prodcheck.quantities import format_quantity
 # what a value may be compared with; a text is no set of texts, and nothing is no value
 Choices = tuple[Any, ...] | list[Any] | AbstractSet[Any] | range | Mapping[Any, Any]
 Comparable = str | bytes | int | float | bool | date | timedelta | Choices
+FACTOR: Final = 1000.0  # percent from which on a factor is easier to read
 _NOTHING: Final[Any] = type("Nothing", (), {"__repr__": lambda self: "nothing"})()  # an argument that was left out
 
 
@@ -154,6 +155,12 @@ def _subject(what: str, of: str) -> str:
     return f"{what} of {of}" if of else what
 
 
+def _shown(value: float, unit: str) -> str:
+    """The value for people; far more than a hundred percent reads as a factor: 3939 % is 39.39 times."""
+    factor = unit == "%" and abs(value) >= FACTOR
+    return f"{format_quantity(value / 100)} times" if factor else format_quantity(value, unit)
+
+
 def _errored(what: str, value: Any, of: str, why: str) -> Judgement:
     return Judgement(what, _plain(value), Outcome.ERRORED, of=of, reason=f"{_subject(what, of)}: {why}")
 
@@ -200,7 +207,7 @@ def _measured(
     why = ""
     if outcome is not Outcome.PASSED and crossed is not None:
         words = "more than" if sign > 0 else "less than"
-        shown, against = format_quantity(value, unit), format_quantity(crossed, unit)
+        shown, against = _shown(value, unit), format_quantity(crossed, unit)
         why = f"{_subject(what, of)}: {shown} is {words} {against}" + (f" ({reason})" if reason else "")
     margin = None if limit.fail is None else sign * (limit.fail - value)
     return Judgement(what, float(value), outcome, unit, direction, limit.warn, limit.fail, margin, of, limit.off, why)

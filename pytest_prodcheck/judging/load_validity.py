@@ -181,7 +181,8 @@ def slower(endpoint: LoadEndpoint, runs: Sequence[AcceptedRun], percent: float, 
     both percentiles (from their order statistics, whatever the distribution) and of what such runs differ by among
     themselves. That is taken for 3 % until there are runs enough to show it.
     """
-    earlier = [each for each in (_endpoint(run, endpoint.name) for run in runs) if each and enough(each.times, percent)]
+    found = (endpoint_of(run, endpoint.name) for run in runs)
+    earlier = [each for each in found if each and enough(each.times, percent)]
     if not earlier or not enough(endpoint.times, percent):
         return None
     seen = [each.times.percentile(percent) or 0.0 for each in earlier]
@@ -216,7 +217,7 @@ def fails_more(endpoint: LoadEndpoint, runs: Sequence[AcceptedRun], least: float
 
     Proven: it rose by at least `least` (a share), and Fisher's exact test leaves 1 % for chance.
     """
-    earlier = [each for each in (_endpoint(run, endpoint.name) for run in runs) if each and each.good + each.failed]
+    earlier = [each for each in (endpoint_of(run, endpoint.name) for run in runs) if each and each.good + each.failed]
     of, before_of = endpoint.good + endpoint.failed, sum(each.good + each.failed for each in earlier)
     if not earlier or not of:
         return None
@@ -227,7 +228,8 @@ def fails_more(endpoint: LoadEndpoint, runs: Sequence[AcceptedRun], least: float
     return Comparison(now, before, (now - before) / max(before, least), proven, words)
 
 
-def _endpoint(run: AcceptedRun, name: str) -> AcceptedEndpoint | None:
+def endpoint_of(run: AcceptedRun, name: str) -> AcceptedEndpoint | None:
+    """What an accepted run holds of an endpoint, or of all together; None for nothing."""
     if name == run.overall.name:
         return run.overall
     return next((each for each in run.endpoints if each.name == name), None)

@@ -25,10 +25,10 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("prodcheck", "validation for production (prodcheck)")
     add = group.addoption
     add("--env", metavar="NAME", help="judge this environment of prodcheck.toml; without it the plugin does nothing")
-    add("--revision", metavar="REV", help="revision being deployed; also PRODCHECK_REVISION or prodcheck.toml")
-    add("--unit", default="", metavar="NAME", help="only this unit (services that are deployed together)")
+    add("--revision", metavar="REV", help="what is deployed or about to be; also PRODCHECK_REVISION or prodcheck.toml")
+    add("--unit", default="", metavar="NAME", help="only this unit (what is deployed together)")
     add("--slot", default="", metavar="NAME", help="the copy that is judged: blue, green, canary")
-    add("--vantage", default="outside", metavar="NAME", help="network location this run probes from (default: outside)")
+    add("--vantage", default="outside", metavar="NAME", help="where this run looks from (default: outside)")
     add("--gate", action="append", default=[], metavar="NAME", help="judge for this gate; may be repeated")
     add("--no-gate", action="store_true", help="judge without touching any gate")
     add("--strict-gate", action="store_true", help="warnings block too")
@@ -46,7 +46,7 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="ID",
-        help="allow this intrusive check on a protected environment",
+        help="let this check, which does more than look, run where protected",
     )
     add("--evidence-from", metavar="RUN", help="judge the saved evidence of this run again; opens nothing")
     add("--prodcheck-report", metavar="FILE", help="write the text report to FILE")

@@ -42,6 +42,17 @@ class Backups:
 
 
 @dataclass(frozen=True)
+class Receiver:
+    """One that receives WAL by streaming from the primary, such as pg_receivewal."""
+
+    name: str  # application_name
+    slot: str  # "" for none
+    state: str  # "streaming", "catchup"; "" where it may not be read
+    behind: int | None  # bytes of WAL that it has not confirmed
+    heard: float | None  # seconds since it was last heard
+
+
+@dataclass(frozen=True)
 class Archiving:
     """`postgres-archiving` (postgres, where backups with WAL are declared): the primary's archiver, and its size."""
 
@@ -59,6 +70,9 @@ class Archiving:
     failing_for: float | None  # since then, None where it is not failing
     waiting: int | None  # finished segments that wait for their archive, None where it may not be read
     oldest_waiting: float | None  # how long the oldest of them does, None where none waits
+    # who receives WAL by streaming instead of the archiver: name of a slot or application; "" where nobody is meant to
+    receiver: str = ""
+    receivers: tuple[Receiver, ...] = ()  # connected to the primary, standbys too
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.access import BadLogins as BadLogins
     from pytest_prodcheck.records.backups import Backup as Backup
     from pytest_prodcheck.records.backups import Backups as Backups
+    from pytest_prodcheck.records.backups import Receiver as Receiver
     from pytest_prodcheck.records.backups import Archiving as Archiving
     from pytest_prodcheck.records.backups import VerifiedBackup as VerifiedBackup
     from pytest_prodcheck.records.backups import Verification as Verification
@@ -203,6 +204,7 @@ MODULE_OF = {
     "BadLogins": "access",
     "Backup": "backups",
     "Backups": "backups",
+    "Receiver": "backups",
     "Archiving": "backups",
     "VerifiedBackup": "backups",
     "Verification": "backups",

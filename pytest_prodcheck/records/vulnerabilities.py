@@ -46,6 +46,7 @@ class VulnerabilityReport:
     counts: Mapping[str, int]  # rating -> findings, suppressed ones and those without a fix too
     findings: tuple[Vulnerability, ...]  # of rating critical and high
     end_of_life: str = ""  # the operating system, where it gets no security updates any more
+    unjudged: tuple[str, ...] = ()  # parts that nothing judges: "412 licences", "3 results of kind review"
 
     def overdue(self, rating: Rating) -> tuple[Vulnerability, ...]:
         """The findings of a rating that no VEX statement suppresses and whose fix is out for longer than the grace.

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
 
+from ..streamed import judge_streaming
+
 if TYPE_CHECKING:
     from pytest_prodcheck.records import Archiving, Backups, RestoreRun, Verification, WalArchive
 
@@ -44,7 +46,11 @@ def test_wal_leads_on_without_a_gap(postgres_wal_archive: WalArchive, postgres_a
         judge("the newest segment is not from the future", archive.newest_at <= archive.now + AHEAD,
               reason=f"{archive.newest} was written {archive.newest_at - archive.now:.0f} s from now")  # fmt: skip
     on = postgres_archiving.mode in ("on", "always")
-    judge("archiving is on", on, of=postgres_archiving.node, reason=f"archive_mode is {postgres_archiving.mode}")
+    if not on and postgres_archiving.receiver:
+        judge_streaming(postgres_archiving, Limit(warn="60s", fail="300s"))
+        return
+    why = f"archive_mode is {postgres_archiving.mode}; where WAL is streamed, say by whom in backups.receiver"
+    judge("archiving is on", on, of=postgres_archiving.node, reason=why)
     judge("the archiver works", not postgres_archiving.failing, of=postgres_archiving.node,
           reason=f"it fails for {postgres_archiving.last_failed} ({postgres_archiving.failed} times)")  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
+from pytest_prodcheck.judging.distribution import shifted
 from pytest_prodcheck.judging.load_validity import (
     Comparison,
     fails_more,
@@ -30,6 +31,26 @@ def test_p95_is_no_slower_than_before(load_run: LoadRun, load_baseline: Baseline
 def test_p99_is_no_slower_than_before(load_run: LoadRun, load_baseline: Baseline, limit: Limit) -> None:
     """P99 beside the last accepted runs: what is slower by 50 ms and more, beyond chance, in percent."""
     _judge_percentile(load_run, load_baseline, 99, load_baseline.least_p99, limit)
+
+
+@check("performance.regression.distribution", severity="high", limit=Limit(warn="10%", fail="25%"),
+       runbook="regression")  # fmt: skip
+def test_all_times_are_no_longer_than_before(load_run: LoadRun, load_baseline: Baseline, limit: Limit) -> None:
+    """All times beside the last accepted runs, by ranks: slower beyond chance, whatever their shape, in percent."""
+    insist_on_validity(load_run)
+    if _first(load_baseline):
+        return
+    overall = shifted(load_run.overall, load_baseline.runs, load_baseline.least_p95)
+    if overall is None:
+        raise EvidenceProblem(Problem("invalid", "there are too few samples to compare, now or in the accepted runs"))
+    late = load_run.lag.percentile(95) or 0.0
+    if overall.proven and late > (overall.now - overall.before) / 2:
+        raise EvidenceProblem(Problem("invalid", f"requests began {late:.3f} s late: the client was too slow to tell"))
+    _judge(overall, "slower as a whole", limit, "")
+    for endpoint in load_run.endpoints:
+        found = shifted(endpoint, load_baseline.runs, load_baseline.least_p95)
+        if found is not None:
+            _judge(found, "slower as a whole", limit, endpoint.name)
 
 
 @check("performance.regression.errors", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
 
+from ..streamed import judge_streaming
+
 if TYPE_CHECKING:
     from pytest_prodcheck.records import Archiving, Backup, Backups, RestoreRecord
 
@@ -70,10 +72,14 @@ def _why_none(backups: Backups, good: list[Backup]) -> str:
     runbook="backups-wal-backlog",
 )  # fmt: skip
 def test_finished_wal_is_archived(postgres_archiving: Archiving, limit: Limit) -> None:
-    """How long the oldest finished WAL file waits for its archive; an idle primary has none."""
+    """How long the oldest finished WAL file waits for its archive, or who streams it was last heard."""
     archiving = postgres_archiving
     on = archiving.mode in ("on", "always")
-    if judge("archiving is on", on, of=archiving.node, reason=f"archive_mode is {archiving.mode}"):
+    if not on and archiving.receiver:
+        judge_streaming(archiving, limit)
+        return
+    why = f"archive_mode is {archiving.mode}; where WAL is streamed, say by whom in backups.receiver"
+    if judge("archiving is on", on, of=archiving.node, reason=why):
         said = f"{archiving.waiting} wait, the last failure was {archiving.last_failed or 'never'}"
         oldest = 0.0 if archiving.waiting == 0 else archiving.oldest_waiting
         judge("oldest file waits", oldest, at_most=limit, unit="s", of=archiving.node, reason=said)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,6 @@ def test_sql_for_every_cluster(
     assert code == 0
     role = '"odd ""role"""'
     for line in (
-        f"CREATE ROLE {role} LOGIN;",
         f"GRANT pg_monitor TO {role};  -- others' sessions, locks, replication; no rows",
         f"GRANT USAGE ON SCHEMA app TO {role};",
         f"GRANT SELECT ON app.alembic_version TO {role};  -- migrations",
@@ -68,6 +68,33 @@ def test_sql_for_every_cluster(
         assert line in text.splitlines(), line
     assert "INSERT" not in text
     assert "ALL TABLES" not in text
+
+
+def test_it_runs_twice_and_through_psql(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `prodcheck grants --env … | psql`: the second time changes nothing, and nothing is an error."""
+    from pytest_prodcheck.demo.runtime.programs import postgres_programs
+    from tests.evidence.postgres.servers import server
+
+    psql = postgres_programs() / "psql"
+    if not psql.exists():
+        pytest.skip("no psql beside the demo's server; install: apt-get install postgresql")
+    _, text = run(tmp_path, monkeypatch, capsys, "--env", "production", "--target", "shop")
+    tables = """create schema app; create table app.alembic_version (a text); create table orders (id int primary key);
+        create table app.events (order_id int references orders); create table app.cards (number text);
+        alter table app.events disable trigger all"""
+    with server(postgres_programs()) as postgres:
+        postgres.run(*tables.split(";"))
+        node = postgres.node
+        words = [str(psql), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", str(node.data.parent), "-p", str(node.port),
+                 "-U", "postgres", "-d", "shop", "-f", "-"]  # fmt: skip
+        for _ in range(2):
+            done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stderr
+        role = 'odd "role"'
+        assert node.ask("select has_table_privilege(%s, 'app.events', 'select')", role)
+        assert node.ask("select has_table_privilege(%s, 'orders', 'select')", role)
 
 
 def test_one_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,3 +144,26 @@ def test_a_run_sends_no_more_than_was_planned(project: Project, capsys: Capture)
         text = (project.folder / "prodcheck.toml").read_text()
         project.write("prodcheck.toml", text.replace("PORT", str(server.port)))
         run(server)
+
+
+def test_percentiles_that_too_few_requests_cannot_prove_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Before anything is sent: 100 requests bound no P99, which needs 299 (Wilks 1941)."""
+    load = '[environments.dev.load.go]\nhosts = ["127.0.0.1"]\nrate = 10\nduration = "10s"\n'
+    load += 'mix = {"shop.product" = 1}\n'
+    off = '[thresholds]\n"performance.regression.p99" = "off"\n'
+    text = TOML.replace("{{", "{").replace("}}", "}").replace('checks = ["checks"]\n', "").replace("PORT", "1")
+    (tmp_path / "prodcheck.toml").write_text(text + load + off)
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "-m", "performance", "--env", "dev"]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        "note: load go: 100 requests cannot prove P99, which needs 299: performance.latency.p99 would be errored; "
+        "raise rate or duration, or switch them off"
+    ]
+    assert main(["env", "dev"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if "note: load go" in line] == [f"# {notes[0]}"]
+    (tmp_path / "prodcheck.toml").write_text(text + load + '[thresholds]\n"performance.*.p99" = "off"\n')
+    assert main(["env", "dev"]) == 0
+    assert "note:" not in capsys.readouterr().out

@@ -117,6 +117,16 @@ def test_a_pass_that_cannot_be_believed(changes: dict[str, Any]) -> None:
     assert with_another.code == (0 if judgement.off else 3)  # a limit that is off closes nothing, it proves nothing
 
 
+def test_what_failed_beside_what_could_not_be_told_is_honest() -> None:
+    """Of two nodes one failed and one did not answer: the result failed, and its ledger does not contradict it."""
+    mixed = result(outcome=FAILED, judgements=(replace(GOOD, outcome=ERRORED), BAD))
+    verdict = judge(mixed, result("smoke.login"))
+    assert verdict.code == 1
+    assert "its ledger says" not in texts(verdict)
+    lied = judge(result(judgements=(replace(GOOD, outcome=ERRORED),)), result("smoke.login"))
+    assert "its ledger says" in texts(lied)
+
+
 @pytest.mark.parametrize(
     ("results", "row"),
     [

@@ -191,3 +191,11 @@ def test_the_types_refuse_them_too(tmp_path: Path) -> None:
     )  # fmt: skip
     wrong = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
     assert wrong == {place for place, good in enumerate(calls.values(), 2) if not good}, done.stdout + done.stderr
+
+
+def test_far_more_than_a_hundred_percent_reads_as_a_factor() -> None:
+    ledger = ledger_of({"value": 3939.0, "at_most": Limit(fail="25%"), "unit": "%"},
+                       {"value": 120.0, "at_most": Limit(fail="25%"), "unit": "%"})  # fmt: skip
+    assert [each.reason for each in ledger.judgements] == [
+        "thing: 39.39 times is more than 25 %", "thing: 120 % is more than 25 %",
+    ]  # fmt: skip

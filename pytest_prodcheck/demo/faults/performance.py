@@ -7,17 +7,18 @@ from pytest_prodcheck.demo.faults.fault import Fault
 _VALID, _THROUGHPUT, _ERRORS = ("performance.validity",), ("performance.throughput",), ("performance.errors",)
 _P50, _P95, _P99 = ("performance.latency.p50",), ("performance.latency.p95",), ("performance.latency.p99",)
 _SLOWER_95, _SLOWER_99 = ("performance.regression.p95",), ("performance.regression.p99",)
+_SHIFTED = ("performance.regression.distribution",)
 _MORE_ERRORS, _STRESS = ("performance.regression.errors",), ("performance.stress",)
 _CPU, _MEMORY = ("performance.resources.cpu",), ("performance.resources.memory",)
 _PROCESS, _CONNECTIONS = ("performance.resources.process",), ("performance.resources.connections",)
-_LATENCY, _SLOWER = (*_P50, *_P95, *_P99), (*_SLOWER_95, *_SLOWER_99)
+_LATENCY, _SLOWER = (*_P50, *_P95, *_P99), (*_SLOWER_95, *_SLOWER_99, *_SHIFTED)
 _SPEED = (*_LATENCY, *_SLOWER, *_THROUGHPUT, *_STRESS)  # what slow answers turn red
 _ALL = (*_SPEED, *_VALID, *_ERRORS, *_MORE_ERRORS)
 _SHOP = "the shop's speed"
 
 FAULTS = (
     Fault("perf-slow", "products take 1.3 s", (*_P50, *_P95), _SPEED, part=_SHOP),
-    Fault("perf-slower", "products take 0.3 s longer than before", _SLOWER_95, _SPEED, part=_SHOP),
+    Fault("perf-slower", "products take 0.3 s longer than before", (*_SLOWER_95, *_SHIFTED), _SPEED, part=_SHOP),
     Fault("perf-tail", "one of eight answers takes 1.4 s", (*_P95, *_SLOWER_95), _SPEED, part=_SHOP),
     Fault("perf-rare-tail", "one of thirty answers takes 2.8 s", (*_P99, *_SLOWER_99), _SPEED, part=_SHOP),
     Fault("perf-stall", "for 2.2 s nothing is answered, once", (*_P95, *_SLOWER_95), _SPEED, part=_SHOP),

@@ -104,6 +104,9 @@ class Backups(Section):
     tool: Words | None = None
     # pgbackrest: how `info --output=json` is run, with all its words; what stands before `info` is taken as `tool` too
     info: Command | None = None
+    # slot or application name of who streams WAL to the archive (pg_receivewal), where archive_mode is off; Barman is
+    # asked for it
+    receiver: str | None = None
     verify_timeout: Seconds = 600.0  # for reading a whole backup; `gathering.deadline` bounds it too
     expect: BackupExpect = BackupExpect()  # how often, how many
     # file or "s3://BUCKET/KEY" with what the last restore test found: the restore check writes the file

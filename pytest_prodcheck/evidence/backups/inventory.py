@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.backups.base_backups import base_backups
 from pytest_prodcheck.evidence.backups.dumps import dumps, listed
-from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman, barman_complaints, pgbackrest, pgbackrest_info
+from pytest_prodcheck.evidence.backups.pgbackrest_barman import (
+    barman,
+    barman_complaints,
+    barman_receiver,
+    pgbackrest,
+    pgbackrest_info,
+)
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.session import on_primary
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import run
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.backups import Archiving, Backup, Backups
+from pytest_prodcheck.records.backups import Archiving, Backup, Backups, Receiver
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -136,7 +143,11 @@ select json_build_object(
   'failing', coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false),
   'failing_for', case when last_failed_time > coalesce(last_archived_time, '-infinity')
                  then extract(epoch from clock_timestamp() - coalesce(last_archived_time, last_failed_time)) end,
-  'waiting', w.waiting, 'oldest_waiting', w.oldest)
+  'waiting', w.waiting, 'oldest_waiting', w.oldest,
+  'receivers', (select coalesce(json_agg(json_build_array(r.application_name, coalesce(s.slot_name, ''),
+      coalesce(r.state, ''), (pg_current_wal_lsn() - r.flush_lsn)::bigint,
+      extract(epoch from clock_timestamp() - r.reply_time))), '[]')
+    from pg_stat_replication r left join pg_replication_slots s on s.active_pid = r.pid))
 from pg_stat_archiver, lateral (
   select count(*) as waiting, extract(epoch from clock_timestamp() - min(s.modification)) as oldest
   from pg_ls_archive_statusdir() as s where s.name like '%.ready' and current_setting('archive_mode') <> 'off') as w"""
@@ -172,10 +183,22 @@ def _ask(target: str, context: Context, deadline: Deadline) -> Archiving:
                 int(told["segment_size"]), str(told["current_segment"]), int(told["archived"]), int(told["failed"]),
                 str(told["last_archived"]), str(told["last_failed"]), bool(told["failing"]),
                 _number(told["failing_for"]), int(told["waiting"]), _number(told["oldest_waiting"]),
+                _receiver(target, str(told["mode"]), context, deadline),
+                tuple(Receiver(plain(name), plain(slot), str(state), None if behind is None else int(behind),
+                               None if heard is None else max(float(heard), 0.0))
+                      for name, slot, state, behind, heard in told["receivers"]),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError):
             what = f"{session.where}: what it told of its archiver is odd"
             raise EvidenceProblem(Problem("protocol", what)) from None
+
+
+def _receiver(target: str, mode: str, context: Context, deadline: Deadline) -> str:
+    """Who is meant to receive WAL by streaming, where the server archives none: as declared, or as Barman says."""
+    settings = settings_of(target, context)
+    if settings.receiver is not None or mode != "off" or settings.kind != "barman":
+        return settings.receiver or ""
+    return barman_receiver(settings, context.root, deadline)
 
 
 def _number(value: object) -> float | None:

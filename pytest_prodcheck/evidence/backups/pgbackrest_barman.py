@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # "0000000100000000/000000010000000000000011-SHA1.gz", "00000002.history"
 _IN_REPOSITORY = re.compile(r"[0-9A-F]{16}/([0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?|([0-9A-F]{8}\.history)")
+RECEIVER = "barman_receive_wal"  # Barman's own default of streaming_archiver_name
 Found = tuple[list[Backup], int, tuple[str, ...]]  # backups, how many are being taken, complaints
 
 _MORE = r"(?:\n[^\S\n]{4,}+\S[^\n]*)*"  # further lines of an entry
@@ -151,6 +152,15 @@ def barman_complaints(settings: Backups, root: Path, deadline: Deadline) -> tupl
     ours = ("backup_maximum_age", "minimum_redundancy_requirements", "backup_minimum_size")
     failed = [(name, each) for name, each in points.items() if each.get("status") != "OK" and name not in ours]
     return tuple(plain(f"{name}: {each.get('hint') or each.get('status')}") for name, each in failed)
+
+
+def barman_receiver(settings: Backups, root: Path, deadline: Deadline) -> str:
+    """The slot, else the application name, by which Barman streams WAL; "" where it is configured not to."""
+    shown = _barman(settings, ("show-servers", settings.server or ""), root, deadline).get(settings.server or "", {})
+    if str(shown.get("streaming_archiver")).lower() not in ("true", "on", "1"):
+        return ""
+    slot = shown.get("slot_name")
+    return plain(str(slot)) if slot and str(slot) != "None" else str(shown.get("streaming_archiver_name") or RECEIVER)
 
 
 def barman_segments(settings: Backups, label: str, root: Path, deadline: Deadline) -> list[str]:

@@ -69,6 +69,7 @@ class Scan:
     unscanned: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     ignored: int = 0  # findings that the scanner itself was told to leave out
+    unjudged: tuple[str, ...] = ()  # parts of the report that are no part of the judgement
     end_of_life: str = ""
     # of kube-bench and Gatekeeper
     benchmark: str = ""

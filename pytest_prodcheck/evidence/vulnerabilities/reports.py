@@ -105,6 +105,7 @@ def _read(
         content.name, scan.scanner, str(scan.subject), created, time.time(), report.grace, scan.scanned,
         dict(sorted(Counter(str(each.rating) for each in rated).items())),
         tuple(_vulnerability(each, suppressed.get(each, "")) for each in worst), scan.end_of_life,
+        scan.unjudged,
     )  # fmt: skip
     clean: VulnerabilityReport = context.redactor.redact_data(made)
     return clean

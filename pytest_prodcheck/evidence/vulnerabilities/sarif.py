@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from pytest_prodcheck.evidence.vulnerabilities import report_model
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Finding, Scan, Subject
+from pytest_prodcheck.evidence.vulnerabilities.sarif_rules import Rules, rule_id_of
 from pytest_prodcheck.records.vulnerabilities import Rating
 
 # docs.github.com, "SARIF support for code scanning": property security-severity, a CVSS score as text
@@ -41,12 +43,16 @@ def parse(data: Any) -> Scan:
         created_at=min(dates) if dates else None,
         findings=report_model.bounded(finding for run in runs for finding in _findings(run)),
         ignored=sum(_suppressed(each) for run in runs for each in report_model.rows(run, "results")),
+        unjudged=tuple(_unjudged(runs))[:20],
     )
 
 
 def _refuse_failed(run: dict[str, Any]) -> None:
     if not isinstance(run.get("results"), list):
         report_model.empty("a run has no `results`: the tool did not get as far as looking (SARIF 2.1.0, 3.14.23)")
+    outside = report_model.table(run, "externalPropertyFileReferences")
+    if elsewhere := sorted({"results", "driver", "extensions", "invocations"} & set(outside)):
+        report_model.wrong(f"its {', '.join(elsewhere)} lie in other files (externalPropertyFileReferences)")
     for invocation in report_model.rows(run, "invocations"):
         if invocation.get("executionSuccessful") is False:
             report_model.wrong("the tool itself says that its run failed (executionSuccessful is false)")
@@ -72,24 +78,34 @@ def _subject(runs: list[dict[str, Any]]) -> Subject:
 
 
 def _findings(run: dict[str, Any]) -> Iterator[Finding]:
-    tool = report_model.table(run, "tool")
-    driver = report_model.table(tool, "driver")
-    rules = report_model.rows(driver, "rules")
-    named = {each.get("id"): each for part in (driver, *report_model.rows(tool, "extensions"))
-             for each in report_model.rows(part, "rules")}  # fmt: skip
+    rules = Rules(run)
     for result in report_model.rows(run, "results"):
         if result.get("kind", "fail") != "fail" or result.get("baselineState") == "absent" or _suppressed(result):
             continue
-        place = result.get("ruleIndex", report_model.table(result, "rule").get("index", -1))
-        by_index = rules[place] if isinstance(place, int) and 0 <= place < len(rules) else {}
-        rule_id = report_model.text(result, "ruleId") or report_model.text(report_model.table(result, "rule"), "id")
-        rule = named.get(rule_id) or by_index
+        rule = rules.rule_of(result)
         said = report_model.table(result, "message").get("text")
-        told = _FIXED.search(said) if isinstance(said, str) else None
+        said = said if isinstance(said, str) else ""
+        told = _FIXED.search(said)
+        # a result need not name a rule: then its message tells it from others
+        name = rule_id_of(result) or report_model.text(rule, "id") or f"no rule: {report_model.shown(said)[:80]}"
         yield Finding(
-            rule_id or report_model.needed(rule, "id"), _where(result), "", _rating(result, rule),
+            name, _where(result), "", _rating(result, rule, rules.level_of(result, rule)),
             report_model.shown(told[1].strip()) if told else "a change of the code",
         )  # fmt: skip
+
+
+def _unjudged(runs: list[dict[str, Any]]) -> Iterator[str]:
+    """What a person would have to look at: results of other kinds, and what the tool itself could not do."""
+    kinds = Counter(str(each.get("kind")) for run in runs for each in report_model.rows(run, "results")
+                    if each.get("kind", "fail") in ("open", "review"))  # fmt: skip
+    yield from (f"{number} results of kind {report_model.shown(kind)}" for kind, number in sorted(kinds.items()))
+    for run in runs:
+        for invocation in report_model.rows(run, "invocations"):
+            for key in ("toolExecutionNotifications", "toolConfigurationNotifications"):
+                for note in report_model.rows(invocation, key):
+                    if note.get("level") == "error":
+                        said = report_model.table(note, "message").get("text")
+                        yield f"an error of the tool: {report_model.shown(said)}"
 
 
 def _suppressed(result: dict[str, Any]) -> bool:
@@ -98,7 +114,7 @@ def _suppressed(result: dict[str, Any]) -> bool:
     return bool(found) and all(each.get("status", "accepted") == "accepted" for each in found)
 
 
-def _rating(result: dict[str, Any], rule: dict[str, Any]) -> Rating | None:
+def _rating(result: dict[str, Any], rule: dict[str, Any], level: str) -> Rating | None:
     for source in (result, rule):
         score = report_model.table(source, "properties").get("security-severity")
         try:
@@ -107,8 +123,7 @@ def _rating(result: dict[str, Any], rule: dict[str, Any]) -> Rating | None:
             number = None
         if number is not None and 0 <= number <= 10:
             return next(rating for least, rating in _SCORES if number >= least)
-    level = result.get("level", report_model.table(rule, "defaultConfiguration").get("level", "warning"))
-    return _LEVELS.get(level) if isinstance(level, str) else None
+    return _LEVELS.get(level)
 
 
 def _where(result: dict[str, Any]) -> str:

@@ -21,7 +21,8 @@ def parse(data: Any) -> Scan:
         report_model.wrong("is no report of Trivy: it has no `SchemaVersion`")
     if data["SchemaVersion"] != 2:
         report_model.wrong(f"schema version {report_model.shown(data['SchemaVersion'])} of Trivy is not known, 2 is")
-    results = [each for each in report_model.rows(data, "Results") if each.get("Class") in ("os-pkgs", "lang-pkgs")]
+    every = report_model.rows(data, "Results")
+    results = [each for each in every if each.get("Class") in ("os-pkgs", "lang-pkgs")]
     packages = [report_model.rows(each, "Packages") for each in results]
     listed = any("Packages" in each for each in results)
     if not results or (listed and not any(packages)):
@@ -34,10 +35,9 @@ def parse(data: Any) -> Scan:
         subject=_subject(data, metadata),
         created_at=report_model.moment(data.get("CreatedAt")),
         scanned=sum(map(len, packages)) if listed else None,
-        findings=report_model.bounded(
-            _finding(row) for each in results for row in report_model.rows(each, "Vulnerabilities")
-        ),
-        ignored=sum(len(report_model.rows(each, "ExperimentalModifiedFindings")) for each in results),
+        findings=report_model.bounded(_findings(every)),
+        ignored=sum(len(report_model.rows(each, "ExperimentalModifiedFindings")) for each in every),
+        unjudged=tuple(_unjudged(every)),
         end_of_life=name.strip() if system.get("EOSL") is True else "",
     )
 
@@ -55,16 +55,46 @@ def _subject(data: dict[str, Any], metadata: dict[str, Any]) -> Subject:
     )
 
 
-def _finding(row: dict[str, Any]) -> Finding:
+_KNOWN = ("Target", "Class", "Type", "Packages", "Vulnerabilities", "Secrets", "Misconfigurations", "MisconfSummary",
+          "ExperimentalModifiedFindings", "Licenses", "Layer")  # fmt: skip
+
+
+def _findings(results: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Vulnerabilities of packages; secrets, which have to go; failed tests of a configuration, which has to change."""
+    for each in results:
+        target = report_model.text(each, "Target")
+        yield from map(_finding, report_model.rows(each, "Vulnerabilities"))
+        for row in report_model.rows(each, "Secrets"):
+            name = report_model.needed(row, "RuleID")
+            yield Finding(name, target, "", _rated(row), "another image, without the secret")
+        for row in report_model.rows(each, "Misconfigurations"):
+            if row.get("Status", "FAIL") == "FAIL":
+                name = report_model.text(row, "ID") or report_model.needed(row, "AVDID")
+                yield Finding(name, target, "", _rated(row), "a change of the configuration")
+
+
+def _unjudged(results: list[dict[str, Any]]) -> Iterator[str]:
+    licences = sum(len(report_model.rows(each, "Licenses")) for each in results)
+    if licences:
+        yield f"{licences} licences"
+    for each in results:
+        for key in sorted(set(each) - set(_KNOWN)):
+            if each[key]:
+                yield f"`{report_model.shown(key)}` of {report_model.text(each, 'Target')}"
+
+
+def _rated(row: dict[str, Any]) -> Rating | None:
     rating = report_model.text(row, "Severity")
-    if rating not in RATINGS:
-        report_model.wrong(f"severity {rating!r} of Trivy is not known")
+    return RATINGS[rating] if rating in RATINGS else report_model.wrong(f"severity {rating!r} of Trivy is not known")
+
+
+def _finding(row: dict[str, Any]) -> Finding:
     published = report_model.moment(row.get("PublishedDate"))
     return Finding(
         report_model.needed(row, "VulnerabilityID"),
         report_model.needed(row, "PkgName"),
         report_model.text(row, "InstalledVersion"),
-        RATINGS[rating],
+        _rated(row),
         report_model.text(row, "FixedVersion"),
         published,
         "publication" if published is not None else "",

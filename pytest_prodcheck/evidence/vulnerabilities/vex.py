@@ -86,9 +86,12 @@ def _cyclonedx(data: dict[str, Any]) -> Iterator[Statement]:
     for row in report_model.rows(data, "vulnerabilities"):
         analysis = report_model.table(row, "analysis")
         why = report_model.text(analysis, "justification")
-        good = analysis.get("state") == "not_affected" and why in JUSTIFICATIONS
+        state = analysis.get("state")
+        # a false positive has no justification of the list: then the document has to say why
+        why = report_model.text(analysis, "detail") if state == "false_positive" else why
+        good = (state == "not_affected" and why in JUSTIFICATIONS) or (state == "false_positive" and bool(why))
         at = report_model.moment(analysis.get("lastUpdated")) or report_model.moment(row.get("updated")) or 0.0
-        reason = f"not_affected, {why}" if good else ""
+        reason = f"{state}, {why}" if good else ""
         others = (report_model.text(each, "id") for each in report_model.rows(row, "references"))
         names = frozenset(filter(None, (report_model.text(row, "id"), *others)))
         for each in report_model.rows(row, "affects"):

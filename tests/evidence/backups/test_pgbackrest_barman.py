@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 from suites.data_integrity.test_backups import test_the_newest_backup_is_whole as whole
 from suites.data_integrity.test_backups import test_wal_leads_on_without_a_gap as leads_on
+from suites.pre_deploy.test_backups import test_finished_wal_is_archived as backlog
 from suites.pre_deploy.test_backups import test_the_last_backup_is_recent as recent
 from tests.evidence.contexts import context, gather
 from tests.evidence.stores import Stores, at
@@ -69,6 +71,7 @@ class Tool:
     folder: Path
     words: tuple[str, ...]
     declared: dict[str, Any]
+    receiver: int = 0  # process group of what receives WAL
 
     def run(self, *what: str) -> str:
         """Runs it as ourselves."""
@@ -393,3 +396,73 @@ def test_a_server_of_barman_of_another_cluster(barman: Tool) -> None:
         backups: Backups = barman.find("postgres-backups")
     assert ["systemid_coherence" in each for each in backups.complaints] == [True]
     assert outcome(recent, backups, postgres_archiving=barman.find("postgres-archiving")) == "failed"
+
+
+_STREAMING = """\
+[barman]
+barman_home={folder}
+barman_user={user}
+barman_lock_directory={folder}
+log_file={folder}/log
+path_prefix={programs}
+[streamed]
+description=streamed
+conninfo=host={sockets} port={port} user=postgres dbname=postgres
+streaming_conninfo=host={sockets} port={port} user=postgres
+backup_method=postgres
+archiver=off
+streaming_archiver=on
+slot_name=barman
+create_slot=auto
+"""
+
+
+@pytest.fixture
+def streaming(running: Stores, cluster: Cluster) -> Iterator[Tool]:
+    """A server of Barman that streams alone, archive_mode off, as Barman recommends (barman#720, #88)."""
+    program = _program("barman")
+    folder = cluster.spawner.folder(cluster.folder / "streamed")
+    primary, conf = cluster.primary, folder / "barman.conf"
+    archived = primary.settings["archive_mode"]
+    primary.stop()
+    primary.settings["archive_mode"] = "off"
+    primary.start()
+    conf.write_text(_STREAMING.format(
+        folder=folder, user=pwd.getpwuid(os.getuid()).pw_name, programs=cluster.programs, sockets=cluster.folder,
+        port=primary.port,
+    ))  # fmt: skip
+    words = (program, "-c", str(conf))
+    tool = Tool(running, cluster, folder, words, {"kind": "barman", "server": "streamed"})
+    tool.run("receive-wal", "--create-slot", "streamed")
+    receiver = subprocess.Popen([*words, "receive-wal", "streamed"], stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    try:
+        until(lambda: cluster.primary.ask("select active from pg_replication_slots"), "Barman receives WAL", 30)
+        tool.receiver = receiver.pid
+        yield tool
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(receiver.pid, signal.SIGKILL)
+        receiver.wait(10)
+        until(lambda: not cluster.primary.ask("select bool_or(active) from pg_replication_slots"), "it is gone", 30)
+        cluster.primary.ask("select pg_drop_replication_slot('barman')")
+        primary.stop()
+        primary.settings["archive_mode"] = archived
+        primary.start()
+
+
+def test_a_server_of_barman_that_streams_alone(streaming: Tool, cluster: Cluster) -> None:
+    cluster.primary.ask(_SWITCH)
+    streaming.run("switch-wal", "--force", "--archive", "--archive-timeout", "30", "streamed")
+    streaming.run("backup", "streamed", "--wait")
+    cluster.primary.ask(_SWITCH)
+    archiving: Archiving = streaming.find("postgres-archiving")
+    assert (archiving.mode, archiving.receiver) == ("off", "barman")
+    assert outcome(backlog, archiving) == "passed"
+    archive: WalArchive = streaming.find("postgres-wal-archive")
+    assert outcome(leads_on, archive, postgres_archiving=archiving) == "passed"
+    os.killpg(streaming.receiver, signal.SIGKILL)
+    until(lambda: not cluster.primary.ask("select bool_or(active) from pg_replication_slots"), "it is gone", 30)
+    archiving = streaming.find("postgres-archiving")
+    assert outcome(backlog, archiving) == "failed"
+    assert outcome(leads_on, archive, postgres_archiving=archiving) == "failed"

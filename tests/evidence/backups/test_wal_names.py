@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_prodcheck.evidence.backups.wal_archive import Listing, judged, newest_of
-from pytest_prodcheck.evidence.backups.wal_names import Left, history, name_of, needed, number, position
+from pytest_prodcheck.evidence.backups.wal_names import SEGMENT, Left, history, name_of, needed, number, position
 
 MB = 1024 * 1024
 SIZE = 16 * MB
@@ -22,6 +22,21 @@ def test_names_numbers_and_positions_fit_together() -> None:
     assert position("1/2A") == (1 << 32) + 42
     with pytest.raises(ValueError):
         position("42")
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [
+        ("000000010000000000000002", None), ("000000010000000000000002.gz", ".gz"),
+        ("000000010000000000000002.gpg", ".gpg"), ("000000010000000000000002.zst.age", ".zst.age"),
+        ("000000010000000000000002.00000028.backup", ""), ("000000010000000000000002.tmp", ""),
+        ("000000010000000000000002.gz.tmp", ""),
+    ],
+)  # fmt: skip
+def test_compressed_and_encrypted_segments_are_segments(name: str, packed: str | None) -> None:
+    """An archive_command that encrypts names its files so; what is being copied, and labels of backups, are none."""
+    found = SEGMENT.fullmatch(name)
+    assert (found[3] if found else "") == packed
 
 
 def test_history_files_are_read_as_postgresql_writes_them() -> None:

@@ -98,6 +98,7 @@ def cyclonedx(ref: str = PACKAGE, about: dict[str, Any] | None = None, **analysi
         (cyclonedx(justification=None), False),
         (cyclonedx(justification="no_reason"), False),
         (cyclonedx(state="false_positive"), False),
+        (cyclonedx(state="false_positive", justification=None, detail="matched by name alone"), True),
         (cyclonedx(state="resolved"), False),
         (cyclonedx(about={"bom-ref": "app", "purl": OURS}), True),
         (cyclonedx("app", about={"bom-ref": "app", "purl": OURS}), True),

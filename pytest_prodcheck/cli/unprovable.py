@@ -1,0 +1,41 @@
+"""Percentiles that the planned number of requests cannot prove: told before anything is sent, by `plan` and `env`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.configuration import Configuration
+    from pytest_prodcheck.environments.project import Environment
+
+PERCENTILES = (50, 95, 99)
+
+
+def unprovable(environment: Environment, targets: set[str], judged: Callable[[str], bool]) -> Iterator[str]:
+    """One line a percentile of a load that would be errored. judged: whether a check, by its id, is judged at all.
+
+    targets: of the loads that are planned; "light" is latency without load.
+    """
+    from pytest_prodcheck.judging.statistics import samples_needed
+
+    for name in sorted(targets):
+        load = environment.load.get(name)
+        count = environment.light.requests if load is None else sum(
+            max(1, round(seconds * (start + end) / 2)) for seconds, start, end in load.segments
+        )  # fmt: skip
+        for percent in PERCENTILES:
+            needed = samples_needed(percent)
+            checks = [f"performance.{kind}.p{percent}" for kind in ("latency", "regression")]
+            lost = [each for each in checks if judged(each) and not (load is None and "regression" in each)]
+            if 0 < count < needed and lost:
+                more = "raise light.requests" if load is None else "raise rate or duration"
+                yield (f"load {name}: {count} requests cannot prove P{percent}, which needs {needed}: "
+                       f"{' and '.join(lost)} would be errored; {more}, or switch them off")  # fmt: skip
+
+
+def switched_off(configuration: Configuration, environment: Environment) -> Callable[[str], bool]:
+    """Whether a check, by its id, is switched off by a threshold."""
+    off = [pattern for _, pattern, limit in configuration.thresholds(environment) if limit == "off"]
+    return lambda check: any(fnmatchcase(check, pattern) for pattern in off)

@@ -1,0 +1,43 @@
+"""Redis groups whose every node answers PING while users' writes do not arrive, or arrive elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.evidence.redis.test_topologies import judged, red
+from tests.evidence.redis.topologies import servers, until
+
+
+def test_replicas_that_do_not_come_back_after_a_failover(tmp_path: Path) -> None:
+    """DandyDeveloper/charts#52, helm/charts#11565: the new primary answers NOREPLICAS to every write."""
+    with servers(tmp_path, ("min-replicas-to-write 1",), ()) as (primary, replica):
+        replica.do("REPLICAOF", "127.0.0.1", primary.port)
+        until(lambda: primary.info("replication").get("min_slaves_good_slaves") == 1)
+        assert red(judged([primary, replica], 1, 1)) == {}
+        replica.do("REPLICAOF", "NO", "ONE")
+        until(lambda: primary.info("replication").get("min_slaves_good_slaves") == 0)
+        found = red(judged([primary], 1, 0))
+        assert set(found) == {"writes"}
+        assert "NOREPLICAS" in found["writes"]
+
+
+def test_a_replica_that_follows_the_primary_of_another_group(tmp_path: Path) -> None:
+    """redis#14427: told to follow another group, its link is up; a Sentinel would promote it with the other's data."""
+    with servers(tmp_path, (), (), ()) as (ours, other, replica):
+        for to in (ours, other):
+            replica.do("REPLICAOF", "127.0.0.1", to.port)
+            until(lambda to=to: to.info("replication")["connected_slaves"] == 1)  # type: ignore[misc]
+            until(lambda: replica.info("replication")["master_link_status"] == "up")
+        found = red(judged([ours, replica], 1, 1))
+    assert set(found) == {"roles", "replication"}
+    assert "whom does it follow" in found["roles"]
+
+
+def test_a_pause_that_was_never_taken_back(tmp_path: Path) -> None:
+    """redis#9467, #10985: after FAILOVER or CLIENT PAUSE … WRITE reads and PING go on, writes hang."""
+    with servers(tmp_path, ()) as (server,):
+        server.do("CLIENT", "PAUSE", 600000, "WRITE")
+        found = red(judged([server]))
+        server.do("CLIENT", "UNPAUSE")
+        assert set(found) == {"writes"}
+        assert red(judged([server])) == {}
