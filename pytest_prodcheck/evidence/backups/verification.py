@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from pytest_prodcheck.evidence.backups.base_backups import MANIFEST, major_version, place_of, unreadable_archive
 from pytest_prodcheck.evidence.backups.inventory import (
@@ -23,6 +23,7 @@ from pytest_prodcheck.evidence.backups.wal_names import name_of, position
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.programs import programs
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened
+from pytest_prodcheck.evidence.tools.confinement import bare_environment
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import run
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 _RANGE = re.compile(rb'"Timeline": (\d+), "Start-LSN": "([0-9A-F/]+)", "End-LSN": "([0-9A-F/]+)"')
+_LARGEST_SEGMENT = 1 << 30  # bytes (initdb --wal-segsize=1024)
 _ENDING = (b"-- PostgreSQL database dump complete", b"-- PostgreSQL database cluster dump complete")
 
 
@@ -82,14 +84,15 @@ def _base_backup(settings: Backups, label: str, root: Path, deadline: Deadline) 
     data, archive = place_of(folder_of(settings, root), label), root / (settings.archive or "")
     program = programs("pg_verifybackup", major_version(data), settings.programs, root) / "pg_verifybackup"
     with tempfile.TemporaryDirectory(prefix="prodcheck-wal-") as scratch:
-        wal = _wal_for(data, archive, Path(scratch))
-        done = run((str(program), "--wal-directory", str(wal), str(data)), deadline, folder=root)
+        wal = _wal_for(data, archive, Path(scratch), deadline)
+        words = (str(program), "--wal-directory", str(wal), str(data))
+        done = run(words, deadline, folder=root, only=bare_environment())
     if done.code and re.search(r"is needed by|not found in the same directory|same version", done.errors):
         raise EvidenceProblem(Problem("configuration", f"pg_verifybackup: {done.said}", "install postgresql"))
     return VerifiedBackup(label, done.code == 0, "" if done.code == 0 else _first(done.errors))
 
 
-def _wal_for(data: Path, archive: Path, scratch: Path) -> Path:
+def _wal_for(data: Path, archive: Path, scratch: Path, deadline: Deadline) -> Path:
     """A folder with the WAL that the manifest names: the backup's own, the archive, or unpacked copies of it."""
     ranges = [(int(on), position(start.decode()), position(end.decode()))
               for on, start, end in _RANGE.findall((data / MANIFEST).read_bytes())]  # fmt: skip
@@ -103,27 +106,46 @@ def _wal_for(data: Path, archive: Path, scratch: Path) -> Path:
     packed = {each.name[:24]: each for each in names if each.suffix in SUFFIXES and len(each.stem) == 24}
     if not packed:
         return archive
-    first = next(iter(packed.values()))
-    with opened(first) as file:
-        size = sum(len(part) for part in iter(lambda: file.read(1 << 20), b""))
+    with open(os.devnull, "wb") as nowhere:
+        size = _unpack(next(iter(packed.values())), nowhere, deadline)
+    if size < 1 << 20 or size & (size - 1):
+        what = f"{archive}: its first file unpacks to {size} bytes, which is the size of no WAL file"
+        raise EvidenceProblem(Problem("protocol", what))
     for on, start, end in ranges:
         for count in range(start // size, (max(end - 1, start)) // size + 1):
+            deadline.seconds_left()
             name = name_of(on, count, size)
             if name in packed:
-                with opened(packed[name]) as file, (scratch / name).open("wb") as copy:
-                    shutil.copyfileobj(file, copy)
+                with (scratch / name).open("wb") as copy:
+                    _unpack(packed[name], copy, deadline)
             elif (archive / name).is_file():
                 (scratch / name).symlink_to(archive / name)
     return scratch
+
+
+def _unpack(path: Path, copy: IO[bytes], deadline: Deadline) -> int:
+    """Unpacks a WAL file, which has at most 1 GB; its size. Raises EvidenceProblem for more, or where it is broken."""
+    size = 0
+    try:
+        with opened(path) as file:
+            while part := file.read(1 << 20):
+                deadline.seconds_left()
+                size += len(part)
+                if size > _LARGEST_SEGMENT:
+                    raise EvidenceProblem(Problem("too-large", f"{path}: unpacks to more than 1 GB"))
+                copy.write(part)
+    except BROKEN as error:
+        raise EvidenceProblem(Problem("protocol", f"{path}: it cannot be unpacked: {plain(str(error))}")) from None
+    return size
 
 
 def _dump(settings: Backups, label: str, root: Path, deadline: Deadline) -> VerifiedBackup:
     """pg_restore to nowhere, which unpacks every row: `--list` reads the head alone and passes half a dump."""
     path = folder_of(settings, root) / label
     if not path.is_dir() and not is_archive(path):
-        return _plain(path)
+        return _plain(path, deadline)
     program = programs("pg_restore", None, settings.programs, root) / "pg_restore"
-    done = run((str(program), "--file", "/dev/null", str(path)), deadline, folder=root)
+    done = run((str(program), "--file", "/dev/null", str(path)), deadline, folder=root, only=bare_environment())
     return VerifiedBackup(label, done.code == 0, "" if done.code == 0 else _first(done.errors))
 
 
@@ -134,12 +156,13 @@ def is_archive(path: Path) -> bool:
     return head.startswith((b"PGDMP", b"toc.dat"))
 
 
-def _plain(path: Path) -> VerifiedBackup:
+def _plain(path: Path, deadline: Deadline) -> VerifiedBackup:
     """A dump as SQL text: whole where pg_dump's last line is its end. Packed files are unpacked on the way."""
     tail = b""
     try:
         with opened(path) as file:
             for part in iter(lambda: file.read(1 << 20), b""):
+                deadline.seconds_left()
                 tail = (tail + part)[-4096:]
     except BROKEN as error:
         return VerifiedBackup(path.name, False, plain(f"it cannot be read: {error}"))

@@ -211,14 +211,14 @@ class ScratchServer:
         return psycopg.connect(
             host=str(self.sockets), hostaddr="", port=PORT, dbname=database, user=user or self.superuser,
             autocommit=True, connect_timeout=10, application_name="prodcheck", client_encoding="UTF8",
-            passfile="/dev/null", password=self.password or None,
+            passfile=str(self.files / "none"), password=self.password or None,
             options=self.options if user in ("", self.superuser) else " ",
         )  # fmt: skip
 
     def tool(self, deadline: Deadline, name: str, *arguments: str) -> Done:
         """Runs one of PostgreSQL's programs against this server, in its place."""
         words = (str(self.programs / name), "-h", str(self.sockets), "-p", str(PORT), "-U", self.superuser, *arguments)
-        environ = {"PGOPTIONS": self.options, "PGPASSWORD": self.password, "PGPASSFILE": "/dev/null"}
+        environ = {"PGOPTIONS": self.options, "PGPASSWORD": self.password, "PGPASSFILE": str(self.files / "none")}
         return self.place.run(words, deadline, environ)
 
 
