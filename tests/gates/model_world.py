@@ -89,7 +89,7 @@ class World:
         if meddled in ("killed", "narrowed"):
             good, why = False, meddled
         if environment == "prod" and good:
-            good, why = self.answer("dev", revision, "", overridden=False) == OPEN, f"02: needs dev: {self.why}"
+            good, why = self.answer("dev", revision or None, "", overridden=False) == OPEN, f"02: needs dev: {self.why}"
         self.judged[environment] = Judged(before, revision, self.key, self.now, good, why)
 
     def override(self, environment: str, given: str | None, variable: str) -> None:

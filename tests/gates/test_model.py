@@ -14,14 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from tests.gates.model_project import Commands, RealProject, texts
 from tests.gates.model_world import CLOSED, EXTRAS, GATES, OPEN, USAGE, Files, World
 
-EXAMPLES = int(os.environ.get("PRODCHECK_MODEL_EXAMPLES", 5000 if os.environ.get("PRODCHECK_SOAK") else 100))
+SOAK = bool(os.environ.get("PRODCHECK_SOAK"))
+EXAMPLES = int(os.environ.get("PRODCHECK_MODEL_EXAMPLES", 5000 if SOAK else 100))
 HUNT = os.environ.get("PRODCHECK_MODEL_HUNT", "")
 environments = st.sampled_from(sorted(GATES))
 revisions = st.sampled_from([None, None, "r1", "r2", ""])  # given on the command line
@@ -168,7 +169,8 @@ class Gates(RuleBasedStateMachine):
                 found = [self.example, got, wanted, self.world.why, self.done, self.commands.said()]
                 print(json.dumps(found), file=file)
             return
-        raise AssertionError(f"{asked}: {got}, expected {wanted} ({self.world.why})\n{self.commands.said()}")
+        steps = "\n".join(self.done)
+        raise AssertionError(f"{asked}: {got}, expected {wanted} ({self.world.why})\n{steps}\n{self.commands.said()}")
 
 
 def _env(variable: str) -> dict[str, str]:
@@ -192,7 +194,8 @@ def test_every_answer_is_that_of_the_reference(commands: Commands) -> None:
             stateful_step_count=10,
             deadline=None,
             database=None,
-            derandomize=not (HUNT or os.environ.get("PRODCHECK_SOAK")),
+            phases=(Phase.generate, Phase.shrink) if SOAK else (Phase.generate,),  # what was done is told anyway
+            derandomize=not (HUNT or SOAK),
             print_blob=False,
             suppress_health_check=list(HealthCheck),
         ),
