@@ -45,7 +45,9 @@ def _judge_schema(exchange: Exchange, contract: Contract) -> None:
 @check("smoke.api.budget", severity="high", limit=Limit(warn=1, fail=2), runbook="api-budget")
 def test_endpoint_keeps_its_budget(http_budget: Exchange, declared: Mapping[str, Any], limit: Limit) -> None:
     """The answer comes within the endpoint's own budget; the limit counts in budgets."""
-    judge("time of the answer", http_budget.seconds / declared["budget"], at_most=limit, unit="x budget")
+    budget = declared["budget"]
+    told = f"{1000 * http_budget.seconds:.0f} ms of {1000 * budget:.0f} ms"
+    judge("time of the answer", http_budget.seconds / budget, at_most=limit, unit="x budget", reason=told)
 
 
 @check("smoke.api.openapi", severity="medium", runbook="api-openapi")

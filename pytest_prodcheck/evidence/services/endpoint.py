@@ -10,6 +10,8 @@ from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_h
 from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 
+BUDGET_SAMPLES = 5  # answers that are looked at where the first one was late
+
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
@@ -55,23 +57,33 @@ def _insist_on_control(target: str, context: Context, deadline: Deadline) -> Non
     feature="budget",
     seconds=endpoint_seconds,
     host=endpoint_host,
-    sends=lambda target, environment: (),  # the request of http-endpoint
+    sends=lambda target, environment: (),  # the request of http-endpoint; where it is late, up to four more
 )
 def http_budget(target: str, context: Context, deadline: Deadline) -> Exchange:
-    """The same answer, for those who judge its time."""
-    return endpoint_answer(target, context, deadline)
+    """The same answer, for those who judge its time; one that is late is asked for again, and the median counts.
+
+    The first one came amid everything else that a run sends, our own logins among it.
+    """
+    first = endpoint_answer(target, context, deadline)
+    declared = endpoint(context.environment, target)[1]
+    if declared.budget is None or first.seconds <= declared.budget or not declared.changes_nothing:
+        return first
+    times = [first]
+    while len(times) < BUDGET_SAMPLES and deadline.time_left() > 2 * first.seconds:
+        times.append(_send(target, context, deadline))
+    return sorted(times, key=lambda each: each.seconds)[len(times) // 2]
 
 
 def endpoint_answer(target: str, context: Context, deadline: Deadline) -> Exchange:
     """The answer of a declared request as its role gets it, sent once in a run; raises EvidenceProblem."""
+    return context.once(("endpoint", target), lambda: _send(target, context, deadline), deadline)
+
+
+def _send(target: str, context: Context, deadline: Deadline) -> Exchange:
     from pytest_prodcheck.evidence.http.messages import Request
 
     _, declared, name = endpoint(context.environment, target)
-
-    def send() -> Exchange:
-        session = session_of(context, declared.as_, deadline)
-        headers = {**declared.headers, **session.headers}
-        request = Request(declared.method, declared.path, headers, declared.json_)
-        return client_of(context, name).ask(request, deadline).exchange
-
-    return context.once(("endpoint", target), send, deadline)
+    session = session_of(context, declared.as_, deadline)
+    headers = {**declared.headers, **session.headers}
+    request = Request(declared.method, declared.path, headers, declared.json_)
+    return client_of(context, name).ask(request, deadline).exchange
