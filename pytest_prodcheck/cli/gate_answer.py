@@ -58,7 +58,7 @@ def as_text(decision: Decision, ask: Ask, now: float, *, explain: bool = False) 
     elif document is not None and decision.closed == 0:
         lines += _open_lines(document, now)
     elif decision.closed in (3, 4):
-        lines.append(f"  to judge it anew: {_again(ask)}")
+        lines.append(f"  run the checks again with: {_again(ask)}")
     lines += [f"  {safe(each)}" for each in decision.says]
     for each in decision.overrides:
         lines.append(f"{'🔓 ' if unicode else ''}OVERRIDE: the gate is let open all the same, {safe(each)}")

@@ -75,7 +75,7 @@ Thresholds = dict[str, Literal["off"] | Threshold]
 
 
 class Unit(Section):
-    """What is deployed together and so has one revision."""
+    """A deployable unit: services that share one revision."""
 
     services: Annotated[tuple[Name, ...], Field(min_length=1)]  # the services that are deployed together
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts, for services without one
@@ -128,24 +128,24 @@ class Environment(Section):
     vars: dict[str, str] = {}
     evidence: EvidenceSettings = EvidenceSettings.model_construct()  # what is kept
     gathering: Gathering = Gathering.model_construct()  # bounds of gathering
-    units: dict[Name, Unit] = {}  # what is deployed together; `--unit` names one
+    units: dict[Name, Unit] = {}  # a deployable unit: services that share one revision; `--unit` names one
     slots: dict[Name, Slot] = {}  # copies of a unit at other addresses (blue, green, canary); `--slot` names one
     services: dict[Name, Service] = {}  # HTTP services
     auth: Auth | None = None  # how roles log in
     workflows: dict[Name, Workflow] = {}  # what users do, step by step
-    dependencies: dict[Name, Dependency] = {}  # what it cannot do without, in other hands or in ours
+    dependencies: dict[Name, Dependency] = {}  # internal and third-party dependencies
     postgres: dict[Name, Postgres] = {}  # PostgreSQL clusters
     redis: dict[Name, Redis] = {}  # Redis groups
     memcached: dict[Name, Memcached] = {}  # memcached servers
     vulnerabilities: dict[Name, Vulnerabilities] = {}  # reports of scanners: of images, packages, clusters
     exposure: dict[Name, Exposure] = {}  # hosts whose open ports are looked for, where it is allowed
     kubernetes: Kubernetes | None = None  # the cluster
-    prometheus: Prometheus | None = None  # whom metrics are asked of
+    prometheus: Prometheus | None = None  # the Prometheus server to query
     metrics: dict[Name, Metric] = {}  # what users see, over a window; each is a check `smoke.metrics.NAME`
     settings: dict[Name, Settings] = {}  # settings that what is deployed will read
-    rollback: Rollback | None = None  # the written way back
+    rollback: Rollback | None = None  # the rollback runbook
     approval: Approval | None = None  # who has to approve a deployment, and when none may be
-    alerts: Alerts | None = None  # the alerts that have to be able to come, and those that may not be there
+    alerts: Alerts | None = None  # alerting rules that must be loaded, and alerts that must not be firing
     hosts: dict[Name, Host] = {}  # hosts whose processors, memory and disks are looked at before a deployment
     # servers that speak TLS besides services, PostgreSQL and Redis, which are looked at anyway
     tls: dict[Name, TlsServer] = {}

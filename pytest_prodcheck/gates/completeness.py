@@ -71,7 +71,7 @@ def check_completeness(
     wanted = set(planned)
     counted = Counter(result.identity for result in results)
     for check, target in sorted(wanted - set(counted)):
-        _incomplete(findings, check, target, "was planned and has no result", planned[(check, target)])
+        _incomplete(findings, check, target, "expected check did not run", planned[(check, target)])
     for (check, target), number in sorted(counted.items()):
         if number > 1:
             _incomplete(findings, check, target, f"has {number} results: one check id on one target may have one")

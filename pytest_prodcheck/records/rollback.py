@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PlanDocument:
-    """What is written about the way back."""
+    """What the rollback plan says."""
 
     source: str
     there: bool

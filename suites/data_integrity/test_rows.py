@@ -19,7 +19,7 @@ def _how_much(rows: RelationRows) -> str:
 
 @check("data_integrity.rows.orphans", severity="critical", limit=Limit(fail=0), runbook="rows-orphans")
 def test_every_reference_leads_somewhere(postgres_orphans: OrphanRows, limit: Limit) -> None:
-    """No row refers to one that is not there: declared relations and foreign keys that do not keep watch."""
+    """No row refers to one that is not there: declared relations, and foreign keys that are not enforced."""
     for each in postgres_orphans.relations:
         about = f"{each.name} ({each.child} to {each.parent}, {each.kind}{_how_much(each)})"
         judge("orphans", each.orphans, at_most=limit, of=about, reason=str(each.problem or ""))

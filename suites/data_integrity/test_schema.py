@@ -51,7 +51,7 @@ def test_indexes_are_valid(postgres_schema: Schema, declared: dict[str, Any]) ->
     "data_integrity.schema.sequences", severity="high", limit=Limit(warn="75%", fail="90%"), runbook="schema-sequences"
 )
 def test_numbers_are_left(postgres_schema: Schema, limit: Limit) -> None:
-    """The used part of what a sequence, or the column that it fills, can hold; those that begin anew never end."""
+    """The used part of what a sequence, or the column that it fills, can hold; cyclic sequences are skipped."""
     for each in postgres_schema.sequences:
         about = f"{each.name} for {each.column}" if each.column else each.name
         judge("numbers used", 100 * each.used, at_most=limit, unit="%", of=about, reason=f"{each.left} are left")

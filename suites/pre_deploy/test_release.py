@@ -103,7 +103,7 @@ def test_what_it_needs_answers(dependency: DependencyAnswer, limit: Limit) -> No
 
 @check("pre_deploy.rollback.plan", severity="medium", limit=Limit(fail="180d"), runbook="rollback-plan")
 def test_there_is_a_way_back(rollback_plan: RollbackPlan, limit: Limit) -> None:
-    """The plan is there, names the unit, and was looked at lately; the cluster keeps the version to go back to."""
+    """The plan is there, names the unit, was reviewed in the last 180 days; the cluster keeps the old version."""
     if rollback_plan.document is not None:
         _written(rollback_plan.document, rollback_plan.now, limit)
     for each in rollback_plan.ways:

@@ -1,4 +1,4 @@
-"""What the cluster's faults are: made for real in the API server, undone by name; which check must notice each."""
+"""What the cluster's faults are: made for real in the API server, undone by name; which check detects each."""
 
 from __future__ import annotations
 

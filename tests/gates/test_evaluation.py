@@ -61,7 +61,7 @@ def test_a_blocked_verdict_says_what_against_which_limit_and_how_to_mend_it() ->
 
 
 CLOSED: list[tuple[str, dict[str, Any], dict[str, Any], int, str]] = [
-    ("row 5: a planned check has no result", {"planned": (Planned("smoke.login", "shop"),)}, {}, 3, "has no result"),
+    ("row 5: a planned check has no result", {"planned": (Planned("smoke.login", "shop"),)}, {}, 3, "did not run"),
     ("row 3: a required check has no result", {}, {"require": ("smoke.login",)}, 3, "smoke.login"),
     ("row 35: a required target is gone", {}, {"require": ("smoke.api@billing",)}, 3, "billing"),
     ("row 13: a required check that does not exist", {}, {"require": ("smoke.lgin",)}, 2, "did you mean smoke.login"),

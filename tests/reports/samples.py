@@ -81,7 +81,7 @@ BLOCKED = replace(
 )  # fmt: skip
 CANNOT_TELL = replace(
     OPEN, status="cannot-tell", code=3, open_since=None, oldest_evidence=None, counts={},
-    reasons=(Finding("was planned and has no result", 3, "smoke.auth.login", "shop", severity="critical"),
+    reasons=(Finding("expected check did not run", 3, "smoke.auth.login", "shop", severity="critical"),
              Finding("needs staging:smoke: it has been open for 10 min of the 30 min asked for", 3)),
     needs=(NeedState("staging", "smoke", 3, "it has been open for 10 min of the 30 min asked for"),),
 )  # fmt: skip

@@ -56,10 +56,10 @@ FAULTS = (
     _setting("setting-example", "an address is one of documentation"),
     _setting("setting-unresolved", "a variable was not resolved"),
     _setting("setting-default-password", "the database's password is its user's name"),
-    _plan("plan-missing", "nothing is written about the way back"),
-    _plan("plan-old", "nobody has looked at the way back for 200 days"),
-    _plan("plan-undated", "the way back names a day to come alone"),
-    _plan("plan-of-another", "the way back is that of another unit"),
+    _plan("plan-missing", "there is no rollback plan"),
+    _plan("plan-old", "the rollback plan was last reviewed 200 days ago"),
+    _plan("plan-undated", "the only date in the rollback plan is in the future"),
+    _plan("plan-of-another", "the rollback plan is about another unit"),
 )
 
 BENIGN = (

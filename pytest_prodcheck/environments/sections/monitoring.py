@@ -74,7 +74,7 @@ class Metric(Section):
     query: Query
     # PromQL that counts what the number is made of, such as the requests in the window; filled in likewise
     samples: Query
-    min_samples: Annotated[float, Field(gt=0)]  # fewer prove nothing: errored
+    min_samples: Annotated[float, Field(gt=0)]  # fewer samples make the check errored: errored
     # number that stands for an empty answer, such as 0 where no error has ever been counted; it takes enough samples
     empty_numerator: float | None = None
     per: Literal["service"] | None = None  # "service": asked of each service by itself; where left out, once
@@ -123,7 +123,7 @@ def _address(value: object) -> object:
 
 
 class Alerts(Section):
-    """Whether somebody would be called: the alerts that have to be able to come, and those that may not be there."""
+    """Whether somebody would be called: alerting rules that must be loaded, and alerts that must not be firing."""
 
     # names of the alerting rules that have to be loaded and healthy in Prometheus
     required: tuple[Annotated[str, Field(min_length=1)], ...] = ()

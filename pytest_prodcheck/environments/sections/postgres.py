@@ -91,7 +91,7 @@ class Postgres(Section):
     read_on: Literal["primary", "standby"] | None = None
     migrations: Migrations | None = None  # what is applied, and the scripts that this revision ships
     invariants: dict[Name, Invariant] = {}  # SQL that has to hold; each is a check `data_integrity.rows.NAME`
-    relations: dict[Name, Relation] = {}  # rows that need a counterpart, without a foreign key that sees to it
+    relations: dict[Name, Relation] = {}  # references that no foreign key enforces
     orphans: Orphans = Orphans.model_construct()  # how rows without a counterpart are looked for
     freshness: dict[Name, Newest] = {}  # tables whose newest row has to be young
     structure: Structure | None = None  # amcheck, where the section is there: it reads everything

@@ -8,7 +8,7 @@ from pytest_prodcheck.environments.sections.base import Section
 
 
 class Rollback(Section):
-    """The written way back. What a cluster keeps of earlier versions is looked at anyway, where it is in reach."""
+    """The rollback runbook. What a cluster keeps of earlier versions is looked at anyway, where it is in reach."""
 
     # file that says how to go back, relative to prodcheck.toml; it names the unit, and the day it was last looked at.
     # `{unit}` is filled in

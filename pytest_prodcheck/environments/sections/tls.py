@@ -14,7 +14,7 @@ StartTls = Literal["postgres", "smtp", "imap", "pop3", "ldap", "ftp", "xmpp", "x
 
 
 class TlsExpiry(Section):
-    """How late is early enough: a certificate's end is never told of earlier than this, however long it is good."""
+    """The earliest time before expiry at which the certificate check warns or fails."""
 
     warn: Seconds = 21 * 86400.0  # warns when less is left, and less than the check's own share of the lifetime
     fail: Seconds = 7 * 86400.0  # fails when less is left, and less than the check's own share of the lifetime

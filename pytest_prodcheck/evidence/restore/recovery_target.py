@@ -43,7 +43,8 @@ class Goal:
     def missed(self, reached: str) -> str:
         """Why the position reached is not the end of the archive, "" where it is.
 
-        A server that does not get the next WAL file takes what it has for all there is, and comes up without the rest.
+        A server that cannot fetch the next WAL file ends recovery as if the archive were
+        complete, and comes up without the rest.
         """
         if not self.newest:
             return ""
