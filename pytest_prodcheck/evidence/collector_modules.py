@@ -47,7 +47,7 @@ MODULES = {
     "kubernetes-manifests": "kubernetes.dry_run",
     "kubernetes-nodes": "kubernetes.cluster",
     "kubernetes-pods": "kubernetes.cluster",
-    "kubernetes-quota": "kubernetes.capacity",
+    "kubernetes-quota": "kubernetes.quotas",
     "kubernetes-rollout": "kubernetes.cluster",
     "kubernetes-storage": "kubernetes.namespace_objects",
     "kubernetes-volumes": "kubernetes.namespace_objects",

@@ -24,7 +24,7 @@ class Container:
     """One container of a pod, init containers too."""
 
     name: str
-    image: str  # as the pod asks for it
+    image: str  # as the pod asks for it; a node may tell another name of the same image
     digest: str  # "sha256:…" of what runs, "" where it is not known
     ready: bool
     restarts: int  # since the pod began
@@ -54,7 +54,9 @@ class Pod:
     memory: int = 0  # bytes that it asks for
     daemon: bool = False  # of a DaemonSet, or a node's own: gone with its node
     claims: tuple[str, ...] = ()  # names of the volume claims that it uses
-    risks: tuple[str, ...] = ()  # what of its specification is risky, "container app: privileged"
+    grave: tuple[str, ...] = ()  # what of its specification gives its node away, "container app: privileged"
+    slight: tuple[str, ...] = ()  # what else is risky, "container app: may run as root"
+    gated: bool = False  # held back by scheduling gates, on purpose
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Workload:
     available: int
     hash: str  # of the current version's pods, "" where it is not known
     paused: bool = False
+    failure: str = ""  # why pods cannot be made (ReplicaFailure), "" where they can
+    completed_at: float | None = None  # when a Deployment's newest version was whole, epoch seconds; None: it is not
     stuck: str = ""  # why its rollout does not go on (ProgressDeadlineExceeded), "" where it does
 
 
@@ -89,6 +93,7 @@ class Rollout:
     workload: Workload | None  # None: the namespace has none of that name
     wanted: str  # "deployment/storefront", as declared
     pods: tuple[Pod, ...]  # those that are not being deleted
+    asked_at: float = 0.0  # epoch seconds
 
 
 @dataclass(frozen=True)
@@ -118,14 +123,14 @@ class Fit:
     """Whether pods that will be asked for find room: how many, how many did not, and why not."""
 
     what: str  # "deployment/storefront"
-    wanted: int  # further pods while it rolls out
-    left: int  # of those, without a place
+    wanted: int  # pods of the new version; of a DaemonSet, the nodes that let it in
+    left: int  # of those, without a place when nothing moves any more
     why: str = ""
 
 
 @dataclass(frozen=True)
 class KubernetesCapacity:
-    """`kubernetes-capacity` (kubernetes, reach "nodes"): the surge of each workload placed on the nodes."""
+    """`kubernetes-capacity` (kubernetes, reach "nodes"): the rollout of each workload, step by step, on the nodes."""
 
     fits: tuple[Fit, ...]
     without_one: tuple[Fit, ...]  # the same and the pods of the node that would hurt most, with that node gone
@@ -141,7 +146,7 @@ class Quota:
     name: str  # "compute: requests.cpu"
     hard: float
     used: float
-    surge: float  # what the surge adds
+    surge: float  # the most that a rollout adds at one time
 
 
 @dataclass(frozen=True)

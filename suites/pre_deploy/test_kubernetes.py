@@ -54,10 +54,10 @@ def test_nodes_are_ready(kubernetes_nodes: KubernetesNodes, limit: Limit) -> Non
 
 def _trouble(pod: Pod, now: float) -> str:
     """What is wrong with a pod, "" for nothing."""
-    if pod.phase == "Succeeded" or pod.deleting:
+    if pod.phase == "Succeeded" or pod.deleting or pod.gated:
         return ""
     for each in pod.containers:
-        if each.waiting in TROUBLED:
+        if each.waiting in TROUBLED and pod.phase != "Failed":
             return f"{each.name}: {each.waiting}"
         if each.ended == "OOMKilled" and each.ended_at is not None and now - each.ended_at < RECENT:
             return f"{each.name}: OOMKilled {now - each.ended_at:.0f} s ago"
@@ -72,11 +72,18 @@ def _trouble(pod: Pod, now: float) -> str:
 def test_pods_are_in_order(kubernetes_pods: KubernetesPods, limit: Limit) -> None:
     """The share of each workload's pods that crash, lack their image, wait for a node or ran out of memory."""
     judge("pods", len(kubernetes_pods.pods), at_least=1)
-    for workload, pods in _by_workload(kubernetes_pods.pods):
-        troubles = {each.name: why for each in pods if (why := _trouble(each, kubernetes_pods.asked_at))}
+    found = {each: _trouble(each, kubernetes_pods.asked_at) for each in kubernetes_pods.pods}
+    counted = [each for each, why in found.items() if why or not _over(each)]
+    for workload, pods in _by_workload(counted):
+        troubles = {each.name: found[each] for each in pods if found[each]}
         named = "; ".join(f"{name}: {why}" for name, why in list(troubles.items())[:3])
         share = 100 * len(troubles) / len(pods)
         judge("pods in trouble", share, at_most=limit, unit="%", of=workload, reason=named or "")
+
+
+def _over(pod: Pod) -> bool:
+    """Whether it runs no more, leaves, or is held back: none of the workload's pods that should run."""
+    return pod.phase in ("Succeeded", "Failed") or pod.deleting or pod.gated
 
 
 def _by_workload(pods: Iterable[Pod]) -> Iterable[tuple[str, list[Pod]]]:
@@ -88,7 +95,7 @@ def _by_workload(pods: Iterable[Pod]) -> Iterable[tuple[str, list[Pod]]]:
 
 @check("pre_deploy.kubernetes.capacity", severity="critical", runbook="kubernetes-capacity")
 def test_the_surge_fits(kubernetes_capacity: KubernetesCapacity) -> None:
-    """The further pods of a rollout fit on the nodes; with an autoscaler a miss warns, as does one with a node gone."""
+    """A rollout finds room to its end; with an autoscaler a miss warns, as does one with a node gone."""
     for each in kubernetes_capacity.fits:
         why = f"{each.left} of {each.wanted} pods have no place: {each.why}"
         judge("the surge fits", each.left == 0, of=each.what, reason=why, warn_only=kubernetes_capacity.autoscaling)

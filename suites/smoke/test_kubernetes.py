@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import Rollout
+    from pytest_prodcheck.records import Rollout, Workload
 
 CRASHING = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError",
             "CreateContainerError", "RunContainerError")  # fmt: skip
+STARTING = 300  # seconds: a healthy autoscaler has brought a node by then
 
 
 @check("smoke.kubernetes.rollout", severity="critical", runbook="kubernetes-rollout")
@@ -25,15 +26,32 @@ def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
     judge("rollout goes on", not found.stuck, reason=found.stuck)
     judge("rollout is not paused", not found.paused, reason="spec.paused is true")
     judge("replicas asked for", found.replicas, at_least=1)
-    judge("updated replicas", found.updated, equals=found.replicas)
-    judge("ready replicas", found.ready, at_least=found.replicas)
-    judge("available replicas", found.available, at_least=found.replicas)
+    coming = _scaling_out(kubernetes_rollout, found)
+    why = found.failure or next((each.unscheduled for each in kubernetes_rollout.pods if each.unscheduled), "")
+    judge("updated replicas", found.updated, equals=found.replicas, reason=why)
+    judge("ready replicas", found.ready, at_least=max(1, found.replicas - coming), reason=why)
+    judge("available replicas", found.available, at_least=max(1, found.replicas - coming), reason=why)
+    judge("scaling out is done", not coming, warn_only=True,
+          reason=f"{coming} pods came after the rollout and are not ready: {why or 'they start'}")  # fmt: skip
     old = [each.name for each in kubernetes_rollout.pods if found.hash and each.hash != found.hash and each.phase not in
            ("Succeeded", "Failed")]  # fmt: skip
     judge("pods of another version", len(old), at_most=0, reason=", ".join(old[:5]) or "")
     for pod in kubernetes_rollout.pods:
         waiting = [f"{each.name}: {each.waiting}" for each in pod.containers if each.waiting in CRASHING]
         judge("containers start", not waiting, of=pod.name, reason=", ".join(waiting))
+
+
+def _scaling_out(rollout: Rollout, found: Workload) -> int:
+    """Pods that were added after the rollout was whole and do not run yet: no fault of the new version."""
+    if found.completed_at is None:
+        return 0
+    return sum(
+        each.phase == "Pending"
+        and not any(container.waiting in CRASHING for container in each.containers)
+        and each.created_at >= found.completed_at
+        and rollout.asked_at - each.created_at < STARTING
+        for each in rollout.pods
+    )
 
 
 @check("smoke.kubernetes.restarts", severity="high", limit=Limit(warn=1, fail=3), runbook="kubernetes-restarts")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import api, listed
+from pytest_prodcheck.evidence.kubernetes.objects import quantity, table
 from pytest_prodcheck.records.hosts import HostUse
 from pytest_prodcheck.records.kubernetes import Node
 
@@ -22,7 +23,7 @@ def use(context: Context, deadline: Deadline) -> tuple[HostUse, ...]:
     """Processor (mean of the API's own window, about a minute) and working set, of what pods may have on each node."""
     nodes: list[Node] = listed("nodes", NODES, context, deadline, parsing.node)
     found = api(context, deadline).items(USE, deadline)
-    told = {str(parsing.table(each, "metadata").get("name")): each for each in found}
+    told = {str(table(each, "metadata").get("name")): each for each in found}
     now = time.time()
     return tuple(_use(node, told.get(node.name), now) for node in nodes)
 
@@ -32,7 +33,7 @@ def _use(node: Node, told: dict[str, Any] | None, now: float) -> HostUse:
         return HostUse(node.name, None, None, "the metrics API does not tell of it")
     try:
         age = now - parsing.moment(told.get("timestamp"))
-        cpu, memory = (parsing.quantity(parsing.table(told, "usage").get(name)) for name in ("cpu", "memory"))
+        cpu, memory = (quantity(table(told, "usage").get(name)) for name in ("cpu", "memory"))
     except ValueError as error:
         return HostUse(node.name, None, None, f"the metrics API tells it oddly: {error}")
     if age > OLDEST:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import PAGE, api, listed
+from pytest_prodcheck.evidence.kubernetes.objects import rows, table
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.kubernetes import KubernetesApi, KubernetesNodes, KubernetesPods, Pod, Rollout
 
@@ -92,7 +93,7 @@ def _may(group: str, resource: str, namespace: str, context: Context, deadline: 
     }
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     answer = api(context, deadline).post(path, review, deadline)
-    return parsing.table(answer, "status").get("allowed") is True
+    return table(answer, "status").get("allowed") is True
 
 
 def namespaced(group: str, resource: str, context: Context) -> str:
@@ -135,11 +136,11 @@ def kubernetes_rollout(target: str, context: Context, deadline: Deadline) -> Rol
     wanted = workload_name(target, context)
     kind, _, name = wanted.partition("/")
     items = listed("raw", namespaced("apps/v1", PLURALS[kind], context), context, deadline, lambda item: item)
-    found = next((each for each in items if parsing.table(each, "metadata").get("name") == name), None)
+    found = next((each for each in items if table(each, "metadata").get("name") == name), None)
     mine = tuple(each for each in pods_of(context, deadline) if each.workload == wanted and not each.deleting)
     if found is None:
-        return Rollout(None, wanted, mine)
-    return Rollout(parsing.workload(found, kind, _hash(found, kind, context, deadline)), wanted, mine)
+        return Rollout(None, wanted, mine, time.time())
+    return Rollout(parsing.workload(found, kind, _hash(found, kind, context, deadline)), wanted, mine, time.time())
 
 
 def workload_name(service: str, context: Context) -> str:
@@ -159,9 +160,9 @@ def workload_name(service: str, context: Context) -> str:
 def _hash(item: dict[str, Any], kind: str, context: Context, deadline: Deadline) -> str:
     """The version hash of the pods that the workload's current template makes, "" where it cannot be known."""
     if kind != "deployment":
-        return str(parsing.table(item, "status").get("updateRevision", ""))
-    name = parsing.table(item, "metadata").get("name")
-    revision = str(parsing.table(item, "metadata", "annotations").get(REVISION, ""))
+        return str(table(item, "status").get("updateRevision", ""))
+    name = table(item, "metadata").get("name")
+    revision = str(table(item, "metadata", "annotations").get(REVISION, ""))
     path = namespaced("apps/v1", "replicasets", context)
     for each in listed("replicasets", path, context, deadline, _replica_set):
         if each == (name, revision, each[2]):
@@ -170,8 +171,8 @@ def _hash(item: dict[str, Any], kind: str, context: Context, deadline: Deadline)
 
 
 def _replica_set(item: dict[str, Any]) -> tuple[str, str, str]:
-    metadata = parsing.table(item, "metadata")
-    owner = next((each for each in parsing.rows(metadata, "ownerReferences") if each.get("controller")), {})
-    labels = parsing.table(metadata, "labels")
-    annotations = parsing.table(metadata, "annotations")
+    metadata = table(item, "metadata")
+    owner = next((each for each in rows(metadata, "ownerReferences") if each.get("controller")), {})
+    labels = table(metadata, "labels")
+    annotations = table(metadata, "annotations")
     return str(owner.get("name", "")), str(annotations.get(REVISION, "")), str(labels.get("pod-template-hash", ""))

@@ -15,7 +15,7 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.kubernetes.api import api
 from pytest_prodcheck.evidence.kubernetes.cluster import host, seconds
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, shown
-from pytest_prodcheck.evidence.kubernetes.parsing import Object, rows, table
+from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.kubernetes import KubernetesManifests, Manifest
 

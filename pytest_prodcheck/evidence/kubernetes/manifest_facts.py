@@ -12,7 +12,7 @@ from pytest_prodcheck.evidence.kubernetes.api import listed
 from pytest_prodcheck.evidence.kubernetes.cluster import host, namespaced, reads, seconds
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, shown, template
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
-from pytest_prodcheck.evidence.kubernetes.parsing import Object, rows, table
+from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.records.kubernetes import Finding, ManifestFacts
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes.api import listed
 from pytest_prodcheck.evidence.kubernetes.cluster import host, namespaced, pods_of, reads, seconds
-from pytest_prodcheck.evidence.kubernetes.parsing import Object, rows, table
+from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.records.kubernetes import (
     Budget,
     Entrance,

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable
-from typing import Any
 
+from pytest_prodcheck.evidence.kubernetes.asking import amounts
+from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows, table
+from pytest_prodcheck.evidence.kubernetes.risks import grave, slight
 from pytest_prodcheck.records.kubernetes import Container, Node, Pod, Workload
 
-Object = dict[str, Any]
-# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-_SUFFIXES = {
-    "": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60,
-}  # fmt: skip
-_QUANTITY = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)\Z")
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 _POD_LABELS = ("pod-template-hash", "controller-revision-hash")
-
-
-def quantity(value: object) -> float:
-    """The number of a quantity such as "250m", "1Gi", 2; raises ValueError."""
-    found = _QUANTITY.match(str(value))
-    if found is None or found[2] not in _SUFFIXES:
-        raise ValueError(f"{value!r} is no quantity")
-    return float(found[1]) * _SUFFIXES[found[2]]
 
 
 def moment(value: object) -> float:
@@ -33,43 +19,9 @@ def moment(value: object) -> float:
     return datetime.datetime.fromisoformat(str(value)).timestamp()
 
 
-def table(item: object, *names: str) -> Object:
-    """A table within an object, {} where there is none."""
-    for name in names:
-        item = item.get(name) if isinstance(item, dict) else None
-    return item if isinstance(item, dict) else {}
-
-
-def rows(item: object, *names: str) -> list[Object]:
-    """A list of tables within an object, [] where there is none."""
-    found = table(item, *names[:-1]).get(names[-1])
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-
-
 def conditions(item: Object) -> dict[str, Object]:
     """An object's conditions by type."""
     return {str(each.get("type")): each for each in rows(item, "status", "conditions")}
-
-
-def requests(specification: Object) -> tuple[float, int]:
-    """Cores and bytes that a pod's specification asks for, as the scheduler counts them (init containers, overhead)."""
-    total = {"cpu": 0.0, "memory": 0.0}
-    sidecars = {"cpu": 0.0, "memory": 0.0}
-    highest = {"cpu": 0.0, "memory": 0.0}
-    for each in rows(specification, "containers"):
-        for name in total:
-            total[name] += quantity(table(each, "resources", "requests").get(name, 0))
-    for each in rows(specification, "initContainers"):
-        always = each.get("restartPolicy") == "Always"
-        for name in total:
-            asked = quantity(table(each, "resources", "requests").get(name, 0))
-            if always:
-                sidecars[name] += asked
-            highest[name] = max(highest[name], sidecars[name] + (0 if always else asked))
-    for name in total:
-        total[name] = max(total[name] + sidecars[name], highest[name])
-        total[name] += quantity(table(specification, "overhead").get(name, 0))
-    return total["cpu"], int(total["memory"])
 
 
 def controller(item: Object) -> tuple[str, str]:
@@ -92,7 +44,12 @@ def pod(item: Object) -> Pod:
     workload, version = controller(item)
     told = conditions(item)
     scheduled = told.get("PodScheduled", {})
-    cpu, memory = requests(specification)
+    asked = {
+        str(each.get("name")): str(each.get("image", ""))
+        for kind in ("initContainers", "containers")
+        for each in rows(specification, kind)
+    }
+    needs = amounts(specification, "requests")
     return Pod(
         namespace=str(metadata.get("namespace", "")),
         name=str(metadata.get("name", "")),
@@ -106,29 +63,31 @@ def pod(item: Object) -> Pod:
         ready=told.get("Ready", {}).get("status") == "True",
         unscheduled=str(scheduled.get("message", "")) if scheduled.get("status") == "False" else "",
         containers=tuple(
-            _container(each, init=name == "initContainerStatuses")
+            _container(each, asked.get(str(each.get("name")), ""), init=name == "initContainerStatuses")
             for name in ("initContainerStatuses", "containerStatuses")
             for each in rows(status, name)
         ),
-        cpu=cpu,
-        memory=memory,
+        cpu=needs.get("cpu", 0.0),
+        memory=int(needs.get("memory", 0)),
         daemon=workload.startswith(("daemonset/", "node/")),
         claims=tuple(
             str(table(each, "persistentVolumeClaim").get("claimName", ""))
             for each in rows(specification, "volumes")
             if "persistentVolumeClaim" in each
         ),
-        risks=tuple(risks(specification)),
+        grave=tuple(grave(specification)),
+        slight=tuple(slight(specification)),
+        gated=bool(rows(specification, "schedulingGates")),
     )
 
 
-def _container(status: Object, init: bool) -> Container:
+def _container(status: Object, asked: str, init: bool) -> Container:
     ended = table(status, "lastState", "terminated") or table(status, "state", "terminated")
-    digest = re.search(r"sha256:[0-9a-f]{64}", str(status.get("imageID", "")))
+    digest = re.search(r"@(sha256:[0-9a-f]{64})", str(status.get("imageID", "")))  # without "@" it is an image's id
     return Container(
         name=str(status.get("name", "")),
-        image=str(status.get("image", "")),
-        digest=digest[0] if digest else "",
+        image=asked or str(status.get("image", "")),
+        digest=digest[1] if digest else "",
         ready=bool(status.get("ready")),
         restarts=int(status.get("restartCount") or 0),
         waiting=str(table(status, "state", "waiting").get("reason") or ""),
@@ -138,35 +97,13 @@ def _container(status: Object, init: bool) -> Container:
     )
 
 
-def risks(specification: Object) -> Iterable[str]:
-    """What a pod may do to its node: https://kubernetes.io/docs/concepts/security/pod-security-standards/ ."""
-    for name in ("hostNetwork", "hostPID", "hostIPC"):
-        if specification.get(name):
-            yield name
-    for volume in rows(specification, "volumes"):
-        if "hostPath" in volume:
-            yield f"hostPath {table(volume, 'hostPath').get('path', '')}"
-    whole = table(specification, "securityContext")
-    for each in (*rows(specification, "initContainers"), *rows(specification, "containers")):
-        own = table(each, "securityContext")
-        where = f"container {each.get('name', '')}"
-        if own.get("privileged"):
-            yield f"{where}: privileged"
-        if own.get("allowPrivilegeEscalation", True) is not False and not own.get("privileged"):
-            yield f"{where}: may gain privileges"
-        user = own.get("runAsUser", whole.get("runAsUser"))
-        if user == 0 or (user is None and not own.get("runAsNonRoot", whole.get("runAsNonRoot"))):
-            yield f"{where}: may run as root"
-        added = table(own, "capabilities").get("add") or []
-        if extra := sorted({str(name) for name in added} - {"NET_BIND_SERVICE"}):
-            yield f"{where}: capabilities {', '.join(extra)}"
-
-
 def workload(item: Object, kind: str, version: str) -> Workload:
     """A Deployment, StatefulSet or DaemonSet (kind in lower case); version: the hash of its current pods."""
     metadata, specification, status = table(item, "metadata"), table(item, "spec"), table(item, "status")
     daemons = kind == "daemonset"
     going = conditions(item).get("Progressing", {})
+    failing = conditions(item).get("ReplicaFailure", {})
+    done = going.get("reason") == "NewReplicaSetAvailable" and going.get("lastUpdateTime")
     stuck = going.get("reason") == "ProgressDeadlineExceeded" or going.get("status") == "False"
     return Workload(
         name=f"{kind}/{metadata.get('name', '')}",
@@ -178,6 +115,8 @@ def workload(item: Object, kind: str, version: str) -> Workload:
         available=_count(status, "numberAvailable" if daemons else "availableReplicas"),
         hash=version,
         paused=bool(specification.get("paused")),
+        failure=str(failing.get("message") or "") if failing.get("status") == "True" else "",
+        completed_at=moment(going["lastUpdateTime"]) if done else None,
         stuck=str(going.get("message") or going.get("reason")) if stuck else "",
     )
 

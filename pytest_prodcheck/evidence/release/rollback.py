@@ -70,7 +70,7 @@ def _ways(services: tuple[str, ...], context: Context, deadline: Deadline) -> tu
     from pytest_prodcheck.evidence.kubernetes.api import listed
     from pytest_prodcheck.evidence.kubernetes.cluster import namespaced, workload_name
     from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
-    from pytest_prodcheck.evidence.kubernetes.parsing import table
+    from pytest_prodcheck.evidence.kubernetes.objects import table
 
     def limit(item: dict[str, Any]) -> tuple[str, int]:
         kept = table(item, "spec").get("revisionHistoryLimit")
@@ -92,7 +92,7 @@ def _ways(services: tuple[str, ...], context: Context, deadline: Deadline) -> tu
 
 def _version(item: dict[str, Any]) -> tuple[str, int, tuple[str, ...]]:
     """Deployment, number and images of a ReplicaSet."""
-    from pytest_prodcheck.evidence.kubernetes.parsing import rows, table
+    from pytest_prodcheck.evidence.kubernetes.objects import rows, table
 
     metadata = table(item, "metadata")
     owner = next((each for each in rows(metadata, "ownerReferences") if each.get("controller")), {})

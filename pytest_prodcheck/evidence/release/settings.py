@@ -75,7 +75,7 @@ def _configmap(name: str, context: Context, deadline: Deadline) -> dict[str, Any
     from pytest_prodcheck.evidence.kubernetes.cluster import namespaced
     from pytest_prodcheck.evidence.kubernetes.manifest_files import documents
     from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
-    from pytest_prodcheck.evidence.kubernetes.parsing import table
+    from pytest_prodcheck.evidence.kubernetes.objects import table
 
     for _, item in documents(context):
         if item.get("kind") == "ConfigMap" and name_of(item) == name:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.kubernetes.cluster import pods_of, workload_name
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, template
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
-from pytest_prodcheck.evidence.kubernetes.parsing import rows
+from pytest_prodcheck.evidence.kubernetes.objects import rows
 from pytest_prodcheck.evidence.vulnerabilities.subjects import reference
 from pytest_prodcheck.records.services import RunningImage
 

@@ -1,0 +1,112 @@
+"""`kubernetes-quota`: what each ResourceQuota has left for a rollout, and what limit ranges refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.kubernetes.asking import amounts
+from pytest_prodcheck.evidence.kubernetes.cluster import host, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.demands import Demand, rollouts
+from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
+from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows, table
+from pytest_prodcheck.records.kubernetes import KubernetesQuota, Quota
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+
+@evidence(
+    "kubernetes-quota", axis="kubernetes", seconds=seconds, host=host,
+    sends=reads("resourcequotas", "limitranges", "workloads"),
+)  # fmt: skip
+def kubernetes_quota(target: str, context: Context, deadline: Deadline) -> KubernetesQuota:
+    """The namespace's quotas with what a rollout adds, and what limit ranges would refuse."""
+    cluster = context.environment.kubernetes
+    demands = [each for each in rollouts(context, deadline) if cluster and each.namespace == cluster.namespace]
+    quotas = []
+    for each in raw("", "resourcequotas", context, deadline):
+        status = table(each, "status")
+        covered = [demand for demand in demands if covers(each, demand.pod)]
+        for name, hard in table(status, "hard").items():
+            used = quantity(table(status, "used").get(name, 0))
+            more = sum(adds(demand, str(name)) for demand in covered)
+            quotas.append(Quota(f"{name_of(each)}: {name}", quantity(hard), used, more))
+    return KubernetesQuota(tuple(quotas), tuple(_refused(demands, raw("", "limitranges", context, deadline))))
+
+
+def adds(demand: Demand, resource: str) -> float:
+    """The most that a rollout needs at one time beyond what is counted now, or it stands still.
+
+    An old pod goes only while enough are ready, a new one comes only where the quota has room: in between, the need
+    changes evenly, so that its first step, its last one and the end tell the most.
+    """
+    new, old = _counted(demand.pod, resource), _counted(demand.old, resource)
+    whole = demand.count + demand.kept
+    ready = max(0, whole - demand.unavailable)
+    stay = max(demand.kept, min(demand.now, ready))
+    first = stay * old + min(demand.count, ready - stay + 1) * new
+    besides = demand.kept + (1 if demand.now and not demand.unavailable else 0)
+    return max(0.0, first - demand.now * old, demand.count * new + besides * old - demand.now * old)
+
+
+def _counted(pod: Object, resource: str) -> float:
+    if not pod:
+        return 0.0
+    if resource in ("pods", "count/pods"):
+        return 1.0
+    which, _, name = resource.partition(".")
+    if which in ("requests", "limits") and name:
+        return amounts(pod, which).get(name, 0.0)
+    return amounts(pod, "requests").get(resource, 0.0) if resource in ("cpu", "memory", "ephemeral-storage") else 0.0
+
+
+def covers(quota: Object, pod: Object) -> bool:
+    """Whether a quota's scopes hold for a pod.
+
+    https://kubernetes.io/docs/concepts/policy/resource-quotas/#quota-scopes
+    """
+    wanted = [{"scopeName": each, "operator": "Exists"} for each in table(quota, "spec").get("scopes") or ()]
+    return all(_in_scope(each, pod) for each in (*wanted, *rows(quota, "spec", "scopeSelector", "matchExpressions")))
+
+
+def _in_scope(scope: Object, pod: Object) -> bool:
+    name, operator = scope.get("scopeName"), str(scope.get("operator"))
+    if name == "PriorityClass":
+        value = str(pod.get("priorityClassName") or "")
+        if operator in ("Exists", "DoesNotExist"):
+            return bool(value) == (operator == "Exists")
+        return (value in (scope.get("values") or ())) is (operator == "In")
+    ends = pod.get("activeDeadlineSeconds") is not None
+    asks = any(
+        table(each, "resources", which).get(resource)
+        for each in (*rows(pod, "containers"), *rows(pod, "initContainers"))
+        for which in ("requests", "limits")
+        for resource in ("cpu", "memory")
+    )
+    affinity = table(pod, "affinity")
+    crossing = any(
+        term.get("namespaces") or "namespaceSelector" in term
+        for kind in ("podAffinity", "podAntiAffinity")
+        for term in rows(affinity, kind, "requiredDuringSchedulingIgnoredDuringExecution")
+    )
+    told: dict[str, bool] = {
+        "Terminating": ends, "NotTerminating": not ends, "BestEffort": not asks, "NotBestEffort": asks,
+        "CrossNamespacePodAffinity": crossing,
+    }  # fmt: skip
+    return told.get(str(name), False)
+
+
+def _refused(demands: list[Demand], ranges: list[Object]) -> Iterator[str]:
+    """https://kubernetes.io/docs/concepts/policy/limit-range/ , of whole pods."""
+    for each in ranges:
+        for row in rows(each, "spec", "limits"):
+            most = table(row, "max")
+            for demand in demands if row.get("type") == "Pod" else ():
+                for name in most:
+                    asked = max(amounts(demand.pod, which).get(name, 0.0) for which in ("requests", "limits"))
+                    if asked > quantity(most[name]):
+                        shown = f"{asked:g} {name}"
+                        yield f"{demand.what}: asks for {shown}, {name_of(each)} allows {most[name]} a pod"
