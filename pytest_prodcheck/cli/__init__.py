@@ -35,6 +35,9 @@ def main(argv: list[str] | None = None) -> int:
         print("prodcheck: interrupted: cannot tell", file=sys.stderr)
         return 3
     except Exception as error:  # the last resort: whatever broke, it may not look like an open gate
-        from pytest_prodcheck.cli.parsing import unexpected
-
+        try:
+            from pytest_prodcheck.cli.parsing import unexpected
+        except Exception:  # no file can be opened any more
+            sys.stderr.write(f"prodcheck: cannot tell: {error}\n")
+            return 3
         return unexpected(error)

@@ -6,7 +6,6 @@ import os
 import sys
 import time
 
-from pytest_prodcheck import shortage
 from pytest_prodcheck.cli.gate_answer import tell
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.decision import decide
@@ -101,6 +100,8 @@ def misnamed(ask: Ask) -> str:
     try:
         refuse_unknown(ask)
     except NotThere as error:
+        from pytest_prodcheck import shortage
+
         return "" if shortage.of(error) else str(error)
     return ""
 

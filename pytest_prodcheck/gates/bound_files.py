@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
-from pytest_prodcheck import shortage
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.revisions import declares_embedded
 from pytest_prodcheck.trusted_files import read_regular
@@ -47,6 +46,8 @@ def digest(root: str, name: str) -> str:
     try:
         return sha256(read_regular(os.path.join(root, name), _LARGEST)).hexdigest()
     except (OSError, ValueError) as error:
+        from pytest_prodcheck import shortage
+
         if shortage.of(error):
             raise
         return ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from pytest_prodcheck import shortage
 from pytest_prodcheck.gates import admission, paths, revisions, seal
 from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask, Document, Reasons, age, number_of, read
@@ -35,6 +34,8 @@ def decide(ask: Ask, now: float, start: str) -> Decision:
         key = seal.find_key(state, root)
         document, reasons = read(ask, state, key)
     except (ValueError, OSError, MemoryError) as error:
+        from pytest_prodcheck import shortage  # where even that cannot be opened, `main` says 3
+
         code = CANNOT_TELL if shortage.of(error) else admission.USAGE
         return Decision(code, [(code, str(error) or "out of memory")])
     code = admission.worst([each for each, _ in reasons])
