@@ -24,6 +24,7 @@ from pytest_prodcheck.evidence.content.record_file import read
 from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.restore.scratch_folder import LOCK, PREFIX, sweep
+from pytest_prodcheck.evidence.tools import confinement
 from pytest_prodcheck.evidence.tools.confinement import missing
 from pytest_prodcheck.records.backups import RestoreRun, Verification
 from tests.evidence.contexts import context, gather, problem_of
@@ -586,3 +587,22 @@ class Watched:
             self.done = True
             self.before()
         return self.connection.execute(sql, *values)
+
+
+@pytest.mark.parametrize("kind", ["basebackup", "dump"])
+def test_where_it_cannot_be_shut_in(make: Make, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Errored, with what to install and what would accept the risk; accepted, it is restored and says so."""
+    monkeypatch.setattr(confinement, "missing", lambda: "bwrap is not installed (apt-get install bubblewrap)")
+    how = {"kind": "dump", "folder": "pg/dumps"} if kind == "dump" else {}
+    if how and not (cluster.programs / "pg_dump").exists():
+        pytest.skip("no pg_dump beside the server; install: apt-get install postgresql")
+    path = _dump(cluster, "a.dump", "-Fc") if how else None
+    try:
+        problem = problem_of(lambda: restored(make({"unconfined": False}, **how)))
+        assert "apt-get install bubblewrap" in problem.message
+        assert "backups.restore.unconfined = true" in problem.hint
+        run = restored(make({"unconfined": True, "as_superuser": bool(how)}, **how))
+        assert (run.wrong, run.confined) == ((), False)
+    finally:
+        if path is not None:
+            path.unlink()
