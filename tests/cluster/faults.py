@@ -239,7 +239,7 @@ FAULTS = (
     Fault("workload-gone", _deleted(ORDERS), (ROLLOUT,), (INGRESS, RESTARTS)),
     Fault("quota-full", _patched(ROOM, spec={"hard": {"requests.cpu": "2"}}), (QUOTA,), (DRY_RUN,)),
     Fault("quota-nearly-full", _patched(ROOM, spec={"hard": {"pods": "5"}}), (QUOTA,), outcome="warned"),
-    Fault("limit-range-refuses", _live(_SMALL), (QUOTA,)),
+    Fault("limit-range-refuses", _live(_SMALL), (QUOTA,), (DRY_RUN,)),
     Fault("budget-blocks", _patched(BUDGET, spec={"maxUnavailable": 0}), (DISRUPTION,)),
     Fault("claim-pending", _lost_claim, (VOLUMES,)),
     Fault("ingress-without-address", _patched(f"{WAY_IN}/status", status=_NO_ADDRESS), (INGRESS,)),

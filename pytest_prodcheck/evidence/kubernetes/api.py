@@ -62,6 +62,11 @@ class Api:
         status, content, headers = self._send("PATCH", path, deadline, query, body)
         return status, content, headers.get("Warning", "")
 
+    def create(self, path: str, body: Object, deadline: Deadline) -> tuple[int, bytes, str]:
+        """Status, body and Warning headers of a dry run of a creation."""
+        status, content, headers = self._send("POST", path, deadline, {"dryRun": "All"}, body)
+        return status, content, headers.get("Warning", "")
+
     def items(self, path: str, deadline: Deadline, take: Callable[[Object], Any] = lambda item: item) -> list[Any]:
         """All objects of a list, page by page, each as `take` makes it (None leaves it out).
 

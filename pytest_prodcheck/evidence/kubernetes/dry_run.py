@@ -16,6 +16,7 @@ from pytest_prodcheck.evidence.kubernetes.api import api
 from pytest_prodcheck.evidence.kubernetes.cluster import host, seconds
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, shown
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
+from pytest_prodcheck.evidence.kubernetes.template_pods import counts, pod_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.kubernetes import KubernetesManifests, Manifest
 
@@ -31,16 +32,33 @@ _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')  # RFC 9110 had it; Kubern
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     cluster = environment.kubernetes
     where = f"Kubernetes API ({(cluster and cluster.context) or 'current context'})"
-    return (Sending(where, "PATCH each object of kubernetes.manifests with dryRun=All, which stores nothing"),)
+    return (Sending(where, "PATCH each object of kubernetes.manifests with dryRun=All, which stores nothing"),
+            Sending(where, "POST a pod of each template in them with dryRun=All"))  # fmt: skip
 
 
 @evidence("kubernetes-manifests", axis="kubernetes", feature="manifests", seconds=seconds, host=host, sends=_sends)
 def kubernetes_manifests(target: str, context: Context, deadline: Deadline) -> KubernetesManifests:
     """All objects of the files, dry-run one after the other."""
     version = str(api(context, deadline).get("/version", deadline).get("gitVersion", ""))
-    return KubernetesManifests(
-        tuple(_dry_run(file, each, context, deadline) for file, each in documents(context)), version
-    )
+    found = documents(context)
+    told = []
+    for file, each in found:
+        told.append(_dry_run(file, each, context, deadline))
+        if told[-1].accepted and (pod := pod_of(each)) is not None:
+            told.append(_its_pods(told[-1], each, pod, [item for _, item in found], context, deadline))
+    return KubernetesManifests(tuple(told), version)
+
+
+def _its_pods(
+    of: Manifest, item: Object, pod: Object, objects: list[Object], context: Context, deadline: Deadline
+) -> Manifest:
+    server = api(context, deadline)
+    space = str(table(item, "metadata").get("namespace") or server.namespace)
+    answer = server.create(f"/api/v1/namespaces/{quote(space, safe='')}/pods", pod, deadline)
+    made = _told(f"{of.name}: its pods", "v1", "Pod", answer, "create")
+    if made.accepted or made.problem is not None or counts(made.said, objects):
+        return made
+    return Manifest(made.name, "v1", "Pod", served=True, accepted=True)
 
 
 def _dry_run(file: str, item: Object, context: Context, deadline: Deadline) -> Manifest:
@@ -58,13 +76,17 @@ def _dry_run(file: str, item: Object, context: Context, deadline: Deadline) -> M
     space = table(item, "metadata").get("namespace") or server.namespace
     where = f"/namespaces/{quote(str(space), safe='')}" if namespaced else ""
     path = f"{root}{where}/{plural}/{quote(own, safe='')}"
-    status, content, warnings = server.apply(path, item, deadline)
+    return _told(name, version, kind, server.apply(path, item, deadline), "patch")
+
+
+def _told(name: str, version: str, kind: str, answer: tuple[int, bytes, str], verb: str) -> Manifest:
+    status, content, warnings = answer
     told = tuple(found.replace('\\"', '"') for found in _WARNING.findall(warnings))
     if 200 <= status < 300:
         return Manifest(name, version, kind, True, True, warnings=told)
     said = _message(content)
     if status in (401, 403) and "forbidden: User" in said:
-        hint = "grant patch on it to the role that prodcheck uses: `prodcheck grants --kubernetes`"
+        hint = f"grant {verb} on it to the role that prodcheck uses: `prodcheck grants --kubernetes` prints the rest"
         return Manifest(name, version, kind, True, False, said, told, Problem("denied", f"{name}: {said}", hint))
     if (status == 429 or status >= 500) and _NO_SUCH_FIELD not in said:
         return Manifest(name, version, kind, True, False, said, told, Problem("protocol", f"{name}: {status}: {said}"))
