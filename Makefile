@@ -6,7 +6,7 @@ WORKERS ?= 2
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check catalogue docs audit lock sbom bench soak cluster pythons clean
+.PHONY: help demo test check catalogue docs audit lock sbom bench soak cluster pythons plugins clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,12 @@ soak: $(STAMP) ## the long tests: 1,000 silent runs, thousands of cases
 pythons: ## the gate's tests and a run under Python 3.12 with pytest 9.0 and Python 3.13, where they are
 	@.ci/pythons
 
+plugins: ## other people's plugins beside prodcheck, in a virtual environment of their own (docs/plugins.md)
+	@test -x .venv-plugins/bin/python || $(PYTHON) -m venv .venv-plugins
+	@.venv-plugins/bin/python -m pip install --quiet --disable-pip-version-check -e . -r tests/plugins/requirements.txt
+	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PRODCHECK_PLUGINS=1 .venv-plugins/bin/python -m pytest -q \
+		-p pytest_prodcheck.plugin -p xdist.plugin -p no:cacheprovider -n $(WORKERS) tests/plugins
+
 clean: ## remove what was built and installed here
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf $(VENV) .venv-plugins .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
 	find reports -mindepth 1 ! -name README.md -delete
