@@ -54,11 +54,12 @@ def _objects(file: Path) -> Iterator[Object]:
     except ImportError:
         hint = "pip install 'pytest-prodcheck[kubernetes]'"
         raise EvidenceProblem(Problem("missing-extra", "reading manifests needs PyYAML", hint)) from None
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    from pytest_prodcheck.evidence.kubernetes.yaml_reading import Loader
+
     try:
         if file.stat().st_size > LARGEST:
             raise ValueError(f"larger than {LARGEST} bytes")
-        found = list(yaml.load_all(file.read_bytes(), loader))
+        found = list(yaml.load_all(file.read_bytes(), Loader))
         refuse_bombs(found)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         what = plain(str(error), 300) or type(error).__name__
