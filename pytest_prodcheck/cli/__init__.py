@@ -17,6 +17,16 @@ def _repair_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _leave(code: int) -> int:
+    """Ends the process of a command that holds nothing: tearing an interpreter down takes an eighth of its time."""
+    for stream in (sys.stdout, sys.stderr):
+        try:  # noqa: SIM105 - contextlib would cost what this saves
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # nobody reads it any more: the answer is the exit code
+    os._exit(code)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code; never raises."""
     arguments = sys.argv[1:] if argv is None else argv
@@ -27,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
             code = fast(arguments[1:])
             if code is not None:
-                return code
+                return code if argv is not None else _leave(code)
         from pytest_prodcheck.cli.parsing import dispatch
 
         return dispatch(arguments)
