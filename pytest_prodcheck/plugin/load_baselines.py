@@ -23,11 +23,14 @@ def accept_loads(opened: Opened, gathering: Gathering, run: RunRecord) -> str:
     """Adds the accepted load runs to the history; returns what went wrong, "" for nothing."""
     if run.replay_of or run.interrupted or run.problems:
         return ""
+    loads = list(_loads(gathering))
+    if not loads:
+        return ""
     from pytest_prodcheck.evidence.load.baseline import accept
     from pytest_prodcheck.judging.load_validity import began_in_time
 
     try:
-        for load in _loads(gathering):
+        for load in loads:
             judged = [result for result in run.results if result.target == load.name]
             if is_accepted(judged) and began_in_time(load, opened.environment.load[load.name].compare.p95):
                 accept(opened.state, opened.environment, load, run.id, run.ended_at, run.revision)
