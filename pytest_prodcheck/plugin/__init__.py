@@ -43,8 +43,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         raise pytest.UsageError("prodcheck: --env is empty: is a variable of the pipeline not set?")
     if not options.env or options.help or options.version:
         return
+    from pytest_prodcheck.plugin.other_plugins import refusals
     from pytest_prodcheck.plugin.xdist_worker import scope_here
 
+    if refused := "; ".join(refusals(options)):
+        raise pytest.UsageError(f"prodcheck: {refused}")
     scope = scope_here()
     if scope is not None:
         early_config.stash[WORKER_SCOPE] = scope
@@ -53,7 +56,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         scope = controller.opened.scope
     _guard_arguments(early_config)
     if not options.file_or_dir:
-        args.extend(scope.folders)
+        args[:0] = scope.folders  # in front: an option whose value may be left out would take what follows it
         options.file_or_dir.extend(scope.folders)
 
 
