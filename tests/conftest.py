@@ -15,7 +15,10 @@ SKIPPED: list[str] = []
 if "XDG_STATE_HOME" not in os.environ:
     STATE = tempfile.TemporaryDirectory(prefix="prodcheck-tests-state-", ignore_cleanup_errors=True)
     os.environ["XDG_STATE_HOME"] = STATE.name
-MEASURING = ("[perf-", "[performance-", "load/test_load.py", "load/test_reports.py", "fail_open/test_load.py", "/test_regression.py")
+MEASURING = (
+    "[perf-", "[performance-", "load/test_load.py", "load/test_reports.py", "fail_open/test_load.py",
+    "/test_regression.py",
+)  # fmt: skip
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
