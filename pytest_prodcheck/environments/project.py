@@ -149,10 +149,11 @@ class Environment(Section):
     hosts: dict[Name, Host] = {}  # hosts whose processors, memory and disks are looked at before a deployment
     # servers that speak TLS besides services, PostgreSQL and Redis, which are looked at anyway
     tls: dict[Name, TlsServer] = {}
+    # before `load`: what is measured without load is measured before there was any
+    light: Light = Light.model_construct()  # latency without load
     load: dict[Name, Load] = {}  # scenarios of the performance suite, by name
     # bounds of every load here; where left out: on a protected environment the defaults of the table, else none
     load_caps: LoadCaps | None = None
-    light: Light = Light.model_construct()  # latency without load
     own: dict[Name, dict[str, Any]] = {}  # settings of a team's own collectors, by the collector's name
     thresholds: Thresholds = {}  # limits of this environment, before the global ones
 

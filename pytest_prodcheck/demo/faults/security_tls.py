@@ -25,7 +25,7 @@ FAULTS: tuple[Fault, ...] = (
     _relay("self-signed", "its certificate is self-signed", _TRUST),
     _relay("unknown-ca", "its certificate is of a CA that nobody knows", _TRUST),
     _relay("incomplete-chain", "the intermediate CA's certificate is not sent", _TRUST),
-    _relay("expired-intermediate", "the intermediate CA's certificate ended yesterday", _TRUST),
+    _relay("expired-intermediate", "the intermediate CA's certificate ended yesterday", (*_TRUST, *_EXPIRY)),
     _relay("wrong-host", "its certificate is for another name", _HOSTNAME),
     _relay("rsa-1024", "its RSA key has 1024 bits", _KEY, _PROFILE),
     _relay("small-ca-key", "the intermediate CA's key has 224 bits", _KEY),

@@ -50,7 +50,7 @@ FAULTS = (
     Fault("cookie-not-secure", "the session cookie has no Secure", _COOKIES, _ENDS),
     Fault("cookie-readable", "the session cookie has no HttpOnly", _COOKIES, _ENDS),
     Fault("cookie-any-site", "the session cookie has SameSite=None", _COOKIES, outcome="warned"),
-    Fault("cookie-prefix-broken", "the session cookie has __Host- and a Domain: browsers refuse it", _COOKIES),
+    Fault("cookie-prefix-broken", "the session cookie has __Host- and a Domain: browsers refuse it", _COOKIES, _ENDS),
     Fault("cookie-set-twice", "the session cookie is set twice, the weak one last", _COOKIES, _ENDS),
     Fault("cors-reflects", "every origin may read with credentials", _CORS),
     Fault("cors-null", "the origin null may read with credentials", _CORS),

@@ -263,6 +263,7 @@ timeout  = "4s"
 [environments.demo.light]
 endpoints = ["shop.product", "shop.quote"]
 requests  = 300
+seconds   = "3s"
 [environments.demo.load.browse]
 hosts     = ["shop.demo.test"]
 mix       = { "shop.product" = 8, "shop.quote" = 2 }

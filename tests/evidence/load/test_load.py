@@ -52,6 +52,7 @@ def context_of(root: Path, port: int, **load: Any) -> Context:
         root,
         services={"api": {"url": f"http://127.0.0.1:{port}", "endpoints": endpoints, "timeout": "5s"}},
         load={"it": settings},
+        light={"seconds": "3s"},
     )
     context.state = root / ".prodcheck"
     return context
