@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-WORKERS ?= 2
+WORKERS ?= 5
 STAMP  := $(VENV)/.installed
+TESTING = $(if $(RERUNS),--reruns $(RERUNS)) $(if $(DURATIONS),--durations=$(DURATIONS) --durations-min=1)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check catalogue docs audit lock sbom bench soak cluster pythons plugins clean
@@ -29,8 +30,8 @@ demo: $(STAMP) ## run the smoke suite against the embedded system, write the rep
 		--junit-xml reports/smoke.xml --html reports/smoke.html --self-contained-html
 
 test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) --dist worksteal $(if $(RERUNS),--reruns $(RERUNS)) \
-		$(if $(DURATIONS),--durations=$(DURATIONS) --durations-min=1) tests
+	@$(BIN)/python -m pytest -p no:randomly -q -n 2 --dist worksteal --only measuring $(TESTING) tests
+	@$(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) --dist worksteal --only others $(TESTING) tests
 
 check: $(STAMP) ## lint, types, formatting of the generated files
 	@$(BIN)/ruff check .
@@ -63,7 +64,7 @@ bench: $(STAMP) ## measure, side by side in one run, and print ratios
 	@$(BIN)/python -m bench
 
 soak: $(STAMP) ## the long tests: 1,000 silent runs, thousands of cases
-	@$(BIN)/python -m pytest --soak -p no:randomly -q -n $(WORKERS) --dist worksteal tests
+	@$(BIN)/python -m pytest --soak -p no:randomly -q -n 2 --dist worksteal tests
 
 pythons: ## the gate's tests and a run under Python 3.12 with pytest 9.0 and Python 3.13, where they are
 	@.ci/pythons

@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--no-skips", action="store_true", help="a test skipped for a missing program fails (PRODCHECK_NO_SKIPS=1)"
     )
+    group.addoption("--only", choices=("measuring", "others"), help="tests that measure times, or the rest")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -39,6 +39,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"not run: {line}", yellow=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What measures times and processors comes first, while the other workers do what mostly waits."""
-    items.sort(key=lambda item: not any(each in item.nodeid for each in MEASURING))
+def measures(item: pytest.Item) -> bool:
+    """Whether a test measures times or processors: beside many others it would measure those."""
+    return any(each in item.nodeid for each in MEASURING)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What measures comes first, or (`--only`) in a run of its own: the others mostly wait, and many can at once."""
+    only = config.getoption("only", None)
+    if only is not None:
+        left_out = [item for item in items if measures(item) is not (only == "measuring")]
+        items[:] = [item for item in items if measures(item) is (only == "measuring")]
+        config.hook.pytest_deselected(items=left_out)
+    items.sort(key=lambda item: not measures(item))

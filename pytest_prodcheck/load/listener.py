@@ -106,8 +106,12 @@ class Listener:
 
     def _wait_for_answers(self) -> None:
         """Lets what was sent in time be answered; counts what is not as failed, and as late as it is."""
+        told = time.time()
         while self.pending and time.time() < self.ends + PATIENCE:
             gevent.sleep(0.05)
+            if time.time() > told + REPORT:  # who is silent for long is taken for lost
+                told = time.time()
+                self._report("prodcheck-part", cpu=0.0, wait=0.0, in_flight=len(self.pending))
         for pending in self.pending.values():
             took = time.time() - pending.began
             interval = max(int((pending.began - self.began) / self.plan["interval"]), 0)

@@ -50,5 +50,7 @@ def due_at_first(plan: Mapping[str, Any]) -> int:
 
     ENOUGH where nothing says so (a Locust file without a rate).
     """
-    rate = float(plan["segments"][0][1]) if plan["segments"] else float(plan.get("rate") or 0)
-    return max(round(rate * SECONDS), ENOUGH)
+    segments = plan["segments"]
+    rate = float(segments[0][1]) if segments else float(plan.get("rate") or 0)
+    whole = sum(each[0] for each in segments) if segments else float(plan.get("seconds") or SECONDS)
+    return max(round(rate * min(SECONDS, whole)), ENOUGH)
