@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 MAX_AGE, OVERRIDDEN_FOR, SLACK = 900.0, 1800.0, 5.0  # seconds
 GATES = {"dev": "smoke", "live": "smoke", "prod": "before"}  # before needs dev:smoke
 OPEN, CLOSED, USAGE = "open", "closed", "usage"
+UNWAIVABLE = "24: all is waived where protected"  # a usage error, which no override helps
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,6 @@ class World:
         if environment == "live" and not revision:
             return
         before, good, why = self.files, self.files.good(environment), "not good"
-        if self.files.waived == "all" and environment == "live":
-            good, why = False, "24: all is waived where protected"
         if self.files.extra in ("not collected", "suite hidden"):
             good, why = False, "25: a check that nobody collects"
         if edited is not None:  # be it that it says the same again
@@ -90,6 +89,8 @@ class World:
             good, why = False, meddled
         if environment == "prod" and good:
             good, why = self.answer("dev", revision or None, "", overridden=False) == OPEN, f"02: needs dev: {self.why}"
+        if before.waived == "all" and environment == "live" and meddled != "killed":
+            good, why = False, UNWAIVABLE
         self.judged[environment] = Judged(before, revision, self.key, self.now, good, why)
 
     def override(self, environment: str, given: str | None, variable: str) -> None:
@@ -108,7 +109,7 @@ class World:
             self.why = "28: no revision where protected"
             return CLOSED
         self.why = self._why_closed(environment, revision)
-        if self.why == "" or (overridden and self._overridden(environment, revision)):
+        if self.why == "" or (overridden and self.why != UNWAIVABLE and self._overridden(environment, revision)):
             return OPEN
         return CLOSED
 

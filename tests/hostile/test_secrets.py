@@ -81,6 +81,7 @@ def test_compares(fact):
 '''
 TOML = """\
 version = 1
+pass_environment = ["CANARY_COMMAND"]
 project = "secrets"
 checks = ["checks"]
 

@@ -73,6 +73,7 @@ class ScratchServer:
                 readable += [each for each in (Path("/usr/local/lib"), Path("/usr/local/share")) if each.is_dir()]
             else:
                 readable.append(folder.parent)
+                readable += _libraries_of_a_wheel(folder)
         writable = (self.data, self.sockets, self.scratch / "tablespaces")
         return replace(
             place(self.files, unconfined), readable=tuple(readable), writable=writable,
@@ -219,8 +220,16 @@ class ScratchServer:
         """Runs one of PostgreSQL's programs against this server, in its place."""
         words = (str(self.programs / name), "-h", str(self.sockets), "-p", str(PORT), "-U", self.superuser, *arguments)
         environ = {"PGOPTIONS": self.options, "PGPASSWORD": self.password, "PGPASSFILE": str(self.files / "none")}
+        if libraries := _libraries_of_a_wheel(self.programs):  # without /proc $ORIGIN leads nowhere
+            environ["LD_LIBRARY_PATH"] = ":".join(map(str, libraries))
         return self.place.run(words, deadline, environ)
 
 
 def _quoted(value: str) -> str:
     return re.sub(r"(['\\])", r"\1\1", value)
+
+
+def _libraries_of_a_wheel(programs: Path) -> list[Path]:
+    """The folders "NAME.libs" beside a package, where wheels carry the libraries that their programs need."""
+    beside = (each.with_name(f"{each.name}.libs") for each in programs.parents if each.name)
+    return [each for each in beside if each.is_dir()]
