@@ -13,7 +13,7 @@ _CPU, _MEMORY = ("performance.resources.cpu",), ("performance.resources.memory",
 _PROCESS, _CONNECTIONS = ("performance.resources.process",), ("performance.resources.connections",)
 _LATENCY, _SLOWER = (*_P50, *_P95, *_P99), (*_SLOWER_95, *_SLOWER_99, *_SHIFTED)
 _SPEED = (*_LATENCY, *_SLOWER, *_THROUGHPUT, *_STRESS)  # what slow answers turn red
-_ALL = (*_SPEED, *_VALID, *_ERRORS, *_MORE_ERRORS)
+_ALL = (*_SPEED, *_VALID, *_ERRORS, *_MORE_ERRORS, "performance.retries")
 _SHOP = "the shop's speed"
 
 FAULTS = (
