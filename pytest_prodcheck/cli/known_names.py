@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.loading import ConfigurationError, find_configuration, load
+from pytest_prodcheck.gates.paths import EMBEDDED
 from pytest_prodcheck.judging.checks import SUITES
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.gates.verdict_files import Ask
-
-EMBEDDED = "demo"
 
 
 class NotThere(ValueError):

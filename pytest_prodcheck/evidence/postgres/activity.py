@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_every_node, to_primary
-from pytest_prodcheck.evidence.postgres.members import Member, members
-from pytest_prodcheck.evidence.postgres.session import on_primary, open_session
+from pytest_prodcheck.evidence.postgres.members import Member
+from pytest_prodcheck.evidence.postgres.session import Session, on_every_node, on_primary
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import Activity, Checksums, ChecksumState, DeadRows, Held, TransactionAge
 
@@ -143,22 +142,13 @@ def _dead(name: str, rows: int, trigger: float, autovacuum: bool, vacuuming: boo
 def postgres_checksums(target: str, context: Context, deadline: Deadline) -> Checksums:
     """Whether each node has page checksums, and how many failed; a node that does not answer has its problem."""
 
-    def one(member: Member) -> ChecksumState:
-        try:
-            with open_session(target, context, deadline, member) as session:
-                return _state(member, session.facts(_CHECKSUMS, what="checksum failures"))
-        except EvidenceProblem as error:
-            return ChecksumState(member.declared, problem=error.problem)
+    def look(member: Member, session: Session) -> ChecksumState:
+        return _state(member, session.facts(_CHECKSUMS, what="checksum failures"))
 
-    found = members(target, context, deadline)
-    answers = side_by_side([lambda each=each: one(each) for each in found], deadline.time_left())  # type: ignore[misc]
-    late = Problem("timeout", "no answer in time")
-    return Checksums(
-        tuple(
-            answer or ChecksumState(member.declared, problem=late)
-            for member, answer in zip(found, answers, strict=True)
-        )
-    )
+    def failed(node: str, problem: Problem) -> ChecksumState:
+        return ChecksumState(node, problem=problem)
+
+    return Checksums(on_every_node(target, context, deadline, look, failed))
 
 
 def _state(member: Member, facts: Any) -> ChecksumState:

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_every_node
-from pytest_prodcheck.evidence.postgres.members import Member, members
-from pytest_prodcheck.evidence.postgres.session import open_session
+from pytest_prodcheck.evidence.postgres.members import Member
+from pytest_prodcheck.evidence.postgres.session import Session, on_every_node
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.evidence.tools.threads import side_by_side
-from pytest_prodcheck.records import Collation, CollationNode, Collations, EvidenceProblem, Problem
+from pytest_prodcheck.records import Collation, CollationNode, Collations, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
@@ -48,23 +47,16 @@ from pg_database where datname = current_database()"""
 def postgres_collations(target: str, context: Context, deadline: Deadline) -> Collations:
     """What is not as it was when indexes were built; a node that does not answer has its problem."""
 
-    def one(member: Member) -> CollationNode:
-        try:
-            with open_session(target, context, deadline, member) as session:
-                told = list(session.facts(_USED, what="collations"))
-                recorded = session.version >= DATABASE_VERSIONS
-                own = session.facts(_DATABASE, what="collations") if recorded else [None, None, None]
-                return _node(member, told, own, recorded)
-        except EvidenceProblem as error:
-            return CollationNode(member.declared, problem=error.problem)
+    def look(member: Member, session: Session) -> CollationNode:
+        told = list(session.facts(_USED, what="collations"))
+        recorded = session.version >= DATABASE_VERSIONS
+        own = session.facts(_DATABASE, what="collations") if recorded else [None, None, None]
+        return _node(member, told, own, recorded)
 
-    found = members(target, context, deadline)
-    answers = side_by_side([lambda each=each: one(each) for each in found], deadline.time_left())  # type: ignore[misc]
-    late = Problem("timeout", "no answer in time")
-    return Collations(
-        tuple(answer or CollationNode(member.declared, problem=late)
-              for member, answer in zip(found, answers, strict=True))
-    )  # fmt: skip
+    def failed(node: str, problem: Problem) -> CollationNode:
+        return CollationNode(node, problem=problem)
+
+    return Collations(on_every_node(target, context, deadline, look, failed))
 
 
 def _node(member: Member, told: list[Any], own: list[Any], recorded: bool) -> CollationNode:

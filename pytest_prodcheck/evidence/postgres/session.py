@@ -11,15 +11,18 @@ import json
 import re
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pytest_prodcheck.evidence.postgres.members import Member, connect, libpq_parameters, members
 from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
 from pytest_prodcheck.evidence.postgres.safe_sql import NAMED, PATH, QUALIFIED
 from pytest_prodcheck.evidence.tools.sanitizing import plain
+from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from pytest_prodcheck.environments.sections.postgres import Timeouts
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.postgres.wire import Table, Wire
 
+Node = TypeVar("Node")
 Role = Literal["primary", "standby"]
 MOST_BYTES = 8 * 1024 * 1024  # of one statement's rows
 MOST_ROWS = 100_000
@@ -201,6 +205,25 @@ def on_primary(target: str, context: Context, deadline: Deadline, database: str 
     names = ", ".join(each.declared for each in primaries) or "none"
     what = f"postgres {target}: there is not one primary to ask, but {names}"
     raise EvidenceProblem(Problem("configuration", what, "see smoke.postgres.primary"))
+
+
+def on_every_node(
+    target: str, context: Context, deadline: Deadline,
+    look: Callable[[Member, Session], Node], failed: Callable[[str, Problem], Node],
+) -> tuple[Node, ...]:  # fmt: skip
+    """What a look at each node found, side by side; a node that does not answer has its problem."""
+
+    def one(member: Member) -> Node:
+        try:
+            with open_session(target, context, deadline, member) as session:
+                return look(member, session)
+        except EvidenceProblem as error:
+            return failed(member.declared, error.problem)
+
+    found = members(target, context, deadline)
+    answers = side_by_side([partial(one, each) for each in found], deadline.time_left())
+    late = Problem("timeout", "no answer in time")
+    return tuple(answer or failed(each.declared, late) for each, answer in zip(found, answers, strict=True))
 
 
 def session_for_long_reads(target: str, context: Context, deadline: Deadline, database: str = "") -> Session:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_every_node
-from pytest_prodcheck.evidence.postgres.members import Member, members
-from pytest_prodcheck.evidence.postgres.session import open_session
+from pytest_prodcheck.evidence.postgres.members import Member
+from pytest_prodcheck.evidence.postgres.session import Session, on_every_node
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.evidence.tools.threads import side_by_side
-from pytest_prodcheck.records import EvidenceProblem, Problem, Slot, SlotNode, Slots
+from pytest_prodcheck.records import Problem, Slot, SlotNode, Slots
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -46,20 +45,13 @@ def _seconds(target: str, environment: Environment) -> float:
 def postgres_slots(target: str, context: Context, deadline: Deadline) -> Slots:
     """Each node's slots; looked at twice where one in use keeps much. A node that does not answer has its problem."""
 
-    def one(member: Member) -> SlotNode:
-        try:
-            with open_session(target, context, deadline, member) as session:
-                return _look(member, session, deadline)
-        except EvidenceProblem as error:
-            return SlotNode(member.declared, problem=error.problem)
+    def look(member: Member, session: Session) -> SlotNode:
+        return _look(member, session, deadline)
 
-    found = members(target, context, deadline)
-    answers = side_by_side([lambda each=each: one(each) for each in found], deadline.time_left())  # type: ignore[misc]
-    late = Problem("timeout", "no answer in time")
-    return Slots(
-        tuple(answer or SlotNode(member.declared, problem=late)
-              for member, answer in zip(found, answers, strict=True))
-    )  # fmt: skip
+    def failed(node: str, problem: Problem) -> SlotNode:
+        return SlotNode(node, problem=problem)
+
+    return Slots(on_every_node(target, context, deadline, look, failed))
 
 
 def _look(member: Member, session: Session, deadline: Deadline) -> SlotNode:
