@@ -4,7 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 WORKERS ?= 5
 STAMP  := $(VENV)/.installed
-TESTING = $(if $(RERUNS),--reruns $(RERUNS)) $(if $(DURATIONS),--durations=$(DURATIONS) --durations-min=1)
+DURATION = $(if $(DURATIONS),--durations=$(DURATIONS) --durations-min=1)
+# the tests of one kind; with RETRY=1 those that failed, and only those, once more when the machine is quiet
+TESTS   = $(BIN)/python -m pytest -p no:randomly -q --dist worksteal --only $(1) -o cache_dir=.pytest_cache/$(1) tests
+RETRIED = $(if $(RETRY),|| { [ $$? = 1 ] && $(call TESTS,$(1)) -n 2 --last-failed --last-failed-no-failures none; })
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check catalogue docs audit lock sbom bench soak cluster pythons plugins clean
@@ -30,8 +33,8 @@ demo: $(STAMP) ## run the smoke suite against the embedded system, write the rep
 		--junit-xml reports/smoke.xml --html reports/smoke.html --self-contained-html
 
 test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest -p no:randomly -q -n 2 --dist worksteal --only measuring $(TESTING) tests
-	@$(BIN)/python -m pytest -p no:randomly -q -n $(WORKERS) --dist worksteal --only others $(TESTING) tests
+	@$(call TESTS,measuring) -n 2 $(DURATION) $(call RETRIED,measuring)
+	@$(call TESTS,others) -n $(WORKERS) $(DURATION) $(call RETRIED,others)
 
 check: $(STAMP) ## lint, types, formatting of the generated files
 	@$(BIN)/ruff check .

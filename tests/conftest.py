@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Generator
+from typing import Any
 
 import pytest
+
+from pytest_prodcheck.plugin.result_transport import encodable
 
 SKIPPED: list[str] = []
 # notes about the newest runs (gates/newest_run.py) do not go to the home of whoever runs the tests
@@ -19,6 +23,12 @@ MEASURING = (
     "[perf-", "[performance-", "load/test_load.py", "load/test_reports.py", "fail_open/test_load.py",
     "/test_regression.py",
 )  # fmt: skip
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Lets xdist send the report of a failed test about odd characters: it ends the whole run otherwise."""
+    return encodable((yield))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

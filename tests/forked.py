@@ -31,7 +31,16 @@ def run(
     command = [sys.executable, "-m", module, *words]
     told = {key for key in {*env, *os.environ} if env.get(key) != os.environ.get(key)} - {*_HARMLESS}
     if SOAK or any(key.startswith(_READ_BY_PYTHON) for key in told):
-        return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env=env,
+            capture_output=True,
+            text=True,
+            errors="backslashreplace",
+            timeout=timeout,
+            check=False,
+        )
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         names = [f"/proc/{os.getpid()}/fd/{each.fileno()}" for each in (out, err)]
         process = _FORKING.Process(
@@ -46,7 +55,7 @@ def run(
         texts = []
         for each in (out, err):
             each.seek(0)
-            texts.append(each.read().decode())
+            texts.append(each.read().decode(errors="backslashreplace"))
         return subprocess.CompletedProcess(command, process.exitcode, *texts)
 
 

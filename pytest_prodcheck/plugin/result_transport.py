@@ -47,6 +47,17 @@ def _parse(text: str) -> Result:
     return Result(**plain)
 
 
+def encodable(value: Any) -> Any:
+    """The same data with lone surrogates spelled out: xdist ends the whole run where it cannot send one."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {encodable(key): encodable(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(encodable(each) for each in value)
+    return value
+
+
 def find(properties: Iterable[tuple[str, object]]) -> Result | None:
     """The newest result among a report's properties, None where there is none that can be read."""
     found = None

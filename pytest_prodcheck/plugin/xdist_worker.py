@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,11 +17,12 @@ from pytest_prodcheck.plugin.gathering import own_modules
 from pytest_prodcheck.plugin.item_hooks import Judging
 from pytest_prodcheck.plugin.logs import mute_logs
 from pytest_prodcheck.plugin.parametrization import BOUND
+from pytest_prodcheck.plugin.result_transport import encodable
 from pytest_prodcheck.plugin.threads import ThreadWatch
 from pytest_prodcheck.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
 
 PLAN = "plan.json"
 STRAY = "prodcheck_strays"
@@ -55,6 +56,11 @@ class Worker:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Writes the plan that the controller gathers by, before xdist tells it that collection is done."""
         write_plan(Path(self.scope.shared), session.items, self.judging)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self) -> Generator[None, Any, Any]:
+        """Sends whatever a check said."""
+        return encodable((yield))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Tells the controller which of the project's files decided here, and what no check could see."""

@@ -115,6 +115,25 @@ def test_xdist_gives_the_same(project: Project) -> None:
     assert project.gate() == 0
 
 
+HALF_CHARACTERS = """
+import pytest
+@pytest.mark.smoke
+def test_half():
+    print(chr(0xdc80))
+    assert chr(0xdcff) == "a"
+"""
+
+
+def test_xdist_gives_the_same_for_characters_that_cannot_be_sent(project: Project) -> None:
+    """Reports are encoded strictly: a lone surrogate in one ended the run with an internal error."""
+    project.write("checks/test_half.py", HALF_CHARACTERS)
+    serial = project.pytest()
+    spread = project.pytest("-n", "2")
+    assert serial.returncode == spread.returncode == 1, spread.stdout
+    assert "INTERNALERROR" not in spread.stdout + spread.stderr
+    assert project.gate() == 1
+
+
 MORE = (
     CHECKS.split("@dataclass")[0]
     + """
