@@ -18,7 +18,7 @@ from pytest_prodcheck.judging.load_validity import (
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import Baseline, LoadEndpoint, LoadRun
+    from pytest_prodcheck.records import Baseline, LoadRun
 
 
 @check("performance.regression.p95", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")
@@ -46,11 +46,11 @@ def test_all_times_are_no_longer_than_before(load_run: LoadRun, load_baseline: B
     late = load_run.lag.percentile(95) or 0.0
     if overall.proven and late > (overall.now - overall.before) / 2:
         raise EvidenceProblem(Problem("invalid", f"requests began {late:.3f} s late: the client was too slow to tell"))
-    _judge(overall, "slower as a whole", limit, "")
+    _judge(load_run, overall, "slower as a whole", limit, "")
     for endpoint in load_run.endpoints:
         found = shifted(endpoint, load_baseline.runs, load_baseline.least_p95)
         if found is not None:
-            _judge(found, "slower as a whole", limit, endpoint.name)
+            _judge(load_run, found, "slower as a whole", limit, endpoint.name)
 
 
 @check("performance.regression.errors", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")
@@ -61,11 +61,9 @@ def test_errors_are_no_more_frequent_than_before(load_run: LoadRun, load_baselin
     found = fails_more(load_run.overall, load_baseline.runs, load_baseline.least_errors)
     if found is None:
         raise EvidenceProblem(Problem("invalid", f"load {load_run.name}: there are no requests to compare"))
-    if found.proven:
-        insist_on_a_processor(load_run)
-    else:
+    if not found.proven:
         insist_on_validity(load_run)
-    _judge(found, "more failed requests", limit, "")
+    _judge(load_run, found, "more failed requests", limit, "")
 
 
 def _judge_percentile(run: LoadRun, baseline: Baseline, percent: float, least: float, limit: Limit) -> None:
@@ -78,15 +76,11 @@ def _judge_percentile(run: LoadRun, baseline: Baseline, percent: float, least: f
         raise EvidenceProblem(Problem("invalid", "the accepted runs have too few samples to compare with"))
     if overall.proven and (late := own_lateness(run, percent, overall.now, overall.before)):
         raise EvidenceProblem(Problem("invalid", late))
-    _judge(overall, f"slower P{percent:g}", limit, "")
+    _judge(run, overall, f"slower P{percent:g}", limit, "")
     for endpoint in run.endpoints:
-        _judge_endpoint(endpoint, baseline, percent, least, limit)
-
-
-def _judge_endpoint(endpoint: LoadEndpoint, baseline: Baseline, percent: float, least: float, limit: Limit) -> None:
-    found = slower(endpoint, baseline.runs, percent, least)
-    if found is not None:  # else there are too few samples of this endpoint
-        _judge(found, f"slower P{percent:g}", limit, endpoint.name)
+        found = slower(endpoint, baseline.runs, percent, least)
+        if found is not None:  # else there are too few samples of this endpoint
+            _judge(run, found, f"slower P{percent:g}", limit, endpoint.name)
 
 
 def _first(baseline: Baseline) -> bool:
@@ -100,6 +94,8 @@ def _first(baseline: Baseline) -> bool:
     return True
 
 
-def _judge(found: Comparison, what: str, limit: Limit, of: str) -> None:
+def _judge(run: LoadRun, found: Comparison, what: str, limit: Limit, of: str) -> None:
+    if found.proven:  # of the whole or of one endpoint: a client without a processor proves nothing bad
+        insist_on_a_processor(run)
     proven = 100 * found.change if found.proven else 0.0
     judge(what, proven, at_most=limit, unit="%", of=of, reason=found.words)

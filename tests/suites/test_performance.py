@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +13,10 @@ from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.hosts import HostUse
-from pytest_prodcheck.records.load import LoadResources, ResourceSample
+from pytest_prodcheck.records.load import Baseline, LoadEndpoint, LoadResources, LoadWorker, ResourceSample
+from suites.performance import test_regression
 from suites.performance import test_resources as checks
-from tests.judging.test_load_validity import made
+from tests.judging.test_load_validity import accepted, endpoint, made
 
 CPU, MEMORY, CONNECTIONS = (
     checks.test_processors_have_room, checks.test_memory_has_room, checks.test_connections_have_room
@@ -70,3 +72,30 @@ def test_hosts_that_prometheus_watches_are_judged_beside(check: Any, share: floa
     assert [each.outcome for each in judged(check, silent).judgements if each.of == "web-1"] == [Outcome.ERRORED]
     with pytest.raises(EvidenceProblem, match="1 hosts, 2 are expected"):
         judged(check, replace(remote, hosts_expected=2))
+
+
+TIMES = (
+    test_regression.test_p95_is_no_slower_than_before,
+    test_regression.test_p99_is_no_slower_than_before,
+    test_regression.test_all_times_are_no_longer_than_before,
+)
+WORSE, GOOD = endpoint([5.0] * 1000, failed=200), endpoint([0.1] * 1000)
+
+
+@pytest.mark.parametrize(
+    ("check", "overall"),
+    [(test_regression.test_errors_are_no_more_frequent_than_before, WORSE), *itertools.product(TIMES, (WORSE, GOOD))],
+)
+def test_a_client_without_a_processor_proves_no_regression(check: Any, overall: LoadEndpoint) -> None:
+    """Worse as a whole or at one endpoint: failed, and errored where the client itself had no processor."""
+    run, before = made(overall=overall, endpoints=(WORSE,)), accepted([0.1] * 1000)
+    baseline = Baseline((replace(before, endpoints=(before.overall,)),), False, 0.02, 0.05, 0.001)
+    starved = replace(run, workers=(LoadWorker("one", 1000, 0.1, True, starved=0.4),))
+    ledger = open_ledger()
+    try:
+        check(run, baseline, Limit(warn="10%", fail="25%"))
+        assert ledger.outcome is Outcome.FAILED
+        with pytest.raises(EvidenceProblem, match="waited for a processor"):
+            check(starved, baseline, Limit(warn="10%", fail="25%"))
+    finally:
+        close_ledger()
