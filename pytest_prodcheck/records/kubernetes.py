@@ -221,6 +221,7 @@ class Manifest:
     said: str = ""  # what the dry run said otherwise
     warnings: tuple[str, ...] = ()  # of the server, such as deprecations
     problem: Problem | None = None  # why the dry run could not be asked
+    way: str = ""  # how it will be applied: "kubectl apply", "server-side apply by helm"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,10 @@ def test_the_server_would_take_them(kubernetes_manifests: KubernetesManifests) -
         if each.problem is not None:
             raise EvidenceProblem(each.problem)
     for each in kubernetes_manifests.manifests:
-        judge("dry run", each.accepted, of=each.name, reason=each.said)
+        how = f" ({each.way})" if each.way else ""
+        judge("dry run", each.accepted, of=each.name, reason=f"{each.said}{how}")
+        dropped = [warning for warning in each.warnings if "unknown field" in warning]
+        judge("all fields are known", not dropped, of=each.name, reason="; ".join(dropped), warn_only=True)
 
 
 @check("pre_deploy.configuration.deprecations", severity="high", runbook="configuration-deprecations")

@@ -60,6 +60,8 @@ def test_from_elsewhere_all_of_it_is_out_of_reach(tmp_path: Path) -> None:
         ('["namespace", "storage"]', '["everything"]', "reach"),
         ('["namespace", "storage"]', "[]", "reach"),
         ('namespace = "shop"', 'namespace = "shop"\nkubeconfig = "gone"', "no file 'gone'"),
+        ('namespace = "shop"', 'namespace = "shop"\nfield_manager = "argocd-controller"', "no meaning with apply"),
+        ('namespace = "shop"', 'namespace = "shop"\napply = "helm"\nforce_conflicts = true', "no meaning with apply"),
         ("[environments.c.kubernetes]", f"[environments.c]\n{ABSENT}\n[environments.c.kubernetes]", "absent"),
     ],
 )

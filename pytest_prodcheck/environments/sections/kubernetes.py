@@ -36,6 +36,14 @@ class Kubernetes(Section):
     # files that are about to be applied, globs allowed, relative to prodcheck.toml; `{unit}` and `{revision}` are
     # filled in
     manifests: tuple[str, ...] = ()
+    # how they will be applied, which their dry run repeats: "auto" goes by what the live objects tell of it
+    # (managedFields, hooks, annotations of Argo CD and Flux); "client-side" is `kubectl apply`, "server-side"
+    # `kubectl apply --server-side`, "replace" `kubectl replace`, "helm" `helm upgrade` of Helm 3
+    apply: Literal["auto", "client-side", "server-side", "replace", "helm"] = "auto"
+    field_manager: str | None = None  # where apply is not "auto"; left out: that tool's own ("kubectl", "helm")
+    # whether a server-side apply takes over fields that others manage; left out: as the tool is usually run (Argo CD
+    # and Flux take over, kubectl and Helm do not)
+    force_conflicts: bool | None = None
     timeout: Seconds = 20.0  # for one list, all its pages and retries included
     # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
     vantage: Name = "outside"
@@ -45,6 +53,17 @@ class Kubernetes(Section):
 def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
     if environment.kubernetes is not None:
         yield from file(("kubernetes", "kubeconfig"), environment.kubernetes.kubeconfig, root)
+        yield from _applying(environment.kubernetes)
+
+
+def _applying(cluster: Kubernetes) -> Iterator[Complaint]:
+    for name, value, ways in (
+        ("field_manager", cluster.field_manager, ("client-side", "server-side", "replace", "helm")),
+        ("force_conflicts", cluster.force_conflicts, ("server-side",)),
+    ):
+        if value is not None and cluster.apply not in ways:
+            shown = " or ".join(f'"{each}"' for each in ways)
+            yield ("kubernetes", name), f'has no meaning with apply = "{cluster.apply}"', f"set apply = {shown}"
 
 
 KINDS = (

@@ -56,15 +56,17 @@ class Api:
         status, content, _ = self._send("GET", path, deadline, {}, None)
         return status, content.decode("utf-8", "replace")
 
-    def apply(self, path: str, body: Object, deadline: Deadline) -> tuple[int, bytes, str]:
-        """Status, body and Warning headers of a dry run of a server-side apply."""
-        query = {"dryRun": "All", "fieldManager": "prodcheck", "force": "true"}
-        status, content, headers = self._send("PATCH", path, deadline, query, body)
-        return status, content, headers.get("Warning", "")
+    def live(self, path: str, deadline: Deadline) -> Object | None:
+        """One object, None where there is none; raises EvidenceProblem for every other answer."""
+        status, content, _ = self._patiently("GET", path, deadline, {}, None)
+        return None if status == 404 else _read("GET", path, status, content)
 
-    def create(self, path: str, body: Object, deadline: Deadline) -> tuple[int, bytes, str]:
-        """Status, body and Warning headers of a dry run of a creation."""
-        status, content, headers = self._send("POST", path, deadline, {"dryRun": "All"}, body)
+    def dry_run(
+        self, method: str, path: str, body: Object, deadline: Deadline, kind: str = "application/json", **query: str
+    ) -> tuple[int, bytes, str]:
+        """Status, body and Warning headers of a request of which the server keeps nothing; kind: of its body."""
+        query["dryRun"] = "All"
+        status, content, headers = self._patiently(method, path, deadline, query, body, kind)
         return status, content, headers.get("Warning", "")
 
     def items(self, path: str, deadline: Deadline, take: Callable[[Object], Any] = lambda item: item) -> list[Any]:
@@ -98,21 +100,30 @@ class Api:
     def _ask(
         self, method: str, path: str, deadline: Deadline, *, query: Mapping[str, str], body: Object | None = None
     ) -> Object:
+        status, content, _ = self._patiently(method, path, deadline, query, body)
+        if status == 410:
+            raise Gone
+        return _read(method, path, status, content)
+
+    def _patiently(
+        self, method: str, path: str, deadline: Deadline, query: Mapping[str, str], body: Object | None,
+        kind: str = "application/json",
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Status, body and headers; what says "not now" is asked again."""
         for number in range(1, TRIES + 1):
-            status, content, headers = self._send(method, path, deadline, query, body)
+            status, content, headers = self._send(method, path, deadline, query, body, kind)
             wait = _wait(headers.get("Retry-After"), number)
-            if status == 410:
-                raise Gone
-            if status not in _LATER or number == TRIES:
-                break
+            if status not in _LATER or number == TRIES or (status == 500 and body is not None):
+                break  # a dry run's 500 is what a webhook or the schema says
             deadline.note(f"{method} {path} answered {status}, asked again")
             if deadline.time_left() <= wait:
                 break
             time.sleep(wait)
-        return _read(method, path, status, content)
+        return status, content, headers
 
     def _send(
-        self, method: str, path: str, deadline: Deadline, query: Mapping[str, str], body: Object | None
+        self, method: str, path: str, deadline: Deadline, query: Mapping[str, str], body: Object | None,
+        kind: str = "application/json",
     ) -> tuple[int, bytes, Mapping[str, str]]:
         """Status, body and headers; a connection that breaks is tried again."""
         import urllib3
@@ -120,7 +131,6 @@ class Api:
         headers = {"Accept": "application/json", "User-Agent": "prodcheck", **self._credentials()}
         text = None
         if body is not None:
-            kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"  # JSON is YAML
             headers["Content-Type"] = kind
             text = json.dumps(body).encode()
         address = f"{self.server.rstrip('/')}{path}"

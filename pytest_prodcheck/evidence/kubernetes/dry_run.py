@@ -1,121 +1,131 @@
-"""`kubernetes-manifests`: each object that is about to be applied, as a dry run on the server takes it.
+"""`kubernetes-manifests`: each object that is about to be applied, dry-run on the server as its deployer will apply it.
 
-A server-side apply with `dryRun=All`: admission, defaults and validation run, nothing is stored. Needs the right to
-patch those kinds. https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run
+How that is, is read from the live object (`ways.py`). A pod of each template is dry-run as well.
 """
 
 from __future__ import annotations
 
-import json
-import re
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.kubernetes.answers import told
 from pytest_prodcheck.evidence.kubernetes.api import api
+from pytest_prodcheck.evidence.kubernetes.applying import applied
 from pytest_prodcheck.evidence.kubernetes.cluster import host, seconds
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, shown
-from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
+from pytest_prodcheck.evidence.kubernetes.objects import Object, table
+from pytest_prodcheck.evidence.kubernetes.openapi import described
+from pytest_prodcheck.evidence.kubernetes.placed_objects import Placed, placed
 from pytest_prodcheck.evidence.kubernetes.template_pods import counts, pod_of
+from pytest_prodcheck.evidence.kubernetes.ways import Way, commonest, way
+from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.kubernetes import KubernetesManifests, Manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
-_NO_SUCH_FIELD = "failed to create typed patch object"  # a field that the schema lacks: answered with 500
-_WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')  # RFC 9110 had it; Kubernetes sends it for deprecations
+    T = TypeVar("T")
+
+AT_ONCE = 6  # requests
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     cluster = environment.kubernetes
     where = f"Kubernetes API ({(cluster and cluster.context) or 'current context'})"
-    return (Sending(where, "PATCH each object of kubernetes.manifests with dryRun=All, which stores nothing"),
+    return (Sending(where, "GET each object of kubernetes.manifests"),
+            Sending(where, "PATCH, PUT or POST each of them with dryRun=All, which stores nothing"),
             Sending(where, "POST a pod of each template in them with dryRun=All"))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One object, or why it cannot be asked about."""
+
+    asked: Manifest
+    item: Object
+    place: Placed | None = None
+    way: Way | None = None
 
 
 @evidence("kubernetes-manifests", axis="kubernetes", feature="manifests", seconds=seconds, host=host, sends=_sends)
 def kubernetes_manifests(target: str, context: Context, deadline: Deadline) -> KubernetesManifests:
-    """All objects of the files, dry-run one after the other."""
+    """All objects of the files, and a pod of each template, in their order."""
     version = str(api(context, deadline).get("/version", deadline).get("gitVersion", ""))
     found = documents(context)
-    told = []
-    for file, each in found:
-        told.append(_dry_run(file, each, context, deadline))
-        if told[-1].accepted and (pod := pod_of(each)) is not None:
-            told.append(_its_pods(told[-1], each, pod, [item for _, item in found], context, deadline))
-    return KubernetesManifests(tuple(told), version)
+    jobs = _together([partial(_looked_up, file, each, context, deadline) for file, each in found], deadline)
+    usual = commonest(each.way for each in jobs)
+    items = [item for _, item in found]
+    results = _together([partial(_dry_run, each, usual, items, context, deadline) for each in jobs], deadline)
+    return KubernetesManifests(tuple(each for pair in results for each in pair), version)
+
+
+def _together(jobs: Sequence[Callable[[], T]], deadline: Deadline) -> list[T]:
+    """What each returns, a few at a time; raises EvidenceProblem (timeout)."""
+
+    def worker(first: int) -> list[T]:
+        return [job() for job in jobs[first::AT_ONCE]]
+
+    shares = side_by_side([partial(worker, first) for first in range(min(AT_ONCE, len(jobs)))], deadline.seconds_left())
+    taken: list[list[T]] = []
+    for each in shares:
+        if each is None:
+            raise EvidenceProblem(Problem("timeout", "the dry runs were not done in time", "raise kubernetes.timeout"))
+        taken.append(each)
+    return [taken[number % AT_ONCE][number // AT_ONCE] for number in range(len(jobs))]
+
+
+def _looked_up(file: str, item: Object, context: Context, deadline: Deadline) -> _Job:
+    version, kind = str(item["apiVersion"]), str(item["kind"])
+    asked = Manifest(f"{file}: {shown(item)}", version, kind, served=True, accepted=False)
+    cluster = context.environment.kubernetes
+    assert cluster is not None
+    try:
+        place = placed(item, context, deadline)
+    except EvidenceProblem as error:
+        return _Job(replace(asked, problem=error.problem), item)
+    if place is None:
+        return _Job(replace(asked, served=False, said=f"{version} {kind} is not served"), item)
+    unknown = Way("") if place.live is None else Way("client-side")
+    return _Job(asked, item, place, way(place.item, place.live, cluster, unknown))
+
+
+def _dry_run(job: _Job, usual: Way, items: list[Object], context: Context, deadline: Deadline) -> list[Manifest]:
+    asked, place = job.asked, job.place
+    if place is None or job.way is None:
+        return [asked]
+    how = job.way if job.way.kind else usual
+    try:
+        about = described(asked.api_version, asked.kind, context, deadline)
+        if about is None or not about.dry_runs:
+            what = f"{asked.name}: the server does not say that {asked.api_version} {asked.kind} can be dry-run"
+            raise EvidenceProblem(Problem("protocol", what, "its API server would store what is sent to it"))
+        made = applied(replace(asked, way=how.shown), place, how, about, context, deadline)
+    except EvidenceProblem as error:
+        return [replace(asked, problem=error.problem)]
+    if not made.accepted or (pod := pod_of(job.item)) is None:
+        return [made]
+    return [made, _its_pods(made, place, pod, items, context, deadline)]
 
 
 def _its_pods(
-    of: Manifest, item: Object, pod: Object, objects: list[Object], context: Context, deadline: Deadline
+    of: Manifest, place: Placed, pod: Object, objects: list[Object], context: Context, deadline: Deadline
 ) -> Manifest:
-    server = api(context, deadline)
-    space = str(table(item, "metadata").get("namespace") or server.namespace)
-    answer = server.create(f"/api/v1/namespaces/{quote(space, safe='')}/pods", pod, deadline)
-    made = _told(f"{of.name}: its pods", "v1", "Pod", answer, "create")
+    space = str(table(place.item, "metadata").get("namespace", ""))
+    asked = Manifest(f"{of.name}: its pods", "v1", "Pod", served=True, accepted=False)
+    path = f"/api/v1/namespaces/{quote(space, safe='')}/pods"
+    try:
+        made = told(asked, api(context, deadline).dry_run("POST", path, pod, deadline), "create")
+    except EvidenceProblem as error:
+        return replace(asked, problem=error.problem)
     if made.accepted or made.problem is not None or counts(made.said, objects):
         return made
-    return Manifest(made.name, "v1", "Pod", served=True, accepted=True)
-
-
-def _dry_run(file: str, item: Object, context: Context, deadline: Deadline) -> Manifest:
-    name, kind, version = f"{file}: {shown(item)}", str(item["kind"]), str(item["apiVersion"])
-    try:
-        resource = _resource(version, kind, context, deadline)
-    except EvidenceProblem as error:
-        return Manifest(name, version, kind, True, False, problem=error.problem)
-    if resource is None:
-        return Manifest(name, version, kind, served=False, accepted=False, said=f"{version} {kind} is not served")
-    plural, namespaced = resource
-    server = api(context, deadline)
-    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    own = str(table(item, "metadata").get("name", ""))
-    space = table(item, "metadata").get("namespace") or server.namespace
-    where = f"/namespaces/{quote(str(space), safe='')}" if namespaced else ""
-    path = f"{root}{where}/{plural}/{quote(own, safe='')}"
-    return _told(name, version, kind, server.apply(path, item, deadline), "patch")
-
-
-def _told(name: str, version: str, kind: str, answer: tuple[int, bytes, str], verb: str) -> Manifest:
-    status, content, warnings = answer
-    told = tuple(found.replace('\\"', '"') for found in _WARNING.findall(warnings))
-    if 200 <= status < 300:
-        return Manifest(name, version, kind, True, True, warnings=told)
-    said = _message(content)
-    if status in (401, 403) and "forbidden: User" in said:
-        hint = f"grant {verb} on it to the role that prodcheck uses: `prodcheck grants --kubernetes` prints the rest"
-        return Manifest(name, version, kind, True, False, said, told, Problem("denied", f"{name}: {said}", hint))
-    if (status == 429 or status >= 500) and _NO_SUCH_FIELD not in said:
-        return Manifest(name, version, kind, True, False, said, told, Problem("protocol", f"{name}: {status}: {said}"))
-    return Manifest(name, version, kind, True, False, said, told)
-
-
-def _message(content: bytes) -> str:
-    try:
-        document = json.loads(content)
-    except ValueError:
-        return "no JSON"
-    return str(document.get("message", ""))[:1000] if isinstance(document, dict) else "no JSON object"
-
-
-def _resource(version: str, kind: str, context: Context, deadline: Deadline) -> tuple[str, bool] | None:
-    """Plural and whether it lies in a namespace; None where the server does not serve this version of the kind."""
-    path = f"/apis/{version}" if "/" in version else f"/api/{version}"
-
-    def ask() -> dict[str, tuple[str, bool]] | None:
-        status, text = api(context, deadline).text(path, deadline)
-        if status == 404:
-            return None
-        if status != 200:
-            raise EvidenceProblem(Problem("protocol", f"GET {path}: answered {status}"))
-        return {
-            str(each.get("kind")): (str(each.get("name")), bool(each.get("namespaced")))
-            for each in rows(json.loads(text), "resources")
-            if "/" not in str(each.get("name"))
-        }
-
-    known = context.once(("kubernetes-resources", version), ask, deadline)
-    return None if known is None else known.get(kind)
+    return replace(asked, accepted=True)

@@ -1,0 +1,56 @@
+"""kubectl as a deployer would use it, in one namespace: what it applies, and what its dry run on the server says."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from tests.cluster.build import folder
+from tests.cluster.control_plane import ADMIN, ControlPlane
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl with the administrator's rights, about one namespace."""
+
+    plane: ControlPlane
+    space: str
+
+    def __call__(self, *words: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """What it does and says."""
+        config = self.plane.place / "kubectl.kubeconfig"
+        if not config.exists():
+            self.plane.kubeconfig("kubectl", ADMIN)
+        return subprocess.run(
+            [f"{folder()}/kubectl", f"--kubeconfig={config}", f"--namespace={self.space}", *words],
+            input=text, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    def done(self, *words: str, text: str = "") -> str:
+        """What it says of something that has to work."""
+        found = self(*words, text=text)
+        assert found.returncode == 0, found.stderr
+        return found.stdout
+
+    def apply(self, *objects: Object, server: bool = False) -> None:
+        """Applies them for real."""
+        if objects:
+            self.done("apply", *(["--server-side"] if server else []), "-f", "-", text=listed(*objects))
+
+    def refused(self, *objects: Object, server: bool = False) -> dict[str, str]:
+        """Of a dry run on the server: name -> "" for what it takes, else what it says of that object."""
+        flags = ["--server-side"] if server else []
+        found = self("apply", "--dry-run=server", *flags, "-f", "-", text=listed(*objects))
+        taken = set(re.findall(r"^\S+?/(\S+) \S+ \(server dry run\)$", found.stdout, re.MULTILINE))
+        names = [each["metadata"]["name"] for each in objects]
+        return {name: "" if name in taken else found.stderr or "not named" for name in names}
+
+
+def listed(*objects: Object) -> str:
+    """They as one list."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
