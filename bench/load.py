@@ -41,8 +41,8 @@ def sent(folder: Path, port: int, rate: float, seconds: float) -> tuple[float, f
     """Processor seconds a request, share of a core, share of the rate that was sent."""
     raw = f"GET /x HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
     endpoint = {
-        "weight": 1, "client": "a", "method": "GET", "raw": raw, "safe": True, "statuses": [200], "content_type": "",
-        "contains": "", "timeout": 5, "largest": 1_000_000,
+        "weight": 1, "client": "a", "method": "GET", "raw": raw, "safe": True, "timeout": 5, "keep": 0,
+        "wanted": {"statuses": [200]},
     }  # fmt: skip
     plan = {
         "workers": 1, "in_flight": 20_000, "segments": [[seconds, rate, rate]], "by_segment": False, "final": 1,

@@ -222,8 +222,9 @@ def test_third_party_clients_are_imported_where_they_are_used() -> None:
 def test_suites_only_judge() -> None:
     """Bundled checks import public names and pure judging of texts; they do no I/O of their own."""
     public = {"pytest_prodcheck", *(f"pytest_prodcheck.{name}" for name in pytest_prodcheck.__all__)}
-    pure = ("body_schemas", "declared_limits", "distribution", "headers", "load_validity", "statistics")
+    pure = ("declared_limits", "distribution", "headers", "load_validity", "statistics")
     ours = tuple(f"pytest_prodcheck.judging.{name}" for name in pure)
+    ours += ("pytest_prodcheck.answers.good", "pytest_prodcheck.answers.schemas")
     wrong = [
         f"{file.relative_to(ROOT)} imports {module}"
         for file in sorted((ROOT / "suites").rglob("*.py"))

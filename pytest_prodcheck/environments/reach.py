@@ -287,5 +287,7 @@ def light_endpoints(environment: Environment, vantage: str = OUTSIDE) -> tuple[s
 
 def _tells_of_latency(endpoint: Endpoint) -> bool:
     """Whether an endpoint's good answer is judged, is no refusal, and changes nothing."""
-    judged = any(each is not None for each in (endpoint.status, endpoint.content_type, endpoint.contains))
+    judged = any(
+        each is not None for each in (endpoint.status, endpoint.content_type, endpoint.contains, endpoint.schema_)
+    )
     return judged and endpoint.changes_nothing and (endpoint.status is None or min(endpoint.status) < 400)

@@ -119,6 +119,10 @@ def insist_on_answers(run: LoadRun) -> None:
     asked = whole.good + whole.failed
     if run.mode == "light" and whole.failed > max(FEW_FAILED * asked, 1):
         raise EvidenceProblem(Problem("invalid", f"{whole.failed} of {asked} requests failed: {why(whole)}"))
+    wrong = next((each for each in run.samples if each.wrong), None)
+    if run.mode == "light" and wrong is not None:
+        told = f"{wrong.wrong} of {wrong.sampled} answers of {wrong.endpoint} break their schema: {wrong.why}"
+        raise EvidenceProblem(Problem("invalid", told))
 
 
 def why(endpoint: LoadEndpoint) -> str:

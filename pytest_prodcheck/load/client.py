@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_prodcheck.answers.decoding import BodyError
+from pytest_prodcheck.answers.good import Wanted, trouble
 from pytest_prodcheck.load.answer import Answer
 
 CHUNK = 65_536
@@ -70,28 +72,13 @@ class Call:
     method: str
     raw: bytes
     safe: bool
-    statuses: frozenset[int]
-    content_type: str
-    contains: str
+    wanted: Wanted
     timeout: float
-    largest: int
-
-    sampled: bool = False  # whether some of its bodies are kept, to be held against a JSON Schema afterwards
+    keep: int = 0  # bytes of a body that are kept: samples are held against a JSON Schema afterwards
 
     def trouble(self, answer: Answer) -> str:
         """Why an answer is not as it has to be, "" where it is."""
-        status: int = answer.get_code()
-        if status not in self.statuses:
-            return f"answered {status}"
-        if self.content_type:
-            given = str(answer.get("content-type", "")).partition(";")[0].strip().lower()
-            if given != self.content_type:
-                return f"answered {given or 'no content type'}"
-        if self.contains and not answer.holds_text:
-            if answer.cut:
-                return f"the declared text is not in the last of more than {self.largest} bytes"
-            return "the declared text is missing"
-        return ""
+        return trouble(self.wanted, answer.get_code(), answer.media_type, lambda: answer.holds_text)
 
 
 class Connection:
@@ -176,10 +163,11 @@ class Client:
         """A new connection to the next address that accepts one; raises Failed and OwnShortage."""
         count = len(self.addresses)
         reason: Failed = Failed("connection refused")
-        for left in range(count, 0, -1):
-            address = self.addresses[self._turn % count]
-            self._turn += 1
-            until = end if left == 1 else min(end, clock() + NEXT_ADDRESS)
+        first = self._turn  # others take turns while this one connects
+        self._turn += 1
+        for place in range(first, first + count):
+            address = self.addresses[place % count]
+            until = end if place == first + count - 1 else min(end, clock() + NEXT_ADDRESS)
             try:
                 return self._connect(address, call, until)
             except Failed as failure:
@@ -220,7 +208,7 @@ class Client:
         raise reason
 
     def _exchange(self, connection: Connection, call: Call, end: float) -> Answer:
-        answer = Answer(call.method, call.contains, call.largest)
+        answer = Answer(call.method, call.wanted.contains, call.keep)
         connection.deadline = end
         connection.requests += 1
         connection.address.requests += 1
@@ -234,7 +222,7 @@ class Client:
                     raise ConnectionResetError
                 begun = begun or bool(data)
                 answer.feed(data)
-                answer.look()
+                answer.take()
         except OSError as error:
             self._drop(connection)
             if connection.expired:
@@ -247,6 +235,9 @@ class Client:
                 raise _ClosedAtOnce from None
             connection.address.failed += 1
             raise Failed("connection reset inside the answer") from None
+        except BodyError as error:
+            self._drop(connection)
+            raise Failed(f"the answer cannot be read: {error}") from None
         except Exception as error:  # the parser's: no HTTP
             self._drop(connection)
             connection.address.failed += 1
@@ -295,12 +286,9 @@ def calls(plan: Mapping[str, Any], clients: Mapping[str, Client]) -> dict[str, C
             each["method"],
             each["raw"].encode("latin-1"),
             each["safe"],
-            frozenset(each["statuses"]),
-            each["content_type"],
-            each["contains"],
+            Wanted(**{**each["wanted"], "statuses": tuple(each["wanted"]["statuses"])}),
             each["timeout"],
-            each["largest"],
-            each["sampled"],
+            each["keep"],
         )
         for name, each in plan["endpoints"].items()
     }

@@ -15,6 +15,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
+from pytest_prodcheck.answers.texts import to_text
 from pytest_prodcheck.load.answer import Answer
 from pytest_prodcheck.load.client import Call, Client, Failed, OwnShortage, TimedOut, calls, clock
 from pytest_prodcheck.load.counters import Counted
@@ -26,7 +27,6 @@ REAP = 0.1  # seconds between two looks for what is over its time
 GRACE = 1.0  # seconds after the end of the schedule in which an answer is still in time
 MOST_SAMPLES = 20  # bodies of an endpoint that are kept for its schema, by each process
 SAMPLE_EVERY = 0.2  # seconds between two of them
-LARGEST_SAMPLE = 64 * 1024  # bytes
 TURN = 8  # requests begun in one go before others get their turn
 Send = Callable[[str, dict[str, Any]], None]
 
@@ -52,7 +52,7 @@ class Sender:
         self.ended_at = 0.0
         self.last_begun = 0.0
         self._unbroken = 0
-        self._sampled = {name: [0, 0.0] for name, call in self.calls.items() if call.sampled}  # how many, when last
+        self._sampled = {name: [0, 0.0] for name, call in self.calls.items() if call.keep}  # how many, when last
 
     def run(self) -> None:
         """Sends everything, waits for what is unanswered, tells the coordinator that this was all."""
@@ -169,7 +169,7 @@ class Sender:
             cell.good += 1
             counted.in_time += due + took <= self.until
             counted.cached += answer.from_cache
-            if call.sampled:
+            if call.keep:
                 self._sample(call, answer)
         if late or not reason:
             cell.times.record(int(took * 1e6))
@@ -180,9 +180,9 @@ class Sender:
     def _sample(self, call: Call, answer: Answer) -> None:
         """Keeps some of an endpoint's bodies, spread over the run."""
         seen, now = self._sampled[call.name], clock()
-        if seen[0] < MOST_SAMPLES and now - seen[1] > SAMPLE_EVERY and len(answer.body) <= LARGEST_SAMPLE:
+        if seen[0] < MOST_SAMPLES and now - seen[1] > SAMPLE_EVERY and len(answer.kept) <= call.keep:
             seen[0], seen[1] = seen[0] + 1, now
-            self.counted.samples.append((call.name, answer.body.decode("utf-8", "replace")))
+            self.counted.samples.append((call.name, to_text(bytes(answer.kept), "application/json")))
 
     # -- telling
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Exchange, Limit, check, judge
+from pytest_prodcheck.answers.good import points, wanted
+from pytest_prodcheck.answers.schemas import mismatch
 
 if TYPE_CHECKING:
     from pytest_prodcheck.records import Contract, OpenApi
@@ -16,30 +18,14 @@ def test_endpoint_answers_as_declared(
     http_endpoint: Exchange, http_contract: Contract | None, declared: Mapping[str, Any]
 ) -> None:
     """Status, content type, text and body are as declared, by JSON Schema or OpenAPI document where one is named."""
-    good = declared.get("status") or range(200, 300 if declared.get("schema") else 400)  # Endpoint.good_statuses
-    judge("status", http_endpoint.status, one_of=tuple(good), reason=f"answered {http_endpoint.status}")
-    if declared.get("content_type"):
-        judge("content type", http_endpoint.content_type, equals=declared["content_type"].lower())
-    if declared.get("contains"):
-        judge("declared text is there", declared["contains"] in http_endpoint.text, reason="the text is missing")
-    if http_contract is not None:  # where a schema is declared
-        _judge_schema(http_endpoint, http_contract)
-
-
-def _judge_schema(exchange: Exchange, contract: Contract) -> None:
-    from pytest_prodcheck.judging.body_schemas import worst_mismatch
-
-    looks_like_json = exchange.content_type.endswith("json")
-    if not judge("body is JSON", looks_like_json, reason=f"the content type is {exchange.content_type or 'missing'}"):
-        return
-    try:
-        document = exchange.json()
-    except Exception as error:  # an answer that is no JSON is proven bad: the status said that all is well
-        judge("body is JSON", False, reason=str(error))
-        return
-    worst = worst_mismatch(contract.schema, document)
-    where = f"{worst.json_path}: {worst.message[:200]}" if worst is not None else ""
-    judge(f"body matches {contract.source}", worst is None, reason=where)
+    looked_at = wanted(declared)
+    found = points(
+        looked_at, http_endpoint.status, http_endpoint.content_type, lambda: looked_at.contains in http_endpoint.text
+    )
+    good = [judge(each.what, each.good, reason=each.why) for each in found]
+    if http_contract is not None and all(good):  # where a schema is declared
+        reason = mismatch(http_endpoint.text, http_contract.schema, http_contract.source)
+        judge(f"body matches {http_contract.source}", not reason, reason=reason)
 
 
 @check("smoke.api.budget", severity="high", limit=Limit(warn=1, fail=2), runbook="api-budget")

@@ -119,11 +119,6 @@ class Endpoint(Section):
     control: Name | None = None
 
     @property
-    def good_statuses(self) -> tuple[int, ...]:
-        """The statuses of a good answer: as declared; else 200 to 399, beside a schema 200 to 299."""
-        return self.status or tuple(range(200, 300 if self.schema_ else 400))
-
-    @property
     def method(self) -> str:
         """The HTTP method."""
         return self.request.partition(" ")[0]

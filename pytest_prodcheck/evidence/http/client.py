@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from pytest_prodcheck.answers.decoding import BROWSERS
 from pytest_prodcheck.environments.reach import origin_of, secret_origins
 from pytest_prodcheck.evidence.context import SHORTEST_SECRET
-from pytest_prodcheck.evidence.http.bodies import BROWSERS
 from pytest_prodcheck.evidence.http.connection import Connection
 from pytest_prodcheck.evidence.http.line import HttpLine
 from pytest_prodcheck.evidence.http.messages import SAFE, Answer, Request, basic

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.http.bodies import BodyError, read_body, read_first_event, to_text
+from pytest_prodcheck.answers.decoding import BodyError
+from pytest_prodcheck.answers.texts import to_text
+from pytest_prodcheck.evidence.http.bodies import read_body, read_first_event
 from pytest_prodcheck.evidence.http.messages import Answer, Request
 from pytest_prodcheck.evidence.network.failures import classify
 from pytest_prodcheck.evidence.tools import sanitizing

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.answers.decoding import BROWSERS
 from pytest_prodcheck.evidence.http.service_requests import endpoint
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def fingerprint(name: str, environment: Environment, root: Path, vantage: str) -
     told: dict[str, Any] = {
         "load": load.model_dump(mode="json", include=SHAPE),
         "from": vantage,
+        "encoding": BROWSERS,
         "requests": [_request(target, environment) for target in sorted(load.mix)],
         "files": list(_files(load, root)),
     }

@@ -6,11 +6,13 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.answers.good import Wanted, trouble, wanted
 from pytest_prodcheck.environments.reach import LIGHT, light_endpoints
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.evidence.http.service_requests import endpoint
 from pytest_prodcheck.evidence.load.results import endpoint_of
+from pytest_prodcheck.evidence.load.samples import with_samples
 from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.load.counters import Cell, Counted
 from pytest_prodcheck.load.processor import THREAD, waited
@@ -18,7 +20,6 @@ from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.load import LoadEndpoint, LoadRun, LoadWorker, Timed
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.sections.services import Endpoint
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -27,6 +28,7 @@ WARM_UP_SHARE = 0.25  # of the time that there is; with many slow endpoints some
 MOST = 32  # requests at once
 ENOUGH = 299  # requests that a P99 needs: for these as much time again is added
 SLOWER = 1.5  # what the rate is divided by where the service limits it
+MOST_SAMPLES = 20  # bodies of an endpoint that are held against its schema
 LONGEST_REST = 5.0  # seconds that one answer may ask to wait
 
 
@@ -47,13 +49,15 @@ class _Light:
         self.counted = Counted()
         self.limited = 0
         self.lock = threading.Lock()
+        self.samples: dict[str, list[str]] = {name: [] for name in names}
         self.asks = {name: self._request(name) for name in names}
 
-    def _request(self, name: str) -> tuple[Request, Endpoint, str]:
+    def _request(self, name: str) -> tuple[Request, Wanted, str]:
         _, declared, service = endpoint(self.context.environment, name)
         session = session_of(self.context, declared.as_, self.deadline)
         headers = {**declared.headers, **session.headers}
-        return Request(declared.method, declared.path, headers, declared.json_), declared, service
+        request = Request(declared.method, declared.path, headers, declared.json_)
+        return request, wanted(declared.model_dump(by_alias=True)), service
 
     def run(self) -> LoadRun:
         """Warms up, asks, and tells."""
@@ -69,7 +73,9 @@ class _Light:
             told = f"the service limited our rate (429) {self.limited} times: in the end {self.pace.rate:.3g}/s"
             self.deadline.note(told)
         with self.lock:
-            return self._record(time.monotonic() - self.pace.began)
+            found = self._record(time.monotonic() - self.pace.began)
+        samples = [(name, text) for name, texts in self.samples.items() for text in texts]
+        return with_samples(found, samples, self.context, self.deadline)
 
     def _warm_up(self, end: float) -> None:
         """Asks each endpoint, those that there is time for, one after the other: a cold start is no latency."""
@@ -114,7 +120,10 @@ class _Light:
             exchange = client_of(self.context, service).ask(request, self.deadline).exchange
         except EvidenceProblem as error:
             return time.monotonic() - due, str(error.problem.kind), None
-        return time.monotonic() - due, trouble(exchange, declared), rest_asked(exchange, declared)
+        took, reason = time.monotonic() - due, _trouble(exchange, declared)
+        if declared.json and not reason and len(self.samples[name]) < MOST_SAMPLES:
+            self.samples[name].append(exchange.text)
+        return took, reason, rest_asked(exchange, declared)
 
     def _record(self, took: float) -> LoadRun:
         spans = {0: (0.0, took)}
@@ -155,9 +164,9 @@ class Pace:
         self._due = max(self._due, now + min(rest, LONGEST_REST))
 
 
-def rest_asked(exchange: Exchange, declared: Endpoint) -> float | None:
+def rest_asked(exchange: Exchange, declared: Wanted) -> float | None:
     """Seconds that a limiter asks to wait (RFC 6585, 4; RFC 9110, 10.2.3), None where this is no such answer."""
-    if exchange.status != 429 or 429 in (declared.status or ()):
+    if exchange.status != 429 or 429 in declared.statuses:
         return None
     try:
         return max(float(exchange.header("Retry-After") or 1), 0.1)
@@ -172,12 +181,6 @@ def _whole(counted: Counted, spans: dict[int, tuple[float, float]]) -> LoadEndpo
     return endpoint_of("overall", Counted({("overall", 0): whole}), spans)
 
 
-def trouble(exchange: Exchange, declared: Endpoint) -> str:
+def _trouble(exchange: Exchange, declared: Wanted) -> str:
     """Why an answer is not as declared, "" where it is."""
-    if exchange.status not in declared.good_statuses:
-        return f"answered {exchange.status}"
-    if declared.content_type and exchange.content_type != declared.content_type.lower():
-        return f"answered {exchange.content_type or 'no content type'}"
-    if declared.contains and (exchange.body is None or declared.contains not in exchange.body):
-        return "the declared text is missing"
-    return ""
+    return trouble(declared, exchange.status, exchange.content_type, lambda: declared.contains in exchange.text)

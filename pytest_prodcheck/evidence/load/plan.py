@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.answers.good import wanted
 from pytest_prodcheck.environments.reach import services_of_load
 from pytest_prodcheck.evidence.http.service_requests import endpoint
 from pytest_prodcheck.evidence.load.requests import raw_request
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 INTERVALS = 300  # most intervals that a run is divided into
 SHORTEST_INTERVAL = 0.5  # seconds
+LARGEST_SAMPLE = 64 * 1024  # bytes of a body that is held against its schema
 
 
 def load_of(name: str, context: Context) -> Load:
@@ -71,12 +74,9 @@ def _endpoint(target: str, context: Context, deadline: Deadline) -> dict[str, An
         "method": declared.method,
         "raw": raw_request(target, session, context, deadline),
         "safe": declared.changes_nothing,
-        "statuses": list(declared.good_statuses),
-        "content_type": (declared.content_type or "").lower(),
-        "contains": declared.contains or "",
+        "wanted": asdict(wanted(declared.model_dump(by_alias=True))),
         "timeout": service.timeout,
-        "largest": context.environment.gathering.body,
-        "sampled": declared.schema_ is not None,
+        "keep": LARGEST_SAMPLE if declared.schema_ else 0,
     }
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.login.attempts import RoleSession
 
 EARLY = 0.25  # share of a token's life before its end at which it is replaced
+ON_THE_WAY = 2.0  # seconds that a login and the way to the senders may take
 AGAIN = 5.0  # seconds until a login that failed is tried again
 
 
@@ -65,4 +66,5 @@ def _due(session: RoleSession, now: float) -> float | None:
     """When a session has to be replaced, epoch seconds; None where nothing says when it ends."""
     if session.expires_at is None:
         return None
-    return session.expires_at - EARLY * max(session.expires_at - now, 0.0)
+    life = max(session.expires_at - now, 0.0)
+    return session.expires_at - max(EARLY * life, min(ON_THE_WAY, life / 2))

@@ -19,8 +19,7 @@ def raw_request(target: str, session: RoleSession, context: Context, deadline: D
 
     _, declared, name = endpoint(context.environment, target)
     client = client_of(context, name)
-    # uncompressed: the load's client unpacks nothing
-    headers = {"Accept-Encoding": "identity", **declared.headers, **session.headers}
+    headers = {**declared.headers, **session.headers}
     request = Request(declared.method, declared.path, headers, declared.json_)
     prepared = client.prepare(request, client.url(declared.path), deadline)
     return (prepared.head() + (prepared.body or b"")).decode("latin-1")

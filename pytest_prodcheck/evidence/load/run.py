@@ -130,7 +130,7 @@ def _run(target: str, context: Context, deadline: Deadline) -> LoadRun:
     found = read_run(target, "users" if users else "open", plan, left.result)
     _note(found, deadline)
     found = replace(found, sent=sent)
-    return found if users else with_samples(found, left.result, context, deadline)
+    return found if users else with_samples(found, left.result["samples"], context, deadline)
 
 
 def _note(run: LoadRun, deadline: Deadline) -> None:

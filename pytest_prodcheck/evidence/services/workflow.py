@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from pytest_prodcheck.answers.good import points, wanted
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import at_pointer, declared, host_of
@@ -128,14 +129,13 @@ class _Run:
 
     def _reasons(self, step: Step, answer: Answer) -> list[str]:
         exchange = answer.exchange
+        text = _VARIABLE.sub(self._value, step.contains or "")
+        looked_at = wanted({"status": step.status, "content_type": step.content_type, "contains": text})
+        found = points(looked_at, exchange.status, exchange.content_type, lambda: text in answer.text)
+        reasons = [each.why for each in found if not each.good]
         if exchange.status not in step.status:
-            wanted = " or ".join(map(str, step.status))
-            return [f"{exchange.method} {exchange.url}: answered {exchange.status}, expected {wanted}"]
-        reasons = []
-        if step.content_type is not None and exchange.content_type != step.content_type.lower():
-            reasons.append(f"the content type is {exchange.content_type or 'missing'}, expected {step.content_type}")
-        if step.contains is not None and _VARIABLE.sub(self._value, step.contains) not in answer.text:
-            reasons.append("the declared text is missing")
+            expected = " or ".join(map(str, step.status))
+            return [f"{exchange.method} {exchange.url}: {reasons[0]}, expected {expected}"]
         reasons += [
             f"nothing to capture at {step.capture[name]}" for name in step.capture if name not in self._captured
         ]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 LIMITED = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n"
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 BROKEN = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -118,3 +120,35 @@ def server(delay: Delay = at_once, say: Say = well) -> Iterator[tuple[int, Truth
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         _FIRST.pop(id(truth), None)
+
+
+@contextmanager
+def server_by_path(answers: Mapping[str, bytes]) -> Iterator[int]:
+    """A running server that answers each path as said, 404 elsewhere; yields its port."""
+    with serving(lambda head: answers.get(head.split(b" ")[1].decode(), NOT_FOUND)) as port:
+        yield port
+
+
+@contextmanager
+def serving(answer: Callable[[bytes], bytes]) -> Iterator[int]:
+    """A running server with threads; `answer` makes whole answers of heads (with the body that came with them)."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+
+    def talk(client: socket.socket) -> None:
+        with client, suppress(OSError):
+            while data := client.recv(65536):
+                client.sendall(answer(data))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=talk, args=(listening.accept()[0],), daemon=True).start()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join(5)

@@ -1,0 +1,96 @@
+"""Content codings (RFC 9110, 8.4.1): decoded piece by piece, within a bound."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Protocol
+
+BROWSERS = "gzip, deflate, br"  # what browsers ask for, and so do all of ours
+
+
+class BodyError(Exception):
+    """A body that is not what its headers say."""
+
+
+class Decoder(Protocol):
+    """Decodes one body."""
+
+    def decode(self, data: bytes, room: int) -> bytes:
+        """At most `room` bytes of what `data` stands for."""
+
+    def finish(self) -> None:
+        """Raises BodyError where the end is missing."""
+
+
+class _Identity:
+    def decode(self, data: bytes, room: int) -> bytes:
+        return data[:room]
+
+    def finish(self) -> None:
+        pass
+
+
+class _Zlib:
+    """gzip (several members too) and deflate (with and without zlib's header)."""
+
+    def __init__(self, gzip: bool) -> None:
+        self._gzip = gzip
+        self._stream: Any = None
+        self._any = False
+
+    def decode(self, data: bytes, room: int) -> bytes:
+        found = b""
+        while data and len(found) < room:
+            if self._stream is None:
+                self._stream = zlib.decompressobj(31 if self._gzip else 15 if data[0] & 0x0F == 8 else -15)
+            try:
+                found += self._stream.decompress(data, room - len(found))
+            except zlib.error as error:
+                raise BodyError(f"its compression is broken ({error})") from None
+            self._any = True
+            data = self._stream.unconsumed_tail
+            if self._stream.eof:
+                data, self._stream = self._stream.unused_data.lstrip(b"\0"), None
+                if not self._gzip:
+                    break
+        return found
+
+    def finish(self) -> None:
+        if self._stream is not None:
+            raise BodyError("its compressed body ends too early")
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        import brotli
+
+        self._error: type[Exception] = brotli.error
+        self._stream = brotli.Decompressor()
+
+    def decode(self, data: bytes, room: int) -> bytes:
+        found = b""
+        try:
+            while len(found) < room:
+                piece = self._stream.process(data, output_buffer_limit=room - len(found))
+                found, data = found + piece, b""
+                if not piece or self._stream.can_accept_more_data():
+                    break
+        except self._error as error:
+            raise BodyError(f"its compression is broken ({error})") from None
+        return found[:room]
+
+    def finish(self) -> None:
+        if not self._stream.is_finished():
+            raise BodyError("its compressed body ends too early")
+
+
+def decoder(encoding: str) -> Decoder:
+    """What decodes a Content-Encoding, "" for none; raises BodyError for one that was not asked for."""
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        return _Identity()
+    if name in ("gzip", "x-gzip", "deflate"):
+        return _Zlib(name != "deflate")
+    if name == "br":
+        return _Brotli()
+    raise BodyError(f"its Content-Encoding {name[:40]!r} was not asked for")

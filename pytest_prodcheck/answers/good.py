@@ -1,0 +1,54 @@
+"""Whether an answer is as declared: status, media type, text, JSON. One function for all who ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an answer has to be."""
+
+    statuses: tuple[int, ...]
+    content_type: str = ""  # media type in lower case, "" for any
+    contains: str = ""  # text that has to be in it, "" for none
+    json: bool = False  # a JSON Schema is declared: its media type has to be one of JSON
+
+
+@dataclass(frozen=True)
+class Point:
+    """One thing that was looked at; why: what is wrong where it is not good."""
+
+    what: str
+    good: bool
+    why: str
+
+
+def wanted(declared: Mapping[str, Any]) -> Wanted:
+    """Of a declared endpoint or step; where no status is declared 200 to 399, beside a schema 200 to 299."""
+    schema = bool(declared.get("schema"))
+    statuses = declared.get("status") or range(200, 300 if schema else 400)
+    return Wanted(
+        tuple(statuses), (declared.get("content_type") or "").lower(), declared.get("contains") or "", schema
+    )
+
+
+def points(wanted: Wanted, status: int, media_type: str, holds_text: Callable[[], bool]) -> Iterator[Point]:
+    """What has to be looked at, in this order. media_type: lower case, without parameters, "" for none."""
+    good = status in wanted.statuses
+    yield Point("status", good, f"answered {status}")
+    if wanted.content_type:
+        told = f"the content type is {media_type or 'missing'}, expected {wanted.content_type}"
+        yield Point("content type", media_type == wanted.content_type, told)
+    if wanted.contains:
+        yield Point("declared text is there", holds_text(), "the declared text is missing")
+    if wanted.json:
+        told = f"the content type is {media_type or 'missing'}, not JSON"
+        yield Point("body is JSON", media_type.endswith("json"), told)
+
+
+def trouble(wanted: Wanted, status: int, media_type: str, holds_text: Callable[[], bool]) -> str:
+    """The first thing that is wrong, "" where all is well."""
+    return next((each.why for each in points(wanted, status, media_type, holds_text) if not each.good), "")
