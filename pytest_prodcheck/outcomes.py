@@ -106,6 +106,7 @@ class Result:
     owner: str = ""
     nodeid: str = ""
     kind: str = ""  # what the target is: "service", "endpoint", …
+    unreached: str = ""  # the service that no answer came from, where that is why it is errored
     plain: bool = False  # a test without @check: its failure counts, its success proves nothing
 
     @property

@@ -120,6 +120,7 @@ class Context:
         self.passed = passed
         self.redactor = redactor
         self.slots = Slots(environment.gathering.per_host)
+        self.reached: set[str] = {""}  # "10.0.0.7:443": peers that have taken a connection in this run
         self._secrets = secrets
         self._lock = threading.Lock()
         self._made: dict[Hashable, _Once] = {}

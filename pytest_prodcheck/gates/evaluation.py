@@ -11,13 +11,13 @@ from pytest_prodcheck.gates.findings import Findings, by_gravity
 from pytest_prodcheck.gates.needs import Neighbours, check_needs, needs_expire
 from pytest_prodcheck.gates.policy import Policy
 from pytest_prodcheck.gates.result_effects import CLOCK_SLACK, Judged, judge_results
+from pytest_prodcheck.gates.root_causes import ADDRESSES, root_causes
 from pytest_prodcheck.gates.verdict import STATUS, NeedState, Observation, Verdict
 from pytest_prodcheck.gates.waivers import Waiver, Waivers
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, counts, worst
 from pytest_prodcheck.quantities import format_quantity
 
 VERSION = "smoke.service.version"  # the bundled check that sees which revision answers
-ADDRESSES = "smoke.service.addresses"  # the bundled check that any answer below 500 satisfies, a default page's too
 
 
 def evaluate(
@@ -44,6 +44,7 @@ def evaluate(
     check_patterns(policy, sorted(set(run.known)), findings)
     check_completeness(planned, results, policy, findings)
     judged = judge_results(results, policy, now, applied, findings)
+    findings.follow(root_causes(results))
     _check_evidence(judged, policy, now, findings)
     if run.known:
         applied.tell(findings, run.known, {each.check for each in results}, run.protected)
@@ -92,7 +93,7 @@ def _tell_unverified_revision(run: RunRecord, policy: Policy, results: list[Resu
 
 
 def _tell_addresses_alone(run: RunRecord, results: list[Result], findings: Findings) -> None:
-    """Where protected, a service of which nothing else was judged: whatever listens there may have answered."""
+    """Where protected, a service of which nothing else was judged: any answer below 500 satisfies its addresses."""
     judged = [each for each in results if each.outcome != Outcome.SKIPPED and not each.plain]
     for service in sorted({each.target for each in judged if each.check == ADDRESSES} if run.protected else ()):
         others = {each.target for each in judged if each.check != ADDRESSES}

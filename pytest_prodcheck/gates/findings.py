@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pytest_prodcheck.gates.verdict import Finding, Value
@@ -28,6 +28,13 @@ class Findings:
         found = (Finding(each) if isinstance(each, str) else each for each in why)
         self.reasons.extend(replace(each, code=int(code)) for each in found)
 
+    def follow(self, causes: Mapping[tuple[str, str], tuple[str, str]]) -> None:
+        """Notes which reasons follow from which, by (check, target)."""
+        for place, each in enumerate(self.reasons):
+            root = causes.get((each.check, each.target))
+            if root is not None and each.outcome == Outcome.ERRORED:
+                self.reasons[place] = replace(each, because="@".join(root))
+
     def warn(self, text: str) -> None:
         """Something that is not right; blocks only where strict."""
         self.warnings.append(Finding(text))
@@ -38,15 +45,17 @@ class Findings:
 
 
 def by_gravity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """In an order that does not depend on that of the results: code, severity, check, target, text."""
-    return tuple(sorted(findings, key=_gravity))
+    """By code, what others follow from, severity, check, target, text: whatever the order of the results was."""
+    findings = list(findings)
+    roots = {each.because for each in findings if each.because}
+    return tuple(sorted(findings, key=lambda each: _gravity(each, roots)))
 
 
-def _gravity(finding: Finding) -> tuple[int, int, str, str, str, str, str]:
+def _gravity(finding: Finding, roots: set[str]) -> tuple[int, bool, int, str, str, str, str, str]:
     severity = finding.severity if finding.severity in _SEVERITIES else ""
     place = _PLACE.get(ExitCode(finding.code), 0)
     order = (finding.check, finding.target, finding.of, finding.what, finding.text)
-    return (place, _SEVERITIES.index(severity), *order)
+    return (place, f"{finding.check}@{finding.target}" not in roots, _SEVERITIES.index(severity), *order)
 
 
 def about(result: Result, text: str) -> Finding:

@@ -38,6 +38,7 @@ class Finding:
     runbook: str = ""
     ticket: str = ""
     expires: str = ""
+    because: str = ""  # "check@target" of the finding that this one follows from
 
 
 @dataclass(frozen=True)

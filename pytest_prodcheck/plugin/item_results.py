@@ -102,6 +102,7 @@ def result_of(
         owner=definition.owner or bound.target.owner,
         nodeid=item.nodeid,
         kind=bound.target.kind,
+        unreached=error.problem.at if isinstance(error, EvidenceProblem) and outcome is Outcome.ERRORED else "",
     )
 
 

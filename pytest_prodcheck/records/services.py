@@ -54,19 +54,21 @@ class AddressAnswer:
     """One address behind a name: it answered with a status, or a problem."""
 
     address: str  # "127.0.0.1:443"
-    family: Literal["IPv4", "IPv6"]
+    family: Literal["IPv4", "IPv6", ""]  # "" behind a proxy
     status: int | None
     seconds: float
     problem: Problem | None = None
     routed: bool = True  # False: no route from here to this family
+    theirs: bool = True  # the problem is the server's; False: it may be ours, such as a network that is down here
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """`http-addresses` (service): each address behind the service's name, asked for the health address (or `/`)."""
+    """`http-addresses` (service): each address that requests go to, asked for the health address (or `/`)."""
 
     name: str
     answers: tuple[AddressAnswer, ...]
+    problem: Problem | None = None  # the name server says that there is no such name
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from pytest_prodcheck.outcomes import Outcome
+from pytest_prodcheck.reports.consequences import follow_lines, split_followers
 from pytest_prodcheck.reports.measurement_text import reason_texts
 from pytest_prodcheck.reports.symbols import (
     STATUSES,
@@ -66,10 +67,13 @@ def finding_lines(findings: list[View], style: Style, most: int | None) -> list[
     most: checks that are shown, with a few findings each; None: everything.
     """
     lines: list[str] = []
-    groups = grouped(findings)
+    own, followers = split_followers(findings)
+    groups = grouped(own)
     for group in groups[:most]:
         lines += _about(group, style, None if most is None else _FEW_EACH)
-    left = sum(map(len, groups[most:])) if most is not None else 0
+        root = f"{group[0].raw('check')}@{group[0].raw('target')}"
+        lines += follow_lines(followers.pop(root, ()), style)
+    left = sum(map(len, groups[most:])) + sum(map(len, followers.values())) if most is not None else 0
     if left:
         lines.append(f"   and {left} more (listed in the report and by prodcheck gate --explain)")
     return lines

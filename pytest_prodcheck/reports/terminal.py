@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from pytest_prodcheck.gates.root_causes import root_causes
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.banner import finding_lines, headline
 from pytest_prodcheck.reports.checklist import checklist_lines
+from pytest_prodcheck.reports.consequences import follow_lines
 from pytest_prodcheck.reports.escaping import safe, safe_ascii, safe_lines
+from pytest_prodcheck.reports.measurement_text import rank
 from pytest_prodcheck.reports.role_matrix import matrix_lines
 from pytest_prodcheck.reports.symbols import outcome_symbol
 from pytest_prodcheck.reports.text import missing, order
@@ -99,8 +102,17 @@ def _untold(run: RunRecord, verdicts: Sequence[View], style: Style) -> list[str]
         for finding in verdict.views(name)
         if name != "notes" or finding.raw("outcome") != Outcome.FAILED
     }
-    rest = sorted((each for each in run.results if each.outcome in _DECIDING and each.identity not in told), key=order)
-    lines = [line for result in rest[:_FEW] for line in _short(result, style)]
+    untold = [each for each in run.results if each.outcome in _DECIDING and each.identity not in told]
+    causes = root_causes(untold)
+    followers: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for identity, root in causes.items():
+        followers.setdefault(root, []).append(identity)
+    rest = [each for each in untold if each.identity not in causes]
+    rest.sort(key=lambda each: (rank(each.outcome), each.identity not in followers, order(each)))
+    lines: list[str] = []
+    for result in rest[:_FEW]:
+        lines += _short(result, style)
+        lines += follow_lines(followers.get(result.identity, ()), style)
     if len(rest) > _FEW:
         lines.append(f"   and {len(rest) - _FEW} more (listed in the report)")
     return ["", *(["beside the gates:"] if verdicts else []), *lines] if rest else []

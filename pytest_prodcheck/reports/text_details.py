@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from pytest_prodcheck.gates.root_causes import root_causes
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord
 from pytest_prodcheck.quantities import format_quantity
+from pytest_prodcheck.reports.consequences import follow_lines
 from pytest_prodcheck.reports.escaping import safe, safe_lines
 from pytest_prodcheck.reports.measurement_text import limit_text, rank, value_text, worst_first
 from pytest_prodcheck.reports.symbols import outcome_symbol
@@ -19,10 +22,22 @@ _ATTENTION = (Outcome.FAILED, Outcome.ERRORED, Outcome.WARNED)
 
 def attention_lines(run: RunRecord, style: Style) -> list[str]:
     """Everything failed, errored or warned: reason, how to fix, owner, age of the evidence, notes."""
-    wanted = [each for each in run.results if each.outcome in _ATTENTION]
-    wanted.sort(key=lambda each: (rank(each.outcome), _SEVERITIES.index(each.severity), each.check, each.target))
+    causes = root_causes(run.results)
+    followers: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for identity, root in causes.items():
+        followers.setdefault(root, []).append(identity)
+    wanted = [each for each in run.results if each.outcome in _ATTENTION and each.identity not in causes]
+    wanted.sort(
+        key=lambda each: (
+            rank(each.outcome), each.identity not in followers,
+            _SEVERITIES.index(each.severity), each.check, each.target,
+        )
+    )  # fmt: skip
     noted = [each for each in run.results if each.notes and each.outcome not in _ATTENTION]
-    lines = [line for each in wanted for line in result_lines(each, run.ended_at, style)]
+    lines: list[str] = []
+    for each in wanted:
+        lines += result_lines(each, run.ended_at, style)
+        lines += follow_lines(followers.get(each.identity, ()), replace(style, explain=True), indent="     ")
     for each in noted:
         told = f"{subject(safe(each.check), safe(each.target))}: {'; '.join(map(safe, each.notes))}"
         lines += fold(told, first="  note: ", rest="    ", width=style.width)

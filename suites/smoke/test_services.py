@@ -129,15 +129,24 @@ def _images(images: tuple[RunningImage, ...]) -> None:
 
 @check("smoke.service.addresses", severity="high", runbook="service-addresses")
 def test_every_address_answers(http_addresses: Addresses) -> None:
-    """Every address behind the service's name answers; a family without a route from here is left out, and said.
+    """Every address that the service's requests go to answers, over TLS with a certificate that holds.
+
+    Where users are out it fails, where it may be our own network it is errored. A family without a route from here is
+    left out, and said.
 
     Fixed limit: an address that takes more than 2 s to answer warns, more than 30 s fails.
     """
+    if http_addresses.problem is not None:
+        judge("the name exists", False, reason=str(http_addresses.problem))
+        return
     routed = [answer for answer in http_addresses.answers if answer.routed]
-    judge("addresses with a route from here", len(routed), at_least=1)
+    judge("addresses with a route from here", len(routed) or None, at_least=1, reason="there is no route from here")
     for answer in routed:
-        up = answer.problem is None and answer.status is not None and answer.status < 500
         why = str(answer.problem) if answer.problem else f"answered {answer.status}"
+        if not answer.theirs:
+            judge("answers", None, one_of=(), of=answer.address, reason=why)
+            continue
+        up = answer.problem is None and answer.status is not None and answer.status < 500
         if judge("answers", up, of=answer.address, reason=why):
             judge("time to answer", answer.seconds, at_most=ADDRESS_TIME, unit="s", of=answer.address)
 

@@ -93,9 +93,9 @@ def found(configuration: Configuration, name: str = "dev", slot: str = "", **sco
 def test_all_kinds_with_their_features(configuration: Configuration) -> None:
     features = {name: set(each.features) for name, each in found(configuration).items()}
     assert features == {
-        "service:shop": {"health", "version", "openapi", "redirect", "addresses", "https", "tokens"},
+        "service:shop": {"health", "version", "openapi", "redirect", "https", "tokens"},
         "service:bare": {"html"},
-        "service:inner": {"addresses"},
+        "service:inner": set(),
         "endpoint:shop.home": {"answer", "budget"},
         "endpoint:shop.account": {"answer", "guarded", "matrix", "private"},
         "endpoint:shop.reprice": {"guarded", "matrix"},

@@ -41,8 +41,6 @@ def endpoint_path(environment: Environment, name: str) -> KeyPath:
 def _service(looking: Looking, name: str, service: Service) -> Target:
     environment = looking.environment
     features = {key for key in ("health", "version", "openapi") if getattr(service, key) is not None}
-    if service.connect_to is None and not environment.slot:
-        features.add("addresses")
     if service.redirect is not False and not environment.slot:  # a slot says nothing of plain HTTP
         features.add("redirect")
     features |= {"html"} if service.html else set()

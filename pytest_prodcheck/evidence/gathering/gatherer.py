@@ -204,7 +204,8 @@ class Gatherer:
         from pytest_prodcheck.evidence.tools.sanitizing import plain
 
         redact = self._context.redactor.redact
-        return Problem(problem.kind, plain(redact(problem.message), 1000), plain(redact(problem.hint), 500))
+        message, hint = plain(redact(problem.message), 1000), plain(redact(problem.hint), 500)
+        return Problem(problem.kind, message, hint, problem.at)
 
     # -- ends
 

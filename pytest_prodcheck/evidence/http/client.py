@@ -19,7 +19,7 @@ from pytest_prodcheck.evidence.http.line import HttpLine
 from pytest_prodcheck.evidence.http.messages import SAFE, Answer, Request, basic
 from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, carried
-from pytest_prodcheck.evidence.network.failures import worth_another_try
+from pytest_prodcheck.evidence.network.failures import NO_ANSWER, worth_another_try
 from pytest_prodcheck.evidence.network.resolving import addresses_of
 from pytest_prodcheck.evidence.network.transport import Route
 from pytest_prodcheck.evidence.network.trust import tls_context
@@ -146,7 +146,8 @@ class HttpClient:
     def clean(self, problem: Problem) -> Problem:
         """A problem without secrets and control characters."""
         redact = self.context.redactor.redact
-        return Problem(problem.kind, sanitizing.plain(redact(problem.message), 600), problem.hint)
+        at = self.name if problem.kind in NO_ANSWER else ""
+        return Problem(problem.kind, sanitizing.plain(redact(problem.message), 600), problem.hint, at)
 
     # -- how it is sent
 

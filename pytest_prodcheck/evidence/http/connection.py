@@ -61,6 +61,7 @@ class Connection:
             self._line.close()
             raise EvidenceProblem(client.clean(classify(error, what, part, self._route.peer))) from None
         finally:
+            client.context.reached.add(self._route.peer)
             self._route.end()
 
     def _read(

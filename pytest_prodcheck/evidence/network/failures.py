@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -14,8 +15,15 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
+NO_ANSWER = ("timeout", "refused", "unreachable", "reset", "dns", "tls")  # kinds of problems: nothing came back
 _CHAIN = (18, 19, 20, 21)  # X509_V_ERR_*: self-signed, or the issuer is not known
 _EXPIRED, _NOT_YET, _NAME, _ADDRESS = 10, 9, 62, 64
+_WEAK = (66, 67, 68)  # key, CA key or digest below the security level of this machine's OpenSSL
+# alerts by which a server refuses the client's certificate, or the lack of one (RFC 8446, 6.2)
+_OUR_CERTIFICATE = re.compile(
+    r"alert (?:certificate (?:required|expired|revoked|unknown)|bad certificate|unsupported certificate|unknown ca"
+    r"|access denied)"
+)
 
 
 def worth_another_try(problem: Problem) -> bool:
@@ -69,14 +77,24 @@ def _certificate(cause: BaseException, what: str) -> Problem | None:
             _NAME: "the certificate is for other names than the URL's",
             _ADDRESS: "the certificate is for other names than the URL's",
         }
-        hint = "name its CA in tls.ca" if cause.verify_code in _CHAIN else hints.get(cause.verify_code, "")
+        hint = (
+            "does the server send its intermediate certificates? name a private CA in tls.ca"
+            if cause.verify_code in _CHAIN
+            else hints.get(cause.verify_code, "")
+        )
+        if cause.verify_code in _WEAK:
+            said = sanitizing.plain(cause.verify_message)
+            return Problem("configuration", f"{what}: this machine's OpenSSL refuses the certificate: {said}")
         return Problem("tls", f"{what}: the certificate is not trusted: {sanitizing.plain(cause.verify_message)}", hint)
     if isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return Problem("reset", f"{what}: the connection was closed within TLS")
     if isinstance(cause, ssl.SSLError):
         reason = str(cause.reason or cause).replace("_", " ").lower()
+        if _OUR_CERTIFICATE.search(reason):
+            refused = f"{what}: it refuses our side of TLS: {sanitizing.plain(reason)}"
+            return Problem("denied", refused, "name a client certificate that it takes in tls.certificate")
         hint = "does it speak TLS on this port?" if "wrong version" in reason or "http request" in reason else ""
-        if "alert" in reason and ("certificate" in reason or "handshake failure" in reason):
+        if "alert handshake failure" in reason:
             hint = "does it ask for a client certificate? name it in tls.certificate"
         return Problem("tls", f"{what}: TLS failed: {sanitizing.plain(reason)}", hint)
     return None

@@ -1,0 +1,46 @@
+"""What broke first: where a service cannot be reached, all that could not be asked for it follows from that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_prodcheck.outcomes import Outcome, Result
+
+Identity = tuple[str, str]  # (check, target)
+ADDRESSES = "smoke.service.addresses"  # the bundled check that fails where a service cannot be reached
+_SEVERITIES = ("critical", "high", "medium", "low")
+
+
+def root_causes(results: Iterable[Result]) -> dict[Identity, Identity]:
+    """The result that says why, of each that could not tell because a service was out of reach.
+
+    That is the failed check of its addresses; without one, the gravest of those that met the same.
+    """
+    results = list(results)
+    failed = {each.target: each for each in results if each.check == ADDRESSES and each.outcome == Outcome.FAILED}
+    gone = {service for service, each in failed.items() if _nothing_answers(each)}
+    met: dict[str, list[Result]] = {}
+    for each in results:
+        if each.outcome == Outcome.ERRORED and (service := each.unreached or _of_one_gone(each, gone)):
+            met.setdefault(service, []).append(each)
+    found: dict[Identity, Identity] = {}
+    for service, members in met.items():
+        root = failed.get(service) or min(members, key=_gravity)
+        found |= {each.identity: root.identity for each in members if each.identity != root.identity}
+    return found
+
+
+def _nothing_answers(result: Result) -> bool:
+    return not any(each.outcome in (Outcome.PASSED, Outcome.WARNED) for each in result.judgements if each.of)
+
+
+def _of_one_gone(result: Result, gone: set[str]) -> str:
+    """The service of a result that looked at several things and got nothing of some."""
+    if not any(each.outcome == Outcome.ERRORED for each in result.judgements):
+        return ""
+    return next((each for each in gone if result.target == each or result.target.startswith(f"{each}.")), "")
+
+
+def _gravity(result: Result) -> tuple[int, str, str]:
+    severity = str(result.severity)
+    return (_SEVERITIES.index(severity) if severity in _SEVERITIES else 0, result.check, result.target)
