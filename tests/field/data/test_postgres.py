@@ -9,9 +9,9 @@ import pytest
 from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.demo.runtime.programs import postgres_programs
 from pytest_prodcheck.demo.runtime.waiting import until
+from tests.evidence.contexts import gather
 from tests.evidence.postgres.servers import Server, server
 from tests.evidence.postgres.test_commits import cluster, configured, found, hangs
-from tests.evidence.postgres.test_data import gather
 from tests.evidence.stores import Stores
 
 __all__ = ["cluster"]
