@@ -85,6 +85,7 @@ MODULES = {
     "redis-encryption": "redis.encryption",
     "redis-group": "redis.group",
     "redis-replication": "redis.replication",
+    "redis-sentinels": "redis.sentinels",
     "redis-writes": "redis.writes",
     "rollback-plan": "release.rollback",
     "tcp-port": "network.tcp",

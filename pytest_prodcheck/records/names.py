@@ -157,6 +157,9 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.stores import RedisNode as RedisNode
     from pytest_prodcheck.records.stores import RedisWrite as RedisWrite
     from pytest_prodcheck.records.stores import RedisWrites as RedisWrites
+    from pytest_prodcheck.records.stores import SentinelReplica as SentinelReplica
+    from pytest_prodcheck.records.stores import Sentinel as Sentinel
+    from pytest_prodcheck.records.stores import RedisSentinels as RedisSentinels
     from pytest_prodcheck.records.stores import RedisGroup as RedisGroup
     from pytest_prodcheck.records.tls import Certificate as Certificate
     from pytest_prodcheck.records.tls import Staple as Staple
@@ -343,6 +346,9 @@ MODULE_OF = {
     "RedisNode": "stores",
     "RedisWrite": "stores",
     "RedisWrites": "stores",
+    "SentinelReplica": "stores",
+    "Sentinel": "stores",
+    "RedisSentinels": "stores",
     "RedisGroup": "stores",
     "Certificate": "tls",
     "Staple": "tls",

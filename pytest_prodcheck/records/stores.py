@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_prodcheck.records import Problem
 
@@ -50,6 +50,11 @@ class RedisCluster:
     slots_served: int = 0  # of 16,384: those whose node is neither failing nor missing
     primaries: int = 0  # that hold slots
     slots: tuple[tuple[int, int], ...] = ()  # the node's own, first and last
+    id: str = ""  # the node's own
+    map: str = ""  # digest of who serves which slots, as this node sees it
+    moving: int = 0  # of the node's own slots: on their way to another node, or from one
+    # id -> address of those that it, or most nodes, do not reach
+    failing: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,48 @@ class RedisWrites:
 
     nodes: tuple[RedisWrite, ...]
     expected_primaries: int
+
+
+@dataclass(frozen=True)
+class SentinelReplica:
+    """A replica as one Sentinel knows it."""
+
+    address: str
+    run_id: str = ""  # "" where it has not heard it yet
+    promotable: bool = False  # it is up, linked to its primary, and its priority is not 0
+
+
+@dataclass(frozen=True)
+class Sentinel:
+    """One Sentinel, and what it says of the group; `problem` where it did not answer."""
+
+    address: str
+    problem: Problem | None = None
+    refused: str = ""  # its words where it does not watch the group
+    denied: str = ""  # its words where it may not be asked
+    tilt: bool = False  # it acts on nothing, for its clock or its machine stood still
+    primary: str = ""  # "HOST:PORT" that it sends clients to
+    run_id: str = ""  # of that primary; "" where it has not heard it yet
+    flags: tuple[str, ...] = ()  # of the primary: "s_down", "o_down", "failover_in_progress", "disconnected", …
+    quorum: int = 0  # Sentinels that have to find the primary down
+    known: int = 0  # Sentinels that it counts, itself included: a failover needs most of them
+    no_quorum: str = ""  # its words where too few Sentinels can be reached for a failover (SENTINEL CKQUORUM)
+    replicas: tuple[SentinelReplica, ...] = ()
+
+
+@dataclass(frozen=True)
+class RedisSentinels:
+    """`redis-sentinels` (redis with `sentinels`): every Sentinel, and which nodes of the group they could mean.
+
+    primaries, replicas: run id -> declared address, as the nodes themselves tell. silent: nodes that tell nothing.
+    """
+
+    name: str
+    sentinels: tuple[Sentinel, ...]
+    primaries: dict[str, str]
+    replicas: dict[str, str]
+    silent: tuple[str, ...]
+    expected_replicas: int
 
 
 @dataclass(frozen=True)

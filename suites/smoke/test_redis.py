@@ -41,8 +41,25 @@ def test_roles_are_as_expected(redis_group: RedisGroup) -> None:
             if judge("replica link", node.link_up, of=node.address, reason=state) and node.history and histories:
                 why = "its replication id is that of no primary here: whom does it follow?"
                 judge("follows a primary of this group", node.history in histories, of=node.address, reason=why)
+    clustered = [node for node in nodes if node.cluster is not None]
+    if clustered:
+        _clusters(clustered, redis_group)
+
+
+def _clusters(nodes: list[RedisNode], group: RedisGroup) -> None:
+    """A cluster is whole, and its nodes see each other and agree who serves which slots."""
+    here = {node.cluster.id: node.address for node in nodes if node.cluster is not None and node.cluster.id}
+    for node in nodes:
         if node.cluster is not None:
             _cluster(node.cluster, node.address)
+            for name, address in node.cluster.failing.items():
+                judge("reaches the other nodes", False, of=node.address, warn_only=name not in here,
+                      reason=f"it finds {here.get(name, address)} failing")  # fmt: skip
+        if node.role == "master" and group.expected_replicas >= group.expected_primaries:
+            judge("replicas of a primary", node.replicas, at_least=Limit(warn=1), of=node.address,
+                  reason="its slots are lost when it is")  # fmt: skip
+    maps = {node.cluster.map for node in nodes if node.cluster is not None and node.cluster.map}
+    judge("nodes agree who serves which slots", len(maps) <= 1, reason=f"there are {len(maps)} opinions")
 
 
 def _cluster(cluster: RedisCluster, address: str) -> None:
@@ -51,6 +68,7 @@ def _cluster(cluster: RedisCluster, address: str) -> None:
     if cluster.state is not None:
         judge("slots served", cluster.slots_served, equals=SLOTS, of=address,
               reason=f"{cluster.slots_served} of {SLOTS}: keys in the others cannot be read")  # fmt: skip
+        judge("slots on the move", cluster.moving, at_most=Limit(warn=0), of=address, reason="is a reshard going on?")
 
 
 @check("smoke.redis.memory", severity="high", limit=Limit(warn="80%", fail="95%"), runbook="redis-memory")

@@ -32,6 +32,15 @@ class RedisExpect(Section):
     replicas: Count = 0  # nodes that follow one
 
 
+class RedisSentinels(Section):
+    """The Sentinels that watch a group, and send its clients to the primary; with TLS where the group has it."""
+
+    nodes: Annotated[tuple[Address, ...], Field(min_length=1)]  # "HOST:PORT" of every Sentinel
+    name: str  # how they call the group: `sentinel monitor NAME …`
+    user: str | None = None  # ACL user there: +ping +info +sentinel|master +sentinel|replicas +sentinel|ckquorum
+    password: SecretRef | None = None  # where its password lies; none where left out
+
+
 class Redis(Section):
     """One group of Redis nodes that hold the same data."""
 
@@ -40,6 +49,7 @@ class Redis(Section):
     user: str | None = None  # ACL user; the default user where left out
     password: SecretRef | None = None  # where its password lies; none where left out
     tls: RedisTls | None = None  # TLS, where the section is there; plain connections where left out
+    sentinels: RedisSentinels | None = None  # the Sentinels that watch it; they are judged where the section is there
     persistence: bool | None = None  # true: must be on; false: must be off; left out: judged only where it is on
     # true: a primary is asked what a write would be answered, by SET of a key that is not there, with XX, which changes
     # nothing; a user with an ACL needs +set ~prodcheck:* for it. false: smoke.redis.writes is skipped
@@ -53,6 +63,7 @@ class Redis(Section):
 def _targets(looking: Looking) -> Iterator[Target]:
     for name, redis in looking.environment.redis.items():
         features = frozenset({"replicas"} if redis.expect.replicas else ())
+        features |= {"sentinels"} if redis.sentinels else set()
         features |= {"writes"} if redis.try_writes and redis.expect.primaries else set()
         yield Target("redis", name, features, *looking.reach(redis.vantage), owner=redis.owner)
 
@@ -62,6 +73,8 @@ def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
         path, expect = ("redis", name), redis.expect
         yield from tls_files((*path, "tls"), redis.tls, root)
         yield from nodes(path, redis.nodes, {"primaries": expect.primaries, "replicas": expect.replicas})
+        if redis.sentinels is not None:
+            yield from nodes((*path, "sentinels"), redis.sentinels.nodes, {})
 
 
 KINDS = (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -10,6 +13,8 @@ from pytest_prodcheck.records.stores import RedisCluster
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.redis.commands import Asking
+
+_SLOTS = re.compile(r"\d{1,5}(-\d{1,5})?", re.ASCII)
 
 
 def cluster_view(asking: Asking, deadline: Deadline) -> RedisCluster:
@@ -23,19 +28,42 @@ def cluster_view(asking: Asking, deadline: Deadline) -> RedisCluster:
         value = fields.get(name, "").strip()
         return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0
 
-    own = _own_slots(nodes) if isinstance(nodes, str) else ()
     state = plain(fields.get("cluster_state", "").strip(), 20)
-    return RedisCluster(state or None, number("cluster_slots_ok"), number("cluster_size"), own)
+    seen = _lines(nodes) if isinstance(nodes, str) else []
+    me = next((each for each in seen if "myself" in each.flags), None)
+    served = sorted(f"{each.id} {' '.join(each.slots)}" for each in seen if each.slots)
+    return RedisCluster(
+        state or None, number("cluster_slots_ok"), number("cluster_size"),
+        tuple(_range(slot) for slot in me.slots) if me else (), me.id if me else "",
+        hashlib.sha256("\n".join(served).encode()).hexdigest()[:16] if served else "",
+        me.moving if me else 0, {each.id: each.address for each in seen if {"fail", "fail?"} & each.flags},
+    )  # fmt: skip
 
 
-def _own_slots(nodes: str) -> tuple[tuple[int, int], ...]:
-    """The slots on the line of CLUSTER NODES that is flagged `myself`; those on the move are left out."""
-    for line in nodes.splitlines():
+@dataclass(frozen=True)
+class _Line:
+    """One node as CLUSTER NODES tells it. slots: "5" or "5-17". moving: slots that are on their way."""
+
+    id: str
+    address: str
+    flags: frozenset[str]
+    slots: tuple[str, ...]
+    moving: int
+
+
+def _lines(nodes: str) -> list[_Line]:
+    found = []
+    for line in nodes.splitlines()[:2000]:
         words = line.split()
-        if len(words) > 8 and "myself" in words[2].split(","):
-            ranges = (word.partition("-") for word in words[8:] if not word.startswith("["))
-            return tuple(
-                (int(first), int(last or first)) for first, _, last in ranges
-                if first.isascii() and first.isdigit() and (not last or (last.isascii() and last.isdigit()))
-            )  # fmt: skip
-    return ()
+        if len(words) < 8:
+            continue
+        slots = tuple(word for word in words[8:] if _SLOTS.fullmatch(word))
+        moving = sum(word.startswith("[") for word in words[8:])
+        address = plain(words[1].partition("@")[0], 80)
+        found.append(_Line(plain(words[0], 64), address, frozenset(words[2].split(",")), slots, moving))
+    return found
+
+
+def _range(slots: str) -> tuple[int, int]:
+    first, _, last = slots.partition("-")
+    return int(first), int(last or first)

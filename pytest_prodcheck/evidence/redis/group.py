@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 _COMMANDS = (("PING",), ("INFO",), ("CONFIG", "GET", "save"))
+SPREADS = 2.0  # seconds in which nodes of a cluster hear of a change: they talk to each other all the time
 _KEYSPACE = re.compile(r"keys=(\d{1,18}),expires=(\d{1,18})\b", re.ASCII)  # of each database in INFO
 # answers to PING of a server that is there; what is wrong with it stands in INFO
 _ALIVE = ("LOADING", "MASTERDOWN", "MISCONF")
@@ -37,7 +38,7 @@ def node_host(target: str, environment: Environment) -> str:
 
 
 def _seconds(target: str, environment: Environment) -> float:
-    return environment.redis[target].timeout + 2 * MARGIN
+    return 2 * (environment.redis[target].timeout + 2 * MARGIN) + SPREADS
 
 
 def _ready(record: RedisGroup) -> bool:
@@ -62,8 +63,22 @@ def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup
     def failed(declared: str, problem: Problem, seconds: float) -> RedisNode:
         return RedisNode(declared, seconds, problem)
 
-    nodes = ask_nodes(settings.nodes, look, failed, lambda node: node.loading, context, deadline)
+    def ask() -> list[RedisNode]:
+        part = deadline.at_most(settings.timeout + 2 * MARGIN)
+        return ask_nodes(settings.nodes, look, failed, lambda node: node.loading, context, part)
+
+    nodes = ask()
+    if _disagree(nodes) and deadline.time_left() > SPREADS + MARGIN:
+        time.sleep(SPREADS)
+        nodes = ask()
     return RedisGroup(tuple(nodes), settings.expect.primaries, settings.expect.replicas, settings.persistence)
+
+
+def _disagree(nodes: list[RedisNode]) -> bool:
+    """Whether nodes of a cluster see different owners of slots, or one that answers us as failing."""
+    seen = [node.cluster for node in nodes if node.cluster is not None]
+    here = {each.id for each in seen}
+    return len({each.map for each in seen if each.map}) > 1 or any(here & set(each.failing) for each in seen)
 
 
 def _ask_node(declared: str, asking: Asking, deadline: Deadline) -> RedisNode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,33 @@ def test_a_user_who_may_not_ask_about_the_cluster(one_cluster: list[Server]) -> 
     assert red(judged(one_cluster, 3, 2, user="watcher", password={"file": "secret"})) == {}
     for node in one_cluster:
         node.do("ACL", "DELUSER", "watcher")
+
+
+def test_a_slot_that_is_on_its_way(one_cluster: list[Server]) -> None:
+    """A reshard that goes on, or that was never ended: redis-cli --cluster check warns of open slots, too."""
+    first, second = one_cluster[:2]
+    second.do("CLUSTER", "SETSLOT", 7, "IMPORTING", first.do("CLUSTER", "MYID"))
+    found = judged(one_cluster, 3, 2)
+    second.do("CLUSTER", "SETSLOT", 7, "STABLE")
+    assert found["roles"].startswith("warned")
+    assert "slots on the move" in found["roles"]
+
+
+def test_a_node_that_others_find_failing(one_cluster: list[Server]) -> None:
+    """It answers us, and the others do not reach it, or serve its slots: its clients write what will be lost."""
+    from pytest_prodcheck.records.stores import RedisCluster, RedisGroup, RedisNode
+    from suites.smoke.test_redis import test_roles_are_as_expected as roles
+
+    good = gather("redis-group", "x", context(redis={"x": {"nodes": [each.at for each in one_cluster]}}))
+    a, b = good.nodes[:2]
+    assert isinstance(a, RedisNode)
+    assert isinstance(a.cluster, RedisCluster)
+    seen = replace(a.cluster, failing={b.cluster.id: b.address})
+    gone = replace(a.cluster, failing={"0" * 40: "127.0.0.1:9"})
+    other = replace(a.cluster, map="another")
+    for cluster_seen, outcome in ((seen, "failed"), (gone, "warned"), (other, "failed"), (a.cluster, "passed")):
+        group = RedisGroup((replace(a, cluster=cluster_seen), *good.nodes[1:]), 3, 2, None)
+        assert outcomes(roles, group).startswith(outcome)
 
 
 @pytest.fixture(scope="module")
