@@ -83,6 +83,14 @@ class Evidence(Generic[Record]):
     notes: tuple[str, ...] = ()  # "connection reset, tried again once"
 
 
+_EXCERPT = 240  # characters of a body that is quoted
+_REQUEST_IDS = (  # by which its operators find a request in their logs
+    "x-request-id", "request-id", "x-correlation-id", "traceresponse", "x-trace-id", "x-amzn-requestid",
+    "x-amzn-trace-id", "x-amz-cf-id", "cf-ray", "x-cloud-trace-context", "x-ms-request-id", "x-azure-ref",
+    "x-vercel-id", "fly-request-id", "x-b3-traceid",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Exchange:
     """One HTTP request and its answer, redirects not followed."""
@@ -97,6 +105,8 @@ class Exchange:
     address: str = ""  # "127.0.0.1:443", the peer that answered
     truncated: bool = False  # there was more than the bound
     refused_cookies: tuple[tuple[str, str], ...] = ()  # names of cookies that browsers do not take from it, and why
+    quotable: bool = False  # whether reports may quote the body; those of protected environments may not
+    repeat: str = ""  # a `curl` line that sends the request once more, without secrets
 
     def header(self, name: str) -> str | None:
         """The values of one header joined by ", ", None where it is not there."""
@@ -117,6 +127,15 @@ class Exchange:
         if self.truncated:
             raise EvidenceProblem(Problem("too-large", f"{self.method} {self.url}: the body is larger than was read"))
         return self.body
+
+    def wrong(self, why: str) -> str:
+        """Why an answer is wrong, and what a person needs to look at it: request, status, id, excerpt, `curl` line."""
+        named = next((f", {key}: {value[:100]}" for key, value in self.headers if key.lower() in _REQUEST_IDS), "")
+        told = [why, f"{self.method} {self.url}: {self.status}{named}"]
+        if self.quotable and self.body and (excerpt := " ".join(self.body[: 8 * _EXCERPT].split())):
+            cut = len(excerpt) > _EXCERPT or len(self.body) > 8 * _EXCERPT
+            told.append(f"body: {excerpt[:_EXCERPT]}{'…' if cut else ''}")
+        return "\n".join([*told, self.repeat] if self.repeat else told)
 
     def json(self) -> Any:
         """The body as JSON; raises EvidenceProblem where it is none."""

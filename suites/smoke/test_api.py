@@ -19,13 +19,16 @@ def test_endpoint_answers_as_declared(
 ) -> None:
     """Status, content type, text and body are as declared, by JSON Schema or OpenAPI document where one is named."""
     looked_at = wanted(declared)
-    found = points(
-        looked_at, http_endpoint.status, http_endpoint.content_type, lambda: looked_at.contains in http_endpoint.text
-    )
-    good = [judge(each.what, each.good, reason=each.why) for each in found]
+    status, kind = http_endpoint.status, http_endpoint.content_type
+    found = list(points(looked_at, status, kind, lambda: looked_at.contains in http_endpoint.text))
+    first = next((each for each in found if not each.good), None)  # with it all that a person needs to look at it
+    good = [
+        judge(each.what, each.good, reason=http_endpoint.wrong(each.why) if each is first else each.why)
+        for each in found
+    ]
     if http_contract is not None and all(good):  # where a schema is declared
         reason = mismatch(http_endpoint.text, http_contract.schema, http_contract.source)
-        judge(f"body matches {http_contract.source}", not reason, reason=reason)
+        judge(f"body matches {http_contract.source}", not reason, reason=http_endpoint.wrong(reason))
 
 
 @check("smoke.api.budget", severity="high", limit=Limit(warn=1, fail=2), runbook="api-budget")

@@ -35,18 +35,22 @@ def test_service_says_it_is_healthy(http_health: Health) -> None:
     """The health address answers 2xx with a document that says pass, up or ok; no error page, no login form."""
     exchange = http_health.exchange
     if not judge(
-        "health status", exchange.status, one_of=range(200, 300), reason=f"answered {exchange.status}, not 2xx"
+        "health status",
+        exchange.status,
+        one_of=range(200, 300),
+        reason=exchange.wrong(f"answered {exchange.status}, not 2xx"),
     ):
         return
     said = _health_said(exchange)
     if said is None:
-        judge("health answer is no HTML page", not _is_html(exchange), reason="an HTML page, not a health document")
+        page = exchange.wrong("an HTML page, not a health document")
+        judge("health answer is no HTML page", not _is_html(exchange), reason=page)
         word = _first_word(exchange.text)
         judge("health is not degraded", word not in DEGRADED, warn_only=True, reason=f'it says "{word}"')
-        judge("health answer", word not in BAD, reason=f'it says "{word}"')
+        judge("health answer", word not in BAD, reason=exchange.wrong(f'it says "{word}"'))
         return
     judge("health is not degraded", said not in DEGRADED, warn_only=True, reason=f'it says "{said}"')
-    judge("health document", said, one_of=(*GOOD, *DEGRADED), reason=f'it says "{said}"')
+    judge("health document", said, one_of=(*GOOD, *DEGRADED), reason=exchange.wrong(f'it says "{said}"'))
 
 
 def _health_said(exchange: Exchange) -> str | None:

@@ -122,6 +122,16 @@ class HttpClient:
                 Problem("configuration", f"{request.method} {sanitizing.url(url)}: {error}")
             ) from None
 
+    def repeat(self, request: Request, url: str, shown: str) -> str:
+        """The `curl` line that sends a request to `url` once more, without secrets. shown: the address for people."""
+        from pytest_prodcheck.evidence.http.repeating import curl
+
+        at_home = origin_of(url) == origin_of(self.service.url)
+        headers: dict[str, object] = {**self.context.environment.headers, **(self.service.headers if at_home else {})}
+        if self.service.authentication is not None and at_home and not request.anonymous:
+            headers["Authorization"] = self.service.authentication
+        return curl(request, shown, self.service, {**headers, **request.headers}, self.context.redactor.redact)
+
     def _origins(self) -> frozenset[tuple[str, str, int]]:
         if self._secret_origins is None:
             self._secret_origins = secret_origins(self.context.environment)

@@ -89,10 +89,11 @@ class Connection:
         deadline.seconds_left()  # a connection that the deadline shut down reads like one that the peer closed
         ended = time.monotonic()
         text = to_text(body, kind)
-        redact = self._client.context.redactor.redact
+        client, redact = self._client, self._client.context.redactor.redact
+        shown = redact(sanitizing.url(url))
         exchange = Exchange(
             request.method,
-            redact(sanitizing.url(url)),
+            shown,
             received.status,
             sanitizing.headers(headers, redact),
             None if request.document else redact(text),
@@ -101,6 +102,8 @@ class Connection:
             self._route.peer,
             truncated,
             self._refused_cookies(url, headers),
+            not client.context.environment.protected,
+            client.repeat(request, url, shown),
         )
         return Answer(exchange, ended - started, tuple(headers), text, url)
 

@@ -41,6 +41,11 @@ def _blank_value(pair: str) -> str:
     return f"{name}={BLANK}" if there and _SECRET_NAME.search(name) else pair
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a name, or a text with names, looks like that of a secret."""
+    return bool(_SECRET_NAME.search(name)) or name.lower() in _SECRET_HEADERS
+
+
 def headers(received: list[tuple[str, str]], redact: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
     """Headers as they may be kept: cookies and credentials blanked, their attributes left."""
     return tuple((plain(name, 200), _header(name.lower(), value, redact)) for name, value in received)
