@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Any, Final, overload
 
 from pytest_prodcheck.judging.ledger import ledger_here
-from pytest_prodcheck.judging.limits import Limit, LimitError, bounds
+from pytest_prodcheck.judging.limits import Bounds, Limit, LimitError, bounds
 from pytest_prodcheck.outcomes import Judgement, Outcome
 from pytest_prodcheck.quantities import format_quantity
 
@@ -91,7 +91,7 @@ def judge(
     ledger = ledger_here(what)
     if equals is _NOTHING and one_of is _NOTHING and (at_most is _NOTHING) != (at_least is _NOTHING):
         direction, limit = ("at_most", at_most) if at_least is _NOTHING else ("at_least", at_least)
-        judgement = _measured(what, value, direction, limit, unit, of, reason)
+        judgement = _measured(what, value, direction, limit, unit, of, reason, warn_only)
     else:
         given = {"at_most": at_most, "at_least": at_least, "equals": equals, "one_of": one_of}
         given = {name: each for name, each in given.items() if each is not _NOTHING}
@@ -187,6 +187,7 @@ def _measured(
     unit: str,
     of: str,
     reason: str,
+    warn_only: bool,
 ) -> Judgement:
     if value is None and reason:
         return _errored(what, value, of, f"there is no value to judge ({reason})")
@@ -197,6 +198,8 @@ def _measured(
         limit = bounds(given, unit, direction)
     except LimitError as error:
         return _errored(what, value, of, f"{error} ({_line_of_check()})")
+    if warn_only:  # what warned lies within its limit for failing: there is none
+        limit = Bounds(limit.fail if limit.warn is None else limit.warn, None, limit.off)
     sign = 1 if direction == "at_most" else -1
     over_fail = limit.fail is not None and sign * value > sign * limit.fail
     over_warn = limit.warn is not None and sign * value > sign * limit.warn

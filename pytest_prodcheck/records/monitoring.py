@@ -43,6 +43,17 @@ class AlertingRule:
 
 
 @dataclass(frozen=True)
+class RecordingRule:
+    """A rule that makes a recorded series which a query rests on."""
+
+    name: str
+    health: str  # "ok", "err", "unknown"; "elsewhere" for one that another server runs
+    error: str  # the last error, "" for none
+    age: float | None  # seconds since it was looked at last; of one elsewhere: since its newest sample, None: no series
+    interval: float  # seconds between two looks
+
+
+@dataclass(frozen=True)
 class ScrapedJob:
     """A job of Prometheus: how many of its targets answered a scrape of the last two minutes."""
 
@@ -58,7 +69,7 @@ class FiringAlert:
     name: str
     labels: tuple[tuple[str, str], ...]
     seconds: float  # how long it has been firing, by Prometheus's clock
-    suppressed: str  # "silenced" or "inhibited", "" for neither
+    suppressed: str  # "silenced" or "inhibited"; "muted" where only a time interval holds it back; "" for none
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class AlertRules:
     asked: bool  # whether Alertmanager is declared
     receivers: tuple[str, ...]  # those that Alertmanager has
     wanted: tuple[str, ...]  # those that are declared
+    recorded: tuple[RecordingRule, ...] = ()  # the rules that the required ones rest on
 
 
 @dataclass(frozen=True)

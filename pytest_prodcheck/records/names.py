@@ -118,6 +118,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.monitoring import MetricReading as MetricReading
     from pytest_prodcheck.records.monitoring import MetricValues as MetricValues
     from pytest_prodcheck.records.monitoring import AlertingRule as AlertingRule
+    from pytest_prodcheck.records.monitoring import RecordingRule as RecordingRule
     from pytest_prodcheck.records.monitoring import ScrapedJob as ScrapedJob
     from pytest_prodcheck.records.monitoring import FiringAlert as FiringAlert
     from pytest_prodcheck.records.monitoring import AlertRules as AlertRules
@@ -307,6 +308,7 @@ MODULE_OF = {
     "MetricReading": "monitoring",
     "MetricValues": "monitoring",
     "AlertingRule": "monitoring",
+    "RecordingRule": "monitoring",
     "ScrapedJob": "monitoring",
     "FiringAlert": "monitoring",
     "AlertRules": "monitoring",

@@ -8,10 +8,11 @@ from pytest_prodcheck import check, judge
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import AlertRules, AlertsFiring
+    from pytest_prodcheck.records import AlertingRule, AlertRules, AlertsFiring, RecordingRule
 
 LATE = 5  # intervals, and two minutes at least: rules that were not looked at for so long stand still
 PATIENCE = 120.0
+AT_REST = ("silenced", "inhibited")  # a time interval that mutes an alert is no word of anybody about it
 
 
 @check("pre_deploy.monitoring.alerts", severity="high", runbook="alerts")
@@ -21,11 +22,13 @@ def test_alerts_would_come(alert_rules: AlertRules) -> None:
     for name in alert_rules.required:
         judge("rule is loaded", name in there, of=name, reason="Prometheus has no alerting rule of that name")
     for each in alert_rules.rules:
-        known = None if each.health == "unknown" else each.health
-        judge("health", known, equals="ok", of=each.name, reason=each.error or "it was never looked at")
-        late = max(LATE * each.interval, PATIENCE)
-        if known is not None:
-            judge("time since it was looked at", each.age, at_most=late, unit="s", of=each.name)
+        _judge_looks(each)
+    for series in alert_rules.recorded:
+        if series.health != "elsewhere":
+            _judge_looks(series)
+        elif judge("recorded series is there", series.age is not None, of=series.name, warn_only=True,
+                   reason="no rule here records it and there is none: what rests on it cannot fire"):  # fmt: skip
+            _judge_age(series)
     if alert_rules.required:
         judge("jobs whose targets are looked at", len(alert_rules.jobs), at_least=1, warn_only=True,
               reason="the rules name none: say which in alerts.jobs")  # fmt: skip
@@ -41,13 +44,27 @@ def test_alerts_would_come(alert_rules: AlertRules) -> None:
         _judge_deadman(alert_rules)
 
 
+def _judge_looks(rule: AlertingRule | RecordingRule) -> None:
+    known = None if rule.health == "unknown" else rule.health
+    judge("health", known, equals="ok", of=rule.name, reason=rule.error or "it was never looked at")
+    if known is not None:
+        _judge_age(rule)
+
+
+def _judge_age(rule: AlertingRule | RecordingRule) -> None:
+    late = max(LATE * rule.interval, PATIENCE)
+    if rule.age is not None:
+        judge("time since it was looked at", rule.age, at_most=late, unit="s", of=rule.name)
+
+
 def _judge_deadman(alert_rules: AlertRules) -> None:
     name = alert_rules.deadman
     fires = any(each.firing for each in alert_rules.rules if each.name == name)
     judge("dead man's alert fires", fires, of=name, reason="Prometheus does not fire it, which it always should")
     if alert_rules.asked:
         arrived = alert_rules.arrived
-        judge("dead man's alert arrives", arrived is not None, of=name, reason="Alertmanager does not have it")
+        judge("dead man's alert arrives", arrived is not None, of=name,
+              reason="Alertmanager does not have it, or only that of another Prometheus")  # fmt: skip
         if arrived is not None:
             judge("dead man's alert is passed on", not arrived.suppressed, of=name, warn_only=True,
                   reason=f"it is {arrived.suppressed}")  # fmt: skip
@@ -59,7 +76,8 @@ def test_nothing_fires(alerts_firing: AlertsFiring) -> None:
     if not alerts_firing.control:
         what = f"{alerts_firing.source} does not have {alerts_firing.deadman} either, which always fires"
         raise EvidenceProblem(Problem("empty", f"{what}: that it has no other alert proves nothing"))
-    heard = [each for each in alerts_firing.alerts if not each.suppressed and each.seconds >= alerts_firing.shortest]
+    heard = [each for each in alerts_firing.alerts
+             if each.suppressed not in AT_REST and each.seconds >= alerts_firing.shortest]  # fmt: skip
     for each in heard:
         labels = ", ".join(f'{name}="{value}"' for name, value in each.labels if name != "alertname")
         judge("is quiet", False, of=each.name, reason=f"firing for {each.seconds:.0f} s: {labels}")

@@ -131,6 +131,9 @@ class Alerts(Section):
     jobs: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
     # name of the alert that always fires, so that its absence tells that alerts do not arrive
     deadman: Annotated[str, Field(min_length=1)] | None = None
+    # label matchers that only our own alerts fit, such as 'cluster="east"', where several Prometheus servers share an
+    # Alertmanager; where left out, the external labels that Prometheus tells of itself (GET /api/v1/status/config)
+    labels: Matchers | None = None
     receivers: tuple[Annotated[str, Field(min_length=1)], ...] = ()  # receivers that Alertmanager has to have
     # where alerts are sent: its address, or a table; where left out only Prometheus is asked, so that nothing is known
     # of silences and receivers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -35,6 +36,19 @@ def firing(
         raise EvidenceProblem(_odd(declared, "alerts", error)) from None
 
 
+def grouped(
+    declared: Alertmanager, name: str, now: float, context: Context, deadline: Deadline
+) -> tuple[FiringAlert, ...]:
+    """The alerts of one name as they are grouped for receivers, which tells also what time intervals hold back."""
+    query = urlencode({"filter": f"alertname={json.dumps(name)}"})
+    groups = _list(declared, f"/api/v2/alerts/groups?{query}", context, deadline)
+    try:
+        found = [_alert(each, now, context) for group in groups for each in group["alerts"]]
+        return tuple(sorted(found, key=lambda each: bool(each.suppressed))[:MOST])  # one that gets through counts
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise EvidenceProblem(_odd(declared, "groups of alerts", error)) from None
+
+
 def receivers(declared: Alertmanager, context: Context, deadline: Deadline) -> tuple[str, ...]:
     """The names of its receivers."""
     found = _list(declared, "/api/v2/receivers", context, deadline)
@@ -58,6 +72,8 @@ def labels_of(each: Any, context: Context) -> dict[str, str]:
 def _alert(each: dict[str, Any], now: float, context: Context) -> FiringAlert:
     labels, status = labels_of(each, context), each["status"]
     suppressed = "silenced" if status["silencedBy"] else "inhibited" if status["inhibitedBy"] else ""
+    if not suppressed and status.get("mutedBy"):
+        suppressed = "muted"
     seconds = now - moment(each["startsAt"])
     return FiringAlert(labels.get("alertname", ""), tuple(sorted(labels.items())), seconds, suppressed)
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.monitoring import alertmanager, prometheus
+from pytest_prodcheck.evidence.monitoring import alertmanager, identity, prometheus, recorded
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import AlertingRule, AlertRules, AlertsFiring, FiringAlert, ScrapedJob
@@ -40,7 +40,8 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
         found.append(Sending(whom, "GET /api/v1/alertmanagers", 2))
     else:
         address = host_of(prometheus.as_service(declared))
-        found += [Sending(address, "GET /api/v2/alerts", 2), Sending(address, "GET /api/v2/receivers")]
+        found += [Sending(whom, "GET /api/v1/status/config", once="config")]
+        found += [Sending(address, f"GET /api/v2/{each}") for each in ("alerts", "alerts/groups", "receivers")]
     return tuple(found)
 
 
@@ -56,12 +57,13 @@ def alert_rules(target: str, context: Context, deadline: Deadline) -> AlertRules
     if declared.alertmanager is not None:
         receivers = alertmanager.receivers(declared.alertmanager, context, deadline)
         if declared.deadman is not None:
-            arrived = next(iter(_deadman(declared, now, context, deadline)), None)
+            arrived = _deadman(declared, now, context, deadline)
+    series, expressions = recorded.needed([str(each.get("query", "")) for each in required], context, deadline)
     return AlertRules(
         declared.required, tuple(_rule(rule, group, now, context) for rule, group in mine),
-        _jobs(_named(declared, required), context, deadline), declared.deadman or "",
+        _jobs(_named(declared, required, expressions), context, deadline), declared.deadman or "",
         _alertmanagers(context, deadline) if declared.alertmanager is None else None, arrived,
-        declared.alertmanager is not None, receivers, declared.receivers,
+        declared.alertmanager is not None, receivers, declared.receivers, series,
     )  # fmt: skip
 
 
@@ -83,7 +85,7 @@ def alerts_firing(target: str, context: Context, deadline: Deadline) -> AlertsFi
 
         filters = [f"{label}{operator}{json.dumps(value)}" for label, operator, value in matchers(quiet.match)]
         found = list(alertmanager.firing(declared.alertmanager, filters, now, context, deadline))
-        control = bool(_deadman(declared, now, context, deadline))
+        control = _deadman(declared, now, context, deadline) is not None
     alerts = tuple(each for each in found if each.name != declared.deadman)
     source = "Prometheus" if declared.alertmanager is None else "Alertmanager"
     return AlertsFiring(quiet.match, quiet.for_, source, declared.deadman, control, alerts)
@@ -101,7 +103,16 @@ def _now(context: Context, deadline: Deadline) -> float:
 
 
 def _rules(context: Context, deadline: Deadline) -> list[tuple[Rule, Rule]]:
-    """All alerting rules, each with its group."""
+    """Our alerting rules, each with its group: those whose labels say that they are of another one are left out."""
+    told = _declared(context).labels
+    return [
+        (rule, group)
+        for rule, group in _all_rules(context, deadline)
+        if told is None or _fits(rule.get("labels") or {}, told, missing=True)
+    ]
+
+
+def _all_rules(context: Context, deadline: Deadline) -> list[tuple[Rule, Rule]]:
 
     def ask() -> list[tuple[Rule, Rule]]:
         data = prometheus.prometheus(context, deadline).get("/api/v1/rules?type=alert", "rules", deadline)
@@ -135,27 +146,51 @@ def _alertmanagers(context: Context, deadline: Deadline) -> int:
     raise AssertionError("not reached")
 
 
-def _named(declared: Alerts, rules: list[Rule]) -> tuple[str, ...]:
-    """The jobs that are declared, or that the rules name."""
+def _named(declared: Alerts, rules: list[Rule], recorded_by: tuple[str, ...]) -> tuple[str, ...]:
+    """The jobs that are declared, or that the rules and those that record for them name."""
     if declared.jobs is not None:
         return declared.jobs
-    return tuple(dict.fromkeys(job for rule in rules for job in _JOB.findall(str(rule.get("query", "")))))
+    queries = [*(str(rule.get("query", "")) for rule in rules), *recorded_by]
+    return tuple(dict.fromkeys(job for query in queries for job in _JOB.findall(query)))
 
 
 def _jobs(names: tuple[str, ...], context: Context, deadline: Deadline) -> tuple[ScrapedJob, ...]:
     if not names:
         return ()
     wanted = json.dumps("|".join(map(re.escape, names)))
-    query = f"max_over_time(up{{job=~{wanted}}}[{LATELY}])"
+    now = f"up{{job=~{wanted}}}"  # targets that are looked at no more are not in it, within two minutes or not
+    query = f"max_over_time({now}[{LATELY}]) and {now}"
     found = prometheus.prometheus(context, deadline).vector(query, "targets", deadline)
     values = {name: [each.value for each in found if each.labels.get("job") == name] for name in names}
     return tuple(ScrapedJob(name, up := values[name].count(1.0), len(values[name]) - up) for name in names)
 
 
-def _deadman(declared: Alerts, now: float, context: Context, deadline: Deadline) -> tuple[FiringAlert, ...]:
-    assert declared.alertmanager is not None
-    wanted = [f"alertname={json.dumps(declared.deadman)}"]
-    return alertmanager.firing(declared.alertmanager, wanted, now, context, deadline)
+def _deadman(declared: Alerts, now: float, context: Context, deadline: Deadline) -> FiringAlert | None:
+    """The dead man's alert of our own Prometheus as Alertmanager has it; that of another one is none."""
+    return context.once(("deadman",), lambda: _arrived(declared, now, context, deadline), deadline)
+
+
+def _arrived(declared: Alerts, now: float, context: Context, deadline: Deadline) -> FiringAlert | None:
+    server, name = declared.alertmanager, declared.deadman
+    assert server is not None
+    assert name is not None
+    there = alertmanager.grouped(server, name, now, context, deadline)
+    labels = declared.labels
+    if labels is not None:
+        return next((each for each in there if _fits(dict(each.labels), labels)), None)
+    rules = [rule for rule, _ in _rules(context, deadline) if rule["name"] == name]
+    firing = [{**(rule.get("labels") or {}), **each.get("labels", {})} for rule in rules
+              for each in rule.get("alerts") or () if each.get("state") == "firing"]  # fmt: skip
+    if not (there and firing):
+        return None
+    try:
+        wanted = identity.as_sent(firing, context, deadline)
+    except EvidenceProblem:
+        if not any(dict(each.labels) in firing for each in there):
+            raise  # only such that have labels besides, and whose they are is not known
+        wanted = firing
+    ours = [alertmanager.labels_of({"labels": each}, context) for each in wanted]
+    return next((each for each in there if dict(each.labels) in ours), None)
 
 
 def _of_prometheus(now: float, context: Context, deadline: Deadline) -> list[FiringAlert]:
@@ -170,11 +205,13 @@ def _of_prometheus(now: float, context: Context, deadline: Deadline) -> list[Fir
     return found
 
 
-def _fits(labels: dict[str, str], match: str) -> bool:
-    """Whether labels fit all matchers, regular expressions anchored as Prometheus does."""
+def _fits(labels: dict[str, str], match: str, missing: bool = False) -> bool:
+    """Whether labels fit all matchers, regular expressions anchored as Prometheus does; missing: so do absent ones."""
     from pytest_prodcheck.environments.sections.monitoring import matchers
 
     for label, operator, wanted in matchers(match):
+        if missing and label not in labels:
+            continue
         value = labels.get(label, "")
         same = re.fullmatch(wanted, value) is not None if operator.endswith("~") else value == wanted
         if same == operator.startswith("!"):

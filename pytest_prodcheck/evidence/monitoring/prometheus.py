@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +94,7 @@ class Prometheus:
         if document["status"] != "success" or not 200 <= status < 300:
             raise EvidenceProblem(self._failure(document, status, where))
         warnings = [plain(self._redact(str(each)), 200) for each in document.get("warnings") or ()]
+        warnings += _partial(document, answer.headers)
         if warnings:
             said = "; ".join(warnings[:3])
             hint = "some of what it asks did not answer, or the query adds up what does not belong together"
@@ -109,6 +110,13 @@ class Prometheus:
         kind = "denied" if status in _DENIED else _KINDS.get(error_type, "protocol")
         hint = "is the query right? try it in its web page" if error_type == "bad_data" else ""
         return Problem(kind, f"{where}: {said}", hint)
+
+
+def _partial(document: dict[str, Any], headers: Iterable[tuple[str, str]]) -> list[str]:
+    """What says so where no warning does: VictoriaMetrics by a field, M3 by a header."""
+    said = ["isPartial"] if document.get("isPartial") else []
+    cut = [value for name, value in headers if name.lower() == "m3-results-limited" and value.lower() != "false"]
+    return said + [f"M3-Results-Limited: {plain(each, 100)}" for each in cut]
 
 
 def clock(context: Context, deadline: Deadline) -> float:
