@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.monitoring.judging import colours
@@ -107,10 +108,10 @@ class Clusters:
     def wait(self) -> None:
         """Until all rules were looked at, targets are up, and all alerts that are sent have arrived."""
         for server in self.servers.values():
-            server.wait(lambda server=server: server.ask("/-/reload", "POST") is None, "its server")
+            server.wait(partial(_reloaded, server), "its server")
         for server in self.servers.values():
-            server.wait(lambda server=server: server.ask("/api/v1/query?query=up==1")["data"]["result"], "its target")
-            server.wait(lambda server=server: _looked_at(server), "its rules")
+            server.wait(partial(_target_is_up, server), "its target")
+            server.wait(partial(_looked_at, server), "its rules")
         groups = "/api/v2/alerts/groups?filter=alertname%3DWatchdog"
 
         def there() -> bool:
@@ -136,6 +137,14 @@ class Clusters:
         """Ends all of them."""
         for each in (*self.servers.values(), self.alertmanager):
             each.stop()
+
+
+def _reloaded(server: Server) -> bool:
+    return server.ask("/-/reload", "POST") is None
+
+
+def _target_is_up(server: Server) -> bool:
+    return bool(server.ask("/api/v1/query?query=up==1")["data"]["result"])
 
 
 def _looked_at(server: Server) -> bool:
