@@ -20,7 +20,7 @@ def auth_targets(looking: Looking) -> Iterator[Target]:
     yield Target("auth", "auth", frozenset(features), *reach, owner=owner)
     for role in auth.roles:
         session = {"session"} if protected_endpoint(environment, role) else set()
-        if session and auth.cookie and auth.logout and auth.kind in ("json", "form"):
+        if session and auth.cookie and auth.logout and auth.signs_in:
             session.add("cookie")
         yield Target("role", role, frozenset({"login"} | session), *reach, owner=owner)
 

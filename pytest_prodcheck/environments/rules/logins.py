@@ -28,6 +28,12 @@ def auth_complaints(environment: Environment, root: File) -> Iterator[Complaint]
     for key in needed.get(auth.kind, ("service", "login")):
         if getattr(auth, key) is None:
             yield path, f'`{key}` is missing: kind = "{auth.kind}" needs it', ""
+    if auth.sent_to_issuer:
+        for key in ("service", "login"):
+            if getattr(auth, key) is None:
+                yield path, f"`{key}` is missing: `cookie` says that a service takes people back", ""
+        if auth.login is not None and not auth.login.startswith("GET "):
+            yield (*path, "login"), "expected the address that sends people to the issuer, such as \"GET /login\"", ""
     if auth.service is not None:
         yield from known((*path, "service"), auth.service, environment.services, "service")
     if auth.kind in ("json", "form") and auth.token is None and auth.cookie is None:
@@ -46,13 +52,20 @@ def auth_complaints(environment: Environment, root: File) -> Iterator[Complaint]
         if auth.protected in there and not there[auth.protected][1].changes_nothing:
             yield (*path, "protected"), "expected an endpoint whose request changes nothing", ""
     for name, role in auth.roles.items():
-        oauth = auth.kind in ("client_credentials", "oidc")
-        wanted = ("client_id", "client_secret") if oauth and role.grant != "password" else ("user", "password")
-        for key in wanted:
+        if role.grant == "authorization_code" and (auth.kind != "oidc" or auth.redirect_uri is None):
+            yield (*path, "roles", name), "the grant authorization_code needs kind = \"oidc\" and `redirect_uri`", ""
+        for key in _credentials(auth, role.grant):
             if getattr(role, key) is None:
                 yield (*path, "roles", name), f'`{key}` is missing: kind = "{auth.kind}" needs it', ""
     if ANONYMOUS in auth.roles:
         yield (*path, "roles", ANONYMOUS), "`anonymous` is built in and has no credentials", ""
+
+
+def _credentials(auth: Auth, grant: str | None) -> tuple[str, ...]:
+    """The keys that a role needs."""
+    if auth.kind not in ("client_credentials", "oidc") or grant == "password" or auth.sent_to_issuer:
+        return ("user", "password")
+    return ("client_id", "user", "password") if grant == "authorization_code" else ("client_id", "client_secret")
 
 
 def _token_complaints(path: tuple[str, ...], auth: Auth) -> Iterator[Complaint]:

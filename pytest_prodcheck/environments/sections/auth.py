@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from pytest_prodcheck.environments.kinds import Kind
 from pytest_prodcheck.environments.listing.logins import auth_targets
 from pytest_prodcheck.environments.rules.logins import auth_complaints
-from pytest_prodcheck.environments.sections.base import Name, SecretRef, Section
+from pytest_prodcheck.environments.sections.base import Name, SecretRef, Section, one_or_list
 from pytest_prodcheck.environments.sections.services import RequestLine, Url, http_url, path_only
 from pytest_prodcheck.environments.sections.tls import Trust
 
@@ -19,10 +19,11 @@ class Role(Section):
 
     user: str | None = None  # user name, for `json`, `form`, `basic` and the grant "password"
     password: SecretRef | None = None  # where the user's password lies
-    # OAuth grant: "client_credentials" where left out, or "password"
-    grant: Literal["client_credentials", "password"] | None = None
+    # OAuth grant: "client_credentials" where left out, "password", or "authorization_code": a person's login with PKCE,
+    # which `oidc` does as a browser does: `user` and `password` at the issuer's form, the code to `redirect_uri`
+    grant: Literal["client_credentials", "password", "authorization_code"] | None = None
     client_id: str | None = None  # OAuth client
-    client_secret: SecretRef | None = None  # where the client's secret lies
+    client_secret: SecretRef | None = None  # where the client's secret lies; public clients have none
     scope: str | None = None  # OAuth scope that is asked for; the server's default where left out
 
 
@@ -89,7 +90,8 @@ class Auth(Section):
     """How one logs in.
 
     kind: `json` (JSON document in, token out by `token`), `form` (urlencoded; a session cookie or a token), `basic`,
-    `client_credentials` (OAuth 2 token endpoint at `token_url`), `oidc` (discovery at `issuer`).
+    `client_credentials` (OAuth 2 token endpoint at `token_url`), `oidc` (discovery at `issuer`; with `service`, `login`
+    such as "GET /login" and `cookie`: the service sends people to the issuer and takes them back).
     """
 
     kind: Literal["json", "form", "basic", "client_credentials", "oidc"]  # how one logs in, see above
@@ -103,12 +105,18 @@ class Auth(Section):
     # name of the session cookie that the login sets; what roles carry where there is no `token`
     cookie: str | None = None
     # where people without a session are sent, a path of `service` or an address; the path of `login` where left out.
-    # only a redirect to there refuses, and only where roles carry a session cookie
-    login_page: Annotated[str, AfterValidator(path_or_address)] | None = None
+    # only a redirect to there refuses, and only where roles carry a session cookie; a list where there are several
+    login_page: Annotated[
+        tuple[Annotated[str, AfterValidator(path_or_address)], ...],
+        BeforeValidator(one_or_list, json_schema_input_type=str | list[str]),
+    ] = ()
     # page whose form the login fills in: its hidden fields go along, cookies, Referer and Origin as from a browser
     login_form: Annotated[str, AfterValidator(path_only)] | None = None
     csrf: Csrf | None = None  # what the requests of roles that change something carry against request forgery
     issuer: Url | None = None  # OpenID Connect issuer; its discovery document names the token endpoint
+    # where the issuer sends people back with their code: one that is registered for the roles' clients; it is not asked
+    redirect_uri: Url | None = None
+    consent: str | None = None  # name of the button that consents, where a page of the issuer's has several
     token_url: Url | None = None  # OAuth token endpoint
     # further servers that the issuer's discovery document may name for tokens and keys, such as
     # ["https://oauth2.idp.example"]; what it names elsewhere is not asked: credentials go to declared servers only
@@ -127,6 +135,16 @@ class Auth(Section):
     # where left out, the login service's
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether people log in at `service`: by its own form or document, or by way of the issuer."""
+        return self.kind in ("json", "form") or self.sent_to_issuer
+
+    @property
+    def sent_to_issuer(self) -> bool:
+        """Whether the service sends people to the issuer and gives them a cookie when they are back."""
+        return self.kind == "oidc" and self.cookie is not None
 
 
 KINDS = (

@@ -107,6 +107,11 @@ def one_or_many(value: object) -> object:
     return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def one_or_list(value: Any) -> Any:
+    """Accepts one text, or nothing, in place of a list."""
+    return (value,) if isinstance(value, str) else value or ()
+
+
 Statuses = Annotated[
     tuple[Status, ...],
     BeforeValidator(one_or_many, json_schema_input_type=int | list[int]),

@@ -46,17 +46,17 @@ def auth_cookie(target: str, context: Context, deadline: Deadline) -> CookieSess
     from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, frozen
     from pytest_prodcheck.evidence.login.attempts import clean
     from pytest_prodcheck.evidence.login.forms import new_store, with_csrf
-    from pytest_prodcheck.evidence.login.sessions import ask_login, credentials, declared_auth, lacks
+    from pytest_prodcheck.evidence.login.sessions import declared_auth, lacks, sign_in
 
     auth = declared_auth(context)
     opens = protected_endpoint(context.environment, target)
     if not opens or auth.logout is None or auth.cookie is None:
         raise EvidenceProblem(Problem("configuration", f"role {target}: no cookie, logout or endpoint is declared"))
     store = new_store(auth, context)
-    answer, _ = ask_login(*credentials(target, auth.roles[target], context, deadline), store, context, deadline)
+    answer, why = sign_in(target, auth.roles[target], store, context, deadline)
     _, declared, name = endpoint(context.environment, opens)
     where = client_of(context, name).url(declared.path)
-    if missing := lacks(answer, store, where, auth):
+    if missing := f": {why}" if why else lacks(answer, store, where, auth):
         raise EvidenceProblem(
             Problem("denied", f"role {target}: the login answered {answer.exchange.status}{missing}")
         )

@@ -39,6 +39,8 @@ def login_line(environment: Environment, times: int = 1) -> tuple[Sending, ...]:
     if auth is None:
         return ()
     what = auth.login or ("GET discovery, POST token" if auth.kind == "oidc" else "POST token")
+    if auth.sent_to_issuer or any(role.grant == "authorization_code" for role in auth.roles.values()):
+        what += f", then the pages of {auth.issuer} with their forms"
     further = (Sending(url, f"POST token or GET keys, if {auth.issuer} says so", times) for url in auth.origins)
     return (Sending(login_host("", environment), f"{what} (login)", times), *further)
 

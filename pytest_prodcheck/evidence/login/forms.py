@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.cookies import CookieStore
 from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies
+from pytest_prodcheck.evidence.login.browsing import Browser
+from pytest_prodcheck.evidence.login.html_forms import Page
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -17,49 +18,24 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 
-class _Page(HTMLParser):
-    """The forms of a page, each with its inputs, and its `<meta name content>`."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.forms: list[dict[str, tuple[str, str]]] = []  # name -> (type, value)
-        self.metas: dict[str, str] = {}
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = {key: value or "" for key, value in attrs}
-        if tag == "form":
-            self.forms.append({})
-        elif tag == "input" and self.forms and told.get("name"):
-            self.forms[-1][told["name"]] = (told.get("type", "text").lower(), told.get("value", ""))
-        elif tag == "meta" and told.get("name"):
-            self.metas[told["name"]] = told.get("content", "")
-
-
-def visit(path: str, store: CookieStore, auth: Auth, context: Context, deadline: Deadline) -> _Page:
-    """A page of the login service as a browser with these cookies gets it; raises EvidenceProblem."""
-    from pytest_prodcheck.evidence.http.messages import Request
-
-    client = client_of(context, str(auth.service))
-    answer = client.ask(Request("GET", path, {"Cookie": RoleCookies(store, client.url(path))}), deadline)
+def visit(path: str, store: CookieStore, auth: Auth, context: Context, deadline: Deadline) -> tuple[Page, str]:
+    """A page of the login service as a browser with these cookies gets it, and its address; raises EvidenceProblem."""
+    browser = Browser(store, auth, context, deadline)
+    answer = browser.get(client_of(context, str(auth.service)).url(path))
     if not 200 <= answer.exchange.status < 300:
         what = f"GET {answer.exchange.url}: answered {answer.exchange.status}, expected the page with the form"
         raise EvidenceProblem(Problem("protocol", what))
-    page = _Page(answer.text)
-    for name, (kind, value) in ((name, each) for form in page.forms for name, each in form.items()):
-        if kind == "hidden" and len(value) >= SHORTEST_SECRET and "token" in name.lower():
-            context.redactor.add(value)
-    return page
+    return browser.page(answer), answer.url
 
 
-def hidden_fields(page: _Page, auth: Auth, path: str) -> dict[str, str]:
-    """What the form with the password field carries along; raises EvidenceProblem where there is no such form."""
-    form = next((each for each in page.forms if auth.fields.password in each), None)
+def carried_along(page: Page, auth: Auth, path: str) -> dict[str, str]:
+    """What the form with the password field sends besides; raises EvidenceProblem where there is no such form."""
+    form = page.form_with(auth.fields.password)
     if form is None:
         hint = "is `login_form` the page, and `fields.password` the name of its field?"
         what = f"{path}: no form has a field {auth.fields.password!r}"
         raise EvidenceProblem(Problem("protocol", what, hint))
-    return {name: value for name, (kind, value) in form.items() if kind == "hidden"}
+    return form.filled({})
 
 
 def with_csrf(cookies: RoleCookies, auth: Auth, context: Context, deadline: Deadline) -> RoleCookies:
@@ -69,9 +45,8 @@ def with_csrf(cookies: RoleCookies, auth: Auth, context: Context, deadline: Dead
         return cookies
     cookies.csrf_header, cookies.csrf_cookie = csrf.header, csrf.cookie or ""
     if csrf.page is not None:
-        page = visit(csrf.page, cookies.store, auth, context, deadline)
-        fields = {name: value for form in page.forms for name, (_, value) in form.items()}
-        cookies.csrf_token = page.metas.get(csrf.meta or "", "") or fields.get(csrf.field or "", "")
+        page, _ = visit(csrf.page, cookies.store, auth, context, deadline)
+        cookies.csrf_token = page.metas.get(csrf.meta or "", "") or page.fields().get(csrf.field or "", "")
         if not cookies.csrf_token and csrf.cookie is None:
             raise EvidenceProblem(Problem("protocol", f"{csrf.page}: has no {csrf.meta or csrf.field}, as `csrf` says"))
         if len(cookies.csrf_token) >= SHORTEST_SECRET:

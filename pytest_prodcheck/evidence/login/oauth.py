@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlsplit
 
@@ -23,11 +24,9 @@ WELL_KNOWN = "/.well-known/openid-configuration"
 
 def ask_token(name: str, role: Role, auth: Auth, context: Context, deadline: Deadline) -> Attempt:
     """Asks the token endpoint for a role's token by its grant; raises EvidenceProblem where it could not be asked."""
-    from pytest_prodcheck.evidence.http.messages import Request, basic
-
-    address, methods = _token_endpoint(auth, context, deadline)
     grant = role.grant or "client_credentials"
     form: dict[str, str] = {"grant_type": grant}
+    _token_endpoint(auth, context, deadline)  # what is missing there is told first
     if grant == "password":
         if role.user is None or role.password is None:
             raise EvidenceProblem(
@@ -37,6 +36,24 @@ def ask_token(name: str, role: Role, auth: Auth, context: Context, deadline: Dea
     elif role.client_id is None or role.client_secret is None:
         raise EvidenceProblem(Problem("configuration", f"role {name} has no `client_id` or no `client_secret`"))
     form |= {key: value for key, value in (("scope", role.scope), ("audience", auth.audience)) if value}
+    return redeem(name, role, form, auth, context, deadline).attempt
+
+
+@dataclass(frozen=True)
+class Redeemed:
+    """What the token endpoint gave for a grant; id_token: "" where it gave none."""
+
+    attempt: Attempt
+    id_token: str = field(default="", repr=False)
+
+
+def redeem(
+    name: str, role: Role, form: dict[str, str], auth: Auth, context: Context, deadline: Deadline
+) -> Redeemed:
+    """The token endpoint's answer to a grant, asked as the role's client."""
+    from pytest_prodcheck.evidence.http.messages import Request, basic
+
+    address, methods = _token_endpoint(auth, context, deadline)
     headers = {"Accept": "application/json"}
     if role.client_id is not None and role.client_secret is not None:
         secret = context.secret(role.client_secret, deadline)
@@ -50,22 +67,25 @@ def ask_token(name: str, role: Role, auth: Auth, context: Context, deadline: Dea
     return _read(name, answer, context)
 
 
-def _read(name: str, answer: Answer, context: Context) -> Attempt:
+def _read(name: str, answer: Answer, context: Context) -> Redeemed:
     status = answer.exchange.status
     try:
         document = answer.json()
     except EvidenceProblem:
         document = None
     if not isinstance(document, dict):
-        return refused(name, answer.exchange, f"the token endpoint answered {status} without a JSON object")
+        why = f"the token endpoint answered {status} without a JSON object"
+        return Redeemed(refused(name, answer.exchange, why))
     if status != 200:
         code = document.get("error")
         said = f" ({code})" if isinstance(code, str) and re.fullmatch(r"[a-z_]{1,40}", code) else ""
-        return refused(name, answer.exchange, f"the token endpoint answered {status}{said}")
+        return Redeemed(refused(name, answer.exchange, f"the token endpoint answered {status}{said}"))
     for extra in ("refresh_token", "id_token"):
         if isinstance(document.get(extra), str) and len(document[extra]) >= 6:
             context.redactor.add(document[extra])
-    return bearer(name, answer, document.get("access_token"), "/access_token", context)
+    id_token = document.get("id_token")
+    made = bearer(name, answer, document.get("access_token"), "/access_token", context)
+    return Redeemed(made, id_token if isinstance(id_token, str) else "")
 
 
 def _token_endpoint(auth: Auth, context: Context, deadline: Deadline) -> tuple[str, tuple[str, ...]]:
@@ -77,14 +97,20 @@ def _token_endpoint(auth: Auth, context: Context, deadline: Deadline) -> tuple[s
     if auth.issuer is None:
         raise EvidenceProblem(Problem("configuration", "[auth] of kind oidc needs `issuer`"))
     document = discovery(auth.issuer, auth, context, deadline)
-    found = document.get("token_endpoint")
-    parts = urlsplit(found) if isinstance(found, str) else None
-    if parts is None or parts.scheme not in ("https", urlsplit(auth.issuer).scheme) or not parts.hostname:
-        what = f"GET {auth.issuer.rstrip('/')}{WELL_KNOWN}: names no token_endpoint that could be trusted"
-        raise EvidenceProblem(Problem("protocol", what))
-    refuse_undeclared(str(found), "token_endpoint", auth, context)
     methods = document.get("token_endpoint_auth_methods_supported", ())
-    return str(found), tuple(str(each) for each in methods) if isinstance(methods, list) else ()
+    found = named_endpoint(document, "token_endpoint", auth, context)
+    return found, tuple(str(each) for each in methods) if isinstance(methods, list) else ()
+
+
+def named_endpoint(document: dict[str, Any], name: str, auth: Auth, context: Context) -> str:
+    """An endpoint of the issuer by its discovery document; raises EvidenceProblem for one that is not trusted."""
+    found, issuer = document.get(name), str(auth.issuer)
+    parts = urlsplit(found) if isinstance(found, str) else None
+    if parts is None or parts.scheme not in ("https", urlsplit(issuer).scheme) or not parts.hostname:
+        what = f"GET {issuer.rstrip('/')}{WELL_KNOWN}: names no {name} that could be trusted"
+        raise EvidenceProblem(Problem("protocol", what))
+    refuse_undeclared(str(found), name, auth, context)
+    return str(found)
 
 
 def refuse_undeclared(address: str, what: str, auth: Auth, context: Context) -> None:

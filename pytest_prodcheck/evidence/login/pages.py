@@ -39,7 +39,7 @@ def _login_places(service: str, context: Context) -> set[tuple[str, str]]:
     This one too, for one entrance often stands before several services.
     """
     auth = context.environment.auth
-    paths = [auth.login_page, (auth.login or "").partition(" ")[2]] if auth else []
+    paths = [*auth.login_page, (auth.login or "").partition(" ")[2]] if auth else []
     at = dict.fromkeys((service, *([auth.service] if auth and auth.service else [])))
     return {_place(client_of(context, each).url(path)) for each in at for path in paths if path}
 

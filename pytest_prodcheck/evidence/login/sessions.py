@@ -11,8 +11,8 @@ from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies
 from pytest_prodcheck.evidence.http.service_requests import at_pointer, endpoint
-from pytest_prodcheck.evidence.login.attempts import Attempt, RoleSession, attempt, bearer, clean, keep_secret
-from pytest_prodcheck.evidence.login.forms import hidden_fields, new_store, visit, with_csrf
+from pytest_prodcheck.evidence.login.attempts import Attempt, RoleSession, attempt, bearer, clean, keep_secret, refused
+from pytest_prodcheck.evidence.login.forms import carried_along, new_store, visit, with_csrf
 from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -50,11 +50,32 @@ def log_in(name: str, context: Context, deadline: Deadline) -> Attempt:
     role = auth.roles.get(name)
     if role is None:
         raise EvidenceProblem(Problem("configuration", f"role {name!r} is not declared under [auth.roles]"))
+    if auth.sent_to_issuer:
+        store = new_store(auth, context)
+        answer, why = sign_in(name, role, store, context, deadline)
+        if why:
+            return refused(name, answer.exchange, why)
+        return _granted(name, name, auth, answer, store, [], context, deadline)
+    if role.grant == "authorization_code":
+        from pytest_prodcheck.evidence.login.authorization_code import by_code
+
+        return by_code(name, role, auth, context, deadline)
     if auth.kind in ("client_credentials", "oidc"):
         from pytest_prodcheck.evidence.login.oauth import ask_token
 
         return ask_token(name, role, auth, context, deadline)
     return present(name, *credentials(name, role, context, deadline), context, deadline)
+
+
+def sign_in(name: str, role: Role, store: CookieStore, context: Context, deadline: Deadline) -> tuple[Answer, str]:
+    """A login into a store of cookies, at the service (json, form) or by way of its issuer (oidc); why it failed."""
+    auth = declared_auth(context)
+    if auth.kind == "oidc":
+        from pytest_prodcheck.evidence.login.authorization_code import by_service
+
+        return by_service(role, store, auth, context, deadline)
+    answer, _ = ask_login(*credentials(name, role, context, deadline), store, context, deadline)
+    return answer, ""
 
 
 def credentials(name: str, role: Role, context: Context, deadline: Deadline) -> tuple[str, str]:
@@ -105,10 +126,10 @@ def ask_login(
     client = client_of(context, str(auth.service))
     headers: dict[str, str] = {}
     if auth.login_form is not None:
-        page = visit(auth.login_form, store, auth, context, deadline)
-        fields = {**hidden_fields(page, auth, auth.login_form), **fields}
+        page, there = visit(auth.login_form, store, auth, context, deadline)
+        fields = {**carried_along(page, auth, auth.login_form), **fields}
         cookies = with_csrf(RoleCookies(store, client.url(path)), auth, context, deadline)
-        headers = {"Referer": client.url(auth.login_form), "Cookie": cookies}
+        headers = {"Referer": there, "Cookie": cookies}
     before = store.values(auth.cookie) if auth.cookie else []
     as_json = auth.kind == "json"
     request = Request(method, path, headers, fields if as_json else None, None if as_json else fields)
@@ -125,7 +146,7 @@ def _granted(
     deadline: Deadline,
 ) -> Attempt:  # fmt: skip
     status = answer.exchange.status
-    if not 200 <= status < (400 if auth.kind == "form" else 300):
+    if not 200 <= status < (400 if auth.kind == "form" else 300) and auth.kind != "oidc":
         return attempt(name, answer, "", {}, _refused(answer))
     if auth.token is not None:
         try:

@@ -135,7 +135,7 @@ def http_private(target: str, context: Context, deadline: Deadline) -> PrivateAn
 
 def _cookie_lines(target: str, environment: Environment) -> tuple[Sending, ...]:
     auth = environment.auth
-    logs_in = auth is not None and auth.service == target and auth.kind in ("json", "form") and bool(auth.roles)
+    logs_in = auth is not None and auth.service == target and auth.signs_in and bool(auth.roles)
     return lines(target, environment, (f"{auth.login} (login)" if auth else "", int(logs_in)))
 
 
@@ -146,7 +146,7 @@ def http_cookies(target: str, context: Context, deadline: Deadline) -> CookieAns
 
     found = http_pages.gather(target, context, deadline)
     auth, login = context.environment.auth, None
-    if auth is not None and auth.service == target and auth.kind in ("json", "form") and auth.roles:
+    if auth is not None and auth.service == target and auth.signs_in and auth.roles:
         role = next(iter(auth.roles))
         told = shared_login(role, context, deadline).login
         if not told.granted or told.exchange is None:
