@@ -37,8 +37,9 @@ class Rejections:
 
 
 # what an answer has to do with the login, where roles carry session cookies: "redirect" leads to the declared login
-# page, "form" is a page that asks for a password; "" for neither, and for tokens
-LoginPage = Literal["redirect", "form", ""]
+# page, "shown" is that page itself, as containers (Java) answer in place of what was asked for; "form" is another page
+# that asks for a password; "" for none of these, and for tokens
+LoginPage = Literal["redirect", "shown", "form", ""]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ TOKEN_REFUSED = (*REFUSED, 400, 422)
 METHOD_REFUSED = (*REFUSED, 400, 405, 415, 422, 501)
 # what CSRF filters (Django, Spring 403; Flask-WTF, ASP.NET 400; Laravel 419; Rails 422) and firewalls answer
 BY_FILTER = (400, 403, 404, 406, 419, 422)
+SENT_TO_LOGIN = ("redirect", "shown")
 _UNKNOWN = (405, 408, 425, 429)
 
 
@@ -26,13 +27,13 @@ def unclear(entry: Entry, refusals: Container[int]) -> str:
     if entry.exchange is None:
         return str(entry.problem) if entry.problem is not None else "it was not asked"
     status = entry.exchange.status
-    if status in refusals or entry.login_page == "redirect":
+    if status in refusals or entry.login_page in SENT_TO_LOGIN:
         return ""
     if entry.login_page == "form" and status < 300:
         # an open page may have a login box for whoever has no session
         return (
             f"answered {status} with a page that asks for a password: is it the login page, or open with a login box?"
-            " 401, or a redirect to the login page, would tell"
+            " 401, a redirect to the login page, or `auth.login_page` that names it, would tell"
         )
     if status < 300:
         return ""
@@ -56,7 +57,7 @@ def judge_refused(what: str, entry: Entry, of: str, *, refusals: tuple[int, ...]
     if why or entry.exchange is None:
         return judge(what, None, equals=True, of=of, reason=why)
     status = entry.exchange.status
-    good = (*refusals, status) if entry.login_page == "redirect" else refusals
+    good = (*refusals, status) if entry.login_page in SENT_TO_LOGIN else refusals
     got = "it was let in" if status < 300 else "the request got past the authorization"
     told = f"answered {status}: {got}" + (f" ({detail})" if detail else "")
     return judge(what, status, one_of=good, of=of, reason=told)

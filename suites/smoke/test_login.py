@@ -23,7 +23,7 @@ def _needs_answer(exchange: Exchange, what: str) -> None:
 
 def _judge_refused(what: str, exchange: Exchange, login: LoginPage, of: str) -> None:
     """401, 403 or, for a session cookie, the way to the login page; a page with a login box may show the rest too."""
-    good = (*REFUSED, exchange.status) if login == "redirect" else REFUSED
+    good = (*REFUSED, exchange.status) if login in ("redirect", "shown") else REFUSED
     judge(what, exchange.status, one_of=good, of=of, reason=f"answered {exchange.status}{_where(exchange, login)}")
 
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pytest_prodcheck.environments.kinds import Kind
 from pytest_prodcheck.environments.listing.logins import auth_targets
 from pytest_prodcheck.environments.rules.logins import auth_complaints
-from pytest_prodcheck.environments.sections.base import Name, SecretRef, Section, one_or_list
+from pytest_prodcheck.environments.sections.base import Name, SecretRef, Section, one_or_many
 from pytest_prodcheck.environments.sections.services import RequestLine, Url, http_url, path_only
 from pytest_prodcheck.environments.sections.tls import Trust
 
@@ -108,7 +108,7 @@ class Auth(Section):
     # only a redirect to there refuses, and only where roles carry a session cookie; a list where there are several
     login_page: Annotated[
         tuple[Annotated[str, AfterValidator(path_or_address)], ...],
-        BeforeValidator(one_or_list, json_schema_input_type=str | list[str]),
+        BeforeValidator(one_or_many, json_schema_input_type=str | list[str]),
     ] = ()
     # page whose form the login fills in: its hidden fields go along, cookies, Referer and Origin as from a browser
     login_form: Annotated[str, AfterValidator(path_only)] | None = None

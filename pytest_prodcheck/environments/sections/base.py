@@ -101,15 +101,12 @@ class SecretRef(Section):
 
 
 def one_or_many(value: object) -> object:
-    """Lets `status = 200` stand for `status = [200]`."""
+    """Lets `status = 200` stand for `status = [200]`, and nothing for an empty list."""
     if isinstance(value, list):
         return tuple(value)  # what comes out of here is no longer JSON to pydantic, where a list would do for a tuple
-    return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def one_or_list(value: Any) -> Any:
-    """Accepts one text, or nothing, in place of a list."""
-    return (value,) if isinstance(value, str) else value or ()
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, (int, str)) and not isinstance(value, bool) else value
 
 
 Statuses = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pytest_prodcheck.environments.reach import ANONYMOUS, controls, guarded
@@ -123,6 +124,17 @@ def _closed_by_document(name: str, declared: Endpoint, context: Context, deadlin
     return isinstance(ways_in, list) and bool(ways_in) and all(bool(way) for way in ways_in)
 
 
+def _as_shown(head: Entry, refused: list[RoleEntry], role: str) -> Entry:
+    """The answer to HEAD: that of the login page, where GET shows it and the heads tell of the same page."""
+    theirs = [each.entry for each in refused if each.role == role]
+    shown = next((each.exchange for each in theirs if each.login_page == "shown"), None)
+    if shown is None or head.exchange is None or head.exchange.method != "HEAD":
+        return head
+    told = ("Content-Type", "Content-Length", "Location")
+    same = all(head.exchange.header(each) == shown.header(each) for each in told)
+    return replace(head, login_page="shown") if same and head.exchange.status == shown.status else head
+
+
 def _overrides(
     name: str, service: Service, declared: Endpoint, found: list[RoleEntry], context: Context, deadline: Deadline
 ) -> tuple[str, tuple[OverrideEntry, ...]]:
@@ -134,7 +146,7 @@ def _overrides(
     headers = session_of(context, role, deadline).headers
     tried: list[OverrideEntry] = []
     for way in ways(declared, service, headers, anonymous=role == ANONYMOUS):
-        answered = entry(name, way.request, context, deadline)[0]
+        answered = _as_shown(entry(name, way.request, context, deadline)[0], refused, role)
         if way.baseline and got_in(answered):
             if declared.changes_nothing:
                 tried.append(OverrideEntry(way.how, answered))

@@ -122,9 +122,9 @@ class HttpAnswer:
         self.headers = list(head.fields)
         self.odd = head.odd
         kept = "keep-alive" in head.values("connection") if head.version < (1, 1) else True
-        self._ends = (
-            length == UNTIL_CLOSED or head.status == 101 or not kept or "close" in head.values("connection")
-        )  # fmt: skip
+        # after HEAD too: some servers (Tomcat's login page) send a body, which would begin the next answer
+        self._ends = length == UNTIL_CLOSED or method == "HEAD" or head.status == 101 or not kept
+        self._ends = self._ends or "close" in head.values("connection")
 
     def read(self, size: int) -> bytes:
         """At most so many bytes of the body, b"" at its end; raises CutAnswer where that comes too early."""

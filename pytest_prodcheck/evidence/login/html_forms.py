@@ -41,6 +41,7 @@ class Page(HTMLParser):
         super().__init__()
         self.forms: list[Form] = []
         self.metas: dict[str, str] = {}
+        self.words: list[str] = []  # of all text, scripts too
         self._form: Form | None = None
         self._select = ""
         self._text = ""  # name of the textarea that is open
@@ -84,7 +85,8 @@ class Page(HTMLParser):
             self._select = self._text = ""
 
     def handle_data(self, data: str) -> None:
-        """Takes the text of a textarea."""
+        """Takes text, that of a textarea as its value."""
+        self.words += data.split()
         if self._text and self._form is not None:
             self._form.entries[self._text] += data.removeprefix("\n") if not self._form.entries[self._text] else data
 

@@ -6,7 +6,12 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from pytest_prodcheck.cookies import CookieStore
+from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.http.clients import client_of
+from pytest_prodcheck.evidence.login.browsing import Browser
+from pytest_prodcheck.evidence.login.html_forms import Page
+from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.login import LoginPage
 
 _REDIRECTS = (301, 302, 303, 307, 308)
+_SECONDS = 10.0  # for the login page itself
 _PASSWORD_FIELD = re.compile(r"<input\b[^>]{0,400}type\s{0,3}=\s{0,3}[\"']?password", re.I)
 
 
@@ -30,7 +36,35 @@ def login_page(answer: Answer, service: str, path: str, context: Context) -> Log
         there = _place(asked, answer.location())
         return "redirect" if there != _place(asked) and there in _login_places(service, context) else ""
     html = answer.exchange.content_type in ("text/html", "application/xhtml+xml")
-    return "form" if html and _PASSWORD_FIELD.search(answer.text) else ""
+    if not html or not _PASSWORD_FIELD.search(answer.text):
+        return ""
+    here = _place(client_of(context, service).url(path))
+    pages = [client_of(context, str(auth.service or service)).url(each) for each in auth.login_page]
+    shown = any(_place(each) != here and _content(answer.text) == _itself(each, context) for each in pages)
+    return "shown" if shown else "form"
+
+
+def _itself(url: str, context: Context) -> object:
+    """What a visitor who never was here finds at an address of the login page; None where that cannot be had."""
+    auth = context.environment.auth
+    assert auth is not None
+
+    def ask() -> object:
+        deadline = Deadline(_SECONDS)
+        try:
+            answer = Browser(CookieStore(), auth, context, deadline).get(url)
+        except EvidenceProblem:
+            return None
+        return _content(answer.text) if 200 <= answer.exchange.status < 300 else None
+
+    return context.once(("login-page", url), ask)
+
+
+def _content(html: str) -> object:
+    """What a page asks for and says, without what changes from answer to answer: words that hold a digit."""
+    page = Page(html)
+    forms = [(form.action.partition(";")[0], form.method, sorted(form.kinds.items())) for form in page.forms]
+    return forms, [word for word in page.words if not any(letter.isdigit() for letter in word)]
 
 
 def _login_places(service: str, context: Context) -> set[tuple[str, str]]:

@@ -13,6 +13,7 @@ from pytest_prodcheck.evidence.http.role_cookies import RoleCookies
 from pytest_prodcheck.evidence.http.service_requests import at_pointer, endpoint
 from pytest_prodcheck.evidence.login.attempts import Attempt, RoleSession, attempt, bearer, clean, keep_secret, refused
 from pytest_prodcheck.evidence.login.forms import carried_along, new_store, visit, with_csrf
+from pytest_prodcheck.evidence.login.pages import login_page
 from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -200,7 +201,9 @@ def _opens(name: str, headers: Mapping[str, str], context: Context, deadline: De
         return True  # nothing is declared that could tell
     _, declared, service = endpoint(context.environment, target)
     request = Request(declared.method, declared.path, {**declared.headers, **headers}, declared.json_)
-    return client_of(context, service).ask(request, deadline).exchange.status in expected(target, context)
+    answer = client_of(context, service).ask(request, deadline)
+    met = login_page(answer, service, declared.path, context)
+    return answer.exchange.status in expected(target, context) and not met
 
 
 def _refused(answer: Answer) -> str:

@@ -39,13 +39,13 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    words: list[str], port: int, folder: Path, environ: Mapping[str, str] | None = None
+    words: list[str], port: int, folder: Path, environ: Mapping[str, str] | None = None, seconds: float = 20
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A server in a process of its own, once it listens; ended afterwards."""
     with (folder / f"server-{port}.log").open("wb") as log:
         process = subprocess.Popen(words, cwd=folder, env=environ, stdout=log, stderr=log)
         try:
-            until = time.monotonic() + 20
+            until = time.monotonic() + seconds
             while not _listens(port):
                 said = (folder / f"server-{port}.log").read_text(encoding="utf-8", errors="replace")[-2000:]
                 assert process.poll() is None, said
