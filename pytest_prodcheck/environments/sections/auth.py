@@ -71,18 +71,20 @@ class Throttling(Section):
 class Csrf(Section):
     """Where the token against cross-site request forgery is, and the header that carries it.
 
-    `cookie` (Django, Angular's XSRF-TOKEN), or `page` with `meta` (Rails, Laravel) or `field` (a hidden input).
+    `cookie` (Django; Spring's, Laravel's and Angular's XSRF-TOKEN), with the `page` that sets it where the login does
+    not (Laravel Sanctum's "/sanctum/csrf-cookie"); or `page` with `meta` (Rails, Laravel) or `field` (a hidden input).
     """
 
     header: str  # header of unsafe requests that carries the token, such as "X-CSRFToken"
     cookie: str | None = None  # cookie that holds the token
-    page: Annotated[str, AfterValidator(path_only)] | None = None  # page of `service` that holds the token
+    page: Annotated[str, AfterValidator(path_only)] | None = None  # page of `service` that holds the token, or sets it
     meta: str | None = None  # name of its <meta name=… content=…>
     field: str | None = None  # name of its hidden input
 
     def model_post_init(self, _context: Any) -> None:
         """Refuses what says nowhere or twice where the token is."""
-        if (self.cookie is None) == (self.page is None) or (self.page is not None) != bool(self.meta or self.field):
+        inside = bool(self.meta or self.field)
+        if (self.cookie is None) != inside or (inside and self.page is None):
             raise ValueError("expected `cookie`, or `page` with `meta` or `field`")
 
 

@@ -45,7 +45,7 @@ def with_csrf(cookies: RoleCookies, auth: Auth, context: Context, deadline: Dead
         return cookies
     cookies.csrf_header, cookies.csrf_cookie = csrf.header, csrf.cookie or ""
     if csrf.page is not None:
-        page, _ = visit(csrf.page, cookies.store, auth, context, deadline)
+        page, _ = visit(csrf.page, cookies.store, auth, context, deadline)  # may set the cookie, too
         cookies.csrf_token = page.metas.get(csrf.meta or "", "") or page.fields().get(csrf.field or "", "")
         if not cookies.csrf_token and csrf.cookie is None:
             raise EvidenceProblem(Problem("protocol", f"{csrf.page}: has no {csrf.meta or csrf.field}, as `csrf` says"))

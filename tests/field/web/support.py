@@ -39,7 +39,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    words: list[str], port: int, folder: Path, environ: Mapping[str, str] | None = None, seconds: float = 20
+    words: list[str], port: int, folder: Path, environ: Mapping[str, str] | None = None, seconds: float = 60
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A server in a process of its own, once it listens; ended afterwards."""
     with (folder / f"server-{port}.log").open("wb") as log:

@@ -95,7 +95,7 @@ def tomcat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder, port = tmp_path_factory.mktemp("tomcat"), free_port()
     (folder / "Server.java").write_text(TOMCAT, encoding="utf-8")
     words = [program("java"), "-XX:TieredStopAtLevel=1", "-cp", ":".join(JARS), "Server.java", str(port)]
-    with running(words, port, folder, seconds=60):
+    with running(words, port, folder):
         yield port
 
 
