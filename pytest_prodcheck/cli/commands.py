@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "plan": ("pytest_prodcheck.cli.plan", "dry run: list the requests that a run would send, send none"),
     "grants": ("pytest_prodcheck.cli.grants", "print the SQL GRANTs or the Kubernetes RBAC that prodcheck needs"),
     "checks": ("pytest_prodcheck.cli.checks", "list the checks with the limits in force"),
+    "explain": ("pytest_prodcheck.cli.explain", "what a check judges, why it fails, how to fix it and prove the fix"),
     "env": ("pytest_prodcheck.cli.env", "show an environment as resolved, and where each value comes from"),
     "init": ("pytest_prodcheck.cli.init", "write a first prodcheck.toml"),
     "schema": ("pytest_prodcheck.cli.schema", "print the JSON Schema of prodcheck.toml, for editors"),

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_prodcheck.catalogue import is_bundled
 from pytest_prodcheck.evidence.gathering.copies import own_copy
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity, SkipReason
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.judging.checks import Definition
     from pytest_prodcheck.judging.ledger import Ledger
     from pytest_prodcheck.plugin.parametrization import Bound
 
@@ -98,7 +100,7 @@ def result_of(
         seconds=seconds,
         gathered_at=min(reading.read.values(), default=None if bound.needs else reading.started),
         notes=tuple(dict.fromkeys(reading.notes)),
-        runbook=runbook_address(runbooks, definition.runbook),
+        runbook=how_to_fix(runbooks, definition),
         owner=definition.owner or bound.target.owner,
         nodeid=item.nodeid,
         kind=bound.target.kind,
@@ -106,9 +108,11 @@ def result_of(
     )
 
 
-def runbook_address(template: str, name: str) -> str:
-    """The page that says how to fix it: the organisation's address filled in, or the bare name."""
-    return template.replace("{runbook}", name) if template and name else name
+def how_to_fix(template: str, definition: Definition) -> str:
+    """Where it says how to fix it: the organisation's page; else, of a bundled check, the command that explains it."""
+    if template and definition.runbook:
+        return template.replace("{runbook}", definition.runbook)
+    return f"prodcheck explain {definition.id.removesuffix('.*')}" if is_bundled(definition.id) else definition.runbook
 
 
 def _unread(bound: Bound, item: pytest.Item, reading: Reading) -> list[str]:

@@ -1,0 +1,38 @@
+"""The bundled runbooks: what a check judges, why it fails, how to fix it; one Markdown file a check."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+
+def folder() -> Path:
+    """Where the runbooks lie: inside the installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "runbook_pages"
+    return inside if inside.is_dir() else package.parent / "docs" / "runbooks"
+
+
+def names() -> list[str]:
+    """What there is a runbook for: ids of bundled checks, and incidents such as "high-cpu"."""
+    return sorted(each.stem for each in folder().glob("*.md") if each.stem != "index")
+
+
+def find(name: str) -> str | None:
+    """The name of the runbook for a check or an incident; checks of one id a target ("….rows.totals") share one."""
+    known = set(names())
+    while name and name not in known:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def close_to(name: str) -> list[str]:
+    """Names that somebody who mistyped may have meant."""
+    known = names()
+    meant = [each for each in known if name.lower() in each]
+    return meant[:5] or difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+
+
+def read(name: str) -> str:
+    """The Markdown of the runbook of that name (of `names`)."""
+    return (folder() / f"{name}.md").read_text(encoding="utf-8")
