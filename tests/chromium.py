@@ -17,6 +17,14 @@ FINISH = 'document.getElementById("seen").textContent = JSON.stringify(seen);'
 
 def browse(url: str, profile: Path, *more: str, seconds: int = 60) -> Any:
     """What the page's script wrote; skips where there is no Chromium."""
+    done = dumped(url, profile, *more, seconds=seconds)
+    found = re.search(r'<pre id="seen">(.+?)</pre>', done, re.S)
+    assert found, done[-2500:]
+    return json.loads(html.unescape(found[1]))
+
+
+def dumped(url: str, profile: Path, *more: str, seconds: int = 60) -> str:
+    """The document as it is after its scripts ran; skips where there is no Chromium."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium, whose behaviour is compared; install: apt-get install chromium")
@@ -26,6 +34,5 @@ def browse(url: str, profile: Path, *more: str, seconds: int = 60) -> Any:
         f"--user-data-dir={profile}", f"--virtual-time-budget={seconds * 1000 // 3}", *more, "--dump-dom", url,
     ]  # fmt: skip
     done = subprocess.run(words, capture_output=True, text=True, timeout=2 * seconds, check=False)
-    found = re.search(r'<pre id="seen">(.+?)</pre>', done.stdout, re.S)
-    assert found, done.stdout[-500:] + done.stderr[-2000:]
-    return json.loads(html.unescape(found[1]))
+    assert done.stdout, done.stderr[-2000:]
+    return done.stdout

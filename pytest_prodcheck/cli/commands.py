@@ -8,13 +8,17 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "exec": ("pytest_prodcheck.cli.exec", "run a command if a gate is open, and record it"),
     "override": ("pytest_prodcheck.cli.override", "open a closed gate for a while, with a reason"),
     "record-backup": (
-        "pytest_prodcheck.cli.record_backup", "record row counts and checksums of a database, to check a restore with"
+        "pytest_prodcheck.cli.record_backup",
+        "record row counts and checksums of a database, to check a restore with",
     ),
     "demo": ("pytest_prodcheck.cli.demo", "start the bundled demo system (shop, PostgreSQL, Redis) in the foreground"),
     "plan": ("pytest_prodcheck.cli.plan", "dry run: list the requests that a run would send, send none"),
     "grants": ("pytest_prodcheck.cli.grants", "print the SQL GRANTs or the Kubernetes RBAC that prodcheck needs"),
     "checks": ("pytest_prodcheck.cli.checks", "list the checks with the limits in force"),
     "explain": ("pytest_prodcheck.cli.explain", "what a check judges, why it fails, how to fix it and prove the fix"),
+    "runs": ("pytest_prodcheck.cli.runs", "list the saved runs"),
+    "report": ("pytest_prodcheck.cli.report", "a saved run once more: page, text, JSON, SARIF"),
+    "diff": ("pytest_prodcheck.cli.diff", "what differs between two saved runs"),
     "env": ("pytest_prodcheck.cli.env", "show an environment as resolved, and where each value comes from"),
     "init": ("pytest_prodcheck.cli.init", "write a first prodcheck.toml"),
     "schema": ("pytest_prodcheck.cli.schema", "print the JSON Schema of prodcheck.toml, for editors"),

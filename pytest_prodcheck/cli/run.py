@@ -52,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="warnings block too")
     parser.add_argument("-n", dest="workers", metavar="N", help="pytest-xdist workers, for slow tests of your own")
     parser.add_argument("--report", metavar="FILE", help="write the text report to FILE")
+    parser.add_argument("--html", metavar="FILE", help="write the page for people, one self-contained file, to FILE")
+    parser.add_argument("--json", metavar="FILE", help="write the JSON report to FILE")
     parser.add_argument("--sarif", metavar="FILE", help="write a SARIF 2.1.0 file for code-scanning pages to FILE")
 
 
@@ -91,7 +93,8 @@ def command(args: argparse.Namespace, run: str) -> list[str]:
     words += ["--strict-gate"] if args.strict else []
     words += ["-n", args.workers] if args.workers else []
     words += [f"--prodcheck-report={args.report}"] if args.report else []
-    words += [f"--prodcheck-sarif={args.sarif}"] if args.sarif else []
+    for option, file in (("html", args.html), ("json", args.json), ("sarif", args.sarif)):
+        words += [f"--prodcheck-{option}={file}"] if file else []
     return words + (args.rest or [])
 
 

@@ -59,6 +59,7 @@ def save(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequenc
     from pytest_prodcheck.gates.files import make_folder, make_private
     from pytest_prodcheck.reports import write
     from pytest_prodcheck.reports.json_report import dump_run
+    from pytest_prodcheck.reports.saved_runs import SUMMARY, summary
 
     options = opened.options
     try:
@@ -67,17 +68,28 @@ def save(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequenc
         make_folder(folder)
         _ignored(opened.state)
         write_whole(folder / "run.json", dump_run(run), 0o600)
+        write_whole(folder / SUMMARY, summary(run, verdicts), 0o600)
         gathering.save(folder)
         _forget_old(opened.state / "runs", opened.environment.evidence.keep)
         if options.prodcheck_json:
             write_output(Path(options.prodcheck_json), write("json", run, verdicts))
         if options.prodcheck_sarif:
             write_output(Path(options.prodcheck_sarif), write("sarif", run, verdicts))
+        if options.prodcheck_html:
+            write_output(Path(options.prodcheck_html), _page(opened, gathering, run, verdicts))
         if options.prodcheck_report:
             write_output(Path(options.prodcheck_report), write("text", run, verdicts))
     except OSError as error:
         return f"the run could not be saved: {error}"
     return ""
+
+
+def _page(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
+    from pytest_prodcheck.plugin.load_plots import charts
+    from pytest_prodcheck.reports.page import run_page
+    from pytest_prodcheck.reports.saved_runs import last_open
+
+    return run_page(run, verdicts, before=last_open(opened.state, run), charts=charts(gathering.source))
 
 
 def _ignored(state: Path) -> None:

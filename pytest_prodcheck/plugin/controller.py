@@ -144,7 +144,7 @@ class RunController:
         """What the HTML report draws of the loads."""
         from pytest_prodcheck.plugin.load_plots import charts
 
-        return charts(self.gathering) if self.gathering is not None else ""
+        return charts(self.gathering.source) if self.gathering is not None else ""
 
     # -- counting
 
@@ -231,7 +231,7 @@ class RunController:
         if self.gathering is not None:
             from pytest_prodcheck.plugin.load_plots import lines
 
-            for line in lines(self.gathering, 100):
+            for line in lines(self.gathering.source, 100):
                 terminalreporter.write_line(line)
         for what, path in self._reports(terminalreporter.config):
             terminalreporter.write_line(f"{what:5} {path}")
@@ -242,6 +242,7 @@ class RunController:
             "prodcheck_json": "json",
             "prodcheck_sarif": "sarif",
             "xmlpath": "junit",
+            "prodcheck_html": "page",
             "htmlpath": "html",
         }
         for option, what in names.items():

@@ -10,17 +10,18 @@ from pytest_prodcheck.records import EvidenceProblem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_prodcheck.evidence.gathering.store import SavedEvidence
-    from pytest_prodcheck.plugin.gathering import Gathering
+    from pytest_prodcheck.evidence.gathering.store import EvidenceStore, SavedEvidence
     from pytest_prodcheck.records import Evidence
     from pytest_prodcheck.records.load import LoadRun, LoadStress
     from pytest_prodcheck.reports.load_charts import Stress
 
+    Source = EvidenceStore | SavedEvidence
 
-def charts(gathering: Gathering) -> str:
+
+def charts(source: Source) -> str:
     """The charts of all load runs and searches for the knee, as HTML; "" where there are none."""
-    runs = [*_records("load-run", gathering), *_light(gathering)]
-    searches = list(_records("load-stress", gathering))
+    runs = [*_records("load-run", source), *_light(source)]
+    searches = list(_records("load-stress", source))
     if not runs and not searches:
         return ""
     from pytest_prodcheck.reports.load_charts import loads_html
@@ -28,9 +29,9 @@ def charts(gathering: Gathering) -> str:
     return loads_html(runs, [_shown(each) for each in searches])
 
 
-def lines(gathering: Gathering, width: int) -> list[str]:
+def lines(source: Source, width: int) -> list[str]:
     """The lines about all load runs, for the terminal; [] where there are none."""
-    runs = [*_records("load-run", gathering), *_light(gathering)]
+    runs = [*_records("load-run", source), *_light(source)]
     if not runs:
         return []
     from pytest_prodcheck.reports.load_table import load_lines
@@ -38,12 +39,14 @@ def lines(gathering: Gathering, width: int) -> list[str]:
     return load_lines(runs, width)
 
 
-def _light(gathering: Gathering) -> Iterator[LoadRun]:
-    return (run for run in _records("load-latency", gathering) if run.mode == "light")
+def _light(source: Source) -> Iterator[LoadRun]:
+    return (run for run in _records("load-latency", source) if run.mode == "light")
 
 
-def _records(collector: str, gathering: Gathering) -> Iterator[Any]:
-    for evidence in gathering.store.all() if gathering.saved is None else _saved(collector, gathering.saved):
+def _records(collector: str, source: Source) -> Iterator[Any]:
+    from pytest_prodcheck.evidence.gathering.store import EvidenceStore
+
+    for evidence in source.all() if isinstance(source, EvidenceStore) else _saved(collector, source):
         if evidence.collector == collector and evidence.record is not None:
             yield evidence.record
 

@@ -51,6 +51,7 @@ def add_options(parser: pytest.Parser) -> None:
     add("--evidence-from", metavar="RUN", help="judge the saved evidence of this run again; opens nothing")
     add("--prodcheck-report", metavar="FILE", help="write the text report to FILE")
     add("--prodcheck-json", metavar="FILE", help="write the JSON report to FILE")
+    add("--prodcheck-html", metavar="FILE", help="write the page for people, one self-contained file, to FILE")
     add("--prodcheck-sarif", metavar="FILE", help="write a SARIF 2.1.0 file for code-scanning pages to FILE")
     add("--prodcheck-run", metavar="ID", help=argparse.SUPPRESS)
     add("--prodcheck-select", action="store_true", help="run only the checks that the named gates select")

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from pytest_prodcheck.outcomes import RunRecord
     from pytest_prodcheck.reports.verdict_documents import AnyVerdict
 
-# format -> module:function(run, verdicts, *, unicode) -> str. JUnit and HTML are written by pytest and pytest-html;
-# `junit` and `html` add to those.
+# format -> module:function(run, verdicts, *, unicode) -> str. JUnit files and the page of --html are written by pytest
+# and pytest-html; `junit` and `html` add to those. "page" is our own.
 WRITERS = {
     "text": "pytest_prodcheck.reports.text:run_text",
     "json": "pytest_prodcheck.reports.json_report:run_json",
+    "page": "pytest_prodcheck.reports.page:run_page",
     "sarif": "pytest_prodcheck.reports.sarif:run_sarif",
 }
 

@@ -104,7 +104,7 @@ def summary(run: RunRecord, verdicts: Sequence[View], charts: str = "") -> str:
     """The banner: checklist before a deployment, each gate, counts, problems, who gets in, charts of loads."""
     asked = checklist_html(run, verdicts)
     gates = "".join(map(gate, verdicts)) or '<p class="pc">This run was judged without touching any gate.</p>'
-    parts = (asked, gates, _counts(run), _problems(run), matrix_html(run), charts)
+    parts = (asked, gates, _counts(run), problems(run), matrix_html(run), charts)
     return f'<div class="pc" id="prodcheck">{"".join(parts)}</div>'
 
 
@@ -170,7 +170,8 @@ def _counts(run: RunRecord) -> str:
     return f'<ul class="pc-counts">{items}</ul>'
 
 
-def _problems(run: RunRecord) -> str:
+def problems(run: RunRecord) -> str:
+    """What went wrong with the run itself, "" where nothing did."""
     told = [f"interrupted: {run.interrupted}"] if run.interrupted else []
     told += list(run.problems)
     absent = missing(run)
@@ -187,4 +188,3 @@ def _link(address: str) -> str:
     if address.lower().startswith(("https://", "http://")):
         return f'<a href="{shown}" target="_blank" rel="noopener noreferrer">{shown}</a>'
     return shown
-

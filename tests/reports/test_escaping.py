@@ -4,7 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_prodcheck.reports.escaping import MOST_CHARACTERS, MOST_LINES, safe, safe_ascii, safe_html, safe_lines
@@ -44,6 +44,7 @@ def test_hostile_strings_are_shown_not_obeyed(text: str) -> None:
         shown.encode("utf-8")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(), max_size=300))
 def test_nothing_that_is_obeyed_comes_out(text: str) -> None:
     shown = "\n".join([safe(text), *safe_lines(text)])
@@ -54,6 +55,7 @@ def test_nothing_that_is_obeyed_comes_out(text: str) -> None:
     assert not set("<>\"'") & set(safe_html(text))
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=":#[]vso error\n\t \x1b", max_size=60))
 def test_nothing_that_ci_obeys_comes_out(text: str) -> None:
     assert not COMMAND.search("\n".join([safe(text), *safe_lines(text)]))

@@ -99,7 +99,7 @@ def test_errors_say_where() -> None:
         read_run(odd)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_damage_is_an_error_or_another_record(data: st.DataObject) -> None:
     text = dump_run(RUN)

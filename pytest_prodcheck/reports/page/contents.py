@@ -1,0 +1,229 @@
+"""What the page of a run shows, as plain data for its template: all texts are harmless, HTML is marked as such."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from pytest_prodcheck.outcomes import NO_TARGET, Judgement, Outcome, Result, RunRecord, Severity, counts
+from pytest_prodcheck.quantities import format_quantity
+from pytest_prodcheck.reports import html_markup
+from pytest_prodcheck.reports.changes import ORDER, WORDS, Change, changes, counted, told
+from pytest_prodcheck.reports.checklist import checklist_html
+from pytest_prodcheck.reports.escaping import safe, safe_lines
+from pytest_prodcheck.reports.measurement_text import limit_text, measured_text, rank, telling, value_text, worst_first
+from pytest_prodcheck.reports.role_matrix import matrix_html
+from pytest_prodcheck.reports.symbols import ACTIONS, outcome_symbol
+from pytest_prodcheck.reports.text_details import evidence_text
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, moment, views
+
+MOST_JUDGEMENTS = 200
+MOST_COLUMNS = 30  # targets of one kind that a matrix shows side by side
+MOST_CHANGES = 100
+LIMIT_AT = 70.0  # where the limit stands on a bar that is 100 wide
+_SEVERITIES = tuple(Severity)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A measured value beside its limits, on a scale of 0 to 100. value: how far it is filled."""
+
+    value: float
+    fail: float | None
+    warn: float | None
+
+
+def contents(
+    run: RunRecord, verdicts: Sequence[AnyVerdict], before: RunRecord | None = None, charts: str = ""
+) -> dict[str, Any]:
+    """All that the template names."""
+    shown = views(verdicts)
+    results = sorted(run.results, key=_place)
+    places = {each.identity: number for number, each in enumerate(results)}
+    return {
+        "title": safe(" ".join(filter(None, ("prodcheck:", run.project, run.environment, run.revision)))),
+        "about": _about(run),
+        "gates": [Markup(html_markup.gate(each)) for each in shown],
+        "checklist": Markup(checklist_html(run, shown)),
+        "problems": Markup(html_markup.problems(run)),
+        "counts": [
+            {"name": str(each), "symbol": outcome_symbol(each), "number": number, "action": ACTIONS[each]}
+            for each, number in counts(run.results).items()
+        ],
+        "changes": _changes(before, run, places) if before is not None else None,
+        "roles": Markup(matrix_html(run)),
+        "charts": Markup(charts),
+        "matrices": _matrices(results, places),
+        "rows": [_row(each) for each in results],
+        "choices": _choices(results),
+        "details": Markup(_embedded([_details(each, run.ended_at) for each in results])),
+        "runbooks": Markup(_embedded(_runbooks(results))),
+    }
+
+
+def _place(result: Result) -> tuple[int, int, str, str]:
+    """The worst first, as somebody reads who wants to know what to do."""
+    return (rank(result.outcome), _SEVERITIES.index(result.severity), result.check, result.target)
+
+
+def _about(run: RunRecord) -> list[tuple[str, str]]:
+    named = (
+        ("environment", run.environment + (" (protected)" if run.protected else "")),
+        ("unit", run.unit),
+        ("slot", run.slot),
+        ("revision", run.revision),
+        ("seen from", run.vantage),
+        ("run", run.id),
+        ("ended", moment(run.ended_at)),
+        ("took", format_quantity(max(0.0, run.ended_at - run.started_at), "s") if run.started_at else ""),
+        ("prodcheck", run.version),
+    )
+    return [(name, safe(value)) for name, value in named if value]
+
+
+def _row(result: Result) -> dict[str, Any]:
+    judgement = telling(result)
+    reason = safe_lines(result.reason)
+    return {
+        "outcome": str(result.outcome),
+        "symbol": outcome_symbol(result.outcome),
+        "check": safe(result.check),
+        "target": "" if result.target == NO_TARGET else safe(result.target),
+        "suite": safe(result.suite or result.check.partition(".")[0]),
+        "severity": str(result.severity),
+        "kind": safe(result.kind),
+        "owner": safe(result.owner),
+        "measured": f"skipped: {result.skip}" if result.skip else measured_text(result),
+        "limit": limit_text(judgement),
+        "bar": bar(judgement),
+        "reason": reason[0] if reason and result.outcome not in (Outcome.PASSED, Outcome.SKIPPED) else "",
+    }
+
+
+def bar(judgement: Judgement | None) -> Bar | None:
+    """A judgement with a limit as a bar; None where there is nothing to compare, or a limit of 0."""
+    if judgement is None or isinstance(judgement.value, (bool, str)) or judgement.value is None:
+        return None
+    limit = judgement.fail if judgement.fail is not None else judgement.warn
+    if limit is None or limit <= 0 or judgement.value < 0:
+        return None
+
+    def at(value: float) -> float:
+        return round(min(100.0, LIMIT_AT * value / limit), 1)
+
+    fail, warn = (None if level is None else at(level) for level in (judgement.fail, judgement.warn))
+    return Bar(at(judgement.value), fail, warn)
+
+
+def _details(result: Result, ended_at: float) -> dict[str, Any]:
+    """What is shown of a result when it is opened; empty fields are left out, for there may be thousands."""
+    judged = [
+        [
+            str(each.outcome), safe(each.what), safe(each.of), value_text(each.value, each.unit), limit_text(each),
+            "" if each.margin is None else value_text(each.margin, each.unit), safe(each.reason),
+        ]
+        for each in worst_first(result.judgements)[:MOST_JUDGEMENTS]
+    ]  # fmt: skip
+    made = {
+        "title": safe(result.title),
+        "reason": safe_lines(result.reason),
+        "judged": judged,
+        "more": max(0, len(result.judgements) - MOST_JUDGEMENTS),
+        "notes": [safe(each) for each in result.notes],
+        "evidence": evidence_text(result, ended_at) if result.evidence else "",
+        "fix": safe(result.runbook),
+        "owner": safe(result.owner),
+        "test": safe(result.nodeid),
+    }
+    return {name: value for name, value in made.items() if value}
+
+
+def _runbooks(results: Iterable[Result]) -> dict[str, str]:
+    """The bundled runbooks of what did not pass, by the command that names them."""
+    from pytest_prodcheck import runbooks
+
+    wanted = {each.runbook for each in results if each.outcome not in (Outcome.PASSED, Outcome.SKIPPED)}
+    found = {}
+    for each in sorted(wanted):
+        name = runbooks.find(each.removeprefix("prodcheck explain ")) if each.startswith("prodcheck explain ") else None
+        if name is not None:
+            found[each] = runbooks.read(name)
+    return found
+
+
+def _choices(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """The filters that have more than one value."""
+    rows = [_row(each) for each in results]
+    made = []
+    for name in ("suite", "severity", "kind", "owner"):
+        values = sorted({row[name] for row in rows if row[name]})
+        if len(values) > 1:
+            made.append({"name": name, "values": values})
+    return made
+
+
+def _matrices(results: Iterable[Result], places: dict[tuple[str, str], int]) -> list[dict[str, Any]]:
+    """Checks beside targets, one table a kind of target with more than one target or check."""
+    kinds: dict[str, list[Result]] = {}
+    for each in results:
+        if each.target != NO_TARGET and each.kind:
+            kinds.setdefault(each.kind, []).append(each)
+    made = []
+    for kind, found in sorted(kinds.items()):
+        targets = sorted({each.target for each in found})
+        rows: dict[str, dict[str, Result]] = {}
+        for each in sorted(found, key=lambda each: each.check):
+            rows.setdefault(each.check, {})[each.target] = each
+        made.append(
+            {
+                "kind": safe(kind),
+                "targets": [safe(each) for each in targets[:MOST_COLUMNS]],
+                "more": max(0, len(targets) - MOST_COLUMNS),
+                "rows": [
+                    {"check": safe(check), "cells": [_cell(by.get(each), places) for each in targets[:MOST_COLUMNS]]}
+                    for check, by in rows.items()
+                ],
+            }
+        )
+    return made
+
+
+def _cell(result: Result | None, places: dict[tuple[str, str], int]) -> dict[str, Any] | None:
+    if result is None:
+        return None
+    outcome = result.outcome
+    return {"symbol": outcome_symbol(outcome), "outcome": str(outcome), "place": places[result.identity]}
+
+
+def _changes(before: RunRecord, run: RunRecord, places: dict[tuple[str, str], int]) -> dict[str, Any]:
+    found = changes(before, run)
+    numbers = counted(found)
+    return {
+        "since": safe(" ".join(filter(None, (before.revision, moment(before.ended_at))))),
+        "words": ", ".join(f"{numbers[kind]} {WORDS[kind]}" for kind in ORDER if numbers[kind]) or "nothing",
+        "rows": [_change(each, places) for each in found[:MOST_CHANGES]],
+        "more": max(0, len(found) - MOST_CHANGES),
+    }
+
+
+def _change(change: Change, places: dict[tuple[str, str], int]) -> dict[str, Any]:
+    result = change.result
+    return {
+        "kind": change.kind,
+        "words": WORDS[change.kind],
+        "check": safe(result.check),
+        "target": "" if result.target == NO_TARGET else safe(result.target),
+        "before": told(change.before),
+        "now": told(change.now),
+        "place": places.get(result.identity) if change.now is not None else None,
+    }
+
+
+def _embedded(data: object) -> str:
+    """JSON that no HTML parser takes for anything else."""
+    text = json.dumps(data, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
