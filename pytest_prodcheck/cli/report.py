@@ -1,4 +1,4 @@
-"""`prodcheck report`: a saved run once more, as a page, text, JSON or SARIF."""
+"""`prodcheck report`: a saved run once more, in any format."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   prodcheck report                              the newest run as text
   prodcheck report --html report.html           the newest run as a page
-  prodcheck report 20261130T1007 --json run.json --sarif run.sarif
+  prodcheck report 20261130T1007 --format markdown > comment.md
+  prodcheck report --env production --format nagios      ends with 0, 1, 2 or 3, as a plugin of Nagios does
+  prodcheck report --env production --format prometheus --output /var/lib/node_exporter/prodcheck.prom
 """
-FORMATS = {"html": "page", "text": "text", "json": "json", "sarif": "sarif"}
+FORMATS = (
+    "text", "json", "html", "sarif", "markdown", "github", "gitlab", "tap", "nagios", "prometheus", "badge",
+)  # fmt: skip
+_SHORT = ("html", "json", "sarif")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck report`."""
-    parser.add_argument(
-        "run", nargs="?", default="latest", metavar="RUN", help="its id or how that begins (default: latest)"
-    )
+    about = "its id or how that begins (default: latest)"
+    parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help=about)
     parser.add_argument("--env", default="", metavar="NAME", help="only runs of this environment")
+    parser.add_argument("--format", choices=FORMATS, help="what to write (default: text)")
+    parser.add_argument("--output", metavar="FILE", help="where to write it (default: standard output)")
     parser.add_argument("--html", metavar="FILE", help="write the page for people, one self-contained file, to FILE")
-    parser.add_argument("--text", metavar="FILE", help="write the text report to FILE")
     parser.add_argument("--json", metavar="FILE", help="write the JSON report to FILE")
     parser.add_argument("--sarif", metavar="FILE", help="write a SARIF 2.1.0 file for code-scanning pages to FILE")
 
@@ -36,17 +41,20 @@ def main(args: argparse.Namespace) -> int:
     from pytest_prodcheck.plugin.outputs import write_output
     from pytest_prodcheck.reports.saved_runs import NoSuchRun, find_run
 
-    wanted = [(form, file) for form in FORMATS if (file := getattr(args, form))]
+    files = [(form, file) for form in _SHORT if (file := getattr(args, form))]
+    shown = args.format or ("text" if args.output or not files else "")
     try:
         saved = find_run(Path(state_folder(str(Path.cwd()))), args.run, args.env)
-        for form, file in wanted:
+        for form, file in files:
             write_output(Path(file), _written(saved, form))
-        if not wanted:
-            print(_written(saved, "text"), end="")
+        if shown and args.output:
+            write_output(Path(args.output), _written(saved, shown))
+        elif shown:
+            print(_written(saved, shown), end="")
     except (NoSuchRun, OSError) as error:
         print(f"prodcheck report: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return 3 if shown == "nagios" else 2
+    return _state(saved) if shown == "nagios" else 0
 
 
 def _written(saved: SavedRun, form: str) -> str:
@@ -58,7 +66,13 @@ def _written(saved: SavedRun, form: str) -> str:
     run = saved.record()
     if form == "html":
         return run_page(run, saved.verdicts, before=last_open(saved.folder.parent.parent, run), charts=_charts(saved))
-    return write(FORMATS[form], run, saved.verdicts, unicode=takes_unicode(sys.stdout))
+    return write(form, run, saved.verdicts, unicode=takes_unicode(sys.stdout))
+
+
+def _state(saved: SavedRun) -> int:
+    from pytest_prodcheck.reports.nagios import state
+
+    return state(saved.record(), saved.verdicts)
 
 
 def _charts(saved: SavedRun) -> str:

@@ -18,7 +18,7 @@ import pytest
 from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.judging.ledger import STRAYS
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
-from pytest_prodcheck.plugin import closing, ending, result_transport
+from pytest_prodcheck.plugin import ci_pages, closing, ending, result_transport
 from pytest_prodcheck.plugin.binding import loaded_here
 from pytest_prodcheck.plugin.counting import Counter
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
@@ -233,6 +233,9 @@ class RunController:
 
             for line in lines(self.gathering.source, 100):
                 terminalreporter.write_line(line)
+        for line in ci_pages.workflow_commands(self.run):
+            terminalreporter.write_line(line)
+        ci_pages.add_step_summary(self.run, self.verdicts)
         for what, path in self._reports(terminalreporter.config):
             terminalreporter.write_line(f"{what:5} {path}")
 

@@ -16,6 +16,13 @@ WRITERS = {
     "text": "pytest_prodcheck.reports.text:run_text",
     "json": "pytest_prodcheck.reports.json_report:run_json",
     "page": "pytest_prodcheck.reports.page:run_page",
+    "markdown": "pytest_prodcheck.reports.markdown:run_markdown",
+    "github": "pytest_prodcheck.reports.github:run_annotations",
+    "gitlab": "pytest_prodcheck.reports.gitlab:run_code_quality",
+    "tap": "pytest_prodcheck.reports.tap:run_tap",
+    "nagios": "pytest_prodcheck.reports.nagios:run_nagios",
+    "prometheus": "pytest_prodcheck.reports.prometheus:run_prometheus",
+    "badge": "pytest_prodcheck.reports.badge:run_badge",
     "sarif": "pytest_prodcheck.reports.sarif:run_sarif",
 }
 

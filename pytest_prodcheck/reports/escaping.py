@@ -15,6 +15,7 @@ _UNSHOWABLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 _ANYWHERE = re.compile(r"##(?=\[|vso\[|teamcity\[)", re.IGNORECASE)
 # GitHub finds `::error …::` at the start of a line; whatever follows a blank may get there when lines are folded
 _AT_START = re.compile(r"(^|(?<=\s))::(?=[A-Za-z][A-Za-z_-]*(?:\s|::|$))", re.MULTILINE)
+_ADDRESS = re.compile(r"https?://[^\s<>\x00-\x20]+\Z")
 _GITLAB = re.compile(r"\bsection_(start|end):(?=\d)")
 
 
@@ -35,6 +36,11 @@ def safe_lines(text: object, *, most: int = MOST_CHARACTERS) -> list[str]:
 def safe_html(text: object, *, most: int = MOST_CHARACTERS) -> str:
     """One line for an HTML text node or quoted attribute."""
     return html.escape(safe(text, most=most), quote=True)
+
+
+def plain_markdown(text: str) -> str:
+    """A safe line in Markdown, where nothing of it means anything; addresses become links by themselves (GFM, 6.9)."""
+    return re.sub(r"([\\`*_\[\]<>#|~!&])", r"\\\1", text) if not _ADDRESS.match(text) else f"<{text}>"
 
 
 def safe_ascii(text: str) -> str:

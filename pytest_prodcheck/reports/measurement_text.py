@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from pytest_prodcheck.outcomes import Judgement, Outcome, Result
+from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.escaping import safe, safe_lines
 from pytest_prodcheck.reports.verdict_documents import finite
 
 _RANK = {Outcome.FAILED: 0, Outcome.ERRORED: 1, Outcome.WARNED: 2, Outcome.PASSED: 3, Outcome.SKIPPED: 4}
+_SEVERITIES = tuple(Severity)
 _MOST = 200
 
 
@@ -21,6 +22,17 @@ def rank(outcome: Outcome) -> int:
 def worst_first(judgements: tuple[Judgement, ...]) -> list[Judgement]:
     """Judgements by outcome, then by how close they are to their limit."""
     return sorted(judgements, key=lambda each: (_RANK[each.outcome], _relative_margin(each)))
+
+
+def needing_attention(results: Iterable[Result]) -> list[Result]:
+    """What failed, errored or warned, the gravest first."""
+    found = [each for each in results if each.outcome not in (Outcome.PASSED, Outcome.SKIPPED)]
+    return sorted(found, key=by_gravity)
+
+
+def by_gravity(result: Result) -> tuple[int, int, str, str]:
+    """The order in which somebody reads who wants to know what to do."""
+    return (rank(result.outcome), _SEVERITIES.index(result.severity), result.check, result.target)
 
 
 def telling(result: Result) -> Judgement | None:

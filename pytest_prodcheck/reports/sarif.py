@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from pytest_prodcheck.outcomes import NO_TARGET, Outcome, Result, RunRecord, Severity, counts
-from pytest_prodcheck.reports.escaping import safe, safe_json, safe_lines
+from pytest_prodcheck.reports.escaping import plain_markdown, safe, safe_json, safe_lines
 from pytest_prodcheck.reports.measurement_text import limit_text, measured_text, telling
+from pytest_prodcheck.reports.sources import LONGEST, source_line
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, moment, status_of, views
 
 VERSION = "2.1.0"
@@ -25,10 +25,7 @@ LEVELS = {Severity.CRITICAL: "error", Severity.HIGH: "error", Severity.MEDIUM: "
 # GitHub, "SARIF support for code scanning": over 9.0 is critical, 7.0 to 8.9 high, 4.0 to 6.9 medium, below low
 SCORES = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5", Severity.LOW: "2.0"}
 ROOT = "%SRCROOT%"
-_FILE = "prodcheck.toml"
 ERRORED = "Errored means that it could not be told: no evidence, no go."
-_ADDRESS = re.compile(r"https?://[^\s<>\x00-\x20]+\Z")
-_LONGEST = 1000  # characters of a path
 
 
 def run_sarif(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool = True) -> str:
@@ -80,7 +77,7 @@ def _rule(result: Result) -> dict[str, Any]:
             "text": "\n".join([title, *(f"{name}: {text}" for name, text in about), ERRORED]),
             # GitHub shows this one where it is there
             "markdown": "\n\n".join(
-                [_plain(title), *(f"**{name}:** {_plain(text)}" for name, text in about), ERRORED]
+                [plain_markdown(title), *(f"**{name}:** {plain_markdown(text)}" for name, text in about), ERRORED]
             ),
         },
         "defaultConfiguration": {"level": LEVELS[result.severity]},
@@ -92,11 +89,6 @@ def _rule(result: Result) -> dict[str, Any]:
     if result.runbook.startswith("https://"):
         rule["helpUri"] = quote(safe(result.runbook), safe="/:?#@!$&()*+,;=%~-._")
     return rule
-
-
-def _plain(text: str) -> str:
-    """The text in Markdown, where nothing of it means anything; addresses become links by themselves (GFM, 6.9)."""
-    return re.sub(r"([\\`*_\[\]<>#|~!&])", r"\\\1", text) if not _ADDRESS.match(text) else f"<{text}>"
 
 
 def _is_security(result: Result) -> bool:
@@ -136,16 +128,11 @@ def _result(
 def _location(result: Result, run: RunRecord) -> dict[str, Any]:
     """The target's line in prodcheck.toml: GitHub takes no result without a file."""
     kind = result.kind or "environment"
-    # a team's own evidence is named as its section is
-    own = () if kind == "environment" else (f"{kind}:{result.target}",)
-    keys = (*own, *result.evidence, "environment:")
-    place = next((run.places[key] for key in keys if key in run.places), f"{_FILE}:1")
-    file, _, line = place.rpartition(":")
-    start = int(line) if line.isascii() and line.isdigit() and 0 < int(line) < 10**9 else 1
+    file, start = source_line(result, run)
     name = "/".join(filter(None, (run.environment, run.unit, run.slot, f"{kind}:{result.target}")))
     return {
         "physicalLocation": {
-            "artifactLocation": {"uri": quote(file[:_LONGEST] or _FILE, errors="replace"), "uriBaseId": ROOT},
+            "artifactLocation": {"uri": quote(file, errors="replace"), "uriBaseId": ROOT},
             "region": {"startLine": start},
         },
         "logicalLocations": [{"name": safe(result.target), "fullyQualifiedName": safe(name), "kind": safe(kind)}],
@@ -185,7 +172,7 @@ def _about(run: RunRecord, verdicts: Iterable[View]) -> dict[str, Any]:
 
 def _segment(name: str) -> str:
     """One part of the id by which GitHub tells uploads of one tool apart; the last part is left empty by convention."""
-    return quote(name[:_LONGEST], safe="", errors="replace")
+    return quote(name[:LONGEST], safe="", errors="replace")
 
 
 def _utc(seconds: float) -> str:

@@ -10,12 +10,11 @@ from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.consequences import follow_lines
 from pytest_prodcheck.reports.escaping import safe, safe_lines
-from pytest_prodcheck.reports.measurement_text import limit_text, rank, value_text, worst_first
+from pytest_prodcheck.reports.measurement_text import limit_text, needing_attention, rank, value_text, worst_first
 from pytest_prodcheck.reports.symbols import outcome_symbol
 from pytest_prodcheck.reports.text_layout import Style, fold
 from pytest_prodcheck.reports.verdict_documents import subject
 
-_SEVERITIES = ("critical", "high", "medium", "low")
 _MOST_OBJECTS = 20
 _ATTENTION = (Outcome.FAILED, Outcome.ERRORED, Outcome.WARNED)
 
@@ -26,13 +25,8 @@ def attention_lines(run: RunRecord, style: Style) -> list[str]:
     followers: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for identity, root in causes.items():
         followers.setdefault(root, []).append(identity)
-    wanted = [each for each in run.results if each.outcome in _ATTENTION and each.identity not in causes]
-    wanted.sort(
-        key=lambda each: (
-            rank(each.outcome), each.identity not in followers,
-            _SEVERITIES.index(each.severity), each.check, each.target,
-        )
-    )  # fmt: skip
+    wanted = [each for each in needing_attention(run.results) if each.identity not in causes]
+    wanted.sort(key=lambda each: (rank(each.outcome), each.identity not in followers))
     noted = [each for each in run.results if each.notes and each.outcome not in _ATTENTION]
     lines: list[str] = []
     for each in wanted:

@@ -9,13 +9,21 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pytest_prodcheck.outcomes import NO_TARGET, Judgement, Outcome, Result, RunRecord, Severity, counts
+from pytest_prodcheck.outcomes import NO_TARGET, Judgement, Outcome, Result, RunRecord, counts
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports import html_markup
 from pytest_prodcheck.reports.changes import ORDER, WORDS, Change, changes, counted, told
 from pytest_prodcheck.reports.checklist import checklist_html
 from pytest_prodcheck.reports.escaping import safe, safe_lines
-from pytest_prodcheck.reports.measurement_text import limit_text, measured_text, rank, telling, value_text, worst_first
+from pytest_prodcheck.reports.measurement_text import (
+    by_gravity,
+    limit_text,
+    measured_text,
+    needing_attention,
+    telling,
+    value_text,
+    worst_first,
+)
 from pytest_prodcheck.reports.role_matrix import matrix_html
 from pytest_prodcheck.reports.symbols import ACTIONS, outcome_symbol
 from pytest_prodcheck.reports.text_details import evidence_text
@@ -25,7 +33,6 @@ MOST_JUDGEMENTS = 200
 MOST_COLUMNS = 30  # targets of one kind that a matrix shows side by side
 MOST_CHANGES = 100
 LIMIT_AT = 70.0  # where the limit stands on a bar that is 100 wide
-_SEVERITIES = tuple(Severity)
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ def contents(
 ) -> dict[str, Any]:
     """All that the template names."""
     shown = views(verdicts)
-    results = sorted(run.results, key=_place)
+    results = sorted(run.results, key=by_gravity)
     places = {each.identity: number for number, each in enumerate(results)}
     return {
         "title": safe(" ".join(filter(None, ("prodcheck:", run.project, run.environment, run.revision)))),
@@ -63,11 +70,6 @@ def contents(
         "details": Markup(_embedded([_details(each, run.ended_at) for each in results])),
         "runbooks": Markup(_embedded(_runbooks(results))),
     }
-
-
-def _place(result: Result) -> tuple[int, int, str, str]:
-    """The worst first, as somebody reads who wants to know what to do."""
-    return (rank(result.outcome), _SEVERITIES.index(result.severity), result.check, result.target)
 
 
 def _about(run: RunRecord) -> list[tuple[str, str]]:
@@ -146,7 +148,7 @@ def _runbooks(results: Iterable[Result]) -> dict[str, str]:
     """The bundled runbooks of what did not pass, by the command that names them."""
     from pytest_prodcheck import runbooks
 
-    wanted = {each.runbook for each in results if each.outcome not in (Outcome.PASSED, Outcome.SKIPPED)}
+    wanted = {each.runbook for each in needing_attention(results)}
     found = {}
     for each in sorted(wanted):
         name = runbooks.find(each.removeprefix("prodcheck explain ")) if each.startswith("prodcheck explain ") else None
