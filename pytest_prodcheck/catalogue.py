@@ -169,11 +169,6 @@ def _by_id() -> dict[str, Entry]:
     return {entry.id: entry for entry in entries()}
 
 
-def is_bundled(check_id: str) -> bool:
-    """Whether a check of that id (with its `.*`) is one of ours."""
-    return check_id in _by_id()
-
-
 def axis_of(collectors: Iterable[Collector], where: str) -> str:
     """The one kind of target that all collectors share, "" for none; raises ValueError for several."""
     axes = sorted({collector.axis for collector in collectors})

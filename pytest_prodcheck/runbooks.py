@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from pathlib import Path
 
 
@@ -13,9 +14,10 @@ def folder() -> Path:
     return inside if inside.is_dir() else package.parent / "docs" / "runbooks"
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """What there is a runbook for: ids of bundled checks, and incidents such as "high-cpu"."""
-    return sorted(each.stem for each in folder().glob("*.md") if each.stem != "index")
+    return tuple(sorted(each.stem for each in folder().glob("*.md") if each.stem != "index"))
 
 
 def find(name: str) -> str | None:

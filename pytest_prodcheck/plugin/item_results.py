@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_prodcheck.catalogue import is_bundled
+from pytest_prodcheck import runbooks
 from pytest_prodcheck.evidence.gathering.copies import own_copy
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity, SkipReason
 from pytest_prodcheck.records import EvidenceProblem
@@ -75,7 +75,7 @@ def part_of(ledger: Ledger, error: BaseException | None) -> None:
 
 
 def result_of(
-    bound: Bound, item: pytest.Item, reading: Reading, error: BaseException | None, runbooks: str, seconds: float
+    bound: Bound, item: pytest.Item, reading: Reading, error: BaseException | None, addresses: str, seconds: float
 ) -> Result:
     """The result of one check on one target, from its ledger and the exception that ended it."""
     outcome, reason, skip = _judge(bound, reading, error)
@@ -100,7 +100,7 @@ def result_of(
         seconds=seconds,
         gathered_at=min(reading.read.values(), default=None if bound.needs else reading.started),
         notes=tuple(dict.fromkeys(reading.notes)),
-        runbook=how_to_fix(runbooks, definition),
+        runbook=how_to_fix(addresses, definition),
         owner=definition.owner or bound.target.owner,
         nodeid=item.nodeid,
         kind=bound.target.kind,
@@ -112,7 +112,8 @@ def how_to_fix(template: str, definition: Definition) -> str:
     """Where it says how to fix it: the organisation's page; else, of a bundled check, the command that explains it."""
     if template and definition.runbook:
         return template.replace("{runbook}", definition.runbook)
-    return f"prodcheck explain {definition.id.removesuffix('.*')}" if is_bundled(definition.id) else definition.runbook
+    name = runbooks.find(definition.id.removesuffix(".*"))
+    return f"prodcheck explain {name}" if name else definition.runbook
 
 
 def _unread(bound: Bound, item: pytest.Item, reading: Reading) -> list[str]:
