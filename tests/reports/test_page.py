@@ -114,6 +114,21 @@ def test_filters_search_and_details(tmp_path: Path) -> None:
     assert "team-checkout" in seen["body"]
 
 
+def test_what_follows_lies_folded_beneath_what_broke_first(tmp_path: Path) -> None:
+    dead = replace(FAILED, judgements=(Judgement("answers", False, Outcome.FAILED, of="10.0.0.7"),))
+    more = [Result("smoke.api.endpoint", f"checkout.e{n}", Outcome.ERRORED, unreached="checkout") for n in range(9)]
+    script = """
+      const group = document.querySelector(".follows");
+      seen.told = group.firstElementChild.textContent; seen.open = group.open;
+      seen.after = group.previousElementSibling.querySelector("b").textContent;
+      document.querySelector('.chip[data-outcome="errored"]').click(); seen.filtered = group.open;
+    """
+    seen = browsed(run_page(replace(RUN, results=(dead, *more, PASSED)), [BLOCKED]), script, tmp_path)
+    assert seen["told"] == "9 more could not be asked because of this"
+    assert seen["after"] == "smoke.service.addresses"
+    assert (seen["open"], seen["filtered"]) == (False, True)
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_scrolls_sideways(width: int, tmp_path: Path) -> None:
     page = run_page(RUN, [BLOCKED], before=BEFORE)

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from pytest_prodcheck.gates.root_causes import root_causes
 from pytest_prodcheck.outcomes import NO_TARGET, Judgement, Outcome, Result, RunRecord, counts
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports import html_markup
@@ -20,6 +21,7 @@ from pytest_prodcheck.reports.measurement_text import (
     limit_text,
     measured_text,
     needing_attention,
+    rank,
     telling,
     value_text,
     worst_first,
@@ -59,17 +61,32 @@ def contents(
         "problems": Markup(html_markup.problems(run)),
         "counts": [
             {"name": str(each), "symbol": outcome_symbol(each), "number": number, "action": ACTIONS[each]}
-            for each, number in counts(run.results).items()
+            for each, number in sorted(counts(run.results).items(), key=lambda pair: rank(pair[0]))
         ],
         "changes": _changes(before, run, places) if before is not None else None,
         "roles": Markup(matrix_html(run)),
         "charts": Markup(charts),
         "matrices": _matrices(results, places),
-        "rows": [_row(each) for each in results],
-        "choices": _choices(results),
+        "number": len(results),
+        "groups": _groups(results, places),
+        "choices": _choices(results, places),
         "details": Markup(_embedded([_details(each, run.ended_at) for each in results])),
         "runbooks": Markup(_embedded(_runbooks(results))),
     }
+
+
+def _groups(results: Sequence[Result], places: dict[tuple[str, str], int]) -> list[dict[str, Any]]:
+    """The results in order, each with what could not be asked because of it."""
+    causes = root_causes(results)
+    followers: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for each in results:
+        if each.identity in causes:
+            followers.setdefault(causes[each.identity], []).append(_row(each, places))
+    return [
+        {"row": _row(each, places), "followers": followers.get(each.identity, [])}
+        for each in results
+        if each.identity not in causes
+    ]
 
 
 def _about(run: RunRecord) -> list[tuple[str, str]]:
@@ -87,10 +104,11 @@ def _about(run: RunRecord) -> list[tuple[str, str]]:
     return [(name, safe(value)) for name, value in named if value]
 
 
-def _row(result: Result) -> dict[str, Any]:
+def _row(result: Result, places: dict[tuple[str, str], int]) -> dict[str, Any]:
     judgement = telling(result)
     reason = safe_lines(result.reason)
     return {
+        "place": places[result.identity],
         "outcome": str(result.outcome),
         "symbol": outcome_symbol(result.outcome),
         "check": safe(result.check),
@@ -157,9 +175,9 @@ def _runbooks(results: Iterable[Result]) -> dict[str, str]:
     return found
 
 
-def _choices(results: Iterable[Result]) -> list[dict[str, Any]]:
+def _choices(results: Iterable[Result], places: dict[tuple[str, str], int]) -> list[dict[str, Any]]:
     """The filters that have more than one value."""
-    rows = [_row(each) for each in results]
+    rows = [_row(each, places) for each in results]
     made = []
     for name in ("suite", "severity", "kind", "owner"):
         values = sorted({row[name] for row in rows if row[name]})

@@ -83,7 +83,9 @@
       if (row.hidden === fits) row.hidden = !fits;
       number += fits;
     });
+    for (const group of document.querySelectorAll(".follows")) group.hidden = !group.querySelector(".result:not([hidden])");
     const all = !outcomes.length && !choices.length && !words.length;
+    if (!all) for (const group of document.querySelectorAll(".follows")) group.open = true;
     shown.textContent = all ? `${rows.length} results` : `${number} of ${rows.length} results`;
     reset.hidden = all;
     return { outcomes, choices, words };
@@ -109,6 +111,8 @@
   const open = (row) => {
     if (!row) return;
     row.hidden = false;
+    const group = row.closest(".follows");
+    if (group) { group.hidden = false; group.open = true; }
     fill(row);
     row.open = true;
     row.scrollIntoView({ block: "start" });
@@ -129,7 +133,7 @@
     if (next) { open(next); history.replaceState(null, "", `#${next.id}`); }
   };
 
-  document.getElementById("list").addEventListener("toggle", (event) => { if (event.target.open) fill(event.target.closest(".result")); }, true);
+  document.getElementById("list").addEventListener("toggle", (event) => { if (event.target.open && event.target.matches(".result")) fill(event.target); }, true);
   for (const each of chips) each.addEventListener("click", () => { each.setAttribute("aria-pressed", String(each.getAttribute("aria-pressed") !== "true")); remember(); });
   for (const each of selects) each.addEventListener("change", remember);
   search.addEventListener("input", remember);
