@@ -84,6 +84,20 @@ Columns = Annotated[str, AfterValidator(_columns)]
 Sql = Annotated[str, AfterValidator(only_reads)]
 
 
+class Flyway(Section):
+    """Flyway's own settings, where they are not its defaults; whatever reads its scripts has to know them."""
+
+    versioned: str = "V"  # sqlMigrationPrefix
+    repeatable: str = "R"  # repeatableSqlMigrationPrefix
+    baseline: str = "B"  # baselineMigrationPrefix
+    separator: str = "__"  # sqlMigrationSeparator
+    suffixes: tuple[str, ...] = (".sql",)  # sqlMigrationSuffixes
+    placeholder_prefix: str = "${"  # placeholderPrefix
+    placeholder_suffix: str = "}"  # placeholderSuffix
+    placeholder_replacement: bool = True  # placeholderReplacement
+    out_of_order: bool = False  # outOfOrder: what was left out behind newer ones is applied all the same
+
+
 class Migrations(Section):
     """Where a database notes what is applied, and the scripts that are shipped; scripts are read, never run."""
 
@@ -97,6 +111,9 @@ class Migrations(Section):
     sql: str | None = None
     # of kind "flyway": values of ${placeholders} in repeatable scripts, whose checksums are of the replaced text
     placeholders: dict[str, str] = {}
+    flyway: Flyway = Flyway.model_construct()  # of kind "flyway": what is configured otherwise than Flyway's defaults
+    # of kind "alembic": what the release upgrades to: "heads", "head", "LABEL@head" or a revision; "head" wants one
+    target: str = "heads"
     # of kind "alembic": whether revisions below the folder of versions count (recursive_version_locations); where there
     # are some, it has to be said
     recursive: bool | None = None

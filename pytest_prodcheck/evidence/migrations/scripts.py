@@ -26,6 +26,8 @@ class Script:
 
     repeatable: runs again whenever it changed. replaces: what it stands for when squashed. title: its description.
     replaced: Flyway's checksum of the text with placeholders replaced, "" where values are missing: see `untold`.
+    baseline: Flyway's, that stands for all versions up to its own. labels: Alembic's, of branches. line: of the parents
+    those that are no mere dependencies.
     """
 
     version: str
@@ -37,6 +39,9 @@ class Script:
     replaces: tuple[str, ...] = ()
     replaced: str = ""
     untold: tuple[str, ...] = ()
+    baseline: bool = False
+    labels: tuple[str, ...] = ()
+    line: tuple[str, ...] = ()
 
 
 def shipped(settings: Settings, root: Path) -> dict[str, Script]:
@@ -142,45 +147,57 @@ def _alembic(folder: Path, settings: Settings) -> Iterator[Script]:
         raise EvidenceProblem(Problem("configuration", what, hint))
     known = {revision: revision for _, revision, *_ in found}
     known |= {label: revision for _, revision, _, _, labels in found for label in labels}
-    for path, revision, down, depends, _ in found:
+    for path, revision, down, depends, labels in found:
         for parent in (*down, *depends):
             if parent not in known:
                 hint = "scripts has to hold all version locations: name the folder above, and recursive = true"
                 raise _broken(path, f"it builds on {parent}, which is not shipped", hint)
-        yield Script(revision, path, tuple(known[each] for each in (*down, *depends)), title=path.stem)
+        parents = tuple(known[each] for each in (*down, *depends))
+        yield Script(revision, path, parents, title=path.stem, labels=labels, line=tuple(known[each] for each in down))
 
 
-_FLYWAY = re.compile(r"(?P<kind>[VR])(?P<version>[0-9][0-9._]*)?__(?P<title>.+)\.sql\Z")
+BASELINE = "baseline "  # before the version of a script of Flyway that stands for all up to it
 
 
 def _flyway(folder: Path, settings: Settings) -> Iterator[Script]:
-    """V1_2__Title.sql and R__Title.sql, with Flyway's checksum (documentation.red-gate.com/flyway).
+    """V1_2__Title.sql, R__Title.sql, B3__Title.sql with Flyway's checksum (documentation.red-gate.com/flyway).
 
     That of a repeatable one is of the text with its placeholders replaced, from 6.0 on; of the text itself before.
+    Undo scripts (U…) are none of those that are to be applied.
     """
-    for path in _files(folder, "*.sql"):
-        found = _FLYWAY.match(path.name)
-        if found is None or (found["kind"] == "V") != (found["version"] is not None):
+    names = settings.flyway
+    prefixes = {names.versioned: "V", names.repeatable: "R", names.baseline: "B"}
+    named = re.compile(
+        rf"(?P<kind>{'|'.join(map(re.escape, sorted(prefixes, key=len, reverse=True)))})(?P<version>[0-9][0-9._]*)?"
+        rf"(?:{re.escape(names.separator)}(?P<title>.*))?(?:{'|'.join(map(re.escape, names.suffixes))})\Z"
+    )
+    for path in _files(folder, "*"):
+        found = named.match(path.name)
+        if found is None:
             continue
-        title = found["title"].replace("_", " ")
-        repeatable = found["kind"] == "R"
-        version = title if repeatable else dotted(found["version"])
+        kind = prefixes[found["kind"]]
+        if (kind == "R") != (found["version"] is None) or (kind == "R" and found["title"] is None):
+            continue
+        title = (found["title"] or "").replace("_", " ")
+        version = title if kind == "R" else dotted(found["version"])
         text = _text(path)
-        script = Script(version, path, checksum=flyway_checksum(text), title=title, repeatable=repeatable)
-        if repeatable:
-            filled, untold = _filled(text, {**settings.placeholders, "flyway:filename": path.name})
+        script = Script(
+            BASELINE + version if kind == "B" else version, path, checksum=flyway_checksum(text), title=title,
+            repeatable=kind == "R", baseline=kind == "B",
+        )  # fmt: skip
+        if kind == "R" and names.placeholder_replacement:
+            filled, untold = _filled(text, {**settings.placeholders, "flyway:filename": path.name}, settings)
             script = replace(script, replaced="" if untold else flyway_checksum(filled), untold=untold)
         yield script
 
 
-_PLACEHOLDER = re.compile(r"\$\{([^{}]+)\}")
-
-
-def _filled(text: str, values: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+def _filled(text: str, values: Mapping[str, str], settings: Settings) -> tuple[str, tuple[str, ...]]:
     """The text with its ${placeholders} replaced, and those without a value; names are the same in any case."""
+    first, last = settings.flyway.placeholder_prefix, settings.flyway.placeholder_suffix
+    placeholder = re.compile(rf"{re.escape(first)}(.+?){re.escape(last)}")
     known = {name.lower(): value for name, value in values.items()}
-    untold = dict.fromkeys(name for name in _PLACEHOLDER.findall(text) if name.lower() not in known)
-    return _PLACEHOLDER.sub(lambda found: known.get(found[1].lower(), found[0]), text), tuple(untold)
+    untold = dict.fromkeys(found[0] for found in placeholder.finditer(text) if found[1].lower() not in known)
+    return placeholder.sub(lambda found: known.get(found[1].lower(), found[0]), text), tuple(untold)
 
 
 def dotted(version: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.migrations.scripts import Script, dotted, version_key
+from pytest_prodcheck.evidence.migrations.scripts import BASELINE, Script, dotted, version_key
 from pytest_prodcheck.evidence.postgres.safe_sql import as_text
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -61,14 +61,64 @@ def _ancestors(scripts: Scripts, heads: Iterable[str]) -> set[str]:
 
 
 def _alembic(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
-    """The table holds the heads alone; what they build on is applied."""
-    heads = [str(row[0]) for row in rows]
+    """The table holds the heads alone, or the beginnings of their ids; what they build on is applied."""
+    heads = [_named(scripts, str(row[0])) or str(row[0]) for row in rows]
     applied = _ancestors(scripts, heads)
+    shipped, untold = _targets(scripts, settings.target)
+    wanted = _ancestors(scripts, shipped)
     return State(
-        applied=sorted(applied), applied_heads=sorted(heads), shipped_heads=_heads(scripts, scripts), failed=[],
+        applied=sorted(applied), applied_heads=sorted(heads), shipped_heads=shipped, failed=[],
         unknown=[head for head in heads if head not in scripts],
-        pending=[version for version in scripts if version not in applied], skipped=[], changed=[],
+        pending=[version for version in scripts if version in wanted and version not in applied], skipped=[],
+        changed=[], untold=untold,
     )  # fmt: skip
+
+
+def _named(scripts: Scripts, name: str) -> str:
+    """The one revision of that id or label, or whose id begins so, as Alembic finds it; "" for none, or several."""
+    if name in scripts:
+        return name
+    labelled = [version for version, script in scripts.items() if name in script.labels]
+    begins = labelled or [version for version in scripts if name and len(version) > 3 and version.startswith(name)]
+    return begins[0] if len(begins) == 1 else ""
+
+
+def _targets(scripts: Scripts, target: str) -> tuple[list[str], list[str]]:
+    """The revisions that `alembic upgrade TARGET` leads to, and what cannot be told of them."""
+    label, at, name = target.rpartition("@")
+    heads = _heads(scripts, scripts)
+    if at:
+        of = _named(scripts, label)
+        # heads of a branch: those that its revision leads to, or that lead to it, not by mere dependencies
+        heads = [each for each in _ends(scripts) if of and (of in _line(scripts, each) or each in _line(scripts, of))]
+    if name == "heads" and heads:
+        return heads, []
+    if name == "head" and len(heads) == 1:
+        return heads, []
+    if name == "head" and heads:
+        return heads, [f"alembic upgrade {target} is refused, for there are several heads: {', '.join(heads)}; merge "
+                       'them, or say migrations.target = "heads" or "LABEL@head"']  # fmt: skip
+    if found := _named(scripts, name):
+        return [found], []
+    return heads, [f"migrations.target = {target!r} is no revision or branch of those that are shipped"]
+
+
+def _ends(scripts: Scripts) -> list[str]:
+    """Revisions that no other one follows in its own line."""
+    below = {parent for script in scripts.values() for parent in script.line}
+    return sorted(set(scripts) - below)
+
+
+def _line(scripts: Scripts, head: str) -> set[str]:
+    """A revision and those that it follows, without what it merely depends on."""
+    found: set[str] = set()
+    waiting = [head]
+    while waiting:
+        version = waiting.pop()
+        if version in scripts and version not in found:
+            found.add(version)
+            waiting.extend(scripts[version].line)
+    return found
 
 
 def _flyway(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
@@ -83,7 +133,9 @@ def _flyway(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
         if kind == "SCHEMA":
             continue
         if kind.startswith("UNDO") or kind == "DELETE":
-            applied.pop(name, None)
+            failed[name] = success != "t"
+            if success == "t":  # one that failed has undone nothing, or a part
+                applied.pop(name, None)
             continue
         failed[name] = success != "t"
         if success == "t":
@@ -93,10 +145,15 @@ def _flyway(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
     mine = {name: held for name, held in applied.items() if held[2] in ("SQL", "repeatable")}
     versions = [name for name, held in applied.items() if held[2] != "repeatable"]
     newest = max(map(version_key, versions), default=())
-    versioned = [each for each in scripts.values() if not each.repeatable]
+    versioned = [each for each in scripts.values() if not each.repeatable and not each.baseline]
     ordered = sorted(versioned, key=lambda each: version_key(each.version))
-    left = [each.version for each in ordered if each.version not in applied and version_key(each.version) > baseline]
+    bases = sorted((version_key(each.version.removeprefix(BASELINE)), each.version)
+                   for each in scripts.values() if each.baseline)  # fmt: skip
     again, untold = [], []
+    if bases and not versions:  # an empty database begins with the newest of those that stand for all before
+        baseline, base = max((baseline, ""), bases[-1])
+        again += [base] if base else []
+    left = [each.version for each in ordered if each.version not in applied and version_key(each.version) > baseline]
     for script in scripts.values():
         if not script.repeatable:
             continue
@@ -104,18 +161,20 @@ def _flyway(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
             again.append(script.version)
         elif mine[script.version][0] not in (script.checksum, script.replaced or None):
             if script.untold:
-                value = f"{script.file.name} holds ${{{script.untold[0]}}}"
+                value = f"{script.file.name} holds {script.untold[0]}"
                 untold.append(f"{value}: say what stands for it in migrations.placeholders")
             else:
                 again.append(script.version)
+    behind = [] if settings.flyway.out_of_order else [each for each in left if version_key(each) < newest]
+    gone = [name for name, held in applied.items() if held[2] == "SQL_BASELINE" and BASELINE + name not in scripts]
     return State(
         applied=list(applied),
         applied_heads=sorted(versions, key=version_key)[-1:],
-        shipped_heads=[each.version for each in ordered][-1:],
+        shipped_heads=[each.version for each in ordered][-1:] or [each for _, each in bases][-1:],
         failed=[name for name, bad in failed.items() if bad],
-        unknown=[name for name in mine if name not in scripts and version_key_of(name, mine) > baseline],
-        pending=[version for version in left if version_key(version) > newest] + again,
-        skipped=[version for version in left if version_key(version) < newest],
+        unknown=[name for name in mine if name not in scripts and version_key_of(name, mine) > baseline] + gone,
+        pending=[version for version in left if version not in behind] + again,
+        skipped=behind,
         changed=[
             name for name, (checksum, title, kind) in mine.items()
             if kind == "SQL" and name in scripts and checksum is not None

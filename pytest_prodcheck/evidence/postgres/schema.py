@@ -36,6 +36,13 @@ from (
   where {OURS}
 ) as all_of_them"""
 
+
+def _mode(column: str) -> str:
+    """SQL: in words, in which sessions something fires that does not fire in all."""
+    return (f"case {column} when 'D' then 'disabled' when 'R' then 'fires for replication alone' "
+            f"else 'mode ' || {column}::text end")  # fmt: skip
+
+
 _TRIGGERS = f"""\
 select json_build_object('total', count(*), 'found', coalesce(json_agg(distinct jsonb_build_array(name, what))
   filter (where disabled and place <= 2000), '[]'),
@@ -47,13 +54,21 @@ select json_build_object('total', count(*), 'found', coalesce(json_agg(distinct 
 from (
   select concat_ws('.', n.nspname, c.relname, case when t.tgisinternal then k.conname else t.tgname end) as name,
     case when t.tgisinternal then 'triggers of a foreign key, ' else 'trigger, ' end
-      || case t.tgenabled when 'D' then 'disabled' when 'R' then 'fires for replication alone'
-         else 'mode ' || t.tgenabled::text end
+      || {_mode('t.tgenabled')}
          as what,
     t.tgenabled not in ('O', 'A') as disabled, row_number() over (partition by t.tgenabled order by t.oid) as place
   from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
   left join pg_constraint k on k.oid = t.tgconstraint
   where {OURS}
+  union all
+  select concat_ws('.', n.nspname, c.relname, r.rulename), 'rule, ' || {_mode('r.ev_enabled')},
+    r.ev_enabled not in ('O', 'A'), row_number() over (partition by r.ev_enabled order by r.oid)
+  from pg_rewrite r join pg_class c on c.oid = r.ev_class join pg_namespace n on n.oid = c.relnamespace
+  where {OURS} and r.rulename <> '_RETURN'
+  union all
+  select e.evtname::text, 'event trigger, ' || {_mode('e.evtenabled')},
+    e.evtenabled not in ('O', 'A'), row_number() over (partition by e.evtenabled order by e.oid)
+  from pg_event_trigger e
 ) as all_of_them"""
 
 # A partitioned parent holds no rows: its mark is its partitions' default alone. A sequence of an unlogged table goes

@@ -15,14 +15,29 @@ AT_ONCE = 500  # sequences of one statement
 WORST = 100  # that are told
 
 # What a column can hold is its real type's: domains are followed to what they stand on, numeric(p, s) has a largest.
+# A default may name its sequence as text, which leaves no dependency; columns that refer to a filled one hold its
+# numbers too.
 SEQUENCES_SQL = """\
-with fills as (
+with direct as (
   select d.objid as seqrelid, d.refobjid as relid, d.refobjsubid as number from pg_depend d
   where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
     and d.refobjsubid > 0
   union
   select d.refobjid, a.adrelid, a.adnum from pg_depend d join pg_attrdef a on a.oid = d.objid
   where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass
+  union
+  select coalesce(to_regclass(name), to_regclass(quote_ident(nspname) || '.' || name))::oid, adrelid, adnum from (
+    select adrelid, adnum, n.nspname,
+      (regexp_match(pg_get_expr(adbin, adrelid), 'nextval\\(\\(*''([^'']+)''::text'))[1] as name
+    from pg_attrdef a join pg_class c on c.oid = a.adrelid join pg_namespace n on n.oid = c.relnamespace) as late
+  where name ~ '^("[^"]+"|[a-z0-9_]+)(\\.("[^"]+"|[a-z0-9_]+))?$'
+), fills as (
+  select seqrelid, relid, number from direct where seqrelid is not null
+  union
+  select f.seqrelid, k.conrelid, k.conkey[place.at] from direct f
+  join pg_constraint k on k.contype = 'f' and k.confrelid = f.relid
+  cross join lateral generate_subscripts(k.confkey, 1) as place(at)
+  where k.confkey[place.at] = f.number
 ), narrow as (
   select distinct on (f.seqrelid) f.seqrelid, concat_ws('.', n.nspname, c.relname, a.attname) as column_name,
     real.widest

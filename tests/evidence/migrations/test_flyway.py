@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from pytest_prodcheck.demo.runtime.programs import postgres_programs
 from pytest_prodcheck.environments.sections.database import Migrations
-from pytest_prodcheck.evidence.migrations.scripts import shipped
+from pytest_prodcheck.evidence.migrations.scripts import Script, shipped
 from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER, State
 from tests.evidence.postgres.servers import PASSWORD, Server, server
 
@@ -44,13 +44,17 @@ class Flyway:
             path = folder / f"{file}.sql"
             path.unlink(missing_ok=True) if text is None else path.write_text(text)
 
-    def state(self, name: str, **settings: Any) -> State:
+    def shipped(self, name: str, **settings: Any) -> tuple[dict[str, Script], Migrations]:
         declared = Migrations.model_validate({"kind": "flyway", "scripts": name, **settings})
+        return shipped(declared, self._root), declared
+
+    def state(self, name: str, more: Sequence[tuple[str, ...]] = (), **settings: Any) -> State:
+        """more: rows that are put behind those of the table."""
         kind = KINDS["flyway"]
         with self._postgres.node.connect() as connection:
             sql = f"select {kind.columns} from {name}.flyway_schema_history{ORDER['flyway']}"
             rows = connection.execute(sql).fetchall()
-        return kind.compare(rows, shipped(declared, self._root), declared)
+        return kind.compare([*rows, *more], *self.shipped(name, **settings))
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +156,72 @@ def test_a_script_that_failed_or_is_gone(flyway: Flyway) -> None:
     assert (said, faults(flyway.state("e"))) == ("invalid", {"unknown": ["view"]})
     flyway.does("repair", "e")
     assert (flyway.does("validate", "e"), faults(flyway.state("e"))) == ("valid", {})
+
+
+def test_scripts_that_stand_for_all_before(flyway: Flyway) -> None:
+    """B scripts: an empty database begins with the newest one; where versions are applied they do nothing."""
+    flyway.write("p", V1__one="select 1;", V2__two="select 1;", B2__base="select 3;", V3__x="select 1;")
+    empty = KINDS["flyway"].compare([], *flyway.shipped("p"))
+    assert empty.pending == ["3", "baseline 2"]
+    assert flyway.does("migrate", "p") == "migrated 2"
+    assert (flyway.does("validate", "p"), faults(flyway.state("p"))) == ("valid", {})
+    flyway.write("p", B2__base="select 4;")
+    assert (flyway.does("validate", "p"), faults(flyway.state("p"))) == ("valid", {})
+    flyway.write("p", B2__base=None)
+    assert (flyway.does("validate", "p"), faults(flyway.state("p"))) == ("invalid", {"unknown": ["2"]})
+    flyway.write("q", V1__one="select 1;", V2__two="select 1;", B2__base="select 3;")
+    flyway.write("q", B2__base=None)
+    assert flyway.does("migrate", "q") == "migrated 2"
+    flyway.write("q", B2__base="select 3;")
+    assert (flyway.does("validate", "q"), faults(flyway.state("q"))) == ("valid", {})
+    flyway.write("q", V1__one=None, V2__two=None)
+    assert (flyway.does("validate", "q"), faults(flyway.state("q"))) == ("invalid", {"unknown": ["1", "2"]})
+
+
+def test_other_names_and_placeholders(flyway: Flyway) -> None:
+    ours = {"versioned": "mig-", "repeatable": "rep", "separator": "--", "suffixes": [".ddl", ".sql"],
+            "placeholder_prefix": "#[", "placeholder_suffix": "]"}  # fmt: skip
+    theirs = {
+        "flyway.sqlMigrationPrefix": "mig-", "flyway.repeatableSqlMigrationPrefix": "rep",
+        "flyway.sqlMigrationSeparator": "--", "flyway.sqlMigrationSuffixes": ".ddl,.sql",
+        "flyway.placeholderPrefix": "#[", "flyway.placeholderSuffix": "]",
+    }  # fmt: skip
+    flyway.write("r", **{"mig-1--one": "select 1;", "rep--two": "select '#[x]', '${x}';", "V9__other": "select 1/0;"})
+    assert flyway.does("migrate", "r", x="1", **theirs) == "migrated 2"
+    assert flyway.does("validate", "r", x="1", **theirs) == "valid"
+    assert faults(flyway.state("r", flyway=ours, placeholders={"x": "1"})) == {}
+    assert flyway.does("validate", "r", x="2", **theirs) == "invalid rep--two.sql"
+    assert faults(flyway.state("r", flyway=ours, placeholders={"x": "2"})) == {"pending": ["two"]}
+    (untold,) = faults(flyway.state("r", flyway=ours))["untold"]
+    assert "holds #[x]" in untold
+
+
+def test_placeholders_that_are_left_alone(flyway: Flyway) -> None:
+    flyway.write("s", R__a="select '${x}';", V1="select 1;", R__="select 2;")
+    assert flyway.does("migrate", "s", **{"flyway.placeholderReplacement": "false"}) == "migrated 3"
+    assert faults(flyway.state("s", flyway={"placeholder_replacement": False})) == {}
+
+
+def test_out_of_order(flyway: Flyway) -> None:
+    flyway.write("t", V1__a="select 1;", V3__c="select 1;")
+    assert flyway.does("migrate", "t") == "migrated 2"
+    flyway.write("t", V2__b="select 1;")
+    assert faults(flyway.state("t")) == {"skipped": ["2"]}
+    assert flyway.does("validate", "t", **{"flyway.outOfOrder": "true"}) == "invalid V2__b.sql"
+    assert faults(flyway.state("t", flyway={"out_of_order": True})) == {"pending": ["2"]}
+    assert flyway.does("migrate", "t", **{"flyway.outOfOrder": "true"}) == "migrated 1"
+    assert (flyway.does("validate", "t"), faults(flyway.state("t"))) == ("valid", {})
+
+
+@pytest.mark.parametrize(("undone", "expected"), [("t", {"pending": ["2"]}), ("f", {"failed": ["2"]})])
+def test_undo(flyway: Flyway, undone: str, expected: dict[str, list[str]]) -> None:
+    """What Flyway Teams notes of an undo ("UNDO_SQL"): the version is to be applied again; a failed one has done so much.
+
+    The free edition takes no undo ("not available in this edition"), so the row is as its documentation has it.
+    """
+    flyway.write("v", V1__one="select 1;", V2__two="select 1;", U2__two="select 2;")
+    assert flyway.does("migrate", "v") in ("migrated 2", "migrated 0")
+    assert faults(flyway.state("v")) == {}
+    assert flyway.does("undo", "v").startswith("refused")
+    row = ("2", "two", "UNDO_SQL", "1", undone)
+    assert faults(flyway.state("v", more=[row])) == expected

@@ -93,6 +93,49 @@ def test_alembic_agrees(tmp_path: Path, history: list[tuple[Any, ...]], to: tupl
         assert left == set()
 
 
+TWO = [("aaa111111111", None, ("users",), None), ("aab222222222", "aaa111111111", None, None),
+       ("bbb111111111", None, ("orders",), None), ("bbb222222222", "bbb111111111", None, "aaa111111111")]  # fmt: skip
+
+
+@pytest.mark.parametrize("at", [(), ("aab222222222",), ("bbb222222222",), ("aab222222222", "bbb222222222"), ("aab2",),
+                                ("bbb1", "aaa1")])  # fmt: skip
+@pytest.mark.parametrize("target", ["heads", "users@head", "orders@head", "orders@heads", "bbb1", "aab222222222",
+                                    "users@aab2", "users"])  # fmt: skip
+def test_alembic_agrees_on_targets_and_partial_ids(tmp_path: Path, target: str, at: tuple[str, ...]) -> None:
+    """What `alembic upgrade TARGET` would still do, from heads whose ids may be cut short."""
+    from alembic.script import ScriptDirectory
+
+    versions = tmp_path / "scripts" / "versions"
+    versions.mkdir(parents=True)
+    for each in TWO:
+        (versions / f"{each[0]}.py").write_text(REVISION.format(*each))
+    script = ScriptDirectory(str(tmp_path / "scripts"))
+    full = tuple(str(script.get_revision(each).revision) for each in at)
+    left = {step.revision.revision for step in script._upgrade_revs(target, full)}  # type: ignore[arg-type]
+    declared = Migrations.model_validate({"kind": "alembic", "scripts": "scripts", "target": target})
+    state = KINDS["alembic"].compare([(each,) for each in at], shipped(declared, tmp_path), declared)
+    assert set(state.pending) == left
+    assert (state.unknown, state.untold) == ([], [])
+
+
+@pytest.mark.parametrize(("target", "words"), [("head", "several heads"), ("nobody@head", "no revision or branch"),
+                                               ("aa", "no revision or branch")])  # fmt: skip
+def test_alembic_targets_that_cannot_be_told(tmp_path: Path, target: str, words: str) -> None:
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    versions = tmp_path / "scripts" / "versions"
+    versions.mkdir(parents=True)
+    for each in TWO:
+        (versions / f"{each[0]}.py").write_text(REVISION.format(*each))
+    with pytest.raises(CommandError):
+        list(ScriptDirectory(str(tmp_path / "scripts"))._upgrade_revs(target, ()))  # type: ignore[arg-type]
+    declared = Migrations.model_validate({"kind": "alembic", "scripts": "scripts", "target": target})
+    (untold,) = KINDS["alembic"].compare([], shipped(declared, tmp_path), declared).untold
+    assert words in untold
+    assert "migrations.target" in untold
+
+
 # -- Django
 
 SETTINGS = """

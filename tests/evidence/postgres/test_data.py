@@ -143,6 +143,11 @@ def test_healthy(running: Server, root: Path) -> None:
          "alter database shop reset session_replication_role", "disabled", "role every role"),
         ("alter table app.orders enable replica trigger touch", "alter table app.orders enable trigger touch",
          "disabled", "app.orders.touch"),
+        ("create rule kept as on delete to app.orders do instead nothing; alter table app.orders disable rule kept",
+         "drop rule kept on app.orders", "disabled", "app.orders.kept"),
+        ("create function app.f() returns event_trigger language plpgsql as 'begin end'; create event trigger audit "
+         "on ddl_command_end execute function app.f(); alter event trigger audit disable",
+         "drop event trigger audit; drop function app.f", "disabled", "audit"),
         ("create unlogged table app.u (a int)", "drop table app.u", "unlogged", "app.u"),
         ("create index part on only app.visits (at)", "drop index app.part", "invalid", "app.part"),
     ],
@@ -224,6 +229,14 @@ def test_invalid_index_and_one_that_is_being_built(running: Server) -> None:
          "create table app.t (a app.outer default nextval('app.s')); select setval('app.s', 50000)", 0.5, "app.t.a"),
         ("create sequence app.s; create table app.t (a numeric default nextval('app.s'))", 0.0, ""),
         ("create sequence app.s minvalue 5 maxvalue 14 start 5; select nextval('app.s')", 0.1, ""),
+        # a default that names its sequence as text leaves no dependency behind
+        ("create sequence app.s; create table app.t (a integer default nextval(('app.s'::text)::regclass)); "
+         "select setval('app.s', 1 << 30)", 0.5, "app.t.a"),
+        ("create sequence app.s; create table app.t (a smallint default nextval('s'::text)); "
+         "select setval('app.s', 16384)", 0.5, "app.t.a"),
+        # a key that refers to it is narrower than what it refers to
+        ("create table app.t (a bigint generated always as identity (sequence name app.s) primary key, "
+         "b integer references app.t); select setval('app.s', 1 << 30)", 0.5, "app.t.b"),
     ],
 )  # fmt: skip
 def test_sequences(running: Server, make: str, used: float | None, column: str) -> None:
