@@ -93,7 +93,7 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
     from pytest_prodcheck.evidence.content.recording import take
     from pytest_prodcheck.evidence.network.resolving import split_address
     from pytest_prodcheck.evidence.postgres.members import libpq_parameters, members
-    from pytest_prodcheck.evidence.tools.sanitizing import plain
+    from pytest_prodcheck.evidence.postgres.server_text import of_error
     from pytest_prodcheck.records import EvidenceProblem, Problem
 
     primaries = [each for each in members(args.name, context, deadline) if each.problem is None and not each.recovering]
@@ -115,9 +115,9 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
             record = take(connection, witness, args.table, physical, parts, deadline)
     except psycopg.errors.InsufficientPrivilege as error:
         hint = "prodcheck grants prints all that the role needs"
-        raise EvidenceProblem(Problem("denied", plain(str(error)), hint)) from None
+        raise EvidenceProblem(Problem("denied", of_error(error), hint)) from None
     except psycopg.Error as error:
-        raise EvidenceProblem(Problem("protocol", plain(str(error)))) from None
+        raise EvidenceProblem(Problem("protocol", of_error(error))) from None
     path = Path(args.output)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:

@@ -24,6 +24,7 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.programs import programs
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened
 from pytest_prodcheck.evidence.tools.confinement import bare_environment
+from pytest_prodcheck.evidence.tools.program_words import without_rows
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import run
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -171,6 +172,7 @@ def _plain(path: Path, deadline: Deadline) -> VerifiedBackup:
 
 
 def _first(errors: str) -> str:
-    lines = [line for line in errors.splitlines() if "error:" in line] or errors.splitlines()
+    told = without_rows(errors)
+    lines = [line for line in told if "error:" in line] or told
     more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
     return plain("; ".join(lines[:3]), 600) + more

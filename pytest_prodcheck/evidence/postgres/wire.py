@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.postgres.problems import ServerError
+from pytest_prodcheck.evidence.postgres.server_text import words
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -160,9 +161,13 @@ class Wire:
 def _server_error(result: Any) -> ServerError:
     from psycopg.pq import DiagnosticField
 
-    state = result.error_field(DiagnosticField.SQLSTATE) or b""
-    said = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or result.error_message
-    return ServerError(said.decode(errors="replace"), state.decode(errors="replace"))
+    def told(field: Any) -> str:
+        return (result.error_field(field) or b"").decode(errors="replace")
+
+    state, said = told(DiagnosticField.SQLSTATE), told(DiagnosticField.MESSAGE_PRIMARY)
+    if not state:
+        return ServerError(said or result.error_message.decode(errors="replace"))
+    return ServerError(words(state, said, told(DiagnosticField.SOURCE_FUNCTION)), state)
 
 
 def _text(value: bytes | None) -> str | None:

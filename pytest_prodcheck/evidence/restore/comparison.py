@@ -8,7 +8,9 @@ from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.content.hash_sql import FIXED, TABLES, between, digest_of, in_words, ranges, timeout
+from pytest_prodcheck.evidence.postgres.server_text import of_error
 from pytest_prodcheck.evidence.restore.scratch_server import WORKERS
+from pytest_prodcheck.evidence.tools.program_words import without_rows
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.backups import TableCompared
 
@@ -88,11 +90,11 @@ def amcheck(server: ScratchServer, database: str, every_row: bool, deadline: Dea
     more = ("--heapallindexed",) if every_row else ()
     done = server.tool(deadline, "pg_amcheck", *which, "--install-missing", *more, "--jobs", str(WORKERS))
     lines: list[str] = []
-    for line in (*done.output.splitlines(), *done.errors.splitlines()):
+    for line in (*without_rows(done.output), *without_rows(done.errors)):
         if _NOISE.match(line):
             continue
-        if line.startswith(" ") and lines:  # what it says of the relation in the line before
-            lines[-1] = f"{lines[-1]} {plain(line.strip())}"
+        if lines and lines[-1].endswith(":"):  # what it says of the relation in the line before
+            lines[-1] = f"{lines[-1]} {plain(line)}"
         else:
             lines.append(plain(line))
     if done.code == 0:
@@ -118,10 +120,10 @@ def _by_sql(server: ScratchServer, database: str, every_row: bool) -> tuple[bool
             try:
                 connection.execute("create extension if not exists amcheck")
             except psycopg.Error as error:
-                return False, (plain(f"amcheck cannot be installed: {error}"),)
+                return False, (f"amcheck cannot be installed: {of_error(error)}",)
             for index, oid in connection.execute(_INDEXES).fetchall():
                 try:
                     connection.execute("select bt_index_check(%s, %s)", (oid, every_row))
                 except psycopg.Error as error:
-                    found.append(plain(f"{index}: {error}"))
+                    found.append(plain(f"{index}: {of_error(error)}"))
     return True, tuple(found[:SHOWN])

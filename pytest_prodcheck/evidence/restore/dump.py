@@ -16,11 +16,12 @@ from typing import IO, TYPE_CHECKING
 from pytest_prodcheck.evidence.backups.verification import is_archive
 from pytest_prodcheck.evidence.postgres.programs import major_of, programs
 from pytest_prodcheck.evidence.postgres.safe_sql import quoted
-from pytest_prodcheck.evidence.postgres.server_text import program_said, shown
+from pytest_prodcheck.evidence.postgres.server_text import of_error
 from pytest_prodcheck.evidence.restore.loading import LOADER, Loaded, load
 from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
 from pytest_prodcheck.evidence.restore.source_files import give_to
 from pytest_prodcheck.evidence.restore.sql_text import SqlText
+from pytest_prodcheck.evidence.tools import program_words
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import end
@@ -117,7 +118,7 @@ class DumpServer(ScratchServer):
             try:
                 connection.execute(f"{making} {self.facts.options(self.major)}")
             except (psycopg.errors.InvalidParameterValue, psycopg.errors.WrongObjectType) as error:
-                odd = f"the database's locale is not known here: {shown(error.sqlstate or '', plain(str(error)))}"
+                odd = f"the database's locale is not known here: {of_error(error)}"
                 connection.execute(f"{making} encoding 'UTF8' lc_collate 'C' lc_ctype 'C'")
         with self.connect(self.database) as connection:
             connection.execute(f"alter schema public owner to {LOADER}")
@@ -153,7 +154,7 @@ class DumpServer(ScratchServer):
                 child.stdout.close()
                 end(child)
         if code:
-            said = program_said(errors.read_text(errors="replace")[-4000:]) or f"it ended with {code}"
+            said = program_words.said(errors.read_text(errors="replace")[-4000:], 300) or f"it ended with {code}"
             raise EvidenceProblem(Problem("protocol", f"pg_restore: {said}"))
 
     def _folder(self, deadline: Deadline) -> Path:

@@ -27,6 +27,7 @@ _ACTS = re.compile(
 )
 _ROLE = re.compile(r'role ".*" does not exist')
 _FORBIDDEN, _UNDEFINED = "42501", "42704"
+_PUBLIC = ("42P06", 'schema "public" already exists')  # pg_dump -n public makes it, and every database has it
 
 
 @dataclass
@@ -70,7 +71,7 @@ def load(connection: Any, text: SqlText) -> Loaded:
 
 
 def _send(connection: Any, statement: bytes, text: SqlText, loaded: Loaded) -> None:
-    """One message; a role that is not there any more is no part of a dump of one database."""
+    """One message; roles that are not there any more, and the schema that is there anyway, are no part of a dump."""
     if not statement or loaded.reason:
         return
     from psycopg import pq
@@ -88,10 +89,13 @@ def _send(connection: Any, statement: bytes, text: SqlText, loaded: Loaded) -> N
         loaded.reason = "the server takes no rows where the dump has some"
     if result.status != pq.ExecStatus.FATAL_ERROR:
         return
-    state, said = (_field(result, each) for each in (pq.DiagnosticField.SQLSTATE, pq.DiagnosticField.MESSAGE_PRIMARY))
-    if state == _UNDEFINED and _ROLE.search(said):
+    field = pq.DiagnosticField
+    state, said, source = (
+        _field(result, each) for each in (field.SQLSTATE, field.MESSAGE_PRIMARY, field.SOURCE_FUNCTION)
+    )
+    if (state == _UNDEFINED and _ROLE.search(said)) or (state, said) == _PUBLIC:
         return
-    loaded.reason = shown(state, said) if state else "the server ended"
+    loaded.reason = shown(state, said, source) if state else "the server ended"
     loaded.forbidden = state == _FORBIDDEN
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from pytest_prodcheck.children import end_with_us, filtered
-from pytest_prodcheck.evidence.tools.sanitizing import plain
+from pytest_prodcheck.evidence.tools import program_words
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Done:
 
     @property
     def said(self) -> str:
-        """What it complains of: the end of its error output, else of its output, on one line."""
-        return plain((self.errors.strip() or self.output.strip())[-600:], 600) or f"ended with {self.code}"
+        """What it complains of: the end of its error output, else of its output, on one line, without rows."""
+        return program_words.said(self.errors.strip() or self.output) or f"ended with {self.code}"
 
 
 def environment(program: str = "") -> dict[str, str]:

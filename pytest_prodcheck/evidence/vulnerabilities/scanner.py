@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.children import end_with_us, filtered
-from pytest_prodcheck.evidence.tools.sanitizing import plain
+from pytest_prodcheck.evidence.tools import program_words
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def run(
                 os.killpg(child.pid, signal.SIGKILL)
     if code not in codes:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        last = plain(clean(said.decode("utf-8", "replace")).strip().replace("\n", " | ")[-600:], 600)
+        last = program_words.said(clean(said.decode("utf-8", "replace")))
         raise EvidenceProblem(Problem("protocol", f"{name} {how}" + (f": {last}" if last else "")))
     return output
 

@@ -215,7 +215,7 @@ def test_out_of_order(flyway: Flyway) -> None:
 
 @pytest.mark.parametrize(("undone", "expected"), [("t", {"pending": ["2"]}), ("f", {"failed": ["2"]})])
 def test_undo(flyway: Flyway, undone: str, expected: dict[str, list[str]]) -> None:
-    """What Flyway Teams notes of an undo ("UNDO_SQL"): the version is to be applied again; a failed one has done so much.
+    """What Flyway Teams notes of an undo ("UNDO_SQL"): it is to be applied again; one that failed is told.
 
     The free edition takes no undo ("not available in this edition"), so the row is as its documentation has it.
     """

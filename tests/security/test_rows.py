@@ -1,0 +1,162 @@
+"""Rows never leave: what programs and servers quote of them reaches nobody, tried with a canary in each program."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_prodcheck.demo.runtime.programs import postgres_programs
+from pytest_prodcheck.evidence.tools.program_words import said, without_rows
+from pytest_prodcheck.evidence.tools.subprocesses import Done
+from tests.evidence.contexts import gather, problem_of
+from tests.evidence.postgres.servers import PASSWORD, Server, server
+
+ROW = "Zoë Muster, Diagnose F32"
+MAKE = f"""\
+create table people (id int primary key, name text);
+insert into people values (1, '{ROW}
+second line of the value {ROW}');
+create function tells(name text) returns int language plpgsql immutable as
+  'begin raise exception ''%'', name; end';
+create function lies(name text) returns int language plpgsql immutable as
+  'begin raise unique_violation using message = name; end';
+alter table people enable row level security;
+create policy own on people to auditor using (tells(name) = 1);
+grant select on people to auditor"""
+STATEMENTS = {
+    "check": f"begin; alter table people add check (id > 0); insert into people values (-1, '{ROW}')",
+    "unique": "begin; create unique index on people (name); insert into people select 2, name from people",
+    "cast": "select name::int from people",
+    "raised": "select tells(name) from people",
+    "raised-as-unique": "select lies(name) from people",
+    "syntax": f"insert into people values (2, {ROW})",
+    "copy": f"copy people from stdin;\n{ROW}\t{ROW}\n\\.\n",
+    "enum": f"create type mood as enum ('a'); select '{ROW}'::mood",
+    "date": f"select date '{ROW}'",
+    "notice": f"do $$ begin raise notice '{ROW}'; raise warning '{ROW}'; end $$",
+    "json": f"select '{{\"{ROW}\": '::json",
+}
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Server]:
+    with server(postgres_programs()) as given:
+        given.run("create role auditor login", *MAKE.split(";\n"))
+        given.run(f"alter role postgres password '{PASSWORD}'")
+        yield given
+
+
+def errors(shop: Server, program: str, *words: str, text: str = "", user: str = "postgres") -> str:
+    """What a program of PostgreSQL's complains of."""
+    path = shop.programs / program
+    if not path.exists():
+        pytest.skip(f"no {program} beside the server; install: apt-get install postgresql")
+    environment = {**os.environ, "PGPASSWORD": PASSWORD, "LC_ALL": "C.UTF-8", "PGCLIENTENCODING": "UTF8"}
+    command = [str(path), "-h", "127.0.0.1", "-p", str(shop.node.port), "-U", user]
+    done = subprocess.run([*command, *words], input=text, capture_output=True, text=True, env=environment, timeout=30)
+    return done.stderr
+
+
+@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS)
+def test_psql(shop: Server, statement: str) -> None:
+    told = errors(shop, "psql", "-X", "-d", "shop", "-v", "ON_ERROR_STOP=1", text=statement)
+    assert "Muster" in told
+    assert "Muster" not in said(told)
+    assert "Muster" not in Done(("psql",), 1, "", told).said
+
+
+def test_psql_reading_a_file(shop: Server, tmp_path: Path) -> None:
+    script = tmp_path / "seed.sql"
+    script.write_text(f"insert into people values (7, '{ROW}'), (7, '{ROW}');\nselect 1/0;\n")
+    told = errors(shop, "psql", "-X", "-d", "shop", "-f", str(script))
+    assert "Key (id)=(7)" in told
+    assert "(7)" not in said(told)
+    assert "duplicate key value violates unique constraint" in said(told)
+
+
+def test_pg_dump(shop: Server) -> None:
+    """A policy whose function raises: pg_dump shows the server's message, and the statement that met it."""
+    shop.run(f"alter role auditor password '{PASSWORD}'")
+    told = errors(shop, "pg_dump", "-d", "shop", "--enable-row-security", "-t", "people", user="auditor")
+    assert "Muster" in told
+    assert "Muster" not in said(told)
+    assert "pg_dump: error" in said(told)
+
+
+def test_pg_restore(shop: Server, tmp_path: Path) -> None:
+    """Rows that are there already, and an INSERT that is shown whole ("Command was")."""
+    path = tmp_path / "shop.dump"
+    for more in ((), ("--inserts",)):
+        assert errors(shop, "pg_dump", "-d", "shop", "-Fc", "-f", str(path), "-t", "people", "-a", *more) == ""
+        told = errors(shop, "pg_restore", "-d", "shop", "-a", str(path))
+        assert "Muster" in told or "(1)" in told
+        assert "Muster" not in said(told)
+        assert "Key" not in said(told)
+        assert "pg_restore" in said(told)
+
+
+def test_indexes_whose_expressions_raise(shop: Server) -> None:
+    shop.run("create or replace function tells(name text) returns int language sql immutable as 'select 1'",
+             "create index on people (tells(name))",
+             "create or replace function tells(name text) returns int language plpgsql immutable as "
+             "'begin raise exception ''%'', name; end'")  # fmt: skip
+    told = errors(shop, "reindexdb", "-d", "shop", "-t", "people")
+    shop.run("drop index people_tells_idx")
+    assert "Muster" in told
+    assert "Muster" not in said(told)
+
+
+OTHERS = {
+    "psycopg": 'psycopg.errors.UniqueViolation: {row}\nDETAIL:  Key (name)=({row}) already exists.\n',
+    "sqlalchemy": '(psycopg.errors.InvalidTextRepresentation) invalid input syntax for type integer: "{row}"\n'
+                  "[SQL: insert into people values (%(a)s)]\n[parameters: {{'a': '{row}'}}]\n",
+    "jdbc": 'org.postgresql.util.PSQLException: ERROR: invalid input syntax for type integer: "{row}"\n'
+            "  Detail: Key (name)=({row}) already exists.\n  Where: COPY people, line 1\n",
+    "pq": 'pq: invalid input syntax for type integer: "{row}"\n',
+    "pgx": 'ERROR: {row} (SQLSTATE P0001)\n',
+    "node": "error: duplicate key value violates unique constraint\n  detail: 'Key (name)=({row}) already exists.',\n",
+    "barman": "ERROR: backup failed: {row}: invalid input\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", OTHERS.values(), ids=OTHERS)
+def test_drivers_of_other_languages(text: str) -> None:
+    """As the programs show them that are written with those: migrations, copies, scripts that fetch a backup."""
+    assert "Muster" not in said(text.format(row=ROW))
+
+
+def test_own_words_are_kept() -> None:
+    own = ("P00  ERROR: [055]: unable to load info file '/var/lib/pgbackrest/backup/shop/backup.info'\n"
+           "            HINT: backup.info cannot be opened and is required to perform a backup.\n"
+           "ERROR: Unknown server 'shop'\n"
+           "pg_verifybackup: error: \"base/5/2619\" is present on disk but not in the manifest\n"
+           "pg_restore: error: could not read from input file: end of file\n"
+           'pg_basebackup: error: connection to server at "10.0.0.1", port 5432 failed: FATAL:  no pg_hba.conf entry\n'
+           "ssh: connect to host backup-1 port 22: Connection refused\n")  # fmt: skip
+    assert without_rows(own) == [line.strip() for line in own.splitlines()]
+
+
+def test_what_a_server_refuses_us(shop: Server) -> None:
+    """Our own statements, and those that a team declares."""
+    for name, sql in (("cast", "select max(name::int) from people"), ("raised", "select tells(name) from people"),
+                      ("as-unique", "select lies(name) from people")):  # fmt: skip
+        given = shop.context(user="postgres", invariants={name: {"sql": sql, "at_most": 1}})
+        problem = problem_of(lambda given=given, name=name: gather("postgres-invariant", name, given))  # type: ignore[misc]
+        assert "Muster" not in str(problem)
+
+
+def test_a_script_that_fetches(tmp_path: Path) -> None:
+    """Whatever a declared command prints goes through the same filter."""
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.tools.subprocesses import run
+
+    script = f"import sys; sys.exit('ERROR:  {ROW}\\nDETAIL:  Failing row contains ({ROW}).')"
+    done = run((sys.executable, "-c", script), Deadline(20), folder=tmp_path)
+    assert done.code == 1
+    assert "Muster" in done.errors
+    assert "Muster" not in done.said
