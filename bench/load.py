@@ -14,8 +14,7 @@ from pytest_prodcheck.load.histogram import Histogram, read_log
 
 DRIVER = Path(__file__).resolve().parent.parent / "pytest_prodcheck" / "load" / "driver.py"
 USERS = (
-    "from locust import FastHttpUser, task\n"
-    "class U(FastHttpUser):\n    @task\n    def x(self): self.client.get('/x')\n"
+    "from locust import FastHttpUser, task\nclass U(FastHttpUser):\n    @task\n    def x(self): self.client.get('/x')\n"
 )
 SERVER = """\
 import asyncio

@@ -130,14 +130,14 @@ def server_by_path(answers: Mapping[str, bytes]) -> Iterator[int]:
 
 
 @contextmanager
-def serving(answer: Callable[[bytes], bytes]) -> Iterator[int]:
-    """A running server with threads; `answer` makes whole answers of heads (with the body that came with them)."""
+def serving(answer: Callable[[bytes], bytes | None]) -> Iterator[int]:
+    """A running server with threads; `answer` makes whole answers of heads, None ends the connection instead."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=256)
 
     def talk(client: socket.socket) -> None:
         with client, suppress(OSError):
-            while data := client.recv(65536):
-                client.sendall(answer(data))
+            while (data := client.recv(65536)) and (made := answer(data)) is not None:
+                client.sendall(made)
 
     def serve() -> None:
         with suppress(OSError):
