@@ -41,11 +41,12 @@ def sent(folder: Path, port: int, rate: float, seconds: float) -> tuple[float, f
     raw = f"GET /x HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
     endpoint = {
         "weight": 1, "client": "a", "method": "GET", "raw": raw, "safe": True, "timeout": 5, "keep": 0,
-        "wanted": {"statuses": [200]},
+        "sampled": False, "wanted": {"statuses": [200]},
     }  # fmt: skip
     plan = {
         "workers": 1, "in_flight": 20_000, "segments": [[seconds, rate, rate]], "by_segment": False, "final": 1,
-        "interval": 1.0, "abort": {"error_ratio": 0.5, "p95": None}, "endpoints": {"a.x": endpoint},
+        "interval": 1.0, "longest": 5, "arrivals": {"a.x": 1}, "flows": {}, "feeds": {},
+        "abort": {"error_ratio": 0.5, "p95": None}, "endpoints": {"a.x": endpoint},
         "clients": {"a": {"addresses": [["127.0.0.1", port]], "server_name": "x", "tls": None}},
     }  # fmt: skip
     (folder / "plan.json").write_text(json.dumps(plan))

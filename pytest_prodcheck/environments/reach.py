@@ -250,7 +250,10 @@ def in_slot(environment: Environment, service: str, slot: str) -> bool:
 def services_of_load(environment: Environment, name: str) -> tuple[str, ...]:
     """The services that a scenario loads, () for those of a Locust file, which only it knows."""
     there = endpoints_of(environment)
-    found = (there[endpoint][0] for endpoint in environment.load[name].mix if endpoint in there)
+    load = environment.load[name]
+    found = [there[endpoint][0] for endpoint in load.mix if endpoint in there]
+    flows = (environment.workflows[flow] for flow in load.flows if flow in environment.workflows)
+    found += [step.service for flow in flows for step in (*flow.steps, *flow.cleanup)]
     return tuple(dict.fromkeys(found))
 
 

@@ -103,7 +103,7 @@ def flaws(run: LoadRun, strictest: float | None = None) -> list[str]:
 def achieved(run: LoadRun) -> float:
     """The rate that was sent, as a share of the one that was asked."""
     took = max(run.seconds, run.begun_in) if run.mode != "users" else run.seconds
-    return run.begun / run.asked * run.seconds / took
+    return (run.arrived or run.begun) / run.asked * run.seconds / took
 
 
 def insist_on_validity(run: LoadRun, strictest: float | None = None) -> None:

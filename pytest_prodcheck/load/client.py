@@ -21,6 +21,9 @@ from typing import Any
 from pytest_prodcheck.answers.decoding import BodyError
 from pytest_prodcheck.answers.good import Wanted, trouble
 from pytest_prodcheck.load.answer import Answer
+from pytest_prodcheck.load.counters import PHASES
+from pytest_prodcheck.load.histogram import Histogram
+from pytest_prodcheck.load.templates import Template
 
 CHUNK = 65_536
 SPREAD = 16  # connections to an address that are opened before one is used again
@@ -65,12 +68,12 @@ class Address:
 
 @dataclass
 class Call:
-    """One endpoint: the bytes to send and what has to come back."""
+    """One endpoint, or one step of a flow: what to send and what has to come back."""
 
     name: str
     client: Client
     method: str
-    raw: bytes
+    template: Template
     safe: bool
     wanted: Wanted
     timeout: float
@@ -120,8 +123,14 @@ class Client:
         self.tls = _tls(plain["tls"]) if plain["tls"] is not None else None
         self.busy: dict[Connection, None] = {}
         self._turn = 0
+        self.phases = {phase: Histogram() for phase in PHASES}
 
-    def ask(self, call: Call, end: float) -> tuple[Answer, bool]:
+    def take_phases(self) -> dict[str, Histogram]:
+        """How long the phases took since this was asked last."""
+        found, self.phases = self.phases, {phase: Histogram() for phase in PHASES}
+        return {phase: times for phase, times in found.items() if times.counts}
+
+    def ask(self, call: Call, raw: bytes, end: float) -> tuple[Answer, bool]:
         """The answer to a request, and whether it was sent a second time; raises Failed and OwnShortage.
 
         end: by `clock`; one deadline for connecting, TLS, sending, the answer to its last byte, and a repetition.
@@ -129,13 +138,13 @@ class Client:
         connection = self._take(call, end)
         used = connection.requests > 0
         try:
-            return self._exchange(connection, call, end), False
+            return self._exchange(connection, call, raw, end), False
         except _ClosedAtOnce:
             if not (used and call.safe):
                 connection.address.failed += 1
                 raise Failed("connection reset") from None
         try:
-            return self._exchange(self._open(call, end), call, end), True
+            return self._exchange(self._open(call, end), call, raw, end), True
         except _ClosedAtOnce:
             raise Failed("connection reset, and again on a new connection") from None
 
@@ -182,11 +191,15 @@ class Client:
             sock = socket.socket(address.family, socket.SOCK_STREAM)
             sock.settimeout(max(end - clock(), 0.001))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            began = clock()
             sock.connect(address.where)
+            connected = clock()
+            self.phases["connect"].record(int((connected - began) * 1e6))
             if self.tls is not None:
                 step = "in the TLS handshake"
                 sock.settimeout(max(end - clock(), 0.001))
                 sock = self.tls.wrap_socket(sock, server_hostname=self.server_name)
+                self.phases["tls"].record(int((clock() - connected) * 1e6))
             sock.settimeout(None)
             address.open += 1
             address.connections += 1
@@ -207,20 +220,21 @@ class Client:
             sock.close()
         raise reason
 
-    def _exchange(self, connection: Connection, call: Call, end: float) -> Answer:
+    def _exchange(self, connection: Connection, call: Call, raw: bytes, end: float) -> Answer:
         answer = Answer(call.method, call.wanted.contains, call.keep)
         connection.deadline = end
         connection.requests += 1
         connection.address.requests += 1
         self.busy[connection] = None
-        begun = False
+        begun = 0.0  # when the first byte came
+        sent = clock()
         try:
-            connection.sock.sendall(call.raw)
+            connection.sock.sendall(raw)
             while not answer.message_complete or answer.get_code() < 200:
                 data = connection.sock.recv(CHUNK)
                 if not data and not _ends_by_closing(answer):
                     raise ConnectionResetError
-                begun = begun or bool(data)
+                begun = begun or clock()
                 answer.feed(data)
                 answer.take()
         except OSError as error:
@@ -242,6 +256,8 @@ class Client:
             self._drop(connection)
             connection.address.failed += 1
             raise Failed(f"no HTTP answer ({type(error).__name__})") from None
+        self.phases["first-byte"].record(int((begun - sent) * 1e6))
+        self.phases["last-byte"].record(int((clock() - begun) * 1e6))
         del self.busy[connection]
         if connection.expired or answer.should_close():
             connection.close()
@@ -284,7 +300,7 @@ def calls(plan: Mapping[str, Any], clients: Mapping[str, Client]) -> dict[str, C
             name,
             clients[each["client"]],
             each["method"],
-            each["raw"].encode("latin-1"),
+            Template(each["raw"]),
             each["safe"],
             Wanted(**{**each["wanted"], "statuses": tuple(each["wanted"]["statuses"])}),
             each["timeout"],

@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_prodcheck.load.histogram import Histogram
 
+PHASES = ("connect", "tls", "first-byte", "last-byte")  # what a request spends its time on
 MOST_REASONS = 20  # different ways to fail that are told apart for each endpoint
 
 
@@ -58,12 +59,14 @@ class Counted:
 
     cells: Cells = field(default_factory=dict)
     lag: Histogram = field(default_factory=Histogram)
+    arrived: int = 0  # requests, or users of flows, that were due and came up
     dropped: int = 0
     retried: int = 0
     in_time: int = 0  # good answers that came soon enough after the end of the schedule
     cached: int = 0  # good answers that a cache gave
     shortages: dict[str, int] = field(default_factory=dict)  # what this machine was short of -> how often
     errors: dict[str, int] = field(default_factory=dict)  # exceptions of a Locust file's tasks -> how often
+    phases: dict[str, Histogram] = field(default_factory=dict)  # of PHASES -> how long they took
     samples: list[tuple[str, str]] = field(default_factory=list)  # endpoint, body: to be held against its schema
     moments: set[int] = field(default_factory=set)  # tenths of seconds in which something was answered
 
@@ -84,6 +87,7 @@ class Counted:
         for (endpoint, interval), cell in other.cells.items():
             self.cell(endpoint, interval).add(cell)
         self.lag.add(other.lag.counts.items())
+        self.arrived += other.arrived
         self.dropped += other.dropped
         self.retried += other.retried
         self.in_time += other.in_time
@@ -91,6 +95,8 @@ class Counted:
         for mine, others in ((self.shortages, other.shortages), (self.errors, other.errors)):
             for what, number in others.items():
                 mine[what] = mine.get(what, 0) + number
+        for phase, times in other.phases.items():
+            self.phases.setdefault(phase, Histogram()).add(times.counts.items())
         self.samples += other.samples
         self.moments |= other.moments
 
@@ -103,10 +109,12 @@ class Counted:
         """Plain data, for JSON and msgpack."""
         cells = [[endpoint, interval, *cell.dump()] for (endpoint, interval), cell in self.cells.items()]
         return {
-            "cells": cells, "lag": list(self.lag.counts.items()), "dropped": self.dropped, "retried": self.retried,
+            "cells": cells, "lag": list(self.lag.counts.items()), "arrived": self.arrived, "dropped": self.dropped,
+            "retried": self.retried,
             "in_time": self.in_time, "cached": self.cached, "shortages": list(self.shortages.items()),
             "errors": list(self.errors.items()), "samples": [list(each) for each in self.samples],
             "moments": sorted(self.moments),
+            "phases": [[phase, list(times.counts.items())] for phase, times in self.phases.items()],
         }  # fmt: skip
 
     @classmethod
@@ -115,8 +123,13 @@ class Counted:
         cells = {(str(each[0]), int(each[1])): Cell.parse(each[2:]) for each in plain["cells"]}
         lag = Histogram({int(index): int(number) for index, number in plain["lag"]})
         return cls(
-            cells, lag, int(plain["dropped"]), int(plain["retried"]), int(plain["in_time"]), int(plain["cached"]),
+            cells, lag, int(plain["arrived"]), int(plain["dropped"]), int(plain["retried"]),
+            int(plain["in_time"]), int(plain["cached"]),
             _named(plain["shortages"]), _named(plain["errors"]),
+            {
+                str(phase): Histogram({int(index): int(number) for index, number in times})
+                for phase, times in plain["phases"]
+            },
             [(str(endpoint), str(text)) for endpoint, text in plain["samples"]],
             {int(each) for each in plain["moments"]},
         )  # fmt: skip

@@ -19,8 +19,11 @@ from pytest_prodcheck.answers.texts import to_text
 from pytest_prodcheck.load.answer import Answer
 from pytest_prodcheck.load.client import Call, Client, Failed, OwnShortage, TimedOut, calls, clock
 from pytest_prodcheck.load.counters import Counted
+from pytest_prodcheck.load.feeds import Feed
+from pytest_prodcheck.load.flow import Judge, User, flows
 from pytest_prodcheck.load.processor import waited
 from pytest_prodcheck.load.schedule import Segment, turns
+from pytest_prodcheck.load.templates import Template
 
 REPORT = 0.5  # seconds between two reports
 REAP = 0.1  # seconds between two looks for what is over its time
@@ -38,7 +41,9 @@ class Sender:
         self.plan, self.index, self.of, self.send = plan, index, of, send
         self.clients = {name: Client(each) for name, each in plan["clients"].items()}
         self.calls = calls(plan, self.clients)
-        self.order = turns({name: each["weight"] for name, each in plan["endpoints"].items()})
+        self.flows = flows(plan, self.calls)
+        self.feeds = {name: Feed(each, index, of) for name, each in plan["feeds"].items()}
+        self.order = turns(plan["arrivals"])
         self.segments = [Segment(*each) for each in plan["segments"]]
         self.final: int = plan["final"]  # segments from here on are sent whatever happens before
         self.counted = Counted()
@@ -52,7 +57,8 @@ class Sender:
         self.ended_at = 0.0
         self.last_begun = 0.0
         self._unbroken = 0
-        self._sampled = {name: [0, 0.0] for name, call in self.calls.items() if call.keep}  # how many, when last
+        sampled = (name for name, each in plan["endpoints"].items() if each["sampled"])
+        self._sampled = {name: [0, 0.0] for name in sampled}  # how many, when last
 
     def run(self) -> None:
         """Sends everything, waits for what is unanswered, tells the coordinator that this was all."""
@@ -66,8 +72,7 @@ class Sender:
         reaper = gevent.spawn(self._reap_regularly)
         self._send_all()
         self.ended_at = clock()
-        longest = max(call.timeout for call in self.calls.values()) + 1
-        until = clock() + longest
+        until = clock() + self.plan["longest"] + 1
         while self.in_flight and clock() < until:
             gevent.sleep(0.02)
         gevent.killall([reporter, reaper])
@@ -96,7 +101,7 @@ class Sender:
     def renew(self, requests: Mapping[str, str]) -> None:
         """Sends other bytes from now on: those with a new token."""
         for name, raw in requests.items():
-            self.calls[name].raw = raw.encode("latin-1")
+            self.calls[name].template = Template(raw)
 
     # -- sending
 
@@ -135,27 +140,54 @@ class Sender:
             left = due - clock()
         return not self.stopped.is_set() and (final or not self.skipped)
 
-    def _begin(self, endpoint: str, due: float, place: int) -> None:
+    def _begin(self, name: str, due: float, place: int) -> None:
         if self.in_flight >= self.most_in_flight:
             self.counted.dropped += 1
             return
+        self.counted.arrived += 1
         self.in_flight += 1
         interval = place if self.plan["by_segment"] else int((due - self.begun_at) / self.width)
-        self.counted.cell(endpoint, interval).begun += 1
-        gevent.spawn_raw(self._ask, self.calls[endpoint], due, interval)
+        gevent.spawn_raw(self._go if name in self.flows else self._ask, name, due, interval)
 
-    def _ask(self, call: Call, due: float, interval: int) -> None:
+    def _ask(self, name: str, due: float, interval: int) -> None:
+        """One request to an endpoint."""
+        self.last_begun = clock() - self.begun_at
+        call = self.calls[name]
+        self.counted.cell(name, interval).begun += 1
+        raw = call.template.render(self.feeds[name].take() if name in self.feeds else {})
+        if self._send(call, raw, call.trouble, due, interval):
+            self.counted.in_time += clock() <= self.until
+        self.in_flight -= 1
+
+    def _go(self, name: str, due: float, interval: int) -> None:
+        """One user of a flow, whose first request is due now and each other one a pause after the one before."""
+        flow, thought = self.flows[name], 0.0
+        self.last_begun = clock() - self.begun_at
+
+        def send(call: Call, raw: bytes, judge: Judge) -> bool:
+            self.counted.cell(call.name, interval).begun += 1
+            return self._send(call, raw, judge, due if not thought else clock(), interval)
+
+        def pause() -> bool:
+            nonlocal thought
+            thought += flow.think
+            return not self.stopped.wait(flow.think)
+
+        if User(flow, self.feeds[name].take() if name in self.feeds else {}).go(send, pause):
+            self.counted.in_time += clock() - thought <= self.until
+        self.in_flight -= 1
+
+    def _send(self, call: Call, raw: bytes, judge: Judge, due: float, interval: int) -> bool:
+        """Sends one request, counts what came of it; whether that was good."""
         began = clock()
-        self.last_begun = began - self.begun_at
         reason, again, late = "", False, False
         answer: Answer | None = None
         try:
-            answer, again = call.client.ask(call, due + call.timeout)
-            reason = call.trouble(answer)
+            answer, again = call.client.ask(call, raw, due + call.timeout)
+            reason = judge(answer)
         except OwnShortage as shortage:
-            self.in_flight -= 1
             self.counted.short_of(str(shortage))
-            return
+            return False
         except Failed as failure:
             reason, late = str(failure), isinstance(failure, TimedOut)
         except Exception as error:  # nobody else would count it
@@ -167,15 +199,14 @@ class Sender:
             cell.fail(reason)
         elif answer is not None:
             cell.good += 1
-            counted.in_time += due + took <= self.until
             counted.cached += answer.from_cache
-            if call.keep:
+            if call.name in self._sampled:
                 self._sample(call, answer)
         if late or not reason:
             cell.times.record(int(took * 1e6))
         counted.lag.record(int((began - due) * 1e6))
         counted.retried += again
-        self.in_flight -= 1
+        return not reason
 
     def _sample(self, call: Call, answer: Answer) -> None:
         """Keeps some of an endpoint's bodies, spread over the run."""
@@ -209,4 +240,6 @@ class Sender:
 
     def _report(self, what: str, **more: Any) -> None:
         counted, self.counted = self.counted, Counted()
+        for client in self.clients.values():
+            counted.add(Counted(phases=client.take_phases()))
         self.send(what, {"index": self.index, **counted.dump(), **more})

@@ -109,7 +109,7 @@ class LoadRun:
 
     name: str
     mode: Literal["light", "open", "users"]  # light: without load; open: on schedule; users: a Locust file's own loop
-    asked: int  # requests that were due; 0 where a Locust file says nothing of it
+    asked: int  # requests, or users of flows, that were due; 0 where a Locust file says nothing of it
     asked_rate: float  # the same a second
     began: float  # epoch seconds
     seconds: float  # how long requests were to be begun
@@ -126,6 +126,7 @@ class LoadRun:
     workers_asked: int
     endpoints: tuple[LoadEndpoint, ...]
     overall: LoadEndpoint
+    arrived: int = 0  # requests, or users of flows, that came up as they were due; 0 where `begun` says so
     retried: int = 0  # sent again on a new connection, the kept one having ended without a byte of the answer
     cached: int = 0  # good answers that a cache gave
     shortages: tuple[tuple[str, int], ...] = ()  # what this machine was short of, and how many requests it cost
@@ -133,6 +134,7 @@ class LoadRun:
     users_asked: int = 0  # users of a Locust file; 0 where nothing says so
     users_left: int = 0  # of them, those that were still there at the end
     addresses: tuple[LoadAddress, ...] = ()
+    phases: tuple[tuple[str, Timed], ...] = ()  # connect, tls, first-byte (after sending), last-byte (after the first)
     samples: tuple[SchemaSample, ...] = ()
     sent: str = ""  # a digest of what was sent and from where: only runs of one digest are compared
 

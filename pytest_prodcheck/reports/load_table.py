@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.escaping import safe
-from pytest_prodcheck.reports.load_shape import Endpoint, Run
+from pytest_prodcheck.reports.load_shape import Endpoint, Run, Timed
 from pytest_prodcheck.reports.text_layout import clip, pad
 
+PHASES = {"connect": "connect", "tls": "TLS", "first-byte": "first byte", "last-byte": "last byte"}
 MOST = 12  # endpoints of a run
 
 
@@ -38,11 +39,18 @@ def _numbers(endpoint: Endpoint, seconds: float) -> str:
     return f"{rate}/s, {times or 'nothing answered well'}, {endpoint.failed} failed"
 
 
+def _two(times: Timed) -> str:
+    return " / ".join(format_quantity(times.percentile(percent) or 0.0, "s") for percent in (50, 95))
+
+
 def _beside(run: Run) -> Iterator[str]:
+    if run.phases:
+        told = ", ".join(f"{PHASES[phase]} {_two(times)}" for phase, times in run.phases if phase in PHASES)
+        yield f"P50 / P95 of {told}"
     if run.retried:
         yield f"{run.retried} requests were sent again on a new connection"
     if run.cached:
-        yield f"{run.cached} answers came from a cache"
+        yield f"{run.cached} of {run.overall.good} good answers came from a cache"
     several = len({each.address for each in run.addresses}) > 1
     for each in run.addresses:
         refused = f", {each.refused} connections refused" if each.refused else ""

@@ -7,7 +7,7 @@ from pathlib import Path as File
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import LIGHT, endpoints_of
-from pytest_prodcheck.environments.rules.common import file, known
+from pytest_prodcheck.environments.rules.common import file, headers, known
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
@@ -32,6 +32,14 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
         yield from known((*path, "mix", name), name, there, "endpoint")
         if name in there:
             yield from _may_be_loaded((*path, "hosts"), name, environment.services[there[name][0]], load)
+    for name in load.flows:
+        yield from known((*path, "flows", name), name, environment.workflows, "workflow")
+        flow = environment.workflows.get(name)
+        for step in (*flow.steps, *flow.cleanup) if flow else ():
+            if step.service in environment.services:
+                what = f"step {step.name} of {name}"
+                yield from _may_be_loaded((*path, "hosts"), what, environment.services[step.service], load)
+    yield from _varied((*path, "vary"), load, root)
     yield from file((*path, "locustfile"), load.locustfile, root)
     if load.expect_workers and load.bind is None:
         yield (*path, "bind"), "`bind` is missing: where do the workers find us?", 'such as "10.0.0.5:5557"'
@@ -44,6 +52,16 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
         yield from known(here, name, environment.hosts, "host")
         if name in environment.hosts and environment.hosts[name].source != "prometheus":
             yield here, 'expected a host with source = "prometheus": it knows what was during the load', ""
+
+
+def _varied(path: tuple[str, ...], load: Load, root: File) -> Iterator[Complaint]:
+    for name, vary in load.vary.items():
+        yield from known((*path, name), name, {**load.mix, **load.flows}, "endpoint or flow of this load")
+        yield from file((*path, name, "file"), vary.file, root)
+        plain = {field: value for field, value in vary.headers.items() if "{" not in value}
+        yield from headers((*path, name, "headers"), plain)
+        if name in load.flows and (vary.path or vary.json_ is not None or vary.headers):
+            yield (*path, name), "a flow's steps have paths, documents and headers of their own", "name columns there"
 
 
 def _may_be_loaded(path: tuple[str, ...], endpoint: str, service: Service, load: Load) -> Iterator[Complaint]:

@@ -93,8 +93,7 @@ def workflow_complaints(environment: Environment, _root: File) -> Iterator[Compl
 def _workflow(path: tuple[str, ...], workflow: Workflow, environment: Environment) -> Iterator[Complaint]:
     if workflow.unit is not None:
         yield from known((*path, "unit"), workflow.unit, environment.units, "unit")
-    every = {name for step in (*workflow.steps, *workflow.cleanup) for name in step.capture}
-    caught, names = set[str](), set[str]()
+    every, caught, names = workflow.names, set(workflow.values), set[str]()
     for part, steps in (("steps", workflow.steps), ("cleanup", workflow.cleanup)):
         for position, step in enumerate(steps):
             here = (*path, part, f"[{position}]")

@@ -12,9 +12,10 @@ from pytest_prodcheck.environments.kinds import Kind
 from pytest_prodcheck.environments.listing.load import load_targets
 from pytest_prodcheck.environments.rules.load import load_complaints
 from pytest_prodcheck.environments.sections.base import Address, HostName, Name, Ratio, Seconds, Section, amount
+from pytest_prodcheck.environments.sections.services import Path
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import Path as File
 
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.toml.error_collector import Complaint
@@ -85,18 +86,45 @@ class Resources(Section):
     connections: Annotated[int, Field(ge=1)] | None = None
 
 
+class Vary(Section):
+    """What differs from request to request, or from user to user of a flow: `{column}` stands for what a row says."""
+
+    # CSV with a line of names, or JSON lines (".jsonl", an object each), relative to prodcheck.toml: a row each time
+    file: str | None = None
+    # instead of `file`: whole numbers, first and last, such as { id = [1, 5000] }
+    numbers: dict[Name, tuple[int, int]] = {}
+    order: Literal["turn", "random"] = "turn"  # one row after the other, from the beginning again; or any
+    # what is sent in place of the endpoint's own, with `{column}` in it; of a flow the steps themselves have them
+    path: Path | None = None
+    json_: Any = Field(default=None, alias="json")  # document that is sent
+    headers: dict[str, str] = {}  # headers besides, such as { Authorization = "Bearer {token}" }
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuses both or neither of `file` and `numbers`, and numbers that go down."""
+        if bool(self.numbers) == (self.file is not None):
+            raise ValueError("expected exactly one of `file` and `numbers`")
+        for name, (first, last) in self.numbers.items():
+            if last < first:
+                raise ValueError(f"{name}: expected the first number and the last one, not {[first, last]}")
+
+
 class Load(Section):
     """One scenario. Load goes only to the hosts that are declared here, and stops by itself."""
 
     hosts: Annotated[tuple[HostName, ...], Field(min_length=1)]  # names of the hosts that may be loaded
     # "service.endpoint" -> how often, such as { "catalog.product" = 8, "cart.quote" = 2 }; instead of `locustfile`
     mix: Annotated[dict[str, Annotated[int, Field(ge=1, le=10_000)]], AfterValidator(few_names)] = {}
+    # workflow -> how often, such as { order = 1 }: each time one user goes through its steps and its clean-up, with
+    # cookies of its own and a pause between them; beside `mix` or alone
+    flows: dict[Name, Annotated[int, Field(ge=1, le=10_000)]] = {}
+    think: Seconds = 1.0  # the pause between two steps of a flow
+    vary: dict[Name, Vary] = {}  # "service.endpoint" or flow -> what differs each time, from a file or generated
     # a Locust file of your own, relative to prodcheck.toml: it runs unchanged, and what it sends is judged
     locustfile: str | None = None
     users: Annotated[int, Field(ge=1, le=100_000)] = 10  # of `locustfile`: users at once
     spawn_rate: Annotated[float, Field(gt=0, le=10_000)] = 100.0  # of `locustfile`: users that begin each second
-    # requests a second that are due, the highest where the shape changes it, such as "10000/min"; of a `locustfile`
-    # what it is meant to send, judged where given
+    # requests a second that are due (of flows: users that begin one), the highest where the shape changes it, such as
+    # "10000/min"; of a `locustfile` what it is meant to send, judged where given
     rate: Rate | None = None
     duration: Seconds  # how long requests are begun
     # how the rate goes: all along, evenly up from `from`, up in `steps`, a peak in the middle third; "soak" is
@@ -117,10 +145,10 @@ class Load(Section):
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 
     def model_post_init(self, _context: Any) -> None:
-        """Refuses both or neither of `mix` and `locustfile`."""
-        if bool(self.mix) == (self.locustfile is not None):
-            raise ValueError("expected exactly one of `mix` and `locustfile`")
-        if self.mix and self.rate is None:
+        """Refuses both or neither of `mix` (or `flows`) and `locustfile`."""
+        if bool(self.mix or self.flows) == (self.locustfile is not None):
+            raise ValueError("expected `mix` or `flows`, or else `locustfile`")
+        if self.locustfile is None and self.rate is None:
             raise ValueError('`rate` is missing: there is no default, say it such as "10000/min"')
         if self.locustfile is not None and self.stress is not None:
             raise ValueError("`stress` raises a rate: it goes with `mix`")
@@ -177,11 +205,12 @@ def seconds_of(name: str, environment: Environment) -> float:
     load = environment.load.get(name)
     if load is None:
         return environment.light.seconds + longest + 15
+    longest = max([longest, *(environment.workflows[each].longest for each in load.flows)])
     stress = sum(each[0] for each in load.stress_segments)
     return load.duration + longest + START_AND_END + (stress + longest + START_AND_END if stress else 0)
 
 
-def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
+def _rules(environment: Environment, root: File) -> Iterator[Complaint]:
     """With the bounds in force: those declared, the defaults where protected, else none."""
     caps = environment.load_caps or (LoadCaps() if environment.protected else None)
     yield from load_complaints(environment, root, caps)

@@ -13,6 +13,8 @@ from pytest_prodcheck.environments.rules.logins import workflow_complaints
 from pytest_prodcheck.environments.sections.base import Name, Seconds, Section, Statuses
 from pytest_prodcheck.environments.sections.services import METHODS
 
+CLEANUP_SHARE = 0.5  # of the timeout, on top of it: slow steps must not cost the clean-up its time
+
 
 def step_line(value: str) -> str:
     """Accepts "METHOD service:/path"."""
@@ -58,6 +60,7 @@ class Workflow(Section):
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]  # sent in this order; the first that fails ends them
     # sent afterwards, whatever became of the steps; those whose captured names are missing are left out
     cleanup: tuple[Step, ...] = ()
+    values: dict[Name, str] = {}  # what further `{name}`s stand for, such as { sku = "chair-1" }; a load may vary them
     # true: leaves traces. Any method but GET, HEAD and OPTIONS counts as writing too; see `--allow-write`
     writes: bool = False
     unit: Name | None = None  # unit that it belongs to: runs about other units leave it out
@@ -66,6 +69,16 @@ class Workflow(Section):
     # where left out, its services'
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+
+    @property
+    def longest(self) -> float:
+        """Seconds that it may take, with its clean-up."""
+        return self.timeout * (1 + CLEANUP_SHARE * bool(self.cleanup))
+
+    @property
+    def names(self) -> set[str]:
+        """The names that `{name}` may stand for: those given and those captured."""
+        return {*self.values, *(name for step in (*self.steps, *self.cleanup) for name in step.capture)}
 
 
 KINDS = (

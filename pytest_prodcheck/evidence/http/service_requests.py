@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import find_endpoint
 from pytest_prodcheck.evidence.collectors import Sending
@@ -54,22 +54,6 @@ def asks(path: Callable[[Service], str | None], times: int = 1) -> Callable[[str
         return (Sending(host_of(service), f"GET {found}", times),) if found else ()
 
     return sends
-
-
-def at_pointer(document: Any, pointer: str) -> Any:
-    """The value at a JSON pointer (RFC 6901); raises LookupError where there is none."""
-    value = document
-    for part in pointer.split("/")[1:]:
-        part = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, list):
-            if not part.isdecimal() or len(part) > 9 or int(part) >= len(value):
-                raise LookupError(pointer)
-            value = value[int(part)]
-        elif isinstance(value, dict) and part in value:
-            value = value[part]
-        else:
-            raise LookupError(pointer)
-    return value
 
 
 def bounded_seconds(factor: float, extra: float = 5.0) -> Callable[[str, Environment], float]:

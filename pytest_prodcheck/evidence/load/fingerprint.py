@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.load import Load
 
-SHAPE = {"mix", "locustfile", "users", "spawn_rate", "rate", "duration", "shape", "from_", "steps", "hosts"}
+SHAPE = {
+    "mix", "flows", "think", "vary", "locustfile", "users", "spawn_rate", "rate", "duration", "shape", "from_", "steps",
+    "hosts",
+}  # fmt: skip
 OF_ENDPOINTS = {"request", "json_", "headers", "as_", "status", "content_type", "contains", "schema_"}
 LARGEST = 1024 * 1024  # bytes of a Python file that are read
 
@@ -29,6 +32,7 @@ def fingerprint(name: str, environment: Environment, root: Path, vantage: str) -
         "from": vantage,
         "encoding": BROWSERS,
         "requests": [_request(target, environment) for target in sorted(load.mix)],
+        "flows": [environment.workflows[each].model_dump(mode="json") for each in sorted(load.flows)],
         "files": list(_files(load, root)),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
@@ -41,10 +45,20 @@ def _request(target: str, environment: Environment) -> list[Any]:
 
 
 def _files(load: Load, root: Path) -> Iterator[list[str]]:
+    for name in sorted(each.file for each in load.vary.values() if each.file is not None):
+        yield [name, _digest(root / name)]
     if load.locustfile is None:
         return
     for file in sorted(python_files(root / load.locustfile)):
-        yield [file.name, hashlib.sha256(file.read_bytes()[:LARGEST]).hexdigest()]
+        yield [file.name, _digest(file)]
+
+
+def _digest(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return ""  # whoever reads it says so
 
 
 def python_files(first: Path) -> set[Path]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.answers.good import wanted
+from pytest_prodcheck.answers.variables import VARIABLE
 from pytest_prodcheck.environments.reach import services_of_load
-from pytest_prodcheck.evidence.http.service_requests import endpoint
-from pytest_prodcheck.evidence.load.requests import raw_request
+from pytest_prodcheck.evidence.load.requests import Asked, asked_of, origin_of
+from pytest_prodcheck.evidence.load.rows import columns, feed_of
 from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.evidence.network.resolving import addresses_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -16,6 +18,7 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.load import Load
     from pytest_prodcheck.environments.sections.services import Service
+    from pytest_prodcheck.environments.sections.workflows import Step
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -32,17 +35,21 @@ def load_of(name: str, context: Context) -> Load:
 
 
 def plan_of(name: str, context: Context, deadline: Deadline, *, stress: bool = False) -> dict[str, Any]:
-    """The plan of a scenario with a mix, or of its search for the knee; logs roles in. Raises EvidenceProblem."""
+    """The plan of a scenario or of its search for the knee; logs roles in. Raises EvidenceProblem."""
     load = load_of(name, context)
     segments = load.stress_segments if stress else load.segments
     seconds = sum(each[0] for each in segments)
-    endpoints = {target: _endpoint(target, context, deadline) for target in load.mix}
-    for target, weight in load.mix.items():
-        endpoints[target]["weight"] = weight
+    feeds = {each: feed_of(vary, context.root) for each, vary in load.vary.items()}
+    names = {each: columns(feed) for each, feed in feeds.items()}
+    asked = asked_of(load, context.environment, names)
+    endpoints = {each.name: _endpoint(each, context, deadline) for each in asked.values()}
+    for each in (*load.mix, *load.flows):
+        _insist_on_values(each, load, names.get(each, set()), context)
     clients = {
         service: client(service, load, context, deadline) for service in services_of_load(context.environment, name)
     }
     longest = max(each["timeout"] for each in endpoints.values())
+    longest = max([longest, *(context.environment.workflows[each].longest for each in load.flows)])
     highest = max(max(each[1:]) for each in segments)
     return {
         "mode": "open",
@@ -56,7 +63,11 @@ def plan_of(name: str, context: Context, deadline: Deadline, *, stress: bool = F
             "error_ratio": load.abort.error_ratio,
             "p95": load.stress.p95 if stress and load.stress is not None else None,
         },
+        "longest": longest,  # seconds that a request, or a user of a flow, may take
+        "arrivals": {**load.mix, **load.flows},
         "endpoints": endpoints,
+        "flows": {each: _flow(each, load, asked, context) for each in load.flows},
+        "feeds": feeds,
         "clients": clients,
     }
 
@@ -66,18 +77,49 @@ def interval_of(seconds: float) -> float:
     return max(SHORTEST_INTERVAL, seconds / INTERVALS)
 
 
-def _endpoint(target: str, context: Context, deadline: Deadline) -> dict[str, Any]:
-    service, declared, name = endpoint(context.environment, target)
-    session = session_of(context, declared.as_, deadline)
+def _endpoint(asked: Asked, context: Context, deadline: Deadline) -> dict[str, Any]:
+    session = session_of(context, asked.role, deadline)
     return {
-        "client": name,
-        "method": declared.method,
-        "raw": raw_request(target, session, context, deadline),
-        "safe": declared.changes_nothing,
-        "wanted": asdict(wanted(declared.model_dump(by_alias=True))),
-        "timeout": service.timeout,
-        "keep": LARGEST_SAMPLE if declared.schema_ else 0,
+        "weight": asked.weight,
+        "client": asked.service,
+        "method": asked.method,
+        "raw": asked.raw(session, context, deadline),
+        "safe": asked.safe,
+        "wanted": asdict(asked.wanted),
+        "timeout": context.environment.services[asked.service].timeout,
+        "keep": LARGEST_SAMPLE if asked.schema or asked.capture else 0,
+        "sampled": asked.schema,
     }
+
+
+def _flow(name: str, load: Load, asked: Mapping[str, Asked], context: Context) -> dict[str, Any]:
+    workflow = context.environment.workflows[name]
+
+    def steps(declared: Iterable[Step]) -> list[dict[str, Any]]:
+        found = [asked[f"{name}.{step.name}"] for step in declared]
+        return [
+            {
+                "call": each.name, "capture": dict(each.capture or {}),
+                "url": origin_of(each.service, context.environment),
+            }
+            for each in found
+        ]  # fmt: skip
+
+    return {
+        "steps": steps(workflow.steps), "cleanup": steps(workflow.cleanup), "values": dict(workflow.values),
+        "think": load.think,
+    }  # fmt: skip
+
+
+def _insist_on_values(name: str, load: Load, columns: set[str], context: Context) -> None:
+    """Raises EvidenceProblem (configuration) for a `{name}` of what varies that is no column."""
+    vary = load.vary.get(name)
+    if vary is None or name in load.flows:
+        return
+    missing = sorted(set(VARIABLE.findall(f"{vary.path or ''} {json.dumps([vary.json_, vary.headers])}")) - columns)
+    if missing:
+        hint = f"columns of every row: {', '.join(sorted(columns)) or 'none'}"
+        raise EvidenceProblem(Problem("configuration", f"vary of {name}: there is no column {missing[0]}", hint))
 
 
 def client(name: str, load: Load, context: Context, deadline: Deadline) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.http.service_requests import endpoint
-from pytest_prodcheck.evidence.load.requests import raw_request
+from pytest_prodcheck.evidence.load.requests import Asked, asked_of
+from pytest_prodcheck.evidence.load.rows import columns, feed_of
 from pytest_prodcheck.evidence.login.sessions import log_in, session_of
 from pytest_prodcheck.load.renewed import FILE
 from pytest_prodcheck.records import EvidenceProblem
@@ -30,12 +30,12 @@ class Renewal:
 
     def __init__(self, load: Load, context: Context, deadline: Deadline) -> None:
         self.context, self.deadline = context, deadline
-        self.targets: dict[str, list[str]] = {}
-        for target in load.mix:
-            role = endpoint(context.environment, target)[1].as_
-            if role is not None:
-                self.targets.setdefault(role, []).append(target)
-        self.due = {role: _due(session_of(context, role, deadline), time.time()) for role in self.targets}
+        self.asked: dict[str, list[Asked]] = {}
+        names = {each: columns(feed_of(vary, context.root)) for each, vary in load.vary.items()}
+        for each in asked_of(load, context.environment, names).values():
+            if each.role is not None:
+                self.asked.setdefault(each.role, []).append(each)
+        self.due = {role: _due(session_of(context, role, deadline), time.time()) for role in self.asked}
 
     def look(self, folder: Path) -> None:
         """Replaces the sessions that are about to end, and leaves their requests where the load finds them."""
@@ -58,8 +58,7 @@ class Renewal:
             return {}
         self.due[role] = _due(attempt.session, now)
         self.deadline.note(f"role {role} was logged in again during the load: its token ends before it")
-        targets = self.targets[role]
-        return {target: raw_request(target, attempt.session, self.context, self.deadline) for target in targets}
+        return {each.name: each.raw(attempt.session, self.context, self.deadline) for each in self.asked[role]}
 
 
 def _due(session: RoleSession, now: float) -> float | None:

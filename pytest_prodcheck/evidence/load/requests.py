@@ -1,25 +1,86 @@
-"""An endpoint's request as the bytes that a load sends."""
+"""What a load sends: endpoints and steps of flows as bytes, with marks where rows and captured values go."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.answers.good import Wanted, wanted
 from pytest_prodcheck.evidence.http.clients import client_of
-from pytest_prodcheck.evidence.http.service_requests import endpoint
+from pytest_prodcheck.evidence.http.service_requests import declared, endpoint
+from pytest_prodcheck.load.templates import marked
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.load import Load
+    from pytest_prodcheck.environments.sections.workflows import Step
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.login.attempts import RoleSession
 
+SAFE = ("GET", "HEAD", "OPTIONS")
 
-def raw_request(target: str, session: RoleSession, context: Context, deadline: Deadline) -> str:
-    """Head and body of a request with a session's headers, each byte as one character; raises EvidenceProblem."""
-    from pytest_prodcheck.evidence.http.messages import Request
 
-    _, declared, name = endpoint(context.environment, target)
-    client = client_of(context, name)
-    headers = {**declared.headers, **session.headers}
-    request = Request(declared.method, declared.path, headers, declared.json_)
-    prepared = client.prepare(request, client.url(declared.path), deadline)
-    return (prepared.head() + (prepared.body or b"")).decode("latin-1")
+@dataclass(frozen=True)
+class Asked:
+    """One endpoint or step. weight: of the arrivals that come to it; schema: whether some bodies are kept for one."""
+
+    name: str
+    service: str
+    role: str | None
+    method: str
+    path: str
+    json: Any
+    headers: Mapping[str, str]
+    safe: bool
+    wanted: Wanted
+    weight: int
+    schema: bool = False
+    capture: Mapping[str, str] | None = None
+
+    def raw(self, session: RoleSession, context: Context, deadline: Deadline) -> str:
+        """Head and body with a session's headers, each byte as one character; raises EvidenceProblem."""
+        from pytest_prodcheck.evidence.http.messages import Request
+
+        client = client_of(context, self.service)
+        request = Request(self.method, self.path, {**self.headers, **session.headers}, self.json)
+        prepared = client.prepare(request, client.url(self.path), deadline)
+        return (prepared.head() + (prepared.body or b"")).decode("latin-1")
+
+
+def asked_of(load: Load, environment: Environment, rows: Mapping[str, Iterable[str]]) -> dict[str, Asked]:
+    """Everything that a load sends, by its name in the results; rows: the columns of what varies."""
+    found = [_endpoint(name, load, environment, rows.get(name, ())) for name in load.mix]
+    for flow in load.flows:
+        workflow = environment.workflows[flow]
+        names = {*workflow.names, *rows.get(flow, ())}
+        found += [_step(flow, step, names, load) for step in (*workflow.steps, *workflow.cleanup)]
+    return {each.name: each for each in found}
+
+
+def _endpoint(name: str, load: Load, environment: Environment, columns: Iterable[str]) -> Asked:
+    _, it, service = endpoint(environment, name)
+    vary = load.vary.get(name)
+    path = vary.path if vary is not None and vary.path else it.path
+    document = vary.json_ if vary is not None and vary.json_ is not None else it.json_
+    headers = {**it.headers, **(marked(vary.headers, columns) if vary is not None else {})}
+    return Asked(
+        name, service, it.as_, it.method, marked(path, columns) if vary is not None else path,
+        marked(document, columns) if vary is not None else document, headers, it.changes_nothing,
+        wanted(it.model_dump(by_alias=True)), load.mix[name], it.schema_ is not None,
+    )  # fmt: skip
+
+
+def _step(flow: str, step: Step, names: Iterable[str], load: Load) -> Asked:
+    return Asked(
+        f"{flow}.{step.name}", step.service, step.as_, step.method, marked(step.path, names),
+        marked(step.json_, names), marked(step.headers, names), step.method in SAFE,
+        wanted({"status": step.status, "content_type": step.content_type, "contains": step.contains}),
+        load.flows[flow], capture=step.capture,
+    )  # fmt: skip
+
+
+def origin_of(service: str, environment: Environment) -> str:
+    """Scheme, host and port of a service: whose cookies its requests carry."""
+    return "/".join(declared(environment, service).url.split("/")[:3])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pytest_prodcheck.evidence.tools.sanitizing import plain as plain_text
-from pytest_prodcheck.load.counters import Cell, Counted
+from pytest_prodcheck.load.counters import PHASES, Cell, Counted
 from pytest_prodcheck.load.histogram import Histogram
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import (
@@ -44,8 +44,9 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
         if len(names) > MOST_ENDPOINTS:
             raise ValueError(f"{len(names)} names of requests: give them fewer names (`name=` in Locust)")
         weights = {each: float(told["weight"]) for each, told in plan["endpoints"].items()}
+        arrivals = sum(plan["arrivals"].values())
         endpoints = tuple(
-            endpoint_of(each, counted, spans, due(segments, weights[each] / sum(weights.values())) if weights else None)
+            endpoint_of(each, counted, spans, due(segments, weights[each] / arrivals) if weights else None)
             for each in names
         )
         return LoadRun(
@@ -57,6 +58,7 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
             seconds=seconds,
             begun=counted.begun,
             begun_in=max((float(end["last_begun"]) for end in ends), default=0.0),
+            arrived=counted.arrived,
             dropped=counted.dropped,
             unanswered=unanswered,
             in_time=counted.in_time,
@@ -75,6 +77,9 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
             users_asked=users_asked,
             users_left=sum(int(end["users_left"] or 0) for end in ends),
             addresses=_addresses(ends),
+            phases=tuple(
+                (phase, Timed(tuple(counted.phases[phase].values()))) for phase in PHASES if phase in counted.phases
+            ),
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         what = f"load {name}: its result cannot be read: {type(error).__name__}: {error}"

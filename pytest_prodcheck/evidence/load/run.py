@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.reach import LIGHT, light_endpoints
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host
+from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
+from pytest_prodcheck.evidence.load.requests import SAFE
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import LoadRun, LoadStress
 
@@ -40,6 +41,20 @@ def _lines(weights: dict[str, int], total: int, environment: Environment, how: s
     )
 
 
+def _all_lines(load: Load, total: int, environment: Environment, how: str) -> tuple[Sending, ...]:
+    shares = _shares({**load.mix, **load.flows}, total)
+    mixed = {name: times for name, times in shares.items() if name in load.mix}
+    found = list(_lines(mixed, sum(mixed.values()), environment, how))
+    for name in load.flows:
+        workflow = environment.workflows[name]
+        found += [
+            Sending(host_of(environment.services[step.service]), f"{step.request}{how}", shares[name],
+                    writes=workflow.writes or step.method not in SAFE)
+            for step in (*workflow.steps, *workflow.cleanup)
+        ]  # fmt: skip
+    return tuple(found)
+
+
 def _sends_run(target: str, environment: Environment) -> tuple[Sending, ...]:
     load = environment.load[target]
     seconds = f"{load.duration:g} s"
@@ -47,14 +62,14 @@ def _sends_run(target: str, environment: Environment) -> tuple[Sending, ...]:
         count = load.requests or load.users
         return (Sending(", ".join(load.hosts), f"{load.locustfile}: {load.users} users for {seconds}", count, True),)
     count = sum(max(1, round(each[0] * (each[1] + each[2]) / 2)) for each in load.segments)
-    return _lines(load.mix, count, environment, f" (load {target}, up to {load.rate:.4g}/s for {seconds})")
+    return _all_lines(load, count, environment, f" (load {target}, up to {load.rate:.4g}/s for {seconds})")
 
 
 def _sends_stress(target: str, environment: Environment) -> tuple[Sending, ...]:
     load = environment.load[target]
     assert load.stress is not None
     count = sum(max(1, round(each[0] * (each[1] + each[2]) / 2)) for each in load.stress_segments)
-    return _lines(load.mix, count, environment, f" (load {target}, stress up to {load.stress.until:.4g}/s)")
+    return _all_lines(load, count, environment, f" (load {target}, stress up to {load.stress.until:.4g}/s)")
 
 
 def _sends_light(target: str, environment: Environment) -> tuple[Sending, ...]:
@@ -150,7 +165,7 @@ def _users_plan(load: Load) -> dict[str, Any]:
     return {
         "mode": "users", "workers": load.expect_workers or load.workers, "segments": [], "seconds": load.duration,
         "rate": load.rate, "by_segment": False, "final": 0, "interval": interval_of(load.duration),
-        "abort": {"error_ratio": load.abort.error_ratio, "p95": None}, "endpoints": {}, "clients": {},
+        "abort": {"error_ratio": load.abort.error_ratio, "p95": None}, "endpoints": {}, "clients": {}, "arrivals": {},
         "hosts": list(load.hosts), "users": load.users,
     }  # fmt: skip
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.answers.variables import at_pointer
 from pytest_prodcheck.cookies import CookieStore
 from pytest_prodcheck.environments.reach import ANONYMOUS
 from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies
-from pytest_prodcheck.evidence.http.service_requests import at_pointer, endpoint
+from pytest_prodcheck.evidence.http.service_requests import endpoint
 from pytest_prodcheck.evidence.login.attempts import Attempt, RoleSession, attempt, bearer, clean, keep_secret, refused
 from pytest_prodcheck.evidence.login.forms import carried_along, new_store, visit, with_csrf
 from pytest_prodcheck.evidence.login.pages import login_page

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from pytest_prodcheck import json_schemas
+from pytest_prodcheck.answers.variables import at_pointer
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.http.service_requests import at_pointer, endpoint, endpoint_host, host_of
+from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
 from pytest_prodcheck.evidence.services.endpoint import endpoint_seconds
 from pytest_prodcheck.evidence.services.openapi import fetch
 from pytest_prodcheck.evidence.services.openapi_document import operation, references, resolved

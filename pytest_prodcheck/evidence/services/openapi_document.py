@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from pytest_prodcheck.evidence.http.service_requests import at_pointer
+from pytest_prodcheck.answers.variables import at_pointer
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import Endpoint

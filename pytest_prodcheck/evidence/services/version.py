@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.answers.decoding import BROWSERS
+from pytest_prodcheck.answers.variables import at_pointer
 from pytest_prodcheck.environments.reach import pods_tell
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.freshness import FRESH, stale
-from pytest_prodcheck.evidence.http.service_requests import at_pointer, declared, host_of, service_host
+from pytest_prodcheck.evidence.http.service_requests import declared, host_of, service_host
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.services import Revisions, RevisionSeen, RunningImage
 

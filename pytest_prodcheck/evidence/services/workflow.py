@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_prodcheck.answers.good import points, wanted
+from pytest_prodcheck.answers.variables import VARIABLE, captured
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.clients import client_of
-from pytest_prodcheck.evidence.http.service_requests import at_pointer, declared, host_of
+from pytest_prodcheck.evidence.http.service_requests import declared, host_of
 from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.flow import StepAnswer, WorkflowRun
@@ -21,14 +22,11 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http.messages import Answer
 
-CLEANUP_SHARE = 0.5  # of the workflow's timeout, on top of it: slow steps must not cost the clean-up its time
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_VARIABLE = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9._-]*)\}")
 
 
 def _seconds(target: str, environment: Environment) -> float:
-    workflow = environment.workflows[target]
-    return workflow.timeout * (1 + CLEANUP_SHARE * bool(workflow.cleanup)) + 1
+    return environment.workflows[target].longest + 1
 
 
 def _host(target: str, environment: Environment) -> str:
@@ -60,8 +58,8 @@ class _Run:
     def __init__(self, workflow: Workflow, context: Context) -> None:
         self._workflow = workflow
         self._context = context
-        self._names = {name for step in (*workflow.steps, *workflow.cleanup) for name in step.capture}
-        self._captured: dict[str, Any] = {}
+        self._names = workflow.names
+        self._captured: dict[str, Any] = dict(workflow.values)
 
     def all(self, deadline: Deadline) -> WorkflowRun:
         """All steps, then all clean-up steps, each part with its own share of the time."""
@@ -72,7 +70,7 @@ class _Run:
             answer = StepAnswer(step.name, False, None, skipped=True) if failed else self._step(step, False, part)
             answers.append(answer)
             failed = failed or answer.skipped or bool(answer.reasons) or answer.problem is not None
-        part = deadline.at_most(self._workflow.timeout * CLEANUP_SHARE)
+        part = deadline.at_most(self._workflow.longest - self._workflow.timeout)
         answers.extend(self._step(step, True, part) for step in self._workflow.cleanup)
         return WorkflowRun(tuple(answers))
 
@@ -84,8 +82,8 @@ class _Run:
             return StepAnswer(step.name, cleanup, None, (f"{', '.join(missing)} was never captured",), skipped=True)
         try:
             session = session_of(self._context, step.as_, deadline)
-            path = _VARIABLE.sub(lambda found: self._value(found, quoted=True), step.path)
-            headers = {name: _VARIABLE.sub(self._value, value) for name, value in step.headers.items()}
+            path = VARIABLE.sub(lambda found: self._value(found, quoted=True), step.path)
+            headers = {name: VARIABLE.sub(self._value, value) for name, value in step.headers.items()}
             request = Request(step.method, path, {**headers, **session.headers}, self._filled(step.json_))
             answer = client_of(self._context, step.service).ask(request, deadline)
             self._capture(step, answer)
@@ -95,7 +93,7 @@ class _Run:
 
     def _needed(self, step: Step) -> set[str]:
         text = [step.path, *step.headers.values(), *_strings(step.json_)]
-        return {name for each in text for name in _VARIABLE.findall(each)} & self._names
+        return {name for each in text for name in VARIABLE.findall(each)} & self._names
 
     def _value(self, found: re.Match[str], quoted: bool = False) -> str:
         if found[1] not in self._names:
@@ -105,8 +103,8 @@ class _Run:
     def _filled(self, part: Any) -> Any:
         """A JSON document with its variables filled in; a string that is one variable takes the value's own type."""
         if isinstance(part, str):
-            whole = _VARIABLE.fullmatch(part)
-            return self._captured[whole[1]] if whole and whole[1] in self._names else _VARIABLE.sub(self._value, part)
+            whole = VARIABLE.fullmatch(part)
+            return self._captured[whole[1]] if whole and whole[1] in self._names else VARIABLE.sub(self._value, part)
         if isinstance(part, (list, tuple)):
             return [self._filled(each) for each in part]
         return {key: self._filled(value) for key, value in part.items()} if isinstance(part, dict) else part
@@ -119,17 +117,11 @@ class _Run:
             document = answer.json()
         except EvidenceProblem:
             return
-        for name, pointer in step.capture.items():
-            try:
-                value = at_pointer(document, pointer)
-            except LookupError:
-                continue
-            if isinstance(value, (str, int)) and not isinstance(value, bool) and 0 < len(str(value)) <= 2000:
-                self._captured[name] = value
+        self._captured |= captured(document, step.capture)
 
     def _reasons(self, step: Step, answer: Answer) -> list[str]:
         exchange = answer.exchange
-        text = _VARIABLE.sub(self._value, step.contains or "")
+        text = VARIABLE.sub(self._value, step.contains or "")
         looked_at = wanted({"status": step.status, "content_type": step.content_type, "contains": text})
         found = points(looked_at, exchange.status, exchange.content_type, lambda: text in answer.text)
         reasons = [each.why for each in found if not each.good]

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from pytest_prodcheck.answers.variables import at_pointer
 from pytest_prodcheck.environments.sections.services import Endpoint
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.gathering.plan import sendings
-from pytest_prodcheck.evidence.http.service_requests import at_pointer
 from pytest_prodcheck.evidence.network import resolving, transport
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.evidence.services.openapi_document import operation, problems
