@@ -40,7 +40,7 @@ def sent(folder: Path, port: int, rate: float, seconds: float) -> tuple[float, f
     """Processor seconds a request, share of a core, share of the rate that was sent."""
     raw = f"GET /x HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
     endpoint = {
-        "weight": 1, "client": "a", "method": "GET", "raw": raw, "safe": True, "timeout": 5, "keep": 0,
+        "weight": 1, "client": "a", "method": "GET", "raw": raw, "safe": True, "timeout": 5, "keep": 0, "ends": None,
         "sampled": False, "wanted": {"statuses": [200]},
     }  # fmt: skip
     plan = {

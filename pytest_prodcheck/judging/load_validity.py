@@ -159,12 +159,12 @@ def own_lateness(run: LoadRun, percent: float, value: float, crossed: float) -> 
 
 
 def began_in_time(run: LoadRun, least: float) -> bool:
-    """Whether a run may be what others are compared with: its own lateness would hide that a later one is slower.
+    """Whether a run may be what others are compared with: own lateness, and a wait for a processor, would hide more.
 
     least: seconds of difference in P95 that matter.
     """
     usual = USUAL * (run.overall.times.percentile(95) or 0.0)
-    return (run.lag.percentile(95) or 0.0) <= max(least, usual)
+    return not starved(run) and (run.lag.percentile(95) or 0.0) <= max(least, usual)
 
 
 @dataclass(frozen=True)

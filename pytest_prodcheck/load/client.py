@@ -77,6 +77,7 @@ class Call:
     safe: bool
     wanted: Wanted
     timeout: float
+    ends: float | None = None  # when the token in it ends, epoch seconds, as far as that is known
     keep: int = 0  # bytes of a body that are kept: samples are held against a JSON Schema afterwards
 
     def trouble(self, answer: Answer) -> str:
@@ -304,6 +305,7 @@ def calls(plan: Mapping[str, Any], clients: Mapping[str, Client]) -> dict[str, C
             each["safe"],
             Wanted(**{**each["wanted"], "statuses": tuple(each["wanted"]["statuses"])}),
             each["timeout"],
+            each["ends"],
             each["keep"],
         )
         for name, each in plan["endpoints"].items()

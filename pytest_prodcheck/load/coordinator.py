@@ -64,8 +64,8 @@ class Coordinator:
         if len(self.senders) == self.plan["workers"]:
             self.began = time.time()
             self._answered_at = time.monotonic()
-            for name, raw in self._renewed.take().items():  # tokens may have ended while Locust started
-                self.plan["endpoints"][name]["raw"] = raw
+            for name, (raw, ends) in self._renewed.take().items():  # tokens may have ended while Locust started
+                self.plan["endpoints"][name] |= {"raw": raw, "ends": ends}
             for index, sender in self.senders.items():
                 sender.heard = time.monotonic()
                 self.send("prodcheck-go", {"index": index, "of": len(self.senders), "plan": self.plan}, sender.node)

@@ -19,6 +19,7 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from pytest_prodcheck.load import private_line
 from pytest_prodcheck.load.coordinator import Coordinator
+from pytest_prodcheck.load.renewed import Renewals
 from pytest_prodcheck.load.sender import Sender
 
 FOLDER = "PRODCHECK_LOAD"
@@ -59,7 +60,7 @@ def _stop() -> None:
         sender.stop()
 
 
-def _renew(requests: dict[str, str]) -> None:
+def _renew(requests: Renewals) -> None:
     for sender in _senders:
         sender.renew(requests)
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 FILE = "renewed.json"
+Renewals = dict[str, tuple[str, float | None]]
 
 
 class Renewed:
@@ -15,13 +16,14 @@ class Renewed:
         self._file = folder / FILE
         self._seen = 0
 
-    def take(self) -> dict[str, str]:
-        """Endpoint -> request, {} where there is nothing new."""
+    def take(self) -> Renewals:
+        """Endpoint -> request and when its token ends, {} where there is nothing new."""
         try:
             stamp = self._file.stat().st_mtime_ns
             if stamp == self._seen:
                 return {}
             self._seen = stamp
-            return {str(name): str(raw) for name, raw in json.loads(self._file.read_text(encoding="utf-8")).items()}
+            told = json.loads(self._file.read_text(encoding="utf-8"))
+            return {str(name): (str(raw), ends) for name, (raw, ends) in told.items()}
         except OSError:
             return {}

@@ -22,6 +22,7 @@ from pytest_prodcheck.load.counters import Counted
 from pytest_prodcheck.load.feeds import Feed
 from pytest_prodcheck.load.flow import Judge, User, flows
 from pytest_prodcheck.load.processor import waited
+from pytest_prodcheck.load.renewed import Renewals
 from pytest_prodcheck.load.schedule import Segment, turns
 from pytest_prodcheck.load.templates import Template
 
@@ -31,6 +32,8 @@ GRACE = 1.0  # seconds after the end of the schedule in which an answer is still
 MOST_SAMPLES = 20  # bodies of an endpoint that are kept for its schema, by each process
 SAMPLE_EVERY = 0.2  # seconds between two of them
 TURN = 8  # requests begun in one go before others get their turn
+UNAUTHORIZED = 401
+ON_THE_WAY = 1.0  # seconds that the answer with a token may have taken, by which it ends earlier than we think
 Send = Callable[[str, dict[str, Any]], None]
 
 
@@ -98,10 +101,10 @@ class Sender:
         else:
             self.stopped.set()
 
-    def renew(self, requests: Mapping[str, str]) -> None:
+    def renew(self, requests: Renewals) -> None:
         """Sends other bytes from now on: those with a new token."""
-        for name, raw in requests.items():
-            self.calls[name].template = Template(raw)
+        for name, (raw, ends) in requests.items():
+            self.calls[name].template, self.calls[name].ends = Template(raw), ends
 
     # -- sending
 
@@ -192,6 +195,9 @@ class Sender:
             reason, late = str(failure), isinstance(failure, TimedOut)
         except Exception as error:  # nobody else would count it
             reason = f"{type(error).__name__}: {error}"[:200]
+        if reason and answer is not None and answer.get_code() == UNAUTHORIZED and _ended(call.ends):
+            self.counted.short_of("a token had ended and the login for a new one was not done")
+            return False
         took = clock() - due
         counted = self.counted
         cell = counted.cell(call.name, interval)
@@ -243,3 +249,7 @@ class Sender:
         for client in self.clients.values():
             counted.add(Counted(phases=client.take_phases()))
         self.send(what, {"index": self.index, **counted.dump(), **more})
+
+
+def _ended(ends: float | None) -> bool:
+    return ends is not None and time.time() > ends - ON_THE_WAY

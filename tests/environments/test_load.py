@@ -71,7 +71,7 @@ def test_shapes(more: str, segments: list[tuple[float, float, float]], requests:
         ('rate = "600/min"', 'rate = "600"', 'expected a rate such as "10000/min"'),
         ('rate = "600/min"', 'rate = "0/s"', "expected a rate"),
         ('rate = "600/min"\n', "", "`rate` is missing: there is no default"),
-        ('duration = "60s"', 'duration = "60s"\nlocustfile = "l.py"', "exactly one of `mix` and `locustfile`"),
+        ('duration = "60s"', 'duration = "60s"\nlocustfile = "l.py"', "expected `mix` or `flows`, or else"),
         ('duration = "60s"', 'duration = "60s"\nexpect_workers = 2', "`bind` is missing"),
         ('duration = "60s"', 'duration = "60s"\nstress = { until = "5/s" }', "begins above the scenario's own rate"),
         ('duration = "60s"', 'duration = "60s"\nfrom = "20/s"', "`from` is the lower end"),

@@ -87,6 +87,7 @@ def _endpoint(asked: Asked, context: Context, deadline: Deadline) -> dict[str, A
         "safe": asked.safe,
         "wanted": asdict(asked.wanted),
         "timeout": context.environment.services[asked.service].timeout,
+        "ends": session.expires_at,
         "keep": LARGEST_SAMPLE if asked.schema or asked.capture else 0,
         "sampled": asked.schema,
     }

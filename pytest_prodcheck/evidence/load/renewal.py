@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.load.requests import Asked, asked_of
 from pytest_prodcheck.evidence.load.rows import columns, feed_of
 from pytest_prodcheck.evidence.login.sessions import log_in, session_of
-from pytest_prodcheck.load.renewed import FILE
+from pytest_prodcheck.load.renewed import FILE, Renewals
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Renewal:
             temporary.write_text(json.dumps(renewed), encoding="utf-8")
             os.replace(temporary, folder / FILE)
 
-    def _renewed(self, role: str, now: float) -> dict[str, str]:
+    def _renewed(self, role: str, now: float) -> Renewals:
         try:
             attempt = log_in(role, self.context, self.deadline)
         except EvidenceProblem:
@@ -58,7 +58,8 @@ class Renewal:
             return {}
         self.due[role] = _due(attempt.session, now)
         self.deadline.note(f"role {role} was logged in again during the load: its token ends before it")
-        return {each.name: each.raw(attempt.session, self.context, self.deadline) for each in self.asked[role]}
+        ends = attempt.session.expires_at
+        return {each.name: (each.raw(attempt.session, self.context, self.deadline), ends) for each in self.asked[role]}
 
 
 def _due(session: RoleSession, now: float) -> float | None:

