@@ -79,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
 
 def command(args: argparse.Namespace, run: str) -> list[str]:
     """The command line of pytest."""
-    words = [sys.executable, "-m", "pytest", "--env", args.env, "--prodcheck-run", run]
+    words = [sys.executable, "-m", "pytest", "--prodcheck-env", args.env, "--prodcheck-run", run]
     for gate in args.gates:
         words += ["--gate", gate]
     words += ["--prodcheck-select"] if args.gates else []

@@ -24,6 +24,7 @@ MARKERS = {
     "data_integrity": "data, backups and replicas are whole",
 }
 CONTROLLER: pytest.StashKey[RunController] = pytest.StashKey()
+LEFT_OUT: pytest.StashKey[int] = pytest.StashKey()
 WORKER_SCOPE: pytest.StashKey[Scope] = pytest.StashKey()
 
 
@@ -39,9 +40,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     Before any conftest is loaded: one that cannot be imported must not leave an old verdict standing.
     """
     options = early_config.known_args_namespace
-    if options.env is not None and not options.env.strip():
+    wanted = options.prodcheck_env
+    if wanted is not None and not wanted.strip():
         raise pytest.UsageError("prodcheck: --env is empty: is a variable of the pipeline not set?")
-    if not options.env or options.help or options.version:
+    if not wanted or options.help or options.version:
         return
     from pytest_prodcheck.plugin.other_plugins import refusals
     from pytest_prodcheck.plugin.xdist_worker import scope_here
@@ -101,7 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
         register_worker(config, scope)
     elif (controller := config.stash.get(CONTROLLER, None)) is not None:
         controller.register(config)
-    elif config.getoption("env", None) and not only_informs(config.option):
+    elif config.getoption("prodcheck_env", None) and not only_informs(config.option):
         raise pytest.UsageError(
             "prodcheck was loaded too late to read prodcheck.toml: do not load it from a conftest (`pytest_plugins`), "
             "the installed plugin is found by itself"
@@ -109,16 +111,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuses checks without an environment: there is no default one."""
+    """Without an environment, of which none is the default: leaves checks out beside other tests, else refuses them."""
     checks = sys.modules.get("pytest_prodcheck.judging.checks")
-    if checks is None or config.getoption("env", None):  # nobody has made a check where nobody has imported `check`
+    # nobody has made a check where nobody has imported `check`
+    if checks is None or config.getoption("prodcheck_env", None) or config.option.collectonly:
         return
-    for item in items:
-        if hasattr(getattr(item, "function", None), checks.ATTRIBUTE):
-            raise pytest.UsageError(
-                f"{item.nodeid} is a check of a real environment: name it with --env NAME "
-                "(`prodcheck env` lists those of prodcheck.toml; `--env demo` starts an embedded one)"
-            )
+    found = [item for item in items if hasattr(getattr(item, "function", None), checks.ATTRIBUTE)]
+    if not found:
+        return
+    from pytest_prodcheck.plugin.markers import suites_in
+
+    if len(found) == len(items) or suites_in(config.option.markexpr):
+        raise pytest.UsageError(
+            f"{found[0].nodeid} is a check of a real environment: name it with --env NAME "
+            "(`prodcheck env` lists those of prodcheck.toml; `--env demo` starts an embedded one)"
+        )
+    left_out = set(found)
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=found)
+    config.stash[LEFT_OUT] = len(found)
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> str:
+    """One line about checks that were left out."""
+    number = config.stash.get(LEFT_OUT, 0)
+    return f"prodcheck: {number} checks of real environments are left out; --env NAME runs them" if number else ""
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

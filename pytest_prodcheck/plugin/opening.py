@@ -190,8 +190,8 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
     touches = touch_gates and not options.no_gate and not options.evidence_from
     demo: Demo | None = None
     try:
-        configuration, root, demo = read_configuration(options.env, folder)
-        environment = configuration.environment(options.env, unit=options.unit, slot=options.slot)
+        configuration, root, demo = read_configuration(options.prodcheck_env, folder)
+        environment = configuration.environment(options.prodcheck_env, unit=options.unit, slot=options.slot)
         run = options.prodcheck_run or f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
         revision = _revision(options, environment, touches)
         bound = Binding(configuration.root, configuration.files, configuration.project.checks)
@@ -247,7 +247,7 @@ def _revision(options: argparse.Namespace, environment: Environment, touches: bo
         raise ScopeError(str(error)) from None
     if touches and environment.protected and not revision:
         asked = "say what is judged with --revision REV (or PRODCHECK_REVISION)"
-        raise ScopeError(f"environment {options.env} is protected: {asked}")
+        raise ScopeError(f"environment {options.prodcheck_env} is protected: {asked}")
     return revision
 
 
@@ -286,7 +286,7 @@ def _withdraw(options: argparse.Namespace, root: Path, run: str, gates: list[str
 
     try:
         run_gates = RunGates(root / STATE, run_key(root / STATE, root))
-        run_gates.open_run(run, [Key(options.env, options.unit, options.slot, gate) for gate in gates])
+        run_gates.open_run(run, [Key(options.prodcheck_env, options.unit, options.slot, gate) for gate in gates])
     except (KeyProblem, StoreError, ValueError) as error:
         raise ScopeError(str(error)) from None
     return run_gates

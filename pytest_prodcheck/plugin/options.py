@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 
 import pytest
 
@@ -21,10 +23,12 @@ INFORMING = (
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Adds the options; a clash with a conftest's own `--env` is told by pytest at start-up."""
+    """Adds the options; `--env` only where a team's conftest has none of its own, `--prodcheck-env` always."""
     group = parser.getgroup("prodcheck", "validation for production (prodcheck)")
     add = group.addoption
-    add("--env", metavar="NAME", help="judge this environment of prodcheck.toml; without it the plugin does nothing")
+    names = ("--env", "--prodcheck-env") if _is_free("--env") else ("--prodcheck-env",)
+    told = "judge this environment of prodcheck.toml; without it the plugin does nothing"
+    add(*names, dest="prodcheck_env", metavar="NAME", help=told)
     add("--revision", metavar="REV", help="what is deployed or about to be; also PRODCHECK_REVISION or prodcheck.toml")
     add("--unit", default="", metavar="NAME", help="only this unit (what is deployed together)")
     add("--slot", default="", metavar="NAME", help="the copy that is judged: blue, green, canary")
@@ -55,6 +59,19 @@ def add_options(parser: pytest.Parser) -> None:
     add("--prodcheck-sarif", metavar="FILE", help="write a SARIF 2.1.0 file for code-scanning pages to FILE")
     add("--prodcheck-run", metavar="ID", help=argparse.SUPPRESS)
     add("--prodcheck-select", action="store_true", help="run only the checks that the named gates select")
+
+
+def _is_free(option: str) -> bool:
+    """Whether no conftest here or one folder below adds an option of that name: it is the team's own then."""
+    adds = re.compile(rb"addoption\(\s*[\"']" + re.escape(option.encode()) + rb"[\"']")
+    for file in ("conftest.py", *(os.path.join(each.name, "conftest.py") for each in os.scandir() if each.is_dir())):
+        try:
+            with open(file, "rb") as stream:
+                if adds.search(stream.read(1_000_000)):
+                    return False
+        except OSError:
+            continue
+    return True
 
 
 def _seconds(text: str) -> float:

@@ -59,8 +59,8 @@ def policies_of(options: argparse.Namespace, configuration: Configuration, names
                 raise ScopeError(f"--gate {name}: there is no such gate; there are {known}")
         except PolicyError as error:
             raise ScopeError(str(error)) from None
-        if policy.environments and options.env not in policy.environments:
-            raise ScopeError(f"gate {name} is for {', '.join(policy.environments)}, not for {options.env}")
+        if policy.environments and options.prodcheck_env not in policy.environments:
+            raise ScopeError(f"gate {name} is for {', '.join(policy.environments)}, not for {options.prodcheck_env}")
         if policy.slot == "required" and not options.slot:
             raise ScopeError(f"gate {name} is about one slot: name it with --slot")
         made.append(policy)
