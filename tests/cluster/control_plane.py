@@ -172,7 +172,8 @@ class ControlPlane:
 
 _GROUPS = {"rbac.authorization.k8s.io/v1": ("ClusterRole", "ClusterRoleBinding")}
 _NO_NAMESPACE = ("Node", "Namespace", "ClusterRole", "ClusterRoleBinding", "StorageClass", "PersistentVolume")
-_PLURALS = {"Ingress": "ingresses", "StorageClass": "storageclasses", "Endpoints": "endpoints"}
+_PLURALS = {"Ingress": "ingresses", "StorageClass": "storageclasses", "Endpoints": "endpoints",
+            "NetworkPolicy": "networkpolicies"}  # fmt: skip
 
 
 def path_of(item: dict[str, Any]) -> str:

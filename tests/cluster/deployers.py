@@ -50,7 +50,14 @@ class Kubectl:
         names = [each["metadata"]["name"] for each in objects]
         return {name: "" if name in taken else found.stderr or "not named" for name in names}
 
+    def results(self, *objects: Object, server: bool = False) -> dict[str, Object]:
+        """What a dry run on the server makes of objects that it takes, by name."""
+        flags = ["--server-side"] if server else []
+        flags += ["--dry-run=server", "-o", "json"]
+        found = json.loads(self.done("apply", *flags, "-f", "-", text=listed(*objects)))
+        return {each["metadata"]["name"]: each for each in found.get("items", [found])}
+
 
 def listed(*objects: Object) -> str:
-    """They as one list."""
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+    """They as one stream; a `List` would be validated by kubectl itself, all of it or nothing."""
+    return "\n---\n".join(map(json.dumps, objects))

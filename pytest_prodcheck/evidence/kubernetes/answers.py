@@ -11,7 +11,8 @@ from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.kubernetes import Manifest
 
-_NO_SUCH_FIELD = "failed to create typed patch object"  # a field that the schema lacks: answered with 500
+# a server-side apply's no to a file that it cannot read as the kind, answered with 500
+_UNREADABLE = re.compile(r"failed to (?:create typed|convert) ")
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')  # RFC 9110 had it; Kubernetes sends it for deprecations
 _NO_DRY_RUN = re.compile(r'admission webhook "([^"]+)" does not support dry run')
 _CALL_FAILED = re.compile(r'failed calling webhook "([^"]+)"')
@@ -53,7 +54,7 @@ def _cut(text: str) -> str:
 
 def _problem(status: int, said: str, name: str, right: str) -> Problem | None:
     """Why an answer is neither a yes nor a no, None for a no."""
-    if _REFUSED in said or _NO_SUCH_FIELD in said:
+    if _REFUSED in said or _UNREADABLE.match(said):
         return None
     if status in (401, 403) and any(each in said for each in _NOT_OURS):
         hint = f"grant {right} to the role that prodcheck uses: `prodcheck grants --kubernetes` prints it"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pytest_prodcheck.evidence.kubernetes.objects import Object
+from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.kubernetes.openapi import Fields
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -67,33 +67,48 @@ def _merged_list(name: str, original: list[Any], modified: list[Any], current: l
 
 
 def _list_of_tables(name: str, original: list[Any], modified: list[Any], current: list[Any], field: Fields) -> Object:
-    """Items are paired by their key in order: of two with one key, the first with the first."""
-    before, live = _by_key(original, field), _by_key(current, field)
-    changed: list[Object] = []
-    for value, items in _by_key(modified, field).items():
-        for number, new in enumerate(items):
-            if number >= len(live.get(value, ())):
-                changed.append(new)
-                continue
-            old = before.get(value, [])
-            inside = _tables(
-                old[number] if number < len(old) else {}, new, live[value][number], field, retain=field.retains_keys
-            )
-            if inside:
-                changed.append({**inside, field.key: new[field.key]})
-    kept = _by_key(modified, field)
-    deleted = [
-        {"$patch": "delete", field.key: each[field.key]}
-        for value, items in before.items()
-        for each in items[len(kept.get(value, ())) :]
-    ]
+    """Items are paired by their key; of several with one key, the last with the last, as Go's sort happens to do."""
+    before, wanted, live = (_by_key(each, field) for each in (original, modified, current))
     order = [each[field.key] for each in modified]
     if not current:
         return {name: modified} if modified else {}
+    changed: list[Object] = []
+    for value, items in wanted.items():
+        olds, lives = before.get(value, []), live.get(value, [])
+        for number, new in enumerate(items):
+            old = olds[number] if number < len(olds) else {}
+            if number >= len(lives):
+                changed.append(new)
+            elif inside := _tables(old, new, lives[number], field, retain=field.retains_keys):
+                changed.append({**inside, field.key: new[field.key]})
+    deleted = [
+        {"$patch": "delete", field.key: each[field.key]}
+        for value, items in before.items()
+        for each in items[len(wanted.get(value, ())) :]
+    ]
+    pairs = (pair for value in before for pair in zip(before[value], wanted.get(value, ()), strict=False))
+    if deleted or any(_forgets(*pair) for pair in pairs):
+        changed = _one_of_each(changed, field.key)
     patch: Object = {name: [*changed, *deleted]} if changed or deleted else {}
     if patch or not same(order, [each[field.key] for each in current]):
         patch[f"$setElementOrder/{name}"] = [{field.key: value} for value in order]
     return patch
+
+
+def _forgets(original: Object, modified: Object) -> bool:
+    """Whether something of `original` is not in `modified`."""
+    return any(
+        name not in modified or (isinstance(old, dict) and _forgets(old, table(modified, name)))
+        for name, old in original.items()
+    )
+
+
+def _one_of_each(items: list[Object], key: str) -> list[Object]:
+    """Those with one key as one, the later one's values before the earlier one's: what kubectl sends with deletions."""
+    found: dict[str, Object] = {}
+    for each in items:
+        found[str(each[key])] = {**found.get(str(each[key]), {}), **each}
+    return list(found.values())
 
 
 def _by_key(items: list[Any], field: Fields) -> dict[str, list[Object]]:
@@ -101,7 +116,7 @@ def _by_key(items: list[Any], field: Fields) -> dict[str, list[Object]]:
     for each in items:
         if not isinstance(each, dict) or field.key not in each:
             raise NoMergeKey(f"map: {json.dumps(each)[:200]} does not contain declared merge key: {field.key}")
-        found.setdefault(str(each[field.key]), []).append(each)
+        found.setdefault(str(each[field.key]), []).insert(0, each)
     return found
 
 
