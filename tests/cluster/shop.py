@@ -67,6 +67,7 @@ def container(image: str = "registry.test/shop:1.0@sha256:" + "a" * 64) -> Objec
         "securityContext": {
             "runAsNonRoot": True, "runAsUser": 1000, "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
     }  # fmt: skip
 

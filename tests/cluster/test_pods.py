@@ -119,6 +119,33 @@ def _named_privileged(plane: ControlPlane) -> None:
     up(plane, web(1, name="privileged-proxy", securityContext={}))
 
 
+def _windows_host_process(plane: ControlPlane) -> None:
+    made = web(1, securityContext={"windowsOptions": {"hostProcess": True}, "runAsNonRoot": True})
+    made["spec"]["template"]["spec"] |= {"os": {"name": "windows"}, "hostNetwork": True}
+    up(plane, made)
+
+
+def _unconfined_at_start(plane: ControlPlane) -> None:
+    made = web(1)
+    first = {**shop.container(), "name": "first", "envFrom": [], "env": [], "readinessProbe": None, "ports": []}
+    first["securityContext"] |= {"seccompProfile": {"type": "Unconfined"}}
+    made["spec"]["template"]["spec"]["initContainers"] = [first]
+    up(plane, made)
+
+
+def _keeps_capabilities(plane: ControlPlane) -> None:
+    up(plane, web(1, securityContext={**shop.container()["securityContext"], "capabilities": {}}))
+
+
+def _enforces_an_old_version(plane: ControlPlane) -> None:
+    """A pod that was there before; the version that is enforced now does not know what it sets."""
+    made = web(1)
+    made["spec"]["template"]["spec"]["securityContext"] = {"sysctls": [{"name": "net.ipv4.tcp_rmem", "value": "1 2 3"}]}
+    up(plane, made)
+    labels = {"pod-security.kubernetes.io/enforce-version": "v1.30"}
+    plane.patch(f"/api/v1/namespaces/{SPACE}", {"metadata": {"labels": labels}})
+
+
 @pytest.mark.parametrize(
     ("make", "outcome", "words"),
     [
@@ -126,6 +153,10 @@ def _named_privileged(plane: ControlPlane) -> None:
         (_privileged_among_slight, "failed", "container app: privileged"),
         (_host_port, "warned", "hostPort 8080"),
         (_named_privileged, "warned", "may run as root"),
+        (_windows_host_process, "failed", "Windows HostProcess"),
+        (_unconfined_at_start, "failed", "container first: seccomp Unconfined"),
+        (_keeps_capabilities, "warned", "container app: keeps capabilities"),
+        (_enforces_an_old_version, "failed", "unsafe sysctl net.ipv4.tcp_rmem"),
     ],
 )
 def test_risks(
@@ -155,7 +186,7 @@ def test_scaling_out_after_a_rollout_is_no_failure(empty: ControlPlane, tmp_path
 
 def test_a_rollout_that_stands_says_why(bench: Bench, plane: ControlPlane, tmp_path: Path) -> None:
     emptied(plane, SPACE, **{"pod-security.kubernetes.io/enforce": "restricted"})
-    plane.apply(web())  # without a seccomp profile
+    plane.apply(web(securityContext={"runAsNonRoot": True}))
     wait(
         lambda: any(
             each["type"] == "ReplicaFailure" for each in plane.get(WEB).get("status", {}).get("conditions", ())

@@ -35,6 +35,12 @@ def workload(kind: str = "Deployment", **specification: Any) -> Object:
     return made
 
 
+def _root() -> Object:
+    made = workload()
+    del made["spec"]["template"]["spec"]["containers"][0]["securityContext"]
+    return made
+
+
 def _claiming() -> Object:
     made = workload("StatefulSet")
     made["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
@@ -46,7 +52,7 @@ def _claiming() -> Object:
 @pytest.mark.parametrize(
     ("there", "labels", "applied", "words"),
     [
-        (None, {"pod-security.kubernetes.io/enforce": "restricted"}, [workload()], "violates PodSecurity"),
+        (None, {"pod-security.kubernetes.io/enforce": "restricted"}, [_root()], "violates PodSecurity"),
         (None, {}, [workload(priorityClassName="absent")], "no PriorityClass"),
         (_RANGE, {}, [workload()], "maximum memory usage per Container is 128Mi"),
         (_MUST, {}, [workload()], "must specify limits.cpu"),

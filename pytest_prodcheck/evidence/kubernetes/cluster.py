@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import PAGE, api, listed
 from pytest_prodcheck.evidence.kubernetes.objects import rows, table
+from pytest_prodcheck.evidence.kubernetes.standard_versions import enforced_minor
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.kubernetes import KubernetesApi, KubernetesNodes, KubernetesPods, Pod, Rollout
 
@@ -105,7 +107,7 @@ def namespaced(group: str, resource: str, context: Context) -> str:
 
 def all_pods(context: Context, deadline: Deadline) -> list[Pod]:
     """The pods of all namespaces: for those who may read nodes."""
-    return listed("pods", "/api/v1/pods", context, deadline, parsing.pod)
+    return listed("pods", "/api/v1/pods", context, deadline, _pod(context, deadline))
 
 
 def pods_of(context: Context, deadline: Deadline) -> list[Pod]:
@@ -113,7 +115,11 @@ def pods_of(context: Context, deadline: Deadline) -> list[Pod]:
     cluster = context.environment.kubernetes
     if cluster is not None and "nodes" in cluster.reach:
         return [each for each in all_pods(context, deadline) if each.namespace == cluster.namespace]
-    return listed("pods", namespaced("", "pods", context), context, deadline, parsing.pod)
+    return listed("pods", namespaced("", "pods", context), context, deadline, _pod(context, deadline))
+
+
+def _pod(context: Context, deadline: Deadline) -> Callable[[dict[str, Any]], Pod]:
+    return partial(parsing.pod, minor=enforced_minor(context, deadline))
 
 
 @evidence("kubernetes-pods", axis="kubernetes", seconds=seconds, host=host, sends=reads("pods"))

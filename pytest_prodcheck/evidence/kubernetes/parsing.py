@@ -7,6 +7,7 @@ import re
 
 from pytest_prodcheck.evidence.kubernetes.asking import amounts
 from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows, table
+from pytest_prodcheck.evidence.kubernetes.pod_security import LATEST
 from pytest_prodcheck.evidence.kubernetes.risks import grave, slight
 from pytest_prodcheck.records.kubernetes import Container, Node, Pod, Workload
 
@@ -38,8 +39,8 @@ def controller(item: Object) -> tuple[str, str]:
     return f"{kind}/{name}", version
 
 
-def pod(item: Object) -> Pod:
-    """One pod of a list."""
+def pod(item: Object, minor: int = LATEST) -> Pod:
+    """One pod of a list; minor: the version of the Pod Security Standards that it is measured by."""
     metadata, specification, status = table(item, "metadata"), table(item, "spec"), table(item, "status")
     workload, version = controller(item)
     told = conditions(item)
@@ -75,8 +76,8 @@ def pod(item: Object) -> Pod:
             for each in rows(specification, "volumes")
             if "persistentVolumeClaim" in each
         ),
-        grave=tuple(grave(specification)),
-        slight=tuple(slight(specification)),
+        grave=tuple(grave(item, minor)),
+        slight=tuple(slight(item, minor)),
         gated=bool(rows(specification, "schedulingGates")),
     )
 

@@ -15,7 +15,7 @@ NAME = "prodcheck"
 
 
 def manifest(cluster: Kubernetes, metrics: bool = False) -> list[dict[str, Any]]:
-    """A service account, and roles that let it list what `reach` names; nothing else, and nothing written.
+    """A service account, and roles that let it list what `reach` names and read the namespace itself; nothing written.
 
     metrics: whether the use of nodes is read by the metrics API, too.
 
@@ -49,4 +49,7 @@ def _rules(reaches: Sequence[str], metrics: bool) -> list[dict[str, Any]]:
             groups.setdefault(group, []).append(resource)
     if metrics and "nodes" in reaches:
         groups["metrics.k8s.io"] = ["nodes"]
-    return [{"apiGroups": [group], "resources": resources, "verbs": ["list"]} for group, resources in groups.items()]
+    rules = [{"apiGroups": [group], "resources": resources, "verbs": ["list"]} for group, resources in groups.items()]
+    # its labels: which version of the Pod Security Standards it enforces
+    own = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}] if "namespace" in reaches else []
+    return [*rules, *own]
