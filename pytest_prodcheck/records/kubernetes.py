@@ -32,6 +32,7 @@ class Container:
     ended: str  # reason of its last end: "OOMKilled", "" for none
     ended_at: float | None  # when that was, epoch seconds
     init: bool = False
+    why: str = ""  # what it waits for, in the kubelet's words
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Rollout:
     wanted: str  # "deployment/storefront", as declared
     pods: tuple[Pod, ...]  # those that are not being deleted
     asked_at: float = 0.0  # epoch seconds
+    why: tuple[str, ...] = ()  # why it is not whole: conditions and events, the gravest first
 
 
 @dataclass(frozen=True)

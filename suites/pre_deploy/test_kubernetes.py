@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def _trouble(pod: Pod, now: float) -> str:
         return ""
     for each in pod.containers:
         if each.waiting in TROUBLED and pod.phase != "Failed":
-            return f"{each.name}: {each.waiting}"
+            return f"{each.name}: {each.waiting}{': ' if each.why else ''}{each.why[:200]}"
         if each.ended == "OOMKilled" and each.ended_at is not None and now - each.ended_at < RECENT:
             return f"{each.name}: OOMKilled {now - each.ended_at:.0f} s ago"
     if pod.phase == "Pending" and now - pod.created_at > PENDING:
@@ -76,9 +77,17 @@ def test_pods_are_in_order(kubernetes_pods: KubernetesPods, limit: Limit) -> Non
     counted = [each for each, why in found.items() if why or not _over(each)]
     for workload, pods in _by_workload(counted):
         troubles = {each.name: found[each] for each in pods if found[each]}
-        named = "; ".join(f"{name}: {why}" for name, why in list(troubles.items())[:3])
+        named = "; ".join(f"{', '.join(names[:3])}: {why}" for why, names in list(_by_reason(troubles).items())[:3])
         share = 100 * len(troubles) / len(pods)
         judge("pods in trouble", share, at_most=limit, unit="%", of=workload, reason=named or "")
+
+
+def _by_reason(troubles: dict[str, str]) -> dict[str, list[str]]:
+    """Each reason once, with the pods that have it; ages and names of pods make no other reason."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for name, why in troubles.items():
+        found.setdefault(re.sub(r"[0-9]+", "", why.replace(name, "")), (why, []))[1].append(name)
+    return dict(found.values())
 
 
 def _over(pod: Pod) -> bool:

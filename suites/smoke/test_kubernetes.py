@@ -23,16 +23,21 @@ def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
         return
     assert found is not None
     judge("generation seen by its controller", found.observed, at_least=found.generation)
-    judge("rollout goes on", not found.stuck, reason=found.stuck)
+    coming = _scaling_out(kubernetes_rollout, found)
+    enough = max(1, found.replicas - coming)
+    counts = {"updated": found.updated == found.replicas, "ready": found.ready >= enough,
+              "available": found.available >= enough}  # fmt: skip
+    first = "stuck" if found.stuck else next((name for name, good in counts.items() if not good), "")
+    told = "; ".join(kubernetes_rollout.why)
+    why = {first: told}  # once, by the first that is short
+    judge("rollout goes on", not found.stuck, reason=": ".join(filter(None, (why.get("stuck"), found.stuck))))
     judge("rollout is not paused", not found.paused, reason="spec.paused is true")
     judge("replicas asked for", found.replicas, at_least=1)
-    coming = _scaling_out(kubernetes_rollout, found)
-    why = found.failure or next((each.unscheduled for each in kubernetes_rollout.pods if each.unscheduled), "")
-    judge("updated replicas", found.updated, equals=found.replicas, reason=why)
-    judge("ready replicas", found.ready, at_least=max(1, found.replicas - coming), reason=why)
-    judge("available replicas", found.available, at_least=max(1, found.replicas - coming), reason=why)
+    judge("updated replicas", found.updated, equals=found.replicas, reason=why.get("updated", ""))
+    judge("ready replicas", found.ready, at_least=enough, reason=why.get("ready", ""))
+    judge("available replicas", found.available, at_least=enough, reason=why.get("available", ""))
     judge("scaling out is done", not coming, warn_only=True,
-          reason=f"{coming} pods came after the rollout and are not ready: {why or 'they start'}")  # fmt: skip
+          reason=f"{coming} pods came after the rollout and are not ready: {told or 'they start'}")  # fmt: skip
     old = [each.name for each in kubernetes_rollout.pods if found.hash and each.hash != found.hash and each.phase not in
            ("Succeeded", "Failed")]  # fmt: skip
     judge("pods of another version", len(old), at_most=0, reason=", ".join(old[:5]) or "")

@@ -69,22 +69,24 @@ class Api:
         status, content, headers = self._patiently(method, path, deadline, query, body, kind)
         return status, content, headers.get("Warning", "")
 
-    def items(self, path: str, deadline: Deadline, take: Callable[[Object], Any] = lambda item: item) -> list[Any]:
+    def items(
+        self, path: str, deadline: Deadline, take: Callable[[Object], Any] = lambda item: item, **query: str
+    ) -> list[Any]:
         """All objects of a list, page by page, each as `take` makes it (None leaves it out).
 
         Raises EvidenceProblem (denied, with the rule that is missing; timeout; protocol): never a part of the list.
         """
         for _ in range(LISTS):
             try:
-                return [made for item in self._pages(path, deadline) if (made := take(item)) is not None]
+                return [made for item in self._pages(path, deadline, query) if (made := take(item)) is not None]
             except Gone:
                 deadline.note(f"the list {path} changed while it was read, it was begun again")
         raise EvidenceProblem(Problem("protocol", f"GET {path}: the list was gone {LISTS} times before its end (410)"))
 
-    def _pages(self, path: str, deadline: Deadline) -> Iterator[Object]:
+    def _pages(self, path: str, deadline: Deadline, asked: Mapping[str, str]) -> Iterator[Object]:
         token = ""
         while True:
-            query = {"limit": str(PAGE), **({"continue": token} if token else {})}
+            query = {**asked, "limit": str(PAGE), **({"continue": token} if token else {})}
             page = self._ask("GET", path, deadline, query=query)
             items = page.get("items")
             if not isinstance(items, list):

@@ -11,6 +11,7 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import PAGE, api, listed
 from pytest_prodcheck.evidence.kubernetes.objects import rows, table
+from pytest_prodcheck.evidence.kubernetes.rollout_reasons import reasons
 from pytest_prodcheck.evidence.kubernetes.standard_versions import enforced_minor
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.kubernetes import KubernetesApi, KubernetesNodes, KubernetesPods, Pod, Rollout
@@ -135,8 +136,9 @@ def kubernetes_nodes(target: str, context: Context, deadline: Deadline) -> Kuber
 
 
 @evidence(
-    "kubernetes-rollout", axis="workload", seconds=seconds, host=host, sends=reads("pods", "workloads", "replicasets")
-)
+    "kubernetes-rollout", axis="workload", seconds=seconds, host=host,
+    sends=reads("pods", "workloads", "replicasets", "events, where the rollout is not whole"),
+)  # fmt: skip
 def kubernetes_rollout(target: str, context: Context, deadline: Deadline) -> Rollout:
     """A service's workload and its pods."""
     wanted = workload_name(target, context)
@@ -146,7 +148,8 @@ def kubernetes_rollout(target: str, context: Context, deadline: Deadline) -> Rol
     mine = tuple(each for each in pods_of(context, deadline) if each.workload == wanted and not each.deleting)
     if found is None:
         return Rollout(None, wanted, mine, time.time())
-    return Rollout(parsing.workload(found, kind, _hash(found, kind, context, deadline)), wanted, mine, time.time())
+    workload, now = parsing.workload(found, kind, _hash(found, kind, context, deadline)), time.time()
+    return Rollout(workload, wanted, mine, now, reasons(workload, mine, now, context, deadline))
 
 
 def workload_name(service: str, context: Context) -> str:

@@ -95,6 +95,7 @@ def _container(status: Object, asked: str, init: bool) -> Container:
         ended=str(ended.get("reason") or ""),
         ended_at=moment(ended["finishedAt"]) if ended.get("finishedAt") else None,
         init=init,
+        why=str(table(status, "state", "waiting").get("message") or ""),
     )
 
 

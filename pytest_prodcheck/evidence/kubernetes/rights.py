@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 _GROUP = "rbac.authorization.k8s.io"
 NAME = "prodcheck"
+# of use where they are granted: the version of the Pod Security Standards that is enforced, why a rollout stands
+_BESIDES = (
+    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+)
 
 
 def manifest(cluster: Kubernetes, metrics: bool = False) -> list[dict[str, Any]]:
@@ -50,6 +55,4 @@ def _rules(reaches: Sequence[str], metrics: bool) -> list[dict[str, Any]]:
     if metrics and "nodes" in reaches:
         groups["metrics.k8s.io"] = ["nodes"]
     rules = [{"apiGroups": [group], "resources": resources, "verbs": ["list"]} for group, resources in groups.items()]
-    # its labels: which version of the Pod Security Standards it enforces
-    own = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}] if "namespace" in reaches else []
-    return [*rules, *own]
+    return [*rules, *(_BESIDES if "namespace" in reaches else ())]

@@ -1,0 +1,94 @@
+"""Why a rollout is not whole: conditions of the workload and its pods, and what events warn of, each once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.kubernetes.api import api
+from pytest_prodcheck.evidence.kubernetes.objects import Object, table
+from pytest_prodcheck.evidence.kubernetes.parsing import moment
+from pytest_prodcheck.evidence.tools.sanitizing import plain
+from pytest_prodcheck.records import EvidenceProblem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.records.kubernetes import Pod, Workload
+
+MOST = 3
+FRESH = 3600  # seconds, the time that API servers keep events by default
+# in this order: what keeps pods from being made, placed, begun, ready
+_RANKS = ("FailedCreate", "FailedScheduling", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "Failed",
+          "Unhealthy", "BackOff")  # fmt: skip
+
+
+def reasons(
+    workload: Workload, pods: Sequence[Pod], now: float, context: Context, deadline: Deadline
+) -> tuple[str, ...]:
+    """The gravest ones first, at most three; () for a workload that is whole."""
+    if _whole(workload):
+        return ()
+    events = _events(workload, pods, now, context, deadline)
+    found = [*_told(workload, pods), *(text for _, text in sorted(events, key=lambda each: each[0]))]
+    once: dict[str, str] = {}
+    for text in found:
+        bare = _without_names(text)
+        if not any(bare in known or known in bare for known in once):  # an event quotes what a condition says, too
+            once[bare] = text
+    return tuple(plain(text, 400) for text in list(once.values())[:MOST])
+
+
+def _whole(found: Workload) -> bool:
+    counts = {found.updated, found.ready, found.available}
+    return counts == {found.replicas} and not found.stuck and found.observed >= found.generation
+
+
+def _told(workload: Workload, pods: Iterable[Pod]) -> Iterator[str]:
+    if workload.failure:
+        yield workload.failure
+    for pod in pods:
+        if pod.unscheduled and not pod.gated:
+            yield pod.unscheduled
+        for each in pod.containers:
+            if each.why:
+                yield f"{each.name}: {each.waiting}: {each.why}"
+
+
+def _events(
+    workload: Workload, pods: Iterable[Pod], now: float, context: Context, deadline: Deadline
+) -> list[tuple[int, str]]:
+    """`(rank, text)` of fresh warnings about the workload, its version's ReplicaSet and its pods that are not ready."""
+    kind, _, name = workload.name.partition("/")
+    about = {(kind, name), ("replicaset", f"{name}-{workload.hash}")}
+    about |= {("pod", each.name) for each in pods if not each.ready}
+    server = api(context, deadline)
+    path = f"/api/v1/namespaces/{server.namespace}/events"
+    try:
+        warned = server.items(path, deadline, fieldSelector="type=Warning")
+    except EvidenceProblem as error:
+        deadline.note(f"events cannot be read, they would say why: {error.problem.message}")
+        return []
+    return [
+        (_RANKS.index(reason) if reason in _RANKS else len(_RANKS), str(each.get("message", "")))
+        for each in warned
+        if _about(each) in about and now - _when(each) < FRESH
+        for reason in [str(each.get("reason", ""))]
+    ]
+
+
+def _about(event: Object) -> tuple[str, str]:
+    told = table(event, "involvedObject")
+    return str(told.get("kind", "")).lower(), str(told.get("name", ""))
+
+
+def _when(event: Object) -> float:
+    times = (table(event, "series").get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"),
+             table(event, "metadata").get("creationTimestamp"))  # fmt: skip
+    return moment(next((each for each in times if each), "1970-01-01T00:00:00Z"))
+
+
+def _without_names(text: str) -> str:
+    """The same reason of another pod reads the same: without what is quoted, and without the names that pods get."""
+    return re.sub(r'"[^"]*"|\b[a-z0-9-]+-[a-z0-9]{5}\b|[0-9]+', "", text)
