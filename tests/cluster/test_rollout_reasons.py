@@ -52,7 +52,8 @@ def _warned(plane: ControlPlane, reason: str) -> list[Object]:
 
 def told(kind: str, plane: ControlPlane, folder: Path) -> tuple[str, ...]:
     service = f'[environments.c.services.web]\nurl = "http://127.0.0.1:9"\nworkload = "{kind.lower()}/web"\n'
-    why: tuple[str, ...] = kubernetes_rollout.gather("web", context_for(folder, SPACE, plane, service), Deadline(20)).why
+    context = context_for(folder, SPACE, plane, service)
+    why: tuple[str, ...] = kubernetes_rollout.gather("web", context, Deadline(20)).why
     return why
 
 
