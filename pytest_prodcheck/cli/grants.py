@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.reports.escaping import safe, safe_json
 
@@ -36,12 +36,12 @@ def main(args: argparse.Namespace) -> int:
     from pytest_prodcheck.scope import ScopeError, read_scope
 
     try:
-        _, environment, _ = read_scope(args.env, Path.cwd())
+        _, environment, configuration = read_scope(args.env, Path.cwd())
     except (ConfigurationError, ScopeError) as error:
         print(f"prodcheck grants: {error}", file=sys.stderr)
         return 2
     if args.kubernetes:
-        return _kubernetes(args, environment)
+        return _kubernetes(args, environment, configuration.root)
     wanted = [args.target] if args.target else list(environment.postgres)
     unknown = [name for name in wanted if name not in environment.postgres]
     if unknown or not wanted:
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _kubernetes(args: argparse.Namespace, environment: Environment) -> int:
+def _kubernetes(args: argparse.Namespace, environment: Environment, root: Path) -> int:
     from pytest_prodcheck.evidence.kubernetes.rights import manifest
 
     if environment.kubernetes is None or args.target:
@@ -64,6 +64,20 @@ def _kubernetes(args: argparse.Namespace, environment: Environment) -> int:
         print(f"prodcheck grants: {what}", file=sys.stderr)
         return 2
     metrics = any(each.source == "kubernetes" for each in environment.hosts.values())
-    whole = {"apiVersion": "v1", "kind": "List", "items": manifest(environment.kubernetes, metrics)}
-    print(safe_json(json.dumps(whole, indent=1)))
+    items = manifest(environment.kubernetes, metrics, _files(root, environment))
+    print(safe_json(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1)))
     return 0
+
+
+def _files(root: Path, environment: Environment) -> list[dict[str, Any]]:
+    """The objects of `manifests` of any revision; says so where there are none yet."""
+    from pytest_prodcheck.evidence.kubernetes.manifest_files import read
+    from pytest_prodcheck.records import EvidenceProblem
+
+    patterns = environment.kubernetes.manifests if environment.kubernetes else ()
+    try:
+        return [each for _, each in read(root, patterns, environment.unit or "*", "*")] if patterns else []
+    except EvidenceProblem as error:
+        what = safe(error.problem.message)
+        print(f"prodcheck grants: {what}: the rights to dry-run their kinds are left out", file=sys.stderr)
+        return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,55 @@ def test_mistakes_are_told(old: str, new: str, words: str, tmp_path: Path) -> No
         scope_of(tmp_path, TOML.replace(old, new))
 
 
+def test_the_rights_of_dry_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With files: their kinds, each where it lies, and `create` on pods where one is made; without them pods alone."""
+    from pytest_prodcheck.cli import main
+
+    (tmp_path / "prodcheck.toml").write_text(TOML.replace('vantage = "cluster"', 'manifests = ["out/{revision}.yaml"]'))
+    monkeypatch.chdir(tmp_path)
+    for files in ((), _FILES):
+        for number, text in enumerate(files):
+            (tmp_path / "out").mkdir(exist_ok=True)
+            (tmp_path / "out" / f"r{number}.yaml").write_text(text)
+        assert main(["grants", "--env", "c", "--kubernetes"]) == 0
+        said = capsys.readouterr()
+        assert ("are left out" in said.err) == (not files)
+        items = json.loads(said.out)["items"]
+        found = {
+            (each["kind"], each["metadata"].get("namespace", "")): each["rules"]
+            for each in items
+            if "rules" in each and each["metadata"]["name"] == "prodcheck-dry-run"
+        }
+        pods = {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}
+        verbs = ["get", "create", "patch"]
+        if not files:
+            assert found == {("Role", "shop"): [pods]}
+            continue
+        assert found == {
+            ("ClusterRole", ""): [{"apiGroups": [""], "resources": ["namespaces"], "verbs": verbs}],
+            ("Role", "other"): [pods, {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": verbs}],
+            ("Role", "shop"): [
+                pods,
+                {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses", "networkpolicies"], "verbs": verbs},
+            ],
+        }  # fmt: skip
+
+
+_DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: a, namespace: other}
+spec: {template: {spec: {containers: [{name: a, image: b}]}}}
+"""
+_FILES = (
+    f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: other}}\n---\n{_DEPLOYMENT}",
+    "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: a}\n"
+    "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n",
+)
+
+
 def test_the_rights_are_to_list_what_reach_names(tmp_path: Path) -> None:
     scope_of(tmp_path)
     cluster = load(tmp_path / "prodcheck.toml").environment("c").kubernetes
@@ -81,6 +131,7 @@ def test_the_rights_are_to_list_what_reach_names(tmp_path: Path) -> None:
     ]  # fmt: skip
     rules = [rule for each in made for rule in each.get("rules", ())]
     assert {verb for rule in rules for verb in rule["verbs"] if rule["resources"] != ["namespaces"]} == {"list"}
+    assert {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]} in rules
     named = {resource for rule in rules for resource in rule["resources"]}
     assert {"pods", "storageclasses"} <= named
     assert not {"secrets", "nodes"} & named

@@ -27,14 +27,18 @@ def documents(context: Context) -> tuple[tuple[str, Object], ...]:
     cluster = context.environment.kubernetes
     if cluster is None or not cluster.manifests:
         return ()
-    return context.once(("kubernetes-manifests",), lambda: tuple(_all(context, cluster.manifests)))
+    unit = context.environment.unit
+    return context.once(
+        ("kubernetes-manifests",), lambda: tuple(read(context.root, cluster.manifests, unit, context.revision))
+    )
 
 
-def _all(context: Context, patterns: tuple[str, ...]) -> Iterator[tuple[str, Object]]:
+def read(root: Path, patterns: tuple[str, ...], unit: str, revision: str) -> Iterator[tuple[str, Object]]:
+    """`(file, object)` of every object of files below `root`; raises EvidenceProblem (configuration, too-large)."""
     count = 0
     for pattern in patterns:
-        filled = pattern.replace("{unit}", context.environment.unit).replace("{revision}", context.revision)
-        files = sorted(glob(str(context.root / filled), recursive=True))
+        filled = pattern.replace("{unit}", unit).replace("{revision}", revision)
+        files = sorted(glob(str(root / filled), recursive=True))
         if not files:
             hint = "render them first; {unit} and {revision} are those of the run"
             raise EvidenceProblem(Problem("configuration", f"kubernetes.manifests: no file is named {filled}", hint))

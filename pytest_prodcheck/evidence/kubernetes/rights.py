@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.evidence.kubernetes import dry_run_rights
 from pytest_prodcheck.evidence.kubernetes.cluster import CLUSTER_WIDE, RIGHTS
+from pytest_prodcheck.evidence.kubernetes.objects import Object
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.kubernetes import Kubernetes
@@ -19,32 +21,36 @@ _BESIDES = (
 )
 
 
-def manifest(cluster: Kubernetes, metrics: bool = False) -> list[dict[str, Any]]:
+def manifest(cluster: Kubernetes, metrics: bool = False, files: Iterable[Object] = ()) -> list[dict[str, Any]]:
     """A service account, and roles that let it list what `reach` names and read the namespace itself; nothing written.
 
-    metrics: whether the use of nodes is read by the metrics API, too.
-
-    Dry runs of `manifests` need the right to patch those kinds, which is left to who grants it: RBAC cannot tell a dry
-    run from a change.
+    metrics: whether the use of nodes is read by the metrics API, too. files: the objects of `manifests`, whose dry runs
+    take roles of their own: RBAC cannot tell a dry run from a change, so that who grants it may leave them out.
     """
-    account = {"kind": "ServiceAccount", "name": NAME, "namespace": cluster.namespace}
     made: list[dict[str, Any]] = [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": cluster.namespace}}
     ]
-    for kind, reaches in (
-        ("Role", [each for each in cluster.reach if each not in CLUSTER_WIDE]),
-        ("ClusterRole", [each for each in cluster.reach if each in CLUSTER_WIDE]),
-    ):
-        if not reaches:
-            continue
-        metadata = {"name": NAME, **({"namespace": cluster.namespace} if kind == "Role" else {})}
-        bound = {"apiGroup": _GROUP, "kind": kind, "name": NAME}
-        made += [
-            {"apiVersion": f"{_GROUP}/v1", "kind": kind, "metadata": metadata, "rules": _rules(reaches, metrics)},
-            {"apiVersion": f"{_GROUP}/v1", "kind": f"{kind}Binding", "metadata": metadata, "roleRef": bound,
-             "subjects": [account]},
-        ]  # fmt: skip
+    near = [each for each in cluster.reach if each not in CLUSTER_WIDE]
+    far = [each for each in cluster.reach if each in CLUSTER_WIDE]
+    for space, reaches in ((cluster.namespace, near), ("", far)):
+        if reaches:
+            made += _bound(NAME, space, _rules(reaches, metrics), cluster)
+    if cluster.manifests:
+        for space, rules in dry_run_rights.rules(cluster, files).items():
+            made += _bound(dry_run_rights.NAME, space, rules, cluster)
     return made
+
+
+def _bound(name: str, space: str, rules: list[dict[str, Any]], cluster: Kubernetes) -> list[dict[str, Any]]:
+    """A role of a namespace, or of the cluster for "", that the service account has."""
+    kind = "Role" if space else "ClusterRole"
+    metadata = {"name": name, **({"namespace": space} if space else {})}
+    account = {"kind": "ServiceAccount", "name": NAME, "namespace": cluster.namespace}
+    return [
+        {"apiVersion": f"{_GROUP}/v1", "kind": kind, "metadata": metadata, "rules": rules},
+        {"apiVersion": f"{_GROUP}/v1", "kind": f"{kind}Binding", "metadata": metadata,
+         "roleRef": {"apiGroup": _GROUP, "kind": kind, "name": name}, "subjects": [account]},
+    ]  # fmt: skip
 
 
 def _rules(reaches: Sequence[str], metrics: bool) -> list[dict[str, Any]]:
