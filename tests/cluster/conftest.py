@@ -18,13 +18,21 @@ from tests.project import Project
 Judge = Callable[..., dict[str, Any]]
 
 
+_RUNNING: list[ControlPlane] = []  # of this process: other folders of tests have this fixture too
+
+
 @pytest.fixture(scope="session")
 def plane() -> Iterator[ControlPlane]:
     pytest.importorskip("kubernetes", reason="no Kubernetes client: pip install kubernetes")
     if lacking := missing():
         pytest.skip(f"no {', '.join(lacking)}: install them with `make cluster` (needs Go)")
+    if _RUNNING:
+        yield _RUNNING[0]
+        return
     with control_plane() as running:
+        _RUNNING.append(running)
         yield running
+        _RUNNING.clear()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.kubernetes.answers import told
 from pytest_prodcheck.evidence.kubernetes.api import api
+from pytest_prodcheck.evidence.kubernetes.lost_entries import lost
 from pytest_prodcheck.evidence.kubernetes.merge_patches import NoMergeKey, three_way, with_last_applied, without_nulls
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.kubernetes.openapi import STRATEGIC, Description
@@ -55,7 +56,9 @@ def applied(
     if not patch:
         return _accepted(asked)
     kind = STRATEGIC if described.strategic else _MERGE
-    return told(asked, server.dry_run("PATCH", each.path, patch, deadline, kind, **checks), "patch")
+    answer = server.dry_run("PATCH", each.path, patch, deadline, kind, **checks)
+    made = told(asked, answer, "patch")
+    return replace(made, lost=lost(each.item, answer[1])) if made.accepted else made
 
 
 def _accepted(asked: Manifest) -> Manifest:
