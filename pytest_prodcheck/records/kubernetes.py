@@ -224,7 +224,7 @@ class Manifest:
     warnings: tuple[str, ...] = ()  # of the server, such as deprecations
     problem: Problem | None = None  # why the dry run could not be asked
     way: str = ""  # how it will be applied: "kubectl apply", "server-side apply by helm"
-    lost: tuple[str, ...] = ()  # what of the file would not be in the result: "spec.ports: 1 of 2"
+    lost: tuple[str, ...] = ()  # what of it would not last: "spec.ports: 1 of 2 entries would be left, …"
 
 
 @dataclass(frozen=True)

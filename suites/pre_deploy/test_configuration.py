@@ -28,7 +28,7 @@ def test_the_server_would_take_them(kubernetes_manifests: KubernetesManifests) -
         judge("dry run", each.accepted, of=each.name, reason=f"{each.said}{how}")
         dropped = [warning for warning in each.warnings if "unknown field" in warning]
         judge("nothing of it gets lost", not each.lost, of=each.name, warn_only=True,
-              reason=f"the patch takes entries with one key for the same: {'; '.join(each.lost)}{how}")  # fmt: skip
+              reason=f"{'; '.join(each.lost)}{how}")  # fmt: skip
         judge("all fields are known", not dropped, of=each.name, reason="; ".join(dropped), warn_only=True)
 
 

@@ -5,69 +5,94 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.kubernetes.answers import told
 from pytest_prodcheck.evidence.kubernetes.api import api
-from pytest_prodcheck.evidence.kubernetes.lost_entries import lost
+from pytest_prodcheck.evidence.kubernetes.lost_entries import shorter
 from pytest_prodcheck.evidence.kubernetes.merge_patches import NoMergeKey, three_way, with_last_applied, without_nulls
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
-from pytest_prodcheck.evidence.kubernetes.openapi import STRATEGIC, Description
+from pytest_prodcheck.evidence.kubernetes.openapi import STRATEGIC, Fields
 from pytest_prodcheck.records.kubernetes import Manifest
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.kubernetes.openapi import Description
     from pytest_prodcheck.evidence.kubernetes.placed_objects import Placed
     from pytest_prodcheck.evidence.kubernetes.ways import Way
 
-EXISTS = 409
-_APPLY = "application/apply-patch+yaml"  # JSON is YAML
-_MERGE = "application/merge-patch+json"
+TRIES = 3  # of replacing what changes meanwhile
+CONFLICT = 409
+JSON, APPLY, MERGE = "application/json", "application/apply-patch+yaml", "application/merge-patch+json"  # JSON is YAML
+_RIGHTS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is sent; kind: of the body."""
+
+    method: str
+    path: str
+    body: Object
+    kind: str = JSON
 
 
 def applied(
     asked: Manifest, each: Placed, way: Way, described: Description, context: Context, deadline: Deadline
-) -> Manifest:
-    """The object as the server takes it; raises EvidenceProblem where it cannot be reached."""
-    server = api(context, deadline)
+) -> tuple[Manifest, Object]:
+    """The object as the server takes it, and as it would be then; raises EvidenceProblem where it cannot be asked."""
     checks = {"fieldManager": way.manager, "fieldValidation": "Warn" if way.kind == "helm" else "Strict"}
-    if way.kind == "untouched":
-        return _accepted(asked)
     if way.kind == "server-side":
         checks["force"] = str(way.force).lower()
-        answer = server.dry_run("PATCH", each.path, each.item, deadline, _APPLY, **checks)
-        return told(asked, answer, "patch")
-    if way.kind == "replace":
-        body = each.item if each.live is None else _of_version(each.item, each.live)
-        return told(asked, server.dry_run("PUT", each.path, body, deadline, **checks), "update")
-    if way.kind in ("create", "anew") or each.live is None:
-        body = without_nulls(with_last_applied(each.item) if way.kind == "client-side" else each.item)
-        answer = server.dry_run("POST", each.collection, body, deadline, **checks)
-        if way.kind == "anew" and each.live is not None and answer[0] == EXISTS:
-            return _accepted(asked)  # the old one goes first, and all the rest was looked at before
-        return told(asked, answer, "create")
-    modified = with_last_applied(each.item) if way.kind == "client-side" else each.item
     try:
-        patch = three_way(way.original or {}, modified, each.live, described.fields)
+        sent = request(each, way, STRATEGIC if described.strategic else MERGE, described.fields)
     except NoMergeKey as error:
-        return replace(asked, said=str(error))
-    if not patch:
-        return _accepted(asked)
-    kind = STRATEGIC if described.strategic else _MERGE
-    answer = server.dry_run("PATCH", each.path, patch, deadline, kind, **checks)
-    made = told(asked, answer, "patch")
-    return replace(made, lost=lost(each.item, answer[1])) if made.accepted else made
+        return replace(asked, said=str(error)), {}
+    if sent is None:
+        return replace(asked, accepted=True, lost=_leaving(each)), each.live or each.item
+    server = api(context, deadline)
+    for _ in range(TRIES):
+        answer = server.dry_run(sent.method, sent.path, sent.body, deadline, sent.kind, **checks)
+        if sent.method != "PUT" or answer[0] != CONFLICT:
+            break  # else a controller was faster
+        sent = replace(sent, body=_of_version(each.item, server.live(each.path, deadline) or {}))
+    if way.kind == "anew" and each.live is not None and answer[0] == CONFLICT:
+        return replace(asked, accepted=True), each.item  # the old one goes first, and all the rest was looked at before
+    made = told(asked, answer, _RIGHTS[sent.method])
+    if not made.accepted:
+        return made, {}
+    result = json.loads(answer[1])
+    lost = shorter(each.item, result) if sent.kind == STRATEGIC else ()
+    return replace(made, lost=(*(() if way.kind == "anew" else _leaving(each)), *lost)), result
 
 
-def _accepted(asked: Manifest) -> Manifest:
-    return replace(asked, accepted=True)
+def request(each: Placed, way: Way, patch_kind: str, fields: Fields) -> Request | None:
+    """What the deployer sends, None where that is nothing; raises NoMergeKey."""
+    if way.kind == "untouched":
+        return None
+    if way.kind == "server-side":
+        return Request("PATCH", each.path, each.item, APPLY)
+    if way.kind == "replace":
+        return Request("PUT", each.path, _of_version(each.item, each.live or {}))
+    item = with_last_applied(each.item) if way.kind == "client-side" else each.item
+    if way.kind in ("create", "anew") or each.live is None:
+        return Request("POST", each.collection, without_nulls(item))
+    patch = three_way(way.original or {}, item, each.live, fields)
+    return Request("PATCH", each.path, patch, patch_kind) if patch else None
+
+
+def _leaving(each: Placed) -> tuple[str, ...]:
+    """An object that waits for its finalizers takes changes, and is gone with them."""
+    since = table(each.live, "metadata").get("deletionTimestamp")
+    return (f"it is being deleted since {since}, and what is applied goes with it",) if since else ()
 
 
 def _of_version(item: Object, live: Object) -> Object:
     """Replacing takes the version that is replaced."""
-    metadata = table(item, "metadata")
-    if metadata.get("resourceVersion"):
+    metadata, version = table(item, "metadata"), table(live, "metadata").get("resourceVersion")
+    if metadata.get("resourceVersion") or not version:
         return item
-    return {**item, "metadata": {**metadata, "resourceVersion": table(live, "metadata").get("resourceVersion")}}
+    return {**item, "metadata": {**metadata, "resourceVersion": version}}

@@ -108,10 +108,10 @@ def _dry_run(job: _Job, usual: Way, items: list[Object], context: Context, deadl
         if about is None or not about.dry_runs:
             what = f"{asked.name}: the server does not say that {asked.api_version} {asked.kind} can be dry-run"
             raise EvidenceProblem(Problem("protocol", what, "its API server would store what is sent to it"))
-        made = applied(replace(asked, way=how.shown), place, how, about, context, deadline)
+        made, result = applied(replace(asked, way=how.shown), place, how, about, context, deadline)
     except EvidenceProblem as error:
         return [replace(asked, problem=error.problem)]
-    if not made.accepted or (pod := pod_of(job.item)) is None:
+    if not made.accepted or (pod := pod_of(result)) is None:
         return [made]
     return [made, _its_pods(made, place, pod, items, context, deadline)]
 

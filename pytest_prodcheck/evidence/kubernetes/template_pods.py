@@ -40,6 +40,8 @@ def counts(said: str, objects: list[Object]) -> bool:
         name = str(table(each, "metadata").get("name", ""))
         if each.get("kind") == "PriorityClass" and f"no PriorityClass with name {name} was found" in said:
             return False
+        if each.get("kind") == "RuntimeClass" and f'RuntimeClass "{name}" not found' in said:
+            return False
         if each.get("kind") == "ServiceAccount" and "service account" in said and f'"{name}" not found' in said:
             return False
     return True
