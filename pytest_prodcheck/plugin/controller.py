@@ -32,6 +32,7 @@ from pytest_prodcheck.plugin.options import only_informs
 from pytest_prodcheck.plugin.progress import Progress
 from pytest_prodcheck.plugin.redacting import clean_report, clean_warning
 from pytest_prodcheck.plugin.threads import ThreadWatch
+from pytest_prodcheck.plugin.unprovable import tell_unprovable
 from pytest_prodcheck.plugin.xdist_controller import Distributed
 from pytest_prodcheck.plugin.xdist_worker import SCOPE, SHARED, wanted_of
 from pytest_prodcheck.reports.junit import add_suite_properties
@@ -67,6 +68,7 @@ class RunController:
         self.unsaved = ""  # why the run's files could not be written
         self._judging: Judging | None = None
         self._started = False
+        self._reporter: pytest.TerminalReporter | None = None
         self.progress = Progress()
         self.threads = ThreadWatch()
         self._stderr_as_before: Callable[[], None] | None = None
@@ -105,7 +107,8 @@ class RunController:
         redact_logs(session.config, self.redactor.redact)
         self._stderr_as_before = redact_stderr(self.redactor.redact)
         self.threads.start()
-        self.progress.begin(session.config.pluginmanager.get_plugin("terminalreporter"), self.gathering)
+        self._reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        self.progress.begin(self._reporter, self.gathering)
         problem = unknown_in(self.options.markexpr or "", registered(session.config.getini("markers")))
         if problem:
             raise pytest.UsageError(f"prodcheck: {problem}")
@@ -126,6 +129,8 @@ class RunController:
         """Starts to gather this evidence, once."""
         if not self._started and self.gathering is not None:
             self._started = True
+            if self.gathering.saved is None and self._reporter is not None:
+                tell_unprovable(self.opened, keys, {check for check, _ in self.planned}, self._reporter)
             self.gathering.start(keys, self.progress.say)
             self.progress.say("")
 

@@ -167,3 +167,13 @@ def test_percentiles_that_too_few_requests_cannot_prove_are_told(
     (tmp_path / "prodcheck.toml").write_text(text + load + '[thresholds]\n"performance.*.p99" = "off"\n')
     assert main(["env", "dev"]) == 0
     assert "note:" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
+def test_a_run_tells_them_before_it_sends_anything(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    text = TOML.replace("{{", "{").replace("}}", "}").replace('checks = ["checks"]\n', "").replace("PORT", "1")
+    project = Project.make(tmp_path / "home", text + "[environments.dev.light]\nrequests = 100\n")
+    done = project.pytest("-m", "performance", "--env", "dev", "--no-gate", *workers)
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("note: "))
+    assert line.startswith("note: load light: 100 requests cannot prove P99, which needs 299: performance.latency.p99")
+    assert done.stdout.index(line) < done.stdout.index("prodcheck ====")

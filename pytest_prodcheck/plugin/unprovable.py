@@ -1,14 +1,20 @@
-"""Percentiles that the planned number of requests cannot prove: told before anything is sent, by `plan` and `env`."""
+"""Percentiles that the planned number of requests cannot prove: told before anything is sent, by `plan`, `env` and a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.reports.escaping import safe
+
 if TYPE_CHECKING:
+    import pytest
+
     from pytest_prodcheck.environments.configuration import Configuration
     from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.plugin.opening import Opened
 
 PERCENTILES = (50, 95, 99)
 
@@ -39,3 +45,15 @@ def switched_off(configuration: Configuration, environment: Environment) -> Call
     """Whether a check, by its id, is switched off by a threshold."""
     off = [pattern for _, pattern, limit in configuration.thresholds(environment) if limit == "off"]
     return lambda check: any(fnmatchcase(check, pattern) for pattern in off)
+
+
+def tell_unprovable(
+    opened: Opened, keys: Iterable[str], planned: Container[str], reporter: pytest.TerminalReporter
+) -> None:
+    """Shows the lines of a run that is about to gather `keys` ("load-run:checkout"). planned: ids of its checks."""
+    split = [key.partition(":") for key in keys]
+    loads = {target for name, _, target in split if find(name).axis == "load"}
+    off = switched_off(opened.configuration, opened.environment)
+    for line in unprovable(opened.environment, loads, lambda check: check in planned and not off(check)):
+        reporter.ensure_newline()
+        reporter.write_line(f"note: {safe(line)}")
