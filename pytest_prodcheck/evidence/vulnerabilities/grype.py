@@ -15,6 +15,9 @@ RATINGS: dict[str, Rating | None] = {
 }  # fmt: skip
 
 
+_TOP = ("matches", "ignoredMatches", "source", "distro", "descriptor")
+
+
 def parse(data: Any) -> Scan:
     """The report; raises EvidenceProblem for another format, a broken database, and where nothing was looked at."""
     descriptor = report_model.table(data, "descriptor")
@@ -37,6 +40,7 @@ def parse(data: Any) -> Scan:
         database_at=report_model.moment(status.get("built")),
         findings=report_model.bounded(_finding(each) for each in matches),
         ignored=len(report_model.rows(data, "ignoredMatches")),
+        unjudged=report_model.unknown(data, _TOP),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -173,6 +173,11 @@ def texts(data: dict[str, Any], name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         wrong(f"`{name}` is no list of texts: another format, or another version")
     return tuple(plain(each, SHORT) for each in value)
+
+
+def unknown(data: dict[str, Any], known: Iterable[str]) -> tuple[str, ...]:
+    """Keys of a part of a report that hold something and that nobody here reads, at most ten."""
+    return tuple(f"`{shown(key)}`" for key in sorted(set(data) - set(known)) if data[key])[:10]
 
 
 def moment(value: object) -> float | None:

@@ -24,6 +24,8 @@ from pytest_prodcheck.records.vulnerabilities import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
     from pytest_prodcheck.evidence.context import Context
@@ -100,12 +102,13 @@ def _read(
     rated = tuple(replace(each, rating=each.rating or report.unrated) for each in scan.findings)
     worst = [each for each in rated if each.rating in ("critical", "high")]
     suppressed = _suppressed(worst, scan, report, image, context)
-    _remark(scan, len(suppressed), deadline)
+    for each in _left_out(scan, len(suppressed)):
+        deadline.note(each)
     made = VulnerabilityReport(
         content.name, scan.scanner, str(scan.subject), created, time.time(), report.grace, scan.scanned,
         dict(sorted(Counter(str(each.rating) for each in rated).items())),
         tuple(_vulnerability(each, suppressed.get(each, "")) for each in worst), scan.end_of_life,
-        scan.unjudged,
+        (*scan.unjudged, *_left_out(scan, len(suppressed))),
     )  # fmt: skip
     clean: VulnerabilityReport = context.redactor.redact_data(made)
     return clean
@@ -162,11 +165,12 @@ def _suppressed(
     return vex.suppressions(worst, known, scan.subject, report.product, image)
 
 
-def _remark(scan: Scan, suppressed: int, deadline: Deadline) -> None:
+def _left_out(scan: Scan, suppressed: int) -> Iterator[str]:
+    """Findings that are no part of the judgement, for the verdict."""
     if suppressed:
-        deadline.note(f"{suppressed} findings of rating critical or high are suppressed by VEX statements")
+        yield f"{suppressed} findings of rating critical or high, suppressed by VEX statements"
     if scan.ignored:
-        deadline.note(f"{scan.scanner} was told to leave out {scan.ignored} findings")
+        yield f"{scan.ignored} findings that {scan.scanner} was told to leave out"
 
 
 def _vulnerability(finding: Finding, suppressed: str) -> Vulnerability:

@@ -30,6 +30,8 @@ def parse(data: Any) -> Scan:
     runs = report_model.rows(data, "runs")
     if not runs:
         report_model.empty("the SARIF file holds no run of a tool")
+    for each in report_model.rows(data, "inlineExternalProperties"):
+        _refuse_elsewhere(each, "inlineExternalProperties")
     for run in runs:
         _refuse_failed(run)
     drivers = [report_model.table(report_model.table(run, "tool"), "driver") for run in runs]
@@ -50,12 +52,16 @@ def parse(data: Any) -> Scan:
 def _refuse_failed(run: dict[str, Any]) -> None:
     if not isinstance(run.get("results"), list):
         report_model.empty("a run has no `results`: the tool did not get as far as looking (SARIF 2.1.0, 3.14.23)")
-    outside = report_model.table(run, "externalPropertyFileReferences")
-    if elsewhere := sorted({"results", "driver", "extensions", "invocations"} & set(outside)):
-        report_model.wrong(f"its {', '.join(elsewhere)} lie in other files (externalPropertyFileReferences)")
+    _refuse_elsewhere(report_model.table(run, "externalPropertyFileReferences"), "externalPropertyFileReferences")
     for invocation in report_model.rows(run, "invocations"):
         if invocation.get("executionSuccessful") is False:
             report_model.wrong("the tool itself says that its run failed (executionSuccessful is false)")
+
+
+def _refuse_elsewhere(told: dict[str, Any], where: str) -> None:
+    """Refuses a report of which a part that is judged does not stand in its runs."""
+    if elsewhere := sorted({"results", "driver", "extensions", "invocations", "policies"} & set(told)):
+        report_model.wrong(f"its {', '.join(elsewhere)} lie elsewhere ({where})", "let the tool write one whole file")
 
 
 def _subject(runs: list[dict[str, Any]]) -> Subject:

@@ -37,7 +37,7 @@ def parse(data: Any) -> Scan:
         scanned=sum(map(len, packages)) if listed else None,
         findings=report_model.bounded(_findings(every)),
         ignored=sum(len(report_model.rows(each, "ExperimentalModifiedFindings")) for each in every),
-        unjudged=tuple(_unjudged(every)),
+        unjudged=(*report_model.unknown(data, _TOP), *_unjudged(every)),
         end_of_life=name.strip() if system.get("EOSL") is True else "",
     )
 
@@ -55,6 +55,8 @@ def _subject(data: dict[str, Any], metadata: dict[str, Any]) -> Subject:
     )
 
 
+_TOP = ("SchemaVersion", "ReportID", "Trivy", "CreatedAt", "ArtifactID", "ArtifactName", "ArtifactType", "Metadata",
+        "Results")  # fmt: skip
 _KNOWN = ("Target", "Class", "Type", "Packages", "Vulnerabilities", "Secrets", "Misconfigurations", "MisconfSummary",
           "ExperimentalModifiedFindings", "Licenses", "Layer")  # fmt: skip
 
@@ -78,9 +80,7 @@ def _unjudged(results: list[dict[str, Any]]) -> Iterator[str]:
     if licences:
         yield f"{licences} licences"
     for each in results:
-        for key in sorted(set(each) - set(_KNOWN)):
-            if each[key]:
-                yield f"`{report_model.shown(key)}` of {report_model.text(each, 'Target')}"
+        yield from (f"{key} of {report_model.text(each, 'Target')}" for key in report_model.unknown(each, _KNOWN))
 
 
 def _rated(row: dict[str, Any]) -> Rating | None:

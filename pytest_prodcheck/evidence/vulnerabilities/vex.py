@@ -6,6 +6,7 @@ v0.2.0 (https://github.com/openvex/spec), CycloneDX 1.4 and later (https://cyclo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ JUSTIFICATIONS = frozenset(
      "code_not_present", "code_not_reachable", "requires_configuration", "requires_dependency", "requires_environment",
      "protected_by_compiler", "protected_at_runtime", "protected_at_perimeter", "protected_by_mitigating_control")
 )  # fmt: skip
+_TELLING = ("arch", "distro", "repository_url", "type", "classifier")  # qualifiers by which a package is another one
 _OPENVEX = "https://openvex.dev/ns"
 _CYCLONEDX = ("1.4", "1.5", "1.6", "1.7")
 
@@ -169,14 +171,29 @@ class _Ours:
 
 
 def _same_package(purl: str, finding: Finding) -> bool:
-    """The same package; a purl without a version is about all of them."""
+    """The same package; a purl without a version is about all of them, one with qualifiers (arch, distro) about those.
+
+    A package of another distribution or architecture is another one, whatever its name and version.
+    """
     if not purl.startswith("pkg:") or not finding.purl:
         return False
     wanted, told = _split(purl), _split(finding.purl)
-    return wanted[0] == told[0] and wanted[1] in ("", told[1])
+    if wanted[0] != told[0] or wanted[1] not in ("", told[1]):
+        return False
+    theirs = _qualifiers(finding.purl)
+    return all(theirs.get(name) == values for name, values in _qualifiers(purl).items())
+
+
+def _qualifiers(purl: str) -> dict[str, list[str]]:
+    found = parse_qs(purl.partition("?")[2].partition("#")[0])
+    return {name.lower(): values for name, values in found.items() if name.lower() in _TELLING}
 
 
 def _split(purl: str) -> tuple[str, str]:
-    """(type/namespace/name, version) without qualifiers."""
+    """(type/namespace/name, version) without qualifiers; names of PyPI as PyPI compares them."""
     name, _, version = unquote(purl.partition("?")[0].partition("#")[0]).rpartition("@")
-    return (name, version) if name and "/" not in version else (f"{name}@{version}" if name else version, "")
+    name, version = (name, version) if name and "/" not in version else (f"{name}@{version}" if name else version, "")
+    kind, slash, rest = name.partition("/")
+    kind = kind.lower()
+    rest = re.sub(r"[-_.]+", "-", rest).lower() if kind == "pkg:pypi" else rest
+    return f"{kind}{slash}{rest}", version

@@ -51,7 +51,7 @@ def test_a_program_that_prints_the_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "words_"),
     [
-        ("echo broken >&2; echo more >&2; exit 3", "protocol", "ended with exit code 3: broken | more"),
+        ("echo broken >&2; echo more >&2; exit 3", "protocol", "ended with exit code 3: broken; more"),
         ("kill -9 $$", "protocol", "was ended by signal 9"),
         ("exit 0", "empty", "wrote nothing"),
         ("echo '{\"SchemaVersion\": 2'", "protocol", "cut off"),

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo.files import scanner_reports
+from pytest_prodcheck.evidence.vulnerabilities import vex
+from pytest_prodcheck.evidence.vulnerabilities.report_model import Finding
 from tests.evidence.vulnerabilities.support import ids, problem, report
 
 OURS = scanner_reports.vex()["statements"][0]["products"][0]["@id"]
@@ -21,7 +23,10 @@ def judged(folder: Path, *documents: dict[str, Any], **keys: Any) -> bool:
     for number, document in enumerate(documents):
         names.append(f"{number}.vex.json")
         (folder / names[-1]).write_text(json.dumps(document))
-    return ids(report(folder, scanner_reports.trivy(), vex=names, **keys)) == []
+    told = report(folder, scanner_reports.trivy(), vex=names, **keys)
+    suppressed = ids(told) == []
+    assert any("suppressed by VEX" in each for each in told.unjudged) is suppressed
+    return suppressed
 
 
 def openvex(product: str = OURS, **change: Any) -> dict[str, Any]:
@@ -62,6 +67,26 @@ def openvex(product: str = OURS, **change: Any) -> dict[str, Any]:
 )  # fmt: skip
 def test_openvex(document: dict[str, Any], suppressed: bool, tmp_path: Path) -> None:
     assert judged(tmp_path, document) is suppressed
+
+
+@pytest.mark.parametrize(
+    ("theirs", "found", "same"),
+    [
+        ("pkg:deb/debian/a@1", "pkg:deb/debian/a@1?arch=amd64&distro=debian-12", True),
+        ("pkg:deb/debian/a@1?distro=debian-12", "pkg:deb/debian/a@1?arch=amd64&distro=debian-12", True),
+        ("pkg:deb/debian/a@1?distro=debian-11", "pkg:deb/debian/a@1?arch=amd64&distro=debian-12", False),
+        ("pkg:deb/debian/a@1?arch=arm64", "pkg:deb/debian/a@1?arch=amd64", False),
+        ("pkg:deb/debian/a@1?arch=arm64", "pkg:deb/debian/a@1", False),
+        ("pkg:maven/g/a@1?type=jar", "pkg:maven/g/a@1?type=jar", True),
+        ("pkg:npm/%40scope/a@1", "pkg:npm/@scope/a@1", True),
+        ("pkg:pypi/Foo_Bar@1", "pkg:pypi/foo-bar@1", True),
+        ("pkg:npm/Foo_Bar@1", "pkg:npm/foo-bar@1", False),
+        ("pkg:deb/debian/a@1?vcs_url=x", "pkg:deb/debian/a@1", True),
+    ],
+)
+def test_packages_and_their_qualifiers(theirs: str, found: str, same: bool) -> None:
+    """go-vex, PurlMatches: what a document says of one distribution or architecture is not said of another."""
+    assert vex._same_package(theirs, Finding("CVE-1", "a", "1", "high", "2", purl=found)) is same
 
 
 def test_a_product_of_ones_own_name(tmp_path: Path) -> None:

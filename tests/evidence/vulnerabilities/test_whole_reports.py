@@ -100,7 +100,9 @@ def test_parts_of_sarif_that_are_not_judged_are_named(tmp_path: Path) -> None:
 def test_parts_in_other_files_are_missed(tmp_path: Path) -> None:
     """3.14.2: what lies in external property files is not here, so nothing can be told."""
     document = sarif(externalPropertyFileReferences={"driver": {"location": {"uri": "rules.json"}}})
-    assert "driver lie in other files" in problem(tmp_path, document, **CODE).message
+    assert "driver lie elsewhere" in problem(tmp_path, document, **CODE).message
+    document = {**sarif(), "inlineExternalProperties": [{"runGuid": "x", "results": []}]}
+    assert "results lie elsewhere (inlineExternalProperties)" in problem(tmp_path, document, **CODE).message
 
 
 def trivy(**more: Any) -> dict[str, Any]:
