@@ -48,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Prints the plan; 2 for what cannot be read, or is not there."""
     from pytest_prodcheck.catalogue import with_opt_in
-    from pytest_prodcheck.plugin.unprovable import switched_off, unprovable
     from pytest_prodcheck.environments.loading import ConfigurationError
     from pytest_prodcheck.evidence.gathering.plan import sendings
     from pytest_prodcheck.own_checks import OwnCheckError, scan
+    from pytest_prodcheck.plugin.unprovable import switched_off, unprovable
     from pytest_prodcheck.scope import ScopeError, read_scope, refuse_unknown_opt_ins
 
     try:

@@ -1,4 +1,4 @@
-"""Percentiles that the planned number of requests cannot prove: told before anything is sent, by `plan`, `env` and a run."""
+"""Percentiles that too few planned requests cannot prove: told by `plan`, `env`, and a run before it sends anything."""
 
 from __future__ import annotations
 

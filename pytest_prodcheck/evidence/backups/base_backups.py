@@ -6,7 +6,9 @@ import datetime
 import re
 import struct
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from pytest_prodcheck import shortage
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -20,6 +22,9 @@ _TIME = re.compile(
     rb'"Path": "(?:backup_label|global/pg_control)"[^}]*?"Last-Modified": "(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT"'
 )
 _START = re.compile(r"^START WAL LOCATION: ([0-9A-F]+/[0-9A-F]+) \(file ([0-9A-F]{24})\)$", re.MULTILINE)
+
+# PostgreSQL 17 and newer: where the backup begins that this one is the difference to
+_PRIOR = re.compile(r"^INCREMENTAL FROM LSN: ([0-9A-F]+/[0-9A-F]+)$", re.MULTILINE)
 
 
 def base_backups(folder: Path) -> tuple[list[Backup], int]:
@@ -37,7 +42,40 @@ def base_backups(folder: Path) -> tuple[list[Backup], int]:
         hint = "is `folder` right, is it mounted, and may this user read it?"
         raise EvidenceProblem(Problem("configuration", f"{folder}: {error.strerror}", hint)) from None
     found = sorted((each for each in read if each is not None), key=lambda each: each.ended_at)
+    starts = {start_of(each) for each in places}
+    found = [_with_its_base(each, place_of(folder, each.label), starts) for each in found]
     return found, len(read) - len(found)
+
+
+def _with_its_base(backup: Backup, place: Path, starts: set[str]) -> Backup:
+    prior = prior_of(place)
+    if not prior or prior in starts or backup.problem:
+        return backup
+    return replace(backup, problem=f"it is the difference to a backup that is not here (from {prior} on)")
+
+
+def start_of(place: Path) -> str:
+    """Where a backup begins in WAL, "" where it does not say."""
+    found = _START.search(_text(place / LABEL))
+    return found[1] if found else ""
+
+
+def prior_of(place: Path) -> str:
+    """Where the backup begins that this one is the difference to, "" for a full one."""
+    found = _PRIOR.search(_text(place / LABEL))
+    return found[1] if found else ""
+
+
+def chain_of(folder: Path, label: str) -> list[Path]:
+    """The backups that a restore of one needs, the full one first; raises EvidenceProblem where one is not there."""
+    chain = [place_of(folder, label)]
+    by_start = {start_of(each): each for each in folder.iterdir() if each.is_dir()} if prior_of(chain[0]) else {}
+    while prior := prior_of(chain[0]):
+        if prior not in by_start or by_start[prior] in chain:
+            what = f"{label}: the backup that begins at {prior}, which it is the difference to, is not in {folder}"
+            raise EvidenceProblem(Problem("configuration", what, "an incremental backup is of no use without it"))
+        chain.insert(0, by_start[prior])
+    return chain
 
 
 def _looks_like_one(folder: Path) -> bool:
@@ -65,7 +103,8 @@ def _read(folder: Path) -> Backup | None:
         problem = "its manifest lists no files"
     # a copied or touched file looks new: what the server wrote into the manifest does not
     ended = max(times, default=changed)
-    return Backup(folder.name, "full", ended, size, system_identifier(folder), modified_at=changed, problem=problem)
+    kind: Literal["full", "incremental"] = "incremental" if prior_of(folder) else "full"
+    return Backup(folder.name, kind, ended, size, system_identifier(folder), modified_at=changed, problem=problem)
 
 
 def _moment(text: str) -> float:

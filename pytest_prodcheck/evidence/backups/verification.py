@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from pytest_prodcheck.evidence.backups.base_backups import MANIFEST, major_version, place_of, unreadable_archive
+from pytest_prodcheck.evidence.backups.base_backups import MANIFEST, chain_of, major_version, unreadable_archive
 from pytest_prodcheck.evidence.backups.inventory import (
     backup_named,
     backups_host,
@@ -74,15 +74,18 @@ def postgres_backup_verification(target: str, context: Context, deadline: Deadli
     if settings.kind == "barman":
         program, one = "barman verify-backup", barman_verify(settings, label, root, deadline)
     elif settings.kind == "basebackup":
-        program, one = "pg_verifybackup", _base_backup(settings, label, root, deadline)
+        program = "pg_verifybackup"
+        chain = chain_of(folder_of(settings, root), label)
+        verified = tuple(_base_backup(settings, each, root, deadline) for each in chain)
+        return Verification(program, verified, time.monotonic() - began)
     else:
         program, one = "pg_restore", _dump(settings, label, root, deadline)
     return Verification(program, (one,), time.monotonic() - began)
 
 
-def _base_backup(settings: Backups, label: str, root: Path, deadline: Deadline) -> VerifiedBackup:
+def _base_backup(settings: Backups, data: Path, root: Path, deadline: Deadline) -> VerifiedBackup:
     """pg_verifybackup with the WAL that the backup needs: its own, or the archive's."""
-    data, archive = place_of(folder_of(settings, root), label), root / (settings.archive or "")
+    label, archive = data.name, root / (settings.archive or "")
     program = programs("pg_verifybackup", major_version(data), settings.programs, root) / "pg_verifybackup"
     with tempfile.TemporaryDirectory(prefix="prodcheck-wal-") as scratch:
         wal = _wal_for(data, archive, Path(scratch), deadline)

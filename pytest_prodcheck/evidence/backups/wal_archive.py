@@ -39,7 +39,7 @@ from pytest_prodcheck.evidence.backups.wal_names import (
     timeline,
 )
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened
+from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Archiving, WalArchive
 
@@ -61,6 +61,7 @@ class Listing:
     histories: dict[int, tuple[Left, ...]] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
     times: dict[str, float] = field(default_factory=dict)
+    sealed: list[str] = field(default_factory=list)  # history files that cannot be read: encrypted, or packed oddly
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
@@ -120,6 +121,10 @@ def read_archive(folder: Path, first: str, size: int) -> Listing:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if found := HISTORY.fullmatch(entry.name):
+                    packed_as = Path(entry.name).suffix
+                    if packed_as != ".history" and packed_as not in SUFFIXES:
+                        listing.sealed.append(entry.name)
+                        continue
                     lines = _history(Path(entry.path))
                     if lines is None:
                         listing.broken.append(entry.name)
@@ -182,6 +187,10 @@ def judged(
             if name not in listing.segments:
                 missing.append(name)
     except ValueError as error:
+        if listing.sealed:
+            what = f"{source}: {', '.join(sorted(listing.sealed)[:3])} cannot be read: where does its timeline begin?"
+            hint = "archive history files plain, they hold no data"
+            raise EvidenceProblem(Problem("configuration", what, hint)) from None
         complaints.append(str(error))
     return WalArchive(
         source, label, first, newest, wanted, tuple(missing[:SHOWN]), len(missing),

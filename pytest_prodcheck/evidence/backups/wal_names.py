@@ -13,7 +13,7 @@ from dataclasses import dataclass
 # what archive commands add to a name: compression, encryption, or one after the other (".zst.gpg")
 _PACKED = r"((?:\.(?:gz|bz2|xz|lz4|zst|zstd|lzo|br|gpg|age|enc|aes|openssl))+)?"
 SEGMENT = re.compile(rf"([0-9A-F]{{24}})(\.partial)?{_PACKED}")
-HISTORY = re.compile(r"([0-9A-F]{8})\.history(\.(gz|bz2|xz|lz4|zst))?")
+HISTORY = re.compile(rf"([0-9A-F]{{8}})\.history{_PACKED}")
 _LINE = re.compile(r"^\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)")
 
 

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.backups.base_backups import CONTROL, major_version, place_of
+from pytest_prodcheck.evidence.backups.base_backups import CONTROL, chain_of, major_version, place_of
+from pytest_prodcheck.evidence.restore.incremental import combine
 from pytest_prodcheck.evidence.restore.source_files import Source, give_to, refuse_odd_files
 from pytest_prodcheck.evidence.restore.wal_feed import Bring, from_archive, from_tool
 from pytest_prodcheck.evidence.tools.subprocesses import run, servers_user
@@ -41,6 +42,8 @@ def fetch(
 ) -> Path:
     """Fills `scratch`/data from a backup with WAL; raises EvidenceProblem where that does not work."""
     data = scratch / "data"
+    if settings.kind == "basebackup" and len(chain := chain_of(root / (settings.folder or ""), label)) > 1:
+        return combine(settings, chain, scratch, root, deadline)
     if source is not None:
         source.copy(data, scratch / "tablespaces", deadline)
         return data

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from pytest_prodcheck.evidence.backups.wal_archive import Listing, judged, newest_of
+from pytest_prodcheck.evidence.backups.wal_archive import Listing, judged, newest_of, read_archive
 from pytest_prodcheck.evidence.backups.wal_names import SEGMENT, Left, history, name_of, needed, number, position
+from pytest_prodcheck.records import EvidenceProblem
 
 MB = 1024 * 1024
 SIZE = 16 * MB
@@ -90,3 +93,20 @@ def test_the_end_that_the_primary_has_archived_may_not_be_missing() -> None:
     assert archive(names(2, 3), told=names(5)[0]) == (2, tuple(names(4, 5)))
     assert archive(names(2, 3), told=names(1)[0]) == (0, ())
     assert archive(names(2, 3), told="00000002.history") == (0, ())
+
+
+@pytest.mark.parametrize("ending", [".gpg", ".gz.age", ".zst"])
+def test_a_history_file_that_cannot_be_read(tmp_path: Path, ending: str) -> None:
+    """wal-g and scripts encrypt it as they encrypt WAL: where its timeline begins cannot be told."""
+    for name in ("000000010000000000000001", "000000020000000000000002"):
+        (tmp_path / f"{name}{ending}").write_bytes(b"x")
+    (tmp_path / f"00000002.history{ending}").write_bytes(b"sealed")
+    listing = read_archive(tmp_path, "000000010000000000000001", 16 << 20)
+    with pytest.raises(EvidenceProblem) as caught:
+        judged("archive", "label", "000000010000000000000001", listing, 16 << 20, 0.0, ())
+    assert caught.value.problem.kind == "configuration"
+    assert f"00000002.history{ending}" in caught.value.problem.message
+    (tmp_path / "00000002.history").write_text("1\t0/2000000\tno recovery target specified\n")
+    listing = read_archive(tmp_path, "000000010000000000000001", 16 << 20)
+    found = judged("archive", "label", "000000010000000000000001", listing, 16 << 20, 0.0, ())
+    assert (found.missing, found.complaints) == ((), ())

