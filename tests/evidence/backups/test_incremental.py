@@ -25,8 +25,8 @@ class Chain:
         before: Path | None = None
         for name in ("a-full", "b-difference", "c-difference"):
             shop.run(f"create table app_{name[0]} as select generate_series(1, 1000) as id")
-            words: list[Any] = [shop.programs / "pg_basebackup", "-d", f"host=127.0.0.1 port={shop.node.port} user=postgres "
-                     f"password={PASSWORD}", "-D", self.place / name, "-c", "fast", "-X", "stream"]  # fmt: skip
+            reach = f"host=127.0.0.1 port={shop.node.port} user=postgres password={PASSWORD}"
+            words: list[Any] = [shop.programs / "pg_basebackup", "-d", reach, "-D", self.place / name, "-c", "fast"]
             shop.spawner.run([*words, *(["-i", str(before / "backup_manifest")] if before else [])], shop.place / "log")
             before = self.place / name
         shop.run("select pg_switch_wal()")
