@@ -58,6 +58,13 @@ class Pod:
     grave: tuple[str, ...] = ()  # what of its specification gives its node away, "container app: privileged"
     slight: tuple[str, ...] = ()  # what else is risky, "container app: may run as root"
     gated: bool = False  # held back by scheduling gates, on purpose
+    ends_at: float | None = None  # when it should have ended, its grace period included; None: it is not being deleted
+    labels: tuple[tuple[str, str], ...] = ()  # of the environment's namespace alone
+
+    @property
+    def lives(self) -> bool:
+        """Whether it is one of the pods that its workload runs: not over, not leaving, not held back."""
+        return self.phase not in ("Succeeded", "Failed") and not self.deleting and not self.gated
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class Workload:
     failure: str = ""  # why pods cannot be made (ReplicaFailure), "" where they can
     completed_at: float | None = None  # when a Deployment's newest version was whole, epoch seconds; None: it is not
     stuck: str = ""  # why its rollout does not go on (ProgressDeadlineExceeded), "" where it does
+    asleep: str = ""  # who scaled it to zero on purpose, "" where nobody did or it is not at zero
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ class Rollout:
     pods: tuple[Pod, ...]  # those that are not being deleted
     asked_at: float = 0.0  # epoch seconds
     why: tuple[str, ...] = ()  # why it is not whole: conditions and events, the gravest first
+    joined: tuple[str, ...] = ()  # nodes that came lately: a DaemonSet's pods on them are no part of its rollout
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,11 @@ class Node:
     pods: int = 0
     labels: dict[str, str] = field(default_factory=dict)
     taints: tuple[tuple[str, str, str], ...] = ()  # key, value, effect
+    joined_at: float = 0.0  # when it came to the cluster, epoch seconds
+    changed_at: float = 0.0  # when it became ready, or not ready, for the last time
+    leaving: str = ""  # why it will soon be gone: it is being deleted, or marked so by an autoscaler or its cloud
+    spot: bool = False  # its cloud may take it back at any time
+    virtual: bool = False  # no machine of its own: a virtual kubelet, Fargate
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,8 @@ class KubernetesNodes:
     """`kubernetes-nodes` (kubernetes, reach "nodes"): all nodes."""
 
     nodes: tuple[Node, ...]
+    grace: float = 0.0  # seconds that a node that comes or goes may be not ready
+    asked_at: float = 0.0  # epoch seconds
 
 
 @dataclass(frozen=True)
@@ -185,6 +201,8 @@ class Budget:
     allowed: int  # disruptions that are allowed now
     healthy: int
     desired: int  # healthy ones that it insists on
+    blocked: tuple[str, ...] = ()  # pods whose eviction would be refused now
+    why: str = ""  # what the first of them would be answered
 
 
 @dataclass(frozen=True)
@@ -208,7 +226,8 @@ class KubernetesIngress:
     """`kubernetes-ingress` (kubernetes): the namespace's ingresses, and services that select pods."""
 
     ingresses: tuple[Entrance, ...]
-    services: tuple[tuple[str, int], ...]  # name -> ready endpoints, of those with a selector
+    services: tuple[tuple[str, int], ...]  # "shop, port http" -> ready endpoints, of those with a selector
+    asleep: tuple[str, ...] = ()  # services whose workloads are all scaled to zero, or whose pods have done their work
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
         KubernetesPods,
         KubernetesQuota,
         KubernetesVolumes,
+        Node,
         Pod,
     )
 
 TROUBLED = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError",
             "CreateContainerError")  # fmt: skip
 PENDING = 300  # seconds: a healthy autoscaler has brought a node by then
+OVERDUE = 300  # seconds past the grace period: its node does not end it, or a finalizer holds it
 RECENT = 3600  # seconds in which an end for want of memory counts
 WAITS = "WaitForFirstConsumer"
 
@@ -42,20 +44,33 @@ def test_the_api_is_ready_for_us(kubernetes_api: KubernetesApi) -> None:
 
 @check("pre_deploy.kubernetes.nodes", severity="high", limit=Limit(warn="0%", fail="10%"), runbook="kubernetes-nodes")
 def test_nodes_are_ready(kubernetes_nodes: KubernetesNodes, limit: Limit) -> None:
-    """The share of nodes that are not ready or under pressure; cordoned ones are at work, not broken."""
+    """The share of nodes that are not ready or under pressure; those that come or go have their declared grace."""
     nodes = kubernetes_nodes.nodes
     judge("nodes", len(nodes), at_least=1)
+    troubled = [each for each in nodes if not each.ready or each.pressures]
     bad = {each.name: "not ready" if not each.ready else ", ".join(each.pressures)
-           for each in nodes if not each.ready or each.pressures}  # fmt: skip
+           for each in troubled if not _on_its_way(each, kubernetes_nodes)}  # fmt: skip
+    if nodes and not bad:
+        judge("nodes that are ready", sum(each.ready for each in nodes), at_least=1)
     named = "; ".join(f"{name}: {why}" for name, why in list(bad.items())[:5])
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
     share = 100 * len(bad) / len(nodes) if nodes else None
     judge("nodes not ready or under pressure", share, at_most=limit, unit="%", reason=f"{named}{more}" or "")
 
 
+def _on_its_way(node: Node, found: KubernetesNodes) -> bool:
+    """Whether it has just joined, or goes as it was told to, and not for longer than declared."""
+    since = found.asked_at - found.grace
+    goes = node.cordoned or node.leaving or node.spot
+    return node.joined_at > since or (bool(goes) and not node.ready and node.changed_at > since)
+
+
 def _trouble(pod: Pod, now: float) -> str:
     """What is wrong with a pod, "" for nothing."""
-    if pod.phase == "Succeeded" or pod.deleting or pod.gated:
+    if pod.ends_at is not None:
+        late = now - pod.ends_at
+        return f"should have ended {late:.0f} s ago" if late > OVERDUE else ""
+    if pod.phase == "Succeeded" or pod.gated:
         return ""
     for each in pod.containers:
         if each.waiting in TROUBLED and pod.phase != "Failed":
@@ -74,7 +89,7 @@ def test_pods_are_in_order(kubernetes_pods: KubernetesPods, limit: Limit) -> Non
     """The share of each workload's pods that crash, lack their image, wait for a node or ran out of memory."""
     judge("pods", len(kubernetes_pods.pods), at_least=1)
     found = {each: _trouble(each, kubernetes_pods.asked_at) for each in kubernetes_pods.pods}
-    counted = [each for each, why in found.items() if why or not _over(each)]
+    counted = [each for each, why in found.items() if why or each.lives]
     for workload, pods in _by_workload(counted):
         troubles = {each.name: found[each] for each in pods if found[each]}
         named = "; ".join(f"{', '.join(names[:3])}: {why}" for why, names in list(_by_reason(troubles).items())[:3])
@@ -88,11 +103,6 @@ def _by_reason(troubles: dict[str, str]) -> dict[str, list[str]]:
     for name, why in troubles.items():
         found.setdefault(re.sub(r"[0-9]+", "", why.replace(name, "")), (why, []))[1].append(name)
     return dict(found.values())
-
-
-def _over(pod: Pod) -> bool:
-    """Whether it runs no more, leaves, or is held back: none of the workload's pods that should run."""
-    return pod.phase in ("Succeeded", "Failed") or pod.deleting or pod.gated
 
 
 def _by_workload(pods: Iterable[Pod]) -> Iterable[tuple[str, list[Pod]]]:
@@ -138,17 +148,17 @@ def test_claims_are_bound(kubernetes_volumes: KubernetesVolumes) -> None:
 
 @check("pre_deploy.kubernetes.disruption", severity="low", runbook="kubernetes-disruption")
 def test_a_drain_is_possible(kubernetes_disruption: KubernetesDisruption) -> None:
-    """Every PodDisruptionBudget lets one pod go; rolling updates are not limited by them."""
+    """The eviction API lets each pod go that is under a budget; rolling updates are not limited by them."""
     judge("budgets", len(kubernetes_disruption.budgets), at_least=0)
     for each in kubernetes_disruption.budgets:
-        why = f"{each.healthy} of {each.pods} pods are healthy and it insists on {each.desired}: a drain would hang"
-        judge("a pod may go", each.allowed > 0 or each.pods == 0, of=each.name, reason=why)
+        judge("a pod may go", not each.blocked, of=each.name, reason=f"{each.why}: a drain would hang")
 
 
 @check("pre_deploy.kubernetes.ingress", severity="critical", runbook="kubernetes-ingress")
 def test_traffic_gets_in(kubernetes_ingress: KubernetesIngress) -> None:
-    """Every Ingress has an address, and every service behind it, and every one with a selector, ready endpoints."""
-    judge("ingresses and services", len(kubernetes_ingress.ingresses) + len(kubernetes_ingress.services), at_least=1)
+    """Every Ingress has an address, and every port behind it, and of services with a selector, ready endpoints."""
+    found = (*kubernetes_ingress.ingresses, *kubernetes_ingress.services, *kubernetes_ingress.asleep)
+    judge("ingresses and services", len(found), at_least=1)
     for ingress in kubernetes_ingress.ingresses:
         judge("has an address", bool(ingress.addresses), of=ingress.name, reason="no controller has given it one")
         for backend, ready in ingress.backends:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import Rollout, Workload
+    from pytest_prodcheck.records import Pod, Rollout, Workload
 
 CRASHING = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError",
             "CreateContainerError", "RunContainerError")  # fmt: skip
+RECENT = 3600  # seconds: one that ended earlier and ran since is over it
 STARTING = 300  # seconds: a healthy autoscaler has brought a node by then
 
 
@@ -24,48 +25,55 @@ def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
     assert found is not None
     judge("generation seen by its controller", found.observed, at_least=found.generation)
     coming = _scaling_out(kubernetes_rollout, found)
-    enough = max(1, found.replicas - coming)
-    counts = {"updated": found.updated == found.replicas, "ready": found.ready >= enough,
+    enough = max(0 if found.asleep else 1, found.replicas - coming)
+    counts = {"updated": found.updated >= enough, "ready": found.ready >= enough,
               "available": found.available >= enough}  # fmt: skip
     first = "stuck" if found.stuck else next((name for name, good in counts.items() if not good), "")
     told = "; ".join(kubernetes_rollout.why)
     why = {first: told}  # once, by the first that is short
     judge("rollout goes on", not found.stuck, reason=": ".join(filter(None, (why.get("stuck"), found.stuck))))
     judge("rollout is not paused", not found.paused, reason="spec.paused is true")
-    judge("replicas asked for", found.replicas, at_least=1)
-    judge("updated replicas", found.updated, equals=found.replicas, reason=why.get("updated", ""))
+    judge("replicas asked for", found.replicas, at_least=0 if found.asleep else 1)
+    judge("updated replicas", found.updated, at_least=enough, reason=why.get("updated", ""))
     judge("ready replicas", found.ready, at_least=enough, reason=why.get("ready", ""))
     judge("available replicas", found.available, at_least=enough, reason=why.get("available", ""))
     judge("scaling out is done", not coming, warn_only=True,
           reason=f"{coming} pods came after the rollout and are not ready: {told or 'they start'}")  # fmt: skip
-    old = [each.name for each in kubernetes_rollout.pods if found.hash and each.hash != found.hash and each.phase not in
-           ("Succeeded", "Failed")]  # fmt: skip
+    live = [each for each in kubernetes_rollout.pods if each.lives]
+    old = [each.name for each in live if found.hash and each.hash != found.hash]
     judge("pods of another version", len(old), at_most=0, reason=", ".join(old[:5]) or "")
-    for pod in kubernetes_rollout.pods:
+    for pod in live:
         waiting = [f"{each.name}: {each.waiting}" for each in pod.containers if each.waiting in CRASHING]
         judge("containers start", not waiting, of=pod.name, reason=", ".join(waiting))
 
 
 def _scaling_out(rollout: Rollout, found: Workload) -> int:
-    """Pods that were added after the rollout was whole and do not run yet: no fault of the new version."""
+    """Pods that were added after the rollout was whole and are not ready yet: no fault of the new version."""
+    missing = max(0, found.replicas - min(found.updated, found.ready, found.available))
+    if rollout.joined:
+        served = {each.node for each in rollout.pods if each.ready}
+        return min(missing, len(set(rollout.joined) - served))
     if found.completed_at is None:
         return 0
-    return sum(
-        each.phase == "Pending"
-        and not any(container.waiting in CRASHING for container in each.containers)
-        and each.created_at >= found.completed_at
-        and rollout.asked_at - each.created_at < STARTING
-        for each in rollout.pods
-    )
+    late = [each for each in rollout.pods if each.lives and not each.ready]
+    starting = [each for each in late if each.created_at >= found.completed_at and _starts(each, rollout.asked_at)]
+    return missing if len(starting) == len(late) else min(missing, len(starting))
+
+
+def _starts(pod: Pod, now: float) -> bool:
+    crashes = any(each.waiting in CRASHING for each in pod.containers)
+    return not crashes and now - pod.created_at < STARTING
 
 
 @check("smoke.kubernetes.restarts", severity="high", limit=Limit(warn=1, fail=3), runbook="kubernetes-restarts")
 def test_pods_stay_up(kubernetes_rollout: Rollout, limit: Limit) -> None:
-    """Restarts of the containers of the current version: more than one warn, more than three fail."""
+    """Restarts of the containers of the current version, while the last one is new: more than one warn, three fail."""
     found = kubernetes_rollout.workload
-    current = [each for each in kubernetes_rollout.pods if found is None or not found.hash or each.hash == found.hash]
-    judge("pods of the current version", len(current), at_least=1)
+    current = [each for each in kubernetes_rollout.pods
+               if each.lives and (found is None or not found.hash or each.hash == found.hash)]  # fmt: skip
+    judge("pods of the current version", len(current), at_least=0 if found is not None and found.asleep else 1)
     for pod in current:
         for each in pod.containers:
             why = f"{each.restarts} restarts" + (f", the last after {each.ended}" if each.ended else "")
-            judge("restarts", each.restarts, at_most=limit, of=f"{pod.name}/{each.name}", reason=why)
+            new = each.ended_at is None or kubernetes_rollout.asked_at - each.ended_at < RECENT
+            judge("restarts", each.restarts if new else 0, at_most=limit, of=f"{pod.name}/{each.name}", reason=why)

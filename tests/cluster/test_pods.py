@@ -202,7 +202,7 @@ def test_pods_of_one_s_own_making(empty: ControlPlane, tmp_path: Path) -> None:
     """A gated pod that is old, and one that is over: read as the API tells them, judged by the check itself."""
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_pods
-    from suites.pre_deploy.test_kubernetes import _over, _trouble
+    from suites.pre_deploy.test_kubernetes import _trouble
     from tests.cluster.namespaces import context_for
 
     specification = {"containers": [{"name": "app", "image": "registry.test/web:2.0"}]}
@@ -221,5 +221,5 @@ def test_pods_of_one_s_own_making(empty: ControlPlane, tmp_path: Path) -> None:
         for each in kubernetes_pods.gather(SPACE, context_for(tmp_path, SPACE, empty), Deadline(20)).pods
     }
     assert _trouble(found["gated"], time.time() + 400) == ""
-    assert _over(found["gated"])
+    assert not found["gated"].lives
     assert [(each.image, each.digest) for each in found["named"].containers] == [("registry.test/web:2.0", "")]

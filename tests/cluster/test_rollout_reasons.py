@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_rollout
+from pytest_prodcheck.evidence.kubernetes.rollouts import kubernetes_rollout
 from tests.cluster import shop
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.faults import Bench

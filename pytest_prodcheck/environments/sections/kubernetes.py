@@ -33,6 +33,9 @@ class Kubernetes(Section):
     # and all pods on them), "storage" (storage classes); checks of what is not listed are skipped `out-of-reach`
     reach: Annotated[tuple[Reach, ...], Field(min_length=1)] = ("namespace",)
     autoscaling: bool = False  # true: nodes are added when needed, so that a surge that does not fit now only warns
+    # how long nodes may be not ready that come (just joined) or go (cordoned, marked by an autoscaler or their cloud,
+    # spot); where left out ten minutes with `autoscaling`, else none
+    node_grace: Seconds | None = None
     # files that are about to be applied, globs allowed, relative to prodcheck.toml; `{unit}` and `{revision}` are
     # filled in
     manifests: tuple[str, ...] = ()

@@ -29,17 +29,17 @@ LEFT_OUT = (
     sends=reads("nodes", "pods of all namespaces", "workloads", "limitranges"),
 )  # fmt: skip
 def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> KubernetesCapacity:
-    """The rollouts placed on the nodes as they are, and with the one gone whose pods are the hardest to place."""
-    nodes: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
-    pods = all_pods(context, deadline)
+    """The rollouts placed on the nodes that stay, and with the one gone whose pods are the hardest to place."""
+    found: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
+    nodes, pods, homeless = _staying(found, all_pods(context, deadline))
     demands = rollouts(context, deadline)
     cluster = context.environment.kubernetes
     lost = _heaviest(nodes, pods)
-    without: list[Fit] = []
+    without: list[Fit] = list(homeless)
     if lost is not None:
         left = [each for each in nodes if each.name != lost.name]
-        moved, homeless = _moved(pods, lost, left)
-        without = [*homeless, *roll(demands, left, moved)]
+        moved, more = _moved(pods, lost, left)
+        without += [*more, *roll(demands, left, moved)]
     return KubernetesCapacity(
         tuple(roll(demands, nodes, pods)),
         tuple(each for each in without if each.left) or tuple(without[:1]),
@@ -49,9 +49,19 @@ def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> Ku
     )
 
 
+def _staying(nodes: list[Node], pods: list[Pod]) -> tuple[list[Node], list[Pod], list[Fit]]:
+    """The nodes that nobody takes away, with the pods of those that go on them, and those without a place."""
+    homeless: list[Fit] = []
+    for gone in [each for each in nodes if each.leaving]:
+        nodes = [each for each in nodes if each.name != gone.name]
+        pods, more = _moved(pods, gone, [each for each in nodes if not each.leaving])
+        homeless += more
+    return nodes, pods, homeless
+
+
 def _heaviest(nodes: list[Node], pods: list[Pod]) -> Node | None:
-    """The node whose pods ask for most; None where it is the only one that takes pods."""
-    open_ = [each for each in nodes if each.ready and not each.cordoned]
+    """The machine whose pods ask for most; None where it is the only one that takes pods."""
+    open_ = [each for each in nodes if each.ready and not each.cordoned and not each.virtual]
     load = dict.fromkeys((each.name for each in open_), 0.0)
     for pod in pods:
         if pod.node in load:

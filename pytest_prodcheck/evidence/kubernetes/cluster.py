@@ -1,4 +1,4 @@
-"""`kubernetes-api`, `-pods`, `-rollout`, `-nodes`: one list a kind, read once, feeds all checks."""
+"""`kubernetes-api`, `-pods`, `-nodes`: one list a kind, read once, feeds all checks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import PAGE, api, listed
-from pytest_prodcheck.evidence.kubernetes.objects import rows, table
-from pytest_prodcheck.evidence.kubernetes.rollout_reasons import reasons
+from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.kubernetes.standard_versions import enforced_minor
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.kubernetes import KubernetesApi, KubernetesNodes, KubernetesPods, Pod, Rollout
+from pytest_prodcheck.records.kubernetes import KubernetesApi, KubernetesNodes, KubernetesPods, Pod
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -34,8 +33,7 @@ RIGHTS = {
     "storage": (("storage.k8s.io", "storageclasses"),),
 }  # fmt: skip
 CLUSTER_WIDE = ("nodes", "storage")  # reaches whose lists have no namespace
-PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
-REVISION = "deployment.kubernetes.io/revision"
+GRACE = 600.0  # seconds
 
 
 def seconds(target: str, environment: Environment) -> float:
@@ -111,16 +109,18 @@ def all_pods(context: Context, deadline: Deadline) -> list[Pod]:
     return listed("pods", "/api/v1/pods", context, deadline, _pod(context, deadline))
 
 
+def _pod(context: Context, deadline: Deadline) -> Callable[[Object], Pod]:
+    cluster = context.environment.kubernetes
+    space = cluster.namespace if cluster else ""
+    return partial(parsing.pod, minor=enforced_minor(context, deadline), labelled=space)
+
+
 def pods_of(context: Context, deadline: Deadline) -> list[Pod]:
     """All pods of the namespace; out of the list of all namespaces where that one is read too."""
     cluster = context.environment.kubernetes
     if cluster is not None and "nodes" in cluster.reach:
         return [each for each in all_pods(context, deadline) if each.namespace == cluster.namespace]
     return listed("pods", namespaced("", "pods", context), context, deadline, _pod(context, deadline))
-
-
-def _pod(context: Context, deadline: Deadline) -> Callable[[dict[str, Any]], Pod]:
-    return partial(parsing.pod, minor=enforced_minor(context, deadline))
 
 
 @evidence("kubernetes-pods", axis="kubernetes", seconds=seconds, host=host, sends=reads("pods"))
@@ -132,56 +132,13 @@ def kubernetes_pods(target: str, context: Context, deadline: Deadline) -> Kubern
 @evidence("kubernetes-nodes", axis="kubernetes", feature="nodes", seconds=seconds, host=host, sends=reads("nodes"))
 def kubernetes_nodes(target: str, context: Context, deadline: Deadline) -> KubernetesNodes:
     """All nodes."""
-    return KubernetesNodes(tuple(listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)))
+    found = tuple(listed("nodes", "/api/v1/nodes", context, deadline, parsing.node))
+    return KubernetesNodes(found, node_grace(context), time.time())
 
 
-@evidence(
-    "kubernetes-rollout", axis="workload", seconds=seconds, host=host,
-    sends=reads("pods", "workloads", "replicasets", "events, where the rollout is not whole"),
-)  # fmt: skip
-def kubernetes_rollout(target: str, context: Context, deadline: Deadline) -> Rollout:
-    """A service's workload and its pods."""
-    wanted = workload_name(target, context)
-    kind, _, name = wanted.partition("/")
-    items = listed("raw", namespaced("apps/v1", PLURALS[kind], context), context, deadline, lambda item: item)
-    found = next((each for each in items if table(each, "metadata").get("name") == name), None)
-    mine = tuple(each for each in pods_of(context, deadline) if each.workload == wanted and not each.deleting)
-    if found is None:
-        return Rollout(None, wanted, mine, time.time())
-    workload, now = parsing.workload(found, kind, _hash(found, kind, context, deadline)), time.time()
-    return Rollout(workload, wanted, mine, now, reasons(workload, mine, now, context, deadline))
-
-
-def workload_name(service: str, context: Context) -> str:
-    """The workload of a service ("deployment/shop"), as the slot names it; raises EvidenceProblem (configuration)."""
-    environment = context.environment
-    declared = environment.services[service].workload if service in environment.services else None
-    if declared is None:
-        raise EvidenceProblem(Problem("configuration", f"service {service} declares no workload"))
-    pattern = environment.slots[environment.slot].workload if environment.slot else None
-    if pattern is None:
-        return declared
-    kind, _, name = declared.partition("/")
-    filled = pattern.replace("{workload}", name)
-    return filled if "/" in filled else f"{kind}/{filled}"
-
-
-def _hash(item: dict[str, Any], kind: str, context: Context, deadline: Deadline) -> str:
-    """The version hash of the pods that the workload's current template makes, "" where it cannot be known."""
-    if kind != "deployment":
-        return str(table(item, "status").get("updateRevision", ""))
-    name = table(item, "metadata").get("name")
-    revision = str(table(item, "metadata", "annotations").get(REVISION, ""))
-    path = namespaced("apps/v1", "replicasets", context)
-    for each in listed("replicasets", path, context, deadline, _replica_set):
-        if each == (name, revision, each[2]):
-            return str(each[2])
-    return ""
-
-
-def _replica_set(item: dict[str, Any]) -> tuple[str, str, str]:
-    metadata = table(item, "metadata")
-    owner = next((each for each in rows(metadata, "ownerReferences") if each.get("controller")), {})
-    labels = table(metadata, "labels")
-    annotations = table(metadata, "annotations")
-    return str(owner.get("name", "")), str(annotations.get(REVISION, "")), str(labels.get("pod-template-hash", ""))
+def node_grace(context: Context) -> float:
+    """Seconds that nodes may take to come or go: as declared, ten minutes where an autoscaler is, else none."""
+    cluster = context.environment.kubernetes
+    if cluster is None or cluster.node_grace is not None:
+        return cluster.node_grace or 0.0 if cluster else 0.0
+    return GRACE if cluster.autoscaling else 0.0

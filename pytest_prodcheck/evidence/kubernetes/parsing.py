@@ -6,9 +6,11 @@ import datetime
 import re
 
 from pytest_prodcheck.evidence.kubernetes.asking import amounts
+from pytest_prodcheck.evidence.kubernetes.comings import leaving, spot, virtual
 from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows, table
 from pytest_prodcheck.evidence.kubernetes.pod_security import LATEST
 from pytest_prodcheck.evidence.kubernetes.risks import grave, slight
+from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
 from pytest_prodcheck.records.kubernetes import Container, Node, Pod, Workload
 
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
@@ -39,8 +41,12 @@ def controller(item: Object) -> tuple[str, str]:
     return f"{kind}/{name}", version
 
 
-def pod(item: Object, minor: int = LATEST) -> Pod:
-    """One pod of a list; minor: the version of the Pod Security Standards that it is measured by."""
+def pod(item: Object, minor: int = LATEST, labelled: str = "") -> Pod:
+    """One pod of a list.
+
+    minor: the version of the Pod Security Standards that it is measured by; labelled: the namespace whose pods keep
+    their labels.
+    """
     metadata, specification, status = table(item, "metadata"), table(item, "spec"), table(item, "status")
     workload, version = controller(item)
     told = conditions(item)
@@ -61,6 +67,8 @@ def pod(item: Object, minor: int = LATEST) -> Pod:
         node=str(specification.get("nodeName") or ""),
         created_at=moment(metadata.get("creationTimestamp")),
         deleting="deletionTimestamp" in metadata,
+        ends_at=moment(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else None,
+        labels=tuple(labels_of(item).items()) if metadata.get("namespace") == labelled else (),
         ready=told.get("Ready", {}).get("status") == "True",
         unscheduled=str(scheduled.get("message", "")) if scheduled.get("status") == "False" else "",
         containers=tuple(
@@ -99,8 +107,11 @@ def _container(status: Object, asked: str, init: bool) -> Container:
     )
 
 
-def workload(item: Object, kind: str, version: str) -> Workload:
-    """A Deployment, StatefulSet or DaemonSet (kind in lower case); version: the hash of its current pods."""
+def workload(item: Object, kind: str, version: str, asleep: str = "") -> Workload:
+    """A Deployment, StatefulSet or DaemonSet (kind in lower case); version: the hash of its current pods.
+
+    asleep: who scaled it to zero.
+    """
     metadata, specification, status = table(item, "metadata"), table(item, "spec"), table(item, "status")
     daemons = kind == "daemonset"
     going = conditions(item).get("Progressing", {})
@@ -120,6 +131,7 @@ def workload(item: Object, kind: str, version: str) -> Workload:
         failure=str(failing.get("message") or "") if failing.get("status") == "True" else "",
         completed_at=moment(going["lastUpdateTime"]) if done else None,
         stuck=str(going.get("message") or going.get("reason")) if stuck else "",
+        asleep=asleep,
     )
 
 
@@ -139,7 +151,16 @@ def node(item: Object) -> Node:
             (str(each.get("key", "")), str(each.get("value", "")), str(each.get("effect", "")))
             for each in rows(item, "spec", "taints")
         ),
+        joined_at=_when(table(item, "metadata").get("creationTimestamp")),
+        changed_at=_when(told.get("Ready", {}).get("lastTransitionTime")),
+        leaving=leaving(item),
+        spot=spot(item),
+        virtual=virtual(item),
     )
+
+
+def _when(value: object) -> float:
+    return moment(value) if value else 0.0
 
 
 def _count(status: Object, name: str) -> int:

@@ -68,9 +68,10 @@ def _document(declared: str, context: Context, now: float) -> PlanDocument:
 
 def _ways(services: tuple[str, ...], context: Context, deadline: Deadline) -> tuple[WayBack, ...]:
     from pytest_prodcheck.evidence.kubernetes.api import listed
-    from pytest_prodcheck.evidence.kubernetes.cluster import namespaced, workload_name
+    from pytest_prodcheck.evidence.kubernetes.cluster import namespaced
     from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
     from pytest_prodcheck.evidence.kubernetes.objects import table
+    from pytest_prodcheck.evidence.kubernetes.rollouts import workload_name
 
     def limit(item: dict[str, Any]) -> tuple[str, int]:
         kept = table(item, "spec").get("revisionHistoryLimit")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.kubernetes.cluster import pods_of, workload_name
+from pytest_prodcheck.evidence.kubernetes.cluster import pods_of
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, template
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
 from pytest_prodcheck.evidence.kubernetes.objects import rows
+from pytest_prodcheck.evidence.kubernetes.rollouts import workload_name
 from pytest_prodcheck.evidence.vulnerabilities.subjects import reference
 from pytest_prodcheck.records.services import RunningImage
 

@@ -1,0 +1,43 @@
+"""Nodes that come and go: which will soon be gone, which are taken back at will, which are no machines."""
+
+from __future__ import annotations
+
+from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
+from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
+
+# taints that say so: cluster autoscaler, Karpenter (v1 and before), AWS node termination handler, cloud providers, GKE
+_LEAVING = (
+    "ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted", "karpenter.sh/disruption",
+    "aws-node-termination-handler/", "node.cloudprovider.kubernetes.io/shutdown",
+    "cloud.google.com/impending-node-termination", "node.kubernetes.io/out-of-service",
+)  # fmt: skip
+_SPOT = (
+    ("karpenter.sh/capacity-type", "spot"), ("eks.amazonaws.com/capacityType", "SPOT"),
+    ("cloud.google.com/gke-spot", "true"),
+    ("cloud.google.com/gke-preemptible", "true"), ("kubernetes.azure.com/scalesetpriority", "spot"),
+    ("node.kubernetes.io/lifecycle", "spot"), ("kops.k8s.io/instancegroup-lifecycle", "spot"),
+)  # fmt: skip
+_VIRTUAL = (("type", "virtual-kubelet"), ("eks.amazonaws.com/compute-type", "fargate"))
+_VIRTUAL_TAINT = "virtual-kubelet.io/"
+
+
+def leaving(node: Object) -> str:
+    """Why a node will soon be gone, "" where nothing says so."""
+    if "deletionTimestamp" in table(node, "metadata"):
+        return "it is being deleted"
+    return next((f"taint {key}" for key in _taints(node) if key.startswith(_LEAVING)), "")
+
+
+def spot(node: Object) -> bool:
+    """Whether its cloud may take it back at any time."""
+    return bool(labels_of(node).items() & set(_SPOT))
+
+
+def virtual(node: Object) -> bool:
+    """Whether it is no machine of its own."""
+    tainted = any(each.startswith(_VIRTUAL_TAINT) for each in _taints(node))
+    return tainted or bool(labels_of(node).items() & set(_VIRTUAL))
+
+
+def _taints(node: Object) -> list[str]:
+    return [str(each.get("key", "")) for each in rows(node, "spec", "taints")]

@@ -1,0 +1,81 @@
+"""`kubernetes-disruption`: what the eviction of each pod that a budget is about would be answered.
+
+As the API server decides: https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/#how-api-initiated-eviction-works
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.kubernetes.cluster import host, pods_of, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
+from pytest_prodcheck.evidence.kubernetes.objects import Object, table
+from pytest_prodcheck.evidence.kubernetes.parsing import conditions
+from pytest_prodcheck.evidence.kubernetes.selectors import fits
+from pytest_prodcheck.records.kubernetes import Budget, KubernetesDisruption, Pod
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+_UNGUARDED = ("Succeeded", "Failed", "Pending")  # phases in which a pod goes whatever its budgets say
+
+
+@evidence(
+    "kubernetes-disruption", axis="kubernetes", seconds=seconds, host=host, sends=reads("poddisruptionbudgets", "pods")
+)
+def kubernetes_disruption(target: str, context: Context, deadline: Deadline) -> KubernetesDisruption:
+    """The budgets, as their controller counts them, each with the pods that it, or a second one, does not let go."""
+    budgets = raw("policy/v1", "poddisruptionbudgets", context, deadline)
+    pods = pods_of(context, deadline)
+    refused = {each.name: why for each in pods if (why := refusal(each, budgets))}
+    return KubernetesDisruption(tuple(_budget(each, pods, refused) for each in budgets))
+
+
+def refusal(pod: Pod, budgets: Iterable[Object]) -> str:
+    """Why the eviction of a pod would be refused now, "" where it would go."""
+    if pod.phase in _UNGUARDED or pod.deleting:
+        return ""
+    mine = [each for each in budgets if fits(_selector(each), dict(pod.labels))]
+    if len(mine) > 1:
+        names = " and ".join(sorted(map(name_of, mine)))
+        return f"{pod.name} has the budgets {names}: the eviction API takes no more than one"
+    return _refused_by(mine[0], pod) if mine else ""
+
+
+def _selector(budget: Object) -> Object | None:
+    found = table(budget, "spec").get("selector")
+    return found if isinstance(found, dict) else None
+
+
+def _refused_by(budget: Object, pod: Pod) -> str:
+    status = table(budget, "status")
+    healthy, desired = (int(status.get(name) or 0) for name in ("currentHealthy", "desiredHealthy"))
+    if not pod.ready:
+        always = table(budget, "spec").get("unhealthyPodEvictionPolicy") == "AlwaysAllow"
+        if always or healthy >= desired > 0:
+            return ""
+    told = conditions(budget).get("DisruptionAllowed", {})
+    if told.get("reason") == "SyncFailed" and not int(status.get("disruptionsAllowed") or 0):
+        return str(told.get("message") or "its controller cannot count its pods")
+    if int(status.get("observedGeneration") or 0) < int(table(budget, "metadata").get("generation") or 0):
+        return "its controller has not seen its newest version yet"
+    if int(status.get("disruptionsAllowed") or 0) > 0:
+        return ""
+    return f"{healthy} of {int(status.get('expectedPods') or 0)} pods are healthy and it insists on {desired}"
+
+
+def _budget(budget: Object, pods: list[Pod], refused: dict[str, str]) -> Budget:
+    status, selector = table(budget, "status"), _selector(budget)
+    blocked = [each.name for each in pods if each.name in refused and fits(selector, dict(each.labels))]
+    return Budget(
+        name_of(budget),
+        int(status.get("expectedPods") or 0),
+        int(status.get("disruptionsAllowed") or 0),
+        int(status.get("currentHealthy") or 0),
+        int(status.get("desiredHealthy") or 0),
+        tuple(blocked),
+        refused[blocked[0]] if blocked else "",
+    )

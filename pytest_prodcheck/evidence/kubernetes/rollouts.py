@@ -1,0 +1,131 @@
+"""`kubernetes-rollout`: a service's workload, its pods, and who may have scaled it since."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.kubernetes import parsing
+from pytest_prodcheck.evidence.kubernetes.api import api, listed
+from pytest_prodcheck.evidence.kubernetes.cluster import host, namespaced, node_grace, pods_of, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.manifest_files import documents
+from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
+from pytest_prodcheck.evidence.kubernetes.rollout_reasons import reasons
+from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.records.kubernetes import Rollout
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
+REVISION = "deployment.kubernetes.io/revision"
+SEEN = 3.0  # seconds that a controller takes at most to see what an autoscaler has just written
+JOINED = 300.0  # seconds in which a new node's daemons start
+# what scales to zero: path of its list, how it names what it scales, and its least number
+_KEDA = "keda.sh/v1alpha1", "scaledobjects", "minReplicaCount"
+_HPA = "autoscaling/v2", "horizontalpodautoscalers", "minReplicas"
+
+
+@evidence(
+    "kubernetes-rollout", axis="workload", seconds=seconds, host=host,
+    sends=reads("pods", "workloads", "replicasets", "events, where the rollout is not whole", "nodes, of a DaemonSet",
+                "autoscalers, of one at zero"),
+)  # fmt: skip
+def kubernetes_rollout(target: str, context: Context, deadline: Deadline) -> Rollout:
+    """A service's workload and its pods."""
+    wanted = workload_name(target, context)
+    kind, _, name = wanted.partition("/")
+    items = listed("raw", namespaced("apps/v1", PLURALS[kind], context), context, deadline, lambda item: item)
+    found = next((each for each in items if table(each, "metadata").get("name") == name), None)
+    mine = tuple(each for each in pods_of(context, deadline) if each.workload == wanted and not each.deleting)
+    if found is None:
+        return Rollout(None, wanted, mine, time.time())
+    found = _seen(found, kind, name, context, deadline)
+    asleep = _asleep(found, kind, name, context, deadline)
+    made, now = parsing.workload(found, kind, _hash(found, kind, context, deadline), asleep), time.time()
+    why = reasons(made, mine, now, context, deadline)
+    return Rollout(made, wanted, mine, now, why, _joined(kind, context, deadline))
+
+
+def workload_name(service: str, context: Context) -> str:
+    """The workload of a service ("deployment/shop"), as the slot names it; raises EvidenceProblem (configuration)."""
+    environment = context.environment
+    declared = environment.services[service].workload if service in environment.services else None
+    if declared is None:
+        raise EvidenceProblem(Problem("configuration", f"service {service} declares no workload"))
+    pattern = environment.slots[environment.slot].workload if environment.slot else None
+    if pattern is None:
+        return declared
+    kind, _, name = declared.partition("/")
+    filled = pattern.replace("{workload}", name)
+    return filled if "/" in filled else f"{kind}/{filled}"
+
+
+def _seen(found: Object, kind: str, name: str, context: Context, deadline: Deadline) -> Object:
+    """The workload once its controller has seen it: an autoscaler writes at any moment."""
+    path, end = namespaced("apps/v1", PLURALS[kind], context), time.monotonic() + SEEN
+    while _behind(found) and time.monotonic() < end and deadline.time_left() > SEEN:
+        time.sleep(0.3)
+        again = rows(api(context, deadline).get(path, deadline, fieldSelector=f"metadata.name={name}"), "items")
+        found = again[0] if again else found
+    return found
+
+
+def _behind(item: Object) -> bool:
+    seen, newest = table(item, "status").get("observedGeneration"), table(item, "metadata").get("generation")
+    return int(seen or 0) < int(newest or 0)
+
+
+def _joined(kind: str, context: Context, deadline: Deadline) -> tuple[str, ...]:
+    cluster = context.environment.kubernetes
+    if kind != "daemonset" or cluster is None or "nodes" not in cluster.reach:
+        return ()
+    since = time.time() - max(JOINED, node_grace(context))
+    nodes = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
+    return tuple(each.name for each in nodes if each.joined_at > since)
+
+
+def _asleep(item: Object, kind: str, name: str, context: Context, deadline: Deadline) -> str:
+    """Who scaled a workload to zero on purpose, "" where it is not there or nobody says so."""
+    if table(item, "spec").get("replicas") != 0:
+        return ""
+    for _, each in documents(context):
+        if (str(each.get("kind")).lower(), table(each, "metadata").get("name")) == (kind, name):
+            return "its file asks for no pod" if table(each, "spec").get("replicas") == 0 else ""
+    for version, plural, least in (_KEDA, _HPA):
+        for each in _autoscalers(version, plural, context, deadline):
+            target = table(each, "spec", "scaleTargetRef")
+            same = (str(target.get("kind") or "Deployment").lower(), target.get("name")) == (kind, name)
+            if same and table(each, "spec").get(least, 0 if plural == _KEDA[1] else 1) == 0:
+                return f"{each.get('kind') or plural} {table(each, 'metadata').get('name')} scales it to zero"
+    return ""
+
+
+def _autoscalers(version: str, plural: str, context: Context, deadline: Deadline) -> list[Object]:
+    try:
+        return listed("raw", namespaced(version, plural, context), context, deadline, lambda item: item)
+    except EvidenceProblem:
+        return []  # not installed, or not to be read: nobody says that it is on purpose
+
+
+def _hash(item: Object, kind: str, context: Context, deadline: Deadline) -> str:
+    """The version hash of the pods that the workload's current template makes, "" where it cannot be known."""
+    if kind != "deployment":
+        return str(table(item, "status").get("updateRevision", ""))
+    name = table(item, "metadata").get("name")
+    revision = str(table(item, "metadata", "annotations").get(REVISION, ""))
+    path = namespaced("apps/v1", "replicasets", context)
+    for each in listed("replicasets", path, context, deadline, _replica_set):
+        if each == (name, revision, each[2]):
+            return str(each[2])
+    return ""
+
+
+def _replica_set(item: Object) -> tuple[str, str, str]:
+    metadata = table(item, "metadata")
+    owner = next((each for each in rows(metadata, "ownerReferences") if each.get("controller")), {})
+    labels = table(metadata, "labels")
+    annotations = table(metadata, "annotations")
+    return str(owner.get("name", "")), str(annotations.get(REVISION, "")), str(labels.get("pod-template-hash", ""))
