@@ -243,6 +243,7 @@ class Manifest:
     warnings: tuple[str, ...] = ()  # of the server, such as deprecations
     problem: Problem | None = None  # why the dry run could not be asked
     way: str = ""  # how it will be applied: "kubectl apply", "server-side apply by helm"
+    waits: str = ""  # what of the same files it waits for, so that it cannot be asked about yet
     lost: tuple[str, ...] = ()  # what of it would not last: "spec.ports: 1 of 2 entries would be left, …"
 
 
@@ -260,6 +261,7 @@ class Finding:
 
     what: str  # "Deployment storefront: ConfigMap settings"
     wrong: str = ""
+    later: str = ""  # why it is not there yet, and who will make it
 
 
 @dataclass(frozen=True)

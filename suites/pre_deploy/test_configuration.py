@@ -24,6 +24,9 @@ def test_the_server_would_take_them(kubernetes_manifests: KubernetesManifests) -
         if each.problem is not None:
             raise EvidenceProblem(each.problem)
     for each in kubernetes_manifests.manifests:
+        if each.waits:
+            judge("is judged", False, of=each.name, reason=f"it is not: {each.waits}", warn_only=True)
+            continue
         how = f" ({each.way})" if each.way else ""
         judge("dry run", each.accepted, of=each.name, reason=f"{each.said}{how}")
         dropped = [warning for warning in each.warnings if "unknown field" in warning]
@@ -36,7 +39,7 @@ def test_the_server_would_take_them(kubernetes_manifests: KubernetesManifests) -
 def test_api_versions_last(kubernetes_manifests: KubernetesManifests) -> None:
     """No object is of an API version that this server does not serve any more; one that is deprecated warns."""
     for each in kubernetes_manifests.manifests:
-        judge("is served", each.served, of=each.name,
+        judge("is served", each.served or bool(each.waits), of=each.name,
               reason=f"{each.api_version} {each.kind} is not served by {kubernetes_manifests.server}")  # fmt: skip
         told = [warning for warning in each.warnings if "deprecated" in warning]
         judge("is not deprecated", not told, of=each.name, reason="; ".join(told), warn_only=True)
@@ -46,6 +49,8 @@ def _judge(what: str, findings: tuple[Finding, ...]) -> None:
     judge(f"{what} that were looked at", len(findings), at_least=0)
     for each in findings:
         judge(what, not each.wrong, of=each.what, reason=each.wrong)
+        if each.later:
+            judge(f"{what} is there already", False, of=each.what, reason=each.later, warn_only=True)
 
 
 @check("pre_deploy.configuration.references", severity="critical", runbook="configuration-references")

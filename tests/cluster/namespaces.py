@@ -30,11 +30,13 @@ def emptied(plane: ControlPlane, space: str, **labels: str) -> None:
     plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space, "labels": labels}})
 
 
-def context_for(folder: Path, space: str, plane: ControlPlane, extra: str = "") -> Context:
+def context_for(
+    folder: Path, space: str, plane: ControlPlane, extra: str = "", reach: tuple[str, ...] = ("namespace", "nodes")
+) -> Context:
     """A run about one namespace, with the administrator's rights."""
     (folder / "kubeconfig").write_bytes(plane.kubeconfig("whole", ADMIN).read_bytes())
     (folder / "prodcheck.toml").write_text(
-        f'version = 1\n[environments.c.kubernetes]\nnamespace = "{space}"\nreach = ["namespace", "nodes"]\n'
+        f'version = 1\n[environments.c.kubernetes]\nnamespace = "{space}"\nreach = {json.dumps(reach)}\n'
         f'kubeconfig = "kubeconfig"\nmanifests = ["build/*.yaml"]\n{extra}'
     )
     environment = load(folder / "prodcheck.toml").environment("c")

@@ -15,6 +15,7 @@ from pytest_prodcheck.evidence.kubernetes.answers import told
 from pytest_prodcheck.evidence.kubernetes.api import api
 from pytest_prodcheck.evidence.kubernetes.applying import applied
 from pytest_prodcheck.evidence.kubernetes.cluster import host, seconds
+from pytest_prodcheck.evidence.kubernetes.coming import UNKNOWN, waits_for
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, shown
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.kubernetes.openapi import described
@@ -101,7 +102,7 @@ def _looked_up(file: str, item: Object, context: Context, deadline: Deadline) ->
 def _dry_run(job: _Job, usual: Way, items: list[Object], context: Context, deadline: Deadline) -> list[Manifest]:
     asked, place = job.asked, job.place
     if place is None or job.way is None:
-        return [asked]
+        return [_waiting(asked, job.item, items, context, deadline)]
     how = job.way if job.way.kind else usual
     try:
         about = described(asked.api_version, asked.kind, context, deadline)
@@ -112,8 +113,15 @@ def _dry_run(job: _Job, usual: Way, items: list[Object], context: Context, deadl
     except EvidenceProblem as error:
         return [replace(asked, problem=error.problem)]
     if not made.accepted or (pod := pod_of(result)) is None:
-        return [made]
+        return [_waiting(made, job.item, items, context, deadline)]
     return [made, _its_pods(made, place, pod, items, context, deadline)]
+
+
+def _waiting(made: Manifest, item: Object, items: list[Object], context: Context, deadline: Deadline) -> Manifest:
+    doubtful = not made.accepted or any(UNKNOWN in each for each in made.warnings)
+    if made.problem is not None or not doubtful:
+        return made
+    return replace(made, waits=waits_for(made, item, items, context, deadline))
 
 
 def _its_pods(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes.api import listed
 from pytest_prodcheck.evidence.kubernetes.cluster import host, namespaced, pods_of, reads, seconds
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
-from pytest_prodcheck.evidence.kubernetes.parsing import moment
 from pytest_prodcheck.records.kubernetes import KubernetesVolumes, StorageClasses, Volume
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
-BINDING = 300  # seconds: a new claim's volume is made by then
 # parameters of storage classes that say whether volumes are encrypted: AWS EBS, Longhorn, GCE PD, Azure Disk
 _ENCRYPTED = ("encrypted", "kmsKeyId", "disk-encryption-kms-key", "diskEncryptionSetID")
 
@@ -38,13 +35,12 @@ def kubernetes_volumes(target: str, context: Context, deadline: Deadline) -> Kub
     """The claims; one that waits for its first pod is told from one that nobody binds."""
     claims = raw("", "persistentvolumeclaims", context, deadline)
     used = {claim for pod in pods_of(context, deadline) if pod.lives for claim in pod.claims}
-    young = time.time() - BINDING
     return KubernetesVolumes(
         tuple(
             Volume(
                 name_of(each),
                 str(table(each, "status").get("phase", "Pending")),
-                name_of(each) not in used or moment(table(each, "metadata").get("creationTimestamp")) > young,
+                name_of(each) not in used,
                 str(table(each, "spec").get("storageClassName") or ""),
             )
             for each in claims

@@ -126,7 +126,7 @@ def _backends(ingress: Object, services: dict[str, Object], behind: _Behind) -> 
     if any(annotations.get(each) for each in REDIRECTS):
         return []
     found: dict[str, int] = {}
-    for name, port in _asked(ingress, annotations):
+    for name, port in led_to(ingress, annotations):
         service = services.get(name)
         ready = -1 if service is None else 1 if _external(service) else _ready(service, port, behind)
         found[f"{name}:{port}"] = ready
@@ -140,7 +140,7 @@ def _ready(service: Object, wanted: str, behind: _Behind) -> int:
     return -1
 
 
-def _asked(ingress: Object, annotations: Object) -> Iterator[tuple[str, str]]:
+def led_to(ingress: Object, annotations: Object) -> Iterator[tuple[str, str]]:
     """The services that an ingress leads to, each with its port's name or number."""
     paths = [path for rule in rows(ingress, "spec", "rules") for path in rows(rule, "http", "paths")]
     named = [table(each, "backend", "service") for each in paths]
