@@ -233,7 +233,7 @@ FAULTS = (
     Fault("memory-pressure", lambda bench: bench.node("node-2", MemoryPressure="True"), (NODES,)),
     Fault(
         "scaled-to-nothing", _patched(STOREFRONT, spec={"replicas": 0}), (ROLLOUT, INGRESS),
-        (RESTARTS, DISRUPTION, VERSION),
+        (RESTARTS, DISRUPTION, VERSION, DRY_RUN),
     ),
     Fault("rollout-paused", _patched(STOREFRONT, spec={"paused": True}), (ROLLOUT,)),
     Fault("workload-gone", _deleted(ORDERS), (ROLLOUT,), (INGRESS, RESTARTS)),
@@ -244,7 +244,10 @@ FAULTS = (
     Fault("claim-pending", _lost_claim, (VOLUMES,)),
     Fault("ingress-without-address", _patched(f"{WAY_IN}/status", status=_NO_ADDRESS), (INGRESS,)),
     Fault("ingress-without-service", _deleted(f"{_CORE}/services/storefront"), (INGRESS,)),
-    Fault("selects-nothing", _patched(f"{_CORE}/services/orders", spec={"selector": {"app": "odd"}}), (INGRESS,)),
+    Fault(
+        "selects-nothing", _patched(f"{_CORE}/services/orders", spec={"selector": {"app": "odd"}}), (INGRESS,),
+        (DRY_RUN,),
+    ),
     Fault("surge-does-not-fit", _files(f"{_C0}.resources.requests.cpu", "9"), (CAPACITY,), (QUOTA, DRY_RUN)),
     Fault("selector-fits-no-node", _files("spec.template.spec.nodeSelector", {"disk": "none"}), (CAPACITY,)),
     Fault("more-replicas-than-room", _files("spec.replicas", 60), (CAPACITY,), (QUOTA,)),

@@ -117,8 +117,8 @@ def space(plane: ControlPlane) -> Iterator[ControlPlane]:
     shop.make(plane)
     for each in (SPACE, OTHER):
         emptied(plane, each)
-    for each in OPERATORS:
-        assert plane.ask("POST", CRDS, each)[0] in (201, 409)
+    for kind in OPERATORS:
+        assert plane.ask("POST", CRDS, kind)[0] in (201, 409)
     plane.apply(*LIVE)
     path = f"/apis/external-secrets.io/v1/namespaces/{SPACE}/externalsecrets"
     for made in (FAILING, SYNCING):
