@@ -129,6 +129,10 @@ def server_by_path(answers: Mapping[str, bytes]) -> Iterator[int]:
         yield port
 
 
+class Last(bytes):
+    """An answer after which the connection ends."""
+
+
 @contextmanager
 def serving(answer: Callable[[bytes], bytes | None]) -> Iterator[int]:
     """A running server with threads; `answer` makes whole answers of heads, None ends the connection instead."""
@@ -138,6 +142,8 @@ def serving(answer: Callable[[bytes], bytes | None]) -> Iterator[int]:
         with client, suppress(OSError):
             while (data := client.recv(65536)) and (made := answer(data)) is not None:
                 client.sendall(made)
+                if isinstance(made, Last):
+                    return
 
     def serve() -> None:
         with suppress(OSError):
