@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "runs": ("pytest_prodcheck.cli.runs", "list the saved runs"),
     "report": ("pytest_prodcheck.cli.report", "a saved run once more: page, text, JSON, SARIF"),
     "diff": ("pytest_prodcheck.cli.diff", "what differs between two saved runs"),
+    "doctor": ("pytest_prodcheck.cli.doctor", "what could be judged and is not, and what will stop working"),
     "env": ("pytest_prodcheck.cli.env", "show an environment as resolved, and where each value comes from"),
     "init": ("pytest_prodcheck.cli.init", "write a first prodcheck.toml"),
     "schema": ("pytest_prodcheck.cli.schema", "print the JSON Schema of prodcheck.toml, for editors"),

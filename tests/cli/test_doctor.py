@@ -1,0 +1,117 @@
+"""What the doctor says of an environment: what is not judged, and what will stop working."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from tests.project import Project
+
+TOML = """\
+version = 1
+project = "shop"
+runbooks = "http://127.0.0.1:{port}/{{runbook}}"
+
+[environments.dev]
+revision = "r1"
+absent = ["redis"]
+
+[environments.dev.services.shop]
+url = "http://127.0.0.1:9"
+health = "/healthz"
+headers = {{ Authorization = {{ env = "DOCTOR_TOKEN" }} }}
+
+[thresholds]
+"smoke.service.latency" = "off"
+
+[[waivers]]
+check = "smoke.*"
+target = "shop"
+environment = "dev"
+reason = "old"
+owner = "anna"
+ticket = "OPS-1"
+expires = {expired}
+
+[[waivers]]
+check = "smoke.service.health"
+target = "shop"
+environment = "dev"
+reason = "soon"
+owner = "anna"
+ticket = "OPS-2"
+expires = {soon}
+"""
+
+
+class Pages(BaseHTTPRequestHandler):
+    """One page is there."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/service-health" else 404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    today = datetime.now(UTC).date()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    text = TOML.format(port=server.server_port, expired=today - timedelta(days=1), soon=today + timedelta(days=3))
+    yield Project.make(tmp_path, text)
+    server.shutdown()
+    server.server_close()
+
+
+def told(project: Project, *words: str) -> dict[str, list[str]]:
+    """The doctor's lines by level."""
+    done = project.prodcheck("doctor", "--env", "dev", "--format", "json", *words)
+    found: dict[str, list[str]] = {}
+    for each in json.loads(done.stdout):
+        found.setdefault(each["level"], []).append(each["text"])
+    assert done.returncode == (1 if "wrong" in found else 0)
+    return found
+
+
+def test_what_is_wrong_and_what_will_be(project: Project) -> None:
+    found = told(project)
+    wrong = "\n".join(found["wrong"])
+    assert "environment variable DOCTOR_TOKEN is not set" in wrong
+    assert "OPS-1" in wrong
+    assert "/service-latency answers 404" in wrong
+    assert "/service-health answers" not in wrong
+    assert any("OPS-2" in each and "in 3 days" in each for each in found["soon"])
+    assert any("smoke.service.latency" in each and "off" in each for each in found["soon"])
+
+
+def test_what_could_be_judged(project: Project) -> None:
+    missing = told(project, "--offline")["missing"]
+    assert any("service shop: nothing about version" in each and "smoke.service.version" in each for each in missing)
+    assert any(each.startswith("postgres: none is declared") for each in missing)
+    assert not any(each.startswith("redis") for each in missing)
+    assert "critical" in missing[0]
+
+
+def test_nothing_is_wrong(project: Project) -> None:
+    project.environ["DOCTOR_TOKEN"] = "a-token-of-some-length"
+    path = project.folder / "prodcheck.toml"
+    text = path.read_text()
+    path.write_text(text[: text.index("[[waivers]]")])
+    assert "wrong" not in told(project, "--offline")
+
+
+def test_an_environment_that_is_not_there(project: Project) -> None:
+    done = project.prodcheck("doctor", "--env", "nowhere")
+    assert done.returncode == 2
+    assert "dev" in done.stderr
