@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "diff": ("pytest_prodcheck.cli.diff", "what differs between two saved runs"),
     "doctor": ("pytest_prodcheck.cli.doctor", "what could be judged and is not, and what will stop working"),
     "env": ("pytest_prodcheck.cli.env", "show an environment as resolved, and where each value comes from"),
+    "validate": ("pytest_prodcheck.cli.validate", "read prodcheck.toml and tell every mistake; sends nothing"),
     "init": ("pytest_prodcheck.cli.init", "write a first prodcheck.toml"),
+    "completion": ("pytest_prodcheck.cli.completion", "print the completion script of bash, zsh or tcsh"),
     "schema": ("pytest_prodcheck.cli.schema", "print the JSON Schema of prodcheck.toml, for editors"),
 }

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from importlib import import_module
+from typing import Any
 
 from pytest_prodcheck.cli.commands import COMMANDS
 
@@ -27,6 +28,8 @@ def dispatch(argv: list[str]) -> int:
 
         print(f"prodcheck {__version__}")
         return 0
+    if name == "help":
+        return dispatch([*argv[1:2], "--help"])
     if name not in COMMANDS:
         print(f"prodcheck: there is no command {name!r}{_close(name)}; `prodcheck --help` lists them", file=sys.stderr)
         return 2
@@ -64,17 +67,28 @@ def mute() -> None:
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     """The parser of one command of `COMMANDS`."""
-    module_name, line = COMMANDS[name]
-    module = import_module(module_name)
-    parser = argparse.ArgumentParser(
-        prog=f"prodcheck {name}",
-        description=line,
-        epilog=f"examples:\n{module.EXAMPLES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    module.add_arguments(parser)
+    parser = argparse.ArgumentParser(prog=f"prodcheck {name}", **_texts(name))
+    import_module(COMMANDS[name][0]).add_arguments(parser)
     return parser
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """One parser with all commands, which shells complete by."""
+    parser = argparse.ArgumentParser(prog="prodcheck")
+    commands = parser.add_subparsers(dest="command")
+    for name, (module, line) in COMMANDS.items():
+        import_module(module).add_arguments(commands.add_parser(name, help=line, **_texts(name)))
+    return parser
+
+
+def _texts(name: str) -> dict[str, Any]:
+    module, line = COMMANDS[name]
+    return {
+        "description": line,
+        "epilog": f"examples:\n{import_module(module).EXAMPLES}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
 
 
 def _run(name: str, argv: list[str]) -> int:

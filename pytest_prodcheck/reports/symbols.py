@@ -72,8 +72,15 @@ def takes_unicode(stream: TextIO) -> bool:
 
 
 def takes_color(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a stream is a terminal that may be coloured; never where NO_COLOR is set to anything (no-color.org)."""
-    if environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
+    """Whether a stream is a terminal that may be coloured; never where NO_COLOR is set to anything (no-color.org).
+
+    FORCE_COLOR set to anything (force-color.org) colours what is no terminal, too: the logs of CI systems.
+    """
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR"):
+        return True
+    if environ.get("TERM") == "dumb":
         return False
     try:
         return stream.isatty()
