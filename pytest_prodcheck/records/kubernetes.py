@@ -203,6 +203,7 @@ class Budget:
     desired: int  # healthy ones that it insists on
     blocked: tuple[str, ...] = ()  # pods whose eviction would be refused now
     why: str = ""  # what the first of them would be answered
+    soon: bool = False  # it lets one go once pods that have just begun are ready
 
 
 @dataclass(frozen=True)

@@ -80,8 +80,14 @@ def settled(plane: ControlPlane, pods: int, budgets: int) -> bool:
     time.sleep(1)
     there = [each for each in plane.get(f"{CORE}/pods")["items"] if each["status"].get("phase") != "Pending"
              or "stays" in each["metadata"]["name"]]  # fmt: skip
-    looked_at = all(status and status.get("observedGeneration") == generation for _, generation, status in before)
+    looked_at = all(status and (status.get("observedGeneration") == generation or _failed(status))
+                    for _, generation, status in before)  # fmt: skip
     return len(there) == pods and len(before) == budgets and looked_at and seen() == before
+
+
+def _failed(status: Object) -> bool:
+    """Whether its controller has tried and cannot count: it then notes no generation."""
+    return any(each.get("reason") == "SyncFailed" for each in status.get("conditions", ()))
 
 
 def read(plane: ControlPlane, folder: Path) -> tuple[list[Pod], KubernetesDisruption]:

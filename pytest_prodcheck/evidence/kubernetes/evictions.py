@@ -5,6 +5,7 @@ As the API server decides: https://kubernetes.io/docs/concepts/scheduling-evicti
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
+_INSISTS = "and it insists on"
+STARTING = 300  # seconds: a healthy autoscaler has brought a node by then
 _UNGUARDED = ("Succeeded", "Failed", "Pending")  # phases in which a pod goes whatever its budgets say
 
 
@@ -64,12 +67,14 @@ def _refused_by(budget: Object, pod: Pod) -> str:
         return "its controller has not seen its newest version yet"
     if int(status.get("disruptionsAllowed") or 0) > 0:
         return ""
-    return f"{healthy} of {int(status.get('expectedPods') or 0)} pods are healthy and it insists on {desired}"
+    return f"{healthy} of {int(status.get('expectedPods') or 0)} pods are healthy {_INSISTS} {desired}"
 
 
 def _budget(budget: Object, pods: list[Pod], refused: dict[str, str]) -> Budget:
     status, selector = table(budget, "status"), _selector(budget)
-    blocked = [each.name for each in pods if each.name in refused and fits(selector, dict(each.labels))]
+    mine = [each for each in pods if each.lives and fits(selector, dict(each.labels))]
+    blocked = [each.name for each in mine if each.name in refused]
+    why = refused[blocked[0]] if blocked else ""
     return Budget(
         name_of(budget),
         int(status.get("expectedPods") or 0),
@@ -77,5 +82,14 @@ def _budget(budget: Object, pods: list[Pod], refused: dict[str, str]) -> Budget:
         int(status.get("currentHealthy") or 0),
         int(status.get("desiredHealthy") or 0),
         tuple(blocked),
-        refused[blocked[0]] if blocked else "",
+        why,
+        _INSISTS in why and _soon(status, mine),
     )
+
+
+def _soon(status: Object, pods: list[Pod]) -> bool:
+    """Whether only pods that have just begun are missing, and the budget lets one go when they are ready."""
+    room = int(status.get("expectedPods") or 0) > int(status.get("desiredHealthy") or 0)
+    begun = time.time() - STARTING
+    late = [each for each in pods if not each.ready]
+    return room and bool(late) and all(each.created_at > begun for each in late)

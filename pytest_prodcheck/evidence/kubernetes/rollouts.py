@@ -46,7 +46,8 @@ def kubernetes_rollout(target: str, context: Context, deadline: Deadline) -> Rol
     asleep = _asleep(found, kind, name, context, deadline)
     made, now = parsing.workload(found, kind, _hash(found, kind, context, deadline), asleep), time.time()
     why = reasons(made, mine, now, context, deadline)
-    return Rollout(made, wanted, mine, now, why, _joined(kind, context, deadline))
+    short = min(made.updated, made.ready, made.available) < made.replicas
+    return Rollout(made, wanted, mine, now, why, _joined(context, deadline) if kind == "daemonset" and short else ())
 
 
 def workload_name(service: str, context: Context) -> str:
@@ -78,12 +79,13 @@ def _behind(item: Object) -> bool:
     return int(seen or 0) < int(newest or 0)
 
 
-def _joined(kind: str, context: Context, deadline: Deadline) -> tuple[str, ...]:
+def _joined(context: Context, deadline: Deadline) -> tuple[str, ...]:
+    """Listed now: one that joined since the run began is the one that matters."""
     cluster = context.environment.kubernetes
-    if kind != "daemonset" or cluster is None or "nodes" not in cluster.reach:
+    if cluster is None or "nodes" not in cluster.reach:
         return ()
     since = time.time() - max(JOINED, node_grace(context))
-    nodes = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
+    nodes = api(context, deadline).items("/api/v1/nodes", deadline, parsing.node)
     return tuple(each.name for each in nodes if each.joined_at > since)
 
 
