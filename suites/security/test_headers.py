@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Exchange, Limit, check, judge
-from pytest_prodcheck.judging.headers import content_type, csp, csp_rules, framing, hsts, html, referrer
+from pytest_prodcheck.judging.headers import content_type, csp, csp_rules, framing, hardening, hsts, html, referrer
+from pytest_prodcheck.judging.headers.findings import Findings, warns
 
 from .findings import answered, insist_on_all, record
 
@@ -50,13 +51,22 @@ def test_browsers_do_not_guess_types(http_pages: Pages, declared: Mapping[str, A
 def test_pages_restrict_their_scripts(http_html: Pages) -> None:
     """HTML pages enforce a Content-Security-Policy that keeps injected scripts from running (CSP Level 3)."""
     for page in answered(http_html.pages, html=True):
-        record("CSP", csp_rules.judged(_policies(page.exchange)), page.name)
+        record("CSP", csp_rules.judged(_policies(page.exchange)) + _in_page(page.exchange), page.name)
     again = http_html.again
     first = http_html.pages[0]
     if again is not None and first.is_html and any(map(csp.nonces, _policies(first.exchange))):
         repeated = csp_rules.same_nonce([_policies(first.exchange), _policies(again)])
         judge("CSP nonces are new each time", not repeated, of=first.name, reason="two answers have the same nonce")
     insist_on_all(http_html.pages)
+
+
+def _in_page(exchange: Exchange) -> Findings:
+    """What is odd about the policies in a page's <meta>."""
+    found = html.head_of(exchange.body) if exchange.body else html.Head()
+    told = ["a policy in <meta> stands behind a script, which it does not hold for"] if found.late else []
+    if found.outside:
+        told.append("a policy in <meta> stands in the body, where browsers do not honour it")
+    return warns(told)
 
 
 def _policies(exchange: Exchange) -> tuple[csp.Policy, ...]:
@@ -82,4 +92,19 @@ def test_other_sites_do_not_get_our_addresses(http_html: Pages) -> None:
     for page in answered(http_html.pages, html=True):
         metas = html.head_of(page.exchange.body).referrer if page.exchange.body else ()
         record("referrer policy", referrer.judged(page.exchange.headers, metas), page.name)
+    insist_on_all(http_html.pages)
+
+
+@check("security.headers.hardening", severity="low", runbook="headers-hardening")
+def test_pages_ask_browsers_for_more(http_html: Pages) -> None:
+    """HTML pages ask for what costs little, in words that browsers know: COOP, Permissions-Policy, form-action."""
+    told: dict[str, list[str]] = {}  # what could be better -> the pages where
+    pages = answered(http_html.pages, html=True)
+    for page in pages:
+        for each in hardening.judged(page.exchange.headers, _policies(page.exchange)):
+            told.setdefault(each, []).append(page.name)
+    for each, names in told.items():
+        judge("hardening", False, of=", ".join(names), warn_only=True, reason=each)
+    if not told:
+        judge("hardening", True, of=f"{len(pages)} pages")
     insist_on_all(http_html.pages)

@@ -67,12 +67,13 @@ def _health_said(exchange: Exchange) -> str | None:
 
 
 def _first_word(text: str) -> str:
-    return re.sub(r"[^a-z]+", " ", text[:200].lower()).strip().partition(" ")[0]
+    found = re.search(r"[a-z]+", text.lower())
+    return found[0] if found else ""
 
 
 def _is_html(exchange: Exchange) -> bool:
-    start = exchange.text.lstrip()[:200].lower()
-    return exchange.content_type in ("text/html", "application/xhtml+xml") or start.startswith(("<!doctype", "<html"))
+    page = exchange.text.lstrip().lower().startswith(("<!doctype", "<html"))
+    return page or exchange.content_type in ("text/html", "application/xhtml+xml")
 
 
 @check("smoke.service.latency", severity="high", limit=Limit(warn="500ms", fail="2s"), runbook="service-latency")

@@ -6,6 +6,7 @@ from pytest_prodcheck.demo.faults.fault import Fault
 
 _HSTS, _TYPE, _CSP = ("security.headers.hsts",), ("security.headers.content-type",), ("security.headers.csp",)
 _FRAMING, _REFERRER = ("security.headers.framing",), ("security.headers.referrer",)
+_HARDENING = ("security.headers.hardening",)
 _VERSIONS, _TRACES = ("security.headers.disclosure",), ("security.headers.traces",)
 _ENDS = ("security.authentication.logout",)  # it looks for the declared cookie
 _CACHING, _COOKIES, _CORS = ("security.headers.caching",), ("security.cookies",), ("security.cors",)
@@ -32,6 +33,15 @@ FAULTS = (
     Fault("csp-any-host", "the policy allows scripts of every host", _CSP, part=_POLICY),
     Fault("csp-first-is-weak", "script-src is there twice, the weak one first", _CSP, part=_POLICY),
     Fault("csp-same-nonce", "every page has the same nonce", _CSP, part=_POLICY),
+    Fault("csp-shared-host", "the policy allows scripts of a host where anybody puts files", _CSP, outcome="warned",
+          part=_POLICY),
+    Fault("csp-misspelt", "a keyword of the policy is misspelt", _CSP, outcome="warned", part=_POLICY),
+    Fault("csp-plain-http", "the policy allows scripts by plain HTTP", _CSP, outcome="warned", part=_POLICY),
+    Fault("csp-in-body", "the policy stands in the page's body, where browsers ignore it", _CSP, part=_POLICY),
+    Fault("csp-without-forms", "the policy lets forms go to every host", _HARDENING, outcome="warned", part=_POLICY),
+    Fault("opener-missing", "pages lack Cross-Origin-Opener-Policy", _HARDENING, outcome="warned"),
+    Fault("permissions-old", "Permissions-Policy is written like Feature-Policy", _HARDENING, outcome="warned"),
+    Fault("banner-inside", "X-Backend-Server names a host inside", _VERSIONS),
     Fault("framing-missing", "every site may frame the pages", _FRAMING, part=_POLICY),
     Fault("framing-overruled", "frame-ancestors * puts X-Frame-Options out of force", _FRAMING, part=_POLICY),
     Fault("framing-allow-from", "X-Frame-Options says ALLOW-FROM, which browsers ignore", _FRAMING, part=_POLICY),
@@ -85,6 +95,9 @@ BENIGN = (
     Fault("csp-reported-besides", "a weak policy is reported besides the strong one", suites=_SUITES),
     Fault("csp-nonce", "the policy has a new nonce each time, and a fallback for old browsers", suites=_SUITES),
     Fault("csp-in-meta", "the policy stands in the page", suites=_SUITES),
+    Fault("csp-after-head", "the policy stands in the page behind </head>", suites=_SUITES),
+    Fault("csp-own-host", "the policy allows scripts of a bucket and of one file", part=_POLICY, suites=_SUITES),
+    Fault("opener-popups", "pages let their popups know them, for logins elsewhere", suites=_SUITES),
     Fault("framing-by-old-header", "X-Frame-Options alone guards against framing", part=_POLICY, suites=_SUITES),
     Fault("referrer-fallback", "a list of referrer policies ends with one that nobody knows", suites=_SUITES),
     Fault("banner-name-only", "Server names a program without its version", suites=_SUITES),

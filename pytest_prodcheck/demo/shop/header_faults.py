@@ -61,6 +61,13 @@ sends("csp-inline", CSP, SCRIPTS.format("'self' 'unsafe-inline'"), where=_is_pag
 sends("csp-any-host", CSP, SCRIPTS.format("'self' https:"), where=_is_page)
 sends("csp-first-is-weak", CSP, f"{SCRIPTS.format('*')}; script-src 'none'", where=_is_page)
 sends("csp-same-nonce", CSP, SCRIPTS.format("'nonce-bm90LWEtc2VjcmV0LWF0LWFsbA=='"), where=_is_page)
+sends("csp-shared-host", CSP, SCRIPTS.format("'self' https://cdn.jsdelivr.net"), where=_is_page)
+sends("csp-misspelt", CSP, SCRIPTS.format("'self' 'strict-dinamic'"), where=_is_page)
+sends("csp-plain-http", CSP, SCRIPTS.format("'self' http://static.shop.example"), where=_is_page)
+sends("csp-without-forms", CSP, STRONG.replace("form-action 'none'; ", ""), where=_is_page)
+sends("opener-missing", "Cross-Origin-Opener-Policy", where=_is_page)
+sends("permissions-old", "Permissions-Policy", "camera 'none'; geolocation 'none'", where=_is_page)
+sends("banner-inside", "X-Backend-Server", "web-7.internal")
 sends("framing-missing", XFO, where=_is_page)
 sends("framing-missing", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
 sends("framing-overruled", CSP, STRONG.replace("frame-ancestors 'none'", "frame-ancestors *"), where=_is_page)
@@ -77,6 +84,13 @@ sends("caching-fresh", "Cache-Control", "max-age=600", where=on_path("/account")
 # benign
 sends("csp-several", CSP, "default-src 'self', object-src 'none'", STRONG, "img-src *", where=_is_page)
 sends("csp-reported-besides", REPORT_ONLY, "default-src *; script-src * 'unsafe-inline'", where=_is_page)
+sends(
+    "csp-own-host",
+    CSP,
+    SCRIPTS.format("'self' https://shop.s3.amazonaws.com https://cdn.jsdelivr.net/npm/vue@3.4.0/dist/vue.min.js"),
+    where=_is_page,
+)
+sends("opener-popups", "Cross-Origin-Opener-Policy", "same-origin-allow-popups", where=_is_page)
 sends("framing-by-old-header", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
 sends("referrer-fallback", REFERRER, "no-referrer, strict-origin-when-cross-origin, not-known-yet", where=_is_page)
 sends("banner-name-only", "Server", "nginx")
@@ -92,13 +106,22 @@ def _nonce(shop: Shop, request: Request, healthy: Healthy) -> Response:
     return response
 
 
-@changes("csp-in-meta", HOME)
-def _meta(shop: Shop, request: Request, healthy: Healthy) -> Response:
-    response = healthy()
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{SCRIPTS.format(chr(39) + "self" + chr(39))}">'
-    response.body = response.body.replace(b"<title>", f"{policy}<title>".encode())
-    response.headers[CSP] = "frame-ancestors 'none'"
-    return response
+def _in_page(fault: str, before: bytes) -> None:
+    """Registers a fault that moves the policy from the header into the page, before a tag."""
+
+    @changes(fault, HOME)
+    def _meta(shop: Shop, request: Request, healthy: Healthy) -> Response:
+        response = healthy()
+        policy = f'<meta http-equiv="Content-Security-Policy" content="{SCRIPTS.format(chr(39) + "self" + chr(39))}">'
+        assert before in response.body
+        response.body = response.body.replace(before, policy.encode() + before, 1)
+        response.headers[CSP] = "frame-ancestors 'none'"
+        return response
+
+
+_in_page("csp-in-meta", b"<title>")
+_in_page("csp-after-head", b"<body>")
+_in_page("csp-in-body", b"</body>")
 
 
 def _sets(fault: str, change: Callable[[str], str], *more: str) -> None:

@@ -78,7 +78,7 @@ def _seconds(said: Mapping[str, str | None], *names: str) -> int | None:
     for name in names:
         if name in said:
             value = said[name] or ""
-            return int(value[:12]) if re.fullmatch(r"[0-9]+", value) else 0
+            return int(value.lstrip("0")[:12] or 0) if re.fullmatch(r"[0-9]+", value) else 0
     return None
 
 

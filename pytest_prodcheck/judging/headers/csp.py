@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pytest_prodcheck.judging.headers.fields import SPACE, Headers, lines
 
@@ -13,6 +14,16 @@ _NOT_IN_META = ("frame-ancestors", "report-uri", "sandbox")
 _NONCE = re.compile(r"'nonce-([A-Za-z0-9+/_-]+={0,2})'\Z", re.I)
 _HASH = re.compile(r"'sha(?:256|384|512)-[A-Za-z0-9+/_-]+={0,2}'\Z", re.I)
 # every host: "*", "https:", "http://*", "*:443", "https://*:*/path"
+KEYWORDS = (
+    "'none'", "'self'", "'unsafe-inline'", "'unsafe-eval'", "'strict-dynamic'", "'report-sample'", "'unsafe-hashes'",
+    "'wasm-unsafe-eval'", "'unsafe-allow-redirects'", "'inline-speculation-rules'", "'trusted-types-eval'",
+    "'report-sha256'", "'report-sha384'", "'report-sha512'",
+)  # fmt: skip
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_HOST = re.compile(
+    r"(?:([A-Za-z][A-Za-z0-9+.-]*)://)?(\*|(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])"
+    r"(?::([0-9]+|\*))?(/[^\s;,?#]*)?"
+)
 _ANY_HOST = re.compile(r"(?:(?:https?|wss?):|(?:(?:https?|wss?)://)?\*(?::(?:\*|[0-9]+))?(?:/.*)?)\Z", re.I)
 
 
@@ -113,6 +124,52 @@ def allows_inline(sources: Sources | None) -> bool:
     if trusts_by_content(sources) or has(sources, "'strict-dynamic'"):
         return False
     return has(sources, "'unsafe-inline'")
+
+
+def is_source(source: str) -> bool:
+    """Whether it is a source expression (2.3.1); browsers drop what is none."""
+    lower = source.lower()
+    if lower.startswith("'"):
+        return lower in KEYWORDS or is_nonce(source) or bool(_HASH.match(source))
+    return bool(_SCHEME.fullmatch(source) or _HOST.fullmatch(source))
+
+
+def allows_url(sources: Sources, url: str, own: str) -> bool:
+    """Whether a list lets a page of the origin `own` load a script from an address (6.7.2.7)."""
+    if has(sources, "'strict-dynamic'"):
+        return False  # for those that stand in the page, and have no nonce or hash
+    return any(_matches(source, urlsplit(url), urlsplit(own)) for source in sources)
+
+
+def _matches(source: str, url: SplitResult, own: SplitResult) -> bool:
+    if source.lower() == "'self'":
+        return (url.scheme, url.hostname, url.port) == (own.scheme, own.hostname, own.port)
+    if scheme := _SCHEME.fullmatch(source):
+        return _same_scheme(scheme[1].lower(), url.scheme)
+    parts = _HOST.fullmatch(source)
+    if parts is None:
+        return False
+    scheme_of, host, port, path = parts.groups()
+    if source == "*":
+        return url.scheme in ("http", "https", "ws", "wss", own.scheme)
+    if not _same_scheme((scheme_of or own.scheme).lower(), url.scheme):
+        return False
+    name = (url.hostname or "").lower()
+    host = host.lower()
+    if not (host in ("*", name) or (host.startswith("*.") and name.endswith(host[1:]))):
+        return False
+    default = {"http": 80, "https": 443}.get(url.scheme)
+    here = url.port or default
+    if port != "*" and here != (int(port) if port else default) and not (port == "80" and here == 443):
+        return False
+    if not path or path == "/":
+        return True
+    return url.path.startswith(unquote(path)) if path.endswith("/") else url.path == unquote(path)
+
+
+def _same_scheme(allowed: str, asked: str) -> bool:
+    """A plain scheme allows its encrypted sister (6.7.2.9)."""
+    return allowed == asked or (allowed, asked) in (("http", "https"), ("ws", "wss"))
 
 
 def allows_any_host(sources: Sources | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from pytest_prodcheck.judging.headers import csp
+from pytest_prodcheck.judging.headers import csp, shared_hosts
 from pytest_prodcheck.judging.headers.csp import Policy
 from pytest_prodcheck.judging.headers.findings import Findings, fails
 
@@ -15,8 +15,12 @@ _KNOWN = """base-uri block-all-mixed-content child-src connect-src default-src f
     reflected-xss report-to report-uri require-sri-for require-trusted-types-for sandbox script-src script-src-attr
     script-src-elem style-src style-src-attr style-src-elem trusted-types upgrade-insecure-requests webrtc
     worker-src"""
-_KEYWORDS = ("none", "self", "unsafe-inline", "unsafe-eval", "strict-dynamic", "report-sample", "unsafe-hashes")
-_QUOTES_MISSING = (*_KEYWORDS, "nonce-", "sha256-", "sha384-", "sha512-")
+_GONE = (  # which browsers have dropped, or never had
+    "block-all-mixed-content", "navigate-to", "plugin-types", "prefetch-src", "referrer", "reflected-xss",
+    "require-sri-for",
+)  # fmt: skip
+_WITHOUT_QUOTES = tuple(each.strip("'") for each in csp.KEYWORDS)
+_LISTS = ("base-uri", "form-action", "frame-ancestors")  # of sources, beside all that end in -src, -elem, -attr
 
 
 def judged(policies: Sequence[Policy]) -> Findings:
@@ -55,12 +59,27 @@ def _weak(enforced: Sequence[Policy]) -> Iterable[str]:
         yield "text may be made code ('unsafe-eval')"
     if everywhere(lambda policy: csp.allows_any_host(policy.objects)):
         yield "plug-ins are not restricted: neither object-src nor default-src does"
+    yield from _reachable(restricted)
     by_content = any(csp.trusts_by_content(policy.scripts or ()) for policy in restricted)
     if by_content and everywhere(lambda policy: csp.allows_any_host(policy.directives.get("base-uri"))):
         yield "base-uri is missing: an injected <base> moves the scripts that have a nonce or hash"
     short = {nonce for policy in restricted for nonce in csp.nonces(policy) if len(nonce.rstrip("=")) < SHORTEST_NONCE}
     if short:
         yield "a nonce has less than 128 bits"
+
+
+def _reachable(restricted: Sequence[Policy]) -> Iterable[str]:
+    """What strangers can have scripts served by although hosts are listed: where all the policies let them."""
+    listed = [policy.scripts or () for policy in restricted]
+    if any(csp.has(sources, "'strict-dynamic'") for sources in listed):
+        return  # hosts are out of force
+    fewest = min(listed, key=len)
+    for source in fewest:
+        if csp.is_source(source) and not csp.allows_any_host((source,)):
+            if why := shared_hosts.anybody_serves(source):
+                yield f"{source[:60]} in the scripts' list: {why}"
+            elif source.lower().startswith("http://"):
+                yield f"{source[:60]} in the scripts' list: who sits on the network may change what comes by plain HTTP"
 
 
 def _dropped(enforced: Sequence[Policy]) -> Iterable[str]:
@@ -70,13 +89,38 @@ def _dropped(enforced: Sequence[Policy]) -> Iterable[str]:
         for name, sources in policy.directives.items():
             if name not in _KNOWN.split():
                 yield f"{name[:40]} is no directive: browsers drop it"
-            for source in sources if name.endswith("-src") else ():
-                if source.lower().startswith(_QUOTES_MISSING) and (
-                    source.lower() in _KEYWORDS or source.lower().startswith(("nonce-", "sha"))
-                ):
-                    yield f"{source[:20]} in {name} without quotes is taken for a host"
-                elif source.lower().startswith("'nonce-") and not csp.is_nonce(source):
-                    yield f"a nonce in {name} is no base64: browsers drop it"
+            elif name == "require-trusted-types-for" and not csp.has(sources, "'script'"):
+                yield "require-trusted-types-for needs 'script', or it asks for nothing"
+            elif name == "trusted-types" and "*" in sources:
+                yield "trusted-types *: every script may make a policy of its own"
+            if name.endswith(("-src", "-src-elem", "-src-attr")) or name in _LISTS:
+                yield from _no_sources(name, sources)
+
+
+def _no_sources(name: str, sources: Sequence[str]) -> Iterable[str]:
+    """What of a list is no source expression, or means another thing than it looks like."""
+    for source in sources:
+        lower = source.lower()
+        if lower in _WITHOUT_QUOTES or lower.startswith(("nonce-", "sha256-", "sha384-", "sha512-")):
+            yield f"{source[:20]} in {name} without quotes is taken for a host"
+        elif lower.startswith("'nonce-") and not csp.is_nonce(source):
+            yield f"a nonce in {name} is no base64: browsers drop it"
+        elif not csp.is_source(source):
+            yield f"{source[:40]} in {name} is no source: browsers drop it"
+        elif lower == "'none'" and len(sources) > 1:
+            yield f"'none' in {name} counts for nothing beside others"
+
+
+def extras(policies: Sequence[Policy]) -> Iterable[str]:
+    """What a policy that restricts scripts could do besides; nothing where none does."""
+    restricted = [policy for policy in policies if policy.enforced and policy.scripts is not None]
+    enforced = [policy for policy in policies if policy.enforced]
+    if not restricted:
+        return
+    if csp.everywhere(enforced, lambda policy: csp.allows_any_host(policy.directives.get("form-action"))):
+        yield "form-action is missing or lets every host: an injected form sends what users type to strangers"
+    for name in dict.fromkeys(name for policy in enforced for name in policy.directives if name in _GONE):
+        yield f"{name} in the policy is out of use: browsers drop it"
 
 
 def same_nonce(pages: Sequence[Sequence[Policy]]) -> bool:

@@ -37,7 +37,7 @@ def parse(headers: Headers) -> Hsts:
     age = found.get("max-age")
     if age is None or not re.fullmatch(r"[0-9]+", age):
         return Hsts(ignored="browsers ignore it: it has no max-age=SECONDS")
-    return Hsts(min(int(age[:20]), 10**12), "includesubdomains" in found, "preload" in found)
+    return Hsts(min(int(age.lstrip("0")[:20] or 0), 10**12), "includesubdomains" in found, "preload" in found)
 
 
 def weaknesses(headers: Headers) -> Findings:

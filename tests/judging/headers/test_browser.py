@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pytest_prodcheck.judging.headers import content_type, cookies, cors, csp, framing
+from pytest_prodcheck.judging.headers import content_type, cookies, cors, csp, framing, html
 
 Fields = tuple[tuple[str, str], ...]
 POLICY, XFO, SNIFF = "Content-Security-Policy", "X-Frame-Options", "X-Content-Type-Options"
@@ -61,6 +61,42 @@ SHARED = [
     fields(ALLOW, "ORIGIN", ALLOW, "ORIGIN", WITH, "true"), fields(ALLOW, "ORIGIN/", WITH, "true"),
     fields(ALLOW, "null", WITH, "true"), fields(ALLOW, "ORIGIN", WITH, "true", WITH, "true"),
 ]  # fmt: skip
+# {C} is a <meta> whose policy keeps the script behind it from running, where browsers honour it
+C = '<meta http-equiv="Content-Security-Policy" content="script-src &#39;none&#39;">'
+METAS = [
+    "<head>{C}</head>", "{C}", "<title>x</title>{C}", "<body>{C}", "<head></head>{C}<body>", "<head></head>text{C}",
+    "<head><div></div>{C}</head>", "<head><noscript>{C}</noscript></head>", "<head><template>{C}</template></head>",
+    "<head><template><template></template>{C}</template></head>", "<head><template></template>{C}</head>",
+    "<head><!-- {C} --></head>", "<head><!-->{C}</head>", "<head><!--->{C}</head>", "<head><!-- --!>{C}</head>",
+    "<head><!x {C} ></head>", "<head><title>{C}</title></head>", "<head><title>a</title b='>'>{C}</head>",
+    "<head><style>{C}</style></head>", "<head><style></style {C}</head>", "<svg>{C}</svg>", "<head>text{C}</head>",
+    "<head> \n {C}</head>", "<head>&nbsp;{C}</head>", "<head></p>{C}</head>", "<head></br>{C}</head>",
+    "<head><link rel=x><base href=/>{C}", "<head><p>{C}", "<head><script></script>{C}</head>",
+    "<head><script>'<!--'</script>{C}<!-- --></head>", "<head><script>'<!--<script '</script>'{C}-->'</script></head>",
+    "<head><script>'<!-->'</script>{C}</head>", "<head></head><noscript></noscript>{C}", "<head><head>{C}</head>",
+    "<html lang='>'><head>{C}", "<head><a {C}</head>", "<head></head></head>{C}", "<head><</head>{C}", "</div>{C}",
+    "<head></head><link rel=x>{C}", "<head><noframes>{C}</noframes></head>", "<head></html>{C}", "<frame>{C}",
+    '<meta http-equiv=" Content-Security-Policy " content="script-src \'none\'">',
+    '<META HTTP-EQUIV=content-security-policy CONTENT="script-src \'none\'"/>',
+    '<meta http-equiv=x http-equiv=Content-Security-Policy content="script-src \'none\'">',
+    '<meta content="script-src \'none\'" name=x http-equiv="Content-Security-Policy" content="script-src *">',
+    '<meta http-equiv="Content-Security&#45;Policy" content="script-src &apos;none&apos;">',
+    '<meta http-equiv=Content-Security-Policy content = "script-src&Tab;&#x27none&#39">',
+    '<meta http-equiv=Content-Security-Policy/ content="script-src \'none\'">',
+    '<meta/http-equiv="Content-Security-Policy"/content="script-src \'none\'">',
+    '<meta http-equiv="Content-Security-Policy"content="script-src \'none\'">',
+    "<meta =http-equiv=x http-equiv='Content-Security-Policy' content=\"script-src 'none'\">",
+    "<meta http-equiv=Content-Security-Policy content=\"img-src 'none'&ampscript-src; script-src 'none'\">",
+]  # fmt: skip
+# what may load a script from http://localhost:PORT; {P} is the port
+SOURCES = [
+    "'self'", "self", "localhost:{P}", "LOCALHOST:{P}", "http://localhost:{P}", "http:", "HTTP:", "https:", "*",
+    "*:{P}",
+    "*:*", "http://*:{P}", "http://*:*", "localhost", "localhost:*", "//localhost:{P}", "localhost:{P}/source/",
+    "localhost:{P}/sour", "localhost:{P}/other/", "localhost:{P}/*", "*.localhost:{P}", "local*:{P}", "'none'",
+    "'none' localhost:{P}", "http:/localhost:{P}", "http:///", "localhost:{P}?x", "'SELF'", "'self", "ws:", "data:",
+    "'strict-dynamic' *", "'nonce-bm9uY2U=' *", "'sha256-bm9uY2U=' *", "'unsafe-inline'", "localhost.:{P}", "http",
+]  # fmt: skip
 PAGE = """\
 <!doctype html><title>cases</title><pre id="seen"></pre><script>
 const seen = new Set();
@@ -70,6 +106,8 @@ const frame = url => {{ const made = document.createElement("iframe"); made.src 
 const run = async () => {{
   for (let n = 0; n < {frames}; n++) frame("{other}/frame/" + n);
   for (let n = 0; n < {scripts}; n++) frame("/script/" + n);
+  for (let n = 0; n < {metas}; n++) frame("/meta/" + n);
+  for (let n = 0; n < {sources}; n++) frame("/sources/" + n);
   for (let n = 0; n < {sniffed}; n++) {{
     const made = document.createElement("script"); made.src = "/sniffed/" + n; document.body.append(made);
   }}
@@ -97,12 +135,21 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "":
             other = origin.replace("localhost", "127.0.0.1")
             page = PAGE.format(other=other, frames=len(FRAMES), scripts=len(SCRIPTS), sniffed=len(SNIFFED),
-                               cookies=len(COOKIES), shared=len(SHARED))  # fmt: skip
+                               cookies=len(COOKIES), shared=len(SHARED), metas=len(METAS),
+                               sources=len(SOURCES))  # fmt: skip
             self._answer(page, ())
         elif kind == "frame":
             self._answer(f"<script>{say}</script>", FRAMES[int(number)])
         elif kind == "script":
             self._answer(f"<script>{say}</script>", fields(POLICY, SCRIPTS[int(number)]))
+        elif kind == "meta":
+            self._answer(f"<!doctype html>{METAS[int(number)].replace('{C}', C)}<script>{say}</script>", ())
+        elif kind == "sources":
+            port = str(self.connection.getsockname()[1])
+            policy = f"script-src {SOURCES[int(number)].replace('{P}', port)}"
+            self._answer(f'<script src="/source/{number}"></script>', fields(POLICY, policy))
+        elif kind == "source":
+            self._answer(say.replace("source/", "sources/"), (), "text/javascript")
         elif kind == "sniffed":
             self._answer(say, SNIFFED[int(number)], "text/plain")
         elif kind == "cookie":
@@ -168,6 +215,27 @@ def test_inline_scripts(seen: tuple[set[str], str]) -> None:
         return csp.everywhere(found, lambda policy: csp.allows_inline(policy.scripts))
 
     assert not cases("script", runs, len(SCRIPTS), seen[0])
+
+
+def test_policies_in_pages(seen: tuple[set[str], str]) -> None:
+    """A <meta> counts where the parser puts it into the head."""
+
+    def runs(number: int) -> bool:
+        found = csp.policies((), html.head_of(METAS[number].replace("{C}", C)).csp)
+        return csp.everywhere(found, lambda policy: csp.allows_inline(policy.scripts))
+
+    assert not cases("meta", runs, len(METAS), seen[0])
+
+
+def test_source_lists(seen: tuple[set[str], str]) -> None:
+    """Grammar and matching of sources (CSP Level 3, 2.3.1 and 6.7.2)."""
+    port = seen[1].rpartition(":")[2]
+
+    def loads(number: int) -> bool:
+        sources = tuple(SOURCES[number].replace("{P}", port).split())
+        return csp.allows_url(sources, f"{seen[1]}/source/{number}", seen[1])
+
+    assert not cases("sources", loads, len(SOURCES), seen[0])
 
 
 def test_scripts_of_another_type(seen: tuple[set[str], str]) -> None:
