@@ -17,7 +17,7 @@ HEAVY = ("requests", "urllib3", "psycopg", "redis", "dns", "pydantic", "jsonsche
 # of the standard library, what reaches nothing outside
 PURE = (
     "__future__", "collections", "collections.abc", "dataclasses", "datetime", "email.utils", "functools", "html",
-    "html.parser", "ipaddress", "itertools", "json", "math", "re", "statistics", "typing", "urllib.parse",
+    "html.entities", "ipaddress", "itertools", "json", "math", "re", "statistics", "typing", "urllib.parse",
 )  # fmt: skip
 MAY_BE_HEAVY = {"environments": ("pydantic",)}
 

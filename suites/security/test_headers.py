@@ -6,8 +6,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Exchange, Limit, check, judge
-from pytest_prodcheck.judging.headers import content_type, csp, csp_rules, framing, hardening, hsts, html, referrer
-from pytest_prodcheck.judging.headers.findings import Findings, warns
+from pytest_prodcheck.judging.headers import (
+    content_type,
+    csp,
+    csp_rules,
+    framing,
+    hardening,
+    hsts,
+    html,
+    page_loads,
+    referrer,
+)
+from pytest_prodcheck.judging.headers.findings import Findings, fails, warns
 
 from .findings import answered, insist_on_all, record
 
@@ -107,4 +117,19 @@ def test_pages_ask_browsers_for_more(http_html: Pages) -> None:
         judge("hardening", False, of=", ".join(names), warn_only=True, reason=each)
     if not told:
         judge("hardening", True, of=f"{len(pages)} pages")
+    insist_on_all(http_html.pages)
+
+
+@check("security.headers.blocked", severity="medium", runbook="headers-blocked")
+def test_browsers_load_what_pages_ask_for(http_html: Pages) -> None:
+    """No script, style or frame of a page is blocked as mixed content; its own policy forbids none of its scripts."""
+    for page in answered(http_html.pages, html=True):
+        exchange = page.exchange
+        policies = _policies(exchange)
+        asked = list(dict.fromkeys(page_loads.loads(exchange.text, exchange.url)))
+        plain = [each for each in asked if page_loads.mixed(each, exchange.url, policies)]
+        closed = [each for each in asked if each not in plain and page_loads.forbidden(each, exchange.url, policies)]
+        told = [f"{each.kind} {each.url[:100]} by plain HTTP on a page of HTTPS: browsers block it" for each in plain]
+        warned = [f"the page's own policy forbids its script {each.url[:100]}" for each in closed]
+        record("what the page loads", fails(*told) + warns(warned), page.name)
     insist_on_all(http_html.pages)

@@ -6,6 +6,7 @@ from pytest_prodcheck.demo.faults.fault import Fault
 
 _HSTS, _TYPE, _CSP = ("security.headers.hsts",), ("security.headers.content-type",), ("security.headers.csp",)
 _FRAMING, _REFERRER = ("security.headers.framing",), ("security.headers.referrer",)
+_BLOCKED = ("security.headers.blocked",)
 _HARDENING = ("security.headers.hardening",)
 _VERSIONS, _TRACES = ("security.headers.disclosure",), ("security.headers.traces",)
 _ENDS = ("security.authentication.logout",)  # it looks for the declared cookie
@@ -41,6 +42,8 @@ FAULTS = (
     Fault("csp-without-forms", "the policy lets forms go to every host", _HARDENING, outcome="warned", part=_POLICY),
     Fault("opener-missing", "pages lack Cross-Origin-Opener-Policy", _HARDENING, outcome="warned"),
     Fault("permissions-old", "Permissions-Policy is written like Feature-Policy", _HARDENING, outcome="warned"),
+    Fault("page-loads-plain-http", "the front page loads a style by plain HTTP", _BLOCKED),
+    Fault("page-loads-forbidden", "the front page loads a script that its policy forbids", _BLOCKED, outcome="warned"),
     Fault("banner-inside", "X-Backend-Server names a host inside", _VERSIONS),
     Fault("framing-missing", "every site may frame the pages", _FRAMING, part=_POLICY),
     Fault("framing-overruled", "frame-ancestors * puts X-Frame-Options out of force", _FRAMING, part=_POLICY),
@@ -97,6 +100,8 @@ BENIGN = (
     Fault("csp-in-meta", "the policy stands in the page", suites=_SUITES),
     Fault("csp-after-head", "the policy stands in the page behind </head>", suites=_SUITES),
     Fault("csp-own-host", "the policy allows scripts of a bucket and of one file", part=_POLICY, suites=_SUITES),
+    Fault("page-loads-data", "the front page holds JSON in a script, a template and a comment with scripts in them",
+          suites=_SUITES),
     Fault("opener-popups", "pages let their popups know them, for logins elsewhere", suites=_SUITES),
     Fault("framing-by-old-header", "X-Frame-Options alone guards against framing", part=_POLICY, suites=_SUITES),
     Fault("referrer-fallback", "a list of referrer policies ends with one that nobody knows", suites=_SUITES),

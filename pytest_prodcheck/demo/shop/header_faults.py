@@ -106,6 +106,26 @@ def _nonce(shop: Shop, request: Request, healthy: Healthy) -> Response:
     return response
 
 
+def _loads(fault: str, text: str) -> None:
+    """Registers a fault that adds to the front page's body."""
+
+    @changes(fault, HOME)
+    def _more(shop: Shop, request: Request, healthy: Healthy) -> Response:
+        response = healthy()
+        response.body = response.body.replace(b"</body>", text.encode() + b"</body>", 1)
+        return response
+
+
+_loads("page-loads-plain-http", '<link rel=stylesheet href="http://static.shop.example/shop.css">')
+_loads("page-loads-forbidden", '<script src="https://cdn.shop.example/shop.js"></script>')
+_loads(
+    "page-loads-data",
+    '<script type="application/json" src="http://x.example/">{}</script>'
+    '<!-- <script src="http://x.example/"></script> -->'
+    '<template><script src="http://x.example/"></script></template><a href="http://x.example/">x</a>',
+)
+
+
 def _in_page(fault: str, before: bytes) -> None:
     """Registers a fault that moves the policy from the header into the page, before a tag."""
 

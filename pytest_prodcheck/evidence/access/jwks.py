@@ -56,8 +56,10 @@ def _fetch(address: str, auth: Auth, context: Context, deadline: Deadline) -> tu
     listed = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(listed, list) or not listed:
         raise EvidenceProblem(Problem("protocol", f"GET {address}: is no JWKS with keys"))
+    if len(listed) > MOST:
+        raise EvidenceProblem(Problem("too-large", f"GET {address}: {len(listed)} keys, more than {MOST} are not read"))
     found = []
-    for each in listed[:MOST]:
+    for each in listed:
         try:
             found.append(PyJWK(each))
         except (PyJWTError, ValueError, TypeError, AttributeError, KeyError):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.answers.decoding import BodyError
 from pytest_prodcheck.answers.texts import to_text
 from pytest_prodcheck.evidence.http.bodies import read_body, read_first_event
+from pytest_prodcheck.evidence.http.locations import FIELDS, ascii_location
 from pytest_prodcheck.evidence.http.messages import Answer, Request
 from pytest_prodcheck.evidence.network.failures import classify
 from pytest_prodcheck.evidence.tools import sanitizing
@@ -67,7 +68,10 @@ class Connection:
     def _read(
         self, received: Received, request: Request, url: str, what: str, started: float, deadline: Deadline
     ) -> Answer:
-        headers = received.headers
+        headers = [
+            (name, value if value.isascii() or name.lower() not in FIELDS else ascii_location(value))
+            for name, value in received.headers
+        ]
         for each in received.odd:
             deadline.note(f"{what}: {self._client.clean(Problem('protocol', each)).message}")
         encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")

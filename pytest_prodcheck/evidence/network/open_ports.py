@@ -51,7 +51,10 @@ def tcp_ports(target: str, context: Context, deadline: Deadline) -> OpenPorts:
     Raises EvidenceProblem where none of the expected ports is open: a host that is down has no open port either.
     """
     found = _declared(target, context.environment)
-    addresses = addresses_of(context, found.host, found.expected[0], deadline)[:MOST_ADDRESSES]
+    addresses = addresses_of(context, found.host, found.expected[0], deadline)
+    if len(addresses) > MOST_ADDRESSES:
+        deadline.note(f"{found.host}: {len(addresses)} addresses, the first {MOST_ADDRESSES} were looked at")
+        addresses = addresses[:MOST_ADDRESSES]
     asked = [(address, port) for port in found.numbers for address in addresses]
     opened, unknown = _all(asked, found, deadline)
     ports = tuple(sorted({port for _, port in opened}))

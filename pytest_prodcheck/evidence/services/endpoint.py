@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.answers.good import wanted
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.clients import client_of
+from pytest_prodcheck.evidence.http.freshness import cached
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
 from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
@@ -37,6 +38,8 @@ def http_endpoint(target: str, context: Context, deadline: Deadline) -> Exchange
     """The answer as the declared role gets it; a refusal only where the `control` beside it is let through."""
     exchange = endpoint_answer(target, context, deadline)
     _, declared, name = endpoint(context.environment, target)
+    if why := cached(exchange.headers):
+        deadline.note(f"{exchange.method} {exchange.url}: it comes from a cache ({why}): nothing is known of now")
     if declared.control is not None and exchange.status >= 400:
         _insist_on_control(f"{name}.{declared.control}", context, deadline)
     return exchange

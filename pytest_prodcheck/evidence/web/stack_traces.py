@@ -32,14 +32,12 @@ SIGNS = {
     r"PG::\w+Error|com\.mysql\.|Unclosed quotation mark after the character string|sqlite3\.OperationalError",
 }
 _SIGNS = {name: re.compile(pattern) for name, pattern in SIGNS.items()}
-_MOST = 131_072  # characters of an answer that are looked at
 
 
 def found(body: str) -> tuple[str, ...]:
     """What of a program's inside an answer shows, by name; () for nothing."""
     import html
 
-    text = body[:_MOST]
     # JSON writes line breaks and quotes escaped, pages write them as entities
-    plain = html.unescape(text).replace('\\"', '"').replace("\\n", "\n").replace("\\/", "/").replace("\\\\", "\\")
+    plain = html.unescape(body).replace('\\"', '"').replace("\\n", "\n").replace("\\/", "/").replace("\\\\", "\\")
     return tuple(name for name, pattern in _SIGNS.items() if pattern.search(plain))
