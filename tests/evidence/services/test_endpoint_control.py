@@ -47,3 +47,13 @@ def test_a_refusal_of_everybody_proves_nothing(tmp_path: Path, control: int) -> 
     """Row 42."""
     with pytest.raises(EvidenceProblem, match="proves nothing"):
         asked(tmp_path, control, 403)
+
+
+@pytest.mark.parametrize(("fields", "noted"), [({"Age": "7"}, True), ({"X-Cache": "HIT"}, True), ({"Age": "0"}, False)])
+def test_an_answer_from_a_cache_is_noted(fields: dict[str, str], noted: bool, tmp_path: Path) -> None:
+    """RFC 9111, 5.1: it was not made for this request. What it holds is judged all the same."""
+    with web(lambda seen: (200, {"Content-Type": "application/json", **fields}, b"{}")) as server:
+        shop = {"url": f"http://127.0.0.1:{server.port}", "endpoints": ENDPOINTS}
+        deadline = Deadline(5)
+        assert http_endpoint.gather("shop.one", context_for(tmp_path, services={"shop": shop}), deadline).status == 200
+    assert any("from a cache" in each for each in deadline.notes) is noted

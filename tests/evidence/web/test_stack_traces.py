@@ -51,3 +51,9 @@ def test_hostile_text_is_searched_in_bounded_time() -> None:
         text = piece * (150_000 // len(piece))
         stack_traces.found(text)
     assert time.process_time() - began < 20
+
+
+def test_the_whole_answer_is_looked_at() -> None:
+    """Django's debug page is longer than 128 KB where a template is."""
+    page = "<p>" * 100_000 + "goroutine 17 [running]:"
+    assert stack_traces.found(page) == ("a Go panic",)
