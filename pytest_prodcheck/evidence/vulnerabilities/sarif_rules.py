@@ -41,6 +41,8 @@ class Rules:
         """The result's level; else what the tool's user has set for the rule; else the rule's own; else warning."""
         if isinstance(level := result.get("level"), str):
             return level
+        if result.get("kind", "fail") != "fail":  # 3.27.10
+            return "none"
         overridden = self._overridden(result, rule)
         for source in (overridden, table(rule, "defaultConfiguration")):
             if isinstance(level := source.get("level"), str):
