@@ -57,9 +57,27 @@ def pgbackrest(info: dict[str, Any]) -> Found:
     return sorted(found, key=lambda one: one.ended_at), int(bool(held)), complaints
 
 
-def pgbackrest_verify(settings: Backups, root: Path, deadline: Deadline) -> tuple[list[VerifiedBackup], str]:
-    """What `pgbackrest verify` says of each backup and of the archive: (backups, what is wrong with the archive)."""
-    words = (*settings.tool_words, f"--stanza={settings.stanza}", "verify", "--output=text", "--verbose")
+def pgbackrest_verify(
+    settings: Backups, info: dict[str, Any], root: Path, deadline: Deadline
+) -> tuple[list[VerifiedBackup], str]:
+    """What `pgbackrest verify` says of each backup and of the archive: (backups, what is wrong with the archive).
+
+    info: the stanza's. Of several repositories it looks at the first alone where it is not told which.
+    """
+    keys = [each.get("key") for each in info.get("repo", ())]
+    found: list[VerifiedBackup] = []
+    wrong: list[str] = []
+    for which in [(f"--repo={key}",) for key in keys] if len(keys) > 1 else [()]:
+        backups, archive = _verify(settings, which, root, deadline)
+        found += backups
+        wrong += [f"{which[0].removeprefix('--')}: {archive}" if which else archive] if archive else []
+    return found, "; ".join(wrong)
+
+
+def _verify(
+    settings: Backups, which: tuple[str, ...], root: Path, deadline: Deadline
+) -> tuple[list[VerifiedBackup], str]:
+    words = (*settings.tool_words, f"--stanza={settings.stanza}", *which, "verify", "--output=text", "--verbose")
     done = run(words, deadline, folder=root)
     status = re.search(r"^[^\S\n]*+status: (\S+)", done.output, re.MULTILINE)
     if done.code or status is None:

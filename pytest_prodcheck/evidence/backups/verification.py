@@ -18,7 +18,7 @@ from pytest_prodcheck.evidence.backups.inventory import (
     settings_of,
     source_of,
 )
-from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman_verify, pgbackrest_verify
+from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman_verify, pgbackrest_info, pgbackrest_verify
 from pytest_prodcheck.evidence.backups.wal_names import name_of, position
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.programs import programs
@@ -68,7 +68,8 @@ def postgres_backup_verification(target: str, context: Context, deadline: Deadli
     settings, root = settings_of(target, context), context.root
     began = time.monotonic()
     if settings.kind == "pgbackrest":
-        program, found = "pgbackrest verify", pgbackrest_verify(settings, root, deadline)[0]
+        info = pgbackrest_info(settings, root, deadline)
+        program, found = "pgbackrest verify", pgbackrest_verify(settings, info, root, deadline)[0]
         return Verification(program, tuple(found), time.monotonic() - began)
     label = backup_named("newest", catalogue(target, context, deadline)[0], source_of(settings)).label
     if settings.kind == "barman":

@@ -219,7 +219,7 @@ def _pgbackrest(
     of = backup["database"]
     names = pgbackrest_wal(settings, info, of, root, deadline)
     listing = listing_of(names, first, lambda name: pgbackrest_file(settings, info, of, names[name], root, deadline))
-    wrong = [pgbackrest_verify(settings, root, deadline)[1]]
+    wrong = [pgbackrest_verify(settings, info, root, deadline)[1]]
     if last not in listing.segments:
         wrong.append(f"the backup's own WAL is missing: {last}")
     complaints = [each for each in wrong if each]

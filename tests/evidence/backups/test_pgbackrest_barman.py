@@ -36,7 +36,7 @@ from suites.data_integrity.test_backups import test_the_newest_backup_is_whole a
 from suites.data_integrity.test_backups import test_wal_leads_on_without_a_gap as leads_on
 from suites.pre_deploy.test_backups import test_finished_wal_is_archived as backlog
 from suites.pre_deploy.test_backups import test_the_last_backup_is_recent as recent
-from tests.evidence.contexts import context, gather
+from tests.evidence.contexts import context, gather, problem_of
 from tests.evidence.stores import Stores, at
 from tests.suites.test_data_integrity import outcome
 
@@ -283,6 +283,38 @@ def test_a_stanza_without_backups_and_one_of_another_cluster(pgbackrest: Tool, c
     other: Backups = pgbackrest.find("postgres-backups", stanza="other")
     assert [each.problem for each in other.found] == [""]
     assert outcome(recent, other, postgres_archiving=archiving) == "failed"
+
+
+def test_two_repositories_of_which_one_is_encrypted(pgbackrest: Tool, cluster: Cluster) -> None:
+    """Backups of both count, each with the WAL of its own repository; `verify` has to be asked of each."""
+    folder, primary, program = pgbackrest.folder, cluster.primary, pgbackrest.words[0]
+    conf = folder / "two.conf"
+    text = (folder / "pgbackrest.conf").read_text()
+    second = f"repo2-path={cluster.spawner.folder(folder / 'repo2')}\nrepo2-retention-full=2\n" \
+             "repo2-cipher-type=aes-256-cbc\nrepo2-cipher-pass=not-a-secret\n"  # fmt: skip
+    conf.write_text(text.replace("[shop]", second + "[shop]", 1))
+    cluster.spawner.own(conf)
+    two = replace(pgbackrest, words=(program, f"--config={conf}"))
+    as_server(two, "--stanza=shop", "stanza-create")
+    primary.configure(archive_command=f"{program} --config={conf} --stanza=shop archive-push %p")
+    try:
+        as_server(two, "--stanza=shop", "--repo=2", "--type=full", "backup")
+        _archived(cluster, 1)
+        judged = two.judged()
+        newest = judged.backups.found[-1]
+        assert (judged.age, judged.manifest, judged.wal) == ("passed", "passed", "passed")
+        assert newest.label == judged.archive.label
+        assert judged.backups.complaints == ()
+        run: RestoreRun = two.find("postgres-restore")
+        assert (run.wrong, run.label) == ((), newest.label)
+        segment = next(each for each in sorted(folder.glob("repo2/archive/shop/*/*/0*")) if "backup" not in each.name)
+        with _changed(segment, lambda path: path.write_bytes(b"x" * 100)):
+            damaged = problem_of(lambda: two.find("postgres-wal-archive"))
+        assert "verify" in damaged.message
+        assert "cipher" in damaged.message
+    finally:
+        one = f"{program} --config={folder / 'pgbackrest.conf'} --stanza=shop archive-push %p"
+        primary.configure(archive_command=one)
 
 
 # -- Barman
