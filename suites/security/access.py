@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import judge
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
+from ..refusals import BY_FILTER, SENT_TO_LOGIN, limited
+
 if TYPE_CHECKING:
     from pytest_prodcheck.records import Entry
 
@@ -16,9 +18,6 @@ REFUSED = (401, 403, 404)
 TOKEN_REFUSED = (*REFUSED, 400, 422)
 # the closed method in another one: that the other one is not there refuses as well
 METHOD_REFUSED = (*REFUSED, 400, 405, 415, 422, 501)
-# what CSRF filters (Django, Spring 403; Flask-WTF, ASP.NET 400; Laravel 419; Rails 422) and firewalls answer
-BY_FILTER = (400, 403, 404, 406, 419, 422)
-SENT_TO_LOGIN = ("redirect", "shown")
 _UNKNOWN = (405, 408, 425, 429)
 
 
@@ -27,6 +26,8 @@ def unclear(entry: Entry, refusals: Container[int]) -> str:
     if entry.exchange is None:
         return str(entry.problem) if entry.problem is not None else "it was not asked"
     status = entry.exchange.status
+    if status != 401 and limited(entry.exchange):
+        return f"answered {status} with the fields of a rate limiter, which refuses everybody"
     if status in refusals or entry.login_page in SENT_TO_LOGIN:
         return ""
     if entry.login_page == "form" and status < 300:

@@ -9,21 +9,21 @@ from typing import Any
 from pytest_prodcheck import Exchange, check, judge
 from pytest_prodcheck.records import EvidenceProblem, Guarded, Login, LoginPage, Problem, Rejections, Session
 
-# what CSRF filters answer (Django, Spring 403; Flask-WTF, ASP.NET 400; Laravel 419; Rails 422), and firewalls
-BY_FILTER = (400, 403, 404, 406, 419, 422)
+from ..refusals import BY_FILTER, SENT_TO_LOGIN, limited
+
 NO_TOKEN = (400, 419, 422)
 REFUSED = (401, 403)
 
 
 def _needs_answer(exchange: Exchange, what: str) -> None:
     """A rate limiter or a dead upstream refuses nothing: what it says is no evidence either way."""
-    if exchange.status == 429 or exchange.status >= 500:
+    if exchange.status == 429 or exchange.status >= 500 or limited(exchange):
         raise EvidenceProblem(Problem("protocol", f"{what}: {exchange.status} says nothing about who may do what"))
 
 
 def _judge_refused(what: str, exchange: Exchange, login: LoginPage, of: str) -> None:
     """401, 403 or, for a session cookie, the way to the login page; a page with a login box may show the rest too."""
-    good = (*REFUSED, exchange.status) if login in ("redirect", "shown") else REFUSED
+    good = (*REFUSED, exchange.status) if login in SENT_TO_LOGIN else REFUSED
     judge(what, exchange.status, one_of=good, of=of, reason=f"answered {exchange.status}{_where(exchange, login)}")
 
 

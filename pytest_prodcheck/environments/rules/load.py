@@ -36,6 +36,8 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
         yield from known((*path, "flows", name), name, environment.workflows, "workflow")
         flow = environment.workflows.get(name)
         for step in (*flow.steps, *flow.cleanup) if flow else ():
+            if step.form is not None or step.files:
+                yield (*path, "flows", name), f"step {step.name} sends a form: a load's steps send `json`", ""
             if step.service in environment.services:
                 what = f"step {step.name} of {name}"
                 yield from _may_be_loaded((*path, "hosts"), what, environment.services[step.service], load)

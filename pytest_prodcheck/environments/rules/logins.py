@@ -8,7 +8,7 @@ from pathlib import Path as File
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.reach import ANONYMOUS, endpoints_of
-from pytest_prodcheck.environments.rules.common import headers, known, tls_files
+from pytest_prodcheck.environments.rules.common import file, headers, known, tls_files
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 from pytest_prodcheck.environments.toml.errors import did_you_mean
 from pytest_prodcheck.environments.toml.substitution import NAME
@@ -84,13 +84,15 @@ def _token_complaints(path: tuple[str, ...], auth: Auth) -> Iterator[Complaint]:
         yield (*path, "throttling"), "the user is that of a role, which a lock would shut out", "name another user"
 
 
-def workflow_complaints(environment: Environment, _root: File) -> Iterator[Complaint]:
+def workflow_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
     """Everything about workflows."""
     for name, workflow in environment.workflows.items():
-        yield from _workflow(("workflows", name), workflow, environment)
+        yield from _workflow(("workflows", name), workflow, environment, root)
 
 
-def _workflow(path: tuple[str, ...], workflow: Workflow, environment: Environment) -> Iterator[Complaint]:
+def _workflow(
+    path: tuple[str, ...], workflow: Workflow, environment: Environment, root: File
+) -> Iterator[Complaint]:
     if workflow.unit is not None:
         yield from known((*path, "unit"), workflow.unit, environment.units, "unit")
     every, caught, names = workflow.names, set(workflow.values), set[str]()
@@ -101,10 +103,16 @@ def _workflow(path: tuple[str, ...], workflow: Workflow, environment: Environmen
             yield from known((*here, "request"), step.service, environment.services, "service")
             if step.as_ is not None and step.as_ != ANONYMOUS:
                 yield from known((*here, "as"), step.as_, environment.auth.roles if environment.auth else (), "role")
+            if step.json_ is not None and (step.form is not None or step.files):
+                yield here, "`json` excludes `form` and `files`: a request has one body", ""
+            for field, upload in step.files.items():
+                if upload.file is not None:
+                    yield from file((*here, "files", field, "file"), upload.file, root)
             if step.name in names:
                 yield (*here, "name"), f"two steps are named `{step.name}`", "name each once"
             names.add(step.name)
-            for name in sorted((_asked(step.request, step.json_, step.headers, step.contains) & every) - caught):
+            asked = _asked(step.request, step.json_, step.form, step.headers, step.contains)
+            for name in sorted((asked & every) - caught):
                 yield here, f"{{{name}}} is not captured by an earlier step", did_you_mean(name, caught)
             for name in step.capture:
                 if not NAME.fullmatch(f"{{{name}}}"):

@@ -39,6 +39,8 @@ def _endpoint(
     path: tuple[str, ...], name: str, endpoint: Endpoint, service: Service, environment: Environment, root: File
 ) -> Iterator[Complaint]:
     yield from headers((*path, "headers"), endpoint.headers)
+    if endpoint.json_ is not None and endpoint.form is not None:
+        yield path, "`json` excludes `form`: a request has one body", ""
     roles = environment.auth.roles if environment.auth else {}
     if endpoint.as_ is not None:
         yield from known((*path, "as"), endpoint.as_, roles, "role")

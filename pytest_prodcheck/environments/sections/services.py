@@ -105,6 +105,7 @@ class Endpoint(Section):
     content_type: str | None = None  # media type that the answer must have, without parameters, such as "text/html"
     contains: str | None = None  # text that the answer must contain
     json_: Any = Field(default=None, alias="json")  # JSON document that is sent
+    form: dict[str, str] | None = None  # fields that are sent as an HTML form sends them; not beside `json`
     # file with a JSON Schema of the answer, relative to prodcheck.toml; "openapi" takes the served document's
     schema_: str | None = Field(default=None, alias="schema")
     headers: dict[str, str] = {}  # further headers of this request; credentials do not go here

@@ -23,6 +23,20 @@ def step_line(value: str) -> str:
     return value
 
 
+class Upload(Section):
+    """One file that a form sends: its text, or a file of the project's."""
+
+    content: str | None = None  # what is in it, as text
+    file: str | None = None  # file whose content is sent, at most 1 MB; relative to prodcheck.toml
+    name: str = "file"  # file name that is told
+    type: str = "application/octet-stream"  # media type that is told
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuses none or both."""
+        if (self.content is None) == (self.file is None):
+            raise ValueError('expected `content` or `file`, such as { file = "tests/pixel.png", type = "image/png" }')
+
+
 class Step(Section):
     """One request of a workflow; `capture` names JSON pointers into its answer for later steps' `{name}`."""
 
@@ -31,6 +45,8 @@ class Step(Section):
     request: Annotated[str, AfterValidator(step_line)]
     as_: Name | None = Field(default=None, alias="as")  # role of `auth` whose token is sent; where left out, none is
     json_: Any = Field(default=None, alias="json")  # JSON document that is sent; `{captured}` names in it are filled in
+    form: dict[str, str] | None = None  # fields sent as an HTML form sends them; `{captured}` names are filled in
+    files: dict[str, Upload] = {}  # files by field; with them the form goes as multipart/form-data
     headers: dict[str, str] = {}  # further headers of this request
     status: Statuses = (200,)  # what may be answered, one or several
     content_type: str | None = None  # media type that the answer must have, without parameters

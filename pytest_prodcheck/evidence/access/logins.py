@@ -107,7 +107,7 @@ def _guarded_lines(target: str, environment: Environment) -> tuple[Sending, ...]
 )
 def auth_required(target: str, context: Context, deadline: Deadline) -> Guarded:
     """The answers without a token, with a garbage one, and as a role that is allowed (control), in this order."""
-    from pytest_prodcheck.evidence.access.passing import through
+    from pytest_prodcheck.evidence.access.passing import carried_by_cookie, through
     from pytest_prodcheck.evidence.login.forms import visitor, with_session
     from pytest_prodcheck.evidence.login.sessions import expected
 
@@ -124,11 +124,15 @@ def auth_required(target: str, context: Context, deadline: Deadline) -> Guarded:
     anonymous, anonymous_login = _send(name, declared, seen, context, deadline, anonymous=True)
     garbage, garbage_login = _send(name, declared, nonsense, context, deadline, anonymous=True)
     answer, control_login = _send(name, control, session.headers, context, deadline)
+    passed = through(
+        target, name, declared, [each for each in declared.allow or () if each in _roles(context)], context, deadline
+    )
+    if passed[0] is False and not carried_by_cookie(context) and 401 in (anonymous.status, garbage.status):
+        passed = None, ""  # who has no credentials is told another thing than who has wrong ones, or both are asked
     return Guarded(
         anonymous, garbage, answer, role, expected(f"{name}.{short}", context),
         anonymous_login, garbage_login, control_login,
-        *through(target, name, declared, [each for each in declared.allow or () if each in _roles(context)], context,
-                 deadline),
+        *passed,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_prodcheck.environments.reach import ANONYMOUS, controls, guarded
 from pytest_prodcheck.evidence.access.method_overrides import ways, ways_told
-from pytest_prodcheck.evidence.access.passing import through
+from pytest_prodcheck.evidence.access.passing import carried_by_cookie, looks_at_credentials, through
 from pytest_prodcheck.evidence.access.role_requests import SECONDS, declared_request, entry, got_in
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
@@ -44,6 +44,8 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
         lines.append(Sending(host, f"{declared.request} (control)"))
     if writes and declared.as_ in (declared.allow or ()):
         lines.append(Sending(host, f"{declared.request} as {declared.as_}, who may", writes=True))
+    if writes:
+        lines.append(Sending(host, f"{declared.request} as {ANONYMOUS} again (at most)", writes=True))
     lines += [Sending(host, f"{declared.path}: {how}", writes=writes) for how in ways_told(declared, service)]
     return tuple(lines)
 
@@ -63,9 +65,15 @@ def auth_matrix(target: str, context: Context, deadline: Deadline) -> RoleMatrix
         found.append(RoleEntry(who, allowed, _one(name, declared, who, allowed, control, found, context, deadline)))
     tried_as, overrides = _overrides(name, service, declared, found, context, deadline) if closed else ("", ())
     allowed_ones = [who for who, allowed in _roles(context.environment, declared) if allowed]
+    passed = through(target, name, declared, allowed_ones, context, deadline)
+    if passed[0] is False and not carried_by_cookie(context):
+        first = [each.entry.exchange for each in found if each.role == ANONYMOUS and each.entry.exchange]
+        if first and first[0].status == 401 and not any(got_in(each.entry) for each in found if not each.allowed):
+            again = _as_role(name, declared, ANONYMOUS, context, deadline).exchange
+            passed = (None, "") if again and looks_at_credentials([*first, again]) else passed
     return RoleMatrix(
         declared.request, source, closed, control, proof.request, expected, tuple(found), tried_as, overrides,
-        *through(target, name, declared, allowed_ones, context, deadline),
+        *passed,
     )  # fmt: skip
 
 

@@ -53,14 +53,15 @@ def ways(
     method, alone = other_method(declared, service)
     own = {**declared.headers, **headers}
     json = None if method in ("GET", "HEAD") else declared.json_
+    sent = None if method in ("GET", "HEAD") else declared.form
     if alone:
         yield Way(method, Request(method, declared.path, own, anonymous=anonymous), baseline=True)
     for name in HEADERS:
-        request = Request(method, declared.path, {**own, name: declared.method}, json, anonymous=anonymous)
+        request = Request(method, declared.path, {**own, name: declared.method}, json, sent, anonymous=anonymous)
         yield Way(f"{method} with {name}: {declared.method}", request)
     mark = "&" if "?" in declared.path else "?"
     path = f"{declared.path}{mark}{FIELD}={declared.method}"
-    form = {FIELD: declared.method, **_fields(declared.json_)} if method == "POST" else None
+    form = {FIELD: declared.method, **_fields(declared.json_), **(declared.form or {})} if method == "POST" else None
     yield Way(f"{method} with {FIELD}={declared.method}", Request(method, path, own, form=form, anonymous=anonymous))
 
 

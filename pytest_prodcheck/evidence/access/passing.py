@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.workflows import Step
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.records import StepAnswer
+    from pytest_prodcheck.records import Exchange, StepAnswer
 
 _VARIABLE = re.compile(r"\\\{.*?\\\}")
 
@@ -28,10 +28,9 @@ def through(
 ) -> tuple[bool | None, str]:
     """Whether a role that may got through in this run, by the endpoint's own request or a workflow's step like it.
 
-    None where it does not matter: the request changes nothing, or no cookie carries the sessions. Else what to declare.
+    None where it does not matter: the request changes nothing. Else what to declare.
     """
-    auth = context.environment.auth
-    if declared.changes_nothing or auth is None or auth.cookie is None or auth.token is not None:
+    if declared.changes_nothing or context.environment.auth is None:
         return None, ""
     if declared.as_ in allowed:
         with contextlib.suppress(EvidenceProblem):
@@ -46,7 +45,19 @@ def through(
                 if any(_got_through(step, fitting) for step in workflow.gather(name, context, deadline).steps):
                     return True, ""
     who = " or ".join(f'`as = "{role}"`' for role in sorted(allowed)) or "`allow`"
-    return False, f"declare {who} at the endpoint, and [auth] `csrf` where the framework asks for a token"
+    csrf = ", and [auth] `csrf` where the framework asks for a token" if carried_by_cookie(context) else ""
+    return False, f"declare {who} at the endpoint{csrf}"
+
+
+def carried_by_cookie(context: Context) -> bool:
+    """Whether browsers carry the sessions of roles, so that a CSRF filter may stand before every endpoint."""
+    auth = context.environment.auth
+    return auth is not None and auth.cookie is not None and auth.token is None
+
+
+def looks_at_credentials(entries: Collection[Exchange]) -> bool:
+    """Whether who has none is asked for some (401), before others and after: no firewall tells them apart."""
+    return len(entries) > 1 and all(each.status == 401 for each in entries)
 
 
 def _got_through(step: StepAnswer, fitting: Collection[str]) -> bool:

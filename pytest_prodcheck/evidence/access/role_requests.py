@@ -24,7 +24,7 @@ SECONDS = 60.0  # several requests, one after another
 def declared_request(endpoint: Endpoint, headers: Mapping[str, str], *, anonymous: bool = False) -> Request:
     """The request of an endpoint with further headers."""
     merged = {**endpoint.headers, **headers}
-    return Request(endpoint.method, endpoint.path, merged, endpoint.json_, anonymous=anonymous)
+    return Request(endpoint.method, endpoint.path, merged, endpoint.json_, endpoint.form, anonymous=anonymous)
 
 
 def entry(service: str, request: Request, context: Context, deadline: Deadline) -> tuple[Entry, str]:

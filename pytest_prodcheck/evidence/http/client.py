@@ -89,6 +89,10 @@ class HttpClient:
         own: dict[str, str] = {}
         if request.json is not None:
             body, own["Content-Type"] = _json.dumps(request.json).encode(), "application/json"
+        elif request.files:
+            from urllib3 import encode_multipart_formdata
+
+            body, own["Content-Type"] = encode_multipart_formdata({**(request.form or {}), **request.files})
         elif request.form is not None:
             body, own["Content-Type"] = urlencode(request.form).encode(), "application/x-www-form-urlencoded"
         elif request.text is not None:

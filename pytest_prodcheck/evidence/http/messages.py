@@ -17,13 +17,17 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 
 @dataclass(frozen=True)
 class Request:
-    """What to send: path below the service's address, or a whole URL; `form` is sent urlencoded, `json` as JSON."""
+    """What to send: path below the service's address, or a whole URL.
+
+    `json` is sent as JSON, `form` urlencoded, beside `files` as multipart/form-data.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Any = None
     form: Mapping[str, str] | None = None
+    files: Mapping[str, tuple[str, bytes, str]] = field(default_factory=dict)  # field -> file name, content, type
     text: str | None = None  # a body that is sent as it is; `headers` say what it is
     anonymous: bool = False  # without the service's own credentials
     safe: bool = False  # changes nothing although the method is POST: may be sent again

@@ -20,7 +20,7 @@ SHAPE = {
     "mix", "flows", "think", "vary", "locustfile", "users", "spawn_rate", "rate", "duration", "shape", "from_", "steps",
     "hosts",
 }  # fmt: skip
-OF_ENDPOINTS = {"request", "json_", "headers", "as_", "status", "content_type", "contains", "schema_"}
+OF_ENDPOINTS = {"request", "json_", "form", "headers", "as_", "status", "content_type", "contains", "schema_"}
 LARGEST = 1024 * 1024  # bytes of a Python file that are read
 
 

@@ -56,7 +56,7 @@ class _Light:
         _, declared, service = endpoint(self.context.environment, name)
         session = session_of(self.context, declared.as_, self.deadline)
         headers = {**declared.headers, **session.headers}
-        request = Request(declared.method, declared.path, headers, declared.json_)
+        request = Request(declared.method, declared.path, headers, declared.json_, declared.form)
         return request, wanted(declared.model_dump(by_alias=True)), service
 
     def run(self) -> LoadRun:

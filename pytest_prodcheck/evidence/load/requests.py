@@ -37,6 +37,7 @@ class Asked:
     wanted: Wanted
     weight: int
     schema: bool = False
+    form: Mapping[str, str] | None = None
     capture: Mapping[str, str] | None = None
 
     def raw(self, session: RoleSession, context: Context, deadline: Deadline) -> str:
@@ -44,7 +45,7 @@ class Asked:
         from pytest_prodcheck.evidence.http.messages import Request
 
         client = client_of(context, self.service)
-        request = Request(self.method, self.path, {**self.headers, **session.headers}, self.json)
+        request = Request(self.method, self.path, {**self.headers, **session.headers}, self.json, self.form)
         prepared = client.prepare(request, client.url(self.path), deadline)
         return (prepared.head() + (prepared.body or b"")).decode("latin-1")
 
@@ -69,6 +70,7 @@ def _endpoint(name: str, load: Load, environment: Environment, columns: Iterable
         name, service, it.as_, it.method, marked(path, columns) if vary is not None else path,
         marked(document, columns) if vary is not None else document, headers, it.changes_nothing,
         wanted(it.model_dump(by_alias=True)), load.mix[name], it.schema_ is not None,
+        it.form if document is it.json_ else None,
     )  # fmt: skip
 
 

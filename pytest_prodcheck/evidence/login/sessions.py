@@ -201,7 +201,7 @@ def _opens(name: str, headers: Mapping[str, str], context: Context, deadline: De
     if target is None:
         return True  # nothing is declared that could tell
     _, declared, service = endpoint(context.environment, target)
-    request = Request(declared.method, declared.path, {**declared.headers, **headers}, declared.json_)
+    request = Request(declared.method, declared.path, {**declared.headers, **headers}, declared.json_, declared.form)
     answer = client_of(context, service).ask(request, deadline)
     met = login_page(answer, service, declared.path, context)
     return answer.exchange.status in expected(target, context) and not met

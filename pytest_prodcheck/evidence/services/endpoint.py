@@ -88,5 +88,5 @@ def _send(target: str, context: Context, deadline: Deadline) -> Exchange:
     _, declared, name = endpoint(context.environment, target)
     session = session_of(context, declared.as_, deadline)
     headers = {**declared.headers, **session.headers}
-    request = Request(declared.method, declared.path, headers, declared.json_)
+    request = Request(declared.method, declared.path, headers, declared.json_, declared.form)
     return client_of(context, name).ask(request, deadline).exchange

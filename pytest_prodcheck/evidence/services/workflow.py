@@ -17,11 +17,12 @@ from pytest_prodcheck.records.flow import StepAnswer, WorkflowRun
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.environments.sections.workflows import Step, Workflow
+    from pytest_prodcheck.environments.sections.workflows import Step, Upload, Workflow
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http.messages import Answer
 
+MOST_UPLOAD = 1_000_000  # bytes of a file that is sent
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -84,7 +85,10 @@ class _Run:
             session = session_of(self._context, step.as_, deadline)
             path = VARIABLE.sub(lambda found: self._value(found, quoted=True), step.path)
             headers = {name: VARIABLE.sub(self._value, value) for name, value in step.headers.items()}
-            request = Request(step.method, path, {**headers, **session.headers}, self._filled(step.json_))
+            request = Request(
+                step.method, path, {**headers, **session.headers}, self._filled(step.json_), self._filled(step.form),
+                {name: self._upload(each) for name, each in step.files.items()},
+            )  # fmt: skip
             answer = client_of(self._context, step.service).ask(request, deadline)
             self._capture(step, answer)
             return StepAnswer(step.name, cleanup, answer.exchange, tuple(self._reasons(step, answer)))
@@ -92,7 +96,7 @@ class _Run:
             return StepAnswer(step.name, cleanup, None, problem=error.problem)
 
     def _needed(self, step: Step) -> set[str]:
-        text = [step.path, *step.headers.values(), *_strings(step.json_)]
+        text = [step.path, *step.headers.values(), *_strings(step.json_), *_strings(step.form)]
         return {name for each in text for name in VARIABLE.findall(each)} & self._names
 
     def _value(self, found: re.Match[str], quoted: bool = False) -> str:
@@ -108,6 +112,18 @@ class _Run:
         if isinstance(part, (list, tuple)):
             return [self._filled(each) for each in part]
         return {key: self._filled(value) for key, value in part.items()} if isinstance(part, dict) else part
+
+    def _upload(self, upload: Upload) -> tuple[str, bytes, str]:
+        """File name, content and media type; raises EvidenceProblem for a file that cannot be read."""
+        if upload.file is None:
+            return upload.name, str(upload.content).encode(), upload.type
+        try:
+            content = self._context.root.joinpath(upload.file).read_bytes()[: MOST_UPLOAD + 1]
+        except OSError as error:
+            raise EvidenceProblem(Problem("configuration", f"{upload.file}: {error.strerror}")) from None
+        if len(content) > MOST_UPLOAD:
+            raise EvidenceProblem(Problem("configuration", f"{upload.file}: larger than {MOST_UPLOAD} bytes"))
+        return upload.name, content, upload.type
 
     def _capture(self, step: Step, answer: Answer) -> None:
         """Takes what is there, also from a success of another status than declared: the clean-up needs it."""
