@@ -33,6 +33,7 @@ MODULES = {
     "http-health": "services.health",
     "http-html": "web.pages",
     "http-methods": "web.methods",
+    "http-negotiation": "services.negotiation",
     "http-openapi": "services.openapi",
     "http-pages": "web.pages",
     "http-private": "web.pages",

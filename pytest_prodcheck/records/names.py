@@ -149,6 +149,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.services import Addresses as Addresses
     from pytest_prodcheck.records.services import RedirectChain as RedirectChain
     from pytest_prodcheck.records.services import OpenApi as OpenApi
+    from pytest_prodcheck.records.services import Rendition as Rendition
+    from pytest_prodcheck.records.services import Negotiation as Negotiation
     from pytest_prodcheck.records.services import Contract as Contract
     from pytest_prodcheck.records.settings import SettingFound as SettingFound
     from pytest_prodcheck.records.settings import ConfiguredSettings as ConfiguredSettings
@@ -339,6 +341,8 @@ MODULE_OF = {
     "Addresses": "services",
     "RedirectChain": "services",
     "OpenApi": "services",
+    "Rendition": "services",
+    "Negotiation": "services",
     "Contract": "services",
     "SettingFound": "settings",
     "ConfiguredSettings": "settings",

@@ -93,6 +93,31 @@ class OpenApi:
 
 
 @dataclass(frozen=True)
+class Rendition:
+    """One answer that browsers may get in place of the one that is judged."""
+
+    name: str  # endpoint, "health", "version"
+    how: str  # "gzip", "br", "identity"; "h2" for HTTP/2
+    beside: str  # coding of the answer that is judged
+    problem: Problem | None = None
+    statuses: tuple[int, int] | None = None  # of the judged one and of this one; None where this one could not be had
+    content_types: tuple[str, str] = ("", "")
+    says_the_same: bool | None = None  # None: the text changes from answer to answer, or is too long to compare
+    lacks: str = ""  # what this one does not say: "the declared text", "the revision r-2: it tells r-1"
+
+
+@dataclass(frozen=True)
+class Negotiation:
+    """`http-negotiation` (service): other codings of what came compressed, all over HTTP/2 where that is offered."""
+
+    declared: int  # answers there are to look at: version, health and all declared GETs
+    looked_at: int  # those that there was time for
+    alpn: str  # what the server chose of "h2" and "http/1.1"; "" for nothing, or without TLS
+    http3: bool  # whether HTTP/3 is advertised (Alt-Svc); it is not tried
+    renditions: tuple[Rendition, ...]
+
+
+@dataclass(frozen=True)
 class Contract:
     """`http-contract` (endpoint): the JSON Schema of the answer, of a file or OpenAPI document."""
 

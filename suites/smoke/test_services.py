@@ -13,6 +13,7 @@ from pytest_prodcheck.records import (
     EvidenceProblem,
     Exchange,
     Health,
+    Negotiation,
     Problem,
     RedirectChain,
     Revisions,
@@ -130,6 +131,30 @@ def _images(images: tuple[RunningImage, ...]) -> None:
     for name in sorted({(each.container, each.image) for each in images}):
         digests = sorted({each.digest for each in images if (each.container, each.image) == name and each.digest})
         judge("builds behind one name", len(digests), at_most=1, of=" ".join(name), reason=", ".join(digests))
+
+
+@check("smoke.service.negotiation", severity="critical", runbook="service-negotiation")
+def test_every_browser_gets_the_same(http_negotiation: Negotiation) -> None:
+    """Compressed (gzip, br) and plain answers agree, and HTTP/2 answers as HTTP/1.1 does where it is offered.
+
+    HTTP/3 is noted where it is advertised, not tried. Text that differs warns; what changes from answer to answer is
+    not compared.
+    """
+    met, there = http_negotiation.looked_at, http_negotiation.declared
+    why = f"there was time for {met} of {there}: is it slow?"
+    judge("answers looked at", met, equals=there, warn_only=True, reason=why)
+    for each in http_negotiation.renditions:
+        of = f"{each.name} over HTTP/2" if each.how == "h2" else f"{each.name} as {each.how}"
+        if each.problem is not None or each.statuses is None:
+            known = each.problem is not None and each.problem.kind == "protocol"
+            judge("answer", False if known else None, equals=True, of=of, reason=str(each.problem))
+            continue
+        first, other = each.statuses
+        judge("status", other, equals=first, of=of, reason=f"answered {other}; {first} as {each.beside} over HTTP/1.1")
+        judge("content type", each.content_types[1], equals=each.content_types[0], of=of)
+        judge("says what it has to", not each.lacks, of=of, reason=f"lacks {each.lacks}")
+        why = f"another text than as {each.beside}: is a copy of one of them stale?"
+        judge("text", each.says_the_same is not False, of=of, warn_only=True, reason=why)
 
 
 @check("smoke.service.addresses", severity="high", runbook="service-addresses")

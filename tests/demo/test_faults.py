@@ -19,7 +19,7 @@ from tests.demo.client import Client
 from tests.soak import SOAK
 
 CHECKS = {
-    "service": ("health", "latency", "version", "addresses", "redirect"),
+    "service": ("health", "latency", "version", "negotiation", "addresses", "redirect"),
     "dns": ("resolves",),
     "tcp": ("open",),
     "api": ("endpoint", "budget", "openapi"),
@@ -198,7 +198,8 @@ EFFECTS: dict[str, Callable[[Client], bool]] = {
     "ipv6-without-route": lambda one: one.names("shop.demo.test", "AAAA")[1] == ["ff0e::db8:1"],
     "http-closed": lambda one: _fails(one.plain, ConnectionRefusedError),
     "chunked": lambda one: one.ask("GET /healthz").headers["Transfer-Encoding"] == "chunked",
-    "gzip": lambda one: one.ask("GET /", Accept_Encoding="gzip").body[:2] == b"\x1f\x8b",
+    "uncompressed": lambda one: one.ask("GET /", Accept_Encoding="gzip").body[:2] != b"\x1f\x8b",
+    "plain-stale": lambda one: b"former" in one.ask("GET /").body,
     "postgres-failed-over": lambda one: not _recovering(one, 1) and bool(one.order()),
     "postgres-backup-running": lambda one: one.postgres(0, "select count(*) from pg_stat_progress_basebackup") == 1,
     "postgres-index-building": lambda one: one.postgres(0, "select count(*) from pg_index where not indisvalid") == 1,

@@ -6,6 +6,7 @@ from pytest_prodcheck.demo.faults import data_integrity
 from pytest_prodcheck.demo.faults.fault import Fault
 
 _HEALTH, _LATENCY, _VERSION = ("smoke.service.health",), ("smoke.service.latency",), ("smoke.service.version",)
+_NEGOTIATION = ("smoke.service.negotiation",)
 _ADDRESSES, _REDIRECT = ("smoke.service.addresses",), ("smoke.service.redirect",)
 _NAMES, _PORTS = ("smoke.dns.resolves",), ("smoke.tcp.open",)
 _NEEDED = ("pre_deploy.dependencies.queue", "pre_deploy.dependencies.queue-name", *_PORTS)
@@ -26,7 +27,7 @@ _ACCESS = (
     "security.authentication.throttling",
 )  # fmt: skip
 _LOGGED_IN = (*_ENDPOINT, *_BUDGET, *_REQUIRED, *_SESSION, *_ORDER, *_REJECTS, *_ACCESS)  # what needs a login
-_WEB = (*_HEALTH, *_LATENCY, *_ADDRESSES, *_OPENAPI, *_LOGIN, *_LOGGED_IN)
+_WEB = (*_HEALTH, *_LATENCY, *_NEGOTIATION, *_ADDRESSES, *_OPENAPI, *_LOGIN, *_LOGGED_IN)
 _ENCRYPTED, _COLUMNS = ("security.encryption.postgres",), ("security.encryption.columns",)
 _PG = (*_CONNECTS, *_PRIMARY, *_STANDBYS, *_CONNECTIONS, *_ENCRYPTED, *_COLUMNS,
        *data_integrity.POSTGRES)  # fmt: skip
@@ -51,8 +52,11 @@ FAULTS = (
     Fault("health-slow", "the health page takes 3 s", _LATENCY, _ADDRESSES),
     Fault("health-often-slow", "two of three answers of the health page take 2.5 s", _LATENCY, _ADDRESSES),
     Fault("health-sluggish", "the health page takes 0.8 s", _LATENCY, _ADDRESSES, outcome="warned"),
+    Fault("plain-stale", "whoever asks without gzip gets the former front page", _NEGOTIATION),
+    Fault("http2-upgrade", "answers over HTTP/2 hold a field that browsers refuse there", _NEGOTIATION),
+    Fault("http2-old", "HTTP/2 leads to the old revision", _NEGOTIATION),
     Fault("version-old", "both backends report the old revision", _VERSION),
-    Fault("version-old-on-one", "one of two backends reports the old revision", _VERSION),
+    Fault("version-old-on-one", "one of two backends reports the old revision", _VERSION, _NEGOTIATION),
     Fault("version-garbage", "the version page is no JSON", _VERSION),
     Fault(
         "backend-dead", "one of two backends is dead and the balancer does not notice",
@@ -179,7 +183,7 @@ BENIGN = (
     Fault("redirect-301", "plain HTTP redirects with 301"),
     Fault("big-headers", "answers have 6 KB of headers"),
     Fault("chunked", "answers are sent in chunks"),
-    Fault("gzip", "answers are compressed"),
+    Fault("uncompressed", "answers are not compressed"),
     Fault("postgres-failed-over", "a failover just happened: the roles are swapped", part=_NODES, suites=_BOTH),
     Fault("postgres-backup-running", "a base backup is being taken", part=_NODES, suites=_BOTH),
     Fault("postgres-index-building", "CREATE INDEX CONCURRENTLY is at work", suites=_BOTH),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import time
 from collections.abc import Callable
@@ -220,13 +219,28 @@ def _chunked(shop: Shop, request: Request, healthy: Healthy) -> Response:
     return response
 
 
-@changes("gzip", "*")
-def _gzip(shop: Shop, request: Request, healthy: Healthy) -> Response:
+@changes("uncompressed")
+def _uncompressed(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    return healthy()  # the dispatcher looks for it
+
+
+@changes("plain-stale", "GET /")
+def _plain_stale(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    old = text_response(200, "<!doctype html><title>The former shop</title>", "text/html")
+    return healthy() if "gzip" in request.headers.get("accept-encoding", "") else old
+
+
+@changes("http2-upgrade", "*")
+def _http2_upgrade(shop: Shop, request: Request, healthy: Healthy) -> Response:
     response = healthy()
-    if response.body and "gzip" in request.headers.get("accept-encoding", ""):
-        response.body = gzip.compress(response.body)
-        response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    if request.http2:
+        response.headers["Upgrade"] = "h2,h2c"  # of a backend, passed on (RFC 9113, 8.2.2)
     return response
+
+
+@changes("http2-old", "GET /version")
+def _http2_old(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    return json_response(200, {"revision": "demo-0"}) if request.http2 else healthy()
 
 
 def _location(status: int, target: Callable[[Ports, str], str]) -> Callable[[Ports, str], Response]:

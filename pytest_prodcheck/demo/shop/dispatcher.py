@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 
 from pytest_prodcheck.demo.shop.application import HEADERS, Refused, Shop, nothing_there, problem
@@ -30,6 +31,8 @@ class Dispatcher:
             found = route
             response = self._through_faults(route.name, request, lambda: self._handle(found, request, names))
         response.headers = {**HEADERS, **response.headers}
+        if "uncompressed" not in shop.faults:
+            _compress(request, response)
         for fault in sorted(shop.faults & self._changes.finishers.keys()):
             for finish in self._changes.finishers[fault]:
                 finish(request, response)
@@ -60,6 +63,14 @@ class Dispatcher:
             if refused.status == 401:
                 response.headers["WWW-Authenticate"] = 'Bearer realm="shop"'
             return response
+
+
+def _compress(request: Request, response: Response) -> None:
+    """What a browser asks for; an answer that a fault cuts stays as it is."""
+    whole = response.length is None and not response.cut and not response.reset
+    if response.body and whole and "gzip" in request.headers.get("accept-encoding", ""):
+        response.body = gzip.compress(response.body, 1)
+        response.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
 
 
 def _wrapped(wrapper: Wrapper, shop: Shop, request: Request, inner: Healthy) -> Healthy:

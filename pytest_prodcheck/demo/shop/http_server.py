@@ -19,6 +19,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from pytest_prodcheck.demo.shop.http2_server import PROTOCOLS, chose_http2
+from pytest_prodcheck.demo.shop.http2_server import serve as serve_http2
+
 MAX_BODY = 65_536  # bytes
 
 
@@ -32,6 +35,7 @@ class Request:
     body: bytes = b""
     backend: int = 0
     query: str = ""
+    http2: bool = False
 
     def json(self) -> Any:
         """The body as JSON; ValueError when it is none."""
@@ -91,6 +95,27 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.request.unwrap()
             self.request.close()
 
+    def handle(self) -> None:
+        """Serves in the protocol that was chosen by ALPN."""
+        if chose_http2(self.request):
+            serve_http2(self.request, self._over_http2)
+        else:
+            super().handle()
+
+    def _over_http2(
+        self, method: str, target: str, head: dict[str, str], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes] | None:
+        path, _, query = target.partition("?")
+        headers = {name: value for name, value in head.items() if not name.startswith(":")}
+        headers["host"] = head.get(":authority", "")
+        response = self._answer(Request(method, path, headers, body, self.server.number, query, http2=True))
+        if response.reset or response.cut:
+            return None
+        fields = [("Date", formatdate(usegmt=True)), *response.headers.items(), *response.more]
+        if response.status >= 200 and response.status not in (204, 304):
+            fields.append(("Content-Length", str(len(response.body) if response.length is None else response.length)))
+        return response.status, fields, b"" if method == "HEAD" else response.body
+
     def serve(self) -> None:
         """Reads the body, asks for the answer, sends it in one piece."""
         try:
@@ -107,14 +132,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         headers = {name.lower(): value for name, value in self.headers.items()}
         path, _, query = self.path.partition("?")
-        request = Request(self.command, path, headers, body, self.server.number, query)
         with self.server.at_work():
-            try:
-                response = self.server.answer(request)
-            except Exception as error:
-                self.log_error("%s %s: %r", self.command, self.path, error)
-                response = self.server.error(500)
-            self._send(response)
+            self._send(self._answer(Request(self.command, path, headers, body, self.server.number, query)))
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            return self.server.answer(request)
+        except Exception as error:
+            self.log_error("%s %s: %r", request.method, request.path, error)
+            return self.server.error(500)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = serve
 
@@ -237,6 +263,6 @@ def tls_context(folder: Path) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(PROTOCOLS)
     context.load_cert_chain(folder / "shop.pem", folder / "shop.key")
     return context

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.http.http2 import Http2Line
     from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 PAUSE = 0.2  # seconds before the one further try
@@ -213,15 +214,36 @@ class HttpClient:
         for connection in idle:
             connection.close()
 
+    def http2(self) -> tuple[Http2Line, Connection]:
+        """A new connection of one's own that offers HTTP/2 as browsers do; close it. Not through a proxy."""
+        from importlib.util import find_spec
+
+        from pytest_prodcheck.evidence.http.http2 import OFFERED, Http2Line
+
+        if find_spec("h2") is None:
+            what = f"{self.name}: asking over HTTP/2 needs h2"
+            raise EvidenceProblem(Problem("missing-extra", what, "pip install h2"))
+
+        def tls() -> ssl.SSLContext:
+            made = tls_context(self.service.tls, self.context.root, self.name)
+            made.set_alpn_protocols(OFFERED)
+            return made
+
+        route = self._route(None, 0)
+        line = Http2Line(route, tls)
+        return line, Connection(self, route, line)
+
     def connection(self, address: ResolvedAddress | None = None, turn: int = 0) -> Connection:
         """A new connection of one's own; close it."""
-        service = self.service
+        route = self._route(address, turn)
+        return Connection(self, route, HttpLine(route, self.tls, self.service.proxy))
+
+    def _route(self, address: ResolvedAddress | None, turn: int) -> Route:
         where = None
-        if service.connect_to is not None:
-            host, _, port = service.connect_to.rpartition(":")
+        if self.service.connect_to is not None:
+            host, _, port = self.service.connect_to.rpartition(":")
             where = (host.strip("[]"), int(port))
-        route = Route(partial(addresses_of, self.context), where, address, turn)
-        return Connection(self, route, HttpLine(route, self.tls, service.proxy))
+        return Route(partial(addresses_of, self.context), where, address, turn)
 
     @contextmanager
     def _lend(
