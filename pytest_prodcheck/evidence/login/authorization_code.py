@@ -16,7 +16,7 @@ from pytest_prodcheck.cookies import CookieStore
 from pytest_prodcheck.environments.reach import origin_of
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.login.attempts import Attempt, refused
-from pytest_prodcheck.evidence.login.browsing import REDIRECTS, Browser
+from pytest_prodcheck.evidence.login.browsing import REDIRECTS, Browser, EndlessRedirects
 from pytest_prodcheck.evidence.login.oauth import discovery, named_endpoint, redeem
 from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -125,7 +125,18 @@ def walk(
     browser: Browser, url: str, user: str, password: str, auth: Auth, home: Callable[[str], bool],
     service: tuple[str, str, int] | None = None,
 ) -> Walk:  # fmt: skip
-    """From an address over the provider's pages until it leads home: the login filled in once, consent given.
+    """From an address over the provider's pages until it leads home; where a browser gives up, it did not arrive."""
+    try:
+        return _walk(browser, url, user, password, auth, home, service)
+    except EndlessRedirects as error:
+        return Walk(error.answer, False, f"{error.problem.message}: browsers give up")
+
+
+def _walk(
+    browser: Browser, url: str, user: str, password: str, auth: Auth, home: Callable[[str], bool],
+    service: tuple[str, str, int] | None,
+) -> Walk:  # fmt: skip
+    """The same: the login filled in once, consent given.
 
     home: whether an address is where the login ends; that one is not asked for. service: the origin that it ends at.
     """

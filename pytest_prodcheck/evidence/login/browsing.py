@@ -27,6 +27,15 @@ MOST_REDIRECTS = 20  # as browsers have it
 _HTML = ("text/html", "application/xhtml+xml")
 
 
+class EndlessRedirects(EvidenceProblem):
+    """Redirects that a browser gives up on; `answer` is the last one."""
+
+    def __init__(self, answer: Answer) -> None:
+        what = f"GET {sanitizing.url(answer.url).partition('?')[0]}: more than {MOST_REDIRECTS} redirects"
+        super().__init__(Problem("protocol", what))
+        self.answer = answer
+
+
 class Browser:
     """A browser with the cookies of one login."""
 
@@ -72,8 +81,7 @@ class Browser:
             if answer.exchange.status not in REDIRECTS or not answer.location() or stop(to):
                 return answer
             answer = self._ask("GET", to, {}, None)
-        what = f"GET {sanitizing.url(answer.url)}: more than {MOST_REDIRECTS} redirects"
-        raise EvidenceProblem(Problem("protocol", what))
+        raise EndlessRedirects(answer)
 
     def _ask(self, method: str, url: str, headers: dict[str, str], form: dict[str, str] | None) -> Answer:
         carried = {"Accept": "text/html,*/*;q=0.8", "Cookie": RoleCookies(self.store, url), **headers}

@@ -67,9 +67,10 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     service = declared(environment, target)
     pages, host = _pages(service), host_of(service)
     lines = [Sending(host, f"GET {each.path}") for each in pages if each.name not in service.endpoints]
-    lines += [Sending(host, f"GET {each.path} in other codings, where it is compressed (at most)", 5) for each in pages]
+    what = "GET of these and all endpoints in other codings, where compressed (at most)"
+    lines.append(Sending(host, what, 5 * len(pages)))
     if _tries_h2(service):
-        lines += [Sending(host, f"GET {each.path} over HTTP/2, where it is offered (at most)", 2) for each in pages]
+        lines.append(Sending(host, "GET of the same over HTTP/2, where it is offered (at most)", 2 * len(pages)))
     return tuple(lines)
 
 

@@ -91,7 +91,6 @@ def logout():
 def account(): return jsonify(user=session["user"]) if "user" in session else redirect("/login")
 app.run("127.0.0.1", int(sys.argv[1]), ssl_context=(sys.argv[2], sys.argv[2]), threaded=True)
 """
-LOST = 'session["guest"] = session.pop("user")'
 
 
 @dataclass
@@ -195,7 +194,15 @@ def test_a_service_that_sends_people_to_the_provider(provider: Provider, tmp_pat
     assert {"smoke.auth.login ann", "smoke.auth.session ann", "security.cookies shop"} <= set(told)
 
 
-def test_a_service_that_forgets_who_came_back(provider: Provider, tmp_path: Path) -> None:
-    found = by_service(provider, tmp_path, SERVICE.replace("BACK", LOST))["smoke.auth.login", "ann"]
+@pytest.mark.parametrize(
+    ("back", "reason"),
+    [
+        ('session["guest"] = session.pop("user")', "opens nothing"),
+        ('return redirect("/login")', "more than 20 redirects: browsers give up"),
+    ],
+)
+def test_a_service_that_forgets_who_came_back(provider: Provider, tmp_path: Path, back: str, reason: str) -> None:
+    """One that lets nobody in, and one that sends people round in circles."""
+    found = by_service(provider, tmp_path, SERVICE.replace("BACK", back))["smoke.auth.login", "ann"]
     assert found["outcome"] == "failed", found
-    assert "opens nothing" in found["reason"]
+    assert reason in found["reason"]
