@@ -42,10 +42,10 @@ class Kubectl:
         if objects:
             self.done("apply", *(["--server-side"] if server else []), "-f", "-", text=listed(*objects))
 
-    def refused(self, *objects: Object, server: bool = False) -> dict[str, str]:
+    def refused(self, *objects: Object, server: bool = False, verb: str = "apply") -> dict[str, str]:
         """Of a dry run on the server: name -> "" for what it takes, else what it says of that object."""
         flags = ["--server-side"] if server else []
-        found = self("apply", "--dry-run=server", *flags, "-f", "-", text=listed(*objects))
+        found = self(verb, "--dry-run=server", *flags, "-f", "-", text=listed(*objects))
         taken = set(re.findall(r"^\S+?/(\S+) \S+ \(server dry run\)$", found.stdout, re.MULTILINE))
         names = [each["metadata"]["name"] for each in objects]
         return {name: "" if name in taken else found.stderr or "not named" for name in names}

@@ -17,18 +17,20 @@ class Case:
     """One case; before is None for an object that is new, drift None where nobody else changed it."""
 
     before: Object | None
-    server: bool
+    was_server: bool  # how it was applied
+    server: bool  # how it is applied now
     drift: Object | None  # a merge patch of somebody else
     after: Object
 
 
 def cases(count: int, seed: int, space: str) -> list[Case]:
-    """So many, each with a name of its own; every other one is applied server-side."""
+    """So many, each with a name of its own: one of three by kubectl's patch, one server-side, one changes over."""
     chances = (random.Random(f"{seed}-{number}") for number in range(count))
-    return [_case(chance, f"it-{number}", bool(number % 2), space) for number, chance in enumerate(chances)]
+    return [_case(chance, f"it-{number}", number % 3, space) for number, chance in enumerate(chances)]
 
 
-def _case(chance: random.Random, name: str, server: bool, space: str) -> Case:
+def _case(chance: random.Random, name: str, way: int, space: str) -> Case:
+    was_server, server = way == 1, way > 0
     make, changes, drifts = chance.choice(_KINDS)
     item = make(chance, name)
     item["metadata"] |= {"name": name, "namespace": space}
@@ -36,9 +38,9 @@ def _case(chance: random.Random, name: str, server: bool, space: str) -> Case:
     for change in chance.sample(changes, chance.choice((0, 1, 1, 1, 2, 3))):
         change(chance, after)
     if chance.random() < 0.2:
-        return Case(None, server, None, after)
+        return Case(None, was_server, server, None, after)
     drift = copy.deepcopy(chance.choice(drifts)) if drifts and chance.random() < 0.4 else None
-    return Case(item, server, drift, after)
+    return Case(item, was_server, server, drift, after)
 
 
 def _pod(chance: random.Random, name: str) -> Object:

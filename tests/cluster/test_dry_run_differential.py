@@ -28,7 +28,7 @@ def test_as_kubectl_takes_them(plane: ControlPlane, tmp_path: Path, monkeypatch:
     emptied(plane, SPACE)
     kubectl = Kubectl(plane, SPACE)
     for server in (False, True):
-        kubectl.apply(*(each.before for each in made if each.before and each.server == server), server=server)
+        kubectl.apply(*(each.before for each in made if each.before and each.was_server == server), server=server)
     for each in made:
         if each.before and each.drift:
             _changed_by_hand(plane, each)
@@ -68,6 +68,21 @@ def test_as_kubectl_takes_them(plane: ControlPlane, tmp_path: Path, monkeypatch:
     assert not wrong, f"{len(wrong)}: {wrong[0]}"
     assert len(taken) > COUNT / 5, "most of the cases are refused: they show little"
     assert len(taken) < COUNT * 9 / 10, "most of the cases are taken: they show little"
+
+
+def test_as_kubectl_replaces_them(plane: ControlPlane, tmp_path: Path) -> None:
+    made = [each for each in cases(COUNT, SEED + 1, SPACE) if each.before]
+    emptied(plane, SPACE)
+    kubectl = Kubectl(plane, SPACE)
+    kubectl.apply(*(each.before for each in made if each.before))
+    objects = [each.after for each in made]
+    refused = kubectl.refused(*objects, verb="replace")
+    context = files(context_for(tmp_path, SPACE, plane, 'apply = "replace"'), *objects)
+    found = kubernetes_manifests.gather(SPACE, context, Deadline(300)).manifests
+    for item, each in zip(objects, (each for each in found if not each.name.endswith("its pods")), strict=True):
+        name = item["metadata"]["name"]
+        assert (each.accepted, each.problem) == (not refused[name], None), (each, item, refused[name])
+    assert 0 < sum(each.accepted for each in found) < len(found)
 
 
 def _changed_by_hand(plane: ControlPlane, case: Case) -> None:
