@@ -20,18 +20,20 @@ def _minor(version: str) -> int | None:
 @check("pre_deploy.configuration.manifests", severity="critical", runbook="configuration-manifests")
 def test_the_server_would_take_them(kubernetes_manifests: KubernetesManifests) -> None:
     """A dry run on the server accepts every object: admission, validation and defaults included."""
-    for each in kubernetes_manifests.manifests:
-        if each.problem is not None:
-            raise EvidenceProblem(each.problem)
-    for each in kubernetes_manifests.manifests:
+    unasked = [each.problem for each in kubernetes_manifests.manifests if each.problem is not None]
+    asked = [each for each in kubernetes_manifests.manifests if each.problem is None]
+    if unasked and all(each.accepted or each.waits for each in asked):
+        raise EvidenceProblem(unasked[0])
+    judge("all could be asked about", not unasked, warn_only=True, reason=unasked[0].message if unasked else "")
+    for each in asked:
         if each.waits:
             judge("is judged", False, of=each.name, reason=f"it is not: {each.waits}", warn_only=True)
             continue
         how = f" ({each.way})" if each.way else ""
         judge("dry run", each.accepted, of=each.name, reason=f"{each.said}{how}")
-        dropped = [warning for warning in each.warnings if "unknown field" in warning]
         judge("nothing of it gets lost", not each.lost, of=each.name, warn_only=True,
               reason=f"{'; '.join(each.lost)}{how}")  # fmt: skip
+        dropped = [warning for warning in each.warnings if "unknown field" in warning]
         judge("all fields are known", not dropped, of=each.name, reason="; ".join(dropped), warn_only=True)
 
 

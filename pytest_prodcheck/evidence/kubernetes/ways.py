@@ -27,8 +27,8 @@ _INSTALLS = {"pre-install", "post-install"}
 class Way:
     """One way of applying.
 
-    kind: "server-side", "client-side" (kubectl's patch), "helm" (Helm 3's), "replace", "create", "anew" (deleted and
-    created), "untouched".
+    kind: "server-side", "client-side" (kubectl's patch), "helm" (Helm 3's, and of others that update), "replace",
+    "create", "anew" (deleted and created), "untouched".
     """
 
     kind: str
@@ -41,8 +41,11 @@ class Way:
         """The way in a few words."""
         if self.kind == "server-side":
             return f"server-side apply by {self.manager}{', taking over fields' if self.force else ''}"
-        return {"client-side": "kubectl apply", "helm": "helm upgrade", "replace": "replace", "create": "create",
-                "anew": "deleted and created anew"}.get(self.kind, self.kind)  # fmt: skip
+        if self.kind == "helm" and not self.manager.startswith("helm"):
+            return f"patch by {self.manager}"
+        return {"client-side": "kubectl apply", "helm": "helm upgrade", "anew": "deleted and created anew"}.get(
+            self.kind, self.kind
+        )
 
 
 def way(item: Object, live: Object | None, settings: Kubernetes, usual: Way) -> Way:
@@ -109,11 +112,11 @@ def last_applied(live: Object) -> Object:
 
 
 def seen(item: Object, live: Object) -> Way | None:
-    """The way of the manager that set most of what the file names; None where none of them deploys."""
+    """The way of the manager that set most of what the file names; None where it is none that deploys."""
     found = [(shared(item, part), str(entry.get("time", "")), entry, part) for entry, part in _managed(live)]
     if not found:
         return None
-    _, _, entry, part = max(found, key=lambda each: each[:2])
+    share, _, entry, part = max(found, key=lambda each: each[:2])
     manager = str(entry.get("manager", ""))
     if entry.get("operation") == "Apply":
         return Way("server-side", manager, manager in FORCING)
@@ -121,6 +124,8 @@ def seen(item: Object, live: Object) -> Way | None:
         return Way("client-side", KUBECTL if manager == "unknown" else manager, original=last_applied(live))
     if manager == "kubectl-replace":
         return Way("replace", manager)
+    if 2 * share < shared(item, live):  # a controller that sets an annotation, say
+        return None
     return Way("helm", manager, original=_set_by_helm(part))
 
 
