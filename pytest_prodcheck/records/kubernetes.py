@@ -56,7 +56,7 @@ class Pod:
     daemon: bool = False  # of a DaemonSet, or a node's own: gone with its node
     claims: tuple[str, ...] = ()  # names of the volume claims that it uses
     grave: tuple[str, ...] = ()  # what of its specification gives its node away, "container app: privileged"
-    slight: tuple[str, ...] = ()  # what else is risky, "container app: may run as root"
+    slight: tuple[str, ...] = ()  # what the restricted standard forbids besides, "container app: may run as root"
     gated: bool = False  # held back by scheduling gates, on purpose
     ends_at: float | None = None  # when it should have ended, its grace period included; None: it is not being deleted
     labels: tuple[tuple[str, str], ...] = ()  # of the environment's namespace alone

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.dry_run import kubernetes_manifests
+from pytest_prodcheck.evidence.kubernetes.template_pods import counts
 from tests.cluster import shop
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.faults import Bench
@@ -83,3 +84,20 @@ def test_pods_of_templates(
     ((name, said),) = refused
     assert name.endswith("its pods")
     assert words in said
+
+
+@pytest.mark.parametrize(
+    ("version", "said", "counted"),
+    [
+        ("apps/v1", 'Pod "web-x" is invalid: spec.containers[0].name: Required value', True),
+        ("serving.knative.dev/v1", 'Pod "web-x" is invalid: spec.containers[0].name: Required value', False),
+        ("serving.knative.dev/v1", 'pods "web-x" is forbidden: violates PodSecurity "baseline:latest": x', True),
+        ("apps/v1", 'pods "web-x" is forbidden: exceeded quota: room', False),
+        ("apps/v1", 'pods "web-x" is forbidden: failed quota: room: must specify limits.cpu', True),
+        ("apps/v1", 'pods "web-x" is forbidden: pod rejected: RuntimeClass "gvisor" not found', False),
+        ("apps/v1", 'pods "web-x" is forbidden: pod rejected: RuntimeClass "kata" not found', True),
+    ],
+)
+def test_which_refusals_hold_for_the_rollout(version: str, said: str, counted: bool) -> None:
+    there = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "gvisor"}}
+    assert counts(said, {"apiVersion": version, "kind": "Any"}, [there]) is counted

@@ -134,6 +134,6 @@ def _its_pods(
         made = told(asked, api(context, deadline).dry_run("POST", path, pod, deadline), "create")
     except EvidenceProblem as error:
         return replace(asked, problem=error.problem)
-    if made.accepted or made.problem is not None or counts(made.said, objects):
+    if made.accepted or made.problem is not None or counts(made.said, place.item, objects):
         return made
     return replace(asked, accepted=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 
 ALONE = ("Pod",)  # dry-run as they are
+_PLAIN_TEMPLATES = ("", "apps", "batch", "argoproj.io", "apps.openshift.io", "apps.kruise.io")  # API groups
 
 
 def pod_of(item: Object) -> Object | None:
@@ -28,13 +29,15 @@ def pod_of(item: Object) -> Object | None:
     }  # fmt: skip
 
 
-def counts(said: str, objects: list[Object]) -> bool:
+def counts(said: str, of: Object, objects: list[Object]) -> bool:
     """Whether a refusal holds for the rollout, too.
 
     What is over quota now is judged by `pre_deploy.kubernetes.quota`: old pods go first in some rollouts. What the same
-    files make is not there yet.
+    files make is not there yet. A controller of another kind may fill in what its template leaves out.
     """
     if "exceeded quota:" in said:
+        return False
+    if str(of.get("apiVersion")).rpartition("/")[0] not in _PLAIN_TEMPLATES and " is invalid: " in said:
         return False
     for each in objects:
         name = str(table(each, "metadata").get("name", ""))
