@@ -49,7 +49,7 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
 
 @dataclass(frozen=True)
 class _Job:
-    """One object, or why it cannot be asked about."""
+    """One object with its way (None for one that is new and says nothing of it), or why it cannot be asked about."""
 
     asked: Manifest
     item: Object
@@ -95,15 +95,13 @@ def _looked_up(file: str, item: Object, context: Context, deadline: Deadline) ->
         return _Job(replace(asked, problem=error.problem), item)
     if place is None:
         return _Job(replace(asked, served=False, said=f"{version} {kind} is not served"), item)
-    unknown = Way("") if place.live is None else Way("client-side")
-    return _Job(asked, item, place, way(place.item, place.live, cluster, unknown))
+    return _Job(asked, item, place, way(place.item, place.live, cluster))
 
 
 def _dry_run(job: _Job, usual: Way, items: list[Object], context: Context, deadline: Deadline) -> list[Manifest]:
-    asked, place = job.asked, job.place
-    if place is None or job.way is None:
+    asked, place, how = job.asked, job.place, job.way or usual
+    if place is None:
         return [_waiting(asked, job.item, items, context, deadline)]
-    how = job.way if job.way.kind else usual
     try:
         about = described(asked.api_version, asked.kind, context, deadline)
         if about is None or not about.dry_runs:

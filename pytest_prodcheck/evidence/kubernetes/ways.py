@@ -48,8 +48,8 @@ class Way:
         )
 
 
-def way(item: Object, live: Object | None, settings: Kubernetes, usual: Way) -> Way:
-    """The way of one object; usual: that of the others in the files, for one that is new."""
+def way(item: Object, live: Object | None, settings: Kubernetes) -> Way | None:
+    """The way of one object; None for one that is new and goes the way of the others."""
     told = told_by_annotations(item, live)
     if told is not None:
         return told
@@ -58,7 +58,7 @@ def way(item: Object, live: Object | None, settings: Kubernetes, usual: Way) -> 
     if settings.apply != "auto":
         return _declared(settings, live)
     if live is None:
-        return usual
+        return None
     return seen(item, live) or Way("client-side", original=last_applied(live))
 
 
