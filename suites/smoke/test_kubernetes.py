@@ -26,17 +26,16 @@ def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
     judge("generation seen by its controller", found.observed, at_least=found.generation)
     coming = _scaling_out(kubernetes_rollout, found)
     enough = max(0 if found.asleep else 1, found.replicas - coming)
-    counts = {"updated": found.updated >= enough, "ready": found.ready >= enough,
-              "available": found.available >= enough}  # fmt: skip
-    first = "stuck" if found.stuck else next((name for name, good in counts.items() if not good), "")
+    good = {"available": found.available >= enough, "ready": found.ready >= enough, "goes on": not found.stuck,
+            "updated": found.updated >= enough}  # fmt: skip
     told = "; ".join(kubernetes_rollout.why)
-    why = {first: told}  # once, by the first that is short
-    judge("rollout goes on", not found.stuck, reason=": ".join(filter(None, (why.get("stuck"), found.stuck))))
-    judge("rollout is not paused", not found.paused, reason="spec.paused is true")
-    judge("replicas asked for", found.replicas, at_least=0 if found.asleep else 1)
-    judge("updated replicas", found.updated, at_least=enough, reason=why.get("updated", ""))
-    judge("ready replicas", found.ready, at_least=enough, reason=why.get("ready", ""))
+    why = {next((name for name, fine in good.items() if not fine), ""): told}  # once: verdicts list them in this order
     judge("available replicas", found.available, at_least=enough, reason=why.get("available", ""))
+    judge("ready replicas", found.ready, at_least=enough, reason=why.get("ready", ""))
+    judge("replicas asked for", found.replicas, at_least=0 if found.asleep else 1)
+    judge("rollout goes on", good["goes on"], reason=": ".join(filter(None, (why.get("goes on"), found.stuck))))
+    judge("rollout is not paused", not found.paused, reason="spec.paused is true")
+    judge("updated replicas", found.updated, at_least=enough, reason=why.get("updated", ""))
     judge("scaling out is done", not coming, warn_only=True,
           reason=f"{coming} pods came after the rollout and are not ready: {told or 'they start'}")  # fmt: skip
     live = [each for each in kubernetes_rollout.pods if each.lives]

@@ -195,7 +195,9 @@ def test_a_rollout_that_stands_says_why(bench: Bench, plane: ControlPlane, tmp_p
     outcome, reason = outcomes(plane, tmp_path)[ROLLOUT]
     plane.delete(f"/api/v1/namespaces/{SPACE}")
     assert outcome == "failed"
+    assert reason.startswith("available replicas: 0 is less than 2 (pods ")
     assert "seccompProfile" in reason
+    assert reason.count("violates PodSecurity") == 1
 
 
 def test_pods_of_one_s_own_making(empty: ControlPlane, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def reasons(
         bare = _without_names(text)
         if not any(bare in known or known in bare for known in once):  # an event quotes what a condition says, too
             once[bare] = text
-    return tuple(plain(text, 400) for text in list(once.values())[:MOST])
+    return tuple(plain(text, 600) for text in list(once.values())[:MOST])
 
 
 def _whole(found: Workload) -> bool:
