@@ -19,6 +19,7 @@ from tests.soak import SOAK
 
 Object = dict[str, Any]
 SPACE = "generated"
+REPLACED = "generated-replaced"  # of its own, for finalizers of the cases keep the other one
 COUNT = 400 if SOAK else 30
 SEED = 19
 
@@ -71,14 +72,14 @@ def test_as_kubectl_takes_them(plane: ControlPlane, tmp_path: Path, monkeypatch:
 
 
 def test_as_kubectl_replaces_them(plane: ControlPlane, tmp_path: Path) -> None:
-    made = [each for each in cases(COUNT, SEED + 1, SPACE) if each.before]
-    emptied(plane, SPACE)
-    kubectl = Kubectl(plane, SPACE)
+    made = [each for each in cases(COUNT, SEED + 1, REPLACED) if each.before]
+    emptied(plane, REPLACED)
+    kubectl = Kubectl(plane, REPLACED)
     kubectl.apply(*(each.before for each in made if each.before))
     objects = [each.after for each in made]
     refused = kubectl.refused(*objects, verb="replace")
-    context = files(context_for(tmp_path, SPACE, plane, 'apply = "replace"'), *objects)
-    found = kubernetes_manifests.gather(SPACE, context, Deadline(300)).manifests
+    context = files(context_for(tmp_path, REPLACED, plane, 'apply = "replace"'), *objects)
+    found = kubernetes_manifests.gather(REPLACED, context, Deadline(300)).manifests
     for item, each in zip(objects, (each for each in found if not each.name.endswith("its pods")), strict=True):
         name = item["metadata"]["name"]
         assert (each.accepted, each.problem) == (not refused[name], None), (each, item, refused[name])

@@ -113,7 +113,10 @@ def last_applied(live: Object) -> Object:
 
 def seen(item: Object, live: Object) -> Way | None:
     """The way of the manager that set most of what the file names; None where it is none that deploys."""
-    found = [(shared(item, part), str(entry.get("time", "")), entry, part) for entry, part in _managed(live)]
+    content = {name: value for name, value in item.items() if name not in ("apiVersion", "kind")}
+    metadata = table(item, "metadata")
+    content["metadata"] = {name: metadata[name] for name in ("labels", "annotations") if name in metadata}
+    found = [(shared(content, part), str(entry.get("time", "")), entry, part) for entry, part in _managed(live)]
     if not found:
         return None
     share, _, entry, part = max(found, key=lambda each: each[:2])
@@ -124,7 +127,7 @@ def seen(item: Object, live: Object) -> Way | None:
         return Way("client-side", KUBECTL if manager == "unknown" else manager, original=last_applied(live))
     if manager == "kubectl-replace":
         return Way("replace", manager)
-    if 2 * share < shared(item, live):  # a controller that sets an annotation, say
+    if 2 * share < shared(content, live):  # a controller that sets an annotation, say
         return None
     return Way("helm", manager, original=_set_by_helm(part))
 
