@@ -29,15 +29,18 @@ def pod_of(item: Object) -> Object | None:
     }  # fmt: skip
 
 
-def counts(said: str, of: Object, objects: list[Object]) -> bool:
+def filled_in_later(said: str, of: Object) -> bool:
+    """Whether a pod is refused for what its controller, of another kind, may fill in: its template is none yet."""
+    return str(of.get("apiVersion")).rpartition("/")[0] not in _PLAIN_TEMPLATES and " is invalid: " in said
+
+
+def counts(said: str, objects: list[Object]) -> bool:
     """Whether a refusal holds for the rollout, too.
 
     What is over quota now is judged by `pre_deploy.kubernetes.quota`: old pods go first in some rollouts. What the same
-    files make is not there yet. A controller of another kind may fill in what its template leaves out.
+    files make is not there yet.
     """
     if "exceeded quota:" in said:
-        return False
-    if str(of.get("apiVersion")).rpartition("/")[0] not in _PLAIN_TEMPLATES and " is invalid: " in said:
         return False
     for each in objects:
         name = str(table(each, "metadata").get("name", ""))
