@@ -23,12 +23,16 @@ if os.fork() == 0:
     os.execv(sys.executable, [sys.executable, "-c", "pass"])
 os.wait()
 null = os.open(os.devnull, os.O_RDWR)
-saved = os.dup(1); os.dup2(null, 1); pytest.main(["--env", "dev", "-m", "smoke", "-p", "no:cacheprovider", "-q"])
-main(["gate", "smoke", "--env", "dev"]); main(["override", "--help"]); sys.stdout.flush(); os.dup2(saved, 1)
+saved = os.dup(1); os.dup2(null, 1)
+pytest.main(["--env", "dev", "-m", "smoke", "-p", "no:cacheprovider", "-p", "pytest_prodcheck.plugin", "-q"])
+main(["gate", "smoke", "--env", "dev"])
+main(["override", "--help"]); sys.stdout.flush(); os.dup2(saved, 1)
+import gc; gc.collect(); gc.freeze(); gc.disable()
+later = []
 for line in sys.stdin:
     asked = json.loads(line)
     out = asked["out"]
-    child = os.fork()
+    child = os.fork() if asked["words"] else later.pop()
     if child == 0:
         code = 70
         try:
@@ -42,7 +46,16 @@ for line in sys.stdin:
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         finally:
-            sys.stdout.flush(); sys.stderr.flush(); os._exit(int(code))
+            sys.stdout.flush(); sys.stderr.flush()
+            if asked["later"]:
+                open("../reached", "w").close()
+            os._exit(int(code))
+    if asked["later"]:
+        later.append(child)
+        while not os.path.exists(asked["folder"] + "/../reached"):
+            time.sleep(0.003)
+        print(0, flush=True)
+        continue
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 _CHECKS = """\
@@ -59,6 +72,9 @@ def gather_fact(settings: dict[str, object], deadline: Deadline) -> Fact:
 def test_one(fact):
     if os.environ.get("MODEL_DO") == "killed":
         os._exit(9)
+    while os.environ.get("MODEL_DO") == "waits" and not os.path.exists("../go"):
+        open("../reached", "w").close()
+        __import__("time").sleep(0.003)
     for name, text in __import__("json").loads(os.environ.get("MODEL_EDIT", "{}")).items():
         open(name, "w").write(text)
     judge("fact", fact.value, at_most=LIMIT)
@@ -111,18 +127,19 @@ class Commands:
         self.folder = folder
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PRODCHECK", "COV"))}
         code = os.environ.get("PRODCHECK_MODEL_CODE", str(Path(__file__).parents[2]))
-        self.env = {**kept, "PYTHONPATH": code, "XDG_STATE_HOME": str(folder / "state")}
+        self.env = {**kept, "PYTHONPATH": code, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         words = [sys.executable, "-c", _SERVER]
         self.process = subprocess.Popen(
             words, cwd=folder, env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def __call__(self, folder: Path, shift: float, env: dict[str, str], *words: str) -> int:
-        """Runs one command and returns its exit code."""
+    def __call__(self, folder: Path, shift: float, env: dict[str, str], *words: str, later: bool = False) -> int:
+        """Runs one command and returns its exit code; no words: of the one that was to end later."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         out = str(self.folder / "last.txt")
-        asked = {"folder": str(folder), "shift": shift, "env": {**self.env, **env}, "words": words, "out": out}
+        env = {**self.env, "XDG_STATE_HOME": str(folder.parent / "state"), **env}
+        asked = {"folder": str(folder), "shift": shift, "env": env, "words": words, "out": out, "later": later}
         print(json.dumps(asked), file=self.process.stdin, flush=True)
         return int(self.process.stdout.readline())
 
@@ -138,11 +155,21 @@ class Commands:
 
 
 class RealProject:
-    """The folder."""
+    """The folders: checkouts, in one of which all happens."""
 
     def __init__(self, folder: Path, commands: Commands) -> None:
-        self.folder, self.commands, self.number = folder, commands, 0
-        folder.mkdir(parents=True)
+        self.top, self.commands, self.place, self.kept = folder, commands, 0, 0
+        self.folder.mkdir(parents=True)
+
+    @property
+    def folder(self) -> Path:
+        """The checkout in which all happens."""
+        return self.top / str(self.place)
+
+    @property
+    def state(self) -> Path:
+        """Verdicts, tickets, overrides, the key."""
+        return self.folder / ".prodcheck"
 
     def put(self, files: Files) -> None:
         """Makes the files say so; the state stays."""
@@ -154,19 +181,59 @@ class RealProject:
             elif not path.exists() or path.read_text() != text:
                 path.write_text(text)
 
-    def move(self) -> None:
-        """The state goes to another checkout of the same files."""
-        self.number += 1
-        other = self.folder.with_name(f"{self.folder.name.partition('-')[0]}-{self.number}")
-        shutil.copytree(self.folder, other)
-        self.folder = other
+    def go(self, place: int, carry: bool) -> None:
+        """To another checkout, at first a copy of this one; carry: with the state of this one."""
+        before, state = self.folder, self.state
+        self.place = place
+        if not self.folder.exists():
+            shutil.copytree(before, self.folder)
+        elif carry and state != self.state:
+            self.put_back(state)
 
-    def run(self, shift: float, environment: str, given: str | None, env: dict[str, str], meddled: str) -> int:
+    def remove(self) -> None:
+        """All of it."""
+        shutil.rmtree(self.top)
+
+    def keep(self) -> Path:
+        """A copy of the state, for later."""
+        self.kept += 1
+        kept = self.top / f"kept-{self.kept}"
+        shutil.copytree(self.state, kept) if self.state.exists() else kept.mkdir()
+        return kept
+
+    def put_back(self, kept: Path, what: str = "") -> None:
+        """The state, or a folder or file of it, is that of then."""
+        old, new = kept / what, self.state / what
+        shutil.rmtree(new) if new.is_dir() else new.unlink(missing_ok=True)
+        if old.is_dir():
+            shutil.copytree(old, new)
+        elif old.exists():
+            new.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(old, new)
+
+    def begin(self, shift: float, environment: str, given: str | None, env: dict[str, str]) -> None:
+        """A run that does not end before `end`."""
+        self._run(shift, environment, given, {**env, "MODEL_DO": "waits"}, later=True)
+
+    def end(self) -> None:
+        """Lets the run end that has begun."""
+        (self.top / "go").touch()
+        self.commands(self.folder, 0.0, {})
+        for name in ("go", "reached"):
+            (self.top / name).unlink()
+
+    def run(self, shift: float, environment: str, given: str | None, env: dict[str, str], meddled: str) -> None:
+        """A whole run, or what was left of it."""
+        narrowed = ("-k", "two") if meddled == "narrowed" else ()
+        self._run(shift, environment, given, {**env, "MODEL_DO": meddled}, *narrowed)
+
+    def _run(
+        self, shift: float, environment: str, given: str | None, env: dict[str, str], *more: str, later: bool = False
+    ) -> None:
         words = ["pytest", "--env", environment, "--gate", GATES[environment], "--prodcheck-select", "-q"]
-        words += ["-p", "no:randomly", "-p", "no:cacheprovider"]
+        words += ["-p", "pytest_prodcheck.plugin", "-p", "no:cacheprovider", *more]
         words += ["--revision", given] if given is not None else []
-        words += ["-k", "two"] if meddled == "narrowed" else []
-        return self.commands(self.folder, shift, {**env, "MODEL_DO": meddled}, *words)
+        self.commands(self.folder, shift, env, *words, later=later)
 
     def ask(self, shift: float, how: str, environment: str, given: str | None, env: dict[str, str]) -> int:
         words = [how, GATES[environment], "--env", environment]

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-MAX_AGE, OVERRIDDEN_FOR, SLACK = 900.0, 1800.0, 5.0  # seconds
-GATES = {"dev": "smoke", "live": "smoke", "prod": "before"}  # before needs dev:smoke
-OPEN, CLOSED, USAGE = "open", "closed", "usage"
+MAX_AGE, OVERRIDDEN_FOR, SLACK = 900.0, 1800.0, 5.0  # seconds; the gate before needs dev:smoke
+GATES, OPEN, CLOSED, USAGE = {"dev": "smoke", "live": "smoke", "prod": "before"}, "open", "closed", "usage"
 UNWAIVABLE = "24: all is waived where protected"  # a usage error, which no override helps
 
 
@@ -33,12 +32,12 @@ class Files:
         return measured and (self.extra in ("", "passes") or (self.extra == "fails" and self.waived == "all"))
 
 
-EXTRAS = ("", "passes", "fails", "not collected", "suite hidden")
+EXTRAS = ("", "passes", "fails", "not collected", "suite hidden")  # the last two: case 25
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What the newest run of a gate published."""
+    """What a run published."""
 
     files: Files
     revision: str
@@ -46,16 +45,17 @@ class Judged:
     at: float
     good: bool
     why: str = ""  # it is not good
+    ticket: float = 0.0  # when its run began; two never begin at a time
 
 
 @dataclass(frozen=True)
-class Overridden:
-    """What a person let pass."""
+class State:
+    """What lies in `.prodcheck`: anyone can copy it, and put it back."""
 
-    environment: str
-    revision: str
-    key: int
-    at: float
+    judged: dict[str, Judged] = field(default_factory=dict)  # by environment
+    tickets: dict[str, float] = field(default_factory=dict)  # by environment: when its newest run began
+    overrides: tuple[tuple[str, str, int, float], ...] = ()  # environment, revision, key, when
+    key: int = 0
 
 
 @dataclass
@@ -63,41 +63,57 @@ class World:
     """Everything there is. now: seconds of the wall clock, from any beginning."""
 
     files: Files = field(default_factory=Files)
-    judged: dict[str, Judged] = field(default_factory=dict)  # by environment
-    overrides: list[Overridden] = field(default_factory=list)
-    key: int = 0
+    state: State = field(default_factory=State)
+    place: int = 0  # the checkout in which all happens
+    elsewhere: dict[int, tuple[Files, State]] = field(default_factory=dict)  # the other checkouts
+    noted: dict[tuple[int, str], float] = field(default_factory=dict)  # where nobody reaches: newest run
     now: float = 0.0
+    count: int = 0
     why: str = ""  # the last answer is not "open"
 
     def revision(self, given: str | None, variable: str) -> str:
-        """The one that is meant: given, the variable's, the file's."""
         return given or variable or self.files.written
 
-    def run(self, environment: str, given: str | None, variable: str, meddled: str, edited: Files | None) -> None:
-        """A run withdraws what it is about; what it publishes is good only if it was whole and nothing changed."""
-        if given == "":
-            return  # refused before anything is touched
-        revision = self.revision(given, variable)
-        if environment == "live" and not revision:
+    def go(self, place: int, carry: bool) -> None:
+        """To another checkout, at first a copy of this one; carry: with the state of this one."""
+        self.elsewhere[self.place] = (self.files, self.state)
+        self.files, there = self.elsewhere.get(place, (self.files, self.state))
+        self.state, self.place = self.state if carry else there, place
+
+    def begin(self, environment: str, given: str | None, variable: str) -> Judged | None:
+        """A run takes away what it is about; None for one that is refused before anything is touched."""
+        revision, key = self.revision(given, variable), (self.place, environment)
+        if given == "" or (environment == "live" and not revision):
+            return None
+        self.count += 1
+        before = max(self.noted.get(key, -1e9), self.state.tickets.get(environment, -1e9))
+        ticket = self.noted[key] = max(self.now + self.count / 1000, before + 0.001)
+        judged = {name: each for name, each in self.state.judged.items() if name != environment}
+        self.state = replace(self.state, judged=judged, tickets={**self.state.tickets, environment: ticket})
+        return Judged(self.files, revision, self.state.key, self.now, True, "", ticket)
+
+    def end(self, environment: str, begun: Judged | None, meddled: str = "", edited: Files | None = None) -> None:
+        """What it publishes is good only if it was whole and nothing changed; a run that began later stays."""
+        if begun is None or meddled == "killed" or self.state.tickets.get(environment) != begun.ticket:
             return
-        before, good, why = self.files, self.files.good(environment), "not good"
-        if self.files.extra in ("not collected", "suite hidden"):
-            good, why = False, "25: a check that nobody collects"
+        good, why = begun.files.good(environment), "not good"
         if edited is not None:  # be it that it says the same again
             self.files, good, why = edited, False, "04: edited during the run"
-        if meddled in ("killed", "narrowed"):
-            good, why = False, meddled
+        good = good and meddled != "narrowed"
         if environment == "prod" and good:
-            good, why = self.answer("dev", revision or None, "", overridden=False) == OPEN, f"02: needs dev: {self.why}"
-        if before.waived == "all" and environment == "live" and meddled != "killed":
+            good = self.answer("dev", begun.revision or None, "", overridden=False) == OPEN
+            why = f"02: needs dev: {self.why}"
+        if begun.files.waived == "all" and environment == "live":
             good, why = False, UNWAIVABLE
-        self.judged[environment] = Judged(before, revision, self.key, self.now, good, why)
+        judged = {**self.state.judged, environment: replace(begun, good=good, why=why)}
+        self.state = replace(self.state, judged=judged)
 
     def override(self, environment: str, given: str | None, variable: str) -> None:
         """Holds for the revision that is meant when it is made."""
         revision = self.revision(given, variable)
         if given != "" and not (environment == "live" and not revision):
-            self.overrides.append(Overridden(environment, revision, self.key, self.now))
+            made = (environment, revision, self.state.key, self.now)
+            self.state = replace(self.state, overrides=(*self.state.overrides, made))
 
     def answer(self, environment: str, given: str | None, variable: str, overridden: bool = True) -> str:
         """What `gate`, `exec` and `needs` must say."""
@@ -109,33 +125,25 @@ class World:
             self.why = "28: no revision where protected"
             return CLOSED
         self.why = self._why_closed(environment, revision)
-        if self.why == "" or (overridden and self.why != UNWAIVABLE and self._overridden(environment, revision)):
-            return OPEN
-        return CLOSED
+        about = (environment, revision, self.state.key)
+        times = [self.now - at for *scope, at in self.state.overrides if tuple(scope) == about]
+        let = overridden and self.why != UNWAIVABLE and any(-SLACK <= age < OVERRIDDEN_FOR for age in times)
+        return OPEN if self.why == "" or let else CLOSED
 
     def _why_closed(self, environment: str, revision: str) -> str:
-        found = self.judged.get(environment)
+        found = self.state.judged.get(environment)
         if found is None:
-            return "01: never judged"
+            return "01: never judged, or a run goes on or was killed"
+        if found.key != self.state.key:
+            return "other key"
         if not found.good:
             return found.why
-        if replace(found.files, extra="", conftest="", helper="", limit=0) != replace(
-            self.files, extra="", conftest="", helper="", limit=0
-        ):
-            return "other configuration"
+        if found.ticket != self.state.tickets[environment]:
+            return "an old verdict was put back"
+        if found.ticket < self.noted.get((self.place, environment), found.ticket):
+            return "an old state was put back"
         if found.files != self.files:
-            return "05: other checks"
+            return "02, 05: other files"
         if found.revision != revision:
             return "01: other revision"
-        if found.key != self.key:
-            return "other key"
         return "" if -SLACK <= self.now - found.at <= MAX_AGE else "too old"
-
-    def _overridden(self, environment: str, revision: str) -> bool:
-        return any(
-            each.environment == environment
-            and each.revision == revision
-            and each.key == self.key
-            and -SLACK <= self.now - each.at < OVERRIDDEN_FOR
-            for each in self.overrides
-        )

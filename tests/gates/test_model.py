@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from tests.gates.model_project import Commands, RealProject, texts
-from tests.gates.model_world import CLOSED, EXTRAS, GATES, OPEN, USAGE, Files, World
+from tests.gates.model_world import CLOSED, EXTRAS, GATES, OPEN, USAGE, Files, State, World
 
 SOAK = bool(os.environ.get("PRODCHECK_SOAK"))
 EXAMPLES = int(os.environ.get("PRODCHECK_MODEL_EXAMPLES", 5000 if SOAK else 100))
@@ -41,6 +41,8 @@ class Gates(RuleBasedStateMachine):
         super().__init__()
         type(self).example += 1
         self.world, self.snapshots, self.lost = World(), [Files()], False
+        self.keys = 0
+        self.kept: list[tuple[Path, State]] = []
         self.real = RealProject(self.folder / f"p{type(self).example}", self.commands)
         self.real.put(self.world.files)
         self.done: list[str] = []
@@ -63,6 +65,19 @@ class Gates(RuleBasedStateMachine):
     def run_and_edit_meanwhile(self, environment: str, limit: int) -> None:
         self._run(environment, None, "", "", replace(self.world.files, limit=limit))
         self.ask(environment, None, "", "gate")
+
+    @rule(first=environments, second=environments, given=revisions, variable=variables)
+    def runs_overlap(self, first: str, second: str, given: str | None, variable: str) -> None:
+        self.done.append(f"run {first} {given} {variable!r} begins")
+        self.real.begin(self.world.now, first, given, _env(variable))
+        begun = self.world.begin(first, given, variable)
+        self.ask(first, None, "", "gate")
+        self._run(second, None, "", "", None)
+        self.ask(second, None, "", "gate")
+        self.real.end()
+        self.world.end(first, begun)
+        self.done.append(f"run {first} ends")
+        self._ask_all()
 
     @rule(variable=variables)
     def promote(self, variable: str) -> None:
@@ -114,20 +129,48 @@ class Gates(RuleBasedStateMachine):
         self.done.append(f"clock {by}")
         self._ask_all()
 
-    @rule()
-    def move_to_another_checkout(self) -> None:
-        self.real.move()
-        self.done.append("move")
+    @rule(place=st.integers(0, 3), carry=st.booleans())
+    def go_to_another_checkout(self, place: int, carry: bool) -> None:
+        self.real.go(place, carry)
+        self.world.go(place, carry)
+        self.done.append(f"checkout {place} {'with the state' if carry else ''}")
         self._ask_all()
 
     @rule()
+    def keep_the_state(self) -> None:
+        self.kept.append((self.real.keep(), self.world.state))
+        self.done.append("keep")
+
+    @rule(back=st.integers(0, 9), environment=st.sampled_from(["", *GATES]))
+    def put_the_state_back(self, back: int, environment: str) -> None:
+        if not self.kept:
+            return self.keep_the_state()
+        kept, state = self.kept[back % len(self.kept)]
+        if environment:  # its verdict alone
+            self.real.put_back(kept, f"verdicts/{environment}/_/_/{GATES[environment]}.json")
+            mine = dict(self.world.state.judged)
+            mine.pop(environment, None)
+            theirs = {name: each for name, each in state.judged.items() if name == environment}
+            self.world.state = replace(self.world.state, judged=mine | theirs)
+        else:
+            self.real.put_back(kept)
+            self.world.state = state
+        self.done.append(f"put back {environment or 'all'} of {kept.name}")
+        self._ask_all()
+        return None
+
+    @rule()
     def change_the_key(self) -> None:
-        (self.real.folder / ".prodcheck" / "key").unlink(missing_ok=True)
-        self.world.key += 1
+        (self.real.state / "key").unlink(missing_ok=True)
+        self.keys += 1
+        self.world.state = replace(self.world.state, key=self.keys)
         self.done.append("key")
         self._ask_all()
 
     # -- the rest
+
+    def teardown(self) -> None:
+        self.real.remove()
 
     def _run(self, environment: str, given: str | None, variable: str, meddled: str, edited: Files | None) -> None:
         env = _env(variable)
@@ -137,7 +180,7 @@ class Gates(RuleBasedStateMachine):
         reached = texts(edited)["checks/test_facts.py"] if edited else ""
         if edited is not None and (self.real.folder / "checks/test_facts.py").read_text() != reached:
             edited = None  # the run did not come so far
-        self.world.run(environment, given, variable, meddled, edited)
+        self.world.end(environment, self.world.begin(environment, given, variable), meddled, edited)
         self.done.append(f"run {environment} {given} {variable!r} {meddled} {'edited' if edited else ''}")
 
     def _edit(self, **changes: object) -> None:
@@ -149,12 +192,12 @@ class Gates(RuleBasedStateMachine):
         self.real.put(files)
         self.done.append(f"files {files}")
         self._ask_all()
-        if "dev" in self.world.judged and len(self.snapshots) % 3 == 0:
+        if "dev" in self.world.state.judged and len(self.snapshots) % 3 == 0:
             self.promote("")
 
     def _ask_all(self) -> None:
         """About what was judged last: whatever has changed since, it holds or does not."""
-        for environment, judged in list(self.world.judged.items()):
+        for environment, judged in list(self.world.state.judged.items()):
             self.ask(environment, judged.revision or None, "", "gate")
 
     def _compare(self, got: str, wanted: str, asked: str) -> None:
