@@ -33,6 +33,7 @@ class Scope:
     folders: what to collect where no path is given. shared: folder through which workers read evidence.
     patience: seconds one fact is waited for. protected: whether checks with an `opt_in` need to be allowed;
     allowed: their ids that are. root: the folder of prodcheck.toml.
+    secrets: where workers find those that they must not show, `(env or file, name)`.
     """
 
     environment: str
@@ -49,6 +50,7 @@ class Scope:
     protected: bool = False
     allowed: tuple[str, ...] = ()
     root: str = ""
+    secrets: tuple[tuple[str, str], ...] = ()
 
     def of_kind(self, kind: str, features: Iterable[str] = ()) -> list[Target]:
         """The targets of a kind that have all features; one stand-in `-` where there is none."""
@@ -92,6 +94,7 @@ class Scope:
         )
         for name in ("select", "folders", "elsewhere", "allowed"):
             plain[name] = tuple(plain[name])
+        plain["secrets"] = tuple((kind, name) for kind, name in plain["secrets"])
         return cls(**plain)
 
 

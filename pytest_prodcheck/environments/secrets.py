@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,17 @@ def describe(ref: SecretRef) -> str:
     if ref.file is not None:
         return f"file {ref.file}"
     return f"command {ref.command[0] if ref.command else '(none)'}"  # arguments may hold what nobody should read
+
+
+def readable(places: Iterable[tuple[str, str]], root: Path) -> Iterator[str]:
+    """The secrets at these places, `(env or file, name)`; what is not there or no usable secret is left out."""
+    from pytest_prodcheck.environments.sections.base import SecretRef
+
+    for kind, name in places:
+        if kind == "file" and not (root / name).is_file():  # a pipe would be waited for
+            continue
+        with contextlib.suppress(SecretError):
+            yield SecretResolver(root).resolve(SecretRef.model_validate({kind: name}))
 
 
 @dataclass

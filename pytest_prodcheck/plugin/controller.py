@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_prodcheck.evidence.gathering.known_secrets import places_of_secrets
 from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.judging.ledger import STRAYS
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
@@ -25,7 +26,7 @@ from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import Gathering
 from pytest_prodcheck.plugin.item_hooks import Judging
 from pytest_prodcheck.plugin.load_baselines import accept_loads
-from pytest_prodcheck.plugin.logs import redact_logs, redact_stderr
+from pytest_prodcheck.plugin.logs import redact_logs, redact_records, redact_stderr
 from pytest_prodcheck.plugin.markers import registered, unknown_in
 from pytest_prodcheck.plugin.opening import Opened, open_run
 from pytest_prodcheck.plugin.options import only_informs
@@ -71,7 +72,7 @@ class RunController:
         self._reporter: pytest.TerminalReporter | None = None
         self.progress = Progress()
         self.threads = ThreadWatch()
-        self._stderr_as_before: Callable[[], None] | None = None
+        self._give_back: list[Callable[[], None]] = []
 
     @classmethod
     def start(cls, options: argparse.Namespace, folder: Path, interrupts: Interrupts) -> RunController:
@@ -84,7 +85,8 @@ class RunController:
         shared = SharedFolder.create() if distributed else None
         self.gathering = Gathering(self.opened, self.redactor, shared)
         if shared is not None:
-            scope = replace(self.opened.scope, shared=str(shared.path))
+            secrets = tuple(places_of_secrets(self.opened.environment))
+            scope = replace(self.opened.scope, shared=str(shared.path), secrets=secrets)
             (shared.path / SCOPE).write_text(scope.dump(), encoding="utf-8")
             os.environ[SHARED] = scope.shared
             register(config, Distributed(self, shared.path), "prodcheck-distributed")
@@ -105,7 +107,7 @@ class RunController:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Refuses a misspelt marker: it would select nothing, or too little, in silence."""
         redact_logs(session.config, self.redactor.redact)
-        self._stderr_as_before = redact_stderr(self.redactor.redact)
+        self._give_back = [redact_stderr(self.redactor.redact), redact_records(self.redactor.redact)]
         self.threads.start()
         self._reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         self.progress.begin(self._reporter, self.gathering)
@@ -282,8 +284,8 @@ class RunController:
             return
         self.interrupts.stop()
         self.threads.stop()
-        if self._stderr_as_before is not None:
-            self._stderr_as_before()
+        for give_back in self._give_back:
+            give_back()
         self.progress.close()
         if self.gathering is not None:
             self.gathering.close()

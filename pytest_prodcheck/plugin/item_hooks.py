@@ -24,7 +24,7 @@ from pytest_prodcheck.plugin.item_results import (
     result_of,
 )
 from pytest_prodcheck.plugin.parametrization import BOUND, bind, parametrize
-from pytest_prodcheck.plugin.redacting import Redact, clean_exception, clean_report, clean_result
+from pytest_prodcheck.plugin.redacting import Redact, clean_call, clean_exception, clean_report, clean_result, cleaning
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.reports.escaping import safe_lines
 
@@ -50,12 +50,12 @@ class Judging:
         source: Source,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
         informs: bool = False,
-        redact: Redact | None = None,
+        redact: Redact | None = None,  # None: nothing is secret
     ) -> None:
         self.scope = scope
         self.source = source
         self.waiting = waiting
-        self.redact = redact  # None in a worker: records come redacted there, and the controller does the rest
+        self.redact = redact
         self.informs = informs  # pytest only tells something: nothing is gathered, so nothing is waited for
         self.planned: dict[tuple[str, str], Planned] = {}
         self.mistakes: list[str] = []
@@ -184,7 +184,7 @@ class Judging:
         """Attaches the result to the report of the phase that decided it."""
         error = call.excinfo.value if call.excinfo else None
         if self.redact is not None:
-            clean_exception(call, self.redact)
+            clean_call(item, call, self.redact)
         if call.when != "call" and (error is None or call.when not in ("setup", "teardown")):
             return (yield)  # a phase that decides nothing
         reading = item.stash.get(READING, None)
@@ -211,6 +211,23 @@ class Judging:
         if self.redact is not None:
             clean_report(report, self.redact)
         return report
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+        """Next to pytest's own: other plugins show what a fixture raises before there is a report of it."""
+        redact = self.redact
+        if redact is None:
+            return (yield)
+        try:
+            return (yield)
+        except BaseException as error:
+            clean = clean_exception(error, redact)
+            if clean is error:
+                raise
+            raise clean from None
+        finally:
+            finalizers: list[Callable[[], object]] = getattr(fixturedef, "_finalizers", [])
+            finalizers[:] = [cleaning(each, redact) for each in finalizers]
 
     def _result(self, item: pytest.Item, call: pytest.CallInfo[None], error: BaseException | None) -> Result:
         reading = item.stash.get(READING, None) or Reading(time.time())

@@ -1,11 +1,12 @@
-"""pytest's live log and log file are written as things happen, past the reports: they are redacted here."""
+"""Logs are shown as things happen, past the reports, by pytest and by other plugins: they are redacted here."""
 
 from __future__ import annotations
 
 import logging
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     import pytest
@@ -25,6 +26,36 @@ def redact_logs(config: pytest.Config, redact: Callable[[str], str]) -> None:
     """Blanks secrets in what pytest logs to the terminal and to `--log-file`; call it once the session has begun."""
     for handler in _handlers(config):
         handler.setFormatter(_Redacting(handler.formatter, redact))
+
+
+def redact_records(redact: Callable[[str], str]) -> Callable[[], None]:
+    """Blanks secrets in log records as they are made, whoever handles them; returns how to end it."""
+    before = logging.getLogRecordFactory()
+
+    def make(*args: Any, **named: Any) -> logging.LogRecord:
+        record = before(*args, **named)
+        _clean(record, redact)
+        return record
+
+    def give_back() -> None:
+        if logging.getLogRecordFactory() is make:
+            logging.setLogRecordFactory(before)
+
+    logging.setLogRecordFactory(make)
+    return give_back
+
+
+def _clean(record: logging.LogRecord, redact: Callable[[str], str]) -> None:
+    with suppress(Exception):  # what cannot be formatted, logging itself complains of
+        said = record.getMessage()
+        if (clean := redact(said)) != said:
+            record.msg, record.args = clean, None
+    if record.exc_info and record.exc_info[1] is not None:
+        shown = logging.Formatter().formatException(record.exc_info)
+        if (clean := redact(shown)) != shown:
+            record.exc_info, record.exc_text = None, clean
+    if record.stack_info:
+        record.stack_info = redact(record.stack_info)
 
 
 def redact_stderr(redact: Callable[[str], str]) -> Callable[[], None]:

@@ -26,10 +26,6 @@ REFUSED = (
     Refused("pytest-repeat", "count", (None, 1), "a check is judged once", "leave out --count"),
     Refused("pytest-picked", "picked", (None, False), "it leaves out checks, so that no gate could open",
             "leave out --picked"),
-    Refused("pytest-json-report", "json_report", (None, False), "it writes what fixtures print, secrets too",
-            "use --prodcheck-json FILE"),
-    Refused("allure-pytest", "allure_report_dir", (None, ""), "it writes errors of fixtures, secrets too",
-            "use --html, --junit-xml or --prodcheck-json"),
 )  # fmt: skip
 
 

@@ -81,17 +81,37 @@ def _clean_property(name: str, value: object, redact: Redact) -> object:
         return value  # no result of ours: the counter says so
 
 
-def clean_exception(call: pytest.CallInfo[None], redact: Redact) -> None:
-    """Blanks the texts of the exception that ended a phase, and of those that led to it, before a report is made."""
-    if call.excinfo is None:
-        return
-    error = call.excinfo.value
+def clean_call(item: pytest.Item, call: pytest.CallInfo[None], redact: Redact) -> None:
+    """Blanks what a report is about to be made of: what ended the phase, what was printed and logged in it."""
+    if call.excinfo is not None and (clean := clean_exception(call.excinfo.value, redact)) is not call.excinfo.value:
+        call.excinfo = pytest.ExceptionInfo.from_exception(clean)
+    sections: list[tuple[str, str, str]] = getattr(item, "_report_sections", [])
+    sections[:] = [(when, name, redact(text)) for when, name, text in sections]
+
+
+def clean_exception(error: BaseException, redact: Redact) -> BaseException:
+    """Blanks the texts of an exception and of those that led to it; returns it, or a stand-in where that is in vain."""
     for each in _chain(error):
         _clean_one(each, redact)
     text = str(error)
     if isinstance(error, Exception) and (clean := redact(text)) != text:
-        stand_in = Unreadable(f"{type(error).__name__}: {clean}").with_traceback(error.__traceback__)
-        call.excinfo = pytest.ExceptionInfo.from_exception(stand_in)
+        return Unreadable(f"{type(error).__name__}: {clean}").with_traceback(error.__traceback__)
+    return error
+
+
+def cleaning(finalizer: Callable[[], object], redact: Redact) -> Callable[[], object]:
+    """A fixture's finalizer whose exception nobody sees as it was."""
+
+    def finish() -> object:
+        try:
+            return finalizer()
+        except BaseException as error:
+            clean = clean_exception(error, redact)
+            if clean is error:
+                raise
+            raise clean from None
+
+    return finish
 
 
 def _clean_one(error: BaseException, redact: Redact) -> None:

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_prodcheck.environments.redaction import Redactor
+from pytest_prodcheck.environments.secrets import readable
 from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.judging.ledger import STRAYS
 from pytest_prodcheck.plugin.binding import loaded_here
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import own_modules
 from pytest_prodcheck.plugin.item_hooks import Judging
-from pytest_prodcheck.plugin.logs import mute_logs
+from pytest_prodcheck.plugin.logs import mute_logs, redact_records
 from pytest_prodcheck.plugin.parametrization import BOUND
+from pytest_prodcheck.plugin.redacting import Redact
 from pytest_prodcheck.plugin.result_transport import encodable
 from pytest_prodcheck.plugin.threads import ThreadWatch
 from pytest_prodcheck.scope import Scope
@@ -42,14 +45,16 @@ def scope_here() -> Scope | None:
 class Worker:
     """Tells the controller which evidence the selected tests ask for, and what was planned."""
 
-    def __init__(self, scope: Scope, judging: Judging) -> None:
+    def __init__(self, scope: Scope, judging: Judging, redact: Redact) -> None:
         self.scope = scope
         self.judging = judging
+        self.redact = redact
         self.threads = ThreadWatch()
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Leaves logging to the controller, which knows what must not be read: it has it from the reports."""
         mute_logs(session.config)
+        self._give_back = redact_records(self.redact)
         self.threads.start()
 
     @pytest.hookimpl(tryfirst=True)
@@ -65,6 +70,7 @@ class Worker:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Tells the controller which of the project's files decided here, and what no check could see."""
         self.threads.stop()
+        self._give_back()
         output: dict[str, object] = session.config.workeroutput  # type: ignore[attr-defined]
         output[LOADED], output[STRAY] = loaded_here(self.scope.root), STRAYS.take()
 
@@ -95,7 +101,10 @@ def keys_of(item: pytest.Item) -> list[str]:
 
 def register_worker(config: pytest.Config, scope: Scope) -> None:
     """Registers the judging hooks in a worker."""
-    judging = Judging(scope, SharedFolder(Path(scope.shared)))
+    redactor = Redactor()
+    for secret in readable(scope.secrets, Path(scope.root)):
+        redactor.add(secret)
+    judging = Judging(scope, SharedFolder(Path(scope.shared)), redact=redactor.redact)
     config.pluginmanager.register(judging, "prodcheck-judging")
     config.pluginmanager.register(evidence_fixtures(judging), "prodcheck-fixtures")
-    config.pluginmanager.register(Worker(scope, judging), "prodcheck-worker")
+    config.pluginmanager.register(Worker(scope, judging, redactor.redact), "prodcheck-worker")

@@ -21,6 +21,12 @@ PAGE = (
     '@check("t.smoke.page", suite="smoke", severity="high", needs={"fact": "fact"})\n'
     "def test_page(fact):\n    print('page says', fact.page)\n    judge('there', True)\n"
     "    assert fact.page == 'welcome'\n"
+    "@check('t.smoke.broken', suite='smoke', severity='high')\n"
+    "def test_broken(broken):\n    judge('there', True)\n"
+    "@check('t.smoke.later', suite='smoke', severity='high')\n"
+    "def test_later(breaks_later):\n    import logging, os\n    judge('there', True)\n"
+    "    try:\n        raise OSError(os.environ['PW'])\n"
+    "    except OSError:\n        logging.getLogger('y').exception('of %s', os.environ['PW'], stack_info=True)\n"
 )
 SPOIL = (
     "import logging, threading, warnings\ndef spoil(secret):\n"
@@ -29,13 +35,41 @@ SPOIL = (
     "    warnings.warn('retrying with ' + secret)\n    logging.getLogger('x').warning('using ' + secret)\n"
 )
 OTHERS = """
-import pytest
+import logging, os, pytest
+class Shows(logging.Handler):
+    def emit(self, record):
+        with open("others.txt", "a") as file:
+            print(record.getMessage(), record.args, self.format(record), file=file)
+logging.getLogger().addHandler(Shows())
+@pytest.hookimpl(hookwrapper=True)
+def pytest_fixture_setup(fixturedef):
+    outcome = yield
+    with open("others.txt", "a") as file:
+        print(outcome.excinfo, file=file)
+    fixturedef._finalizers[:] = [shown(each) for each in fixturedef._finalizers]
+def shown(finalizer):
+    def finish():
+        try:
+            finalizer()
+        except Exception as error:
+            with open("others.txt", "a") as file:
+                print("teardown", error, file=file)
+            raise
+    return finish
+@pytest.fixture
+def broken():
+    raise ConnectionError(os.environ["PW"])
+@pytest.fixture
+def breaks_later():
+    yield print(os.environ["PW"])
+    raise ConnectionError(os.environ["PW"])
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     with open("others.txt", "a") as file:
         print(call.excinfo and call.excinfo.exconly(), report.longreprtext, report.sections, file=file)
+        print(item._report_sections, file=file)
 def pytest_runtest_logreport(report):
     with open("others.txt", "a") as file:
         print(report.longreprtext, report.sections, report.user_properties, file=file)
@@ -75,7 +109,9 @@ def test_whoever_shows_it(tmp_path: Path, workers: tuple[str, ...]) -> None:
         text = file.read_text(errors="replace")
         for part in (SECRET, "hunter2", "horse-battery"):
             assert part not in text, (file, part)
-    assert (tmp_path / "others.txt").exists()
+    others = (tmp_path / "others.txt").read_text()
+    for each in ("ConnectionError('[redacted]')", "teardown [redacted]", "of [redacted]", "OSError: [redacted]"):
+        assert each in others, (each, others)
 
 
 @pytest.mark.parametrize("word", ["postgres", "passed", "test_facts.py", "critical", "t.smoke.two"])

@@ -10,7 +10,7 @@ import pytest
 from pytest_prodcheck.plugin.other_plugins import REFUSED, refusals
 from tests.project import Project
 
-IN_USE = {"retries": 2, "forked": True, "count": 2, "picked": "first", "json_report": True, "allure_report_dir": "out"}
+IN_USE = {"retries": 2, "forked": True, "count": 2, "picked": "first"}
 
 
 @pytest.mark.parametrize("option", IN_USE)
@@ -20,7 +20,7 @@ def test_a_plugin_in_use_is_refused_by_name(option: str) -> None:
 
 
 def test_an_installed_plugin_that_does_nothing_is_not() -> None:
-    idle = {"retries": None, "forked": False, "count": 1, "picked": None, "json_report": False}
+    idle = {"retries": None, "forked": False, "count": 1, "picked": None}
     assert not list(refusals(argparse.Namespace(**idle)))
     assert not list(refusals(argparse.Namespace()))
 

@@ -26,7 +26,8 @@ revision = "r1"
 password = { env = "CANARY" }
 """
 
-GOOD = '''\
+GOOD = """\
+import logging
 import os
 import warnings
 from dataclasses import dataclass
@@ -68,10 +69,15 @@ def test_warns(fact):
 def test_shows(fact, told):
     print(fact.page)
     warnings.warn(fact.page)
+    logging.getLogger("shop").warning("page: %s", fact.page)
+    try:
+        raise ConnectionError(fact.page)
+    except ConnectionError:
+        logging.getLogger("shop").exception("again", stack_info=True)
     judge("shown", True)
-'''
+"""
 
-BAD = '''
+BAD = """
 
 @pytest.fixture
 def broken():
@@ -80,6 +86,17 @@ def broken():
 
 @check("t.smoke.fixture", suite="smoke", severity="high", needs={"fact": "fact"})
 def test_fixture(fact, broken):
+    judge("there", True)
+
+
+@pytest.fixture
+def breaks_later():
+    yield
+    raise ConnectionError(os.environ["CANARY"])
+
+
+@check("t.smoke.teardown", suite="smoke", severity="high", needs={"fact": "fact"})
+def test_teardown(fact, breaks_later):
     judge("there", True)
 
 
@@ -104,7 +121,7 @@ def test_breaks(fact):
 @check("t.smoke.skips", suite="smoke", severity="low", needs={"fact": "fact"})
 def test_skips(fact):
     pytest.skip(fact.page)
-'''
+"""
 
 RETRIED = """
 
@@ -128,7 +145,15 @@ def test_slow():
 """
 
 OF_GOOD = {"passes": "passed", "warns": "warned", "shows": "passed"}
-OF_ALL = {**OF_GOOD, "fixture": "errored", "fails": "failed", "says": "failed", "breaks": "errored", "skips": "skipped"}
+OF_ALL = {
+    **OF_GOOD,
+    "fixture": "errored",
+    "teardown": "errored",
+    "fails": "failed",
+    "says": "failed",
+    "breaks": "errored",
+    "skips": "skipped",
+}
 ALWAYS = frozenset({"prodcheck", "html", "metadata"})  # what pytest-prodcheck installs itself; xdist is blocked
 
 
@@ -152,7 +177,7 @@ def version(distribution: str) -> str:
 
 def run(project: Project, plugins: Iterable[str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """One run with these distributions' plugins and no others, found by pytest as its users have them found."""
-    wanted = {name for each in plugins for name in installed()[each]} | ALWAYS
+    wanted = {name for each in filter(None, plugins) for name in installed()[each]} | ALWAYS
     others = sorted({name for names in installed().values() for name in names} - wanted)
     off = [word for name in others for word in ("-p", f"no:{name}")]
     words = (sys.executable, "-m", "pytest", "--env", "dev", "-m", "smoke", *off, *arguments)

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.plugins import canary
+from tests.plugins.report_portal import portal
 from tests.project import Project
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "plugins.md"
+ACTIONS = {"GITHUB_ACTIONS": "true"}
 DJANGO = {"shop_settings.py": "SECRET_KEY = 'x'\nDATABASES = {}\nUSE_TZ = True\n"}
 
 
@@ -27,12 +29,18 @@ class Beside:
     arguments: str = ""
     files: dict[str, str] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=dict)
+    also: str = ""  # another plugin
     times: int = 1  # how often it shows each outcome
 
     def __str__(self) -> str:
-        return f"{self.plugin} {self.arguments}".strip()
+        return " ".join(filter(None, (self.plugin, self.also, self.arguments)))
 
 
+REPORTS = {
+    "pytest-json-report": "--json-report --json-report-file report.json",
+    "allure-pytest": "--alluredir allure",
+    "pytest-github-actions-annotate-failures": "",
+}
 ALIKE = (
     Beside("pytest-html", "--html r.html --self-contained-html --junit-xml j.xml"),
     *(Beside("pytest-xdist", f"-n 2 --dist {how}") for how in ("load", "loadscope", "loadfile")),
@@ -61,14 +69,22 @@ ALIKE = (
     Beside("pytest-testmon", "--testmon"),
     Beside("pytest-env", files={"pytest.ini": "[pytest]\nenv =\n  STAGE=dev\n"}),
     Beside("pytest-dotenv", files={".env": "STAGE=dev\n"}),
-    Beside("pytest-github-actions-annotate-failures", environ={"GITHUB_ACTIONS": "true"}),
+    Beside("pytest-json-report", "--json-report --json-report-file report.json"),
+    Beside("allure-pytest", "--alluredir allure"),
+    *(Beside("pytest-xdist", f"-n 2 {each}", environ=ACTIONS, also=plugin) for plugin, each in REPORTS.items()),
+    Beside("pytest-github-actions-annotate-failures", environ=ACTIONS),
 )
 
 
-def need(plugin: str) -> None:
+# as pytest counts: a test that passed and whose teardown broke is "passed" and "error"
+SHOWN = {"passed": 3, "warned": 1, "failed": 2, "errored": 2, "error": 1}
+
+
+def need(*plugins: str) -> None:
     """Skips where the plugin is not installed; `make plugins` installs it, so the line says nothing of pip."""
-    if plugin not in canary.installed():
-        pytest.skip(f"{plugin} is not here: make plugins")
+    for plugin in filter(None, plugins):
+        if plugin not in canary.installed():
+            pytest.skip(f"{plugin} is not here: make plugins")
 
 
 def project_for(beside: Beside, folder: Path, *more: str) -> Project:
@@ -81,29 +97,49 @@ def project_for(beside: Beside, folder: Path, *more: str) -> Project:
 
 @pytest.mark.parametrize("beside", ALIKE, ids=str)
 def test_the_same_counts_and_verdict_and_no_secret(beside: Beside, tmp_path: Path) -> None:
-    need(beside.plugin)
+    need(beside.plugin, beside.also)
     project = project_for(beside, tmp_path, canary.BAD)
-    done = canary.run(project, [beside.plugin], *beside.arguments.split())
+    done = canary.run(project, [beside.plugin, beside.also], *beside.arguments.split())
     assert done.returncode == 1, done.stdout + done.stderr
     assert canary.outcomes(project) == canary.OF_ALL
     assert canary.leaks(project, done) == []
     assert canary.gate(project) == 1
     if beside.plugin not in ("pytest-sugar", "pytest-rich"):  # whose last lines are their own
         counted = {word: int(count) for count, word in re.findall(r"(\d+) (\w+)", done.stdout.splitlines()[-1])}
-        shown = {word: counted.get(word) for word in ("passed", "warned", "failed", "errored")}
-        assert shown == {each: 2 * beside.times if each != "warned" else beside.times for each in shown}
-    assert re.search(r"dev, revision r1: 2 passed, 1 warned, 2 failed, 31 skipped, 2 errored", done.stdout)
+        assert {word: counted.get(word, 0) / beside.times for word in SHOWN} == SHOWN
+    assert "dev, revision r1: 2 passed, 1 warned, 2 failed, 31 skipped, 3 errored" in done.stdout
 
 
 @pytest.mark.parametrize("beside", [each for each in ALIKE if "--dist l" not in each.arguments], ids=str)
 def test_a_good_run_opens(beside: Beside, tmp_path: Path) -> None:
-    need(beside.plugin)
+    need(beside.plugin, beside.also)
     project = project_for(beside, tmp_path)
-    done = canary.run(project, [beside.plugin], *beside.arguments.split())
+    done = canary.run(project, [beside.plugin, beside.also], *beside.arguments.split())
     assert done.returncode == 0, done.stdout + done.stderr
     assert canary.outcomes(project) == canary.OF_GOOD
     assert canary.leaks(project, done) == []
     assert canary.gate(project) == 0
+
+
+@pytest.mark.parametrize("workers", ["", "-n 2"], ids=["alone", "xdist"])
+def test_what_is_sent_to_a_report_portal(workers: str, tmp_path: Path) -> None:
+    """Its client, and a service that takes all: pytest-bdd has to be loaded beside it where it is installed."""
+    plugins = ["pytest-reportportal", "pytest-bdd", "pytest-xdist"]
+    for each in plugins:
+        need(each)
+    with portal() as (port, taken):
+        settings = f"rp_endpoint = http://127.0.0.1:{port}\nrp_project = shop\nrp_api_key = not-a-secret\n"
+        project = canary.make(tmp_path, canary.BAD)
+        project.write("pytest.ini", f"[pytest]\n{settings}rp_launch = checks\n")
+        project.environ["AGENT_NO_ANALYTICS"] = "1"
+        done = canary.run(project, plugins, "--reportportal", *workers.split())
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert canary.outcomes(project) == canary.OF_ALL
+    assert canary.leaks(project, done) == []
+    assert canary.gate(project) == 1
+    sent = b"\n".join(taken)
+    assert b"denied for [redacted]" in sent
+    assert not [each for each in canary.SHOWN if each in sent]
 
 
 RETRYING = (
@@ -114,9 +150,9 @@ RETRYING = (
 
 @pytest.mark.parametrize("beside", RETRYING, ids=str)
 def test_passed_at_the_second_try_is_warned(beside: Beside, tmp_path: Path) -> None:
-    need(beside.plugin)
+    need(beside.plugin, beside.also)
     project = project_for(beside, tmp_path, canary.RETRIED)
-    done = canary.run(project, [beside.plugin], *beside.arguments.split())
+    done = canary.run(project, [beside.plugin, beside.also], *beside.arguments.split())
     assert done.returncode == 0, done.stdout + done.stderr
     assert canary.outcomes(project) == {**canary.OF_GOOD, "flaky": "warned"}
     assert "flaky: passed at try 2" in done.stdout
@@ -143,9 +179,9 @@ NARROWING = (
 
 @pytest.mark.parametrize("beside", NARROWING, ids=str)
 def test_a_part_of_the_checks_opens_nothing(beside: Beside, tmp_path: Path) -> None:
-    need(beside.plugin)
+    need(beside.plugin, beside.also)
     project = project_for(beside, tmp_path)
-    done = canary.run(project, [beside.plugin], *beside.arguments.split())
+    done = canary.run(project, [beside.plugin, beside.also], *beside.arguments.split())
     assert done.returncode == 13, done.stdout + done.stderr
     assert canary.gate(project) == 3
 
@@ -153,7 +189,7 @@ def test_a_part_of_the_checks_opens_nothing(beside: Beside, tmp_path: Path) -> N
 def test_the_page_tells_the_versions_that_were_tried() -> None:
     """Every plugin has its row; under `make plugins`, with the version that is installed."""
     rows = dict(re.findall(r"^\| ([a-z-]+) \| ([0-9.]+) \|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE))
-    tried = {each.plugin for each in (*ALIKE, *RETRYING, *NARROWING)}
+    tried = {"pytest-reportportal", *(each.plugin for each in (*ALIKE, *RETRYING, *NARROWING))}
     assert tried <= set(rows)
     if os.environ.get("PRODCHECK_PLUGINS"):
         assert {name: canary.version(name) for name in rows} == rows

@@ -10,6 +10,7 @@ from pytest_prodcheck.environments.sections.base import SecretRef, Section
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
 
 PATIENCE = 2.0  # seconds
@@ -32,6 +33,15 @@ def _learn(context: Context) -> None:
                 context.secret(reference)
             except EvidenceProblem:
                 continue
+
+
+def places_of_secrets(environment: Environment) -> Iterator[tuple[str, str]]:
+    """Where another process of this run finds the secrets that cost nothing to read: `(env or file, name)`."""
+    for reference in references(environment):
+        if reference.env is not None:
+            yield "env", reference.env
+        elif reference.file is not None:
+            yield "file", reference.file
 
 
 def references(value: Any) -> Iterator[SecretRef]:
