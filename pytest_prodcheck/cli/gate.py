@@ -72,6 +72,8 @@ def _split(argv: list[str]) -> tuple[dict[str, str], list[str]] | None:
                 value = next(words, "-")
                 if value.startswith("-"):
                     return None
+            if not value.strip():
+                return None
             options[name] = value
     return options, names
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -94,6 +95,9 @@ def _texts(name: str) -> dict[str, Any]:
 def _run(name: str, argv: list[str]) -> int:
     parser = parser_of(name)
     own, rest = _split(argv)
+    if empty := next(_empty(own), ""):
+        print(f"prodcheck {name}: {empty} is empty: is a variable of the pipeline not set?", file=sys.stderr)
+        return 2
     try:
         args = parser.parse_args(own)
     except SystemExit as end:
@@ -116,6 +120,15 @@ def _split(argv: list[str]) -> tuple[list[str], list[str] | None]:
         return argv, None
     place = argv.index("--")
     return argv[:place], argv[place + 1 :]
+
+
+def _empty(argv: list[str]) -> Iterator[str]:
+    """The options that are given nothing: what that would mean is never what whoever wrote `"$SLOT"` meant."""
+    for before, word in zip(["", *argv], argv, strict=False):
+        if not word.strip() and before.startswith("--") and "=" not in before:
+            yield before
+        elif word.startswith("--") and word.endswith("=") and "=" not in word[:-1]:
+            yield word[:-1]
 
 
 def _close(name: str) -> str:

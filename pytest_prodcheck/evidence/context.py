@@ -127,6 +127,18 @@ class Context:
         self._told: dict[str, str] = {}
         self._ends: list[Callable[[], None]] = []
         self._closed = False
+        self._relied_on: set[str] = set()
+
+    def relies_on(self, *files: str | Path | None) -> None:
+        """Says that these files (or patterns) decide as much as what is measured: a verdict holds for no others."""
+        with self._lock:
+            self._relied_on.update(str(each) for each in files if each is not None)
+
+    @property
+    def relied_on(self) -> frozenset[str]:
+        """What `relies_on` was told."""
+        with self._lock:
+            return frozenset(self._relied_on)
 
     def tell(self, name: str, text: str) -> None:
         """Tells a person how something long goes, in one line; "" ends it."""

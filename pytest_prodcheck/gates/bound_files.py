@@ -1,7 +1,8 @@
 """The files that a verdict is bound to: taken when a run opens, compared when it ends and when a gate is asked. Light.
 
 A binding maps a name (relative to the folder of prodcheck.toml) to the SHA-256 of its content, "" for what cannot be
-read. "include:PATTERN" stands for the names that a pattern matches, "files:FOLDER" for those of all files in a folder.
+read. "include:PATTERN" stands for the names that a pattern matches, "files:FOLDER" for those of all files in a folder,
+"pytest:FOLDER" for what files in a folder say to pytest.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pytest_prodcheck.trusted_files import read_regular
 _LARGEST = 64 * 1024 * 1024  # bytes of a file
 FOLDER = "files:"
 INCLUDE = "include:"
+SETTINGS = "pytest:"
+SETTINGS_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 IGNORED = ("__pycache__", "node_modules", "venv")  # folders, besides hidden ones
 
 
@@ -39,8 +42,10 @@ def digest(root: str, name: str) -> str:
     """
     from hashlib import sha256
 
+    kind, _, what = name.partition(":")
+    if name.startswith(SETTINGS):
+        return sha256(b"\0".join(_settings(root, what))).hexdigest()
     if name.startswith((FOLDER, INCLUDE)):
-        kind, _, what = name.partition(":")
         names = "\n".join(paths.included(root, what) if kind == "include" else files_in(root, what))
         return sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
     try:
@@ -53,8 +58,28 @@ def digest(root: str, name: str) -> str:
         return ""
 
 
+def _settings(root: str, folder: str) -> Iterator[bytes]:
+    """What each file of a folder says to pytest: those of other tools change for reasons of their own."""
+    for name in SETTINGS_FILES:
+        try:
+            lines = read_regular(os.path.join(root, folder, name), _LARGEST).splitlines()
+        except (OSError, ValueError) as error:
+            from pytest_prodcheck import shortage
+
+            if shortage.of(error):
+                raise
+            continue
+        whole = inside = "pytest" in name
+        for line in lines:
+            begin = line.strip()
+            if not whole and begin.startswith(b"[") and b"]" in begin and not begin.endswith(b","):
+                inside = b"pytest" in begin
+            if inside or b"pytest" in begin:
+                yield name.encode() + b" " + begin
+
+
 def files_in(root: str, folder: str) -> list[str]:
-    """The sorted names, relative to root, of all files in a folder; no hidden ones, no byte code."""
+    """The sorted names, relative to root, of all files in a folder; no hidden ones, no caches."""
     return sorted(_walk(root, os.path.normpath(folder), set()))
 
 
@@ -78,7 +103,7 @@ def _walk(root: str, folder: str, seen: set[str]) -> Iterator[str]:
         if is_folder:
             if entry.name not in IGNORED:
                 yield from _walk(root, name, seen)
-        elif not entry.name.endswith((".pyc", "~")):
+        elif not entry.name.endswith("~"):
             yield name
 
 
@@ -95,7 +120,10 @@ def _told(name: str) -> str:
     if name.startswith(FOLDER):
         return f"files were added to {name.removeprefix(FOLDER)}, or removed"
     if name.startswith(INCLUDE):
-        return f"other files match include {name.removeprefix(INCLUDE)!r}"
+        return f"other files match {name.removeprefix(INCLUDE)!r}"
+    if name.startswith(SETTINGS):
+        folder = os.path.normpath(os.path.join(name.removeprefix(SETTINGS), "pytest.ini"))
+        return f"what {folder} or its like (pyproject.toml, tox.ini, setup.cfg) say to pytest has changed"
     return f"{name} has changed"
 
 

@@ -58,7 +58,22 @@ def read(ask: Ask, state: str, key: bytes | None) -> tuple[Document | None, Reas
         document = None
     if not isinstance(document, dict):
         return None, [(CANNOT_TELL, f"the verdict {file} is damaged: it is empty, cut off or no JSON document")]
-    return document, [] if ask.verdict else _newest(document, file, ask, state, key)
+    return document, _overtaken(document, ask, state) if ask.verdict else _newest(document, file, ask, state, key)
+
+
+def _overtaken(document: Document, ask: Ask, state: str) -> Reasons:
+    """Whether a newer run has begun here since a verdict that lies elsewhere was made."""
+    try:
+        newest = newest_run.noted(state, paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate))[1]
+    except OSError as error:
+        return [(CANNOT_TELL, f"the note about the newest run, {error.filename}: {error.strerror}")]
+    made = number_of(document.get("evaluated_at"))
+    return [] if made is None or newest <= made else [_not_newest(newest)]
+
+
+def _not_newest(began: float) -> tuple[int, str]:
+    when = age(max(0.0, time.time() - began))
+    return CANNOT_TELL, f"the verdict is not of the newest run, which began {when} ago: run the gate again"
 
 
 def _newest(document: Document, file: str, ask: Ask, state: str, key: bytes | None) -> Reasons:
@@ -74,8 +89,7 @@ def _newest(document: Document, file: str, ask: Ask, state: str, key: bytes | No
     except OSError as error:
         return [(CANNOT_TELL, f"the note about the newest run, {error.filename}: {error.strerror}")]
     if (number_of(ticket["at"]) or 0.0) < newest:
-        when = age(max(0.0, time.time() - newest))
-        return [(CANNOT_TELL, f"the verdict is not of the newest run, which began {when} ago: run the gate again")]
+        return [_not_newest(newest)]
     return []
 
 

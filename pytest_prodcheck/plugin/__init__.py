@@ -45,6 +45,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         raise pytest.UsageError("prodcheck: --env is empty: is a variable of the pipeline not set?")
     if not wanted or options.help or options.version:
         return
+    from pytest_prodcheck.plugin.binding import is_own, top_of
+    from pytest_prodcheck.plugin.fresh_code import watch
     from pytest_prodcheck.plugin.other_plugins import refusals
     from pytest_prodcheck.plugin.xdist_worker import scope_here
 
@@ -56,6 +58,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     else:
         early_config.stash[CONTROLLER] = controller = _start(early_config)
         scope = controller.opened.scope
+    top = top_of(scope.root, early_config.rootpath, early_config.inipath) if scope.root else ""
+    if top:
+        early_config.add_cleanup(watch(lambda file: is_own(file, top)))
     _guard_arguments(early_config)
     if not options.file_or_dir:
         args[:0] = scope.folders  # in front: an option whose value may be left out would take what follows it

@@ -6,9 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from glob import has_magic
 from pathlib import Path
 
 from pytest_prodcheck.gates import bound_files
+from pytest_prodcheck.gates.paths import included
+from pytest_prodcheck.plugin.fresh_code import drop_stale
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -22,11 +26,34 @@ class Binding:
         self.files = {**configuration, **bound_files.bind(self.root, folders)}
         self._written = {name: _written(self.root, name) for name in self.files}
         self._late: list[str] = []
+        for name in self.files:
+            if name.endswith(".py"):
+                with suppress(OSError):  # it is told by whoever cannot read what he needs
+                    drop_stale(os.path.join(self.root, name))
+
+    def add_settings(self, file: Path | None) -> None:
+        """Binds what pytest read its settings from, and that nothing beside prodcheck.toml says otherwise."""
+        names = [f"{bound_files.SETTINGS}."]
+        if file is not None:
+            beside = file.name in bound_files.SETTINGS_FILES
+            where = os.path.relpath(file.parent if beside else file, self.root)
+            names.append(bound_files.SETTINGS + where if beside else where)
+        self._add(names)
 
     def add_loaded(self, files: Iterable[str]) -> None:
         """Binds modules that were loaded from elsewhere in the project: helpers, collectors, conftests."""
-        for file in files:
-            name = os.path.relpath(file, self.root)
+        self._add(os.path.relpath(file, self.root) for file in files)
+
+    def add_named(self, patterns: Iterable[str]) -> None:
+        """Binds what evidence relied on: files and patterns, relative to the root. Others belong to the machine."""
+        for pattern in sorted(patterns):
+            name = os.path.normpath(os.path.relpath(os.path.join(self.root, pattern), self.root))
+            if name.startswith(".."):
+                continue
+            self._add([name] if not has_magic(name) else [f"{bound_files.INCLUDE}{name}", *included(self.root, name)])
+
+    def _add(self, names: Iterable[str]) -> None:
+        for name in names:
             if name in self.files:
                 continue
             self.files[name] = bound_files.digest(self.root, name)
@@ -44,18 +71,22 @@ class Binding:
         return [f"{each} while the run went on" for each in dict.fromkeys([*self._late, *kept])]
 
 
-def loaded_here(root: str) -> list[str]:
-    """The files of the project's own modules that this process has loaded; no installed ones."""
-    top = root + os.sep
-    installed = tuple(each + os.sep for each in {sys.prefix, sys.base_prefix, _OURS})
-    found = []
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or not file.endswith(".py") or not file.startswith(top):
-            continue
-        if not file.startswith(installed) and f"{os.sep}site-packages{os.sep}" not in file:
-            found.append(file)
-    return sorted(found)
+def top_of(root: str, rootdir: Path, settings: Path | None) -> str:
+    """The folder of the whole project: pytest's, where its settings lie above prodcheck.toml."""
+    return str(rootdir) if settings is not None and Path(root).is_relative_to(rootdir) else root
+
+
+def is_own(file: str, top: str) -> bool:
+    """Whether a module's file is the project's, below `top`, and not installed."""
+    installed = (sys.prefix + os.sep, sys.base_prefix + os.sep, _OURS + os.sep)
+    inside = file.startswith(top + os.sep) and not file.startswith(installed)
+    return inside and f"{os.sep}site-packages{os.sep}" not in file
+
+
+def loaded_here(top: str) -> list[str]:
+    """The files of the project's own modules, below `top`, that this process has loaded; no installed ones."""
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return sorted(file for file in files if isinstance(file, str) and is_own(file, top))
 
 
 def _written(root: str, name: str) -> int:

@@ -20,7 +20,7 @@ from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.judging.ledger import STRAYS
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
 from pytest_prodcheck.plugin import ci_pages, closing, ending, result_transport
-from pytest_prodcheck.plugin.binding import loaded_here
+from pytest_prodcheck.plugin.binding import loaded_here, top_of
 from pytest_prodcheck.plugin.counting import Counter
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import Gathering
@@ -81,6 +81,7 @@ class RunController:
 
     def register(self, config: pytest.Config) -> None:
         """Registers the hooks; under xdist the workers are sent the scope instead."""
+        self.opened.bound.add_settings(config.inipath)
         distributed = getattr(config.option, "dist", "no") != "no" and bool(getattr(config.option, "tx", None))
         shared = SharedFolder.create() if distributed else None
         self.gathering = Gathering(self.opened, self.redactor, shared)
@@ -209,7 +210,9 @@ class RunController:
             self.problems.extend(self.opened.unforeseen(self._judging.places))
         problems = [*self.problems, *self.counter.problems, *STRAYS.take()]
         if self.opened.demo is None:
-            self.opened.bound.add_loaded(loaded_here(self.opened.bound.root))
+            config = session.config
+            self.opened.bound.add_loaded(loaded_here(top_of(self.opened.bound.root, config.rootpath, config.inipath)))
+            self.opened.bound.add_named(self.gathering.relied_on)
             problems += self.opened.bound.changes()
         results = self.counter.results()
         self.run = closing.make_record(self.opened, self.gathering, results, self.planned, problems, self.interrupted)

@@ -145,6 +145,11 @@ class Gathering:
         """How a load goes, "" where none runs."""
         return self._context_made.told if self._context_made is not None else ""
 
+    @property
+    def relied_on(self) -> frozenset[str]:
+        """Files of the project that evidence was compared with, or trusted."""
+        return self._context_made.relied_on if self._context_made is not None else frozenset()
+
     def stop(self) -> None:
         """Ends the gathering at once; what was not finished is a problem."""
         if self._gatherer is not None and not self._stopped:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_prodcheck import runbooks
-from pytest_prodcheck.evidence.gathering.copies import own_copy
+from pytest_prodcheck.evidence.gathering.copies import own_copy, same
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity, SkipReason
 from pytest_prodcheck.records import EvidenceProblem
 
@@ -43,14 +43,13 @@ class Reading:
 
     def give_copy(self, argument: str, original: Any) -> Any:
         """A copy of one's own for a check: what it does with it changes nothing for the next one."""
+        self._originals[argument] = original
         copied = self.given[argument] = own_copy(original)
-        if copied == original:  # a team's record that equals nothing cannot be compared
-            self._originals[argument] = original
         return copied
 
     def changed(self) -> list[str]:
         """The arguments that no longer say what was gathered."""
-        return [name for name, original in self._originals.items() if self.given[name] != original]
+        return [name for name, original in self._originals.items() if not same(self.given[name], original)]
 
 
 READING = pytest.StashKey[Reading]()

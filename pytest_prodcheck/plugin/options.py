@@ -30,9 +30,15 @@ def add_options(parser: pytest.Parser) -> None:
     told = "judge this environment of prodcheck.toml; without it the plugin does nothing"
     add(*names, dest="prodcheck_env", metavar="NAME", help=told)
     add("--revision", metavar="REV", help="what is deployed or about to be; also PRODCHECK_REVISION or prodcheck.toml")
-    add("--unit", default="", metavar="NAME", help="only this unit (what is deployed together)")
-    add("--slot", default="", metavar="NAME", help="the copy that is judged: blue, green, canary")
-    add("--vantage", default="outside", metavar="NAME", help="where this run looks from (default: outside)")
+    add("--unit", default="", action=_NotEmpty, metavar="NAME", help="only this unit (what is deployed together)")
+    add("--slot", default="", action=_NotEmpty, metavar="NAME", help="the copy that is judged: blue, green, canary")
+    add(
+        "--vantage",
+        default="outside",
+        action=_NotEmpty,
+        metavar="NAME",
+        help="where this run looks from (default: outside)",
+    )
     add("--gate", action="append", default=[], metavar="NAME", help="judge for this gate; may be repeated")
     add("--no-gate", action="store_true", help="judge without touching any gate")
     add("--strict-gate", action="store_true", help="warnings block too")
@@ -52,7 +58,12 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="ID",
         help="let this check, which does more than look, run where protected",
     )
-    add("--evidence-from", metavar="RUN", help="judge the saved evidence of this run again; opens nothing")
+    add(
+        "--evidence-from",
+        action=_NotEmpty,
+        metavar="RUN",
+        help="judge the saved evidence of this run again; opens nothing",
+    )
     add("--prodcheck-report", metavar="FILE", help="write the text report to FILE")
     add("--prodcheck-json", metavar="FILE", help="write the JSON report to FILE")
     add("--prodcheck-html", metavar="FILE", help="write the page for people, one self-contained file, to FILE")
@@ -72,6 +83,17 @@ def _is_free(option: str) -> bool:
         except OSError:
             continue
     return True
+
+
+class _NotEmpty(argparse.Action):
+    """Refuses `--slot "$UNSET"`: it would be about something else than was meant."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        if not str(values).strip():
+            raise argparse.ArgumentError(self, "it is empty: is a variable of the pipeline not set?")
+        setattr(namespace, self.dest, values)
 
 
 def _seconds(text: str) -> float:

@@ -303,3 +303,87 @@ def test_a_module_named_as_one_of_pythons(project: Project) -> None:
     assert done.returncode != 0, done.stdout
     (project.folder / "pytest.py").unlink()
     assert project.gate() == 3
+
+
+def test_what_pytest_is_told_is_bound(tmp_path: Path) -> None:
+    """Row 134: also above prodcheck.toml, where those of a whole repository lie; what other tools are told is not."""
+    settings = '[project]\nname = "x"\n[tool.pytest.ini_options]\naddopts = ["-ra"]\n[tool.ruff]\nline-length = 90\n'
+    project = Project.make(tmp_path / "judged/ops")
+    top = tmp_path / "judged"
+    (top / "pyproject.toml").write_text(settings)
+    (top / "conftest.py").write_text("LIMIT = 1\n")
+    assert project.pytest("-p", "no:cacheprovider").returncode == 0
+    changes: dict[str, tuple[str, str, int]] = {
+        "untouched": ("ops/notes.txt", "x", 0),
+        "other tools": ("pyproject.toml", settings.replace("90", "100").replace('"x"', '"y"'), 0),
+        "settings": ("pyproject.toml", settings.replace("-ra", "-rA"), 4),
+        "nearer settings": ("ops/pytest.ini", "[pytest]\n", 4),
+        "a conftest": ("conftest.py", "LIMIT = 2\n", 4),
+    }
+    for what, (name, text, code) in changes.items():
+        other = tmp_path / what
+        shutil.copytree(top, other)
+        (other / name).write_text(text)
+        assert Project(other / "ops").gate() == code, what
+
+
+def test_byte_code_is_of_the_source_that_is_bound(project: Project) -> None:
+    """Row 135: a helper of the same length, its time set back as `cp -p` and archives do; byte code alone."""
+    project.write("checks/helper.py", "LIMIT = 99\n")
+    project.edit("from dataclasses", "from helper import LIMIT\nfrom dataclasses", FACTS)
+    project.edit("at_most=limit)", "at_most=limit)\n    judge('of a helper', 50, at_most=LIMIT)", FACTS)
+    writes = {**project.env(), "PYTHONDONTWRITEBYTECODE": ""}
+    words = [sys.executable, "-m", "pytest", "--env", "dev", "-m", "smoke", "-p", "no:randomly", "-q"]
+    assert subprocess.run(words, cwd=project.folder, env=writes, capture_output=True, check=False).returncode == 0
+    assert list(project.folder.glob("checks/__pycache__/helper.*.pyc"))
+    before = (project.folder / "checks/helper.py").stat()
+    project.write("checks/helper.py", "LIMIT = 10\n")
+    os.utime(project.folder / "checks/helper.py", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert project.gate() == 4
+    assert project.pytest().returncode == 1
+    assert project.gate() == 1
+    project.write("checks/helper.py", "LIMIT = 99\n")
+    assert project.pytest().returncode == 0
+    project.write("checks/other.pyc", "x")
+    assert project.gate() == 4
+
+
+@pytest.mark.parametrize("option", ["--slot", "--unit", "--verdict", "--max-age"])
+def test_an_option_that_is_empty(project: Project, option: str) -> None:
+    """Row 136: `--slot "$SLOT"` would ask about all slots."""
+    assert project.prodcheck("override", "smoke", "--env", "dev", *OVERRIDE[2:]).returncode == 0
+    assert project.gate() == 0
+    done = project.prodcheck("gate", "smoke", "--env", "dev", option, "")
+    assert (done.returncode, f"{option} is empty" in done.stderr) == (2, True), done.stderr
+    assert project.gate(f"{option}=") == 2
+    if option in ("--slot", "--unit"):
+        assert project.pytest(f"{option}=").returncode == 4
+        for words in (("run", "smoke"), OVERRIDE, ("exec", "smoke")):
+            more = ("--", "true") if words[0] == "exec" else ()
+            assert project.prodcheck(*words, "--env", "dev", option, " ", *more).returncode == 2
+
+
+def test_a_verdict_that_was_kept_elsewhere(project: Project) -> None:
+    """Row 137: `--verdict` of before a run that came to another end here."""
+    assert project.pytest().returncode == 0
+    kept = shutil.copy(project.verdict_files()[0], project.folder / "kept.json")
+    assert project.gate("--verdict", str(kept)) == 0
+    assert project.pytest("-k", "two").returncode == 13
+    assert project.gate("--verdict", str(kept)) == 3
+
+
+def test_what_evidence_relied_on_is_bound(tmp_path: Path) -> None:
+    """Row 134: schemas, manifests, CAs within the project; what lies elsewhere is the machine's."""
+    from pytest_prodcheck.gates.bound_files import changed
+    from pytest_prodcheck.plugin.binding import Binding
+
+    for name in ("k8s/a.yaml", "schema.json", "locustfile.py"):
+        Project(tmp_path).write(name, "1")
+    bound = Binding(tmp_path, {}, [])
+    bound.opened_at += 60  # all of them were there before
+    bound.add_named(["k8s/*.yaml", "schema.json", str(tmp_path / "locustfile.py"), "/etc/hosts", "../ca.pem"])
+    assert set(bound.files) == {"include:k8s/*.yaml", "k8s/a.yaml", "schema.json", "locustfile.py"}
+    assert bound.changes() == []
+    Project(tmp_path).write("k8s/b.yaml", "1")
+    Project(tmp_path).write("schema.json", "2")
+    assert changed(str(tmp_path), bound.files) == ["other files match 'k8s/*.yaml'", "schema.json has changed"]

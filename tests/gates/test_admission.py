@@ -184,7 +184,7 @@ def test_the_configuration_is_the_one_that_was_judged(root: Path) -> None:
     publish(root, configuration=files)
     assert ask(root).code == 0
     (root / "new.toml").write_text("")
-    assert "other files match include '*.toml'" in why(ask(root))
+    assert "other files match '*.toml'" in why(ask(root))
     (root / "new.toml").unlink()
     (root / "more.toml").write_text("a = 2\n")
     assert "more.toml has changed" in why(ask(root))

@@ -102,6 +102,7 @@ def _get(
         what, hint = "asking an S3 store needs requests-aws4auth", "pip install 'pytest-prodcheck[s3]'"
         raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
     store = settings.s3
+    context.relies_on(store.ca)
     keys = [context.secret(each, deadline) for each in (store.access_key, store.secret_key)]
     where = f"{store.endpoint}{path}"
     session: Any = requests.Session()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import is_dataclass
+from enum import Enum
 from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 # what nobody can change: one for all will do. Exact types only, for a subclass may have attributes that can be changed
@@ -31,7 +34,36 @@ def own_copy(value: Any) -> Any:
         made = object.__new__(kind)
         made.__dict__.update({name: own_copy(each) for name, each in value.__dict__.items()})
         return made
-    return copy.deepcopy(value)
+    made = copy.deepcopy(value)
+    if made is value and getattr(value, "__dict__", None) and not isinstance(value, (type, FunctionType, Enum)):
+        raise TypeError(f"a {kind.__name__} is its own copy, so that checks would share it")
+    return made
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values say the same to the last part, and are of the same types, whatever their own `==` says."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind in _FIXED:
+        return bool(one == other) or (one != one and other != other)  # NaN
+    if kind is tuple or kind is list:
+        return len(one) == len(other) and all(map(same, one, other))
+    if kind is dict:
+        return same(list(one.items()), list(other.items()))
+    if kind is set or kind is frozenset:
+        return bool(one == other) and same(*(sorted(type(each).__name__ for each in these) for these in (one, other)))
+    if _is_plain_record(kind):  # type: ignore[arg-type]
+        return same(one.__dict__, other.__dict__)
+    return one is other or same(_parts(one), _parts(other))
+
+
+def _parts(value: Any) -> list[Any]:
+    """What an object is made of, as pickling takes it apart; raises TypeError for what that cannot."""
+    found = value.__reduce_ex__(4)
+    if isinstance(found, str):
+        return [found]
+    return [list(each) if isinstance(each, Iterator) else each for each in found]
 
 
 def _all_fixed(value: tuple[Any, ...]) -> bool:

@@ -22,7 +22,7 @@ from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, carried
 from pytest_prodcheck.evidence.network.failures import NO_ANSWER, worth_another_try
 from pytest_prodcheck.evidence.network.resolving import addresses_of
 from pytest_prodcheck.evidence.network.transport import Route
-from pytest_prodcheck.evidence.network.trust import tls_context
+from pytest_prodcheck.evidence.network.trust import trust_in
 from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -62,7 +62,7 @@ class HttpClient:
         """How the service is trusted, made once: reading the system's CAs takes as long as ten exchanges."""
         with self._lock:
             if self._tls is None:
-                self._tls = tls_context(self.service.tls, self.context.root, self.name)
+                self._tls = trust_in(self.service.tls, self.context, self.name)
             return self._tls
 
     # -- what is sent

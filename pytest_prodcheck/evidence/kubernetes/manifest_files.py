@@ -28,16 +28,21 @@ def documents(context: Context) -> tuple[tuple[str, Object], ...]:
     if cluster is None or not cluster.manifests:
         return ()
     unit = context.environment.unit
+    context.relies_on(*(_filled(each, unit, context.revision) for each in cluster.manifests))
     return context.once(
         ("kubernetes-manifests",), lambda: tuple(read(context.root, cluster.manifests, unit, context.revision))
     )
+
+
+def _filled(pattern: str, unit: str, revision: str) -> str:
+    return pattern.replace("{unit}", unit).replace("{revision}", revision)
 
 
 def read(root: Path, patterns: tuple[str, ...], unit: str, revision: str) -> Iterator[tuple[str, Object]]:
     """`(file, object)` of every object of files below `root`; raises EvidenceProblem (configuration, too-large)."""
     count = 0
     for pattern in patterns:
-        filled = pattern.replace("{unit}", unit).replace("{revision}", revision)
+        filled = _filled(pattern, unit, revision)
         files = sorted(glob(str(root / filled), recursive=True))
         if not files:
             hint = "render them first; {unit} and {revision} are those of the run"

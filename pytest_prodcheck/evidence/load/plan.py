@@ -153,6 +153,7 @@ def _tls(service: Service, context: Context) -> dict[str, Any]:
         return str(context.root / name) if name else None
 
     tls = service.tls
+    context.relies_on(tls.ca)
     return {
         "ca": path(tls.ca), "certificate": path(tls.certificate), "key": path(tls.key), "verify": tls.verify == "on"
     }  # fmt: skip

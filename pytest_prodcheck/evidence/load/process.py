@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.children import end_with_us, filtered, python_path
+from pytest_prodcheck.evidence.load.fingerprint import python_files
 from pytest_prodcheck.evidence.load.renewal import Renewal
 from pytest_prodcheck.evidence.tools.sanitizing import plain as plain_text
 from pytest_prodcheck.load import private_line
@@ -84,6 +85,7 @@ def _words(plan: Mapping[str, Any], load: Load, context: Context) -> list[str]:
     files = str(_DRIVERS / "driver.py")
     users, rate = count, count
     if load.locustfile is not None:
+        context.relies_on(*python_files(context.root / load.locustfile))
         files = f"{_DRIVERS / 'listener.py'},{context.root / load.locustfile}"
         users, rate = load.users, load.spawn_rate
     words = [sys.executable, "-m", "locust", "-f", files, "--headless", "--only-summary", "--reset-stats"]

@@ -66,6 +66,7 @@ def compared(target: str, context: Context, deadline: Deadline) -> tuple[dict[st
 def _compare(target: str, context: Context, deadline: Deadline) -> tuple[dict[str, Script], State]:
     settings = _settings(target, context)
     scripts = shipped(settings, context.root)
+    context.relies_on(*(script.file for script in scripts.values()))
     kind, table = KINDS[settings.kind], table_of(settings)
     failed = f"left({as_text(quoted(settings.failed))}, 1)" if settings.failed else "'f'"
     columns = kind.columns.format(column=as_text(quoted(settings.column)), failed=failed)

@@ -10,6 +10,13 @@ from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.tls import Trust
+    from pytest_prodcheck.evidence.context import Context
+
+
+def trust_in(tls: Trust, context: Context, who: str) -> ssl.SSLContext:
+    """As `tls_context`, for a run: its verdict holds for the CA that was trusted."""
+    context.relies_on(tls.ca)
+    return tls_context(tls, context.root, who)
 
 
 def tls_context(tls: Trust, root: Path, who: str) -> ssl.SSLContext:

@@ -141,6 +141,7 @@ def connection_parameters(settings: Postgres, context: Context) -> dict[str, str
                 hint = "paths under tls are relative to prodcheck.toml"
                 raise EvidenceProblem(Problem("configuration", f"{file}: there is no such file", hint))
             found[name] = str(path)
+    context.relies_on(tls.ca)
     if tls.ca is None and tls.mode == "verify-full":
         found["sslrootcert"] = "system"
     return found

@@ -80,12 +80,12 @@ def _trust(settings: Postgres, context: Context) -> ssl.SSLContext | None:
     if settings.tls.mode == "disable":
         return None
     from pytest_prodcheck.environments.sections.tls import Trust
-    from pytest_prodcheck.evidence.network.trust import tls_context
+    from pytest_prodcheck.evidence.network.trust import trust_in
 
     tls = settings.tls
     checked = tls.mode in ("verify-ca", "verify-full")
     declared = Trust(ca=tls.ca, certificate=tls.certificate, key=tls.key, verify="on" if checked else "off")
-    trust = tls_context(declared, context.root, "postgres")
+    trust = trust_in(declared, context, "postgres")
     trust.check_hostname = tls.mode == "verify-full"
     trust.set_alpn_protocols(["postgresql"])  # PostgreSQL 17 and later take no other
     return trust

@@ -48,9 +48,9 @@ def trust_of(settings: Redis, context: Context) -> ssl.SSLContext | None:
     """How TLS is trusted, None for plain connections."""
     if settings.tls is None:
         return None
-    from pytest_prodcheck.evidence.network.trust import tls_context
+    from pytest_prodcheck.evidence.network.trust import trust_in
 
-    return tls_context(settings.tls, context.root, "redis")
+    return trust_in(settings.tls, context, "redis")
 
 
 def tls_of(trust: ssl.SSLContext | None, declared: str) -> tuple[ssl.SSLContext, str] | None:

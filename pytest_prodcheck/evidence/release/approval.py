@@ -73,6 +73,7 @@ def change_approval(target: str, context: Context, deadline: Deadline) -> Approv
     source, changes = _changes(settings, environment.name, context, deadline.at_most(settings.timeout))
     calendar: tuple[Freeze, ...] = ()
     if settings.freeze is not None:
+        context.relies_on(settings.freeze)
         content = file(settings.freeze, context.root, LARGEST_FREEZES).content
         calendar = freezes(content, settings.freeze, units, now)
     found = Approval(source, environment.name, units, context.revision, changes, calendar, now, settings.holds)

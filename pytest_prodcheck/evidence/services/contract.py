@@ -48,6 +48,7 @@ def http_contract(target: str, context: Context, deadline: Deadline) -> Contract
     if declared.schema_ is None:
         raise EvidenceProblem(Problem("configuration", f"endpoint {target} declares no `schema`"))
     if declared.schema_ != OPENAPI:
+        context.relies_on(declared.schema_)
         return Contract(
             declared.schema_, _checked(_read(context.root / declared.schema_, declared.schema_), declared.schema_)
         )

@@ -120,6 +120,7 @@ def _meet(
     from pytest_prodcheck.evidence.tls.starttls import start_tls
 
     part = deadline.at_most(endpoint.timeout)
+    context.relies_on(endpoint.ca)
     key = ("tls-context", endpoint.ca, endpoint.certificate, endpoint.key, auth)
     tls = context.once(key, lambda: make_context(endpoint, context.root, auth), part)
     seen_at = time.time()

@@ -157,6 +157,7 @@ def _suppressed(
 ) -> dict[Finding, str]:
     known: list[vex.Statement] = []
     for name in report.vex:
+        context.relies_on(filled(name, report, context))
         content = file(filled(name, report, context), context.root, LARGEST_VEX)
         try:
             known += vex.statements(report_model.decode(content.content, context.redactor.redact))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import datetime
+import math
 import threading
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import PurePath
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.gathering.copies import own_copy
+from pytest_prodcheck.evidence.gathering.copies import own_copy, same
 from pytest_prodcheck.records import Exchange, Problem
 from pytest_prodcheck.records.services import Health
 
@@ -84,6 +90,87 @@ def test_what_copies_in_its_own_way_does() -> None:
     text.note = [1]
     own_copy(Odd(text)).things.note.append(2)
     assert text.note == [1]
+
+
+class Equal:
+    """Equals whatever it is compared with."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, eq=False)
+class Unequal:
+    """Equals itself alone."""
+
+    things: list[Any]
+
+
+@dataclass(frozen=True)
+class Partly:
+    """Leaves out a field where it is compared."""
+
+    things: list[Any] = field(compare=False)
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.value = [1]
+
+    def __deepcopy__(self, memo: object) -> Kept:
+        return self
+
+
+INNERMOST: list[Callable[[list[Any]], object]] = [
+    lambda inner: inner,
+    lambda inner: Odd({"a": [(1, inner)]}),
+    lambda inner: Odd((inner,)),
+    lambda inner: Slotted(inner),
+    lambda inner: Unequal(inner),
+    lambda inner: Partly(inner),
+    lambda inner: Equal(inner),
+    lambda inner: Odd([Equal(inner)]),
+    lambda inner: defaultdict(list, {"a": inner}),
+    lambda inner: OrderedDict(a=inner),
+    lambda inner: deque([inner]),
+    lambda inner: SimpleNamespace(a=inner),
+]
+
+
+@pytest.mark.parametrize("wrap", INNERMOST)
+def test_a_change_at_any_depth_is_seen(wrap: Callable[[list[Any]], object]) -> None:
+    for change in (
+        lambda inner: inner.append(2),
+        lambda inner: inner.clear(),
+        lambda inner: inner.__setitem__(0, True),
+        lambda inner: inner.__setitem__(0, 1.0),
+        lambda inner: inner.__setitem__(0, Equal(1)),
+    ):
+        inner = [1]
+        value = wrap(inner)
+        copied = own_copy(value)
+        assert same(copied, value)
+        change(inner)
+        assert not same(copied, value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [math.nan, {1, "x"}, datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), Decimal("1.5"), PurePath("a/b"), EXCHANGE],
+)
+def test_a_copy_is_the_same(value: Any) -> None:
+    assert same(own_copy(Odd([value])), Odd([value]))
+    assert not same(Odd([value]), Odd([Equal(value)]))
+
+
+def test_what_is_its_own_copy_is_refused() -> None:
+    with pytest.raises(TypeError, match="its own copy"):
+        own_copy(Odd([Kept()]))
 
 
 @pytest.mark.parametrize("value", [threading.Lock(), (each for each in "x")])
