@@ -5,13 +5,13 @@ Byte code is cached, as it is wherever the package is installed (PYTHONDONTWRITE
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from bench.measure import row, side_by_side
+from pytest_prodcheck.gates import bound_files
 from pytest_prodcheck.gates.policy import suite_policy
 from pytest_prodcheck.gates.run_gates import RunGates, run_key
 from pytest_prodcheck.gates.store import Key
@@ -19,6 +19,7 @@ from pytest_prodcheck.outcomes import Judgement, Outcome, Planned, Result, RunRe
 
 LIMIT = 2.5
 CHECKS = 50
+BOUND = ("prodcheck.toml", "pytest:.", "conftest.py")
 
 
 def open_verdict(root: Path) -> None:
@@ -38,7 +39,7 @@ def open_verdict(root: Path) -> None:
         ),
         planned=tuple(Planned(each, "shop") for each in ids),
         known=tuple(ids),
-        configuration={"prodcheck.toml": hashlib.sha256(file.read_bytes()).hexdigest()},
+        configuration={each: bound_files.digest(str(root), each) for each in BOUND},
     )
     run_gates = RunGates(state, run_key(state, root))
     run_gates.open_run(run.id, [Key("staging", "", "", "smoke")])

@@ -50,6 +50,8 @@ def digest(root: str, name: str) -> str:
         return sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
     try:
         return sha256(read_regular(os.path.join(root, name), _LARGEST)).hexdigest()
+    except FileNotFoundError:
+        return ""
     except (OSError, ValueError) as error:
         from pytest_prodcheck import shortage
 
@@ -63,6 +65,8 @@ def _settings(root: str, folder: str) -> Iterator[bytes]:
     for name in SETTINGS_FILES:
         try:
             lines = read_regular(os.path.join(root, folder, name), _LARGEST).splitlines()
+        except FileNotFoundError:
+            continue
         except (OSError, ValueError) as error:
             from pytest_prodcheck import shortage
 
