@@ -19,7 +19,9 @@ FOLDER = "files:"
 INCLUDE = "include:"
 SETTINGS = "pytest:"
 SETTINGS_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
-IGNORED = ("__pycache__", "node_modules", "venv")  # folders, besides hidden ones
+_VERSIONS = (".git", ".hg", ".svn")
+_TOOLS = ("__pycache__", "node_modules", "venv", ".venv", ".tox", ".nox", ".idea", ".vscode", ".hypothesis")
+NOT_OURS = frozenset((*_VERSIONS, *_TOOLS, ".prodcheck"))  # folders in which tools, and we, keep things
 
 
 def bind(root: str, folders: Iterable[str]) -> dict[str, str]:
@@ -83,7 +85,7 @@ def _settings(root: str, folder: str) -> Iterator[bytes]:
 
 
 def files_in(root: str, folder: str) -> list[str]:
-    """The sorted names, relative to root, of all files in a folder; no hidden ones, no caches."""
+    """The sorted names, relative to root, of all files in a folder; none of tools and editors."""
     return sorted(_walk(root, os.path.normpath(folder), set()))
 
 
@@ -98,17 +100,21 @@ def _walk(root: str, folder: str, seen: set[str]) -> Iterator[str]:
         return
     for entry in entries:
         name = entry.name if folder == "." else os.path.join(folder, entry.name)
-        if entry.name.startswith("."):
-            continue
         try:
             is_folder = entry.is_dir()
         except OSError:
             is_folder = False
         if is_folder:
-            if entry.name not in IGNORED:
+            if entry.name not in NOT_OURS and not (entry.name.startswith(".") and entry.name.endswith("cache")):
                 yield from _walk(root, name, seen)
-        elif not entry.name.endswith("~"):
+        elif not _left_behind(entry.name):
             yield name
+
+
+def _left_behind(name: str) -> bool:
+    """Whether it is what editors, desktops and tools of tests leave where they work."""
+    swap = name.startswith(".") and name[-4:-1] == ".sw"
+    return swap or name.endswith("~") or name.startswith((".#", "._", ".nfs", ".DS_Store", ".coverage", ".testmon"))
 
 
 def _conftests_above(folder: str) -> list[str]:

@@ -7,6 +7,7 @@ The outcome comes from this ledger, so a check that swallows exceptions still fa
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from contextlib import suppress
 from contextvars import ContextVar
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 
 from pytest_prodcheck.outcomes import Judgement, Outcome
 
+_FILE = "PRODCHECK_STRAYS"  # in the environment of processes that checks start
 _WORST = (Outcome.FAILED, Outcome.ERRORED, Outcome.WARNED, Outcome.PASSED)
 
 
@@ -78,25 +80,34 @@ class Strays:
 
     def __init__(self) -> None:
         self._ours: list[str] = []
-        self._pipe: tuple[int, int] | None = None  # a forked child has no other way to say so
+        self._file = ""  # other processes, forked or started anew, have no other way to say so
         self._pid = 0
         self.too_late: object = None  # called with each that comes once it is set
 
     def begin(self) -> None:
-        """Before the first check: opens the way for forked children."""
-        if self._pid != os.getpid():
+        """Before the first check: opens the way for processes that a check starts."""
+        if self._pid != os.getpid() or not self._file:
             self._pid = os.getpid()
-            self._pipe = os.pipe()
-            for each in self._pipe:
-                os.set_blocking(each, False)
+            handle, self._file = tempfile.mkstemp(prefix="prodcheck-strays-")
+            os.close(handle)
+            os.environ[_FILE] = self._file
+
+    def end(self) -> None:
+        """After the last look: what comes from elsewhere now is not ours any more."""
+        if self._pid == os.getpid() and self._file:
+            with suppress(OSError):
+                os.unlink(self._file)
+            if os.environ.get(_FILE) == self._file:
+                del os.environ[_FILE]
+            self._file = ""
 
     def add(self, text: str) -> None:
         """Notes one."""
-        if self._pid == 0:
-            return  # no check was run here
-        if self._pid != os.getpid() and self._pipe is not None:
-            with suppress(OSError):
-                os.write(self._pipe[1], text[:500].encode("utf-8", "replace") + b"\n")
+        if self._pid != os.getpid():
+            with suppress(OSError, KeyError):  # no check was run in the process that we came from
+                handle = os.open(os.environ[_FILE], os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+                os.write(handle, text[:500].encode("utf-8", "replace") + b"\n")
+                os.close(handle)
             return
         self._ours.append(text)
         if callable(self.too_late):
@@ -104,11 +115,12 @@ class Strays:
 
     def take(self) -> list[str]:
         """All that are noted so far."""
-        from_children = b""
-        if self._pipe is not None and self._pid == os.getpid():
-            with suppress(OSError):
-                from_children = os.read(self._pipe[0], 1 << 16)
-        found = [*self._ours, *from_children.decode("utf-8", "replace").splitlines()]
+        from_others = ""
+        if self._file and self._pid == os.getpid():
+            with suppress(OSError), open(self._file, "r+", encoding="utf-8", errors="replace") as file:
+                from_others = file.read(1 << 16)
+                file.truncate(0)
+        found = [*self._ours, *from_others.splitlines()]
         self._ours = []
         return list(dict.fromkeys(found))
 

@@ -287,6 +287,7 @@ class RunController:
             return
         self.interrupts.stop()
         self.threads.stop()
+        STRAYS.end()
         for give_back in self._give_back:
             give_back()
         self.progress.close()

@@ -74,6 +74,7 @@ class Worker:
         top = top_of(self.scope.root, session.config.rootpath, session.config.inipath)
         output: dict[str, object] = session.config.workeroutput  # type: ignore[attr-defined]
         output[LOADED], output[STRAY] = loaded_here(top), STRAYS.take()
+        STRAYS.end()
 
 
 def write_plan(folder: Path, items: Iterable[pytest.Item], judging: Judging) -> None:

@@ -120,6 +120,8 @@ AFTERWARDS: dict[str, Callable[[Path], object]] = {
     "a conftest": lambda folder: (folder / "checks/conftest.py").write_text(""),
     "a conftest above": lambda folder: (folder / "conftest.py").write_text(""),
     "data": lambda folder: (folder / "checks/limits.json").write_text("{}"),
+    "hidden data": lambda folder: (folder / "checks/.limits.json").write_text("{}"),
+    "data in a hidden folder": lambda folder: Project(folder).write("checks/.data/limits.json", "{}"),
     "a helper": lambda folder: (folder / "checks/helper.py").write_text("LIMIT = 2\n"),
     "a helper elsewhere": lambda folder: (folder / "lib/elsewhere.py").write_text("LIMIT = 2\n"),
     "a subfolder": lambda folder: Project(folder).write("checks/deep/test_new.py", FAILING),
@@ -138,6 +140,9 @@ def test_what_decided_is_bound(tmp_path: Path, workers: tuple[str, ...]) -> None
     assert project.gate() == 0
     for name, change in AFTERWARDS.items():
         other = Project(Path(shutil.copytree(project.folder, tmp_path / name)))
+        assert other.gate() == 0, name
+        for left in (".test_facts.py.swp", ".pytest_cache/v", "test_facts.py~", ".DS_Store", ".coverage", ".git/HEAD"):
+            other.write(f"checks/{left}", "x")
         assert other.gate() == 0, name
         change(other.folder)
         assert other.gate() == 4, name

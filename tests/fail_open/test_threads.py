@@ -27,6 +27,8 @@ SPOILT = {
     "dies at the end": ("    threading.Timer(2, int, ('x',)).start()\n", "thread"),
     "a child": ("    p = multiprocessing.get_context('fork').Process(target=judge, args=('in a child', False))\n"
                 "    p.start(); p.join()\n", "judge('in a child')"),
+    "a new one": ("    p = multiprocessing.get_context('spawn').Process(target=judge, args=('in a new one', False))\n"
+                  "    p.start(); p.join()\n", "judge('in a new one')"),
 }  # fmt: skip
 
 
