@@ -271,15 +271,14 @@ class RunController:
         if self.run is None or self.pid != os.getpid():  # nothing was judged here, whatever pytest's own status is
             return 10 + ExitCode.CANNOT_TELL
         if not self.options.no_gate:
-            problems = [*STRAYS.take(), *self.opened.publish(self.verdicts)]
+            problems = STRAYS.take() or self.opened.publish(self.verdicts)  # in this order: what is published opens
             if problems:
                 if not self.unsaved:  # which the verdict says already, for the same reason
                     print(f"prodcheck: {'; '.join(problems)}; the gate stays closed", file=sys.stderr)  # noqa: T201
                 return 10 + ExitCode.CANNOT_TELL
         code = int(worst(verdict.code for verdict in self.verdicts))
         code = code if code in (ExitCode.OPEN, ExitCode.BLOCKED) else 10 + code
-        ending.watch(code, self.opened.take_back)
-        return code
+        return ending.watch(code, self.opened.take_back)
 
     def close(self) -> None:
         """Ends what the run started."""

@@ -17,23 +17,29 @@ GRACE = 5.0  # seconds that threads have to end once the interpreter does
 CANNOT_TELL = 13
 
 
-def watch(code: int, take_back: Callable[[], None]) -> None:
-    """From here on nothing may change what was said: code is the process's, take_back closes what it opened."""
+def watch(code: int, take_back: Callable[[], None]) -> int:
+    """From here on nothing may change what was said: code is the process's, take_back closes what it opened.
+
+    Returns the code, another one where something came while the verdicts were published.
+    """
     ending = _Ending(code, take_back)
     STRAYS.too_late = ending.too_late
+    for text in STRAYS.take():
+        ending.too_late(text)
     register = getattr(threading, "_register_atexit", None)
     free = signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
     if register is not None and free and threading.current_thread() is threading.main_thread():
         try:
             register(ending.begin)
         except RuntimeError:  # the interpreter is ending already
-            return
+            return ending.code
         atexit.register(ending.finish)
+    return ending.code
 
 
 class _Ending:
     def __init__(self, code: int, take_back: Callable[[], None]) -> None:
-        self.code, self.take_back = code, take_back
+        self.code, self.said, self.take_back = code, code, take_back
         self.begun = False
         self.pid = os.getpid()
 
@@ -49,6 +55,8 @@ class _Ending:
         """All threads have ended."""
         if self.begun and self.pid == os.getpid():
             signal.setitimer(signal.ITIMER_REAL, 0)
+            if self.code != self.said:  # before Python began to end, when nobody asked any more
+                self._leave()
 
     def too_late(self, text: str) -> None:
         """A judgement, or a thread's death, after the verdicts were published: they did not take it into account."""

@@ -48,6 +48,21 @@ def test_what_no_check_could_see(project: Project, code: str, said: str) -> None
     assert project.gate() == 3
 
 
+@pytest.mark.parametrize("hook", ["pytest_unconfigure", "pytest_sessionfinish"])
+def test_between_the_last_check_and_the_verdict(project: Project, hook: str) -> None:
+    """Row 118: nothing is published that did not take it into account."""
+    project.write("checks/test_zz.py", TEST)
+    project.write(
+        "conftest.py",
+        "import pytest, threading\nfrom pytest_prodcheck import judge\n"
+        f"@pytest.hookimpl(trylast=True)\ndef {hook}():\n"
+        "    t = threading.Thread(target=judge, args=('late', False)); t.start(); t.join()\n",
+    )
+    done = project.pytest()
+    assert done.returncode == 13, done.stdout + done.stderr
+    assert project.gate() == 3
+
+
 @pytest.mark.parametrize("name", ["late", "dies"])
 def test_what_no_check_of_a_worker_could_see(project: Project, name: str) -> None:
     """Row 118, under xdist."""
