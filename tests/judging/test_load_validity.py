@@ -112,6 +112,7 @@ def test_a_run_that_was_begun_late_is_nothing_to_compare_with() -> None:
     assert began_in_time(late, 0.06)
     assert began_in_time(replace(late, overall=endpoint([2.0] * 1000)), 0.02)
     assert began_in_time(made(), 0.02)
+    assert not began_in_time(made(workers=(LoadWorker("one", 1000, 0.1, True, starved=0.4),)), 10.0)
 
 
 # -- regression

@@ -74,6 +74,22 @@ def test_hosts_that_prometheus_watches_are_judged_beside(check: Any, share: floa
         judged(check, replace(remote, hosts_expected=2))
 
 
+def test_a_process_that_got_no_processor_uses_little() -> None:
+    """What it used says nothing where others keep the processors; what is past its limit is proven all the same."""
+    busy = made()
+    starved = replace(busy, workers=(LoadWorker("one", 1000, 0.1, True, starved=0.4),))
+    limit = Limit(warn="70%", fail="90%")
+    ledger = open_ledger()
+    try:
+        CPU(replace(WATCHED, host=False), busy, limit)
+        with pytest.raises(EvidenceProblem, match="waited for a processor"):
+            CPU(replace(WATCHED, host=False), starved, limit)
+        CPU(replace(WATCHED, host=False, cores_allowed=0.1), starved, limit)
+    finally:
+        close_ledger()
+    assert [each.outcome for each in ledger.judgements] == [Outcome.PASSED, Outcome.PASSED, Outcome.FAILED]
+
+
 TIMES = (
     test_regression.test_p95_is_no_slower_than_before,
     test_regression.test_p99_is_no_slower_than_before,
