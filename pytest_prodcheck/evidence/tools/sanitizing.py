@@ -7,6 +7,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
 BLANK = "[redacted]"
+MOST_FIELD = 131_072  # characters: a head has no more, and a policy that was cut would be another one
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _SECRET_NAME = re.compile(
     r"token|secret|passw|pwd|api[-_]?key|auth|session|sid\b|signature|\bsig\b|jwt|credential|code|ticket", re.I
@@ -58,4 +59,4 @@ def _header(name: str, value: str, redact: Callable[[str], str]) -> str:
         value = _COOKIE_VALUE.sub(rf"\g<1>{BLANK}", value, count=1)
     elif name in ("location", "content-location", "refresh"):
         value = url(value)
-    return plain(redact(value), 16_384)
+    return plain(redact(value), MOST_FIELD)
