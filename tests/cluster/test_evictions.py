@@ -184,7 +184,7 @@ def test_budgets_that_let_nobody_go(space: ControlPlane, tmp_path: Path) -> None
 
     def there() -> bool:
         live = [each for each in space.get(f"{CORE}/pods")["items"] if each["status"].get("phase") == "Running"]
-        named = [each for each in live if each["metadata"]["labels"].get("app") in ("twice", "lonely", "fine")]
+        named = [each for each in live if each["metadata"].get("labels", {}).get("app") in ("twice", "lonely", "fine")]
         seen = {each["metadata"]["name"]: each.get("status", {}) for each in space.get(POLICY)["items"]}
         allowed = [seen.get(name, {}).get("disruptionsAllowed") for name in ("chart", "platform", "fine")]
         return len(named) == 5 and allowed == [1, 1, 1] and bool(seen["lonely"].get("conditions"))
