@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from pytest_prodcheck import runbooks
 from pytest_prodcheck.outcomes import NO_TARGET, Outcome, Result, RunRecord, Severity, counts
 from pytest_prodcheck.reports.escaping import plain_markdown, safe, safe_json, safe_lines
 from pytest_prodcheck.reports.measurement_text import limit_text, measured_text, telling
@@ -77,7 +78,10 @@ def _rule(result: Result) -> dict[str, Any]:
             "text": "\n".join([title, *(f"{name}: {text}" for name, text in about), ERRORED]),
             # GitHub shows this one where it is there
             "markdown": "\n\n".join(
-                [plain_markdown(title), *(f"**{name}:** {plain_markdown(text)}" for name, text in about), ERRORED]
+                [
+                    plain_markdown(title), *(f"**{name}:** {plain_markdown(text)}" for name, text in about), ERRORED,
+                    *_runbook(result),
+                ]
             ),
         },
         "defaultConfiguration": {"level": LEVELS[result.severity]},
@@ -89,6 +93,12 @@ def _rule(result: Result) -> dict[str, Any]:
     if result.runbook.startswith("https://"):
         rule["helpUri"] = quote(safe(result.runbook), safe="/:?#@!$&()*+,;=%~-._")
     return rule
+
+
+def _runbook(result: Result) -> Iterator[str]:
+    """The bundled runbook of its check, whose headings go below the title that the page shows."""
+    if not result.plain and (name := runbooks.find(result.check)) is not None:
+        yield runbooks.read(name).partition("\n")[2].strip()
 
 
 def _is_security(result: Result) -> bool:
