@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "plan": ("pytest_prodcheck.cli.plan", "dry run: list the requests that a run would send, send none"),
     "grants": ("pytest_prodcheck.cli.grants", "print the SQL GRANTs or the Kubernetes RBAC that prodcheck needs"),
     "checks": ("pytest_prodcheck.cli.checks", "list the checks with the limits in force"),
+    "history": ("pytest_prodcheck.cli.history", "the past: trends, flaky checks, how long gates were shut"),
     "explain": ("pytest_prodcheck.cli.explain", "what a check judges, why it fails, how to fix it and prove the fix"),
     "runs": ("pytest_prodcheck.cli.runs", "list the saved runs"),
     "report": ("pytest_prodcheck.cli.report", "a saved run once more: page, text, JSON, SARIF"),

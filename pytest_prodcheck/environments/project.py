@@ -239,6 +239,13 @@ class Seal(Section):
     key: SecretRef  # where the key lies: { env = … } or { file = … }; `prodcheck gate` runs no command
 
 
+class Events(Section):
+    """The event log in PostgreSQL, for several machines or pipelines; without it a file in `.prodcheck`."""
+
+    dsn: SecretRef  # connection string of libpq; the role has to be allowed to create the table `events` once
+    keep: Seconds = 13 * 30 * 86400.0  # older events are removed; drills and incidents stay
+
+
 class Project(Section):
     """The whole file, includes merged, environments resolved (abstract ones left out)."""
 
@@ -257,4 +264,5 @@ class Project(Section):
     gates: dict[Name, Gate] = {}  # policies, by name; every suite has one of its own name without being written here
     gate_defaults: GateDefaults = GateDefaults.model_construct()  # from [gates.defaults]
     waivers: tuple[Waiver, ...] = ()  # reviewed, dated exceptions, as [[waivers]]
+    events: Events | None = None  # where the event log lies, where that is not the state folder
     seal: Seal | None = None  # whose key seals the verdicts, where it is not PRODCHECK_KEY or `.prodcheck/key`

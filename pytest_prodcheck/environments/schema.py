@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from pytest_prodcheck.environments.project import SET_BY_LOADER, Project
 from pytest_prodcheck.environments.sections.lazy import model_of
 
-_WHOLE = ("Project", "Gate", "GateDefaults", "Need", "Waiver", "Seal")  # not inherited: what they require is required
+# not inherited: what they require is required
+_WHOLE = ("Project", "Gate", "GateDefaults", "Need", "Waiver", "Seal", "Events")
 # the comment lines right above a field, its name, the comment behind it
 _FIELD = re.compile(r"((?:^    # .+\n)*)^    (\w+):(?:[^#\n]*?  # (.+))?", re.MULTILINE)
 Schema = dict[str, Any]

@@ -22,6 +22,7 @@ from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, wor
 from pytest_prodcheck.plugin import ci_pages, closing, ending, result_transport
 from pytest_prodcheck.plugin.binding import loaded_here, top_of
 from pytest_prodcheck.plugin.counting import Counter
+from pytest_prodcheck.plugin.event_record import record_events
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import Gathering
 from pytest_prodcheck.plugin.item_hooks import Judging
@@ -223,6 +224,7 @@ class RunController:
         if unsaved:  # what opened a gate must be there to be looked at
             self.run = replace(self.run, problems=(*self.run.problems, unsaved))
             self.verdicts = self.opened.settle(self.run, time.time())
+        self.unrecorded = record_events(self.opened, self.run, self.verdicts)
         add_suite_properties(session.config, self.run, self.verdicts)
 
     @pytest.hookimpl(trylast=True)
@@ -246,6 +248,8 @@ class RunController:
         for line in ci_pages.workflow_commands(self.run):
             terminalreporter.write_line(line)
         ci_pages.add_step_summary(self.run, self.verdicts)
+        if self.unrecorded:
+            terminalreporter.write_line(f"prodcheck: the run is not in the event log: {self.unrecorded}", yellow=True)
         for what, path in self._reports(terminalreporter.config):
             terminalreporter.write_line(f"{what:5} {path}")
 

@@ -1,0 +1,137 @@
+"""`prodcheck history`: what the event log tells of an environment, or of one check."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.events.log import Event
+
+EXAMPLES = """\
+  prodcheck history --env production                                 runs, how long gates were shut, flaky checks
+  prodcheck history smoke.service.latency@shop --env production      one measurement over time, beside its limit
+  prodcheck history --env production --since 30d --format json
+"""
+_FEW = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `prodcheck history`."""
+    parser.add_argument("check", nargs="?", default="", metavar="CHECK@TARGET", help="one check on one target")
+    parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
+    parser.add_argument("--since", default="90d", metavar="DURATION", help="look back this long (default: 90d)")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prints it; 2 for what is not there."""
+    from pytest_prodcheck.environments.loading import ConfigurationError
+    from pytest_prodcheck.events.log import LogProblem
+    from pytest_prodcheck.quantities import parse_duration
+
+    try:
+        since = time.time() - parse_duration(args.since)
+        with _log() as log:
+            runs = log.find(environment=args.env, kind="run", since=since)
+            verdicts = log.find(environment=args.env, kind="verdict", since=since)
+        if not runs:
+            raise ValueError(f"the event log has no run of {args.env} in the last {args.since}")
+        return _one(runs, args) if args.check else _all(runs, verdicts, args)
+    except (ConfigurationError, LogProblem, ValueError) as error:
+        print(f"prodcheck history: {error}", file=sys.stderr)
+        return 2
+
+
+def _log() -> Any:
+    from pytest_prodcheck.environments.loading import find_configuration, load
+    from pytest_prodcheck.environments.secrets import SecretResolver
+    from pytest_prodcheck.events.log import FILE, LogProblem
+    from pytest_prodcheck.events.opening import open_log
+    from pytest_prodcheck.gates.paths import state_folder
+
+    state = Path(state_folder(str(Path.cwd())))
+    path = find_configuration(Path.cwd())
+    project = load(path).project if path is not None else None
+    declared = project.events if project is not None else None
+    if declared is None and not (state / FILE).exists():
+        raise LogProblem(f"there is no event log in {state}: the first run begins it")
+    passed = project.pass_environment if project is not None else ()
+    return open_log(state, declared, SecretResolver(state.parent, passed).resolve)
+
+
+def _one(runs: list[Event], args: argparse.Namespace) -> int:
+    from difflib import get_close_matches
+
+    from pytest_prodcheck.events.history import identities, points
+    from pytest_prodcheck.reports.escaping import safe, safe_json
+    from pytest_prodcheck.reports.measurement_text import value_text
+    from pytest_prodcheck.reports.sparkline import sparkline
+    from pytest_prodcheck.reports.verdict_documents import moment
+
+    found = points(runs, args.check)
+    if not found:
+        close = get_close_matches(args.check, identities(runs), n=3, cutoff=0.4)
+        hint = f"; did you mean {', '.join(close)}?" if close else ""
+        raise ValueError(f"no run judged {args.check!r}{hint}")
+    if args.format == "json":
+        print(safe_json(json.dumps([asdict(each) for each in found], indent=1)))
+        return 0
+    values = [each.value for each in found if each.value is not None]
+    limit = found[-1].limit
+    if values:
+        unit = found[-1].unit
+        told = ", ".join(f"{name} {value_text(each, unit)}" for name, each in _extremes(values))
+        print(
+            f"{sparkline(values, limit)}  {told}" + (f", limit {value_text(limit, unit)}" if limit is not None else "")
+        )
+    for each in found[-_FEW:]:
+        shown = "" if each.value is None else value_text(each.value, each.unit)
+        print(f"{moment(each.at)}  {each.outcome:8}{shown:14}{safe(each.revision)}".rstrip())
+    return 0
+
+
+def _extremes(values: list[float]) -> list[tuple[str, float]]:
+    ordered = sorted(values)
+    return [
+        ("least", ordered[0]),
+        ("median", ordered[len(ordered) // 2]),
+        ("most", ordered[-1]),
+        ("newest", values[-1]),
+    ]
+
+
+def _all(runs: list[Event], verdicts: list[Event], args: argparse.Namespace) -> int:
+    from pytest_prodcheck.events.history import flaky, shut_times
+    from pytest_prodcheck.quantities import format_quantity
+    from pytest_prodcheck.reports.escaping import safe, safe_json
+    from pytest_prodcheck.reports.verdict_documents import moment
+
+    shut, unsteady = shut_times(verdicts), flaky(runs)
+    if args.format == "json":
+        told = {
+            "runs": [asdict(each) for each in runs],
+            "shut": [asdict(each) for each in shut],
+            "flaky": dict(unsteady),
+        }
+        print(safe_json(json.dumps(told, indent=1)))
+        return 0
+    for each in runs[:_FEW]:
+        counted = each.body.get("counts") or {}
+        numbers = ", ".join(f"{number} {safe(name)}" for name, number in counted.items() if number)
+        print(f"{moment(each.at)}  {safe(each.subject)}  {safe(each.revision)}  {numbers}")
+    for one in shut[-_FEW:]:
+        end = (
+            "is shut since then"
+            if one.ended is None
+            else f"open again after {format_quantity(one.ended - one.began, 's')}"
+        )
+        print(f"{moment(one.began)}  gate {safe(one.gate)} shut, {end}")
+    for name, number in unsteady[:_FEW]:
+        print(f"flaky: {safe(name)} changed its outcome {number} times without a new revision")
+    return 0

@@ -1,0 +1,83 @@
+"""What the event log tells of the past: how a check went, which checks change to and fro, how long a gate was shut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pytest_prodcheck.events.log import Event
+
+FLAKY = 3  # changes of outcome among the runs that are looked at from which a check is called flaky
+
+
+@dataclass(frozen=True)
+class Point:
+    """One check on one target in one run; value in base units, None where nothing was measured."""
+
+    at: float
+    revision: str
+    outcome: str
+    value: float | None
+    unit: str
+    limit: float | None
+
+
+def points(runs: Iterable[Event], identity: str) -> list[Point]:
+    """Every run's result of "check@target", the oldest first."""
+    found = []
+    for run in sorted(runs, key=lambda each: each.at):
+        results = run.body.get("results")
+        kept = results.get(identity) if isinstance(results, dict) else None
+        if isinstance(kept, dict):
+            value, limit = (_number(kept.get(name)) for name in ("value", "limit"))
+            told = (str(kept.get("outcome", "")), value, str(kept.get("unit", "")), limit)
+            found.append(Point(run.at, run.revision, *told))
+    return found
+
+
+def identities(runs: Iterable[Event]) -> list[str]:
+    """Every "check@target" that any of the runs judged."""
+    return sorted({name for run in runs for name in (run.body.get("results") or {})})
+
+
+def flaky(runs: Sequence[Event]) -> list[tuple[str, int]]:
+    """How often the outcome of each "check@target" changed, the worst first; among runs of one revision only.
+
+    A check that fails with one revision and passes with the next did what it is for.
+    """
+    by_revision: dict[str, list[Event]] = {}
+    for run in runs:
+        by_revision.setdefault(run.revision, []).append(run)
+    changed: dict[str, int] = {}
+    for group in by_revision.values():
+        for name in identities(group):
+            told = [each.outcome for each in points(group, name)]
+            changed[name] = changed.get(name, 0) + sum(a != b for a, b in pairwise(told))
+    return sorted(((name, n) for name, n in changed.items() if n >= FLAKY), key=lambda pair: (-pair[1], pair[0]))
+
+
+@dataclass(frozen=True)
+class Shut:
+    """A time in which a gate was not open: from the first verdict that was not, to the first that was again."""
+
+    gate: str
+    began: float
+    ended: float | None  # None: it still is
+
+
+def shut_times(verdicts: Iterable[Event]) -> list[Shut]:
+    """By gate and slot, the oldest first."""
+    open_since: dict[tuple[str, str], float] = {}
+    found: list[Shut] = []
+    for each in sorted(verdicts, key=lambda each: each.at):
+        key = (each.subject, str(each.body.get("slot", "")))
+        if each.body.get("code") != 0:
+            open_since.setdefault(key, each.at)
+        elif key in open_since:
+            found.append(Shut(each.subject, open_since.pop(key), each.at))
+    return found + [Shut(gate, began, None) for (gate, _), began in open_since.items()]
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,0 +1,61 @@
+"""What the event log tells of a project's past."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.project import Project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    made = Project.make(tmp_path_factory.mktemp("history"))
+    for before, after in (("1.0", "11.0"), ("11.0", "2.0"), ("2.0", "3.0")):
+        made.pytest()
+        made.edit(f"value = {before}", f"value = {after}")
+    return made
+
+
+def test_one_check_over_time(project: Project) -> None:
+    rows = json.loads(project.prodcheck("history", "t.smoke.one@fact", "--env", "dev", "--format", "json").stdout)
+    assert [(row["outcome"], row["value"]) for row in rows] == [("passed", 1.0), ("failed", 11.0), ("passed", 2.0)]
+    text = project.prodcheck("history", "t.smoke.one@fact", "--env", "dev").stdout
+    assert "least 1" in text
+    assert "most 11" in text
+
+
+def test_runs_and_the_time_a_gate_was_shut(project: Project) -> None:
+    found = json.loads(project.prodcheck("history", "--env", "dev", "--format", "json").stdout)
+    assert len(found["runs"]) == 3
+    (shut,) = found["shut"]
+    assert shut["gate"] == "smoke"
+    assert shut["ended"] > shut["began"]
+    assert "open again after" in project.prodcheck("history", "--env", "dev").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("t.smoke.oen@fact", "--env", "dev"), "did you mean t.smoke.one@fact"),
+        (("--env", "live"), "no run of live"),
+        (("--env", "dev", "--since", "soon"), "soon"),
+    ],
+)
+def test_what_is_not_there(project: Project, words: tuple[str, ...], told: str) -> None:
+    done = project.prodcheck("history", *words)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_log_that_cannot_be_written_changes_no_verdict(tmp_path: Path) -> None:
+    project = Project.make(tmp_path)
+    assert project.pytest().returncode == 0
+    (project.folder / ".prodcheck" / "events.db").write_bytes(b"no database" * 100)
+    done = project.pytest()
+    assert done.returncode == 0
+    assert "the run is not in the event log" in done.stdout
+    assert project.gate() == 0
