@@ -225,7 +225,7 @@ class HttpClient:
             raise EvidenceProblem(Problem("missing-extra", what, "pip install h2"))
 
         def tls() -> ssl.SSLContext:
-            made = tls_context(self.service.tls, self.context.root, self.name)
+            made = trust_in(self.service.tls, self.context, self.name)
             made.set_alpn_protocols(OFFERED)
             return made
 
