@@ -52,4 +52,4 @@ def condition(state: str) -> str:
         name = errors.lookup(state).__name__
     except KeyError:
         return "an error"
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower().rstrip("_")

@@ -180,9 +180,11 @@ class ScratchServer:
             raise EvidenceProblem(Problem("configuration", what, "nothing was restored"))
 
     def trouble(self) -> str:
-        """What the log says of why it ended: its last fatal line."""
-        found = [(state, text) for state, kind, text in _LINE.findall(self._said()) if kind != "ERROR"]
-        found = found or [(state, text) for state, _, text in _LINE.findall(self._said())]
+        """What the log says of why it ended: its last fatal line, which is the server's own: nobody raises those."""
+        fatal = [f"{plain(text)} ({state})" for state, kind, text in _LINE.findall(self._said()) if kind != "ERROR"]
+        if fatal:
+            return fatal[-1]
+        found = [(state, text) for state, _, text in _LINE.findall(self._said())]
         return shown(*found[-1]) if found else plain(self._said()[-300:]) or "it ended without a word"
 
     def replayed_to(self) -> str:

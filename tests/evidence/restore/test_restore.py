@@ -328,7 +328,7 @@ def test_what_record_backup_wrote_is_what_a_restore_holds(make: Make, running: S
     base, record = cluster.backups / "monday", cluster.records / "monday.json"
     code, said = _record(running, "-o", str(record))
     assert (code, record.exists()) == (3, False)
-    assert "permission denied for function pg_create_restore_point (prodcheck grants prints all" in said
+    assert "permission denied for function pg_create_restore_point (42501) (prodcheck grants prints all" in said
     _allow(cluster, make())
     cluster.primary.backup(base)
     try:
