@@ -13,6 +13,7 @@ import pytest
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.capacity import kubernetes_capacity
 from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_nodes, kubernetes_pods
+from pytest_prodcheck.evidence.kubernetes.comings import begun
 from pytest_prodcheck.evidence.kubernetes.rollouts import kubernetes_rollout
 from pytest_prodcheck.records.kubernetes import KubernetesNodes, Node
 from suites.pre_deploy.test_kubernetes import test_nodes_are_ready as nodes_are_ready
@@ -219,6 +220,19 @@ def test_nodes_within_ten_minutes(change: dict[str, Any], outcome: str) -> None:
     assert outcomes(nodes_are_ready, KubernetesNodes(nodes, 600, NOW)).partition(":")[0] == outcome
     alone = KubernetesNodes((nodes[1],), 600, NOW)
     assert outcomes(nodes_are_ready, alone).startswith("failed")  # no node is ready, whatever the reason
+
+
+@pytest.mark.parametrize(
+    ("taint", "age", "kept"),
+    [
+        ("node.cilium.io/agent-not-ready", 60, 0), ("node.cilium.io/agent-not-ready", 900, 1),
+        ("startup-taint.cluster-autoscaler.kubernetes.io/gpu", 60, 0), ("team/ours", 60, 1),
+        ("ToBeDeletedByClusterAutoscaler", 60, 1),
+    ],
+)  # fmt: skip
+def test_taints_for_the_start_are_over_soon(taint: str, age: float, kept: int) -> None:
+    node = dataclasses.replace(WELL, joined_at=NOW - age, taints=((taint, "", "NoSchedule"),))
+    assert len(begun(node, NOW - 600).taints) == kept
 
 
 def test_room_is_that_of_the_nodes_that_stay(bench: Bench, space: ControlPlane, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import listed
-from pytest_prodcheck.evidence.kubernetes.cluster import all_pods, host, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.cluster import all_pods, host, node_grace, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.comings import begun
 from pytest_prodcheck.evidence.kubernetes.demands import Demand, rollouts
 from pytest_prodcheck.evidence.kubernetes.node_terms import Where
 from pytest_prodcheck.evidence.kubernetes.placing import OVER, allowed, best, roll, rooms_of, why
@@ -30,7 +32,9 @@ LEFT_OUT = (
 )  # fmt: skip
 def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> KubernetesCapacity:
     """The rollouts placed on the nodes that stay, and with the one gone whose pods are the hardest to place."""
-    found: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
+    since = time.time() - node_grace(context)
+    listed_nodes: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
+    found = [begun(each, since) for each in listed_nodes]
     nodes, pods, homeless = _staying(found, all_pods(context, deadline))
     demands = rollouts(context, deadline)
     cluster = context.environment.kubernetes

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
+from pytest_prodcheck.records.kubernetes import Node
 
 # taints that say so: cluster autoscaler, Karpenter (v1 and before), AWS node termination handler, cloud providers, GKE
 _LEAVING = (
     "ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted", "karpenter.sh/disruption",
     "aws-node-termination-handler/", "node.cloudprovider.kubernetes.io/shutdown",
     "cloud.google.com/impending-node-termination", "node.kubernetes.io/out-of-service",
+)  # fmt: skip
+# taints that a new node loses once its agents run: cloud providers', Karpenter's, Cilium's, CSI drivers', autoscaler's
+_STARTUP = (
+    "node.cloudprovider.kubernetes.io/uninitialized", "karpenter.sh/unregistered", "node.cilium.io/agent-not-ready",
+    "ebs.csi.aws.com/agent-not-ready", "efs.csi.aws.com/agent-not-ready",
+    "startup-taint.cluster-autoscaler.kubernetes.io/", "ignore-taint.cluster-autoscaler.kubernetes.io/",
 )  # fmt: skip
 _SPOT = (
     ("karpenter.sh/capacity-type", "spot"), ("eks.amazonaws.com/capacityType", "SPOT"),
@@ -26,6 +35,13 @@ def leaving(node: Object) -> str:
     if "deletionTimestamp" in table(node, "metadata"):
         return "it is being deleted"
     return next((f"taint {key}" for key in _taints(node) if key.startswith(_LEAVING)), "")
+
+
+def begun(node: Node, since: float) -> Node:
+    """A node that joined after `since` as it will be once its agents run: without its taints for the start."""
+    if node.joined_at <= since:
+        return node
+    return dataclasses.replace(node, taints=tuple(each for each in node.taints if not each[0].startswith(_STARTUP)))
 
 
 def spot(node: Object) -> bool:
