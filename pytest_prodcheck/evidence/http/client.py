@@ -216,13 +216,7 @@ class HttpClient:
 
     def http2(self) -> tuple[Http2Line, Connection]:
         """A new connection of one's own that offers HTTP/2 as browsers do; close it. Not through a proxy."""
-        from importlib.util import find_spec
-
         from pytest_prodcheck.evidence.http.http2 import OFFERED, Http2Line
-
-        if find_spec("h2") is None:
-            what = f"{self.name}: asking over HTTP/2 needs h2"
-            raise EvidenceProblem(Problem("missing-extra", what, "pip install h2"))
 
         def tls() -> ssl.SSLContext:
             made = trust_in(self.service.tls, self.context, self.name)

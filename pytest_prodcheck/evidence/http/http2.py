@@ -53,11 +53,9 @@ class Http2Line:
         self._head: list[tuple[str, str]] | None = None
         self._ended = False
         self.chosen = ""
+        self.shook_hands = False  # without, nobody knows what would be chosen
 
     def _open(self, prepared: Prepared) -> None:
-        from h2.config import H2Configuration
-        from h2.connection import H2Connection
-
         origin = prepared.origin
         sock = self._route.open(origin.host, origin.port)
         try:
@@ -66,9 +64,15 @@ class Http2Line:
             sock.close()
             self._route.release()
             raise
+        self.shook_hands = True
         self.chosen = self._sock.selected_alpn_protocol() or ""
         if self.chosen != OFFERED[0]:
             raise EvidenceProblem(Problem("protocol", "HTTP/2 is not chosen"))
+        try:
+            from h2.config import H2Configuration
+            from h2.connection import H2Connection
+        except ModuleNotFoundError:
+            raise EvidenceProblem(Problem("missing-extra", "asking over HTTP/2 needs h2", "pip install h2")) from None
         self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding="latin-1"))
         self._h2.initiate_connection()
 

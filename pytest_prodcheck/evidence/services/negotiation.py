@@ -159,7 +159,7 @@ def _over_h2(
             try:
                 other = _ask_h2(line, connection, request, deadline)
             except EvidenceProblem as error:
-                if line.chosen != OFFERED[0]:
+                if line.shook_hands and line.chosen != OFFERED[0]:
                     return line.chosen, []
                 found.append(Rendition(page.name, OFFERED[0], _coding(exchange), error.problem))
                 if error.problem.kind != "protocol":
