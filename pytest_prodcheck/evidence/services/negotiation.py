@@ -182,7 +182,7 @@ def _ask_h2(line: Http2Line, connection: Connection, request: Request, deadline:
     try:
         return connection.ask(request, deadline).exchange
     except EvidenceProblem as error:
-        if line.chosen != OFFERED[0] or not worth_another_try(error.problem):
+        if (line.shook_hands and line.chosen != OFFERED[0]) or not worth_another_try(error.problem):
             raise
         deadline.note(f"{error.problem.message}; tried again once")
         return connection.ask(request, deadline).exchange
