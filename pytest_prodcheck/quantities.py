@@ -21,7 +21,7 @@ _SCALES = (
     ("", ("plain", "", 1.0)),
 )
 _UNITS: dict[str, tuple[str, str, float]] = dict(_SCALES)
-_TEXT = re.compile(r"\s*([+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([A-Za-zµ]+|%|)\s*")
+_TEXT = re.compile(r"\s*+([+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*+([A-Za-zµ]+|%|)\s*+")
 _Steps = tuple[tuple[str, float, float], ...]  # unit, its size, from how many of it on it is used
 _TIME_STEPS: _Steps = (
     ("d", 86400.0, 2.0), ("h", 3600.0, 2.0), ("min", 60.0, 2.0), ("s", 1.0, 1.0), ("ms", 1e-3, 1.0), ("µs", 1e-6, 0.0),

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 
+_PIECE = 1 << 20  # bytes
 SAFE = "PRODCHECK_SAFE_DIRECTORY"  # folders, ":" between, whose owner does not matter; "*" is all
 
 
@@ -21,12 +22,12 @@ def read_regular(path: str, most: int, *, follow: bool = True) -> bytes:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", path)
-        content = b""
-        while part := os.read(handle, most + 1 - len(content)):
+        content = bytearray()
+        while part := os.read(handle, min(most + 1 - len(content), _PIECE)):
             content += part
             if len(content) > most:
                 raise OSError(errno.EFBIG, f"it is larger than {most} bytes", path)
-        return content
+        return bytes(content)
     finally:
         os.close(handle)
 

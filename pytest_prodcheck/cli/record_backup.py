@@ -92,6 +92,7 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
 
     from pytest_prodcheck.evidence.content.recording import take
     from pytest_prodcheck.evidence.network.resolving import split_address
+    from pytest_prodcheck.evidence.postgres.libpq_environment import hidden
     from pytest_prodcheck.evidence.postgres.members import libpq_parameters, members
     from pytest_prodcheck.evidence.postgres.server_text import of_error
     from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -108,7 +109,9 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
         wanted["user"] = args.user
     conninfo = make_conninfo("", **wanted)
     try:
-        with psycopg.connect(conninfo) as connection, psycopg.connect(conninfo) as witness:
+        with hidden():
+            first, second = psycopg.connect(conninfo), psycopg.connect(conninfo)
+        with first as connection, second as witness:
             backups = context.environment.postgres[args.name].backups
             physical = backups is not None and backups.kind != "dump"
             parts = backups is not None and backups.restore is not None and backups.restore.sample < 1

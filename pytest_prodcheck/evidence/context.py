@@ -93,7 +93,7 @@ class Context:
     root: the folder of prodcheck.toml. revision: what this run is about, "" for none. run_id fills `{run}` in headers.
     state: the folder of runs and history, None where nothing may be kept. vantage: where the run looks from.
     window: seconds that the run's gate has metrics judged over, None where it does not say. passed: environment
-    variables that programs we start may see beside the usual ones.
+    variables that programs we start may see beside the usual ones. key: seals what later runs read, b"" for none.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class Context:
         vantage: str = "outside",
         window: float | None = None,
         passed: tuple[str, ...] = (),
+        key: bytes = b"",
     ) -> None:
         self.environment = environment
         self.root = root
@@ -118,6 +119,7 @@ class Context:
         self.vantage = vantage
         self.window = window
         self.passed = passed
+        self.key = key
         self.redactor = redactor
         self.slots = Slots(environment.gathering.per_host)
         self.reached: set[str] = {""}  # "10.0.0.7:443": peers that have taken a connection in this run

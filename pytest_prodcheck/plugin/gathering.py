@@ -120,6 +120,7 @@ class Gathering:
             vantage=opened.options.vantage,
             window=opened.window,
             passed=opened.configuration.project.pass_environment,
+            key=opened.key_of_lines,
         )
 
     def _wait(self, plan: Sequence[tuple[Any, str]], context: Context, say: Callable[[str], None]) -> None:

@@ -33,7 +33,7 @@ def accept_loads(opened: Opened, gathering: Gathering, run: RunRecord) -> str:
         for load in loads:
             judged = [result for result in run.results if result.target == load.name]
             if is_accepted(judged) and began_in_time(load, opened.environment.load[load.name].compare.p95):
-                accept(opened.state, opened.environment, load, run.id, run.ended_at, run.revision)
+                accept(opened.state, opened.key_of_lines, opened.environment, load, run.id, run.ended_at, run.revision)
     except OSError as error:
         return f"the accepted load runs could not be written down: {error}"
     except EvidenceProblem:

@@ -13,7 +13,7 @@ _WORDS = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
 
 def names_in(expression: str) -> list[str]:
     """The marker names of an expression such as `smoke and not slow(level=2)`, in order."""
-    bare = re.sub(r"\([^()]*=[^()]*\)", "", re.sub(r"'[^']*'|\"[^\"]*\"", "", expression))
+    bare = re.sub(r"\([^()=]*=[^()]*\)", "", re.sub(r"'[^']*'|\"[^\"]*\"", "", expression))
     return [name for name in dict.fromkeys(_WORDS.findall(bare)) if name not in ("and", "or", "not")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import secrets
 import sys
 import time
@@ -67,6 +68,18 @@ class Opened:
     def state(self) -> Path:
         """The folder of runs, verdicts and the key."""
         return self.root / STATE
+
+    @property
+    def key_of_lines(self) -> bytes:
+        """What seals that this run keeps for later ones, b"" without a key that can be used."""
+        from pytest_prodcheck.gates.run_gates import run_key
+        from pytest_prodcheck.gates.seal import KeyProblem
+        from pytest_prodcheck.sealed_lines import key_of_lines
+
+        try:
+            return key_of_lines(self.run_gates.key if self.run_gates is not None else run_key(self.state, self.root))
+        except (KeyProblem, OSError):
+            return b""
 
     @property
     def window(self) -> float | None:
@@ -167,8 +180,14 @@ class Opened:
 
 
 def unverified_hosts(environment: Environment) -> tuple[str, ...]:
-    """The hosts whose certificates the configuration says not to check, to be named on every verdict."""
+    """The hosts whose certificates nobody checks though secrets go there, to be named on every verdict."""
+    from pytest_prodcheck.environments.reach import ANONYMOUS
+
     found = {service.host for service in environment.services.values() if service.tls.verify == "off"}
+    for service in environment.services.values():
+        sends_tokens = any(each.as_ not in (None, ANONYMOUS) for each in service.endpoints.values())
+        if sends_tokens and service.url.startswith("http:") and not _on_this_machine(urlsplit(service.url).netloc):
+            found.add(service.host)
     if environment.auth is not None and environment.auth.tls.verify == "off":
         found |= {urlsplit(url).hostname or url for url in (environment.auth.issuer, environment.auth.token_url) if url}
     for group in environment.redis.values():
@@ -176,8 +195,18 @@ def unverified_hosts(environment: Environment) -> tuple[str, ...]:
     for each in (environment.prometheus, environment.alerts.alertmanager if environment.alerts else None):
         found |= {urlsplit(each.url).hostname or each.url} if each is not None and each.tls.verify == "off" else set()
     for cluster in environment.postgres.values():
-        found |= set(cluster.nodes) if cluster.tls.mode in ("prefer", "require") else set()
+        plain = {node for node in cluster.nodes if not _on_this_machine(node)} if cluster.tls.mode == "disable" else ()
+        found |= set(cluster.nodes) if cluster.tls.mode in ("prefer", "require") else set(plain)
     return tuple(sorted(found))
+
+
+def _on_this_machine(address: str) -> bool:
+    """A proxy beside us (cloud-sql-proxy, a sidecar) speaks TLS with the server, and none with us."""
+    host = urlsplit(f"//{address}").hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Opened:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck.sealed_lines import SealedLines, key_of_lines
 from tests.evidence.load.servers import GOOD, LIMITED, server
 from tests.project import Project
 
@@ -55,11 +56,15 @@ def test_a_valid_run_opens_and_is_what_the_next_is_compared_with(tmp_path: Path)
         assert first.returncode == 0, first.stdout
         assert project.gate(name="performance") == 0
         (line,) = history(project).read_text().splitlines()
-        assert json.loads(line)["overall"]["good"] == 400
+        assert json.loads(line.split(" ", 2)[2])["overall"]["good"] == 400
         page = (project.folder / "report.html").read_text(encoding="utf-8")
         assert page.count("<svg class=") == 3
         assert "400 requests were due. 400 requests were sent, 400 answered well, 0 failed." in page
-        history(project).write_text("\n".join([line] * 20) + "\n")
+        sealed = SealedLines(key_of_lines((project.folder / ".prodcheck" / "key").read_bytes().strip()), "dev@ browse")
+        lines = [line]
+        for _ in range(19):
+            lines.append(sealed.line(line.split(" ", 2)[2], lines[-1]))
+        history(project).write_text("\n".join(lines) + "\n")
         second = performance(project)
     assert second.returncode == 0, second.stdout
     lines = history(project).read_text().splitlines()
@@ -83,7 +88,7 @@ def test_a_damaged_history(tmp_path: Path) -> None:
         history(project).write_text("{}\n")
         done = performance(project)
     assert done.returncode == 13, done.stdout
-    assert "no accepted run can be read" in " ".join(done.stdout.split())
+    assert "its seals do not hold" in " ".join(done.stdout.split())
     assert history(project).read_text() == "{}\n"
 
 

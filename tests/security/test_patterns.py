@@ -11,9 +11,6 @@ import pytest
 
 PARTS = 4
 MOST = 2.0  # seconds for 200 kB on a machine that does much else: linear ones need some hundredths
-SHORT = {  # what they are tried on is never long
-    "pytest_prodcheck.evidence.migrations.scripts._NUMBERED": "names of files: 255 bytes",
-}
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -21,15 +18,15 @@ def test_every_pattern_is_linear(part: int) -> None:
     words = [sys.executable, "-m", "tests.security.patterns", str(part), str(PARTS)]
     root = Path(__file__).resolve().parent.parent.parent
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=root, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=400, cwd=root, check=False)
     except subprocess.TimeoutExpired as error:  # exponential: it never came back
         last = (error.stdout or b"").decode().splitlines()[-1]
-        raise AssertionError(f"this one took more than two minutes: {last}") from None
+        raise AssertionError(f"this one never came back: {last}") from None
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     told = [{**each, **took} for each, took in zip(lines[::2], lines[1::2], strict=True)]
     assert len(told) > 30
-    slow = [each for each in told if each["seconds"] > MOST and each["where"] not in SHORT]
+    slow = [each for each in told if each["seconds"] > MOST]
     assert slow == []
 
 
@@ -40,4 +37,6 @@ def test_the_search_finds_what_is_not_linear() -> None:
 
     assert pumped(re.compile(r"([^&=;]+)=([^&;]*)"), "sub")[0] > MOST
     assert pumped(re.compile(r"(a|aa)+$"), "match")[0] > MOST
+    assert pumped(re.compile(r"COMMENT|ALTER\s+[^;]*\sOWNER"), "match")[0] > MOST
+    assert pumped(re.compile(r"(#[^\n]*\r?\n)*!"), "match")[0] > MOST
     assert pumped(re.compile(r"[a-z]+[0-9]"), "match")[0] < MOST

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.records import Exchange, StepAnswer
 
-_VARIABLE = re.compile(r"\\\{.*?\\\}")
+_VARIABLE = re.compile(r"\\\{[^{}]*\\\}")
 
 
 def through(

@@ -13,13 +13,15 @@ from typing import Literal
 from pytest_prodcheck import shortage
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Backup
+from pytest_prodcheck.trusted_files import read_regular
 
 LABEL, MANIFEST, CONTROL = "backup_label", "backup_manifest", "global/pg_control"
+_LARGEST_MANIFEST, _LARGEST_TEXT = 1 << 30, 1 << 20  # bytes; a file takes up about 150 of a manifest
 STILL = 60.0  # seconds: a folder without a manifest that changed since then is a backup being taken
 _SIZE = re.compile(rb'"Size": (\d+)')
 # the label is made when the backup begins, the copy of pg_control when it ends; both lines say so in GMT
 _TIME = re.compile(
-    rb'"Path": "(?:backup_label|global/pg_control)"[^}]*?"Last-Modified": "(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT"'
+    rb'"Path": "(?:backup_label|global/pg_control)"[^}]{0,100}?"Last-Modified": "(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) GMT"'
 )
 _START = re.compile(r"^START WAL LOCATION: ([0-9A-F]+/[0-9A-F]+) \(file ([0-9A-F]{24})\)$", re.MULTILINE)
 
@@ -93,7 +95,7 @@ def _read(folder: Path) -> Backup | None:
     if not (folder / "PG_VERSION").is_file():
         what = "it is in tar format: it cannot be looked into (pg_basebackup --format=plain)"
         return Backup(folder.name, "full", manifest.stat().st_mtime, None, problem=what)
-    written, changed = manifest.read_bytes(), manifest.stat().st_mtime
+    written, changed = manifest_of(folder), manifest.stat().st_mtime
     size = sum(int(each) for each in _SIZE.findall(written))
     times = [_moment(each.decode()) for each in _TIME.findall(written)]
     problem = ""
@@ -113,10 +115,15 @@ def _moment(text: str) -> float:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(errors="replace")
+        return read_regular(str(path), _LARGEST_TEXT).decode(errors="replace")
     except OSError:
         shortage.note_handled()
         return ""
+
+
+def manifest_of(folder: Path) -> bytes:
+    """A backup's manifest; raises OSError."""
+    return read_regular(str(folder / MANIFEST), _LARGEST_MANIFEST)
 
 
 def first_segment(folder: Path) -> str:

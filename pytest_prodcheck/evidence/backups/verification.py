@@ -6,10 +6,13 @@ import os
 import re
 import tempfile
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import IO, TYPE_CHECKING
 
-from pytest_prodcheck.evidence.backups.base_backups import MANIFEST, chain_of, major_version, unreadable_archive
+from pytest_prodcheck.evidence.backups.base_backups import chain_of, major_version, manifest_of, unreadable_archive
 from pytest_prodcheck.evidence.backups.inventory import (
     backup_named,
     backups_host,
@@ -21,12 +24,11 @@ from pytest_prodcheck.evidence.backups.inventory import (
 from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman_verify, pgbackrest_info, pgbackrest_verify
 from pytest_prodcheck.evidence.backups.wal_names import name_of, position
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.postgres.programs import programs
-from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened
-from pytest_prodcheck.evidence.tools.confinement import bare_environment
+from pytest_prodcheck.evidence.postgres.programs import library_path, needed_by, programs
+from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened, regular
+from pytest_prodcheck.evidence.tools.confinement import Person, Place, missing, place
 from pytest_prodcheck.evidence.tools.program_words import without_rows
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.evidence.tools.subprocesses import run
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Verification, VerifiedBackup
 
@@ -86,33 +88,69 @@ def postgres_backup_verification(target: str, context: Context, deadline: Deadli
 
 def _base_backup(settings: Backups, data: Path, root: Path, deadline: Deadline) -> VerifiedBackup:
     """pg_verifybackup with the WAL that the backup needs: its own, or the archive's."""
-    label, archive = data.name, root / (settings.archive or "")
-    program = programs("pg_verifybackup", major_version(data), settings.programs, root) / "pg_verifybackup"
-    with tempfile.TemporaryDirectory(prefix="prodcheck-wal-") as scratch:
-        wal = _wal_for(data, archive, Path(scratch), deadline)
-        words = (str(program), "--wal-directory", str(wal), str(data))
-        done = run(words, deadline, folder=root, only=bare_environment())
+    label, data = data.name, data.resolve()
+    folder = programs("pg_verifybackup", major_version(data), settings.programs, root)
+    with tempfile.TemporaryDirectory(prefix="prodcheck-verify-") as scratch:
+        private, wal = Path(scratch, "place"), Path(scratch, "wal")
+        private.mkdir(mode=0o755)
+        wal.mkdir(mode=0o755)
+        owner = _owner(data)
+        found = _wal_for(data, (root / (settings.archive or "")).resolve(), wal, owner, deadline)
+        links = [each.resolve() for each in (data / "pg_tblspc").glob("*") if each.is_symlink()]
+        names = ("pg_verifybackup", "pg_waldump")
+        confined = reading_place(private, (data, found, *links), folder, names, owner, deadline)
+        words = (str(folder / "pg_verifybackup"), "--wal-directory", str(found), str(data))
+        done = confined.run(words, deadline, library_path(folder))
     if done.code and re.search(r"is needed by|not found in the same directory|same version", done.errors):
         raise EvidenceProblem(Problem("configuration", f"pg_verifybackup: {done.said}", "install postgresql"))
+    if done.code and "Permission denied" in done.errors:
+        hint = "let one user own all of the backup, or read it as one who may"
+        raise EvidenceProblem(Problem("denied", f"pg_verifybackup: {done.said}", hint))
     return VerifiedBackup(label, done.code == 0, "" if done.code == 0 else _first(done.errors))
 
 
-def _wal_for(data: Path, archive: Path, scratch: Path, deadline: Deadline) -> Path:
-    """A folder with the WAL that the manifest names: the backup's own, the archive, or unpacked copies of it."""
+def reading_place(
+    private: Path, sources: tuple[Path, ...], folder: Path, names: tuple[str, ...], owner: Person, deadline: Deadline
+) -> Place:
+    """Where programs of a folder read what others wrote: nothing can be written in it. owner: of the sources.
+
+    Where no place can be made they are run all the same, for they run nothing of what they read; a note says so.
+    """
+    found = place(private, accepted=True, user=owner)
+    if not found.confined:
+        deadline.note(f"{names[0]} was not shut in: {missing()}")
+        return replace(found, user=None)
+    shell = Path(os.path.realpath("/bin/sh"))  # by which pg_verifybackup starts pg_waldump
+    return replace(found, readable=(*needed_by(folder, names), *dict.fromkeys(sources)), seen={shell: Path("/bin/sh")})
+
+
+def _owner(path: Path) -> Person:
+    about = path.stat()
+    return Person(about.st_uid, about.st_gid)
+
+
+def _wal_for(data: Path, archive: Path, scratch: Path, reader: Person, deadline: Deadline) -> Path:
+    """A folder with the WAL that the manifest names: the backup's own, the archive, or copies of what is packed there.
+
+    reader: who is to read it, where we are root. Another user's archive is copied.
+    """
     ranges = [(int(on), position(start.decode()), position(end.decode()))
-              for on, start, end in _RANGE.findall((data / MANIFEST).read_bytes())]  # fmt: skip
-    own = data / "pg_wal"
+              for on, start, end in _RANGE.findall(manifest_of(data))]  # fmt: skip
+    own = (data / "pg_wal").resolve()
     if any(len(each.name) == 24 and each.is_file() for each in own.iterdir()) if own.is_dir() else False:
         return own
     try:
-        names = list(archive.iterdir())
+        names = [each for each in archive.iterdir() if len(each.name) >= 24]
+        foreign = os.geteuid() == 0 and _owner(archive) != reader
     except OSError as error:
         raise unreadable_archive(archive, error) from None
-    packed = {each.name[:24]: each for each in names if each.suffix in SUFFIXES and len(each.stem) == 24}
-    if not packed:
+    held = {each.name[:24]: each for each in names if each.suffix in SUFFIXES and len(each.stem) == 24}
+    if foreign:
+        held |= {each.name: each for each in names if len(each.name) == 24}
+    if not held:
         return archive
     with open(os.devnull, "wb") as nowhere:
-        size = _unpack(next(iter(packed.values())), nowhere, deadline)
+        size = _unpack(next(iter(held.values())), nowhere, deadline)
     if size < 1 << 20 or size & (size - 1):
         what = f"{archive}: its first file unpacks to {size} bytes, which is the size of no WAL file"
         raise EvidenceProblem(Problem("protocol", what))
@@ -120,11 +158,11 @@ def _wal_for(data: Path, archive: Path, scratch: Path, deadline: Deadline) -> Pa
         for count in range(start // size, (max(end - 1, start)) // size + 1):
             deadline.seconds_left()
             name = name_of(on, count, size)
-            if name in packed:
+            source = held.get(name, archive / name)
+            if source.is_file():
                 with (scratch / name).open("wb") as copy:
-                    _unpack(packed[name], copy, deadline)
-            elif (archive / name).is_file():
-                (scratch / name).symlink_to(archive / name)
+                    _unpack(source, copy, deadline)
+                (scratch / name).chmod(0o644)  # its folder is closed to others
     return scratch
 
 
@@ -149,14 +187,24 @@ def _dump(settings: Backups, label: str, root: Path, deadline: Deadline) -> Veri
     path = folder_of(settings, root) / label
     if not path.is_dir() and not is_archive(path):
         return _plain(path, deadline)
-    program = programs("pg_restore", None, settings.programs, root) / "pg_restore"
-    done = run((str(program), "--file", "/dev/null", str(path)), deadline, folder=root, only=bare_environment())
+    folder = programs("pg_restore", None, settings.programs, root)
+    words = [str(folder / "pg_restore"), "--file", "/dev/null"]
+    with tempfile.TemporaryDirectory(prefix="prodcheck-verify-") as scratch, ExitStack() as stack:
+        given: int | IO[bytes] = DEVNULL
+        sources: tuple[Path, ...] = ()
+        if path.is_dir():
+            sources = (path.resolve(),)
+            words.append(str(sources[0]))
+        else:
+            given = stack.enter_context(regular(path))
+        confined = reading_place(Path(scratch), sources, folder, ("pg_restore",), _owner(path), deadline)
+        done = confined.run(words, deadline, library_path(folder), given=given)
     return VerifiedBackup(label, done.code == 0, "" if done.code == 0 else _first(done.errors))
 
 
 def is_archive(path: Path) -> bool:
     """Whether a file is in one of pg_dump's archive formats (custom, or tar with toc.dat first) and no SQL text."""
-    with path.open("rb") as file:
+    with regular(path) as file:
         head = file.read(512)
     return head.startswith((b"PGDMP", b"toc.dat"))
 

@@ -102,7 +102,7 @@ def postgres_content(target: str, context: Context, deadline: Deadline) -> Conte
             seen.counts[chunk.part.name, copy.declared].chunks += 1
             jobs.put((chunk, copy))
     subject = f"{context.environment.name} {target} {settings.chunk} {[each.declared for each in found]}"
-    progress = Progress(context.root, subject, settings.resume)
+    progress = Progress(context.root, context.key, subject, settings.resume)
     _Workers(target, settings, context, deadline, reference, jobs, seen, progress).run()
     if progress.oldest is not None:
         deadline.used(progress.oldest)

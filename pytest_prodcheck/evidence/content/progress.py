@@ -10,19 +10,25 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
+from pytest_prodcheck.sealed_lines import SealedLines
+from pytest_prodcheck.trusted_files import read_regular
+
 LARGEST = 64 * 1024 * 1024  # bytes
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 FOLDER = Path(".prodcheck") / "content"
 
 
 class Progress:
     """The chunks found equal, by a name that changes with everything they depend on. Thread-safe.
 
-    subject: the environment, cluster, nodes and chunk size. keep: seconds that a chunk counts. oldest: epoch seconds of
-    the oldest one that was taken over, None for none.
+    key: seals what is noted, so that nobody else can say that a chunk is equal. subject: the environment, cluster,
+    nodes and chunk size. keep: seconds that a chunk counts. oldest: epoch seconds of the oldest one that was taken
+    over, None for none.
     """
 
-    def __init__(self, root: Path, subject: str, keep: float) -> None:
+    def __init__(self, root: Path, key: bytes, subject: str, keep: float) -> None:
         self._path = root / FOLDER / f"{sha256(subject.encode()).hexdigest()[:24]}.jsonl"
+        self._sealed = SealedLines(key, subject)
         self._lock = threading.Lock()
         self.oldest: float | None = None
         self.taken_over = 0
@@ -31,11 +37,11 @@ class Progress:
     def _lines(self) -> list[tuple[str, float, int]]:
         found = []
         with contextlib.suppress(OSError, ValueError):
-            if self._path.stat().st_size < LARGEST:
-                for line in self._path.read_text().splitlines():
-                    with contextlib.suppress(ValueError, TypeError):  # the last line of one that was killed
-                        name, moment, rows = json.loads(line)
-                        found.append((str(name), float(moment), int(rows)))
+            for line in read_regular(str(self._path), LARGEST, follow=False).decode().splitlines():
+                text = self._sealed.text(line)  # not of the last line of one that was killed
+                if text is not None:
+                    name, moment, rows = json.loads(text)
+                    found.append((str(name), float(moment), int(rows)))
         return found
 
     def rows_of(self, name: str) -> int | None:
@@ -50,11 +56,14 @@ class Progress:
 
     def equal(self, name: str, rows: int) -> None:
         """Notes one that is equal now; where nothing can be written, a later run begins anew."""
+        line = self._sealed.line(json.dumps([name, time.time(), rows]))
+        if not line:
+            return
         with self._lock, contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            descriptor = os.open(self._path, _APPEND, 0o600)
             with os.fdopen(descriptor, "w") as file:
-                file.write(json.dumps([name, time.time(), rows]) + "\n")
+                file.write(f"{line}\n")
 
     def finished(self) -> None:
         """Forgets all: the comparison came to its end."""

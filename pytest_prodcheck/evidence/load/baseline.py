@@ -11,6 +11,8 @@ from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.load.fingerprint import fingerprint
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import AcceptedEndpoint, AcceptedRun, Baseline, LoadEndpoint, LoadRun, Timed
+from pytest_prodcheck.sealed_lines import SealedLines
+from pytest_prodcheck.trusted_files import read_regular
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -34,7 +36,8 @@ def load_baseline(target: str, context: Context, deadline: Deadline) -> Baseline
         raise EvidenceProblem(Problem("internal", "there is no folder that history could be in"))
     file = file_of(context.state, context.environment, target)
     sent = fingerprint(target, context.environment, context.root, context.vantage)
-    runs = tuple(run for digest, run in _read(file) if digest == sent)[-COMPARED:]
+    lines = _lines(file, _sealed(context.key, context.environment, target))
+    runs = tuple(run for digest, run in _read(file, lines) if digest == sent)[-COMPARED:]
     if not runs:
         deadline.note("no accepted run of this scenario as it is declared: from now on this one is compared with")
     return Baseline(runs, required, load.compare.p95, load.compare.p99, load.compare.errors)
@@ -46,19 +49,30 @@ def file_of(state: Path, environment: Environment, name: str) -> Path:
     return state / "history" / f"{environment.name}{slot}" / f"{name}.jsonl"
 
 
-def accept(state: Path, environment: Environment, run: LoadRun, run_id: str, at: float, revision: str) -> None:
+def _sealed(key: bytes, environment: Environment, name: str) -> SealedLines:
+    return SealedLines(key, f"{environment.name}@{environment.slot} {name}")
+
+
+def accept(
+    state: Path, key: bytes, environment: Environment, run: LoadRun, run_id: str, at: float, revision: str
+) -> None:  # fmt: skip
     """Adds a run to the accepted ones; raises OSError, and EvidenceProblem for a file that cannot be read."""
-    file = file_of(state, environment, run.name)
-    kept = _lines(file)[-(KEPT - 1) :]
+    file, sealed = file_of(state, environment, run.name), _sealed(key, environment, run.name)
+    kept = _lines(file, sealed)[-(KEPT - 1) :]
     line = {
         "digest": run.sent, "run": run_id, "at": at, "revision": revision,
         "overall": _plain(run.overall), "endpoints": [_plain(each) for each in run.endpoints],
     }  # fmt: skip
+    added = sealed.line(json.dumps(line), *kept[-1:])
+    if not added:
+        return
     for folder in (state, file.parent.parent, file.parent):
         folder.mkdir(exist_ok=True, mode=0o700)
+    if file.parent.resolve() != state.resolve() / file.parent.relative_to(state):
+        raise OSError(f"{file.parent} leads elsewhere through a link: remove it")
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     with open(temporary, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
-        stream.write("\n".join([*kept, json.dumps(line)]) + "\n")
+        stream.write("\n".join([*kept, added]) + "\n")
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(file)
@@ -70,24 +84,26 @@ def _plain(endpoint: LoadEndpoint) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _lines(file: Path) -> list[str]:
+def _lines(file: Path, sealed: SealedLines) -> list[str]:
+    """The lines as they were written; raises EvidenceProblem where somebody else had a hand in it."""
     try:
-        with file.open("rb") as stream:
-            content = stream.read(LARGEST + 1)
+        content = read_regular(str(file), LARGEST, follow=False)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise EvidenceProblem(Problem("configuration", f"{file}: cannot be read: {error.strerror}")) from None
-    if len(content) > LARGEST:
-        raise EvidenceProblem(Problem("too-large", f"{file}: larger than {LARGEST} bytes"))
-    return [line for line in content.decode("utf-8", "replace").splitlines() if line.strip()]
+    lines = [line for line in content.decode("utf-8", "replace").splitlines() if line.strip()]
+    if not sealed.chained(lines):
+        what = f"{file}: its seals do not hold: it was changed, or the key is another one than it was"
+        raise EvidenceProblem(Problem("protocol", what, "remove the file to begin anew"))
+    return lines
 
 
-def _read(file: Path) -> list[tuple[str, AcceptedRun]]:
+def _read(file: Path, lines: list[str]) -> list[tuple[str, AcceptedRun]]:
     found = []
-    for number, line in enumerate(_lines(file), 1):
+    for number, line in enumerate(lines, 1):
         try:
-            found.append(_run(json.loads(line)))
+            found.append(_run(json.loads(line.split(" ", 2)[2])))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             what = f"{file}:{number}: no accepted run can be read ({type(error).__name__})"
             hint = "remove the line, or the file to begin anew"

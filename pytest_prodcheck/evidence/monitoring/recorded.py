@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`')
 _NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
-_RANGE = re.compile(r"\[[^\]]*\]")  # [5m:1m]: a subquery's colon is none of a name
+_RANGE = re.compile(r"\[[^\][]*\]")  # [5m:1m]: a subquery's colon is none of a name
 LATE, PATIENCE = 5, 120.0  # intervals, and seconds at least
 OLD = 180.0  # seconds: a series that another server records, looked at each minute, was written since
 Rule = dict[str, Any]

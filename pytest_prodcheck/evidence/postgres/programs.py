@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
+_UNDER_LIB = (Path("/usr/lib"), Path("/usr/share"), Path("/lib"))  # seen by every program that is shut in
+
 
 def programs(needed: str, major: int | None, declared: str | None, root: Path) -> Path:
     """The folder that holds a program; raises EvidenceProblem (configuration) where there is none.
@@ -53,3 +55,29 @@ def major_of(folder: Path) -> int:
     if found is None:
         raise EvidenceProblem(Problem("configuration", f"{folder / 'postgres'} does not tell its version"))
     return int(found[1])
+
+
+def needed_by(folder: Path, names: tuple[str, ...]) -> tuple[Path, ...]:
+    """What programs of a folder need to see of the disk beside the system's libraries: themselves, and their own."""
+    found: list[Path] = []
+    for each in sorted({folder, folder.resolve()}):
+        if any(each.is_relative_to(system) for system in _UNDER_LIB):
+            continue
+        if each.parent in (Path("/"), Path("/usr"), Path("/usr/local")):
+            found += [each / name for name in names if (each / name).is_file()]
+            found += [path for path in (Path("/usr/local/lib"), Path("/usr/local/share")) if path.is_dir()]
+        else:
+            found += [each.parent, *libraries_of_a_wheel(each)]
+    return tuple(found)
+
+
+def libraries_of_a_wheel(programs: Path) -> list[Path]:
+    """The folders "NAME.libs" beside a package, where wheels carry the libraries that their programs need."""
+    beside = (each.with_name(f"{each.name}.libs") for each in programs.parents if each.name)
+    return [each for each in beside if each.is_dir()]
+
+
+def library_path(programs: Path) -> dict[str, str]:
+    """The variable by which programs of a wheel find their libraries where there is no /proc: $ORIGIN leads nowhere."""
+    libraries = libraries_of_a_wheel(programs)
+    return {"LD_LIBRARY_PATH": ":".join(map(str, libraries))} if libraries else {}

@@ -116,7 +116,9 @@ class _Checking:
         if kind == "i":
             sql = f"select {schema}.bt_index_check($1::oid::regclass, true)::text"
         else:
-            sql = f"select msg from {schema}.verify_heapam($1::oid::regclass) limit {MOST_OF_ONE}"
+            # all arguments with their types: a namesake that takes fewer would make it ambiguous
+            given = "$1::oid::regclass, false, false, 'none'::text, null::bigint, null::bigint"
+            sql = f"select msg from {schema}.verify_heapam({given}) limit {MOST_OF_ONE}"
         try:
             table = self.session.rows(sql, oid, seconds=seconds, what=f"amcheck of {name}")
         except Damaged as error:

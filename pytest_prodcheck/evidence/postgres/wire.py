@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.evidence.postgres.libpq_environment import hidden
 from pytest_prodcheck.evidence.postgres.problems import ServerError
 from pytest_prodcheck.evidence.postgres.server_text import words
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -49,9 +50,11 @@ class Wire:
         from psycopg import pq
         from psycopg.conninfo import make_conninfo
 
-        self._connection = connection = pq.PGconn.connect_start(make_conninfo("", **parameters).encode())
+        with hidden():
+            self._connection = connection = pq.PGconn.connect_start(make_conninfo("", **parameters).encode())
         while connection.status != pq.ConnStatus.BAD:
-            status = connection.connect_poll()
+            with hidden():  # some are read when the first message is made
+                status = connection.connect_poll()
             if status == pq.PollingStatus.OK:
                 connection.nonblocking = 1
                 return

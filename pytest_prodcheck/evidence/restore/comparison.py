@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.content.hash_sql import FIXED, TABLES, between, digest_of, in_words, ranges, timeout
 from pytest_prodcheck.evidence.postgres.server_text import of_error
+from pytest_prodcheck.evidence.restore.room import refuse_want
 from pytest_prodcheck.evidence.restore.scratch_server import WORKERS
 from pytest_prodcheck.evidence.tools.program_words import without_rows
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -52,8 +53,9 @@ def compare(
             continue
         try:
             found.append(_some(ask, name, held, sample) if sample < 1 and held.parts else _whole(ask, name, held))
-        except psycopg.Error:  # its pages or its TOAST cannot be read
+        except psycopg.Error as error:  # its pages or its TOAST cannot be read
             deadline.seconds_left()
+            refuse_want(error.sqlstate or "", of_error(error))
             found.append(TableCompared(name, held.rows, None, False, readable=False))
     return tuple(found)
 
@@ -84,11 +86,14 @@ def amcheck(server: ScratchServer, database: str, every_row: bool, deadline: Dea
     pg_amcheck ends with 2 where it found something, with 1 where it could not look (PostgreSQL 14 and newer; before it,
     the extension is asked by SQL).
     """
+    _keep_to_the_system(server, database)
     if not (server.programs / "pg_amcheck").is_file():
         return _by_sql(server, database, every_row)
     which = ("--database", database) if database else ("--all", "--exclude-database", "template1")
     more = ("--heapallindexed",) if every_row else ()
     done = server.tool(deadline, "pg_amcheck", *which, "--install-missing", *more, "--jobs", str(WORKERS))
+    if done.code:
+        refuse_want("", done.errors + done.output)
     lines: list[str] = []
     for line in (*without_rows(done.output), *without_rows(done.errors)):
         if _NOISE.match(line):
@@ -102,6 +107,27 @@ def amcheck(server: ScratchServer, database: str, every_row: bool, deadline: Dea
     return done.code == 2, tuple(lines[:SHOWN]) or (f"pg_amcheck ended with {done.code}",)
 
 
+_ELSEWHERE = "select from pg_extension where extname = 'amcheck' and extnamespace <> 'pg_catalog'::regnamespace"
+
+
+def _keep_to_the_system(server: ScratchServer, database: str) -> None:
+    """Moves amcheck where nobody but the system has functions.
+
+    pg_amcheck names the extension's schema; there, one that takes an oid fits better than the extension's own, which
+    takes a regclass: who may create functions in that schema would have it called as a superuser.
+    """
+    for name in [database] if database else _databases(server):
+        with server.connect(name) as connection:
+            if connection.execute(_ELSEWHERE).fetchone() is not None:
+                connection.execute("alter extension amcheck set schema pg_catalog")
+
+
+def _databases(server: ScratchServer) -> list[str]:
+    with server.connect("template1") as connection:
+        every = "select datname from pg_database where datallowconn and not datistemplate"
+        return [row[0] for row in connection.execute(every).fetchall()]
+
+
 _INDEXES = """\
 select c.oid::regclass::text, c.oid
 from pg_class c join pg_am a on a.oid = c.relam join pg_index i on i.indexrelid = c.oid
@@ -112,18 +138,16 @@ def _by_sql(server: ScratchServer, database: str, every_row: bool) -> tuple[bool
     import psycopg
 
     found: list[str] = []
-    with server.connect(database or "template1") as connection:
-        every = "select datname from pg_database where datallowconn and not datistemplate"
-        names = connection.execute(every).fetchall()
-    for name in [database] if database else [row[0] for row in names]:
+    for name in [database] if database else _databases(server):
         with server.connect(name) as connection:
             try:
-                connection.execute("create extension if not exists amcheck")
+                connection.execute("create extension if not exists amcheck schema pg_catalog")
             except psycopg.Error as error:
                 return False, (f"amcheck cannot be installed: {of_error(error)}",)
             for index, oid in connection.execute(_INDEXES).fetchall():
                 try:
                     connection.execute("select bt_index_check(%s, %s)", (oid, every_row))
                 except psycopg.Error as error:
+                    refuse_want(error.sqlstate or "", of_error(error))
                     found.append(plain(f"{index}: {of_error(error)}"))
     return True, tuple(found[:SHOWN])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
 from pytest_prodcheck.evidence.restore.source_files import give_to
 from pytest_prodcheck.evidence.restore.sql_text import SqlText
 from pytest_prodcheck.evidence.tools import program_words
-from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened
+from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened, regular
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import end
 from pytest_prodcheck.evidence.tools.threads import side_by_side
@@ -129,10 +128,9 @@ class DumpServer(ScratchServer):
         """The dump as SQL text, unpacked on the way; raises EvidenceProblem where it cannot be read whole."""
         place = self.source.place
         if not place.is_dir() and not is_archive(place):
-            _plain_file(place).close()
             with opened(place) as stream:
                 try:
-                    yield stream  # type: ignore[misc]
+                    yield stream
                 except BROKEN as error:
                     raise EvidenceProblem(Problem("protocol", f"it cannot be unpacked: {plain(str(error))}")) from None
             return
@@ -167,11 +165,10 @@ class DumpServer(ScratchServer):
 
 def _plain_file(path: Path) -> IO[bytes]:
     """Opened without following a link; raises EvidenceProblem for a pipe or a device."""
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise EvidenceProblem(Problem("configuration", f"{path}: is no plain file"))
-    return file
+    try:
+        return regular(path, follow=False)
+    except OSError as error:
+        raise EvidenceProblem(Problem("configuration", f"{path}: {error.strerror}")) from None
 
 
 def load_dump(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.postgres.server_text import shown
+from pytest_prodcheck.evidence.restore.room import refuse_want
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
@@ -18,14 +19,15 @@ _BATCH = 64 * 1024  # bytes of INSERT statements that go in one message
 # of the cluster and not of the database: owners, rights, tablespaces, the database itself
 _CLUSTERS = re.compile(
     rb"(GRANT|REVOKE|SECURITY\s+LABEL|ALTER\s+DEFAULT\s+PRIVILEGES|(CREATE|ALTER|DROP)\s+DATABASE"
-    rb"|COMMENT\s+ON\s+(DATABASE|EXTENSION|SCHEMA\s+public\b)|SET\s+default_tablespace|SET\s+SESSION\s+AUTHORIZATION"
-    rb"|ALTER\s+[^;']*\sOWNER\s+TO\s+[^;']*;\Z)", re.IGNORECASE,
+    rb"|COMMENT\s+ON\s+(DATABASE|EXTENSION|SCHEMA\s+public\b)|SET\s+default_tablespace|SET\s+SESSION\s+AUTHORIZATION)",
+    re.IGNORECASE,
 )  # fmt: skip
+_ALTERS, _OWNER = re.compile(rb"ALTER\s[^;']*+;\Z", re.IGNORECASE), re.compile(rb"\sOWNER\s++TO\s", re.IGNORECASE)
 # what does something by itself, in a server that is to do nothing
 _ACTS = re.compile(
     rb"(?:CREATE|ALTER|DROP|COMMENT\s+ON)\s+(EVENT\s+TRIGGER|PUBLICATION|SUBSCRIPTION)\b", re.IGNORECASE
 )
-_ROLE = re.compile(r'role ".*" does not exist')
+_ROLE = re.compile(r'role ".*" does not exist', re.DOTALL)
 _FORBIDDEN, _UNDEFINED = "42501", "42704"
 _PUBLIC = ("42P06", 'schema "public" already exists')  # pg_dump -n public makes it, and every database has it
 
@@ -48,7 +50,7 @@ def load(connection: Any, text: SqlText) -> Loaded:
             if acting := _ACTS.match(statement):
                 loaded.left_out[acting[1].decode().lower()] += 1
                 continue
-            if _CLUSTERS.match(statement):
+            if _CLUSTERS.match(statement) or (_ALTERS.match(statement) and _OWNER.search(statement)):
                 continue
             insert = statement[:7].upper() == b"INSERT "
             if not insert or sum(map(len, inserts)) > _BATCH:
@@ -93,9 +95,10 @@ def _send(connection: Any, statement: bytes, text: SqlText, loaded: Loaded) -> N
     state, said, source = (
         _field(result, each) for each in (field.SQLSTATE, field.MESSAGE_PRIMARY, field.SOURCE_FUNCTION)
     )
-    if (state == _UNDEFINED and _ROLE.search(said)) or (state, said) == _PUBLIC:
+    if (state == _UNDEFINED and _ROLE.match(said)) or (state, said) == _PUBLIC:
         return
     loaded.reason = shown(state, said, source) if state else "the server ended"
+    refuse_want(state, loaded.reason)
     loaded.forbidden = state == _FORBIDDEN
 
 

@@ -20,6 +20,7 @@ from pytest_prodcheck.evidence.restore.comparison import amcheck, compare, table
 from pytest_prodcheck.evidence.restore.dump import load_dump
 from pytest_prodcheck.evidence.restore.fetch import fetch, forget_settings, source_of_backup, wal_source
 from pytest_prodcheck.evidence.restore.recovery_target import Goal, goal_of
+from pytest_prodcheck.evidence.restore.room import Room
 from pytest_prodcheck.evidence.restore.scratch_folder import scratch_folder
 from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
 from pytest_prodcheck.evidence.restore.source_facts import SourceFacts, facts_of
@@ -100,7 +101,7 @@ def _restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
     seen = _Seen()
     place = context.root / settings.restore.folder if settings.restore.folder else restore_record.temporary()
     needed = max(backup.size or 0, source.size if source is not None else 0)
-    with scratch_folder(place, needed, live) as scratch:
+    with scratch_folder(place, needed, live) as scratch, Room(scratch) as room:
         server: ScratchServer
         feed: WalFeed | nullcontext[None] = nullcontext()
         if settings.kind == "dump":
@@ -108,6 +109,7 @@ def _restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
             server = load_dump(settings, source, database, facts, scratch, context.root, deadline)
         else:
             server, feed = _prepare(settings, backup, source, scratch, goal, context.root, deadline)
+        room.stop = server.stop
         seen.fetched, started = seen.since(), time.monotonic()
         with feed, server:
             seen.identifier = "" if settings.kind == "dump" else system_identifier(server.data)
@@ -117,6 +119,7 @@ def _restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
             problem = problem or goal.not_comparable
             if not seen.reason:
                 _look_through(server, database, settings.restore, None if problem else record, seen, deadline)
+            server.refuse_own_want()
             if isinstance(feed, WalFeed) and feed.problem is not None and seen.reason:
                 raise EvidenceProblem(feed.problem)
             confined = server.place.confined

@@ -11,8 +11,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.evidence.postgres.libpq_environment import hidden
+from pytest_prodcheck.evidence.postgres.programs import library_path, needed_by
 from pytest_prodcheck.evidence.postgres.safe_sql import PATH
 from pytest_prodcheck.evidence.postgres.server_text import shown
+from pytest_prodcheck.evidence.restore.room import refuse_want
 from pytest_prodcheck.evidence.restore.source_files import give_to, share_with
 from pytest_prodcheck.evidence.tools.confinement import Place
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -28,15 +31,15 @@ PORT = 5499  # of the socket's file name; nothing listens on TCP
 WORKERS = max(2, min(os.cpu_count() or 2, 8))  # that read a restored database at the same time
 # what roles and databases are set to comes with a backup: it would end our statements, or have them call what it holds
 _OPTIONS = ("statement_timeout=0", "lock_timeout=0", "default_transaction_read_only=off", "role=none",
-            "session_preload_libraries=", "local_preload_libraries=", "session_replication_role=replica",
-            PATH.replace(" ", ""))  # fmt: skip
+            "zero_damaged_pages=off", "ignore_checksum_failure=off", "session_preload_libraries=",
+            "local_preload_libraries=", "session_replication_role=replica", PATH.replace(" ", ""))  # fmt: skip
 LONGEST_SOCKET = 100  # bytes of a socket's path (sockaddr_un has 108 on Linux)
 _LINE = re.compile(r"^(\w{5})\|(FATAL|PANIC|ERROR):  (.*)$", re.MULTILINE)
+_KILLED = "was terminated by signal 9"
 _READY = "database system is ready to accept connections"
 _REDONE = re.compile(r"redo done at ([0-9A-F]+/[0-9A-F]+)")
 _STOPPED = re.compile(r"recovery stopping (?:before|after) WAL location \(LSN\) \"([0-9A-F]+/[0-9A-F]+)\"")
 _SHELL = ("sh", "cp")  # all that `restore_command` needs; both go before anybody is let in
-_UNDER_LIB = (Path("/usr/lib"), Path("/usr/share"), Path("/lib"))
 
 
 class ScratchServer:
@@ -63,20 +66,11 @@ class ScratchServer:
 
         from pytest_prodcheck.evidence.tools.confinement import place
 
-        readable = [self.files, self.scratch / "wal"]
-        for folder in {self.programs, self.programs.resolve()}:
-            if any(folder.is_relative_to(each) for each in _UNDER_LIB):
-                continue
-            if folder.parent in (Path("/"), Path("/usr"), Path("/usr/local")):
-                names = ("postgres", "initdb", "pg_restore", "pg_amcheck", "pg_controldata")
-                readable += [folder / name for name in names if (folder / name).is_file()]
-                readable += [each for each in (Path("/usr/local/lib"), Path("/usr/local/share")) if each.is_dir()]
-            else:
-                readable.append(folder.parent)
-                readable += _libraries_of_a_wheel(folder)
+        names = ("postgres", "initdb", "pg_restore", "pg_amcheck", "pg_controldata")
+        readable = (self.files, self.scratch / "wal", *needed_by(self.programs, names))
         writable = (self.data, self.sockets, self.scratch / "tablespaces")
         return replace(
-            place(self.files, unconfined), readable=tuple(readable), writable=writable,
+            place(self.files, unconfined), readable=readable, writable=writable,
             seen={self.shell: Path("/bin")},
         )  # fmt: skip
 
@@ -143,6 +137,10 @@ class ScratchServer:
 
     def __exit__(self, *_: object) -> None:
         """Ends it at once: nothing of it is needed any more."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends it where it runs."""
         if self._child is not None:
             end(self._child)
 
@@ -180,12 +178,25 @@ class ScratchServer:
             raise EvidenceProblem(Problem("configuration", what, "nothing was restored"))
 
     def trouble(self) -> str:
-        """What the log says of why it ended: its last fatal line, which is the server's own: nobody raises those."""
+        """What the log says of why it ended: its last fatal line, which is the server's own: nobody raises those.
+
+        Raises EvidenceProblem for want of room or memory.
+        """
+        self.refuse_own_want()
         fatal = [f"{plain(text)} ({state})" for state, kind, text in _LINE.findall(self._said()) if kind != "ERROR"]
         if fatal:
             return fatal[-1]
         found = [(state, text) for state, _, text in _LINE.findall(self._said())]
         return shown(*found[-1]) if found else plain(self._said()[-300:]) or "it ended without a word"
+
+    def refuse_own_want(self) -> None:
+        """Raises EvidenceProblem where it ended, or one of its processes, for want of room or memory here."""
+        said = self._said()
+        for state, kind, text in _LINE.findall(said):
+            if kind != "ERROR":
+                refuse_want(state, plain(text))
+        if _KILLED in said:
+            refuse_want("53200", "one of its processes was killed, as where memory runs out")
 
     def replayed_to(self) -> str:
         """The position that replay ended at, "" where nothing was replayed."""
@@ -211,27 +222,21 @@ class ScratchServer:
         """A psycopg connection in autocommit. user: another than the superuser, with nothing overridden."""
         import psycopg
 
-        return psycopg.connect(
-            host=str(self.sockets), hostaddr="", port=PORT, dbname=database, user=user or self.superuser,
-            autocommit=True, connect_timeout=10, application_name="prodcheck", client_encoding="UTF8",
-            passfile=str(self.files / "none"), password=self.password or None,
-            options=self.options if user in ("", self.superuser) else " ",
-        )  # fmt: skip
+        with hidden():
+            return psycopg.connect(
+                host=str(self.sockets), hostaddr="", port=PORT, dbname=database, user=user or self.superuser,
+                autocommit=True, connect_timeout=10, application_name="prodcheck", client_encoding="UTF8",
+                passfile=str(self.files / "none"), password=self.password or None,
+                options=self.options if user in ("", self.superuser) else " ",
+            )  # fmt: skip
 
     def tool(self, deadline: Deadline, name: str, *arguments: str) -> Done:
         """Runs one of PostgreSQL's programs against this server, in its place."""
         words = (str(self.programs / name), "-h", str(self.sockets), "-p", str(PORT), "-U", self.superuser, *arguments)
         environ = {"PGOPTIONS": self.options, "PGPASSWORD": self.password, "PGPASSFILE": str(self.files / "none")}
-        if libraries := _libraries_of_a_wheel(self.programs):  # without /proc $ORIGIN leads nowhere
-            environ["LD_LIBRARY_PATH"] = ":".join(map(str, libraries))
-        return self.place.run(words, deadline, environ)
+        return self.place.run(words, deadline, environ | library_path(self.programs))
 
 
 def _quoted(value: str) -> str:
     return re.sub(r"(['\\])", r"\1\1", value)
 
-
-def _libraries_of_a_wheel(programs: Path) -> list[Path]:
-    """The folders "NAME.libs" beside a package, where wheels carry the libraries that their programs need."""
-    beside = (each.with_name(f"{each.name}.libs") for each in programs.parents if each.name)
-    return [each for each in beside if each.is_dir()]

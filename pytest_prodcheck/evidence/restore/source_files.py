@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_prodcheck.evidence.tools.confinement import bare_environment
 from pytest_prodcheck.evidence.tools.subprocesses import User, run
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 MOST_FILES = 5_000_000  # of one backup
 _SPACES = "pg_tblspc"
+
+
+class _Seen(NamedTuple):
+    """Digests of names, kinds, sizes, owners and times; of when the kernel says each was changed; hard links."""
+
+    names: str
+    changes: str
+    links: int
 
 
 class Source:
@@ -37,7 +45,7 @@ class Source:
             raise EvidenceProblem(Problem("configuration", f"{place}: is neither a folder nor a plain file"))
         self._allowed = [self.place, *(each.resolve() for each in allowed)]
         self.spaces = self._tablespaces()
-        self.size, self.before = self._seen()
+        self.size, self.before = self._look()
 
     def _tablespaces(self) -> dict[str, Path]:
         """The links of pg_tblspc -> where they lead; raises EvidenceProblem for one that leaves what is allowed."""
@@ -53,21 +61,29 @@ class Source:
             found[link.name] = there
         return found
 
-    def _seen(self) -> tuple[int, str]:
-        """Bytes on the disk, and a digest of all names, kinds, sizes and times."""
-        size, count, digest = 0, 0, hashlib.sha256()
+    def _look(self) -> tuple[int, _Seen]:
+        """Bytes on the disk, and what it looks like."""
+        size, count, links = 0, 0, 0
+        names, changes = hashlib.sha256(), hashlib.sha256()
         for root in (self.place, *self.spaces.values()):
             for path, about in _walk(root):
                 size, count = size + max(about.st_blocks * 512, 0), count + 1
-                seen = (path, about.st_mode, about.st_size, about.st_mtime_ns, about.st_uid)
-                digest.update(repr(seen).encode())
+                links += about.st_nlink if stat.S_ISREG(about.st_mode) else 0
+                seen = (path, about.st_ino, about.st_mode, about.st_size, about.st_mtime_ns, about.st_uid, about.st_gid)
+                names.update(repr(seen).encode())
+                changes.update(str(about.st_ctime_ns).encode())
                 if count > MOST_FILES:
                     raise EvidenceProblem(Problem("too-large", f"{root}: more than {MOST_FILES} files"))
-        return size, digest.hexdigest()
+        return size, _Seen(names.hexdigest(), changes.hexdigest(), links)
 
     def unchanged(self) -> None:
-        """Raises EvidenceProblem where it is not what it was."""
-        if self._seen()[1] != self.before:
+        """Raises EvidenceProblem where it is not what it was.
+
+        The kernel notes when a file was last written to or changed, and nobody can set that back; a further hard link,
+        as some make for the next backup, changes it too.
+        """
+        now = self._look()[1]
+        if now.names != self.before.names or (now.changes != self.before.changes and now.links == self.before.links):
             what = f"{self.place}: it changed while it was restored"
             raise EvidenceProblem(Problem("configuration", what, "who writes to a finished backup?"))
 

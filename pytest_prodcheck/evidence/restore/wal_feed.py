@@ -15,7 +15,6 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable
-from gzip import GzipFile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -149,7 +148,7 @@ def _plain_file(path: Path) -> bool:
     return stat.S_ISREG(about.st_mode) and about.st_size <= LARGEST
 
 
-def _bounded(packed: IO[bytes] | GzipFile, copy: IO[bytes], name: str, deadline: Deadline) -> bool:
+def _bounded(packed: IO[bytes], copy: IO[bytes], name: str, deadline: Deadline) -> bool:
     size = 0
     try:
         while part := packed.read(_PIECE):

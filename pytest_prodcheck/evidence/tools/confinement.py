@@ -1,8 +1,9 @@
 """A place in which what others wrote may act: with a file system of its own, no network, no secrets and no rights.
 
-`bwrap` (bubblewrap) makes it of namespaces. Where we are root it does so as root, and what runs in it is a user that
-nobody else is. A place sees PostgreSQL's programs, the system's libraries, and the folders that it is given; there is
-no shell and no other program in it unless it is given one, no /proc, and none of our environment.
+`bwrap` (bubblewrap) makes it of namespaces, else `unshare` and `namespaces.py`. Where we are root it is made as root,
+and what runs in it is a user that nobody else is. A place sees PostgreSQL's programs, the system's libraries, and the
+folders that it is given; there is no shell and no other program in it unless it is given one, no /proc, and none of our
+environment. A user of its own alone would not do: it has the network, /tmp and every file that others may read.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import pwd
 import random
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
+from pytest_prodcheck.evidence.tools import namespaces
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import Done, User, run, servers_user, start
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -40,6 +43,14 @@ class Person:
     pw_gid: int
 
 
+class Mount(NamedTuple):
+    """What a place sees. kind: "read", "write", "tmpfs", or "link" to `what`."""
+
+    kind: str
+    what: str
+    shown: str
+
+
 @dataclass(frozen=True)
 class Place:
     """How programs are run that meet what others wrote. user: None for ourselves. confined: no namespaces where false.
@@ -59,27 +70,15 @@ class Place:
         """The command that runs a program in it. system: with the system's programs, for what meets nothing yet."""
         if not self.confined:
             return tuple(program)
-        found = [_bwrap(), "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid", "--unshare-net",
-                 "--unshare-uts", "--hostname", "restore", "--dev", "/dev"]
-        for open_to_all in ("/dev/shm", "/tmp"):
-            found += ["--perms", "1777", "--tmpfs", open_to_all]
-        found += _system(_WHOLE if system else _SYSTEM)
-        found += _bound("--ro-bind", self.private / PASSWD, Path("/etc/passwd"))
-        for there in self.readable:
-            found += _bound("--ro-bind", there, there)
-        for there in self.writable:
-            found += _bound("--bind", there, there)
-        for there, shown in self.seen.items() if not system else ():
-            found += _bound("--ro-bind", there, shown)
-        found += ["--chdir", "/"]
-        if os.geteuid() != 0:
-            return (*found, "--unshare-user", "--", *program)
-        setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
-        assert self.user is not None
-        found += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-        found += [] if system else _bound("--ro-bind", Path(setpriv), Path(setpriv))
-        who = [f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups", "--no-new-privs"]
-        return (*found, "--", setpriv, *who, "--pdeathsig=KILL", "--", *program)
+        build = _by_bwrap if _maker() == "bwrap" else _by_unshare
+        return build(self._mounts(system), self, program)
+
+    def _mounts(self, system: bool) -> list[Mount]:
+        found = [Mount("tmpfs", "", "/dev/shm"), Mount("tmpfs", "", "/tmp"), *_system(_WHOLE if system else _SYSTEM)]
+        found.append(Mount("read", str(self.private / PASSWD), "/etc/passwd"))
+        found += [Mount("read", str(there), str(there)) for there in self.readable]
+        found += [Mount("write", str(there), str(there)) for there in self.writable]
+        return found + [Mount("read", str(there), str(shown)) for there, shown in self.seen.items() if not system]
 
     def run(
         self, program: Sequence[str], deadline: Deadline, environ: Mapping[str, str] | None = None, *,
@@ -138,14 +137,15 @@ def _known(number: int) -> bool:
     return True
 
 
-def place(private: Path, accepted: bool) -> Place:
+def place(private: Path, accepted: bool, user: User | None = None) -> Place:
     """A place for one restore; raises EvidenceProblem where there is none and the risk is not accepted.
 
     private: an empty folder of ours. accepted: without confinement it is done all the same, as an ordinary user.
+    user: where we are root, whom programs run as; else nobody that there is.
     """
     why = missing()
     if not why:
-        found = Place(private, person())
+        found = Place(private, (user or person()) if os.geteuid() == 0 else None)
         who = found.user or Person(os.geteuid(), os.getegid())
         (private / PASSWD).write_text(f"restore:x:{who.pw_uid}:{who.pw_gid}::/:/none\n")
         return found
@@ -159,44 +159,90 @@ def place(private: Path, accepted: bool) -> Place:
 @cache
 def missing() -> str:
     """Why a place cannot be made here, with what would help; "" where it can. Asked once."""
-    if shutil.which("bwrap") is None:
-        return "bwrap is not installed (apt-get install bubblewrap)"
-    if os.geteuid() == 0 and shutil.which("setpriv") is None:
-        return "setpriv is not installed (apt-get install util-linux)"
+    return "; ".join(why for why in _tried().values()) if "" not in _tried().values() else ""
+
+
+def _maker() -> str:
+    """What places are made by: "bwrap", where it works, else "unshare"."""
+    return next((name for name, why in _tried().items() if not why), "bwrap")
+
+
+@cache
+def _tried() -> dict[str, str]:
+    """What makes places -> why it does not work here, up to the first that does."""
+    found: dict[str, str] = {}
+    for name, build, package in (("bwrap", _by_bwrap, "bubblewrap"), ("unshare", _by_unshare, "util-linux")):
+        found[name] = _why_not(name, build, package)
+        if not found[name]:
+            break
+    return found
+
+
+def _why_not(name: str, build: Callable[[list[Mount], Place, Sequence[str]], tuple[str, ...]], package: str) -> str:
     import tempfile
 
+    if shutil.which(name) is None:
+        return f"{name} is not installed (apt-get install {package})"
+    if name == "bwrap" and os.geteuid() == 0 and shutil.which("setpriv") is None:
+        return "setpriv is not installed (apt-get install util-linux)"
     with tempfile.TemporaryDirectory(prefix="prodcheck-place-") as folder:
         Path(folder, PASSWD).write_text("")
-        words = Place(Path(folder), person()).words(("/usr/bin/true",), system=True)
+        there = Place(Path(folder), person())
+        words = build(there._mounts(system=True), there, ("/usr/bin/true",))
         try:
             done = subprocess.run(
                 words, capture_output=True, text=True, check=False, timeout=20, env=bare_environment()
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
-            return f"bwrap does not start: {plain(str(error))}"
+            return f"{name} does not start: {plain(str(error))}"
     if done.returncode:
         said = plain(done.stderr.strip()) or f"it ended with {done.returncode}"
-        return f"bwrap may not make namespaces ({said}): allow user namespaces, or run it where they are allowed"
+        return f"{name} may not make namespaces ({said}): allow user namespaces, or run it where they are allowed"
     return ""
 
 
-def _bwrap() -> str:
-    return shutil.which("bwrap") or "bwrap"
+def _by_bwrap(mounts: list[Mount], place: Place, program: Sequence[str]) -> tuple[str, ...]:
+    found = [shutil.which("bwrap") or "bwrap", "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid",
+             "--unshare-net", "--unshare-uts", "--hostname", "restore", "--dev", "/dev"]  # fmt: skip
+    setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
+    if place.user is not None:
+        mounts = [*mounts, Mount("read", setpriv, setpriv)]
+    for kind, what, shown in mounts:
+        if kind == "link":
+            found += ["--symlink", what, shown]
+        elif kind == "tmpfs":
+            found += ["--perms", "1777", "--tmpfs", shown]
+        else:  # folders above it are open, which bwrap would make for itself alone
+            above = [str(each) for each in reversed(Path(shown).parents) if each != Path("/")]
+            found += [word for each in above for word in ("--dir", each)]
+            found += ["--ro-bind" if kind == "read" else "--bind", what, shown]
+    found += ["--chdir", "/"]
+    if place.user is None:
+        return (*found, "--unshare-user", "--", *program)
+    found += [word for each in ("SETUID", "SETGID", "SETPCAP") for word in ("--cap-add", f"CAP_{each}")]
+    who = [f"--reuid={place.user.pw_uid}", f"--regid={place.user.pw_gid}", "--clear-groups", "--no-new-privs"]
+    who += ["--inh-caps=-all", "--bounding-set=-all", "--pdeathsig=KILL"]
+    return (*found, "--", setpriv, *who, "--", *program)
 
 
-def _system(paths: Iterable[str]) -> list[str]:
+def _by_unshare(mounts: list[Mount], place: Place, program: Sequence[str]) -> tuple[str, ...]:
+    import json
+
+    mine = ["--user", "--map-current-user", "--keep-caps"] if os.geteuid() != 0 else []
+    found = [shutil.which("unshare") or "unshare", *mine, "--mount", "--pid", "--fork", "--kill-child=KILL", "--net",
+             "--ipc", "--uts", "--"]  # fmt: skip
+    plan = {
+        "mounts": mounts,
+        "user": place.user.pw_uid if place.user else None, "group": place.user.pw_gid if place.user else None,
+    }  # fmt: skip
+    return (*found, sys.executable, "-I", "-S", "-B", namespaces.__file__, json.dumps(plan), *program)
+
+
+def _system(paths: Iterable[str]) -> Iterator[Mount]:
     """The system's files as they are, links as links."""
-    found: list[str] = []
     for each in paths:
         path = Path(each)
         if path.is_symlink() and not each.startswith("/etc"):
-            found += ["--symlink", os.readlink(path), each]
+            yield Mount("link", os.readlink(path), each)
         elif path.exists():
-            found += _bound("--ro-bind", path, path)
-    return found
-
-
-def _bound(how: str, there: Path, shown: Path) -> list[str]:
-    """A file or folder in the place; folders above it are open, which bwrap would make for itself alone."""
-    above = [str(each) for each in reversed(shown.parents) if each != Path("/")]
-    return [word for each in above for word in ("--dir", each)] + [how, str(there), str(shown)]
+            yield Mount("read", each, each)

@@ -25,7 +25,7 @@ _ROWS = re.compile(
 )
 # messages that quote a value, whoever shows them
 _VALUES = re.compile(
-    r"invalid input|Key \(.*\)=\(|Failing row|is out of range|malformed \w+ literal|value too long"
+    r"invalid input|Key \([^()]*\)=\(|Failing row|is out of range|malformed \w+ literal|value too long"
     r"|syntax error at or near|invalid (?:regular expression|byte sequence)|date/time field"
 )
 # where words of a program begin again behind those of a server, which may have any number of lines

@@ -74,14 +74,14 @@ FOLDERS = ("/assets/", "/static/", "/images/", "/uploads/", "/files/", "/backup/
 
 _SIGNS = {
     REPOSITORY: r"\A(?:ref: refs/\S+\s*\Z|[0-9a-f]{40}\s*\Z)"
-    r"|^\[core\]\s*$[\s\S]{0,400}^\s*(?:repositoryformatversion|bare)",
+    r"|^\[core\][^\S\n]*+$[\s\S]{0,400}?^[^\S\n]*+(?:repositoryformatversion|bare)",
     SUBVERSION: r"\ASQLite format 3\x00",
     MERCURIAL: r"\A(?:[a-z0-9=-]+\n)*(?:revlogv1|dotencode|fncache|store)\n",
     ENVIRONMENT: r"\A(?![\s\S]{0,400}<(?:html|!doctype|head))"
-    r"(?:\s*(?:#[^\n]*|(?:export )?[A-Z][A-Z0-9_]*=[^\n]*)\r?\n)*"
-    r"\s*(?:export )?[A-Z][A-Z0-9_]{2,}=[^\n]*\s*(?:\n|\Z)",
+    r"(?:\s*+(?:#[^\n]*+|(?:export )?[A-Z][A-Z0-9_]*+=[^\n]*+)\n)*"
+    r"\s*+(?:export )?[A-Z][A-Z0-9_]{2,}+=",
     DUMP: r"^(?:--|/\*)[^\n]{0,40}(?:PostgreSQL database|MySQL|MariaDB|SQLite|phpMyAdmin)[^\n]{0,80}dump"
-    r"|\A-- MySQL dump|^(?:CREATE TABLE|INSERT INTO|COPY) [`\"\w.]+[^\n]{0,200}(?:\(|VALUES|FROM stdin)",
+    r"|\A-- MySQL dump|^(?:CREATE TABLE|INSERT INTO|COPY) [`\"\w.]{1,200}+[^\n]{0,200}(?:\(|VALUES|FROM stdin)",
     ARCHIVE: r"\A[\s\S]{257}ustar|\A(?:PK\x03\x04|\x1f\ufffd\x08|7z\ufffd\ufffd'\x1c|BZh[1-9]1AY|\ufffd7zXZ)",
     DATABASE: r"\A(?:SQLite format 3\x00|REDIS[0-9]{4}|VALKEY[0-9]{3})",
     KEY: r"^-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----",
@@ -93,8 +93,8 @@ _SIGNS = {
     STATE: r"\A\s*\{[\s\S]{0,400}\"terraform_version\"\s*:",
     LISTED: r"\A\x00\x00\x00\x01Bud1",
     LOG: r"\A(?:[^\n<]{0,200}\b(?:DEBUG|INFO|WARN(?:ING)?|ERROR)\b[^\n]*\n){2}",
-    ACTUATOR: r"\A\s*\{[\s\S]*(?:\"propertySources\"\s*:|\"systemProperties\"\s*:|\"_links\"\s*:[\s\S]*/(?:env|"
-    r"heapdump|threaddump|configprops|mappings|beans|loggers)\")",
+    ACTUATOR: r"\A\s*+\{(?:[\s\S]*?\"(?:propertySources|systemProperties)\"\s*+:|(?>[\s\S]*?\"_links\"\s*+:)[\s\S]*?/"
+    r"(?:env|heapdump|threaddump|configprops|mappings|beans|loggers)\")",
     HTTPD: r"<title>Apache Status</title>|<h1>Apache Server (?:Status|Information)|<title>Server Information</title>",
     NGINX: r"\AActive connections: [0-9]+\s+server accepts handled requests",
     PHP: r"<title>(?:PHP [0-9.]+[^<]{0,40} - )?phpinfo\(\)</title>|<h1 class=\"p\">PHP Version",
@@ -102,11 +102,11 @@ _SIGNS = {
     EXPVAR: r"\A\s*\{[\s\S]*\"memstats\"\s*:\s*\{",
     WERKZEUG: r"<title>Console // Werkzeug|EVALEX = true|CONSOLE_MODE = true",
     PROFILER: r"<title>Symfony Profiler</title>|id=\"sf-toolbar|class=\"sf-profiler",
-    ELMAH: r"<title>Error log for|Powered by <a[^>]*>ELMAH",
+    ELMAH: r"<title>Error log for|Powered by <a[^>]{0,200}>ELMAH",
     H2: r"<title>H2 Console</title>",
     TELESCOPE: r"<title>[^<]{0,60}Telescope[^<]{0,60}</title>|window\.Telescope =",
     RAILS: r"<th[^>]*>Rails version|<td class=\"name\">Rails version",
-    JOLOKIA: r"\A\s*\{[\s\S]*\"agent\"[\s\S]*\"jolokia|\A\s*\{\"request\":\{\"type\":\"list\"\}",
+    JOLOKIA: r"\A\s*+\{(?>[\s\S]*?\"agent\")[\s\S]*?\"jolokia|\A\s*\{\"request\":\{\"type\":\"list\"\}",
     LISTING: r"<title>\s*(?:Index of|Directory listing for|Directory Listing For|Directory: |Listing of) ?/"
     r"|<h1>\s*Index of /|\[To Parent Directory\]|<ListBucketResult|<EnumerationResults ",
 }  # fmt: skip

@@ -27,7 +27,7 @@ SIGNS = {
     "a Go panic": r"goroutine [0-9]+ \[running\]:",
     "a Rust panic": r"thread '[^'\n]{1,80}' (?:\([0-9]+\) )?panicked at ",
     "Laravel's or Symfony's debug page": r"window\.(?:ignite|data = \{\"report\")|Whoops\\Exception|"
-    r"Symfony\\Component\\[\w\\]+Exception|sf-dump-",
+    r"Symfony\\Component\\[\w\\]{1,200}Exception|sf-dump-",
     "an SQL error": r"SQLSTATE\[\w{5}\]|You have an error in your SQL syntax|ORA-[0-9]{5}: |psycopg2?\.errors\.|"
     r"PG::\w+Error|com\.mysql\.|Unclosed quotation mark after the character string|sqlite3\.OperationalError",
 }

@@ -18,6 +18,7 @@ from tests.evidence.contexts import context, gather
 from tests.evidence.stores import Stores, at
 
 TABLES = ["orders", "payments", "t.rows"]
+KEY = b"k" * 32
 Compare = Callable[..., ContentComparison]
 
 
@@ -44,6 +45,7 @@ def compare(running: Stores, cluster: Cluster, tmp_path: Path) -> Compare:
             "content": {"tables": TABLES, "chunk": 1, "workers": 1, **content},
         }  # fmt: skip
         given = context(tmp_path, nameserver=running.nameserver, postgres={"shop": settings})
+        given.key = KEY
         found: ContentComparison = gather("postgres-content", "shop", given, budget)
         return found
 
@@ -145,7 +147,7 @@ def test_a_difference_is_told_by_key_and_is_no_value(compare: Compare, cluster: 
 
 
 def progress(root: Path, subject: str = "shop", keep: float = 60.0) -> Progress:
-    return Progress(root, subject, keep)
+    return Progress(root, KEY, subject, keep)
 
 
 def test_progress_survives_a_kill_in_the_middle_of_a_line(tmp_path: Path) -> None:
@@ -165,6 +167,26 @@ def test_progress_of_something_else_or_from_the_future_is_none(tmp_path: Path) -
     (file,) = (tmp_path / FOLDER).iterdir()
     file.write_text(f'["a", {time.time() + 3600}, 1]\n["b", "soon", 1]\n[]\n')
     assert [progress(tmp_path).rows_of(each) for each in "ab"] == [None, None]
+
+
+def test_progress_that_somebody_else_noted_is_none(tmp_path: Path) -> None:
+    """Without the key nobody says that a chunk is equal, nor carries it elsewhere, nor has us write through a link."""
+    Progress(tmp_path, b"another key", "shop", 60.0).equal("a", 1)
+    (file,) = (tmp_path / FOLDER).iterdir()
+    foreign = file.read_text()
+    for line in (foreign, foreign.split(" ", 2)[2], f'["a", {time.time()}, 1]\n', f'- - ["a", {time.time()}, 1]\n'):
+        file.write_text(line)
+        assert progress(tmp_path).rows_of("a") is None
+    progress(tmp_path, "production").equal("a", 1)
+    (other,) = set((tmp_path / FOLDER).iterdir()) - {file}
+    file.write_bytes(other.read_bytes())
+    assert progress(tmp_path).rows_of("a") is None
+    assert progress(tmp_path, "production").rows_of("a") == 1
+    file.unlink()
+    file.symlink_to(tmp_path / "elsewhere")
+    progress(tmp_path).equal("a", 1)
+    assert not (tmp_path / "elsewhere").exists()
+    assert Progress(tmp_path, b"", "production", 60.0).rows_of("a") is None
 
 
 def test_progress_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:

@@ -46,13 +46,14 @@ def test_a_starved_client_fails_nothing(busy: None, tmp_path: Path) -> None:
     with server() as (port, _):
         for number in range(RUNS):
             context = context_of(tmp_path, port, duration="1.5s", compare={"p95": "20ms", "p99": "50ms"})
+            context.key = b"k" * 32
             run = load_run.gather("it", context, Deadline(120))
             found = outcomes(run) | {f"slower {name}": outcome_of(name, context, run) for name in CHECKS}
             light = load_latency.gather("light", context, Deadline(60))
             found["light"] = judged(test_latency.test_most_answers_are_quick, light, Limit(fail="1s")).outcome
             if number == 0:
                 assert context.state is not None
-                accept(context.state, context.environment, run, "first", 0.0, "r1")
+                accept(context.state, context.key, context.environment, run, "first", 0.0, "r1")
             seen.update(f"{name} {outcome.value}" for name, outcome in found.items())
             worst = max(worst, max(each.starved for each in run.workers))
             print(number, " ".join(f"{name}={outcome.value}" for name, outcome in found.items()), flush=True)

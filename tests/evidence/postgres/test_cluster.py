@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import resource
 import shutil
 import socket
@@ -237,10 +238,17 @@ def test_writer_of_several_addresses_is_judged_by_the_worst(cluster: Cluster, ru
 
 
 def test_environment_variables_of_libpq_change_nothing(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"PGTARGETSESSIONATTRS": "read-write", "PGOPTIONS": "-c nonsense=1", "PGSSLMODE": "disable",
-                        "PGDATABASE": "nowhere", "PGHOSTADDR": "127.0.0.3"}.items():  # fmt: skip
+    for name, value in {
+        "PGTARGETSESSIONATTRS": "read-write", "PGOPTIONS": "-c nonsense=1", "PGSSLMODE": "disable",
+        "PGDATABASE": "nowhere", "PGHOSTADDR": "127.0.0.3", "PGSERVICE": "nobody", "PGSERVICEFILE": "/nowhere",
+        "PGTZ": "nonsense", "PGDATESTYLE": "nonsense", "PGGEQO": "nonsense", "PGSSLCRL": "/nowhere",
+        "PGSSLMINPROTOCOLVERSION": "none", "PGCHANNELBINDING": "nonsense", "PGREQUIREAUTH": "gss",
+        "PGSSLCERT": "/nowhere",
+    }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
+    before = dict(os.environ)
     assert [node.problem for node in ask().nodes] == [None, None]
+    assert dict(os.environ) == before
 
 
 def test_pooler_in_front_works_for_the_writer(running: Stores, cluster: Cluster, ask: Ask, tmp_path: Path) -> None:

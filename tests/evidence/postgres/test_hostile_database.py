@@ -113,6 +113,12 @@ create table public.days (mood public.mood references public.moods);
 insert into public.days values ('good');
 create table public.schema_migrations (version public.mood, dirty public.mood);
 insert into public.schema_migrations values ('good', 'bad')"""
+# what fits a call of amcheck better than its own functions, whose other arguments have defaults
+_SAYS = "language plpgsql as $$begin raise log 'HOSTILE amcheck'; return; end$$"
+BESIDE_AMCHECK = (
+    f"create function watch.verify_heapam(regclass) returns table(msg text) {_SAYS}",
+    f"create function watch.bt_index_check(oid, boolean) returns void {_SAYS}",
+)
 DATABASE = "hostile"
 SEEN: dict[str, int] = {}
 SQL = "select pg_catalog.count(*) from public.orders"
@@ -125,12 +131,13 @@ def hostile(cluster: Cluster, running: Stores) -> Iterator[Cluster]:
     cluster.primary.ask(f"create database {DATABASE} owner mallory")
     owner: dict[str, Any] = {"database": DATABASE}
     cluster.primary.ask("create schema watch; create extension amcheck schema watch", **owner)
+    cluster.primary.ask("grant create on schema watch to mallory", **owner)  # as in `public` of PostgreSQL 14 and older
     with cluster.primary.connect(DATABASE) as connection:
         connection.execute("set role mallory")
         connection.execute("create table public.orders (id int primary key, placed_at timestamptz)")
         connection.execute("insert into public.orders values (1, now()), (2, now())")
         connection.execute(CASTS)
-        for each in (RELATIONS, FUNCTIONS, OPERATORS, ANY):
+        for each in (RELATIONS, FUNCTIONS, OPERATORS, ANY, *BESIDE_AMCHECK):
             connection.execute(each)
         connection.execute(f"alter database {DATABASE} set search_path = public, pg_catalog")
     yield cluster

@@ -31,6 +31,7 @@ class Outcome:
     tables: int = 0
     notes: tuple[str, ...] = ()
     text: str = ""
+    confined: bool = True
 
     @property
     def good(self) -> bool:
@@ -47,12 +48,12 @@ def python_for(user: str) -> str:
     return other
 
 
-def restore(root: Path, tables: dict[str, Any], user: str = "", seconds: float = 60) -> Outcome:
-    """`postgres-restore` of `shop`."""
+def restore(root: Path, tables: dict[str, Any], user: str = "", seconds: float = 60, path: str = "") -> Outcome:
+    """`postgres-restore` of `shop`. path: where programs are looked for, else where ours are."""
     words = [python_for(user), "-m", "tests.evidence.restore.as_user", str(root), json.dumps(tables), str(seconds)]
     paths = [str(ROOT), *(each for each in sys.path if "site-packages" in each)]
     environ = {
-        "PATH": os.environ["PATH"], "HOME": str(root), "PYTHONPATH": os.pathsep.join(paths),
+        "PATH": path or os.environ["PATH"], "HOME": str(root), "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONDONTWRITEBYTECODE": "1", **dict.fromkeys(ENVIRON, CANARY),
     }  # fmt: skip
     who: dict[str, Any] = {}
@@ -66,7 +67,8 @@ def restore(root: Path, tables: dict[str, Any], user: str = "", seconds: float =
         pytest.fail(f"{user or 'self'}: {done.stderr[-3000:]}")
     assert CANARY not in done.stdout + done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    return Outcome(tuple(told["wrong"]), told["problem"], told["tables"], tuple(told["notes"]), done.stdout)
+    kept = {name: told[name] for name in ("problem", "tables", "confined")}
+    return Outcome(tuple(told["wrong"]), notes=tuple(told["notes"]), text=done.stdout, **kept)
 
 
 def main() -> None:
@@ -77,7 +79,7 @@ def main() -> None:
 
     root, tables, seconds = Path(sys.argv[1]), json.loads(sys.argv[2]), float(sys.argv[3])
     deadline = Deadline(seconds)
-    told: dict[str, Any] = {"wrong": [], "problem": "", "tables": 0}
+    told: dict[str, Any] = {"wrong": [], "problem": "", "tables": 0, "confined": True}
     try:
         run = find("postgres-restore").gather("shop", context(root, **tables), deadline)
         told |= {"wrong": run.wrong, "tables": run.tables, "confined": run.confined}
