@@ -26,5 +26,5 @@ def main(args: argparse.Namespace) -> int:
         return 2
     from pytest_prodcheck.cli.parsing import whole_parser
 
-    print(shtab.complete(whole_parser(), shell=args.shell))
+    print(shtab.complete(whole_parser(), args.shell))
     return 0
