@@ -29,8 +29,13 @@ def parts(name: str) -> dict[str, str]:
     return dict(zip(found[::2], (each.strip() for each in found[1::2]), strict=True))
 
 
-def test_nothing_is_left_over() -> None:
-    assert {each for each in runbooks.names() if "." in each} <= set(OF_CHECKS)
+def test_every_check_has_one_and_nothing_is_left_over() -> None:
+    assert {each for each in runbooks.names() if "." in each} == set(OF_CHECKS)
+
+
+def test_the_incidents_of_the_guide_have_one() -> None:
+    incidents = {"api-gateway", "database", "cache-recovery", "high-cpu", "high-memory", "slow-answers"}
+    assert {each for each in runbooks.names() if "." not in each} == incidents
 
 
 @pytest.mark.parametrize("name", runbooks.names())
