@@ -26,7 +26,7 @@ else
 endif
 	@touch $(STAMP)
 
-demo: $(STAMP) ## run the smoke suite against the embedded system, write the reports
+demo: $(STAMP) ## run the smoke suite against the demo system, write the reports
 	@mkdir -p reports
 	@$(BIN)/python -m pytest -m smoke --env demo -p no:randomly -p no:cacheprovider \
 		--prodcheck-report reports/smoke.txt --prodcheck-json reports/smoke.json \

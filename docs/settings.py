@@ -40,7 +40,7 @@ refused.
 - A *quantity* is a number or text with a unit, such as `3`, `"1%"`, `"500ms"` or `"50MB"`.
 - A *name* is letters, digits, `.`, `_` and `-`.
 - *as there* means: the defaults are those of that table.
-- *required* means: in the environment as resolved, so an inherited value will do.
+- *required* means: in the environment as resolved, so an inherited value is enough.
 
 The examples are parts of one file, [example.toml](example.toml).
 

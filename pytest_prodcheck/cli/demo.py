@@ -1,4 +1,4 @@
-"""`prodcheck demo`: the embedded system in the foreground, with faults to switch on."""
+"""`prodcheck demo`: the demo system in the foreground, with faults to switch on."""
 
 from __future__ import annotations
 

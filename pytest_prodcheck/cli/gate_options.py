@@ -10,21 +10,21 @@ from pytest_prodcheck.gates.verdict_files import Ask
 from pytest_prodcheck.quantities import parse_duration
 
 MAX_AGE = "how old the oldest evidence may be, such as 15m; the gate's own max_age still holds"
-ALLOW_CHECK = "let this check, which does more than look, run where protected; may be repeated"
-ALLOW_LOAD = "let this load scenario run where protected; may be repeated"
-ALLOW_WRITE = "let this writing workflow or endpoint run where protected; may be repeated"
+ALLOW_CHECK = "allow this intrusive check on a protected environment; may be repeated"
+ALLOW_LOAD = "allow this load scenario on a protected environment; may be repeated"
+ALLOW_WRITE = "allow this writing workflow or endpoint on a protected environment; may be repeated"
 
 
 def add_scope(parser: argparse.ArgumentParser) -> None:
     """Adds --env, --unit, --slot and --revision."""
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
-    parser.add_argument("--unit", default="", metavar="NAME", help="what is deployed together (default: all of it)")
+    parser.add_argument("--unit", default="", metavar="NAME", help="services deployed together (default: all)")
     parser.add_argument("--slot", default="", metavar="NAME", help="the copy: blue, green, canary")
     parser.add_argument(
         "--revision",
         type=revision,
         metavar="REV",
-        help="what is deployed or about to be; else PRODCHECK_REVISION, else prodcheck.toml",
+        help="the revision being deployed, such as a Git SHA; else PRODCHECK_REVISION, else prodcheck.toml",
     )
 
 

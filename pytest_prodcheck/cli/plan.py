@@ -1,4 +1,4 @@
-"""`prodcheck plan`: what would be sent to whom. Sends nothing."""
+"""`prodcheck plan`: the requests that a run would send. Sends none."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("gates", nargs="*", metavar="GATE", help="only what these gates select (default: all checks)")
     parser.add_argument("-m", dest="suite", metavar="SUITE", help="only this suite (default: all of them)")
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
-    parser.add_argument("--unit", default="", metavar="NAME", help="only this unit (what is deployed together)")
+    parser.add_argument("--unit", default="", metavar="NAME", help="only this unit (services deployed together)")
     parser.add_argument("--slot", default="", metavar="NAME", help="with the addresses of this slot")
     parser.add_argument(
-        "--vantage", default="outside", metavar="NAME", help="where the run looks from (default: outside)"
+        "--vantage", default="outside", metavar="NAME", help="network location to probe from (default: outside)"
     )
     parser.add_argument("--allow-write", action="append", default=[], metavar="NAME", help=ALLOW_WRITE)
     parser.add_argument("--allow-check", action="append", default=[], metavar="ID", help=ALLOW_CHECK)

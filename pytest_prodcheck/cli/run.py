@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--suite", action="append", default=[], metavar="NAME", help="this suite instead of gates; may be repeated"
     )
     add_scope(parser)
-    parser.add_argument("--vantage", metavar="NAME", help="where this run looks from (default: outside)")
+    parser.add_argument("--vantage", metavar="NAME", help="network location to probe from (default: outside)")
     parser.add_argument("--wait", metavar="DURATION", help="wait at most this long for the system to be ready: 120, 2m")
     parser.add_argument("--allow-write", action="append", default=[], metavar="NAME", help=ALLOW_WRITE)
     parser.add_argument("--allow-check", action="append", default=[], metavar="ID", help=ALLOW_CHECK)

@@ -6,7 +6,7 @@ Lines that begin with `#` and no space are configuration, and valid too once unc
 STARTER = """\
 # What prodcheck validates. Commands that send nothing:
 #   prodcheck env production              this, resolved, with the line that each value comes from
-#   prodcheck plan --env production       what would be sent to whom
+#   prodcheck plan --env production       dry run: the requests that a run would send
 #   prodcheck schema > prodcheck.schema.json   for your editor
 version = 1
 project = "my-service"

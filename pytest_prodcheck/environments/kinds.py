@@ -86,7 +86,7 @@ class Looking:
             return "", ""
         return (
             "out-of-reach",
-            f'can be reached from "{vantage}", this run looks from "{self.vantage}" (--vantage {vantage})',
+            f'can be reached from "{vantage}", this run probes from "{self.vantage}" (--vantage {vantage})',
         )
 
     def reach_service(self, name: str, service: Service) -> tuple[str, str]:

@@ -23,7 +23,7 @@ Seconds = float | Callable[[str, "Environment"], float]
 
 @dataclass(frozen=True)
 class Sending:
-    """One line of `prodcheck plan`: what would be sent to whom, how often.
+    """One line of `prodcheck plan`: what would be sent where, how often.
 
     once: names what is fetched once in a run however many collectors ask for it; "" where each asks by itself.
     """

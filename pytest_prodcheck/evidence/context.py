@@ -91,7 +91,7 @@ class Context:
     """One run's environment as collectors see it. Thread-safe.
 
     root: the folder of prodcheck.toml. revision: what this run is about, "" for none. run_id fills `{run}` in headers.
-    state: the folder of runs and history, None where nothing may be kept. vantage: where the run looks from.
+    state: the folder of runs and history, None where nothing may be kept. vantage: the location it probes from.
     window: seconds that the run's gate has metrics judged over, None where it does not say. passed: environment
     variables that programs we start may see beside the usual ones. key: seals what later runs read, b"" for none.
     """

@@ -80,7 +80,7 @@ class VerdictStore:
                 newest_run.note(str(self.state), str(key), number, at)
                 replace_file(Path(paths.ticket_file(str(file))), self._ticket(key, number, at, run))
         except OSError as error:
-            with suppress(OSError):  # without a lock, if need be: this run is about to judge it anew
+            with suppress(OSError):  # without a lock, if need be: this run is about to judge it again
                 file.unlink(missing_ok=True)
             raise StoreError(f"the verdict of gate {key.gate} cannot be withdrawn: {error}") from None
         previous = self._previous(file, key)

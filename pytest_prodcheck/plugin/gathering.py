@@ -63,7 +63,7 @@ class Gathering:
         return self.saved if self.saved is not None else self.store
 
     def start(self, keys: Sequence[str], say: Callable[[str], None]) -> None:
-        """Begins to gather, after waiting for the embedded system and for readiness; returns at once otherwise."""
+        """Begins to gather, after waiting for the demo system and for readiness; returns at once otherwise."""
         if self.saved is not None:
             self._share_saved(keys)
             return
@@ -101,7 +101,7 @@ class Gathering:
         try:
             self.opened.demo.wait_ready(60)
         except DemoError as error:
-            return Problem("missing-extra", f"the embedded system did not start: {error}")
+            return Problem("missing-extra", f"the demo system did not start: {error}")
         return None
 
     def _context(self) -> Context:

@@ -174,7 +174,7 @@ class Opened:
             self.run_gates.take_back()
 
     def close(self) -> None:
-        """Ends the embedded system where this run started it."""
+        """Ends the demo system where this run started it."""
         if self.demo is not None and self.demo.owned:
             self.demo.stop()
 

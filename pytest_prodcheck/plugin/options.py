@@ -29,15 +29,15 @@ def add_options(parser: pytest.Parser) -> None:
     names = ("--env", "--prodcheck-env") if _is_free("--env") else ("--prodcheck-env",)
     told = "judge this environment of prodcheck.toml; without it the plugin does nothing"
     add(*names, dest="prodcheck_env", metavar="NAME", help=told)
-    add("--revision", metavar="REV", help="what is deployed or about to be; also PRODCHECK_REVISION or prodcheck.toml")
-    add("--unit", default="", action=_NotEmpty, metavar="NAME", help="only this unit (what is deployed together)")
+    add("--revision", metavar="REV", help="the revision being deployed; also PRODCHECK_REVISION or prodcheck.toml")
+    add("--unit", default="", action=_NotEmpty, metavar="NAME", help="only this unit (services deployed together)")
     add("--slot", default="", action=_NotEmpty, metavar="NAME", help="the copy that is judged: blue, green, canary")
     add(
         "--vantage",
         default="outside",
         action=_NotEmpty,
         metavar="NAME",
-        help="where this run looks from (default: outside)",
+        help="network location to probe from (default: outside)",
     )
     add("--gate", action="append", default=[], metavar="NAME", help="judge for this gate; may be repeated")
     add("--no-gate", action="store_true", help="judge without touching any gate")
@@ -48,15 +48,15 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="WORKFLOW",
-        help="let this writing workflow run where protected",
+        help="allow this writing workflow on a protected environment",
     )
-    add("--allow-load", action="append", default=[], metavar="LOAD", help="let this load run where protected")
+    add("--allow-load", action="append", default=[], metavar="LOAD", help="allow this load on a protected environment")
     add(
         "--allow-check",
         action="append",
         default=[],
         metavar="ID",
-        help="let this check, which does more than look, run where protected",
+        help="allow this intrusive check on a protected environment",
     )
     add(
         "--evidence-from",

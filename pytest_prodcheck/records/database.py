@@ -90,7 +90,7 @@ class Schema:
     building: int  # indexes that are not valid because they are being built
     sequences_total: int
     sequences: tuple[SequenceUse, ...]  # the 100 of which most is used
-    cycling: int  # sequences that begin anew and so never end
+    cycling: int  # cyclic sequences: they never run out
     unreadable: tuple[str, ...]  # sequences that may not be read
 
 

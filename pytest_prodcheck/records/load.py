@@ -141,7 +141,7 @@ class LoadRun:
 
 @dataclass(frozen=True)
 class StressStep:
-    """One step of a search for the knee."""
+    """One step of a search for the saturation point (knee of the latency curve)."""
 
     rate: float  # requests a second that were due
     begun: int

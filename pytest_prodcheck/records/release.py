@@ -79,7 +79,7 @@ class Approval:
 
 @dataclass(frozen=True)
 class DependencyAnswer:
-    """`dependency` (dependency): whether something that the environment cannot do without answered."""
+    """`dependency` (dependency): whether a dependency of the environment answered."""
 
     kind: str  # "dns", "tcp", "http", "postgres" or "redis"
     where: str  # who was asked

@@ -1,4 +1,4 @@
-"""The way back from a deployment: what is written about it, and what the cluster keeps for it."""
+"""The rollback plan of a deployment: the document, and the versions that the cluster keeps."""
 
 from __future__ import annotations
 

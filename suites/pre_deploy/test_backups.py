@@ -1,4 +1,4 @@
-"""Backups before a deployment: there is a way back, it is recent, and it was tried."""
+"""Backups before a deployment: there is one, it is recent, and it was tried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One release: somebody else approved it, nothing forbids it now, what it needs is there, and there is a way back."""
+"""One release: approved by somebody else, in no freeze; its dependencies answer; it has a rollback plan."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _for(seconds: float) -> str:
     "pre_deploy.dependencies.*", severity="critical", limit=Limit(warn="1s", fail="5s"), runbook="dependencies"
 )  # fmt: skip
 def test_what_it_needs_answers(dependency: DependencyAnswer, limit: Limit) -> None:
-    """What the environment cannot do without answers as it has to, and in time."""
+    """Dependencies of the environment answer correctly and in time."""
     if judge("answer", dependency.answered, of=dependency.where, reason=dependency.reason):
         judge("time to answer", dependency.seconds, at_most=limit, unit="s", of=dependency.where)
 

@@ -1,4 +1,4 @@
-"""Names and ports that the environment cannot do without."""
+"""Names and ports of the dependencies."""
 
 from __future__ import annotations
 

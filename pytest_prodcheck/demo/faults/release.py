@@ -18,7 +18,7 @@ def _setting(name: str, breaks: str) -> Fault:
 
 
 def _plan(name: str, breaks: str) -> Fault:
-    return Fault(name, breaks, ("pre_deploy.rollback.plan",), part="the way back")
+    return Fault(name, breaks, ("pre_deploy.rollback.plan",), part="the rollback plan")
 
 
 def _payments(name: str, breaks: str, **more: object) -> Fault:

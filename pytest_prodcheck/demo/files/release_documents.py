@@ -70,7 +70,7 @@ def settings(**changed: str | None) -> str:
 
 
 def plan(days: float, unit: str = "shop") -> str:
-    """The way back, last tested so many days from now."""
+    """The rollback plan, last tested so many days from now."""
     return f"# Rolling back: {unit}\n\nLast tested: {moment(days)[:10]}. Next review: {moment(60)[:10]}.\n\n1. …\n"
 
 

@@ -1,4 +1,4 @@
-"""The payment provider: a server of somebody else's, that the shop cannot do without."""
+"""The payment provider: a third-party server that the shop depends on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The targets of what one release needs: its approval, the way back, dependencies, settings, the cluster."""
+"""The targets of what one release needs: its approval, the rollback plan, dependencies, settings, the cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def approval_targets(looking: Looking) -> Iterator[Target]:
 
 
 def rollback_targets(looking: Looking) -> Iterator[Target]:
-    """One, named as the unit, or as the environment, where a way back is written or Deployments keep one."""
+    """One, named as the unit or environment, where a rollback plan is declared or Deployments keep earlier versions."""
     environment = looking.environment
     rollback, ways = environment.rollback, deployments_in_reach(environment, looking.vantage)
     if rollback is not None or ways:

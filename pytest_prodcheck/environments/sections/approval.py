@@ -34,7 +34,7 @@ class Approval(Section):
     authentication: Authentication | None = None  # credentials for `url` or GitHub
     ca: str | None = None  # file with the CA certificates that the address is trusted by (PEM); else the system's
     timeout: Seconds = 20.0  # for all requests together
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 

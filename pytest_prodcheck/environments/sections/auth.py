@@ -133,7 +133,7 @@ class Auth(Section):
     throttling: Throttling | None = None  # bad logins that must be slowed or locked; none are sent where left out
     roles: dict[Name, Role] = {}  # role name -> its credentials
     protected: str | None = None  # "service.endpoint" that a session must open; the first that fits by default
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`;
+    # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`;
     # where left out, the login service's
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts

@@ -1,4 +1,4 @@
-"""What an environment cannot do without: names, ports, addresses, stores."""
+"""Dependencies of an environment, internal and third-party: names, ports, addresses, stores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_prodcheck.environments.sections.services import Url
 
 
 class Dependency(Section):
-    """Something this environment cannot do without: exactly one of the first five keys."""
+    """A dependency of this environment, internal or third-party: exactly one of the first five keys."""
 
     dns: str | None = None  # name that has to resolve
     tcp: Address | None = None  # "HOST:PORT" that has to accept a connection
@@ -23,7 +23,7 @@ class Dependency(Section):
     status: Statuses | None = None  # what `http` may answer, one or several; 200 to 399 where left out
     ca: str | None = None  # file with the CA certificates that `http` is trusted by (PEM); else the system's
     timeout: Seconds = 5.0  # for one answer
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 

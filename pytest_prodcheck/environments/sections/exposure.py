@@ -51,7 +51,7 @@ class Exposure(Section):
     expected: Annotated[tuple[Port, ...], Field(min_length=1)]  # ports that are meant to be open; one of them has to be
     timeout: Seconds = 1.0  # after which a silent port counts as closed
     at_once: Annotated[int, Field(ge=1, le=100)] = 16  # connections at the same time
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 

@@ -48,7 +48,7 @@ class Kubernetes(Section):
     # and Flux take over, kubectl and Helm do not)
     force_conflicts: bool | None = None
     timeout: Seconds = 20.0  # for one list, all its pages and retries included
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 

@@ -54,7 +54,7 @@ class Abort(Section):
 
 
 class Stress(Section):
-    """A search for the knee: the rate is raised step by step until answers get slow or fail."""
+    """A search for the saturation point (knee): the rate is raised step by step until answers get slow or fail."""
 
     until: Rate  # highest rate that is tried
     steps: Annotated[int, Field(ge=2, le=50)] = 5  # from the scenario's own rate to `until`
@@ -140,7 +140,7 @@ class Load(Section):
     # "required": without accepted runs to compare with, the comparison cannot tell; "note": it says so and passes
     baseline: Literal["note", "required"] = "note"
     compare: Compare = Compare.model_construct()  # the least differences to accepted runs that matter
-    stress: Stress | None = None  # a search for the knee, judged by performance.stress
+    stress: Stress | None = None  # a search for the saturation point (knee), judged by performance.stress
     resources: Resources | None = None  # what is watched on this machine meanwhile
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 

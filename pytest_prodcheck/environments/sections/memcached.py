@@ -24,7 +24,7 @@ class Memcached(Section):
     # how long evictions and refused writes are counted: what a server counted since its start says nothing of now
     window: Annotated[Seconds, Field(le=60)] = 2.0
     timeout: Seconds = 5.0  # for one server, from connecting to the last answer, `window` left out
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 

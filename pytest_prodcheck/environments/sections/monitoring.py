@@ -62,7 +62,7 @@ class Prometheus(Section):
     headers: dict[str, str | SecretRef] = {}
     tls: Trust = Trust.model_construct()  # how its certificate is trusted
     timeout: Seconds = 10.0  # for one query
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`
     vantage: Name = "outside"
 
 
@@ -100,7 +100,7 @@ class Metric(Section):
 
 
 class Alertmanager(Section):
-    """The Alertmanager that alerts are sent to; its address alone will do."""
+    """The Alertmanager that alerts are sent to; its address alone is enough."""
 
     url: Url  # address that `/api/v2/…` is below, such as "https://alertmanager.shop.example"
     authentication: Authentication | None = None  # the credentials it asks for: a bearer token or a basic login

@@ -81,7 +81,7 @@ class Postgres(Section):
     password: SecretRef | None = None  # where its password lies; none where left out
     tls: PostgresTls = PostgresTls.model_construct()  # how connections are secured and trusted
     timeouts: Timeouts = Timeouts.model_construct()  # bounds that our own sessions set for themselves
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
     backups: Backups | None = None  # where its backups lie; nothing of them is judged where left out

@@ -55,7 +55,7 @@ class Redis(Section):
     # nothing; a user with an ACL needs +set ~prodcheck:* for it. false: smoke.redis.writes is skipped
     try_writes: bool = True
     timeout: Seconds = 5.0  # for one node, from connecting to the last answer
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 

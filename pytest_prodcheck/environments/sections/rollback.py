@@ -1,4 +1,4 @@
-"""The way back from a deployment."""
+"""The rollback plan of a deployment."""
 
 from __future__ import annotations
 

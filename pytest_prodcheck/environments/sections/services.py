@@ -141,7 +141,7 @@ class Service(Section):
     url: Url  # address that all its paths are below, such as "https://api.shop.example/catalog"
     # whether users reach it from the internet: then HSTS and nosniff have to be there, else their absence warns
     public: bool = False
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts; where left out, its unit's owner
     # path of the health page, such as "/healthz"; also what latency and addresses are judged by

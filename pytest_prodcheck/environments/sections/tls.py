@@ -52,7 +52,7 @@ class TlsServer(TlsPolicy):
     connect_to: Address | None = None  # connect here instead; the name that is asked for stays
     timeout: Seconds = 5.0  # for one handshake
     unit: Name | None = None  # unit that it belongs to; in every unit's scope where left out
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 

@@ -68,7 +68,7 @@ class Vulnerabilities(Section):
     ca: str | None = None  # file with the CA certificates that `url` is trusted by (PEM); the system's where left out
     authentication: Authentication | None = None  # credentials for `url`
     unit: Name | None = None  # unit that it is about; judged for every unit where left out
-    # from where `url` is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`
+    # network location that `url` is reached from; skipped `out-of-reach` in a run with another `--vantage`
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 

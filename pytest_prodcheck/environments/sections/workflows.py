@@ -81,7 +81,7 @@ class Workflow(Section):
     writes: bool = False
     unit: Name | None = None  # unit that it belongs to: runs about other units leave it out
     timeout: Seconds = 30.0  # for all steps together; the clean-up gets half as much on top
-    # from where it is reached; a run looks from one place (`--vantage`), what is elsewhere is skipped `out-of-reach`;
+    # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`;
     # where left out, its services'
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts

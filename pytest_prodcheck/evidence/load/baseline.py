@@ -95,7 +95,7 @@ def _lines(file: Path, sealed: SealedLines) -> list[str]:
     lines = [line for line in content.decode("utf-8", "replace").splitlines() if line.strip()]
     if not sealed.chained(lines):
         what = f"{file}: its seals do not hold: it was changed, or the key is another one than it was"
-        raise EvidenceProblem(Problem("protocol", what, "remove the file to begin anew"))
+        raise EvidenceProblem(Problem("protocol", what, "remove the file to start again"))
     return lines
 
 
@@ -106,7 +106,7 @@ def _read(file: Path, lines: list[str]) -> list[tuple[str, AcceptedRun]]:
             found.append(_run(json.loads(line.split(" ", 2)[2])))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             what = f"{file}:{number}: no accepted run can be read ({type(error).__name__})"
-            hint = "remove the line, or the file to begin anew"
+            hint = "remove the line, or the file to start again"
             raise EvidenceProblem(Problem("protocol", what, hint)) from None
     return found
 

@@ -1,4 +1,4 @@
-"""`dns-name`: the addresses of a name that the environment cannot do without."""
+"""`dns-name`: the addresses of the name of a dependency."""
 
 from __future__ import annotations
 

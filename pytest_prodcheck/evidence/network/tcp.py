@@ -1,4 +1,4 @@
-"""`tcp-port`: whether a port that the environment cannot do without accepts connections."""
+"""`tcp-port`: whether the port of a dependency accepts connections."""
 
 from __future__ import annotations
 

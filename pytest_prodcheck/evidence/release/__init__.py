@@ -1,1 +1,1 @@
-"""What one release needs before it happens: approval, the way back, dependencies, settings."""
+"""What one release needs before it happens: approval, the rollback plan, dependencies, settings."""

@@ -1,4 +1,4 @@
-"""`dependency`: whether what the environment cannot do without answers, by the collector that its kind has anyway."""
+"""`dependency`: whether a dependency of the environment answers, by the collector that its kind has anyway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rollback-plan`: the document about the way back, and the versions that the cluster keeps for it."""
+"""`rollback-plan`: the rollback plan, and the versions that the cluster keeps for it."""
 
 from __future__ import annotations
 
