@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck checks`."""
     parser.add_argument("pattern", nargs="?", default="*", help="only these ids (globs allowed)")
     parser.add_argument("--env", metavar="NAME", help="show the targets and limits of this environment")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck demo`."""
     parser.add_argument(
-        "--fault", action="append", default=[], metavar="NAME", help="switch this fault on; may be repeated"
+        "--fault", action="append", default=[], metavar="NAME", help="switch on this fault; may be repeated"
     )
     parser.add_argument("--list-faults", action="store_true", help="list the faults and end")
 

@@ -1,4 +1,4 @@
-"""`prodcheck diff`: what differs between two saved runs."""
+"""`prodcheck diff`: the differences between two saved runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs", nargs="*", metavar="RUN", help="two runs, the older first: ids, how they begin, or latest"
     )
     parser.add_argument("--env", default="", metavar="NAME", help="only runs of this environment")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
 def main(args: argparse.Namespace) -> int:

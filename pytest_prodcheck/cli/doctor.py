@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck doctor`."""
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
     parser.add_argument("--offline", action="store_true", help="do not ask whether pages of runbooks are there")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -24,10 +24,10 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck env`."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the environment; without it they are listed")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the environment; without a name, all are listed")
     parser.add_argument("--unit", default="", metavar="NAME", help="only this unit's services and workflows")
     parser.add_argument("--slot", default="", metavar="NAME", help="with the addresses of this slot")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
 def main(args: argparse.Namespace) -> int:

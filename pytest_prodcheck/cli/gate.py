@@ -117,7 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-age", type=duration, metavar="DURATION", help=MAX_AGE)
     parser.add_argument("--verdict", default="", metavar="FILE", help="ask this verdict file instead of the stored one")
     parser.add_argument("--strict", action="store_true", help="warnings block too")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
     parser.add_argument("--explain", action="store_true", help="show everything that was checked and bound")
     parser.add_argument("--quiet", action="store_true", help="print nothing, only answer by exit code")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.events.log import Event
 
 EXAMPLES = """\
-  prodcheck history --env production                                 runs, how long gates were shut, flaky checks
+  prodcheck history --env production                                 runs, how long gates were closed, flaky checks
   prodcheck history smoke.service.latency@shop --env production      one measurement over time, beside its limit
   prodcheck history --env production --since 30d --format json
 """
@@ -23,10 +23,10 @@ _FEW = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck history`."""
-    parser.add_argument("check", nargs="?", default="", metavar="CHECK@TARGET", help="one check on one target")
+    parser.add_argument("check", nargs="?", default="", metavar="CHECK@TARGET", help="show one check on one target")
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
     parser.add_argument("--since", default="90d", metavar="DURATION", help="look back this long (default: 90d)")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -19,10 +19,10 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck override`."""
-    parser.add_argument("gate", metavar="GATE", help="the gate to open; a usage error (2) stays one")
+    parser.add_argument("gate", metavar="GATE", help="the gate to open; an override does not change a usage error (2)")
     add_scope(parser)
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; shown to whoever asks the gate")
-    parser.add_argument("--ticket", required=True, metavar="ID", help="where it is written up; shown too")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="the reason; every answer of the gate shows it")
+    parser.add_argument("--ticket", required=True, metavar="ID", help="the ticket of the incident or change; shown too")
     parser.add_argument(
         "--for",
         dest="seconds",

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-write", action="append", default=[], metavar="NAME", help=ALLOW_WRITE)
     parser.add_argument("--allow-check", action="append", default=[], metavar="ID", help=ALLOW_CHECK)
     parser.add_argument("--allow-load", action="append", default=[], metavar="NAME", help=ALLOW_LOAD)
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -31,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the cluster, as in [environments.ENV.postgres.NAME]")
     parser.add_argument("--env", required=True, metavar="ENV", help="the environment; there is no default")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write the record")
-    parser.add_argument("--database", default="", metavar="NAME", help="another database than the declared one")
-    parser.add_argument("--user", default="", metavar="NAME", help="another role than the declared one")
+    parser.add_argument("--database", default="", metavar="NAME", help="use this database instead of the declared one")
+    parser.add_argument("--user", default="", metavar="NAME", help="use this role instead of the declared one")
     parser.add_argument(
         "--table", action="append", default=[], metavar="SCHEMA.TABLE", help="only this table; may be repeated"
     )
     parser.add_argument(
-        "--timeout", type=_some_time, default=3600.0, metavar="TIME", help='for all of it, in seconds or as "2h" (3600)'
+        "--timeout", type=_some_time, default=3600.0, metavar="TIME", help="time limit, such as 2h (default: 3600 s)"
     )
 
 

@@ -1,4 +1,4 @@
-"""`prodcheck report`: a saved run once more, in any format."""
+"""`prodcheck report`: a report of a saved run, in any format."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "its id or how that begins (default: latest)"
     parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help=about)
     parser.add_argument("--env", default="", metavar="NAME", help="only runs of this environment")
-    parser.add_argument("--format", choices=FORMATS, help="what to write (default: text)")
-    parser.add_argument("--output", metavar="FILE", help="where to write it (default: standard output)")
-    parser.add_argument("--html", metavar="FILE", help="write the page for people, one self-contained file, to FILE")
+    parser.add_argument("--format", choices=FORMATS, help="output format (default: text)")
+    parser.add_argument("--output", metavar="FILE", help="output file (default: standard output)")
+    parser.add_argument("--html", metavar="FILE", help="write the HTML report, one self-contained file, to FILE")
     parser.add_argument("--json", metavar="FILE", help="write the JSON report to FILE")
     parser.add_argument("--sarif", metavar="FILE", help="write a SARIF 2.1.0 file for code-scanning pages to FILE")
 

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck run`."""
     parser.usage = "prodcheck run [GATE …] --env NAME [options] [-- PYTEST-ARGUMENT …]"
     parser.add_argument(
-        "gates", nargs="*", metavar="GATE", help="judge for these gates (default: the gates of all suites)"
+        "gates", nargs="*", metavar="GATE", help="evaluate these gates (default: the gates of all suites)"
     )
     parser.add_argument(
         "--suite", action="append", default=[], metavar="NAME", help="this suite instead of gates; may be repeated"
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="warnings block too")
     parser.add_argument("-n", dest="workers", metavar="N", help="pytest-xdist workers, for slow tests of your own")
     parser.add_argument("--report", metavar="FILE", help="write the text report to FILE")
-    parser.add_argument("--html", metavar="FILE", help="write the page for people, one self-contained file, to FILE")
+    parser.add_argument("--html", metavar="FILE", help="write the HTML report, one self-contained file, to FILE")
     parser.add_argument("--json", metavar="FILE", help="write the JSON report to FILE")
     parser.add_argument("--sarif", metavar="FILE", help="write a SARIF 2.1.0 file for code-scanning pages to FILE")
 

@@ -20,8 +20,8 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck runs`."""
     parser.add_argument("--env", default="", metavar="NAME", help="only runs of this environment")
-    parser.add_argument("--most", type=int, default=10, metavar="N", help="so many (default: 10)")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="for people (default) or programs")
+    parser.add_argument("--most", type=int, default=10, metavar="N", help="show at most N runs (default: 10)")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck schema`."""
-    parser.add_argument("--of", choices=("configuration", "report"), default="configuration", help="of which")
+    parser.add_argument("--of", choices=("configuration", "report"), default="configuration", help="what it describes")
 
 
 def main(args: argparse.Namespace) -> int:

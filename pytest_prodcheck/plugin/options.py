@@ -27,11 +27,11 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("prodcheck", "validation for production (prodcheck)")
     add = group.addoption
     names = ("--env", "--prodcheck-env") if _is_free("--env") else ("--prodcheck-env",)
-    told = "judge this environment of prodcheck.toml; without it the plugin does nothing"
+    told = "check this environment of prodcheck.toml; without it the plugin does nothing"
     add(*names, dest="prodcheck_env", metavar="NAME", help=told)
     add("--revision", metavar="REV", help="the revision being deployed; also PRODCHECK_REVISION or prodcheck.toml")
     add("--unit", default="", action=_NotEmpty, metavar="NAME", help="only this unit (services deployed together)")
-    add("--slot", default="", action=_NotEmpty, metavar="NAME", help="the copy that is judged: blue, green, canary")
+    add("--slot", default="", action=_NotEmpty, metavar="NAME", help="the copy to check: blue, green, canary")
     add(
         "--vantage",
         default="outside",
@@ -39,8 +39,8 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="network location to probe from (default: outside)",
     )
-    add("--gate", action="append", default=[], metavar="NAME", help="judge for this gate; may be repeated")
-    add("--no-gate", action="store_true", help="judge without touching any gate")
+    add("--gate", action="append", default=[], metavar="NAME", help="evaluate this gate; may be repeated")
+    add("--no-gate", action="store_true", help="run the checks without changing any gate")
     add("--strict-gate", action="store_true", help="warnings block too")
     add("--wait", type=_seconds, default=0.0, metavar="SECONDS", help="wait this long for the system to be ready")
     add(
@@ -66,7 +66,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     add("--prodcheck-report", metavar="FILE", help="write the text report to FILE")
     add("--prodcheck-json", metavar="FILE", help="write the JSON report to FILE")
-    add("--prodcheck-html", metavar="FILE", help="write the page for people, one self-contained file, to FILE")
+    add("--prodcheck-html", metavar="FILE", help="write the HTML report, one self-contained file, to FILE")
     add("--prodcheck-sarif", metavar="FILE", help="write a SARIF 2.1.0 file for code-scanning pages to FILE")
     add("--prodcheck-run", metavar="ID", help=argparse.SUPPRESS)
     add("--prodcheck-select", action="store_true", help="run only the checks that the named gates select")

@@ -103,7 +103,7 @@ def _judgements(result: Result) -> str:
 def summary(run: RunRecord, verdicts: Sequence[View], charts: str = "") -> str:
     """The banner: checklist before a deployment, each gate, counts, problems, who gets in, charts of loads."""
     asked = checklist_html(run, verdicts)
-    gates = "".join(map(gate, verdicts)) or '<p class="pc">This run was judged without touching any gate.</p>'
+    gates = "".join(map(gate, verdicts)) or '<p class="pc">This run changed no gate.</p>'
     parts = (asked, gates, _counts(run), problems(run), matrix_html(run), charts)
     return f'<div class="pc" id="prodcheck">{"".join(parts)}</div>'
 

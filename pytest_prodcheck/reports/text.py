@@ -121,7 +121,7 @@ def missing(run: RunRecord) -> list[str]:
 
 def _gates(verdicts: Sequence[View], style: Style) -> list[str]:
     if not verdicts:
-        return ["  none: this run was judged without touching any gate"]
+        return ["  none: this run changed no gate"]
     return [line for verdict in verdicts for line in (*verdict_lines(verdict, style), "")][:-1]
 
 
