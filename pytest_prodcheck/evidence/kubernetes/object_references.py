@@ -94,7 +94,7 @@ def _stateful(item: Object) -> Iterator[Reference]:
 
 def _claim(item: Object) -> Iterator[Reference]:
     if table(item, "spec").get("storageClassName"):
-        yield Reference("StorageClass", str(table(item, "spec")["storageClassName"]), slight=True)  # a name will do
+        yield Reference("StorageClass", str(table(item, "spec")["storageClassName"]), slight=True)  # a name is enough
     source = table(item, "spec", "dataSource")
     if source.get("kind") == "PersistentVolumeClaim":
         yield Reference("PersistentVolumeClaim", str(source.get("name")))

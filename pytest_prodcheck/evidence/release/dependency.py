@@ -125,7 +125,7 @@ def _redis(found: RedisGroup) -> DependencyAnswer:
 
 
 def _none(kind: str, nodes: list[tuple[str, float, Problem | None]], otherwise: str) -> DependencyAnswer:
-    """No node will do; raises EvidenceProblem where one of them might for all we know."""
+    """No node is good enough; raises EvidenceProblem where one of them might for all we know."""
     for _, _, problem in nodes:
         if problem is not None and problem.kind not in _PROVEN:
             raise EvidenceProblem(problem)
