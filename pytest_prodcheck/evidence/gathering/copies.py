@@ -10,7 +10,7 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
-# what nobody can change: one for all is enough. Exact types only, for a subclass may have attributes that can be changed
+# what nobody can change: one copy is enough. Exact types only, for a subclass may have attributes that can be changed
 _FIXED = frozenset({str, int, float, bool, bytes, complex, type(None)})
 
 
