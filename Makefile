@@ -10,7 +10,7 @@ TESTS   = $(BIN)/python -m pytest -p no:randomly -q --dist worksteal --only $(1)
 RETRIED = $(if $(RETRY),|| { [ $$? = 1 ] && $(call TESTS,$(1)) -n 2 --last-failed --last-failed-no-failures none; })
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check catalogue docs audit lock sbom bench soak cluster pythons plugins clean
+.PHONY: help demo test check catalogue docs audit lock sbom bench soak cluster pythons plugins site clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,11 @@ plugins: ## other people's plugins beside prodcheck, in a virtual environment of
 	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PRODCHECK_PLUGINS=1 .venv-plugins/bin/python -m pytest -q \
 		-p pytest_prodcheck.plugin -p xdist.plugin -p no:cacheprovider -n $(WORKERS) tests/plugins
 
+site: ## build the documentation site into site/, in a virtual environment of its own; a broken link fails
+	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r docs/site-requirements.txt
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict --clean
+
 clean: ## remove what was built and installed here
-	rm -rf $(VENV) .venv-plugins .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf $(VENV) .venv-plugins .venv-docs site .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
 	find reports -mindepth 1 ! -name README.md -delete

@@ -38,6 +38,30 @@ def test_captured_names_stay_until_the_step_is_sent(tmp_path: Path) -> None:
     assert all("{cart} is both a variable and captured by a step" in each for each in found)
 
 
+def test_what_a_load_varies_stays_until_it_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("user,page\nann,1\n", encoding="utf-8")
+    text = BASE + (
+        'endpoints.item = { request = "GET /item", status = 200 }\n'
+        'endpoints.page = { request = "GET /page", status = 200 }\n'
+        '[environments.dev.workflows.w]\nvalues = { user = "ann" }\n'
+        'steps = [{ name = "a", request = "GET shop:/hello/{user}", headers = { X-Sku = "{sku}" } }]\n'
+        '[environments.dev.load.l]\nhosts = ["shop.test"]\nmix = { "shop.item" = 1, "shop.page" = 1 }\n'
+        'flows = { w = 1 }\nrate = "1/s"\nduration = "1s"\n'
+        'vary."shop.item" = { numbers = { id = [1, 9] }, path = "/item/{id}", json = { a = ["{id}"], b = "{sku}" } }\n'
+        'vary."shop.page" = { file = "users.csv", headers = { X-Page = "{page} {sku}" } }\n'
+        'vary.w = { file = "users.csv" }\n'
+        '[environments.dev.vars]\nsku = "s-1"\n'
+    )
+    environment = loaded(tmp_path, text).environment("dev")
+    assert environment.workflows["w"].steps[0].path == "/hello/{user}"
+    vary = environment.load["l"].vary
+    assert vary["shop.item"].path == "/item/{id}"
+    assert vary["shop.item"].json_ == {"a": ["{id}"], "b": "s-1"}
+    assert vary["shop.page"].headers == {"X-Page": "{page} s-1"}
+    (found,) = mistakes(tmp_path, text.replace("/item/{id}", "/item/{ids}"))
+    assert "no variable `ids` in vars" in found
+
+
 def test_every_key_with_an_unknown_name_is_told(tmp_path: Path) -> None:
     text = BASE + 'owner = "{a}"\nendpoints.x = { request = "GET /{b}", status = 200 }\n'
     found = mistakes(tmp_path, text)

@@ -89,15 +89,31 @@ def filled_later(path: Path, data: dict[str, Any]) -> set[str]:
     if path[:1] in (("vulnerabilities",), ("approval",)):
         names |= {"revision", "unit"}
     if path[:1] == ("workflows",) and path[2:3] and path[2] in ("steps", "cleanup"):
-        names |= captured(data, path[1])
+        names |= captured(data, path[1]) | set(_tables(data, "workflows", path[1], "values"))
+    if path[:1] == ("load",) and path[2:3] == ("vary",) and path[4:5] and path[4] in ("path", "json", "headers"):
+        names |= columns(_tables(data, "load", path[1], "vary", path[3]), data)
     return names
+
+
+def columns(vary: dict[str, Any], data: dict[str, Any]) -> set[str]:
+    """The names that a load's rows fill in; of a file, which is read later, all that no variable fills in."""
+    if "file" not in vary:
+        return set(_tables(vary, "numbers"))
+    written = {found[2] for found in NAME.finditer(str([vary.get(key) for key in ("path", "json", "headers")]))}
+    return written - {None} - set(_tables(data, "vars"))
+
+
+def _tables(data: Any, *keys: str) -> dict[str, Any]:
+    """The table at these keys; an empty one where there is none, for the data is not validated yet."""
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data if isinstance(data, dict) else {}
 
 
 def captured(data: dict[str, Any], workflow: str) -> set[str]:
     """The names that the steps of a workflow capture; lenient, for the data is not validated yet."""
-    tables = data.get("workflows")
-    table = tables.get(workflow) if isinstance(tables, dict) else None
-    parts = [table.get(part) for part in ("steps", "cleanup")] if isinstance(table, dict) else []
+    table = _tables(data, "workflows", workflow)
+    parts = [table.get(part) for part in ("steps", "cleanup")]
     steps = [each for part in parts if isinstance(part, list) for each in part]
     found = [step.get("capture") for step in steps if isinstance(step, dict)]
     return {name for capture in found if isinstance(capture, dict) for name in capture}
