@@ -81,7 +81,7 @@ plugins: ## other people's plugins beside prodcheck, in a virtual environment of
 site: ## build the documentation site into site/, in a virtual environment of its own; a broken link fails
 	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
 	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r docs/site-requirements.txt
-	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict --clean
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --clean
 
 clean: ## remove what was built and installed here
 	rm -rf $(VENV) .venv-plugins .venv-docs site .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
