@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-WORKERS ?= 8
+WORKERS ?= 6
 STAMP  := $(VENV)/.installed
 DURATION = $(if $(DURATIONS),--durations=$(DURATIONS) --durations-min=1)
 # the tests of one kind; with RETRY=1 those that failed, and only those, once more when the machine is quiet

@@ -327,6 +327,7 @@ def test_an_answer_of_another_shape_is_an_error(lab: Lab, tmp_path: Path) -> Non
     context: Context = lab.context("127.0.0.1:9")
     context.once("tls-scanner", lambda: made)
     problem = accepted(gather("tls-suites", "server", context, 10)).problem
+    context.close()
     assert problem is not None
     assert (problem.kind, problem.hint) == ("internal", "is this version of sslyze supported?")
 
