@@ -93,7 +93,7 @@ def found(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iter
     emptied(plane, SPACE)
     plane.apply(*OBJECTS)
     pods = f"/api/v1/namespaces/{SPACE}/pods"
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while True:
         time.sleep(0.3)
         live = [each for each in plane.get(pods)["items"] if each["status"].get("phase") == "Running"]

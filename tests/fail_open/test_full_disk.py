@@ -13,14 +13,14 @@ import pytest
 
 from tests.project import Project
 
-SIZE = 128 * 1024
+SIZE = 384 * 1024
 PAGE = 4096  # bytes: tmpfs gives room in pages
 INSIDE = "PRODCHECK_TEST_IN_NAMESPACE"
 
 
 @pytest.fixture
 def project(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Project]:
-    """A project whose `.prodcheck` is a file system of 128 KiB."""
+    """A project whose `.prodcheck` is a file system of 384 KiB."""
     if os.geteuid() != 0:
         _again_as_root_of_a_namespace(request.node.nodeid)
         pytest.skip("passed as root of a namespace of its own")

@@ -91,4 +91,11 @@ def _when(event: Object) -> float:
 
 def _without_names(text: str) -> str:
     """The same reason of another pod reads the same: without what is quoted, and without the names that pods get."""
-    return re.sub(r'"[^"]*"|\b[a-z0-9-]+-[a-z0-9]{5}\b|[0-9]+', "", text)
+    return re.sub(r'"[^"]*"|[a-z0-9-]+', _unnamed, text)
+
+
+def _unnamed(found: re.Match[str]) -> str:
+    name, _, suffix = found[0].rpartition("-")
+    if found[0].startswith('"') or (name and len(suffix) == 5):
+        return ""
+    return re.sub("[0-9]+", "", found[0])

@@ -25,7 +25,7 @@ _POWERS = ("camera", "microphone", "geolocation", "payment", "usb", "serial", "h
 _ITEM = r'(?:[A-Za-z*][A-Za-z0-9!#$%&\'*+.^_`|~:/-]*|"[ !#-\[\]-~]*"|\?[01]|-?[0-9]{1,15}(?:\.[0-9]{1,3})?)'
 _PARAMETERS = rf"(?:; *[a-z*][a-z0-9_.*-]*(?:={_ITEM})?)*"
 _MEMBER = re.compile(
-    rf"([a-z*][a-z0-9_.*-]*)(?:=(\( *(?:{_ITEM}{_PARAMETERS}(?: +{_ITEM}{_PARAMETERS})*)? *\)|{_ITEM}))?{_PARAMETERS}"
+    rf"([a-z*][a-z0-9_.*-]*)(?:=(\( *(?:{_ITEM}{_PARAMETERS}(?: +{_ITEM}{_PARAMETERS})* *)?\)|{_ITEM}))?{_PARAMETERS}"
 )
 
 
