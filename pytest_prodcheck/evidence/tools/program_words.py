@@ -15,10 +15,10 @@ REFUSED = "the server refused it"
 # libpq writes two blanks behind a word of the server; barman and pgBackRest write one behind their own. Then: drivers
 # of Python, Java and Go, as the programs show them that are written with those.
 _SERVERS = re.compile(
-    r"\b(?:ERROR|WARNING|NOTICE|INFO|LOG|DEBUG\d?):  (?P<a>.*)|\bpsycopg2?\.[\w.]+[:)] (?P<b>.*)"
-    r"|\basyncpg\.[\w.]+: (?P<c>.*)|PSQLException: (?:ERROR|FATAL): (?P<d>.*)|\bpq: (?P<e>.*)"
-    r"|\bERROR: (?P<f>.*) \(SQLSTATE \w{5}\)"
+    r"\b(?:ERROR|WARNING|NOTICE|INFO|LOG|DEBUG\d?):  (?P<a>.*)|\bpsycopg2?\.[\w.]{1,80}[:)] (?P<b>.*)"
+    r"|\basyncpg\.[\w.]{1,80}: (?P<c>.*)|PSQLException: (?:ERROR|FATAL): (?P<d>.*)|\bpq: (?P<e>.*)"
 )
+_GO, _GO_ENDS = "ERROR: ", re.compile(r" \(SQLSTATE \w{5}\)")  # of pgx
 _ROWS = re.compile(
     r"\b(?:DETAIL|CONTEXT|HINT|QUERY|STATEMENT|LOCATION):  |\bLINE \d+: |\bCOPY \S+, line \d"
     r"|\b(?:Command|Query|Statement) was: |\b(?:detail|Detail|hint|Hint|Where): |\[SQL: |\[parameters: "
@@ -59,13 +59,14 @@ def without_rows(text: str) -> list[str]:
     kept: list[str] = []
     quoted = False  # what follows a word of the server may be the rest of a row
     for line in text.splitlines():
-        if quoted and not _BEGINS.match(line) and not _SERVERS.search(line):
+        found = _of_a_server(line)
+        if quoted and not _BEGINS.match(line) and found is None:
             continue
         quoted = False
-        if found := _SERVERS.search(line):
-            said = str(found[found.lastgroup or 0])
+        if found is not None:
+            start, said = found
             quoted = True
-            line = line[: found.start(found.lastgroup or 0)] + (said if _KNOWN.fullmatch(said.strip()) else REFUSED)
+            line = line[:start] + (said if _KNOWN.fullmatch(said.strip()) else REFUSED)
         elif _ROWS.search(line):
             quoted = True
             continue
@@ -75,6 +76,16 @@ def without_rows(text: str) -> list[str]:
         if line.strip():
             kept.append(line.strip())
     return kept
+
+
+def _of_a_server(line: str) -> tuple[int, str] | None:
+    """Where words of a server begin in a line, and they themselves."""
+    if found := _SERVERS.search(line):
+        return found.start(found.lastgroup or 0), str(found[found.lastgroup or 0])
+    start, ends = line.find(_GO), _GO_ENDS.search(line)
+    if start < 0 or ends is None or ends.start() < start:
+        return None
+    return start + len(_GO), line[start + len(_GO) : ends.start()]
 
 
 def said(text: str, longest: int = 600) -> str:
