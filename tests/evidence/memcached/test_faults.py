@@ -193,8 +193,11 @@ def test_a_server_without_a_connection_left_says_so(tmp_path: Path) -> None:
     try:
         for _ in range(70):
             held.append(socket.create_connection(("127.0.0.1", server.port), 2))
-        time.sleep(0.2)
-        problem = asked(tmp_path, server.address).nodes[0].problem
+        for _ in range(20):  # until it has taken those that came before, on a busy machine too
+            time.sleep(0.2)
+            problem = asked(tmp_path, server.address).nodes[0].problem
+            if problem is not None:
+                break
     finally:
         for each in held:
             each.close()
