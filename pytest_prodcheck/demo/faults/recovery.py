@@ -69,7 +69,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("slot-forgotten", "18 WAL files are kept for a slot that nobody uses", _SLOTS, part=_NODES),
     Fault("standby-astray", "the standby does not find its primary", _TOPOLOGY, _CONTENT, part=_NODES),
     Fault("synchronous-missing", "commits wait for a standby that is not there",
-          (*_TOPOLOGY, "smoke.postgres.primary"), (*_CONTENT, "smoke.workflow.order", "smoke.api.endpoint"),
+          (*_TOPOLOGY, "smoke.postgres.primary"), (*_CONTENT, "smoke.workflow.order", "smoke.api.endpoint",
+           "smoke.service.negotiation"),
           part=_NODES),
     Fault("standby-row-changed", "a row of the standby is another, all checksums are right", _CONTENT, part=_NODES),
     Fault(
