@@ -20,10 +20,14 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(each.stem for each in folder().glob("*.md") if each.stem != "index"))
 
 
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(names())
+
+
 def find(name: str) -> str | None:
     """The name of the runbook for a check or an incident; checks of one id a target ("….rows.totals") share one."""
-    known = set(names())
-    while name and name not in known:
+    while name and name not in _known():
         name = name.rpartition(".")[0]
     return name or None
 

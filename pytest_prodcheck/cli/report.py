@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.outcomes import RunRecord
     from pytest_prodcheck.reports.saved_runs import SavedRun
 
 EXAMPLES = """\
@@ -45,34 +46,30 @@ def main(args: argparse.Namespace) -> int:
     shown = args.format or ("text" if args.output or not files else "")
     try:
         saved = find_run(Path(state_folder(str(Path.cwd()))), args.run, args.env)
-        for form, file in files:
-            write_output(Path(file), _written(saved, form))
-        if shown and args.output:
-            write_output(Path(args.output), _written(saved, shown))
-        elif shown:
-            print(_written(saved, shown), end="")
+        run = saved.record()
+        for form, file in [*files, *([(shown, args.output)] if shown and args.output else [])]:
+            write_output(Path(file), _written(saved, run, form))
+        if shown and not args.output:
+            print(_written(saved, run, shown), end="")
     except (NoSuchRun, OSError) as error:
         print(f"prodcheck report: {error}", file=sys.stderr)
         return 3 if shown == "nagios" else 2
-    return _state(saved) if shown == "nagios" else 0
+    if shown == "nagios":
+        from pytest_prodcheck.reports.nagios import state
+
+        return state(run, saved.verdicts)
+    return 0
 
 
-def _written(saved: SavedRun, form: str) -> str:
+def _written(saved: SavedRun, run: RunRecord, form: str) -> str:
     from pytest_prodcheck.reports import write
     from pytest_prodcheck.reports.page import run_page
     from pytest_prodcheck.reports.saved_runs import last_open
     from pytest_prodcheck.reports.symbols import takes_unicode
 
-    run = saved.record()
     if form == "html":
         return run_page(run, saved.verdicts, before=last_open(saved.folder.parent.parent, run), charts=_charts(saved))
     return write(form, run, saved.verdicts, unicode=takes_unicode(sys.stdout))
-
-
-def _state(saved: SavedRun) -> int:
-    from pytest_prodcheck.reports.nagios import state
-
-    return state(saved.record(), saved.verdicts)
 
 
 def _charts(saved: SavedRun) -> str:

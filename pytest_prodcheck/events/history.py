@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from pytest_prodcheck.events.log import Event
+from pytest_prodcheck.reports.verdict_documents import finite
 
 FLAKY = 3  # changes of outcome among the runs that are looked at from which a check is called flaky
 
@@ -30,7 +31,7 @@ def points(runs: Iterable[Event], identity: str) -> list[Point]:
         results = run.body.get("results")
         kept = results.get(identity) if isinstance(results, dict) else None
         if isinstance(kept, dict):
-            value, limit = (_number(kept.get(name)) for name in ("value", "limit"))
+            value, limit = (finite(kept.get(name)) for name in ("value", "limit"))
             told = (str(kept.get("outcome", "")), value, str(kept.get("unit", "")), limit)
             found.append(Point(run.at, run.revision, *told))
     return found
@@ -77,7 +78,3 @@ def shut_times(verdicts: Iterable[Event]) -> list[Shut]:
         elif key in open_since:
             found.append(Shut(each.subject, open_since.pop(key), each.at))
     return found + [Shut(gate, began, None) for (gate, _), began in open_since.items()]
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

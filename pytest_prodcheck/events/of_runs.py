@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_prodcheck.events.log import Event
 from pytest_prodcheck.outcomes import Outcome, RunRecord, counts
 from pytest_prodcheck.reports.measurement_text import telling
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, views
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, views
 
 
 def events_of(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> list[Event]:
@@ -36,8 +35,6 @@ def _results(run: RunRecord) -> Iterable[tuple[str, Mapping[str, Any]]]:
             continue
         kept: dict[str, Any] = {"outcome": str(each.outcome)}
         judgement = telling(each)
-        value = judgement.value if judgement is not None else None
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if judgement is not None and number:
-            kept |= {"value": value, "unit": judgement.unit, "limit": judgement.fail}
+        if judgement is not None and (value := finite(judgement.value)) is not None:
+            kept |= {"value": value, "unit": judgement.unit, "limit": finite(judgement.fail)}
         yield f"{each.check}@{each.target}", kept

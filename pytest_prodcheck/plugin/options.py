@@ -75,9 +75,13 @@ def add_options(parser: pytest.Parser) -> None:
 def _is_free(option: str) -> bool:
     """Whether no conftest here or one folder below adds an option of that name: it is the team's own then."""
     adds = re.compile(rb"addoption\(\s*[\"']" + re.escape(option.encode()) + rb"[\"']")
-    for file in ("conftest.py", *(os.path.join(each.name, "conftest.py") for each in os.scandir() if each.is_dir())):
+    try:
+        folders = ["", *(each.name for each in os.scandir() if each.is_dir())]
+    except OSError:  # a folder that is gone or may not be read holds no conftest for pytest either
+        return True
+    for folder in folders:
         try:
-            with open(file, "rb") as stream:
+            with open(os.path.join(folder, "conftest.py"), "rb") as stream:
                 if adds.search(stream.read(1_000_000)):
                     return False
         except OSError:

@@ -10,7 +10,7 @@ from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord
 from pytest_prodcheck.reports.escaping import safe
 from pytest_prodcheck.reports.measurement_text import measured_text, rank, telling
 from pytest_prodcheck.reports.symbols import outcome_symbol
-from pytest_prodcheck.reports.verdict_documents import subject
+from pytest_prodcheck.reports.verdict_documents import finite, subject
 
 Kind = Literal["worse", "better", "new", "gone", "moved"]
 ORDER: tuple[Kind, ...] = ("worse", "new", "gone", "moved", "better")
@@ -61,12 +61,8 @@ def _moved(before: Judgement | None, now: Judgement | None) -> bool:
         return False
     if now.fail is None and now.warn is None:
         return False
-    old, new = before.value, now.value
-    if isinstance(old, bool) or isinstance(new, bool):
-        return False
-    if not isinstance(old, (int, float)) or not isinstance(new, (int, float)):
-        return False
-    return abs(new - old) > MOVED * max(abs(old), abs(new))
+    old, new = finite(before.value), finite(now.value)
+    return old is not None and new is not None and abs(new - old) > MOVED * max(abs(old), abs(new))
 
 
 def told(result: Result | None, *, unicode: bool = True) -> str:

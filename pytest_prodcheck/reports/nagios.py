@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord, counts
 from pytest_prodcheck.reports.escaping import safe, safe_lines
 from pytest_prodcheck.reports.measurement_text import needing_attention, telling
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, subject, views
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, subject, views
 
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _UNITS = {"s": "s", "%": "%", "B": "B"}
@@ -41,12 +41,12 @@ def state(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> int:
 def _measured(result: Result) -> str:
     """`'label'=value[unit];warn;crit` of the one value that says most; ranges are inclusive of what is good."""
     judgement = telling(result)
-    if judgement is None or isinstance(judgement.value, (bool, str)) or judgement.value is None:
+    if judgement is None or (value := finite(judgement.value)) is None:
         return ""
     label = f"{result.check}@{result.target}".replace("'", "").replace("=", "_")
     warn, fail = (_range(level, judgement) for level in (judgement.warn, judgement.fail))
     unit = _UNITS.get(judgement.unit, "")
-    return f"'{_plain(safe(label))}'={judgement.value:.12g}{unit};{warn};{fail}".rstrip(";")
+    return f"'{_plain(safe(label))}'={value:.12g}{unit};{warn};{fail}".rstrip(";")
 
 
 def _range(level: float | None, judgement: Judgement) -> str:

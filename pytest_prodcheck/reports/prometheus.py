@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pytest_prodcheck.outcomes import RunRecord, counts
 from pytest_prodcheck.reports.escaping import safe
 from pytest_prodcheck.reports.measurement_text import telling
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, views
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, views
 
 _HELP = {
     "prodcheck_gate_code": "Answer of a gate: 0 open, 1 blocked, 2 usage, 3 cannot tell, 4 refused.",
@@ -41,10 +41,9 @@ def run_prometheus(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: b
         named = {"check": result.check, "target": result.target}
         add("prodcheck_result", 1, **named, outcome=str(result.outcome), severity=str(result.severity))
         judgement = telling(result)
-        if judgement is None or isinstance(judgement.value, (bool, str)):
-            continue
-        add("prodcheck_measured", judgement.value, **named, unit=judgement.unit)
-        add("prodcheck_limit", judgement.fail, **named, unit=judgement.unit)
+        if judgement is not None and (value := finite(judgement.value)) is not None:
+            add("prodcheck_measured", value, **named, unit=judgement.unit)
+            add("prodcheck_limit", finite(judgement.fail), **named, unit=judgement.unit)
     add("prodcheck_run_end_timestamp_seconds", run.ended_at)
     add("prodcheck_run_duration_seconds", max(0.0, run.ended_at - run.started_at))
     lines: list[str] = []

@@ -29,7 +29,7 @@ from pytest_prodcheck.reports.measurement_text import (
 from pytest_prodcheck.reports.role_matrix import matrix_html
 from pytest_prodcheck.reports.symbols import ACTIONS, outcome_symbol
 from pytest_prodcheck.reports.text_details import evidence_text
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, moment, views
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, moment, views
 
 MOST_JUDGEMENTS = 200
 MOST_COLUMNS = 30  # targets of one kind that a matrix shows side by side
@@ -53,6 +53,7 @@ def contents(
     shown = views(verdicts)
     results = sorted(run.results, key=by_gravity)
     places = {each.identity: number for number, each in enumerate(results)}
+    rows = [_row(each, place) for place, each in enumerate(results)]
     return {
         "title": safe(" ".join(filter(None, ("prodcheck:", run.project, run.environment, run.revision)))),
         "about": _about(run),
@@ -68,24 +69,24 @@ def contents(
         "charts": Markup(charts),
         "matrices": _matrices(results, places),
         "number": len(results),
-        "groups": _groups(results, places),
-        "choices": _choices(results, places),
+        "groups": _groups(results, rows),
+        "choices": _choices(rows),
         "details": Markup(_embedded([_details(each, run.ended_at) for each in results])),
         "runbooks": Markup(_embedded(_runbooks(results))),
     }
 
 
-def _groups(results: Sequence[Result], places: dict[tuple[str, str], int]) -> list[dict[str, Any]]:
+def _groups(results: Sequence[Result], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The results in order, each with what could not be asked because of it."""
     causes = root_causes(results)
     followers: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for each in results:
-        if each.identity in causes:
-            followers.setdefault(causes[each.identity], []).append(_row(each, places))
+    for result, row in zip(results, rows, strict=True):
+        if result.identity in causes:
+            followers.setdefault(causes[result.identity], []).append(row)
     return [
-        {"row": _row(each, places), "followers": followers.get(each.identity, [])}
-        for each in results
-        if each.identity not in causes
+        {"row": row, "followers": followers.get(result.identity, [])}
+        for result, row in zip(results, rows, strict=True)
+        if result.identity not in causes
     ]
 
 
@@ -104,11 +105,11 @@ def _about(run: RunRecord) -> list[tuple[str, str]]:
     return [(name, safe(value)) for name, value in named if value]
 
 
-def _row(result: Result, places: dict[tuple[str, str], int]) -> dict[str, Any]:
+def _row(result: Result, place: int) -> dict[str, Any]:
     judgement = telling(result)
     reason = safe_lines(result.reason)
     return {
-        "place": places[result.identity],
+        "place": place,
         "outcome": str(result.outcome),
         "symbol": outcome_symbol(result.outcome),
         "check": safe(result.check),
@@ -126,17 +127,17 @@ def _row(result: Result, places: dict[tuple[str, str], int]) -> dict[str, Any]:
 
 def bar(judgement: Judgement | None) -> Bar | None:
     """A judgement with a limit as a bar; None where there is nothing to compare, or a limit of 0."""
-    if judgement is None or isinstance(judgement.value, (bool, str)) or judgement.value is None:
+    if judgement is None or (measured := finite(judgement.value)) is None:
         return None
     limit = judgement.fail if judgement.fail is not None else judgement.warn
-    if limit is None or limit <= 0 or judgement.value < 0:
+    if limit is None or limit <= 0 or measured < 0:
         return None
 
     def at(value: float) -> float:
         return round(min(100.0, LIMIT_AT * value / limit), 1)
 
     fail, warn = (None if level is None else at(level) for level in (judgement.fail, judgement.warn))
-    return Bar(at(judgement.value), fail, warn)
+    return Bar(at(measured), fail, warn)
 
 
 def _details(result: Result, ended_at: float) -> dict[str, Any]:
@@ -175,9 +176,8 @@ def _runbooks(results: Iterable[Result]) -> dict[str, str]:
     return found
 
 
-def _choices(results: Iterable[Result], places: dict[tuple[str, str], int]) -> list[dict[str, Any]]:
+def _choices(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The filters that have more than one value."""
-    rows = [_row(each, places) for each in results]
     made = []
     for name in ("suite", "severity", "kind", "owner"):
         values = sorted({row[name] for row in rows if row[name]})
