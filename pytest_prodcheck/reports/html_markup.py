@@ -36,8 +36,9 @@ _MOST_OBJECTS = 200
 def style_and_script() -> str:
     """The style sheet and the script, to be put into the page itself."""
     here = Path(__file__)
-    css, script = (here.with_name(name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    return f"<style>{css}</style><script>{script}</script>"
+    names = ("report.css", "charts.css", "report.js")
+    css, charts, script = (here.with_name(name).read_text(encoding="utf-8") for name in names)
+    return f"<style>{css}{charts}</style><script>{script}</script>"
 
 
 def header_cells() -> list[str]:

@@ -33,7 +33,7 @@ def run_page(
     """
     from pytest_prodcheck.reports.page.contents import contents
 
-    style, script = _file("page.css"), _file("page.js")
+    style, script = _file("page.css") + _file("../charts.css"), _file("page.js")
     policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:"
     return _template().render(
         page=contents(run, list(verdicts), before, charts), style=style, script=script, policy=policy
