@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = {
     "alembic": "alembic_version", "flyway": "flyway_schema_history", "django": "django_migrations",
-    "table": "schema_migrations",
+    "liquibase": "databasechangelog", "table": "schema_migrations",
 }  # fmt: skip
 
 
@@ -57,7 +57,10 @@ def tables(settings: Postgres) -> dict[str, list[str]]:
             found[table].append(why)
 
     if settings.migrations is not None:
-        add(settings.migrations.table or _MIGRATIONS[settings.migrations.kind], "migrations")
+        noted = settings.migrations.table or _MIGRATIONS[settings.migrations.kind]
+        add(noted, "migrations")
+        if settings.migrations.kind == "liquibase":
+            add(f"{noted}lock", "whether a migration runs")
     for name, invariant in settings.invariants.items():
         for table in invariant.reads:
             add(table, f"invariant {name}")

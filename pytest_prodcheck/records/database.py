@@ -13,10 +13,11 @@ from pytest_prodcheck.records import Problem
 class Migrations:
     """`postgres-migrations` (postgres with migrations): what is applied against what this revision ships.
 
-    Migrations are named as their tool does: a revision of Alembic, a version of Flyway, "app.name" of Django.
+    Migrations are named as their tool does: a revision of Alembic, a version of Flyway, "app.name" of Django,
+    "file::id::author" of Liquibase.
     """
 
-    kind: str  # "alembic", "flyway", "django" or "table"
+    kind: str  # "alembic", "flyway", "django", "liquibase" or "table"
     table: str  # "schema.table" that notes what is applied
     shipped: int  # how many scripts there are
     applied: int  # how many migrations are applied
@@ -28,6 +29,7 @@ class Migrations:
     skipped: tuple[str, ...]  # shipped and not applied although later ones are: tools leave them out for ever
     changed: tuple[str, ...]  # applied with another checksum or name than the script has now
     untold: tuple[str, ...] = ()  # what cannot be computed, and what would tell
+    unverified: tuple[str, ...] = ()  # why it is not known whether what is applied is unchanged, and what would tell
 
 
 @dataclass(frozen=True)

@@ -98,20 +98,36 @@ class Flyway(Section):
     out_of_order: bool = False  # outOfOrder: what was left out behind newer ones is applied all the same
 
 
+class Liquibase(Section):
+    """What Liquibase is called with."""
+
+    changelog: str = ""  # the changelog that it begins with, relative to `scripts`, which is its search path
+    # contexts of the release (`--contexts`), [] for none; to be said where change sets have some
+    contexts: tuple[str, ...] | None = None
+    label_filter: str | None = None  # labels of the release (`--label-filter`), "" for none; to be said likewise
+    # checksums of changes that are more than SQL text: the CSV that `liquibase update-sql` writes for the URL
+    # "offline:postgresql?changeLogFile=checksums.csv", relative to prodcheck.toml
+    checksums: str | None = None
+    others: tuple[str, ...] = ()  # files of other applications' changelogs in the same table, globs allowed
+
+
 class Migrations(Section):
     """Where a database notes what is applied, and the scripts that are shipped; scripts are read, never run."""
 
-    kind: Literal["alembic", "flyway", "django", "table"]  # who wrote the table; "table" is any other with a version
+    # who wrote the table; "table" is any other with a version
+    kind: Literal["alembic", "flyway", "django", "liquibase", "table"]
     scripts: str  # folder with the scripts that this revision ships, relative to prodcheck.toml
     # table that notes what is applied; left out: as the kind names it (alembic_version, flyway_schema_history,
-    # django_migrations; schema_migrations for "table")
+    # django_migrations, databasechangelog; schema_migrations for "table")
     table: Table | None = None
     # folder with the SQL of the migrations, VERSION.sql, for kinds whose scripts are none, such as what
     # `alembic upgrade A:B --sql` prints; squawk reads it
     sql: str | None = None
-    # of kind "flyway": values of ${placeholders} in repeatable scripts, whose checksums are of the replaced text
+    # of kind "flyway": values of ${placeholders} in repeatable scripts, whose checksums are of the replaced text; of
+    # kind "liquibase": parameters that it is called with
     placeholders: dict[str, str] = {}
     flyway: Flyway = Flyway.model_construct()  # of kind "flyway": what is configured otherwise than Flyway's defaults
+    liquibase: Liquibase = Liquibase.model_construct()  # of kind "liquibase": what it is called with
     # of kind "alembic": what the release upgrades to: "heads", "head", "LABEL@head" or a revision; "head" wants one
     target: str = "heads"
     # of kind "alembic": whether revisions below the folder of versions count (recursive_version_locations); where there

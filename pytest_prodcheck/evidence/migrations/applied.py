@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.migrations.scripts import Script, shipped
-from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER, State
+from pytest_prodcheck.evidence.migrations.model import Script, State
+from pytest_prodcheck.evidence.migrations.scripts import shipped
+from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
 from pytest_prodcheck.evidence.postgres.safe_sql import as_text, quoted
-from pytest_prodcheck.evidence.postgres.session import on_primary
+from pytest_prodcheck.evidence.postgres.session import Session, on_primary
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.database import Migrations
 
@@ -43,6 +44,7 @@ def postgres_migrations(target: str, context: Context, deadline: Deadline) -> Mi
         skipped=_named(state.skipped),
         changed=_named(state.changed),
         untold=_named(state.untold),
+        unverified=_named(state.unverified),
     )
 
 
@@ -73,7 +75,19 @@ def _compare(target: str, context: Context, deadline: Deadline) -> tuple[dict[st
     with on_primary(target, context, deadline) as session:
         sql = f"select {columns} from {session.named(table)}{ORDER.get(settings.kind, '')}"
         rows = session.rows(sql, what=f"the migrations in {table}", most=MOST_ROWS).rows
-    return scripts, kind.compare(rows, scripts, settings)
+        locked = _locked(session, table) if settings.kind == "liquibase" else []
+    state = kind.compare(rows, scripts, settings)
+    state.failed += locked
+    return scripts, state
+
+
+def _locked(session: Session, table: str) -> list[str]:
+    """That a run of Liquibase has taken its lock, which one that was ended leaves behind: the next one waits for it."""
+    what = f"the lock in {table}lock"
+    sql = f"select to_char(lockgranted, 'YYYY-MM-DD HH24:MI:SS') from {session.named(table + 'lock')} where locked"
+    held = session.rows(sql, what=what, most=10).rows
+    hint = "if no migration runs, `liquibase release-locks`"
+    return [f"{table}lock is held since {since or 'an unknown time'} ({hint})" for (since,) in held]
 
 
 def table_of(settings: Settings) -> str:

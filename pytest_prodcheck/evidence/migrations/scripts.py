@@ -6,42 +6,17 @@ import ast
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.evidence.migrations import liquibase
+from pytest_prodcheck.evidence.migrations.model import MOST_FILES, Script, broken, read_text
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.database import Migrations as Settings
-
-MOST_FILES = 20_000
-LARGEST_FILE = 4 * 1024 * 1024  # bytes
-
-
-@dataclass(frozen=True)
-class Script:
-    """One migration. version: its name in the database. parents: what it builds on. checksum: Flyway's, "" for none.
-
-    repeatable: runs again whenever it changed. replaces: what it stands for when squashed. title: its description.
-    replaced: Flyway's checksum of the text with placeholders replaced, "" where values are missing: see `untold`.
-    baseline: Flyway's, that stands for all versions up to its own. labels: Alembic's, of branches. line: of the parents
-    those that are no mere dependencies.
-    """
-
-    version: str
-    file: Path
-    parents: tuple[str, ...] = ()
-    checksum: str = ""
-    title: str = ""
-    repeatable: bool = False
-    replaces: tuple[str, ...] = ()
-    replaced: str = ""
-    untold: tuple[str, ...] = ()
-    baseline: bool = False
-    labels: tuple[str, ...] = ()
-    line: tuple[str, ...] = ()
 
 
 def shipped(settings: Settings, root: Path) -> dict[str, Script]:
@@ -52,10 +27,11 @@ def shipped(settings: Settings, root: Path) -> dict[str, Script]:
         raise EvidenceProblem(Problem("configuration", what, "scripts is relative to prodcheck.toml"))
     readers = {"alembic": _alembic, "flyway": _flyway, "django": _django, "table": _numbered}
     found: dict[str, Script] = {}
-    for script in readers[settings.kind](folder, settings):
+    scripts = liquibase.shipped(folder, settings, root) if settings.kind == "liquibase" else None
+    for script in scripts or readers[settings.kind](folder, settings):
         other = found.get(script.version)
         if other is not None:
-            raise _broken(script.file, f"{script.version} is {other.file.name} too")
+            raise broken(script.file, f"{script.version} is {other.file.name} too")
         found[script.version] = script
     if not found:
         what = f"migrations: {settings.scripts} holds no migration of {settings.kind}"
@@ -70,21 +46,6 @@ def _files(folder: Path, pattern: str) -> Iterator[Path]:
             raise EvidenceProblem(Problem("too-large", what, "name the folder with the migrations alone"))
         if path.is_file():
             yield path
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
-        if len(content) > LARGEST_FILE:
-            raise _broken(path, f"larger than {LARGEST_FILE // 1024} kB")
-        return content.decode("utf-8")
-    except (OSError, UnicodeError) as error:
-        raise _broken(path, str(error)) from None
-
-
-def _broken(path: Path, why: str, hint: str = "") -> EvidenceProblem:
-    return EvidenceProblem(Problem("configuration", f"migrations: {path.name}: {why}", hint))
 
 
 def _names(path: Path, body: list[ast.stmt], wanted: tuple[str, ...]) -> dict[str, Any]:
@@ -109,14 +70,14 @@ def _literal(path: Path, name: str, node: ast.expr) -> Any:
         return node.value
     if isinstance(node, (ast.Tuple, ast.List)):
         return [_literal(path, name, each) for each in node.elts if not isinstance(each, ast.Call)]
-    raise _broken(path, f"{name} is no literal, and scripts are never run")
+    raise broken(path, f"{name} is no literal, and scripts are never run")
 
 
 def _tree(path: Path) -> ast.Module:
     try:
-        return ast.parse(_text(path))
+        return ast.parse(read_text(path))
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise _broken(path, f"is no Python ({error})") from None
+        raise broken(path, f"is no Python ({error})") from None
 
 
 def _many(value: Any) -> tuple[str, ...]:
@@ -151,7 +112,7 @@ def _alembic(folder: Path, settings: Settings) -> Iterator[Script]:
         for parent in (*down, *depends):
             if parent not in known:
                 hint = "scripts has to hold all version locations: name the folder above, and recursive = true"
-                raise _broken(path, f"it builds on {parent}, which is not shipped", hint)
+                raise broken(path, f"it builds on {parent}, which is not shipped", hint)
         parents = tuple(known[each] for each in (*down, *depends))
         yield Script(revision, path, parents, title=path.stem, labels=labels, line=tuple(known[each] for each in down))
 
@@ -180,7 +141,7 @@ def _flyway(folder: Path, settings: Settings) -> Iterator[Script]:
             continue
         title = (found["title"] or "").replace("_", " ")
         version = title if kind == "R" else dotted(found["version"])
-        text = _text(path)
+        text = read_text(path)
         script = Script(
             BASELINE + version if kind == "B" else version, path, checksum=flyway_checksum(text), title=title,
             repeatable=kind == "R", baseline=kind == "B",

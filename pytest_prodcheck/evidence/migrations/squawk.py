@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.database import Migrations as Settings
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.migrations.scripts import Script
+    from pytest_prodcheck.evidence.migrations.model import Script
 
 SECONDS = 20.0  # squawk itself; a file takes milliseconds
 MOST_FILES = 500

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.migrations.scripts import BASELINE, Script, dotted, version_key
+from pytest_prodcheck.evidence.migrations import liquibase_state
+from pytest_prodcheck.evidence.migrations.model import Row, Scripts, State
+from pytest_prodcheck.evidence.migrations.scripts import BASELINE, dotted, version_key
 from pytest_prodcheck.evidence.postgres.safe_sql import as_text
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.database import Migrations as Settings
-
-Row = tuple[str | None, ...]
-Scripts = Mapping[str, Script]
-
-
-@dataclass
-class State:
-    """How the two compare; versions as the tool names them."""
-
-    applied: list[str]
-    applied_heads: list[str]
-    shipped_heads: list[str]
-    failed: list[str]
-    unknown: list[str]
-    pending: list[str]
-    skipped: list[str]
-    changed: list[str]
-    untold: list[str] = field(default_factory=list)  # what cannot be computed, and what would tell
 
 
 @dataclass(frozen=True)
@@ -270,6 +254,10 @@ KINDS = {
         _flyway,
     ),
     "django": Kind("django_migrations", f"{as_text('app')}, {as_text('name')}", _django),
+    "liquibase": Kind(
+        "databasechangelog", ", ".join(map(as_text, ("filename", "id", "author", "md5sum", "exectype"))),
+        liquibase_state.compared,
+    ),
     "table": Kind("schema_migrations", "{column}, {failed}", _table),
 }  # fmt: skip
-ORDER = {"flyway": " order by installed_rank", "django": " order by id"}
+ORDER = {"flyway": " order by installed_rank", "django": " order by id", "liquibase": " order by orderexecuted"}

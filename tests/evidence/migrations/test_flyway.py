@@ -2,56 +2,37 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.runtime.programs import postgres_programs
 from pytest_prodcheck.environments.sections.database import Migrations
-from pytest_prodcheck.evidence.migrations.scripts import Script, shipped
-from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER, State
-from tests.evidence.postgres.servers import PASSWORD, Server, server
-
-HERE = Path(__file__).parent / "flyway"
-LIBRARIES = Path("~/.cache/pytest-prodcheck/flyway-9").expanduser()
+from pytest_prodcheck.evidence.migrations.model import Script, State
+from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER
+from tests.evidence.migrations.java import Tool, faults, tool
 
 
 class Flyway:
-    """Flyway's library in one Java process, over schemas of a real server."""
+    """Flyway's library over folders of scripts."""
 
-    def __init__(self, process: subprocess.Popen[str], postgres: Server, root: Path) -> None:
-        self._process, self._postgres, self._root = process, postgres, root
+    def __init__(self, java: Tool) -> None:
+        self._java = java
 
     def does(self, action: str, name: str, **values: str) -> str:
         """What it says: "migrated 2", "valid", "invalid V3__x.sql", "refused …". name: of the folder and schema."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        words = [action, str(self._root / name), name, *(f"{key}={value}" for key, value in values.items())]
-        self._process.stdin.write("\t".join(words) + "\n")
-        self._process.stdin.flush()
-        while not (line := self._process.stdout.readline()).startswith("> "):
-            assert line, "Flyway has ended"
-        return line.removeprefix("> ").strip()
+        return self._java.does(action, name, *(f"{key}={value}" for key, value in values.items()))
 
     def write(self, name: str, **scripts: str | None) -> None:
-        folder = self._root / name
-        folder.mkdir(exist_ok=True)
-        for file, text in scripts.items():
-            path = folder / f"{file}.sql"
-            path.unlink(missing_ok=True) if text is None else path.write_text(text)
+        self._java.write(name, **{f"{file}.sql": text for file, text in scripts.items()})
 
     def shipped(self, name: str, **settings: Any) -> tuple[dict[str, Script], Migrations]:
-        declared = Migrations.model_validate({"kind": "flyway", "scripts": name, **settings})
-        return shipped(declared, self._root), declared
+        return self._java.shipped("flyway", name, **settings)
 
     def state(self, name: str, more: Sequence[tuple[str, ...]] = (), **settings: Any) -> State:
         """more: rows that are put behind those of the table."""
         kind = KINDS["flyway"]
-        with self._postgres.node.connect() as connection:
+        with self._java.postgres.node.connect() as connection:
             sql = f"select {kind.columns} from {name}.flyway_schema_history{ORDER['flyway']}"
             rows = connection.execute(sql).fetchall()
         return kind.compare([*rows, *more], *self.shipped(name, **settings))
@@ -59,29 +40,8 @@ class Flyway:
 
 @pytest.fixture(scope="module")
 def flyway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flyway]:
-    if not (shutil.which("java") and shutil.which("mvn")):
-        pytest.skip("Flyway runs in Java; install: apt-get install default-jdk-headless maven")
-    if not list(LIBRARIES.glob("flyway-core-*.jar")):
-        command = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies"]
-        done = subprocess.run([*command, f"-DoutputDirectory={LIBRARIES}"], capture_output=True, timeout=300)
-        if done.returncode:
-            pytest.skip("Maven cannot get Flyway here: mvn dependency:copy-dependencies failed")
-    with server(postgres_programs()) as postgres:
-        postgres.run(f"alter role postgres password '{PASSWORD}'")
-        url = f"jdbc:postgresql://127.0.0.1:{postgres.node.port}/shop"
-        java = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{LIBRARIES}/*", str(HERE / "Histories.java")]
-        process = subprocess.Popen([*java, url, PASSWORD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                   stderr=subprocess.DEVNULL)  # fmt: skip
-        try:
-            yield Flyway(process, postgres, tmp_path_factory.mktemp("flyway"))
-        finally:
-            process.kill()
-            process.communicate(timeout=10)
-
-
-def faults(state: State) -> dict[str, list[str]]:
-    kinds = ("failed", "unknown", "pending", "skipped", "changed", "untold")
-    return {kind: getattr(state, kind) for kind in kinds if getattr(state, kind)}
+    with tool("flyway", 9, tmp_path_factory.mktemp("flyway")) as java:
+        yield Flyway(java)
 
 
 VIEW = "create or replace view home as\n  select * from t where region = '${region}';\n"

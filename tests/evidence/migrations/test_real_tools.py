@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.environments.sections.database import Migrations
+from pytest_prodcheck.evidence.migrations.model import State
 from pytest_prodcheck.evidence.migrations.scripts import shipped
-from pytest_prodcheck.evidence.migrations.states import KINDS, State
+from pytest_prodcheck.evidence.migrations.states import KINDS
 
 alembic = pytest.importorskip("alembic", reason="pip install alembic")
 django = pytest.importorskip("django", reason="pip install django")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.environments.sections.database import Migrations
-from pytest_prodcheck.evidence.migrations.scripts import Script
-from pytest_prodcheck.evidence.migrations.states import KINDS, Row
+from pytest_prodcheck.evidence.migrations.model import Row, Script
+from pytest_prodcheck.evidence.migrations.states import KINDS
 
 EMPTY = ("failed", "unknown", "pending", "skipped", "changed")
 
