@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from bench.measure import PYTHON, clean_environ, row
-from pytest_prodcheck.load import private_line
+from pytest_prodcheck.load import curve_encryption
 from pytest_prodcheck.load.histogram import Histogram, read_log
 
 DRIVER = Path(__file__).resolve().parent.parent / "pytest_prodcheck" / "load" / "driver.py"
@@ -66,7 +66,7 @@ def sent(folder: Path, port: int, rate: float, seconds: float, path: str = "/x")
         "clients": {"a": {"addresses": [["127.0.0.1", port]], "server_name": "x", "tls": None}},
     }  # fmt: skip
     (folder / "plan.json").write_text(json.dumps(plan))
-    (folder / private_line.FILE).write_text(secrets.token_hex(32))
+    (folder / curve_encryption.FILE).write_text(secrets.token_hex(32))
     (folder / "result.json").unlink(missing_ok=True)
     _locust(folder, "-f", str(DRIVER), "-u", "1", "-r", "1")
     (sender,) = json.loads((folder / "result.json").read_text())["senders"]

@@ -12,7 +12,7 @@ _PUBLIC = {
     "check": "pytest_prodcheck.judging.checks",
     "judge": "pytest_prodcheck.judging.judge",
     "Limit": "pytest_prodcheck.judging.limits",
-    "collector": "pytest_prodcheck.evidence.own",
+    "collector": "pytest_prodcheck.evidence.own_collectors",
     "Deadline": "pytest_prodcheck.evidence.deadlines",
     "Exchange": "pytest_prodcheck.records",
 }
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytest_prodcheck.evidence.deadlines import Deadline as Deadline
-    from pytest_prodcheck.evidence.own import collector as collector
+    from pytest_prodcheck.evidence.own_collectors import collector as collector
     from pytest_prodcheck.judging.checks import check as check
     from pytest_prodcheck.judging.judge import judge as judge
     from pytest_prodcheck.judging.limits import Limit as Limit

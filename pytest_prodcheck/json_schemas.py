@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from pytest_prodcheck.children import end_with_us, filtered
+from pytest_prodcheck.child_processes import child_environment, end_with_us
 
 MOST_SLOW = 20  # evaluations of patterns that RE2 does not know, in one document
 SECONDS = 2.0  # of one of them
@@ -75,7 +75,7 @@ def _in_a_process(pattern: str, text: str) -> bool:
     try:
         done = subprocess.run(
             words, input=json.dumps([pattern, text]).encode(), capture_output=True, timeout=SECONDS, check=False,
-            env=filtered("python"), preexec_fn=end_with_us(signal.SIGKILL),
+            env=child_environment("python"), preexec_fn=end_with_us(signal.SIGKILL),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise PatternProblem(f"the pattern {pattern[:80]!r} took longer than {SECONDS:g} s") from None

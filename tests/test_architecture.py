@@ -224,7 +224,7 @@ def test_suites_only_judge() -> None:
     public = {"pytest_prodcheck", *(f"pytest_prodcheck.{name}" for name in pytest_prodcheck.__all__)}
     pure = ("declared_limits", "distribution", "headers", "load_validity", "statistics")
     ours = tuple(f"pytest_prodcheck.judging.{name}" for name in pure)
-    ours += ("pytest_prodcheck.answers.good", "pytest_prodcheck.answers.schemas")
+    ours += ("pytest_prodcheck.answers.expected_answers", "pytest_prodcheck.answers.schemas")
     wrong = [
         f"{file.relative_to(ROOT)} imports {module}"
         for file in sorted((ROOT / "suites").rglob("*.py"))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
-from pytest_prodcheck.children import end_with_us
+from pytest_prodcheck.child_processes import end_with_us
 
 GRACE = 5.0  # seconds that a child has after the first signal
 

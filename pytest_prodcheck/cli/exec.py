@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 from pytest_prodcheck.cli.child_process import Child
-from pytest_prodcheck.cli.gate_answer import tell
-from pytest_prodcheck.cli.gate_options import MAX_AGE, add_scope, ask_of, duration, who
+from pytest_prodcheck.cli.gate_answer import print_answer
+from pytest_prodcheck.cli.gate_options import MAX_AGE, add_scope, duration, query_of, who
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.decision import Decision, decide
 from pytest_prodcheck.gates.files import append_line, make_private
-from pytest_prodcheck.gates.verdict_files import Ask
+from pytest_prodcheck.gates.verdict_files import VerdictQuery
 
 EXAMPLES = """\
   prodcheck exec before --env production --revision "$GIT_SHA" -- ./migrate.sh expand
@@ -36,18 +36,18 @@ def main(args: argparse.Namespace) -> int:
     if not args.rest:
         print("prodcheck exec: give the command after --: prodcheck exec GATE --env NAME -- COMMAND", file=sys.stderr)
         return 2
-    ask = ask_of(args, args.gate)
+    ask = query_of(args, args.gate)
     ask.max_age, ask.strict = args.max_age, args.strict
     now = time.time()
     decision = decide(ask, now, os.getcwd())
-    tell(decision, ask, now)
+    print_answer(decision, ask, now)
     if decision.code != 0:
         print(f"prodcheck exec: {args.rest[0]} was not run", file=sys.stderr)
         return decision.code
     return _run(args.rest, ask, decision)
 
 
-def _run(command: list[str], ask: Ask, decision: Decision) -> int:
+def _run(command: list[str], ask: VerdictQuery, decision: Decision) -> int:
     log = _Log(ask, decision, command)
     log.add("started")
     try:
@@ -64,7 +64,7 @@ def _run(command: list[str], ask: Ask, decision: Decision) -> int:
 class _Log:
     """Lines of `.prodcheck/actions.jsonl`. Of the command its name and the number of arguments: they may be secret."""
 
-    def __init__(self, ask: Ask, decision: Decision, command: list[str]) -> None:
+    def __init__(self, ask: VerdictQuery, decision: Decision, command: list[str]) -> None:
         document = decision.document or {}
         self.file = Path(paths.state_folder(os.getcwd())) / "actions.jsonl"
         self.line = {

@@ -6,10 +6,10 @@ import os
 import sys
 import time
 
-from pytest_prodcheck.cli.gate_answer import tell
+from pytest_prodcheck.cli.gate_answer import print_answer
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.decision import decide
-from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask
+from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, VerdictQuery
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def fast(argv: list[str]) -> int | None:
             limit = parse_duration(options["max-age"])
         except ValueError:
             return None
-    ask = Ask(
+    ask = VerdictQuery(
         names[0],
         options["env"],
         unit=options.get("unit", ""),
@@ -78,7 +78,7 @@ def _split(argv: list[str]) -> tuple[dict[str, str], list[str]] | None:
     return options, names
 
 
-def answer(ask: Ask, form: str, *, explain: bool, quiet: bool) -> int:
+def answer(ask: VerdictQuery, form: str, *, explain: bool, quiet: bool) -> int:
     """Decides, tells, and returns the exit code."""
     now = time.time()
     decision = decide(ask, now, os.getcwd())
@@ -89,22 +89,22 @@ def answer(ask: Ask, form: str, *, explain: bool, quiet: bool) -> int:
                 print(f"prodcheck gate: {wrong}", file=sys.stderr)
             return 2
     if not quiet:
-        tell(decision, ask, now, form=form, explain=explain)
+        print_answer(decision, ask, now, form=form, explain=explain)
     return decision.code
 
 
-def misnamed(ask: Ask) -> str:
+def misnamed(ask: VerdictQuery) -> str:
     """Why there can be no verdict: the gate, environment, unit or slot is not there; "" where all are."""
     if paths.find_root(os.getcwd()) is None:
         return ""
-    from pytest_prodcheck.cli.known_names import NotThere, refuse_unknown
+    from pytest_prodcheck.cli.declared_names import UnknownName, refuse_unknown
 
     try:
         refuse_unknown(ask)
-    except NotThere as error:
-        from pytest_prodcheck import shortage
+    except UnknownName as error:
+        from pytest_prodcheck import resource_exhaustion
 
-        return "" if shortage.of(error) else str(error)
+        return "" if resource_exhaustion.shortage_of(error) else str(error)
     return ""
 
 
@@ -124,8 +124,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """The same as `fast`, for a command line that argparse has read."""
-    from pytest_prodcheck.cli.gate_options import ask_of
+    from pytest_prodcheck.cli.gate_options import query_of
 
-    ask = ask_of(args, args.gate)
+    ask = query_of(args, args.gate)
     ask.max_age, ask.verdict, ask.strict = args.max_age, args.verdict, args.strict
     return answer(ask, args.format, explain=args.explain, quiet=args.quiet)

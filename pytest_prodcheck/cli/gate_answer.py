@@ -6,14 +6,16 @@ import os
 import sys
 
 from pytest_prodcheck.gates.decision import Decision
-from pytest_prodcheck.gates.verdict_files import Ask, Document, age, number_of
+from pytest_prodcheck.gates.verdict_files import Document, VerdictQuery, age, number_of
 
 _WORDS = {0: "OPEN", 1: "BLOCKED", 2: "USAGE ERROR", 3: "CANNOT TELL", 4: "REFUSED"}
 _SYMBOLS = {0: "🟢", 1: "⛔", 2: "🔧", 3: "❓", 4: "🚫"}  # as reports.symbols has them
 _OUTCOMES = ("passed", "warned", "failed", "skipped", "errored")
 
 
-def tell(decision: Decision, ask: Ask, now: float, *, form: str = "text", explain: bool = False) -> None:
+def print_answer(
+    decision: Decision, ask: VerdictQuery, now: float, *, form: str = "text", explain: bool = False
+) -> None:
     """Prints the answer; a reader who went away or a full disk behind stdout does not change the exit code."""
     text = as_json(decision) if form == "json" else as_text(decision, ask, now, explain=explain)
     try:
@@ -46,7 +48,7 @@ def as_json(decision: Decision) -> str:
     return safe_json(text)
 
 
-def as_text(decision: Decision, ask: Ask, now: float, *, explain: bool = False) -> str:
+def as_text(decision: Decision, ask: VerdictQuery, now: float, *, explain: bool = False) -> str:
     """The lines for a person."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     document = decision.document
@@ -65,7 +67,7 @@ def as_text(decision: Decision, ask: Ask, now: float, *, explain: bool = False) 
     return "\n".join(lines)
 
 
-def headline(code: int, ask: Ask, *, unicode: bool) -> str:
+def headline(code: int, ask: VerdictQuery, *, unicode: bool) -> str:
     """The answer in one line."""
     scope = "".join(
         f", {name} {value}"
@@ -128,7 +130,7 @@ def _rendered(document: Document, *, explain: bool, unicode: bool) -> str:
     return verdict_text(document, explain=explain, unicode=unicode).rstrip("\n")
 
 
-def _again(ask: Ask) -> str:
+def _again(ask: VerdictQuery) -> str:
     words = ["prodcheck run", ask.gate, "--env", ask.environment]
     for name, value in (("--unit", ask.unit), ("--slot", ask.slot), ("--revision", ask.revision)):
         words += [name, value] if value else []

@@ -6,7 +6,7 @@ import argparse
 import os
 import pwd
 
-from pytest_prodcheck.gates.verdict_files import Ask
+from pytest_prodcheck.gates.verdict_files import VerdictQuery
 from pytest_prodcheck.quantities import parse_duration
 
 MAX_AGE = "how old the oldest evidence may be, such as 15m; the gate's own max_age still holds"
@@ -28,9 +28,9 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def ask_of(args: argparse.Namespace, gate: str, run: str = "") -> Ask:
+def query_of(args: argparse.Namespace, gate: str, run: str = "") -> VerdictQuery:
     """The question that these options ask a gate."""
-    return Ask(gate, args.env, unit=args.unit, slot=args.slot, revision=args.revision, run=run)
+    return VerdictQuery(gate, args.env, unit=args.unit, slot=args.slot, revision=args.revision, run=run)
 
 
 def revision(text: str) -> str:

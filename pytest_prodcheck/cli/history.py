@@ -51,8 +51,8 @@ def main(args: argparse.Namespace) -> int:
 def _log() -> Any:
     from pytest_prodcheck.environments.loading import find_configuration, load
     from pytest_prodcheck.environments.secrets import SecretResolver
+    from pytest_prodcheck.events.configured_log import open_log
     from pytest_prodcheck.events.log import FILE, LogProblem
-    from pytest_prodcheck.events.opening import open_log
     from pytest_prodcheck.gates.paths import state_folder
 
     state = Path(state_folder(str(Path.cwd())))
@@ -107,12 +107,12 @@ def _extremes(values: list[float]) -> list[tuple[str, float]]:
 
 
 def _all(runs: list[Event], verdicts: list[Event], args: argparse.Namespace) -> int:
-    from pytest_prodcheck.events.history import flaky, shut_times
+    from pytest_prodcheck.events.history import closed_periods, flaky
     from pytest_prodcheck.quantities import format_quantity
     from pytest_prodcheck.reports.escaping import safe, safe_json
     from pytest_prodcheck.reports.verdict_documents import moment
 
-    shut, unsteady = shut_times(verdicts), flaky(runs)
+    shut, unsteady = closed_periods(verdicts), flaky(runs)
     if args.format == "json":
         told = {
             "runs": [asdict(each) for each in runs],

@@ -7,9 +7,9 @@ import os
 import sys
 import time
 
-from pytest_prodcheck import shortage
-from pytest_prodcheck.cli.gate_options import add_scope, ask_of, duration, who
-from pytest_prodcheck.cli.known_names import NotThere, refuse_unknown
+from pytest_prodcheck import resource_exhaustion
+from pytest_prodcheck.cli.declared_names import UnknownName, refuse_unknown
+from pytest_prodcheck.cli.gate_options import add_scope, duration, query_of, who
 from pytest_prodcheck.gates import overrides, paths, revisions, seal
 
 EXAMPLES = """\
@@ -37,13 +37,13 @@ def main(args: argparse.Namespace) -> int:
     """Records the override; 2 for a mistake or a folder that cannot be written, 3 where the disk is full."""
     root = paths.find_root(os.getcwd())
     state = paths.state_folder(os.getcwd())
-    ask = ask_of(args, args.gate)
+    ask = query_of(args, args.gate)
     try:
         environment = refuse_unknown(ask)
         ask.revision = revisions.resolve(ask.given, ask.environment, root)
         if environment is not None and environment.protected and not ask.revision:
             wanted = "say which revision may pass, with --revision or PRODCHECK_REVISION"
-            raise NotThere(f"{args.env} is protected: {wanted}")
+            raise UnknownName(f"{args.env} is protected: {wanted}")
         document = overrides.make(
             ask, reason=args.reason, ticket=args.ticket, seconds=args.seconds, now=time.time(), by=who()
         )
@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
         overrides.record(state, document, key)
     except (ValueError, OSError) as error:
         print(f"prodcheck override: {error}", file=sys.stderr)
-        return 3 if shortage.of(error) else 2
-    print(f"gate {args.gate} of {args.env}: {overrides.told(document)}")
+        return 3 if resource_exhaustion.shortage_of(error) else 2
+    print(f"gate {args.gate} of {args.env}: {overrides.override_line(document)}")
     print("it is recorded, shown by every verdict while it holds, and ends by itself")
     return 0

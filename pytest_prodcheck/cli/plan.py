@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
     from pytest_prodcheck.environments.loading import ConfigurationError
     from pytest_prodcheck.evidence.gathering.plan import sendings
     from pytest_prodcheck.own_checks import OwnCheckError, scan
-    from pytest_prodcheck.plugin.unprovable import switched_off, unprovable
+    from pytest_prodcheck.plugin.unprovable_percentiles import switched_off, unprovable
     from pytest_prodcheck.scope import ScopeError, read_scope, refuse_unknown_opt_ins
 
     try:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from pytest_prodcheck.cli.child_process import Child
 from pytest_prodcheck.cli.gate_answer import as_text, headline
-from pytest_prodcheck.cli.gate_options import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE, add_scope, ask_of
+from pytest_prodcheck.cli.gate_options import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE, add_scope, query_of
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.admission import worst
 from pytest_prodcheck.gates.decision import Decision, decide
-from pytest_prodcheck.gates.verdict_files import Ask
+from pytest_prodcheck.gates.verdict_files import VerdictQuery
 
 EXAMPLES = """\
   prodcheck run smoke --env production --revision "$GIT_SHA"
@@ -128,7 +128,7 @@ def _written(decision: Decision) -> int:
     return code if isinstance(code, int) else _CANNOT_TELL
 
 
-def _gates_asked(args: argparse.Namespace, run: str) -> list[Ask]:
+def _gates_asked(args: argparse.Namespace, run: str) -> list[VerdictQuery]:
     """The gates that were named, and those that the run said it would judge before it began."""
     names = dict.fromkeys([*args.gates, *args.suite])
     try:
@@ -138,10 +138,10 @@ def _gates_asked(args: argparse.Namespace, run: str) -> list[Ask]:
     except (OSError, ValueError, TypeError):
         if not names:
             return []
-    return [ask_of(args, str(name), run) for name in names]
+    return [query_of(args, str(name), run) for name in names]
 
 
-def _tell(decision: Decision, ask: Ask, now: float) -> None:
+def _tell(decision: Decision, ask: VerdictQuery, now: float) -> None:
     """One line for a verdict that pytest has already shown; all there is to say about anything else."""
     ask_line = headline(decision.closed, ask, unicode=(sys.stdout.encoding or "").lower() in ("utf-8", "utf8"))
     shown = decision.document is not None and not decision.reasons and not decision.overrides

@@ -7,11 +7,11 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path as File
+from pathlib import Path
 from typing import Literal
 
 from pytest_prodcheck.environments.project import Environment, Project, Threshold
-from pytest_prodcheck.environments.reach import in_slot
+from pytest_prodcheck.environments.queries import in_slot
 from pytest_prodcheck.environments.targets import Target, key_path
 from pytest_prodcheck.environments.toml.errors import ConfigurationError, Mistake, did_you_mean, dotted
 from pytest_prodcheck.environments.toml.trees import Tree
@@ -28,8 +28,8 @@ class Configuration:
     """
 
     project: Project
-    root: File
-    path: File
+    root: Path
+    path: Path
     files: Mapping[str, str]
     trees: Mapping[str, Tree] = field(repr=False)  # of all environments, abstract ones too
 
@@ -80,7 +80,7 @@ class Configuration:
             origin = tree.origin(path)
             if origin is not None:
                 file = os.path.relpath(self.root / origin.file, top)
-                found[name] = f"{File(file).as_posix()}:{origin.line or 1}"
+                found[name] = f"{Path(file).as_posix()}:{origin.line or 1}"
         return found
 
     def thresholds(self, environment: Environment) -> tuple[ThresholdLine, ...]:
@@ -103,7 +103,7 @@ class Configuration:
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def repository(folder: File) -> File:
+def repository(folder: Path) -> Path:
     """The nearest folder upward that holds a repository (`.git`), the folder itself where there is none."""
     return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
 

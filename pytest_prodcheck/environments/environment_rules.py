@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path as File
+from pathlib import Path
 
 from pytest_prodcheck.environments.project import FUTURE_KINDS, Environment, kinds
-from pytest_prodcheck.environments.reach import declared
+from pytest_prodcheck.environments.queries import declared
 from pytest_prodcheck.environments.rules.common import headers, known
 from pytest_prodcheck.environments.targets import is_built_in, kinds_in
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 
-def complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+def complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
     """Everything that does not fit together; key paths are below the environment."""
     yield from headers(("headers",), environment.headers)
     yield from _absent(environment)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.environments.reach import in_slot
+from pytest_prodcheck.environments.queries import in_slot
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -53,7 +53,7 @@ class Target:
     severity: str = ""
 
 
-class Looking:
+class EnvironmentView:
     """One environment as one run looks at it: for a unit, from a vantage, with what it may do."""
 
     def __init__(
@@ -110,7 +110,7 @@ class Kind:
 
     section: str
     awaited: Mapping[str, tuple[str, ...]]
-    targets: Callable[[Looking], Iterator[Target]]
+    targets: Callable[[EnvironmentView], Iterator[Target]]
     rules: Callable[[Environment, Path], Iterator[Complaint]]
     paths: Mapping[str, Callable[[Environment, str], KeyPath]] = field(default_factory=dict)
     single: bool = False
@@ -160,6 +160,6 @@ def no_rules(_environment: Environment, _root: Path) -> Iterator[Complaint]:
     return iter(())
 
 
-def no_targets(_looking: Looking) -> Iterator[Target]:
+def no_targets(_looking: EnvironmentView) -> Iterator[Target]:
     """`targets` of a section that others need."""
     return iter(())

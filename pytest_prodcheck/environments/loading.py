@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path as File
+from pathlib import Path
 
 from pytest_prodcheck.environments import environment_rules, project_rules
 from pytest_prodcheck.environments.configuration import Configuration
@@ -21,7 +21,7 @@ __all__ = ["Configuration", "ConfigurationError", "Mistake", "find_configuration
 FILE = "prodcheck.toml"
 
 
-def find_configuration(start: File) -> File | None:
+def find_configuration(start: Path) -> Path | None:
     """The nearest prodcheck.toml from a folder upward, None for none. A folder of that name counts: `load` says so."""
     folder = start.resolve()
     for each in (folder, *folder.parents):
@@ -30,9 +30,9 @@ def find_configuration(start: File) -> File | None:
     return None
 
 
-def load(path: File) -> Configuration:
+def load(path: Path) -> Configuration:
     """The configuration in a file; raises ConfigurationError with all that is wrong with it and what it includes."""
-    path = File(os.path.abspath(path))
+    path = Path(os.path.abspath(path))
     mistakes = Mistakes(path.name)
     reader = Reader(path, mistakes)
     whole = future_keys.take_out(reader.read(), mistakes)
@@ -72,7 +72,7 @@ def _project(whole: Tree, mistakes: Mistakes) -> Project | None:
     return project
 
 
-def _environment(name: str, tree: Tree, root: File, mistakes: Mistakes) -> Environment | None:
+def _environment(name: str, tree: Tree, root: Path, mistakes: Mistakes) -> Environment | None:
     """One environment that is not abstract, None with mistakes."""
     prefix, before = ("environments", name), len(mistakes)
     data, complaints = substitute(tree)

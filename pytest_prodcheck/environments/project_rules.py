@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path as File
+from pathlib import Path
 
 from pytest_prodcheck.environments.needs_cycles import cycles
 from pytest_prodcheck.environments.project import Environment, Gate, Project, Thresholds
@@ -74,7 +74,7 @@ def _balanced(pattern: str) -> bool:
 Known = Mapping[str, Environment | None]  # all environments that are not abstract; None for one with mistakes
 
 
-def project_complaints(project: Project, environments: Known, abstract: set[str], root: File) -> Iterator[Complaint]:
+def project_complaints(project: Project, environments: Known, abstract: set[str], root: Path) -> Iterator[Complaint]:
     """Everything outside of `environments`; key paths are those of the file."""
     protected = next((name for name, each in environments.items() if each is not None and each.protected), "")
     yield from threshold_complaints(project.thresholds, ("thresholds",), protected)
@@ -99,7 +99,7 @@ def project_complaints(project: Project, environments: Known, abstract: set[str]
             yield ("environments", name, "metrics", metric), "has no limit: nothing could break it", hint
 
 
-def _is_folder(root: File, name: str) -> bool:
+def _is_folder(root: Path, name: str) -> bool:
     try:
         return (root / name).is_dir()
     except (OSError, ValueError):

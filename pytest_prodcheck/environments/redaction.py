@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
-from pytest_prodcheck.environments.shortened import without_shortened
+from pytest_prodcheck.environments.truncated_secrets import without_shortened
 
 if TYPE_CHECKING:
     from functools import _lru_cache_wrapper

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.children import end_with_us, filtered
+from pytest_prodcheck.child_processes import child_environment, end_with_us
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.base import SecretRef
@@ -135,7 +135,7 @@ def _from_command(
         process = subprocess.Popen(
             command,
             cwd=root,
-            env=filtered(command[0], passed),
+            env=child_environment(command[0], passed),
             preexec_fn=end_with_us(signal.SIGKILL),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

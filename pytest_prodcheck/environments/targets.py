@@ -9,8 +9,16 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.environments.kinds import NAMED_OTHERWISE, KeyPath, Kind, Looking, Target, declared_at, kind_of
-from pytest_prodcheck.environments.reach import OUTSIDE, declared, endpoints_of, writes
+from pytest_prodcheck.environments.kinds import (
+    NAMED_OTHERWISE,
+    EnvironmentView,
+    KeyPath,
+    Kind,
+    Target,
+    declared_at,
+    kind_of,
+)
+from pytest_prodcheck.environments.queries import OUTSIDE, declared, endpoints_of, writes
 from pytest_prodcheck.environments.toml.errors import ConfigurationError, Mistake, did_you_mean
 
 if TYPE_CHECKING:
@@ -61,7 +69,7 @@ def targets(
     Raises ConfigurationError for a vantage, or a name in `allow_write` or `allow_load`, that nothing declared has.
     Without a revision `version` stays a feature: the check itself says that it has nothing to compare with.
     """
-    looking = Looking(environment, unit, vantage, frozenset(allow_write), frozenset(allow_load))
+    looking = EnvironmentView(environment, unit, vantage, frozenset(allow_write), frozenset(allow_load))
     found = [target for kind in kinds_in(environment) for target in kind.targets(looking)]
     for name, table in environment.own.items():
         reach, owner = looking.reach(str(table.get("vantage", OUTSIDE))), str(table.get("owner", ""))

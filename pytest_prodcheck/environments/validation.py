@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pytest_prodcheck.environments.sections.lazy import model_of
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 from pytest_prodcheck.environments.toml.errors import did_you_mean
-from pytest_prodcheck.environments.toml.key_lines import Path
+from pytest_prodcheck.environments.toml.key_lines import KeyPath
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -62,8 +62,8 @@ def _plain(value: object) -> str:
 
 
 def _complaints(error: ValidationError, model: type[BaseModel], data: dict[str, Any]) -> list[Complaint]:
-    expected: dict[Path, list[str]] = {}
-    told: dict[Path, list[Complaint]] = {}
+    expected: dict[KeyPath, list[str]] = {}
+    told: dict[KeyPath, list[Complaint]] = {}
     for each in error.errors(include_url=False, include_input=False):
         path, value = _place(each["loc"], data, each["type"])
         kind, context = each["type"], each.get("ctx", {})
@@ -86,9 +86,9 @@ def _complaints(error: ValidationError, model: type[BaseModel], data: dict[str, 
     return [complaint for complaints in told.values() for complaint in complaints]
 
 
-def _place(loc: tuple[int | str, ...], data: Any, kind: str) -> tuple[Path, Any]:
+def _place(loc: tuple[int | str, ...], data: Any, kind: str) -> tuple[KeyPath, Any]:
     """The key path of an error without pydantic's tags for the members of a union, and the value there."""
-    path: Path = ()
+    path: KeyPath = ()
     for position, part in enumerate(loc):
         last = position == len(loc) - 1
         if isinstance(part, int) and isinstance(data, list) and part < len(data):
@@ -116,7 +116,7 @@ def _expected(kind: str, context: dict[str, Any], message: str, is_key: bool) ->
     return _WORDS.get(kind, re.sub(r"^Input should be ", "", message))
 
 
-def keys_at(annotation: Any, path: Path) -> set[str]:
+def keys_at(annotation: Any, path: KeyPath) -> set[str]:
     """The keys that a model knows at a path; empty where names are free."""
     models = [model for each in _members(annotation) if (model := model_of(each)) is not None]
     if not path:

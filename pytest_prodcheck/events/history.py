@@ -59,7 +59,7 @@ def flaky(runs: Sequence[Event]) -> list[tuple[str, int]]:
 
 
 @dataclass(frozen=True)
-class Shut:
+class ClosedPeriod:
     """A time in which a gate was not open: from the first verdict that was not, to the first that was again."""
 
     gate: str
@@ -67,14 +67,14 @@ class Shut:
     ended: float | None  # None: it still is
 
 
-def shut_times(verdicts: Iterable[Event]) -> list[Shut]:
+def closed_periods(verdicts: Iterable[Event]) -> list[ClosedPeriod]:
     """By gate and slot, the oldest first."""
     open_since: dict[tuple[str, str], float] = {}
-    found: list[Shut] = []
+    found: list[ClosedPeriod] = []
     for each in sorted(verdicts, key=lambda each: each.at):
         key = (each.subject, str(each.body.get("slot", "")))
         if each.body.get("code") != 0:
             open_since.setdefault(key, each.at)
         elif key in open_since:
-            found.append(Shut(each.subject, open_since.pop(key), each.at))
-    return found + [Shut(gate, began, None) for (gate, _), began in open_since.items()]
+            found.append(ClosedPeriod(each.subject, open_since.pop(key), each.at))
+    return found + [ClosedPeriod(gate, began, None) for (gate, _), began in open_since.items()]

@@ -44,7 +44,7 @@ MODULES = {
     "kubernetes-api": "kubernetes.cluster",
     "kubernetes-capacity": "kubernetes.capacity",
     "kubernetes-disruption": "kubernetes.evictions",
-    "kubernetes-ingress": "kubernetes.ways_in",
+    "kubernetes-ingress": "kubernetes.ingresses",
     "kubernetes-manifests": "kubernetes.dry_run",
     "kubernetes-nodes": "kubernetes.cluster",
     "kubernetes-pods": "kubernetes.cluster",

@@ -6,7 +6,7 @@ Every check runs, so that a person sees all that is wrong; the gravest code wins
 from __future__ import annotations
 
 from pytest_prodcheck.gates import bound_files, revisions, seal
-from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask, Document, Reasons, age, number_of
+from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Document, Reasons, VerdictQuery, age, number_of
 
 SCHEMA = "prodcheck-verdict/1"
 STATUS = {0: "open", 1: "blocked", 2: "usage-error", 3: "cannot-tell", 4: "refused"}
@@ -27,7 +27,7 @@ def worst(codes: list[int]) -> int:
 def admit(
     document: Document,
     key: bytes | None,
-    ask: Ask,
+    ask: VerdictQuery,
     now: float,
     root: str | None,
     since_boot: tuple[str, float] = ("", 0.0),
@@ -46,7 +46,7 @@ def admit(
     return worst([int(str(code)), *(each for each, _ in reasons)]), reasons
 
 
-def standing(document: Document, ask: Ask, now: float, root: str | None) -> Reasons:
+def standing(document: Document, ask: VerdictQuery, now: float, root: str | None) -> Reasons:
     """What everybody who relies on a verdict asks (gate, exec, run, needs): the same thing, from the same files."""
     files = document["configuration"]
     assert isinstance(files, dict)
@@ -78,7 +78,7 @@ def distrust(document: Document, key: bytes | None) -> str:
     return "" if _well_formed(document) else "the verdict is sealed but not well formed: made by another version?"
 
 
-def _binding(document: Document, ask: Ask) -> Reasons:
+def _binding(document: Document, ask: VerdictQuery) -> Reasons:
     reasons: Reasons = []
     for name in ("gate", "environment", "unit", "slot"):
         wanted, found = getattr(ask, name), document[name]
@@ -101,7 +101,7 @@ def _future(document: Document, now: float) -> Reasons:
     return []
 
 
-def _ages(document: Document, ask: Ask, now: float) -> Reasons:
+def _ages(document: Document, ask: VerdictQuery, now: float) -> Reasons:
     made, ends, limit, oldest = (
         number_of(document[name]) for name in ("evaluated_at", "expires_at", "max_age", "oldest_evidence")
     )

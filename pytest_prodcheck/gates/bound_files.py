@@ -55,9 +55,9 @@ def digest(root: str, name: str) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:
-        from pytest_prodcheck import shortage
+        from pytest_prodcheck import resource_exhaustion
 
-        if shortage.of(error):
+        if resource_exhaustion.shortage_of(error):
             raise
         return ""
 
@@ -70,9 +70,9 @@ def _settings(root: str, folder: str) -> Iterator[bytes]:
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            from pytest_prodcheck import shortage
+            from pytest_prodcheck import resource_exhaustion
 
-            if shortage.of(error):
+            if resource_exhaustion.shortage_of(error):
                 raise
             continue
         whole = inside = "pytest" in name

@@ -6,7 +6,7 @@ import os
 
 from pytest_prodcheck.gates import admission, paths, revisions, seal
 from pytest_prodcheck.gates.boot_clock import since_boot
-from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Ask, Document, Reasons, age, number_of, read
+from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Document, Reasons, VerdictQuery, age, number_of, read
 from pytest_prodcheck.trusted_files import refuse_foreign
 
 OVERRIDABLE = (1, 3, 4)
@@ -22,7 +22,7 @@ class Decision:
         self.overrides: list[str] = []
 
 
-def decide(ask: Ask, now: float, start: str) -> Decision:
+def decide(ask: VerdictQuery, now: float, start: str) -> Decision:
     """Answers for a working folder `start`; never raises for what lies in files."""
     root = paths.find_root(start)
     state = os.path.join(root or os.path.abspath(start), paths.STATE)
@@ -34,9 +34,9 @@ def decide(ask: Ask, now: float, start: str) -> Decision:
         key = seal.find_key(state, root)
         document, reasons = read(ask, state, key)
     except (ValueError, OSError, MemoryError) as error:
-        from pytest_prodcheck import shortage  # where even that cannot be opened, `main` says 3
+        from pytest_prodcheck import resource_exhaustion  # where even that cannot be opened, `main` says 3
 
-        code = CANNOT_TELL if shortage.of(error) else admission.USAGE
+        code = CANNOT_TELL if resource_exhaustion.shortage_of(error) else admission.USAGE
         return Decision(code, [(code, str(error) or "out of memory")])
     code = admission.worst([each for each, _ in reasons])
     if document is not None:
@@ -51,17 +51,17 @@ def decide(ask: Ask, now: float, start: str) -> Decision:
     return decision
 
 
-def _override(decision: Decision, state: str, key: bytes | None, ask: Ask, now: float) -> None:
+def _override(decision: Decision, state: str, key: bytes | None, ask: VerdictQuery, now: float) -> None:
     if not os.path.exists(os.path.join(state, "overrides.jsonl")):
         return
-    from pytest_prodcheck.gates.overrides import active, told
+    from pytest_prodcheck.gates.overrides import active, override_line
 
-    decision.overrides = [told(each) for each in active(state, key, ask, now)]
+    decision.overrides = [override_line(each) for each in active(state, key, ask, now)]
     if decision.overrides:
         decision.code = 0
 
 
-def _tell_max_age(decision: Decision, ask: Ask) -> None:
+def _tell_max_age(decision: Decision, ask: VerdictQuery) -> None:
     limit = number_of(decision.document.get("max_age")) if decision.document else None
     if ask.max_age is not None and limit is not None and ask.max_age > limit:
         decision.says.append(f"--max-age can only shorten: the gate's own {age(limit)} holds, not {age(ask.max_age)}")

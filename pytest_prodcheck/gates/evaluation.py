@@ -10,7 +10,7 @@ from pytest_prodcheck.gates.completeness import check_completeness, check_patter
 from pytest_prodcheck.gates.findings import Findings, by_gravity
 from pytest_prodcheck.gates.needs import Neighbours, check_needs, needs_expire
 from pytest_prodcheck.gates.policy import Policy
-from pytest_prodcheck.gates.result_effects import CLOCK_SLACK, Judged, judge_results
+from pytest_prodcheck.gates.result_effects import CLOCK_SLACK, JudgedResults, judge_results
 from pytest_prodcheck.gates.root_causes import ADDRESSES, root_causes
 from pytest_prodcheck.gates.verdict import STATUS, NeedState, Observation, Verdict
 from pytest_prodcheck.gates.waivers import Waiver, Waivers
@@ -68,7 +68,7 @@ def _in_order(results: list[Result]) -> list[Result]:
     return sorted(results, key=(lambda each: each.identity) if unique else repr)
 
 
-def _check_evidence(judged: Judged, policy: Policy, now: float, findings: Findings) -> None:
+def _check_evidence(judged: JudgedResults, policy: Policy, now: float, findings: Findings) -> None:
     blocked = any(each.code == ExitCode.BLOCKED for each in findings.reasons)
     if not judged.positive and not blocked:
         findings.close(ExitCode.CANNOT_TELL, "nothing speaks for the system: no check of this gate passed or warned")
@@ -117,7 +117,7 @@ def _verdict(
     policy: Policy,
     now: float,
     findings: Findings,
-    judged: Judged,
+    judged: JudgedResults,
     needs: tuple[NeedState, ...],
     results: list[Result],
     ends: list[float],

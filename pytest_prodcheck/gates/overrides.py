@@ -7,14 +7,14 @@ import os
 import time
 
 from pytest_prodcheck.gates import paths, revisions, seal
-from pytest_prodcheck.gates.verdict_files import Ask, Document, number_of
+from pytest_prodcheck.gates.verdict_files import Document, VerdictQuery, number_of
 
 SCHEMA = "prodcheck-override/1"
 LONGEST = 24 * 3600.0  # seconds
 _TEXTS = ("gate", "environment", "unit", "slot", "revision", "reason", "ticket", "by")
 
 
-def make(ask: Ask, *, reason: str, ticket: str, seconds: float, now: float, by: str) -> Document:
+def make(ask: VerdictQuery, *, reason: str, ticket: str, seconds: float, now: float, by: str) -> Document:
     """The unsealed document of an override; raises ValueError for an empty reason, a bad name or more than 24 h."""
     paths.verdict_file("", ask.environment, ask.unit, ask.slot, ask.gate)
     if not reason.strip() or not ticket.strip():
@@ -46,7 +46,7 @@ def record(state: str, document: Document, key: bytes) -> None:
     append_line(Path(_log(state)), seal.canonical(seal.sign(document, key)))
 
 
-def active(state: str, key: bytes | None, ask: Ask, now: float) -> list[Document]:
+def active(state: str, key: bytes | None, ask: VerdictQuery, now: float) -> list[Document]:
     """The overrides that hold for what is asked, its revision too. Damaged lines hold nothing."""
     try:
         with open(_log(state), "rb") as file:
@@ -64,7 +64,7 @@ def active(state: str, key: bytes | None, ask: Ask, now: float) -> list[Document
     return found
 
 
-def told(document: Document) -> str:
+def override_line(document: Document) -> str:
     """One line about an override."""
     ends = number_of(document["expires_at"]) or 0.0
     until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
@@ -72,7 +72,7 @@ def told(document: Document) -> str:
     return f"overridden by {document['by']} until {until}{scope}: {document['reason']} ({document['ticket']})"
 
 
-def _holds(document: Document, ask: Ask, now: float) -> bool:
+def _holds(document: Document, ask: VerdictQuery, now: float) -> bool:
     made, ends = number_of(document.get("made_at")), number_of(document.get("expires_at"))
     if document.get("schema") != SCHEMA or not all(isinstance(document.get(name), str) for name in _TEXTS):
         return False

@@ -17,7 +17,7 @@ _JUDGED = (Outcome.PASSED, Outcome.WARNED, Outcome.FAILED)
 
 
 @dataclass
-class Judged:
+class JudgedResults:
     """What came of all results: evidence times, skips by reason, and whether anything at all speaks for the system."""
 
     positive: bool = False
@@ -32,9 +32,9 @@ class Judged:
 
 def judge_results(
     results: Iterable[Result], policy: Policy, now: float, waivers: Waivers, findings: Findings
-) -> Judged:
+) -> JudgedResults:
     """Judges the selected results one by one; the order does not matter."""
-    judged = Judged()
+    judged = JudgedResults()
     for result in results:
         complaints = list(_complaints(result, now))
         for complaint in complaints:
@@ -47,7 +47,7 @@ def judge_results(
     return judged
 
 
-def _act(result: Result, policy: Policy, waivers: Waivers, findings: Findings, judged: Judged) -> None:
+def _act(result: Result, policy: Policy, waivers: Waivers, findings: Findings, judged: JudgedResults) -> None:
     if result.outcome == Outcome.FAILED:
         _failed(result, policy, waivers, findings)
     elif result.outcome == Outcome.WARNED:
@@ -75,7 +75,7 @@ def _failed(result: Result, policy: Policy, waivers: Waivers, findings: Findings
         findings.close(ExitCode.BLOCKED, *told(result))
 
 
-def _skipped(result: Result, policy: Policy, findings: Findings, judged: Judged) -> None:
+def _skipped(result: Result, policy: Policy, findings: Findings, judged: JudgedResults) -> None:
     reason = result.skip
     if reason is None or reason == SkipReason.FOREIGN:
         text = f"skipped by something other than prodcheck, so nobody judged it: {result.reason or 'no reason given'}"

@@ -16,7 +16,7 @@ from pytest_prodcheck.gates.needs import Neighbours
 from pytest_prodcheck.gates.policy import Need, Policy
 from pytest_prodcheck.gates.store import Key, StoreError, Ticket, VerdictStore
 from pytest_prodcheck.gates.verdict import Verdict
-from pytest_prodcheck.gates.verdict_files import Ask
+from pytest_prodcheck.gates.verdict_files import VerdictQuery
 from pytest_prodcheck.gates.waivers import Waiver
 from pytest_prodcheck.outcomes import RunRecord
 
@@ -95,8 +95,8 @@ class RunGates:
         previous = ticket.previous if ticket else None
         neighbours = self._neighbours(run, policy, now)
         verdict = evaluate(run, policy, now, waivers=waivers, neighbours=neighbours, previous=previous)
-        ask = Ask(policy.name, run.environment, unit=run.unit, slot=run.slot, revision=run.revision)
-        shown = tuple(overrides.told(each) for each in overrides.active(str(self.state), self.key, ask, now))
+        ask = VerdictQuery(policy.name, run.environment, unit=run.unit, slot=run.slot, revision=run.revision)
+        shown = tuple(overrides.override_line(each) for each in overrides.active(str(self.state), self.key, ask, now))
         since = verdict.open_since
         if ticket and ticket.unbroken and since is not None and _goes_on(verdict, run, previous):
             assert previous is not None
@@ -112,7 +112,7 @@ class RunGates:
         if isinstance(verdict, str):
             return verdict
         root = str(self.state.parent) if (self.state.parent / paths.CONFIGURATION).exists() else None
-        ask = Ask(need.gate, need.environment, unit=run.unit, revision=run.revision)
+        ask = VerdictQuery(need.gate, need.environment, unit=run.unit, revision=run.revision)
         document = verdict.to_document()
         reasons = admission.standing(document, ask, now, root)
         if reasons:

@@ -15,7 +15,7 @@ Document = dict[str, object]
 Reasons = list[tuple[int, str]]  # exit code, why
 
 
-class Ask:
+class VerdictQuery:
     """What is asked for: `max_age` in seconds or None, `verdict` a file instead of the store's, `run` its run or "".
 
     given: the revision as given, None where it was not; `revisions.resolve` makes `revision` of it.
@@ -39,7 +39,7 @@ class Ask:
         self.max_age, self.verdict, self.strict, self.run = max_age, verdict, strict, run
 
 
-def read(ask: Ask, state: str, key: bytes | None) -> tuple[Document | None, Reasons]:
+def read(ask: VerdictQuery, state: str, key: bytes | None) -> tuple[Document | None, Reasons]:
     """The document that is asked for, sealed or not, or why there is none: 3 where nothing readable is there.
 
     key: of the seals of tickets. A link in the store is not followed: what it leads to is not ours.
@@ -61,7 +61,7 @@ def read(ask: Ask, state: str, key: bytes | None) -> tuple[Document | None, Reas
     return document, _overtaken(document, ask, state) if ask.verdict else _newest(document, file, ask, state, key)
 
 
-def _overtaken(document: Document, ask: Ask, state: str) -> Reasons:
+def _overtaken(document: Document, ask: VerdictQuery, state: str) -> Reasons:
     """Whether a newer run has begun here since a verdict that lies elsewhere was made."""
     try:
         newest = newest_run.noted(state, paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate))[1]
@@ -76,7 +76,7 @@ def _not_newest(began: float) -> tuple[int, str]:
     return CANNOT_TELL, f"the verdict is not of the newest run, which began {when} ago: run the gate again"
 
 
-def _newest(document: Document, file: str, ask: Ask, state: str, key: bytes | None) -> Reasons:
+def _newest(document: Document, file: str, ask: VerdictQuery, state: str, key: bytes | None) -> Reasons:
     """Whether a verdict of the store is that of the newest run: old files put back must not open."""
     about = paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate)
     ticket = read_ticket(file, about, key)
@@ -93,7 +93,7 @@ def _newest(document: Document, file: str, ask: Ask, state: str, key: bytes | No
     return []
 
 
-def _absent(file: str, ask: Ask, key: bytes | None) -> str:
+def _absent(file: str, ask: VerdictQuery, key: bytes | None) -> str:
     """Why there is no verdict, as well as its ticket tells."""
     ticket = read_ticket(file, paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate), key)
     if ticket is None:

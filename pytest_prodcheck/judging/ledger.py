@@ -75,7 +75,7 @@ def ledger_here(what: str) -> Ledger:
     raise RuntimeError("judge() works only inside a check that pytest runs with --env, and in the check's own thread")
 
 
-class Strays:
+class MisplacedJudgements:
     """What happened where no check could see it: judgements of other threads and processes, threads that died."""
 
     def __init__(self) -> None:
@@ -125,4 +125,4 @@ class Strays:
         return list(dict.fromkeys(found))
 
 
-STRAYS = Strays()
+STRAYS = MisplacedJudgements()

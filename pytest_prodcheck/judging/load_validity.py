@@ -20,8 +20,8 @@ if TYPE_CHECKING:
         LoadRun,
         LoadStress,
         ResourceSample,
+        ResponseTimes,
         StressStep,
-        Timed,
     )
 
 ACHIEVED = 0.99  # of the rate that was asked for
@@ -130,12 +130,12 @@ def why(endpoint: LoadEndpoint) -> str:
     return ", ".join(f"{reason} ({number})" for reason, number in endpoint.reasons[:3]) or "for no reason told"
 
 
-def enough(times: Timed, percent: float) -> bool:
+def enough(times: ResponseTimes, percent: float) -> bool:
     """Whether there are samples enough for a percentile."""
     return times.count >= samples_needed(percent)
 
 
-def surely_at_least(times: Timed, percent: float) -> float:
+def surely_at_least(times: ResponseTimes, percent: float) -> float:
     """What a percentile is at least (99 %), in seconds: few samples may prove slowness that could prove no speed."""
     return times.rank(rank_below(percent, times.count)) or 0.0
 
@@ -201,7 +201,7 @@ def slower(endpoint: LoadEndpoint, runs: Sequence[AcceptedRun], percent: float, 
     return Comparison(now, before, (now - before) / before if before else 0.0, proven, words)
 
 
-def _error(times: Timed, percent: float) -> float:
+def _error(times: ResponseTimes, percent: float) -> float:
     """The standard error of the logarithm of a percentile: its 99 % bounds by order statistics, as of a normal one."""
     count = times.count
     low, high = rank_below(percent, count), min(rank_above(percent, count), count)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_prodcheck.answers.decoding import BodyError
-from pytest_prodcheck.answers.good import Wanted, trouble
+from pytest_prodcheck.answers.expected_answers import ExpectedAnswer, first_mismatch
 from pytest_prodcheck.load.answer import Answer
 from pytest_prodcheck.load.counters import PHASES
 from pytest_prodcheck.load.histogram import Histogram
@@ -35,11 +35,11 @@ OWN = {errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENO
 clock = time.perf_counter
 
 
-class Failed(Exception):
+class RequestFailed(Exception):
     """A request without an answer; the message is the reason that is counted."""
 
 
-class TimedOut(Failed):
+class TimedOut(RequestFailed):
     """Nothing whole came in time: its answer would have taken at least that long."""
 
 
@@ -75,14 +75,14 @@ class Call:
     method: str
     template: Template
     safe: bool
-    wanted: Wanted
+    wanted: ExpectedAnswer
     timeout: float
     ends: float | None = None  # when the token in it ends, epoch seconds, as far as that is known
     keep: int = 0  # bytes of a body that are kept: samples are held against a JSON Schema afterwards
 
     def trouble(self, answer: Answer) -> str:
         """Why an answer is not as it has to be, "" where it is."""
-        return trouble(self.wanted, answer.get_code(), answer.media_type, lambda: answer.holds_text)
+        return first_mismatch(self.wanted, answer.get_code(), answer.media_type, lambda: answer.holds_text)
 
 
 class Connection:
@@ -143,11 +143,11 @@ class Client:
         except _ClosedAtOnce:
             if not (used and call.safe):
                 connection.address.failed += 1
-                raise Failed("connection reset") from None
+                raise RequestFailed("connection reset") from None
         try:
             return self._exchange(self._open(call, end), call, raw, end), True
         except _ClosedAtOnce:
-            raise Failed("connection reset, and again on a new connection") from None
+            raise RequestFailed("connection reset, and again on a new connection") from None
 
     def reap(self, now: float) -> None:
         """Ends the exchanges whose time is up."""
@@ -172,7 +172,7 @@ class Client:
     def _open(self, call: Call, end: float) -> Connection:
         """A new connection to the next address that accepts one; raises Failed and OwnShortage."""
         count = len(self.addresses)
-        reason: Failed = Failed("connection refused")
+        reason: RequestFailed = RequestFailed("connection refused")
         first = self._turn  # others take turns while this one connects
         self._turn += 1
         for place in range(first, first + count):
@@ -180,7 +180,7 @@ class Client:
             until = end if place == first + count - 1 else min(end, clock() + NEXT_ADDRESS)
             try:
                 return self._connect(address, call, until)
-            except Failed as failure:
+            except RequestFailed as failure:
                 address.refused += 1
                 reason = failure
         raise reason
@@ -206,17 +206,17 @@ class Client:
             address.connections += 1
             return Connection(sock, address)
         except TimeoutError:
-            reason: Failed = TimedOut(f"timed out {step}: {call.timeout:g} s")
+            reason: RequestFailed = TimedOut(f"timed out {step}: {call.timeout:g} s")
         except ssl.SSLError as error:
-            reason = Failed(f"TLS: {error.reason or error}")
+            reason = RequestFailed(f"TLS: {error.reason or error}")
         except ConnectionRefusedError:
-            reason = Failed("connection refused")
+            reason = RequestFailed("connection refused")
         except OSError as error:
             if error.errno in OWN:
                 if sock is not None:
                     sock.close()
                 raise OwnShortage(f"this machine could not connect: {error.strerror}") from None
-            reason = Failed(f"cannot connect: {error.strerror or error}")
+            reason = RequestFailed(f"cannot connect: {error.strerror or error}")
         if sock is not None:
             sock.close()
         raise reason
@@ -249,14 +249,14 @@ class Client:
             if not begun:
                 raise _ClosedAtOnce from None
             connection.address.failed += 1
-            raise Failed("connection reset inside the answer") from None
+            raise RequestFailed("connection reset inside the answer") from None
         except BodyError as error:
             self._drop(connection)
-            raise Failed(f"the answer cannot be read: {error}") from None
+            raise RequestFailed(f"the answer cannot be read: {error}") from None
         except Exception as error:  # the parser's: no HTTP
             self._drop(connection)
             connection.address.failed += 1
-            raise Failed(f"no HTTP answer ({type(error).__name__})") from None
+            raise RequestFailed(f"no HTTP answer ({type(error).__name__})") from None
         self.phases["first-byte"].record(int((begun - sent) * 1e6))
         self.phases["last-byte"].record(int((clock() - begun) * 1e6))
         del self.busy[connection]
@@ -303,7 +303,7 @@ def calls(plan: Mapping[str, Any], clients: Mapping[str, Client]) -> dict[str, C
             each["method"],
             Template(each["raw"]),
             each["safe"],
-            Wanted(**{**each["wanted"], "statuses": tuple(each["wanted"]["statuses"])}),
+            ExpectedAnswer(**{**each["wanted"], "statuses": tuple(each["wanted"]["statuses"])}),
             each["timeout"],
             each["ends"],
             each["keep"],

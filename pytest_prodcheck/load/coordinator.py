@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.load.counters import Cell, Counted
+from pytest_prodcheck.load.counters import IntervalCounts, ProcessCounts
 from pytest_prodcheck.load.histogram import Histogram, Line, write_log
-from pytest_prodcheck.load.recent import Recent, due_at_first
-from pytest_prodcheck.load.renewed import Renewed
+from pytest_prodcheck.load.renewed_requests import RenewedRequests
 from pytest_prodcheck.load.schedule import Segment
+from pytest_prodcheck.load.sliding_window import SlidingWindow, due_at_first
 
 KEPT_OF_AN_END = ("began", "unanswered", "seconds", "last_begun", "cpu_seconds", "addresses", "users_left")
 Send = Callable[[str, Any, str], None]
@@ -45,13 +45,13 @@ class Coordinator:
     def __init__(self, plan: Mapping[str, Any], folder: Path, send: Send, quit: Callable[[], None]) -> None:
         self.plan, self.folder, self.send, self.quit = plan, folder, send, quit
         self.senders: dict[int, SenderProgress] = {}
-        self.counted = Counted()
+        self.counted = ProcessCounts()
         self.began = 0.0
         self.aborted = ""
         self.gap = 0.0
         self._answered_at = 0.0
-        self._recent = Recent()
-        self._renewed = Renewed(folder)
+        self._recent = SlidingWindow()
+        self._renewed = RenewedRequests(folder)
         self._due_at_first = due_at_first(plan)
         self._written = False
         self._spare = os.open(os.devnull, os.O_RDONLY)  # given up to write files where no descriptor is left
@@ -77,7 +77,7 @@ class Coordinator:
         sender.cpu.append(float(data["cpu"]))
         sender.wait.append(float(data["wait"]))
         sender.in_flight = int(data["in_flight"])
-        both = Cell()
+        both = IntervalCounts()
         for cell in counted.cells.values():
             both.add(cell)
         self._recent.add(time.time() - self.began, both)
@@ -117,8 +117,8 @@ class Coordinator:
 
     # -- stopping
 
-    def _take(self, data: Mapping[str, Any]) -> Counted:
-        counted = Counted.parse(dict(data))
+    def _take(self, data: Mapping[str, Any]) -> ProcessCounts:
+        counted = ProcessCounts.parse(dict(data))
         sender = self.senders[data["index"]]
         sender.heard = time.monotonic()
         sender.begun += counted.begun

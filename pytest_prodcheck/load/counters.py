@@ -12,7 +12,7 @@ MOST_REASONS = 20  # different ways to fail that are told apart for each endpoin
 
 
 @dataclass
-class Cell:
+class IntervalCounts:
     """One endpoint in one interval: requests that were begun, good, failed; times of the good and the late ones."""
 
     begun: int = 0
@@ -28,7 +28,7 @@ class Cell:
             reason = "other"
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
-    def add(self, other: Cell) -> None:
+    def add(self, other: IntervalCounts) -> None:
         """Merges another one of the same endpoint."""
         self.begun += other.begun
         self.good += other.good
@@ -42,7 +42,7 @@ class Cell:
         return [self.begun, self.good, self.failed, list(self.times.counts.items()), list(self.reasons.items())]
 
     @classmethod
-    def parse(cls, plain: list[Any]) -> Cell:
+    def parse(cls, plain: list[Any]) -> IntervalCounts:
         """From `dump`'s lists; raises ValueError or TypeError."""
         begun, good, failed, times, reasons = plain
         named = {str(reason)[:200]: int(number) for reason, number in reasons}
@@ -50,11 +50,11 @@ class Cell:
         return cls(int(begun), int(good), int(failed), Histogram(counts), named)
 
 
-Cells = dict[tuple[str, int], Cell]  # (endpoint, interval) -> what was counted
+Cells = dict[tuple[str, int], IntervalCounts]  # (endpoint, interval) -> what was counted
 
 
 @dataclass
-class Counted:
+class ProcessCounts:
     """What one process counted since its last report. lag: how late requests were begun, in microseconds."""
 
     cells: Cells = field(default_factory=dict)
@@ -70,19 +70,19 @@ class Counted:
     samples: list[tuple[str, str]] = field(default_factory=list)  # endpoint, body: to be held against its schema
     moments: set[int] = field(default_factory=set)  # tenths of seconds in which something was answered
 
-    def cell(self, endpoint: str, interval: int) -> Cell:
+    def cell(self, endpoint: str, interval: int) -> IntervalCounts:
         """The cell to count in."""
         key = (endpoint, interval)
         found = self.cells.get(key)
         if found is None:
-            found = self.cells[key] = Cell()
+            found = self.cells[key] = IntervalCounts()
         return found
 
     def short_of(self, what: str) -> None:
         """Counts a request that this machine could not send."""
         self.shortages[what] = self.shortages.get(what, 0) + 1
 
-    def add(self, other: Counted) -> None:
+    def add(self, other: ProcessCounts) -> None:
         """Merges what another one counted."""
         for (endpoint, interval), cell in other.cells.items():
             self.cell(endpoint, interval).add(cell)
@@ -118,9 +118,9 @@ class Counted:
         }  # fmt: skip
 
     @classmethod
-    def parse(cls, plain: dict[str, Any]) -> Counted:
+    def parse(cls, plain: dict[str, Any]) -> ProcessCounts:
         """From `dump`'s data; raises ValueError, TypeError or KeyError."""
-        cells = {(str(each[0]), int(each[1])): Cell.parse(each[2:]) for each in plain["cells"]}
+        cells = {(str(each[0]), int(each[1])): IntervalCounts.parse(each[2:]) for each in plain["cells"]}
         lag = Histogram({int(index): int(number) for index, number in plain["lag"]})
         return cls(
             cells, lag, int(plain["arrived"]), int(plain["dropped"]), int(plain["retried"]),

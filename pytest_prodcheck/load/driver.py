@@ -17,16 +17,16 @@ from locust import User, events, task
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-from pytest_prodcheck.load import private_line
+from pytest_prodcheck.load import curve_encryption
 from pytest_prodcheck.load.coordinator import Coordinator
-from pytest_prodcheck.load.renewed import Renewals
+from pytest_prodcheck.load.renewed_requests import Renewals
 from pytest_prodcheck.load.sender import Sender
 
 FOLDER = "PRODCHECK_LOAD"
 SILENCE = 10.0  # seconds without a report after which a worker is lost
 _go: AsyncResult[dict[str, Any]] = AsyncResult()
 _senders: list[Sender] = []
-private_line.secure(os.environ.get(FOLDER, ""))  # before Locust opens its sockets
+curve_encryption.secure(os.environ.get(FOLDER, ""))  # before Locust opens its sockets
 
 
 class Arrivals(User):

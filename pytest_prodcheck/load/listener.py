@@ -24,9 +24,9 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-from pytest_prodcheck.load.counters import Counted
+from pytest_prodcheck.load.counters import ProcessCounts
+from pytest_prodcheck.load.cpu_wait import seconds_waited
 from pytest_prodcheck.load.driver import start_coordinator
-from pytest_prodcheck.load.processor import waited
 from pytest_prodcheck.load.sender import REPORT
 
 PATIENCE = 10.0  # seconds after the end in which a request that was sent before may still be answered
@@ -45,7 +45,7 @@ class Listener:
 
     def __init__(self, runner: Any) -> None:
         self.runner = runner
-        self.counted = Counted()
+        self.counted = ProcessCounts()
         self.began = 0.0
         self.index = 0
         self.ends = float("inf")
@@ -89,11 +89,11 @@ class Listener:
     def _run(self) -> None:
         end, start = time.monotonic() + self.plan["seconds"], time.process_time()
         parent = os.getppid()
-        cpu, wall, wait = start, time.monotonic(), waited()
+        cpu, wall, wait = start, time.monotonic(), seconds_waited()
         while time.monotonic() < end and not self.stopped.wait(min(REPORT, max(end - time.monotonic(), 0.01))):
             if os.getppid() != parent:  # whoever started us is gone: nobody reads the answer
                 os._exit(3)
-            now_cpu, now, now_wait = time.process_time(), time.monotonic(), waited()
+            now_cpu, now, now_wait = time.process_time(), time.monotonic(), seconds_waited()
             took = max(now - wall, 0.001)
             self._report("prodcheck-part", cpu=(now_cpu - cpu) / took, wait=(now_wait - wait) / took, in_flight=0)
             cpu, wall, wait = now_cpu, now, now_wait
@@ -145,7 +145,7 @@ class Listener:
             self.counted.errors[told] = self.counted.errors.get(told, 0) + 1
 
     def _report(self, what: str, **more: Any) -> None:
-        counted, self.counted = self.counted, Counted()
+        counted, self.counted = self.counted, ProcessCounts()
         self.runner.send_message(what, {"index": self.index, **counted.dump(), **more})
 
 

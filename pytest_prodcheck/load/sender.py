@@ -17,12 +17,12 @@ from gevent.event import Event
 
 from pytest_prodcheck.answers.texts import to_text
 from pytest_prodcheck.load.answer import Answer
-from pytest_prodcheck.load.client import Call, Client, Failed, OwnShortage, TimedOut, calls, clock
-from pytest_prodcheck.load.counters import Counted
+from pytest_prodcheck.load.client import Call, Client, OwnShortage, RequestFailed, TimedOut, calls, clock
+from pytest_prodcheck.load.counters import ProcessCounts
+from pytest_prodcheck.load.cpu_wait import seconds_waited
 from pytest_prodcheck.load.feeds import Feed
 from pytest_prodcheck.load.flow import Judge, User, flows
-from pytest_prodcheck.load.processor import waited
-from pytest_prodcheck.load.renewed import Renewals
+from pytest_prodcheck.load.renewed_requests import Renewals
 from pytest_prodcheck.load.schedule import Segment, turns
 from pytest_prodcheck.load.templates import Template
 
@@ -49,7 +49,7 @@ class Sender:
         self.order = turns(plan["arrivals"])
         self.segments = [Segment(*each) for each in plan["segments"]]
         self.final: int = plan["final"]  # segments from here on are sent whatever happens before
-        self.counted = Counted()
+        self.counted = ProcessCounts()
         self.in_flight = 0
         self.most_in_flight = max(plan["in_flight"] // of, 1)
         self.width: float = plan["interval"]
@@ -191,7 +191,7 @@ class Sender:
         except OwnShortage as shortage:
             self.counted.short_of(str(shortage))
             return False
-        except Failed as failure:
+        except RequestFailed as failure:
             reason, late = str(failure), isinstance(failure, TimedOut)
         except Exception as error:  # nobody else would count it
             reason = f"{type(error).__name__}: {error}"[:200]
@@ -232,12 +232,12 @@ class Sender:
 
     def _report_regularly(self) -> None:
         parent = os.getppid()
-        cpu, wall, wait = time.process_time(), clock(), waited()
+        cpu, wall, wait = time.process_time(), clock(), seconds_waited()
         while True:
             gevent.sleep(REPORT)
             if os.getppid() != parent:  # whoever started us is gone: nobody reads the answer
                 os._exit(3)
-            now_cpu, now, now_wait = time.process_time(), clock(), waited()
+            now_cpu, now, now_wait = time.process_time(), clock(), seconds_waited()
             self._report(
                 "prodcheck-part",
                 cpu=(now_cpu - cpu) / (now - wall), wait=(now_wait - wait) / (now - wall), in_flight=self.in_flight,
@@ -245,9 +245,9 @@ class Sender:
             cpu, wall, wait = now_cpu, now, now_wait
 
     def _report(self, what: str, **more: Any) -> None:
-        counted, self.counted = self.counted, Counted()
+        counted, self.counted = self.counted, ProcessCounts()
         for client in self.clients.values():
-            counted.add(Counted(phases=client.take_phases()))
+            counted.add(ProcessCounts(phases=client.take_phases()))
         self.send(what, {"index": self.index, **counted.dump(), **more})
 
 

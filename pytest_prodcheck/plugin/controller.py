@@ -19,22 +19,22 @@ from pytest_prodcheck.evidence.gathering.known_secrets import places_of_secrets
 from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.judging.ledger import STRAYS
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
-from pytest_prodcheck.plugin import ci_pages, closing, ending, result_transport
+from pytest_prodcheck.plugin import ci_pages, process_exit, result_transport, run_finish
 from pytest_prodcheck.plugin.binding import loaded_here, top_of
-from pytest_prodcheck.plugin.counting import Counter
 from pytest_prodcheck.plugin.event_record import record_events
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import Gathering
-from pytest_prodcheck.plugin.item_hooks import Judging
+from pytest_prodcheck.plugin.item_hooks import CheckHooks
 from pytest_prodcheck.plugin.load_baselines import accept_loads
 from pytest_prodcheck.plugin.logs import redact_logs, redact_records, redact_stderr
 from pytest_prodcheck.plugin.markers import registered, unknown_in
-from pytest_prodcheck.plugin.opening import Opened, open_run
 from pytest_prodcheck.plugin.options import only_informs
 from pytest_prodcheck.plugin.progress import Progress
 from pytest_prodcheck.plugin.redacting import clean_report, clean_warning
+from pytest_prodcheck.plugin.result_counter import Counter
+from pytest_prodcheck.plugin.run_start import RunContext, open_run
 from pytest_prodcheck.plugin.threads import ThreadWatch
-from pytest_prodcheck.plugin.unprovable import tell_unprovable
+from pytest_prodcheck.plugin.unprovable_percentiles import tell_unprovable
 from pytest_prodcheck.plugin.xdist_controller import Distributed
 from pytest_prodcheck.plugin.xdist_worker import SCOPE, SHARED, wanted_of
 from pytest_prodcheck.reports.junit import add_suite_properties
@@ -51,7 +51,7 @@ _OK = (0, 1, 5)  # pytest ended in order: passed, failed, nothing collected
 class RunController:
     """One run of one environment."""
 
-    def __init__(self, opened: Opened, options: argparse.Namespace, interrupts: Interrupts) -> None:
+    def __init__(self, opened: RunContext, options: argparse.Namespace, interrupts: Interrupts) -> None:
         from pytest_prodcheck.environments.redaction import Redactor
 
         self.opened = opened
@@ -68,7 +68,7 @@ class RunController:
         self.gathering: Gathering | None = None
         self.pid = os.getpid()  # a check may fork: the child has no say
         self.unsaved = ""  # why the run's files could not be written
-        self._judging: Judging | None = None
+        self._judging: CheckHooks | None = None
         self._started = False
         self._reporter: pytest.TerminalReporter | None = None
         self.progress = Progress()
@@ -94,7 +94,7 @@ class RunController:
             register(config, Distributed(self, shared.path), "prodcheck-distributed")
         else:
             redact = self.redactor.redact
-            self._judging = Judging(
+            self._judging = CheckHooks(
                 self.opened.scope, self.gathering.source, self.progress.showing, self.informs, redact
             )
             register(config, self._judging, "prodcheck-judging")
@@ -216,10 +216,12 @@ class RunController:
             self.opened.bound.add_named(self.gathering.relied_on)
             problems += self.opened.bound.changes()
         results = self.counter.results()
-        self.run = closing.make_record(self.opened, self.gathering, results, self.planned, problems, self.interrupted)
+        self.run = run_finish.make_record(
+            self.opened, self.gathering, results, self.planned, problems, self.interrupted
+        )
         self.verdicts = self.opened.settle(self.run, time.time())
         with _not_captured(session.config):  # a report may go to /dev/stdout
-            unsaved = closing.save(self.opened, self.gathering, self.run, self.verdicts)
+            unsaved = run_finish.save(self.opened, self.gathering, self.run, self.verdicts)
         self.unsaved = unsaved = unsaved or accept_loads(self.opened, self.gathering, self.run)
         if unsaved:  # what opened a gate must be there to be looked at
             self.run = replace(self.run, problems=(*self.run.problems, unsaved))
@@ -282,7 +284,7 @@ class RunController:
                 return 10 + ExitCode.CANNOT_TELL
         code = int(worst(verdict.code for verdict in self.verdicts))
         code = code if code in (ExitCode.OPEN, ExitCode.BLOCKED) else 10 + code
-        return ending.watch(code, self.opened.take_back)
+        return process_exit.watch_shutdown(code, self.opened.take_back)
 
     def close(self) -> None:
         """Ends what the run started."""

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_prodcheck.gates.verdict import Verdict
     from pytest_prodcheck.outcomes import RunRecord
-    from pytest_prodcheck.plugin.opening import Opened
+    from pytest_prodcheck.plugin.run_start import RunContext
 
 
-def record_events(opened: Opened, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
+def record_events(opened: RunContext, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
     """Appends the run and, where it touches gates, its verdicts; returns what went wrong, "" where nothing did."""
     if run.replay_of:
         return ""
     from pytest_prodcheck.environments.secrets import SecretResolver
+    from pytest_prodcheck.events.configured_log import open_log
     from pytest_prodcheck.events.log import KEPT, LogProblem
-    from pytest_prodcheck.events.of_runs import events_of
-    from pytest_prodcheck.events.opening import open_log
+    from pytest_prodcheck.events.run_events import events_of
 
     project = opened.configuration.project
     resolver = SecretResolver(opened.configuration.root, project.pass_environment)

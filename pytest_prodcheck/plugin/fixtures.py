@@ -12,10 +12,10 @@ from pytest_prodcheck.plugin.parametrization import TARGET
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.targets import Target
-    from pytest_prodcheck.plugin.item_hooks import Judging
+    from pytest_prodcheck.plugin.item_hooks import CheckHooks
 
 
-def evidence_fixtures(judging: Judging) -> ModuleType:
+def evidence_fixtures(judging: CheckHooks) -> ModuleType:
     """A plugin that holds one fixture for each kind of evidence, and `limit` and `declared`."""
     holder = ModuleType("prodcheck_fixtures")
 
@@ -42,7 +42,7 @@ def evidence_fixtures(judging: Judging) -> ModuleType:
     return holder
 
 
-def _evidence_fixture(judging: Judging, fixture_name: str, collector_name: str) -> object:
+def _evidence_fixture(judging: CheckHooks, fixture_name: str, collector_name: str) -> object:
     @pytest.fixture(name=fixture_name)
     def record(request: pytest.FixtureRequest, prodcheck_target: Target) -> Any:
         """One gathered fact about the check's target."""

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.gathering.gatherer import Gatherer
     from pytest_prodcheck.evidence.gathering.waiting import Waited
-    from pytest_prodcheck.plugin.opening import Opened
+    from pytest_prodcheck.plugin.run_start import RunContext
 
 
 class Gathering:
     """Gathers once for the whole run. `say` shows a line of progress to a person, where there is one."""
 
-    def __init__(self, opened: Opened, redactor: Redactor, shared: SharedFolder | None) -> None:
+    def __init__(self, opened: RunContext, redactor: Redactor, shared: SharedFolder | None) -> None:
         self.opened = opened
         self.redactor = redactor
         self.shared = shared

@@ -15,8 +15,8 @@ from pytest_prodcheck.plugin import result_transport
 from pytest_prodcheck.plugin.item_results import (
     BAD_TRIES,
     READING,
-    CannotTell,
-    Judged,
+    Inconclusive,
+    JudgementFailed,
     Reading,
     part_of,
     plain_result,
@@ -41,7 +41,7 @@ class Source(Protocol):
         """Waits for one fact; raises EvidenceProblem where it does not come."""
 
 
-class Judging:
+class CheckHooks:
     """Collects checks, hands them evidence and limits, and attaches a result to each report."""
 
     def __init__(
@@ -198,7 +198,7 @@ class Judging:
             _show_in_junit(item, result)
         report = yield
         report.user_properties.append((result_transport.KEY, result_transport.dump(result)))
-        if report.failed and isinstance(error, (Judged, CannotTell, EvidenceProblem)):
+        if report.failed and isinstance(error, (JudgementFailed, Inconclusive, EvidenceProblem)):
             report.longrepr = "\n".join(safe_lines(result.reason))  # a traceback into prodcheck helps nobody
         return report
 

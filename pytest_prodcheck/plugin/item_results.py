@@ -15,14 +15,14 @@ from pytest_prodcheck.records import EvidenceProblem
 if TYPE_CHECKING:
     from pytest_prodcheck.judging.checks import Definition
     from pytest_prodcheck.judging.ledger import Ledger
-    from pytest_prodcheck.plugin.parametrization import Bound
+    from pytest_prodcheck.plugin.parametrization import BoundCheck
 
 
-class Judged(AssertionError):
+class JudgementFailed(AssertionError):
     """Raised once, after a check's body, for what its judgements found failed."""
 
 
-class CannotTell(Exception):
+class Inconclusive(Exception):
     """Raised after a check's body that judged nothing, or whose judgements could not be made."""
 
 
@@ -60,9 +60,9 @@ def raise_for(ledger: Ledger) -> None:
     """Raises for a ledger that is not good: Judged for failed, CannotTell for errored."""
     outcome = ledger.outcome
     if outcome is Outcome.FAILED:
-        raise Judged("\n".join(ledger.reasons()))
+        raise JudgementFailed("\n".join(ledger.reasons()))
     if outcome is Outcome.ERRORED:
-        raise CannotTell("\n".join(ledger.reasons()))
+        raise Inconclusive("\n".join(ledger.reasons()))
 
 
 def part_of(ledger: Ledger, error: BaseException | None) -> None:
@@ -74,7 +74,7 @@ def part_of(ledger: Ledger, error: BaseException | None) -> None:
 
 
 def result_of(
-    bound: Bound, item: pytest.Item, reading: Reading, error: BaseException | None, addresses: str, seconds: float
+    bound: BoundCheck, item: pytest.Item, reading: Reading, error: BaseException | None, addresses: str, seconds: float
 ) -> Result:
     """The result of one check on one target, from its ledger and the exception that ended it."""
     outcome, reason, skip = _judge(bound, reading, error)
@@ -115,7 +115,7 @@ def how_to_fix(template: str, definition: Definition) -> str:
     return f"prodcheck explain {name}" if name else definition.runbook
 
 
-def _unread(bound: Bound, item: pytest.Item, reading: Reading) -> list[str]:
+def _unread(bound: BoundCheck, item: pytest.Item, reading: Reading) -> list[str]:
     """The arguments that are not the very objects that were gathered for this target, or its limit."""
     owed = {need.argument for need in bound.needs} | bound.without
     owed |= {"declared"} & set(getattr(item, "fixturenames", ()))
@@ -127,7 +127,7 @@ def _unread(bound: Bound, item: pytest.Item, reading: Reading) -> list[str]:
     return sorted((owed - set(reading.given)) | (owed & foreign) | elsewhere)
 
 
-def _judge(bound: Bound, reading: Reading, error: BaseException | None) -> tuple[Outcome, str, SkipReason | None]:
+def _judge(bound: BoundCheck, reading: Reading, error: BaseException | None) -> tuple[Outcome, str, SkipReason | None]:
     ledger = reading.ledger
     if isinstance(error, pytest.skip.Exception):
         if bound.target.skip and ledger is None:
@@ -136,7 +136,7 @@ def _judge(bound: Bound, reading: Reading, error: BaseException | None) -> tuple
     if ledger is None:
         return Outcome.ERRORED, _words(error) if error else "the check was never run", None
     failed = ledger.outcome is Outcome.FAILED
-    if error is None or isinstance(error, (Judged, CannotTell)):
+    if error is None or isinstance(error, (JudgementFailed, Inconclusive)):
         return ledger.outcome, "\n".join(ledger.reasons()), None
     reasons = ledger.reasons() if ledger.judgements else []
     reasons.insert(0, _words(error))

@@ -10,7 +10,7 @@ from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
     from pytest_prodcheck.plugin.gathering import Gathering
-    from pytest_prodcheck.plugin.opening import Opened
+    from pytest_prodcheck.plugin.run_start import RunContext
     from pytest_prodcheck.records.load import LoadRun
 
 # what has to be judged, and may at most warn; a regression that warned must not become what is usual
@@ -19,7 +19,7 @@ QUIET = ("performance.regression.", "performance.validity")
 ASIDE = ("performance.resources.", "performance.stress")  # tell nothing of whether the run itself is usual
 
 
-def accept_loads(opened: Opened, gathering: Gathering, run: RunRecord) -> str:
+def accept_loads(opened: RunContext, gathering: Gathering, run: RunRecord) -> str:
     """Adds the accepted load runs to the history; returns what went wrong, "" for nothing."""
     if run.replay_of or run.interrupted or run.problems:
         return ""

@@ -38,7 +38,7 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Bound:
+class BoundCheck:
     """One check on one target: what a result will be about, and the evidence it is owed."""
 
     id: str
@@ -54,7 +54,7 @@ class Bound:
         return (self.id, self.target.name)
 
 
-BOUND = pytest.StashKey[Bound]()
+BOUND = pytest.StashKey[BoundCheck]()
 
 
 def targets_of(definition: Definition, fixture_names: list[str], scope: Scope, where: str) -> list[Target]:
@@ -86,7 +86,7 @@ def parametrize(metafunc: pytest.Metafunc, scope: Scope) -> None:
         metafunc.parametrize(argument, [None], ids=[pytest.HIDDEN_PARAM])
 
 
-def bind(item: pytest.Item, scope: Scope) -> Bound | None:
+def bind(item: pytest.Item, scope: Scope) -> BoundCheck | None:
     """Finds out which check on which target an item is and keeps it in the item's stash; None for a plain test."""
     definition = definition_of(getattr(item, "function", None))
     if definition is None:
@@ -104,7 +104,7 @@ def bind(item: pytest.Item, scope: Scope) -> Bound | None:
         definition = replace(definition, severity=Severity(target.severity))
     check_id = definition.id_for(target.name)
     limit = limit_for(check_id, target.name, scope.thresholds, definition.limit)
-    bound = Bound(check_id, target, definition, tuple(needs), limit, without)
+    bound = BoundCheck(check_id, target, definition, tuple(needs), limit, without)
     item.stash[BOUND] = bound
     return bound
 

@@ -16,7 +16,7 @@ from pytest_prodcheck.judging.ledger import STRAYS
 from pytest_prodcheck.plugin.binding import loaded_here, top_of
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import own_modules
-from pytest_prodcheck.plugin.item_hooks import Judging
+from pytest_prodcheck.plugin.item_hooks import CheckHooks
 from pytest_prodcheck.plugin.logs import mute_logs, redact_records
 from pytest_prodcheck.plugin.parametrization import BOUND
 from pytest_prodcheck.plugin.redacting import Redact
@@ -45,7 +45,7 @@ def scope_here() -> Scope | None:
 class Worker:
     """Tells the controller which evidence the selected tests ask for, and what was planned."""
 
-    def __init__(self, scope: Scope, judging: Judging, redact: Redact) -> None:
+    def __init__(self, scope: Scope, judging: CheckHooks, redact: Redact) -> None:
         self.scope = scope
         self.judging = judging
         self.redact = redact
@@ -77,7 +77,7 @@ class Worker:
         STRAYS.end()
 
 
-def write_plan(folder: Path, items: Iterable[pytest.Item], judging: Judging) -> None:
+def write_plan(folder: Path, items: Iterable[pytest.Item], judging: CheckHooks) -> None:
     """Writes which evidence is asked for, atomically: every worker writes the same."""
     wanted = wanted_of(items)
     planned = [[each.check, each.target, each.severity, each.suite] for each in judging.planned.values()]
@@ -106,7 +106,7 @@ def register_worker(config: pytest.Config, scope: Scope) -> None:
     redactor = Redactor()
     for secret in readable(scope.secrets, Path(scope.root)):
         redactor.add(secret)
-    judging = Judging(scope, SharedFolder(Path(scope.shared)), redact=redactor.redact)
+    judging = CheckHooks(scope, SharedFolder(Path(scope.shared)), redact=redactor.redact)
     config.pluginmanager.register(judging, "prodcheck-judging")
     config.pluginmanager.register(evidence_fixtures(judging), "prodcheck-fixtures")
     config.pluginmanager.register(Worker(scope, judging, redactor.redact), "prodcheck-worker")

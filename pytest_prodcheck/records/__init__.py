@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from pytest_prodcheck import shortage
+from pytest_prodcheck import resource_exhaustion
 from pytest_prodcheck.records.names import MODULE_OF as _MODULE_OF
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         """Notes where it is we that are short of something, whatever the collector takes it for."""
-        shortage.note_handled()
+        resource_exhaustion.note_handled_shortage()
 
     def __str__(self) -> str:
         """One line for people."""

@@ -201,7 +201,7 @@ class TransactionAge:
 
 
 @dataclass(frozen=True)
-class Held:
+class SessionActivity:
     """A session or transaction that others may have to wait for, or that waits."""
 
     who: str  # "pid 123 (user app, application worker)", or a prepared transaction's name
@@ -228,9 +228,9 @@ class Activity:
     freeze_max_age: int  # autovacuum_freeze_max_age
     multixact_freeze_max_age: int
     databases: tuple[TransactionAge, ...]
-    waits: tuple[Held, ...]  # sessions that wait for a lock; a CREATE INDEX CONCURRENTLY that waits is none
-    idle: tuple[Held, ...]  # sessions idle in a transaction
-    prepared: tuple[Held, ...]  # prepared transactions
+    waits: tuple[SessionActivity, ...]  # sessions that wait for a lock; a CREATE INDEX CONCURRENTLY that waits is none
+    idle: tuple[SessionActivity, ...]  # sessions idle in a transaction
+    prepared: tuple[SessionActivity, ...]  # prepared transactions
     tables_total: int
     dead: tuple[DeadRows, ...]
 

@@ -137,7 +137,7 @@ class KubernetesNodes:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Schedulability:
     """Whether pods that will be asked for find room: how many, how many did not, and why not."""
 
     what: str  # "deployment/storefront"
@@ -150,8 +150,10 @@ class Fit:
 class KubernetesCapacity:
     """`kubernetes-capacity` (kubernetes, reach "nodes"): the rollout of each workload, step by step, on the nodes."""
 
-    fits: tuple[Fit, ...]
-    without_one: tuple[Fit, ...]  # the same and the pods of the node that would hurt most, with that node gone
+    fits: tuple[Schedulability, ...]
+    without_one: tuple[
+        Schedulability, ...
+    ]  # the same and the pods of the node that would hurt most, with that node gone
     lost: str  # that node, "" where there is only one
     autoscaling: bool
     left_out: tuple[str, ...]  # what the placing does not look at
@@ -214,7 +216,7 @@ class KubernetesDisruption:
 
 
 @dataclass(frozen=True)
-class Entrance:
+class IngressBackends:
     """One Ingress: its addresses, and the services behind it with how many ready endpoints each has."""
 
     name: str
@@ -226,7 +228,7 @@ class Entrance:
 class KubernetesIngress:
     """`kubernetes-ingress` (kubernetes): the namespace's ingresses, and services that select pods."""
 
-    ingresses: tuple[Entrance, ...]
+    ingresses: tuple[IngressBackends, ...]
     services: tuple[tuple[str, int], ...]  # "shop, port http" -> ready endpoints, of those with a selector
     asleep: tuple[str, ...] = ()  # services whose workloads are all scaled to zero, or whose pods have done their work
 

@@ -11,7 +11,7 @@ Histogram = tuple[tuple[int, int], ...]  # (microseconds, how many requests took
 
 
 @dataclass(frozen=True)
-class Timed:
+class ResponseTimes:
     """Times of good answers, and of requests that timed out (at least so long), counted from when each was due.
 
     Three significant digits.
@@ -66,7 +66,7 @@ class LoadEndpoint:
     good: int  # answered as declared
     failed: int  # answered otherwise, or not at all
     reasons: tuple[tuple[str, int], ...]  # why requests failed, how many of each, most first
-    times: Timed  # of the good ones
+    times: ResponseTimes  # of the good ones
     intervals: tuple[LoadInterval, ...] = ()
 
 
@@ -118,7 +118,7 @@ class LoadRun:
     dropped: int  # requests that were due and not sent, because too many were unanswered
     unanswered: int  # requests of which nothing was known in the end
     in_time: int  # good answers that came within a second of the end of the schedule
-    lag: Timed  # how late requests were begun: the client's part of their times
+    lag: ResponseTimes  # how late requests were begun: the client's part of their times
     aborted: str  # why it was ended before its time, "" where it was not
     trouble: str  # what went wrong with the load itself, "" for nothing
     longest_gap: float  # longest time in seconds without any answer
@@ -134,7 +134,9 @@ class LoadRun:
     users_asked: int = 0  # users of a Locust file; 0 where nothing says so
     users_left: int = 0  # of them, those that were still there at the end
     addresses: tuple[LoadAddress, ...] = ()
-    phases: tuple[tuple[str, Timed], ...] = ()  # connect, tls, first-byte (after sending), last-byte (after the first)
+    phases: tuple[
+        tuple[str, ResponseTimes], ...
+    ] = ()  # connect, tls, first-byte (after sending), last-byte (after the first)
     samples: tuple[SchemaSample, ...] = ()
     sent: str = ""  # a digest of what was sent and from where: only runs of one digest are compared
 
@@ -168,7 +170,7 @@ class AcceptedEndpoint:
     name: str
     good: int
     failed: int
-    times: Timed
+    times: ResponseTimes
 
 
 @dataclass(frozen=True)

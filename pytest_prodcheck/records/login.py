@@ -43,7 +43,7 @@ LoginPage = Literal["redirect", "shown", "form", ""]
 
 
 @dataclass(frozen=True)
-class Guarded:
+class ProtectedAnswers:
     """`auth-required` (endpoint not open to anonymous): asked without and with a garbage token, and as allowed."""
 
     anonymous: Exchange

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.database import ChecksumState as ChecksumState
     from pytest_prodcheck.records.database import Checksums as Checksums
     from pytest_prodcheck.records.database import TransactionAge as TransactionAge
-    from pytest_prodcheck.records.database import Held as Held
+    from pytest_prodcheck.records.database import SessionActivity as SessionActivity
     from pytest_prodcheck.records.database import DeadRows as DeadRows
     from pytest_prodcheck.records.database import Activity as Activity
     from pytest_prodcheck.records.database import StructureFinding as StructureFinding
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.kubernetes import Rollout as Rollout
     from pytest_prodcheck.records.kubernetes import Node as Node
     from pytest_prodcheck.records.kubernetes import KubernetesNodes as KubernetesNodes
-    from pytest_prodcheck.records.kubernetes import Fit as Fit
+    from pytest_prodcheck.records.kubernetes import Schedulability as Schedulability
     from pytest_prodcheck.records.kubernetes import KubernetesCapacity as KubernetesCapacity
     from pytest_prodcheck.records.kubernetes import Quota as Quota
     from pytest_prodcheck.records.kubernetes import KubernetesQuota as KubernetesQuota
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.kubernetes import KubernetesVolumes as KubernetesVolumes
     from pytest_prodcheck.records.kubernetes import Budget as Budget
     from pytest_prodcheck.records.kubernetes import KubernetesDisruption as KubernetesDisruption
-    from pytest_prodcheck.records.kubernetes import Entrance as Entrance
+    from pytest_prodcheck.records.kubernetes import IngressBackends as IngressBackends
     from pytest_prodcheck.records.kubernetes import KubernetesIngress as KubernetesIngress
     from pytest_prodcheck.records.kubernetes import Manifest as Manifest
     from pytest_prodcheck.records.kubernetes import KubernetesManifests as KubernetesManifests
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.kubernetes import ManifestFacts as ManifestFacts
     from pytest_prodcheck.records.kubernetes import StorageClasses as StorageClasses
     from pytest_prodcheck.records.load import Histogram as Histogram
-    from pytest_prodcheck.records.load import Timed as Timed
+    from pytest_prodcheck.records.load import ResponseTimes as ResponseTimes
     from pytest_prodcheck.records.load import LoadInterval as LoadInterval
     from pytest_prodcheck.records.load import LoadEndpoint as LoadEndpoint
     from pytest_prodcheck.records.load import LoadAddress as LoadAddress
@@ -109,7 +109,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.login import Rejection as Rejection
     from pytest_prodcheck.records.login import Rejections as Rejections
     from pytest_prodcheck.records.login import LoginPage as LoginPage
-    from pytest_prodcheck.records.login import Guarded as Guarded
+    from pytest_prodcheck.records.login import ProtectedAnswers as ProtectedAnswers
     from pytest_prodcheck.records.login import Session as Session
     from pytest_prodcheck.records.memcached import MemcachedNode as MemcachedNode
     from pytest_prodcheck.records.memcached import MemcachedServers as MemcachedServers
@@ -139,7 +139,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.replication import TableContent as TableContent
     from pytest_prodcheck.records.replication import ContentComparison as ContentComparison
     from pytest_prodcheck.records.rollback import PlanDocument as PlanDocument
-    from pytest_prodcheck.records.rollback import WayBack as WayBack
+    from pytest_prodcheck.records.rollback import DeploymentHistory as DeploymentHistory
     from pytest_prodcheck.records.rollback import RollbackPlan as RollbackPlan
     from pytest_prodcheck.records.services import Health as Health
     from pytest_prodcheck.records.services import RevisionSeen as RevisionSeen
@@ -149,7 +149,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.services import Addresses as Addresses
     from pytest_prodcheck.records.services import RedirectChain as RedirectChain
     from pytest_prodcheck.records.services import OpenApi as OpenApi
-    from pytest_prodcheck.records.services import Rendition as Rendition
+    from pytest_prodcheck.records.services import Representation as Representation
     from pytest_prodcheck.records.services import Negotiation as Negotiation
     from pytest_prodcheck.records.services import Contract as Contract
     from pytest_prodcheck.records.settings import SettingFound as SettingFound
@@ -235,7 +235,7 @@ MODULE_OF = {
     "ChecksumState": "database",
     "Checksums": "database",
     "TransactionAge": "database",
-    "Held": "database",
+    "SessionActivity": "database",
     "DeadRows": "database",
     "Activity": "database",
     "StructureFinding": "database",
@@ -267,7 +267,7 @@ MODULE_OF = {
     "Rollout": "kubernetes",
     "Node": "kubernetes",
     "KubernetesNodes": "kubernetes",
-    "Fit": "kubernetes",
+    "Schedulability": "kubernetes",
     "KubernetesCapacity": "kubernetes",
     "Quota": "kubernetes",
     "KubernetesQuota": "kubernetes",
@@ -275,7 +275,7 @@ MODULE_OF = {
     "KubernetesVolumes": "kubernetes",
     "Budget": "kubernetes",
     "KubernetesDisruption": "kubernetes",
-    "Entrance": "kubernetes",
+    "IngressBackends": "kubernetes",
     "KubernetesIngress": "kubernetes",
     "Manifest": "kubernetes",
     "KubernetesManifests": "kubernetes",
@@ -283,7 +283,7 @@ MODULE_OF = {
     "ManifestFacts": "kubernetes",
     "StorageClasses": "kubernetes",
     "Histogram": "load",
-    "Timed": "load",
+    "ResponseTimes": "load",
     "LoadInterval": "load",
     "LoadEndpoint": "load",
     "LoadAddress": "load",
@@ -301,7 +301,7 @@ MODULE_OF = {
     "Rejection": "login",
     "Rejections": "login",
     "LoginPage": "login",
-    "Guarded": "login",
+    "ProtectedAnswers": "login",
     "Session": "login",
     "MemcachedNode": "memcached",
     "MemcachedServers": "memcached",
@@ -331,7 +331,7 @@ MODULE_OF = {
     "TableContent": "replication",
     "ContentComparison": "replication",
     "PlanDocument": "rollback",
-    "WayBack": "rollback",
+    "DeploymentHistory": "rollback",
     "RollbackPlan": "rollback",
     "Health": "services",
     "RevisionSeen": "services",
@@ -341,7 +341,7 @@ MODULE_OF = {
     "Addresses": "services",
     "RedirectChain": "services",
     "OpenApi": "services",
-    "Rendition": "services",
+    "Representation": "services",
     "Negotiation": "services",
     "Contract": "services",
     "SettingFound": "settings",

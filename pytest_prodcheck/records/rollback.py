@@ -17,7 +17,7 @@ class PlanDocument:
 
 
 @dataclass(frozen=True)
-class WayBack:
+class DeploymentHistory:
     """What the cluster keeps of one Deployment's versions."""
 
     workload: str  # "deployment/storefront"
@@ -32,5 +32,5 @@ class RollbackPlan:
     """`rollback-plan` (rollback): the document where one is declared, the cluster where it is in reach."""
 
     document: PlanDocument | None
-    ways: tuple[WayBack, ...]
+    ways: tuple[DeploymentHistory, ...]
     now: float  # epoch seconds

@@ -93,7 +93,7 @@ class OpenApi:
 
 
 @dataclass(frozen=True)
-class Rendition:
+class Representation:
     """One answer that browsers may get in place of the one that is judged."""
 
     name: str  # endpoint, "health", "version"
@@ -114,7 +114,7 @@ class Negotiation:
     looked_at: int  # those that there was time for
     alpn: str  # what the server chose of "h2" and "http/1.1"; "" for nothing, or without TLS
     http3: bool  # whether HTTP/3 is advertised (Alt-Svc); it is not tried
-    renditions: tuple[Rendition, ...]
+    renditions: tuple[Representation, ...]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from pytest_prodcheck.outcomes import Outcome
-from pytest_prodcheck.reports.consequences import follow_lines, split_followers
+from pytest_prodcheck.reports.dependent_failures import follow_lines, split_followers
 from pytest_prodcheck.reports.measurement_text import reason_texts
 from pytest_prodcheck.reports.symbols import (
     STATUSES,

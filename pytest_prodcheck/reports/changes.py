@@ -8,7 +8,7 @@ from typing import Literal
 
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord
 from pytest_prodcheck.reports.escaping import safe
-from pytest_prodcheck.reports.measurement_text import measured_text, rank, telling
+from pytest_prodcheck.reports.measurement_text import decisive, measured_text, rank
 from pytest_prodcheck.reports.symbols import outcome_symbol
 from pytest_prodcheck.reports.verdict_documents import finite, subject
 
@@ -52,7 +52,7 @@ def _change(before: Result | None, now: Result | None) -> Change | None:
         worse = rank(now.outcome) < rank(before.outcome) and now.outcome not in _GOOD
         lost = before.outcome is Outcome.PASSED and now.outcome is Outcome.SKIPPED
         return Change("worse" if worse or lost else "better", before, now)
-    return Change("moved", before, now) if _moved(telling(before), telling(now)) else None
+    return Change("moved", before, now) if _moved(decisive(before), decisive(now)) else None
 
 
 def _moved(before: Judgement | None, now: Judgement | None) -> bool:
@@ -65,7 +65,7 @@ def _moved(before: Judgement | None, now: Judgement | None) -> bool:
     return old is not None and new is not None and abs(new - old) > MOVED * max(abs(old), abs(new))
 
 
-def told(result: Result | None, *, unicode: bool = True) -> str:
+def result_text(result: Result | None, *, unicode: bool = True) -> str:
     """One of the two results, such as "❌ failed, 2.4 s"; "–" for none."""
     if result is None:
         return "–" if unicode else "-"
@@ -77,7 +77,7 @@ def line(change: Change, *, unicode: bool = True) -> str:
     """One change as a line for a terminal."""
     about = subject(safe(change.result.check), safe(change.result.target))
     arrow = "→" if unicode else "->"
-    sides = f"{told(change.before, unicode=unicode)} {arrow} {told(change.now, unicode=unicode)}"
+    sides = f"{result_text(change.before, unicode=unicode)} {arrow} {result_text(change.now, unicode=unicode)}"
     return f"{WORDS[change.kind]:14} {about}: {sides}"
 
 

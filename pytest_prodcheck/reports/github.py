@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord
 from pytest_prodcheck.reports.escaping import safe, safe_lines
 from pytest_prodcheck.reports.measurement_text import needing_attention
-from pytest_prodcheck.reports.sources import source_line
+from pytest_prodcheck.reports.source_locations import source_line
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, subject
 
 MOST = 10  # GitHub shows ten errors and ten warnings of a step

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, Severity
 from pytest_prodcheck.reports.escaping import safe, safe_json, safe_lines
 from pytest_prodcheck.reports.measurement_text import needing_attention
-from pytest_prodcheck.reports.sources import source_line
+from pytest_prodcheck.reports.source_locations import source_line
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, subject
 
 LEVELS = {

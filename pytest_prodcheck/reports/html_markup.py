@@ -11,11 +11,11 @@ from pytest_prodcheck.reports.banner import grouped, place
 from pytest_prodcheck.reports.checklist import checklist_html
 from pytest_prodcheck.reports.escaping import safe_html, safe_lines
 from pytest_prodcheck.reports.measurement_text import (
+    decisive,
     limit_text,
     measured_text,
     rank,
     reason_texts,
-    telling,
     value_text,
     worst_first,
 )
@@ -64,7 +64,7 @@ def row_cells(result: Result | None, nodeid: str) -> list[str]:
         words = f"{outcome_symbol(result.outcome)} {str(result.outcome).capitalize()}"
         verdict = f'<span class="{classes}">{words}</span>'
         measured = f"skipped: {result.skip}" if result.skip else measured_text(result)
-        limit = limit_text(telling(result))
+        limit = limit_text(decisive(result))
         shown = (verdict, *map(safe_html, (result.check, result.target, measured, limit)))
     return [f'<td class="col-{name}">{text}</td>' for name, text in zip(COLUMNS, shown, strict=True)]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
 from pytest_prodcheck.reports.escaping import safe
-from pytest_prodcheck.reports.measurement_text import limit_text, telling, value_text
+from pytest_prodcheck.reports.measurement_text import decisive, limit_text, value_text
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, moment, status_of, views
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _PREFIX = "prodcheck."
 
 def properties(result: Result) -> list[tuple[str, str]]:
     """The properties of one result for `user_properties`; those without a value are left out."""
-    judgement = telling(result)
+    judgement = decisive(result)
     named: list[tuple[str, object]] = [
         ("check", result.check),
         ("target", result.target),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pytest_prodcheck.outcomes import Result, RunRecord, counts
 from pytest_prodcheck.reports.escaping import plain_markdown, safe, safe_lines
-from pytest_prodcheck.reports.measurement_text import limit_text, measured_text, needing_attention, telling
+from pytest_prodcheck.reports.measurement_text import decisive, limit_text, measured_text, needing_attention
 from pytest_prodcheck.reports.symbols import gate_symbol, gate_words, outcome_symbol
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, status_of, subject, views
 
@@ -41,7 +41,7 @@ def _gate(verdict: View) -> str:
 
 def _row(result: Result) -> str:
     reason = plain_markdown(safe("; ".join(safe_lines(result.reason)), most=_MOST_REASON))
-    limit = limit_text(telling(result))
+    limit = limit_text(decisive(result))
     measured = plain_markdown(measured_text(result)) + (f" (limit {plain_markdown(limit)})" if limit else "")
     about = plain_markdown(subject(safe(result.check), safe(result.target)))
     fix = safe(result.runbook)

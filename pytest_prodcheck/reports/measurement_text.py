@@ -35,7 +35,7 @@ def by_gravity(result: Result) -> tuple[int, int, str, str]:
     return (rank(result.outcome), _SEVERITIES.index(result.severity), result.check, result.target)
 
 
-def telling(result: Result) -> Judgement | None:
+def decisive(result: Result) -> Judgement | None:
     """The judgement that says most about a result, None where it judged nothing."""
     return next(iter(worst_first(result.judgements)), None)
 
@@ -52,7 +52,7 @@ def value_text(value: object, unit: str) -> str:
 
 def measured_text(result: Result) -> str:
     """What a result's most telling judgement measured: "2.4 s", with the number of the others."""
-    judgement = telling(result)
+    judgement = decisive(result)
     if judgement is None:
         return ""
     others = len(result.judgements) - 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord, counts
 from pytest_prodcheck.reports.escaping import safe, safe_lines
-from pytest_prodcheck.reports.measurement_text import needing_attention, telling
+from pytest_prodcheck.reports.measurement_text import decisive, needing_attention
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, subject, views
 
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
@@ -40,7 +40,7 @@ def state(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> int:
 
 def _measured(result: Result) -> str:
     """`'label'=value[unit];warn;crit` of the one value that says most; ranges are inclusive of what is good."""
-    judgement = telling(result)
+    judgement = decisive(result)
     if judgement is None or (value := finite(judgement.value)) is None:
         return ""
     label = f"{result.check}@{result.target}".replace("'", "").replace("=", "_")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pytest_prodcheck.outcomes import RunRecord, counts
 from pytest_prodcheck.reports.escaping import safe
-from pytest_prodcheck.reports.measurement_text import telling
+from pytest_prodcheck.reports.measurement_text import decisive
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, views
 
 _HELP = {
@@ -40,7 +40,7 @@ def run_prometheus(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: b
     for result in run.results:
         named = {"check": result.check, "target": result.target}
         add("prodcheck_result", 1, **named, outcome=str(result.outcome), severity=str(result.severity))
-        judgement = telling(result)
+        judgement = decisive(result)
         if judgement is not None and (value := finite(judgement.value)) is not None:
             add("prodcheck_measured", value, **named, unit=judgement.unit)
             add("prodcheck_limit", finite(judgement.fail), **named, unit=judgement.unit)

@@ -15,8 +15,8 @@ from urllib.parse import quote
 from pytest_prodcheck import runbooks
 from pytest_prodcheck.outcomes import NO_TARGET, Outcome, Result, RunRecord, Severity, counts
 from pytest_prodcheck.reports.escaping import plain_markdown, safe, safe_json, safe_lines
-from pytest_prodcheck.reports.measurement_text import limit_text, measured_text, telling
-from pytest_prodcheck.reports.sources import LONGEST, source_line
+from pytest_prodcheck.reports.measurement_text import decisive, limit_text, measured_text
+from pytest_prodcheck.reports.source_locations import LONGEST, source_line
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, moment, status_of, views
 
 VERSION = "2.1.0"
@@ -67,7 +67,7 @@ def run_document(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> dict[str, An
 
 
 def _rule(result: Result) -> dict[str, Any]:
-    title, limit = safe(result.title or result.check), limit_text(telling(result), unicode=False)
+    title, limit = safe(result.title or result.check), limit_text(decisive(result), unicode=False)
     told = {"Severity": str(result.severity), "Limit": limit, "How to fix it": safe(result.runbook)}
     about = [(name, text) for name, text in told.items() if text]
     rule: dict[str, Any] = {
@@ -117,7 +117,7 @@ def _result(
     told = {
         "outcome": str(result.outcome), "severity": str(result.severity), "suite": safe(result.suite),
         "target": safe(result.target), "owner": safe(result.owner), "measured": measured_text(result),
-        "limit": limit_text(telling(result), unicode=False), "evidence": [safe(each) for each in result.evidence],
+        "limit": limit_text(decisive(result), unicode=False), "evidence": [safe(each) for each in result.evidence],
         "gatheredAt": moment(result.gathered_at),
     }  # fmt: skip
     waiver = waivers.get(result.identity)

@@ -9,7 +9,7 @@ from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.banner import finding_lines, headline
 from pytest_prodcheck.reports.checklist import checklist_lines
-from pytest_prodcheck.reports.consequences import follow_lines
+from pytest_prodcheck.reports.dependent_failures import follow_lines
 from pytest_prodcheck.reports.escaping import safe, safe_ascii, safe_lines
 from pytest_prodcheck.reports.measurement_text import rank
 from pytest_prodcheck.reports.role_matrix import matrix_lines

@@ -9,7 +9,7 @@ from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.banner import verdict_lines
 from pytest_prodcheck.reports.checklist import checklist_lines
 from pytest_prodcheck.reports.escaping import safe, safe_ascii
-from pytest_prodcheck.reports.measurement_text import limit_text, measured_text, rank, telling
+from pytest_prodcheck.reports.measurement_text import decisive, limit_text, measured_text, rank
 from pytest_prodcheck.reports.role_matrix import matrix_lines
 from pytest_prodcheck.reports.symbols import ACTIONS, STATUSES, gate_words, outcome_symbol
 from pytest_prodcheck.reports.text_details import attention_lines, condition_lines, skip_lines
@@ -153,7 +153,7 @@ def _checks(run: RunRecord, unicode: bool) -> list[str]:
 
 
 def _row(result: Result, unicode: bool) -> tuple[str, ...]:
-    judgement = telling(result)
+    judgement = decisive(result)
     said = str(result.skip) if result.outcome is Outcome.SKIPPED and result.skip else measured_text(result)
     return (
         outcome_symbol(result.outcome, unicode=unicode),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pytest_prodcheck.gates.root_causes import root_causes
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord
 from pytest_prodcheck.quantities import format_quantity
-from pytest_prodcheck.reports.consequences import follow_lines
+from pytest_prodcheck.reports.dependent_failures import follow_lines
 from pytest_prodcheck.reports.escaping import safe, safe_lines
 from pytest_prodcheck.reports.measurement_text import limit_text, needing_attention, rank, value_text, worst_first
 from pytest_prodcheck.reports.symbols import outcome_symbol

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.records import Activity, Checksums, Held, RedisReplication, Structure
+    from pytest_prodcheck.records import Activity, Checksums, RedisReplication, SessionActivity, Structure
 
 TRANSACTION_IDS = 2**31  # that can be told apart; PostgreSQL stops a little before (docs, "Routine Vacuuming")
 FEW = 1000  # dead rows that a busy small table gathers while autovacuum, which looks once a minute, is not there
@@ -71,7 +71,7 @@ def test_transaction_ids_are_left(postgres_activity: Activity, limit: Limit) -> 
             judge(f"{kind} ids used", share, at_most=limit, unit="%", of=each.database)
 
 
-def _held(what: str, found: tuple[Held, ...], limit: Limit) -> None:
+def _held(what: str, found: tuple[SessionActivity, ...], limit: Limit) -> None:
     for each in found:
         judge(what, each.seconds, at_most=limit, unit="s", of=each.who, reason=each.what)
     if not found:

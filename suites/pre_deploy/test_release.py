@@ -13,9 +13,9 @@ if TYPE_CHECKING:
         Change,
         Decision,
         DependencyAnswer,
+        DeploymentHistory,
         PlanDocument,
         RollbackPlan,
-        WayBack,
     )
 
 AHEAD = 300.0  # seconds that two clocks may differ
@@ -121,7 +121,7 @@ def _written(document: PlanDocument, now: float, limit: Limit) -> None:
         judge("age", now - document.dated, at_most=limit, unit="s", of=document.source)
 
 
-def _kept(way: WayBack) -> None:
+def _kept(way: DeploymentHistory) -> None:
     """Before its first deployment there is nothing to go back to, and nothing is wrong with that."""
     if way.revision == 0:
         judge("first deployment", True, of=way.workload)

@@ -126,7 +126,7 @@ def test_browsers_load_what_pages_ask_for(http_html: Pages) -> None:
     for page in answered(http_html.pages, html=True):
         exchange = page.exchange
         policies = _policies(exchange)
-        asked = list(dict.fromkeys(page_loads.loads(exchange.text, exchange.url)))
+        asked = list(dict.fromkeys(page_loads.subresources(exchange.text, exchange.url)))
         plain = [each for each in asked if page_loads.mixed(each, exchange.url, policies)]
         closed = [each for each in asked if each not in plain and page_loads.forbidden(each, exchange.url, policies)]
         told = [f"{each.kind} {each.url[:100]} by plain HTTP on a page of HTTPS: browsers block it" for each in plain]

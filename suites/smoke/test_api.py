@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck import Exchange, Limit, check, judge
-from pytest_prodcheck.answers.good import points, wanted
+from pytest_prodcheck.answers.expected_answers import answer_checks, expected_answer
 from pytest_prodcheck.answers.schemas import mismatch
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ def test_endpoint_answers_as_declared(
     http_endpoint: Exchange, http_contract: Contract | None, declared: Mapping[str, Any]
 ) -> None:
     """Status, content type, text and body are as declared, by JSON Schema or OpenAPI document where one is named."""
-    looked_at = wanted(declared)
+    looked_at = expected_answer(declared)
     status, kind = http_endpoint.status, http_endpoint.content_type
-    found = list(points(looked_at, status, kind, lambda: looked_at.contains in http_endpoint.text))
+    found = list(answer_checks(looked_at, status, kind, lambda: looked_at.contains in http_endpoint.text))
     first = next((each for each in found if not each.good), None)  # with it all that a person needs to look at it
     good = [
         judge(each.what, each.good, reason=http_endpoint.wrong(each.why) if each is first else each.why)

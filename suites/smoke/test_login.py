@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_prodcheck import Exchange, check, judge
-from pytest_prodcheck.records import EvidenceProblem, Guarded, Login, LoginPage, Problem, Rejections, Session
+from pytest_prodcheck.records import EvidenceProblem, Login, LoginPage, Problem, ProtectedAnswers, Rejections, Session
 
 from ..refusals import BY_FILTER, SENT_TO_LOGIN, limited
 
@@ -77,7 +77,7 @@ def _without_digits(word: re.Match[str]) -> str:
 
 
 @check("smoke.auth.required", severity="critical", runbook="auth-required")
-def test_protected_endpoint_asks_who_you_are(auth_required: Guarded) -> None:
+def test_protected_endpoint_asks_who_you_are(auth_required: ProtectedAnswers) -> None:
     """Without a token and with a garbage one: 401, 403 or the login page, where an allowed role gets its answer."""
     control = auth_required.control
     if control.status not in auth_required.control_expected or auth_required.control_login:

@@ -17,7 +17,7 @@ import pytest
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.capacity import kubernetes_capacity
 from pytest_prodcheck.evidence.kubernetes.quotas import kubernetes_quota
-from pytest_prodcheck.records.kubernetes import Fit, KubernetesQuota
+from pytest_prodcheck.records.kubernetes import KubernetesQuota, Schedulability
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.faults import Bench
 from tests.cluster.namespaces import context_for, emptied, files
@@ -152,7 +152,7 @@ def test_what_the_scheduler_then_does(bench: Bench, plane: ControlPlane, tmp_pat
         _settle(plane, SPACE, lambda pods: len(pods) == wanted and all(map(_ready, pods)), 120)
         context = files(context_for(tmp_path, SPACE, plane), *(case.item(case.after) for case in cases))
         found = kubernetes_capacity.gather(SPACE, context, Deadline(60))
-        none = {case.name: Fit(case.name, 0, 0) for case in cases}  # what asks for nothing new is not listed
+        none = {case.name: Schedulability(case.name, 0, 0) for case in cases}  # what asks for nothing new is not listed
         judged = none | {fit.what.partition("/")[2]: fit for fit in found.fits}
         plane.apply(*(case.item(case.after) for case in cases))
         time.sleep(2)

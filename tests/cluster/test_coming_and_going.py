@@ -13,7 +13,7 @@ import pytest
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.capacity import kubernetes_capacity
 from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_nodes, kubernetes_pods
-from pytest_prodcheck.evidence.kubernetes.comings import begun
+from pytest_prodcheck.evidence.kubernetes.node_lifecycle import without_startup_taints
 from pytest_prodcheck.evidence.kubernetes.rollouts import kubernetes_rollout
 from pytest_prodcheck.records.kubernetes import KubernetesNodes, Node
 from suites.pre_deploy.test_kubernetes import test_nodes_are_ready as nodes_are_ready
@@ -232,7 +232,7 @@ def test_nodes_within_ten_minutes(change: dict[str, Any], outcome: str) -> None:
 )  # fmt: skip
 def test_taints_for_the_start_are_over_soon(taint: str, age: float, kept: int) -> None:
     node = dataclasses.replace(WELL, joined_at=NOW - age, taints=((taint, "", "NoSchedule"),))
-    assert len(begun(node, NOW - 600).taints) == kept
+    assert len(without_startup_taints(node, NOW - 600).taints) == kept
 
 
 def test_room_is_that_of_the_nodes_that_stay(bench: Bench, space: ControlPlane, tmp_path: Path) -> None:

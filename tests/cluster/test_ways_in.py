@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.kubernetes.ways_in import kubernetes_ingress
+from pytest_prodcheck.evidence.kubernetes.ingresses import kubernetes_ingress
 from pytest_prodcheck.records.kubernetes import KubernetesIngress
 from suites.pre_deploy.test_kubernetes import test_traffic_gets_in as traffic_gets_in
 from tests.cluster.control_plane import ControlPlane

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.kubernetes.answers import told as answered
 from pytest_prodcheck.evidence.kubernetes.dry_run import kubernetes_manifests
+from pytest_prodcheck.evidence.kubernetes.dry_run_answers import with_answer as answered
 from pytest_prodcheck.records.kubernetes import Manifest
 from tests.cluster import shop
 from tests.cluster.control_plane import ControlPlane

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.environments.loading import Configuration, ConfigurationError
-from pytest_prodcheck.environments.reach import protected_endpoint
+from pytest_prodcheck.environments.queries import protected_endpoint
 from pytest_prodcheck.environments.targets import Target, settings_of, targets, undeclared_kinds
 from tests.environments.support import BASE, DATA, loaded, with_reference_files, write
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.events.history import flaky, identities, points, shut_times
+from pytest_prodcheck.events.history import closed_periods, flaky, identities, points
 from pytest_prodcheck.events.log import FILE, Event, EventLog, LogProblem, open_file, open_server
-from pytest_prodcheck.events.of_runs import events_of
+from pytest_prodcheck.events.run_events import events_of
 from pytest_prodcheck.reports.sparkline import sparkline
 from tests.evidence.postgres.servers import PASSWORD, installed, server
 from tests.reports.samples import BLOCKED, RUN
@@ -164,7 +164,9 @@ def test_points_and_flaky_checks() -> None:
 
 def test_how_long_a_gate_was_shut() -> None:
     told = [(1.0, 0), (2.0, 1), (3.0, 3), (5.0, 0), (8.0, 1)]
-    found = shut_times(Event(f"v{at}", at, "verdict", "e", subject="smoke", body={"code": code}) for at, code in told)
+    found = closed_periods(
+        Event(f"v{at}", at, "verdict", "e", subject="smoke", body={"code": code}) for at, code in told
+    )
     assert [(each.began, each.ended) for each in found] == [(2.0, 5.0), (8.0, None)]
 
 

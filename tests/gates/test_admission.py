@@ -17,7 +17,7 @@ from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.decision import Decision, decide
 from pytest_prodcheck.gates.run_gates import RunGates
 from pytest_prodcheck.gates.store import Key
-from pytest_prodcheck.gates.verdict_files import Ask
+from pytest_prodcheck.gates.verdict_files import VerdictQuery
 from pytest_prodcheck.outcomes import Outcome, Result
 from tests.gates.samples import NOW, configuration, gate, result, run
 
@@ -45,7 +45,7 @@ def publish(root: Path, *results: Result, **changes: Any) -> Path:
 
 
 def ask(root: Path, *, now: float = NOW + 1, environment: str = "staging", **changes: Any) -> Decision:
-    return decide(Ask("smoke", environment, **{"revision": "r1", **changes}), now, str(root))
+    return decide(VerdictQuery("smoke", environment, **{"revision": "r1", **changes}), now, str(root))
 
 
 def why(decision: Decision) -> str:
@@ -339,7 +339,7 @@ def test_names(root: Path, name: str) -> None:
 def make_override(root: Path, seconds: float = 600, **changes: Any) -> None:
     scope = {"gate": "smoke", "environment": "staging", "revision": "r1", **changes}
     document = overrides.make(
-        Ask(scope.pop("gate"), scope.pop("environment"), **scope),
+        VerdictQuery(scope.pop("gate"), scope.pop("environment"), **scope),
         reason="fire",
         ticket="I-1",
         seconds=seconds,
@@ -412,7 +412,7 @@ def test_an_edited_override_holds_nothing(root: Path) -> None:
 def test_an_override_needs_a_reason_a_ticket_and_an_end(changes: dict[str, Any]) -> None:
     good: dict[str, Any] = {"reason": "r", "ticket": "t", "seconds": 60.0}
     with pytest.raises(ValueError, match="override"):
-        overrides.make(Ask("smoke", "staging"), **{**good, **changes}, now=NOW, by="me")
+        overrides.make(VerdictQuery("smoke", "staging"), **{**good, **changes}, now=NOW, by="me")
 
 
 @pytest.mark.parametrize(

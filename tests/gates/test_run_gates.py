@@ -13,7 +13,7 @@ from pytest_prodcheck.gates.policy import Need
 from pytest_prodcheck.gates.run_gates import RunGates, run_key
 from pytest_prodcheck.gates.store import Key, StoreError
 from pytest_prodcheck.gates.verdict import Verdict
-from pytest_prodcheck.gates.verdict_files import Ask
+from pytest_prodcheck.gates.verdict_files import VerdictQuery
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord
 from tests.gates.samples import NOW, gate, result, run
 
@@ -77,7 +77,7 @@ def test_neighbours_are_read_from_the_store(tmp_path: Path) -> None:
 
 
 def test_overrides_are_shown_in_the_next_verdicts(tmp_path: Path) -> None:
-    ask = Ask("smoke", "staging", revision="r1")
+    ask = VerdictQuery("smoke", "staging", revision="r1")
     document = overrides.make(ask, reason="fire", ticket="I-1", seconds=60, now=NOW, by="me")
     overrides.record(str(tmp_path), document, SECRET)
     assert "fire (I-1)" in go(tmp_path, result()).overrides[0]

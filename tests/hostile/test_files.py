@@ -16,7 +16,7 @@ from pytest_prodcheck.cli.gate_answer import as_json, as_text
 from pytest_prodcheck.evidence.gathering.codec import LARGEST
 from pytest_prodcheck.evidence.gathering.store import EvidenceFilesError, load
 from pytest_prodcheck.gates.decision import decide
-from pytest_prodcheck.gates.verdict_files import Ask
+from pytest_prodcheck.gates.verdict_files import VerdictQuery
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.reports import write
 from pytest_prodcheck.reports.json_report import read_run
@@ -108,7 +108,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def answer(project: Project, verdict: str = "", explain: bool = False) -> tuple[int, str]:
     """What `prodcheck gate` answers, in this process."""
-    ask = Ask("smoke", "dev", verdict=verdict)
+    ask = VerdictQuery("smoke", "dev", verdict=verdict)
     now = time.time()
     decision = decide(ask, now, str(project.folder))
     return decision.code, as_text(decision, ask, now, explain=explain) + as_json(decision)

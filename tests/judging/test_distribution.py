@@ -11,13 +11,13 @@ import pytest
 
 from pytest_prodcheck.judging.distribution import Bins, log_shift, shifted, superiority
 from pytest_prodcheck.judging.load_validity import slower
-from pytest_prodcheck.records.load import AcceptedEndpoint, AcceptedRun, LoadEndpoint, Timed
+from pytest_prodcheck.records.load import AcceptedEndpoint, AcceptedRun, LoadEndpoint, ResponseTimes
 
 SOAK = bool(os.environ.get("PRODCHECK_SOAK"))
 SHAPES = ("two modes", "two modes, even", "lognormal", "always the same")
 
 
-def drawn(chance: random.Random, shape: str, level: float, count: int = 300) -> Timed:
+def drawn(chance: random.Random, shape: str, level: float, count: int = 300) -> ResponseTimes:
     """One run of a service of this shape, its times multiplied by `level`."""
     fast = {"two modes": 0.6, "two modes, even": 0.5, "rare slow": 0.95}.get(shape)
     found: Counter[int] = Counter()
@@ -27,14 +27,14 @@ def drawn(chance: random.Random, shape: str, level: float, count: int = 300) -> 
         else:
             seconds = 0.15 * math.exp(chance.gauss(0, 0.6 if shape == "lognormal" else 0.01))
         found[int(seconds * level * 1e6)] += 1
-    return Timed(tuple(sorted(found.items())))
+    return ResponseTimes(tuple(sorted(found.items())))
 
 
-def endpoint(times: Timed) -> LoadEndpoint:
+def endpoint(times: ResponseTimes) -> LoadEndpoint:
     return LoadEndpoint("overall", times.count, times.count, 0, (), times)
 
 
-def accepted(times: Timed) -> AcceptedRun:
+def accepted(times: ResponseTimes) -> AcceptedRun:
     return AcceptedRun("r", 0.0, "1", AcceptedEndpoint("overall", times.count, 0, times), ())
 
 
@@ -90,12 +90,12 @@ def test_a_percentile_misses_what_ranks_see() -> None:
 
 def test_a_difference_that_does_not_matter_is_none() -> None:
     """Twice as slow, by 10 ms."""
-    found = shifted(endpoint(Timed(((20_000, 500),))), [accepted(Timed(((10_000, 500),)))], 0.02)
+    found = shifted(endpoint(ResponseTimes(((20_000, 500),))), [accepted(ResponseTimes(((10_000, 500),)))], 0.02)
     assert found is not None
     assert found.change == pytest.approx(1.0, abs=0.02)
     assert not found.proven
 
 
 def test_too_few_samples_tell_nothing() -> None:
-    few = Timed(((20_000, 50),))
+    few = ResponseTimes(((20_000, 50),))
     assert shifted(endpoint(few), [accepted(few)], 0.02) is None

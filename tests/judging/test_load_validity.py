@@ -30,15 +30,15 @@ from pytest_prodcheck.records.load import (
     LoadRun,
     LoadWorker,
     ResourceSample,
-    Timed,
+    ResponseTimes,
 )
 
 
-def timed(seconds: list[float]) -> Timed:
+def timed(seconds: list[float]) -> ResponseTimes:
     made = Histogram()
     for each in seconds:
         made.record(int(each * 1e6))
-    return Timed(tuple(made.values()))
+    return ResponseTimes(tuple(made.values()))
 
 
 def endpoint(seconds: list[float], failed: int = 0, name: str = "overall") -> LoadEndpoint:
@@ -118,8 +118,8 @@ def test_a_run_that_was_begun_late_is_nothing_to_compare_with() -> None:
 # -- regression
 
 
-def accepted(times: Timed | list[float], failed: int = 0) -> AcceptedRun:
-    seen = times if isinstance(times, Timed) else timed(times)
+def accepted(times: ResponseTimes | list[float], failed: int = 0) -> AcceptedRun:
+    seen = times if isinstance(times, ResponseTimes) else timed(times)
     return AcceptedRun("r", 0.0, "1", AcceptedEndpoint("overall", seen.count, failed, seen), ())
 
 
@@ -128,14 +128,14 @@ STEPS = [0.01 * step for step in range(-200, 201)]
 WEIGHTS = [math.exp(-((step / 0.5) ** 2) / 2) for step in STEPS]
 
 
-def drawn(chance: random.Random, factor: float, drift: float, count: int) -> Timed:
+def drawn(chance: random.Random, factor: float, drift: float, count: int) -> ResponseTimes:
     """One run: a sample of that, at a level that differs from run to run."""
     level = factor * chance.gauss(1, drift) * 150_000
     counted = Counter(chance.choices(STEPS, WEIGHTS, k=count))
-    return Timed(tuple((int(level * math.exp(step)), number) for step, number in sorted(counted.items())))
+    return ResponseTimes(tuple((int(level * math.exp(step)), number) for step, number in sorted(counted.items())))
 
 
-def compared(now: Timed, runs: list[AcceptedRun]) -> bool:
+def compared(now: ResponseTimes, runs: list[AcceptedRun]) -> bool:
     """Whether P95 is found to be slower by more than a tenth."""
     whole = LoadEndpoint("overall", now.count, now.count, 0, (), now)
     found = slower(whole, runs, 95, 0.020)

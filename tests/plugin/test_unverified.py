@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_prodcheck.environments.project import Environment
-from pytest_prodcheck.plugin.opening import unverified_hosts
+from pytest_prodcheck.plugin.run_start import unverified_hosts
 
 NODES = ("db.example:5432", "127.0.0.1:6432", "localhost:6432", "[::1]:6432", "10.0.0.7:5432", "127.example:5432")
 

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_prodcheck.evidence.load.results import due, percentiles
 from pytest_prodcheck.load.histogram import Histogram
-from pytest_prodcheck.records.load import LoadEndpoint, LoadInterval, LoadRun, LoadWorker, Timed
+from pytest_prodcheck.records.load import LoadEndpoint, LoadInterval, LoadRun, LoadWorker, ResponseTimes
 from pytest_prodcheck.reports.load_charts import MOST, Stress, loads_html
 from pytest_prodcheck.reports.svg_plot import WIDTH, Axis
 from tests.reports.hostile import STRINGS
@@ -40,14 +40,14 @@ def endpoint_of(name: str, rate: float, seconds: float, *, stall: float = 0.0, b
         begun, good = cell.total + failed, cell.total
         bins.append(LoadInterval(place / 2, 0.5, begun, good, failed, p50, p95, p99, asked=rate / 2))
     begun, failed = sum(each.begun for each in bins), sum(each.failed for each in bins)
-    return LoadEndpoint(name, begun, begun - failed, failed, (), Timed(tuple(whole.values())), tuple(bins))
+    return LoadEndpoint(name, begun, begun - failed, failed, (), ResponseTimes(tuple(whole.values())), tuple(bins))
 
 
 def run_of(whole: LoadEndpoint, *endpoints: LoadEndpoint, rate: float = 100, seconds: float = 60) -> LoadRun:
     return LoadRun(
         name="browse", mode="open", asked=int(rate * seconds), asked_rate=rate, began=0.0, seconds=seconds,
-        begun=whole.begun, begun_in=seconds, dropped=0, unanswered=0, in_time=whole.good, lag=Timed(()), aborted="",
-        trouble="", longest_gap=0.1, workers=(LoadWorker("one", whole.begun, 0.1, True),), workers_asked=1,
+        begun=whole.begun, begun_in=seconds, dropped=0, unanswered=0, in_time=whole.good, lag=ResponseTimes(()),
+        aborted="", trouble="", longest_gap=0.1, workers=(LoadWorker("one", whole.begun, 0.1, True),), workers_asked=1,
         endpoints=endpoints or (whole,), overall=whole,
     )  # fmt: skip
 
@@ -119,7 +119,7 @@ def test_failures_are_a_line_of_their_own_and_gaps_are_gaps() -> None:
 
 
 def test_nothing_was_answered() -> None:
-    whole = LoadEndpoint("overall", 50, 0, 50, (), Timed(()), (LoadInterval(0.0, 0.5, 50, 0, 50, asked=50),))
+    whole = LoadEndpoint("overall", 50, 0, 50, (), ResponseTimes(()), (LoadInterval(0.0, 0.5, 50, 0, 50, asked=50),))
     (rate,) = svgs(loads_html([run_of(whole, seconds=0.5)]))
     assert "0 answered well, 50 failed" in told(rate)
 

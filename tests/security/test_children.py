@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import pytest_prodcheck
-from pytest_prodcheck.children import filtered
+from pytest_prodcheck.child_processes import child_environment
 from pytest_prodcheck.environments.secrets import SecretResolver
 from pytest_prodcheck.environments.sections.base import SecretRef
 from pytest_prodcheck.evidence.deadlines import Deadline
@@ -50,13 +50,13 @@ def script(folder: Path, name: str = "tool") -> str:
 
 @pytest.mark.usefixtures("canaries")
 def test_each_program_sees_its_own_settings_alone() -> None:
-    assert seen(json.dumps(filtered("tool"))) == set()
-    assert seen(json.dumps(filtered("/usr/bin/vault"))) == {"VAULT_TOKEN", "HTTPS_PROXY"}
-    assert seen(json.dumps(filtered("trivy"))) == {
+    assert seen(json.dumps(child_environment("tool"))) == set()
+    assert seen(json.dumps(child_environment("/usr/bin/vault"))) == {"VAULT_TOKEN", "HTTPS_PROXY"}
+    assert seen(json.dumps(child_environment("trivy"))) == {
         "TRIVY_PASSWORD", "DOCKER_CONFIG", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY"
     }  # fmt: skip
-    assert seen(json.dumps(filtered("tool", ["SOME*", "REGISTRY_TOKEN"]))) == {"SOMETHING", "REGISTRY_TOKEN"}
-    assert seen(json.dumps(filtered("tool", ["*"]))) == set(CANARIES) - {"PRODCHECK_KEY"}
+    assert seen(json.dumps(child_environment("tool", ["SOME*", "REGISTRY_TOKEN"]))) == {"SOMETHING", "REGISTRY_TOKEN"}
+    assert seen(json.dumps(child_environment("tool", ["*"]))) == set(CANARIES) - {"PRODCHECK_KEY"}
 
 
 @pytest.mark.usefixtures("canaries")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.gates.decision import decide
-from pytest_prodcheck.gates.verdict_files import Ask
+from pytest_prodcheck.gates.verdict_files import VerdictQuery
 from pytest_prodcheck.trusted_files import OwnerProblem, refuse_foreign
 from tests.project import Project
 
@@ -96,7 +96,7 @@ def test_a_key_that_another_user_put_there(tmp_path: Path, monkeypatch: pytest.M
     key.write_text("a" * 64)
     key.chmod(0o600)
     give(key)
-    decision = decide(Ask("smoke", "dev"), 0.0, str(tmp_path))
+    decision = decide(VerdictQuery("smoke", "dev"), 0.0, str(tmp_path))
     assert (decision.code, "the key" in decision.reasons[0][1]) == (2, True)
 
 

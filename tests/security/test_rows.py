@@ -12,7 +12,7 @@ import pytest
 
 from pytest_prodcheck.demo.runtime.programs import postgres_programs
 from pytest_prodcheck.evidence.tools.program_words import said, without_rows
-from pytest_prodcheck.evidence.tools.subprocesses import Done
+from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram
 from tests.evidence.contexts import gather, problem_of
 from tests.evidence.postgres.servers import PASSWORD, Server, server
 
@@ -67,7 +67,7 @@ def test_psql(shop: Server, statement: str) -> None:
     told = errors(shop, "psql", "-X", "-d", "shop", "-v", "ON_ERROR_STOP=1", text=statement)
     assert "Muster" in told
     assert "Muster" not in said(told)
-    assert "Muster" not in Done(("psql",), 1, "", told).said
+    assert "Muster" not in CompletedProgram(("psql",), 1, "", told).said
 
 
 def test_psql_reading_a_file(shop: Server, tmp_path: Path) -> None:

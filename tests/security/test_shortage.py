@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck import shortage
+from pytest_prodcheck import resource_exhaustion
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.evidence.network.transport import connect
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -58,7 +58,7 @@ def test_too_few_open_files_prove_nothing_against_a_healthy_service(tmp_path: Pa
 
 
 def test_connect_without_a_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = len(shortage.seen())
+    before = len(resource_exhaustion.shortages_since())
 
     def no_socket(*_: Any) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -66,7 +66,7 @@ def test_connect_without_a_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socket", no_socket)
     with pytest.raises(EvidenceProblem):
         connect(ResolvedAddress("IPv4", "127.0.0.1", 1), 1)
-    assert shortage.seen(before) == ["open files (ulimit -n)"]
+    assert resource_exhaustion.shortages_since(before) == ["open files (ulimit -n)"]
 
 
 def raises(error: BaseException) -> Callable[[], None]:
@@ -80,7 +80,7 @@ def raises(error: BaseException) -> Callable[[], None]:
     "number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.ENOBUFS]
 )
 def test_a_problem_made_of_our_own_shortage_is_noted(number: int) -> None:
-    before = len(shortage.seen())
+    before = len(resource_exhaustion.shortages_since())
     try:
         try:
             raise OSError(number, os.strerror(number))
@@ -88,7 +88,7 @@ def test_a_problem_made_of_our_own_shortage_is_noted(number: int) -> None:
             raise ValueError("wrapped") from error
     except ValueError:
         Problem("reset", "the connection broke")
-    assert len(shortage.seen(before)) == 1
+    assert len(resource_exhaustion.shortages_since(before)) == 1
 
 
 THEIRS = (
@@ -99,12 +99,12 @@ THEIRS = (
 
 @pytest.mark.parametrize("error", THEIRS)
 def test_what_others_do_is_no_shortage(error: BaseException) -> None:
-    before = len(shortage.seen())
+    before = len(resource_exhaustion.shortages_since())
     try:
         raise error
     except OSError:
         Problem("reset", "the connection broke")
-    assert shortage.seen(before) == []
+    assert resource_exhaustion.shortages_since(before) == []
 
 
 def test_no_process_and_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,9 +115,9 @@ def test_no_process_and_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("subprocess._fork_exec", no_fork, raising=False)
     with pytest.raises(OSError, match="unavailable") as caught:
         subprocess.run(["true"], check=True)
-    assert shortage.of(caught.value) == "processes or threads (ulimit -u)"
-    assert shortage.of(RuntimeError("can't start new thread")) == "processes or threads (ulimit -u)"
-    assert shortage.of(MemoryError()) == "memory"
+    assert resource_exhaustion.shortage_of(caught.value) == "processes or threads (ulimit -u)"
+    assert resource_exhaustion.shortage_of(RuntimeError("can't start new thread")) == "processes or threads (ulimit -u)"
+    assert resource_exhaustion.shortage_of(MemoryError()) == "memory"
     assert threading.active_count() > 0
 
 
@@ -141,7 +141,7 @@ def test_a_gate_without_descriptors(tmp_path: Path, files: int) -> None:
     code = (
         "import glob, hashlib, getopt, os, resource, sys\n"
         "import pytest_prodcheck.cli.gate, pytest_prodcheck.gates.toml_values\n"
-        "import pytest_prodcheck.cli.known_names, pytest_prodcheck.environments.loading\n"
+        "import pytest_prodcheck.cli.declared_names, pytest_prodcheck.environments.loading\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))\n"
         "from pytest_prodcheck.cli import main\nsys.exit(main(['gate', 'smoke', '--env', 'dev']))"
     )

@@ -20,7 +20,7 @@ from pytest_prodcheck.gates.decision import decide
 from pytest_prodcheck.gates.run_gates import RunGates
 from pytest_prodcheck.gates.store import Key, StoreError
 from pytest_prodcheck.gates.verdict import Verdict
-from pytest_prodcheck.gates.verdict_files import Ask
+from pytest_prodcheck.gates.verdict_files import VerdictQuery
 from pytest_prodcheck.outcomes import Outcome
 from tests.gates.samples import configuration, gate, result, run
 from tests.soak import SOAK
@@ -52,7 +52,7 @@ def judged(root: Path, outcome: Outcome, *, environment: str = "staging", name: 
 
 
 def asked(root: Path) -> int:
-    return decide(Ask("smoke", "staging", revision="r1"), time.time(), str(root)).code
+    return decide(VerdictQuery("smoke", "staging", revision="r1"), time.time(), str(root)).code
 
 
 def snapshot(root: Path) -> Files:
@@ -221,7 +221,7 @@ def test_without_a_home_a_run_and_its_gate_work(root: Path, monkeypatch: pytest.
 def test_a_damaged_note_says_what_to_do(root: Path) -> None:
     judged(root, Outcome.PASSED)
     Path(newest_run.file_of(str(root / ".prodcheck"))).write_text("?\n")
-    decision = decide(Ask("smoke", "staging", revision="r1"), time.time(), str(root))
+    decision = decide(VerdictQuery("smoke", "staging", revision="r1"), time.time(), str(root))
     assert decision.code == 3
     assert "remove it" in decision.reasons[0][1]
 
@@ -246,7 +246,7 @@ def test_the_key_is_not_found_by_what_a_verdict_says(tmp_path: Path, monkeypatch
     key.file(state).write_bytes(seal.canonical(seal.sign(forged.to_document(), mine)))
     ticket = {"key": str(key), "number": 1, "run": "r", "at": now}
     key.file(state).with_suffix(".ticket").write_bytes(seal.canonical(seal.sign(ticket, mine)))
-    decision = decide(Ask("smoke", "staging", revision="r1"), now, str(tmp_path))
+    decision = decide(VerdictQuery("smoke", "staging", revision="r1"), now, str(tmp_path))
     assert decision.code == 4
     assert "the seal does not hold" in decision.reasons[-1][1]
 
@@ -261,7 +261,7 @@ def pipes(folder: Path) -> list[Path]:
 def test_odd_files_in_place_of_a_verdict(root: Path, tmp_path: Path) -> None:
     judged(root, Outcome.PASSED)
     for odd in pipes(tmp_path):
-        decision = decide(Ask("smoke", "staging", verdict=str(odd)), time.time(), str(root))
+        decision = decide(VerdictQuery("smoke", "staging", verdict=str(odd)), time.time(), str(root))
         assert decision.code == 3
         assert "cannot be read" in decision.reasons[0][1]
 
@@ -286,5 +286,5 @@ def test_nothing_that_an_unsealed_verdict_names_is_opened(root: Path, tmp_path: 
     for odd in (*map(str, pipes(tmp_path)), "/dev/zero"):
         file = tmp_path / "evil.json"
         file.write_text(json.dumps({"schema": "prodcheck-verdict/1", "configuration": {odd: "x"}}))
-        assert decide(Ask("smoke", "staging", verdict=str(file)), time.time(), str(root)).code == 4
+        assert decide(VerdictQuery("smoke", "staging", verdict=str(file)), time.time(), str(root)).code == 4
     assert time.monotonic() - started < 5

@@ -30,7 +30,7 @@ from pytest_prodcheck.records.encryption import (
     RedisAccess,
     RedisEncryption,
 )
-from pytest_prodcheck.records.login import Guarded, Login, Session
+from pytest_prodcheck.records.login import Login, ProtectedAnswers, Session
 from suites.security import test_authentication as authentication
 from suites.security import test_authorization as authorization
 from suites.security import test_encryption as encryption
@@ -88,9 +88,9 @@ def test_only_the_way_to_the_login_page_refuses() -> None:
     assert outcome(check, matrix(403, page="form")) == "passed"
 
 
-def guarded(status: int, page: Any, control: Any = "") -> Guarded:
+def guarded(status: int, page: Any, control: Any = "") -> ProtectedAnswers:
     found, opened = exchange(status, Location="/login"), exchange(200)
-    return Guarded(exchange(401), found, opened, "user", (200,), "", page, control)
+    return ProtectedAnswers(exchange(401), found, opened, "user", (200,), "", page, control)
 
 
 @pytest.mark.parametrize(

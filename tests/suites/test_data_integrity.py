@@ -19,7 +19,6 @@ from pytest_prodcheck.records.database import (
     ChecksumState,
     DeadRows,
     Freshness,
-    Held,
     InvariantValue,
     LintFinding,
     MigrationLint,
@@ -33,6 +32,7 @@ from pytest_prodcheck.records.database import (
     Schema,
     SchemaObject,
     SequenceUse,
+    SessionActivity,
     Structure,
     StructureFinding,
     TransactionAge,
@@ -74,7 +74,7 @@ PREPARED = test_storage.test_no_prepared_transaction_is_forgotten
     ],
 )  # fmt: skip
 def test_held(check: Callable[..., None], field: str, seconds: float, expected: str) -> None:
-    held: dict[str, Any] = {field: (Held("pid 1", seconds, "x"), Held("pid 2", 0.1, "y"))}
+    held: dict[str, Any] = {field: (SessionActivity("pid 1", seconds, "x"), SessionActivity("pid 2", 0.1, "y"))}
     record = replace(ACTIVITY, **held)
     assert outcome(check, record) == expected
     assert outcome(check, ACTIVITY) == "passed"

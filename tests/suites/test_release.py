@@ -14,7 +14,7 @@ from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.release import Approval, Change, Decision, Freeze
-from pytest_prodcheck.records.rollback import PlanDocument, RollbackPlan, WayBack
+from pytest_prodcheck.records.rollback import DeploymentHistory, PlanDocument, RollbackPlan
 from suites.pre_deploy.test_release import test_somebody_else_let_it as judge_approval
 from suites.pre_deploy.test_release import test_there_is_a_way_back as judge_plan
 
@@ -110,7 +110,7 @@ def test_an_approval_without_any_time_cannot_be_told() -> None:
 
 
 PLAN = RollbackPlan(PlanDocument("plan.md", True, ("shop",), True, NOW - 30 * 24 * HOUR), (), NOW)
-WAY = WayBack("deployment/shop", 7, 3, 10, ("registry.test/shop:v7",))
+WAY = DeploymentHistory("deployment/shop", 7, 3, 10, ("registry.test/shop:v7",))
 
 
 def way_back(found: RollbackPlan) -> Outcome:

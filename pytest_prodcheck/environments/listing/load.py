@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_prodcheck.environments.kinds import Looking, Target
-from pytest_prodcheck.environments.reach import LIGHT, light_endpoints, services_of_load
+from pytest_prodcheck.environments.kinds import EnvironmentView, Target
+from pytest_prodcheck.environments.queries import LIGHT, light_endpoints, services_of_load
 
 
-def light_targets(looking: Looking) -> Iterator[Target]:
+def light_targets(looking: EnvironmentView) -> Iterator[Target]:
     """One, where there is an endpoint to ask."""
     if light_endpoints(looking.environment, looking.vantage):
         yield Target("load", LIGHT)
 
 
-def load_targets(looking: Looking) -> Iterator[Target]:
+def load_targets(looking: EnvironmentView) -> Iterator[Target]:
     """The scenarios; those about other units' services are left out."""
     environment = looking.environment
     for name, load in environment.load.items():

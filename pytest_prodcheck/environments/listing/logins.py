@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_prodcheck.environments.kinds import Looking, Target
-from pytest_prodcheck.environments.reach import auth_vantage, protected_endpoint, workflow_vantage, writes
+from pytest_prodcheck.environments.kinds import EnvironmentView, Target
+from pytest_prodcheck.environments.queries import auth_vantage, protected_endpoint, workflow_vantage, writes
 
 
-def auth_targets(looking: Looking) -> Iterator[Target]:
+def auth_targets(looking: EnvironmentView) -> Iterator[Target]:
     """The login, and each role."""
     environment, auth = looking.environment, looking.environment.auth
     if auth is None:
@@ -25,7 +25,7 @@ def auth_targets(looking: Looking) -> Iterator[Target]:
         yield Target("role", role, frozenset({"login"} | session), *reach, owner=owner)
 
 
-def workflow_targets(looking: Looking) -> Iterator[Target]:
+def workflow_targets(looking: EnvironmentView) -> Iterator[Target]:
     """The workflows in scope."""
     for name, workflow in looking.environment.workflows.items():
         if not looking.in_scope(workflow.unit):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_prodcheck.environments.kinds import Looking, Target
-from pytest_prodcheck.environments.reach import host_vantage, services_of_metric
+from pytest_prodcheck.environments.kinds import EnvironmentView, Target
+from pytest_prodcheck.environments.queries import host_vantage, services_of_metric
 
 
-def alerts_targets(looking: Looking) -> Iterator[Target]:
+def alerts_targets(looking: EnvironmentView) -> Iterator[Target]:
     """One, where somebody can be asked."""
     prometheus, alerts = looking.environment.prometheus, looking.environment.alerts
     if prometheus is not None and alerts is not None:
@@ -16,7 +16,7 @@ def alerts_targets(looking: Looking) -> Iterator[Target]:
         yield Target("alerts", "alerts", features, *looking.reach(prometheus.vantage), owner=alerts.owner)
 
 
-def host_targets(looking: Looking) -> Iterator[Target]:
+def host_targets(looking: EnvironmentView) -> Iterator[Target]:
     """The hosts, with "mounts" where somebody tells of their disks."""
     for name, host in looking.environment.hosts.items():
         features = frozenset({"mounts"} if host.mounts and host.source != "kubernetes" else ())
@@ -24,7 +24,7 @@ def host_targets(looking: Looking) -> Iterator[Target]:
         yield Target("host", name, features, *reach, owner=host.owner)
 
 
-def metric_targets(looking: Looking) -> Iterator[Target]:
+def metric_targets(looking: EnvironmentView) -> Iterator[Target]:
     """The metrics; one that is asked by service, of none in scope, is left out."""
     prometheus = looking.environment.prometheus
     for name, metric in looking.environment.metrics.items():

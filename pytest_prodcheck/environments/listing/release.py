@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.kinds import Looking, Target
-from pytest_prodcheck.environments.reach import deployments_in_reach
+from pytest_prodcheck.environments.kinds import EnvironmentView, Target
+from pytest_prodcheck.environments.queries import deployments_in_reach
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.settings import Settings
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 REACHES = ("namespace", "secrets", "nodes", "storage")  # what of a cluster may be in reach
 
 
-def approval_targets(looking: Looking) -> Iterator[Target]:
+def approval_targets(looking: EnvironmentView) -> Iterator[Target]:
     """One, named as the unit, or as the environment."""
     approval = looking.environment.approval
     if approval is not None:
@@ -22,7 +22,7 @@ def approval_targets(looking: Looking) -> Iterator[Target]:
         yield Target("approval", name, frozenset(), *looking.reach(approval.vantage), owner=approval.owner)
 
 
-def rollback_targets(looking: Looking) -> Iterator[Target]:
+def rollback_targets(looking: EnvironmentView) -> Iterator[Target]:
     """One, named as the unit or environment, where a rollback plan is declared or Deployments keep earlier versions."""
     environment = looking.environment
     rollback, ways = environment.rollback, deployments_in_reach(environment, looking.vantage)
@@ -31,7 +31,7 @@ def rollback_targets(looking: Looking) -> Iterator[Target]:
         yield Target("rollback", looking.unit or environment.name, owner=owner)
 
 
-def dependency_targets(looking: Looking) -> Iterator[Target]:
+def dependency_targets(looking: EnvironmentView) -> Iterator[Target]:
     """Names and ports, each a kind of its own; then all dependencies, which answer or do not."""
     environment = looking.environment
     for name, each in environment.dependencies.items():
@@ -46,7 +46,7 @@ def dependency_targets(looking: Looking) -> Iterator[Target]:
         yield Target("dependency", name, frozenset(), *looking.reach(vantage), owner=each.owner)
 
 
-def settings_targets(looking: Looking) -> Iterator[Target]:
+def settings_targets(looking: EnvironmentView) -> Iterator[Target]:
     """The settings that units in scope read."""
     for name, settings in looking.environment.settings.items():
         if looking.in_scope(settings.unit):
@@ -54,7 +54,7 @@ def settings_targets(looking: Looking) -> Iterator[Target]:
             yield Target("settings", name, frozenset(), *_reach_settings(looking, settings), owner=owner)
 
 
-def _reach_settings(looking: Looking, settings: Settings) -> tuple[str, str]:
+def _reach_settings(looking: EnvironmentView, settings: Settings) -> tuple[str, str]:
     """A ConfigMap is reached from where the cluster is."""
     cluster = looking.environment.kubernetes
     if settings.configmap is None or cluster is None:
@@ -64,7 +64,7 @@ def _reach_settings(looking: Looking, settings: Settings) -> tuple[str, str]:
     return looking.reach(cluster.vantage)
 
 
-def kubernetes_targets(looking: Looking) -> Iterator[Target]:
+def kubernetes_targets(looking: EnvironmentView) -> Iterator[Target]:
     """The namespace, and the workload of each service in scope that names one."""
     cluster = looking.environment.kubernetes
     if cluster is None:

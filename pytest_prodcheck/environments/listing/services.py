@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.kinds import KeyPath, Looking, Target
-from pytest_prodcheck.environments.reach import (
+from pytest_prodcheck.environments.kinds import EnvironmentView, KeyPath, Target
+from pytest_prodcheck.environments.queries import (
     controls,
     find_endpoint,
     guarded,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import Endpoint, Service
 
 
-def service_targets(looking: Looking) -> Iterator[Target]:
+def service_targets(looking: EnvironmentView) -> Iterator[Target]:
     """All services in scope, then all endpoints."""
     for name, service in looking.services.items():
         yield _service(looking, name, service)
@@ -38,7 +38,7 @@ def endpoint_path(environment: Environment, name: str) -> KeyPath:
     return ("services", service, "endpoints", name.removeprefix(f"{service}."))
 
 
-def _service(looking: Looking, name: str, service: Service) -> Target:
+def _service(looking: EnvironmentView, name: str, service: Service) -> Target:
     environment = looking.environment
     features = {key for key in ("health", "version", "openapi") if getattr(service, key) is not None}
     if service.redirect is not False and not environment.slot:  # a slot says nothing of plain HTTP
@@ -54,7 +54,7 @@ def _service(looking: Looking, name: str, service: Service) -> Target:
     return Target("service", name, frozenset(features), *reach, owner=looking.owners[name])
 
 
-def _endpoint(looking: Looking, service_name: str, service: Service, key: str, endpoint: Endpoint) -> Target:
+def _endpoint(looking: EnvironmentView, service_name: str, service: Service, key: str, endpoint: Endpoint) -> Target:
     environment = looking.environment
     name, features = f"{service_name}.{key}", set()
     answers = (endpoint.status, endpoint.content_type, endpoint.contains, endpoint.schema_)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.kinds import KeyPath, Looking, Target
+from pytest_prodcheck.environments.kinds import EnvironmentView, KeyPath, Target
 from pytest_prodcheck.environments.tls_targets import NAMED, encrypted, policy
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
 
 
-def tls_targets(looking: Looking) -> Iterator[Target]:
+def tls_targets(looking: EnvironmentView) -> Iterator[Target]:
     """What speaks TLS; features: "profile" where one is declared, "name" where clients look at the name."""
     environment = looking.environment
     for target, (key, name) in encrypted(environment).items():
@@ -34,7 +34,7 @@ def tls_path(environment: Environment, name: str) -> KeyPath:
     return encrypted(environment).get(name, ("tls", name))
 
 
-def _of_service(looking: Looking, name: str, features: set[str]) -> Target:
+def _of_service(looking: EnvironmentView, name: str, features: set[str]) -> Target:
     skip, detail = looking.reach_service(name, looking.services[name])
     if not skip and looking.services[name].proxy is not None:
         skip, detail = "out-of-reach", "is reached through a proxy, and its TLS is looked at only directly"

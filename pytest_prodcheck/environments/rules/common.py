@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path as File
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.toml.error_collector import Complaint
@@ -22,7 +22,7 @@ def known(path: tuple[str, ...], name: str, there: Iterable[str], what: str) -> 
         yield path, f"there is no {what} `{name}`", did_you_mean(name, there)
 
 
-def file(path: tuple[str, ...], name: str | None, root: File) -> Iterator[Complaint]:
+def file(path: tuple[str, ...], name: str | None, root: Path) -> Iterator[Complaint]:
     """Complains about a file that is not there."""
     if name is None:
         return
@@ -61,7 +61,7 @@ def nodes(path: tuple[str, ...], nodes: tuple[str, ...], expected: dict[str, int
         yield (*path, "expect"), f"{words} are expected of {len(nodes)} nodes", ""
 
 
-def tls_files(path: tuple[str, ...], tls: object, root: File) -> Iterator[Complaint]:
+def tls_files(path: tuple[str, ...], tls: object, root: Path) -> Iterator[Complaint]:
     """Complains about files of a table with `ca`, `certificate` and `key` that are not there."""
     for key in ("ca", "certificate", "key"):
         yield from file((*path, key), getattr(tls, key, None), root)

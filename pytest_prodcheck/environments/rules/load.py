@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path as File
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.reach import LIGHT, endpoints_of
+from pytest_prodcheck.environments.queries import LIGHT, endpoints_of
 from pytest_prodcheck.environments.rules.common import file, headers, known
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import Service
 
 
-def load_complaints(environment: Environment, root: File, caps: LoadCaps | None) -> Iterator[Complaint]:
+def load_complaints(environment: Environment, root: Path, caps: LoadCaps | None) -> Iterator[Complaint]:
     """Everything about the scenarios; caps: the bounds in force."""
     for name, load in environment.load.items():
         path = ("load", name)
@@ -24,7 +24,7 @@ def load_complaints(environment: Environment, root: File, caps: LoadCaps | None)
         yield from _capped(path, load, caps)
 
 
-def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root: File) -> Iterator[Complaint]:
+def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root: Path) -> Iterator[Complaint]:
     if path[-1] == LIGHT:
         yield path, "`light` is the name of latency without load", "give the scenario another name"
     there = endpoints_of(environment)
@@ -56,7 +56,7 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
             yield here, 'expected a host with source = "prometheus": it knows what was during the load', ""
 
 
-def _varied(path: tuple[str, ...], load: Load, root: File) -> Iterator[Complaint]:
+def _varied(path: tuple[str, ...], load: Load, root: Path) -> Iterator[Complaint]:
     for name, vary in load.vary.items():
         yield from known((*path, name), name, {**load.mix, **load.flows}, "endpoint or flow of this load")
         yield from file((*path, name, "file"), vary.file, root)
@@ -90,7 +90,7 @@ def _capped(path: tuple[str, ...], load: Load, caps: LoadCaps | None) -> Iterato
         yield (*path, "rate"), "`rate` is missing: without it nobody knows that the caps are kept", ""
 
 
-def light_complaints(environment: Environment, _root: File) -> Iterator[Complaint]:
+def light_complaints(environment: Environment, _root: Path) -> Iterator[Complaint]:
     """Everything about latency without load."""
     there = endpoints_of(environment)
     for position, name in enumerate(environment.light.endpoints or ()):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path as File
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.reach import ANONYMOUS, endpoints_of
+from pytest_prodcheck.environments.queries import ANONYMOUS, endpoints_of
 from pytest_prodcheck.environments.rules.common import file, headers, known, tls_files
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 from pytest_prodcheck.environments.toml.errors import did_you_mean
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.workflows import Workflow
 
 
-def auth_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+def auth_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
     """Everything about `auth`."""
     path, auth = ("auth",), environment.auth
     if auth is None:
@@ -84,14 +84,14 @@ def _token_complaints(path: tuple[str, ...], auth: Auth) -> Iterator[Complaint]:
         yield (*path, "throttling"), "the user is that of a role, which a lock would shut out", "name another user"
 
 
-def workflow_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+def workflow_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
     """Everything about workflows."""
     for name, workflow in environment.workflows.items():
         yield from _workflow(("workflows", name), workflow, environment, root)
 
 
 def _workflow(
-    path: tuple[str, ...], workflow: Workflow, environment: Environment, root: File
+    path: tuple[str, ...], workflow: Workflow, environment: Environment, root: Path
 ) -> Iterator[Complaint]:
     if workflow.unit is not None:
         yield from known((*path, "unit"), workflow.unit, environment.units, "unit")

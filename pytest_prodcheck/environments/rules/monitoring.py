@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from pathlib import Path as File
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.rules.common import headers, known, tls_files
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.monitoring import Metric
 
 
-def prometheus_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+def prometheus_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
     """Everything about Prometheus."""
     if environment.prometheus is not None:
         yield from headers(("prometheus", "headers"), environment.prometheus.headers)
         yield from tls_files(("prometheus", "tls"), environment.prometheus.tls, root)
 
 
-def alerts_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+def alerts_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
     """Everything about alerts."""
     alertmanager = environment.alerts.alertmanager if environment.alerts else None
     if alertmanager is not None:
@@ -32,7 +32,7 @@ def alerts_complaints(environment: Environment, root: File) -> Iterator[Complain
         yield ("alerts",), "there is nobody to ask", "declare `prometheus`"
 
 
-def metric_complaints(environment: Environment, _root: File) -> Iterator[Complaint]:
+def metric_complaints(environment: Environment, _root: Path) -> Iterator[Complaint]:
     """Everything about metrics."""
     for name, metric in environment.metrics.items():
         if environment.prometheus is None:
@@ -40,7 +40,7 @@ def metric_complaints(environment: Environment, _root: File) -> Iterator[Complai
         yield from _metric(("metrics", name), metric, environment)
 
 
-def host_complaints(environment: Environment, _root: File) -> Iterator[Complaint]:
+def host_complaints(environment: Environment, _root: Path) -> Iterator[Complaint]:
     """Everything about hosts."""
     for name, host in environment.hosts.items():
         if host.source == "prometheus" and environment.prometheus is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.reach import settings_format
+from pytest_prodcheck.environments.queries import settings_format
 from pytest_prodcheck.environments.rules.common import file, known
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 

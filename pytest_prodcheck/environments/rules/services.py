@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path as File
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.reach import ANONYMOUS, controls
+from pytest_prodcheck.environments.queries import ANONYMOUS, controls
 from pytest_prodcheck.environments.rules.common import file, headers, known, tls_files
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import Endpoint, Service
 
 
-def service_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+def service_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
     """Everything about the services of one environment."""
     for name, service in environment.services.items():
         yield from _service(("services", name), service, environment, root)
     yield from _twice(environment)
 
 
-def _service(path: tuple[str, ...], service: Service, environment: Environment, root: File) -> Iterator[Complaint]:
+def _service(path: tuple[str, ...], service: Service, environment: Environment, root: Path) -> Iterator[Complaint]:
     yield from headers((*path, "headers"), service.headers)
     yield from tls_files((*path, "tls"), service.tls, root)
     if service.tls.key and not service.tls.certificate:
@@ -36,7 +36,7 @@ def _service(path: tuple[str, ...], service: Service, environment: Environment, 
 
 
 def _endpoint(
-    path: tuple[str, ...], name: str, endpoint: Endpoint, service: Service, environment: Environment, root: File
+    path: tuple[str, ...], name: str, endpoint: Endpoint, service: Service, environment: Environment, root: Path
 ) -> Iterator[Complaint]:
     yield from headers((*path, "headers"), endpoint.headers)
     if endpoint.json_ is not None and endpoint.form is not None:

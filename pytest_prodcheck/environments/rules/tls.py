@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path as File
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.rules.common import known, tls_files
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
 
 
-def tls_complaints(environment: Environment, root: File) -> Iterator[Complaint]:
+def tls_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
     """Everything about declared TLS servers, and the limits of whatever speaks TLS."""
     for name, server in environment.tls.items():
         path = ("tls", name)

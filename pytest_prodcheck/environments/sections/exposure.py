@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from pytest_prodcheck.environments.kinds import Kind, Looking, Target, no_rules
+from pytest_prodcheck.environments.kinds import EnvironmentView, Kind, Target, no_rules
 from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
 from pytest_prodcheck.environments.sections.host_names import ascii_host
 
@@ -66,7 +66,7 @@ class Exposure(Section):
             raise ValueError("expected a `timeout` of at most 10s: it is waited for at every silent port")
 
 
-def _targets(looking: Looking) -> Iterator[Target]:
+def _targets(looking: EnvironmentView) -> Iterator[Target]:
     for name, exposure in looking.environment.exposure.items():
         yield Target("exposure", name, frozenset(), *looking.reach(exposure.vantage), owner=exposure.owner)
 

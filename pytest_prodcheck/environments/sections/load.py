@@ -12,10 +12,10 @@ from pytest_prodcheck.environments.kinds import Kind
 from pytest_prodcheck.environments.listing.load import load_targets
 from pytest_prodcheck.environments.rules.load import load_complaints
 from pytest_prodcheck.environments.sections.base import Address, HostName, Name, Ratio, Seconds, Section, amount
-from pytest_prodcheck.environments.sections.services import Path
+from pytest_prodcheck.environments.sections.services import UrlPath
 
 if TYPE_CHECKING:
-    from pathlib import Path as File
+    from pathlib import Path
 
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.toml.error_collector import Complaint
@@ -95,7 +95,7 @@ class Vary(Section):
     numbers: dict[Name, tuple[int, int]] = {}
     order: Literal["turn", "random"] = "turn"  # one row after the other, from the beginning again; or any
     # what is sent in place of the endpoint's own, with `{column}` in it; of a flow the steps themselves have them
-    path: Path | None = None
+    path: UrlPath | None = None
     json_: Any = Field(default=None, alias="json")  # document that is sent
     headers: dict[str, str] = {}  # headers besides, such as { Authorization = "Bearer {token}" }
 
@@ -210,7 +210,7 @@ def seconds_of(name: str, environment: Environment) -> float:
     return load.duration + longest + START_AND_END + (stress + longest + START_AND_END if stress else 0)
 
 
-def _rules(environment: Environment, root: File) -> Iterator[Complaint]:
+def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
     """With the bounds in force: those declared, the defaults where protected, else none."""
     caps = environment.load_caps or (LoadCaps() if environment.protected else None)
     yield from load_complaints(environment, root, caps)

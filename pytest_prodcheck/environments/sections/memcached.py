@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.kinds import Kind, Looking, Target
+from pytest_prodcheck.environments.kinds import EnvironmentView, Kind, Target
 from pytest_prodcheck.environments.rules.common import nodes
 from pytest_prodcheck.environments.sections.base import Address, Name, Seconds, Section
 
@@ -29,7 +29,7 @@ class Memcached(Section):
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 
 
-def _targets(looking: Looking) -> Iterator[Target]:
+def _targets(looking: EnvironmentView) -> Iterator[Target]:
     for name, cache in looking.environment.memcached.items():
         yield Target("memcached", name, frozenset(), *looking.reach(cache.vantage), owner=cache.owner)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from pytest_prodcheck.environments.kinds import KeyPath, Kind, Looking, Target
-from pytest_prodcheck.environments.reach import find_invariant, postgres_features
+from pytest_prodcheck.environments.kinds import EnvironmentView, KeyPath, Kind, Target
+from pytest_prodcheck.environments.queries import find_invariant, postgres_features
 from pytest_prodcheck.environments.rules.database import postgres_complaints
 from pytest_prodcheck.environments.sections.base import Address, Count, Name, Regex, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.sections.database import (
@@ -99,7 +99,7 @@ class Postgres(Section):
     columns: dict[ColumnName, Column] = {}  # "table.column" or "schema.table.column" that must not hold plain text
 
 
-def _targets(looking: Looking) -> Iterator[Target]:
+def _targets(looking: EnvironmentView) -> Iterator[Target]:
     for name, postgres in looking.environment.postgres.items():
         features = postgres_features(postgres)
         yield Target("postgres", name, features, *looking.reach(postgres.vantage), owner=postgres.owner)

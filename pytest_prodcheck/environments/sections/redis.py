@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.kinds import Kind, Looking, Target
+from pytest_prodcheck.environments.kinds import EnvironmentView, Kind, Target
 from pytest_prodcheck.environments.rules.common import nodes, tls_files
 from pytest_prodcheck.environments.sections.base import Address, Count, Name, Seconds, SecretRef, Section
 from pytest_prodcheck.environments.sections.tls import TlsPolicy, Trust
@@ -60,7 +60,7 @@ class Redis(Section):
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
 
 
-def _targets(looking: Looking) -> Iterator[Target]:
+def _targets(looking: EnvironmentView) -> Iterator[Target]:
     for name, redis in looking.environment.redis.items():
         features = frozenset({"replicas"} if redis.expect.replicas else ())
         features |= {"sentinels"} if redis.sentinels else set()

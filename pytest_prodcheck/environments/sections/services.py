@@ -58,7 +58,7 @@ def path_only(value: str) -> str:
 
 Url = Annotated[str, AfterValidator(http_url)]
 RequestLine = Annotated[str, AfterValidator(request_line)]
-Path = Annotated[str, AfterValidator(path_only)]
+UrlPath = Annotated[str, AfterValidator(path_only)]
 Workload = Annotated[str, Field(pattern=r"^(deployment|statefulset|daemonset)/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 
 
@@ -88,7 +88,7 @@ class Authentication(Section):
 class VersionSource(Section):
     """Where a service tells its revision: a path, and a JSON pointer into the answer (none: the whole text)."""
 
-    path: Path  # path that tells the revision, below the service's `url`, such as "/version"
+    path: UrlPath  # path that tells the revision, below the service's `url`, such as "/version"
     # JSON pointer to it in the answer, such as "/revision"; the whole text where left out
     pointer: Annotated[str, Field(pattern=r"^(/.*)?$")] = ""
     # new connections that are asked; 1 - 0.9**44 = 99 % to meet one old replica of ten
@@ -145,10 +145,10 @@ class Service(Section):
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts; where left out, its unit's owner
     # path of the health page, such as "/healthz"; also what latency and addresses are judged by
-    health: Path | None = None
+    health: UrlPath | None = None
     # where it tells the revision that runs; without it a gate cannot see an old version
     version: VersionSource | None = None
-    openapi: Path | None = None  # path of the OpenAPI document that it serves
+    openapi: UrlPath | None = None  # path of the OpenAPI document that it serves
     # true: plain HTTP must lead to HTTPS; an address: where plain HTTP is asked, when not port 80 of the same host
     redirect: bool | Url = False
     redirect_hosts: tuple[HostName, ...] = ()  # further hosts a redirect may name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from pytest_prodcheck.environments.kinds import Kind, Looking, Target
+from pytest_prodcheck.environments.kinds import EnvironmentView, Kind, Target
 from pytest_prodcheck.environments.rules.common import file, known
 from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
 from pytest_prodcheck.environments.sections.services import Authentication, Url
@@ -119,7 +119,7 @@ def _packages(path: tuple[str, ...], report: Vulnerabilities) -> Iterator[Compla
         yield path, "nothing says what the report has to be about, so one of another build would do", hint
 
 
-def _targets(looking: Looking) -> Iterator[Target]:
+def _targets(looking: EnvironmentView) -> Iterator[Target]:
     other = {"kube-bench": "benchmark", "gatekeeper": "policies"}
     for name, report in looking.environment.vulnerabilities.items():
         if looking.in_scope(report.unit):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_prodcheck.environments.toml.errors import Mistake
-from pytest_prodcheck.environments.toml.key_lines import Path as KeyPath
+from pytest_prodcheck.environments.toml.key_lines import KeyPath as KeyPath
 from pytest_prodcheck.environments.toml.key_lines import positions
 from pytest_prodcheck.trusted_files import OwnerProblem, refuse_foreign
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pytest_prodcheck.environments.toml.errors import ConfigurationError, Mistake, dotted
-from pytest_prodcheck.environments.toml.key_lines import Path
+from pytest_prodcheck.environments.toml.key_lines import KeyPath
 from pytest_prodcheck.environments.toml.trees import Tree
 
-Complaint = tuple[Path, str, str]  # key path, message, hint
+Complaint = tuple[KeyPath, str, str]  # key path, message, hint
 
 
 class Mistakes:
@@ -25,7 +25,7 @@ class Mistakes:
         """Adds one that has a place already."""
         self._found[mistake] = None
 
-    def at(self, tree: Tree, path: Path, message: str, hint: str = "", prefix: Path = ()) -> None:
+    def at(self, tree: Tree, path: KeyPath, message: str, hint: str = "", prefix: KeyPath = ()) -> None:
         """Adds one about a key of a tree; what was written nowhere is shown below `prefix`."""
         origin = tree.origin(path)
         if origin is None:
@@ -34,7 +34,7 @@ class Mistakes:
         known = next(end for end in range(len(path), -1, -1) if path[:end] in tree.origins)
         self.add(Mistake(origin.file, origin.line, dotted((*origin.path, *path[known:])), message, hint))
 
-    def all(self, tree: Tree, complaints: Iterable[Complaint], prefix: Path = ()) -> None:
+    def all(self, tree: Tree, complaints: Iterable[Complaint], prefix: KeyPath = ()) -> None:
         """Adds several about one tree."""
         for path, message, hint in complaints:
             self.at(tree, path, message, hint, prefix)

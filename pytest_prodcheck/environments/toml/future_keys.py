@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pytest_prodcheck.environments.toml.error_collector import Mistakes
-from pytest_prodcheck.environments.toml.key_lines import Path
+from pytest_prodcheck.environments.toml.key_lines import KeyPath
 from pytest_prodcheck.environments.toml.trees import Tree
 
 # key path below an environment ("*" is any name) -> what brings it
@@ -22,7 +22,7 @@ LATER_TOP = {
 }
 
 
-def _places(data: Any, pattern: Path) -> Iterator[Path]:
+def _places(data: Any, pattern: KeyPath) -> Iterator[KeyPath]:
     """The key paths in nested tables that a pattern stands for; "*" is any name."""
     if not pattern:
         yield ()
@@ -34,7 +34,7 @@ def _places(data: Any, pattern: Path) -> Iterator[Path]:
 
 def take_out(whole: Tree, mistakes: Mistakes) -> Tree:
     """The tree without the keys of later suites; each adds a mistake."""
-    found: list[tuple[Path, str]] = [((key,), what) for key, what in LATER_TOP.items() if key in whole.data]
+    found: list[tuple[KeyPath, str]] = [((key,), what) for key, what in LATER_TOP.items() if key in whole.data]
     environments = whole.data.get("environments", {})
     for pattern, what in LATER.items():
         found += [(("environments", *path), what) for path in _places(environments, ("*", *pattern))]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from pathlib import Path as File
+from pathlib import Path
 from typing import Any
 
 from pytest_prodcheck.environments.toml.documents import Document, Unreadable, read_document, walk
 from pytest_prodcheck.environments.toml.error_collector import Mistakes
 from pytest_prodcheck.environments.toml.errors import Mistake
-from pytest_prodcheck.environments.toml.key_lines import Path
+from pytest_prodcheck.environments.toml.key_lines import KeyPath
 from pytest_prodcheck.environments.toml.trees import Tree, lay_over, tree_of
 
 VERSION = 1
@@ -23,7 +23,7 @@ class Reader:
     files: name relative to the root -> SHA-256 hex, "include:PATTERN" -> SHA-256 hex of the matching names, one a line.
     """
 
-    def __init__(self, path: File, mistakes: Mistakes) -> None:
+    def __init__(self, path: Path, mistakes: Mistakes) -> None:
         self.path, self.root, self.mistakes = path, path.parent, mistakes
         self.files: dict[str, str] = {}
 
@@ -80,7 +80,7 @@ class Reader:
             raise self.mistakes.error()
         return trees
 
-    def _matching(self, root: Tree, path: Path, pattern: str) -> list[str]:
+    def _matching(self, root: Tree, path: KeyPath, pattern: str) -> list[str]:
         if os.path.isabs(pattern) or "\0" in pattern or not pattern:
             expected = 'expected a path from the folder of prodcheck.toml, such as "prodcheck.d/*.toml"'
             self.mistakes.at(root, path, expected)
@@ -119,7 +119,7 @@ class Reader:
                     self.mistakes.at(tree, path, f"is set in {at} too", hint)
 
 
-def _at(data: Any, path: Path) -> Any:
+def _at(data: Any, path: KeyPath) -> Any:
     for part in path:
         data = data.get(part) if isinstance(data, dict) else None
     return data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-Path = tuple[str, ...]  # list positions are "[0]", "[1]", …
+KeyPath = tuple[str, ...]  # list positions are "[0]", "[1]", …
 
 _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BLANK = re.compile(r"[ \t]*")
@@ -16,7 +16,7 @@ _STRING = re.compile(
 )
 
 
-def positions(text: str) -> dict[Path, int]:
+def positions(text: str) -> dict[KeyPath, int]:
     """Key path -> line, counted from 1, for every table, key and list item."""
     return _Scanner(text).scan()
 
@@ -24,11 +24,11 @@ def positions(text: str) -> dict[Path, int]:
 class _Scanner:
     def __init__(self, text: str) -> None:
         self.text, self.at, self.counted, self.line = text, 0, 0, 1
-        self.found: dict[Path, int] = {}
-        self.items: dict[Path, int] = {}  # tables of `[[name]]` seen so far
+        self.found: dict[KeyPath, int] = {}
+        self.items: dict[KeyPath, int] = {}  # tables of `[[name]]` seen so far
 
-    def scan(self) -> dict[Path, int]:
-        table: Path = ()
+    def scan(self) -> dict[KeyPath, int]:
+        table: KeyPath = ()
         while True:
             self._skip(_SPACE)
             if self.at >= len(self.text):
@@ -38,11 +38,11 @@ class _Scanner:
             else:
                 self._pair(table)
 
-    def _header(self) -> Path:
+    def _header(self) -> KeyPath:
         many = self._peek("[[")
         self.at += 2 if many else 1
         keys = self._keys()
-        table: Path = ()
+        table: KeyPath = ()
         for position, key in enumerate(keys):
             table = (*table, key)
             last = position == len(keys) - 1
@@ -56,7 +56,7 @@ class _Scanner:
         self.at += 2 if many else 1
         return table
 
-    def _pair(self, table: Path) -> None:
+    def _pair(self, table: KeyPath) -> None:
         path = table
         for key in self._keys():
             path = (*path, key)
@@ -65,7 +65,7 @@ class _Scanner:
         self._skip(_BLANK)
         self._value(path)
 
-    def _value(self, path: Path) -> None:
+    def _value(self, path: KeyPath) -> None:
         if self._peek("["):
             self._list(path)
         elif self._peek("{"):
@@ -74,7 +74,7 @@ class _Scanner:
             string = _STRING.match(self.text, self.at) or _SCALAR.match(self.text, self.at)
             self.at = string.end() if string else self.at + 1
 
-    def _list(self, path: Path) -> None:
+    def _list(self, path: KeyPath) -> None:
         self.at += 1
         for position in range(len(self.text)):
             self._skip(_SPACE)
@@ -85,7 +85,7 @@ class _Scanner:
             self._value(item)
             self._comma()
 
-    def _inline(self, path: Path) -> None:
+    def _inline(self, path: KeyPath) -> None:
         self.at += 1
         while True:
             self._skip(_SPACE)
@@ -132,7 +132,7 @@ class _Scanner:
         self.counted = max(self.at, self.counted)
         return self.line
 
-    def _mark(self, path: Path) -> None:
+    def _mark(self, path: KeyPath) -> None:
         self.found.setdefault(path, self._line())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 from pytest_prodcheck.environments.toml.errors import did_you_mean
-from pytest_prodcheck.environments.toml.key_lines import Path
+from pytest_prodcheck.environments.toml.key_lines import KeyPath
 from pytest_prodcheck.environments.toml.trees import Tree
 
 NAME = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_-]*)\}\}|\{([A-Za-z_][A-Za-z0-9_-]*)\}")
@@ -42,14 +42,14 @@ class _Filler:
     def __init__(self, variables: dict[str, str], data: dict[str, Any], complaints: list[Complaint]) -> None:
         self.variables, self.data, self.complaints = variables, data, complaints
 
-    def fill(self, value: Any, path: Path) -> Any:
+    def fill(self, value: Any, path: KeyPath) -> Any:
         if isinstance(value, dict):
             return {key: self.fill(inner, (*path, key)) for key, inner in value.items()}
         if isinstance(value, list):
             return [self.fill(inner, (*path, f"[{position}]")) for position, inner in enumerate(value)]
         return NAME.sub(lambda found: self._one(found, path), value) if isinstance(value, str) else value
 
-    def _one(self, found: re.Match[str], path: Path) -> str:
+    def _one(self, found: re.Match[str], path: KeyPath) -> str:
         escaped, name = found.groups()
         later = filled_later(path, self.data)
         if escaped:
@@ -71,7 +71,7 @@ class _Filler:
         return found[0]
 
 
-def filled_later(path: Path, data: dict[str, Any]) -> set[str]:
+def filled_later(path: KeyPath, data: dict[str, Any]) -> set[str]:
     """The names that are filled in at this key when something is sent or shown, not when the file is read."""
     if path[:1] == ("slots",) and path[-1] == "workload":
         return {"workload"}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_prodcheck.environments.toml.documents import Document, walk
-from pytest_prodcheck.environments.toml.key_lines import Path
+from pytest_prodcheck.environments.toml.key_lines import KeyPath
 
 SECRET_WAYS = {"env", "file", "command"}
 
@@ -17,7 +17,7 @@ class Origin:
 
     file: str
     line: int | None
-    path: Path
+    path: KeyPath
 
 
 @dataclass
@@ -25,9 +25,9 @@ class Tree:
     """Plain data, and for every key path in it the origin."""
 
     data: dict[str, Any] = field(default_factory=dict)
-    origins: dict[Path, Origin] = field(default_factory=dict)
+    origins: dict[KeyPath, Origin] = field(default_factory=dict)
 
-    def origin(self, path: Path) -> Origin | None:
+    def origin(self, path: KeyPath) -> Origin | None:
         """The origin of a key, or of the nearest table around it."""
         for end in range(len(path), -1, -1):
             if path[:end] in self.origins:
@@ -58,7 +58,7 @@ class Tree:
 
 def tree_of(document: Document) -> Tree:
     """One file as a tree."""
-    origins: dict[Path, Origin] = {(): Origin(document.name, None, ())}
+    origins: dict[KeyPath, Origin] = {(): Origin(document.name, None, ())}
     for path, _ in walk(document.data):
         origins[path] = Origin(document.name, document.lines.get(path), path)
     return Tree(document.data, origins)
@@ -70,8 +70,8 @@ def lay_over(lower: Tree, upper: Tree, free: str = "") -> Tree:
     A secret reference replaces the inherited one whole: `{ env = … }` over `{ file = … }` would be two ways at once.
     free: key whose tables below are a team's own and always merge by key.
     """
-    replaced: set[Path] = set()
-    removed: set[Path] = set()
+    replaced: set[KeyPath] = set()
+    removed: set[KeyPath] = set()
     data = _merged(lower.data, upper.data, (), replaced, removed, free)
     gone = replaced | removed
     origins = {
@@ -84,9 +84,9 @@ def lay_over(lower: Tree, upper: Tree, free: str = "") -> Tree:
 def _merged(
     lower: dict[str, Any],
     upper: dict[str, Any],
-    path: Path,
-    replaced: set[Path],
-    removed: set[Path],
+    path: KeyPath,
+    replaced: set[KeyPath],
+    removed: set[KeyPath],
     free: str,
 ) -> dict[str, Any]:
     merged = dict(lower)

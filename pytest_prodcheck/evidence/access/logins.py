@@ -11,7 +11,7 @@ from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
 from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
-from pytest_prodcheck.records.login import Guarded, Login, LoginPage, Rejection, Rejections, Session
+from pytest_prodcheck.records.login import Login, LoginPage, ProtectedAnswers, Rejection, Rejections, Session
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -105,9 +105,9 @@ def _guarded_lines(target: str, environment: Environment) -> tuple[Sending, ...]
 @evidence(
     "auth-required", axis="endpoint", feature="guarded", seconds=SECONDS, host=endpoint_host, sends=_guarded_lines
 )
-def auth_required(target: str, context: Context, deadline: Deadline) -> Guarded:
+def auth_required(target: str, context: Context, deadline: Deadline) -> ProtectedAnswers:
     """The answers without a token, with a garbage one, and as a role that is allowed (control), in this order."""
-    from pytest_prodcheck.evidence.access.passing import carried_by_cookie, through
+    from pytest_prodcheck.evidence.access.positive_controls import carried_by_cookie, unsafe_control
     from pytest_prodcheck.evidence.login.forms import visitor, with_session
     from pytest_prodcheck.evidence.login.sessions import expected
 
@@ -124,12 +124,12 @@ def auth_required(target: str, context: Context, deadline: Deadline) -> Guarded:
     anonymous, anonymous_login = _send(name, declared, seen, context, deadline, anonymous=True)
     garbage, garbage_login = _send(name, declared, nonsense, context, deadline, anonymous=True)
     answer, control_login = _send(name, control, session.headers, context, deadline)
-    passed = through(
+    passed = unsafe_control(
         target, name, declared, [each for each in declared.allow or () if each in _roles(context)], context, deadline
     )
     if passed[0] is False and not carried_by_cookie(context) and 401 in (anonymous.status, garbage.status):
         passed = None, ""  # who has no credentials is told another thing than who has wrong ones, or both are asked
-    return Guarded(
+    return ProtectedAnswers(
         anonymous, garbage, answer, role, expected(f"{name}.{short}", context),
         anonymous_login, garbage_login, control_login,
         *passed,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from pytest_prodcheck.environments.reach import ANONYMOUS, controls, guarded
-from pytest_prodcheck.evidence.access.method_overrides import ways, ways_told
-from pytest_prodcheck.evidence.access.passing import carried_by_cookie, looks_at_credentials, through
+from pytest_prodcheck.environments.queries import ANONYMOUS, controls, guarded
+from pytest_prodcheck.evidence.access.method_overrides import override_names, override_requests
+from pytest_prodcheck.evidence.access.positive_controls import carried_by_cookie, looks_at_credentials, unsafe_control
 from pytest_prodcheck.evidence.access.role_requests import SECONDS, declared_request, entry, got_in
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
@@ -46,7 +46,7 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
         lines.append(Sending(host, f"{declared.request} as {declared.as_}, who may", writes=True))
     if writes:
         lines.append(Sending(host, f"{declared.request} as {ANONYMOUS} again (at most)", writes=True))
-    lines += [Sending(host, f"{declared.path}: {how}", writes=writes) for how in ways_told(declared, service)]
+    lines += [Sending(host, f"{declared.path}: {how}", writes=writes) for how in override_names(declared, service)]
     return tuple(lines)
 
 
@@ -65,7 +65,7 @@ def auth_matrix(target: str, context: Context, deadline: Deadline) -> RoleMatrix
         found.append(RoleEntry(who, allowed, _one(name, declared, who, allowed, control, found, context, deadline)))
     tried_as, overrides = _overrides(name, service, declared, found, context, deadline) if closed else ("", ())
     allowed_ones = [who for who, allowed in _roles(context.environment, declared) if allowed]
-    passed = through(target, name, declared, allowed_ones, context, deadline)
+    passed = unsafe_control(target, name, declared, allowed_ones, context, deadline)
     if passed[0] is False and not carried_by_cookie(context):
         first = [each.entry.exchange for each in found if each.role == ANONYMOUS and each.entry.exchange]
         if first and first[0].status == 401 and not any(got_in(each.entry) for each in found if not each.allowed):
@@ -153,7 +153,7 @@ def _overrides(
     role = next((each.role for each in refused if each.role != ANONYMOUS), ANONYMOUS)
     headers = session_of(context, role, deadline).headers
     tried: list[OverrideEntry] = []
-    for way in ways(declared, service, headers, anonymous=role == ANONYMOUS):
+    for way in override_requests(declared, service, headers, anonymous=role == ANONYMOUS):
         answered = _as_shown(entry(name, way.request, context, deadline)[0], refused, role)
         if way.baseline and got_in(answered):
             if declared.changes_nothing:

@@ -20,7 +20,7 @@ FIELD = "_method"
 
 
 @dataclass(frozen=True)
-class Way:
+class OverrideRequest:
     """One request. baseline: the other method alone, which has to be closed itself for the others to tell anything."""
 
     how: str
@@ -44,9 +44,9 @@ def other_method(declared: Endpoint, service: Service) -> tuple[str, bool]:
     return ("GET", True) if declared.method == "POST" or posts else ("POST", False)
 
 
-def ways(
+def override_requests(
     declared: Endpoint, service: Service, headers: Mapping[str, str], *, anonymous: bool = False
-) -> Iterator[Way]:
+) -> Iterator[OverrideRequest]:
     """The requests, baseline first; none for methods without a fitting other one."""
     if declared.method in ("HEAD", "OPTIONS") or (declared.changes_nothing and declared.method != "GET"):
         return
@@ -55,14 +55,16 @@ def ways(
     json = None if method in ("GET", "HEAD") else declared.json_
     sent = None if method in ("GET", "HEAD") else declared.form
     if alone:
-        yield Way(method, Request(method, declared.path, own, anonymous=anonymous), baseline=True)
+        yield OverrideRequest(method, Request(method, declared.path, own, anonymous=anonymous), baseline=True)
     for name in HEADERS:
         request = Request(method, declared.path, {**own, name: declared.method}, json, sent, anonymous=anonymous)
-        yield Way(f"{method} with {name}: {declared.method}", request)
+        yield OverrideRequest(f"{method} with {name}: {declared.method}", request)
     mark = "&" if "?" in declared.path else "?"
     path = f"{declared.path}{mark}{FIELD}={declared.method}"
     form = {FIELD: declared.method, **_fields(declared.json_), **(declared.form or {})} if method == "POST" else None
-    yield Way(f"{method} with {FIELD}={declared.method}", Request(method, path, own, form=form, anonymous=anonymous))
+    yield OverrideRequest(
+        f"{method} with {FIELD}={declared.method}", Request(method, path, own, form=form, anonymous=anonymous)
+    )
 
 
 def _fields(document: object) -> dict[str, str]:
@@ -71,6 +73,6 @@ def _fields(document: object) -> dict[str, str]:
     return {str(name): str(value) for name, value in plain if isinstance(value, (str, int, float))}
 
 
-def ways_told(declared: Endpoint, service: Service) -> list[str]:
+def override_names(declared: Endpoint, service: Service) -> list[str]:
     """The same in words, for `prodcheck plan`."""
-    return [way.how for way in ways(declared, service, {})]
+    return [way.how for way in override_requests(declared, service, {})]

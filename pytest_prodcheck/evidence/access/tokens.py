@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.environments.reach import controls, token_endpoint
+from pytest_prodcheck.environments.queries import controls, token_endpoint
 from pytest_prodcheck.evidence.access.logins import login_line
 from pytest_prodcheck.evidence.access.role_requests import SECONDS, declared_request, entry
 from pytest_prodcheck.evidence.access.token_forging import Forged, Jwt, forgeries, garbled, guessable, parse

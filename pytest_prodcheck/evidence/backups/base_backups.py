@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from pytest_prodcheck import shortage
+from pytest_prodcheck import resource_exhaustion
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Backup
 from pytest_prodcheck.trusted_files import read_regular
@@ -117,7 +117,7 @@ def _text(path: Path) -> str:
     try:
         return read_regular(str(path), _LARGEST_TEXT).decode(errors="replace")
     except OSError:
-        shortage.note_handled()
+        resource_exhaustion.note_handled_shortage()
         return ""
 
 

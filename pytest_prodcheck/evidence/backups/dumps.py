@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck import shortage
+from pytest_prodcheck import resource_exhaustion
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Backup
 
@@ -60,7 +60,7 @@ def _head(path: Path) -> tuple[float, str] | None:
         with toc.open("rb") as file:
             data = file.read(512)
     except OSError:
-        shortage.note_handled()
+        resource_exhaustion.note_handled_shortage()
         return None
     if data[:5] != b"PGDMP" or len(data) < 64:
         return None

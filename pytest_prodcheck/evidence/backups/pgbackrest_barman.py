@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.backups.wal_names import HISTORY, SEGMENT
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.evidence.tools.subprocesses import Done, run
+from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram, run
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Backup, VerifiedBackup
 
@@ -216,7 +216,7 @@ def _barman(settings: Backups, what: Sequence[str], root: Path, deadline: Deadli
     return dict(told)
 
 
-def _json(done: Done) -> Any:
+def _json(done: CompletedProgram) -> Any:
     try:
         return json.loads(done.output)
     except ValueError:

@@ -26,7 +26,7 @@ from pytest_prodcheck.evidence.backups.wal_names import name_of, position
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.programs import library_path, needed_by, programs
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened, regular
-from pytest_prodcheck.evidence.tools.confinement import Person, Place, missing, place
+from pytest_prodcheck.evidence.tools.confinement import RunAsUser, Sandbox, sandbox, why_unavailable
 from pytest_prodcheck.evidence.tools.program_words import without_rows
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -110,26 +110,26 @@ def _base_backup(settings: Backups, data: Path, root: Path, deadline: Deadline) 
 
 
 def reading_place(
-    private: Path, sources: tuple[Path, ...], folder: Path, names: tuple[str, ...], owner: Person, deadline: Deadline
-) -> Place:
+    private: Path, sources: tuple[Path, ...], folder: Path, names: tuple[str, ...], owner: RunAsUser, deadline: Deadline
+) -> Sandbox:
     """Where programs of a folder read what others wrote: nothing can be written in it. owner: of the sources.
 
     Where no place can be made they are run all the same, for they run nothing of what they read; a note says so.
     """
-    found = place(private, accepted=True, user=owner)
+    found = sandbox(private, accepted=True, user=owner)
     if not found.confined:
-        deadline.note(f"{names[0]} was not shut in: {missing()}")
+        deadline.note(f"{names[0]} was not shut in: {why_unavailable()}")
         return replace(found, user=None)
     shell = Path(os.path.realpath("/bin/sh"))  # by which pg_verifybackup starts pg_waldump
     return replace(found, readable=(*needed_by(folder, names), *dict.fromkeys(sources)), seen={shell: Path("/bin/sh")})
 
 
-def _owner(path: Path) -> Person:
+def _owner(path: Path) -> RunAsUser:
     about = path.stat()
-    return Person(about.st_uid, about.st_gid)
+    return RunAsUser(about.st_uid, about.st_gid)
 
 
-def _wal_for(data: Path, archive: Path, scratch: Path, reader: Person, deadline: Deadline) -> Path:
+def _wal_for(data: Path, archive: Path, scratch: Path, reader: RunAsUser, deadline: Deadline) -> Path:
     """A folder with the WAL that the manifest names: the backup's own, the archive, or copies of what is packed there.
 
     reader: who is to read it, where we are root. Another user's archive is copied.

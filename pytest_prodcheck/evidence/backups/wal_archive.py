@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck import shortage
+from pytest_prodcheck import resource_exhaustion
 from pytest_prodcheck.evidence.backups.base_backups import first_segment, place_of, unreadable_archive
 from pytest_prodcheck.evidence.backups.inventory import (
     archiving,
@@ -31,7 +31,7 @@ from pytest_prodcheck.evidence.backups.pgbackrest_barman import (
 from pytest_prodcheck.evidence.backups.wal_names import (
     HISTORY,
     SEGMENT,
-    Left,
+    HistoryEntry,
     history,
     name_of,
     needed,
@@ -58,7 +58,7 @@ class Listing:
     """What lies in an archive. segments: name -> None, or size of an unpacked file. histories: timeline -> lines."""
 
     segments: dict[str, int | None] = field(default_factory=dict)
-    histories: dict[int, tuple[Left, ...]] = field(default_factory=dict)
+    histories: dict[int, tuple[HistoryEntry, ...]] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
     times: dict[str, float] = field(default_factory=dict)
     sealed: list[str] = field(default_factory=list)  # history files that cannot be read: encrypted, or packed oddly
@@ -151,12 +151,12 @@ def _still_odd(path: Path, size: int) -> bool:
     try:
         found = path.stat().st_size
     except OSError:
-        shortage.note_handled()
+        resource_exhaustion.note_handled_shortage()
         return False  # it went meanwhile: then it is missing, or was renamed
     return found == 0 if path.suffix else found != size
 
 
-def _history(path: Path) -> tuple[Left, ...] | None:
+def _history(path: Path) -> tuple[HistoryEntry, ...] | None:
     try:
         with opened(path) as file:
             return history(file.read().decode())
@@ -198,7 +198,9 @@ def judged(
     )  # fmt: skip
 
 
-def newest_of(names: Iterable[str], histories: Mapping[int, tuple[Left, ...]], first: str, size: int) -> str | None:
+def newest_of(
+    names: Iterable[str], histories: Mapping[int, tuple[HistoryEntry, ...]], first: str, size: int
+) -> str | None:
     """The newest segment on the newest timeline that comes from the first one's; None where there is none."""
     start = timeline(first)
     heirs = {on for on, lines in histories.items() if any(each.timeline == start for each in lines)} | {start}

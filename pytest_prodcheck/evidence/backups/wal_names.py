@@ -18,7 +18,7 @@ _LINE = re.compile(r"^\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)")
 
 
 @dataclass(frozen=True)
-class Left:
+class HistoryEntry:
     """One line of a history file: a timeline, and the position at which it was left for the next."""
 
     timeline: int
@@ -49,16 +49,16 @@ def name_of(on: int, count: int, size: int) -> str:
     return f"{on:08X}{count // per_log:08X}{count % per_log:08X}"
 
 
-def history(text: str) -> tuple[Left, ...]:
+def history(text: str) -> tuple[HistoryEntry, ...]:
     """The lines of a history file, oldest timeline first; raises ValueError where it holds none."""
     found = [_LINE.match(line) for line in text.splitlines()]
-    lines = tuple(Left(int(each[1]), position(each[2])) for each in found if each)
+    lines = tuple(HistoryEntry(int(each[1]), position(each[2])) for each in found if each)
     if not lines:
         raise ValueError("a history file without a timeline")
     return lines
 
 
-def needed(first: str, newest: str, histories: Mapping[int, tuple[Left, ...]], size: int) -> Iterator[str]:
+def needed(first: str, newest: str, histories: Mapping[int, tuple[HistoryEntry, ...]], size: int) -> Iterator[str]:
     """The segments that lead from one to another, in order.
 
     histories: timeline -> its history file. Where a timeline was left inside a segment, that segment is needed on the

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.content.hash_sql import FIXED
-from pytest_prodcheck.evidence.content.node_pair import CATCH_UP, LATE_AGAIN, Behind, Pair
+from pytest_prodcheck.evidence.content.node_pair import CATCH_UP, LATE_AGAIN, ReplicaBehind, ReplicaPair
 from pytest_prodcheck.evidence.content.page_ranges import Chunk, chunks_of, parts_of
 from pytest_prodcheck.evidence.content.progress import Progress
 from pytest_prodcheck.evidence.postgres.members import Member, members
@@ -145,7 +145,7 @@ class _Workers:
             thread.join(max(self.until.time_left() + SPARE / 2, 0.0))
 
     def _work(self) -> None:
-        pairs: dict[str, Pair] = {}
+        pairs: dict[str, ReplicaPair] = {}
         try:
             while not self.until.expired:
                 try:
@@ -157,7 +157,7 @@ class _Workers:
             for pair in pairs.values():
                 pair.close()
 
-    def _one(self, chunk: Chunk, copy: Member, pairs: dict[str, Pair]) -> None:
+    def _one(self, chunk: Chunk, copy: Member, pairs: dict[str, ReplicaPair]) -> None:
         name = f"{copy.declared} {chunk.part.name} {chunk.part.file} {chunk}"
         known = self.progress.rows_of(name)
         if known is not None:
@@ -170,10 +170,10 @@ class _Workers:
             try:
                 if copy.declared not in pairs:
                     patience = LATE_AGAIN if self.late[copy.declared] else CATCH_UP
-                    pairs[copy.declared] = Pair(self._session(self.reference), self._session(copy), patience)
+                    pairs[copy.declared] = ReplicaPair(self._session(self.reference), self._session(copy), patience)
                 digest, difference, reason = pairs[copy.declared].compare(chunk, max(self.until.seconds_left(), 0.1))
             except EvidenceProblem as error:
-                self.late[copy.declared] += isinstance(error, Behind)
+                self.late[copy.declared] += isinstance(error, ReplicaBehind)
                 if copy.declared in pairs:
                     pairs.pop(copy.declared).close()
                 if again and error.problem.kind == "reset":

@@ -19,11 +19,11 @@ LATE_AGAIN = 3.0  # seconds for one that was too late for the chunk before
 CANCELLED = 4  # times that replay may end our reading on a standby
 
 
-class Behind(EvidenceProblem):
+class ReplicaBehind(EvidenceProblem):
     """The copy did not replay in time what the primary had written."""
 
 
-class Pair:
+class ReplicaPair:
     """A reference and a copy. where: the copy's declared address. patience: seconds that it may be behind."""
 
     def __init__(self, reference: Session, copy: Session, patience: float = CATCH_UP) -> None:
@@ -62,4 +62,4 @@ class Pair:
             return  # promoted: it replays nothing more, and what it holds is compared as it is
         if not caught_up(self.copy, lsn, self.patience):
             what = f"{self.where}: it has not replayed up to {lsn} within {self.patience:g} s"
-            raise Behind(Problem("timeout", what, "see data_integrity.replication.delay"))
+            raise ReplicaBehind(Problem("timeout", what, "see data_integrity.replication.delay"))

@@ -40,7 +40,7 @@ and c.relkind <> 'p' order by 1"""
 
 
 @dataclass(frozen=True)
-class Part:
+class TablePart:
     """One table with rows of its own. name: quoted. keys: quoted columns of its primary key, () for none.
 
     form: in which its rows are hashed.
@@ -57,7 +57,7 @@ class Part:
 class Chunk:
     """Pages of a table from `first` to before `end`; None: to its end, however far it grows."""
 
-    part: Part
+    part: TablePart
     first: int
     end: int | None
 
@@ -74,7 +74,7 @@ class Chunk:
 Digest = tuple[int, str]  # rows, sum
 
 
-def parts_of(session: Session, table: str) -> list[Part]:
+def parts_of(session: Session, table: str) -> list[TablePart]:
     """A declared table, or the leaves of a partitioned one; raises EvidenceProblem where there are no rows to read."""
     name = table if "." in table else f"public.{table}"
     rows = session.rows(_PARTS, name, what=table).rows
@@ -87,11 +87,11 @@ def parts_of(session: Session, table: str) -> list[Part]:
             what = f"{session.where}: {quoted} is {'unlogged' if persistence == 'u' else 'no ordinary table'}"
             raise EvidenceProblem(Problem("configuration", what, "no standby has its rows: leave it out of `content`"))
         form: Form = "binary" if binary == "t" else "text"
-        found.append(Part(str(quoted), int(pages or 0), str(file), tuple(keys.split(",")) if keys else (), form))
+        found.append(TablePart(str(quoted), int(pages or 0), str(file), tuple(keys.split(",")) if keys else (), form))
     return found
 
 
-def chunks_of(part: Part, size: int, version: int) -> list[Chunk]:
+def chunks_of(part: TablePart, size: int, version: int) -> list[Chunk]:
     """The chunks of a table, in order; the last one is open."""
     if version < RANGES_SINCE:
         return [Chunk(part, 0, None)]
@@ -119,7 +119,7 @@ def by_page(session: Session, chunk: Chunk, seconds: float) -> dict[int, Digest]
     return {int(page or 0): (int(rows or 0), str(content)) for page, rows, content in table.rows}
 
 
-def by_row(session: Session, part: Part, page: int, seconds: float) -> dict[str, tuple[str, str]]:
+def by_row(session: Session, part: TablePart, page: int, seconds: float) -> dict[str, tuple[str, str]]:
     """Every row of one page: where it lies -> (its hash, its key in words)."""
     names = [key.strip(chr(34)).replace(chr(39), chr(39) * 2) for key in part.keys]
     named = ", ".join(f"format('%s=%s', '{name}', t.{key})" for name, key in zip(names, part.keys, strict=True))

@@ -15,7 +15,7 @@ from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.replication import Difference
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.evidence.content.node_pair import Pair
+    from pytest_prodcheck.evidence.content.node_pair import ReplicaPair
 
 ROUNDS = 8
 PAUSE = 0.15  # seconds before the first repetition; more before each further one
@@ -24,7 +24,7 @@ Key = TypeVar("Key", int, str)
 Value = TypeVar("Value")
 
 
-def settle(pair: Pair, chunk: Chunk, seconds: float) -> tuple[Difference | None, str]:
+def settle(pair: ReplicaPair, chunk: Chunk, seconds: float) -> tuple[Difference | None, str]:
     """(the difference or None, why it could not be told or ""). Reads the chunk a few times, page by page."""
     differing, moving = _settled(pair, lambda session: by_page(session, chunk, seconds), seconds)
     rows, keys = 0, []
@@ -48,7 +48,7 @@ def settle(pair: Pair, chunk: Chunk, seconds: float) -> tuple[Difference | None,
     return None, ""
 
 
-def _rows(pair: Pair, chunk: Chunk, page: int, seconds: float) -> tuple[set[str], set[str], dict[str, str]]:
+def _rows(pair: ReplicaPair, chunk: Chunk, page: int, seconds: float) -> tuple[set[str], set[str], dict[str, str]]:
     """Rows of a page that differ, those that never settle, and the words for both."""
     words: dict[str, str] = {}
 
@@ -61,7 +61,7 @@ def _rows(pair: Pair, chunk: Chunk, page: int, seconds: float) -> tuple[set[str]
     return differing, moving, words
 
 
-def _settled(pair: Pair, read: Callable[..., Mapping[Key, Value]], seconds: float) -> tuple[set[Key], set[Key]]:
+def _settled(pair: ReplicaPair, read: Callable[..., Mapping[Key, Value]], seconds: float) -> tuple[set[Key], set[Key]]:
     """(what differs, what was still changing at the last look), of what looked unlike at the first look.
 
     What is written later is no part of the comparison: a table that grows would never come to an end.

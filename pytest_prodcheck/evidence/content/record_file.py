@@ -19,7 +19,7 @@ _LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 
 
 @dataclass(frozen=True)
-class Held:
+class RecordedTable:
     """What one table held. content: the sum of its rows' hashes. form: in which the rows were hashed.
 
     parts: the sums of its parts, in order, of so many `pages` each, the last up to the table's end; () where none were
@@ -59,7 +59,7 @@ class ContentRecord:
     database: str
     taken_at: float
     lsn: str
-    tables: dict[str, Held]
+    tables: dict[str, RecordedTable]
     complete: bool = False
     large_objects: int | None = None
     archived: bool = True

@@ -17,7 +17,7 @@ from pytest_prodcheck.evidence.content.hash_sql import (
     ranges,
     timeout,
 )
-from pytest_prodcheck.evidence.content.record_file import ContentRecord, Held
+from pytest_prodcheck.evidence.content.record_file import ContentRecord, RecordedTable
 from pytest_prodcheck.evidence.postgres.safe_sql import PATH
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -161,24 +161,24 @@ def _snapshot(text: str) -> tuple[int, int, set[int]]:
     return int(xmin), int(xmax), {int(each) for each in running.split(",") if each}
 
 
-def _tables(session: _Session, forms: dict[str, Form], parts: bool) -> dict[str, Held]:
+def _tables(session: _Session, forms: dict[str, Form], parts: bool) -> dict[str, RecordedTable]:
     """Quoted name -> what the table holds."""
     if not parts or session.connection.info.server_version < RANGES_SINCE:
-        return {name: Held(*session.digest(name, form), form) for name, form in forms.items()}
+        return {name: RecordedTable(*session.digest(name, form), form) for name, form in forms.items()}
     most = max(min(MOST_PARTS, MOST_PARTS_IN_ALL // max(len(forms), 1)), 1)
     return {name: _in_parts(session, name, form, most) for name, form in forms.items()}
 
 
-def _in_parts(session: _Session, name: str, form: Form, most: int) -> Held:
+def _in_parts(session: _Session, name: str, form: Form, most: int) -> RecordedTable:
     """A table in at most so many parts; a small one whole."""
     size = "select pg_relation_size(%s::regclass) / current_setting('block_size')::bigint"
     (pages,) = session.ask(name, size, name)
     step = max(FEWEST_PAGES, -(-pages // most))
     if pages <= step:
-        return Held(*session.digest(name, form), form)
+        return RecordedTable(*session.digest(name, form), form)
     found = [session.digest(name, form, between(*each)) for each in ranges(pages, step)]
     content = str(sum(int(each) for _, each in found))
-    return Held(sum(rows for rows, _ in found), content, form, step, tuple(each for _, each in found))
+    return RecordedTable(sum(rows for rows, _ in found), content, form, step, tuple(each for _, each in found))
 
 
 def _let_it_be_archived(connection: Any) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_prodcheck import shortage
+from pytest_prodcheck import resource_exhaustion
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.records import Evidence, EvidenceProblem, Problem
 
@@ -97,7 +97,7 @@ class Gatherer:
 
     def start(self) -> None:
         """Begins; returns at once."""
-        shortage.allow_many_files()
+        resource_exhaustion.allow_many_files()
         bounds = self._context.environment.gathering
         self._store.expect(list(self._pieces))
         alone = sum(piece.seconds for piece in self._exclusive)
@@ -171,7 +171,7 @@ class Gatherer:
     def _gather(self, piece: _Piece) -> Evidence[Any]:
         collector = piece.collector
         record, problem = None, None
-        started, wants = time.monotonic(), len(shortage.seen())
+        started, wants = time.monotonic(), len(resource_exhaustion.shortages_since())
         try:
             record = self._call(collector, piece)
             if record is None or (isinstance(collector.record, type) and not isinstance(record, collector.record)):
@@ -181,10 +181,10 @@ class Gatherer:
         except EvidenceProblem as error:
             problem = self._clean(error.problem)
         except BaseException as error:  # also SystemExit and what pytest raises: a thread has nobody else to tell
-            shortage.note(error)
+            resource_exhaustion.note_shortage(error)
             problem = self._clean(Problem("internal", f"{piece.key}: {type(error).__name__}: {error}"))
-        shortage.look()
-        if missing := shortage.seen(wants):
+        resource_exhaustion.probe_open_files()
+        if missing := resource_exhaustion.shortages_since(wants):
             record, problem = None, _own_shortage(piece.key, missing[0])
         seconds = time.monotonic() - started
         began = min(piece.began, piece.deadline.oldest or piece.began)

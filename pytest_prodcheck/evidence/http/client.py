@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from pytest_prodcheck.answers.decoding import BROWSERS
-from pytest_prodcheck.environments.reach import origin_of, secret_origins
+from pytest_prodcheck.environments.queries import origin_of, secret_origins
 from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.connection import Connection
-from pytest_prodcheck.evidence.http.line import HttpLine
+from pytest_prodcheck.evidence.http.kept_connection import HttpConnection
 from pytest_prodcheck.evidence.http.messages import SAFE, Answer, Request, basic
 from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, carried
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import Service
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.http.http2 import Http2Line
+    from pytest_prodcheck.evidence.http.http2 import Http2Connection
     from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 PAUSE = 0.2  # seconds before the one further try
@@ -129,7 +129,7 @@ class HttpClient:
 
     def repeat(self, request: Request, url: str, shown: str) -> str:
         """The `curl` line that sends a request to `url` once more, without secrets. shown: the address for people."""
-        from pytest_prodcheck.evidence.http.repeating import curl
+        from pytest_prodcheck.evidence.http.curl_command import curl
 
         at_home = origin_of(url) == origin_of(self.service.url)
         headers: dict[str, object] = {**self.context.environment.headers, **(self.service.headers if at_home else {})}
@@ -214,9 +214,9 @@ class HttpClient:
         for connection in idle:
             connection.close()
 
-    def http2(self) -> tuple[Http2Line, Connection]:
+    def http2(self) -> tuple[Http2Connection, Connection]:
         """A new connection of one's own that offers HTTP/2 as browsers do; close it. Not through a proxy."""
-        from pytest_prodcheck.evidence.http.http2 import OFFERED, Http2Line
+        from pytest_prodcheck.evidence.http.http2 import OFFERED, Http2Connection
 
         def tls() -> ssl.SSLContext:
             made = trust_in(self.service.tls, self.context, self.name)
@@ -224,13 +224,13 @@ class HttpClient:
             return made
 
         route = self._route(None, 0)
-        line = Http2Line(route, tls)
+        line = Http2Connection(route, tls)
         return line, Connection(self, route, line)
 
     def connection(self, address: ResolvedAddress | None = None, turn: int = 0) -> Connection:
         """A new connection of one's own; close it."""
         route = self._route(address, turn)
-        return Connection(self, route, HttpLine(route, self.tls, self.service.proxy))
+        return Connection(self, route, HttpConnection(route, self.tls, self.service.proxy))
 
     def _route(self, address: ResolvedAddress | None, turn: int) -> Route:
         where = None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.answers.decoding import BodyError
 from pytest_prodcheck.answers.texts import to_text
 from pytest_prodcheck.evidence.http.bodies import read_body, read_first_event
-from pytest_prodcheck.evidence.http.locations import FIELDS, ascii_location
 from pytest_prodcheck.evidence.http.messages import Answer, Request
+from pytest_prodcheck.evidence.http.redirect_locations import FIELDS, ascii_location
 from pytest_prodcheck.evidence.network.failures import classify
 from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
@@ -17,7 +17,7 @@ from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http.client import HttpClient
-    from pytest_prodcheck.evidence.http.request_heads import Line, Received
+    from pytest_prodcheck.evidence.http.request_heads import PeerConnection, Received
     from pytest_prodcheck.evidence.network.transport import Route
 
 
@@ -28,7 +28,7 @@ PAUSE_OF_STREAMS = 2.0  # seconds without an event after which a stream is judge
 class Connection:
     """At most one open connection to the service; for one exchange at a time."""
 
-    def __init__(self, client: HttpClient, route: Route, line: Line) -> None:
+    def __init__(self, client: HttpClient, route: Route, line: PeerConnection) -> None:
         self._client = client
         self._route = route
         self._line = line

@@ -24,7 +24,7 @@ _OF_HTTP_1 = ("connection", "keep-alive", "proxy-connection", "transfer-encoding
 class Http2Answer:
     """An answer whose head has been read."""
 
-    def __init__(self, line: Http2Line, stream: int, fields: list[tuple[str, str]]) -> None:
+    def __init__(self, line: Http2Connection, stream: int, fields: list[tuple[str, str]]) -> None:
         self._line, self._stream = line, stream
         self.status = int(next((value for name, value in fields if name == ":status"), "0"))
         self.headers = [(name, value) for name, value in fields if not name.startswith(":")]
@@ -39,7 +39,7 @@ class Http2Answer:
         self._line.close()
 
 
-class Http2Line:
+class Http2Connection:
     """At most one open connection; one exchange at a time, of requests without a body.
 
     tls: a context that offers OFFERED. chosen: what the server chose by ALPN, "" before it was asked or for none.

@@ -121,7 +121,7 @@ class Received(Protocol):
         """Gives up what was not read."""
 
 
-class Line(Protocol):
+class PeerConnection(Protocol):
     """At most one open connection to the peer; for one exchange at a time."""
 
     def send(self, prepared: Prepared, timeout: float) -> Received:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.reach import find_endpoint
+from pytest_prodcheck.environments.queries import find_endpoint
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.records import EvidenceProblem, Problem
 

@@ -27,7 +27,7 @@ _LATER = (429, 500, 502, 503, 504)
 Object = dict[str, Any]
 
 
-class Gone(Exception):
+class ListExpired(Exception):
     """410: the list that was being paged through has to be begun again."""
 
 
@@ -79,7 +79,7 @@ class Api:
         for _ in range(LISTS):
             try:
                 return [made for item in self._pages(path, deadline, query) if (made := take(item)) is not None]
-            except Gone:
+            except ListExpired:
                 deadline.note(f"the list {path} changed while it was read, it was begun again")
         raise EvidenceProblem(Problem("protocol", f"GET {path}: the list was gone {LISTS} times before its end (410)"))
 
@@ -104,7 +104,7 @@ class Api:
     ) -> Object:
         status, content, _ = self._patiently(method, path, deadline, query, body)
         if status == 410:
-            raise Gone
+            raise ListExpired
         return _read(method, path, status, content)
 
     def _patiently(

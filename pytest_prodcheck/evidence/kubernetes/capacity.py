@@ -10,11 +10,18 @@ from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import listed
 from pytest_prodcheck.evidence.kubernetes.cluster import all_pods, host, node_grace, reads, seconds
-from pytest_prodcheck.evidence.kubernetes.comings import begun
-from pytest_prodcheck.evidence.kubernetes.demands import Demand, rollouts
-from pytest_prodcheck.evidence.kubernetes.node_terms import Where
-from pytest_prodcheck.evidence.kubernetes.placing import OVER, allowed, best, roll, rooms_of, why
-from pytest_prodcheck.records.kubernetes import Fit, KubernetesCapacity, Node, Pod
+from pytest_prodcheck.evidence.kubernetes.node_constraints import NodeConstraints
+from pytest_prodcheck.evidence.kubernetes.node_lifecycle import without_startup_taints
+from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand, rollouts
+from pytest_prodcheck.evidence.kubernetes.scheduling import (
+    OVER,
+    allowed,
+    best,
+    free_capacity,
+    roll,
+    unschedulable_reason,
+)
+from pytest_prodcheck.records.kubernetes import KubernetesCapacity, Node, Pod, Schedulability
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
@@ -34,12 +41,12 @@ def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> Ku
     """The rollouts placed on the nodes that stay, and with the one gone whose pods are the hardest to place."""
     since = time.time() - node_grace(context)
     listed_nodes: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
-    found = [begun(each, since) for each in listed_nodes]
+    found = [without_startup_taints(each, since) for each in listed_nodes]
     nodes, pods, homeless = _staying(found, all_pods(context, deadline))
     demands = rollouts(context, deadline)
     cluster = context.environment.kubernetes
     lost = _heaviest(nodes, pods)
-    without: list[Fit] = list(homeless)
+    without: list[Schedulability] = list(homeless)
     if lost is not None:
         left = [each for each in nodes if each.name != lost.name]
         moved, more = _moved(pods, lost, left)
@@ -53,9 +60,9 @@ def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> Ku
     )
 
 
-def _staying(nodes: list[Node], pods: list[Pod]) -> tuple[list[Node], list[Pod], list[Fit]]:
+def _staying(nodes: list[Node], pods: list[Pod]) -> tuple[list[Node], list[Pod], list[Schedulability]]:
     """The nodes that nobody takes away, with the pods of those that go on them, and those without a place."""
-    homeless: list[Fit] = []
+    homeless: list[Schedulability] = []
     for gone in [each for each in nodes if each.leaving]:
         nodes = [each for each in nodes if each.name != gone.name]
         pods, more = _moved(pods, gone, [each for each in nodes if not each.leaving])
@@ -73,21 +80,21 @@ def _heaviest(nodes: list[Node], pods: list[Pod]) -> Node | None:
     return max(open_, key=lambda each: load[each.name]) if len(open_) > 1 else None
 
 
-def _moved(pods: list[Pod], lost: Node, nodes: list[Node]) -> tuple[list[Pod], list[Fit]]:
+def _moved(pods: list[Pod], lost: Node, nodes: list[Node]) -> tuple[list[Pod], list[Schedulability]]:
     """The pods after a lost node's are placed elsewhere, and those without a place.
 
     Their own selectors are not known from a list of pods.
     """
     stay = [each for each in pods if each.node != lost.name]
-    rooms = rooms_of(nodes, stay)
+    rooms = free_capacity(nodes, stay)
     tolerations = tuple((key, "Equal", value, effect) for key, value, effect in lost.taints)
     gone = [each for each in pods if each.node == lost.name and not each.daemon and each.phase not in OVER]
     homeless = []
     for pod in sorted(gone, key=lambda each: (each.cpu, each.memory), reverse=True):
-        demand = Demand(pod.workload, pod.namespace, 1, pod.cpu, pod.memory, Where(tolerations=tolerations))
+        demand = Demand(pod.workload, pod.namespace, 1, pod.cpu, pod.memory, NodeConstraints(tolerations=tolerations))
         room = best(demand, allowed(demand, rooms))
         if room is None:
-            homeless.append(Fit(pod.workload, 1, 1, why(demand, rooms)))
+            homeless.append(Schedulability(pod.workload, 1, 1, unschedulable_reason(demand, rooms)))
             continue
         room.hold((pod.namespace, pod.workload), pod.cpu, pod.memory)
         stay.append(dataclasses.replace(pod, node=room.node.name))

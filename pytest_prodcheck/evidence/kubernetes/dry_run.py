@@ -1,6 +1,6 @@
 """`kubernetes-manifests`: each object that is about to be applied, dry-run on the server as its deployer will apply it.
 
-How that is, is read from the live object (`ways.py`). A pod of each template is dry-run as well.
+How that is, is read from the live object (`apply_methods.py`). A pod of each template is dry-run as well.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.kubernetes.answers import told
 from pytest_prodcheck.evidence.kubernetes.api import api
-from pytest_prodcheck.evidence.kubernetes.applying import applied
+from pytest_prodcheck.evidence.kubernetes.apply_methods import ApplyMethod, apply_method, most_common
+from pytest_prodcheck.evidence.kubernetes.apply_requests import applied
 from pytest_prodcheck.evidence.kubernetes.cluster import host, seconds
-from pytest_prodcheck.evidence.kubernetes.coming import UNKNOWN, waits_for
+from pytest_prodcheck.evidence.kubernetes.dry_run_answers import with_answer
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, shown
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.kubernetes.openapi import described
-from pytest_prodcheck.evidence.kubernetes.placed_objects import Placed, placed
+from pytest_prodcheck.evidence.kubernetes.prerequisites import UNKNOWN, unmet_prerequisite
+from pytest_prodcheck.evidence.kubernetes.resolved_objects import ResolvedObject, resolved_object
 from pytest_prodcheck.evidence.kubernetes.template_pods import counts, filled_in_later, pod_of
-from pytest_prodcheck.evidence.kubernetes.ways import Way, commonest, way
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.kubernetes import KubernetesManifests, Manifest
@@ -53,8 +53,8 @@ class _Job:
 
     asked: Manifest
     item: Object
-    place: Placed | None = None
-    way: Way | None = None
+    place: ResolvedObject | None = None
+    way: ApplyMethod | None = None
 
 
 @evidence("kubernetes-manifests", axis="kubernetes", feature="manifests", seconds=seconds, host=host, sends=_sends)
@@ -63,7 +63,7 @@ def kubernetes_manifests(target: str, context: Context, deadline: Deadline) -> K
     version = str(api(context, deadline).get("/version", deadline).get("gitVersion", ""))
     found = documents(context)
     jobs = _together([partial(_looked_up, file, each, context, deadline) for file, each in found], deadline)
-    usual = commonest(each.way for each in jobs)
+    usual = most_common(each.way for each in jobs)
     items = [item for _, item in found]
     results = _together([partial(_dry_run, each, usual, items, context, deadline) for each in jobs], deadline)
     return KubernetesManifests(tuple(each for pair in results for each in pair), version)
@@ -90,15 +90,17 @@ def _looked_up(file: str, item: Object, context: Context, deadline: Deadline) ->
     cluster = context.environment.kubernetes
     assert cluster is not None
     try:
-        place = placed(item, context, deadline)
+        place = resolved_object(item, context, deadline)
     except EvidenceProblem as error:
         return _Job(replace(asked, problem=error.problem), item)
     if place is None:
         return _Job(replace(asked, served=False, said=f"{version} {kind} is not served"), item)
-    return _Job(asked, item, place, way(place.item, place.live, cluster))
+    return _Job(asked, item, place, apply_method(place.item, place.live, cluster))
 
 
-def _dry_run(job: _Job, usual: Way, items: list[Object], context: Context, deadline: Deadline) -> list[Manifest]:
+def _dry_run(
+    job: _Job, usual: ApplyMethod, items: list[Object], context: Context, deadline: Deadline
+) -> list[Manifest]:
     asked, place, how = job.asked, job.place, job.way or usual
     if place is None:
         return [_waiting(asked, job.item, items, context, deadline)]
@@ -119,17 +121,17 @@ def _waiting(made: Manifest, item: Object, items: list[Object], context: Context
     doubtful = not made.accepted or any(UNKNOWN in each for each in made.warnings)
     if made.problem is not None or not doubtful:
         return made
-    return replace(made, waits=waits_for(made, item, items, context, deadline))
+    return replace(made, waits=unmet_prerequisite(made, item, items, context, deadline))
 
 
 def _its_pods(
-    of: Manifest, place: Placed, pod: Object, objects: list[Object], context: Context, deadline: Deadline
+    of: Manifest, place: ResolvedObject, pod: Object, objects: list[Object], context: Context, deadline: Deadline
 ) -> Manifest:
     space = str(table(place.item, "metadata").get("namespace", ""))
     asked = Manifest(f"{of.name}: its pods", "v1", "Pod", served=True, accepted=False)
     path = f"/api/v1/namespaces/{quote(space, safe='')}/pods"
     try:
-        made = told(asked, api(context, deadline).dry_run("POST", path, pod, deadline), "create")
+        made = with_answer(asked, api(context, deadline).dry_run("POST", path, pod, deadline), "create")
     except EvidenceProblem as error:
         return replace(asked, problem=error.problem)
     if made.accepted or made.problem is not None:

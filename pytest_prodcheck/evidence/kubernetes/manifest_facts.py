@@ -11,7 +11,7 @@ from pytest_prodcheck.evidence.kubernetes.cluster import host, reads, seconds
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, shown, template
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.evidence.kubernetes.pod_references import containers
-from pytest_prodcheck.evidence.kubernetes.references import There, references
+from pytest_prodcheck.evidence.kubernetes.references import ExistingObjects, references
 from pytest_prodcheck.records.kubernetes import Finding, ManifestFacts
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def manifest_facts(target: str, context: Context, deadline: Deadline) -> ManifestFacts:
     """References, images and pod templates of the files."""
     objects = [each for _, each in documents(context)]
-    there = There(context, deadline, objects)
+    there = ExistingObjects(context, deadline, objects)
     found = [finding for each in objects for finding in references(each, there)]
     pods = [(each, template(each)) for each in objects if template(each)]
     images = [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from pytest_prodcheck.evidence.kubernetes.ingresses import REDIRECTS, backend_services
 from pytest_prodcheck.evidence.kubernetes.manifest_files import template
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.evidence.kubernetes.pod_references import Reference, of_pod
-from pytest_prodcheck.evidence.kubernetes.ways_in import REDIRECTS, led_to
 
 _NGINX = "nginx.ingress.kubernetes.io/"
 _ACME = ("cert-manager.io/cluster-issuer", "cert-manager.io/issuer", "kubernetes.io/tls-acme")
@@ -37,7 +37,7 @@ def _ingress(item: Object) -> Iterator[Reference]:
         if secret:
             yield Reference("Secret", secret, namespace=space)
     if not any(noted.get(each) for each in REDIRECTS):
-        yield from (Reference("Service", name, port) for name, port in led_to(item, noted))
+        yield from (Reference("Service", name, port) for name, port in backend_services(item, noted))
 
 
 def _gateway(item: Object) -> Iterator[Reference]:

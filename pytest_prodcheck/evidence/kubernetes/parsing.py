@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 import re
 
-from pytest_prodcheck.evidence.kubernetes.asking import amounts
-from pytest_prodcheck.evidence.kubernetes.comings import leaving, spot, virtual
+from pytest_prodcheck.evidence.kubernetes.node_lifecycle import is_spot, is_virtual, leaving_reason
 from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows, table
+from pytest_prodcheck.evidence.kubernetes.pod_risks import grave, slight
 from pytest_prodcheck.evidence.kubernetes.pod_security import LATEST
-from pytest_prodcheck.evidence.kubernetes.risks import grave, slight
+from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts
 from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
 from pytest_prodcheck.records.kubernetes import Container, Node, Pod, Workload
 
@@ -56,7 +56,7 @@ def pod(item: Object, minor: int = LATEST, labelled: str = "") -> Pod:
         for kind in ("initContainers", "containers")
         for each in rows(specification, kind)
     }
-    needs = amounts(specification, "requests")
+    needs = resource_amounts(specification, "requests")
     return Pod(
         namespace=str(metadata.get("namespace", "")),
         name=str(metadata.get("name", "")),
@@ -153,9 +153,9 @@ def node(item: Object) -> Node:
         ),
         joined_at=_when(table(item, "metadata").get("creationTimestamp")),
         changed_at=_when(told.get("Ready", {}).get("lastTransitionTime")),
-        leaving=leaving(item),
-        spot=spot(item),
-        virtual=virtual(item),
+        leaving=leaving_reason(item),
+        spot=is_spot(item),
+        virtual=is_virtual(item),
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.kubernetes.asking import amounts
 from pytest_prodcheck.evidence.kubernetes.cluster import host, reads, seconds
-from pytest_prodcheck.evidence.kubernetes.demands import Demand, rollouts
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows, table
+from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts
+from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand, rollouts
 from pytest_prodcheck.records.kubernetes import KubernetesQuota, Quota
 
 if TYPE_CHECKING:
@@ -59,8 +59,12 @@ def _counted(pod: Object, resource: str) -> float:
         return 1.0
     which, _, name = resource.partition(".")
     if which in ("requests", "limits") and name:
-        return amounts(pod, which).get(name, 0.0)
-    return amounts(pod, "requests").get(resource, 0.0) if resource in ("cpu", "memory", "ephemeral-storage") else 0.0
+        return resource_amounts(pod, which).get(name, 0.0)
+    return (
+        resource_amounts(pod, "requests").get(resource, 0.0)
+        if resource in ("cpu", "memory", "ephemeral-storage")
+        else 0.0
+    )
 
 
 def covers(quota: Object, pod: Object) -> bool:
@@ -106,7 +110,7 @@ def _refused(demands: list[Demand], ranges: list[Object]) -> Iterator[str]:
             most = table(row, "max")
             for demand in demands if row.get("type") == "Pod" else ():
                 for name in most:
-                    asked = max(amounts(demand.pod, which).get(name, 0.0) for which in ("requests", "limits"))
+                    asked = max(resource_amounts(demand.pod, which).get(name, 0.0) for which in ("requests", "limits"))
                     if asked > quantity(most[name]):
                         shown = f"{asked:g} {name}"
                         yield f"{demand.what}: asks for {shown}, {name_of(each)} allows {most[name]} a pod"

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.kubernetes.api import listed
+from pytest_prodcheck.evidence.kubernetes.generated_objects import KNOWN, GeneratedObject, generated_objects
 from pytest_prodcheck.evidence.kubernetes.manifest_files import shown, template
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
 from pytest_prodcheck.evidence.kubernetes.object_references import of_object
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.evidence.kubernetes.pod_references import Reference, named_ports, probes
-from pytest_prodcheck.evidence.kubernetes.producers import KNOWN, Product, products
 from pytest_prodcheck.evidence.kubernetes.selectors import fits, labels_of
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.kubernetes import Finding
@@ -52,7 +52,7 @@ _NONE = "there is none, neither in the files nor in the cluster"
 
 
 @dataclass
-class There:
+class ExistingObjects:
     """What can be referred to: the files' objects first, then the cluster's."""
 
     context: Context
@@ -100,14 +100,14 @@ class There:
         path = f"{root}{where}/{plural}"
         return listed(what, path, self.context, self.deadline, lambda item: (name_of(item), _keys(item)))
 
-    def product(self, kind: str, name: str, space: str) -> Product | None:
+    def product(self, kind: str, name: str, space: str) -> GeneratedObject | None:
         """The operator's object that makes it: of the files, or live; a live one tells whether it works."""
-        mine = [each for item in self.objects if self.space_of(item) == space for each in products(item)]
+        mine = [each for item in self.objects if self.space_of(item) == space for each in generated_objects(item)]
         coming = next((each for each in mine if (each.kind, each.name) == (kind, name)), None)
         told = [each for each in self._live_products(space) if (each.kind, each.name) == (kind, name)]
         return next((each for each in told if each.failing), None) or coming or next(iter(told), None)
 
-    def _live_products(self, space: str) -> Iterator[Product]:
+    def _live_products(self, space: str) -> Iterator[GeneratedObject]:
         for group, plural in KNOWN.values():
             path = f"/apis/{group}/namespaces/{quote(space, safe='')}/{plural}"
             try:
@@ -115,7 +115,7 @@ class There:
             except EvidenceProblem:
                 continue  # not installed, or not to be read
             for each in found:
-                yield from products(each)
+                yield from generated_objects(each)
 
 
 def _is(item: Object, kind: str) -> bool:
@@ -132,7 +132,7 @@ def _keys(item: Object) -> set[str]:
     return {str(key) for part in ("data", "binaryData", "stringData") for key in table(item, part)}
 
 
-def references(item: Object, there: There) -> Iterator[Finding]:
+def references(item: Object, there: ExistingObjects) -> Iterator[Finding]:
     """Each thing that an object refers to, and what is wrong with it."""
     own = shown(item)
     for each in dict.fromkeys(of_object(item)):
@@ -147,7 +147,7 @@ def references(item: Object, there: There) -> Iterator[Finding]:
         yield from (Finding(f"{own}: {what}", wrong) for what, wrong in _target_ports(item, there))
 
 
-def _found(own: str, wanted: Reference, space: str, there: There) -> Finding:
+def _found(own: str, wanted: Reference, space: str, there: ExistingObjects) -> Finding:
     what, kind = f"{own}: {wanted.shown}", wanted.kind
     if (kind, wanted.name) in _ALWAYS:
         return Finding(what)
@@ -163,7 +163,7 @@ def _found(own: str, wanted: Reference, space: str, there: There) -> Finding:
     return Finding(what, later=wrong) if wanted.slight else Finding(what, wrong)
 
 
-def _target_ports(service: Object, there: There) -> Iterator[tuple[str, str]]:
+def _target_ports(service: Object, there: ExistingObjects) -> Iterator[tuple[str, str]]:
     """A service's named target ports are those of the pods that it selects: of the files, else of live workloads."""
     selector, space = table(service, "spec", "selector"), there.space_of(service)
     if not selector:

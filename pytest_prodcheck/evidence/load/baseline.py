@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.load.fingerprint import fingerprint
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.load import AcceptedEndpoint, AcceptedRun, Baseline, LoadEndpoint, LoadRun, Timed
+from pytest_prodcheck.records.load import AcceptedEndpoint, AcceptedRun, Baseline, LoadEndpoint, LoadRun, ResponseTimes
 from pytest_prodcheck.sealed_lines import SealedLines
 from pytest_prodcheck.trusted_files import read_regular
 
@@ -123,4 +123,4 @@ def _endpoint(plain: dict[str, Any]) -> AcceptedEndpoint:
     times = tuple((int(value), int(number)) for value, number in plain["times"])
     if list(times) != sorted(times) or any(number < 1 for _, number in times):
         raise ValueError("no histogram")
-    return AcceptedEndpoint(str(plain["name"]), int(plain["good"]), int(plain["failed"]), Timed(times))
+    return AcceptedEndpoint(str(plain["name"]), int(plain["good"]), int(plain["failed"]), ResponseTimes(times))

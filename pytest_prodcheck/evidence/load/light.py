@@ -6,18 +6,18 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.answers.good import Wanted, trouble, wanted
-from pytest_prodcheck.environments.reach import LIGHT, light_endpoints
+from pytest_prodcheck.answers.expected_answers import ExpectedAnswer, expected_answer, first_mismatch
+from pytest_prodcheck.environments.queries import LIGHT, light_endpoints
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.evidence.http.service_requests import endpoint
 from pytest_prodcheck.evidence.load.results import endpoint_of
-from pytest_prodcheck.evidence.load.samples import with_samples
+from pytest_prodcheck.evidence.load.schema_samples import with_samples
 from pytest_prodcheck.evidence.login.sessions import session_of
-from pytest_prodcheck.load.counters import Cell, Counted
-from pytest_prodcheck.load.processor import THREAD, waited
+from pytest_prodcheck.load.counters import IntervalCounts, ProcessCounts
+from pytest_prodcheck.load.cpu_wait import THREAD, seconds_waited
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
-from pytest_prodcheck.records.load import LoadEndpoint, LoadRun, LoadWorker, Timed
+from pytest_prodcheck.records.load import LoadEndpoint, LoadRun, LoadWorker, ResponseTimes
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
@@ -46,18 +46,18 @@ class _Light:
     def __init__(self, names: tuple[str, ...], context: Context, deadline: Deadline) -> None:
         self.names, self.context, self.deadline = names, context, deadline
         self.settings = context.environment.light
-        self.counted = Counted()
+        self.counted = ProcessCounts()
         self.limited = 0
         self.lock = threading.Lock()
         self.samples: dict[str, list[str]] = {name: [] for name in names}
         self.asks = {name: self._request(name) for name in names}
 
-    def _request(self, name: str) -> tuple[Request, Wanted, str]:
+    def _request(self, name: str) -> tuple[Request, ExpectedAnswer, str]:
         _, declared, service = endpoint(self.context.environment, name)
         session = session_of(self.context, declared.as_, self.deadline)
         headers = {**declared.headers, **session.headers}
         request = Request(declared.method, declared.path, headers, declared.json_, declared.form)
-        return request, wanted(declared.model_dump(by_alias=True)), service
+        return request, expected_answer(declared.model_dump(by_alias=True)), service
 
     def run(self) -> LoadRun:
         """Warms up, asks, and tells."""
@@ -96,9 +96,9 @@ class _Light:
             return self.pace.next()
 
     def _count(self, name: str, due: float) -> None:
-        own = waited(THREAD)
+        own = seconds_waited(THREAD)
         took, reason, rest = self._answered(name, due)
-        own = waited(THREAD) - own
+        own = seconds_waited(THREAD) - own
         with self.lock:
             if rest is not None:
                 self.limited += 1
@@ -129,7 +129,7 @@ class _Light:
         spans = {0: (0.0, took)}
         found = tuple(endpoint_of(name, self.counted, spans) for name in self.names)
         begun = self.counted.begun
-        lag = Timed(tuple(self.counted.lag.values()))
+        lag = ResponseTimes(tuple(self.counted.lag.values()))
         return LoadRun(
             LIGHT, "light", begun, begun / took, self.epoch, took, begun, took, 0, 0, begun, lag, "", "", 0.0,
             (LoadWorker("here", begun, 0.0, True),), 1, found, _whole(self.counted, spans),
@@ -164,7 +164,7 @@ class Pace:
         self._due = max(self._due, now + min(rest, LONGEST_REST))
 
 
-def rest_asked(exchange: Exchange, declared: Wanted) -> float | None:
+def rest_asked(exchange: Exchange, declared: ExpectedAnswer) -> float | None:
     """Seconds that a limiter asks to wait (RFC 6585, 4; RFC 9110, 10.2.3), None where this is no such answer."""
     if exchange.status != 429 or 429 in declared.statuses:
         return None
@@ -174,13 +174,13 @@ def rest_asked(exchange: Exchange, declared: Wanted) -> float | None:
         return 1.0  # a date: a second will tell
 
 
-def _whole(counted: Counted, spans: dict[int, tuple[float, float]]) -> LoadEndpoint:
-    whole = Cell()
+def _whole(counted: ProcessCounts, spans: dict[int, tuple[float, float]]) -> LoadEndpoint:
+    whole = IntervalCounts()
     for cell in counted.cells.values():
         whole.add(cell)
-    return endpoint_of("overall", Counted({("overall", 0): whole}), spans)
+    return endpoint_of("overall", ProcessCounts({("overall", 0): whole}), spans)
 
 
-def _trouble(exchange: Exchange, declared: Wanted) -> str:
+def _trouble(exchange: Exchange, declared: ExpectedAnswer) -> str:
     """Why an answer is not as declared, "" where it is."""
-    return trouble(declared, exchange.status, exchange.content_type, lambda: declared.contains in exchange.text)
+    return first_mismatch(declared, exchange.status, exchange.content_type, lambda: declared.contains in exchange.text)

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.answers.variables import VARIABLE
-from pytest_prodcheck.environments.reach import services_of_load
-from pytest_prodcheck.evidence.load.requests import Asked, asked_of, origin_of
-from pytest_prodcheck.evidence.load.rows import columns, feed_of
+from pytest_prodcheck.environments.queries import services_of_load
+from pytest_prodcheck.evidence.load.data_feeds import columns, feed_of
+from pytest_prodcheck.evidence.load.requests import PlannedRequest, origin_of, planned_requests
 from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.evidence.network.resolving import addresses_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -41,7 +41,7 @@ def plan_of(name: str, context: Context, deadline: Deadline, *, stress: bool = F
     seconds = sum(each[0] for each in segments)
     feeds = {each: feed_of(vary, context.root) for each, vary in load.vary.items()}
     names = {each: columns(feed) for each, feed in feeds.items()}
-    asked = asked_of(load, context.environment, names)
+    asked = planned_requests(load, context.environment, names)
     endpoints = {each.name: _endpoint(each, context, deadline) for each in asked.values()}
     for each in (*load.mix, *load.flows):
         _insist_on_values(each, load, names.get(each, set()), context)
@@ -77,7 +77,7 @@ def interval_of(seconds: float) -> float:
     return max(SHORTEST_INTERVAL, seconds / INTERVALS)
 
 
-def _endpoint(asked: Asked, context: Context, deadline: Deadline) -> dict[str, Any]:
+def _endpoint(asked: PlannedRequest, context: Context, deadline: Deadline) -> dict[str, Any]:
     session = session_of(context, asked.role, deadline)
     return {
         "weight": asked.weight,
@@ -93,7 +93,7 @@ def _endpoint(asked: Asked, context: Context, deadline: Deadline) -> dict[str, A
     }
 
 
-def _flow(name: str, load: Load, asked: Mapping[str, Asked], context: Context) -> dict[str, Any]:
+def _flow(name: str, load: Load, asked: Mapping[str, PlannedRequest], context: Context) -> dict[str, Any]:
     workflow = context.environment.workflows[name]
 
     def steps(declared: Iterable[Step]) -> list[dict[str, Any]]:

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.children import end_with_us, filtered, python_path
+from pytest_prodcheck.child_processes import child_environment, end_with_us, python_path
 from pytest_prodcheck.evidence.load.fingerprint import python_files
-from pytest_prodcheck.evidence.load.renewal import Renewal
+from pytest_prodcheck.evidence.load.token_renewal import Renewal
 from pytest_prodcheck.evidence.tools.sanitizing import plain as plain_text
-from pytest_prodcheck.load import private_line
+from pytest_prodcheck.load import curve_encryption
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ _DRIVERS = Path(__file__).resolve().parent.parent.parent / "load"
 
 
 @dataclass(frozen=True)
-class Left:
+class LoadOutput:
     """What a load left behind: the result as written, the text of the histogram log."""
 
     result: dict[str, Any]
     log: str
 
 
-def run(name: str, plan: Mapping[str, Any], load: Load, context: Context, deadline: Deadline) -> Left:
+def run(name: str, plan: Mapping[str, Any], load: Load, context: Context, deadline: Deadline) -> LoadOutput:
     """Runs a plan to its end; raises EvidenceProblem where it left no result."""
     if importlib.util.find_spec("locust") is None:
         hint = "pip install 'pytest-prodcheck[load]'"
@@ -56,13 +56,13 @@ def run(name: str, plan: Mapping[str, Any], load: Load, context: Context, deadli
         file = folder / "plan.json"
         file.touch(mode=0o600)  # it holds tokens
         file.write_text(json.dumps(plan), encoding="utf-8")
-        file = folder / private_line.FILE
+        file = folder / curve_encryption.FILE
         file.touch(mode=0o600)
         file.write_text(_shared_secret(name, load), encoding="ascii")
         with _started(_words(plan, load, context), folder, context) as process:
             _watch(name, process, folder, renewal, context, deadline)
             problem = _last_words(folder, context)
-        return Left(_read(name, folder, problem), _text(folder / "times.hlog"))
+        return LoadOutput(_read(name, folder, problem), _text(folder / "times.hlog"))
     finally:
         context.tell(name, "")
         shutil.rmtree(folder, ignore_errors=True)
@@ -72,10 +72,12 @@ def _shared_secret(name: str, load: Load) -> str:
     """What keeps everybody else's workers out; one of this run where all are on this machine."""
     if not load.expect_workers:
         return secrets.token_hex(32)
-    found = os.environ.get(private_line.SECRET, "")
-    if len(found) < private_line.SHORTEST or not found.isascii():
-        what = f"load {name}: workers on other machines have to prove who they are: {private_line.SECRET} is not set"
-        hint = f"set it here and there to the same secret of at least {private_line.SHORTEST} ASCII characters"
+    found = os.environ.get(curve_encryption.SECRET, "")
+    if len(found) < curve_encryption.SHORTEST or not found.isascii():
+        what = (
+            f"load {name}: workers on other machines have to prove who they are: {curve_encryption.SECRET} is not set"
+        )
+        hint = f"set it here and there to the same secret of at least {curve_encryption.SHORTEST} ASCII characters"
         raise EvidenceProblem(Problem("configuration", what, hint))
     return found
 
@@ -121,7 +123,7 @@ def _free_port() -> int:
 @contextlib.contextmanager
 def _started(words: Sequence[str], folder: Path, context: Context) -> Any:
     """The process, in a group of its own that is ended whatever happens: Locust's workers outlive a killed master."""
-    kept = filtered("locust", context.passed, python_path())
+    kept = child_environment("locust", context.passed, python_path())
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
             words, cwd=context.root, env={**kept, FOLDER: str(folder), "PYTHONWARNINGS": "ignore"},

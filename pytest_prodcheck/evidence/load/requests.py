@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.answers.good import Wanted, wanted
+from pytest_prodcheck.answers.expected_answers import ExpectedAnswer, expected_answer
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import declared, endpoint
 from pytest_prodcheck.load.templates import marked
@@ -23,7 +23,7 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 @dataclass(frozen=True)
-class Asked:
+class PlannedRequest:
     """One endpoint or step. weight: of the arrivals that come to it; schema: whether some bodies are kept for one."""
 
     name: str
@@ -34,7 +34,7 @@ class Asked:
     json: Any
     headers: Mapping[str, str]
     safe: bool
-    wanted: Wanted
+    wanted: ExpectedAnswer
     weight: int
     schema: bool = False
     form: Mapping[str, str] | None = None
@@ -50,7 +50,9 @@ class Asked:
         return (prepared.head() + (prepared.body or b"")).decode("latin-1")
 
 
-def asked_of(load: Load, environment: Environment, rows: Mapping[str, Iterable[str]]) -> dict[str, Asked]:
+def planned_requests(
+    load: Load, environment: Environment, rows: Mapping[str, Iterable[str]]
+) -> dict[str, PlannedRequest]:
     """Everything that a load sends, by its name in the results; rows: the columns of what varies."""
     found = [_endpoint(name, load, environment, rows.get(name, ())) for name in load.mix]
     for flow in load.flows:
@@ -60,25 +62,25 @@ def asked_of(load: Load, environment: Environment, rows: Mapping[str, Iterable[s
     return {each.name: each for each in found}
 
 
-def _endpoint(name: str, load: Load, environment: Environment, columns: Iterable[str]) -> Asked:
+def _endpoint(name: str, load: Load, environment: Environment, columns: Iterable[str]) -> PlannedRequest:
     _, it, service = endpoint(environment, name)
     vary = load.vary.get(name)
     path = vary.path if vary is not None and vary.path else it.path
     document = vary.json_ if vary is not None and vary.json_ is not None else it.json_
     headers = {**it.headers, **(marked(vary.headers, columns) if vary is not None else {})}
-    return Asked(
+    return PlannedRequest(
         name, service, it.as_, it.method, marked(path, columns) if vary is not None else path,
         marked(document, columns) if vary is not None else document, headers, it.changes_nothing,
-        wanted(it.model_dump(by_alias=True)), load.mix[name], it.schema_ is not None,
+        expected_answer(it.model_dump(by_alias=True)), load.mix[name], it.schema_ is not None,
         it.form if document is it.json_ else None,
     )  # fmt: skip
 
 
-def _step(flow: str, step: Step, names: Iterable[str], load: Load) -> Asked:
-    return Asked(
+def _step(flow: str, step: Step, names: Iterable[str], load: Load) -> PlannedRequest:
+    return PlannedRequest(
         f"{flow}.{step.name}", step.service, step.as_, step.method, marked(step.path, names),
         marked(step.json_, names), marked(step.headers, names), step.method in SAFE,
-        wanted({"status": step.status, "content_type": step.content_type, "contains": step.contains}),
+        expected_answer({"status": step.status, "content_type": step.content_type, "contains": step.contains}),
         load.flows[flow], capture=step.capture,
     )  # fmt: skip
 

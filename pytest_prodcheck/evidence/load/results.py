@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pytest_prodcheck.evidence.tools.sanitizing import plain as plain_text
-from pytest_prodcheck.load.counters import PHASES, Cell, Counted
+from pytest_prodcheck.load.counters import PHASES, IntervalCounts, ProcessCounts
 from pytest_prodcheck.load.histogram import Histogram
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import (
@@ -15,8 +15,8 @@ from pytest_prodcheck.records.load import (
     LoadInterval,
     LoadRun,
     LoadWorker,
+    ResponseTimes,
     StressStep,
-    Timed,
 )
 
 BUSY = 5.0  # seconds over which a worker's use of its core is looked at
@@ -28,7 +28,7 @@ Due = Callable[[float, float], float]  # start and length in seconds -> requests
 def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any], result: Mapping[str, Any]) -> LoadRun:
     """The record of a run; raises EvidenceProblem (protocol) for a result that is none."""
     try:
-        counted = Counted.parse(dict(result))
+        counted = ProcessCounts.parse(dict(result))
         workers = tuple(_worker(sender) for sender in result["senders"])
         ends = [sender["ended"] for sender in result["senders"] if sender["ended"] is not None]
         unanswered = sum(int(end["unanswered"]) for end in ends)
@@ -62,7 +62,7 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
             dropped=counted.dropped,
             unanswered=unanswered,
             in_time=counted.in_time,
-            lag=Timed(tuple(counted.lag.values())),
+            lag=ResponseTimes(tuple(counted.lag.values())),
             aborted=plain_text(str(result["aborted"])),
             trouble=plain_text(str(result["problem"])),
             longest_gap=float(result["gap"]),
@@ -78,7 +78,9 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
             users_left=sum(int(end["users_left"] or 0) for end in ends),
             addresses=_addresses(ends),
             phases=tuple(
-                (phase, Timed(tuple(counted.phases[phase].values()))) for phase in PHASES if phase in counted.phases
+                (phase, ResponseTimes(tuple(counted.phases[phase].values())))
+                for phase in PHASES
+                if phase in counted.phases
             ),
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -125,7 +127,7 @@ def _worst(told: Sequence[Any]) -> float:
     return max(sum(shares[place : place + width]) / width for place in range(max(len(shares) - width + 1, 1)))
 
 
-def _spans(plan: Mapping[str, Any], counted: Counted) -> dict[int, tuple[float, float]]:
+def _spans(plan: Mapping[str, Any], counted: ProcessCounts) -> dict[int, tuple[float, float]]:
     """Interval -> its start and length in seconds."""
     if plan["by_segment"]:
         lengths = [float(each[0]) for each in plan["segments"]]
@@ -151,24 +153,24 @@ def due(segments: Sequence[Sequence[float]], share: float = 1.0) -> Due:
 
 
 def endpoint_of(
-    name: str, counted: Counted, spans: Mapping[int, tuple[float, float]], asked: Due | None = None
+    name: str, counted: ProcessCounts, spans: Mapping[int, tuple[float, float]], asked: Due | None = None
 ) -> LoadEndpoint:
     """One endpoint of a run, over all intervals and in each."""
     cells = {interval: cell for (endpoint, interval), cell in counted.cells.items() if endpoint == name}
     return _made(plain_text(name, 100), cells, spans, asked)
 
 
-def _overall(counted: Counted, spans: Mapping[int, tuple[float, float]], asked: Due) -> LoadEndpoint:
-    merged: dict[int, Cell] = {}
+def _overall(counted: ProcessCounts, spans: Mapping[int, tuple[float, float]], asked: Due) -> LoadEndpoint:
+    merged: dict[int, IntervalCounts] = {}
     for (_, interval), cell in counted.cells.items():
-        merged.setdefault(interval, Cell()).add(cell)
+        merged.setdefault(interval, IntervalCounts()).add(cell)
     return _made("overall", merged, spans, asked)
 
 
 def _made(
-    name: str, cells: Mapping[int, Cell], spans: Mapping[int, tuple[float, float]], asked: Due | None
+    name: str, cells: Mapping[int, IntervalCounts], spans: Mapping[int, tuple[float, float]], asked: Due | None
 ) -> LoadEndpoint:
-    whole = Cell()
+    whole = IntervalCounts()
     for cell in cells.values():
         whole.add(cell)
     reasons = sorted(whole.reasons.items(), key=lambda each: -each[1])
@@ -182,12 +184,12 @@ def _made(
         whole.good,
         whole.failed,
         tuple((plain_text(reason, 200), number) for reason, number in reasons),
-        Timed(tuple(whole.times.values())),
+        ResponseTimes(tuple(whole.times.values())),
         intervals,
     )
 
 
-def _interval(start: float, seconds: float, cell: Cell, asked: float) -> LoadInterval:
+def _interval(start: float, seconds: float, cell: IntervalCounts, asked: float) -> LoadInterval:
     p50, p95, p99 = percentiles(cell.times, (50, 95, 99))
     return LoadInterval(start, seconds, cell.begun, cell.good, cell.failed, p50, p95, p99, asked)
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.environments.reach import LIGHT, light_endpoints
+from pytest_prodcheck.environments.queries import LIGHT, light_endpoints
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
 from pytest_prodcheck.evidence.load.requests import SAFE
@@ -133,7 +133,7 @@ def _run(target: str, context: Context, deadline: Deadline) -> LoadRun:
     from pytest_prodcheck.evidence.load.process import run
     from pytest_prodcheck.evidence.load.resource_sampling import watching
     from pytest_prodcheck.evidence.load.results import read_run
-    from pytest_prodcheck.evidence.load.samples import with_samples
+    from pytest_prodcheck.evidence.load.schema_samples import with_samples
 
     load = load_of(target, context)
     users = load.locustfile is not None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from pytest_prodcheck.cookies import CookieStore
-from pytest_prodcheck.environments.reach import origin_of
+from pytest_prodcheck.environments.queries import origin_of
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.login.attempts import Attempt, refused
 from pytest_prodcheck.evidence.login.browsing import REDIRECTS, Browser, EndlessRedirects
@@ -54,7 +54,7 @@ def by_service(
     browser = Browser(store, auth, context, deadline)
     begin = client_of(context, str(auth.service)).url(str(auth.login).partition(" ")[2])
     password = context.secret(role.password, deadline)
-    came = walk(browser, begin, role.user, password, auth, lambda url: False, origin_of(begin))
+    came = browser_login(browser, begin, role.user, password, auth, lambda url: False, origin_of(begin))
     last = browser.set_by.get(str(auth.cookie), came.answer) if came.arrived else came.answer
     exchange = replace(last.exchange, refused_cookies=tuple(browser.refused.items()))
     return replace(last, exchange=exchange), came.reason
@@ -94,7 +94,7 @@ def _ask_code(name: str, role: Role, auth: Auth, context: Context, deadline: Dea
     password = context.secret(role.password, deadline)
     browser = Browser(CookieStore(), auth, context, deadline)
     begin = f"{address}{joined}{urlencode(asked)}"
-    came = walk(browser, begin, role.user, password, auth, lambda url: _is_at(url, back))
+    came = browser_login(browser, begin, role.user, password, auth, lambda url: _is_at(url, back))
     if not came.arrived:
         return refused(name, came.answer.exchange, came.reason)
     told = dict(parse_qsl(urlsplit(urljoin(came.answer.url, came.answer.location())).query))
@@ -113,7 +113,7 @@ def _ask_code(name: str, role: Role, auth: Auth, context: Context, deadline: Dea
 
 
 @dataclass(frozen=True)
-class Walk:
+class BrowserLogin:
     """Where a login in a browser ended; reason: why it did not arrive."""
 
     answer: Answer
@@ -121,21 +121,21 @@ class Walk:
     reason: str = ""
 
 
-def walk(
+def browser_login(
     browser: Browser, url: str, user: str, password: str, auth: Auth, home: Callable[[str], bool],
     service: tuple[str, str, int] | None = None,
-) -> Walk:  # fmt: skip
+) -> BrowserLogin:  # fmt: skip
     """From an address over the provider's pages until it leads home; where a browser gives up, it did not arrive."""
     try:
         return _walk(browser, url, user, password, auth, home, service)
     except EndlessRedirects as error:
-        return Walk(error.answer, False, f"{error.problem.message}: browsers give up")
+        return BrowserLogin(error.answer, False, f"{error.problem.message}: browsers give up")
 
 
 def _walk(
     browser: Browser, url: str, user: str, password: str, auth: Auth, home: Callable[[str], bool],
     service: tuple[str, str, int] | None,
-) -> Walk:  # fmt: skip
+) -> BrowserLogin:  # fmt: skip
     """The same: the login filled in once, consent given.
 
     home: whether an address is where the login ends; that one is not asked for. service: the origin that it ends at.
@@ -143,16 +143,16 @@ def _walk(
     answer, given = browser.get(url, home), False
     for _ in range(MOST_PAGES):
         if answer.exchange.status in REDIRECTS:
-            return Walk(answer, arrived=True)
+            return BrowserLogin(answer, arrived=True)
         page = browser.page(answer)
         form, values = _next_form(page, auth, user, password)
         if given and origin_of(answer.url) == service and (service != origin_of(str(auth.issuer)) or form is None):
-            return Walk(answer, arrived=True)
+            return BrowserLogin(answer, arrived=True)
         what = f"{answer.exchange.method} {answer.exchange.url.partition('?')[0]}"
         if form is None:
-            return Walk(answer, False, f"{what}: answered {answer.exchange.status} with no form to go on by")
+            return BrowserLogin(answer, False, f"{what}: answered {answer.exchange.status} with no form to go on by")
         if form.secret_field() and given:
-            return Walk(answer, False, "the provider shows its login form again")
+            return BrowserLogin(answer, False, "the provider shows its login form again")
         given = given or bool(form.secret_field())
         button = _button(form, auth, what) if not values else None
         answer = browser.submit(form, answer, values, button, home)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from pytest_prodcheck.environments.reach import origin_of, secret_origins
+from pytest_prodcheck.environments.queries import origin_of, secret_origins
 from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.clients import client_at, client_of
 from pytest_prodcheck.evidence.http.messages import Answer, Request

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlsplit
 
-from pytest_prodcheck.environments.reach import origin_of, secret_origins
+from pytest_prodcheck.environments.queries import origin_of, secret_origins
 from pytest_prodcheck.evidence.http.clients import client_at
 from pytest_prodcheck.evidence.login.attempts import Attempt, bearer, refused
 from pytest_prodcheck.evidence.tools.sanitizing import plain

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.answers.variables import at_pointer
 from pytest_prodcheck.cookies import CookieStore
-from pytest_prodcheck.environments.reach import ANONYMOUS
+from pytest_prodcheck.environments.queries import ANONYMOUS
 from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies

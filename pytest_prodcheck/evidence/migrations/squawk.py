@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.children import end_with_us, filtered
+from pytest_prodcheck.child_processes import child_environment, end_with_us
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.migrations.applied import compared
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
@@ -95,7 +95,7 @@ def _run(files: list[Path], version: int, exclude: tuple[str, ...], root: Path, 
         done = subprocess.run(
             command, cwd=root, capture_output=True, text=True, errors="replace", check=False,
             timeout=deadline.at_most(SECONDS).seconds_left(), stdin=subprocess.DEVNULL,
-            env=filtered(command[0]), preexec_fn=end_with_us(signal.SIGKILL),
+            env=child_environment(command[0]), preexec_fn=end_with_us(signal.SIGKILL),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise EvidenceProblem(Problem("timeout", f"squawk: not done within {SECONDS:g} s")) from None

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.monitoring import alertmanager, identity, prometheus, recorded
+from pytest_prodcheck.evidence.monitoring import alertmanager, identity, prometheus, recording_rules
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import AlertingRule, AlertRules, AlertsFiring, FiringAlert, ScrapedJob
@@ -58,7 +58,7 @@ def alert_rules(target: str, context: Context, deadline: Deadline) -> AlertRules
         receivers = alertmanager.receivers(declared.alertmanager, context, deadline)
         if declared.deadman is not None:
             arrived = _deadman(declared, now, context, deadline)
-    series, expressions = recorded.needed([str(each.get("query", "")) for each in required], context, deadline)
+    series, expressions = recording_rules.needed([str(each.get("query", "")) for each in required], context, deadline)
     return AlertRules(
         declared.required, tuple(_rule(rule, group, now, context) for rule, group in mine),
         _jobs(_named(declared, required, expressions), context, deadline), declared.deadman or "",

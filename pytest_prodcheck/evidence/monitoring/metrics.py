@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.reach import services_of_metric
+from pytest_prodcheck.environments.queries import services_of_metric
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.monitoring import prometheus, recorded
+from pytest_prodcheck.evidence.monitoring import prometheus, recording_rules
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import MetricReading, MetricValues
 
@@ -36,7 +36,7 @@ def _seconds(target: str, environment: Environment) -> float:
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     whom, declared = prometheus.host(target, environment), environment.metrics[target]
     found = [Sending(whom, f"POST /api/v1/query (metric {target})", _queries(target, environment))]
-    if recorded.names(declared.query + declared.samples):
+    if recording_rules.names(declared.query + declared.samples):
         found.append(Sending(whom, "GET /api/v1/rules?type=record", once="recording-rules"))
     return tuple(found)
 
@@ -79,8 +79,8 @@ def _reading(
         places = {"window": duration(seconds), "revision": revision, "service": service}
         return _one(filled(query, places), target, context, deadline)
 
-    for each in recorded.needed([declared.query, declared.samples], context, deadline)[0]:
-        if why := recorded.unfit(each):
+    for each in recording_rules.needed([declared.query, declared.samples], context, deadline)[0]:
+        if why := recording_rules.unfit(each):
             raise EvidenceProblem(Problem("stale", f"metric {target}: {why}", "is its rule group evaluated in time?"))
     value, said = ask(declared.query, window)
     samples, _ = ask(declared.samples, window)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.network.resolving import NameGone, resolve
+from pytest_prodcheck.evidence.network.resolving import NameNotFound, resolve
 from pytest_prodcheck.records.flow import NameAnswer
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def dns_name(target: str, context: Context, deadline: Deadline) -> NameAnswer:
     try:
         # not context.resolve: that may remember what another piece was told earlier
         found = resolve(name, 0, nameserver, deadline.at_most(declared.timeout))
-    except NameGone:
+    except NameNotFound:
         found = ()
     addresses = tuple(each.ip for each in found)
     expected = tuple(_same_spelling(each) for each in declared.expect)

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_prodcheck import shortage
+from pytest_prodcheck import resource_exhaustion
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -30,7 +30,7 @@ class ResolvedAddress:
     port: int
 
 
-class NameGone(EvidenceProblem):
+class NameNotFound(EvidenceProblem):
     """The name server said positively that there is no such name, or that it has no address."""
 
 
@@ -78,21 +78,21 @@ def _ask_system(host: str, port: int, deadline: Deadline) -> tuple[ResolvedAddre
     # in a thread of its own: the system's resolver takes no time-out
     (found,) = side_by_side([ask], deadline.seconds_left() - MARGIN)
     if isinstance(found, OSError):
-        shortage.note(found)
-        shortage.look()
+        resource_exhaustion.note_shortage(found)
+        resource_exhaustion.probe_open_files()
     if found is None:
         raise _dns(f"{where} gave no answer in time", "is a name server of /etc/resolv.conf down?")
     if isinstance(found, UnicodeError):
         raise EvidenceProblem(Problem("configuration", f"{host!r} is no valid host name"))
     if isinstance(found, socket.gaierror) and found.errno in _GONE:
-        raise NameGone(Problem("dns", f"{where} knows no such name", "is it spelt right? is it known from here?"))
+        raise NameNotFound(Problem("dns", f"{where} knows no such name", "is it spelt right? is it known from here?"))
     if isinstance(found, OSError):
         temporary = " (temporary)" if getattr(found, "errno", None) == socket.EAI_AGAIN else ""
         raise _dns(f"{where} failed: {found.strerror}{temporary}", "is a name server of /etc/resolv.conf down?")
     names: dict[int, Literal["IPv4", "IPv6"]] = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
     addresses = [ResolvedAddress(names[family], str(at[0]), port) for family, _, _, _, at in found if family in names]
     if not addresses:
-        raise NameGone(Problem("dns", f"{where} knows no address of it"))
+        raise NameNotFound(Problem("dns", f"{where} knows no address of it"))
     return tuple(dict.fromkeys(addresses))
 
 
@@ -124,11 +124,11 @@ def _ask_server(host: str, port: int, nameserver: str, deadline: Deadline) -> tu
             found += [ResolvedAddress(family, each, port) for each in answer]  # type: ignore[arg-type]
     if found:
         return tuple(found)
-    unknown = [each for each in answers if isinstance(each, EvidenceProblem) and not isinstance(each, NameGone)]
+    unknown = [each for each in answers if isinstance(each, EvidenceProblem) and not isinstance(each, NameNotFound)]
     if unknown or None in answers:
         raise unknown[0] if unknown else _silent(host, nameserver)
-    gone = [each for each in answers if isinstance(each, NameGone)]
-    raise gone[0] if gone else NameGone(Problem("dns", f"{host}: {nameserver} knows no address of it"))
+    gone = [each for each in answers if isinstance(each, NameNotFound)]
+    raise gone[0] if gone else NameNotFound(Problem("dns", f"{host}: {nameserver} knows no address of it"))
 
 
 def _caught(
@@ -154,7 +154,7 @@ def _follow(name: Any, kind: str, server: ResolvedAddress, host: str, deadline: 
             raise _dns(f"{where} answered with nonsense ({type(error).__name__} for {kind})") from None
         if response.rcode() == dns.rcode.NXDOMAIN:
             hint = "is it spelt right? is this the name server that knows it?"
-            raise NameGone(Problem("dns", f"{where} knows no such name (NXDOMAIN)", hint))
+            raise NameNotFound(Problem("dns", f"{where} knows no such name (NXDOMAIN)", hint))
         if response.rcode() != dns.rcode.NOERROR:
             said = dns.rcode.to_text(response.rcode())
             raise _dns(f"{where} answered {said} for {kind}", "is its upstream or zone in trouble?")

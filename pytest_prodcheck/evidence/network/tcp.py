@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import ask_addresses, connect
-from pytest_prodcheck.evidence.network.resolving import NameGone, ResolvedAddress, addresses_of, split_address
+from pytest_prodcheck.evidence.network.resolving import NameNotFound, ResolvedAddress, addresses_of, split_address
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.flow import PortAnswer
 
@@ -54,7 +54,7 @@ def tcp_port(target: str, context: Context, deadline: Deadline) -> PortAnswer:
     part = deadline.at_most(context.environment.dependencies[target].timeout)
     try:
         found = addresses_of(context, *split_address(address), part)
-    except NameGone as error:
+    except NameNotFound as error:
         return PortAnswer(address, False, time.monotonic() - began, str(error.problem))
     answer = ask_addresses(address, found, _try, lambda problem, _: _Try(problem), lambda _: False, part)
     seconds = time.monotonic() - began

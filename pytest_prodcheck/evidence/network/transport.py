@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck import shortage
+from pytest_prodcheck import resource_exhaustion
 from pytest_prodcheck.evidence.deadlines import Guard
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
@@ -147,7 +147,7 @@ def has_route(address: ResolvedAddress) -> bool:
                 return True
             return not _is_group(address.ip) and not _is_local(sock.getsockname()[0])
     except OSError:
-        shortage.note_handled()
+        resource_exhaustion.note_handled_shortage()
         return False
 
 

@@ -14,7 +14,14 @@ from pytest_prodcheck.evidence.postgres.members import Member
 from pytest_prodcheck.evidence.postgres.session import Session, on_every_node, on_primary
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.database import Activity, Checksums, ChecksumState, DeadRows, Held, TransactionAge
+from pytest_prodcheck.records.database import (
+    Activity,
+    Checksums,
+    ChecksumState,
+    DeadRows,
+    SessionActivity,
+    TransactionAge,
+)
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
@@ -118,17 +125,19 @@ def _who(pid: int, user: str | None, application: str | None) -> str:
     return plain(f"pid {pid}" + (f" ({', '.join(words)})" if words else ""))
 
 
-def _wait(pid: int, user: str, application: str, seconds: float | None, what: str, blockers: str) -> Held:
+def _wait(pid: int, user: str, application: str, seconds: float | None, what: str, blockers: str) -> SessionActivity:
     by = f", held by pid {blockers}" if blockers else ""
-    return Held(_who(pid, user, application), max(float(seconds or 0.0), 0.0), plain(f"waits for a lock, {what}{by}"))
+    return SessionActivity(
+        _who(pid, user, application), max(float(seconds or 0.0), 0.0), plain(f"waits for a lock, {what}{by}")
+    )
 
 
-def _idle(pid: int, user: str, application: str, seconds: float | None, state: str) -> Held:
-    return Held(_who(pid, user, application), max(float(seconds or 0.0), 0.0), state)
+def _idle(pid: int, user: str, application: str, seconds: float | None, state: str) -> SessionActivity:
+    return SessionActivity(_who(pid, user, application), max(float(seconds or 0.0), 0.0), state)
 
 
-def _prepared(gid: str, owner: str, database: str, seconds: float) -> Held:
-    return Held(plain(gid, 100), max(float(seconds), 0.0), plain(f"prepared by {owner} in {database}"))
+def _prepared(gid: str, owner: str, database: str, seconds: float) -> SessionActivity:
+    return SessionActivity(plain(gid, 100), max(float(seconds), 0.0), plain(f"prepared by {owner} in {database}"))
 
 
 def _dead(name: str, rows: int, trigger: float, autovacuum: bool, vacuuming: bool) -> DeadRows:

@@ -14,7 +14,7 @@ from pytest_prodcheck.evidence.postgres.cluster import node_addresses, node_host
 from pytest_prodcheck.evidence.postgres.members import libpq_parameters
 from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
 from pytest_prodcheck.evidence.postgres.safe_sql import READ_ONLY
-from pytest_prodcheck.evidence.postgres.startup_packet import FirstWord, first_word, start_tls
+from pytest_prodcheck.evidence.postgres.startup_packet import StartupResponse, start_tls, startup_response
 from pytest_prodcheck.evidence.postgres.wire import Wire
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.encryption import AccessRule, PostgresAccess, PostgresEncryption
@@ -109,7 +109,7 @@ def _ask_node(
     )  # fmt: skip
 
 
-def _plain(word: FirstWord, where: str) -> Any:
+def _plain(word: StartupResponse, where: str) -> Any:
     """What became of a plain start; raises EvidenceProblem for an error that is no refusal."""
     if word.asks_for:
         return "taken"
@@ -125,16 +125,16 @@ def _plain(word: FirstWord, where: str) -> Any:
 def _start(
     where: str, address: ResolvedAddress, settings: Postgres, trust: ssl.SSLContext | None, host: str,
     deadline: Deadline,
-) -> FirstWord:  # fmt: skip
+) -> StartupResponse:  # fmt: skip
     """The server's first word over a connection of its own, with or without TLS."""
     part = deadline.at_most(settings.timeouts.connect)
     sock = nodes.connect(where, address, part)
     with sock, part.guard(sock):
         try:
             if trust is None:
-                return first_word(sock, settings.user, settings.database, where)
+                return startup_response(sock, settings.user, settings.database, where)
             with start_tls(sock, trust, host, where) as safe:
-                return first_word(safe, settings.user, settings.database, where)
+                return startup_response(safe, settings.user, settings.database, where)
         except ssl.SSLError as error:
             raise EvidenceProblem(Problem("tls", f"{where}: TLS failed ({error.reason or error})")) from None
         except OSError as error:

@@ -19,7 +19,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{11,}={0,2}")
 
 
 @dataclass(frozen=True)
-class Found:
+class PlaintextCounts:
     """Counts over some values: how many hold what."""
 
     card_like: int = 0
@@ -32,7 +32,7 @@ class Found:
     entropy: float | None = None
 
 
-def look(values: Sequence[str], plain: str | None, form: str | None, entropy: bool) -> Found:
+def look(values: Sequence[str], plain: str | None, form: str | None, entropy: bool) -> PlaintextCounts:
     """Looks at values as they stand and at what they are the base64 or hex of."""
     cards = card_like = emails = ibans = 0
     for texts in map(readings, values):
@@ -45,7 +45,7 @@ def look(values: Sequence[str], plain: str | None, form: str | None, entropy: bo
     wrong = None if form is None else sum(re.match(form, each) is None for each in values)
     data = b"".join(decoded(values)) if entropy else b""
     measured = bits_a_byte(data) if len(data) >= LEAST_BYTES else None
-    return Found(card_like, cards, emails, ibans, told, wrong, len(data), measured)
+    return PlaintextCounts(card_like, cards, emails, ibans, told, wrong, len(data), measured)
 
 
 def readings(value: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.reach import find_invariant
+from pytest_prodcheck.environments.queries import find_invariant
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, for_long_reads, seconds_for
 from pytest_prodcheck.evidence.postgres.session import Session, session_for_long_reads

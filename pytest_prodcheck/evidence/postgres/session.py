@@ -50,7 +50,7 @@ _MEANINGS: dict[str, tuple[ProblemKind, str, str]] = {
 }  # fmt: skip
 
 
-class Damaged(EvidenceProblem):
+class DataCorrupted(EvidenceProblem):
     """The server met data that cannot be as it is (SQLSTATE XX001 data_corrupted, XX002 index_corrupted).
 
     said: its words, on one line.
@@ -111,7 +111,7 @@ class Session:
         except ServerError as error:
             problem = self._explain(error, budget, what)
             if error.state in ("XX001", "XX002"):
-                raise Damaged(problem, plain(error.said)) from None
+                raise DataCorrupted(problem, plain(error.said)) from None
             raise EvidenceProblem(problem) from None
 
     def facts(self, sql: str, *values: str | None, seconds: float = 0.0, what: str = "") -> Any:

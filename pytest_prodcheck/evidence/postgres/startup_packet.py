@@ -22,7 +22,7 @@ _SASL = 10
 
 
 @dataclass(frozen=True)
-class FirstWord:
+class StartupResponse:
     """What a server says to a start: how it asks for the password, or why it will not.
 
     asks_for: "SCRAM-SHA-256", "MD5", "plain text", "nothing", …; "" where it refuses. state: SQLSTATE of a refusal, ""
@@ -34,7 +34,7 @@ class FirstWord:
     said: str = ""
 
 
-def first_word(sock: socket.socket, user: str, database: str, where: str) -> FirstWord:
+def startup_response(sock: socket.socket, user: str, database: str, where: str) -> StartupResponse:
     """Sends the start of a session and reads what comes first; no password is sent. Raises OSError, EvidenceProblem."""
     pairs = {"user": user, "database": database, "application_name": "prodcheck"}
     body = b"".join(f"{name}\0{value}\0".encode() for name, value in pairs.items()) + b"\0"
@@ -42,17 +42,17 @@ def first_word(sock: socket.socket, user: str, database: str, where: str) -> Fir
     for _ in range(3):
         head = _read(sock, 5)
         if not head:
-            return FirstWord()
+            return StartupResponse()
         kind, length = head[:1], struct.unpack("!i", head[1:])[0] - 4 if len(head) == 5 else -1
         if kind not in b"REvN" or not 0 <= length <= _LONGEST:
             what = f"{where}: what answers does not speak PostgreSQL"
             raise EvidenceProblem(Problem("protocol", what, "is this the right port?"))
         content = _read(sock, length)
         if kind == b"R" and len(content) >= 4:
-            return FirstWord(_method(content))
+            return StartupResponse(_method(content))
         if kind == b"E":
             fields = {part[:1]: part[1:].decode(errors="replace") for part in content.split(b"\0") if part}
-            return FirstWord("", plain(fields.get(b"C", "?"), 5), plain(fields.get(b"M", "")))
+            return StartupResponse("", plain(fields.get(b"C", "?"), 5), plain(fields.get(b"M", "")))
     raise EvidenceProblem(Problem("protocol", f"{where}: the server never asked for a password"))
 
 

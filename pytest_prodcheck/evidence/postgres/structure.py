@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_every_node
 from pytest_prodcheck.evidence.postgres.members import Member, members
-from pytest_prodcheck.evidence.postgres.session import Damaged, Session, open_session
+from pytest_prodcheck.evidence.postgres.session import DataCorrupted, Session, open_session
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -121,7 +121,7 @@ class _Checking:
             sql = f"select msg from {schema}.verify_heapam({given}) limit {MOST_OF_ONE}"
         try:
             table = self.session.rows(sql, oid, seconds=seconds, what=f"amcheck of {name}")
-        except Damaged as error:
+        except DataCorrupted as error:
             self.findings.append(StructureFinding(name, error.said))
             return True
         except EvidenceProblem as error:

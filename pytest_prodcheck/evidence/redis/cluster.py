@@ -12,12 +12,12 @@ from pytest_prodcheck.records.stores import RedisCluster
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.redis.commands import Asking
+    from pytest_prodcheck.evidence.redis.commands import RedisNodeClient
 
 _SLOTS = re.compile(r"\d{1,5}(-\d{1,5})?", re.ASCII)
 
 
-def cluster_view(asking: Asking, deadline: Deadline) -> RedisCluster:
+def cluster_view(asking: RedisNodeClient, deadline: Deadline) -> RedisCluster:
     """What CLUSTER INFO and NODES say; without a state where they may not be asked. Raises EvidenceProblem."""
     info, nodes = asking.ask((("CLUSTER", "INFO"), ("CLUSTER", "NODES")), deadline)
     if not isinstance(info, str):

@@ -92,7 +92,7 @@ def ask(
 
 
 @dataclass(frozen=True)
-class Asking:
+class RedisNodeClient:
     """How one node is asked: each call is one connection and one round trip."""
 
     where: str

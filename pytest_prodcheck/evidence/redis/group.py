@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
 from pytest_prodcheck.evidence.redis.cluster import cluster_view
-from pytest_prodcheck.evidence.redis.commands import Asking, explain, login_of, tls_of, trust_of
+from pytest_prodcheck.evidence.redis.commands import RedisNodeClient, explain, login_of, tls_of, trust_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.stores import RedisCluster, RedisGroup, RedisNode
 
@@ -56,7 +56,7 @@ def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup
 
     def look(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> RedisNode:
         part = until.at_most(settings.timeout)
-        asking = Asking(where, address, tls_of(trust, declared), login)
+        asking = RedisNodeClient(where, address, tls_of(trust, declared), login)
         node = _ask_node(declared, asking, part)
         return node if node.cluster is None else replace(node, cluster=cluster_view(asking, part))
 
@@ -81,7 +81,7 @@ def _disagree(nodes: list[RedisNode]) -> bool:
     return len({each.map for each in seen if each.map}) > 1 or any(here & set(each.failing) for each in seen)
 
 
-def _ask_node(declared: str, asking: Asking, deadline: Deadline) -> RedisNode:
+def _ask_node(declared: str, asking: RedisNodeClient, deadline: Deadline) -> RedisNode:
     where, login = asking.where, asking.login
     began = time.monotonic()
     ping, info, save = asking.ask(_COMMANDS, deadline)

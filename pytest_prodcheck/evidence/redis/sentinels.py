@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
 from pytest_prodcheck.evidence.network.transport import show
-from pytest_prodcheck.evidence.redis.commands import Asking, explain, login_of, tls_of, trust_of
+from pytest_prodcheck.evidence.redis.commands import RedisNodeClient, explain, login_of, tls_of, trust_of
 from pytest_prodcheck.evidence.redis.group import fields_of, node_host
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -83,11 +83,11 @@ def _look(target: str, context: Context, deadline: Deadline) -> RedisSentinels:
     secret = context.secret(declared.password) if declared.password else None
 
     def sentinel(address: str, where: str, found: ResolvedAddress, until: Deadline) -> Sentinel:
-        asking = Asking(where, found, tls_of(trust, address), (declared.user, secret))
+        asking = RedisNodeClient(where, found, tls_of(trust, address), (declared.user, secret))
         return _ask_sentinel(address, asking, declared, until.at_most(settings.timeout))
 
     def node(address: str, where: str, found: ResolvedAddress, until: Deadline) -> _Node:
-        asking = Asking(where, found, tls_of(trust, address), login)
+        asking = RedisNodeClient(where, found, tls_of(trust, address), login)
         return _ask_node(address, asking, until.at_most(settings.timeout))
 
     part = deadline.at_most(settings.timeout + 2 * MARGIN)
@@ -106,7 +106,7 @@ def _record(declared: Settings, settings: Redis, told: list[Sentinel], nodes: li
     )
 
 
-def _ask_node(address: str, asking: Asking, deadline: Deadline) -> _Node:
+def _ask_node(address: str, asking: RedisNodeClient, deadline: Deadline) -> _Node:
     (info,) = asking.ask((("INFO",),), deadline)
     if isinstance(info, Exception):
         raise EvidenceProblem(explain(info, asking.where, deadline, asking.login[1] or ""))
@@ -114,7 +114,7 @@ def _ask_node(address: str, asking: Asking, deadline: Deadline) -> _Node:
     return _Node(address, None, fields.get("run_id", "")[:64], fields.get("role", ""))
 
 
-def _ask_sentinel(address: str, asking: Asking, declared: Settings, deadline: Deadline) -> Sentinel:
+def _ask_sentinel(address: str, asking: RedisNodeClient, declared: Settings, deadline: Deadline) -> Sentinel:
     name = declared.name
     info, primary, replicas, quorum = asking.ask(
         (("INFO", "sentinel"), ("SENTINEL", "MASTER", name), ("SENTINEL", "REPLICAS", name),

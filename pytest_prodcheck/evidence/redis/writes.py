@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
 from pytest_prodcheck.evidence.redis.cluster import cluster_view
-from pytest_prodcheck.evidence.redis.commands import Asking, explain, login_of, tls_of, trust_of
+from pytest_prodcheck.evidence.redis.commands import RedisNodeClient, explain, login_of, tls_of, trust_of
 from pytest_prodcheck.evidence.redis.group import fields_of, node_host
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.stores import RedisWrite, RedisWrites
@@ -45,7 +45,7 @@ def redis_writes(target: str, context: Context, deadline: Deadline) -> RedisWrit
     login, trust = login_of(target, context), trust_of(settings, context)
 
     def look(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> RedisWrite:
-        return _ask_node(declared, Asking(where, address, tls_of(trust, declared), login), until)
+        return _ask_node(declared, RedisNodeClient(where, address, tls_of(trust, declared), login), until)
 
     def failed(declared: str, problem: Problem, seconds: float) -> RedisWrite:
         return RedisWrite(declared, problem)
@@ -54,7 +54,7 @@ def redis_writes(target: str, context: Context, deadline: Deadline) -> RedisWrit
     return RedisWrites(tuple(nodes), settings.expect.primaries)
 
 
-def _ask_node(declared: str, asking: Asking, deadline: Deadline) -> RedisWrite:
+def _ask_node(declared: str, asking: RedisNodeClient, deadline: Deadline) -> RedisWrite:
     (info,) = asking.ask((("INFO",),), deadline)
     if isinstance(info, Exception):
         raise EvidenceProblem(explain(info, asking.where, deadline, asking.login[1] or ""))
@@ -72,7 +72,7 @@ def _ask_node(declared: str, asking: Asking, deadline: Deadline) -> RedisWrite:
     return RedisWrite(declared, None, role, None if denied else answer, answer if denied else "")
 
 
-def _write(asking: Asking, slots: Sequence[tuple[int, int]], deadline: Deadline) -> str:
+def _write(asking: RedisNodeClient, slots: Sequence[tuple[int, int]], deadline: Deadline) -> str:
     """What SET is answered, "" where it would be taken.
 
     With XX, and a key that nobody has, it changes nothing: no write, no replication, no notification. The server

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pytest_prodcheck.environments.reach import unit_names
+from pytest_prodcheck.environments.queries import unit_names
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
 from pytest_prodcheck.evidence.http.clients import client_to
 from pytest_prodcheck.evidence.release import approval_github, approval_records

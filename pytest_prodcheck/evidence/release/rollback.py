@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.environments.reach import deployments_in_reach, unit_names
+from pytest_prodcheck.environments.queries import deployments_in_reach, unit_names
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
 from pytest_prodcheck.evidence.release.plan_documents import dated, names
 from pytest_prodcheck.evidence.tools.placeholders import filled
 from pytest_prodcheck.evidence.vulnerabilities.source import file
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.rollback import PlanDocument, RollbackPlan, WayBack
+from pytest_prodcheck.records.rollback import DeploymentHistory, PlanDocument, RollbackPlan
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -66,7 +66,7 @@ def _document(declared: str, context: Context, now: float) -> PlanDocument:
     return PlanDocument(name, True, wanted, names(text, wanted), dated(text, now))
 
 
-def _ways(services: tuple[str, ...], context: Context, deadline: Deadline) -> tuple[WayBack, ...]:
+def _ways(services: tuple[str, ...], context: Context, deadline: Deadline) -> tuple[DeploymentHistory, ...]:
     from pytest_prodcheck.evidence.kubernetes.api import listed
     from pytest_prodcheck.evidence.kubernetes.cluster import namespaced
     from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
@@ -87,7 +87,9 @@ def _ways(services: tuple[str, ...], context: Context, deadline: Deadline) -> tu
         mine = sorted(each[1:] for each in versions if each[0] == name)
         revision, images = mine[-1] if mine else (0, ())
         there = name in dict(limits)
-        found.append(WayBack(workload, revision if there else 0, len(mine), dict(limits).get(name, _KEPT), images))
+        found.append(
+            DeploymentHistory(workload, revision if there else 0, len(mine), dict(limits).get(name, _KEPT), images)
+        )
     return tuple(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.environments.reach import settings_format
+from pytest_prodcheck.environments.queries import settings_format
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
 from pytest_prodcheck.evidence.release import setting_values
 from pytest_prodcheck.evidence.release.setting_files import parse

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.content.hash_sql import FIXED, TABLES, between, digest_of, in_words, ranges, timeout
 from pytest_prodcheck.evidence.postgres.server_text import of_error
-from pytest_prodcheck.evidence.restore.room import refuse_want
+from pytest_prodcheck.evidence.restore.disk_space import refuse_exhaustion
 from pytest_prodcheck.evidence.restore.scratch_server import WORKERS
 from pytest_prodcheck.evidence.tools.program_words import without_rows
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -18,7 +18,7 @@ from pytest_prodcheck.records.backups import TableCompared
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_prodcheck.evidence.content.record_file import ContentRecord, Held
+    from pytest_prodcheck.evidence.content.record_file import ContentRecord, RecordedTable
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
 
@@ -55,17 +55,17 @@ def compare(
             found.append(_some(ask, name, held, sample) if sample < 1 and held.parts else _whole(ask, name, held))
         except psycopg.Error as error:  # its pages or its TOAST cannot be read
             deadline.seconds_left()
-            refuse_want(error.sqlstate or "", of_error(error))
+            refuse_exhaustion(error.sqlstate or "", of_error(error))
             found.append(TableCompared(name, held.rows, None, False, readable=False))
     return tuple(found)
 
 
-def _whole(ask: Callable[[str], Any], name: str, held: Held) -> TableCompared:
+def _whole(ask: Callable[[str], Any], name: str, held: RecordedTable) -> TableCompared:
     rows, content = ask(digest_of(name, held.form))
     return TableCompared(name, held.rows, int(rows), (rows, content) == (held.rows, held.content), hashed=int(rows))
 
 
-def _some(ask: Callable[[str], Any], name: str, held: Held, sample: float) -> TableCompared:
+def _some(ask: Callable[[str], Any], name: str, held: RecordedTable, sample: float) -> TableCompared:
     """All rows counted, and some parts hashed, others each time. Where a part had no rows the count is enough."""
     (rows,) = ask(f"select pg_catalog.count(*) from only {name}")
     parts = zip(ranges(len(held.parts) * held.pages, held.pages), held.parts, strict=True)
@@ -93,7 +93,7 @@ def amcheck(server: ScratchServer, database: str, every_row: bool, deadline: Dea
     more = ("--heapallindexed",) if every_row else ()
     done = server.tool(deadline, "pg_amcheck", *which, "--install-missing", *more, "--jobs", str(WORKERS))
     if done.code:
-        refuse_want("", done.errors + done.output)
+        refuse_exhaustion("", done.errors + done.output)
     lines: list[str] = []
     for line in (*without_rows(done.output), *without_rows(done.errors)):
         if _NOISE.match(line):
@@ -148,6 +148,6 @@ def _by_sql(server: ScratchServer, database: str, every_row: bool) -> tuple[bool
                 try:
                     connection.execute("select bt_index_check(%s, %s)", (oid, every_row))
                 except psycopg.Error as error:
-                    refuse_want(error.sqlstate or "", of_error(error))
+                    refuse_exhaustion(error.sqlstate or "", of_error(error))
                     found.append(plain(f"{index}: {of_error(error)}"))
     return True, tuple(found[:SHOWN])

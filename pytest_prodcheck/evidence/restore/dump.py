@@ -16,7 +16,7 @@ from pytest_prodcheck.evidence.backups.verification import is_archive
 from pytest_prodcheck.evidence.postgres.programs import major_of, programs
 from pytest_prodcheck.evidence.postgres.safe_sql import quoted
 from pytest_prodcheck.evidence.postgres.server_text import of_error
-from pytest_prodcheck.evidence.restore.loading import LOADER, Loaded, load
+from pytest_prodcheck.evidence.restore.loading import LOADER, LoadResult, load
 from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
 from pytest_prodcheck.evidence.restore.source_files import give_to
 from pytest_prodcheck.evidence.restore.sql_text import SqlText
@@ -53,7 +53,7 @@ class DumpServer(ScratchServer):
     def fill(self, deadline: Deadline) -> str:
         """Loads the dump as a role without rights; owners and grants are left out, for the roles are not in it."""
         odd = self._make_database()
-        found: list[Loaded | None] = []
+        found: list[LoadResult | None] = []
 
         def loading() -> None:
             room = os.statvfs(self.scratch)
@@ -65,7 +65,7 @@ class DumpServer(ScratchServer):
             except EvidenceProblem as error:  # it cannot be read whole: that is what the dump is like
                 if error.problem.kind != "protocol":
                     raise
-                found.insert(0, Loaded(error.problem.message))
+                found.insert(0, LoadResult(error.problem.message))
 
         side_by_side((loading,), deadline.time_left())
         deadline.seconds_left()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.postgres.server_text import shown
-from pytest_prodcheck.evidence.restore.room import refuse_want
+from pytest_prodcheck.evidence.restore.disk_space import refuse_exhaustion
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _PUBLIC = ("42P06", 'schema "public" already exists')  # pg_dump -n public makes
 
 
 @dataclass
-class Loaded:
+class LoadResult:
     """reason: why it was not loaded whole, "" where it was. forbidden: for want of rights. left_out: of which kind."""
 
     reason: str = ""
@@ -41,9 +41,9 @@ class Loaded:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def load(connection: Any, text: SqlText) -> Loaded:
+def load(connection: Any, text: SqlText) -> LoadResult:
     """Sends all statements over a low-level connection, up to the first that is refused."""
-    loaded = Loaded()
+    loaded = LoadResult()
     inserts: list[bytes] = []
     try:
         for statement in text.statements():
@@ -72,7 +72,7 @@ def load(connection: Any, text: SqlText) -> Loaded:
     return loaded
 
 
-def _send(connection: Any, statement: bytes, text: SqlText, loaded: Loaded) -> None:
+def _send(connection: Any, statement: bytes, text: SqlText, loaded: LoadResult) -> None:
     """One message; roles that are not there any more, and the schema that is there anyway, are no part of a dump."""
     if not statement or loaded.reason:
         return
@@ -98,7 +98,7 @@ def _send(connection: Any, statement: bytes, text: SqlText, loaded: Loaded) -> N
     if (state == _UNDEFINED and _ROLE.match(said)) or (state, said) == _PUBLIC:
         return
     loaded.reason = shown(state, said, source) if state else "the server ended"
-    refuse_want(state, loaded.reason)
+    refuse_exhaustion(state, loaded.reason)
     loaded.forbidden = state == _FORBIDDEN
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Goal:
+class RecoveryTarget:
     """Where replay is to end. settings: the server's. newest, size: the last segment of the archive, where it counts.
 
     not_comparable: why the record is not for that point, "" where it is.
@@ -55,27 +55,27 @@ class Goal:
         return f"replay ended at {reached}, but the archive goes on to {self.newest}: WAL between them is missing"
 
 
-def goal_of(
+def recovery_target_of(
     settings: Backups, backup: Backup, record: ContentRecord | None, root: Path, size: int,
     deadline: Deadline,
-) -> Goal:  # fmt: skip
+) -> RecoveryTarget:  # fmt: skip
     """As declared; else where the record was taken; else the end of the archive. size: of a WAL file."""
     assert settings.restore is not None
     target = settings.restore.target
     if settings.kind == "dump":
-        return Goal("the dump")
+        return RecoveryTarget("the dump")
     chosen = next(((key, value) for key, value in target if value is not None), None)
     if chosen is not None:
         key, value = chosen
         same = record is not None and key == "lsn" and position(str(value)) == position(record.lsn)
         odd = "" if record is None or same else f"the record is of position {record.lsn}, not of {key} {value}"
-        return Goal(f"{key} {value}", {f"recovery_target_{key}": str(value)}, not_comparable=odd)
+        return RecoveryTarget(f"{key} {value}", {f"recovery_target_{key}": str(value)}, not_comparable=odd)
     if record is not None:
         # exactly the record's position: what begins there or later is not replayed
         exact = {"recovery_target_lsn": record.lsn, "recovery_target_inclusive": "off"}
-        return Goal(f"the record's position {record.lsn}", exact)
+        return RecoveryTarget(f"the record's position {record.lsn}", exact)
     newest = _end_of_archive(settings, backup, root, size, deadline)
-    return Goal("the end of the archive", newest=newest, size=size)
+    return RecoveryTarget("the end of the archive", newest=newest, size=size)
 
 
 def _end_of_archive(settings: Backups, backup: Backup, root: Path, size: int, deadline: Deadline) -> str:

@@ -17,10 +17,10 @@ from pytest_prodcheck.evidence.content import record_file
 from pytest_prodcheck.evidence.postgres.programs import programs
 from pytest_prodcheck.evidence.restore import record as restore_record
 from pytest_prodcheck.evidence.restore.comparison import amcheck, compare, tables_of
+from pytest_prodcheck.evidence.restore.disk_space import DiskSpaceGuard
 from pytest_prodcheck.evidence.restore.dump import load_dump
 from pytest_prodcheck.evidence.restore.fetch import fetch, forget_settings, source_of_backup, wal_source
-from pytest_prodcheck.evidence.restore.recovery_target import Goal, goal_of
-from pytest_prodcheck.evidence.restore.room import Room
+from pytest_prodcheck.evidence.restore.recovery_target import RecoveryTarget, recovery_target_of
 from pytest_prodcheck.evidence.restore.scratch_folder import scratch_folder
 from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
 from pytest_prodcheck.evidence.restore.source_facts import SourceFacts, facts_of
@@ -97,11 +97,11 @@ def _restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
     record, problem = _record(settings.restore, settings.kind, backup, database, context.root)
     source = source_of_backup(settings, backup.label, context.root)
     expected, size, live, facts = _running(target, context, database, deadline)
-    goal = goal_of(settings, backup, record, context.root, size, deadline)
+    goal = recovery_target_of(settings, backup, record, context.root, size, deadline)
     seen = _Seen()
     place = context.root / settings.restore.folder if settings.restore.folder else restore_record.temporary()
     needed = max(backup.size or 0, source.size if source is not None else 0)
-    with scratch_folder(place, needed, live) as scratch, Room(scratch) as room:
+    with scratch_folder(place, needed, live) as scratch, DiskSpaceGuard(scratch) as room:
         server: ScratchServer
         feed: WalFeed | nullcontext[None] = nullcontext()
         if settings.kind == "dump":
@@ -169,7 +169,7 @@ def _running(
 
 
 def _prepare(
-    settings: Backups, backup: Backup, source: Source | None, scratch: Path, goal: Goal, root: Path,
+    settings: Backups, backup: Backup, source: Source | None, scratch: Path, goal: RecoveryTarget, root: Path,
     deadline: Deadline,
 ) -> tuple[ScratchServer, WalFeed]:  # fmt: skip
     """Files and configuration of a scratch server that has not been started."""

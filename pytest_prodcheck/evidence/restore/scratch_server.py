@@ -15,11 +15,11 @@ from pytest_prodcheck.evidence.postgres.libpq_environment import hidden
 from pytest_prodcheck.evidence.postgres.programs import library_path, needed_by
 from pytest_prodcheck.evidence.postgres.safe_sql import PATH
 from pytest_prodcheck.evidence.postgres.server_text import shown
-from pytest_prodcheck.evidence.restore.room import refuse_want
+from pytest_prodcheck.evidence.restore.disk_space import refuse_exhaustion
 from pytest_prodcheck.evidence.restore.source_files import give_to, share_with
-from pytest_prodcheck.evidence.tools.confinement import Place
+from pytest_prodcheck.evidence.tools.confinement import Sandbox
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.evidence.tools.subprocesses import Done, end
+from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram, end
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -61,16 +61,16 @@ class ScratchServer:
             each.mkdir(mode=0o700, exist_ok=True)
         self.place = self._place(unconfined)
 
-    def _place(self, unconfined: bool) -> Place:
+    def _place(self, unconfined: bool) -> Sandbox:
         from dataclasses import replace
 
-        from pytest_prodcheck.evidence.tools.confinement import place
+        from pytest_prodcheck.evidence.tools.confinement import sandbox
 
         names = ("postgres", "initdb", "pg_restore", "pg_amcheck", "pg_controldata")
         readable = (self.files, self.scratch / "wal", *needed_by(self.programs, names))
         writable = (self.data, self.sockets, self.scratch / "tablespaces")
         return replace(
-            place(self.files, unconfined), readable=readable, writable=writable,
+            sandbox(self.files, unconfined), readable=readable, writable=writable,
             seen={self.shell: Path("/bin")},
         )  # fmt: skip
 
@@ -194,9 +194,9 @@ class ScratchServer:
         said = self._said()
         for state, kind, text in _LINE.findall(said):
             if kind != "ERROR":
-                refuse_want(state, plain(text))
+                refuse_exhaustion(state, plain(text))
         if _KILLED in said:
-            refuse_want("53200", "one of its processes was killed, as where memory runs out")
+            refuse_exhaustion("53200", "one of its processes was killed, as where memory runs out")
 
     def replayed_to(self) -> str:
         """The position that replay ended at, "" where nothing was replayed."""
@@ -230,7 +230,7 @@ class ScratchServer:
                 options=self.options if user in ("", self.superuser) else " ",
             )  # fmt: skip
 
-    def tool(self, deadline: Deadline, name: str, *arguments: str) -> Done:
+    def tool(self, deadline: Deadline, name: str, *arguments: str) -> CompletedProgram:
         """Runs one of PostgreSQL's programs against this server, in its place."""
         words = (str(self.programs / name), "-h", str(self.sockets), "-p", str(PORT), "-U", self.superuser, *arguments)
         environ = {"PGOPTIONS": self.options, "PGPASSWORD": self.password, "PGPASSFILE": str(self.files / "none")}

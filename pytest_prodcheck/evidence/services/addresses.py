@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import asks, declared, host_of, service_host
-from pytest_prodcheck.evidence.network.blame import OURS, is_theirs
-from pytest_prodcheck.evidence.network.resolving import NameGone, addresses_of, split_address
+from pytest_prodcheck.evidence.network.fault_location import OURS, is_server_fault
+from pytest_prodcheck.evidence.network.resolving import NameNotFound, addresses_of, split_address
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.services import AddressAnswer, Addresses
 
@@ -48,7 +48,7 @@ def http_addresses(target: str, context: Context, deadline: Deadline) -> Address
         return Addresses(service.host, (_through_proxy(client_of(context, target), context, deadline),))
     try:
         addresses = addresses_of(context, *split_address(host_of(service)), deadline)
-    except NameGone as error:
+    except NameNotFound as error:
         return Addresses(service.host, (), error.problem)
     client = client_of(context, target)
     part = deadline.at_most(max(deadline.time_left() - GRACE, GRACE))
@@ -90,7 +90,7 @@ def _ask(client: HttpClient, address: ResolvedAddress, context: Context, deadlin
     except EvidenceProblem as error:
         took = before - deadline.time_left()
         routed = error.problem.kind != "unreachable" or has_route(address)
-        theirs = is_theirs(error.problem, address, client.service.host, context, deadline)
+        theirs = is_server_fault(error.problem, address, client.service.host, context, deadline)
         problem = error.problem if theirs else replace(error.problem, hint=OURS.get(error.problem.kind, ""))
         return replace(_answer(address, None, took, problem, routed), theirs=theirs)
     return _answer(address, answer.exchange.status, answer.whole, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.answers.good import wanted
+from pytest_prodcheck.answers.expected_answers import expected_answer
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.freshness import cached
@@ -49,7 +49,7 @@ def _insist_on_control(target: str, context: Context, deadline: Deadline) -> Non
     """Raises EvidenceProblem where the control is not answered as declared: then a refusal proves nothing."""
     control = endpoint_answer(target, context, deadline)
     declared = endpoint(context.environment, target)[1]
-    if control.status not in wanted(declared.model_dump(by_alias=True)).statuses:
+    if control.status not in expected_answer(declared.model_dump(by_alias=True)).statuses:
         what = f"{control.method} {control.url} ({target}, the control) answered {control.status}"
         raise EvidenceProblem(Problem("protocol", f"{what}, so that a refusal proves nothing"))
 

@@ -17,7 +17,7 @@ from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.evidence.network.failures import worth_another_try
 from pytest_prodcheck.evidence.services.endpoint import endpoint_answer
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
-from pytest_prodcheck.records.services import Negotiation, Rendition
+from pytest_prodcheck.records.services import Negotiation, Representation
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.http.client import HttpClient
     from pytest_prodcheck.evidence.http.connection import Connection
-    from pytest_prodcheck.evidence.http.http2 import Http2Line
+    from pytest_prodcheck.evidence.http.http2 import Http2Connection
 
 CODINGS = ("br", "gzip", "identity")
 SHARE = 0.8  # of the time; how many answers could be looked at by then is judged
@@ -84,7 +84,7 @@ def http_negotiation(target: str, context: Context, deadline: Deadline) -> Negot
     """Each declared GET beside its other codings where it came compressed, and over HTTP/2 where that is offered."""
     service = declared(context.environment, target)
     part = deadline.at_most(SHARE * deadline.seconds)
-    pages, first, found, tried = _pages(service), list[tuple[_Page, Exchange]](), list[Rendition](), 0
+    pages, first, found, tried = _pages(service), list[tuple[_Page, Exchange]](), list[Representation](), 0
     problem = Problem("timeout", f"{target}: no answer within {part.seconds:.3g} s")
     for page in pages:
         if part.expired:
@@ -120,7 +120,7 @@ def _request(page: _Page, headers: Mapping[str, str], context: Context, deadline
 
 def _other_codings(
     target: str, page: _Page, first: Exchange, context: Context, deadline: Deadline
-) -> list[Rendition]:
+) -> list[Representation]:
     """An answer that came compressed, asked for in every other coding."""
     seen = {_coding(first)}
     if not seen & {"br", "gzip", "deflate"}:
@@ -137,7 +137,7 @@ def _other_codings(
         try:
             other = ask(coding)
         except EvidenceProblem as error:
-            found.append(Rendition(page.name, coding, _coding(first), error.problem))
+            found.append(Representation(page.name, coding, _coding(first), error.problem))
             continue
         if _coding(other) not in seen:
             seen.add(_coding(other))
@@ -147,9 +147,9 @@ def _other_codings(
 
 def _over_h2(
     target: str, first: list[tuple[_Page, Exchange]], context: Context, deadline: Deadline
-) -> tuple[str, list[Rendition]]:
+) -> tuple[str, list[Representation]]:
     """What the server chose by ALPN, and each answer over HTTP/2 beside the one over HTTP/1.1."""
-    client, found = client_of(context, target), list[Rendition]()
+    client, found = client_of(context, target), list[Representation]()
     line, connection = client.http2()
     try:
         for page, exchange in first:
@@ -161,7 +161,7 @@ def _over_h2(
             except EvidenceProblem as error:
                 if line.shook_hands and line.chosen != OFFERED[0]:
                     return line.chosen, []
-                found.append(Rendition(page.name, OFFERED[0], _coding(exchange), error.problem))
+                found.append(Representation(page.name, OFFERED[0], _coding(exchange), error.problem))
                 if error.problem.kind != "protocol":
                     break  # as long for each of them
                 continue
@@ -177,7 +177,7 @@ def _again(client: HttpClient, request: Request, deadline: Deadline) -> Exchange
     return client.ask(request, deadline).exchange
 
 
-def _ask_h2(line: Http2Line, connection: Connection, request: Request, deadline: Deadline) -> Exchange:
+def _ask_h2(line: Http2Connection, connection: Connection, request: Request, deadline: Deadline) -> Exchange:
     """One answer over HTTP/2; once more over a new connection where the open one was closed meanwhile."""
     try:
         return connection.ask(request, deadline).exchange
@@ -192,7 +192,9 @@ def _coding(exchange: Exchange) -> str:
     return (exchange.header("Content-Encoding") or "").strip().lower().removeprefix("x-") or "identity"
 
 
-def _compared(page: _Page, first: Exchange, other: Exchange, again: Ask, other_again: Ask, how: str = "") -> Rendition:
+def _compared(
+    page: _Page, first: Exchange, other: Exchange, again: Ask, other_again: Ask, how: str = ""
+) -> Representation:
     """Two answers to one request. again: asks for each once more where they differ: much changes with every answer."""
     same: bool | None = None
     if first.body is not None and other.body is not None and not first.truncated and not other.truncated:
@@ -209,7 +211,7 @@ def _compared(page: _Page, first: Exchange, other: Exchange, again: Ask, other_a
         lacks = f"the revision {revision}: it tells {there}"
     types = (first.content_type, other.content_type)
     statuses = (first.status, other.status)
-    return Rendition(page.name, how or _coding(other), _coding(first), None, statuses, types, same, lacks)
+    return Representation(page.name, how or _coding(other), _coding(first), None, statuses, types, same, lacks)
 
 
 def _told(exchange: Exchange, pointer: str) -> str:

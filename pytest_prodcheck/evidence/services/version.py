@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.answers.decoding import BROWSERS
 from pytest_prodcheck.answers.variables import at_pointer
-from pytest_prodcheck.environments.reach import pods_tell
+from pytest_prodcheck.environments.queries import pods_tell
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.freshness import FRESH, stale

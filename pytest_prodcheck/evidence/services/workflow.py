@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pytest_prodcheck.answers.good import points, wanted
+from pytest_prodcheck.answers.expected_answers import answer_checks, expected_answer
 from pytest_prodcheck.answers.variables import VARIABLE, captured
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.clients import client_of
@@ -138,8 +138,8 @@ class _Run:
     def _reasons(self, step: Step, answer: Answer) -> list[str]:
         exchange = answer.exchange
         text = VARIABLE.sub(self._value, step.contains or "")
-        looked_at = wanted({"status": step.status, "content_type": step.content_type, "contains": text})
-        found = points(looked_at, exchange.status, exchange.content_type, lambda: text in answer.text)
+        looked_at = expected_answer({"status": step.status, "content_type": step.content_type, "contains": text})
+        found = answer_checks(looked_at, exchange.status, exchange.content_type, lambda: text in answer.text)
         reasons = [each.why for each in found if not each.good]
         if exchange.status not in step.status:
             expected = " or ".join(map(str, step.status))

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from pytest_prodcheck.children import filtered, python_path
+from pytest_prodcheck.child_processes import child_environment, python_path
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ class _Process:
         # a session of its own: Ctrl-C is for us, and the process ends when its stdin does
         self._child = subprocess.Popen(
             program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-            env=filtered(program[0], also={**python_path(), "PYTHONHASHSEED": "0"}),  # sslyze writes sets to texts
+            # sslyze writes sets to texts
+            env=child_environment(program[0], also={**python_path(), "PYTHONHASHSEED": "0"}),
         )  # fmt: skip
         self._changed = threading.Condition()
         self._answers: dict[int, dict[str, Any]] = {}

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from pytest_prodcheck.evidence.tools import namespaces
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.evidence.tools.subprocesses import Done, User, run, servers_user, start
+from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram, User, run, servers_user, start
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ PASSWD = "passwd"  # the file that names the user of the place
 
 
 @dataclass(frozen=True)
-class Person:
+class RunAsUser:
     """Whom a program runs as."""
 
     pw_uid: int
@@ -52,7 +52,7 @@ class Mount(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Place:
+class Sandbox:
     """How programs are run that meet what others wrote. user: None for ourselves. confined: no namespaces where false.
 
     readable, writable: folders and files that are seen at their own paths. private: folder of ours, for files that are
@@ -83,14 +83,14 @@ class Place:
     def run(
         self, program: Sequence[str], deadline: Deadline, environ: Mapping[str, str] | None = None, *,
         system: bool = False, discard: bool = False, given: int | IO[bytes] = subprocess.DEVNULL,
-    ) -> Done:  # fmt: skip
+    ) -> CompletedProgram:  # fmt: skip
         """Runs a program in it to its end; raises EvidenceProblem. given: its standard input."""
         words = self.words(program, system=system)
         done = run(
             words, deadline, folder=self.private, user=self.starter, only=bare_environment() | dict(environ or {}),
             discard=discard, given=given,
         )  # fmt: skip
-        return Done(tuple(program), done.code, done.output, done.errors)
+        return CompletedProgram(tuple(program), done.code, done.output, done.errors)
 
     def start(
         self, program: Sequence[str], output: IO[bytes], environ: Mapping[str, str] | None = None
@@ -119,14 +119,14 @@ def bare_environment() -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
-def person() -> User | None:
+def sandbox_user() -> User | None:
     """A user that nobody else is, where we are root and may become it; else ourselves."""
     if os.geteuid() != 0:
         return None
     while True:
         number = random.SystemRandom().randint(*UIDS)
         if not _known(number):
-            return Person(number, number)
+            return RunAsUser(number, number)
 
 
 def _known(number: int) -> bool:
@@ -137,27 +137,27 @@ def _known(number: int) -> bool:
     return True
 
 
-def place(private: Path, accepted: bool, user: User | None = None) -> Place:
+def sandbox(private: Path, accepted: bool, user: User | None = None) -> Sandbox:
     """A place for one restore; raises EvidenceProblem where there is none and the risk is not accepted.
 
     private: an empty folder of ours. accepted: without confinement it is done all the same, as an ordinary user.
     user: where we are root, whom programs run as; else nobody that there is.
     """
-    why = missing()
+    why = why_unavailable()
     if not why:
-        found = Place(private, (user or person()) if os.geteuid() == 0 else None)
-        who = found.user or Person(os.geteuid(), os.getegid())
+        found = Sandbox(private, (user or sandbox_user()) if os.geteuid() == 0 else None)
+        who = found.user or RunAsUser(os.geteuid(), os.getegid())
         (private / PASSWD).write_text(f"restore:x:{who.pw_uid}:{who.pw_gid}::/:/none\n")
         return found
     if accepted:
-        return Place(private, servers_user(), confined=False)
+        return Sandbox(private, servers_user(), confined=False)
     what = f"what a backup holds can run code while it is restored, and it cannot be shut in here: {why}"
     hint = "or accept that it runs with the rights of this user: backups.restore.unconfined = true"
     raise EvidenceProblem(Problem("configuration", what, hint))
 
 
 @cache
-def missing() -> str:
+def why_unavailable() -> str:
     """Why a place cannot be made here, with what would help; "" where it can. Asked once."""
     return "; ".join(why for why in _tried().values()) if "" not in _tried().values() else ""
 
@@ -178,7 +178,7 @@ def _tried() -> dict[str, str]:
     return found
 
 
-def _why_not(name: str, build: Callable[[list[Mount], Place, Sequence[str]], tuple[str, ...]], package: str) -> str:
+def _why_not(name: str, build: Callable[[list[Mount], Sandbox, Sequence[str]], tuple[str, ...]], package: str) -> str:
     import tempfile
 
     if shutil.which(name) is None:
@@ -187,7 +187,7 @@ def _why_not(name: str, build: Callable[[list[Mount], Place, Sequence[str]], tup
         return "setpriv is not installed (apt-get install util-linux)"
     with tempfile.TemporaryDirectory(prefix="prodcheck-place-") as folder:
         Path(folder, PASSWD).write_text("")
-        there = Place(Path(folder), person())
+        there = Sandbox(Path(folder), sandbox_user())
         words = build(there._mounts(system=True), there, ("/usr/bin/true",))
         try:
             done = subprocess.run(
@@ -201,7 +201,7 @@ def _why_not(name: str, build: Callable[[list[Mount], Place, Sequence[str]], tup
     return ""
 
 
-def _by_bwrap(mounts: list[Mount], place: Place, program: Sequence[str]) -> tuple[str, ...]:
+def _by_bwrap(mounts: list[Mount], place: Sandbox, program: Sequence[str]) -> tuple[str, ...]:
     found = [shutil.which("bwrap") or "bwrap", "--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid",
              "--unshare-net", "--unshare-uts", "--hostname", "restore", "--dev", "/dev"]  # fmt: skip
     setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
@@ -225,7 +225,7 @@ def _by_bwrap(mounts: list[Mount], place: Place, program: Sequence[str]) -> tupl
     return (*found, "--", setpriv, *who, "--", *program)
 
 
-def _by_unshare(mounts: list[Mount], place: Place, program: Sequence[str]) -> tuple[str, ...]:
+def _by_unshare(mounts: list[Mount], place: Sandbox, program: Sequence[str]) -> tuple[str, ...]:
     import json
 
     mine = ["--user", "--map-current-user", "--keep-caps"] if os.geteuid() != 0 else []

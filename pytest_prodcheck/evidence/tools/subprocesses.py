@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from pytest_prodcheck.children import end_with_us, filtered
+from pytest_prodcheck.child_processes import child_environment, end_with_us
 from pytest_prodcheck.evidence.tools import program_words
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -41,7 +41,7 @@ class User(Protocol):
 
 
 @dataclass(frozen=True)
-class Done:
+class CompletedProgram:
     """How a program ended. words: what was run. said: both outputs as text, at most `MOST_OUTPUT` bytes each."""
 
     words: tuple[str, ...]
@@ -57,7 +57,7 @@ class Done:
 
 def environment(program: str = "") -> dict[str, str]:
     """Ours without what would lead PostgreSQL's programs elsewhere (PGHOST, …) or change the language of answers."""
-    return filtered(program, also={"LC_ALL": "C", "TZ": "UTC"})
+    return child_environment(program, also={"LC_ALL": "C", "TZ": "UTC"})
 
 
 def servers_user() -> pwd.struct_passwd | None:
@@ -113,7 +113,7 @@ def run(
     words: Sequence[str], deadline: Deadline, *, folder: Path, user: User | None = None,
     environ: Mapping[str, str] | None = None, discard: bool = False, only: Mapping[str, str] | None = None,
     given: int | IO[bytes] = subprocess.DEVNULL,
-) -> Done:  # fmt: skip
+) -> CompletedProgram:  # fmt: skip
     """Runs a program to its end; raises EvidenceProblem (timeout, too-large, configuration).
 
     discard: its standard output is of no interest and may be of any size.
@@ -133,7 +133,9 @@ def run(
         for stream in (child.stdout, child.stderr):
             if stream is not None:
                 stream.close()
-    return Done(tuple(words), child.returncode, output.decode(errors="replace"), errors.decode(errors="replace"))
+    return CompletedProgram(
+        tuple(words), child.returncode, output.decode(errors="replace"), errors.decode(errors="replace")
+    )
 
 
 def _late(program: str, deadline: Deadline) -> Problem:

@@ -12,7 +12,7 @@ from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.vulnerabilities import attestations, report_model, vex
 from pytest_prodcheck.evidence.vulnerabilities.deployed_images import shipped
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Scan
-from pytest_prodcheck.evidence.vulnerabilities.source import Content, declared, file, filled, host, read, sends
+from pytest_prodcheck.evidence.vulnerabilities.source import ReportContent, declared, file, filled, host, read, sends
 from pytest_prodcheck.evidence.vulnerabilities.subjects import refuse_foreign
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.vulnerabilities import (
@@ -85,7 +85,7 @@ def _vulnerabilities(target: str, pinned: tuple[str, ...], context: Context, dea
 
 
 def _read(
-    target: str, pinned: tuple[str, ...], content: Content, scan: Scan, created: float, context: Context,
+    target: str, pinned: tuple[str, ...], content: ReportContent, scan: Scan, created: float, context: Context,
     deadline: Deadline,
 ) -> VulnerabilityReport:  # fmt: skip
     report = declared(context.environment, target)
@@ -114,7 +114,7 @@ def _read(
     return clean
 
 
-def _scan(target: str, context: Context, deadline: Deadline) -> tuple[Content, Scan, float]:
+def _scan(target: str, context: Context, deadline: Deadline) -> tuple[ReportContent, Scan, float]:
     """The report, parsed, and when it was made; refuses one that is too old, undated or of another format."""
     report = declared(context.environment, target)
     content = read(report, context, deadline.at_most(report.timeout))
@@ -130,7 +130,7 @@ def _scan(target: str, context: Context, deadline: Deadline) -> tuple[Content, S
     return content, scan, _fresh(created, scan.database_at, content.name, report)
 
 
-def _about(content: Content, error: EvidenceProblem) -> EvidenceProblem:
+def _about(content: ReportContent, error: EvidenceProblem) -> EvidenceProblem:
     problem = error.problem
     return EvidenceProblem(Problem(problem.kind, f"{content.name}: {problem.message}", problem.hint))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.children import end_with_us, filtered
+from pytest_prodcheck.child_processes import child_environment, end_with_us
 from pytest_prodcheck.evidence.tools import program_words
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -54,7 +54,7 @@ def run(
     try:
         child = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True, env=filtered(name, passed),
+            start_new_session=True, env=child_environment(name, passed),
             preexec_fn=end_with_us(signal.SIGKILL),
         )  # fmt: skip
     except (OSError, ValueError) as error:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Content:
+class ReportContent:
     """A report as received. dated: the time of the file, None where there is none; made: when it was run, else None."""
 
     name: str
@@ -67,7 +67,7 @@ def filled(text: str, report: Vulnerabilities, context: Context) -> str:
     return placeholders.filled(text, context, report.unit or "")
 
 
-def read(report: Vulnerabilities, context: Context, deadline: Deadline) -> Content:
+def read(report: Vulnerabilities, context: Context, deadline: Deadline) -> ReportContent:
     """The report's bytes; raises EvidenceProblem for one that is not there, too large or late."""
     if report.report is not None:
         return file(filled(report.report, report, context), context.root, report.largest)
@@ -77,10 +77,10 @@ def read(report: Vulnerabilities, context: Context, deadline: Deadline) -> Conte
     words = [filled(word, report, context) for word in scanner.words(report)]
     codes = report.exit_codes if report.exit_codes is not None else scanner.FINDS.get(report.format, (0,))
     output = scanner.run(words, codes, report.largest, context.root, deadline, context.redactor.redact, context.passed)
-    return Content(words[0], output, made=began)
+    return ReportContent(words[0], output, made=began)
 
 
-def file(name: str, root: Path, largest: int) -> Content:
+def file(name: str, root: Path, largest: int) -> ReportContent:
     """A plain file's bytes and its time."""
     try:
         with open(os.open(root / name, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:  # a pipe would be waited for
@@ -96,10 +96,10 @@ def file(name: str, root: Path, largest: int) -> Content:
         raise EvidenceProblem(Problem("configuration", f"{name} cannot be read: {why}")) from None
     if len(content) > largest:
         raise EvidenceProblem(Problem("too-large", f"{name} has more than {largest} bytes", "raise `largest`"))
-    return Content(name, content, dated=status.st_mtime)
+    return ReportContent(name, content, dated=status.st_mtime)
 
 
-def _fetched(url: str, report: Vulnerabilities, context: Context, deadline: Deadline) -> Content:
+def _fetched(url: str, report: Vulnerabilities, context: Context, deadline: Deadline) -> ReportContent:
     from pytest_prodcheck.environments.sections.services import Service, ServiceTls
     from pytest_prodcheck.evidence.http.messages import Request
 
@@ -117,4 +117,4 @@ def _fetched(url: str, report: Vulnerabilities, context: Context, deadline: Dead
         dated = email.utils.parsedate_to_datetime(told).timestamp() if told else None
     except (ValueError, OverflowError):
         dated = None
-    return Content(name, answer.text.encode("utf-8", "surrogatepass"), dated=dated)
+    return ReportContent(name, answer.text.encode("utf-8", "surrogatepass"), dated=dated)

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.reach import is_address, private_roles
+from pytest_prodcheck.environments.queries import is_address, private_roles
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import bounded_seconds, declared, endpoint, host_of, service_host
 from pytest_prodcheck.evidence.login.sessions import session_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.reach import private_roles
+from pytest_prodcheck.environments.queries import private_roles
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import (
     bounded_seconds,

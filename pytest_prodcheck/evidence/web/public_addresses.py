@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from pytest_prodcheck.environments.reach import ANONYMOUS
+from pytest_prodcheck.environments.queries import ANONYMOUS
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.service_requests import declared, host_of
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
@@ -39,7 +39,7 @@ def open_endpoints(service: Service) -> list[tuple[str, Endpoint]]:
 
 def private_endpoints(name: str, environment: Environment) -> list[str]:
     """The full names of a service's endpoints whose answers are for one role, at most 2."""
-    from pytest_prodcheck.environments.reach import reads_privately
+    from pytest_prodcheck.environments.queries import reads_privately
 
     service = declared(environment, name)
     found = [f"{name}.{key}" for key, each in service.endpoints.items() if reads_privately(environment, each)]

@@ -13,7 +13,7 @@ from pytest_prodcheck.judging.headers.html_tokens import tokens
 
 
 @dataclass(frozen=True)
-class Load:
+class Subresource:
     """A script, style or frame that a page asks for. url: whole. trusted: it has a nonce or hash."""
 
     kind: str  # "script", "style", "frame"
@@ -22,7 +22,7 @@ class Load:
     integrity: str = ""
 
 
-def loads(page: str, url: str) -> Iterator[Load]:
+def subresources(page: str, url: str) -> Iterator[Subresource]:
     """What of a page's text is asked for as soon as it is parsed; what stands in a <template> is not."""
     base, templates, based = url, 0, False
     for token in tokens(page):
@@ -41,7 +41,7 @@ def loads(page: str, url: str) -> Iterator[Load]:
         elif token.name == "iframe":
             kind, found = "frame", given.get("src", "")
         if found.strip():
-            yield Load(kind, urljoin(base, found.strip()), given.get("nonce", ""), given.get("integrity", ""))
+            yield Subresource(kind, urljoin(base, found.strip()), given.get("nonce", ""), given.get("integrity", ""))
 
 
 def _runs(kind: str) -> bool:
@@ -50,7 +50,7 @@ def _runs(kind: str) -> bool:
     return essence in ("", "module") or essence.endswith(("javascript", "ecmascript", "jscript", "livescript"))
 
 
-def mixed(load: Load, page_url: str, policies: Sequence[Policy]) -> bool:
+def mixed(load: Subresource, page_url: str, policies: Sequence[Policy]) -> bool:
     """Whether a browser blocks it as mixed content (Mixed Content, 4.4); upgraded requests are none."""
     if urlsplit(page_url).scheme != "https" or urlsplit(load.url).scheme != "http":
         return False
@@ -67,7 +67,7 @@ def _is_this_machine(host: str) -> bool:
         return host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost")
 
 
-def forbidden(load: Load, page_url: str, policies: Sequence[Policy]) -> bool:
+def forbidden(load: Subresource, page_url: str, policies: Sequence[Policy]) -> bool:
     """Whether a policy of the page keeps a script of it from loading; others than scripts are not looked at."""
     if load.kind != "script" or urlsplit(load.url).scheme not in ("http", "https"):
         return False
@@ -76,7 +76,7 @@ def forbidden(load: Load, page_url: str, policies: Sequence[Policy]) -> bool:
     return any(policy.enforced and not _allows(policy, load, own) for policy in policies)
 
 
-def _allows(policy: Policy, load: Load, own: str) -> bool:
+def _allows(policy: Policy, load: Subresource, own: str) -> bool:
     sources = policy.scripts
     if sources is None or (load.nonce and load.nonce in csp.nonces(policy)):
         return True

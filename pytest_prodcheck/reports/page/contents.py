@@ -13,16 +13,16 @@ from pytest_prodcheck.gates.root_causes import root_causes
 from pytest_prodcheck.outcomes import NO_TARGET, Judgement, Outcome, Result, RunRecord, counts
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports import html_markup
-from pytest_prodcheck.reports.changes import ORDER, WORDS, Change, changes, counted, told
+from pytest_prodcheck.reports.changes import ORDER, WORDS, Change, changes, counted, result_text
 from pytest_prodcheck.reports.checklist import checklist_html
 from pytest_prodcheck.reports.escaping import safe, safe_lines
 from pytest_prodcheck.reports.measurement_text import (
     by_gravity,
+    decisive,
     limit_text,
     measured_text,
     needing_attention,
     rank,
-    telling,
     value_text,
     worst_first,
 )
@@ -106,7 +106,7 @@ def _about(run: RunRecord) -> list[tuple[str, str]]:
 
 
 def _row(result: Result, place: int) -> dict[str, Any]:
-    judgement = telling(result)
+    judgement = decisive(result)
     reason = safe_lines(result.reason)
     return {
         "place": place,
@@ -237,8 +237,8 @@ def _change(change: Change, places: dict[tuple[str, str], int]) -> dict[str, Any
         "words": WORDS[change.kind],
         "check": safe(result.check),
         "target": "" if result.target == NO_TARGET else safe(result.target),
-        "before": told(change.before),
-        "now": told(change.now),
+        "before": result_text(change.before),
+        "now": result_text(change.now),
         "place": places.get(result.identity) if change.now is not None else None,
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.tools.confinement import missing
+from pytest_prodcheck.evidence.tools.confinement import why_unavailable
 from pytest_prodcheck.records.backups import Backups, RestoreRun, Verification
 from tests.evidence.contexts import gather, problem_of
 from tests.evidence.postgres.servers import PASSWORD, Server, installed, server
@@ -34,7 +34,7 @@ class Chain:
     def gather(self, name: str, **restore: Any) -> Any:
         backups = {
             "kind": "basebackup", "folder": "backups", "archive": "archive", "programs": str(self.shop.programs),
-            "restore": {"check": "database", "unconfined": bool(missing()), **restore},
+            "restore": {"check": "database", "unconfined": bool(why_unavailable()), **restore},
         }  # fmt: skip
         given = self.shop.context(self.shop.place, backups=backups, user="postgres")
         return gather(name, "shop", given, 90)

@@ -27,7 +27,7 @@ from pytest_prodcheck.evidence.backups.pgbackrest_barman import (
     pgbackrest_wal,
 )
 from pytest_prodcheck.evidence.backups.wal_archive import listing_of
-from pytest_prodcheck.evidence.backups.wal_names import Left
+from pytest_prodcheck.evidence.backups.wal_names import HistoryEntry
 from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
@@ -256,7 +256,7 @@ def test_history_files_are_read_through_the_tools(pgbackrest: Tool, cluster: Clu
         return pgbackrest_file(given, info, of, names[name], pgbackrest.folder, Deadline(60))
 
     listing = listing_of(names, first, read)
-    assert listing.histories == {2: (Left(1, 0x5000000),)}
+    assert listing.histories == {2: (HistoryEntry(1, 0x5000000),)}
     assert first in listing.segments
 
 

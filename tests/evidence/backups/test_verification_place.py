@@ -14,11 +14,11 @@ import pytest
 from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.evidence.backups.verification import _owner, reading_place
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.tools.confinement import missing
+from pytest_prodcheck.evidence.tools.confinement import why_unavailable
 from pytest_prodcheck.records.backups import Verification
 from tests.evidence.contexts import context, gather
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=f"nothing can be shut in here: {missing()}")
+pytestmark = pytest.mark.skipif(bool(why_unavailable()), reason=f"nothing can be shut in here: {why_unavailable()}")
 PROGRAMS = Path("/usr/lib/postgresql/0/bin")
 
 

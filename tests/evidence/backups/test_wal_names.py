@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.evidence.backups.wal_archive import Listing, judged, newest_of, read_archive
-from pytest_prodcheck.evidence.backups.wal_names import SEGMENT, Left, history, name_of, needed, number, position
+from pytest_prodcheck.evidence.backups.wal_names import (
+    SEGMENT,
+    HistoryEntry,
+    history,
+    name_of,
+    needed,
+    number,
+    position,
+)
 from pytest_prodcheck.records import EvidenceProblem
 
 MB = 1024 * 1024
@@ -44,7 +52,7 @@ def test_compressed_and_encrypted_segments_are_segments(name: str, packed: str |
 
 def test_history_files_are_read_as_postgresql_writes_them() -> None:
     text = "1\t0/3000110\tno recovery target specified\n\n2\t0/5000000\tbefore 2026-11-24 06:00:00+00\n"
-    assert history(text) == (Left(1, position("0/3000110")), Left(2, position("0/5000000")))
+    assert history(text) == (HistoryEntry(1, position("0/3000110")), HistoryEntry(2, position("0/5000000")))
     with pytest.raises(ValueError):
         history("# nothing\n")
 
@@ -57,12 +65,12 @@ def test_history_files_are_read_as_postgresql_writes_them() -> None:
     ],
 )
 def test_a_new_timeline_takes_over_where_the_old_was_left(left_at: str, expected: list[str]) -> None:
-    histories = {2: (Left(1, position(left_at)),)}
+    histories = {2: (HistoryEntry(1, position(left_at)),)}
     assert list(needed(names(1)[0], names(5, on=2)[0], histories, SIZE)) == expected
 
 
 def test_two_changes_in_one_segment() -> None:
-    histories = {3: (Left(1, position("0/3000100")), Left(2, position("0/3000200")))}
+    histories = {3: (HistoryEntry(1, position("0/3000100")), HistoryEntry(2, position("0/3000200")))}
     assert list(needed(names(2)[0], names(4, on=3)[0], histories, SIZE)) == [*names(2), *names(3, 4, on=3)]
 
 
@@ -72,7 +80,7 @@ def test_a_timeline_without_its_history_does_not_lead_there() -> None:
 
 
 def test_segments_of_a_timeline_that_was_given_up_are_not_the_newest() -> None:
-    histories = {3: (Left(1, position("0/3000100")),)}
+    histories = {3: (HistoryEntry(1, position("0/3000100")),)}
     there = [*names(1, 2, 3, 9), *names(7, on=2), *names(4, on=3)]
     assert newest_of(there, histories, names(1)[0], SIZE) == names(4, on=3)[0]
 

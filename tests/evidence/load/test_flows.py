@@ -15,7 +15,7 @@ import pytest
 
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.load.rows import rows_of
+from pytest_prodcheck.evidence.load.data_feeds import rows_of
 from pytest_prodcheck.evidence.load.run import load_run
 from pytest_prodcheck.load.feeds import Feed
 from pytest_prodcheck.load.templates import Template, marked

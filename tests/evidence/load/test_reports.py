@@ -25,7 +25,7 @@ from pytest_prodcheck.judging.load_validity import flaws
 from pytest_prodcheck.load.schedule import turns
 from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
-from pytest_prodcheck.records.load import LoadRun, Timed
+from pytest_prodcheck.records.load import LoadRun, ResponseTimes
 from suites.performance import test_latency, test_load
 from tests.evidence.contexts import context_for
 from tests.evidence.load.servers import BROKEN, GOOD, server
@@ -363,5 +363,5 @@ def test_a_busy_machine_makes_nothing_fail_that_was_late(tmp_path: Path) -> None
     with server() as (port, _):
         run = run_of(context_of(tmp_path, port, rate="20/s", duration="1s", mix={"api.it": 1}))
     workers = tuple(replace(each, starved=0.5) for each in run.workers)
-    slow = replace(run, workers=workers, overall=replace(run.overall, times=Timed(((2_000_000, 400),))))
+    slow = replace(run, workers=workers, overall=replace(run.overall, times=ResponseTimes(((2_000_000, 400),))))
     assert judged(test_latency.test_most_answers_are_quick, slow, Limit(fail="1s")).outcome is Outcome.ERRORED

@@ -13,7 +13,7 @@ import dns.rrset
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.network.resolving import NameGone, ResolvedAddress, resolve, split_address
+from pytest_prodcheck.evidence.network.resolving import NameNotFound, ResolvedAddress, resolve, split_address
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.contexts import problem_of
 from tests.evidence.network.dns_servers import dns_server
@@ -64,7 +64,7 @@ def test_system_resolver_knows_no_such_name(monkeypatch: pytest.MonkeyPatch) -> 
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", gone)
-    with pytest.raises(NameGone, match="knows no such name"):
+    with pytest.raises(NameNotFound, match="knows no such name"):
         resolve(NAME, 80, None, Deadline(2))
 
 
@@ -75,7 +75,7 @@ def test_system_resolver_that_fails_proves_nothing(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(socket, "getaddrinfo", fails)
     with pytest.raises(EvidenceProblem, match="temporary") as caught:
         resolve(NAME, 80, None, Deadline(2))
-    assert not isinstance(caught.value, NameGone)
+    assert not isinstance(caught.value, NameNotFound)
 
 
 def test_system_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_lost_question_is_asked_once_more_and_noted() -> None:
 def test_failing_server_proves_nothing(code: int) -> None:
     with dns_server(lambda query, _: reply(query, code=code)) as server, pytest.raises(EvidenceProblem) as caught:
         ask(server)
-    assert not isinstance(caught.value, NameGone)
+    assert not isinstance(caught.value, NameNotFound)
     assert caught.value.problem.kind == "dns"
     assert dns.rcode.to_text(dns.rcode.Rcode(code)) in caught.value.problem.message
     assert NAME in caught.value.problem.message
@@ -158,7 +158,7 @@ def test_failing_server_proves_nothing(code: int) -> None:
 
 @pytest.mark.parametrize("code", [dns.rcode.NXDOMAIN, dns.rcode.NOERROR])
 def test_no_name_and_no_address_are_gone(code: int) -> None:
-    with dns_server(lambda query, _: reply(query, code=code)) as server, pytest.raises(NameGone) as caught:
+    with dns_server(lambda query, _: reply(query, code=code)) as server, pytest.raises(NameNotFound) as caught:
         ask(server)
     assert NAME in caught.value.problem.message
     assert server in caught.value.problem.message
@@ -178,7 +178,7 @@ def test_empty_a_and_failing_aaaa_are_not_gone() -> None:
 
     with dns_server(answer) as server, pytest.raises(EvidenceProblem) as caught:
         ask(server)
-    assert not isinstance(caught.value, NameGone)
+    assert not isinstance(caught.value, NameNotFound)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff" * 7, b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 600])

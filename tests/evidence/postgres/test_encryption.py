@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from pytest_prodcheck.evidence.postgres.encryption import _plain
-from pytest_prodcheck.evidence.postgres.startup_packet import FirstWord, first_word, start_tls
+from pytest_prodcheck.evidence.postgres.startup_packet import StartupResponse, start_tls, startup_response
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.network.speakers import speaker
 
@@ -30,7 +30,7 @@ SASL = asks(10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")
 NO_LINE = error("28000", 'no pg_hba.conf entry for host "10.0.0.9", user "u", database "d", no encryption')
 
 
-def word(said: bytes, check: Callable[[bytes], None] = lambda started: None) -> FirstWord:
+def word(said: bytes, check: Callable[[bytes], None] = lambda started: None) -> StartupResponse:
     def talk(client: socket.socket) -> None:
         check(client.recv(4096))
         for byte in said:  # in small pieces: each message is put together again
@@ -39,7 +39,7 @@ def word(said: bytes, check: Callable[[bytes], None] = lambda started: None) -> 
     with speaker(talk) as address:
         host, _, port = address.partition(":")
         with socket.create_connection((host, int(port)), 5) as sock:
-            return first_word(sock, "u", "d", address)
+            return startup_response(sock, "u", "d", address)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def word(said: bytes, check: Callable[[bytes], None] = lambda started: None) -> 
     ],
 )  # fmt: skip
 def test_how_the_password_is_asked_for(said: bytes, asked: str) -> None:
-    assert word(said) == FirstWord(asked)
+    assert word(said) == StartupResponse(asked)
 
 
 def test_a_start_holds_no_password() -> None:

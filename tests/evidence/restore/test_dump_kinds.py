@@ -11,7 +11,7 @@ import pytest
 from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.postgres.server_text import shown
-from pytest_prodcheck.evidence.tools.confinement import missing
+from pytest_prodcheck.evidence.tools.confinement import why_unavailable
 from pytest_prodcheck.records.backups import RestoreRun
 from tests.evidence.contexts import context, gather
 from tests.evidence.stores import Stores, at
@@ -63,7 +63,7 @@ def restored(running: Stores, cluster: Cluster, form: str, *options: str, record
         with cluster.primary.connect("kinds") as connection, cluster.primary.connect("kinds") as witness:
             (cluster.folder / "kinds.json").write_text(take(connection, witness, physical=False).text())
     cluster.spawner.run(words, cluster.folder / "dump.log")
-    restore = {"folder": "pg/scratch", "check": "database", "unconfined": bool(missing())}
+    restore = {"folder": "pg/scratch", "check": "database", "unconfined": bool(why_unavailable())}
     restore |= {"record": "pg/kinds.json"} if record else {}
     shop = {
         "nodes": [at("db-1", cluster.nodes[0].entrance)], "database": "kinds", "tls": {"ca": "ca.pem"},

@@ -26,12 +26,12 @@ import pytest
 from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.restore.sql_text import SqlText
-from pytest_prodcheck.evidence.tools.confinement import missing
+from pytest_prodcheck.evidence.tools.confinement import why_unavailable
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.restore.as_user import CANARY, Outcome, restore
 from tests.evidence.stores import Stores
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=f"restores cannot be shut in here: {missing()}")
+pytestmark = pytest.mark.skipif(bool(why_unavailable()), reason=f"restores cannot be shut in here: {why_unavailable()}")
 USERS = ("", "nobody") if os.geteuid() == 0 else ("",)
 HEAD = "--\n-- PostgreSQL database dump\n--\n\nSET standard_conforming_strings = on;\n"
 END = "\n--\n-- PostgreSQL database dump complete\n--\n"

@@ -25,7 +25,7 @@ from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.restore.scratch_folder import LOCK, PREFIX, sweep
 from pytest_prodcheck.evidence.tools import confinement
-from pytest_prodcheck.evidence.tools.confinement import missing
+from pytest_prodcheck.evidence.tools.confinement import why_unavailable
 from pytest_prodcheck.records.backups import RestoreRun, Verification
 from tests.evidence.contexts import context, gather, problem_of
 from tests.evidence.stores import Stores, at
@@ -34,7 +34,7 @@ Make = Callable[..., Context]
 
 
 def tables(running: Stores, cluster: Cluster, restore: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    restore = {"unconfined": bool(missing()), **restore}  # where bubblewrap is not installed
+    restore = {"unconfined": bool(why_unavailable()), **restore}  # where bubblewrap is not installed
     backups = {
         "kind": "basebackup", "folder": "pg/backups", "archive": "pg/archive", "restore_record": "pg/restored.json",
         "restore": {"folder": "pg/scratch", "record": "pg/records/{label}.json", "check": "database", **restore},
@@ -592,7 +592,7 @@ class Watched:
 @pytest.mark.parametrize("kind", ["basebackup", "dump"])
 def test_where_it_cannot_be_shut_in(make: Make, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Errored, with what to install and what would accept the risk; accepted, it is restored and says so."""
-    monkeypatch.setattr(confinement, "missing", lambda: "bwrap is not installed (apt-get install bubblewrap)")
+    monkeypatch.setattr(confinement, "why_unavailable", lambda: "bwrap is not installed (apt-get install bubblewrap)")
     how = {"kind": "dump", "folder": "pg/dumps"} if kind == "dump" else {}
     if how and not (cluster.programs / "pg_dump").exists():
         pytest.skip("no pg_dump beside the server; install: apt-get install postgresql")

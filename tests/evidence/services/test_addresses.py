@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.network.blame import is_theirs
+from pytest_prodcheck.evidence.network.fault_location import is_server_fault
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.evidence.network.transport import has_route
 from pytest_prodcheck.records import Problem
@@ -51,12 +51,12 @@ def test_connect_to_is_asked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["refused", "reset", "tls", "protocol"])
 def test_what_the_peer_itself_said_is_its_own(kind: str, tmp_path: Path) -> None:
-    assert is_theirs(Problem(kind, "x"), FAR, "192.0.2.7", context_for(tmp_path), Deadline(5))  # type: ignore[arg-type]
+    assert is_server_fault(Problem(kind, "x"), FAR, "192.0.2.7", context_for(tmp_path), Deadline(5))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["dns", "configuration", "denied", "shortage", "internal", "interrupted", "too-large"])
 def test_what_is_about_us_is_not(kind: str, tmp_path: Path) -> None:
-    assert not is_theirs(Problem(kind, "x"), FAR, "192.0.2.7", context_for(tmp_path), Deadline(5))  # type: ignore[arg-type]
+    assert not is_server_fault(Problem(kind, "x"), FAR, "192.0.2.7", context_for(tmp_path), Deadline(5))  # type: ignore[arg-type]
 
 
 def test_silence_is_theirs_only_while_our_network_works(tmp_path: Path) -> None:
@@ -67,12 +67,12 @@ def test_silence_is_theirs_only_while_our_network_works(tmp_path: Path) -> None:
     dead_server = f"127.0.0.1:{free_port()}"
     context = context_for(tmp_path, nameserver=dead_server)
     context.reached.add("127.0.0.1:443")
-    assert not is_theirs(silence, FAR, "192.0.2.7", context, Deadline(5))
-    assert not is_theirs(silence, FAR, "shop.example", context, Deadline(5))
+    assert not is_server_fault(silence, FAR, "192.0.2.7", context, Deadline(5))
+    assert not is_server_fault(silence, FAR, "shop.example", context, Deadline(5))
     context.reached.add("198.51.100.9:5432")
-    assert is_theirs(silence, FAR, "192.0.2.7", context, Deadline(5))
+    assert is_server_fault(silence, FAR, "192.0.2.7", context, Deadline(5))
 
 
 def test_loopback_needs_no_network(tmp_path: Path) -> None:
     here = ResolvedAddress("IPv4", "127.0.0.1", 443)
-    assert is_theirs(Problem("timeout", "x"), here, "shop.test", context_for(tmp_path), Deadline(5))
+    assert is_server_fault(Problem("timeout", "x"), here, "shop.test", context_for(tmp_path), Deadline(5))

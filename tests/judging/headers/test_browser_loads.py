@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import trustme
 
-from pytest_prodcheck.evidence.http.locations import ascii_location
+from pytest_prodcheck.evidence.http.redirect_locations import ascii_location
 from pytest_prodcheck.judging.headers import csp, page_loads
 from tests.chromium import FINISH, browse
 
@@ -144,7 +144,9 @@ def runs(number: int) -> bool:
     policy, body = (filled(each, number) for each in CASES[number])
     url = f"https://shop.test:{PORTS['tls']}/page/{number}"
     policies = csp.policies([("Content-Security-Policy", policy)] if policy else [])
-    asked = [each for each in page_loads.loads(body, url) if f"x.js?{number}" in each.url and "/y/" not in each.url]
+    asked = [
+        each for each in page_loads.subresources(body, url) if f"x.js?{number}" in each.url and "/y/" not in each.url
+    ]
     return any(
         not page_loads.mixed(each, url, policies) and not page_loads.forbidden(each, url, policies) for each in asked
     )

@@ -45,7 +45,9 @@ _OF = {
 _NEVER = ("PRODCHECK_KEY",)  # what seals verdicts is nobody's business
 
 
-def filtered(program: str, passed: Iterable[str] = (), also: Mapping[str, str] | None = None) -> dict[str, str]:
+def child_environment(
+    program: str, passed: Iterable[str] = (), also: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The environment of a child. passed: further names, globs allowed (`pass_environment`). also: set by us."""
     wanted = (*_ALL, *_OF.get(os.path.basename(program), ()), *passed)
     plain = {each for each in wanted if "*" not in each}

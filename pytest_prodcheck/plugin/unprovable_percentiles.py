@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_prodcheck.environments.configuration import Configuration
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.plugin.opening import Opened
+    from pytest_prodcheck.plugin.run_start import RunContext
 
 PERCENTILES = (50, 95, 99)
 
@@ -48,7 +48,7 @@ def switched_off(configuration: Configuration, environment: Environment) -> Call
 
 
 def tell_unprovable(
-    opened: Opened, keys: Iterable[str], planned: Container[str], reporter: pytest.TerminalReporter
+    opened: RunContext, keys: Iterable[str], planned: Container[str], reporter: pytest.TerminalReporter
 ) -> None:
     """Shows the lines of a run that is about to gather `keys` ("load-run:checkout"). planned: ids of its checks."""
     split = [key.partition(":") for key in keys]

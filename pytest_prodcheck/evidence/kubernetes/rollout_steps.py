@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.kubernetes.asking import amounts, filled_in
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, template
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
-from pytest_prodcheck.evidence.kubernetes.node_terms import Where, where
+from pytest_prodcheck.evidence.kubernetes.node_constraints import NodeConstraints, node_constraints
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
+from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts, with_default_requests
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Demand:
     count: int  # pods of the new version; of a DaemonSet: as many as it has now, for quotas
     cpu: float
     memory: int
-    where: Where = field(default_factory=Where)
+    where: NodeConstraints = field(default_factory=NodeConstraints)
     surge: int = 0  # pods more than `count` on the way
     unavailable: int = 1  # pods fewer than `count` on the way
     kept: int = 0  # pods of the old version that stay: a StatefulSet's partition
@@ -72,9 +72,9 @@ def rollouts(context: Context, deadline: Deadline) -> list[Demand]:
 
 def _demand(key: tuple[str, str], new: Object, old: Object | None, namespace: str, ranges: list[Object]) -> Demand:
     kind, name = key
-    pod = filled_in(template(new), ranges)
-    before = filled_in(template(old), ranges) if old is not None else {}
-    asked = amounts(pod, "requests")
+    pod = with_default_requests(template(new), ranges)
+    before = with_default_requests(template(old), ranges) if old is not None else {}
+    asked = resource_amounts(pod, "requests")
     now = _pods(kind, old, 1) if old is not None else 0
     wanted = _pods(kind, new, 1 if old is None else now)
     surge, unavailable = _steps(kind, new, wanted)
@@ -85,7 +85,7 @@ def _demand(key: tuple[str, str], new: Object, old: Object | None, namespace: st
         kept = min(now, wanted if strategy.get("type") == "OnDelete" else partition)
     return Demand(
         f"{kind.lower()}/{name}", namespace, max(0, wanted - kept), asked.get("cpu", 0.0), int(asked.get("memory", 0)),
-        where(pod, _labels(new)), surge, unavailable, kept, pod, before, now,
+        node_constraints(pod, _labels(new)), surge, unavailable, kept, pod, before, now,
     )  # fmt: skip
 
 

@@ -11,14 +11,14 @@ from pytest_prodcheck.judging.checks import SUITES
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
-    from pytest_prodcheck.gates.verdict_files import Ask
+    from pytest_prodcheck.gates.verdict_files import VerdictQuery
 
 
-class NotThere(ValueError):
+class UnknownName(ValueError):
     """Something that was named and is not there; the message names what is."""
 
 
-def refuse_unknown(ask: Ask) -> Environment | None:
+def refuse_unknown(ask: VerdictQuery) -> Environment | None:
     """The environment that a question is about, None for the embedded one; raises NotThere."""
     path = find_configuration(Path.cwd())
     gates: list[str] = list(SUITES)
@@ -31,9 +31,9 @@ def refuse_unknown(ask: Ask) -> Environment | None:
             environment = configuration.environment(ask.environment, unit=ask.unit, slot=ask.slot)
             gates += configuration.project.gates
         elif ask.environment != EMBEDDED:
-            raise NotThere("there is no prodcheck.toml here or above")
+            raise UnknownName("there is no prodcheck.toml here or above")
     except ConfigurationError as error:
-        raise NotThere(str(error)) from None
+        raise UnknownName(str(error)) from None
     if ask.gate not in gates:
-        raise NotThere(f"there is no gate {ask.gate!r}; there are {', '.join(gates)}")
+        raise UnknownName(f"there is no gate {ask.gate!r}; there are {', '.join(gates)}")
     return environment

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows, table
 
 
-def filled_in(pod: Object, ranges: Iterable[Object]) -> Object:
+def with_default_requests(pod: Object, ranges: Iterable[Object]) -> Object:
     """A pod's specification with a request where it has a limit alone, then with the defaults of limit ranges.
 
     https://kubernetes.io/docs/concepts/policy/limit-range/
@@ -32,7 +32,7 @@ def _container(container: Object, ranges: Iterable[Object]) -> Object:
     return {**container, "resources": {**told, "requests": asked, "limits": limits}}
 
 
-def amounts(pod: Object, which: str) -> dict[str, float]:
+def resource_amounts(pod: Object, which: str) -> dict[str, float]:
     """All that a pod's specification asks for; which: "requests" or "limits".
 
     Containers together, or the largest init container if that is more; sidecars and overhead besides; what the pod as a

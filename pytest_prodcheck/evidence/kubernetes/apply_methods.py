@@ -24,7 +24,7 @@ _INSTALLS = {"pre-install", "post-install"}
 
 
 @dataclass(frozen=True)
-class Way:
+class ApplyMethod:
     """One way of applying.
 
     kind: "server-side", "client-side" (kubectl's patch), "helm" (Helm 3's, and of others that update), "replace",
@@ -48,21 +48,21 @@ class Way:
         )
 
 
-def way(item: Object, live: Object | None, settings: Kubernetes) -> Way | None:
+def apply_method(item: Object, live: Object | None, settings: Kubernetes) -> ApplyMethod | None:
     """The way of one object; None for one that is new and goes the way of the others."""
-    told = told_by_annotations(item, live)
+    told = method_of_annotations(item, live)
     if told is not None:
         return told
     if not table(item, "metadata").get("name"):
-        return Way("create", "kubectl-create")
+        return ApplyMethod("create", "kubectl-create")
     if settings.apply != "auto":
         return _declared(settings, live)
     if live is None:
         return None
-    return seen(item, live) or Way("client-side", original=last_applied(live))
+    return method_of_manager(item, live) or ApplyMethod("client-side", original=last_applied(live))
 
 
-def told_by_annotations(item: Object, live: Object | None) -> Way | None:
+def method_of_annotations(item: Object, live: Object | None) -> ApplyMethod | None:
     """Hooks of Helm and Argo CD, and what Argo CD and Flux are told to do; None where nothing is said.
 
     https://helm.sh/docs/topics/charts_hooks/ , https://argo-cd.readthedocs.io/en/stable/user-guide/sync-options/ ,
@@ -73,33 +73,33 @@ def told_by_annotations(item: Object, live: Object | None) -> Way | None:
         if name in notes and table(item, "metadata").get("name"):
             policies = _words(notes.get(f"{name}-delete-policy"))
             if not policies or first in policies:
-                return Way("anew", "helm" if name.startswith("helm") else "argocd-controller")
+                return ApplyMethod("anew", "helm" if name.startswith("helm") else "argocd-controller")
             if live is None or name.startswith("helm"):
                 installed = live is not None and _words(notes[name]) <= _INSTALLS
-                return Way("untouched" if installed else "create", "helm")
+                return ApplyMethod("untouched" if installed else "create", "helm")
     options = _words(notes.get("argocd.argoproj.io/sync-options"))
     if "Replace=true" in options and live is not None:
-        return Way("anew" if "Force=true" in options else "replace", "argocd-controller")
+        return ApplyMethod("anew" if "Force=true" in options else "replace", "argocd-controller")
     if "ServerSideApply=true" in options:
-        return Way("server-side", "argocd-controller", force=True)
+        return ApplyMethod("server-side", "argocd-controller", force=True)
     flux = str(notes.get("kustomize.toolkit.fluxcd.io/ssa", "")).lower()
-    return Way("untouched") if flux == "ignore" or (flux == "ifnotpresent" and live is not None) else None
+    return ApplyMethod("untouched") if flux == "ignore" or (flux == "ifnotpresent" and live is not None) else None
 
 
 def _words(text: object) -> set[str]:
     return {part.strip() for part in str(text or "").split(",") if part.strip()}
 
 
-def _declared(settings: Kubernetes, live: Object | None) -> Way:
+def _declared(settings: Kubernetes, live: Object | None) -> ApplyMethod:
     if settings.apply == "server-side":
         manager = settings.field_manager or "kubectl"
         force = manager in FORCING if settings.force_conflicts is None else settings.force_conflicts
-        return Way("server-side", manager, force)
+        return ApplyMethod("server-side", manager, force)
     if settings.apply == "helm":
-        return Way("helm", settings.field_manager or "helm", original=_by_helm(live) if live else None)
+        return ApplyMethod("helm", settings.field_manager or "helm", original=_by_helm(live) if live else None)
     if settings.apply == "replace":
-        return Way("replace", settings.field_manager or "kubectl-replace")
-    return Way("client-side", settings.field_manager or KUBECTL, original=last_applied(live) if live else None)
+        return ApplyMethod("replace", settings.field_manager or "kubectl-replace")
+    return ApplyMethod("client-side", settings.field_manager or KUBECTL, original=last_applied(live) if live else None)
 
 
 def last_applied(live: Object) -> Object:
@@ -111,7 +111,7 @@ def last_applied(live: Object) -> Object:
     return told if isinstance(told, dict) else {}
 
 
-def seen(item: Object, live: Object) -> Way | None:
+def method_of_manager(item: Object, live: Object) -> ApplyMethod | None:
     """The way of the manager that set most of what the file names; None where it is none that deploys."""
     content = {name: value for name, value in item.items() if name not in ("apiVersion", "kind")}
     metadata = table(item, "metadata")
@@ -122,14 +122,14 @@ def seen(item: Object, live: Object) -> Way | None:
     share, _, entry, part = max(found, key=lambda each: each[:2])
     manager = str(entry.get("manager", ""))
     if entry.get("operation") == "Apply":
-        return Way("server-side", manager, manager in FORCING)
+        return ApplyMethod("server-side", manager, manager in FORCING)
     if LAST_APPLIED in table(live, "metadata", "annotations"):
-        return Way("client-side", KUBECTL if manager == "unknown" else manager, original=last_applied(live))
+        return ApplyMethod("client-side", KUBECTL if manager == "unknown" else manager, original=last_applied(live))
     if manager == "kubectl-replace":
-        return Way("replace", manager)
+        return ApplyMethod("replace", manager)
     if 2 * share < shared(content, live):  # a controller that sets an annotation, say
         return None
-    return Way("helm", manager, original=_set_by_helm(part))
+    return ApplyMethod("helm", manager, original=_set_by_helm(part))
 
 
 def _managed(live: Object) -> Iterator[tuple[Object, Object]]:
@@ -160,7 +160,7 @@ def _set_by_helm(part: Object) -> Object:
     return {**part, "metadata": metadata}
 
 
-def commonest(ways: Iterable[Way | None]) -> Way:
+def most_common(ways: Iterable[ApplyMethod | None]) -> ApplyMethod:
     """The way of objects that are new: that of most others; kubectl's where there are none."""
     counted: dict[tuple[str, str, bool], int] = {}
     for each in ways:
@@ -168,5 +168,5 @@ def commonest(ways: Iterable[Way | None]) -> Way:
             key = (each.kind, each.manager, each.force)
             counted[key] = counted.get(key, 0) + 1
     if not counted:
-        return Way("client-side")
-    return Way(*max(counted, key=lambda key: counted[key]))
+        return ApplyMethod("client-side")
+    return ApplyMethod(*max(counted, key=lambda key: counted[key]))

@@ -9,9 +9,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.kubernetes.answers import told
 from pytest_prodcheck.evidence.kubernetes.api import api
-from pytest_prodcheck.evidence.kubernetes.lost_entries import shorter
+from pytest_prodcheck.evidence.kubernetes.dry_run_answers import with_answer
+from pytest_prodcheck.evidence.kubernetes.lost_list_entries import shorter
 from pytest_prodcheck.evidence.kubernetes.merge_patches import NoMergeKey, three_way, with_last_applied, without_nulls
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.kubernetes.openapi import STRATEGIC, Fields
@@ -20,9 +20,9 @@ from pytest_prodcheck.records.kubernetes import Manifest
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.kubernetes.apply_methods import ApplyMethod
     from pytest_prodcheck.evidence.kubernetes.openapi import Description
-    from pytest_prodcheck.evidence.kubernetes.placed_objects import Placed
-    from pytest_prodcheck.evidence.kubernetes.ways import Way
+    from pytest_prodcheck.evidence.kubernetes.resolved_objects import ResolvedObject
 
 TRIES = 3  # of replacing what changes meanwhile
 CONFLICT = 409
@@ -41,7 +41,12 @@ class Request:
 
 
 def applied(
-    asked: Manifest, each: Placed, way: Way, described: Description, context: Context, deadline: Deadline
+    asked: Manifest,
+    each: ResolvedObject,
+    way: ApplyMethod,
+    described: Description,
+    context: Context,
+    deadline: Deadline,
 ) -> tuple[Manifest, Object]:
     """The object as the server takes it, and as it would be then; raises EvidenceProblem where it cannot be asked."""
     checks = {"fieldManager": way.manager, "fieldValidation": "Warn" if way.kind == "helm" else "Strict"}
@@ -61,7 +66,7 @@ def applied(
         sent = replace(sent, body=_of_version(each.item, server.live(each.path, deadline) or {}))
     if way.kind == "anew" and each.live is not None and answer[0] == CONFLICT:
         return replace(asked, accepted=True), each.item  # the old one goes first, and all the rest was looked at before
-    made = told(asked, answer, _RIGHTS[sent.method])
+    made = with_answer(asked, answer, _RIGHTS[sent.method])
     if not made.accepted:
         return made, {}
     result = json.loads(answer[1])
@@ -69,7 +74,7 @@ def applied(
     return replace(made, lost=(*(() if way.kind == "anew" else _leaving(each)), *lost)), result
 
 
-def request(each: Placed, way: Way, patch_kind: str, fields: Fields) -> Request | None:
+def request(each: ResolvedObject, way: ApplyMethod, patch_kind: str, fields: Fields) -> Request | None:
     """What the deployer sends, None where that is nothing; raises NoMergeKey."""
     if way.kind == "untouched":
         return None
@@ -84,7 +89,7 @@ def request(each: Placed, way: Way, patch_kind: str, fields: Fields) -> Request 
     return Request("PATCH", each.path, patch, patch_kind) if patch else None
 
 
-def _leaving(each: Placed) -> tuple[str, ...]:
+def _leaving(each: ResolvedObject) -> tuple[str, ...]:
     """An object that waits for its finalizers takes changes, and is gone with them."""
     since = table(each.live, "metadata").get("deletionTimestamp")
     return (f"it is being deleted since {since}, and what is applied goes with it",) if since else ()

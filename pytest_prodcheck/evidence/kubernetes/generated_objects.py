@@ -25,7 +25,7 @@ _SERVING = "service.beta.openshift.io/serving-cert-secret-name"
 
 
 @dataclass(frozen=True)
-class Product:
+class GeneratedObject:
     """One Secret or ConfigMap that will be made."""
 
     kind: str
@@ -35,14 +35,14 @@ class Product:
     failing: str = ""  # why it is not made: what its producer says of itself in the cluster
 
 
-def products(item: Object) -> Iterator[Product]:
+def generated_objects(item: Object) -> Iterator[GeneratedObject]:
     """What an operator makes of an object."""
     kind, spec = str(item.get("kind")), table(item, "spec")
     name = str(table(item, "metadata").get("name", ""))
     by, failing = f"{kind} {name}", _failing(item)
     for of, made, keys in _made(kind, name, item, spec):
         if made:
-            yield Product(of, str(made), by, keys, failing)
+            yield GeneratedObject(of, str(made), by, keys, failing)
 
 
 def _made(kind: str, name: str, item: Object, spec: Object) -> Iterator[tuple[str, object, frozenset[str] | None]]:

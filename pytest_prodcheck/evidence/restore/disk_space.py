@@ -19,7 +19,7 @@ _WANT = re.compile(r"No space left on device|Disk quota exceeded|out of memory|C
                    r"|Too many open files", re.IGNORECASE)  # fmt: skip
 
 
-def refuse_want(state: str, said: str) -> None:
+def refuse_exhaustion(state: str, said: str) -> None:
     """Raises EvidenceProblem where a server's error is about room, memory or files of this machine (class 53).
 
     state: SQLSTATE, "" where it is not known. said: the error, of which nothing is shown without a state.
@@ -29,7 +29,7 @@ def refuse_want(state: str, said: str) -> None:
         raise EvidenceProblem(Problem("configuration", what, _HINT))
 
 
-class Room:
+class DiskSpaceGuard:
     """Looks at a folder's disk for as long as a `with` statement takes, at whose end it raises what it had to stop.
 
     stop: what ends the restore before the disk is full.
@@ -42,7 +42,7 @@ class Room:
         about = os.statvfs(folder)
         self._least = min(int(about.f_blocks * about.f_frsize * _SHARE), LEFT)
 
-    def __enter__(self) -> Room:
+    def __enter__(self) -> DiskSpaceGuard:
         """Begins to look."""
         self._thread = threading.Thread(target=self._look, name="prodcheck-room", daemon=True)
         self._thread.start()

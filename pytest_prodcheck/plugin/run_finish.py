@@ -18,11 +18,11 @@ from pytest_prodcheck.plugin.redacting import clean_result
 if TYPE_CHECKING:
     from pytest_prodcheck.gates.verdict import Verdict
     from pytest_prodcheck.plugin.gathering import Gathering
-    from pytest_prodcheck.plugin.opening import Opened
+    from pytest_prodcheck.plugin.run_start import RunContext
 
 
 def make_record(
-    opened: Opened,
+    opened: RunContext,
     gathering: Gathering,
     results: Iterable[Result],
     collected: dict[tuple[str, str], Planned],
@@ -54,7 +54,7 @@ def make_record(
     )
 
 
-def save(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
+def save(opened: RunContext, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
     """Writes the run, its evidence and the reports; returns what went wrong, "" where all is written."""
     from pytest_prodcheck.gates.files import make_folder, make_private
     from pytest_prodcheck.reports import write
@@ -84,7 +84,7 @@ def save(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequenc
     return ""
 
 
-def _page(opened: Opened, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
+def _page(opened: RunContext, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
     from pytest_prodcheck.plugin.load_plots import charts
     from pytest_prodcheck.reports.page import run_page
     from pytest_prodcheck.reports.saved_runs import last_open

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExpectedAnswer:
     """What an answer has to be."""
 
     statuses: tuple[int, ...]
@@ -18,7 +18,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Point:
+class AnswerCheck:
     """One thing that was looked at; why: what is wrong where it is not good."""
 
     what: str
@@ -26,29 +26,31 @@ class Point:
     why: str
 
 
-def wanted(declared: Mapping[str, Any]) -> Wanted:
+def expected_answer(declared: Mapping[str, Any]) -> ExpectedAnswer:
     """Of a declared endpoint or step; where no status is declared 200 to 399, beside a schema 200 to 299."""
     schema = bool(declared.get("schema"))
     statuses = declared.get("status") or range(200, 300 if schema else 400)
-    return Wanted(
+    return ExpectedAnswer(
         tuple(statuses), (declared.get("content_type") or "").lower(), declared.get("contains") or "", schema
     )
 
 
-def points(wanted: Wanted, status: int, media_type: str, holds_text: Callable[[], bool]) -> Iterator[Point]:
+def answer_checks(
+    wanted: ExpectedAnswer, status: int, media_type: str, holds_text: Callable[[], bool]
+) -> Iterator[AnswerCheck]:
     """What has to be looked at, in this order. media_type: lower case, without parameters, "" for none."""
     good = status in wanted.statuses
-    yield Point("status", good, f"answered {status}")
+    yield AnswerCheck("status", good, f"answered {status}")
     if wanted.content_type:
         told = f"the content type is {media_type or 'missing'}, expected {wanted.content_type}"
-        yield Point("content type", media_type == wanted.content_type, told)
+        yield AnswerCheck("content type", media_type == wanted.content_type, told)
     if wanted.contains:
-        yield Point("declared text is there", holds_text(), "the declared text is missing")
+        yield AnswerCheck("declared text is there", holds_text(), "the declared text is missing")
     if wanted.json:
         told = f"the content type is {media_type or 'missing'}, not JSON"
-        yield Point("body is JSON", media_type.endswith("json"), told)
+        yield AnswerCheck("body is JSON", media_type.endswith("json"), told)
 
 
-def trouble(wanted: Wanted, status: int, media_type: str, holds_text: Callable[[], bool]) -> str:
+def first_mismatch(wanted: ExpectedAnswer, status: int, media_type: str, holds_text: Callable[[], bool]) -> str:
     """The first thing that is wrong, "" where all is well."""
-    return next((each.why for each in points(wanted, status, media_type, holds_text) if not each.good), "")
+    return next((each.why for each in answer_checks(wanted, status, media_type, holds_text) if not each.good), "")

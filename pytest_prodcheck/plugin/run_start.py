@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_prodcheck import __version__, catalogue, shortage
+from pytest_prodcheck import __version__, catalogue, resource_exhaustion
 from pytest_prodcheck.judging.checks import SUITES
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.own_checks import OwnCheck, OwnCheckError, scan
@@ -46,7 +46,7 @@ CANNOT_TELL = 13  # the exit code of pytest
 
 
 @dataclass
-class Opened:
+class RunContext:
     """What is known of a run before anything is collected."""
 
     options: argparse.Namespace
@@ -181,7 +181,7 @@ class Opened:
 
 def unverified_hosts(environment: Environment) -> tuple[str, ...]:
     """The hosts whose certificates nobody checks though secrets go there, to be named on every verdict."""
-    from pytest_prodcheck.environments.reach import ANONYMOUS
+    from pytest_prodcheck.environments.queries import ANONYMOUS
 
     found = {service.host for service in environment.services.values() if service.tls.verify == "off"}
     for service in environment.services.values():
@@ -209,7 +209,7 @@ def _on_this_machine(address: str) -> bool:
         return False
 
 
-def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Opened:
+def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> RunContext:
     """Reads what a run needs and withdraws its verdicts; raises UsageError with all that is wrong.
 
     The verdicts go as soon as it is known which: what is found wrong afterwards must not leave an old one standing.
@@ -248,7 +248,7 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
         collected = to_collect(folders, suites_asked_for(options))
         scope = replace(scope, folders=collected, elsewhere=elsewhere, root=bound.root)
         waivers = waivers_of(configuration)
-        opened = Opened(
+        opened = RunContext(
             options, configuration, environment, root, revision, scope, own_checks, folders, policies, waivers,
             run_gates, bound, demo,
         )  # fmt: skip
@@ -259,7 +259,7 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Op
     except (ConfigurationError, OwnCheckError, ScopeError) as error:
         if demo is not None and demo.owned:
             demo.stop()
-        if shortage.of(error):  # no mistake of whoever wrote the configuration
+        if resource_exhaustion.shortage_of(error):  # no mistake of whoever wrote the configuration
             sys.stderr.write(f"prodcheck: cannot tell: {error}\n")
             raise SystemExit(CANNOT_TELL) from None
         raise pytest.UsageError(f"prodcheck: {error}") from None

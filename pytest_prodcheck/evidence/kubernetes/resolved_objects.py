@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Placed:
+class ResolvedObject:
     """One object, with its namespace filled in."""
 
     item: Object
@@ -30,7 +30,7 @@ class Placed:
         return f"{self.collection}/{quote(str(table(self.item, 'metadata').get('name', '')), safe='')}"
 
 
-def placed(item: Object, context: Context, deadline: Deadline) -> Placed | None:
+def resolved_object(item: Object, context: Context, deadline: Deadline) -> ResolvedObject | None:
     """None where the server does not serve this version of the kind; raises EvidenceProblem."""
     version = str(item["apiVersion"])
     resource = _resource(version, str(item["kind"]), context, deadline)
@@ -46,10 +46,10 @@ def placed(item: Object, context: Context, deadline: Deadline) -> Placed | None:
     else:
         metadata["namespace"] = str(metadata.get("namespace") or server.namespace)
         where = f"/namespaces/{quote(metadata['namespace'], safe='')}"
-    found = Placed({**item, "metadata": metadata}, f"{root}{where}/{plural}", None)
+    found = ResolvedObject({**item, "metadata": metadata}, f"{root}{where}/{plural}", None)
     if not metadata.get("name"):
         return found
-    return Placed(found.item, found.collection, server.live(found.path, deadline))
+    return ResolvedObject(found.item, found.collection, server.live(found.path, deadline))
 
 
 def _resource(version: str, kind: str, context: Context, deadline: Deadline) -> tuple[str, bool] | None:

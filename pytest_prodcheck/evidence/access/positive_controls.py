@@ -6,7 +6,7 @@ import contextlib
 import re
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.reach import writes
+from pytest_prodcheck.environments.queries import writes
 from pytest_prodcheck.evidence.services.endpoint import endpoint_answer
 from pytest_prodcheck.evidence.services.workflow import workflow
 from pytest_prodcheck.records import EvidenceProblem
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _VARIABLE = re.compile(r"\\\{[^{}]*\\\}")
 
 
-def through(
+def unsafe_control(
     target: str, service: str, declared: Endpoint, allowed: Collection[str], context: Context, deadline: Deadline
 ) -> tuple[bool | None, str]:
     """Whether a role that may got through in this run, by the endpoint's own request or a workflow's step like it.

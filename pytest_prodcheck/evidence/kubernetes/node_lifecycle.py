@@ -30,26 +30,26 @@ _VIRTUAL = (("type", "virtual-kubelet"), ("eks.amazonaws.com/compute-type", "far
 _VIRTUAL_TAINT = "virtual-kubelet.io/"
 
 
-def leaving(node: Object) -> str:
+def leaving_reason(node: Object) -> str:
     """Why a node will soon be gone, "" where nothing says so."""
     if "deletionTimestamp" in table(node, "metadata"):
         return "it is being deleted"
     return next((f"taint {key}" for key in _taints(node) if key.startswith(_LEAVING)), "")
 
 
-def begun(node: Node, since: float) -> Node:
+def without_startup_taints(node: Node, since: float) -> Node:
     """A node that joined after `since` as it will be once its agents run: without its taints for the start."""
     if node.joined_at <= since:
         return node
     return dataclasses.replace(node, taints=tuple(each for each in node.taints if not each[0].startswith(_STARTUP)))
 
 
-def spot(node: Object) -> bool:
+def is_spot(node: Object) -> bool:
     """Whether its cloud may take it back at any time."""
     return bool(labels_of(node).items() & set(_SPOT))
 
 
-def virtual(node: Object) -> bool:
+def is_virtual(node: Object) -> bool:
     """Whether it is no machine of its own."""
     tainted = any(each.startswith(_VIRTUAL_TAINT) for each in _taints(node))
     return tainted or bool(labels_of(node).items() & set(_VIRTUAL))

@@ -6,7 +6,7 @@ import ipaddress
 import secrets
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.network.resolving import NameGone, addresses_of, split_address
+from pytest_prodcheck.evidence.network.resolving import NameNotFound, addresses_of, split_address
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ _TOLD = ("refused", "reset", "tls", "protocol")  # the peer itself spoke, or its
 _LOOKUP = 3.0  # seconds for the name server to show that it is there
 
 
-def is_theirs(problem: Problem, address: ResolvedAddress, host: str, context: Context, deadline: Deadline) -> bool:
+def is_server_fault(
+    problem: Problem, address: ResolvedAddress, host: str, context: Context, deadline: Deadline
+) -> bool:
     """Whether a problem with one address is proven to be the server's; silence is only while our network works."""
     if problem.kind in _TOLD:
         return True
@@ -49,7 +51,7 @@ def _name_server_answers(host: str, context: Context, deadline: Deadline) -> boo
     if not host.strip("[]").replace(".", "").isdigit() and ":" not in host:
         try:
             addresses_of(context, f"x{secrets.token_hex(6)}.{host}", 0, deadline.at_most(_LOOKUP))
-        except NameGone:
+        except NameNotFound:
             return True
         except EvidenceProblem:
             return False

@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_prodcheck.events.log import Event
 from pytest_prodcheck.outcomes import Outcome, RunRecord, counts
-from pytest_prodcheck.reports.measurement_text import telling
+from pytest_prodcheck.reports.measurement_text import decisive
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, views
 
 
@@ -34,7 +34,7 @@ def _results(run: RunRecord) -> Iterable[tuple[str, Mapping[str, Any]]]:
         if each.outcome is Outcome.SKIPPED:
             continue
         kept: dict[str, Any] = {"outcome": str(each.outcome)}
-        judgement = telling(each)
+        judgement = decisive(each)
         if judgement is not None and (value := finite(judgement.value)) is not None:
             kept |= {"value": value, "unit": judgement.unit, "limit": finite(judgement.fail)}
         yield f"{each.check}@{each.target}", kept

@@ -9,7 +9,7 @@ FILE = "renewed.json"
 Renewals = dict[str, tuple[str, float | None]]
 
 
-class Renewed:
+class RenewedRequests:
     """The file in the folder of a load, read whenever it is another one."""
 
     def __init__(self, folder: Path) -> None:

@@ -12,7 +12,7 @@ from pytest_prodcheck.evidence.kubernetes.cluster import host, pods_of, reads, s
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.evidence.kubernetes.selectors import fits, labels_of
-from pytest_prodcheck.records.kubernetes import Entrance, KubernetesIngress
+from pytest_prodcheck.records.kubernetes import IngressBackends, KubernetesIngress
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
@@ -50,7 +50,8 @@ def kubernetes_ingress(target: str, context: Context, deadline: Deadline) -> Kub
     found = [each for each in raw("networking.k8s.io/v1", "ingresses", context, deadline)
              if SOLVER not in labels_of(each)]  # fmt: skip
     ingresses = [
-        Entrance(name_of(each), tuple(_addresses(each)), tuple(_backends(each, services, behind))) for each in found
+        IngressBackends(name_of(each), tuple(_addresses(each)), tuple(_backends(each, services, behind)))
+        for each in found
     ]
     selecting = {name: each for name, each in services.items() if table(each, "spec", "selector")}
     asleep = [name for name, each in selecting.items()
@@ -126,7 +127,7 @@ def _backends(ingress: Object, services: dict[str, Object], behind: _Behind) -> 
     if any(annotations.get(each) for each in REDIRECTS):
         return []
     found: dict[str, int] = {}
-    for name, port in led_to(ingress, annotations):
+    for name, port in backend_services(ingress, annotations):
         service = services.get(name)
         ready = -1 if service is None else 1 if _external(service) else _ready(service, port, behind)
         found[f"{name}:{port}"] = ready
@@ -140,7 +141,7 @@ def _ready(service: Object, wanted: str, behind: _Behind) -> int:
     return -1
 
 
-def led_to(ingress: Object, annotations: Object) -> Iterator[tuple[str, str]]:
+def backend_services(ingress: Object, annotations: Object) -> Iterator[tuple[str, str]]:
     """The services that an ingress leads to, each with its port's name or number."""
     paths = [path for rule in rows(ingress, "spec", "rules") for path in rows(rule, "http", "paths")]
     named = [table(each, "backend", "service") for each in paths]

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pytest_prodcheck.evidence.kubernetes.demands import Demand
-from pytest_prodcheck.evidence.kubernetes.node_terms import may_go
-from pytest_prodcheck.records.kubernetes import Fit, Node, Pod
+from pytest_prodcheck.evidence.kubernetes.node_constraints import may_go
+from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand
+from pytest_prodcheck.records.kubernetes import Node, Pod, Schedulability
 
 OVER = ("Succeeded", "Failed")
 # taints that a DaemonSet's pods tolerate: https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#taints-and-tolerations
@@ -17,7 +17,7 @@ _PRESSED = "node.kubernetes.io/"
 
 
 @dataclass
-class Room:
+class FreeCapacity:
     """What is free on a node, and which workloads have pods there."""
 
     node: Node
@@ -44,11 +44,11 @@ class _Going:
 
     demand: Demand
     old: list[Pod]
-    allowed: list[Room]
+    allowed: list[FreeCapacity]
     placed: int = 0
     without: int = 0  # nodes that a DaemonSet's pod has no room on
 
-    def step(self, rooms: dict[str, Room]) -> bool:
+    def step(self, rooms: dict[str, FreeCapacity]) -> bool:
         """Makes new pods as far as there is room for them, then takes old ones away; False where neither went."""
         demand, before = self.demand, (self.placed, len(self.old))
         who = (demand.namespace, demand.what)
@@ -70,7 +70,7 @@ class _Going:
         ready = sum(each.ready for each in self.old) + self.placed
         return ready > most - self.demand.unavailable or not all(each.ready for each in self.old)
 
-    def daemons(self, rooms: dict[str, Room]) -> None:
+    def daemons(self, rooms: dict[str, FreeCapacity]) -> None:
         """One on each node that lets it in, in the place of the old one."""
         demand, who = self.demand, (self.demand.namespace, self.demand.what)
         there = {each.node: each for each in self.old}
@@ -86,7 +86,7 @@ class _Going:
                 self.without += 1
 
 
-def _beside(pod: Pod, rooms: dict[str, Room]) -> int:
+def _beside(pod: Pod, rooms: dict[str, FreeCapacity]) -> int:
     return rooms[pod.node].holds[pod.namespace, pod.workload] if pod.node in rooms else 0
 
 
@@ -94,35 +94,35 @@ def _without_pressure(node: Node) -> Node:
     return dataclasses.replace(node, taints=tuple(each for each in node.taints if not each[0].startswith(_PRESSED)))
 
 
-def _open(room: Room) -> bool:
+def _open(room: FreeCapacity) -> bool:
     return room.node.ready and not room.node.cordoned
 
 
-def best(demand: Demand, rooms: Iterable[Room]) -> Room | None:
+def best(demand: Demand, rooms: Iterable[FreeCapacity]) -> FreeCapacity | None:
     """The node with the most room left."""
     return max(
         (each for each in rooms if each.takes(demand)), key=lambda each: (each.cpu, each.memory), default=None
     )
 
 
-def allowed(demand: Demand, rooms: dict[str, Room]) -> list[Room]:
+def allowed(demand: Demand, rooms: dict[str, FreeCapacity]) -> list[FreeCapacity]:
     """The nodes that take pods and let this one in."""
     return [each for each in rooms.values() if _open(each) and may_go(demand.where, each.node)]
 
 
-def rooms_of(nodes: Iterable[Node], pods: Iterable[Pod]) -> dict[str, Room]:
+def free_capacity(nodes: Iterable[Node], pods: Iterable[Pod]) -> dict[str, FreeCapacity]:
     """The nodes with what their pods leave."""
-    rooms = {each.name: Room(each, each.cpu, each.memory, each.pods) for each in nodes}
+    rooms = {each.name: FreeCapacity(each, each.cpu, each.memory, each.pods) for each in nodes}
     for pod in pods:
         if pod.node in rooms and pod.phase not in OVER:
             rooms[pod.node].hold((pod.namespace, pod.workload), pod.cpu, pod.memory)
     return rooms
 
 
-def roll(demands: Iterable[Demand], nodes: Iterable[Node], pods: Iterable[Pod]) -> list[Fit]:
+def roll(demands: Iterable[Demand], nodes: Iterable[Node], pods: Iterable[Pod]) -> list[Schedulability]:
     """Rolls all of them out at once, the largest pods first; what is left has no place."""
     live = [each for each in pods if each.phase not in OVER and not each.deleting]
-    rooms = rooms_of(nodes, pods)
+    rooms = free_capacity(nodes, pods)
     mine: dict[tuple[str, str], list[Pod]] = {}
     for pod in live:
         mine.setdefault((pod.namespace, pod.workload), []).append(pod)
@@ -137,14 +137,14 @@ def roll(demands: Iterable[Demand], nodes: Iterable[Node], pods: Iterable[Pod]) 
     return [_fit(each, rooms) for each in going]
 
 
-def _fit(going: _Going, rooms: dict[str, Room]) -> Fit:
+def _fit(going: _Going, rooms: dict[str, FreeCapacity]) -> Schedulability:
     demand = going.demand
     wanted = going.placed + going.without if demand.daemon else demand.count
     left = going.without if demand.daemon else demand.count - going.placed
-    return Fit(demand.what, wanted, left, why(demand, rooms) if left else "")
+    return Schedulability(demand.what, wanted, left, unschedulable_reason(demand, rooms) if left else "")
 
 
-def why(demand: Demand, rooms: dict[str, Room]) -> str:
+def unschedulable_reason(demand: Demand, rooms: dict[str, FreeCapacity]) -> str:
     """Why a pod has no place."""
     open_ = sum(map(_open, rooms.values()))
     fitting = allowed(demand, rooms)

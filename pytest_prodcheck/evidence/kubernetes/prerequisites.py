@@ -27,7 +27,9 @@ _BY_SCHEMA = (UNKNOWN, "is invalid", "field not declared in schema", "failed to 
               "ValidationError", "strict decoding")  # fmt: skip
 
 
-def waits_for(refused: Manifest, item: Object, objects: list[Object], context: Context, deadline: Deadline) -> str:
+def unmet_prerequisite(
+    refused: Manifest, item: Object, objects: list[Object], context: Context, deadline: Deadline
+) -> str:
     """What of the same files an object waits for that was refused, or not wholly known; "" for nothing."""
     if not refused.served:
         return next((f"{what} comes with the same files" for what, _ in _makers(refused, objects)), "")

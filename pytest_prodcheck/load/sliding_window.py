@@ -6,21 +6,21 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_prodcheck.load.counters import Cell
+from pytest_prodcheck.load.counters import IntervalCounts
 
 SECONDS = 5.0  # how far it looks back, further where fewer than ENOUGH requests were answered or failed in that time
 LONGEST = 60.0  # seconds
 ENOUGH = 20  # requests that an error ratio is told of
 
 
-class Recent:
+class SlidingWindow:
     """The newest reports of all processes."""
 
     def __init__(self) -> None:
-        self._cells: deque[tuple[float, Cell]] = deque()
+        self._cells: deque[tuple[float, IntervalCounts]] = deque()
         self._answered = 0
 
-    def add(self, at: float, cell: Cell) -> None:
+    def add(self, at: float, cell: IntervalCounts) -> None:
         """Takes one more report; at: seconds after the start."""
         self._cells.append((at, cell))
         self._answered += cell.good + cell.failed
@@ -32,9 +32,9 @@ class Recent:
             self._answered = left
             self._cells.popleft()
 
-    def total(self) -> Cell:
+    def total(self) -> IntervalCounts:
         """All of it in one."""
-        whole = Cell()
+        whole = IntervalCounts()
         for _, cell in self._cells:
             whole.add(cell)
         return whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 PROCESS, THREAD = "/proc/self/schedstat", "/proc/thread-self/schedstat"
 
 
-def waited(path: str = PROCESS) -> float:
+def seconds_waited(path: str = PROCESS) -> float:
     """Seconds spent waiting on a run queue since the start (Linux, Documentation/scheduler/sched-stats); else 0."""
     try:
         with open(path, encoding="ascii") as file:

@@ -21,7 +21,7 @@ _ERRORS = {
 _seen: list[str] = []
 
 
-def of(error: BaseException | None) -> str:
+def shortage_of(error: BaseException | None) -> str:
     """What we were short of where an error, or one that led to it, is about that; "" otherwise."""
     for _ in range(10):
         if error is None:
@@ -37,34 +37,34 @@ def of(error: BaseException | None) -> str:
     return ""
 
 
-def note(error: BaseException | None) -> str:
+def note_shortage(error: BaseException | None) -> str:
     """The same as `of`, and keeps it for `seen`."""
-    what = of(error)
+    what = shortage_of(error)
     if what:
         _seen.append(what)
     return what
 
 
-def note_handled() -> None:
+def note_handled_shortage() -> None:
     """Notes the exception that is being handled, if it is of that kind."""
     error = sys.exc_info()[1]
     if error is not None:
-        note(error)
+        note_shortage(error)
 
 
-def seen(since: int = 0) -> list[str]:
+def shortages_since(since: int = 0) -> list[str]:
     """What was noted in this process, from the `since`th on."""
     return _seen[since:]
 
 
-def look() -> None:
+def probe_open_files() -> None:
     """Notes a want of open files where it is there now: some programs and resolvers hide it behind other words."""
     handles: list[int] = []
     try:
         for _ in range(4):
             handles.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
     except OSError as error:
-        note(error)
+        note_shortage(error)
     finally:
         for handle in handles:
             os.close(handle)

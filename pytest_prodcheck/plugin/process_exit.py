@@ -17,7 +17,7 @@ GRACE = 5.0  # seconds that threads have to end once the interpreter does
 CANNOT_TELL = 13
 
 
-def watch(code: int, take_back: Callable[[], None]) -> int:
+def watch_shutdown(code: int, take_back: Callable[[], None]) -> int:
     """From here on nothing may change what was said: code is the process's, take_back closes what it opened.
 
     Returns the code, another one where something came while the verdicts were published.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.network.transport import Route
 
 
-class HttpLine:
+class HttpConnection:
     """One connection at a time. proxy: the address of an HTTP proxy, None for a direct connection."""
 
     def __init__(self, route: Route, tls: Callable[[], ssl.SSLContext], proxy: str | None = None) -> None:
@@ -113,7 +113,7 @@ class HttpLine:
 class HttpAnswer:
     """An answer whose head has been read and is whole."""
 
-    def __init__(self, line: HttpLine, wire: Wire, method: str) -> None:
+    def __init__(self, line: HttpConnection, wire: Wire, method: str) -> None:
         head = wire.head()
         length = body_length(head, method)
         self._line = line

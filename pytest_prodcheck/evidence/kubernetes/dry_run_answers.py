@@ -21,7 +21,7 @@ _REFUSED = "denied the request"  # by a webhook, whatever status it gave
 _NOT_OURS = ("forbidden: User", "is attempting to grant RBAC permissions not currently held")
 
 
-def told(asked: Manifest, answer: tuple[int, bytes, str], verb: str) -> Manifest:
+def with_answer(asked: Manifest, answer: tuple[int, bytes, str], verb: str) -> Manifest:
     """The object with what the server answered; verb: the right that the request takes."""
     status, content, header = answer
     found = tuple(each.replace('\\"', '"') for each in _WARNING.findall(header))

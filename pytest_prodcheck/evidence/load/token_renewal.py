@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.load.requests import Asked, asked_of
-from pytest_prodcheck.evidence.load.rows import columns, feed_of
+from pytest_prodcheck.evidence.load.data_feeds import columns, feed_of
+from pytest_prodcheck.evidence.load.requests import PlannedRequest, planned_requests
 from pytest_prodcheck.evidence.login.sessions import log_in, session_of
-from pytest_prodcheck.load.renewed import FILE, Renewals
+from pytest_prodcheck.load.renewed_requests import FILE, Renewals
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class Renewal:
 
     def __init__(self, load: Load, context: Context, deadline: Deadline) -> None:
         self.context, self.deadline = context, deadline
-        self.asked: dict[str, list[Asked]] = {}
+        self.asked: dict[str, list[PlannedRequest]] = {}
         names = {each: columns(feed_of(vary, context.root)) for each, vary in load.vary.items()}
-        for each in asked_of(load, context.environment, names).values():
+        for each in planned_requests(load, context.environment, names).values():
             if each.role is not None:
                 self.asked.setdefault(each.role, []).append(each)
         self.due = {role: _due(session_of(context, role, deadline), time.time()) for role in self.asked}

@@ -12,7 +12,7 @@ _HOSTNAME = "kubernetes.io/hostname"
 
 
 @dataclass(frozen=True)
-class Where:
+class NodeConstraints:
     """What a pod's specification says of the nodes that it may run on."""
 
     selector: dict[str, str] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class Where:
     alone: bool = False  # required anti-affinity to its own workload: one on a node
 
 
-def where(pod: Object, labels: dict[str, str]) -> Where:
+def node_constraints(pod: Object, labels: dict[str, str]) -> NodeConstraints:
     """The placing rules of a pod; labels: its own."""
     selector = {str(key): str(value) for key, value in table(pod, "nodeSelector").items()}
     tolerations = tuple(
@@ -38,7 +38,7 @@ def where(pod: Object, labels: dict[str, str]) -> Where:
         for term in rows(required, "nodeSelectorTerms")
     )
     ports = any(port.get("hostPort") for each in rows(pod, "containers") for port in rows(each, "ports"))
-    return Where(selector, tolerations, terms, ports or _apart(pod, labels))
+    return NodeConstraints(selector, tolerations, terms, ports or _apart(pod, labels))
 
 
 def _apart(pod: Object, labels: dict[str, str]) -> bool:
@@ -54,7 +54,7 @@ def _apart(pod: Object, labels: dict[str, str]) -> bool:
     return False
 
 
-def may_go(rules: Where, node: Node) -> bool:
+def may_go(rules: NodeConstraints, node: Node) -> bool:
     """Whether a node's labels and taints let the pod in."""
     if any(node.labels.get(key) != value for key, value in rules.selector.items()):
         return False
