@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,13 @@ class Project:
 
     def gate(self, *arguments: str, env: str = "dev", name: str = "smoke") -> int:
         return self.prodcheck("gate", name, "--env", env, *arguments).returncode
+
+    def await_file(self, name: str, seconds: float = 60) -> None:
+        """Waits for a file that a check or a conftest of the project writes."""
+        end = time.monotonic() + seconds
+        while not (self.folder / name).exists():
+            assert time.monotonic() < end, f"no {name} after {seconds:g} s"
+            time.sleep(0.02)
 
     def verdict_files(self) -> list[Path]:
         return sorted((self.folder / ".prodcheck" / "verdicts").rglob("*.json"))

@@ -103,10 +103,7 @@ def test_interrupted(project: Project, number: signal.Signals) -> None:
         cwd=project.folder, env=project.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
-        until = time.monotonic() + 30
-        while not (project.folder / "running").exists():
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        project.await_file("running")
         begin = time.monotonic()
         process.send_signal(number)
         out, _ = process.communicate(timeout=30)

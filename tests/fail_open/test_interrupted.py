@@ -57,13 +57,18 @@ def test_killed_at_a_random_moment(project: Project) -> None:
 
 def test_a_second_run_that_starts_later_wins(project: Project) -> None:
     """Row 33: the earlier run cannot open the gate after the later one has started."""
-    slow = "import time\ndef pytest_sessionfinish(session): time.sleep(2)\n"
-    project.write("checks/conftest.py", slow)
+    project.write("checks/conftest.py", (
+        "import pathlib, time\n"
+        "def pytest_sessionfinish(session):\n"
+        "    pathlib.Path('ending').touch()\n"
+        "    while not pathlib.Path('go').exists(): time.sleep(0.05)\n"
+    ))  # fmt: skip
     first = start(project)
-    time.sleep(1.0)
+    project.await_file("ending")
     project.write("checks/conftest.py", "")
     project.edit("value = 1.0", "value = 11.0")
     assert project.pytest().returncode == 1
+    project.write("go", "")
     first.wait(30)
     assert project.gate() == 1
 
@@ -196,10 +201,7 @@ def test_interrupted_from_the_keyboard(project: Project, workers: tuple[str, ...
         "def test_slow():\n    open('begun', 'w').close()\n    time.sleep(60)\n    judge('a', True)\n"
     ))  # fmt: skip
     process = start(project, *workers)
-    until = time.monotonic() + 20
-    while not (project.folder / "begun").exists():
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    project.await_file("begun")
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(15) not in (0, 1)

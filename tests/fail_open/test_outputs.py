@@ -80,10 +80,7 @@ def test_a_second_term_ends_the_child_of_exec(project: Project) -> None:
     words = [sys.executable, "-m", "pytest_prodcheck.cli", "exec", "smoke", "--env", "dev", "--", "sh", "-c", script]
     process = subprocess.Popen(words, cwd=project.folder, env=project.env(), stdout=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 30
-        while not (project.folder / "ready").exists():
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        project.await_file("ready")
         process.send_signal(signal.SIGTERM)
         time.sleep(1)
         assert process.poll() is None, "the first one is the child's to answer"
