@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +20,12 @@ SKIPPED: list[str] = []
 if "XDG_STATE_HOME" not in os.environ:
     STATE = tempfile.TemporaryDirectory(prefix="prodcheck-tests-state-", ignore_cleanup_errors=True)
     os.environ["XDG_STATE_HOME"] = STATE.name
-MEASURING = (
-    "[perf-", "[performance-", "load/test_load.py", "load/test_reports.py", "fail_open/test_load.py",
-    "/test_regression.py",
-)  # fmt: skip
+# the files of tests that measure, and words of which the ids of such tests hold one
+MEASURING = {
+    "tests/evidence/load/test_load.py": ("",), "tests/evidence/load/test_regression.py": ("",),
+    "tests/evidence/load/test_reports.py": ("",), "tests/fail_open/test_load.py": ("",),
+    "tests/faults/test_matrix.py": ("[perf-", "[performance-"),
+}  # fmt: skip
 
 
 @pytest.hookimpl(wrapper=True)
@@ -51,7 +54,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def measures(item: pytest.Item) -> bool:
     """Whether a test measures times or processors: beside many others it would measure those."""
-    return any(each in item.nodeid for each in MEASURING)
+    file = item.nodeid.partition("::")[0]
+    return any(word in item.nodeid for word in MEASURING.get(file, ()))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out the files without a test that measures where only those are asked for."""
+    if config.getoption("only", None) != "measuring" or not collection_path.is_file():
+        return None
+    return True if collection_path.relative_to(config.rootpath).as_posix() not in MEASURING else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

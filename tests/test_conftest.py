@@ -38,8 +38,9 @@ def checkout(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pyte
     return pytester
 
 
-def run(checkout: pytest.Pytester, text: str, *options: str) -> pytest.RunResult:
-    (checkout.path / "tests" / "test_it.py").write_text(text)
+def run(checkout: pytest.Pytester, text: str, *options: str, file: str = "tests/test_it.py") -> pytest.RunResult:
+    (checkout.path / file).parent.mkdir(exist_ok=True)
+    (checkout.path / file).write_text(text)
     return checkout.runpytest_subprocess("-p", "no:randomly", *options, "tests")
 
 
@@ -60,5 +61,12 @@ def test_the_soak_is_an_option(more: tuple[str, ...], checkout: pytest.Pytester)
 
 
 def test_what_measures_comes_first(checkout: pytest.Pytester) -> None:
-    done = run(checkout, MEASURED, "-v")
+    done = run(checkout, MEASURED, "-v", file="tests/faults/test_matrix.py")
     done.stdout.fnmatch_lines(["*perf-slow*", "*dns-gone*"])
+
+
+def test_what_measures_runs_alone_and_nothing_is_left_out(checkout: pytest.Pytester) -> None:
+    (checkout.path / "tests" / "test_other.py").write_text("def test_other(): pass\n")
+    for only, found in (("measuring", {"perf-slow"}), ("others", {"dns-gone", "test_other"})):
+        done = run(checkout, MEASURED, "--only", only, "-v", file="tests/faults/test_matrix.py")
+        assert {each for each in ("perf-slow", "dns-gone", "test_other") if each in done.stdout.str()} == found

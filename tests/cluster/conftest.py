@@ -121,11 +121,12 @@ def lacking(bench: Bench) -> str:
 
 @pytest.fixture
 def judged(home: Project) -> Judge:
-    """Runs the gate about the cluster; returns its JSON report and exit code."""
+    """Judges for the gate about the cluster; returns its JSON report and pytest's exit code."""
 
     def run(*arguments: str) -> dict[str, Any]:
         report = home.folder / "report.json"
-        done = home.prodcheck("run", "cluster", "--env", "cluster", *arguments, "--", f"--prodcheck-json={report}")
+        words = ["--gate", "cluster", "--prodcheck-select", *arguments, f"--prodcheck-json={report}"]
+        done = home.pytest(*words, env="cluster")
         assert report.is_file(), done.stdout + done.stderr
         document: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
         report.unlink()

@@ -31,7 +31,7 @@ def test_fault(fault: Fault, bench: Bench, judged: Judge) -> None:
     if fault.outcome == "failed":
         worst = {check: found[check].partition(" ")[0] for check in fault.notices}
         assert set(worst.values()) <= {"failed"}, worst
-        assert document["exit"] in (1, 3) or _slight(fault), document["stdout"]
+        assert document["exit"] in (1, 13) or _slight(fault), document["stdout"]
 
 
 def _slight(fault: Fault) -> bool:

@@ -75,7 +75,7 @@ def outcomes(plane: ControlPlane, folder: Path) -> dict[str, tuple[str, str]]:
     project = Project.make(folder, TOML, "")
     (folder / "kubeconfig").write_bytes(plane.kubeconfig("pods", ADMIN).read_bytes())
     report = folder / "report.json"
-    done = project.prodcheck("run", "pods", "--env", "live", "--", f"--prodcheck-json={report}")
+    done = project.pytest("--gate", "pods", "--prodcheck-select", f"--prodcheck-json={report}", env="live")
     assert report.is_file(), done.stdout + done.stderr
     document = json.loads(report.read_text(encoding="utf-8"))
     return {each["check"]: (each["outcome"], each["reason"] or "") for each in document["run"]["results"]}
