@@ -23,6 +23,10 @@ PLAN, VERSION = "pre_deploy.rollback.plan", "smoke.service.version"
 SECURITY, STORAGE = "security.kubernetes.pods", "security.encryption.storage"
 
 
+# what the gate of shop.TOML selects
+CHECKS = ("*.kubernetes.*", "pre_deploy.configuration.*", PLAN, STORAGE, VERSION)
+
+
 @dataclass
 class Bench:
     """What a fault can change: the cluster, and the files that are about to be applied."""
@@ -81,11 +85,6 @@ class Fault:
     def in_files(self) -> bool:
         """Whether it changes the files alone, so that the cluster stays as it is."""
         return getattr(self.make, "in_files", False) or self.name.startswith("files-")
-
-    def settle(self, bench: Bench) -> None:
-        """Gives the controllers time to see it, where they have anything to do."""
-        if not self.in_files:
-            time.sleep(1.0)
 
 
 def _waiting(reason: str) -> Callable[[Bench], None]:
@@ -291,3 +290,35 @@ FAULTS = (
         (*FROM_FILES, SETTINGS, VOLUMES, DISRUPTION, INGRESS, SECURITY, STORAGE), "errored",
     ),
 )  # fmt: skip
+
+
+def together(alone: bool = False) -> list[tuple[Fault, ...]]:
+    """All faults, each once; of the cluster those at the same time that no check notices twice.
+
+    alone: each by itself.
+    """
+    made: list[list[Fault]] = []
+    for fault in FAULTS:
+        single = alone or fault.in_files or fault.name in _WIDE
+        fitting = (group for group in made if not single and all(_independent(fault, each) for each in group))
+        if (group := next(fitting, None)) is not None:
+            group.append(fault)
+        else:
+            made.append([fault])
+    return [tuple(group) for group in made]
+
+
+# what hides others or keeps them from being made
+_WIDE = ("scaled-to-nothing", "workload-gone", "rights-missing", "rollout-paused", "quota-full", "quota-nearly-full",
+         "limit-range-refuses")  # fmt: skip
+
+
+# states of one container
+_OF_STOREFRONT = ("crash-loop", "image-pull", "bad-image-name", "container-configuration", "restarted-often",
+                  "another-build-runs", "build-not-told")  # fmt: skip
+
+
+def _independent(one: Fault, other: Fault) -> bool:
+    if other.in_files or other.name in _WIDE or {one.name, other.name} <= {*_OF_STOREFRONT}:
+        return False
+    return not {*one.notices, *one.also} & {*other.notices, *other.also}

@@ -144,10 +144,11 @@ def beside() -> list[Object]:
 
 
 def make(plane: ControlPlane) -> None:
-    """Makes the healthy shop and waits until it is up; who reads may list, review and dry-run."""
+    """Makes the healthy shop, on nodes that take pods again; who reads may list, review and dry-run."""
     plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
     for each in nodes():
         plane.apply(each)
+        plane.patch(f"/api/v1/nodes/{each['metadata']['name']}", {"spec": {"unschedulable": None, "taints": None}})
         plane.patch(f"/api/v1/nodes/{each['metadata']['name']}/status", {"status": each["status"]})
     plane.apply(*rights(), *beside(), *shipped())
     plane.patch("/apis/networking.k8s.io/v1/namespaces/shop/ingresses/shop/status",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.ingresses import kubernetes_ingress
 from pytest_prodcheck.records.kubernetes import KubernetesIngress
 from suites.pre_deploy.test_kubernetes import test_traffic_gets_in as traffic_gets_in
+from tests.cluster import shop
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.namespaces import context_for, emptied
 from tests.judged import outcomes
@@ -59,8 +61,15 @@ def ingress(
             "spec": {"rules": [{"http": {"paths": paths}}]}}  # fmt: skip
 
 
+def pod(name: str) -> Object:
+    """A pod that no node takes, so that nobody but the test says how it is."""
+    app = {"name": "app", "image": "registry.test/web:1", "ports": [{"name": "http", "containerPort": 8080}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}, **META},
+            "spec": {"schedulerName": "nobody", "containers": [app]}}  # fmt: skip
+
+
 OBJECTS = (
-    workload("web", 2), workload("renamed", port="web"), workload("report", 0), workload("starting"),
+    workload("web", 2), workload("renamed", port="web"), workload("report", 0), pod("starting"), pod("done"),
     service("web"), service("renamed", "renamed"), service("report", "report"),
     service("several", ports=("http", "grpc")),
     service("numbered", ports=(8080,)), service("peers", ports=(), clusterIP="None"),
@@ -73,8 +82,6 @@ OBJECTS = (
     {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
      "metadata": {"name": "by-hand", "labels": {"kubernetes.io/service-name": "by-hand"}, **META},
      "endpoints": [{"addresses": ["10.9.9.9"]}], "ports": [{"name": "to-http", "port": 8080, "protocol": "TCP"}]},
-    {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "done", "labels": {"app": "done"}, **META},
-     "spec": {"restartPolicy": "Never", "containers": [{"name": "app", "image": "registry.test/web:1"}]}},
     ingress("plain", ("web", 80), ("web", "to-http"), ("web", 81), ("absent", 80), ("renamed", 80), ("report", 80),
             ("several", "to-http"), ("several", "to-grpc"), ("starting", 80), ("by-hand", 80)),
     ingress("external", ("partner", 443)),
@@ -83,35 +90,42 @@ OBJECTS = (
     ingress("moved", ("dummy", 80), noted={"nginx.ingress.kubernetes.io/permanent-redirect": "https://shop.test"}),
     ingress("cm-acme-http-solver-x", ("cm-acme-x", 8089), labels={"acme.cert-manager.io/http01-solver": "true"}),
 )  # fmt: skip
+STATES = {
+    "starting": {"phase": "Running", "podIP": "10.8.0.1", "podIPs": [{"ip": "10.8.0.1"}],
+                 "conditions": [{"type": "Ready", "status": "False"}]},
+    "done": {"phase": "Succeeded"},
+}  # fmt: skip
+EXPECTED = {"web": 2, "renamed": 1, "several": 2, "numbered": 2, "peers": 2, "discovery": 2, "starting": 1}
 
 
 @pytest.fixture(scope="module")
 def found(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesIngress]:
-    from tests.cluster import shop
-
     shop.make(plane)
     emptied(plane, SPACE)
     plane.apply(*OBJECTS)
-    pods = f"/api/v1/namespaces/{SPACE}/pods"
+    for name, status in STATES.items():
+        plane.patch(f"/api/v1/namespaces/{SPACE}/pods/{name}/status", {"status": status})
     end = time.monotonic() + 180
-    while True:
-        time.sleep(0.3)
-        live = [each for each in plane.get(pods)["items"] if each["status"].get("phase") == "Running"]
-        for each in live:
-            if each["metadata"]["name"] == "done":
-                plane.patch(f"{pods}/done/status", {"status": {"phase": "Succeeded"}})
-            if each["metadata"]["name"].startswith("starting"):
-                told = [{**told, "status": "False"} for told in each["status"]["conditions"] if told["type"] == "Ready"]
-                plane.patch(f"{pods}/{each['metadata']['name']}/status", {"status": {"conditions": told}})
-        context = context_for(tmp_path_factory.mktemp("ways"), SPACE, plane)
-        read = kubernetes_ingress.gather("c", context, Deadline(20))
-        context.close()
-        seen = dict(read.services)
-        if (seen.get("web"), seen.get("starting"), len(live), "done" in read.asleep) == (2, 0, 4, True):
-            break
-        assert time.monotonic() < end, read
-    yield read
+    while (seen := addresses(plane)) != EXPECTED:
+        assert time.monotonic() < end, (seen, states(plane))
+        time.sleep(0.2)
+    context = context_for(tmp_path_factory.mktemp("ways"), SPACE, plane)
+    yield kubernetes_ingress.gather("c", context, Deadline(20))
+    context.close()
     plane.delete(f"/api/v1/namespaces/{SPACE}")
+
+
+def addresses(plane: ControlPlane) -> dict[str, int]:
+    """Service -> endpoints that its slices list, ready or not."""
+    listed = Counter[str]()
+    for each in plane.get(f"/apis/discovery.k8s.io/v1/namespaces/{SPACE}/endpointslices")["items"]:
+        listed[each["metadata"]["labels"]["kubernetes.io/service-name"]] += len(each.get("endpoints") or ())
+    return {name: listed[name] for name in EXPECTED}
+
+
+def states(plane: ControlPlane) -> list[tuple[str, Object]]:
+    pods = plane.get(f"/api/v1/namespaces/{SPACE}/pods")["items"]
+    return [(each["metadata"]["name"], each["status"]) for each in pods]
 
 
 def test_services(found: KubernetesIngress) -> None:

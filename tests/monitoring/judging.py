@@ -36,16 +36,22 @@ def checks(patterns: tuple[str, ...]) -> Iterator[tuple[Definition, Callable[...
                 yield definition, function
 
 
-def colours(home: Project, patterns: tuple[str, ...], revision: str = "good") -> dict[str, str]:
-    """Check id -> "outcome: reasons" of what is not green; raises AssertionError where nothing was judged."""
+def colours(
+    home: Project, patterns: tuple[str, ...], revision: str = "good", env: str = "live", seconds: float = 10
+) -> dict[str, str]:
+    """Check id -> "outcome: reasons" of what is not green; raises AssertionError where nothing was judged.
+
+    seconds: for each piece of evidence.
+    """
     configuration = load(home.folder / "prodcheck.toml")
-    environment = configuration.environment("live")
+    environment = configuration.environment(env)
     scope = make_scope(configuration, environment, run="", revision=revision)
     context = Context(
         environment, home.folder, secrets=SecretResolver(home.folder), redactor=Redactor(), revision=revision,
         window=WINDOW,
     )  # fmt: skip
-    found, judged = {}, 0
+    found: dict[str, str] = {}
+    judged = 0
     for definition, function in checks(patterns):
         collectors = by_fixture(list(inspect.signature(function).parameters))
         for target in scope.of_kind(collectors[0].axis, [each.feature for each in collectors]):
@@ -53,8 +59,8 @@ def colours(home: Project, patterns: tuple[str, ...], revision: str = "good") ->
                 continue
             judged += 1
             check = definition.id_for(target.name)
-            outcome, reasons = _judge(function, check, definition, target, scope, context)
-            if outcome != "passed":
+            outcome, reasons = _judge(function, check, definition, target, scope, context, seconds)
+            if outcome != "passed" and not found.get(check, "").startswith("failed"):
                 found[check] = f"{outcome}: {reasons}"
     context.close()
     assert judged
@@ -62,7 +68,8 @@ def colours(home: Project, patterns: tuple[str, ...], revision: str = "good") ->
 
 
 def _judge(
-    function: Callable[..., None], check: str, definition: Definition, target: Target, scope: Scope, context: Context
+    function: Callable[..., None], check: str, definition: Definition, target: Target, scope: Scope, context: Context,
+    seconds: float,
 ) -> tuple[str, str]:
     wanted = list(inspect.signature(function).parameters)
     arguments: dict[str, Any] = {}
@@ -73,7 +80,7 @@ def _judge(
     ledger = open_ledger()
     try:
         for each in by_fixture(wanted):
-            arguments[each.fixture] = each.gather(target.name, context, Deadline(10))
+            arguments[each.fixture] = each.gather(target.name, context, Deadline(seconds))
         function(**arguments)
     except EvidenceProblem as error:
         return "errored", str(error)
