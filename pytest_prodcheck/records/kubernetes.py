@@ -60,6 +60,7 @@ class Pod:
     gated: bool = False  # held back by scheduling gates, on purpose
     ends_at: float | None = None  # when it should have ended, its grace period included; None: it is not being deleted
     labels: tuple[tuple[str, str], ...] = ()  # of the environment's namespace alone
+    why: str = ""  # what its newest event warns of, of one that waits on its node
 
     @property
     def lives(self) -> bool:
@@ -125,6 +126,7 @@ class Node:
     leaving: str = ""  # why it will soon be gone: it is being deleted, or marked so by an autoscaler or its cloud
     spot: bool = False  # its cloud may take it back at any time
     virtual: bool = False  # no machine of its own: a virtual kubelet, Fargate
+    why: str = ""  # what its condition Ready says, of one that is not ready
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,7 @@ class Volume:
     phase: str  # Bound, Pending, Lost
     waits: bool  # its class binds with the first pod, and no pod asks for it yet
     storage_class: str
+    why: str = ""  # what its newest event says, of one that is not bound
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,7 @@ class IngressBackends:
     name: str
     addresses: tuple[str, ...]
     backends: tuple[tuple[str, int], ...]  # "shop:80" -> ready endpoints, -1: there is no such service or port
+    why: str = ""  # what its newest event warns of, of one without an address
 
 
 @dataclass(frozen=True)

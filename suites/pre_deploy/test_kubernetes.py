@@ -48,7 +48,7 @@ def test_nodes_are_ready(kubernetes_nodes: KubernetesNodes, limit: Limit) -> Non
     nodes = kubernetes_nodes.nodes
     judge("nodes", len(nodes), at_least=1)
     troubled = [each for each in nodes if not each.ready or each.pressures]
-    bad = {each.name: "not ready" if not each.ready else ", ".join(each.pressures)
+    bad = {each.name: f"not ready{each.why and ': '}{each.why}" if not each.ready else ", ".join(each.pressures)
            for each in troubled if not _on_its_way(each, kubernetes_nodes)}  # fmt: skip
     if nodes and not bad:
         judge("nodes that are ready", sum(each.ready for each in nodes), at_least=1)
@@ -78,7 +78,7 @@ def _trouble(pod: Pod, now: float) -> str:
         if each.ended == "OOMKilled" and each.ended_at is not None and now - each.ended_at < RECENT:
             return f"{each.name}: OOMKilled {now - each.ended_at:.0f} s ago"
     if pod.phase == "Pending" and now - pod.created_at > PENDING:
-        return f"Pending for {now - pod.created_at:.0f} s: {pod.unscheduled or 'it has a node'}"
+        return f"Pending for {now - pod.created_at:.0f} s: {pod.unscheduled or pod.why or 'it has a node'}"
     if pod.phase == "Unknown" or pod.reason == "NodeLost":
         return "its node does not answer"
     return ""
@@ -143,7 +143,8 @@ def test_claims_are_bound(kubernetes_volumes: KubernetesVolumes) -> None:
     judge("claims", len(kubernetes_volumes.claims), at_least=0)
     for each in kubernetes_volumes.claims:
         waits = each.phase == "Pending" and each.waits
-        judge("is bound", each.phase == "Bound" or waits, of=each.name, reason=f"it is {each.phase}")
+        told = f"it is {each.phase}{each.why and ': '}{each.why}"
+        judge("is bound", each.phase == "Bound" or waits, of=each.name, reason=told)
 
 
 @check("pre_deploy.kubernetes.disruption", severity="low", runbook="kubernetes-disruption")
@@ -161,7 +162,8 @@ def test_traffic_gets_in(kubernetes_ingress: KubernetesIngress) -> None:
     found = (*kubernetes_ingress.ingresses, *kubernetes_ingress.services, *kubernetes_ingress.asleep)
     judge("ingresses and services", len(found), at_least=1)
     for ingress in kubernetes_ingress.ingresses:
-        judge("has an address", bool(ingress.addresses), of=ingress.name, reason="no controller has given it one")
+        judge("has an address", bool(ingress.addresses), of=ingress.name,
+              reason=f"no controller has given it one{ingress.why and ': '}{ingress.why}")  # fmt: skip
         for backend, ready in ingress.backends:
             why = "there is no such service or port" if ready < 0 else "it has no ready endpoint"
             judge("backend is ready", ready > 0, of=f"{ingress.name} -> {backend}", reason=why)

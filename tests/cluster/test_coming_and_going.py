@@ -143,6 +143,13 @@ def test_scaled_to_zero_on_purpose(space: ControlPlane, tmp_path: Path) -> None:
     assert rollout(space, tmp_path) == "passed"
     space.patch(f"{path}/web", {"spec": {"minReplicaCount": 1}})
     assert rollout(space, tmp_path).startswith("failed")
+    space.patch(f"{path}/web", {"spec": {"idleReplicaCount": 0}})  # kedacore/keda#6903
+    assert rollout(space, tmp_path) == "passed"
+    paused = {"autoscaling.keda.sh/paused-replicas": "0"}  # kedacore/keda#6982: at night, by a cron job
+    space.patch(f"{path}/web", {"spec": {"idleReplicaCount": None}, "metadata": {"annotations": paused}})
+    assert rollout(space, tmp_path) == "passed"
+    space.patch(f"{path}/web", {"metadata": {"annotations": {"autoscaling.keda.sh/paused-replicas": "2"}}})
+    assert rollout(space, tmp_path).startswith("failed")
     space.delete(f"{CRDS}/scaledobjects.keda.sh")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ import pytest
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.dry_run import kubernetes_manifests
 from pytest_prodcheck.records.kubernetes import Manifest
-from tests.cluster.control_plane import ControlPlane
+from tests.cluster.control_plane import ControlPlane, path_of
 from tests.cluster.deployers import Kubectl
 from tests.cluster.namespaces import context_for, emptied, files
 
 Object = dict[str, Any]
 SPACE = "deployers"
+_CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 def web(name: str) -> Object:
@@ -78,6 +80,15 @@ _ARGO = {"argocd.argoproj.io/hook": "PreSync"}
 _REPLACED = {"argocd.argoproj.io/sync-options": "Replace=true,Force=true"}
 _TAKES = {"argocd.argoproj.io/sync-options": "ServerSideApply=true"}
 _OTHER = "registry.test/web:2.0"
+_FLUX = "kustomize.toolkit.fluxcd.io"
+_FORCED = {f"{_FLUX}/force": "enabled"}
+_KUSTOMIZATIONS = {
+    "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+    "metadata": {"name": f"kustomizations.{_FLUX}"},
+    "spec": {"group": _FLUX, "scope": "Namespaced", "names": {"kind": "Kustomization", "plural": "kustomizations"},
+             "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {
+                 "type": "object", "x-kubernetes-preserve-unknown-fields": True}}}]},
+}  # fmt: skip
 Change = Callable[[Object], Object]
 # name: (before, how it came there, the new file, words of the refusal or "", words of the way)
 CASES: dict[str, tuple[Object, str, Change, str, str]] = {
@@ -124,35 +135,73 @@ CASES: dict[str, tuple[Object, str, Change, str, str]] = {
         web("v"), "helm", lambda it: changed(it, f"{APP}.readinessProbe", {"tcpSocket": {"port": "http"}}), "",
         "helm upgrade",
     ),
+    "flux": (web("w"), "flux scale", lambda it: it, "", "server-side apply by kustomize-controller, taking over"),
+    "flux-job": (
+        job("x"), "flux", lambda it: changed(it, f"{APP}.image", _OTHER), "field is immutable", "kustomize-controller",
+    ),
+    "flux-forced": (job("y", **_FORCED), "flux", lambda it: changed(it, f"{APP}.image", _OTHER), "", "anew"),
+    "flux-forced-wrong": (
+        job("z", **_FORCED), "flux", lambda it: changed(it, f"{APP}.image", None), "Required value", "anew",
+    ),
+    "flux-kustomization": (
+        changed(job("aa"), "metadata.labels", {f"{_FLUX}/name": "apps", f"{_FLUX}/namespace": SPACE}), "flux",
+        lambda it: changed(it, f"{APP}.image", _OTHER), "", "anew",
+    ),
+    "flux-unforced": (
+        changed(job("ab"), "metadata.labels", {f"{_FLUX}/name": "base", f"{_FLUX}/namespace": SPACE}), "flux",
+        lambda it: changed(it, f"{APP}.image", _OTHER), "field is immutable", "kustomize-controller",
+    ),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def told(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Manifest]:
+def told(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Manifest]]:
     """All before, each as it came there, then one dry run of all files."""
     emptied(plane, SPACE)
+    plane.ask("POST", _CRDS, _KUSTOMIZATIONS)
     kubectl = Kubectl(plane, SPACE)
     kubectl.apply(*(before for before, how, *_ in CASES.values() if how.startswith("client")))
     kubectl.apply(*(before for before, how, *_ in CASES.values() if how.startswith("server")), server=True)
     for before, how, *_ in CASES.values():
         name = before["metadata"]["name"]
+        if how.startswith("flux"):
+            _by_flux(plane, before)
         if how.endswith("scale"):
             kubectl.done("scale", f"deployment/{name}", "--replicas=1")
         elif how in ("create", "replace", "helm"):
             _by_another(plane, before, {"create": "kubectl-create", "replace": "kubectl-replace"}.get(how, how))
+    for name, force in (("apps", True), ("base", False)):
+        _kustomization(plane, name, force)
     objects = [change(before) for before, _, change, *_ in CASES.values()]
     generated = job("x")
     generated["metadata"] = {"generateName": "migrate-"}
     context = files(context_for(tmp_path_factory.mktemp("deployers"), SPACE, plane), *objects, generated)
     found = kubernetes_manifests.gather(SPACE, context, Deadline(60)).manifests
     whole = [each for each in found if not each.name.endswith("its pods")]
-    return dict(zip([*CASES, "generated"], whole, strict=True))
+    yield dict(zip([*CASES, "generated"], whole, strict=True))
+    plane.delete(f"{_CRDS}/kustomizations.{_FLUX}")
 
 
 def _by_another(plane: ControlPlane, item: Object, manager: str) -> None:
     path = f"/api{'s/apps' if item['kind'] == 'Deployment' else ''}/v1/namespaces/{SPACE}/{item['kind'].lower()}s"
     status, said = plane.ask("POST", f"{path}?fieldManager={manager}", item)
     assert status == 201, said
+
+
+def _by_flux(plane: ControlPlane, item: Object) -> None:
+    """As kustomize-controller applies: server-side, taking over what others manage."""
+    path = f"{path_of(item)}?fieldManager=kustomize-controller&force=true"
+    status, said = plane.ask("PATCH", path, item, "application/apply-patch+yaml")
+    assert status == 201, said
+
+
+def _kustomization(plane: ControlPlane, name: str, force: bool) -> None:
+    path = f"/apis/{_FLUX}/v1/namespaces/{SPACE}/kustomizations"
+    item = {"apiVersion": f"{_FLUX}/v1", "kind": "Kustomization", "metadata": {"name": name}, "spec": {"force": force}}
+    end = time.monotonic() + 60
+    while plane.ask("POST", path, item)[0] not in (201, 409):
+        assert time.monotonic() < end, "the definition does not come"
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -163,6 +212,14 @@ def test_as_it_will_be_applied(name: str, told: dict[str, Manifest]) -> None:
     assert found.accepted == (not words), found.said
     assert words in found.said
     assert how in found.way
+
+
+def test_what_flux_makes_anew_is_told(told: dict[str, Manifest]) -> None:
+    """fluxcd/flux2#3032, rwlove/home-ops#13277: with `force` no immutable field stops it, and the Job runs again."""
+    for name in ("flux-forced", "flux-kustomization"):
+        (lost,) = told[name].lost
+        assert lost.startswith("it is deleted and made anew: "), lost
+        assert "field is immutable" in lost
 
 
 def test_an_object_without_a_name_is_created(told: dict[str, Manifest]) -> None:

@@ -12,20 +12,22 @@ from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.manifest_facts import manifest_facts
 from suites.pre_deploy.test_configuration import test_everything_named_is_there as everything_is_there
 from tests.cluster import shop
-from tests.cluster.control_plane import ControlPlane
+from tests.cluster.control_plane import ControlPlane, path_of
 from tests.cluster.namespaces import context_for, emptied, files
 from tests.judged import outcomes
 
 Object = dict[str, Any]
 SPACE, OTHER = "refs", "refs-other"
+GATEWAY = "gateway.networking.k8s.io"
+APPROVED = {"api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api/pull/2997"}
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
-def definition(group: str, version: str, kind: str, plural: str) -> Object:
+def definition(group: str, version: str, kind: str, plural: str, **notes: str) -> Object:
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
+        "metadata": {"name": f"{plural}.{group}", "annotations": notes},
         "spec": {"group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural},
                  "versions": [{"name": version, "served": True, "storage": True, "schema": schema}]},
     }  # fmt: skip
@@ -33,7 +35,8 @@ def definition(group: str, version: str, kind: str, plural: str) -> Object:
 
 OPERATORS = (
     definition("external-secrets.io", "v1", "ExternalSecret", "externalsecrets"),
-    definition("example.gateway.test", "v1", "Unused", "unuseds"),
+    definition(GATEWAY, "v1", "Gateway", "gateways", **APPROVED),
+    definition(GATEWAY, "v1beta1", "ReferenceGrant", "referencegrants", **APPROVED),
 )
 
 
@@ -88,9 +91,33 @@ def scaler(kind: str, name: str) -> Object:
     return item("HorizontalPodAutoscaler", "h", "autoscaling/v2", spec={"scaleTargetRef": target, "maxReplicas": 3})
 
 
-def route(to: str, port: int = 80, space: str = "") -> Object:
+def route(to: str, port: int = 80, space: str = "", kind: str = "HTTPRoute", **parent: Any) -> Object:
     backend: Object = {"name": to, "port": port, **({"namespace": space} if space else {})}
-    return item("HTTPRoute", "r", "gateway.networking.k8s.io/v1", spec={"rules": [{"backendRefs": [backend]}]})
+    spec = {"rules": [{"backendRefs": [backend]}], **({"parentRefs": [parent]} if parent else {})}
+    return item(kind, "r", f"{GATEWAY}/v1", spec=spec)
+
+
+def grant(kind: str = "HTTPRoute", of: str = SPACE, to: str = "Service", **name: str) -> Object:
+    who = {"group": GATEWAY, "kind": kind, "namespace": of}
+    return item("ReferenceGrant", f"g-{kind}-{of}".lower(), f"{GATEWAY}/v1beta1", OTHER,
+                spec={"from": [who], "to": [{"group": "", "kind": to, **name}]})  # fmt: skip
+
+
+def gateway(name: str, lets_in: Object | None, space: str = OTHER, secret: Object | None = None) -> Object:
+    listener: Object = {"name": "web", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [secret or {}]}}
+    if lets_in is not None:
+        listener["allowedRoutes"] = {"namespaces": lets_in}
+    return item("Gateway", name, f"{GATEWAY}/v1", space, spec={"listeners": [listener]})
+
+
+def attached(name: str, **more: Any) -> Object:
+    return route("web", name=name, namespace=OTHER, **more)
+
+
+def _meshed() -> Object:
+    made = route("far", space=OTHER)
+    made["spec"]["parentRefs"] = [{"group": "", "kind": "Service", "name": "far", "namespace": OTHER}]
+    return made
 
 
 def probed(port: str) -> Object:
@@ -103,6 +130,20 @@ LIVE = (
     item("ConfigMap", "elsewhere", space=OTHER, data={"a": "b"}), item("ServiceAccount", "robot", space=OTHER),
     item("Service", "far", space=OTHER, spec={"ports": [{"port": 80}]}),
     item("Service", "partner", spec={"type": "ExternalName", "externalName": "api.test"}),
+)  # fmt: skip
+
+
+def _by_section() -> Object:
+    made = gateway("by-section", {"from": "All"})
+    made["spec"]["listeners"].append({"name": "admin", "port": 80, "protocol": "HTTP"})
+    return made
+
+
+GATES = (
+    gateway("open", {"from": "All"}), gateway("closed", None), gateway("others", {"from": "Selector", "selector": {
+        "matchLabels": {"team": "others"}}}),
+    gateway("chosen", {"from": "Selector", "selector": {"matchLabels": {"kubernetes.io/metadata.name": SPACE}}}),
+    _by_section(), grant("GRPCRoute"), item("Secret", "cert", space=OTHER, stringData={"tls.crt": "x"}),
 )  # fmt: skip
 FAILING = {**external("failing", target={"name": "never"}), "status": {"conditions": [
     {"type": "Ready", "status": "False", "message": "could not get secret data from provider"}]}}  # fmt: skip
@@ -120,10 +161,9 @@ def space(plane: ControlPlane) -> Iterator[ControlPlane]:
     for kind in OPERATORS:
         assert plane.ask("POST", CRDS, kind)[0] in (201, 409)
     plane.apply(*LIVE)
-    path = f"/apis/external-secrets.io/v1/namespaces/{SPACE}/externalsecrets"
-    for made in (FAILING, SYNCING):
-        end = time.monotonic() + 30
-        while plane.ask("POST", path, made)[0] not in (201, 409):
+    for made in (FAILING, SYNCING, *GATES):
+        end = time.monotonic() + 60
+        while plane.ask("POST", path_of(made).rpartition("/")[0], made)[0] not in (201, 409):
             assert time.monotonic() < end
             time.sleep(0.2)
     yield plane
@@ -169,7 +209,25 @@ CASES: dict[str, tuple[list[Object], str, str]] = {
     "scales what it knows not": ([scaler("Rollout", "absent")], "passed", ""),
     "a route": ([route("web")], "passed", ""),
     "a route to nothing": ([route("absent")], "failed", "Service absent"),
-    "a route elsewhere": ([route("far", space=OTHER)], "passed", ""),
+    "a route elsewhere": ([route("far", space=OTHER), grant()], "passed", ""),
+    "no grant": ([route("far", space=OTHER)], "failed", "no ReferenceGrant in refs-other lets HTTPRoutes of refs"),
+    "another kind's grant": ([route("far", space=OTHER, kind="TLSRoute"), grant()], "failed", "lets TLSRoutes of refs"),
+    "another namespace's grant": ([route("far", space=OTHER), grant(of="elsewhere")], "failed", "no ReferenceGrant"),
+    "grant of another service": ([route("far", space=OTHER), grant(name="near")], "failed", "no ReferenceGrant"),
+    "grant of this service": ([route("far", space=OTHER), grant(name="far")], "passed", ""),
+    "a live grant": ([route("far", space=OTHER, kind="GRPCRoute")], "passed", ""),
+    "a mesh": ([_meshed()], "passed", ""),
+    "a certificate elsewhere": ([gateway("own", None, SPACE, {"name": "cert", "namespace": OTHER})],
+                                "failed", "lets Gateways of refs refer to it"),
+    "a certificate that may be used": ([gateway("own", None, SPACE, {"name": "cert", "namespace": OTHER}),
+                                        grant("Gateway", to="Secret")], "passed", ""),
+    "a gateway for all": ([attached("open")], "passed", ""),
+    "a gateway for its own": ([attached("closed")], "failed", "none of its listeners allows routes of refs"),
+    "a gateway by labels": ([attached("chosen")], "passed", ""),
+    "a gateway for others": ([attached("others")], "failed", "allowedRoutes"),
+    "the open one of two listeners": ([attached("by-section", sectionName="web")], "passed", ""),
+    "the closed one of two listeners": ([attached("by-section", sectionName="admin")], "failed", "allowedRoutes"),
+    "no such listener": ([attached("open", sectionName="admin")], "failed", "it has no such listener"),
     "a route's port": ([route("web", 8080)], "failed", "it has no port 8080"),
     "projected": ([volume(projected={"sources": [{"secret": {"name": "absent"}}]})], "failed", "Secret absent"),
     "projected, optional": ([volume(projected={"sources": [{"secret": {"name": "absent", "optional": True}}]})],

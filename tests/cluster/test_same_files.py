@@ -19,7 +19,8 @@ from tests.cluster.namespaces import context_for, emptied, files
 from tests.judged import outcomes
 
 Object = dict[str, Any]
-SPACE, NEW = "same-files", "same-files-new"
+SPACE, NEW, STRICT = "same-files", "same-files-new", "same-files-strict"
+_ENFORCE = "pod-security.kubernetes.io/enforce"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NEW}}
 SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": NEW}}
@@ -59,6 +60,7 @@ def space(plane: ControlPlane) -> Iterator[ControlPlane]:
 
     shop.make(plane)
     emptied(plane, SPACE)
+    emptied(plane, STRICT, **{_ENFORCE: "restricted"})
     assert plane.ask("POST", CRDS, definition("shelves"))[0] in (201, 409)
     end = time.monotonic() + 30
     while plane.ask("GET", f"/apis/shop.test/v1/namespaces/{SPACE}/shelves")[0] != 200:
@@ -66,10 +68,26 @@ def space(plane: ControlPlane) -> Iterator[ControlPlane]:
         time.sleep(0.2)
     yield plane
     plane.delete(f"{CRDS}/shelves.shop.test")
-    plane.delete(f"/api/v1/namespaces/{SPACE}")
+    for each in (SPACE, STRICT):
+        plane.delete(f"/api/v1/namespaces/{each}")
 
 
 WIDER = definition("shelves", colour={"type": "string"})
+def enforcing(name: str, level: str = "", version: str = "latest") -> Object:
+    told = {f"{_ENFORCE}": level, f"{_ENFORCE}-version": version} if level else {}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": told}}
+
+
+def web(space: str, kind: str = "Deployment", **context: Any) -> Object:
+    app = {"name": "app", "image": "registry.test/web:1", **({"securityContext": context} if context else {})}
+    pod, labels = {"containers": [app]}, {"app": "web"}
+    spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    return {"apiVersion": "v1" if kind == "Pod" else "apps/v1", "kind": kind,
+            "metadata": {"name": "web", "namespace": space}, "spec": pod if kind == "Pod" else spec}  # fmt: skip
+
+
+SAFE: Object = {"runAsNonRoot": True, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+                "seccompProfile": {"type": "RuntimeDefault"}}  # fmt: skip
 CASES: dict[str, tuple[list[Object], str, str]] = {
     "namespace": ([NAMESPACE, SETTINGS], "warned", "its namespace comes with the same files"),
     "namespace of nobody": ([SETTINGS], "failed", "not found"),
@@ -82,6 +100,16 @@ CASES: dict[str, tuple[list[Object], str, str]] = {
     "a field that does not": ([definition("shelves"), shelf(colour="green")], "warned", "unknown field"),
     "a wrong value": ([definition("shelves"), shelf(lanes="two")], "failed", "lanes"),
     "generateName": ([JOB], "passed", ""),
+    "restricted from now on": ([enforcing(SPACE, "restricted"), web(SPACE)], "failed", "enforces with the same files"),
+    "a pod of its own": ([enforcing(SPACE, "restricted"), web(SPACE, "Pod")], "failed", "may gain privileges"),
+    "restricted, and it complies": ([enforcing(SPACE, "restricted"), web(SPACE, **SAFE)], "passed", ""),
+    "baseline is enough": ([enforcing(SPACE, "baseline"), web(SPACE)], "passed", ""),
+    "an old version": ([enforcing(SPACE, "restricted", "v1.0"), web(SPACE, runAsNonRoot=True)], "passed", ""),
+    "no longer restricted": ([enforcing(STRICT, "baseline"), web(STRICT)], "warned", "another Pod Security level"),
+    "still too much": ([enforcing(STRICT, "baseline"), web(STRICT, privileged=True)], "failed", "app: privileged"),
+    "restricted as before": ([enforcing(STRICT, "restricted"), web(STRICT)], "failed", "violates PodSecurity"),
+    "a new one that is restricted": ([enforcing(NEW, "restricted"), web(NEW)], "failed", '"restricted:latest"'),
+    "a new one, and it complies": ([enforcing(NEW, "restricted"), web(NEW, **SAFE)], "warned", "its namespace comes"),
 }
 
 

@@ -47,6 +47,9 @@ class Kubernetes(Section):
     # whether a server-side apply takes over fields that others manage; left out: as the tool is usually run (Argo CD
     # and Flux take over, kubectl and Helm do not)
     force_conflicts: bool | None = None
+    # whether the deployer deletes and creates anew what cannot be changed (`force` of a Flux Kustomization, `kubectl
+    # apply --force`); left out: as annotation and Kustomization of objects say that Flux applied
+    recreate: bool | None = None
     timeout: Seconds = 20.0  # for one list, all its pages and retries included
     # network location that it is reached from; skipped `out-of-reach` in a run with another `--vantage`
     vantage: Name = "outside"

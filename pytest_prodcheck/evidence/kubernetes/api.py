@@ -5,12 +5,17 @@ Raw, because the client's typed objects take twice the time and six times the me
 
 from __future__ import annotations
 
+import gc
 import json
+import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.tools.sanitizing import plain
+from pytest_prodcheck.evidence.tools.threads import begun
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -22,9 +27,12 @@ PAGE = 500  # objects in one answer; a list without a limit is held in memory by
 LARGEST = 64 * 1024 * 1024  # bytes of one answer
 TRIES = 4  # of one page, for answers that say "not now": 429, 5xx, a dropped connection
 LISTS = 3  # of one whole list, for 410: the snapshot that its pages come from is gone
+_DECODING = threading.Lock()
+_HEAD = re.compile(rb'\{"kind":"\w+","apiVersion":"[\w./-]+","metadata":(\{(?:"\w+":(?:"[^"\\]*"|\d+),?)*\}),"items":')
 _LATER = (429, 500, 502, 503, 504)
 
 Object = dict[str, Any]
+Decode = Callable[[bytes], Any]  # JSON of an answer; raises ValueError
 
 
 class ListExpired(Exception):
@@ -70,41 +78,46 @@ class Api:
         return status, content, headers.get("Warning", "")
 
     def items(
-        self, path: str, deadline: Deadline, take: Callable[[Object], Any] = lambda item: item, **query: str
+        self, path: str, deadline: Deadline, take: Callable[[Object], Any] = lambda item: item,
+        decode: Decode | None = None, **query: str,
     ) -> list[Any]:
-        """All objects of a list, page by page, each as `take` makes it (None leaves it out).
+        """All objects of a list, page by page, each as `take` makes it (None leaves it out); decode: of a page.
 
         Raises EvidenceProblem (denied, with the rule that is missing; timeout; protocol): never a part of the list.
         """
         for _ in range(LISTS):
             try:
-                return [made for item in self._pages(path, deadline, query) if (made := take(item)) is not None]
+                found = self._pages(path, deadline, query, decode or _decoded)
+                return [made for item in found if (made := take(item)) is not None]
             except ListExpired:
                 deadline.note(f"the list {path} changed while it was read, it was begun again")
         raise EvidenceProblem(Problem("protocol", f"GET {path}: the list was gone {LISTS} times before its end (410)"))
 
-    def _pages(self, path: str, deadline: Deadline, asked: Mapping[str, str]) -> Iterator[Object]:
-        token = ""
-        while True:
+    def _pages(
+        self, path: str, deadline: Deadline, asked: Mapping[str, str], decode: Decode
+    ) -> Iterator[Object]:
+        """The objects of a list; the next page is on its way while one is read."""
+
+        def ask(token: str) -> tuple[int, bytes]:
             query = {**asked, "limit": str(PAGE), **({"continue": token} if token else {})}
-            page = self._ask("GET", path, deadline, query=query)
-            items = page.get("items")
-            if not isinstance(items, list):
-                if items is None and str(page.get("kind", "")).endswith("List"):
-                    items = []
-                else:
-                    raise EvidenceProblem(Problem("protocol", f"GET {path}: the answer is no list"))
-            yield from items
+            return self._patiently("GET", path, deadline, query, None)[:2]
+
+        status, content = ask("")
+        while True:
+            told = _told_first(content)
+            coming = begun(partial(ask, told)) if told else None
+            page = _page(path, status, content, decode)
+            del content
+            yield from page.get("items") or ()
             token = str((page.get("metadata") or {}).get("continue") or "")
             if not token:
                 return
+            status, content = coming() if coming and token == told else ask(token)
 
     def _ask(
         self, method: str, path: str, deadline: Deadline, *, query: Mapping[str, str], body: Object | None = None
     ) -> Object:
         status, content, _ = self._patiently(method, path, deadline, query, body)
-        if status == 410:
-            raise ListExpired
         return _read(method, path, status, content)
 
     def _patiently(
@@ -177,11 +190,16 @@ def api(context: Context, deadline: Deadline) -> Api:
     return context.once(("kubernetes",), lambda: Api(settings, context), deadline)
 
 
-def listed(kind: str, path: str, context: Context, deadline: Deadline, take: Callable[[Object], Any]) -> list[Any]:
+def listed(
+    kind: str, path: str, context: Context, deadline: Deadline, take: Callable[[Object], Any],
+    decode: Decode | None = None, **query: str,
+) -> list[Any]:
     """One list of the cluster, read once for all that want it; kind: which reading of it (`take`) is meant."""
-    return context.once(
-        ("kubernetes-list", kind, path), lambda: api(context, deadline).items(path, deadline, take), deadline
-    )
+
+    def ask() -> list[Any]:
+        return api(context, deadline).items(path, deadline, take, decode, **query)
+
+    return context.once(("kubernetes-list", kind, path), ask, deadline)
 
 
 def _configuration(settings: Kubernetes, context: Context) -> Any:
@@ -226,9 +244,9 @@ def _bounded(answer: Any, path: str, deadline: Deadline) -> bytes:
     return b"".join(parts)
 
 
-def _read(method: str, path: str, status: int, content: bytes) -> Object:
+def _read(method: str, path: str, status: int, content: bytes, decode: Decode | None = None) -> Object:
     try:
-        document = json.loads(content)
+        document = (decode or _decoded)(content)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -240,6 +258,35 @@ def _read(method: str, path: str, status: int, content: bytes) -> Object:
         hint = "`prodcheck grants --kubernetes` prints the rights it needs" if status == 403 else ""
         raise EvidenceProblem(Problem("denied", f"{method} {path}: {status}: {said}", hint))
     raise EvidenceProblem(Problem("protocol", f"{method} {path}: answered {status}: {said}"))
+
+
+def _decoded(content: bytes) -> object:
+    """JSON holds no circles, yet the garbage collector would walk through a page many times while it is made."""
+    with _DECODING:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return json.loads(content)
+        finally:
+            if collects:
+                gc.enable()
+
+
+def _page(path: str, status: int, content: bytes, decode: Decode) -> Object:
+    """A page of a list; raises ListExpired, EvidenceProblem."""
+    if status == 410:
+        raise ListExpired
+    page = _read("GET", path, status, content, decode)
+    items = page.get("items")
+    if not isinstance(items, list) and not (items is None and str(page.get("kind", "")).endswith("List")):
+        raise EvidenceProblem(Problem("protocol", f"GET {path}: the answer is no list"))
+    return page
+
+
+def _told_first(content: bytes) -> str:
+    """What the page after this one is asked by, where it stands before the items, as API servers write it."""
+    found = _HEAD.match(content)
+    return str(json.loads(found[1]).get("continue") or "") if found else ""
 
 
 def _wait(retry_after: str | None, number: int) -> float:

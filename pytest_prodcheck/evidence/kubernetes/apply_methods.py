@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.kubernetes import Kubernetes
 
 # field managers that take over fields from others, as they are usually run
-FORCING = ("argocd-controller", "kustomize-controller")
+FLUX = "kustomize-controller"
+FORCING = ("argocd-controller", FLUX)
 KUBECTL = "kubectl-client-side-apply"
 _CONTROLLERS = ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-apiserver", "kubectl-last-applied")
 _BY_HAND = ("kubectl", "kubectl-annotate", "kubectl-autoscale", "kubectl-create", "kubectl-edit", "kubectl-expose",
@@ -35,6 +36,7 @@ class ApplyMethod:
     manager: str = KUBECTL
     force: bool = False
     original: Object | None = None  # what was applied last
+    recreates: bool = False  # deletes and creates anew what cannot be changed
 
     @property
     def shown(self) -> str:

@@ -49,6 +49,25 @@ def applied(
     deadline: Deadline,
 ) -> tuple[Manifest, Object]:
     """The object as the server takes it, and as it would be then; raises EvidenceProblem where it cannot be asked."""
+    made, result = _sent(asked, each, way, described, context, deadline)
+    if made.accepted or made.problem is not None or not way.recreates or not _unchangeable(made.said):
+        return made, result
+    anew = replace(way, kind="anew", recreates=False)
+    again, result = _sent(replace(asked, way=f"{asked.way}, anew"), each, anew, described, context, deadline)
+    if not again.accepted:
+        return again, result
+    return replace(again, lost=(*again.lost, f"it is deleted and made anew: {made.said[:300]}")), result
+
+
+def _unchangeable(said: str) -> bool:
+    """What deployers take for a field that cannot be changed: what is invalid, as kubectl does, and words to say so."""
+    return " is invalid: " in said or " immutable" in said
+
+
+def _sent(
+    asked: Manifest, each: ResolvedObject, way: ApplyMethod, described: Description, context: Context,
+    deadline: Deadline,
+) -> tuple[Manifest, Object]:
     checks = {"fieldManager": way.manager, "fieldValidation": "Warn" if way.kind == "helm" else "Strict"}
     if way.kind == "server-side":
         checks["force"] = str(way.force).lower()

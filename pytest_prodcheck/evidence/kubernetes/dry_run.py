@@ -5,6 +5,7 @@ How that is, is read from the live object (`apply_methods.py`). A pod of each te
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,15 +13,18 @@ from urllib.parse import quote
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.kubernetes.api import api
-from pytest_prodcheck.evidence.kubernetes.apply_methods import ApplyMethod, apply_method, most_common
+from pytest_prodcheck.evidence.kubernetes.apply_methods import FLUX, ApplyMethod, apply_method, most_common
 from pytest_prodcheck.evidence.kubernetes.apply_requests import applied
 from pytest_prodcheck.evidence.kubernetes.cluster import host, seconds
+from pytest_prodcheck.evidence.kubernetes.coming_standards import Standard, changed, judged
 from pytest_prodcheck.evidence.kubernetes.dry_run_answers import with_answer
+from pytest_prodcheck.evidence.kubernetes.flux import forces
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, shown
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.kubernetes.openapi import described
 from pytest_prodcheck.evidence.kubernetes.prerequisites import UNKNOWN, unmet_prerequisite
 from pytest_prodcheck.evidence.kubernetes.resolved_objects import ResolvedObject, resolved_object
+from pytest_prodcheck.evidence.kubernetes.standard_versions import minor_of
 from pytest_prodcheck.evidence.kubernetes.template_pods import counts, filled_in_later, pod_of
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -57,6 +61,14 @@ class _Job:
     way: ApplyMethod | None = None
 
 
+@dataclass(frozen=True)
+class _Files:
+    """All objects, and what their namespaces will enforce that enforce something else now."""
+
+    objects: list[Object]
+    standards: dict[str, Standard]
+
+
 @evidence("kubernetes-manifests", axis="kubernetes", feature="manifests", seconds=seconds, host=host, sends=_sends)
 def kubernetes_manifests(target: str, context: Context, deadline: Deadline) -> KubernetesManifests:
     """All objects of the files, and a pod of each template, in their order."""
@@ -64,9 +76,24 @@ def kubernetes_manifests(target: str, context: Context, deadline: Deadline) -> K
     found = documents(context)
     jobs = _together([partial(_looked_up, file, each, context, deadline) for file, each in found], deadline)
     usual = most_common(each.way for each in jobs)
-    items = [item for _, item in found]
-    results = _together([partial(_dry_run, each, usual, items, context, deadline) for each in jobs], deadline)
+    files = _Files([item for _, item in found], _standards(jobs, usual, version, context, deadline))
+    results = _together([partial(_dry_run, each, usual, files, context, deadline) for each in jobs], deadline)
     return KubernetesManifests(tuple(each for pair in results for each in pair), version)
+
+
+def _standards(
+    jobs: Sequence[_Job], usual: ApplyMethod, version: str, context: Context, deadline: Deadline
+) -> dict[str, Standard]:
+    found = {}
+    for each in jobs:
+        if each.place is not None and (each.asked.api_version, each.asked.kind) == ("v1", "Namespace"):
+            try:
+                _, result = _asked(each, usual, context, deadline)
+            except EvidenceProblem:
+                continue  # told of the namespace itself
+            if result and (standard := changed(each.place.live, result, minor_of(version))):
+                found[str(table(result, "metadata").get("name"))] = standard
+    return found
 
 
 def _together(jobs: Sequence[Callable[[], T]], deadline: Deadline) -> list[T]:
@@ -95,26 +122,54 @@ def _looked_up(file: str, item: Object, context: Context, deadline: Deadline) ->
         return _Job(replace(asked, problem=error.problem), item)
     if place is None:
         return _Job(replace(asked, served=False, said=f"{version} {kind} is not served"), item)
-    return _Job(asked, item, place, apply_method(place.item, place.live, cluster))
+    how = apply_method(place.item, place.live, cluster)
+    if how is not None and place.live is not None and _recreates(how, place, cluster.recreate, context, deadline):
+        how = replace(how, recreates=True)
+    return _Job(asked, item, place, how)
 
 
-def _dry_run(
-    job: _Job, usual: ApplyMethod, items: list[Object], context: Context, deadline: Deadline
-) -> list[Manifest]:
-    asked, place, how = job.asked, job.place, job.way or usual
+def _recreates(
+    how: ApplyMethod, place: ResolvedObject, declared: bool | None, context: Context, deadline: Deadline
+) -> bool:
+    if declared is not None:
+        return declared
+    return how.manager == FLUX and forces(place.item, place.live, context, deadline)
+
+
+def _dry_run(job: _Job, usual: ApplyMethod, files: _Files, context: Context, deadline: Deadline) -> list[Manifest]:
+    asked, place = job.asked, job.place
     if place is None:
-        return [_waiting(asked, job.item, items, context, deadline)]
+        return [_waiting(asked, job.item, files.objects, context, deadline)]
     try:
-        about = described(asked.api_version, asked.kind, context, deadline)
-        if about is None or not about.dry_runs:
-            what = f"{asked.name}: the server does not say that {asked.api_version} {asked.kind} can be dry-run"
-            raise EvidenceProblem(Problem("protocol", what, "its API server would store what is sent to it"))
-        made, result = applied(replace(asked, way=how.shown), place, how, about, context, deadline)
+        made, result = _asked(job, usual, context, deadline)
     except EvidenceProblem as error:
         return [replace(asked, problem=error.problem)]
-    if not made.accepted or (pod := pod_of(result)) is None:
-        return [_waiting(made, job.item, items, context, deadline)]
-    return [made, _its_pods(made, place, pod, items, context, deadline)]
+    if made.accepted and (pod := pod_of(result)) is not None:
+        return [made, _its_pods(made, place, pod, files, context, deadline)]
+    pod, standard = pod_of(place.item), files.standards.get(_space(place))
+    if standard is not None and asked.kind == "Pod" and place.live is None:
+        made = judged(made, result or place.item, standard)
+    waiting = _waiting(made, job.item, files.objects, context, deadline)
+    if not waiting.waits or pod is None or standard is None:
+        return [waiting]
+    pods = Manifest(f"{asked.name}: its pods", "v1", "Pod", served=True, accepted=True, waits=waiting.waits)
+    refused = judged(pods, pod, standard)
+    return [waiting] if refused.accepted else [waiting, replace(refused, waits="")]
+
+
+def _asked(job: _Job, usual: ApplyMethod, context: Context, deadline: Deadline) -> tuple[Manifest, Object]:
+    """What the server says of an object, and the object as it would be; raises EvidenceProblem."""
+    asked, how, place = job.asked, job.way or usual, job.place
+    assert place is not None
+    about = described(asked.api_version, asked.kind, context, deadline)
+    if about is None or not about.dry_runs:
+        what = f"{asked.name}: the server does not say that {asked.api_version} {asked.kind} can be dry-run"
+        raise EvidenceProblem(Problem("protocol", what, "its API server would store what is sent to it"))
+    return applied(replace(asked, way=how.shown), place, how, about, context, deadline)
+
+
+def _space(place: ResolvedObject) -> str:
+    return str(table(place.item, "metadata").get("namespace", ""))
 
 
 def _waiting(made: Manifest, item: Object, items: list[Object], context: Context, deadline: Deadline) -> Manifest:
@@ -125,17 +180,19 @@ def _waiting(made: Manifest, item: Object, items: list[Object], context: Context
 
 
 def _its_pods(
-    of: Manifest, place: ResolvedObject, pod: Object, objects: list[Object], context: Context, deadline: Deadline
+    of: Manifest, place: ResolvedObject, pod: Object, files: _Files, context: Context, deadline: Deadline
 ) -> Manifest:
-    space = str(table(place.item, "metadata").get("namespace", ""))
     asked = Manifest(f"{of.name}: its pods", "v1", "Pod", served=True, accepted=False)
-    path = f"/api/v1/namespaces/{quote(space, safe='')}/pods"
+    path = f"/api/v1/namespaces/{quote(_space(place), safe='')}/pods"
     try:
-        made = with_answer(asked, api(context, deadline).dry_run("POST", path, pod, deadline), "create")
+        answer = api(context, deadline).dry_run("POST", path, pod, deadline)
+        made = with_answer(asked, answer, "create")
     except EvidenceProblem as error:
         return replace(asked, problem=error.problem)
-    if made.accepted or made.problem is not None:
+    if made.problem is None and (standard := files.standards.get(_space(place))):
+        made = judged(made, json.loads(answer[1]) if made.accepted else pod, standard)
+    if made.accepted or made.waits or made.problem is not None:
         return made
-    if counts(made.said, objects) and not filled_in_later(made.said, place.item):
+    if counts(made.said, files.objects) and not filled_in_later(made.said, place.item):
         return made
     return replace(asked, accepted=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes.cluster import host, pods_of, reads, seconds
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
+from pytest_prodcheck.evidence.kubernetes.object_events import why
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.evidence.kubernetes.selectors import fits, labels_of
 from pytest_prodcheck.records.kubernetes import IngressBackends, KubernetesIngress
@@ -41,7 +42,7 @@ class _Behind:
 
 @evidence(
     "kubernetes-ingress", axis="kubernetes", seconds=seconds, host=host,
-    sends=reads("ingresses", "services", "endpointslices", "workloads", "pods"),
+    sends=reads("ingresses", "services", "endpointslices", "workloads", "pods", "events, of one without an address"),
 )  # fmt: skip
 def kubernetes_ingress(target: str, context: Context, deadline: Deadline) -> KubernetesIngress:
     """Ingresses with the ready endpoints behind them, and services that select pods."""
@@ -50,7 +51,8 @@ def kubernetes_ingress(target: str, context: Context, deadline: Deadline) -> Kub
     found = [each for each in raw("networking.k8s.io/v1", "ingresses", context, deadline)
              if SOLVER not in labels_of(each)]  # fmt: skip
     ingresses = [
-        IngressBackends(name_of(each), tuple(_addresses(each)), tuple(_backends(each, services, behind)))
+        IngressBackends(name_of(each), addresses := tuple(_addresses(each)), tuple(_backends(each, services, behind)),
+                 "" if addresses else why("Ingress", name_of(each), context, deadline))
         for each in found
     ]
     selecting = {name: each for name, each in services.items() if table(each, "spec", "selector")}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes.api import listed
 from pytest_prodcheck.evidence.kubernetes.cluster import host, namespaced, pods_of, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.object_events import why
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.records.kubernetes import KubernetesVolumes, StorageClasses, Volume
 
@@ -29,8 +30,9 @@ def name_of(item: Object) -> str:
 
 
 @evidence(
-    "kubernetes-volumes", axis="kubernetes", seconds=seconds, host=host, sends=reads("persistentvolumeclaims", "pods")
-)
+    "kubernetes-volumes", axis="kubernetes", seconds=seconds, host=host,
+    sends=reads("persistentvolumeclaims", "pods", "events, of claims that are not bound"),
+)  # fmt: skip
 def kubernetes_volumes(target: str, context: Context, deadline: Deadline) -> KubernetesVolumes:
     """The claims; one that waits for its first pod is told from one that nobody binds."""
     claims = raw("", "persistentvolumeclaims", context, deadline)
@@ -42,10 +44,15 @@ def kubernetes_volumes(target: str, context: Context, deadline: Deadline) -> Kub
                 str(table(each, "status").get("phase", "Pending")),
                 name_of(each) not in used,
                 str(table(each, "spec").get("storageClassName") or ""),
+                why("PersistentVolumeClaim", name_of(each), context, deadline) if _waits(each) else "",
             )
             for each in claims
         )
     )
+
+
+def _waits(claim: Object) -> bool:
+    return table(claim, "status").get("phase") != "Bound"
 
 
 @evidence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -16,7 +17,12 @@ _QUANTITY = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)\Z")
 
 def quantity(value: object) -> float:
     """The number of a quantity such as "250m", "1Gi", 2; raises ValueError."""
-    found = _QUANTITY.match(str(value))
+    return _number(str(value))
+
+
+@functools.lru_cache(1024)  # pods ask for few different amounts
+def _number(value: str) -> float:
+    found = _QUANTITY.match(value)
     if found is None or found[2] not in _SUFFIXES:
         raise ValueError(f"{value!r} is no quantity")
     return float(found[1]) * _SUFFIXES[found[2]]

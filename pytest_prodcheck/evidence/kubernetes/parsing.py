@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
 
@@ -11,6 +12,7 @@ from pytest_prodcheck.evidence.kubernetes.pod_risks import grave, slight
 from pytest_prodcheck.evidence.kubernetes.pod_security import LATEST
 from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts
 from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.kubernetes import Container, Node, Pod, Workload
 
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
@@ -41,22 +43,42 @@ def controller(item: Object) -> tuple[str, str]:
     return f"{kind}/{name}", version
 
 
-def pod(item: Object, minor: int = LATEST, labelled: str = "") -> Pod:
-    """One pod of a list.
-
-    minor: the version of the Pod Security Standards that it is measured by; labelled: the namespace whose pods keep
-    their labels.
-    """
-    metadata, specification, status = table(item, "metadata"), table(item, "spec"), table(item, "status")
-    workload, version = controller(item)
-    told = conditions(item)
-    scheduled = told.get("PodScheduled", {})
+def pod(item: Object, minor: int = LATEST) -> Pod:
+    """One pod of a list; minor: the version of the Pod Security Standards that it is measured by."""
+    specification = table(item, "spec")
     asked = {
         str(each.get("name")): str(each.get("image", ""))
         for kind in ("initContainers", "containers")
         for each in rows(specification, kind)
     }
+    scheduled = conditions(item).get("PodScheduled", {})
+    return dataclasses.replace(
+        room(item),
+        labels=tuple(labels_of(item).items()),
+        unscheduled=str(scheduled.get("message", "")) if scheduled.get("status") == "False" else "",
+        containers=tuple(
+            _container(each, asked.get(str(each.get("name")), ""), init=name == "initContainerStatuses")
+            for name in ("initContainerStatuses", "containerStatuses")
+            for each in rows(item, "status", name)
+        ),
+        claims=tuple(
+            str(table(each, "persistentVolumeClaim").get("claimName", ""))
+            for each in rows(specification, "volumes")
+            if "persistentVolumeClaim" in each
+        ),
+        grave=tuple(grave(item, minor)),
+        slight=tuple(slight(item, minor)),
+    )
+
+
+def room(item: Object) -> Pod:
+    """A pod as far as it takes up room on its node."""
+    metadata, specification, status = table(item, "metadata"), table(item, "spec"), table(item, "status")
+    workload, version = controller(item)
     needs = resource_amounts(specification, "requests")
+    told = status.get("conditions") or ()
+    ready = any(each.get("type") == "Ready" and each.get("status") == "True" for each in told)
+    leaves = metadata.get("deletionTimestamp")
     return Pod(
         namespace=str(metadata.get("namespace", "")),
         name=str(metadata.get("name", "")),
@@ -66,27 +88,15 @@ def pod(item: Object, minor: int = LATEST, labelled: str = "") -> Pod:
         reason=str(status.get("reason", "")),
         node=str(specification.get("nodeName") or ""),
         created_at=moment(metadata.get("creationTimestamp")),
-        deleting="deletionTimestamp" in metadata,
-        ends_at=moment(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else None,
-        labels=tuple(labels_of(item).items()) if metadata.get("namespace") == labelled else (),
-        ready=told.get("Ready", {}).get("status") == "True",
-        unscheduled=str(scheduled.get("message", "")) if scheduled.get("status") == "False" else "",
-        containers=tuple(
-            _container(each, asked.get(str(each.get("name")), ""), init=name == "initContainerStatuses")
-            for name in ("initContainerStatuses", "containerStatuses")
-            for each in rows(status, name)
-        ),
+        deleting=leaves is not None,
+        ends_at=moment(leaves) if leaves is not None else None,
+        ready=ready,
+        unscheduled="",
+        containers=(),
         cpu=needs.get("cpu", 0.0),
         memory=int(needs.get("memory", 0)),
         daemon=workload.startswith(("daemonset/", "node/")),
-        claims=tuple(
-            str(table(each, "persistentVolumeClaim").get("claimName", ""))
-            for each in rows(specification, "volumes")
-            if "persistentVolumeClaim" in each
-        ),
-        grave=tuple(grave(item, minor)),
-        slight=tuple(slight(item, minor)),
-        gated=bool(rows(specification, "schedulingGates")),
+        gated=bool(specification.get("schedulingGates")),
     )
 
 
@@ -138,9 +148,10 @@ def workload(item: Object, kind: str, version: str, asleep: str = "") -> Workloa
 def node(item: Object) -> Node:
     """One node of a list."""
     told, room = conditions(item), table(item, "status", "allocatable")
+    ready = told.get("Ready", {})
     return Node(
         name=str(table(item, "metadata").get("name", "")),
-        ready=told.get("Ready", {}).get("status") == "True",
+        ready=ready.get("status") == "True",
         pressures=tuple(name for name in PRESSURES if told.get(name, {}).get("status") == "True"),
         cordoned=bool(table(item, "spec").get("unschedulable")),
         cpu=quantity(room.get("cpu", 0)),
@@ -152,10 +163,11 @@ def node(item: Object) -> Node:
             for each in rows(item, "spec", "taints")
         ),
         joined_at=_when(table(item, "metadata").get("creationTimestamp")),
-        changed_at=_when(told.get("Ready", {}).get("lastTransitionTime")),
+        changed_at=_when(ready.get("lastTransitionTime")),
         leaving=leaving_reason(item),
         spot=is_spot(item),
         virtual=is_virtual(item),
+        why="" if ready.get("status") == "True" else plain(str(ready.get("message") or ready.get("reason") or ""), 300),
     )
 
 

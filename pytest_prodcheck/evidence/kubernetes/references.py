@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.kubernetes.api import listed
+from pytest_prodcheck.evidence.kubernetes.gateway_permissions import crossings
 from pytest_prodcheck.evidence.kubernetes.generated_objects import KNOWN, GeneratedObject, generated_objects
 from pytest_prodcheck.evidence.kubernetes.manifest_files import shown, template
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
@@ -141,7 +142,7 @@ def references(item: Object, there: ExistingObjects) -> Iterator[Finding]:
                 yield _found(own, each, each.namespace or there.space_of(item), there)
             except LookupError:
                 continue
-    for what, wrong in probes(template(item)):
+    for what, wrong in (*crossings(item, there), *probes(template(item))):
         yield Finding(f"{own}: {what}", wrong)
     if _is(item, "Service"):
         yield from (Finding(f"{own}: {what}", wrong) for what, wrong in _target_ports(item, there))

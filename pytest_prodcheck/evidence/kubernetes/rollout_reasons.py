@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.kubernetes.api import api
+from pytest_prodcheck.evidence.kubernetes.object_events import FRESH, when
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
-from pytest_prodcheck.evidence.kubernetes.parsing import moment
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.kubernetes import Pod, Workload
 
 MOST = 3
-FRESH = 3600  # seconds, the time that API servers keep events by default
 # in this order: what keeps pods from being made, placed, begun, ready
 _RANKS = ("FailedCreate", "FailedScheduling", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "Failed",
           "Unhealthy", "BackOff")  # fmt: skip
@@ -73,7 +72,7 @@ def _events(
     return [
         (_RANKS.index(reason) if reason in _RANKS else len(_RANKS), str(each.get("message", "")))
         for each in warned
-        if _about(each) in about and now - _when(each) < FRESH
+        if _about(each) in about and now - when(each) < FRESH
         for reason in [str(each.get("reason", ""))]
     ]
 
@@ -81,12 +80,6 @@ def _events(
 def _about(event: Object) -> tuple[str, str]:
     told = table(event, "involvedObject")
     return str(told.get("kind", "")).lower(), str(told.get("name", ""))
-
-
-def _when(event: Object) -> float:
-    times = (table(event, "series").get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"),
-             table(event, "metadata").get("creationTimestamp"))  # fmt: skip
-    return moment(next((each for each in times if each), "1970-01-01T00:00:00Z"))
 
 
 def _without_names(text: str) -> str:

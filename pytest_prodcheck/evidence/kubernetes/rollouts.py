@@ -25,6 +25,7 @@ SEEN = 3.0  # seconds that a controller takes at most to see what an autoscaler 
 JOINED = 300.0  # seconds in which a new node's daemons start
 # what scales to zero: path of its list, how it names what it scales, and its least number
 _KEDA = "keda.sh/v1alpha1", "scaledobjects", "minReplicaCount"
+_PAUSED = "autoscaling.keda.sh/paused-replicas"
 _HPA = "autoscaling/v2", "horizontalpodautoscalers", "minReplicas"
 
 
@@ -100,9 +101,20 @@ def _asleep(item: Object, kind: str, name: str, context: Context, deadline: Dead
         for each in _autoscalers(version, plural, context, deadline):
             target = table(each, "spec", "scaleTargetRef")
             same = (str(target.get("kind") or "Deployment").lower(), target.get("name")) == (kind, name)
-            if same and table(each, "spec").get(least, 0 if plural == _KEDA[1] else 1) == 0:
-                return f"{each.get('kind') or plural} {table(each, 'metadata').get('name')} scales it to zero"
+            if same and (how := _to_zero(each, least, 0 if plural == _KEDA[1] else 1)):
+                return f"{each.get('kind') or plural} {table(each, 'metadata').get('name')} {how}"
     return ""
+
+
+def _to_zero(autoscaler: Object, least: str, usual: int) -> str:
+    """How an autoscaler brings its workload to zero, "" where it does not.
+
+    https://keda.sh/docs/latest/reference/scaledobject-spec/
+    """
+    if str(table(autoscaler, "metadata", "annotations").get(_PAUSED)) == "0":
+        return "is paused at zero"
+    told = table(autoscaler, "spec")
+    return "scales it to zero" if 0 in (told.get(least, usual), told.get("idleReplicaCount")) else ""
 
 
 def _autoscalers(version: str, plural: str, context: Context, deadline: Deadline) -> list[Object]:

@@ -22,7 +22,7 @@ def enforced_minor(context: Context, deadline: Deadline) -> int:
 
     def ask() -> int:
         server = api(context, deadline)
-        told = _minor(server.get("/version", deadline).get("gitVersion"))
+        told = minor_of(server.get("/version", deadline).get("gitVersion"))
         try:
             space = server.live(f"/api/v1/namespaces/{server.namespace}", deadline) or {}
         except EvidenceProblem as error:
@@ -30,11 +30,12 @@ def enforced_minor(context: Context, deadline: Deadline) -> int:
                 raise
             deadline.note("the namespace's labels may not be read: pods are measured by the server's own version")
             return told
-        return min(told, _minor(table(space, "metadata", "labels").get(_LABEL)))
+        return min(told, minor_of(table(space, "metadata", "labels").get(_LABEL)))
 
     return context.once(("kubernetes-standard",), ask, deadline)
 
 
-def _minor(version: object) -> int:
+def minor_of(version: object) -> int:
+    """34 of "v1.34" and "1.34.2"; LATEST of what tells none."""
     found = re.match(r"v?1\.([0-9]{1,4})", str(version or ""))
     return int(found[1]) if found else LATEST

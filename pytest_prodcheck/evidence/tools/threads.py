@@ -37,3 +37,26 @@ def side_by_side(jobs: Sequence[Callable[[], T]], seconds: float) -> list[T | No
     if raised:
         raise raised[0]
     return list(results)  # a copy: one that comes too late changes nothing any more
+
+
+def begun(job: Callable[[], T]) -> Callable[[], T]:
+    """Begins a job in a daemon thread; what is returned waits for it, and returns or raises what the job does."""
+    results: list[T] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(job())
+        except BaseException as error:  # handed to whoever waits
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="prodcheck-begun", daemon=True)
+    thread.start()
+
+    def wait() -> T:
+        thread.join()
+        if raised:
+            raise raised[0]
+        return results[0]
+
+    return wait

@@ -1,0 +1,46 @@
+"""What events say of an object that is not as it should be: the newest one that warns."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.evidence.kubernetes.api import api, listed
+from pytest_prodcheck.evidence.kubernetes.objects import Object, table
+from pytest_prodcheck.evidence.kubernetes.parsing import moment
+from pytest_prodcheck.evidence.tools.sanitizing import plain
+from pytest_prodcheck.records import EvidenceProblem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.evidence.context import Context
+    from pytest_prodcheck.evidence.deadlines import Deadline
+
+FRESH = 3600  # seconds, the time that API servers keep events by default
+_NORMAL = ("FailedBinding",)  # says what is wrong, and is no warning
+
+
+def why(kind: str, name: str, context: Context, deadline: Deadline) -> str:
+    """The message about an object of the namespace, "" where there is none or events may not be read."""
+    path = f"/api/v1/namespaces/{api(context, deadline).namespace}/events"
+    try:
+        events = listed(f"events of {kind}", path, context, deadline, lambda item: item,
+                        fieldSelector=f"involvedObject.kind={kind}")  # fmt: skip
+    except EvidenceProblem as error:
+        deadline.note(f"events cannot be read, they would say why: {error.problem.message}")
+        return ""
+    now = time.time()
+    about = [each for each in events if warns(each) and table(each, "involvedObject").get("name") == name]
+    fresh = [each for each in about if now - when(each) < FRESH]
+    return plain(str(max(fresh, key=when).get("message", "")), 300) if fresh else ""
+
+
+def warns(event: Object) -> bool:
+    """Whether it says what is wrong."""
+    return event.get("type") == "Warning" or event.get("reason") in _NORMAL
+
+
+def when(event: Object) -> float:
+    """Epoch seconds of the last time that it came."""
+    times = (table(event, "series").get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"),
+             table(event, "metadata").get("creationTimestamp"))  # fmt: skip
+    return moment(next((each for each in times if each), "1970-01-01T00:00:00Z"))
