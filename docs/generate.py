@@ -78,6 +78,7 @@ def _plugin_options() -> str:
 
 _CHECKS = """\
 One check has one limit; `[thresholds]` changes it by id or `id@target`. Where no limit is given the check is yes or no.
+Limits that a check has besides are fixed and named below it.
 `prodcheck checks --env NAME` shows the targets and the limits in force there.
 
 | severity | what a failure means | a gate does by default |
@@ -129,6 +130,7 @@ def _check(entry: Any) -> str:
     asks = ", ".join(f"[`{name.replace('-', '_')}`](records.md#{_anchor(name)})" for name in entry.collectors)
     stem = entry.id.removesuffix("*")
     opt_in = f"- opt-in where protected (`--allow-check {entry.id}`): {entry.opt_in}\n" if entry.opt_in else ""
+    fixed = f"- fixed limits beside (warn / fail): {'; '.join(entry.fixed)}\n" if entry.fixed else ""
     faults = [
         f"  - `{fault.name}`: {fault.breaks}" + (" (warns)" if fault.outcome == "warned" else "") + "\n"
         for fault in FAULTS.values()
@@ -145,7 +147,7 @@ def _check(entry: Any) -> str:
     title = f"## {entry.id}\n\n{entry.title}\n\n{_details().get(entry.id, '')}"
     return (
         f"{title}- about each: {about}\n- asks for: {asks}\n- runbook: `{entry.runbook}`\n"
-        f"{opt_in}"
+        f"{opt_in}{fixed}"
         f"- detects these {where}:\n{''.join(faults)}\n"
     )
 

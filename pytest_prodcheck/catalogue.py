@@ -25,6 +25,7 @@ from pytest_prodcheck.scope import Scope
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.collectors import Collector
+    from pytest_prodcheck.judging.limits import Limit
 
 FILE = Path(__file__).resolve().with_name("catalogue.json")
 
@@ -44,6 +45,7 @@ class Entry:
     warn: str | int | float | None
     fail: str | int | float | None
     opt_in: str = ""
+    fixed: tuple[str, ...] = ()  # limits that `[thresholds]` does not change: "entropy (bits/byte): – / 6.5"
 
     def definition(self) -> Definition:
         """The part that gives ids to targets."""
@@ -61,10 +63,8 @@ def suites_folder() -> Path:
 def entries() -> tuple[Entry, ...]:
     """The shipped catalogue."""
     plain: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
-    return tuple(
-        Entry(**{**each, "features": tuple(each["features"]), "collectors": tuple(each["collectors"])})
-        for each in plain
-    )
+    lists = ("features", "collectors", "fixed")
+    return tuple(Entry(**{**each, **{name: tuple(each[name]) for name in lists}}) for each in plain)
 
 
 def planned(scope: Scope) -> Iterator[Planned]:
@@ -124,9 +124,15 @@ def generate(found: Iterable[ModuleType]) -> list[Entry]:
                     limit.warn if limit else None,
                     limit.fail if limit else None,
                     definition.opt_in,
+                    tuple(f"{what}: {_levels(each)}" for what, each in definition.fixed.items()),
                 )
             )
     return sorted(made, key=lambda entry: entry.id)
+
+
+def _levels(limit: Limit) -> str:
+    """The levels that warn and fail, "95% / 91%"."""
+    return " / ".join("–" if level is None else str(level) for level in (limit.warn, limit.fail))
 
 
 def text(found: list[Entry]) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records import Archiving
 
 SEGMENTS = 16  # WAL files that a receiver may be behind
+STREAMED = {"streamed WAL that is not confirmed, in files": Limit(fail=SEGMENTS)}
 
 
 def judge_streaming(archiving: Archiving, heard: Limit) -> None:

@@ -24,6 +24,7 @@ class Definition:
     An id ending in `.*` stands for one id a target: `smoke.workflow.*` becomes `smoke.workflow.order`.
     needs: argument name -> evidence, "http_endpoint:catalog.product" or the name of an own collector.
     opt_in: what it would do to a protected environment; there it runs only with `--allow-check ID`. "" for nothing.
+    fixed: what else is judged -> its limit, which `[thresholds]` does not change.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Definition:
     title: str = ""
     needs: Mapping[str, str] = field(default_factory=dict)
     opt_in: str = ""
+    fixed: Mapping[str, Limit] = field(default_factory=dict)
 
     def id_for(self, target: str) -> str:
         """The id of the result about one target; `-` (nothing declared) has the bare id."""
@@ -56,6 +58,7 @@ def check(
     needs: Mapping[str, str] | None = None,
     owner: str = "",
     opt_in: str = "",
+    fixed: Mapping[str, Limit] | None = None,
 ) -> Callable[[Test], Test]:
     """Makes a check of a test function and applies its suite's marker.
 
@@ -63,7 +66,8 @@ def check(
     severity: "critical", "high", "medium" or "low". limit: the default, which `[thresholds]` may change.
     runbook: name of the page that says how to fix it. target: what results are about, where the evidence does not say.
     needs: evidence handed over under names of one's own. opt_in: what it would do that a protected environment has to
-    allow by `--allow-check ID`, such as "sends ten bad logins". Raises ValueError for what cannot be.
+    allow by `--allow-check ID`, such as "sends ten bad logins". fixed: what else is judged -> its limit, which
+    `[thresholds]` does not change and the catalogue shows. Raises ValueError for what cannot be.
     """
     chosen = suite or id.partition(".")[0]
     if not _ID.match(id):
@@ -79,7 +83,9 @@ def check(
         import pytest
 
         title = (function.__doc__ or "").strip().partition("\n")[0]
-        definition = Definition(id, chosen, level, limit, runbook, target, owner, title, dict(needs or {}), opt_in)
+        definition = Definition(
+            id, chosen, level, limit, runbook, target, owner, title, dict(needs or {}), opt_in, dict(fixed or {})
+        )
         setattr(function, ATTRIBUTE, definition)
         marked: Test = getattr(pytest.mark, chosen)(function)
         return marked

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord
-from pytest_prodcheck.reports.escaping import safe
 from pytest_prodcheck.reports.measurement_text import decisive, measured_text, rank
 from pytest_prodcheck.reports.symbols import outcome_symbol
-from pytest_prodcheck.reports.verdict_documents import finite, subject
+from pytest_prodcheck.reports.verdict_documents import finite, subject_of
 
 Kind = Literal["worse", "better", "new", "gone", "moved"]
 ORDER: tuple[Kind, ...] = ("worse", "new", "gone", "moved", "better")
@@ -75,7 +74,7 @@ def result_text(result: Result | None, *, unicode: bool = True) -> str:
 
 def line(change: Change, *, unicode: bool = True) -> str:
     """One change as a line for a terminal."""
-    about = subject(safe(change.result.check), safe(change.result.target))
+    about = subject_of(change.result)
     arrow = "→" if unicode else "->"
     sides = f"{result_text(change.before, unicode=unicode)} {arrow} {result_text(change.now, unicode=unicode)}"
     return f"{WORDS[change.kind]:14} {about}: {sides}"

@@ -8,7 +8,7 @@ from pytest_prodcheck.outcomes import Outcome, Result, RunRecord
 from pytest_prodcheck.reports.escaping import safe, safe_lines
 from pytest_prodcheck.reports.measurement_text import needing_attention
 from pytest_prodcheck.reports.source_locations import source_line
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, subject
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, subject_of
 
 MOST = 10  # GitHub shows ten errors and ten warnings of a step
 
@@ -24,7 +24,7 @@ def run_annotations(run: RunRecord, verdicts: Iterable[AnyVerdict] = (), *, unic
 def _annotation(result: Result, run: RunRecord) -> str:
     level = "warning" if result.outcome is Outcome.WARNED else "error"
     file, line = source_line(result, run)
-    title = f"{subject(safe(result.check), safe(result.target))}: {result.outcome}"
+    title = f"{subject_of(result)}: {result.outcome}"
     said = [*safe_lines(result.reason), *([f"how to fix: {safe(result.runbook)}"] if result.runbook else [])]
     named = f"file={_property(safe(file))},line={line},title={_property(title)}"
     return f"::{level} {named}::{_data(chr(10).join(said) or str(result.outcome))}"

@@ -11,7 +11,7 @@ from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, Severity
 from pytest_prodcheck.reports.escaping import safe, safe_json, safe_lines
 from pytest_prodcheck.reports.measurement_text import needing_attention
 from pytest_prodcheck.reports.source_locations import source_line
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, subject
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, subject_of
 
 LEVELS = {
     Severity.CRITICAL: "blocker", Severity.HIGH: "critical", Severity.MEDIUM: "major", Severity.LOW: "minor",
@@ -24,7 +24,7 @@ def run_code_quality(run: RunRecord, verdicts: Iterable[AnyVerdict] = (), *, uni
 
 
 def _finding(result: Result, run: RunRecord) -> dict[str, Any]:
-    about = subject(safe(result.check), safe(result.target))
+    about = subject_of(result)
     said = "; ".join(safe_lines(result.reason)) or str(result.outcome)
     file, line = source_line(result, run)
     place = "\0".join((run.environment, run.unit, run.slot, *result.identity))

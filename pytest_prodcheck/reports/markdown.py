@@ -8,7 +8,7 @@ from pytest_prodcheck.outcomes import Result, RunRecord, counts
 from pytest_prodcheck.reports.escaping import plain_markdown, safe, safe_lines
 from pytest_prodcheck.reports.measurement_text import decisive, limit_text, measured_text, needing_attention
 from pytest_prodcheck.reports.symbols import gate_symbol, gate_words, outcome_symbol
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, status_of, subject, views
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, status_of, subject_of, views
 
 MOST = 50  # results that are listed; GitHub takes a summary of 1 MB and a comment of 65,536 characters
 _MOST_REASON = 300
@@ -43,7 +43,7 @@ def _row(result: Result) -> str:
     reason = plain_markdown(safe("; ".join(safe_lines(result.reason)), most=_MOST_REASON))
     limit = limit_text(decisive(result))
     measured = plain_markdown(measured_text(result)) + (f" (limit {plain_markdown(limit)})" if limit else "")
-    about = plain_markdown(subject(safe(result.check), safe(result.target)))
+    about = plain_markdown(subject_of(result))
     fix = safe(result.runbook)
     shown = f"`{fix.replace('`', '').replace('|', '')}`" if fix.startswith("prodcheck ") else plain_markdown(fix)
     return f"| {outcome_symbol(result.outcome)} | {about} | {measured} | {reason} | {shown} |"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord, counts
 from pytest_prodcheck.reports.escaping import safe, safe_lines
 from pytest_prodcheck.reports.measurement_text import decisive, needing_attention
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, subject, views
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, subject_of, views
 
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _UNITS = {"s": "s", "%": "%", "B": "B"}
@@ -24,7 +24,7 @@ def run_nagios(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool 
     lines = [f"{head} | {data}" if data else head]
     for each in needing_attention(run.results)[:_MOST_LINES]:
         said = "; ".join(safe_lines(each.reason))
-        lines.append(_plain(f"{str(each.outcome).upper()} {subject(safe(each.check), safe(each.target))}: {said}"))
+        lines.append(_plain(f"{str(each.outcome).upper()} {subject_of(each)}: {said}"))
     return "\n".join(lines) + "\n"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord
 from pytest_prodcheck.reports.escaping import safe, safe_lines
 from pytest_prodcheck.reports.measurement_text import by_gravity
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, subject
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, subject_of
 
 _BAD = (Outcome.FAILED, Outcome.ERRORED)
 
@@ -27,7 +27,7 @@ def run_tap(run: RunRecord, verdicts: Iterable[AnyVerdict] = (), *, unicode: boo
 
 def _point(number: int, result: Result) -> Iterator[str]:
     ok = "not ok" if result.outcome in _BAD else "ok"
-    line = f"{ok} {number} - {_described(subject(safe(result.check), safe(result.target)))}"
+    line = f"{ok} {number} - {_described(subject_of(result))}"
     if result.outcome is Outcome.SKIPPED:
         yield f"{line} # SKIP {_described(str(result.skip or ''))}".rstrip()
         return

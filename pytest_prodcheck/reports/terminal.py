@@ -17,7 +17,7 @@ from pytest_prodcheck.reports.symbols import outcome_symbol
 from pytest_prodcheck.reports.text import missing, order
 from pytest_prodcheck.reports.text_details import skip_lines
 from pytest_prodcheck.reports.text_layout import WIDTH, Style, clip, fold
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, subject, views
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, subject_of, views
 from pytest_prodcheck.reports.verdict_facts import skips
 
 _FEW = 10
@@ -120,7 +120,7 @@ def _untold(run: RunRecord, verdicts: Sequence[View], style: Style) -> list[str]
 
 def _short(result: Result, style: Style) -> list[str]:
     symbol = outcome_symbol(result.outcome, unicode=style.unicode)
-    lines = [f"   {symbol} {subject(safe(result.check), safe(result.target))} ({result.severity})"]
+    lines = [f"   {symbol} {subject_of(result)} ({result.severity})"]
     for text in safe_lines(result.reason)[:5]:
         lines += fold(text, first="      ", rest="      ", width=style.width)
     return [*lines, f"      how to fix: {safe(result.runbook)}"] if result.runbook else lines

@@ -13,7 +13,7 @@ from pytest_prodcheck.reports.escaping import safe, safe_lines
 from pytest_prodcheck.reports.measurement_text import limit_text, needing_attention, rank, value_text, worst_first
 from pytest_prodcheck.reports.symbols import outcome_symbol
 from pytest_prodcheck.reports.text_layout import Style, fold
-from pytest_prodcheck.reports.verdict_documents import subject
+from pytest_prodcheck.reports.verdict_documents import subject_of
 
 _MOST_OBJECTS = 20
 _ATTENTION = (Outcome.FAILED, Outcome.ERRORED, Outcome.WARNED)
@@ -33,7 +33,7 @@ def attention_lines(run: RunRecord, style: Style) -> list[str]:
         lines += result_lines(each, run.ended_at, style)
         lines += follow_lines(followers.get(each.identity, ()), replace(style, explain=True), indent="     ")
     for each in noted:
-        told = f"{subject(safe(each.check), safe(each.target))}: {'; '.join(map(safe, each.notes))}"
+        told = f"{subject_of(each)}: {'; '.join(map(safe, each.notes))}"
         lines += fold(told, first="  note: ", rest="    ", width=style.width)
     return lines
 
@@ -41,7 +41,7 @@ def attention_lines(run: RunRecord, style: Style) -> list[str]:
 def result_lines(result: Result, ended_at: float, style: Style) -> list[str]:
     """One result that is not passed, in full."""
     symbol = outcome_symbol(result.outcome, unicode=style.unicode)
-    lines = [f"  {symbol} {subject(safe(result.check), safe(result.target))} ({result.severity})"]
+    lines = [f"  {symbol} {subject_of(result)} ({result.severity})"]
     lines += _block([safe(result.title)] if result.title else [], style)
     lines += _block(safe_lines(result.reason), style)
     compared = [each for each in worst_first(result.judgements) if each.fail is not None or each.warn is not None]
@@ -86,7 +86,7 @@ def skip_lines(run: RunRecord, style: Style) -> list[str]:
         if result.outcome is Outcome.SKIPPED:
             detail = safe(result.reason.partition("\n")[0])
             by_detail = groups.setdefault(str(result.skip or "without a reason"), {})
-            by_detail.setdefault(detail, []).append(subject(safe(result.check), safe(result.target)))
+            by_detail.setdefault(detail, []).append(subject_of(result))
     lines = []
     for reason, by_detail in sorted(groups.items()):
         lines.append(f"  {reason}: {sum(map(len, by_detail.values()))}")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Protocol
 
-from pytest_prodcheck.outcomes import NO_TARGET
+from pytest_prodcheck.outcomes import NO_TARGET, Result
 from pytest_prodcheck.reports.escaping import safe
 from pytest_prodcheck.reports.symbols import STATUSES
 
@@ -105,3 +105,8 @@ def _second(seconds: int) -> str:
 def subject(check: str, target: str) -> str:
     """"smoke.service.health on shop"; the target is left out where there is none."""
     return f"{check} on {target}" if target and target != NO_TARGET else check
+
+
+def subject_of(result: Result) -> str:
+    """The same of a result, harmless to show."""
+    return subject(safe(result.check), safe(result.target))

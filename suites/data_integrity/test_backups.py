@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
 
-from ..streamed import judge_streaming
+from ..clocks import AHEAD
+from ..streamed import STREAMED, judge_streaming
 
 if TYPE_CHECKING:
     from pytest_prodcheck.records import Archiving, Backups, RestoreRun, Verification, WalArchive
 
-AHEAD = 300.0  # seconds that two clocks may differ
+HEARD = Limit(warn="60s", fail="300s")
 
 
 @check("data_integrity.backups.manifest", severity="critical", runbook="backups-manifest")
@@ -32,7 +33,8 @@ def test_the_newest_backup_is_whole(
         judge("the tool is content", False, reason=said)
 
 
-@check("data_integrity.backups.wal", severity="critical", runbook="backups-wal")
+@check("data_integrity.backups.wal", severity="critical", runbook="backups-wal",
+       fixed={"last word of who streams WAL": HEARD, **STREAMED})  # fmt: skip
 def test_wal_leads_on_without_a_gap(postgres_wal_archive: WalArchive, postgres_archiving: Archiving) -> None:
     """No WAL is missing between the newest backup and the newest segment, and the archiver does not fail."""
     archive = postgres_wal_archive
@@ -47,7 +49,7 @@ def test_wal_leads_on_without_a_gap(postgres_wal_archive: WalArchive, postgres_a
               reason=f"{archive.newest} was written {archive.newest_at - archive.now:.0f} s from now")  # fmt: skip
     on = postgres_archiving.mode in ("on", "always")
     if not on and postgres_archiving.receiver:
-        judge_streaming(postgres_archiving, Limit(warn="60s", fail="300s"))
+        judge_streaming(postgres_archiving, HEARD)
         return
     why = f"archive_mode is {postgres_archiving.mode}; where WAL is streamed, say by whom in backups.receiver"
     judge("archiving is on", on, of=postgres_archiving.node, reason=why)

@@ -60,7 +60,8 @@ def _synchronous(node: ReplicationNode, expected: int | None) -> None:
 
 
 @check("data_integrity.replication.slots", severity="critical", limit=Limit(warn="256MB", fail="4GB"),
-       runbook="replication-slots")  # fmt: skip
+       runbook="replication-slots",
+       fixed={"WAL kept for a slot that is not consumed, in files": Limit(fail=KEPT)})  # fmt: skip
 def test_no_slot_fills_the_disk(postgres_slots: Slots, limit: Limit) -> None:
     """The WAL kept for each slot: little for one that nobody uses, or whose consumer takes nothing; none is lost."""
     for node in postgres_slots.nodes:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 TRANSACTION_IDS = 2**31  # that can be told apart; PostgreSQL stops a little before (docs, "Routine Vacuuming")
 FEW = 1000  # dead rows that a busy small table gathers while autovacuum, which looks once a minute, is not there
-BEHIND = 1.5  # times autovacuum_freeze_max_age: the vacuum that cannot be switched off does not get done
+FREEZE_AGE = Limit(warn=1.5)  # more: the vacuum that cannot be switched off does not get done
 
 
 @check("data_integrity.storage.checksums", severity="critical", limit=Limit(fail=0), runbook="storage-checksums")
@@ -52,12 +52,10 @@ def test_tables_and_indexes_fit_together(postgres_structure: Structure) -> None:
         judge(what, node.checked if node.total else None, at_least=1, of=node.node, reason="there is none to check")
 
 
-@check("data_integrity.storage.wraparound", severity="high", limit=Limit(fail="50%"), runbook="storage-wraparound")
+@check("data_integrity.storage.wraparound", severity="high", limit=Limit(fail="50%"), runbook="storage-wraparound",
+       fixed={"age, in times autovacuum_freeze_max_age": FREEZE_AGE})  # fmt: skip
 def test_transaction_ids_are_left(postgres_activity: Activity, limit: Limit) -> None:
-    """The oldest transaction of no database is too old: vacuum keeps up, and ids do not run out.
-
-    Fixed limit: an age of more than 1.5 times autovacuum_freeze_max_age warns.
-    """
+    """The oldest transaction of no database is too old: vacuum keeps up, and ids do not run out."""
     found = postgres_activity
     judge("databases", len(found.databases) or None, at_least=1, reason="none was told")
     for each in found.databases:
@@ -65,7 +63,7 @@ def test_transaction_ids_are_left(postgres_activity: Activity, limit: Limit) -> 
             ("transaction", each.age, found.freeze_max_age),
             ("multixact", each.multixact_age, found.multixact_freeze_max_age),
         ):
-            judge(f"{kind} age", age / most if most > 0 else None, at_most=Limit(warn=BEHIND), of=each.database,
+            judge(f"{kind} age", age / most if most > 0 else None, at_most=FREEZE_AGE, of=each.database,
                   unit="x", reason=f"{age} are times autovacuum's {most}: what holds vacuum back?")  # fmt: skip
             share = 100 * age / TRANSACTION_IDS
             judge(f"{kind} ids used", share, at_most=limit, unit="%", of=each.database)

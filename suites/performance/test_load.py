@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records import LoadEndpoint, LoadRun
 
 
-@check("performance.validity", severity="critical", runbook="load-validity")
+@check("performance.validity", severity="critical", runbook="load-validity",
+       fixed={"share of the rate that was sent": Limit(fail=ACHIEVED),
+              "share of a core, of each worker": Limit(fail=BUSIEST)})  # fmt: skip
 def test_load_run_is_valid(load_run: LoadRun) -> None:
     """The load was sent as asked: rate, workers, client and samples are such that its results prove something."""
     found = flaws(load_run)

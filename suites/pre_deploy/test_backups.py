@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
 
-from ..streamed import judge_streaming
+from ..clocks import AHEAD
+from ..streamed import STREAMED, judge_streaming
 
 if TYPE_CHECKING:
     from pytest_prodcheck.records import Archiving, Backup, Backups, RestoreRecord
 
-AHEAD = 300.0  # seconds that two clocks may differ
+LATE, MISSED = 1.5, 2.0  # intervals of a declared schedule: half an interval late, one left out
 ENOUGH = 3  # earlier backups that a median is taken of
 
 
@@ -24,12 +25,10 @@ def _good(backups: Backups, archiving: Archiving) -> list[Backup]:
             and each.database in ("", backups.database)]  # fmt: skip
 
 
-@check("pre_deploy.backups.age", severity="critical", limit=Limit(warn="26h", fail="50h"), runbook="backups-age")
+@check("pre_deploy.backups.age", severity="critical", limit=Limit(warn="26h", fail="50h"), runbook="backups-age",
+       fixed={"age, in intervals of a declared schedule": Limit(warn=LATE, fail=MISSED)})  # fmt: skip
 def test_the_last_backup_is_recent(postgres_backups: Backups, postgres_archiving: Archiving, limit: Limit) -> None:
-    """How old the last backup is that could be restored; and the full one, and how many are kept, where declared.
-
-    Fixed limit beside it: against a declared schedule, half an interval late warns, a whole interval late fails.
-    """
+    """How old the last backup is that could be restored; and the full one, and how many are kept, where declared."""
     backups, good = postgres_backups, _good(postgres_backups, postgres_archiving)
     if not judge("backups that could be restored", bool(good), of=backups.source, reason=_why_none(backups, good)):
         return
@@ -54,9 +53,8 @@ def test_the_last_backup_is_recent(postgres_backups: Backups, postgres_archiving
 
 
 def _on_time(what: str, age: float, every: float | None, label: str) -> None:
-    """Late by half warns, twice as old as declared fails."""
     if every is not None:
-        judge(what, max(age, 0.0), at_most=Limit(warn=every * 1.5, fail=every * 2), unit="s", of=label)
+        judge(what, max(age, 0.0), at_most=Limit(warn=every * LATE, fail=every * MISSED), unit="s", of=label)
 
 
 def _why_none(backups: Backups, good: list[Backup]) -> str:
@@ -69,7 +67,7 @@ def _why_none(backups: Backups, good: list[Backup]) -> str:
 
 @check(
     "pre_deploy.backups.wal-backlog", severity="critical", limit=Limit(warn="60s", fail="300s"),
-    runbook="backups-wal-backlog",
+    runbook="backups-wal-backlog", fixed=STREAMED,
 )  # fmt: skip
 def test_finished_wal_is_archived(postgres_archiving: Archiving, limit: Limit) -> None:
     """How long the oldest finished WAL file waits for its archive, or who streams it was last heard."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
+from ..clocks import AHEAD
+
 if TYPE_CHECKING:
     from pytest_prodcheck.records import (
         Approval,
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
         RollbackPlan,
     )
 
-AHEAD = 300.0  # seconds that two clocks may differ
 SOON = Limit(warn="15m")  # what a gate's evidence may be old by default: so long it may be acted upon
 
 
-@check("pre_deploy.approval", severity="critical", runbook="approval")
+@check("pre_deploy.approval", severity="critical", runbook="approval",
+       fixed={"time left of the window, and before a freeze": SOON})  # fmt: skip
 def test_somebody_else_let_it(change_approval: Approval) -> None:
     """The change record of this very release is approved by another than its author, in its window, in no freeze."""
     found, change = change_approval, change_approval.change

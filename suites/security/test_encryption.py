@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck import check, judge
+from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
     from pytest_prodcheck.records import (
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SCRAM = "SCRAM-SHA-256"
 _PASSWORDLESS = ("GSSAPI", "SSPI", "Kerberos")  # the server never sees a password
 _WEAK = ("trust", "password", "ident")  # nothing is asked for, or it travels as it is, or the client is believed
-_BITS = 6.5  # a byte; 512 random ones measure 7.6, text at most about 5
+ENTROPY = Limit(fail=6.5)  # bits a byte; 512 random ones measure 7.6, text at most about 5
 _CHANCE = 0.3  # of numbers without meaning a tenth has a right check digit
 
 
@@ -105,7 +105,8 @@ def _judge_node(node: RedisAccess) -> None:
         judge("nothing is said without TLS", not speaks, of=port.address, reason=f"it says {port.said}")
 
 
-@check("security.encryption.columns", severity="high", runbook="encryption-columns")
+@check("security.encryption.columns", severity="high", runbook="encryption-columns",
+       fixed={"entropy, in bits a byte": ENTROPY})  # fmt: skip
 def test_columns_hold_no_plain_text(postgres_columns: PostgresColumns) -> None:
     """Sampled values of declared columns hold no plain text and look random; none is shown."""
     for column in postgres_columns.columns:
@@ -129,7 +130,7 @@ def _judge_column(column: ColumnSample) -> None:
         judge("values of another form", column.misshapen, at_most=0, of=column.column, reason=_of(column))
     if column.entropy is not None:
         why = "ciphertext looks random; `entropy = false` where it need not"
-        judge("entropy", column.entropy, at_least=_BITS, unit="bits/byte", of=column.column, reason=why)
+        judge("entropy", column.entropy, at_least=ENTROPY, unit="bits/byte", of=column.column, reason=why)
     if not column.never and column.plain is None and column.misshapen is None and column.entropy is None:
         why = f"{column.values} values of {column.size} bytes are too little to tell"
         judge("looked at", None, equals=True, of=column.column, reason=why)

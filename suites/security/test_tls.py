@@ -103,7 +103,8 @@ def _time(seconds: float) -> str:
     return f"{seconds / DAY:.1f} days" if abs(seconds) >= DAY else f"{seconds / 3600:.1f} hours"
 
 
-@check("security.tls.key", severity="high", runbook="tls-key")
+@check("security.tls.key", severity="high", runbook="tls-key",
+       fixed={"RSA key, in bits": Limit(fail=RSA), "EC key, in bits": Limit(fail=EC)})  # fmt: skip
 def test_keys_are_long_enough(tls_certificate: TlsCertificates) -> None:
     """The keys of the certificate and of the CAs behind it: RSA of 2048 bits, EC of 256, or Ed25519 and Ed448."""
     for served in _known("key", tls_certificate.served):

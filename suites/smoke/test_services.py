@@ -25,7 +25,6 @@ GOOD = ("pass", "passed", "up", "ok", "healthy", "green", "serving", "true", "ru
 BAD = ("fail", "failed", "failure", "failing", "unhealthy", "down", "error", "critical", "ko", "dead", "unavailable")
 TELLING = ("status", "state", "health", "healthy", "ok", "up", "alive", "ready", "success")
 REDIRECTS = (301, 302, 303, 307, 308)
-# fixed limits, which [thresholds] does not change: the docstrings of their checks name them
 TELLING_SHARE = Limit(warn="95%", fail="91%")  # one blip among 44 warns nobody (97.7 %), one dead backend of ten fails
 ADDRESS_TIME = Limit(warn="2s", fail="30s")
 DEGRADED = ("warn", "warning", "degraded", "yellow")
@@ -84,12 +83,10 @@ def test_service_answers_in_time(http_health: Health, limit: Limit) -> None:
     judge("median of health answers", statistics.median(good) if good else None, at_most=limit, unit="s")
 
 
-@check("smoke.service.version", severity="critical", runbook="service-version")
+@check("smoke.service.version", severity="critical", runbook="service-version",
+       fixed={"connections that told one": TELLING_SHARE})  # fmt: skip
 def test_service_runs_the_revision(http_version: Revisions) -> None:
-    """Many new connections all meet the revision that this run is about, and all pods run what was shipped.
-
-    Fixed limit: less than 95 % of the connections that tell a revision warn, less than 91 % fail.
-    """
+    """Many new connections all meet the revision that this run is about, and all pods run what was shipped."""
     expected = http_version.expected
     if not expected:
         raise EvidenceProblem(Problem("configuration", "no revision was named", "give --revision REV"))
@@ -157,14 +154,13 @@ def test_every_browser_gets_the_same(http_negotiation: Negotiation) -> None:
         judge("text", each.says_the_same is not False, of=of, warn_only=True, reason=why)
 
 
-@check("smoke.service.addresses", severity="high", runbook="service-addresses")
+@check("smoke.service.addresses", severity="high", runbook="service-addresses",
+       fixed={"time to answer": ADDRESS_TIME})  # fmt: skip
 def test_every_address_answers(http_addresses: Addresses) -> None:
     """Every address that the service's requests go to answers, over TLS with a certificate that holds.
 
     Where users are out it fails, where it may be our own network it is errored. A family without a route from here is
     left out, and said.
-
-    Fixed limit: an address that takes more than 2 s to answer warns, more than 30 s fails.
     """
     if http_addresses.problem is not None:
         judge("the name exists", False, reason=str(http_addresses.problem))

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.judging.checks import definition_of
-from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.backups import RestoreRun, TableCompared
@@ -38,20 +36,7 @@ from pytest_prodcheck.records.database import (
     TransactionAge,
 )
 from suites.data_integrity import test_backups, test_migrations, test_rows, test_schema, test_storage
-
-
-def judged(check: Callable[..., None], record: object, **more: Any) -> Ledger:
-    """The ledger of one check at its own limit."""
-    definition = definition_of(check)
-    assert definition is not None
-    if definition.limit is not None and "limit" not in more:
-        more["limit"] = definition.limit
-    ledger = open_ledger()
-    try:
-        check(record, **more)
-    finally:
-        close_ledger()
-    return ledger
+from tests.judged import judged
 
 
 def outcome(check: Callable[..., None], record: object, **more: Any) -> str:

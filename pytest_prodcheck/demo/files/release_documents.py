@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pytest_prodcheck.demo.files.writing import write_file
+
 FOLDER = "release"
 RECORD, FREEZES, SETTINGS = f"{FOLDER}/change.json", f"{FOLDER}/freeze.toml", f"{FOLDER}/shop.env"
 PLAN = f"{FOLDER}/rollback.md"
@@ -80,17 +82,8 @@ def healthy(revision: str) -> dict[str, Any]:
     return {RECORD: record(revision), FREEZES: calendar, SETTINGS: settings(), PLAN: plan(-30)}
 
 
-def put(folder: Path, name: str, content: Any) -> None:
-    """Writes one file; None removes it."""
-    if content is None:
-        (folder / name).unlink(missing_ok=True)
-        return
-    text = content if isinstance(content, str) else json.dumps(content, indent=1)
-    (folder / name).write_text(text, encoding="utf-8")
-
-
 def write(folder: Path, revision: str) -> None:
     """Writes all files of a healthy release."""
     (folder / FOLDER).mkdir(exist_ok=True)
     for name, content in healthy(revision).items():
-        put(folder, name, content)
+        write_file(folder, name, content)

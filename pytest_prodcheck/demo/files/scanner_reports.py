@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from pytest_prodcheck.demo.files.writing import write_file
 
 IMAGE = "registry.demo.test/shop"
 DIGEST = "sha256:" + "5" * 64
@@ -141,17 +142,11 @@ def policies(violations: tuple[dict[str, Any], ...] = (), audited: str = "") -> 
     return {"apiVersion": "v1", "kind": "List", "items": [constraint]}
 
 
-def put(folder: Path, name: str, document: Any) -> None:
-    """Writes one report."""
-    text = document if isinstance(document, str) else json.dumps(document, indent=1)
-    (folder / name).write_text(text, encoding="utf-8")
-
-
 def write(folder: Path, revision: str) -> None:
     """Writes all reports of a healthy system, and the program that stands for a scanner."""
     (folder / FOLDER).mkdir(exist_ok=True)
     for name, document in healthy(revision).items():
-        put(folder, name, document)
+        write_file(folder, name, document)
     (folder / SCANNER).chmod(0o700)
 
 

@@ -88,24 +88,23 @@ def _encryption(value: str) -> Act:
     return lambda system: system.postgres.primary.configure(password_encryption=value)
 
 
-def _cards(value: str) -> Act:
-    """Gives some payment methods another value in `card`, an expression of SQL."""
+def _payment_methods(change: str) -> Act:
+    """Gives payment methods other values; change: what stands behind SET."""
 
     def act(system: System) -> None:
         cluster = system.postgres
-        cluster.primary.ask(f"update payment_methods set card = {value} where id % 4 = 0")
+        cluster.primary.ask(f"update payment_methods set {change}")
         cluster.wait_for_replay()
 
     return act
+
+
+def _cards(value: str) -> Act:
+    return _payment_methods(f"card = {value} where id % 4 = 0")
 
 
 def _holders(value: str) -> Act:
-    def act(system: System) -> None:
-        cluster = system.postgres
-        cluster.primary.ask(f"update payment_methods set holder = {value}")
-        cluster.wait_for_replay()
-
-    return act
+    return _payment_methods(f"holder = {value}")
 
 
 _CARDS_BACK, _HOLDERS_BACK = _cards(CIPHERTEXT), _holders("sha256(convert_to(random()::text, 'UTF8'))")

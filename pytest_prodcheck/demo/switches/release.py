@@ -20,6 +20,7 @@ from pytest_prodcheck.demo.files.release_documents import (
     record,
     settings,
 )
+from pytest_prodcheck.demo.files.writing import write_file
 from pytest_prodcheck.demo.network.balancer import Mode
 from pytest_prodcheck.demo.network.payment_provider import Payments
 
@@ -97,7 +98,7 @@ CONTENTS: dict[str, dict[str, Callable[[], Any]]] = {
 def _on(contents: dict[str, Callable[[], Any]]) -> Act:
     def act(system: System) -> None:
         for name, content in contents.items():
-            release_documents.put(system.place, name, content())
+            write_file(system.place, name, content())
 
     return act
 
@@ -105,7 +106,7 @@ def _on(contents: dict[str, Callable[[], Any]]) -> Act:
 def _off(contents: dict[str, Callable[[], Any]]) -> Act:
     def act(system: System) -> None:
         for name in contents:
-            release_documents.put(system.place, name, release_documents.healthy(REVISION)[name])
+            write_file(system.place, name, release_documents.healthy(REVISION)[name])
 
     return act
 

@@ -24,6 +24,7 @@ from pytest_prodcheck.demo.files.scanner_reports import (
     vex,
     vulnerability,
 )
+from pytest_prodcheck.demo.files.writing import write_file
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo.system import System
@@ -109,11 +110,11 @@ CONTENTS: dict[str, tuple[str, Callable[[], Any]]] = {
 
 
 def _on(file: str, content: Callable[[], Any]) -> Act:
-    return lambda system: scanner_reports.put(system.place, file, content())
+    return lambda system: write_file(system.place, file, content())
 
 
 def _off(file: str) -> Act:
-    return lambda system: scanner_reports.put(system.place, file, scanner_reports.healthy(REVISION)[file])
+    return lambda system: write_file(system.place, file, scanner_reports.healthy(REVISION)[file])
 
 
 ACTS: dict[str, tuple[Act, Act]] = {

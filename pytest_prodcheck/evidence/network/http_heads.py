@@ -1,7 +1,7 @@
 """Heads of HTTP/1 answers, read as browsers read them: whole ones only, and what is odd is noted.
 
 Why no library: `http.client` takes 103 for the final answer and loses every field behind the first odd one, h11 and
-llhttp (httptools) refuse an answer with one odd field, of which browsers take the rest (ARCHITECTURE.md has the table).
+llhttp (httptools) refuse an answer with one odd field, of which browsers take the rest.
 """
 
 from __future__ import annotations

@@ -21,6 +21,20 @@ from tests.hostile.support import bare
 Results = dict[tuple[str, str], dict[str, Any]]
 _INSTALL = {"node": "nodejs", "nginx": "nginx", "haproxy": "haproxy", "openssl": "openssl", "chromium": "chromium"}
 
+# the end of a program with Django: its application, over TLS. arguments: port, file of certificate and key
+DJANGO_OVER_TLS = """\
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *words): pass
+    def get_environ(self): return {**super().get_environ(), "wsgi.url_scheme": "https", "HTTPS": "on"}
+class Server(ThreadingMixIn, WSGIServer): daemon_threads = True
+server = make_server("127.0.0.1", int(sys.argv[1]), get_wsgi_application(), Server, Quiet)
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); tls.load_cert_chain(sys.argv[2])
+server.socket = tls.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
 
 def program(name: str) -> str:
     """Where a program is; skips without it."""

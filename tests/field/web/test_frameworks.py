@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.field.web.support import Results, certify, free_port, judged, outcomes, python, running
+from tests.field.web.support import DJANGO_OVER_TLS, Results, certify, free_port, judged, outcomes, python, running
 
 DJANGO = """
 import ssl, sys
@@ -47,17 +47,7 @@ def price(request):
 urlpatterns = [path("healthz", health), path("login/", LoginView.as_view(template_name="login.html")),
                path("logout", LogoutView.as_view(next_page="/login/")), path("account", account),
                path("report", report), path("price", price)]
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *words): pass
-    def get_environ(self): return {**super().get_environ(), "wsgi.url_scheme": "https", "HTTPS": "on"}
-class Server(ThreadingMixIn, WSGIServer): daemon_threads = True
-server = make_server("127.0.0.1", int(sys.argv[1]), get_wsgi_application(), Server, Quiet)
-tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); tls.load_cert_chain(sys.argv[2])
-server.socket = tls.wrap_socket(server.socket, server_side=True)
-server.serve_forever()
-"""
+""" + DJANGO_OVER_TLS
 GUARD = 'if request.user.username != "admin": return HttpResponse("no", status=403)'
 FLASK = """
 import sys

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.field.web.support import Results, certify, free_port, judged, outcomes, python, running
+from tests.field.web.support import DJANGO_OVER_TLS, Results, certify, free_port, judged, outcomes, python, running
 
 PROVIDER = """
 import ssl, sys
@@ -53,17 +53,7 @@ for name, callback in (("program", "https://shop.test/callback"), ("shop", sys.a
 def account(request): return JsonResponse({"user": request.resource_owner.username})
 urlpatterns = [path("login/", LoginView.as_view(template_name="login.html")), path("account", account),
                path("o/", include("oauth2_provider.urls", namespace="oauth2_provider"))]
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *words): pass
-    def get_environ(self): return {**super().get_environ(), "wsgi.url_scheme": "https", "HTTPS": "on"}
-class Server(ThreadingMixIn, WSGIServer): daemon_threads = True
-server = make_server("127.0.0.1", int(sys.argv[1]), get_wsgi_application(), Server, Quiet)
-tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); tls.load_cert_chain(sys.argv[2])
-server.socket = tls.wrap_socket(server.socket, server_side=True)
-server.serve_forever()
-"""
+""" + DJANGO_OVER_TLS
 SERVICE = """
 import sys
 from authlib.integrations.flask_client import OAuth
