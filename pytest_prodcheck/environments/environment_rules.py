@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pytest_prodcheck.environments import plain_http
 from pytest_prodcheck.environments.project import FUTURE_KINDS, Environment, kinds
 from pytest_prodcheck.environments.queries import declared
 from pytest_prodcheck.environments.rules.common import headers, known
@@ -15,6 +16,7 @@ from pytest_prodcheck.environments.toml.error_collector import Complaint
 def complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
     """Everything that does not fit together; key paths are below the environment."""
     yield from headers(("headers",), environment.headers)
+    yield from plain_http.complaints(environment)
     yield from _absent(environment)
     for name, unit in environment.units.items():
         for position, service in enumerate(unit.services):

@@ -146,11 +146,24 @@ def origin_of(url: str) -> tuple[str, str, int]:
 
 
 def secret_origins(environment: Environment) -> frozenset[tuple[str, str, int]]:
-    """Where the environment's secret headers and the roles' credentials may go: its services, and where one logs in."""
+    """Where the environment's secret headers and the roles' credentials may go: its services, and where one logs in.
+
+    Not by plain HTTP to a host that is declared by HTTPS too.
+    """
     urls = [service.url for service in environment.services.values()]
     if (auth := environment.auth) is not None:
         urls += [url for url in (auth.issuer, auth.token_url, auth.tokens.jwks, *auth.origins) if url and "://" in url]
-    return frozenset(origin_of(url) for url in urls)
+    found = {origin_of(url) for url in urls}
+    encrypted = {host for scheme, host, _ in found if scheme == "https"}
+    return frozenset(each for each in found if each[0] != "http" or each[1] not in encrypted or is_loopback(each[1]))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: a proxy beside us speaks TLS with the server, and none with us."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def is_address(host: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import secrets
 import sys
 import time
@@ -181,13 +180,10 @@ class RunContext:
 
 def unverified_hosts(environment: Environment) -> tuple[str, ...]:
     """The hosts whose certificates nobody checks though secrets go there, to be named on every verdict."""
-    from pytest_prodcheck.environments.queries import ANONYMOUS
+    from pytest_prodcheck.environments.plain_http import in_clear, on_this_machine
 
     found = {service.host for service in environment.services.values() if service.tls.verify == "off"}
-    for service in environment.services.values():
-        sends_tokens = any(each.as_ not in (None, ANONYMOUS) for each in service.endpoints.values())
-        if sends_tokens and service.url.startswith("http:") and not _on_this_machine(urlsplit(service.url).netloc):
-            found.add(service.host)
+    found |= {sent.host for sent in in_clear(environment)}
     if environment.auth is not None and environment.auth.tls.verify == "off":
         found |= {urlsplit(url).hostname or url for url in (environment.auth.issuer, environment.auth.token_url) if url}
     for group in environment.redis.values():
@@ -195,18 +191,9 @@ def unverified_hosts(environment: Environment) -> tuple[str, ...]:
     for each in (environment.prometheus, environment.alerts.alertmanager if environment.alerts else None):
         found |= {urlsplit(each.url).hostname or each.url} if each is not None and each.tls.verify == "off" else set()
     for cluster in environment.postgres.values():
-        plain = {node for node in cluster.nodes if not _on_this_machine(node)} if cluster.tls.mode == "disable" else ()
+        plain = {node for node in cluster.nodes if not on_this_machine(node)} if cluster.tls.mode == "disable" else ()
         found |= set(cluster.nodes) if cluster.tls.mode in ("prefer", "require") else set(plain)
     return tuple(sorted(found))
-
-
-def _on_this_machine(address: str) -> bool:
-    """A proxy beside us (cloud-sql-proxy, a sidecar) speaks TLS with the server, and none with us."""
-    host = urlsplit(f"//{address}").hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> RunContext:

@@ -28,3 +28,11 @@ def test_a_token_that_goes_in_clear(url: str, role: str | None, named: tuple[str
     endpoint = {"request": "GET /", "status": 200, **({"as": role} if role else {})}
     services = {"shop": {"url": url, "endpoints": {"it": endpoint}}}
     assert unverified_hosts(Environment.model_validate({"name": "x", "services": services})) == named
+
+
+@pytest.mark.parametrize("more", [{"authentication": {"bearer": {"env": "T"}}}, {"headers": {"X-Key": {"env": "T"}}}])
+def test_other_credentials_that_go_in_clear(more: dict[str, object]) -> None:
+    services = {"shop": {"url": "http://shop.example", **more}}
+    watching = {"url": "http://prometheus.example", **more}
+    environment = {"name": "x", "services": services, "prometheus": watching}
+    assert unverified_hosts(Environment.model_validate(environment)) == ("prometheus.example", "shop.example")

@@ -211,15 +211,15 @@ events = { child = "public.order_events(order_id)", parent = "public.orders(id)"
 [environments.demo.postgres.shop.freshness]
 orders = { table = "public.orders", column = "placed_at", at_most = { warn = "7d", fail = "30d" } }
 [environments.demo.postgres.shop.invariants.unpaid-orders]
-sql     = "select count(*) from orders o where state = 'placed' and not exists (select from payments p where p.order_id = o.id)"
+sql     = "select count(*) from public.orders o where state = 'placed' and not exists (select from public.payments p where p.order_id = o.id)"
 at_most = 0
 reads   = ["orders", "payments"]
 [environments.demo.postgres.shop.invariants.order-totals]
-sql     = "select count(*) from orders o where total <> (select sum(count * price) from order_lines l where l.order_id = o.id)"
+sql     = "select count(*) from public.orders o where total <> (select sum(count * price) from public.order_lines l where l.order_id = o.id)"
 at_most = 0
 reads   = ["orders", "order_lines"]
 [environments.demo.postgres.shop.invariants.outbox]
-sql      = "select coalesce(extract(epoch from now() - min(at)), 0) from order_events where sent_at is null"
+sql      = "select coalesce(extract(epoch from now() - min(at)), 0) from public.order_events where sent_at is null"
 unit     = "s"
 at_most  = { warn = "60s", fail = "10m" }
 severity = "high"

@@ -148,7 +148,8 @@ class Migrations(Section):
 class Invariant(Section):
     """One SQL statement whose one number has to lie within limits, whatever happens."""
 
-    # one statement that returns one row with one number; it runs in a read-only transaction, NULL is errored
+    # one statement that returns one row with one number; it runs in a read-only transaction, NULL is errored;
+    # names are looked for in pg_catalog alone: write public.orders, OPERATOR(public.=)
     sql: Sql
     at_most: Limits | None = None  # more than this is wrong: a number, or { warn = …, fail = … }
     at_least: Limits | None = None  # less than this is wrong

@@ -181,6 +181,20 @@ def barman_receiver(settings: Backups, root: Path, deadline: Deadline) -> str:
     return plain(str(slot)) if slot and str(slot) != "None" else str(shown.get("streaming_archiver_name") or RECEIVER)
 
 
+def barman_tablespaces(settings: Backups, label: str, root: Path, deadline: Deadline) -> list[Any]:
+    """The tablespaces of a backup."""
+    shown = _barman(settings, ("show-backup", settings.server or "", label), root, deadline)
+    return list(shown.get(settings.server or "", {}).get("tablespaces") or ())
+
+
+def barman_folders(settings: Backups, root: Path, deadline: Deadline) -> tuple[Path, ...]:
+    """Where Barman writes while it restores: its locks, and what has come in that it archives first."""
+    shown = _barman(settings, ("show-servers", settings.server or ""), root, deadline).get(settings.server or "", {})
+    named = (shown.get(key) for key in ("barman_lock_directory", "backup_directory", "incoming_wals_directory",
+                                        "streaming_wals_directory", "wals_directory"))  # fmt: skip
+    return tuple(dict.fromkeys(path for each in named if isinstance(each, str) and (path := Path(each)).is_dir()))
+
+
 def barman_segments(settings: Backups, label: str, root: Path, deadline: Deadline) -> list[str]:
     """Names of the WAL files from the beginning of a backup to the newest.
 

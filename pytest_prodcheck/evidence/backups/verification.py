@@ -100,7 +100,7 @@ def _base_backup(settings: Backups, data: Path, root: Path, deadline: Deadline) 
         names = ("pg_verifybackup", "pg_waldump")
         confined = reading_place(private, (data, found, *links), folder, names, owner, deadline)
         words = (str(folder / "pg_verifybackup"), "--wal-directory", str(found), str(data))
-        done = confined.run(words, deadline, library_path(folder))
+        done = confined.run(words, deadline)
     if done.code and re.search(r"is needed by|not found in the same directory|same version", done.errors):
         raise EvidenceProblem(Problem("configuration", f"pg_verifybackup: {done.said}", "install postgresql"))
     if done.code and "Permission denied" in done.errors:
@@ -121,7 +121,8 @@ def reading_place(
         deadline.note(f"{names[0]} was not shut in: {why_unavailable()}")
         return replace(found, user=None)
     shell = Path(os.path.realpath("/bin/sh"))  # by which pg_verifybackup starts pg_waldump
-    return replace(found, readable=(*needed_by(folder, names), *dict.fromkeys(sources)), seen={shell: Path("/bin/sh")})
+    readable = (*needed_by(folder, names), *dict.fromkeys(sources))
+    return replace(found, readable=readable, seen={shell: Path("/bin/sh")}, variables=library_path(folder))
 
 
 def _owner(path: Path) -> RunAsUser:
@@ -198,7 +199,7 @@ def _dump(settings: Backups, label: str, root: Path, deadline: Deadline) -> Veri
         else:
             given = stack.enter_context(regular(path))
         confined = reading_place(Path(scratch), sources, folder, ("pg_restore",), _owner(path), deadline)
-        done = confined.run(words, deadline, library_path(folder), given=given)
+        done = confined.run(words, deadline, given=given)
     return VerifiedBackup(label, done.code == 0, "" if done.code == 0 else _first(done.errors))
 
 

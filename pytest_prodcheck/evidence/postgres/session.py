@@ -41,9 +41,11 @@ CATCH_UP = 5.0  # seconds that a standby may take to show what the primary had w
 _MEANINGS: dict[str, tuple[ProblemKind, str, str]] = {
     "25006": ("configuration", "it would write, and prodcheck's transactions are read-only", "only read"),
     "42601": ("configuration", "the SQL is not one statement that the server understands", "correct it"),
-    "42P01": ("configuration", "there is no such table", "is `database` right? name the schema too"),
+    "42P01": ("configuration", "there is no such table", "name its schema, as in public.orders; is `database` right?"),
     "42703": ("configuration", "there is no such column", "correct it"),
-    "42883": ("configuration", "there is no such function", "correct it, or create the extension it is of"),
+    "42704": ("configuration", "there is no such type", "name its schema, as in public.citext"),
+    "42883": ("configuration", "there is no such function or operator",
+              "name its schema, as in public.total(…) or OPERATOR(public.=); or create the extension it is of"),
     "55P03": ("timeout", "somebody holds a lock on it for longer than timeouts.lock", "who holds it? see pg_locks"),
     "40001": ("timeout", "the standby ended it, for it stood in the way of replay",
               "raise max_standby_streaming_delay, or read on the primary"),
@@ -92,17 +94,17 @@ class Session:
 
     def rows(
         self, sql: str, *values: str | None, seconds: float = 0.0, what: str = "", most: int = MOST_ROWS,
-        declared: bool = False,
+        own_path: bool = False,
     ) -> Table:  # fmt: skip
         """All rows of one statement, values in text form. $1, $2, … stand for `values`.
 
-        seconds: its time budget, else `timeouts.statement`. what: what it reads, for messages. declared: it is
-        somebody's own SQL, whose names are looked for in the role's `search_path`; ours see `pg_catalog` alone.
+        seconds: its time budget, else `timeouts.statement`. what: what it reads, for messages. own_path: under the
+        role's own `search_path`, for nothing but looking up a name; else names are looked for in `pg_catalog` alone.
         """
         budget = min(seconds or self._timeouts.statement, max(self.deadline.seconds_left() - MARGIN, 0.05))
         until = self.deadline.at_most(budget + MARGIN)
         try:
-            self._wire.run(self._begin(budget, declared), until)
+            self._wire.run(self._begin(budget, own_path), until)
             try:
                 return self._wire.rows(sql, values, until, most)
             finally:
@@ -126,20 +128,20 @@ class Session:
 
     def named(self, table: str, what: str = "") -> str:
         """A declared table with its schema, quoted: looked up as the role would; what it names is not called."""
-        oid = self.rows(NAMED, table, what=what or table, declared=True).rows[0][0]
+        oid = self.rows(NAMED, table, what=what or table, own_path=True).rows[0][0]
         found = self.rows(QUALIFIED, oid, what=what or table).rows if oid is not None else ()
         if not found:
             kind, meaning, hint = _MEANINGS["42P01"]
             raise EvidenceProblem(Problem(kind, f"{self.where}: {what or table}: {meaning} ({table})", hint))
         return str(found[0][0])
 
-    def _begin(self, budget: float, declared: bool) -> str:
+    def _begin(self, budget: float, own_path: bool) -> str:
         statement, lock = max(int(budget * 1000), 1), max(int(self._timeouts.lock * 1000), 1)  # ms
         return (
             f"begin read only; set local statement_timeout = {statement}; set local lock_timeout = {lock}; "
             f"set local idle_in_transaction_session_timeout = {statement + 10_000}; set local jit = off; "
             "set local timezone = 'UTC'"
-            + ("" if declared else f"; set local {PATH}")
+            + ("" if own_path else f"; set local {PATH}")
             + "".join(f"; set local {each}" for each in self.local)
         )
 

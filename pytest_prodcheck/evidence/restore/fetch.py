@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.backups.base_backups import CONTROL, chain_of, major_version, place_of
+from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman_folders, barman_tablespaces
 from pytest_prodcheck.evidence.restore.incremental import combine
 from pytest_prodcheck.evidence.restore.source_files import Source, give_to, refuse_odd_files
 from pytest_prodcheck.evidence.restore.wal_feed import Bring, from_archive, from_tool
 from pytest_prodcheck.evidence.tools.subprocesses import run, servers_user
+from pytest_prodcheck.evidence.tools.write_guard import guarded
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -47,19 +49,24 @@ def fetch(
     if source is not None:
         source.copy(data, scratch / "tablespaces", deadline)
         return data
-    data.mkdir(mode=0o700)
-    spaces = scratch / "tablespaces"
-    spaces.mkdir(mode=0o700)
-    for each in (data, spaces):
+    spaces, own = scratch / "tablespaces", scratch / "own"  # what the tool notes for itself
+    for each in (data, spaces, own):
+        each.mkdir(mode=0o700, exist_ok=True)
         give_to(each, servers_user())  # where we are root the tool may be run as another
-    words = settings.restore.command if settings.restore and settings.restore.command else _default(settings, scratch)
+    declared = settings.restore.command if settings.restore and settings.restore.command else ()
+    words = declared or _default(settings, scratch)
     words = tuple(word.replace("{folder}", str(data)).replace("{label}", label) for word in words)
-    done = run(words, deadline, folder=root)
-    if done.code or major_version(data) is None:
-        raise EvidenceProblem(Problem("protocol", f"{words[0]}: the backup was not restored: {done.said}"))
-    if settings.kind == "barman" and any((data / "pg_tblspc").iterdir()):
+    if not declared and settings.kind == "barman" and barman_tablespaces(settings, label, root, deadline):
         what = "the backup has tablespaces, and Barman puts them where the live ones are"
         raise EvidenceProblem(Problem("configuration", what, "say with restore.command where each goes"))
+    program, environ = words[0], {}
+    if not declared:
+        more = barman_folders(settings, root, deadline) if settings.kind == "barman" else ()
+        words, environ = guarded(words, (data, spaces, own, *more)), {"TMPDIR": str(own)}
+    done = run(words, deadline, folder=root, environ=environ)
+    shutil.rmtree(own)
+    if done.code or major_version(data) is None:
+        raise EvidenceProblem(Problem("protocol", f"{program}: the backup was not restored: {done.said}"))
     refuse_odd_files(data, except_in=data / "pg_tblspc")
     return data
 
@@ -69,7 +76,8 @@ def _default(settings: Backups, scratch: Path) -> tuple[str, ...]:
     if settings.kind == "pgbackrest":
         return (
             *settings.tool_words, f"--stanza={settings.stanza}", "--pg1-path={folder}", "--set={label}", "--type=none",
-            "--archive-mode=off", f"--tablespace-map-all={scratch / 'tablespaces'}", "--log-level-file=off", "restore",
+            "--archive-mode=off", f"--tablespace-map-all={scratch / 'tablespaces'}", "--log-level-file=off",
+            f"--lock-path={scratch / 'own'}", "restore",
         )  # fmt: skip
     return (*settings.tool_words, "recover", "--get-wal", settings.server or "", "{label}", "{folder}")
 

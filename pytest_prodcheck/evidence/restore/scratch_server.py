@@ -71,7 +71,7 @@ class ScratchServer:
         writable = (self.data, self.sockets, self.scratch / "tablespaces")
         return replace(
             sandbox(self.files, unconfined), readable=readable, writable=writable,
-            seen={self.shell: Path("/bin")},
+            seen={self.shell: Path("/bin")}, variables=library_path(self.programs),
         )  # fmt: skip
 
     def bring_shell(self) -> None:
@@ -125,7 +125,9 @@ class ScratchServer:
         give_to(self.data, self.place.user)
         done = self.place.run((str(self.programs / "pg_controldata"), "-D", str(self.data)), deadline)
         found = re.search(r"max_prepared_xacts setting:\s+(\d+)", done.output)
-        return found[1] if found else "0"
+        if found is None:
+            raise EvidenceProblem(Problem("configuration", f"pg_controldata: {done.said}", "is the backup whole?"))
+        return found[1]
 
     def __enter__(self) -> ScratchServer:
         """Starts the server."""
@@ -234,7 +236,7 @@ class ScratchServer:
         """Runs one of PostgreSQL's programs against this server, in its place."""
         words = (str(self.programs / name), "-h", str(self.sockets), "-p", str(PORT), "-U", self.superuser, *arguments)
         environ = {"PGOPTIONS": self.options, "PGPASSWORD": self.password, "PGPASSFILE": str(self.files / "none")}
-        return self.place.run(words, deadline, environ | library_path(self.programs))
+        return self.place.run(words, deadline, environ)
 
 
 def _quoted(value: str) -> str:

@@ -65,6 +65,12 @@ class Sandbox:
     readable: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()
     seen: Mapping[Path, Path] = field(default_factory=dict)  # what lies there -> as what it is seen
+    variables: Mapping[str, str] = field(default_factory=dict)  # of all its programs
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """All that a program gets to know of ours: no secret, nothing that leads PostgreSQL's programs elsewhere."""
+        return bare_environment() | dict(self.variables)
 
     def words(self, program: Sequence[str], *, system: bool = False) -> tuple[str, ...]:
         """The command that runs a program in it. system: with the system's programs, for what meets nothing yet."""
@@ -87,25 +93,22 @@ class Sandbox:
         """Runs a program in it to its end; raises EvidenceProblem. given: its standard input."""
         words = self.words(program, system=system)
         done = run(
-            words, deadline, folder=self.private, user=self.starter, only=bare_environment() | dict(environ or {}),
+            words, deadline, folder=self.private, user=self.starter, only=self.environ | dict(environ or {}),
             discard=discard, given=given,
         )  # fmt: skip
         return CompletedProgram(tuple(program), done.code, done.output, done.errors)
 
-    def start(
-        self, program: Sequence[str], output: IO[bytes], environ: Mapping[str, str] | None = None
-    ) -> subprocess.Popen[bytes]:
+    def start(self, program: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
         """Starts a program in it, both outputs to one file."""
         words = self.words(program)
-        only = bare_environment() | dict(environ or {})
-        return start(words, folder=self.private, user=self.starter, output=output, errors=output, only=only)
+        return start(words, folder=self.private, user=self.starter, output=output, errors=output, only=self.environ)
 
     def pipe(self, program: Sequence[str], given: IO[bytes], errors: IO[bytes]) -> subprocess.Popen[bytes]:
         """Starts a program in it whose output is read while it runs."""
         words = self.words(program)
         return start(
             words, folder=self.private, user=self.starter, output=subprocess.PIPE, errors=errors, given=given,
-            only=bare_environment(),
+            only=self.environ,
         )  # fmt: skip
 
     @property
@@ -115,7 +118,7 @@ class Sandbox:
 
 
 def bare_environment() -> dict[str, str]:
-    """All that a program gets to know of ours: no secret, nothing that leads PostgreSQL's programs elsewhere."""
+    """What programs get to know that need nothing of ours."""
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -160,6 +163,11 @@ def sandbox(private: Path, accepted: bool, user: User | None = None) -> Sandbox:
 def why_unavailable() -> str:
     """Why a place cannot be made here, with what would help; "" where it can. Asked once."""
     return "; ".join(why for why in _tried().values()) if "" not in _tried().values() else ""
+
+
+def bwrap() -> str:
+    """Where bubblewrap is, "" where it is not or may not make namespaces."""
+    return shutil.which("bwrap") or "" if _maker() == "bwrap" and not why_unavailable() else ""
 
 
 def _maker() -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,10 @@ class Chain:
             before = self.place / name
         shop.run("select pg_switch_wal()")
 
-    def gather(self, name: str, **restore: Any) -> Any:
+    def gather(self, name: str, more: Mapping[str, Any] | None = None, **restore: Any) -> Any:
         backups = {
             "kind": "basebackup", "folder": "backups", "archive": "archive", "programs": str(self.shop.programs),
-            "restore": {"check": "database", "unconfined": bool(why_unavailable()), **restore},
+            "restore": {"check": "database", "unconfined": bool(why_unavailable()), **restore}, **(more or {}),
         }  # fmt: skip
         given = self.shop.context(self.shop.place, backups=backups, user="postgres")
         return gather(name, "shop", given, 90)
@@ -70,6 +72,51 @@ def test_the_newest_is_restored_with_what_it_is_the_difference_to(chain: Chain) 
     run: RestoreRun = chain.gather("postgres-restore")
     assert (run.label, run.wrong) == ("c-difference", ())
     assert run.tables >= 3
+
+
+ATTACKS = """#!{bin}/bash
+exec 5>&2 2>/dev/null
+(echo x > {loot}/owned) && echo WROTE >&5
+for part in "$1" "$2"; do (echo x > "$part/new") && echo CHANGED >&5; done
+for file in {loot}/secret {project}/backups/a-full/backup_manifest /etc/shadow /proc/self/environ; do
+  read -r line < "$file" && echo READ "$file" >&5; done
+(exec 4<>/dev/tcp/127.0.0.1/{port}) && echo SPOKE >&5
+[[ -n $PRODCHECK_CANARY ]] && echo KNEW >&5
+/bin/sh -c true && echo SHELL >&5
+for last; do [ "$previous" = --output ] && echo x > "$last/here" && echo LAST >&5; previous=$last; done
+exit 3
+"""
+
+
+@pytest.mark.skipif(bool(why_unavailable()), reason=f"nothing can be shut in here: {why_unavailable()}")
+def test_what_puts_them_together_is_shut_in(chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program in its place, which tries what a flaw of pg_combinebackup would let a backup do."""
+    folder = tmp_path / "pginstall"
+    shutil.copytree(chain.shop.programs.parent, folder, copy_function=os.link, symlinks=True)
+    programs, loot = folder / chain.shop.programs.name, tmp_path / "loot"
+    shutil.copyfile(shutil.which("bash") or "/bin/bash", programs / "bash")
+    loot.mkdir(mode=0o777)
+    (loot / "secret").write_text("canary")
+    for each in (*tmp_path.parents, tmp_path):
+        if each.stat().st_uid == os.geteuid() and each.name.startswith(("pytest-", tmp_path.name)):
+            each.chmod(0o755)
+    monkeypatch.setenv("PRODCHECK_CANARY", "canary")
+    program = programs / "pg_combinebackup"
+    program.unlink()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        program.write_text(ATTACKS.format(
+            bin=programs, loot=loot, project=chain.place.parent, port=listener.getsockname()[1]
+        ))  # fmt: skip
+        for each in (program, programs / "bash"):
+            each.chmod(0o755)
+        before = sorted((each, each.stat().st_ctime_ns) for each in chain.place.rglob("*"))
+        backups = {"programs": str(programs), "restore": {"check": "database"}}
+        problem = problem_of(lambda: chain.gather("postgres-restore", more=backups))
+    assert sorted((each, each.stat().st_ctime_ns) for each in chain.place.rglob("*")) == before
+    assert list(loot.iterdir()) == [loot / "secret"]
+    said = problem.message.partition("put together:")[2]
+    assert "LAST" in said
+    assert [word for word in ("WROTE", "CHANGED", "READ", "SPOKE", "KNEW", "SHELL") if word in said] == []
 
 
 def test_a_chain_that_is_broken(chain: Chain) -> None:

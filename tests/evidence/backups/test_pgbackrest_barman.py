@@ -31,6 +31,8 @@ from pytest_prodcheck.evidence.backups.wal_names import HistoryEntry
 from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.restore import fetch
+from pytest_prodcheck.evidence.tools.confinement import bwrap
 from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 from suites.data_integrity.test_backups import test_the_newest_backup_is_whole as whole
 from suites.data_integrity.test_backups import test_wal_leads_on_without_a_gap as leads_on
@@ -197,6 +199,33 @@ def test_a_stanza_and_a_restore_from_it(pgbackrest: Tool, cluster: Cluster) -> N
     restore = {"folder": "pg/scratch", "check": "database", "record": "pg/records/tool.json"}
     run: RestoreRun = pgbackrest.find("postgres-restore", restore=restore)
     assert (run.wrong, len(run.compared), run.label) == ((), 9, one.label)
+
+
+ELSEWHERE = """#!/bin/bash
+for last; do :; done
+if [ "$last" = restore ]; then
+  for place in {places}; do (echo x > "$place/owned") 2>/dev/null; done
+  cat /proc/[0-9]*/environ > "{seen}" 2>/dev/null
+fi
+exec {program} "$@"
+"""
+
+
+@pytest.mark.skipif(not bwrap(), reason="no bubblewrap that makes namespaces; install: apt-get install bubblewrap")
+def test_a_restore_writes_nowhere_else(pgbackrest: Tool, cluster: Cluster, tmp_path: Path) -> None:
+    """A program in its place tries what a manifest with other paths would have it do, then is pgBackRest."""
+    places = [tmp_path, cluster.primary.data, pgbackrest.folder / "repo", pgbackrest.running.place, Path("/etc")]
+    script = tmp_path / "pgbackrest"
+    script.write_text(ELSEWHERE.format(
+        places=" ".join(map(str, places)), seen=tmp_path / "seen", program=pgbackrest.words[0]
+    ))  # fmt: skip
+    script.chmod(0o755)
+    tool = Tool(pgbackrest.running, cluster, pgbackrest.folder, (str(script), *pgbackrest.words[1:]),
+                pgbackrest.declared)  # fmt: skip
+    run: RestoreRun = tool.find("postgres-restore")
+    assert (run.wrong, run.tables) == ((), 9)
+    assert [each for each in places if (each / "owned").exists()] == []
+    assert not (tmp_path / "seen").exists()
 
 
 def test_a_stanza_that_is_too_old(pgbackrest: Tool) -> None:
@@ -368,6 +397,16 @@ def test_a_server_of_barman(barman: Tool) -> None:
     assert one.size > 20_000_000
     assert (archive.missing, archive.complaints) == ((), ())
     assert archive.needed >= 3
+
+
+def test_tablespaces_of_barman_stay_where_they_are(barman: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Barman writes over the live ones: it is asked first, and told to do nothing."""
+    started: list[Any] = []
+    monkeypatch.setattr(fetch, "guarded", lambda *given: started.append(given))
+    monkeypatch.setattr(fetch, "barman_tablespaces", lambda *_: [{"name": "fast", "location": "/live"}])
+    problem = problem_of(lambda: barman.find("postgres-restore"))
+    assert "has tablespaces" in problem.message
+    assert started == []
 
 
 def test_a_restore_by_barman(barman: Tool) -> None:

@@ -17,7 +17,7 @@ from pytest_prodcheck.environments.grants import grants
 from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.table import COLLECTORS
-from tests.evidence.contexts import context, gather
+from tests.evidence.contexts import context, gather, problem_of
 from tests.evidence.stores import Stores, at
 
 FUNCTIONS = """
@@ -121,7 +121,10 @@ BESIDE_AMCHECK = (
 )
 DATABASE = "hostile"
 SEEN: dict[str, int] = {}
-SQL = "select pg_catalog.count(*) from public.orders"
+SQL = """\
+-- as people write it: nothing but the table has its schema
+select count(*) from public.orders where id = 1 and lower('A') = 'a'
+and concat_ws('|', 'a', 'b', true, false) is not null and to_regclass('pg_class') in (select oid from pg_class)"""
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +143,7 @@ def hostile(cluster: Cluster, running: Stores) -> Iterator[Cluster]:
         for each in (RELATIONS, FUNCTIONS, OPERATORS, ANY, *BESIDE_AMCHECK):
             connection.execute(each)
         connection.execute(f"alter database {DATABASE} set search_path = public, pg_catalog")
+    cluster.primary.ask(f"alter role prodcheck in database {DATABASE} set search_path = public, pg_catalog", **owner)
     yield cluster
     cluster.primary.ask(f"drop database {DATABASE} with (force)")
     cluster.primary.ask("drop role mallory")
@@ -211,6 +215,18 @@ def test_none_of_them_is_called(hostile: Cluster, running: Stores, name: str) ->
     found = gather(name, target, given, 60)
     assert _called(hostile) == set()
     assert "problem=Problem" not in repr(found), found
+
+
+def test_declared_sql_that_names_no_schema(hostile: Cluster, running: Stores) -> None:
+    """It is told what to write, and is not looked for where mallory may create things."""
+    given = _context(hostile, running)
+    invariants = given.environment.postgres["shop"].invariants
+    for sql, words in (("select count(*) from orders", "such as"), ("select note_of(1)", "OPERATOR"),
+                       ("select count('good'::mood)", "no such type")):  # fmt: skip
+        invariants["count"] = invariants["count"].model_copy(update={"sql": sql})
+        problem = problem_of(lambda: gather("postgres-invariant", "count", given, 60))
+        assert words.replace("such as", "as in public.orders") in str(problem)
+    assert _called(hostile) == set()
 
 
 def test_nor_where_a_backup_is_recorded(hostile: Cluster) -> None:

@@ -79,7 +79,7 @@ def test_names_itself_and_only_reads(session: Session, cluster: Cluster) -> None
     ],
 )
 def test_what_is_refused(session: Session, sql: str, kind: str, words: str) -> None:
-    problem = problem_of(lambda: session.rows(sql, what="it", declared=True))
+    problem = problem_of(lambda: session.rows(sql, what="it", own_path=True))
     assert problem.kind == kind, problem
     assert words in problem.message
     assert session.rows("select 1").rows == (("1",),)  # the session can be used on
@@ -89,7 +89,7 @@ def test_written_by_a_function_is_refused(session: Session, cluster: Cluster) ->
     cluster.primary.ask("create function sneaky() returns int language sql security definer "
                         "as 'insert into customers values (''sneaky'') returning 1'")  # fmt: skip
     try:
-        assert problem_of(lambda: session.rows("select sneaky()", declared=True)).kind == "configuration"
+        assert problem_of(lambda: session.rows("select sneaky()", own_path=True)).kind == "configuration"
         assert cluster.primary.ask("select count(*) from customers where name = 'sneaky'") == 0
     finally:
         cluster.primary.ask("drop function sneaky()")
@@ -111,7 +111,7 @@ def test_a_lock_is_not_queued_for(session: Session, cluster: Cluster) -> None:
         holder.execute("begin")
         holder.execute("lock table products in access exclusive mode")
         began = time.monotonic()
-        problem = problem_of(lambda: session.rows("select count(*) from products", declared=True))
+        problem = problem_of(lambda: session.rows("select count(*) from products", own_path=True))
         assert problem.kind == "timeout"
         assert "holds a lock" in problem.message
         assert time.monotonic() - began < 1.5
@@ -122,7 +122,7 @@ def test_forbidden_tells_the_grant(session: Session, cluster: Cluster) -> None:
     cluster.primary.ask("create schema locked")
     cluster.primary.ask("create table locked.away (a int)")
     try:
-        problem = problem_of(lambda: session.rows("select * from hidden", declared=True))
+        problem = problem_of(lambda: session.rows("select * from hidden", own_path=True))
         assert problem.kind == "denied"
         assert problem.hint.startswith('GRANT SELECT ON "hidden" TO "prodcheck"; prodcheck grants prints')
         problem = problem_of(lambda: session.rows("select * from locked.away"))

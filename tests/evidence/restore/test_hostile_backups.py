@@ -6,6 +6,7 @@ run. What is restored is looked at too: no false alarm about a backup that is we
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -17,7 +18,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class Trap:
     password: str
     listener: socket.socket
     path: str = ""
+    more: dict[str, Any] = field(default_factory=dict)  # settings of the cluster
 
     @property
     def archive(self) -> Path:
@@ -65,18 +67,19 @@ class Trap:
     def port(self) -> int:
         return int(self.listener.getsockname()[1])
 
-    def run(self, kind: str, folder: str, **how: Any) -> Outcome:
+    def run(self, kind: str, folder: str, programs: str = "", **how: Any) -> Outcome:
         """Restores, and looks that nothing was taken and the source is what it was."""
         for top in (self.place / folder, self.archive) if self.user else ():
             for path in (top, *top.rglob("*")):
                 os.chown(path, pwd.getpwnam(self.user).pw_uid, -1, follow_symlinks=False)
         before = digest(self.place / folder)
         archive = {"archive": str(self.archive)} if kind == "basebackup" else {}
+        archive |= {"programs": programs} if programs else {}
         backups = {"kind": kind, "folder": folder, **archive,
                    "restore": {"folder": "scratch", "check": "database", **how}}  # fmt: skip
         shop = {
             "nodes": [f"127.0.0.1:{self.cluster.primary.port}"], "database": "shop", "user": "prodcheck",
-            "password": {"file": self.password}, "tls": {"mode": "prefer"}, "backups": backups,
+            "password": {"file": self.password}, "tls": {"mode": "prefer"}, "backups": backups, **self.more,
         }  # fmt: skip
         found = restore(self.place, {"postgres": {"shop": shop}}, self.user, path=self.path)
         assert list(self.loot.iterdir()) == []
@@ -130,6 +133,13 @@ ALSO_AS_ROOT = (
 
 @pytest.fixture
 def trap(request: pytest.FixtureRequest, cluster: Cluster, running: Stores) -> Iterator[Trap]:
+    with trapped(request.param, cluster, running.known.postgres) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def trapped(user: str, cluster: Cluster, password: str) -> Iterator[Trap]:
+    """A project of a user, ourselves where it is "". password: file, or text, of the role that looks at the cluster."""
     place = Path(tempfile.mkdtemp(prefix="pc-", dir="/tmp"))
     place.chmod(0o755)
     for name, mode in (("loot", 0o1777), ("scratch", 0o755)):
@@ -137,12 +147,12 @@ def trap(request: pytest.FixtureRequest, cluster: Cluster, running: Stores) -> I
         (place / name).chmod(mode)
     secret = place / "secret"
     secret.write_text(CANARY)
-    if request.param:
-        found = pwd.getpwnam(request.param)
+    if user:
+        found = pwd.getpwnam(user)
         for each in (place, place / "scratch", secret):
             os.chown(each, found.pw_uid, found.pw_gid)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield Trap(place, request.param, cluster, running.known.postgres, listener)
+        yield Trap(place, user, cluster, password, listener)
     shutil.rmtree(place)
 
 
