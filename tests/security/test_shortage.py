@@ -123,9 +123,9 @@ def test_no_process_and_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_soft_limit_is_raised() -> None:
     code = (
-        "import resource\nfrom pytest_prodcheck import shortage\n"
+        "import resource\nfrom pytest_prodcheck import resource_exhaustion\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512))\n"
-        "shortage.allow_many_files()\nprint(resource.getrlimit(resource.RLIMIT_NOFILE))"
+        "resource_exhaustion.allow_many_files()\nprint(resource.getrlimit(resource.RLIMIT_NOFILE))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(512, 512)"
