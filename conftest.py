@@ -11,6 +11,7 @@ filters its hooks for a check only where it read a conftest that does not lie ab
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -24,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--no-skips", action="store_true", help="a test skipped for a missing program fails (PRODCHECK_NO_SKIPS=1)"
     )
+    for option in ("soak", "no-skips"):  # here too: conftests below are imported before pytest_configure
+        if f"--{option}" in sys.argv:
+            os.environ[f"PRODCHECK_{option.upper().replace('-', '_')}"] = "1"
     group.addoption("--only", choices=("measuring", "others"), help="tests that measure times, or the rest")
 
 

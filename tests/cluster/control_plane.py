@@ -26,7 +26,7 @@ from tests.cluster.build import folder
 
 ADMIN, READER, NOBODY = "admin-token-of-the-test", "reader-token-of-the-test", "nobody-token-of-the-test"
 TOKENS = f'{ADMIN},admin,1,"system:masters"\n{READER},prodcheck,2\n{NOBODY},nobody,3\n'
-READY = 90  # seconds: 4 on an idle machine
+READY = 300  # seconds: 4 on an idle machine
 
 
 class ControlPlane:

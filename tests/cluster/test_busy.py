@@ -154,7 +154,7 @@ def life(plane: ControlPlane) -> Iterator[Life]:
 def busy(bench: Bench, plane: ControlPlane) -> Iterator[ControlPlane]:
     emptied(plane, SPACE)
     plane.apply(*objects())
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while plane.get(WEB).get("status", {}).get("availableReplicas") != 3:
         assert time.monotonic() < end
         time.sleep(0.2)

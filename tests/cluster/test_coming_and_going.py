@@ -60,7 +60,7 @@ def space(plane: ControlPlane) -> Iterator[ControlPlane]:
 
 
 def wait(done: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not done():
         assert time.monotonic() < end, "not within its time"
         time.sleep(0.2)

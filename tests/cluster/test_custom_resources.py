@@ -54,7 +54,7 @@ def kubectl(plane: ControlPlane) -> Iterator[Kubectl]:
     emptied(plane, SPACE)
     made = Kubectl(plane, SPACE)
     made.apply(CRD)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while plane.ask("GET", "/openapi/v3/apis/custom.test/v1")[0] != 200:
         assert time.monotonic() < end
         time.sleep(0.2)

@@ -198,7 +198,7 @@ def _by_flux(plane: ControlPlane, item: Object) -> None:
 def _kustomization(plane: ControlPlane, name: str, force: bool) -> None:
     path = f"/apis/{_FLUX}/v1/namespaces/{SPACE}/kustomizations"
     item = {"apiVersion": f"{_FLUX}/v1", "kind": "Kustomization", "metadata": {"name": name}, "spec": {"force": force}}
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while plane.ask("POST", path, item)[0] not in (201, 409):
         assert time.monotonic() < end, "the definition does not come"
         time.sleep(0.1)

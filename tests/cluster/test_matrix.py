@@ -35,7 +35,7 @@ def test_faults(faults: tuple[Fault, ...], bench: Bench, home: Project) -> None:
     for each in faults:
         bench.plane.dirty = bench.plane.dirty or not each.in_files  # type: ignore[attr-defined]
         each.make(bench)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while wrong := wrongs(faults, found := judged_here(home)):
         assert time.monotonic() < end, f"{wrong}\nred: {found}"
         time.sleep(0.5)  # until the controllers have seen it

@@ -58,7 +58,7 @@ def web(replicas: int = 2, **container: Any) -> Object:
     return made
 
 
-def wait(done: Callable[[], bool], longest: float = 40) -> None:
+def wait(done: Callable[[], bool], longest: float = 120) -> None:
     end = time.monotonic() + longest
     while not done():
         assert time.monotonic() < end, "not within its time"
@@ -179,13 +179,18 @@ def test_scaling_out_after_a_rollout_is_no_failure(empty: ControlPlane, tmp_path
             empty.patch(f"/api/v1/nodes/node-{number}", {"spec": {"unschedulable": True}})
         empty.patch(WEB, {"spec": {"replicas": 3}})
         wait(lambda: empty.get(WEB)["status"].get("replicas") == 3)
-        time.sleep(1)
+        wait(lambda: any(_unplaced(each) for each in empty.get(PODS)["items"]))
         outcome, reason = outcomes(empty, tmp_path)[ROLLOUT]
     finally:
         for number in (1, 2, 3):
             empty.patch(f"/api/v1/nodes/node-{number}", {"spec": {"unschedulable": None}})
     assert outcome == "warned", reason
     assert "after the rollout" in reason
+
+
+def _unplaced(pod: Object) -> bool:
+    told = pod["status"].get("conditions", ())
+    return any(each["type"] == "PodScheduled" and each["status"] == "False" for each in told)
 
 
 def test_a_rollout_that_stands_says_why(plane: ControlPlane, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def space(plane: ControlPlane) -> Iterator[ControlPlane]:
         assert plane.ask("POST", CRDS, kind)[0] in (201, 409)
     plane.apply(*LIVE)
     for made in (FAILING, SYNCING, *GATES):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while plane.ask("POST", path_of(made).rpartition("/")[0], made)[0] not in (201, 409):
             assert time.monotonic() < end
             time.sleep(0.2)

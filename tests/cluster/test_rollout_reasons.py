@@ -39,7 +39,7 @@ def _root(kind: str) -> Object:
 
 
 def _wait(there: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not (found := there()):
         assert time.monotonic() < end, "it does not come"
         time.sleep(0.1)

@@ -62,7 +62,7 @@ def space(plane: ControlPlane) -> Iterator[ControlPlane]:
     emptied(plane, SPACE)
     emptied(plane, STRICT, **{_ENFORCE: "restricted"})
     assert plane.ask("POST", CRDS, definition("shelves"))[0] in (201, 409)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while plane.ask("GET", f"/apis/shop.test/v1/namespaces/{SPACE}/shelves")[0] != 200:
         assert time.monotonic() < end
         time.sleep(0.2)

@@ -71,7 +71,7 @@ def test_pods_of_templates(
     emptied(plane, SPACE, **labels)
     if there:
         plane.apply(there)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while there in (_MUST, _FULL) and "used" not in plane.get(COUNTED).get("status", {}):
         assert time.monotonic() < end
         time.sleep(0.1)

@@ -18,3 +18,8 @@ from pytest_prodcheck.evidence.kubernetes.yaml_reading import Loader
 )  # fmt: skip
 def test_scalars(text: str, value: object) -> None:
     assert yaml.load(f"a: {text}", Loader) == {"a": value}
+
+
+def test_a_key_that_is_given_twice() -> None:
+    """The last one counts for kubectl 1.36."""
+    assert yaml.load("a: 1\na: 2", Loader) == {"a": 2}
