@@ -1,9 +1,10 @@
 """Builds a real Kubernetes control plane once, into a cache outside the checkout: `make cluster`.
 
 kube-apiserver, kube-controller-manager, kube-scheduler and kubectl are built from the module `k8s.io/kubernetes` as it
-comes through the Go module proxy, kwok (simulated nodes and pods) from `sigs.k8s.io/kwok`, etcd from
-`go.etcd.io/etcd/server/v3`: Debian's etcd 3.4 cannot report progress, for want of which kwok's watches break off and it
-sees new pods half a minute late. A folder named by KUBEBUILDER_ASSETS (the convention of envtest) is used as it is.
+comes through the Go module proxy, kwok (simulated nodes and pods) from `sigs.k8s.io/kwok`, Helm from
+`helm.sh/helm/v3`, etcd from `go.etcd.io/etcd/server/v3`: Debian's etcd 3.4 cannot report progress, for want of which
+kwok's watches break off and it sees new pods half a minute late. A folder named by KUBEBUILDER_ASSETS (the convention
+of envtest) is used as it is.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import sys
 from pathlib import Path
 
 KUBERNETES, STAGING = "v1.36.3", "v0.36.3"
-PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok", "etcd")
+PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok", "etcd", "helm")
 # Modules of their own, with the versions to try in turn: a module proxy may withdraw one that it served before.
 ALONE = {
     "kwok": ("sigs.k8s.io/kwok/cmd/kwok", ("v0.7.0",)),
+    "helm": ("helm.sh/helm/v3/cmd/helm", ("v3.21.4", "v3.21.3", "v3.20.2")),
     "etcd": ("go.etcd.io/etcd/server/v3", ("v3.6.16", "v3.6.13", "v3.5.25")),
 }
 _TOOLS = """\

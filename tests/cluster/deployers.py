@@ -28,7 +28,7 @@ class Kubectl:
             self.plane.kubeconfig("kubectl", ADMIN)
         return subprocess.run(
             [f"{folder()}/kubectl", f"--kubeconfig={config}", f"--namespace={self.space}", *words],
-            input=text, capture_output=True, text=True, timeout=120, check=False,
+            input=text, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
 
     def done(self, *words: str, text: str = "") -> str:

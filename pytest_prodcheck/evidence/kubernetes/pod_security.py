@@ -101,8 +101,8 @@ def restricted(pod: Object, minor: int = LATEST) -> Iterator[tuple[str, str]]:
     unmapped = specification.get("hostUsers") is not False or minor < 35
     for volume in rows(specification, "volumes"):
         kinds = [name for name, value in volume.items() if name != "name" and value is not None]
-        if not set(kinds) & {*_VOLUMES, "hostPath"}:
-            yield "restrictedVolumes", f"volume {volume.get('name')}: {', '.join(kinds) or 'no kind'}"
+        if kinds and not set(kinds) & {*_VOLUMES, "hostPath"}:  # one without becomes an emptyDir
+            yield "restrictedVolumes", f"volume {volume.get('name')}: {', '.join(kinds)}"
     if whole.get("runAsUser") == 0 and minor >= 23 and unmapped:
         yield "runAsUser", "pod: runs as root"
     if whole.get("runAsNonRoot") is False and unmapped:
