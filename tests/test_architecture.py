@@ -27,8 +27,8 @@ def table() -> dict[str, tuple[str, ...]]:
     """Room -> what its row allows, as written: "records", "environments/…", "as evidence/http"."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     found: dict[str, tuple[str, ...]] = {}
-    for names, allowed in re.findall(r"^\| (`[a-z_/*`, ]+`) \| [^|]+ \| ([^|]+) \|$", text, flags=re.MULTILINE):
-        rooms = re.findall(r"`([a-z_/*]+)`", names)
+    for names, allowed in re.findall(r"^\| (`[a-z0-9_/*`, ]+`) \| [^|]+ \| ([^|]+) \|$", text, flags=re.MULTILINE):
+        rooms = re.findall(r"`([a-z0-9_/*]+)`", names)
         if allowed.startswith(("as ", "`")) or allowed == "nothing":
             found |= dict.fromkeys(rooms, _entries(allowed))
     return found
@@ -36,7 +36,7 @@ def table() -> dict[str, tuple[str, ...]]:
 
 def _entries(cell: str) -> tuple[str, ...]:
     """"as" counts for every name of its cell: "as `a`, `b`" is a and b with what both may import."""
-    names = re.findall(r"`([a-z_/]+(?:/…)?)`", cell)
+    names = re.findall(r"`([a-z0-9_/]+(?:/…)?)`", cell)
     return tuple(f"as {each}" if cell.startswith("as ") and "…" not in each else each for each in names)
 
 
@@ -202,7 +202,7 @@ def test_circles_are_found() -> None:
 
 def test_files_that_the_page_names_are_there() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`([a-z_/]+\.py)`", text))
+    named = set(re.findall(r"`([a-z0-9_/]+\.py)`", text))
     known = {file.relative_to(ROOT).as_posix() for folder in ("pytest_prodcheck", "suites", "tests")
              for file in (ROOT / folder).rglob("*.py")}  # fmt: skip
     assert len(named) > 15

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+MOST = 3  # codings on top of each other
 BROWSERS = "gzip, deflate, br"  # what browsers ask for, and so do all of ours
 
 
@@ -84,9 +86,27 @@ class _Brotli:
             raise BodyError("its compressed body ends too early")
 
 
+class _Several:
+    """Codings on top of each other, the last one outside."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._decoders = [decoder(name) for name in reversed(names)]
+
+    def decode(self, data: bytes, room: int) -> bytes:
+        for each in self._decoders:
+            data = each.decode(data, room)
+        return data
+
+    def finish(self) -> None:
+        for each in self._decoders:
+            each.finish()
+
+
 def decoder(encoding: str) -> Decoder:
     """What decodes a Content-Encoding, "" for none; raises BodyError for one that was not asked for."""
     name = encoding.strip().lower()
+    if 0 < name.count(",") < MOST:
+        return _Several(name.split(","))
     if name in ("", "identity"):
         return _Identity()
     if name in ("gzip", "x-gzip", "deflate"):

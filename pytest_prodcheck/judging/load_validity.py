@@ -29,6 +29,7 @@ BUSIEST = 0.9  # of a core, over five seconds
 LATE = 0.5  # seconds; a client whose requests begin later than this, one in twenty, sends another load than asked
 FEW_FAILED = 0.01  # share of failed requests up to which latency without load can be told
 STARVED = 0.25  # share of five seconds without a processor from which times are the client's as much as the server's
+COMPARED = 0.1  # the same where runs are compared: their differences are small, and the earlier ones had a processor
 STOOD_STILL = 1.0  # seconds without an answer after which a closed loop has asked too little to tell
 OWN_LATENESS = 0.2  # share of a bad time that may be the client's own
 LEAST_GROWTH = 16_000_000  # bytes; what a process grows by while it warms up
@@ -61,13 +62,13 @@ def client_flaws(run: LoadRun) -> Iterator[str]:
         yield f"of {run.unanswered} requests nothing is known"
 
 
-def starved(run: LoadRun) -> str:
+def starved(run: LoadRun, share: float = STARVED) -> str:
     """Why slow or missing answers may be this machine's doing, "" where they are not; good ones are good all the same.
 
     On a busy machine the client is ready to run and has no processor: it asks late, and reads late what came in time.
     """
     worst = max(run.workers, key=lambda worker: worker.starved, default=None)
-    if worst is None or worst.starved < STARVED:
+    if worst is None or worst.starved < share:
         return ""
     return f"the client waited for a processor {worst.starved:.0%} of five seconds: this machine is too busy to tell"
 
@@ -156,6 +157,14 @@ def own_lateness(run: LoadRun, percent: float, value: float, crossed: float) -> 
     if value > crossed and late > OWN_LATENESS * value:
         return f"requests began up to {late:.3f} s late, a good part of {value:.3f} s: the client was too slow to tell"
     return ""
+
+
+def own_slowness(run: LoadRun, percent: float, found: Comparison) -> str:
+    """Why a difference to earlier runs may be the client's own, "" where it is not: it asks late, and reads as late."""
+    late, more = run.lag.percentile(percent) or 0.0, found.now - found.before
+    if late > more / 2:
+        return f"requests began up to {late:.3f} s late, a good part of {more:.3f} s: the client was too slow to tell"
+    return starved(run, COMPARED) or own_lateness(run, percent, found.now, found.before)
 
 
 def began_in_time(run: LoadRun, least: float) -> bool:

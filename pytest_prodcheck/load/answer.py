@@ -11,11 +11,10 @@ CACHES = ("x-cache", "cf-cache-status", "cache-status")  # fields in which commo
 ROOM = 16 * 1024 * 1024  # bytes that one piece of a compressed body may become
 
 
-class Answer(HTTPResponse):
-    """An HTTP answer that is parsed piece by piece: of its body only what is asked for is remembered."""
+class Content:
+    """What is looked at of an answer piece by piece: of its body only what is asked for is remembered."""
 
-    def __init__(self, method: str = "GET", contains: str = "", keep: int = 0) -> None:
-        super().__init__(method)
+    def __init__(self, contains: str, keep: int) -> None:
         self.kept = bytearray()  # the beginning of the decoded body, one byte more than `keep` where it goes on
         self._contains, self._keep = contains, keep
         self._coding: Decoder | None = None
@@ -39,18 +38,13 @@ class Answer(HTTPResponse):
             return True
         return any("hit" in self._field(each).lower() for each in CACHES)
 
-    def take(self) -> None:
+    def _take(self, data: bytes, whole: bool) -> None:
         """Takes what came of the body, decodes it, looks for the text; raises BodyError."""
-        if not self._body_buffer:
-            data = b""
-        else:
-            data = bytes(self._body_buffer)
-            del self._body_buffer[:]
-            if not self._begun:
-                self._begin()
+        if data and not self._begun:
+            self._begin()
         if self._coding is not None:
             data = self._coding.decode(data, ROOM)
-            if self.message_complete:
+            if whole:
                 self._coding.finish()
         if self._search is not None:
             self._search.feed(data)
@@ -64,6 +58,40 @@ class Answer(HTTPResponse):
             self._coding = decoder(encoding)
         if self._contains:
             self._search = Search(self._contains, self._field("content-type"))
+
+    def _field(self, name: str) -> str:
+        """A field of the head, "" where it is not there."""
+        raise NotImplementedError
+
+
+class Answer(Content, HTTPResponse):
+    """An answer over HTTP/1.1; `done` when it is whole, by `closing` also where the end of the connection ends it."""
+
+    def __init__(self, method: str = "GET", contains: str = "", keep: int = 0) -> None:
+        HTTPResponse.__init__(self, method)
+        Content.__init__(self, contains, keep)
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it came; what comes before the final answer (1xx) is none."""
+        return bool(self.message_complete) and self.get_code() >= 200
+
+    @property
+    def begun(self) -> bool:
+        """Whether what came is of the answer: all is."""
+        return True
+
+    def ends_by_closing(self) -> bool:
+        """Whether the end of the connection is the end of the answer (RFC 9112, 6.3)."""
+        return bool(self.headers_complete and self.get("content-length") is None) and "chunked" not in str(
+            self.get("transfer-encoding", "")
+        )
+
+    def take(self) -> None:
+        """Takes what came of the body; raises BodyError."""
+        data = bytes(self._body_buffer)
+        del self._body_buffer[:]
+        self._take(data, self.message_complete)
 
     def _field(self, name: str) -> str:
         found = self.get(name) or ""

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over gevent's sockets: requests whose bytes are made once, answers read by geventhttpclient's parser.
+"""HTTP over gevent's sockets: requests whose bytes are made once, answers read by geventhttpclient's parser or by h2.
 
 Runs inside Locust, which has patched the standard library. Requests go to all addresses in turn, over several
 connections that are replaced now and then, as users' are: a balancer in front of the service has to see more than one
@@ -20,9 +20,11 @@ from typing import Any
 
 from pytest_prodcheck.answers.decoding import BodyError
 from pytest_prodcheck.answers.expected_answers import ExpectedAnswer, first_mismatch
+from pytest_prodcheck.http2 import OFFERED, Http2, Http2Error
 from pytest_prodcheck.load.answer import Answer
-from pytest_prodcheck.load.counters import PHASES
+from pytest_prodcheck.load.counters import Phases
 from pytest_prodcheck.load.histogram import Histogram
+from pytest_prodcheck.load.http2 import Http2Answer, ask
 from pytest_prodcheck.load.templates import Template
 
 CHUNK = 65_536
@@ -44,7 +46,7 @@ class TimedOut(RequestFailed):
 
 
 class OwnShortage(Exception):
-    """This machine could not send: it says nothing of the server. The message says what was short."""
+    """Nothing was sent, which says nothing of the server's answers. The message says what was short."""
 
 
 @dataclass
@@ -56,6 +58,7 @@ class Address:
     idle: deque[Connection] = field(default_factory=deque)
     open: int = 0
     connections: int = 0  # that were made
+    http2: int = 0  # of them, those that speak it
     refused: int = 0  # that could not be made
     requests: int = 0
     failed: int = 0
@@ -80,18 +83,18 @@ class Call:
     ends: float | None = None  # when the token in it ends, epoch seconds, as far as that is known
     keep: int = 0  # bytes of a body that are kept: samples are held against a JSON Schema afterwards
 
-    def trouble(self, answer: Answer) -> str:
+    def trouble(self, answer: Answer | Http2Answer) -> str:
         """Why an answer is not as it has to be, "" where it is."""
         return first_mismatch(self.wanted, answer.get_code(), answer.media_type, lambda: answer.holds_text)
 
 
 class Connection:
-    """One connection, for one request at a time. deadline: when `Client.reap` ends it."""
+    """One connection, for one request at a time. deadline: when `Client.reap` ends it; http2: where it speaks that."""
 
-    __slots__ = ("address", "deadline", "expired", "made", "requests", "sock")
+    __slots__ = ("address", "deadline", "expired", "http2", "made", "requests", "sock")
 
-    def __init__(self, sock: socket.socket, address: Address) -> None:
-        self.sock, self.address = sock, address
+    def __init__(self, sock: socket.socket, address: Address, http2: Http2 | None) -> None:
+        self.sock, self.address, self.http2 = sock, address, http2
         self.made = clock()
         self.requests = 0
         self.deadline = 0.0
@@ -101,7 +104,20 @@ class Connection:
         """Whether the server has not closed it while it rested."""
         poll = select.poll()
         poll.register(self.sock, select.POLLIN)
-        return not poll.poll(0)
+        return not poll.poll(0) or (self.http2 is not None and self._goes_on(self.http2))
+
+    def _goes_on(self, http2: Http2) -> bool:
+        """Takes what a server says between two answers: settings, pings, or that it leaves."""
+        try:
+            self.sock.settimeout(0.0)
+            while data := self.sock.recv(CHUNK):
+                http2.receive(data)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            self.sock.settimeout(None)
+            return not http2.closing
+        except (OSError, Http2Error):
+            pass
+        return False
 
     def worn(self) -> bool:
         """Whether a user would have a new one by now."""
@@ -121,18 +137,25 @@ class Client:
             Address(socket.AF_INET6 if ":" in ip else socket.AF_INET, (ip, port)) for ip, port in plain["addresses"]
         ]
         self.server_name = str(plain["server_name"])
-        self.tls = _tls(plain["tls"]) if plain["tls"] is not None else None
+        self.tls = _tls(plain["tls"], plain["http"]) if plain["tls"] is not None else None
+        self.http2_only = plain["http"] == "2"
         self.busy: dict[Connection, None] = {}
         self._turn = 0
-        self.phases = {phase: Histogram() for phase in PHASES}
+        self.phases: Phases = {}
 
-    def take_phases(self) -> dict[str, Histogram]:
+    def take_phases(self) -> Phases:
         """How long the phases took since this was asked last."""
-        found, self.phases = self.phases, {phase: Histogram() for phase in PHASES}
-        return {phase: times for phase, times in found.items() if times.counts}
+        found, self.phases = self.phases, {}
+        return found
 
-    def ask(self, call: Call, raw: bytes, end: float) -> tuple[Answer, bool]:
-        """The answer to a request, and whether it was sent a second time; raises Failed and OwnShortage.
+    def _took(self, call: Call, phase: str, seconds: float) -> None:
+        times = self.phases.get((call.name, phase))
+        if times is None:
+            times = self.phases[call.name, phase] = Histogram()
+        times.record(int(seconds * 1e6))
+
+    def ask(self, call: Call, raw: bytes, end: float) -> tuple[Answer | Http2Answer, bool]:
+        """The answer to a request, and whether it was sent a second time; raises RequestFailed and OwnShortage.
 
         end: by `clock`; one deadline for connecting, TLS, sending, the answer to its last byte, and a repetition.
         """
@@ -140,8 +163,8 @@ class Client:
         used = connection.requests > 0
         try:
             return self._exchange(connection, call, raw, end), False
-        except _ClosedAtOnce:
-            if not (used and call.safe):
+        except _ClosedAtOnce as closed:
+            if not (used and call.safe) and not closed.unprocessed:
                 connection.address.failed += 1
                 raise RequestFailed("connection reset") from None
         try:
@@ -195,16 +218,25 @@ class Client:
             began = clock()
             sock.connect(address.where)
             connected = clock()
-            self.phases["connect"].record(int((connected - began) * 1e6))
+            self._took(call, "connect", connected - began)
+            http2 = None
             if self.tls is not None:
                 step = "in the TLS handshake"
                 sock.settimeout(max(end - clock(), 0.001))
                 sock = self.tls.wrap_socket(sock, server_hostname=self.server_name)
-                self.phases["tls"].record(int((clock() - connected) * 1e6))
+                self._took(call, "tls", clock() - connected)
+                http2 = Http2() if sock.selected_alpn_protocol() == OFFERED[0] else None
+                if http2 is None and self.http2_only:
+                    raise OwnShortage("the service does not choose HTTP/2, which the load asks for")
             sock.settimeout(None)
             address.open += 1
             address.connections += 1
-            return Connection(sock, address)
+            address.http2 += http2 is not None
+            return Connection(sock, address, http2)
+        except OwnShortage:
+            if sock is not None:
+                sock.close()
+            raise
         except TimeoutError:
             reason: RequestFailed = TimedOut(f"timed out {step}: {call.timeout:g} s")
         except ssl.SSLError as error:
@@ -221,8 +253,13 @@ class Client:
             sock.close()
         raise reason
 
-    def _exchange(self, connection: Connection, call: Call, raw: bytes, end: float) -> Answer:
-        answer = Answer(call.method, call.wanted.contains, call.keep)
+    def _exchange(self, connection: Connection, call: Call, raw: bytes, end: float) -> Answer | Http2Answer:
+        http2 = connection.http2
+        answer: Answer | Http2Answer
+        if http2 is None:
+            answer = Answer(call.method, call.wanted.contains, call.keep)
+        else:
+            answer, raw = Http2Answer(http2, call.wanted.contains, call.keep), ask(http2, raw)
         connection.deadline = end
         connection.requests += 1
         connection.address.requests += 1
@@ -231,13 +268,17 @@ class Client:
         sent = clock()
         try:
             connection.sock.sendall(raw)
-            while not answer.message_complete or answer.get_code() < 200:
+            while not answer.done:
                 data = connection.sock.recv(CHUNK)
-                if not data and not _ends_by_closing(answer):
+                if not data and not answer.ends_by_closing():
                     raise ConnectionResetError
-                begun = begun or clock()
+                came = clock()
                 answer.feed(data)
+                if answer.begun:
+                    begun = begun or came
                 answer.take()
+                if http2 is not None and (more := http2.out()):
+                    connection.sock.sendall(more)
         except OSError as error:
             self._drop(connection)
             if connection.expired:
@@ -253,12 +294,18 @@ class Client:
         except BodyError as error:
             self._drop(connection)
             raise RequestFailed(f"the answer cannot be read: {error}") from None
+        except Http2Error as error:
+            self._drop(connection)
+            if error.unprocessed:
+                raise _ClosedAtOnce(unprocessed=True) from None
+            connection.address.failed += 1
+            raise RequestFailed("no HTTP answer (malformed HTTP/2)" if error.malformed else str(error)) from None
         except Exception as error:  # the parser's: no HTTP
             self._drop(connection)
             connection.address.failed += 1
             raise RequestFailed(f"no HTTP answer ({type(error).__name__})") from None
-        self.phases["first-byte"].record(int((begun - sent) * 1e6))
-        self.phases["last-byte"].record(int((clock() - begun) * 1e6))
+        self._took(call, "first-byte", begun - sent)
+        self._took(call, "last-byte", clock() - begun)
         del self.busy[connection]
         if connection.expired or answer.should_close():
             connection.close()
@@ -272,20 +319,17 @@ class Client:
 
 
 class _ClosedAtOnce(Exception):
-    """The connection ended before a byte of the answer came."""
+    """No byte of the answer came before the end. unprocessed: the server said that it did nothing of the request."""
+
+    def __init__(self, *, unprocessed: bool = False) -> None:
+        super().__init__()
+        self.unprocessed = unprocessed
 
 
-def _ends_by_closing(answer: Answer) -> bool:
-    """Whether the end of the connection is the end of the answer (RFC 9112, 6.3)."""
-    return bool(answer.headers_complete and answer.get("content-length") is None) and "chunked" not in str(
-        answer.get("transfer-encoding", "")
-    )
-
-
-def _tls(plain: Mapping[str, Any]) -> ssl.SSLContext:
+def _tls(plain: Mapping[str, Any], http: str) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=plain["ca"])
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(OFFERED[1:] if http == "1.1" else OFFERED)
     if not plain["verify"]:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -13,11 +13,12 @@ MOST_REASONS = 20  # different ways to fail that are told apart for each endpoin
 
 @dataclass
 class IntervalCounts:
-    """One endpoint in one interval: requests that were begun, good, failed; times of the good and the late ones."""
+    """One endpoint in one interval: requests begun, good, failed, sent again; times of the good and the late ones."""
 
     begun: int = 0
     good: int = 0
     failed: int = 0
+    retried: int = 0
     times: Histogram = field(default_factory=Histogram)
     reasons: dict[str, int] = field(default_factory=dict)
 
@@ -33,24 +34,27 @@ class IntervalCounts:
         self.begun += other.begun
         self.good += other.good
         self.failed += other.failed
+        self.retried += other.retried
         self.times.add(other.times.counts.items())
         for reason, number in other.reasons.items():
             self.reasons[reason] = self.reasons.get(reason, 0) + number
 
     def dump(self) -> list[Any]:
         """Plain lists, for JSON and msgpack."""
-        return [self.begun, self.good, self.failed, list(self.times.counts.items()), list(self.reasons.items())]
+        numbers = [self.begun, self.good, self.failed, self.retried]
+        return [*numbers, list(self.times.counts.items()), list(self.reasons.items())]
 
     @classmethod
     def parse(cls, plain: list[Any]) -> IntervalCounts:
         """From `dump`'s lists; raises ValueError or TypeError."""
-        begun, good, failed, times, reasons = plain
+        begun, good, failed, retried, times, reasons = plain
         named = {str(reason)[:200]: int(number) for reason, number in reasons}
         counts = {int(index): int(number) for index, number in times}
-        return cls(int(begun), int(good), int(failed), Histogram(counts), named)
+        return cls(int(begun), int(good), int(failed), int(retried), Histogram(counts), named)
 
 
 Cells = dict[tuple[str, int], IntervalCounts]  # (endpoint, interval) -> what was counted
+Phases = dict[tuple[str, str], Histogram]  # (endpoint, one of PHASES) -> how long it took
 
 
 @dataclass
@@ -61,12 +65,11 @@ class ProcessCounts:
     lag: Histogram = field(default_factory=Histogram)
     arrived: int = 0  # requests, or users of flows, that were due and came up
     dropped: int = 0
-    retried: int = 0
     in_time: int = 0  # good answers that came soon enough after the end of the schedule
     cached: int = 0  # good answers that a cache gave
     shortages: dict[str, int] = field(default_factory=dict)  # what this machine was short of -> how often
     errors: dict[str, int] = field(default_factory=dict)  # exceptions of a Locust file's tasks -> how often
-    phases: dict[str, Histogram] = field(default_factory=dict)  # of PHASES -> how long they took
+    phases: Phases = field(default_factory=dict)
     samples: list[tuple[str, str]] = field(default_factory=list)  # endpoint, body: to be held against its schema
     moments: set[int] = field(default_factory=set)  # tenths of seconds in which something was answered
 
@@ -89,14 +92,13 @@ class ProcessCounts:
         self.lag.add(other.lag.counts.items())
         self.arrived += other.arrived
         self.dropped += other.dropped
-        self.retried += other.retried
         self.in_time += other.in_time
         self.cached += other.cached
         for mine, others in ((self.shortages, other.shortages), (self.errors, other.errors)):
             for what, number in others.items():
                 mine[what] = mine.get(what, 0) + number
-        for phase, times in other.phases.items():
-            self.phases.setdefault(phase, Histogram()).add(times.counts.items())
+        for key, times in other.phases.items():
+            self.phases.setdefault(key, Histogram()).add(times.counts.items())
         self.samples += other.samples
         self.moments |= other.moments
 
@@ -110,11 +112,10 @@ class ProcessCounts:
         cells = [[endpoint, interval, *cell.dump()] for (endpoint, interval), cell in self.cells.items()]
         return {
             "cells": cells, "lag": list(self.lag.counts.items()), "arrived": self.arrived, "dropped": self.dropped,
-            "retried": self.retried,
             "in_time": self.in_time, "cached": self.cached, "shortages": list(self.shortages.items()),
             "errors": list(self.errors.items()), "samples": [list(each) for each in self.samples],
             "moments": sorted(self.moments),
-            "phases": [[phase, list(times.counts.items())] for phase, times in self.phases.items()],
+            "phases": [[*key, list(times.counts.items())] for key, times in self.phases.items()],
         }  # fmt: skip
 
     @classmethod
@@ -123,12 +124,11 @@ class ProcessCounts:
         cells = {(str(each[0]), int(each[1])): IntervalCounts.parse(each[2:]) for each in plain["cells"]}
         lag = Histogram({int(index): int(number) for index, number in plain["lag"]})
         return cls(
-            cells, lag, int(plain["arrived"]), int(plain["dropped"]), int(plain["retried"]),
-            int(plain["in_time"]), int(plain["cached"]),
+            cells, lag, int(plain["arrived"]), int(plain["dropped"]), int(plain["in_time"]), int(plain["cached"]),
             _named(plain["shortages"]), _named(plain["errors"]),
             {
-                str(phase): Histogram({int(index): int(number) for index, number in times})
-                for phase, times in plain["phases"]
+                (str(endpoint), str(phase)): Histogram({int(index): int(number) for index, number in times})
+                for endpoint, phase, times in plain["phases"]
             },
             [(str(endpoint), str(text)) for endpoint, text in plain["samples"]],
             {int(each) for each in plain["moments"]},

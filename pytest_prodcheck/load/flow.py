@@ -12,8 +12,9 @@ from pytest_prodcheck.answers.variables import VARIABLE, captured
 from pytest_prodcheck.cookies import CookieStore
 from pytest_prodcheck.load.answer import Answer
 from pytest_prodcheck.load.client import Call
+from pytest_prodcheck.load.http2 import Http2Answer
 
-Judge = Callable[[Answer], str]  # why an answer is not as it has to be, "" where it is
+Judge = Callable[[Answer | Http2Answer], str]  # why an answer is not as it has to be, "" where it is
 Send = Callable[[Call, bytes, Judge], bool]  # sends, counts, and says whether the answer was good
 Pause = Callable[[], bool]  # rests as users do; False where the load has to end
 
@@ -77,7 +78,7 @@ class User:
         text = VARIABLE.sub(lambda found: str(self.values.get(found[1], found[0])), text)
         return replace(call, wanted=replace(call.wanted, contains=text))
 
-    def _take(self, step: Step, call: Call, url: str, answer: Answer) -> str:
+    def _take(self, step: Step, call: Call, url: str, answer: Answer | Http2Answer) -> str:
         """Takes cookies and captured values along; says what is wrong with the answer."""
         if "set-cookie" in answer:
             self.cookies = self.cookies or CookieStore()

@@ -22,6 +22,7 @@ from pytest_prodcheck.load.counters import ProcessCounts
 from pytest_prodcheck.load.cpu_wait import seconds_waited
 from pytest_prodcheck.load.feeds import Feed
 from pytest_prodcheck.load.flow import Judge, User, flows
+from pytest_prodcheck.load.http2 import Http2Answer
 from pytest_prodcheck.load.renewed_requests import Renewals
 from pytest_prodcheck.load.schedule import Segment, turns
 from pytest_prodcheck.load.templates import Template
@@ -88,7 +89,7 @@ class Sender:
             cpu_seconds=time.process_time() - cpu,
             users_left=None,
             addresses=[
-                [name, str(each), each.requests, each.failed, each.connections, each.refused]
+                [name, str(each), each.requests, each.failed, each.connections, each.refused, each.http2]
                 for name, client in self.clients.items()
                 for each in client.addresses
             ],
@@ -184,7 +185,7 @@ class Sender:
         """Sends one request, counts what came of it; whether that was good."""
         began = clock()
         reason, again, late = "", False, False
-        answer: Answer | None = None
+        answer: Answer | Http2Answer | None = None
         try:
             answer, again = call.client.ask(call, raw, due + call.timeout)
             reason = judge(answer)
@@ -211,10 +212,10 @@ class Sender:
         if late or not reason:
             cell.times.record(int(took * 1e6))
         counted.lag.record(int((began - due) * 1e6))
-        counted.retried += again
+        cell.retried += again
         return not reason
 
-    def _sample(self, call: Call, answer: Answer) -> None:
+    def _sample(self, call: Call, answer: Answer | Http2Answer) -> None:
         """Keeps some of an endpoint's bodies, spread over the run."""
         seen, now = self._sampled[call.name], clock()
         if seen[0] < MOST_SAMPLES and now - seen[1] > SAMPLE_EVERY and len(answer.kept) <= call.keep:

@@ -68,6 +68,9 @@ class LoadEndpoint:
     reasons: tuple[tuple[str, int], ...]  # why requests failed, how many of each, most first
     times: ResponseTimes  # of the good ones
     intervals: tuple[LoadInterval, ...] = ()
+    retried: int = 0  # sent again on a new connection, the kept one having ended without a byte of the answer
+    # connect, tls, first-byte (after sending), last-byte (after the first)
+    phases: tuple[tuple[str, ResponseTimes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class LoadAddress:
     failed: int  # of them, without an answer
     connections: int  # that were made to it
     refused: int  # that could not be made
+    http2: int = 0  # connections that spoke HTTP/2
 
 
 @dataclass(frozen=True)
@@ -127,16 +131,12 @@ class LoadRun:
     endpoints: tuple[LoadEndpoint, ...]
     overall: LoadEndpoint
     arrived: int = 0  # requests, or users of flows, that came up as they were due; 0 where `begun` says so
-    retried: int = 0  # sent again on a new connection, the kept one having ended without a byte of the answer
     cached: int = 0  # good answers that a cache gave
     shortages: tuple[tuple[str, int], ...] = ()  # what this machine was short of, and how many requests it cost
     task_errors: tuple[tuple[str, int], ...] = ()  # exceptions of a Locust file's tasks, and how often
     users_asked: int = 0  # users of a Locust file; 0 where nothing says so
     users_left: int = 0  # of them, those that were still there at the end
     addresses: tuple[LoadAddress, ...] = ()
-    phases: tuple[
-        tuple[str, ResponseTimes], ...
-    ] = ()  # connect, tls, first-byte (after sending), last-byte (after the first)
     samples: tuple[SchemaSample, ...] = ()
     sent: str = ""  # a digest of what was sent and from where: only runs of one digest are compared
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.escaping import safe_html
-from pytest_prodcheck.reports.load_shape import Endpoint, Interval, Run, Timed
+from pytest_prodcheck.reports.load_shape import PHASES, Endpoint, Interval, Run, Timed
 from pytest_prodcheck.reports.svg_plot import LEFT, RIGHT, WIDTH, Axis, Line, Mark, chart, steps
 
 MOST = 12  # endpoints that get charts of their own
@@ -48,13 +48,31 @@ def _run(run: Run) -> str:
     opened = "" if run.mode == "light" else " open"
     return (
         f'<details class="pc-load"{opened}><summary>{safe_html(head)}</summary>{told}'
-        f'<div class="pc-figures">{_charts(whole, run)}</div>{each}{more}</details>'
+        f'<div class="pc-figures">{_charts(whole, run)}</div>{_phases(whole)}{_spoken(run)}{each}{more}</details>'
     )
 
 
 def _endpoint(endpoint: Endpoint, run: Run) -> str:
     summary = f"<summary>{safe_html(endpoint.name)}: {safe_html(_facts(endpoint))}</summary>"
-    return f'<details>{summary}<div class="pc-figures">{_charts(endpoint, run)}</div></details>'
+    return f'<details>{summary}<div class="pc-figures">{_charts(endpoint, run)}</div>{_phases(endpoint)}</details>'
+
+
+def _phases(endpoint: Endpoint) -> str:
+    """A table of where the time went, "" where nothing tells."""
+    rows = "".join(
+        f'<tr><th scope="row">{PHASES[phase]}</th><td>{times.count:,}</td>'
+        + "".join(f"<td>{format_quantity(times.percentile(percent) or 0.0, 's')}</td>" for percent in PERCENTS)
+        + "</tr>"
+        for phase, times in endpoint.phases
+        if phase in PHASES
+    )
+    heads = "".join(f'<th scope="col">{each}</th>' for each in ("phase", "times", "P50", "P95", "P99"))
+    return f'<table class="pc-phases"><tr>{heads}</tr>{rows}</table>' if rows else ""
+
+
+def _spoken(run: Run) -> str:
+    http2, whole = sum(each.http2 for each in run.addresses), sum(each.connections for each in run.addresses)
+    return f"<p>HTTP/2 on {http2:,} of {whole:,} connections</p>" if http2 else ""
 
 
 def _facts(endpoint: Endpoint) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+PHASES = {"connect": "connect", "tls": "TLS", "first-byte": "first byte", "last-byte": "last byte"}
+
 
 class Interval(Protocol):
     """What was due in one interval; seconds, numbers of requests, percentiles in seconds."""
@@ -56,6 +58,10 @@ class Endpoint(Protocol):
     def times(self) -> Timed: ...
     @property
     def intervals(self) -> Sequence[Interval]: ...
+    @property
+    def retried(self) -> int: ...
+    @property
+    def phases(self) -> Sequence[tuple[str, Timed]]: ...
 
 
 class Address(Protocol):
@@ -69,6 +75,8 @@ class Address(Protocol):
     def connections(self) -> int: ...
     @property
     def refused(self) -> int: ...
+    @property
+    def http2(self) -> int: ...
 
 
 class Run(Protocol):
@@ -89,10 +97,6 @@ class Run(Protocol):
     @property
     def overall(self) -> Endpoint: ...
     @property
-    def retried(self) -> int: ...
-    @property
     def cached(self) -> int: ...
     @property
     def addresses(self) -> Sequence[Address]: ...
-    @property
-    def phases(self) -> Sequence[tuple[str, Timed]]: ...

@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.escaping import safe
-from pytest_prodcheck.reports.load_shape import Endpoint, Run, Timed
+from pytest_prodcheck.reports.load_shape import PHASES, Endpoint, Run, Timed
 from pytest_prodcheck.reports.text_layout import clip, pad
 
-PHASES = {"connect": "connect", "tls": "TLS", "first-byte": "first byte", "last-byte": "last byte"}
 MOST = 12  # endpoints of a run
 
 
 def load_lines(runs: Sequence[Run], width: int) -> list[str]:
-    """Rate, percentiles and failures of each endpoint, and below them what became of addresses; [] without runs."""
+    """Rate, percentiles, failures and phases of each endpoint, below them what became of addresses; [] without runs."""
     lines = []
     for run in runs:
         whole = run.overall
@@ -23,6 +22,8 @@ def load_lines(runs: Sequence[Run], width: int) -> list[str]:
         longest = max((len(safe(each.name, most=40)) for each in shown), default=0)
         for each in shown if len(shown) == 1 else (whole, *shown):
             lines.append(f"  {pad(safe(each.name, most=40), max(longest, 7))}  {_numbers(each, run.seconds)}")
+            if each.phases:
+                lines.append(f"    P50 / P95 of {_phases(each)}")
         if len(run.endpoints) > MOST:
             lines.append(f"  and {len(run.endpoints) - MOST} more endpoints")
         lines += (f"  {each}" for each in _beside(run))
@@ -36,7 +37,12 @@ def _numbers(endpoint: Endpoint, seconds: float) -> str:
         for percent in (50, 95, 99)
         if (value := endpoint.times.percentile(percent)) is not None
     )
-    return f"{rate}/s, {times or 'nothing answered well'}, {endpoint.failed} failed"
+    again = f", {endpoint.retried} sent again" if endpoint.retried else ""
+    return f"{rate}/s, {times or 'nothing answered well'}, {endpoint.failed} failed{again}"
+
+
+def _phases(endpoint: Endpoint) -> str:
+    return ", ".join(f"{PHASES[phase]} {_two(times)}" for phase, times in endpoint.phases if phase in PHASES)
 
 
 def _two(times: Timed) -> str:
@@ -44,11 +50,9 @@ def _two(times: Timed) -> str:
 
 
 def _beside(run: Run) -> Iterator[str]:
-    if run.phases:
-        told = ", ".join(f"{PHASES[phase]} {_two(times)}" for phase, times in run.phases if phase in PHASES)
-        yield f"P50 / P95 of {told}"
-    if run.retried:
-        yield f"{run.retried} requests were sent again on a new connection"
+    connections = sum(each.connections for each in run.addresses)
+    if http2 := sum(each.http2 for each in run.addresses):
+        yield f"HTTP/2 on {http2} of {connections} connections"
     if run.cached:
         yield f"{run.cached} of {run.overall.good} good answers came from a cache"
     several = len({each.address for each in run.addresses}) > 1

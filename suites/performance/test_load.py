@@ -92,8 +92,8 @@ def test_connections_are_not_reset(load_run: LoadRun, limit: Limit) -> None:
     """Kept connections seldom end under a request, which clients then send again where it changes nothing."""
     if not load_run.begun:
         raise EvidenceProblem(Problem("invalid", f"load {load_run.name}: nothing was sent"))
-    least = 100 * share_at_least(load_run.retried, load_run.begun)
-    told = f"{load_run.retried} of {load_run.begun} requests"
+    least = 100 * share_at_least(load_run.overall.retried, load_run.begun)
+    told = f"{load_run.overall.retried} of {load_run.begun} requests"
     if judge("requests sent again, lower bound", least, at_most=limit, unit="%", reason=told):
         insist_on_validity(load_run)
 

@@ -12,7 +12,7 @@ from pytest_prodcheck.judging.load_validity import (
     insist_on_a_processor,
     insist_on_samples,
     insist_on_validity,
-    own_lateness,
+    own_slowness,
     slower,
 )
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -43,14 +43,11 @@ def test_all_times_are_no_longer_than_before(load_run: LoadRun, load_baseline: B
     overall = shifted(load_run.overall, load_baseline.runs, load_baseline.least_p95)
     if overall is None:
         raise EvidenceProblem(Problem("invalid", "there are too few samples to compare, now or in the accepted runs"))
-    late = load_run.lag.percentile(95) or 0.0
-    if overall.proven and late > (overall.now - overall.before) / 2:
-        raise EvidenceProblem(Problem("invalid", f"requests began {late:.3f} s late: the client was too slow to tell"))
-    _judge(load_run, overall, "slower as a whole", limit, "")
+    _judge_time(load_run, overall, 95, "slower as a whole", limit, "")
     for endpoint in load_run.endpoints:
         found = shifted(endpoint, load_baseline.runs, load_baseline.least_p95)
         if found is not None:
-            _judge(load_run, found, "slower as a whole", limit, endpoint.name)
+            _judge_time(load_run, found, 95, "slower as a whole", limit, endpoint.name)
 
 
 @check("performance.regression.errors", severity="high", limit=Limit(warn="10%", fail="25%"), runbook="regression")
@@ -74,13 +71,11 @@ def _judge_percentile(run: LoadRun, baseline: Baseline, percent: float, least: f
     overall = slower(run.overall, baseline.runs, percent, least)
     if overall is None:
         raise EvidenceProblem(Problem("invalid", "the accepted runs have too few samples to compare with"))
-    if overall.proven and (late := own_lateness(run, percent, overall.now, overall.before)):
-        raise EvidenceProblem(Problem("invalid", late))
-    _judge(run, overall, f"slower P{percent:g}", limit, "")
+    _judge_time(run, overall, percent, f"slower P{percent:g}", limit, "")
     for endpoint in run.endpoints:
         found = slower(endpoint, baseline.runs, percent, least)
         if found is not None:  # else there are too few samples of this endpoint
-            _judge(run, found, f"slower P{percent:g}", limit, endpoint.name)
+            _judge_time(run, found, percent, f"slower P{percent:g}", limit, endpoint.name)
 
 
 def _first(baseline: Baseline) -> bool:
@@ -92,6 +87,12 @@ def _first(baseline: Baseline) -> bool:
         raise EvidenceProblem(Problem("invalid", what, 'baseline = "note" lets a first run pass'))
     judge("accepted runs to compare with", len(baseline.runs), at_least=0)
     return True
+
+
+def _judge_time(run: LoadRun, found: Comparison, percent: float, what: str, limit: Limit, of: str) -> None:
+    if found.proven and (own := own_slowness(run, percent, found)):
+        raise EvidenceProblem(Problem("invalid", own))
+    _judge(run, found, what, limit, of)
 
 
 def _judge(run: LoadRun, found: Comparison, what: str, limit: Limit, of: str) -> None:

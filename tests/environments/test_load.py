@@ -76,6 +76,7 @@ def test_shapes(more: str, segments: list[tuple[float, float, float]], requests:
         ('duration = "60s"', 'duration = "60s"\nstress = { until = "5/s" }', "begins above the scenario's own rate"),
         ('duration = "60s"', 'duration = "60s"\nfrom = "20/s"', "`from` is the lower end"),
         ('duration = "60s"', 'duration = "60s"\nabort = { error_ratio = "5s" }', 'expected a share such as "5%"'),
+        ('duration = "60s"', 'duration = "60s"\nhttp = "3"', "http"),
         ("load.browse", "load.light", "`light` is the name of latency without load"),
         ('duration = "60s"', 'duration = "60s"\n[environments.dev.load_caps]\nrate = "5/s"', "more than the cap of 5"),
         ('duration = "60s"', 'duration = "60s"\n[environments.dev.load_caps]\nduration = "5s"', "the cap of 5 s"),
@@ -105,7 +106,34 @@ def test_on_a_protected_environment_load_needs_an_opt_in_and_latency_without_loa
     assert "sends about 600 requests" in skipped["browse"].detail
     assert "--allow-load browse" in skipped["browse"].detail
     assert skipped["light"].skip == ""
-    assert found(tmp_path, more, "live", allow_load={"browse"})["browse"].skip == ""
+    allowed = found(tmp_path, more, "live", allow_load={"browse"}, allow_write={"shop.order"})
+    assert allowed["browse"].skip == ""
+
+
+def test_on_a_protected_environment_a_load_that_writes_needs_the_opt_in_of_what_writes_too(tmp_path: Path) -> None:
+    """As the workflow or endpoint alone: a load leaves its traces thousands of times."""
+    more = """\
+[environments.dev.workflows.buy]
+steps = [{ name = "order", request = "POST shop:/orders", status = 201 }]
+[environments.dev.workflows.look]
+steps = [{ name = "home", request = "GET shop:/", status = 200 }]
+[environments.dev.load.flow]
+hosts = ["shop.test"]
+flows = { buy = 1, look = 1 }
+rate = "60/min"
+duration = "60s"
+[environments.live]
+extends = "dev"
+protected = true
+"""
+    loads = {"browse", "flow"}
+    assert {each.skip for each in found(tmp_path, more, allow_load=loads).values()} == {""}
+    told = found(tmp_path, more, "live", allow_load=loads)
+    assert (told["browse"].skip, told["flow"].skip, told["light"].skip) == ("opt-in", "opt-in", "")
+    assert told["browse"].detail.endswith("give --allow-write shop.order")
+    assert told["flow"].detail.endswith("give --allow-write buy")
+    allowed = found(tmp_path, more, "live", allow_load=loads, allow_write={"shop.order", "buy"})
+    assert {each.skip for each in allowed.values()} == {""}
 
 
 def test_an_unknown_load_cannot_be_allowed(tmp_path: Path) -> None:
@@ -128,6 +156,17 @@ def test_what_a_check_is_told_of_it(tmp_path: Path) -> None:
     assert settings_of(environment, Target("load", "light"))["requests"] == 300
     assert seconds_of("browse", environment) > 60
     assert seconds_of("light", environment) < 60
+
+
+def test_http_2_needs_tls_and_no_locust_file(tmp_path: Path) -> None:
+    inner = LOAD.replace("browse", "inner").replace('"shop.home" = 9, "shop.order" = 1', '"inner.a" = 1')
+    inner = inner.replace("shop.test", "inner.test")
+    assert any("inner.test has none" in each for each in mistakes(tmp_path, HEAD + inner + 'http = "2"\n'))
+    assert mistakes(tmp_path, HEAD + inner + 'http = "auto"\n') == []
+    assert mistakes(tmp_path, HEAD + LOAD + 'http = "2"\n') == []
+    write(tmp_path, "x = 1\n", "l.py")
+    own = '[environments.dev.load.own]\nhosts = ["shop.test"]\nlocustfile = "l.py"\nduration = "5s"\nhttp = "auto"\n'
+    assert any("speaks what its clients speak" in each for each in mistakes(tmp_path, HEAD + own))
 
 
 def test_a_locust_file_has_to_be_there(tmp_path: Path) -> None:

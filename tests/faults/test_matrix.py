@@ -23,12 +23,14 @@ TRIES = 2  # healthy runs until one is accepted
 QUIET = [suite for suite in suites_with_checks() if suite != "performance"]
 # Of these suites so many faults are on at once, none of which touches a check, or a server, of another one. In the soak
 # each is on alone.
-GROUPED = (("smoke",), ("pre_deploy",), ("security",), ("data_integrity",))
+PERFORMANCE = ("performance",)  # its faults are all in the shop, and many touch other checks: memory, say, and speed
+GROUPED = (("smoke",), ("pre_deploy",), ("security",), ("data_integrity",), PERFORMANCE)
 TOGETHER = 1 if SOAK else 4
 # What restarts a server, or makes it wait, lets the other faults in it end: alone where all faults are in that server.
 RESTARTS: dict[tuple[str, ...], str] = {("data_integrity",): "PostgreSQL's nodes"}
 LOCKS = ("lock-wait", "idle-in-transaction", "prepared-forgotten")  # hold locks that another fault would wait for
-TOPICS = {"framing": "csp"}  # of benign ones, whose first word is their topic: both are said in one header
+# of benign ones, whose first word is their topic: two are said in one header, those about speed add up
+TOPICS = {"framing": "csp"}
 
 
 def noticed_by(check: str) -> list[str]:
@@ -48,7 +50,7 @@ def server(fault: Fault) -> str:
 
 def topic(fault: Fault) -> str:
     word = fault.name.partition("-")[0]
-    return TOPICS.get(word, word)
+    return fault.name if fault.judged_by == PERFORMANCE else TOPICS.get(word, word)
 
 
 def alone(fault: Fault) -> bool:
@@ -62,7 +64,7 @@ def independent(one: Fault, other: Fault) -> bool:
     """Whether both can be on without hiding each other."""
     if alone(one) or alone(other) or one.judged_by != other.judged_by or touched(one) & touched(other):
         return False
-    if one.part and server(one) == server(other):
+    if one.part and (one.part == other.part or (server(one) == server(other) and one.judged_by != PERFORMANCE)):
         return False
     return bool(one.notices) or topic(one) != topic(other)
 

@@ -12,14 +12,17 @@ import pytest
 
 from pytest_prodcheck.judging.load_validity import (
     NEVER,
+    Comparison,
     began_in_time,
     fails_more,
     flaws,
     insist_on_answers,
     insist_on_samples,
     own_lateness,
+    own_slowness,
     seconds_until_full,
     slower,
+    starved,
 )
 from pytest_prodcheck.load.histogram import Histogram
 from pytest_prodcheck.records import EvidenceProblem
@@ -103,6 +106,18 @@ def test_a_bad_time_may_be_the_clients_own() -> None:
     assert own_lateness(late, 95, 1.2, 1.0)
     assert not own_lateness(late, 95, 0.9, 1.0)  # lateness only adds: what is good all the same is good
     assert not own_lateness(made(), 95, 1.2, 1.0)
+
+
+def test_a_difference_may_be_the_clients_own() -> None:
+    """Found on a machine whose processors were all busy: 51 ms beside 30 ms, of a client that was 15 ms late."""
+    found = Comparison(now=0.051, before=0.030, change=0.7, proven=True, words="")
+    late = made(lag=timed([0.001] * 900 + [0.015] * 100))
+    assert "too slow to tell" in own_slowness(late, 95, found)
+    assert not own_slowness(late, 95, replace(found, now=0.5))
+    assert not own_slowness(made(), 95, found)
+    waited = made(workers=(LoadWorker("one", 1000, 0.1, True, starved=0.15),))
+    assert "waited for a processor" in own_slowness(waited, 95, found)
+    assert starved(waited) == ""
 
 
 def test_a_run_that_was_begun_late_is_nothing_to_compare_with() -> None:

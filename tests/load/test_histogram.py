@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck.evidence.load.results import endpoint_of
+from pytest_prodcheck.load.counters import ProcessCounts
 from pytest_prodcheck.load.histogram import Histogram, HistogramError, Line, percentile, read_log, write_log
 
 HIGHEST = 3_600_000_000
@@ -36,6 +41,37 @@ def test_percentiles_are_those_of_the_library(seed: int) -> None:
         assert ours.percentile(percent) == theirs.get_value_at_percentile(percent)
     exact = sorted(values)[int(0.95 * len(values)) - 1]
     assert abs((ours.percentile(95) or 0) - exact) <= exact / 1000 + 1
+
+
+def exponential(seed: int) -> list[int]:
+    chance = random.Random(seed)
+    return [int(chance.expovariate(1 / 300_000)) + 1 for _ in range(777)]
+
+
+def two_kinds(seed: int) -> list[int]:
+    chance = random.Random(seed)
+    return [chance.randint(*((900, 1100) if chance.random() < 0.93 else (2_000_000, 9_000_000))) for _ in range(4001)]
+
+
+@pytest.mark.parametrize("made", [samples, exponential, two_kinds, lambda seed: [seed, *range(1, 60_000_000, 999_983)]])
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_percentiles_are_those_of_the_samples(made: Callable[[int], list[int]], seed: int) -> None:
+    """To 0.1 %, however the samples came: of several processes and intervals, over the wire, as a record."""
+    values = made(seed)
+    parts = [ProcessCounts() for _ in range(3)]
+    for place, value in enumerate(values):
+        parts[place % 3].cell("it", place % 7).times.record(value)
+    whole = ProcessCounts()
+    for part in parts:
+        whole.add(ProcessCounts.parse(json.loads(json.dumps(part.dump()))))
+    times = endpoint_of("it", whole, {interval: (interval, 1.0) for interval in range(7)}).times
+    exact = sorted(values)
+    assert times.count == len(exact)
+    for percent in (*range(1, 100), 99.5, 99.9, 99.99):
+        true = exact[math.ceil(percent * len(exact) / 100 - 1e-9) - 1]
+        seen = times.percentile(percent)
+        assert seen is not None
+        assert true <= round(1e6 * seen) <= true * 1.001 + 1
 
 
 @pytest.mark.parametrize("values", [[], [1], [HIGHEST], [0, -5, HIGHEST * 10], samples(9), [77] * 300_000])

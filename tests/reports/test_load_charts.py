@@ -19,7 +19,10 @@ from pytest_prodcheck.reports.load_charts import MOST, Stress, loads_html
 from pytest_prodcheck.reports.svg_plot import WIDTH, Axis
 from tests.reports.hostile import STRINGS
 
-TAGS = {"circle", "desc", "details", "div", "figcaption", "figure", "p", "path", "summary", "svg", "text", "title"}
+TAGS = {
+    "circle", "desc", "details", "div", "figcaption", "figure", "p", "path", "summary", "svg", "table", "td", "text",
+    "th", "title", "tr",
+}  # fmt: skip
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -129,6 +132,16 @@ def test_light_has_percentiles_only_and_nothing_is_nothing() -> None:
     assert loads_html([], []) == ""
 
 
+def test_phases_of_each_endpoint_are_a_table() -> None:
+    took = (("connect", ResponseTimes(((500, 3),))), ("first-byte", ResponseTimes(((20_000, 95), (3_000_000, 5)))))
+    one = replace(endpoint_of("shop.product", 100, 3), phases=took)
+    page = loads_html([run_of(replace(one, name="overall"), one, replace(one, name="shop.cart", phases=()))])
+    assert page.count('<table class="pc-phases">') == 2
+    row = '<tr><th scope="row">first byte</th><td>100</td><td>20 ms</td><td>20 ms</td><td>3 s</td></tr>'
+    assert page.count(row) == 2
+    assert len(svgs(page)) == 9
+
+
 def test_many_endpoints_stay_small_and_quick() -> None:
     """The busiest are shown; a long load has at most 300 intervals."""
     one = endpoint_of("x", 100, 150)
@@ -154,7 +167,8 @@ def test_the_knee_is_marked() -> None:
 
 @pytest.mark.parametrize("text", STRINGS)
 def test_hostile_names(text: str) -> None:
-    whole = endpoint_of("overall", 10, 1)
+    phases = (("connect", ResponseTimes(((500, 3),))), (text, ResponseTimes(((500, 3),))))
+    whole = replace(endpoint_of("overall", 10, 1), phases=phases)
     run = replace(run_of(whole, replace(whole, name=text), whole), name=text, aborted=text)
     page = loads_html([run], [replace(STRESS, name=text)])
     assert len(svgs(page)) == 10

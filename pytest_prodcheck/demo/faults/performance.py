@@ -32,7 +32,7 @@ FAULTS = (
           part=_SHOP),
     Fault("perf-knee", "answers wait from 150 requests a second on", _STRESS, _SPEED, part=_SHOP),
     Fault("perf-leak", "every request leaves 300 KB behind", _PROCESS, _MEMORY, part="the shop's memory"),
-    Fault("perf-kept-open", "every request leaves four connections open", _CONNECTIONS, part=_SHOP),
+    Fault("perf-kept-open", "every request leaves four connections open", _CONNECTIONS, part="the shop's connections"),
     Fault("perf-hog", "330 MB are taken at once", _MEMORY, part="the shop's memory"),
     Fault("perf-burn", "eight threads of the shop hash all day", _CPU,
           (*_ALL, *_MEMORY, *_PROCESS, *_CONNECTIONS)),
@@ -40,8 +40,8 @@ FAULTS = (
 
 _ONLY = ("performance",)
 BENIGN = (
-    Fault("perf-jitter", "answers take up to 12 ms longer, now and then", part=_SHOP, suites=_ONLY),
-    Fault("perf-slow-once", "one answer takes a second", part=_SHOP, suites=_ONLY),
-    Fault("perf-error-once", "one answer is a 503", part=_SHOP, suites=_ONLY),
-    Fault("perf-no-keep-alive", "every tenth answer ends its connection", part=_SHOP, suites=_ONLY),
+    Fault("perf-jitter", "answers take up to 12 ms longer, now and then", suites=_ONLY),
+    Fault("perf-slow-once", "one answer takes a second", suites=_ONLY),
+    Fault("perf-error-once", "one answer is a 503", suites=_ONLY),
+    Fault("perf-no-keep-alive", "every tenth answer ends its connection", suites=_ONLY),
 )

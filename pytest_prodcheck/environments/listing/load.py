@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.kinds import EnvironmentView, Target
-from pytest_prodcheck.environments.queries import LIGHT, light_endpoints, services_of_load
+from pytest_prodcheck.environments.queries import LIGHT, find_endpoint, light_endpoints, services_of_load, writes
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.sections.load import Load
 
 
 def light_targets(looking: EnvironmentView) -> Iterator[Target]:
@@ -26,5 +31,18 @@ def load_targets(looking: EnvironmentView) -> Iterator[Target]:
         if not skip and environment.protected and name not in looking.allow_load:
             sent = f"about {load.requests} requests" if load.requests else f"{load.users} users"
             skip, detail = "opt-in", f"sends {sent} to a protected environment: give --allow-load {name}"
+        writing = [each for each in _writing(load, environment) if each not in looking.allow_write]
+        if not skip and environment.protected and writing:
+            options = " ".join(f"--allow-write {each}" for each in writing)
+            skip, detail = "opt-in", f"writes to a protected environment, many times: give {options}"
         features = {"run"} | ({"stress"} if load.stress else set()) | ({"resources"} if load.resources else set())
         yield Target("load", name, frozenset(features), skip, detail, load.owner)
+
+
+def _writing(load: Load, environment: Environment) -> Iterator[str]:
+    """The endpoints and flows of a scenario that leave traces; of a Locust file nobody knows, `--allow-load` is all."""
+    for name in load.mix:
+        found = find_endpoint(environment, name)
+        if found is not None and not found[1].changes_nothing:
+            yield name
+    yield from (name for name in load.flows if writes(environment.workflows[name]))

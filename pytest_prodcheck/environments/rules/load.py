@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.queries import LIGHT, endpoints_of
+from pytest_prodcheck.environments.queries import LIGHT, endpoints_of, services_of_load
 from pytest_prodcheck.environments.rules.common import file, headers, known
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
@@ -42,6 +42,7 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
                 what = f"step {step.name} of {name}"
                 yield from _may_be_loaded((*path, "hosts"), what, environment.services[step.service], load)
     yield from _varied((*path, "vary"), load, root)
+    yield from _spoken((*path, "http"), load, environment)
     yield from file((*path, "locustfile"), load.locustfile, root)
     if load.expect_workers and load.bind is None:
         yield (*path, "bind"), "`bind` is missing: where do the workers find us?", 'such as "10.0.0.5:5557"'
@@ -54,6 +55,16 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
         yield from known(here, name, environment.hosts, "host")
         if name in environment.hosts and environment.hosts[name].source != "prometheus":
             yield here, 'expected a host with source = "prometheus": it knows what was during the load', ""
+
+
+def _spoken(path: tuple[str, ...], load: Load, environment: Environment) -> Iterator[Complaint]:
+    if load.http != "1.1" and load.locustfile is not None:
+        yield path, "a Locust file speaks what its clients speak: `http` goes with `mix` and `flows`", ""
+    services = [environment.services.get(each) for each in services_of_load(environment, path[1])]
+    plain = next((each for each in services if each is not None and each.url.startswith("http:")), None)
+    if load.http == "2" and plain is not None:
+        what = f"HTTP/2 is chosen in the TLS handshake, and {plain.url} has none"
+        yield path, what, 'expected https, or http = "auto"'
 
 
 def _varied(path: tuple[str, ...], load: Load, root: Path) -> Iterator[Complaint]:

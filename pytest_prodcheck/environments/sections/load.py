@@ -132,6 +132,9 @@ class Load(Section):
     shape: Literal["constant", "ramp", "step", "spike", "soak"] = "constant"
     from_: Rate | None = Field(default=None, alias="from")  # where ramp, step and spike begin; a tenth of `rate`
     steps: Annotated[int, Field(ge=2, le=100)] = 4  # of the shape "step"
+    # what is spoken with https services: "auto" is HTTP/2 where the service chooses it, as browsers do; with "2" a load
+    # whose service does not choose it proves nothing. HTTP/2 takes the client twice the processor time
+    http: Literal["1.1", "2", "auto"] = "1.1"
     abort: Abort = Abort.model_construct()  # when it ends itself
     workers: Annotated[int, Field(ge=1, le=256)] = 1  # processes that send, on this machine
     # Locust workers on other machines that are waited for instead (`python -m pytest_prodcheck.load.worker HOST:PORT`)

@@ -216,7 +216,8 @@ class HttpClient:
 
     def http2(self) -> tuple[Http2Connection, Connection]:
         """A new connection of one's own that offers HTTP/2 as browsers do; close it. Not through a proxy."""
-        from pytest_prodcheck.evidence.http.http2 import OFFERED, Http2Connection
+        from pytest_prodcheck.evidence.http.http2 import Http2Connection
+        from pytest_prodcheck.http2 import OFFERED
 
         def tls() -> ssl.SSLContext:
             made = trust_in(self.service.tls, self.context, self.name)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHAPE = {
     "mix", "flows", "think", "vary", "locustfile", "users", "spawn_rate", "rate", "duration", "shape", "from_", "steps",
-    "hosts",
+    "hosts", "http",
 }  # fmt: skip
 OF_ENDPOINTS = {"request", "json_", "form", "headers", "as_", "status", "content_type", "contains", "schema_"}
 LARGEST = 1024 * 1024  # bytes of a Python file that are read

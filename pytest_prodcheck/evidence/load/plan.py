@@ -144,6 +144,7 @@ def client(name: str, load: Load, context: Context, deadline: Deadline) -> dict[
     return {
         "addresses": [[address.ip, address.port] for address in found],
         "server_name": service.host,
+        "http": load.http,
         "tls": _tls(service, context) if service.url.startswith("https:") else None,
     }
 

@@ -70,18 +70,12 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
             workers_asked=int(plan["workers"]),
             endpoints=endpoints,
             overall=_overall(counted, spans, due(segments)),
-            retried=counted.retried,
             cached=counted.cached,
             shortages=_most_first(counted.shortages),
             task_errors=_most_first(counted.errors),
             users_asked=users_asked,
             users_left=sum(int(end["users_left"] or 0) for end in ends),
             addresses=_addresses(ends),
-            phases=tuple(
-                (phase, ResponseTimes(tuple(counted.phases[phase].values())))
-                for phase in PHASES
-                if phase in counted.phases
-            ),
         )
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         what = f"load {name}: its result cannot be read: {type(error).__name__}: {error}"
@@ -109,7 +103,7 @@ def _addresses(ends: Iterable[Mapping[str, Any]]) -> tuple[LoadAddress, ...]:
     whole: dict[tuple[str, str], list[int]] = {}
     for end in ends:
         for service, address, *numbers in end["addresses"]:
-            seen = whole.setdefault((str(service), str(address)), [0] * 4)
+            seen = whole.setdefault((str(service), str(address)), [0] * len(numbers))
             whole[str(service), str(address)] = [a + int(b) for a, b in zip(seen, numbers, strict=True)]
     return tuple(LoadAddress(service, address, *numbers) for (service, address), numbers in whole.items())
 
@@ -157,18 +151,26 @@ def endpoint_of(
 ) -> LoadEndpoint:
     """One endpoint of a run, over all intervals and in each."""
     cells = {interval: cell for (endpoint, interval), cell in counted.cells.items() if endpoint == name}
-    return _made(plain_text(name, 100), cells, spans, asked)
+    phases = {phase: times for (endpoint, phase), times in counted.phases.items() if endpoint == name}
+    return _made(plain_text(name, 100), cells, spans, asked, phases)
 
 
 def _overall(counted: ProcessCounts, spans: Mapping[int, tuple[float, float]], asked: Due) -> LoadEndpoint:
     merged: dict[int, IntervalCounts] = {}
     for (_, interval), cell in counted.cells.items():
         merged.setdefault(interval, IntervalCounts()).add(cell)
-    return _made("overall", merged, spans, asked)
+    phases: dict[str, Histogram] = {}
+    for (_, phase), times in counted.phases.items():
+        phases.setdefault(phase, Histogram()).add(times.counts.items())
+    return _made("overall", merged, spans, asked, phases)
 
 
 def _made(
-    name: str, cells: Mapping[int, IntervalCounts], spans: Mapping[int, tuple[float, float]], asked: Due | None
+    name: str,
+    cells: Mapping[int, IntervalCounts],
+    spans: Mapping[int, tuple[float, float]],
+    asked: Due | None,
+    phases: Mapping[str, Histogram],
 ) -> LoadEndpoint:
     whole = IntervalCounts()
     for cell in cells.values():
@@ -186,6 +188,8 @@ def _made(
         tuple((plain_text(reason, 200), number) for reason, number in reasons),
         ResponseTimes(tuple(whole.times.values())),
         intervals,
+        whole.retried,
+        tuple((phase, ResponseTimes(tuple(phases[phase].values()))) for phase in PHASES if phase in phases),
     )
 
 

@@ -153,8 +153,9 @@ def _note(run: LoadRun, deadline: Deadline) -> None:
     for each in run.addresses:
         if each.refused:
             deadline.note(f"{each.address} of {each.service} accepted no connection {each.refused} times")
-    if run.retried:
-        deadline.note(f"{run.retried} requests were sent again: their connections ended without a byte of an answer")
+    if run.overall.retried:
+        again = f"{run.overall.retried} requests were sent again"
+        deadline.note(f"{again}: their connections ended without a byte of an answer")
     if run.cached:
         deadline.note(f"{run.cached} of {run.overall.good} good answers came from a cache")
 

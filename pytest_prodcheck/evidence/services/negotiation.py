@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.answers.variables import at_pointer
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.clients import client_of
-from pytest_prodcheck.evidence.http.http2 import OFFERED
 from pytest_prodcheck.evidence.http.messages import Request
 from pytest_prodcheck.evidence.http.service_requests import declared, host_of, service_host
 from pytest_prodcheck.evidence.login.sessions import session_of
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.http.connection import Connection
     from pytest_prodcheck.evidence.http.http2 import Http2Connection
 
+HTTP2 = "h2"  # as ALPN says it
 CODINGS = ("br", "gzip", "identity")
 SHARE = 0.8  # of the time; how many answers could be looked at by then is judged
 
@@ -159,15 +159,15 @@ def _over_h2(
             try:
                 other = _ask_h2(line, connection, request, deadline)
             except EvidenceProblem as error:
-                if line.shook_hands and line.chosen != OFFERED[0]:
+                if line.shook_hands and line.chosen != HTTP2:
                     return line.chosen, []
-                found.append(Representation(page.name, OFFERED[0], _coding(exchange), error.problem))
+                found.append(Representation(page.name, HTTP2, _coding(exchange), error.problem))
                 if error.problem.kind != "protocol":
                     break  # as long for each of them
                 continue
             again = partial(_again, client, request, deadline)
             over = partial(_ask_h2, line, connection, request, deadline)
-            found.append(_compared(page, exchange, other, again, over, OFFERED[0]))
+            found.append(_compared(page, exchange, other, again, over, HTTP2))
     finally:
         connection.close()
     return line.chosen, found
@@ -182,7 +182,7 @@ def _ask_h2(line: Http2Connection, connection: Connection, request: Request, dea
     try:
         return connection.ask(request, deadline).exchange
     except EvidenceProblem as error:
-        if (line.shook_hands and line.chosen != OFFERED[0]) or not worth_another_try(error.problem):
+        if (line.shook_hands and line.chosen != HTTP2) or not worth_another_try(error.problem):
             raise
         deadline.note(f"{error.problem.message}; tried again once")
         return connection.ask(request, deadline).exchange

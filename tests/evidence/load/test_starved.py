@@ -55,7 +55,10 @@ def test_a_starved_client_fails_nothing(busy: None, tmp_path: Path) -> None:
                 assert context.state is not None
                 accept(context.state, context.key, context.environment, run, "first", 0.0, "r1")
             seen.update(f"{name} {outcome.value}" for name, outcome in found.items())
-            worst = max(worst, max(each.starved for each in run.workers))
-            print(number, " ".join(f"{name}={outcome.value}" for name, outcome in found.items()), flush=True)
+            lag = run.lag.percentile(95) or 0.0
+            waited = max(each.starved for each in run.workers)
+            worst = max(worst, waited)
+            told = " ".join(f"{name}={outcome.value}" for name, outcome in found.items())
+            print(f"{number}: waited {waited:.0%}, began {1000 * lag:.1f} ms late (P95) {told}", flush=True)
     print(f"{RUNS} runs, up to {worst:.0%} of five seconds without a processor: {dict(sorted(seen.items()))}")
     assert not [each for each in seen if each.endswith(Outcome.FAILED.value)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import json
 import threading
 import time
 from collections import Counter
@@ -11,19 +12,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import brotli
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load.run import load_run
 from pytest_prodcheck.judging.limits import Limit
+from pytest_prodcheck.judging.load_validity import starved
 from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records.load import LoadEndpoint, LoadRun
-from suites.performance import test_load
+from suites.performance import test_latency, test_load
 from tests.evidence.contexts import context_for
-from tests.evidence.load.servers import GOOD, LIMITED, Last, serving
-from tests.evidence.load.test_load import is_as, judged
+from tests.evidence.load.servers import GOOD, LIMITED, NOT_FOUND, Last, serving
+from tests.evidence.load.test_load import is_as, judged, only
 
 TIMEOUT, SLOW, EACH = 2.0, 1.2, 20  # seconds, seconds, requests of each endpoint in a load of two seconds
+ERRORS = Limit(warn="5%", fail="0.1%")
 CHAIR = '{"name": "chair"}'
 DECLARED: Mapping[str, dict[str, Any]] = {
     "head": {"request": "HEAD /head"},
@@ -36,7 +40,22 @@ DECLARED: Mapping[str, dict[str, Any]] = {
     "limited": {},
     "late-at-the-end": {},
     "never": {},
+    "hints": {},
+    "redirect": {},
+    "ends": {},
+    "cut-length": {},
+    "late-404": {},
+    "brotli": {"contains": "chair"},
+    "packed-twice": {"contains": "chair"},
+    "one-second": {},
+    "waiting-room": {"status": None, "schema": "item.json"},
+    "no-price": {"schema": "priced.json"},
+    "latin-1": {"contains": "Größe"},
+    "said-utf-8": {"contains": "Größe"},
+    "large": {},
+    "rare-and-slow": {},
 }
+SCHEMAS = {"item.json": {"type": "object"}, "priced.json": {"type": "object", "required": ["price"]}}
 
 
 class Shop:
@@ -48,13 +67,13 @@ class Shop:
         self.numbers = itertools.count()
         self.lock = threading.Lock()
 
-    def answer(self, raw: bytes) -> bytes:
+    def answer(self, raw: bytes) -> bytes | None:
         name = raw.split(b" ", 2)[1].decode().strip("/")
         with self.lock:
             self.came[name] += 1
             self.began = self.began or time.monotonic()
             number = self.came[name]
-        told: bytes = getattr(self, name.replace("-", "_"))(number)
+        told: bytes | None = getattr(self, name.replace("-", "_"))(number)
         return told
 
     def head(self, number: int) -> bytes:
@@ -94,9 +113,59 @@ class Shop:
         time.sleep(TIMEOUT + 1)
         return GOOD
 
+    def hints(self, number: int) -> bytes:
+        return b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n" * 2 + GOOD
 
-def packed(body: bytes) -> bytes:
-    return f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    def redirect(self, number: int) -> bytes:
+        return b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n"
+
+    def ends(self, number: int) -> None:
+        return None
+
+    def cut_length(self, number: int) -> bytes:
+        return Last(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nhello")
+
+    def late_404(self, number: int) -> bytes:
+        time.sleep(TIMEOUT + 0.5)
+        return NOT_FOUND
+
+    def brotli(self, number: int) -> bytes:
+        return packed(brotli.compress(CHAIR.encode()), "br")
+
+    def packed_twice(self, number: int) -> bytes:
+        return packed(brotli.compress(gzip.compress(CHAIR.encode())), "gzip, br")
+
+    def one_second(self, number: int) -> bytes:
+        time.sleep(1)
+        return GOOD
+
+    def waiting_room(self, number: int) -> bytes:
+        return GOOD if number % 5 == 0 else self.redirect(number)
+
+    def no_price(self, number: int) -> bytes:
+        return GOOD
+
+    def latin_1(self, number: int) -> bytes:
+        return text("Größe".encode("iso-8859-1"), "iso-8859-1")
+
+    def said_utf_8(self, number: int) -> bytes:
+        return text("Größe".encode("iso-8859-1"), "utf-8")
+
+    def large(self, number: int) -> bytes:
+        return text(b"x" * 1_200_000, "utf-8")
+
+    def rare_and_slow(self, number: int) -> bytes:
+        time.sleep(1.5)
+        return GOOD
+
+
+def packed(body: bytes, coding: str = "gzip") -> bytes:
+    return f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def text(body: bytes, charset: str) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset={charset}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
 
 
 @dataclass(frozen=True)
@@ -115,13 +184,16 @@ class Met:
 def met(tmp_path_factory: pytest.TempPathFactory) -> Met:
     shop = Shop()
     endpoints = {name: {"request": f"GET /{name}", "status": 200, **more} for name, more in DECLARED.items()}
+    folder = tmp_path_factory.mktemp("shop")
+    for name, schema in SCHEMAS.items():
+        (folder / name).write_text(json.dumps(schema))
     with serving(shop.answer) as port:
         service = {"url": f"http://127.0.0.1:{port}", "endpoints": endpoints, "timeout": f"{TIMEOUT}s"}
         load = {
             "hosts": ["127.0.0.1"], "mix": {f"shop.{name}": 1 for name in DECLARED}, "duration": "2s",
             "rate": f"{EACH * len(DECLARED) / 2}/s", "abort": {"error_ratio": 1},
         }  # fmt: skip
-        context = context_for(tmp_path_factory.mktemp("shop"), services={"shop": service}, load={"it": load})
+        context = context_for(folder, services={"shop": service}, load={"it": load})
         run = load_run.gather("it", context, Deadline(60))
     return Met(run, shop.came)
 
@@ -129,9 +201,13 @@ def met(tmp_path_factory: pytest.TempPathFactory) -> Met:
 def test_everything_that_was_sent_is_accounted_for(met: Met) -> None:
     assert all(each.begun == each.good + each.failed == EACH for each in met.run.endpoints)
     assert met.run.unanswered == 0
+    assert sum(met.came.values()) == met.run.begun + met.run.overall.retried + ended_twice(met)
 
 
-@pytest.mark.parametrize("name", ["head", "closing", "until-close", "gzip"])
+@pytest.mark.parametrize(
+    "name",
+    ["head", "closing", "until-close", "gzip", "hints", "brotli", "packed-twice", "one-second", "latin-1", "large"],
+)
 def test_what_is_good(name: str, met: Met) -> None:
     assert (met.endpoint(name).good, met.endpoint(name).reasons) == (EACH, ())
     assert met.came[name] == EACH
@@ -145,6 +221,12 @@ def test_what_is_good(name: str, met: Met) -> None:
         ("limited", EACH // 2, "answered 429"),
         ("cut-chunks", EACH, "connection reset inside the answer"),
         ("never", EACH, f"answered within {TIMEOUT:g} s"),
+        ("redirect", EACH, "answered 302"),
+        ("ends", EACH, "connection reset"),
+        ("cut-length", EACH, "connection reset inside the answer"),
+        ("late-404", EACH, f"answered within {TIMEOUT:g} s"),
+        ("waiting-room", EACH * 4 // 5, "answered 302"),
+        ("said-utf-8", EACH, "the declared text is missing"),
     ],
 )
 def test_what_is_not(name: str, failed: int, why: str, met: Met) -> None:
@@ -169,4 +251,42 @@ def test_no_sample_is_no_success(met: Met) -> None:
     found = judged(test_load.test_errors_are_rare, met.run, Limit(fail="90%"))
     assert is_as(found.outcome, Outcome.FAILED, met.run)
     answered = {each.of for each in found.judgements if each.outcome is Outcome.FAILED and "answered" in each.what}
-    assert answered <= {"shop.bad-gzip", "shop.cut-chunks", "shop.never"}
+    never = ("bad-gzip", "cut-chunks", "never", "redirect", "ends", "cut-length", "late-404", "said-utf-8")
+    assert answered <= {f"shop.{name}" for name in never}
+
+
+def ended_twice(met: Met) -> int:
+    """Requests that were repeated, for a kept connection ended, and ended again."""
+    return sum(number for why, number in met.run.overall.reasons if "and again" in why)
+
+
+def test_a_request_on_a_new_connection_is_not_repeated(met: Met) -> None:
+    """Only a kept connection may have ended before the request came."""
+    reasons = dict(met.endpoint("ends").reasons)
+    assert met.came["ends"] == EACH + ended_twice(met)
+    assert reasons["connection reset"] == EACH - ended_twice(met) > 0
+
+
+def test_one_second_is_one_second(met: Met) -> None:
+    assert 1 <= (met.endpoint("one-second").times.percentile(1) or 0) < TIMEOUT
+
+
+def test_sampled_answers_are_held_against_the_schema(met: Met) -> None:
+    run = only(met.run, "shop.no-price", EACH)
+    (sample,) = run.samples
+    assert sample.wrong == sample.sampled > 3
+    assert run.overall.failed == 0
+    assert judged(test_load.test_errors_are_rare, run, ERRORS).outcome is Outcome.FAILED
+
+
+def test_a_schema_alone_takes_no_redirect(met: Met) -> None:
+    run = only(met.run, "shop.waiting-room", EACH)
+    assert judged(test_load.test_errors_are_rare, run, ERRORS).outcome is Outcome.FAILED
+
+
+def test_few_answers_may_prove_that_an_endpoint_is_slow(met: Met) -> None:
+    """They prove no P95, and disprove it."""
+    found = judged(test_latency.test_most_answers_are_quick, met.run, Limit(fail="1s"))
+    slow = {each.of for each in found.judgements if each.outcome is Outcome.FAILED}
+    assert "shop.rare-and-slow" in slow or starved(met.run)
+    assert not slow & {"shop.gzip", "shop.head", "shop.hints"}
