@@ -104,7 +104,8 @@ class LoadWorker:
     begun: int  # requests that it sent
     busiest: float  # share of a core in its busiest five seconds, 1.0 is a whole one
     ended: bool  # it told all it had counted; False: it was lost on the way
-    starved: float = 0.0  # share of its worst five seconds in which it was ready to run and had no processor
+    # share of its worst five seconds (of latency without load: of all) in which it could run and had no processor
+    starved: float = 0.0
 
 
 @dataclass(frozen=True)

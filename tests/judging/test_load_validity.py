@@ -226,6 +226,12 @@ def looks(*megabytes: float) -> list[ResourceSample]:
     return [ResourceSample(place, 0.1, 0.5, 0.2, int(each * 1e6), 3) for place, each in enumerate(megabytes)]
 
 
+def test_a_cache_that_fills_is_no_leak() -> None:
+    """40 MB in 20 s of 512 MB: further ahead than ten times its own length a load tells nothing."""
+    fills = looks(*(20 + 2 * number for number in range(21)))
+    assert seconds_until_full(fills, 512_000_000) == NEVER
+
+
 def test_a_leak_is_told_by_when_memory_is_full() -> None:
     grows = looks(*(100 + 10 * number for number in range(13)))
     assert seconds_until_full(grows, 1_000_000_000) == pytest.approx(78, abs=3)

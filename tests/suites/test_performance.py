@@ -53,6 +53,21 @@ def test_a_few_looks_or_none_at_anything_tell_nothing(check: Any) -> None:
             judged(check, resources)
 
 
+@pytest.mark.parametrize("check", [CPU, MEMORY, CONNECTIONS])
+@pytest.mark.parametrize(
+    "changes", [{"aborted": "27 of the last 40 requests failed"}, {"begun": 25, "dropped": 975}], ids=["ended", "few"]
+)
+def test_what_was_hardly_loaded_had_room(check: Any, changes: dict[str, Any]) -> None:
+    """Everything was refused from some time on: resources that rested prove nothing."""
+    still = tuple(replace(look, process_memory=10**8) for look in LOOKS)
+    open_ledger()
+    try:
+        with pytest.raises(EvidenceProblem, match="proves nothing"):
+            check(replace(WATCHED, samples=still), made(**changes), Limit(fail="95%"))
+    finally:
+        close_ledger()
+
+
 def test_connections_of_no_process_and_beside_no_limit() -> None:
     """Where only the machine is watched nothing was declared that could run out; without a limit nothing is known."""
     machine = replace(WATCHED, process="", samples=tuple(replace(each, connections=None) for each in LOOKS))

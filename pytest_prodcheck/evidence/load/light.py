@@ -48,6 +48,7 @@ class _Light:
         self.settings = context.environment.light
         self.counted = ProcessCounts()
         self.limited = 0
+        self.waited = 0.0  # seconds, all threads together, that were spent ready to run and without a processor
         self.lock = threading.Lock()
         self.samples: dict[str, list[str]] = {name: [] for name in names}
         self.asks = {name: self._request(name) for name in names}
@@ -87,19 +88,22 @@ class _Light:
     def _work(self) -> None:
         while (turn := self._next()) is not None:
             number, due = turn
+            late = 0.0
             while (left := due - time.monotonic()) > 0:
                 time.sleep(left)
-            self._count(self.names[number % len(self.names)], due)
+                late = max(time.monotonic() - due, 0.0)  # this thread was free: that is no slowness of the service
+            self._count(self.names[number % len(self.names)], due, late)
 
     def _next(self) -> tuple[int, float] | None:
         with self.lock:
             return self.pace.next()
 
-    def _count(self, name: str, due: float) -> None:
+    def _count(self, name: str, due: float, late: float) -> None:
         own = seconds_waited(THREAD)
         took, reason, rest = self._answered(name, due)
         own = seconds_waited(THREAD) - own
         with self.lock:
+            self.waited += own
             if rest is not None:
                 self.limited += 1
                 self.pace.slow_down(rest, time.monotonic())
@@ -111,7 +115,7 @@ class _Light:
             if not reason or reason == "timeout":
                 cell.good += not reason
                 cell.times.record(int(took * 1e6))
-                self.counted.lag.record(int(own * 1e6))
+                self.counted.lag.record(int((late + own) * 1e6))
 
     def _answered(self, name: str, due: float) -> tuple[float, str, float | None]:
         """Seconds from when it was due, why the answer is not as declared, and how long to rest where it says so."""
@@ -132,7 +136,8 @@ class _Light:
         lag = ResponseTimes(tuple(self.counted.lag.values()))
         return LoadRun(
             LIGHT, "light", begun, begun / took, self.epoch, took, begun, took, 0, 0, begun, lag, "", "", 0.0,
-            (LoadWorker("here", begun, 0.0, True),), 1, found, _whole(self.counted, spans),
+            (LoadWorker("here", begun, 0.0, True, min(self.waited / took, 1.0)),), 1, found,
+            _whole(self.counted, spans),
         )  # fmt: skip
 
 

@@ -31,7 +31,8 @@ from pytest_prodcheck.records.load import LoadRun, ResponseTimes
 from suites.performance import test_latency, test_load
 from tests.evidence.contexts import context_for
 from tests.evidence.load.servers import BROKEN, GOOD, server
-from tests.evidence.load.test_load import _below, context_of, is_as, judged, outcomes, run_of
+from tests.evidence.load.test_load import context_of, is_as, judged, outcomes, run_of
+from tests.evidence.load.test_processes import locust_processes_below
 
 ERRORS = Limit(warn="5%", fail="0.1%")
 REDIRECT = b"HTTP/1.1 302 Found\r\nLocation: /waiting\r\nContent-Length: 0\r\n\r\n"
@@ -105,7 +106,7 @@ def test_time_outs_are_latencies_of_at_least_the_time_out(tmp_path: Path) -> Non
         declared = settings(port, {"request": "GET /it", "status": 200}, abort={"error_ratio": "50%"})
         declared["services"]["api"]["timeout"] = "1.2s"
         run = run_of(context_for(tmp_path, **declared))
-    assert run.overall.failed == 20
+    assert run.overall.failed >= 20
     assert (run.overall.times.percentile(95) or 0) >= 1.2
     assert is_as(outcomes(run)["p95"], Outcome.FAILED, run)
 
@@ -180,7 +181,7 @@ def test_what_this_machine_is_short_of_is_no_failure(tmp_path: Path) -> None:
 
     def narrow(number: int, at: float) -> float:
         if number == 0:
-            for pid in _below(os.getpid()):
+            for pid in locust_processes_below(os.getpid()):
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + 20,) * 2)
         return 2.0
 
