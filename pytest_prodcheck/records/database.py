@@ -94,6 +94,7 @@ class Schema:
     sequences: tuple[SequenceUse, ...]  # the 100 of which most is used
     cycling: int  # cyclic sequences: they never run out
     unreadable: tuple[str, ...]  # sequences that may not be read
+    half_detached: tuple[SchemaObject, ...] = ()  # partitions whose DETACH … CONCURRENTLY was ended half way
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,10 @@ def _judge(what: str, found: Iterable[SchemaObject], total: int, declared: dict[
 
 @check("data_integrity.schema.constraints", severity="high", runbook="schema-constraints")
 def test_constraints_hold_for_old_rows(postgres_schema: Schema, declared: dict[str, Any]) -> None:
-    """Every constraint is validated: without that, older rows may break it."""
+    """Every constraint is validated, else older rows may break it; no partition is half detached, which hides rows."""
+    for each in postgres_schema.half_detached:
+        why = f"{each.what}, which neither shows its rows nor takes new ones: ALTER TABLE … DETACH PARTITION … FINALIZE"
+        judge("partition of its table", False, of=each.name, reason=why)
     _judge("validated", postgres_schema.unvalidated, postgres_schema.constraints_total, declared, "constraints")
 
 

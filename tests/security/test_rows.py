@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,55 @@ def test_indexes_whose_expressions_raise(shop: Server) -> None:
     shop.run("drop index people_tells_idx")
     assert "Muster" in told
     assert "Muster" not in said(told)
+
+
+def _by_sqlalchemy(url: str) -> None:
+    """As Alembic and every application with SQLAlchemy does it."""
+    sqlalchemy = pytest.importorskip("sqlalchemy", reason="pip install alembic")
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("insert into people values (:id, :name)"), {"id": 1, "name": ROW})
+
+
+def _by_alembic(url: str) -> None:
+    pytest.importorskip("alembic", reason="pip install alembic")
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+
+    with sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool).connect() as connection:
+        Operations(MigrationContext.configure(connection)).execute(f"insert into people values (1, '{ROW}')")
+
+
+DJANGO = """\
+import sys
+from django.conf import settings
+settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "shop", "USER": "postgres",
+                              "PASSWORD": sys.argv[1], "HOST": "127.0.0.1", "PORT": sys.argv[2]}})
+from django.db import connection
+connection.cursor().execute("insert into people values (1, %s)", [sys.argv[3]])
+"""
+
+
+def test_django(shop: Server) -> None:
+    pytest.importorskip("django", reason="pip install django")
+    command = [sys.executable, "-c", DJANGO, PASSWORD, str(shop.node.port), ROW]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60).stderr
+    assert "(id)=(1)" in told
+    assert "(id)=(1)" not in said(told)
+    assert "Muster" not in said(told)
+
+
+@pytest.mark.parametrize("program", [_by_sqlalchemy, _by_alembic], ids=["sqlalchemy", "alembic"])
+def test_tools_of_python(shop: Server, program: Callable[[str], None]) -> None:
+    """What they print where they fail: the driver's error with DETAIL, the statement and its parameters."""
+    with pytest.raises(Exception) as caught:  # each has its own
+        program(f"postgresql+psycopg://postgres:{PASSWORD}@127.0.0.1:{shop.node.port}/shop")
+    told = "".join(traceback.format_exception(caught.value))
+    assert "Muster" in told or "(id)=(1)" in told
+    kept = "\n".join(without_rows(told))
+    assert "Muster" not in kept
+    assert "(id)=(1)" not in kept
 
 
 OTHERS = {

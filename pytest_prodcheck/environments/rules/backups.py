@@ -51,6 +51,10 @@ def _kind(path: tuple[str, ...], backups: Backups) -> Iterator[Complaint]:
             yield path, f"kind {backups.kind} needs `{key}`", ""
     if backups.kind == "dump" and backups.folder is None and backups.listing is None:
         yield path, "kind dump needs `folder` or `listing`", ""
+    if backups.unpack is not None and backups.kind != "basebackup":
+        yield (*path, "unpack"), f"goes with kind basebackup, not {backups.kind}: the tool unpacks its WAL", ""
+    elif backups.unpack is not None and not any("{file}" in word for word in backups.unpack):
+        yield (*path, "unpack"), "does not say which file it unpacks", "give {file} as an argument"
     if backups.kind == "basebackup" and _remote(backups.folder):
         yield (*path, "folder"), "base backups are read from a folder on this machine", "mount it"
 

@@ -92,7 +92,11 @@ class Backups(Section):
     kind: Literal["basebackup", "pgbackrest", "barman", "dump"]
     # basebackup: folder with one folder a backup, or the backup itself. dump: folder, or "s3://BUCKET/PREFIX" with `s3`
     folder: str | None = None
-    archive: str | None = None  # basebackup: folder with the archived WAL; plain, .gz, .bz2 or .xz files
+    # basebackup: folder with the archived WAL; plain files, or packed by gzip, bzip2, xz, zstd or lz4 under any name
+    archive: str | None = None
+    # basebackup: program and arguments that write a file of the archive as it was to standard output, for WAL that is
+    # encrypted or packed otherwise; {file} stands for the file, such as ["gpg", "--batch", "--decrypt", "{file}"]
+    unpack: Words | None = None
     pattern: str = "*"  # dump: names that are backups, such as "shop-*.dump"
     # dump: program that lists the objects as JSON: that of `aws s3api list-objects-v2`, `rclone lsjson` or
     # `mc ls --json`; age and size are judged, the content only where a `folder` is declared too

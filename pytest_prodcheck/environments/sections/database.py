@@ -96,6 +96,9 @@ class Flyway(Section):
     placeholder_suffix: str = "}"  # placeholderSuffix
     placeholder_replacement: bool = True  # placeholderReplacement
     out_of_order: bool = False  # outOfOrder: what was left out behind newer ones is applied all the same
+    # ignoreMigrationPatterns has "*:missing": scripts that are applied may be deleted; newer ones than all that is
+    # shipped ("*:future") are of a newer revision, and are told
+    ignore_missing: bool = False
 
 
 class Liquibase(Section):

@@ -12,6 +12,7 @@ from pathlib import Path
 from subprocess import DEVNULL
 from typing import IO, TYPE_CHECKING
 
+from pytest_prodcheck.evidence.backups.archived_wal import Archive, archive_of
 from pytest_prodcheck.evidence.backups.base_backups import chain_of, major_version, manifest_of, unreadable_archive
 from pytest_prodcheck.evidence.backups.inventory import (
     backup_named,
@@ -22,10 +23,10 @@ from pytest_prodcheck.evidence.backups.inventory import (
     source_of,
 )
 from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman_verify, pgbackrest_info, pgbackrest_verify
-from pytest_prodcheck.evidence.backups.wal_names import name_of, position
+from pytest_prodcheck.evidence.backups.wal_names import SEGMENT, name_of, position
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.programs import library_path, needed_by, programs
-from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened, regular
+from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened, packing, regular
 from pytest_prodcheck.evidence.tools.confinement import RunAsUser, Sandbox, sandbox, why_unavailable
 from pytest_prodcheck.evidence.tools.program_words import without_rows
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 _RANGE = re.compile(rb'"Timeline": (\d+), "Start-LSN": "([0-9A-F/]+)", "End-LSN": "([0-9A-F/]+)"')
-_LARGEST_SEGMENT = 1 << 30  # bytes (initdb --wal-segsize=1024)
 _ENDING = (b"-- PostgreSQL database dump complete", b"-- PostgreSQL database cluster dump complete")
 
 
@@ -95,7 +95,7 @@ def _base_backup(settings: Backups, data: Path, root: Path, deadline: Deadline) 
         private.mkdir(mode=0o755)
         wal.mkdir(mode=0o755)
         owner = _owner(data)
-        found = _wal_for(data, (root / (settings.archive or "")).resolve(), wal, owner, deadline)
+        found = _wal_for(data, archive_of(settings, root), wal, owner, deadline)
         links = [each.resolve() for each in (data / "pg_tblspc").glob("*") if each.is_symlink()]
         names = ("pg_verifybackup", "pg_waldump")
         confined = reading_place(private, (data, found, *links), folder, names, owner, deadline)
@@ -130,7 +130,7 @@ def _owner(path: Path) -> RunAsUser:
     return RunAsUser(about.st_uid, about.st_gid)
 
 
-def _wal_for(data: Path, archive: Path, scratch: Path, reader: RunAsUser, deadline: Deadline) -> Path:
+def _wal_for(data: Path, archive: Archive, scratch: Path, reader: RunAsUser, deadline: Deadline) -> Path:
     """A folder with the WAL that the manifest names: the backup's own, the archive, or copies of what is packed there.
 
     reader: who is to read it, where we are root. Another user's archive is copied.
@@ -141,46 +141,27 @@ def _wal_for(data: Path, archive: Path, scratch: Path, reader: RunAsUser, deadli
     if any(len(each.name) == 24 and each.is_file() for each in own.iterdir()) if own.is_dir() else False:
         return own
     try:
-        names = [each for each in archive.iterdir() if len(each.name) >= 24]
-        foreign = os.geteuid() == 0 and _owner(archive) != reader
+        names = [each.name for each in archive.folder.iterdir()]
+        foreign = os.geteuid() == 0 and _owner(archive.folder) != reader
     except OSError as error:
-        raise unreadable_archive(archive, error) from None
-    held = {each.name[:24]: each for each in names if each.suffix in SUFFIXES and len(each.stem) == 24}
-    if foreign:
-        held |= {each.name: each for each in names if len(each.name) == 24}
-    if not held:
-        return archive
-    with open(os.devnull, "wb") as nowhere:
-        size = _unpack(next(iter(held.values())), nowhere, deadline)
+        raise unreadable_archive(archive.folder, error) from None
+    held = sorted(name for name in names if (found := SEGMENT.fullmatch(name)) and not found[2])
+    packed = [name for name in held if len(name) > 24 or (not foreign and packing(archive.folder / name))]
+    if not held or not (foreign or packed):
+        return archive.folder
+    name = (packed or held)[0][:24]
+    size = (scratch / name).stat().st_size if archive.bring(name, scratch / name, deadline) else 0
     if size < 1 << 20 or size & (size - 1):
-        what = f"{archive}: its first file unpacks to {size} bytes, which is the size of no WAL file"
+        what = f"{archive.folder}: {name} unpacks to {size} bytes, which is the size of no WAL file"
         raise EvidenceProblem(Problem("protocol", what))
+    (scratch / name).unlink()
     for on, start, end in ranges:
         for count in range(start // size, (max(end - 1, start)) // size + 1):
             deadline.seconds_left()
             name = name_of(on, count, size)
-            source = held.get(name, archive / name)
-            if source.is_file():
-                with (scratch / name).open("wb") as copy:
-                    _unpack(source, copy, deadline)
+            if not (scratch / name).exists() and archive.bring(name, scratch / name, deadline):
                 (scratch / name).chmod(0o644)  # its folder is closed to others
     return scratch
-
-
-def _unpack(path: Path, copy: IO[bytes], deadline: Deadline) -> int:
-    """Unpacks a WAL file, which has at most 1 GB; its size. Raises EvidenceProblem for more, or where it is broken."""
-    size = 0
-    try:
-        with opened(path) as file:
-            while part := file.read(1 << 20):
-                deadline.seconds_left()
-                size += len(part)
-                if size > _LARGEST_SEGMENT:
-                    raise EvidenceProblem(Problem("too-large", f"{path}: unpacks to more than 1 GB"))
-                copy.write(part)
-    except BROKEN as error:
-        raise EvidenceProblem(Problem("protocol", f"{path}: it cannot be unpacked: {plain(str(error))}")) from None
-    return size
 
 
 def _dump(settings: Backups, label: str, root: Path, deadline: Deadline) -> VerifiedBackup:

@@ -39,7 +39,7 @@ from pytest_prodcheck.evidence.backups.wal_names import (
     timeline,
 )
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened
+from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, SUFFIXES, opened, packing
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Archiving, WalArchive
 
@@ -153,7 +153,7 @@ def _still_odd(path: Path, size: int) -> bool:
     except OSError:
         resource_exhaustion.note_handled_shortage()
         return False  # it went meanwhile: then it is missing, or was renamed
-    return found == 0 if path.suffix else found != size
+    return found == 0 if path.suffix or packing(path) else found != size
 
 
 def _history(path: Path) -> tuple[HistoryEntry, ...] | None:

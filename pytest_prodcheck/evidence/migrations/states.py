@@ -151,12 +151,17 @@ def _flyway(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
                 again.append(script.version)
     behind = [] if settings.flyway.out_of_order else [each for each in left if version_key(each) < newest]
     gone = [name for name, held in applied.items() if held[2] == "SQL_BASELINE" and BASELINE + name not in scripts]
+    gone += [name for name in mine if name not in scripts and version_key_of(name, mine) > baseline]
+    if settings.flyway.ignore_missing:
+        shipped_to = max((version_key(each.version) for each in ordered), default=())
+        kept = {name for name, (_, _, kind) in mine.items() if kind == "repeatable" or version_key(name) <= shipped_to}
+        gone = [name for name in gone if name not in kept]
     return State(
         applied=list(applied),
         applied_heads=sorted(versions, key=version_key)[-1:],
         shipped_heads=[each.version for each in ordered][-1:] or [each for _, each in bases][-1:],
         failed=[name for name, bad in failed.items() if bad],
-        unknown=[name for name in mine if name not in scripts and version_key_of(name, mine) > baseline] + gone,
+        unknown=gone,
         pending=[version for version in left if version not in behind] + again,
         skipped=behind,
         changed=[

@@ -98,22 +98,34 @@ from (
   where c.relpersistence <> 't' and {OURS}
 ) as all_of_them"""
 
+# DETACH PARTITION … CONCURRENTLY that was ended half way, not one that waits for older transactions. PostgreSQL 13 has
+# no such thing
+_DETACHED = f"""\
+select json_build_object('found', coalesce(json_agg(json_build_array(
+  concat_ws('.', n.nspname, c.relname), 'half detached from ' || i.inhparent::regclass) order by 1), '[]'))
+from pg_inherits i join pg_class c on c.oid = i.inhrelid join pg_namespace n on n.oid = c.relnamespace
+where (to_jsonb(i)->>'inhdetachpending')::bool and {OURS} and not exists (
+  select from pg_stat_activity a where a.datname = current_database() and a.state = 'active'
+  and a.pid <> pg_backend_pid() and a.query ~* 'detach\\s+partition')"""
+
+
 @evidence(
     "postgres-schema", axis="postgres", seconds=seconds_for, host=first_node, sends=to_primary("the catalogue"),
 )  # fmt: skip
 def postgres_schema(target: str, context: Context, deadline: Deadline) -> Schema:
     """The catalogue of the declared database on the primary; reads no table, so needs no SELECT but on sequences."""
     with on_primary(target, context, deadline) as session:
-        constraints, triggers, tables = (
+        constraints, triggers, tables, detached = (
             session.facts(sql, what=what)
             for sql, what in (
-                (_CONSTRAINTS, "constraints"), (_TRIGGERS, "triggers"), (_TABLES, "tables"),
+                (_CONSTRAINTS, "constraints"), (_TRIGGERS, "triggers"), (_TABLES, "tables"), (_DETACHED, "partitions"),
             )
         )  # fmt: skip
         indexes, numbers = _indexes(session), sequences(session)
     return Schema(
         constraints_total=constraints["total"],
         unvalidated=_objects(constraints),
+        half_detached=_objects(detached),
         triggers_total=triggers["total"],
         disabled=_disabled(triggers),
         tables_total=tables["total"],

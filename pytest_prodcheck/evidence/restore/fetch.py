@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.evidence.backups.archived_wal import archive_of
 from pytest_prodcheck.evidence.backups.base_backups import CONTROL, chain_of, major_version, place_of
 from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman_folders, barman_tablespaces
 from pytest_prodcheck.evidence.restore.incremental import combine
@@ -85,7 +86,7 @@ def _default(settings: Backups, scratch: Path) -> tuple[str, ...]:
 def wal_source(settings: Backups, scratch: Path, root: Path, deadline: Deadline) -> Bring:
     """How WAL comes to the scratch server."""
     if settings.kind == "basebackup":
-        return from_archive(root / (settings.archive or ""), deadline)
+        return from_archive(archive_of(settings, root), deadline)
     folder = scratch / "tool"
     (folder / "pg1" / "global").mkdir(parents=True)
     shutil.copyfile(scratch / "data" / CONTROL, folder / "pg1" / CONTROL)

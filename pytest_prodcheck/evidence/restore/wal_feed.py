@@ -11,16 +11,14 @@ import os
 import re
 import select
 import shutil
-import stat
 import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
+from pytest_prodcheck.evidence.backups.archived_wal import Archive, plain_file
 from pytest_prodcheck.evidence.restore.source_files import share_with
-from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened
-from pytest_prodcheck.evidence.tools.confinement import bare_environment
 from pytest_prodcheck.evidence.tools.subprocesses import User, end, servers_user, start
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -29,10 +27,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 NAME = re.compile(r"[0-9A-F]{8}\.history|[0-9A-F]{24}(\.[0-9A-F]{8}\.backup)?")
-LARGEST = 1024 * 1024 * 1024  # bytes of a WAL segment (initdb --wal-segsize=1024)
-_PACKERS = {".zst": ("zstd", "-dcq"), ".lz4": ("lz4", "-dcq")}
 _LONGEST = 100  # bytes of a line in the pipe
-_PIECE = 1 << 20
 _SCRIPT = """\
 #!/bin/sh
 # $1: name of a WAL file, $2: where it is to lie. Ends with 1 where there is none.
@@ -119,61 +114,9 @@ class WalFeed:
             os.write(self._out, f"{name} {'yes' if there else 'no'}\n".encode())
 
 
-def from_archive(archive: Path, deadline: Deadline) -> Bring:
+def from_archive(archive: Archive, deadline: Deadline) -> Bring:
     """From a folder of archived WAL, unpacked; what is no plain file is not there."""
-    archive = archive.resolve()
-
-    def bring(name: str, target: Path) -> bool:
-        for suffix in ("", ".gz", ".bz2", ".xz", *_PACKERS):
-            source = archive / f"{name}{suffix}"
-            if not _plain_file(source):
-                continue
-            if suffix in _PACKERS:
-                return _unpacked_by((*_PACKERS[suffix], str(source)), target, deadline)
-            if not suffix:
-                shutil.copyfile(source, target, follow_symlinks=False)
-                return True
-            with opened(source) as packed, target.open("xb") as copy:
-                return _bounded(packed, copy, name, deadline)
-        return False
-
-    return bring
-
-
-def _plain_file(path: Path) -> bool:
-    try:
-        about = path.lstat()
-    except OSError:
-        return False
-    return stat.S_ISREG(about.st_mode) and about.st_size <= LARGEST
-
-
-def _bounded(packed: IO[bytes], copy: IO[bytes], name: str, deadline: Deadline) -> bool:
-    size = 0
-    try:
-        while part := packed.read(_PIECE):
-            deadline.seconds_left()
-            size += len(part)
-            if size > LARGEST:
-                raise EvidenceProblem(Problem("too-large", f"WAL file {name}: unpacks to more than 1 GB"))
-            copy.write(part)
-    except BROKEN:
-        return False
-    return True
-
-
-def _unpacked_by(words: tuple[str, ...], target: Path, deadline: Deadline) -> bool:
-    child = start(words, folder=target.parent, only=bare_environment(), output=subprocess.PIPE)
-    assert child.stdout is not None
-    try:
-        with target.open("xb") as copy:
-            whole = _bounded(child.stdout, copy, target.name, deadline)
-        return whole and child.wait(max(deadline.time_left(), 0.01)) == 0
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
-        child.stdout.close()
-        end(child)
+    return lambda name, target: archive.bring(name, target, deadline)
 
 
 def from_tool(settings: Backups, folder: Path, root: Path, deadline: Deadline) -> Bring:
@@ -203,7 +146,7 @@ def from_tool(settings: Backups, folder: Path, root: Path, deadline: Deadline) -
                 return False
             finally:
                 end(child)
-        if code or not _plain_file(got):
+        if code or not plain_file(got):
             return False
         shutil.copyfile(got, target, follow_symlinks=False)
         got.unlink()

@@ -173,6 +173,20 @@ def test_out_of_order(flyway: Flyway) -> None:
     assert (flyway.does("validate", "t"), faults(flyway.state("t"))) == ("valid", {})
 
 
+def test_scripts_that_may_be_deleted(flyway: Flyway) -> None:
+    """flyway#1447, #1352, #3592: `*:missing` lets old scripts go; one newer than all that is shipped is told."""
+    flyway.write("w", V1__a="select 1;", V2__b="select 1;", V3__c="select 1;", R__d="select 1;")
+    assert flyway.does("migrate", "w") == "migrated 4"
+    flyway.write("w", V1__a=None, R__d=None)
+    missing = {"flyway.ignoreMigrationPatterns": "*:missing"}
+    assert (flyway.does("validate", "w"), faults(flyway.state("w"))) == ("invalid", {"unknown": ["1", "d"]})
+    assert flyway.does("validate", "w", **missing) == "valid"
+    assert faults(flyway.state("w", flyway={"ignore_missing": True})) == {}
+    flyway.write("w", V1__a="select 1;", V3__c=None)
+    assert flyway.does("validate", "w", **missing) == "invalid"
+    assert faults(flyway.state("w", flyway={"ignore_missing": True})) == {"unknown": ["3"]}
+
+
 @pytest.mark.parametrize(("undone", "expected"), [("t", {"pending": ["2"]}), ("f", {"failed": ["2"]})])
 def test_undo(flyway: Flyway, undone: str, expected: dict[str, list[str]]) -> None:
     """What Flyway Teams notes of an undo ("UNDO_SQL"): it is to be applied again; one that failed is told.

@@ -12,6 +12,7 @@ import pytest
 from pytest_prodcheck.evidence.migrations.liquibase import matches
 from pytest_prodcheck.evidence.migrations.model import State
 from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER
+from pytest_prodcheck.evidence.tools.program_words import without_rows
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.database import Migrations
 from tests.evidence.contexts import gather
@@ -312,6 +313,19 @@ def test_newer_revisions_old_changelogs_and_others(liquibase: Liquibase) -> None
     )
     assert faults(liquibase.state("g")) == {"unknown": ["billing/m.xml::x::ann"]}
     assert faults(liquibase.state("g", others=["billing/*"])) == {}
+
+
+def test_rows_in_what_it_complains_of(liquibase: Liquibase) -> None:
+    """The statement, and the driver's DETAIL, with what the rows hold."""
+    row = "Zoë Muster, Diagnose F32"
+    made = f"create table i.p (name text unique); insert into i.p values ('{row}')"
+    liquibase.write("i", **{"m.xml": xml(one(1, made))})
+    assert liquibase.does("update", "i") == "updated"
+    for sql in (f"insert into i.p values ('{row}')", "alter table i.p alter name type int using name::int"):
+        liquibase.write("i", **{"m.xml": xml(one(2, sql))})
+        told = liquibase.does("update", "i")
+        assert "Muster" in told
+        assert "Muster" not in "\n".join(without_rows(told))
 
 
 def test_a_lock_that_is_left_behind(liquibase: Liquibase) -> None:

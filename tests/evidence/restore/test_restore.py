@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import shutil
 import signal
@@ -393,6 +394,62 @@ def test_wal_that_is_packed_is_unpacked(make: Make, cluster: Cluster) -> None:
     finally:
         ACTS["archive-packed"][1](packing)
         shutil.copytree(aside, own, dirs_exist_ok=True)
+        shutil.rmtree(aside)
+        for each in own.rglob("*"):
+            if each.is_file():
+                cluster.spawner.own(each)
+
+
+PASS = ("-pass", "pass:not-a-secret", "-pbkdf2", "-iter", "1")
+DECRYPT = ["openssl", "enc", "-d", "-aes-256-cbc", *PASS, "-in", "{file}"]
+
+
+def _openssl(content: bytes) -> bytes:
+    command = ["openssl", "enc", "-aes-256-cbc", *PASS]
+    return subprocess.run(command, input=content, capture_output=True, check=True, timeout=60).stdout
+
+
+@pytest.mark.parametrize(
+    ("pack", "ending", "unpack"),
+    [
+        (gzip.compress, "", None),  # archive_command = 'gzip < %p > archive/%f'
+        (_openssl, "", DECRYPT),
+        (lambda content: _openssl(gzip.compress(content, 1)), ".gz.enc", DECRYPT),
+        (_openssl, ".enc", None),
+        (_openssl, ".enc", ["openssl", "enc", "-d", "-aes-256-cbc", "-pass", "pass:wrong", "-in", "{file}"]),
+    ],
+    ids=["gzip-plain-name", "openssl-plain-name", "gzip-openssl", "undeclared", "wrong-password"],
+)  # fmt: skip
+def test_wal_that_is_encrypted(
+    make: Make, cluster: Cluster, pack: Callable[[bytes], bytes], ending: str, unpack: list[str] | None
+) -> None:
+    """By the declared program; without it nothing is said of the restore but what to declare."""
+    how: dict[str, Any] = {"kind": "basebackup", "folder": "pg/backups", "archive": "pg/sealed", "unpack": unpack}
+    own, aside = cluster.base / "pg_wal", cluster.folder / "pg_wal.aside"
+    shutil.copytree(own, aside)
+    sealed = cluster.spawner.folder(cluster.folder / "sealed")
+    for each in own.iterdir():
+        if each.is_file():
+            each.unlink()  # a backup without WAL of its own (pg_basebackup -X none)
+    try:
+        for each in cluster.archive.iterdir():
+            named = sealed / f"{each.name}{'' if each.suffix else ending}"
+            named.write_bytes(each.read_bytes() if each.suffix else pack(each.read_bytes()))
+            cluster.spawner.own(named)
+        archive = gather("postgres-wal-archive", "shop", make(None, **how))
+        assert (archive.missing, archive.broken) == ((), ())
+        if ending and unpack != DECRYPT:
+            for name in ("postgres-backup-verification", *(("postgres-restore",) if unpack is None else ())):
+                problem = problem_of(lambda name=name: gather(name, "shop", make(None, **how)))  # type: ignore[misc]
+                assert "backups.unpack" in problem.hint
+            return
+        found: Verification = gather("postgres-backup-verification", "shop", make(None, **how))
+        assert [each.said for each in found.backups] == [""]
+        assert restored(make(None, **how)).wrong == ()
+    finally:
+        shutil.rmtree(sealed)
+        shutil.copytree(aside, own, dirs_exist_ok=True)
+        shutil.rmtree(aside)
         for each in own.rglob("*"):
             if each.is_file():
                 cluster.spawner.own(each)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.demo.runtime.programs import postgres_programs
 from pytest_prodcheck.demo.runtime.waiting import until
+from pytest_prodcheck.demo.switches.backups import finish_segments
 from tests.evidence.contexts import gather
 from tests.evidence.postgres.servers import Server, server
 from tests.evidence.postgres.test_commits import cluster, configured, found, hangs
@@ -41,6 +45,20 @@ def test_the_synchronous_standby_is_not_connected_to_the_primary(running: Stores
     assert "cascaded" in seen["topology"]
 
 
+def test_a_slot_that_a_standby_keeps(running: Stores, cluster: Cluster) -> None:
+    """cloudnative-pg#9969: a slot is left behind on a former primary; it keeps WAL there, and the primary has none."""
+    cluster.standby.ask("select pg_create_physical_replication_slot('left_behind', true)")
+    try:
+        finish_segments(cluster, 20)
+        cluster.wait_for_replay()
+        seen = found(running, cluster)
+    finally:
+        cluster.standby.ask("select pg_drop_replication_slot('left_behind')")
+    assert set(seen) == {"slots"}
+    assert "nobody uses it" in seen["slots"]
+    assert found(running, cluster) == {}
+
+
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Server]:
     with server(postgres_programs()) as one:
@@ -49,6 +67,52 @@ def shop() -> Iterator[Server]:
         one.run("grant usage on schema app to prodcheck",
                 "alter default privileges in schema app grant select on sequences to prodcheck")  # fmt: skip
         yield one
+
+
+def test_the_parent_of_partitions_is_never_vacuumed(shop: Server) -> None:
+    """check_pgactivity#398, #365: a partitioned table has no vacuum and no dead rows of its own."""
+    shop.run("create table app.p (id int) partition by range (id)",
+             "create table app.p1 partition of app.p for values from (0) to (9000)",
+             "alter table app.p1 set (autovacuum_enabled = off)",
+             "insert into app.p select generate_series(1, 8000)", "analyze app.p")  # fmt: skip
+    dead = "select n_dead_tup from pg_stat_user_tables where relname = 'p1'"
+    assert gather("postgres-activity", "shop", shop.context()).dead == ()
+    shop.run("delete from app.p where id > 10")
+    until(lambda: shop.node.ask(dead) == 7990, "the statistics are there")
+    told = gather("postgres-activity", "shop", shop.context()).dead
+    shop.run("drop table app.p")
+    assert [(each.table, each.dead) for each in told] == [("app.p1", 7990)]
+
+
+def test_a_partition_that_is_half_detached(shop: Server) -> None:
+    """puppetdb#4013, thingsboard#8271: DETACH … CONCURRENTLY was ended while it waited; its rows are seen no more."""
+
+    def told() -> list[str]:
+        return [f"{each.name} {each.what}" for each in gather("postgres-schema", "shop", shop.context()).half_detached]
+
+    shop.run("create table app.e (at date) partition by range (at)",
+             "create table app.e1 partition of app.e for values from ('2026-01-01') to ('2027-01-01')",
+             "insert into app.e values ('2026-11-30')")  # fmt: skip
+    with shop.node.connect() as waits, shop.node.connect() as reader:
+        reader.autocommit = False
+        reader.execute("select from app.e")
+        detaching = threading.Thread(target=lambda: _until_cancelled(waits), daemon=True)
+        detaching.start()
+        until(lambda: shop.node.ask("select count(*) from pg_inherits where inhdetachpending") == 1, "it is half done")
+        assert told() == []  # it waits for the reader: nothing is wrong yet
+        waits.cancel()
+        detaching.join(20)
+        reader.rollback()
+    assert shop.node.ask("select count(*) from app.e") == 0
+    assert told() == ["app.e1 half detached from app.e"]
+    shop.run("alter table app.e detach partition app.e1 finalize")
+    assert told() == []
+    shop.run("drop table app.e, app.e1")
+
+
+def _until_cancelled(connection: Any) -> None:
+    with contextlib.suppress(Exception):
+        connection.execute("alter table app.e detach partition app.e1 concurrently")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+from tests.evidence.contexts import context, gather
 from tests.evidence.redis.test_topologies import judged, red
-from tests.evidence.redis.topologies import servers, until
+from tests.evidence.redis.topologies import Server, servers, until
+from tests.judged import outcomes
 
 
 def test_replicas_that_do_not_come_back_after_a_failover(tmp_path: Path) -> None:
@@ -41,3 +44,25 @@ def test_a_pause_that_was_never_taken_back(tmp_path: Path) -> None:
         server.do("CLIENT", "UNPAUSE")
         assert set(found) == {"writes"}
         assert red(judged([server])) == {}
+
+
+def test_the_append_only_file_is_not_rewritten(tmp_path: Path) -> None:
+    """redis#4778, #586: writes are taken, and the file grows until the disk is full; only INFO tells."""
+    with servers(tmp_path, ("appendonly yes",)) as (server,):
+        until(lambda: server.info("persistence")["aof_rewrite_in_progress"] == 0)
+        assert persistence(server) == "passed"
+        place = tmp_path / str(server.port) / "appendonlydir"
+        place.rename(tmp_path / "moved")
+        place.touch()
+        with contextlib.suppress(Exception):
+            server.do("BGREWRITEAOF")
+        until(lambda: server.info("persistence")["aof_last_bgrewrite_status"] == "err")
+        assert red(judged([server])) == {}
+        assert "the last write or rewrite failed" in persistence(server)
+
+
+def persistence(server: Server) -> str:
+    from suites.smoke.test_redis import test_what_is_saved_is_saved
+
+    group = gather("redis-group", "x", context(redis={"x": {"nodes": [server.at]}}))
+    return outcomes(test_what_is_saved_is_saved, group)
