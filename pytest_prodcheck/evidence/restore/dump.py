@@ -7,10 +7,10 @@ import re
 import secrets
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.backups.verification import is_archive
 from pytest_prodcheck.evidence.postgres.programs import major_of, programs
@@ -121,7 +121,20 @@ class DumpServer(ScratchServer):
                 connection.execute(f"{making} encoding 'UTF8' lc_collate 'C' lc_ctype 'C'")
         with self.connect(self.database) as connection:
             connection.execute(f"alter schema public owner to {LOADER}")
+            self._make_wrappers(connection)
         return odd
+
+    def _make_wrappers(self, connection: Any) -> None:
+        """Foreign-data wrappers, which only a superuser makes: servers and foreign tables of the dump lead nowhere.
+
+        There is no network where the server is shut in; a wrapper that reads files asks for rights that nobody has.
+        """
+        import psycopg
+
+        for extension, wrapper in self.facts.wrappers if self.place.confined else ():
+            with suppress(psycopg.Error):  # it is not installed here: the dump's own statement will say so
+                connection.execute(f"create extension if not exists {quoted(extension)}")
+                connection.execute(f"grant usage on foreign data wrapper {quoted(wrapper)} to {LOADER}")
 
     @contextmanager
     def _text(self, deadline: Deadline) -> Iterator[IO[bytes]]:

@@ -17,6 +17,9 @@ select json_build_object(
   'rules', to_jsonb(d)->>'daticurules',
   'roles', (select coalesce(json_agg(rolname), '[]') from pg_roles where rolname !~ '^pg_'),
   'tablespaces', (select coalesce(json_agg(spcname), '[]') from pg_tablespace where spcname !~ '^pg_'),
+  'wrappers', (select coalesce(json_agg(json_build_array(e.extname, w.fdwname) order by 1), '[]')
+    from pg_foreign_data_wrapper w join pg_depend d on d.classid = 'pg_foreign_data_wrapper'::regclass
+    and d.objid = w.oid and d.deptype = 'e' join pg_extension e on e.oid = d.refobjid),
   'large_objects', (select count(*) from pg_largeobject_metadata))
 from pg_database d where d.datname = current_database()"""
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
@@ -24,7 +27,7 @@ _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """Of one database. large_objects: how many it has now."""
+    """Of one database. wrappers: extensions with their foreign-data wrappers. large_objects: how many it has now."""
 
     encoding: str = "UTF8"
     collate: str = "C"
@@ -34,6 +37,7 @@ class SourceFacts:
     rules: str | None = None
     roles: tuple[str, ...] = ()
     tablespaces: tuple[str, ...] = ()
+    wrappers: tuple[tuple[str, str], ...] = ()
     large_objects: int = 0
 
     def options(self, major: int) -> str:
@@ -53,7 +57,8 @@ def facts_of(session: Session) -> SourceFacts:
     """Those of a session's database; raises EvidenceProblem."""
     told = session.facts(_FACTS, what="locale, roles and tablespaces")
     kept = {name: tuple(map(str, told[name])) for name in ("roles", "tablespaces")}
-    return SourceFacts(**{**told, **kept})
+    wrappers = tuple((str(extension), str(wrapper)) for extension, wrapper in told["wrappers"])
+    return SourceFacts(**{**told, **kept, "wrappers": wrappers})
 
 
 def _literal(value: str) -> str:

@@ -26,6 +26,11 @@ KINDS = {
                   "alter table c add column key text generated always as (lower(name)) stored"),
     "extension": ("create extension citext; create extension dblink; create table c (name citext)",
                   "insert into c values ('Zoë'); comment on extension citext is 'mine'"),
+    "foreign": ("create extension postgres_fdw; create server far foreign data wrapper postgres_fdw options "
+                "(port '1'); create user mapping for postgres server far options (user 'ann', password 'none')",
+                "create table c (id int) partition by range (id); create table c1 partition of c for values from (0) "
+                "to (9); create foreign table c2 partition of c for values from (9) to (99) server far; insert into "
+                "c1 values (1); create foreign table f (id int) server far; create view v as select * from f"),
     "rule": ("create table c (id int); create table d (id int)",
              "create rule r as on insert to c do (insert into d values (1); insert into d values (2))"),
     "body": ("create table c (id int)",
