@@ -62,6 +62,7 @@ def run(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    os.umask(os.umask(0o022) | 0o022)  # nobody else writes what the demo and its servers make
     code = run(sys.argv[1:])
     sys.stdout.flush()
     os._exit(code)  # at once: threads that serve or wait for a server hold nothing worth waiting for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,12 @@ from tests.demo.client import Client
 
 @pytest.fixture(scope="session")
 def shared_demo() -> Iterator[Demo]:
-    with start() as demo:
+    before = os.umask(0)  # as on machines that are set up badly: what it makes is closed all the same
+    try:
+        demo = start()
+    finally:
+        os.umask(before)
+    with demo:
         demo.wait_ready(60)
         yield demo
 

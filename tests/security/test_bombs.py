@@ -37,6 +37,12 @@ def aliases(levels: int = 40) -> str:
     return "\n".join(rows) + "\n"
 
 
+def test_yaml_whose_merges_multiply() -> None:
+    """PyYAML before 6.0.4 unfolded them while it read, which nobody can end."""
+    rows = ["a0: &a0 {k: v, l: w}"] + [f"a{n}: &a{n} {{<<: [{f'*a{n - 1} ,' * 9}]}}" for n in range(1, 40)]
+    assert parse("\n".join(rows).encode(), "yaml", "x.yaml")
+
+
 @pytest.mark.parametrize("text", [aliases(), "a: &a {b: *a}\n", "a: " + "[" * 500 + "]" * 500])
 def test_yaml_that_unfolds(text: str) -> None:
     with pytest.raises(EvidenceProblem, match=r"unfold|nested|no YAML"):

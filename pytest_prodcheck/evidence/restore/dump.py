@@ -18,7 +18,7 @@ from pytest_prodcheck.evidence.postgres.safe_sql import quoted
 from pytest_prodcheck.evidence.postgres.server_text import of_error
 from pytest_prodcheck.evidence.restore.loading import LOADER, LoadResult, load
 from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
-from pytest_prodcheck.evidence.restore.source_files import give_to
+from pytest_prodcheck.evidence.restore.source_files import give_to, private_file
 from pytest_prodcheck.evidence.restore.sql_text import SqlText
 from pytest_prodcheck.evidence.tools import program_words
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened, regular
@@ -152,7 +152,7 @@ class DumpServer(ScratchServer):
             give_to(self.scratch / "tablespaces", self.place.user)
             words.append(str(self._folder(deadline)))
         errors = self.scratch / "pg_restore.log"
-        with (_plain_file(place) if place.is_file() else open(os.devnull, "rb")) as given, errors.open("wb") as log:
+        with (_plain_file(place) if place.is_file() else open(os.devnull, "rb")) as given, private_file(errors) as log:
             child = self.place.pipe(words, given, log)
             assert child.stdout is not None
             try:

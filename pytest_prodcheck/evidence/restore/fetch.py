@@ -12,7 +12,7 @@ from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman_folders, 
 from pytest_prodcheck.evidence.restore.incremental import combine
 from pytest_prodcheck.evidence.restore.source_files import Source, give_to, refuse_odd_files
 from pytest_prodcheck.evidence.restore.wal_feed import Bring, from_archive, from_tool
-from pytest_prodcheck.evidence.tools.subprocesses import run, servers_user
+from pytest_prodcheck.evidence.tools.subprocesses import environment, run, servers_user
 from pytest_prodcheck.evidence.tools.write_guard import guarded
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -60,11 +60,11 @@ def fetch(
     if not declared and settings.kind == "barman" and barman_tablespaces(settings, label, root, deadline):
         what = "the backup has tablespaces, and Barman puts them where the live ones are"
         raise EvidenceProblem(Problem("configuration", what, "say with restore.command where each goes"))
-    program, environ = words[0], {}
+    program, environ = words[0], environment(words[0])  # its own settings, by its name
     if not declared:
         more = barman_folders(settings, root, deadline) if settings.kind == "barman" else ()
-        words, environ = guarded(words, (data, spaces, own, *more)), {"TMPDIR": str(own)}
-    done = run(words, deadline, folder=root, environ=environ)
+        words, environ = guarded(words, (data, spaces, own, *more)), environ | {"TMPDIR": str(own)}
+    done = run(words, deadline, folder=root, only=environ)
     shutil.rmtree(own)
     if done.code or major_version(data) is None:
         raise EvidenceProblem(Problem("protocol", f"{program}: the backup was not restored: {done.said}"))
@@ -88,6 +88,7 @@ def wal_source(settings: Backups, scratch: Path, root: Path, deadline: Deadline)
     if settings.kind == "basebackup":
         return from_archive(archive_of(settings, root), deadline)
     folder = scratch / "tool"
+    folder.mkdir(mode=0o700)
     (folder / "pg1" / "global").mkdir(parents=True)
     shutil.copyfile(scratch / "data" / CONTROL, folder / "pg1" / CONTROL)
     return from_tool(settings, folder, root, deadline)

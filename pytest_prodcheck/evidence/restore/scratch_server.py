@@ -16,7 +16,7 @@ from pytest_prodcheck.evidence.postgres.programs import library_path, needed_by
 from pytest_prodcheck.evidence.postgres.safe_sql import PATH
 from pytest_prodcheck.evidence.postgres.server_text import shown
 from pytest_prodcheck.evidence.restore.disk_space import refuse_exhaustion
-from pytest_prodcheck.evidence.restore.source_files import give_to, share_with
+from pytest_prodcheck.evidence.restore.source_files import give_to, private_file, share_with
 from pytest_prodcheck.evidence.tools.confinement import Sandbox
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram, end
@@ -56,10 +56,12 @@ class ScratchServer:
             what = f"{scratch}: too long for a socket's path"
             raise EvidenceProblem(Problem("configuration", what, "name a shorter one: backups.restore.folder"))
         for each in (self.files, self.shell, scratch / "wal"):
-            each.mkdir(mode=0o755)
+            each.mkdir(mode=0o700)
         for each in (self.sockets, scratch / "tablespaces", self.data):
             each.mkdir(mode=0o700, exist_ok=True)
         self.place = self._place(unconfined)
+        for each in (self.files, self.shell, scratch / "wal"):
+            share_with(each, self.place.user)
 
     def _place(self, unconfined: bool) -> Sandbox:
         from dataclasses import replace
@@ -81,7 +83,7 @@ class ScratchServer:
             if program is None:
                 raise EvidenceProblem(Problem("configuration", f"there is no {name} in /bin"))
             shutil.copyfile(os.path.realpath(program), self.shell / name)
-            (self.shell / name).chmod(0o755)
+            (self.shell / name).chmod(0o700)
 
     def configure(self, settings: Mapping[str, str]) -> None:
         """Writes the files that the server is configured by; those of the backup are not read."""
@@ -114,7 +116,7 @@ class ScratchServer:
             share_with(each, self.place.user)
         for each in self.shell.iterdir():
             share_with(each, self.place.user)
-            each.chmod(0o750)
+            each.chmod(0o750 if self.place.user is not None else 0o700)
 
     def access(self) -> str:
         """Who may log in: its socket's folder is closed to everybody but the server's user and us."""
@@ -132,7 +134,7 @@ class ScratchServer:
     def __enter__(self) -> ScratchServer:
         """Starts the server."""
         settings = f"config_file={self.files / 'scratch.conf'}"
-        with self.log.open("wb") as log:
+        with private_file(self.log) as log:
             words = (str(self.programs / "postgres"), "-D", str(self.data), "-c", settings)
             self._child = self.place.start(words, log)
         return self

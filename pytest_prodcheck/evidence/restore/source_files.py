@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from pytest_prodcheck.evidence.tools.confinement import bare_environment
 from pytest_prodcheck.evidence.tools.subprocesses import User, run
@@ -132,12 +132,17 @@ def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
             yield path, os.lstat(path)
 
 
+def private_file(path: Path) -> IO[bytes]:
+    """A new file that is ours alone, whatever the umask, opened for writing."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+
+
 def share_with(path: Path, user: User | None) -> None:
-    """Lets a user read what stays ours, and nobody else."""
-    if user is None:
-        return
-    os.chown(path, -1, user.pw_gid, follow_symlinks=False)
-    path.chmod(0o750 if path.is_dir() else 0o640)
+    """Lets a user read what stays ours, and nobody else, whatever the umask."""
+    if user is not None:
+        os.chown(path, -1, user.pw_gid, follow_symlinks=False)
+    folder, file = (0o700, 0o600) if user is None else (0o750, 0o640)
+    path.chmod(folder if path.is_dir() else file)
 
 
 def give_to(folder: Path, user: User | None) -> None:

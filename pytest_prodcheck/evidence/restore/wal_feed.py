@@ -52,9 +52,9 @@ class WalFeed:
         self.files, self._ask, self._answer = folder / "files", folder / "ask", folder / "answer"
         self._bring, self._last, self._user = bring, "", user
         self.problem: Problem | None = None
-        self.files.mkdir()
+        self.files.mkdir(mode=0o700)
         for pipe in (self._ask, self._answer):
-            os.mkfifo(pipe)
+            os.mkfifo(pipe, 0o600)
         self.script = folder / "fetch-wal"
         quoted = {name: f"'{path}'" for name, path in (("ask", self._ask), ("answer", self._answer),
                                                        ("files", self.files))}  # fmt: skip
@@ -62,8 +62,8 @@ class WalFeed:
         for each in (folder, self.files, self._ask, self._answer, self.script):
             share_with(each, user)
         for pipe in (self._ask, self._answer):
-            pipe.chmod(0o660)
-        self.script.chmod(0o750)
+            pipe.chmod(0o660 if user is not None else 0o600)
+        self.script.chmod(0o750 if user is not None else 0o700)
         self._over = threading.Event()
 
     def __enter__(self) -> WalFeed:

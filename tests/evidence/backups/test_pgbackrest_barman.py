@@ -204,6 +204,8 @@ def test_a_stanza_and_a_restore_from_it(pgbackrest: Tool, cluster: Cluster) -> N
 ELSEWHERE = """#!/bin/bash
 for last; do :; done
 if [ "$last" = restore ]; then
+  [ "$PGBACKREST_PROCESS_MAX" = 2 ] || exit 91
+  [ -z "$PRODCHECK_CANARY" ] || exit 92
   for place in {places}; do (echo x > "$place/owned") 2>/dev/null; done
   cat /proc/[0-9]*/environ > "{seen}" 2>/dev/null
 fi
@@ -212,9 +214,13 @@ exec {program} "$@"
 
 
 @pytest.mark.skipif(not bwrap(), reason="no bubblewrap that makes namespaces; install: apt-get install bubblewrap")
-def test_a_restore_writes_nowhere_else(pgbackrest: Tool, cluster: Cluster, tmp_path: Path) -> None:
+def test_a_restore_writes_nowhere_else(
+    pgbackrest: Tool, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A program in its place tries what a manifest with other paths would have it do, then is pgBackRest."""
     places = [tmp_path, cluster.primary.data, pgbackrest.folder / "repo", pgbackrest.running.place, Path("/etc")]
+    monkeypatch.setenv("PGBACKREST_PROCESS_MAX", "2")
+    monkeypatch.setenv("PRODCHECK_CANARY", "canary")
     script = tmp_path / "pgbackrest"
     script.write_text(ELSEWHERE.format(
         places=" ".join(map(str, places)), seen=tmp_path / "seen", program=pgbackrest.words[0]

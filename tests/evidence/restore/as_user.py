@@ -48,7 +48,8 @@ def python_for(user: str) -> str:
     return other
 
 
-def restore(root: Path, tables: dict[str, Any], user: str = "", seconds: float = 60, path: str = "") -> Outcome:
+def restore(root: Path, tables: dict[str, Any], user: str = "", seconds: float = 60, path: str = "",
+            umask: int = -1) -> Outcome:  # fmt: skip
     """`postgres-restore` of `shop`. path: where programs are looked for, else where ours are."""
     words = [python_for(user), "-m", "tests.evidence.restore.as_user", str(root), json.dumps(tables), str(seconds)]
     paths = [str(ROOT), *(each for each in sys.path if "site-packages" in each)]
@@ -61,7 +62,8 @@ def restore(root: Path, tables: dict[str, Any], user: str = "", seconds: float =
         found = pwd.getpwnam(user)
         who = {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
     done = subprocess.run(
-        words, cwd=root, env=environ, capture_output=True, text=True, timeout=seconds + 60, check=False, **who
+        words, cwd=root, env=environ, capture_output=True, text=True, timeout=seconds + 60, check=False,
+        umask=umask, **who
     )  # fmt: skip
     if done.returncode:
         pytest.fail(f"{user or 'self'}: {done.stderr[-3000:]}")

@@ -17,6 +17,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,7 @@ class Trap:
     listener: socket.socket
     path: str = ""
     more: dict[str, Any] = field(default_factory=dict)  # settings of the cluster
+    umask: int = -1
 
     @property
     def archive(self) -> Path:
@@ -81,7 +83,7 @@ class Trap:
             "nodes": [f"127.0.0.1:{self.cluster.primary.port}"], "database": "shop", "user": "prodcheck",
             "password": {"file": self.password}, "tls": {"mode": "prefer"}, "backups": backups, **self.more,
         }  # fmt: skip
-        found = restore(self.place, {"postgres": {"shop": shop}}, self.user, path=self.path)
+        found = restore(self.place, {"postgres": {"shop": shop}}, self.user, path=self.path, umask=self.umask)
         assert list(self.loot.iterdir()) == []
         assert digest(self.place / folder) == before
         assert list((self.place / "scratch").iterdir()) == []
@@ -127,7 +129,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 ALSO_AS_ROOT = (
     "test_a_role_of_the_application", "test_a_backup_that_is_a_link", "test_links_and_pipes_in_a_base_backup",
     "test_settings_in_a_base_backup_are_not_read", "test_what_a_superuser_left_in_the_database",
-    "test_what_cannot_be_shut_in_is_not_restored",
+    "test_what_cannot_be_shut_in_is_not_restored", "test_what_other_users_get_of_a_restore",
 )  # fmt: skip
 
 
@@ -491,3 +493,39 @@ def test_links_in_the_archive_are_not_read(trap: Trap, base: Path) -> None:
     os.mkfifo(archive / "00000002.history")
     found = trap.run("basebackup", "base", target={"lsn": "7/0"})
     assert not found.good
+
+
+def _open_to_others(scratch: Path) -> Iterator[str]:
+    """What others may read or change below a scratch folder, whose name they see in the list of processes."""
+    for top in scratch.iterdir():
+        shared = 0o007 if os.geteuid() == 0 and top.stat().st_uid == 0 else 0o077
+        for place, names, files in os.walk(top):
+            for name in (*names, *files):
+                with contextlib.suppress(OSError):
+                    about = os.lstat(os.path.join(place, name))
+                    if about.st_mode & shared and not stat.S_ISLNK(about.st_mode):
+                        yield f"{oct(about.st_mode)} {os.path.relpath(os.path.join(place, name), top)}"
+            names[:] = [name for name in names if os.stat(os.path.join(place, name)).st_mode & 0o001]
+
+
+@pytest.mark.parametrize("kind", ["basebackup", "dump"])
+def test_what_other_users_get_of_a_restore(trap: Trap, base: Path, kind: str) -> None:
+    """Nothing, even where the umask closes nothing: neither the log, which may tell rows, nor what WAL comes by."""
+    trap.umask = 0
+    seen: set[str] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.002):
+            with contextlib.suppress(OSError):
+                seen.update(_open_to_others(trap.place / "scratch"))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        found = trap.run("basebackup", "base") if kind == "basebackup" else trap.dump(TABLE)
+    finally:
+        over.set()
+        watching.join()
+    assert found.good, found
+    assert seen == set()
