@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.kubernetes.evictions import kubernetes_disruption, refusal
+from pytest_prodcheck.evidence.kubernetes import parsing
+from pytest_prodcheck.evidence.kubernetes.evictions import budgets_with, kubernetes_disruption, refusal
 from pytest_prodcheck.records.kubernetes import KubernetesDisruption, Pod
 from suites.pre_deploy.test_kubernetes import test_a_drain_is_possible as drain_is_possible
 from tests.cluster.control_plane import ControlPlane
@@ -167,6 +168,22 @@ def test_each_eviction_is_answered_as_foretold(round_: int, space: ControlPlane,
     assert foretold == {each.name: bool(evicted(space, each.name)) for each in pods}
     blocked = {name for each in found.budgets for name in each.blocked}
     assert blocked == {name for name, refused in foretold.items() if refused}
+
+
+@pytest.mark.parametrize(("ready", "late", "soon"), [(6, 0, True), (2, 0, False), (2, 4, True)])
+def test_pods_that_the_budget_has_not_counted_yet(ready: int, late: int, soon: bool) -> None:
+    """An autoscaler scales from two to six: until they are counted no pod may go, which is soon over."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    meta = {"namespace": SPACE, "labels": {"app": "a"}, "creationTimestamp": now}
+    pods = [
+        parsing.pod({"metadata": {**meta, "name": f"p-{at}"}, "status": {
+            "phase": "Running", "conditions": [{"type": "Ready", "status": str(at < ready)}]}})
+        for at in range(ready + late)
+    ]  # fmt: skip
+    counted = {"expectedPods": 6, "desiredHealthy": 3, "currentHealthy": 2, "disruptionsAllowed": 0}
+    half = {**budget("half", {"matchLabels": {"app": "a"}}, maxUnavailable="50%"), "status": counted}
+    (found,) = budgets_with([half], pods)
+    assert (bool(found.blocked), found.soon) == (True, soon)
 
 
 def test_budgets_that_let_nobody_go(space: ControlPlane, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.kubernetes.cluster import host, pods_of, reads, seconds
+from pytest_prodcheck.evidence.kubernetes import parsing
+from pytest_prodcheck.evidence.kubernetes.api import api
+from pytest_prodcheck.evidence.kubernetes.cluster import host, namespaced, pods_of, reads, seconds
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.kubernetes.parsing import conditions
@@ -31,10 +33,18 @@ _UNGUARDED = ("Succeeded", "Failed", "Pending")  # phases in which a pod goes wh
 )
 def kubernetes_disruption(target: str, context: Context, deadline: Deadline) -> KubernetesDisruption:
     """The budgets, as their controller counts them, each with the pods that it, or a second one, does not let go."""
-    budgets = raw("policy/v1", "poddisruptionbudgets", context, deadline)
-    pods = pods_of(context, deadline)
+    found = budgets_with(raw("policy/v1", "poddisruptionbudgets", context, deadline), pods_of(context, deadline))
+    if any(each.blocked and not each.soon for each in found):  # of the pods that there are now: an autoscaler adds some
+        server, path = api(context, deadline), namespaced("policy/v1", "poddisruptionbudgets", context)
+        pods = server.items(namespaced("", "pods", context), deadline, parsing.pod)
+        found = budgets_with(server.items(path, deadline), pods)
+    return KubernetesDisruption(found)
+
+
+def budgets_with(budgets: list[Object], pods: list[Pod]) -> tuple[Budget, ...]:
+    """The budgets with those of the pods that may not go."""
     refused = {each.name: why for each in pods if (why := refusal(each, budgets))}
-    return KubernetesDisruption(tuple(_budget(each, pods, refused) for each in budgets))
+    return tuple(_budget(each, pods, refused) for each in budgets)
 
 
 def refusal(pod: Pod, budgets: Iterable[Object]) -> str:
@@ -88,8 +98,9 @@ def _budget(budget: Object, pods: list[Pod], refused: dict[str, str]) -> Budget:
 
 
 def _soon(status: Object, pods: list[Pod]) -> bool:
-    """Whether only pods that have just begun are missing, and the budget lets one go when they are ready."""
+    """Whether only pods that have just begun are missing, and the budget lets one go when they are counted as ready."""
     room = int(status.get("expectedPods") or 0) > int(status.get("desiredHealthy") or 0)
     begun = time.time() - STARTING
     late = [each for each in pods if not each.ready]
-    return room and bool(late) and all(each.created_at > begun for each in late)
+    behind = len(pods) - len(late) > int(status.get("currentHealthy") or 0)
+    return room and (bool(late) or behind) and all(each.created_at > begun for each in late)
