@@ -6,6 +6,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "gate": ("pytest_prodcheck.cli.gate", "ask a gate: 0 open, 1 blocked, 2 usage, 3 cannot tell, 4 refused"),
     "run": ("pytest_prodcheck.cli.run", "run the checks, write the gate verdicts, exit with the gate's code"),
     "exec": ("pytest_prodcheck.cli.exec", "run a command if a gate is open, and record it"),
+    "deploy": ("pytest_prodcheck.cli.deploy", "deploy a revision step by step, guarded by gates, and back"),
     "override": ("pytest_prodcheck.cli.override", "open a closed gate for a while, with a reason"),
     "record-backup": (
         "pytest_prodcheck.cli.record_backup",

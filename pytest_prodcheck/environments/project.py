@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.approval import Approval
     from pytest_prodcheck.environments.sections.auth import Auth
     from pytest_prodcheck.environments.sections.dependencies import Dependency
+    from pytest_prodcheck.environments.sections.deploy import Deploy
     from pytest_prodcheck.environments.sections.exposure import Exposure
     from pytest_prodcheck.environments.sections.hosts import Host
     from pytest_prodcheck.environments.sections.kubernetes import Kubernetes
@@ -34,6 +35,7 @@ else:
     Approval = section("approval:Approval")
     Auth = section("auth:Auth")
     Dependency = section("dependencies:Dependency")
+    Deploy = section("deploy:Deploy")
     Exposure = section("exposure:Exposure")
     Host = section("hosts:Host")
     Kubernetes = section("kubernetes:Kubernetes")
@@ -56,7 +58,7 @@ else:
 # that are good today would be refused.
 ASKED_OF_PROTECTED = ("services", "auth", "workflows", "postgres", "redis")
 FUTURE_KINDS = ("grpc", "graphql")  # kinds that may be listed under `absent` before this version has them
-_NO_KINDS = ("prometheus", "load_caps", "light")  # sections that are always there, or that others need
+_NO_KINDS = ("prometheus", "load_caps", "light", "deploy")  # sections that are always there, or that others need
 
 SET_BY_LOADER = ("name", "unit", "slot")  # fields of Environment that are no keys of the file
 
@@ -145,6 +147,7 @@ class Environment(Section):
     settings: dict[Name, Settings] = {}  # settings that what is deployed will read
     rollback: Rollback | None = None  # the rollback runbook
     approval: Approval | None = None  # who has to approve a deployment, and when none may be
+    deploy: Deploy | None = None  # how `prodcheck deploy` brings a new revision in, and back out
     alerts: Alerts | None = None  # alerting rules that must be loaded, and alerts that must not be firing
     hosts: dict[Name, Host] = {}  # hosts whose processors, memory and disks are looked at before a deployment
     # servers that speak TLS besides services, PostgreSQL and Redis, which are looked at anyway

@@ -82,6 +82,8 @@ def filled_later(path: KeyPath, data: dict[str, Any]) -> set[str]:
     names = {"run", "revision"} if "headers" in path else set()
     if path[:1] == ("metrics",) and path[2:] in (("query",), ("samples",)):
         return {"window", "revision", "service"}
+    if path[:2] == ("deploy", "commands"):
+        return {"slot", "revision", "percent", "shares", "unit"}
     if path == ("rollback", "document"):
         names |= {"revision", "unit"}
     if path[:1] == ("settings",) and path[2:] in (("file",), ("configmap",)):

@@ -1,0 +1,159 @@
+"""`prodcheck deploy`: brings a revision in, step by step, guarded by gates, and back out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.cli.deploy_progress import Progress
+from pytest_prodcheck.cli.gate_options import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE, duration, revision, who
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.deploy.deployment import Deployment, Wishes
+
+EXAMPLES = """\
+  prodcheck deploy --env production --revision "$GIT_SHA" -s canary -m 10m
+  prodcheck deploy --env production --revision "$GIT_SHA" --dry-run         the plan with every undo; changes nothing
+  prodcheck deploy --env production --revision "$GIT_SHA" --approve         seal an approval of that plan
+  prodcheck deploy --env production --status
+  prodcheck deploy --env production --undo                                  back to the old revision, also half way
+
+exit codes:
+  0 deployed   1-4 a gate is closed or things are not as planned, and nothing was changed   20 undone, the old revision
+  passed its gate   21 a person is needed   22 waits for approval   23 another deployer is at it
+"""
+PERSON = 21
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `prodcheck deploy`."""
+    parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
+    parser.add_argument("--unit", default="", metavar="NAME", help="services deployed together (default: all)")
+    parser.add_argument(
+        "--revision", type=revision, metavar="REV", help="the revision, such as a Git SHA; else PRODCHECK_REVISION"
+    )
+    parser.add_argument(
+        "-s", "--strategy", choices=("rolling", "blue-green", "canary"), help="instead of the declared strategy"
+    )
+    parser.add_argument(
+        "-m", "--monitor", type=duration, metavar="DURATION", help="watch so long at the end, instead of as declared"
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="show the plan with every undo; change nothing")
+    what.add_argument("--approve", action="store_true", help="seal an approval of the plan; change nothing else")
+    what.add_argument("--resume", action="store_true", help="go on with a deployment that was cut off or is held")
+    what.add_argument("--undo", action="store_true", help="bring the old revision back")
+    what.add_argument("--status", action="store_true", help="show where the newest deployment stands")
+    parser.add_argument("--auto-approve", action="store_true", help="deploy without a person's approval")
+    parser.add_argument("--approval", metavar="FILE", help="where the approval lies (default: in the state folder)")
+    parser.add_argument(
+        "--for", dest="seconds", type=duration, default=86400.0, metavar="DURATION",
+        help="how long an approval that is sealed holds (default: 24h)",
+    )  # fmt: skip
+    for option, metavar, text in (
+        ("--allow-write", "NAME", ALLOW_WRITE),
+        ("--allow-check", "ID", ALLOW_CHECK),
+        ("--allow-load", "NAME", ALLOW_LOAD),
+    ):
+        parser.add_argument(option, action="append", default=[], metavar=metavar, help=text)
+
+
+def main(args: argparse.Namespace) -> int:
+    """The exit code; whatever nobody foresaw ends with 21, for it says nothing about where the deployment stands."""
+    progress = Progress()
+    try:
+        return _deploy(args, progress)
+    except BaseException as error:
+        interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
+        what = "interrupted" if interrupted else f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        progress.say(f"prodcheck deploy: a person is needed: {what}")
+        progress.say("prodcheck deploy: `--status` shows where it stands, `--resume` goes on, `--undo` goes back")
+        if os.environ.get("PRODCHECK_DEBUG") == "1":
+            import traceback
+
+            progress.say(traceback.format_exc())
+        return PERSON
+
+
+def _deploy(args: argparse.Namespace, progress: Progress) -> int:
+    from pytest_prodcheck.deploy import deployment
+    from pytest_prodcheck.deploy.journal import Busy, Damaged
+    from pytest_prodcheck.deploy.plan import PlanProblem
+    from pytest_prodcheck.environments.loading import ConfigurationError
+    from pytest_prodcheck.gates.seal import KeyProblem
+
+    try:
+        made = deployment.Deployment(_wishes(args), Path.cwd(), progress)
+        if args.status:
+            return made.status()
+        if args.dry_run:
+            return made.dry_run()
+        with _signals():
+            return _acting(made, args, progress)
+    except Busy:
+        progress.say("prodcheck deploy: another deployer is at it; `--status` shows where it stands")
+        return 23
+    except Damaged as error:
+        progress.say(f"prodcheck deploy: a person is needed: {error}")
+        return PERSON
+    except (PlanProblem, ConfigurationError, KeyProblem) as error:
+        progress.say(f"prodcheck deploy: {error}")
+        return getattr(error, "code", 2)
+
+
+def _acting(made: Deployment, args: argparse.Namespace, progress: Progress) -> int:
+    if args.approve:
+        return made.approve(who(), args.seconds)
+    if args.resume:
+        return made.resume()
+    if args.undo:
+        return made.undo()
+    ask: Callable[[str], bool] | None = _asks if _at_a_terminal() else None
+    return made.deploy("--auto-approve, " + who() if args.auto_approve else "", ask, who())
+
+
+def _wishes(args: argparse.Namespace) -> Wishes:
+    from pytest_prodcheck.deploy.deployment import Wishes
+
+    allow = [f"--allow-{name}={each}" for name in ("write", "check", "load") for each in getattr(args, f"allow_{name}")]
+    return Wishes(
+        args.env, args.unit, args.revision, args.strategy, args.monitor, tuple(allow),
+        Path(args.approval) if args.approval else None,
+    )  # fmt: skip
+
+
+def _at_a_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _asks(wanted: str) -> bool:
+    """Whether a person at the terminal approves, by typing the revision."""
+    try:
+        return input(f"Type {wanted} to deploy it, anything else to leave: ").strip() == wanted
+    except EOFError:
+        return False
+
+
+class Interrupted(BaseException):
+    """SIGTERM or SIGHUP."""
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Lets SIGTERM and SIGHUP end us in order: programs are ended, and the exit code says that a person is needed."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise Interrupted(f"signal {number}")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

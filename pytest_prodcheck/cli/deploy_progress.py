@@ -1,0 +1,62 @@
+"""Shows a deployment as it goes; whoever reads it, or went away, changes nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+_RESET, _BOLD, _GREEN, _RED, _YELLOW = "\033[0m", "\033[1m", "\033[32m", "\033[31m", "\033[33m"
+_COLOURS = {"open": _GREEN, "done": _GREEN, "blocked": _RED, "failed": _RED, "cannot tell": _YELLOW}
+
+
+class Progress:
+    """Lines on standard output; on a terminal also one that changes, and colours."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        self._shown = 0.0
+        self._open = ""
+
+    def step(self, number: int, of: int, text: str) -> None:
+        """A step begins."""
+        at = time.strftime("%H:%M:%S")
+        self._open = f"{at}  [{number:>{len(str(of))}}/{of}] {text:44}"
+        self.passing("…")
+
+    def result(self, text: str, more: str = "") -> None:
+        """How it ended, with what is to be known about it beneath."""
+        from pytest_prodcheck.reports.escaping import safe, safe_lines
+
+        colour = _COLOURS.get(text, "") if self._live and "NO_COLOR" not in os.environ else ""
+        shown = f"{colour}{safe(text)}{_RESET}" if colour else safe(text)
+        self._print(f"{_clear(self._live)}{safe(self._open) + '  ' if self._open else ''}{shown}")
+        self._open = ""
+        for line in safe_lines(more):
+            self._print(f"            {line}")
+
+    def passing(self, text: str) -> None:
+        """How far a step is: only on a terminal, in place."""
+        if self._live and (self._open or text):
+            from pytest_prodcheck.reports.escaping import safe
+
+            self._print(f"{_clear(True)}{safe(self._open)}  {safe(text)}", end="")
+
+    def say(self, text: str) -> None:
+        """One line or several."""
+        from pytest_prodcheck.reports.escaping import safe
+
+        for line in text.splitlines():
+            self._print(_clear(self._live) + safe(line))
+
+    def _print(self, text: str, end: str = "\n") -> None:
+        try:
+            print(text, end=end, flush=True)
+        except UnicodeEncodeError:
+            print(text.encode("ascii", "backslashreplace").decode(), end=end, flush=True)
+        except (OSError, ValueError):
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _clear(live: bool) -> str:
+    return "\r\033[K" if live else ""

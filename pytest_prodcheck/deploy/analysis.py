@@ -1,0 +1,146 @@
+"""Whether a canary is worse than the copy beside it, by requests to both in the same minutes. Pure.
+
+Three tests a look: more errors (Fisher's exact test), slower as a whole (Mann and Whitney), a slower tail (how many
+of the slowest twentieth of all requests are the canary's: Fisher again, for among equals they are anybody's). Each has
+a least effect too. The chance of a false alarm is shared out over all looks and tests.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.deploy.asking import BLOCKED, CANNOT_TELL, OPEN
+from pytest_prodcheck.judging.distribution import Bins, log_shift, superiority
+from pytest_prodcheck.judging.statistics import more_often
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.sections.deploy import DeployAnalysis
+
+TESTS = 3
+TAIL = 0.05  # the share of all requests, the slowest, that the tail is
+EFFECT_AT = 0.975  # the percentile that says how much slower the tail is: the middle of it
+FAILS_ITSELF = 0.05  # share of errors of the copy beside the canary from which it is nothing to compare with
+LATE = 0.5  # share of the time that the requests should take, and a second, that they may be late
+OWN = 0.2  # share of the times that may be this machine's own lateness
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Requests to one copy. times: seconds of the good answers; own: those that this machine was late by, together.
+
+    seconds: from the first request to the end of the last.
+    """
+
+    times: tuple[float, ...]
+    failed: int
+    own: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def asked(self) -> int:
+        """How many were sent and came to an end."""
+        return len(self.times) + self.failed
+
+
+@dataclass(frozen=True)
+class Finding:
+    """code: 0 no worse, 1 worse, 3 cannot tell; lines: why, with the figures."""
+
+    code: int
+    lines: tuple[str, ...]
+
+
+def level(settings: DeployAnalysis, looks: int) -> float:
+    """The chance of a false alarm of one test, so that all looks of a deployment together have `alpha`."""
+    return settings.alpha / (max(looks, 1) * TESTS)
+
+
+def judge(canary: Sample, beside: Sample, settings: DeployAnalysis, looks: int) -> Finding:
+    """Whether the canary is worse; nobody can tell without enough samples, or at another pace than was meant."""
+    if why := _untold(canary, beside, settings):
+        return Finding(CANNOT_TELL, (why,))
+    each = level(settings, looks)
+    found = [_errors(canary, beside, settings, each), _whole(canary, beside, settings, each)]
+    found.append(_tail(canary, beside, settings, each))
+    lines = tuple(text for _, text in found)
+    if any(is_worse for is_worse, _ in found):
+        return Finding(BLOCKED, lines)
+    why = _disturbed(canary, beside, settings)
+    return Finding(CANNOT_TELL, (*lines, why)) if why else Finding(OPEN, lines)
+
+
+def _untold(canary: Sample, beside: Sample, settings: DeployAnalysis) -> str:
+    for name, sample in (("the canary", canary), ("the copy beside it", beside)):
+        if sample.asked < settings.least:
+            return f"{sample.asked} requests to {name} came to an end, {settings.least} are needed"
+    if beside.failed > FAILS_ITSELF * beside.asked:
+        return f"the copy beside it fails itself: {beside.failed} of {beside.asked} requests"
+    return ""
+
+
+def _disturbed(canary: Sample, beside: Sample, settings: DeployAnalysis) -> str:
+    """Why that nothing worse was found proves nothing: our own lateness, in both alike, hides a difference."""
+    own = max(canary.own, beside.own) / settings.least
+    if own > OWN * quantile(beside.times, 0.5):
+        return f"this machine was busy: {own * 1000:.3g} ms of each request were its own"
+    meant = settings.least / settings.rate
+    late = max(canary.seconds, beside.seconds) - meant
+    return f"the pace of {settings.rate:g}/s was not kept: {late:.3g} s late" if late > LATE * meant + 1 else ""
+
+
+def _errors(canary: Sample, beside: Sample, settings: DeployAnalysis, each: float) -> tuple[bool, str]:
+    chance = more_often(canary.failed, canary.asked, beside.failed, beside.asked)
+    more = canary.failed / canary.asked - beside.failed / beside.asked
+    worse = chance <= each and more >= settings.errors
+    text = f"errors {canary.failed} of {canary.asked} beside {beside.failed} of {beside.asked}"
+    return worse, _told(worse, text, chance)
+
+
+def _whole(canary: Sample, beside: Sample, settings: DeployAnalysis, each: float) -> tuple[bool, str]:
+    if not canary.times:
+        return False, "no good answer whose time could be compared"
+    now, before = _bins(canary.times), _bins(beside.times)
+    ratio = math.exp(log_shift(now, before)[0])
+    chance = normal_tail((superiority(now, before) - 0.5) / deviation(now.total, before.total))
+    worse = chance <= each and ratio > settings.ratio
+    middle, other = (quantile(sample.times, 0.5) * 1000 for sample in (canary, beside))
+    return worse, _told(worse, f"median {middle:.3g} ms beside {other:.3g} ms, all times x {ratio:.3g}", chance)
+
+
+def _tail(canary: Sample, beside: Sample, settings: DeployAnalysis, each: float) -> tuple[bool, str]:
+    if not canary.times:
+        return False, "no good answer whose time could be compared"
+    limit = quantile([*canary.times, *beside.times], 1 - TAIL)
+    ours, theirs = (sum(time > limit for time in sample.times) for sample in (canary, beside))
+    chance = more_often(ours, len(canary.times), theirs, len(beside.times))
+    slow, other = (quantile(sample.times, EFFECT_AT) for sample in (canary, beside))
+    worse = chance <= each and slow > settings.ratio * other
+    text = f"tail {slow * 1000:.3g} ms beside {other * 1000:.3g} ms, {ours} and {theirs} of the slowest"
+    return worse, _told(worse, text, chance)
+
+
+def _told(worse: bool, text: str, chance: float) -> str:
+    return f"{'worse' if worse else 'no worse'}: {text} (p = {chance:.2g})"
+
+
+def _bins(times: Sequence[float]) -> Bins:
+    return Bins(sorted(Counter(max(1, round(time * 1e6)) for time in times).items()))
+
+
+def deviation(of: int, beside: int) -> float:
+    """The standard error of `superiority` where both are alike, for large samples."""
+    return math.sqrt((of + beside + 1) / (12 * of * beside))
+
+
+def normal_tail(z: float) -> float:
+    """The chance of a standard normal value above z."""
+    return math.erfc(z / math.sqrt(2)) / 2
+
+
+def quantile(times: Sequence[float], share: float) -> float:
+    """The smallest time that this share of them does not exceed."""
+    return sorted(times)[max(0, math.ceil(share * len(times)) - 1)]

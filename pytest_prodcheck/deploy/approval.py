@@ -1,0 +1,54 @@
+"""A person's approval of one plan: a sealed file, bound to the plan's digest and revision, that expires."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.deploy.plan import PlanProblem
+from pytest_prodcheck.gates import seal
+from pytest_prodcheck.gates.files import make_folder, replace_file
+from pytest_prodcheck.gates.verdict_files import number_of
+from pytest_prodcheck.trusted_files import read_regular
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.deploy.plan import Plan
+
+SCHEMA = "prodcheck-approval/1"
+_LARGEST = 65536  # bytes
+_SLACK = 5.0  # seconds that two clocks may differ
+
+
+def write(path: Path, plan: Plan, key: bytes, *, by: str, now: float, seconds: float) -> None:
+    """Seals the approval of a plan; raises OSError."""
+    document: dict[str, object] = {
+        "schema": SCHEMA, "environment": plan.environment, "unit": plan.unit, "revision": plan.revision,
+        "plan": plan.digest, "by": by, "made_at": now, "expires_at": now + seconds,
+    }  # fmt: skip
+    make_folder(path.parent)
+    replace_file(path, seal.canonical(seal.sign(document, key)) + b"\n")
+
+
+def read(path: Path, plan: Plan, key: bytes | None, now: float) -> str:
+    """Who approved this plan, "" where nobody has yet.
+
+    Raises PlanProblem (4) for an approval that is of something else, was changed, or is over.
+    """
+    try:
+        document: Any = json.loads(read_regular(str(path), _LARGEST))
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, RecursionError) as error:
+        raise PlanProblem(f"the approval {path} cannot be read: {error}") from None
+    if not isinstance(document, dict) or key is None or not seal.holds(document, key):
+        raise PlanProblem(f"the approval {path} was changed, or sealed with another key")
+    wanted = {"schema": SCHEMA, "environment": plan.environment, "unit": plan.unit, "revision": plan.revision}
+    for name, value in {**wanted, "plan": plan.digest}.items():
+        if document.get(name) != value:
+            found = str(document.get(name))[:60]
+            raise PlanProblem(f"the approval {path} is of another {name} ({found}): have this plan approved")
+    made, ends = number_of(document.get("made_at")), number_of(document.get("expires_at"))
+    if made is None or ends is None or not made - _SLACK <= now < ends:
+        raise PlanProblem(f"the approval {path} is over, or of the future: have the plan approved again")
+    return str(document.get("by"))[:200]

@@ -1,0 +1,270 @@
+"""One call of `prodcheck deploy`: reads what is declared and what is there, takes the lock, and carries on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_prodcheck.deploy import approval, deployer, position, showing
+from pytest_prodcheck.deploy.asking import Gates, RunGates
+from pytest_prodcheck.deploy.canary import Canary
+from pytest_prodcheck.deploy.deployer import Compares, Deployer, noted
+from pytest_prodcheck.deploy.driver_table import driver_of
+from pytest_prodcheck.deploy.drivers import DriverProblem, Site
+from pytest_prodcheck.deploy.journal import Journal, Store
+from pytest_prodcheck.deploy.plan import Plan, PlanProblem, World
+from pytest_prodcheck.deploy.programs import Runner
+from pytest_prodcheck.deploy.strategies import make_plan
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.deploy.drivers import Driver
+    from pytest_prodcheck.environments.sections.deploy import Deploy
+
+REFUSED, CANNOT_TELL = 4, 3
+_TICK = 1.0  # seconds between two lines about a pause
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line says. strategy, monitor: instead of what is declared."""
+
+    environment: str
+    unit: str = ""
+    revision: str | None = None
+    strategy: str | None = None
+    monitor: float | None = None
+    allow: tuple[str, ...] = ()
+    approval: Path | None = None
+
+
+class Says(deployer.Tells, Protocol):
+    """Whoever shows how it goes."""
+
+    def say(self, text: str) -> None:
+        """One line or several."""
+
+    def passing(self, text: str) -> None:
+        """How far a step is."""
+
+
+class Deployment:
+    """What is declared, for one environment and unit; raises ConfigurationError, PlanProblem."""
+
+    def __init__(self, wishes: Wishes, start: Path, says: Says) -> None:
+        from pytest_prodcheck.environments.loading import find_configuration, load
+        from pytest_prodcheck.trusted_files import refuse_foreign
+
+        path = find_configuration(start)
+        if path is None:
+            raise PlanProblem(f"there is no prodcheck.toml in {start} or above it", 2)
+        try:
+            refuse_foreign(str(path), "the configuration")
+            self.store = Store(str(start), wishes.environment, wishes.unit)
+            refuse_foreign(str(self.store.state), "the folder")
+        except ValueError as error:
+            raise PlanProblem(str(error), 2) from None
+        self.configuration = load(path)
+        self.wishes, self.says = wishes, says
+        self.environment = self.configuration.environment(wishes.environment, unit=wishes.unit)
+        if self.environment.deploy is None:
+            raise PlanProblem(f"environment {wishes.environment} has no section `deploy`", 2)
+        self.settings = self._settings(self.environment.deploy)
+
+    def _settings(self, declared: Deploy) -> Deploy:
+        from pydantic import ValidationError
+
+        change = {"strategy": self.wishes.strategy, "monitor": self.wishes.monitor}
+        wanted = {name: value for name, value in change.items() if value is not None}
+        if not wanted:
+            return declared
+        try:
+            return type(declared).model_validate({**declared.model_dump(by_alias=True, exclude_unset=True), **wanted})
+        except ValidationError as error:
+            said = "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors())
+            raise PlanProblem(f"--strategy or --monitor does not fit what is declared: {said}", 2) from None
+
+    # -- what the command line asks for
+
+    def status(self) -> int:
+        """Shows where the newest deployment stands; its exit code, 23 while a deployer is at it."""
+        journal = self.store.newest(self.store.key())
+        if journal is None or not journal.lines:
+            self.says.say(f"{self.wishes.environment}: nothing was deployed from here")
+            return 0
+        plan, now = position.position(journal.lines)
+        running = self.store.busy
+        self.says.say("\n".join(showing.standing(plan, now, running=running)))
+        if running:
+            return deployer.BUSY
+        codes = {position.DONE: 0, position.CLOSED: 0, position.UNDONE: 20, position.PLANNED: 22}
+        return codes.get(now.state, deployer.PERSON)
+
+    def dry_run(self) -> int:
+        """Shows the plan; 0, or 4 where what is there is not what the strategy starts from."""
+        plan = self._plan(self._driver(-1))
+        self._show(plan)
+        return 0
+
+    def approve(self, by: str, seconds: float) -> int:
+        """Seals an approval of the plan as it would be now."""
+        plan = self._plan(self._driver(-1))
+        self._show(plan)
+        key = self.store.key(create=True)
+        assert key is not None
+        path = self.wishes.approval or self.store.approval
+        approval.write(path, plan, key, by=by, now=time.time(), seconds=seconds)
+        self.says.say(f"approved by {by}: {path}")
+        return 0
+
+    def deploy(self, approved: str, asks: Callable[[str], bool] | None, by: str) -> int:
+        """Makes a plan and carries it out. approved: how, "" where nobody has; asks: a person at the terminal."""
+        with self.store.locked() as lock:
+            key = self.store.key(create=True)
+            assert key is not None
+            self._refuse_unfinished(key)
+            driver = self._driver(lock)
+            plan = self._plan(driver)
+            self._show(plan)
+            how = approved or self._approved(plan, key)
+            if not how and asks is not None and asks(plan.revision):
+                how = f"at the terminal, {by}"
+            if not how and plan.changes_something:
+                self.says.say(f"waits for approval of plan {plan.digest}: give --approve, or --auto-approve")
+                return deployer.WAITS
+            journal = self.store.new(key)
+            journal.add("planned", **noted(plan))
+            journal.add("approved", by=how)
+            return self._carry_out(plan, journal, driver, lock)
+
+    def resume(self) -> int:
+        """Goes on with the newest deployment."""
+        with self._unfinished() as (plan, journal, driver, lock):
+            return self._carry_out(plan, journal, driver, lock)
+
+    def undo(self) -> int:
+        """Brings the old revision back, also of a deployment that is done."""
+        with self._unfinished(done=True) as (plan, journal, driver, lock):
+            now = position.position(journal.lines)[1]
+            if now.state == position.DONE and self._world(driver).shares not in now.shares(plan):
+                raise PlanProblem("traffic is not as the deployment left it: something else happened since")
+            made = self._deployer(plan, journal, driver, lock)
+            return self._ended(plan, journal, made.undo("asked for by --undo" if not now.backwards else now.why))
+
+    # -- parts
+
+    @contextmanager
+    def _unfinished(self, done: bool = False) -> Iterator[tuple[Plan, Journal, Driver, int]]:
+        """The deployment to go on with, under the lock; raises PlanProblem where there is none. done: to undo."""
+        with self.store.locked() as lock:
+            journal = self.store.newest(self.store.key())
+            if journal is None or not journal.lines:
+                raise PlanProblem("nothing was deployed from here: there is nothing to go on with")
+            plan, now = position.position(journal.lines)
+            if why := self._over(plan, now, done):
+                raise PlanProblem(f"the deployment of {plan.revision} {why}")
+            if not any(line["event"] == "approved" for line in journal.lines):
+                raise PlanProblem("its plan was not approved: deploy again", deployer.WAITS)
+            yield plan, journal, self._driver(lock), lock
+
+    def _over(self, plan: Plan, now: position.Position, undo: bool) -> str:
+        """Why it can neither go on nor (`undo`) back, "" where it can."""
+        if now.state == position.UNDONE:
+            return "was undone: there is nothing to go on with"
+        if now.state == position.CLOSED or (undo and now.begun < 0):
+            return "has changed nothing: there is nothing to go on with"
+        if now.state == position.DONE and not undo:
+            return "is done: there is nothing to go on with"
+        if self.wishes.revision not in (None, "", plan.revision):
+            return f"is the newest, not that of {self.wishes.revision}"
+        changed = plan.configuration != self.configuration.digest(self.environment)
+        if changed and not undo and not now.backwards:
+            return "was planned with another prodcheck.toml: bring it back with --undo, and deploy again"
+        return ""
+
+    def _refuse_unfinished(self, key: bytes) -> None:
+        newest = self.store.newest(key)
+        if newest is None or not newest.lines:
+            return
+        plan, now = position.position(newest.lines)
+        if now.state not in position.FINISHED and now.begun >= 0:
+            left = "go on with --resume, or back with --undo"
+            raise PlanProblem(f"the deployment of {plan.revision} is not finished: {left}")
+
+    def _approved(self, plan: Plan, key: bytes) -> str:
+        path = self.wishes.approval or self.store.approval
+        by = approval.read(path, plan, key, time.time())
+        return f"{path.name} of {by}" if by else ""
+
+    def _carry_out(self, plan: Plan, journal: Journal, driver: Driver, lock: int) -> int:
+        return self._ended(plan, journal, self._deployer(plan, journal, driver, lock).go())
+
+    def _ended(self, plan: Plan, journal: Journal, code: int) -> int:
+        from pytest_prodcheck.deploy.noting import note
+
+        told = {
+            0: f"{plan.revision} is deployed" if plan.changes_something else f"{plan.revision} was there already",
+            20: f"undone: {plan.old} carries all traffic again, and its gate is open",
+            21: "a person is needed: `prodcheck deploy --status` shows where it stands",
+        }
+        self.says.say(told.get(code, "nothing was changed"))
+        if why := note(self.configuration, self.store.state, plan, code, journal.path.stem, time.time()):
+            self.says.say(f"NOT RECORDED: {why}")
+        return code
+
+    def _deployer(self, plan: Plan, journal: Journal, driver: Driver, lock: int) -> Deployer:
+        return Deployer(
+            plan, journal, driver, self._gates(plan, Runner(self.configuration.root, lock)), self._compares(plan),
+            self.says, hold=self.settings.cannot_tell == "hold", ready=self.settings.ready, every=self.settings.every,
+            pause=self._pause,
+        )  # fmt: skip
+
+    def _gates(self, plan: Plan, runner: Runner) -> Gates:
+        return RunGates(plan, runner)
+
+    def _compares(self, plan: Plan) -> Compares:
+        looks = sum(step.kind == "compare" for step in plan.steps)
+        return Canary(self.configuration, plan.environment, plan.unit, looks, self.says.passing)
+
+    def _pause(self, seconds: float, left: float) -> None:
+        end = time.monotonic() + seconds
+        while (rest := end - time.monotonic()) > 0:
+            time.sleep(min(rest, _TICK))
+            left -= _TICK
+            self.says.passing(f"{max(left, 0):.0f} s to go" if left > 0 else "")
+
+    def _driver(self, lock: int) -> Driver:
+        site = Site(
+            self.settings, self.configuration.root, self.wishes.unit, self.configuration.project.pass_environment,
+            Runner(self.configuration.root, lock),
+        )  # fmt: skip
+        return driver_of(site)
+
+    def _world(self, driver: Driver) -> World:
+        try:
+            return driver.observe()
+        except DriverProblem as error:
+            raise PlanProblem(f"what is there cannot be observed: {error}", CANNOT_TELL) from None
+
+    def _plan(self, driver: Driver) -> Plan:
+        from pytest_prodcheck.gates.revisions import named
+
+        try:
+            revision = named(self.wishes.revision)
+        except ValueError as error:
+            raise PlanProblem(str(error), 2) from None
+        if not revision:
+            raise PlanProblem("say which revision to deploy, with --revision or PRODCHECK_REVISION", 2)
+        return make_plan(
+            self.settings, self._world(driver), environment=self.wishes.environment, unit=self.wishes.unit,
+            revision=revision, configuration=self.configuration.digest(self.environment), allow=self.wishes.allow,
+        )  # fmt: skip
+
+    def _show(self, plan: Plan) -> None:
+        from pytest_prodcheck.deploy.power import stated
+
+        looks = sum(step.kind == "compare" for step in plan.steps)
+        self.says.say("\n".join(showing.lines_of(plan, stated(self.settings.analysis, looks) if looks else ())))

@@ -1,0 +1,57 @@
+"""What a driver is: it observes and moves copies and traffic, by one small protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_prodcheck.deploy.plan import Change, Shares, World
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.deploy.programs import Runner
+    from pytest_prodcheck.environments.sections.deploy import Deploy
+
+
+class DriverProblem(Exception):
+    """Something could not be observed or moved; the message says what, and holds no secret."""
+
+
+class Driver(Protocol):
+    """Each call says where to arrive and comes back when it is so; each may be repeated at any time.
+
+    All raise DriverProblem. A driver never answers from what it asked for: it looks.
+    """
+
+    def observe(self) -> World:
+        """What each slot runs and how traffic is shared, now. Changes nothing."""
+
+    def start(self, slot: str, revision: str) -> None:
+        """The slot runs the revision, and answers well."""
+
+    def stop(self, slot: str) -> None:
+        """The slot runs nothing; only ever asked of one without traffic."""
+
+    def share(self, shares: Shares) -> None:
+        """Traffic is shared so, and copies without a share have ended what they were at."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a driver is made from. passed: names of environment variables that programs may see beside the usual."""
+
+    settings: Deploy
+    root: Path
+    unit: str
+    passed: tuple[str, ...]
+    runner: Runner
+
+
+def apply(driver: Driver, change: Change) -> None:
+    """Does what a change says; raises DriverProblem."""
+    if change.kind == "share":
+        driver.share(change.shares)
+    elif change.kind == "start":
+        driver.start(change.slot, change.revision)
+    else:
+        driver.stop(change.slot)

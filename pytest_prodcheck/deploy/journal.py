@@ -1,0 +1,169 @@
+"""The journal of one deployment: sealed, chained JSON lines, each on the disk before the next thing happens.
+
+Only its last line may be torn, as a power loss leaves it; such a line was not acknowledged, so nothing followed it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pytest_prodcheck.deploy.plan import PlanProblem
+from pytest_prodcheck.gates import paths
+from pytest_prodcheck.gates.files import make_folder, make_private, sync_folder
+from pytest_prodcheck.gates.seal import find_key
+from pytest_prodcheck.sealed_lines import SealedLines, key_of_lines
+from pytest_prodcheck.trusted_files import read_regular
+
+_LARGEST = 64 * 1024 * 1024  # bytes
+Line = dict[str, Any]
+
+
+class Damaged(ValueError):
+    """A journal that is not what was written: nobody knows how far the deployment came."""
+
+
+class Busy(Exception):
+    """Another deployer holds the lock."""
+
+
+class Journal:
+    """One file. lines: what it says, the oldest first; `add` returns when the line is on the disk."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        self.path = path
+        self._seals = SealedLines(key_of_lines(key), "/".join(path.parts[-3:]))
+        self.lines: list[Line] = []
+        self._last = ""
+        self._good = 0  # bytes that are whole
+        if path.exists() or path.is_symlink():
+            self._read()
+
+    def _read(self) -> None:
+        content = read_regular(str(self.path), _LARGEST, follow=False)
+        *whole, torn = content.split(b"\n")
+        found = [line.decode("utf-8", "replace") for line in whole]
+        if found and not torn and not self._seals.chained(found) and self._seals.chained(found[:-1]):
+            found.pop()  # the file grew before its content was written
+        if not self._seals.chained(found):
+            raise Damaged(f"the journal {self.path} is damaged, or sealed with another key")
+        self.lines = [json.loads(self._seals.text(line) or "{}") for line in found]
+        self._last = found[-1] if found else ""
+        self._good = sum(len(line.encode()) + 1 for line in found)
+
+    def add(self, event: str, **told: Any) -> None:
+        """Appends a line and syncs it; raises OSError, with the file as it was or torn at its end."""
+        line = {"event": event, "at": time.time(), **told}
+        text = self._seals.line(json.dumps(line, sort_keys=True, allow_nan=False), self._last)
+        new = not self.path.exists()
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.ftruncate(handle, self._good)
+            content = text.encode() + b"\n"
+            written = os.pwrite(handle, content, self._good)
+            if written != len(content):
+                raise OSError(28, "no room for a whole line", str(self.path))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        if new:
+            sync_folder(self.path.parent)
+        self.lines.append(line)
+        self._last, self._good = text, self._good + len(content)
+
+
+class Store:
+    """The journals, the lock and the approval of one unit of an environment, in the state folder."""
+
+    def __init__(self, start: str, environment: str, unit: str) -> None:
+        self.root = paths.find_root(start)
+        self.state = Path(paths.state_folder(start))
+        paths.verdict_file("", environment, unit, "", "deploy")  # raises ValueError for names that are none
+        self.folder = self.state / "deployments" / environment / (unit or "_")
+
+    def key(self, *, create: bool = False) -> bytes | None:
+        """What seals journals and approvals; raises KeyProblem."""
+        if create:
+            make_private(self.state)
+        return find_key(str(self.state), self.root, create=create)
+
+    @property
+    def approval(self) -> Path:
+        """Where an approval is looked for."""
+        return self.folder / "approval.json"
+
+    def newest(self, key: bytes | None) -> Journal | None:
+        """The journal of the newest deployment, None where there was none; raises Damaged."""
+        numbers = self._numbers()
+        if not numbers:
+            return None
+        if key is None:
+            raise Damaged(f"there is no key to read the journals in {self.folder} with: set PRODCHECK_KEY")
+        return Journal(self._file(numbers[-1]), key)
+
+    def new(self, key: bytes) -> Journal:
+        """An empty journal, behind all that are there."""
+        numbers = self._numbers()
+        return Journal(self._file((numbers[-1] if numbers else 0) + 1), key)
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number:06}.jsonl"
+
+    def _numbers(self) -> list[int]:
+        try:
+            names = os.listdir(self.folder)
+        except FileNotFoundError:
+            return []
+        return sorted(int(name[:-6]) for name in names if name.endswith(".jsonl") and name[:-6].isdigit())
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Holds the lock, raises Busy; yields its descriptor, which the programs' keeper inherits (`shim`).
+
+        So a successor waits until nothing of a killed deployer can act any more.
+        """
+        try:
+            make_private(self.state)
+            make_folder(self.folder)
+            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise PlanProblem(f"{error.filename}: {error.strerror}", 3) from None
+        try:
+            _take(handle)
+            yield handle
+        finally:
+            os.close(handle)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a deployer is at it; changes nothing."""
+        try:
+            handle = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+
+def _take(handle: int, seconds: float = 2.0) -> None:
+    """Takes the lock; what a killed deployer left behind is gone within moments, another deployer is not."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise Busy from None
+            time.sleep(0.05)

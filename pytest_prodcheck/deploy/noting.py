@@ -1,0 +1,51 @@
+"""Writes what became of a deployment into the event log."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.deploy.deployer import DONE, UNDONE
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.deploy.plan import Plan
+    from pytest_prodcheck.environments.loading import Configuration
+
+
+def note(configuration: Configuration, state: Path, plan: Plan, code: int, journal: str, at: float) -> str:
+    """Adds "deployed" or "rolled-back"; returns why it could not, "" where it could or there is nothing to note."""
+    kind = {DONE: "deployed", UNDONE: "rolled-back"}.get(code)
+    if kind is None or not plan.changes_something:
+        return ""
+    from pytest_prodcheck.environments.secrets import SecretResolver
+    from pytest_prodcheck.events.configured_log import open_log
+    from pytest_prodcheck.events.log import Event, LogProblem
+
+    project = configuration.project
+    body: dict[str, Any] = {"old": plan.old, "strategy": plan.strategy, "plan": plan.digest}
+    if (committed := committed_at(configuration.root, plan.revision)) is not None:
+        body["committed_at"] = committed
+    event = Event(
+        f"{kind}:{plan.environment}:{plan.unit}:{journal}:{at:.3f}", at, kind, plan.environment, plan.unit,
+        plan.revision, subject=plan.unit or plan.environment, body=body,
+    )  # fmt: skip
+    try:
+        resolve = SecretResolver(configuration.root, project.pass_environment).resolve
+        with open_log(state, project.events, resolve) as log:
+            log.add(event)
+    except LogProblem as error:
+        return str(error)
+    return ""
+
+
+def committed_at(root: Path, revision: str) -> float | None:
+    """When a revision was committed (UTC epoch seconds), None where git does not know it."""
+    if revision.startswith("-"):
+        return None
+    words = ["git", "-C", str(root), "log", "-1", "--format=%ct", "--end-of-options", f"{revision}^{{commit}}", "--"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=10, check=False)
+        return float(done.stdout) if done.returncode == 0 else None
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None

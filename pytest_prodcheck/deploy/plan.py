@@ -1,0 +1,156 @@
+"""A deployment as a list of steps, each with its undo: plain data, made once and never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Shares = tuple[tuple[str, int], ...]  # slot -> percent of the traffic, in the order of the slots; 100 together
+SCHEMA = "prodcheck-plan/1"
+
+
+class PlanProblem(ValueError):
+    """No plan can be made or read; the message says why. code: 2 for a mistake, 4 where things are not as planned."""
+
+    def __init__(self, text: str, code: int = 4) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class World:
+    """What was observed. revisions: slot -> what it runs, "" for a copy that does not answer well.
+
+    trouble: why it would not stay so, "" where nothing speaks against it.
+    """
+
+    revisions: dict[str, str]
+    shares: Shares
+    trouble: str = ""
+
+    @property
+    def carrying(self) -> list[str]:
+        """The slots with traffic."""
+        return [slot for slot, percent in self.shares if percent]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Where to arrive: one slot runs a revision ("start"), does not run ("stop"), or traffic is shared ("share")."""
+
+    kind: Literal["start", "stop", "share"]
+    slot: str = ""
+    revision: str = ""
+    shares: Shares = ()
+
+    def told(self) -> str:
+        """For people."""
+        if self.kind == "share":
+            return "traffic: " + ", ".join(f"{slot} {percent} %" for slot, percent in self.shares)
+        return f"start {self.revision} in {self.slot}" if self.kind == "start" else f"stop {self.slot}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. A "change" has an undo, unless there is no way back after it (`final`).
+
+    "gate": asks `gate` about `slot` ("" for what is live). "compare": `slot` with `beside`. "watch": `gate` again and
+    again for `seconds`. loaded: whether the new revision has traffic by then.
+    """
+
+    kind: Literal["change", "gate", "compare", "watch"]
+    change: Change | None = None
+    undo: Change | None = None
+    final: bool = False
+    gate: str = ""
+    slot: str = ""
+    beside: str = ""
+    seconds: float = 0.0
+    loaded: bool = False
+
+    def told(self) -> str:
+        """For people."""
+        where = f" of {self.slot}" if self.slot else ""
+        if self.change is not None:
+            return self.change.told()
+        if self.kind == "compare":
+            return f"compare {self.slot} with {self.beside}"
+        return f"gate {self.gate}{where}" if self.kind == "gate" else f"watch gate {self.gate} for {self.seconds:g} s"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a deployment will do. old: the revision that has all traffic before; digest binds approvals.
+
+    configuration: SHA-256 of the resolved environment. allow: options of `prodcheck run` that its gates are given.
+    """
+
+    environment: str
+    unit: str
+    revision: str
+    old: str
+    strategy: str
+    revisions: tuple[tuple[str, str], ...]  # slot -> revision, before
+    shares: Shares  # before
+    steps: tuple[Step, ...]
+    configuration: str = ""
+    allow: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 hex of all of it."""
+        text = json.dumps({"schema": SCHEMA, **asdict(self)}, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def changes_something(self) -> bool:
+        """False where the revision has all traffic already."""
+        return any(step.change is not None for step in self.steps)
+
+    @property
+    def point_of_no_return(self) -> int | None:
+        """The step after which there is no way back, None where there always is one."""
+        return next((number for number, step in enumerate(self.steps) if step.final), None)
+
+    def shares_before(self, number: int) -> Shares:
+        """How traffic is shared when the step with this number begins."""
+        found = self.shares
+        for step in self.steps[:number]:
+            if step.change is not None and step.change.kind == "share":
+                found = step.change.shares
+        return found
+
+    def dump(self) -> dict[str, Any]:
+        """As JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> Plan:
+        """From `dump`; raises KeyError, TypeError or ValueError for what is none."""
+        steps = tuple(
+            Step(**{**each, "change": _change(each["change"]), "undo": _change(each["undo"])}) for each in data["steps"]
+        )
+        revisions = tuple((str(slot), str(revision)) for slot, revision in data["revisions"])
+        return cls(**{**data, "steps": steps, "revisions": revisions, "shares": _shares(data["shares"]),
+                      "allow": tuple(data["allow"])})  # fmt: skip
+
+
+def _change(data: dict[str, Any] | None) -> Change | None:
+    return None if data is None else Change(**{**data, "shares": _shares(data["shares"])})
+
+
+def _shares(data: Any) -> Shares:
+    return tuple((str(slot), int(percent)) for slot, percent in data)
+
+
+def equal(slots: tuple[str, ...], serving: frozenset[str]) -> Shares:
+    """Traffic shared evenly by some of the slots, in whole percents."""
+    each, rest = divmod(100, len(serving)) if serving else (0, 0)
+    found = []
+    for slot in slots:
+        extra = 1 if slot in serving and rest > 0 else 0
+        rest -= extra
+        found.append((slot, each + extra if slot in serving else 0))
+    return tuple(found)

@@ -1,0 +1,56 @@
+"""Runs programs under the keeper (`shim`): bounded in time and output, ended with the deployer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_SHIM = str(Path(__file__).with_name("shim.py"))
+_KEPT = 64 * 1024  # bytes of output that are kept, of its end
+_GRACE = 40.0  # seconds for the keeper to end a program
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a program ended. code: 128 + N for signal N, None where its time was over; text: the end of what it said."""
+
+    code: int | None
+    text: str
+
+
+class Runner:
+    """Starts programs in a folder. lock: the descriptor of the deployer's lock, -1 for none."""
+
+    def __init__(self, folder: Path, lock: int = -1) -> None:
+        self.folder, self.lock = folder, lock
+
+    def run(self, command: Sequence[str], seconds: float, env: Mapping[str, str]) -> Done:
+        """Runs one to its end; to be called by the main thread, whose death is what the kernel tells the keeper."""
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", _SHIM, str(os.getpid()), str(self.lock), *command],
+                cwd=self.folder,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(self.lock,) if self.lock >= 0 else (),
+                process_group=0,  # Ctrl-C reaches us alone
+            )
+            code: int | None
+            try:
+                code = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait(_GRACE)
+            size = output.seek(0, os.SEEK_END)
+            output.seek(max(0, size - _KEPT))
+            return Done(code, output.read().decode("utf-8", "replace"))

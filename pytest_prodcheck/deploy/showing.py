@@ -1,0 +1,53 @@
+"""What people see: the plan before anything happens, and where a deployment stands. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.deploy.position import CLOSED, DONE, PERSON, PLANNED, UNDOING, UNDONE, Position
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.deploy.plan import Plan, Step
+
+
+def lines_of(plan: Plan, looks: Iterable[str] = ()) -> Iterator[str]:
+    """The plan: each step with its undo, and where the way back ends. looks: of the comparisons, what they find."""
+    unit = f", unit {plan.unit}" if plan.unit else ""
+    yield f"plan {plan.digest[:16]}: {plan.environment}{unit}, {plan.strategy}, {plan.old} -> {plan.revision}"
+    if not plan.changes_something:
+        yield f"  {plan.revision} has all traffic already: its gate is asked, nothing is changed"
+    for number, step in enumerate(plan.steps, 1):
+        yield f"{number:4}  {step.told():52}{_way_back(step)}".rstrip()
+        if step.final:
+            yield "      ---- point of no return: from here on it only goes forward ----"
+    if plan.changes_something:
+        gate = next(step.gate for step in reversed(plan.steps) if step.gate)
+        yield f"after a rollback, gate {gate} is asked about {plan.old}; only where it is open, the rollback counts"
+        if plan.point_of_no_return is None:
+            yield "no point of no return: `prodcheck deploy --undo` brings the old revision back, also afterwards"
+    for line in looks:
+        yield f"  {line}"
+
+
+def _way_back(step: Step) -> str:
+    if step.change is None:
+        return ""
+    return "undo: none" if step.undo is None else f"undo: {step.undo.told()}"
+
+
+def standing(plan: Plan, now: Position, *, running: bool) -> Iterator[str]:
+    """Where a deployment stands, and what to do."""
+    unit = f", unit {plan.unit}" if plan.unit else ""
+    yield f"{plan.environment}{unit}: {plan.old} -> {plan.revision}, {plan.strategy}, plan {plan.digest[:16]}"
+    why = f": {now.why}" if now.why else ""
+    told = {
+        DONE: "done", UNDONE: f"undone{why}", CLOSED: f"nothing was changed{why}",
+        PERSON: f"a person is needed{why}", PLANNED: "waits for approval",
+    }.get(now.state, "on its way back" if now.state == UNDOING else "under way")  # fmt: skip
+    yield f"  {told}" + ("; a deployer is at it" if running else "")
+    if now.begun >= 0:
+        percent = ", ".join(f"{slot} {part} %" for slot, part in now.shares(plan)[-1])
+        yield f"  step {now.begun + 1} of {len(plan.steps)} was begun; traffic by the journal: {percent}"
+    if not running and now.state not in (DONE, UNDONE, CLOSED, PLANNED):
+        yield "  go on with `prodcheck deploy --resume`, or back with `prodcheck deploy --undo`"

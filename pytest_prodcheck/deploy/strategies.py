@@ -1,0 +1,121 @@
+"""What each strategy does, as a plan, from what was observed. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.deploy.plan import Change, Plan, PlanProblem, Shares, Step, World, equal
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.sections.deploy import Deploy
+
+
+def make_plan(
+    settings: Deploy,
+    world: World,
+    *,
+    environment: str,
+    unit: str,
+    revision: str,
+    configuration: str = "",
+    allow: tuple[str, ...] = (),
+) -> Plan:
+    """The plan; raises PlanProblem (4) where what is there is nothing that this strategy starts from."""
+    if world.trouble:
+        raise PlanProblem(world.trouble)
+    steps: list[Step]
+    if settings.strategy == "rolling":
+        old = _old_of_all(settings, world)
+        steps = [] if old == revision else _rolling(settings, old, revision)
+    else:
+        old, live, idle = _old_of_one(settings, world)
+        steps = [] if old == revision else _two_copies(settings, world, revision, live, idle)
+    before = [Step("gate", gate=settings.before)] if steps else []
+    return Plan(
+        environment, unit, revision, old, settings.strategy, tuple(sorted(world.revisions.items())), world.shares,
+        (*before, *(steps or [Step("gate", gate=settings.after)])), configuration, allow,
+    )  # fmt: skip
+
+
+def _old_of_all(settings: Deploy, world: World) -> str:
+    """The one revision of all copies, which share the traffic evenly."""
+    if world.shares != equal(settings.slots, frozenset(settings.slots)):
+        raise PlanProblem(f"rolling starts where all copies share the traffic evenly; it is {told(world)}")
+    revisions = {world.revisions[slot] for slot in settings.slots}
+    if len(revisions) > 1 or "" in revisions:
+        raise PlanProblem(f"rolling starts where all copies run one revision and answer well; it is {told(world)}")
+    return revisions.pop()
+
+
+def _old_of_one(settings: Deploy, world: World) -> tuple[str, str, str]:
+    """Revision and slot of the copy that has all traffic, and the other slot."""
+    if len(world.carrying) != 1:
+        raise PlanProblem(f"{settings.strategy} starts where one copy has all traffic; it is {told(world)}")
+    live = world.carrying[0]
+    if not world.revisions[live]:
+        raise PlanProblem(f"the copy {live} has all traffic and does not say which revision it runs: no way back to it")
+    return world.revisions[live], live, next(slot for slot in settings.slots if slot != live)
+
+
+def _rolling(settings: Deploy, old: str, revision: str) -> list[Step]:
+    """Each copy in turn: no more traffic, the new revision, its gate, traffic again."""
+    everybody, steps = equal(settings.slots, frozenset(settings.slots)), []
+    for number, slot in enumerate(settings.slots):
+        without = equal(settings.slots, frozenset(settings.slots) - {slot})
+        steps += [
+            _share(without, everybody, loaded=number > 0),
+            _start(slot, revision, old, loaded=number > 0),
+            Step("gate", gate=settings.slot, slot=slot, loaded=number > 0),
+            _share(everybody, without, loaded=True),
+        ]
+    return steps + _end(settings)
+
+
+def _two_copies(settings: Deploy, world: World, revision: str, live: str, idle: str) -> list[Step]:
+    before = world.shares
+    steps = [
+        _start(idle, revision, world.revisions[idle] or None, loaded=False, stops=_stops(settings)),
+        Step("gate", gate=settings.slot, slot=idle),
+    ]
+    shares = settings.steps if settings.strategy == "canary" else (1.0,)
+    for share in shares:
+        percent = round(share * 100)
+        steps.append(_share(_split(settings.slots, idle, percent), before, loaded=True))
+        if settings.strategy == "canary":
+            steps.append(Step("compare", slot=idle, beside=live, loaded=True))
+        if percent < 100:
+            steps.append(Step("gate", gate=settings.slot, slot=idle, loaded=True))
+    steps += _end(settings)
+    if settings.retire:
+        steps.append(Step("change", Change("stop", live), final=True, loaded=True))
+    return steps
+
+
+def _stops(settings: Deploy) -> bool:
+    """Whether there is a way to end a copy; one that cannot be ended stays without traffic."""
+    return settings.commands is None or settings.commands.copy_.stop is not None
+
+
+def _start(slot: str, revision: str, before: str | None, *, loaded: bool, stops: bool = True) -> Step:
+    undo = Change("start", slot, before) if before else Change("stop", slot) if stops else None
+    return Step("change", Change("start", slot, revision), undo, loaded=loaded)
+
+
+def _share(shares: Shares, before: Shares, *, loaded: bool) -> Step:
+    return Step("change", Change("share", shares=shares), Change("share", shares=before), loaded=loaded)
+
+
+def _split(slots: tuple[str, ...], slot: str, percent: int) -> Shares:
+    return tuple((each, percent if each == slot else 100 - percent) for each in slots)
+
+
+def _end(settings: Deploy) -> list[Step]:
+    return [
+        Step("gate", gate=settings.after, loaded=True),
+        Step("watch", gate=settings.after, seconds=settings.monitor, loaded=True),
+    ]
+
+
+def told(world: World) -> str:
+    """What was observed, for people."""
+    return ", ".join(f"{slot} {percent} % with {world.revisions.get(slot) or '-'}" for slot, percent in world.shares)

@@ -1,0 +1,165 @@
+"""How a unit is deployed: strategy, gates, the programs or the balancer that move copies and traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from pytest_prodcheck.environments.kinds import Kind, no_targets
+from pytest_prodcheck.environments.queries import find_endpoint
+from pytest_prodcheck.environments.rules.common import known
+from pytest_prodcheck.environments.sections.base import Name, Ratio, Seconds, Section
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
+    from pytest_prodcheck.environments.toml.error_collector import Complaint
+
+Program = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+
+
+class CopyCommands(Section):
+    """Programs that start and stop copies. `{slot}`, `{revision}` and `{unit}` are filled in."""
+
+    # brings the copy `{slot}` to `{revision}` and comes back when it answers; may be run again at any time
+    start: Program
+    stop: Program | None = None  # ends the copy `{slot}`; may be run again at any time
+    # prints one line a slot, "SLOT REVISION", "-" for a copy that does not answer well; what is, not what was asked for
+    observe: Program
+    timeout: Seconds = 120.0  # of one command, and of the wait until `observe` shows what was asked for
+
+
+class ShareCommands(Section):
+    """Programs that move traffic. `{shares}` is filled in as "blue=90,green=10", `{slot}` and `{percent}` for one."""
+
+    # makes the traffic be shared as given: where to arrive, never how much to add; may be run again at any time.
+    # With `{slot}` and `{percent}`, those of the second slot
+    do: Program
+    # prints one line a slot, "SLOT PERCENT"; what is, not what was asked for
+    observe: Program
+    timeout: Seconds = 60.0  # of one command, and of the wait until `observe` shows what was asked for
+
+
+class DeployCommands(Section):
+    """The programs, relative to prodcheck.toml."""
+
+    copy_: Annotated[CopyCommands, Field(alias="copy")]  # starts, stops and observes copies
+    share: ShareCommands | None = None  # moves and observes traffic; not with the driver `haproxy`
+
+
+class DeployHaproxy(Section):
+    """HAProxy in front of the copies: changed at run time, and in a file so that a reload keeps it."""
+
+    socket: str  # path of its stats socket with level admin
+    # map file of blue-green and canary: its one line "SLOT PERCENT" is the share of the second slot, by which HAProxy
+    # chooses a backend; the backends are named as the slots
+    map: str | None = None
+    backend: Name | None = None  # backend of rolling: its servers are named as the slots
+    # file of `server-state-file`, with `load-server-state-from-file global`; needed with `backend`
+    state: str | None = None
+    drain: Seconds = 30.0  # how long requests of a copy that gets no more are waited for
+    timeout: Seconds = 5.0  # of one answer
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuses what could not be found again after a reload."""
+        if (self.map is None) == (self.backend is None):
+            raise ValueError("expected `map` (blue-green, canary) or `backend` (rolling)")
+        if self.backend is not None and self.state is None:
+            raise ValueError("`backend` needs `state`: a reload would forget which servers get no requests")
+
+
+class DeployAnalysis(Section):
+    """The comparison of a canary with the copy beside it, in the same minutes, by requests of our own to both."""
+
+    least: Annotated[int, Field(ge=100, le=100_000)] = 1000  # requests to each copy at each step; fewer cannot tell
+    rate: Annotated[float, Field(gt=0, le=1000)] = 50.0  # requests a second to each copy
+    ratio: Annotated[float, Field(ge=1, le=10)] = 1.25  # so many times slower is worse, in the median and in the tail
+    errors: Ratio = 0.005  # so much of all requests more is worse
+    # chance that a deployment of a copy that is as good is undone, all steps and tests together
+    alpha: Annotated[float, Field(gt=0, le=0.05)] = 0.001
+    # "service.endpoint" of those that are asked; where left out, those of `light`
+    endpoints: tuple[str, ...] | None = None
+
+
+def _rising(shares: tuple[float, ...]) -> bool:
+    return all(low < high for low, high in pairwise(shares)) and shares[-1] == 1
+
+
+class Deploy(Section):
+    """How a new revision gets in, guarded by gates, and back out."""
+
+    # "rolling": copy by copy; "blue-green": a whole copy, then all traffic; "canary": more and more traffic
+    strategy: Literal["rolling", "blue-green", "canary"] = "rolling"
+    # "commands", "haproxy", or a file of your own such as "ops/driver.py", relative to prodcheck.toml
+    driver: Annotated[str, Field(pattern=r"^(commands|haproxy|.+\.py)$")] = "commands"
+    # the copies, by their names in `slots`; two for blue-green and canary
+    slots: Annotated[tuple[Name, ...], Field(min_length=2, max_length=100)]
+    # shares of the traffic that a canary gets, one after the other, up to "100%"
+    steps: Annotated[tuple[Ratio, ...], Field(min_length=1)] = (0.1, 0.5, 1.0)
+    before: Name = "pre_deploy"  # gate that must be open before anything is touched
+    slot: Name = "smoke"  # gate of a new copy before it gets traffic
+    after: Name = "smoke"  # gate with traffic on it; also judges the old revision after a rollback
+    monitor: Seconds = 600.0  # how long it is watched once it has all traffic
+    every: Seconds = 30.0  # pause between two looks while it is watched
+    ready: Seconds = 60.0  # how long the gate of a new copy waits for it to be ready
+    # what happens where a gate or comparison cannot tell, twice, with traffic on the new revision: the old one comes
+    # back, or everything stays as it is and a person is asked (exit code 21)
+    cannot_tell: Literal["undo", "hold"] = "undo"
+    # true: the old copy is stopped at the end, and from then on there is no way back; false: it stays for `--undo`
+    retire: bool = False
+    analysis: DeployAnalysis = DeployAnalysis.model_construct()  # how a canary is compared
+    commands: DeployCommands | None = None  # programs that move copies and traffic
+    haproxy: DeployHaproxy | None = None  # the balancer of the driver `haproxy`
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuses what no driver could do."""
+        if len(set(self.slots)) != len(self.slots):
+            raise ValueError("`slots` names one twice")
+        if self.strategy != "rolling" and len(self.slots) != 2:
+            raise ValueError(f"{self.strategy} has two `slots`")
+        if not _rising(self.steps) or any(abs(each * 100 - round(each * 100)) > 1e-9 for each in self.steps):
+            raise ValueError('`steps` rise in whole percents up to "100%"')
+        if self.driver.endswith(".py"):
+            return
+        if self.commands is None:
+            raise ValueError("`commands.copy` is missing: something has to start the copies")
+        if self.driver == "commands" and self.commands.share is None:
+            raise ValueError("`commands.share` is missing: something has to move the traffic")
+        if self.retire and self.commands.copy_.stop is None:
+            raise ValueError("`retire` needs `commands.copy.stop`")
+        if self.driver == "haproxy":
+            if self.haproxy is None:
+                raise ValueError("`haproxy` is missing: say where the balancer is")
+            if (self.strategy == "rolling") != (self.haproxy.backend is not None):
+                raise ValueError("rolling needs `haproxy.backend`; blue-green and canary need `haproxy.map`")
+
+
+def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
+    """The slots are declared, the files are there, a canary can be asked something."""
+    deploy = environment.deploy
+    if deploy is None:
+        return
+    for position, name in enumerate(deploy.slots):
+        yield from known(("deploy", "slots", f"[{position}]"), name, environment.slots, "slot")
+    if deploy.driver.endswith(".py") and not (root / deploy.driver).is_file():
+        yield ("deploy", "driver"), f"there is no file {deploy.driver!r} beside prodcheck.toml", ""
+    names = deploy.analysis.endpoints or ()
+    for position, name in enumerate(names):
+        path, found = ("deploy", "analysis", "endpoints", f"[{position}]"), find_endpoint(environment, name)
+        if found is None:
+            yield path, f"there is no endpoint `{name}`", ""
+        elif not found[1].changes_nothing:
+            yield path, f"{name} changes something: a canary is compared by thousands of requests", ""
+    asked = names or [name for name, each in environment.services.items() if each.endpoints]
+    if deploy.strategy == "canary" and not asked:
+        yield (
+            ("deploy", "strategy"),
+            "a canary is compared by requests, but no endpoint is declared",
+            "declare `services.NAME.endpoints`, or deploy blue-green",
+        )
+
+
+KINDS = (Kind(section="deploy", awaited={}, targets=no_targets, rules=_rules, single=True),)

@@ -1,0 +1,186 @@
+"""A model of copies and a balancer that keeps its state outside of the deployer, and can be killed at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_prodcheck.deploy.asking import Answer
+from pytest_prodcheck.deploy.deployer import Deployer, noted
+from pytest_prodcheck.deploy.drivers import DriverProblem
+from pytest_prodcheck.deploy.journal import Journal
+from pytest_prodcheck.deploy.plan import Plan, Shares, World, equal
+from pytest_prodcheck.deploy.strategies import make_plan
+from pytest_prodcheck.environments.sections.deploy import Deploy
+
+KEY = b"0123456789abcdef0123456789abcdef"
+OLD, NEW = "r1", "r2"
+STRATEGIES = ("rolling", "blue-green", "canary")
+
+
+class Killed(BaseException):
+    """SIGKILL: nothing of the deployer goes on."""
+
+
+@dataclass
+class Reality:
+    """What is there. broken: revisions whose gate is closed, with its code; refuses: changes that fail."""
+
+    revisions: dict[str, str]
+    shares: Shares
+    broken: dict[str, int] = field(default_factory=dict)
+    refuses: set[str] = field(default_factory=set)
+    effects: list[str] = field(default_factory=list)
+    kill_at: int = -1  # so many moments from now, at which something is about to happen or just did
+    moments: int = 0
+
+    def moment(self) -> None:
+        self.moments += 1
+        if self.kill_at == self.moments:
+            raise Killed
+
+    def one_revision(self) -> str:
+        """The revision that carries all traffic, "" where several do."""
+        found = {self.revisions[slot] for slot, percent in self.shares if percent}
+        return found.pop() if len(found) == 1 else ""
+
+
+@dataclass
+class ModelDriver:
+    real: Reality
+
+    def observe(self) -> World:
+        return World(dict(self.real.revisions), self.real.shares)
+
+    def start(self, slot: str, revision: str) -> None:
+        self._do(f"start {slot}", lambda: self.real.revisions.update({slot: revision}))
+
+    def stop(self, slot: str) -> None:
+        self._do(f"stop {slot}", lambda: self.real.revisions.update({slot: ""}))
+
+    def share(self, shares: Shares) -> None:
+        def move() -> None:
+            self.real.shares = shares
+
+        self._do("share", move)
+
+    def _do(self, name: str, effect: Callable[[], None]) -> None:
+        if name in self.real.refuses:
+            raise DriverProblem(f"{name} is refused")
+        self.real.moment()
+        effect()
+        self.real.effects.append(name)
+        self.real.moment()
+
+
+@dataclass
+class ModelGates:
+    real: Reality
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    codes: list[int] = field(default_factory=list)  # the next answers, whatever the revision
+
+    def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> Answer:
+        self.real.moment()
+        self.asked.append((gate, slot, revision))
+        if self.codes:
+            return Answer(self.codes.pop(0))
+        if gate == "pre_deploy":
+            return Answer(self.real.broken.get("before", 0))
+        live = self.real.revisions[slot] if slot else self.real.one_revision()
+        return Answer(self.real.broken.get(revision, 0)) if live == revision else Answer(1, f"{live} answers")
+
+    def compare(self, slot: str, beside: str, look: int) -> Answer:
+        self.real.moment()
+        shares = dict(self.real.shares)
+        assert shares[slot] > 0
+        return Answer(self.real.broken.get("compare", 0))
+
+
+class Quiet:
+    """Shows nothing, and remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def step(self, number: int, of: int, text: str) -> None:
+        self.lines.append(text)
+
+    def result(self, text: str, more: str = "") -> None:
+        self.lines += [text, more]
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def passing(self, text: str) -> None: ...
+
+
+class ModelJournal(Journal):
+    """A real journal on a real disk; the deployer may be killed before, in and after each line."""
+
+    real: Reality | None = None
+
+    def add(self, event: str, **told: Any) -> None:
+        if self.real is not None:
+            self.real.moment()
+        super().add(event, **told)
+        if self.real is not None:
+            self.real.moment()
+
+
+def settings(strategy: str, **more: Any) -> Deploy:
+    slots = ("a", "b", "c") if strategy == "rolling" else ("blue", "green")
+    copies = {"start": ("x",), "stop": ("x",), "observe": ("x",)}
+    commands = {"copy": copies, "share": {"do": ("x",), "observe": ("x",)}}
+    return Deploy.model_validate({"strategy": strategy, "slots": slots, "commands": commands, **more})
+
+
+def reality(strategy: str) -> Reality:
+    if strategy == "rolling":
+        return Reality(dict.fromkeys("abc", OLD), equal(("a", "b", "c"), frozenset("abc")))
+    return Reality({"blue": OLD, "green": ""}, (("blue", 100), ("green", 0)))
+
+
+def plan_of(strategy: str, real: Reality, **more: Any) -> Plan:
+    return make_plan(
+        settings(strategy, **more), ModelDriver(real).observe(), environment="production", unit="", revision=NEW
+    )
+
+
+@dataclass
+class Scene:
+    """One deployment over the model; `deployer` may be made again and again, as successors are."""
+
+    plan: Plan
+    real: Reality
+    path: Path
+    gates: ModelGates
+    hold: bool = False
+
+    @classmethod
+    def make(cls, strategy: str, folder: Path, *, broken: dict[str, int] | None = None, **more: Any) -> Scene:
+        real = reality(strategy)
+        real.broken = broken or {}
+        plan = plan_of(strategy, real, monitor=60, **{name: value for name, value in more.items() if name != "hold"})
+        scene = cls(plan, real, folder / "000001.jsonl", ModelGates(real), more.get("hold", False))
+        journal = Journal(scene.path, KEY)
+        journal.add("planned", **noted(plan))
+        journal.add("approved", by="a test")
+        return scene
+
+    def deployer(self) -> Deployer:
+        journal = ModelJournal(self.path, KEY)
+        journal.real = self.real
+        ticks = iter(range(10**9))
+        return Deployer(
+            self.plan, journal, ModelDriver(self.real), self.gates, self.gates, Quiet(), hold=self.hold,
+            pause=lambda seconds, left: None, clock=lambda: float(20 * next(ticks)),
+        )  # fmt: skip
+
+    def events(self) -> list[str]:
+        return [line["event"] for line in Journal(self.path, KEY).lines]
+
+
+def codes(lines: Iterable[dict[str, Any]]) -> list[int]:
+    return [line["code"] for line in lines if line["event"] == "judged"]

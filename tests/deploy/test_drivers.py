@@ -1,0 +1,116 @@
+"""Drivers: one contract for all, on a real HAProxy and real copies; and what each of them refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_prodcheck.deploy.commands_driver import CommandsDriver, table
+from pytest_prodcheck.deploy.driver_table import driver_of
+from pytest_prodcheck.deploy.drivers import Driver, DriverProblem
+from pytest_prodcheck.deploy.drivers import Site as DriverSite
+from pytest_prodcheck.deploy.haproxy_driver import HaproxyDriver
+from pytest_prodcheck.deploy.plan import PlanProblem, equal
+from pytest_prodcheck.deploy.programs import Runner
+from pytest_prodcheck.environments.loading import load
+from tests.deploy.contract import keeps_the_contract
+from tests.deploy.model import ModelDriver, reality
+from tests.deploy.site import Site, site
+
+OWN = """\
+from tests.deploy.model import ModelDriver, reality
+
+def driver(site):
+    return ModelDriver(reality("blue-green"))
+"""
+
+
+def made(there: Site, **changed: object) -> DriverSite:
+    configuration = load(there.folder / "prodcheck.toml")
+    deploy = configuration.project.environments["production"].deploy
+    assert deploy is not None
+    settings = deploy.model_copy(update=changed)
+    return DriverSite(settings, configuration.root, "", (), Runner(configuration.root))
+
+
+@pytest.fixture(scope="module")
+def balanced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("site"), "blue-green", driver="haproxy") as there:
+        yield there
+
+
+def commands(there: Site) -> Driver:
+    """The same site, driven by its script alone."""
+    settings = made(there).settings
+    assert settings.commands is not None
+    from pytest_prodcheck.environments.sections.deploy import ShareCommands
+
+    start = settings.commands.copy_.start[:3]
+    share = ShareCommands(do=(*start, "share", "{shares}"), observe=(*start, "shared"))
+    both = settings.commands.model_copy(update={"share": share})
+    return CommandsDriver(made(there, driver="commands", commands=both))
+
+
+def test_the_contract_on_the_model() -> None:
+    keeps_the_contract(ModelDriver(reality("blue-green")))
+
+
+def test_the_contract_by_commands(balanced: Site) -> None:
+    keeps_the_contract(commands(balanced))
+
+
+def test_the_contract_by_haproxy(balanced: Site) -> None:
+    keeps_the_contract(driver_of(made(balanced)))
+
+
+def test_a_reload_of_haproxy_keeps_the_share_and_a_file_that_disagrees_is_told(balanced: Site) -> None:
+    driver = driver_of(made(balanced))
+    driver.share((("blue", 70), ("green", 30)))
+    balanced.reload()
+    assert driver.observe().shares == (("blue", 70), ("green", 30))
+    (balanced.folder / "share.map").write_text("green 5\n")
+    assert "after a reload, by share.map, it would by blue 95, green 5" in driver.observe().trouble
+    driver.share((("blue", 100), ("green", 0)))
+    assert driver.observe().trouble == ""
+
+
+def test_rolling_servers_by_haproxy(tmp_path: Path) -> None:
+    with site(tmp_path / "s", "rolling") as there:
+        driver = driver_of(made(there))
+        everybody = equal(("a", "b", "c"), frozenset("abc"))
+        assert driver.observe().shares == everybody
+        without = equal(("a", "b", "c"), frozenset("bc"))
+        driver.share(without)
+        there.reload()
+        assert (driver.observe().shares, driver.observe().trouble) == (without, "")
+        (there.folder / "server.state").write_text("1\n")
+        assert "no states of servers" in driver.observe().trouble
+        driver.share(everybody)
+        assert driver.observe().shares == everybody
+
+
+def test_a_balancer_that_is_gone(balanced: Site) -> None:
+    settings = made(balanced).settings.haproxy
+    assert settings is not None
+    gone = made(balanced, haproxy=settings.model_copy(update={"socket": "not-there.sock"}))
+    with pytest.raises(DriverProblem, match="socket"):
+        HaproxyDriver(gone).observe()
+
+
+@pytest.mark.parametrize("text", ["", "blue r1", "blue r1\nblue r1", "blue r1\ngreen r1\nred r1", "blue r1 x\ngreen -"])
+def test_what_a_program_observes_is_whole_or_nothing(text: str) -> None:
+    with pytest.raises(DriverProblem):
+        table(text, ("blue", "green"), "observe")
+    assert table("green -\n\nblue r1\n", ("blue", "green"), "observe") == {"green": "-", "blue": "r1"}
+
+
+def test_a_driver_of_ones_own_is_one_file(balanced: Site) -> None:
+    (balanced.folder / "own.py").write_text(OWN)
+    keeps_the_contract(driver_of(made(balanced, driver="own.py")))
+    for text in ("def driver(site): return 1", "1/0", "x = 1"):
+        (balanced.folder / "own.py").write_text(text)
+        with pytest.raises(PlanProblem, match=r"own\.py") as error:
+            driver_of(made(balanced, driver="own.py"))
+        assert error.value.code == 2
