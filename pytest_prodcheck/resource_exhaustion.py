@@ -5,9 +5,11 @@ What met it is noted, so that whoever gathers can throw away what was found mean
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
+from functools import cache
 
 _ERRORS = {
     errno.EMFILE: "open files (ulimit -n)",
@@ -18,6 +20,7 @@ _ERRORS = {
     errno.EDQUOT: "room on a disk (quota)",
     errno.EAGAIN: "processes or threads (ulimit -u)",
 }
+_M_MMAP_THRESHOLD = -3  # of <malloc.h>
 _seen: list[str] = []
 
 
@@ -81,6 +84,18 @@ def allow_many_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         except (OSError, ValueError):
             return  # it stays as it is, and a want of them is noted when it comes
+
+
+@cache
+def give_back_large_blocks() -> None:
+    """Has glibc return blocks of 256 KiB and more to the system once they are free; does nothing elsewhere.
+
+    Else its bound rises to the largest block that was freed, and each thread keeps free blocks below it for itself.
+    """
+    import ctypes
+
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 262_144)
 
 
 def _starts_something(error: BaseException) -> bool:

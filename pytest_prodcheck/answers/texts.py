@@ -24,12 +24,15 @@ def charset_of(content_type: str) -> str:
         return "utf-8"
 
 
-def to_text(body: bytes, content_type: str) -> str:
+def to_text(body: bytes | bytearray, content_type: str) -> str:
     """The body as text; wrong bytes become U+FFFD."""
+    charset = charset_of(content_type)
     try:
-        text = body.decode(charset_of(content_type), "replace")
+        text = body.decode(charset, "replace")
     except (LookupError, ValueError):
-        text = body.decode("utf-8", "replace")
+        charset, text = "utf-8", body.decode("utf-8", "replace")
+    if charset == "utf-8" or text.isascii():
+        return text
     return text.encode("utf-8", "replace").decode()  # no lone surrogates, which JSON files cannot hold
 
 

@@ -15,7 +15,7 @@ from tests.evidence.network.speakers import raw_server
 from tests.hostile.speakers import BAD, SHORT, cut
 from tests.hostile.support import Ended, bare, is_readable, measured
 
-ROOM = 64  # MiB above an idle run
+ROOM = 48  # MiB above an idle run
 HEAD = """\
 version = 1
 project = "hostile"
@@ -85,7 +85,7 @@ def test_many_ways_at_once(names: list[str], tmp_path: Path, idle: Ended) -> Non
         project = bare(tmp_path, toml)
         ended = measured(project)
         judged_safely(ended, idle)
-        assert ended.seconds < 30 + 5
+        assert ended.seconds < 30 + 5 + 3 * idle.seconds  # how long it takes on this machine now
         assert project.gate() in (1, 3)
     results = ended.results()
     for name in names:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck import resource_exhaustion
 from pytest_prodcheck.answers.decoding import decoder
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.http.request_heads import Received
 
+LARGE = 262_144  # bytes of a body from which on its copies count
 _PIECE = 65_536  # bytes read at once
 
 
@@ -29,20 +31,21 @@ def read_first_event(answer: Received, encoding: str, bound: int) -> bytes:
     return found[: end.end()] if end else found
 
 
-def read_body(answer: Received, encoding: str, bound: int) -> tuple[bytes, bool]:
+def read_body(answer: Received, encoding: str, bound: int) -> tuple[bytearray, bool]:
     """The decoded body, at most `bound` bytes, and whether there was more.
 
     Raises BodyError for an encoding that was not asked for or is broken, and what the connection raises.
     """
     coding = decoder(encoding)
-    pieces: list[bytes] = []
-    size = received = 0
+    body = bytearray()  # grows in place: pieces that are joined would be there twice
+    received = 0
     while data := answer.read(_PIECE):
         received += len(data)
-        piece = coding.decode(data, bound + 1 - size)
-        pieces.append(piece)
-        size += len(piece)
-        if size > bound or received > bound + _PIECE:
-            return b"".join(pieces)[:bound], True
+        if received > LARGE or len(body) > LARGE:
+            resource_exhaustion.give_back_large_blocks()
+        body += coding.decode(data, bound + 1 - len(body))
+        if len(body) > bound or received > bound + _PIECE:
+            del body[bound:]
+            return body, True
     coding.finish()
-    return b"".join(pieces), False
+    return body, False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.answers.decoding import BodyError
 from pytest_prodcheck.answers.texts import to_text
-from pytest_prodcheck.evidence.http.bodies import read_body, read_first_event
+from pytest_prodcheck.evidence.http.bodies import LARGE, read_body, read_first_event
 from pytest_prodcheck.evidence.http.messages import Answer, Request
 from pytest_prodcheck.evidence.http.redirect_locations import FIELDS, ascii_location
 from pytest_prodcheck.evidence.network.failures import classify
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.network.transport import Route
 
 
+_ONE_AT_A_TIME = threading.Lock()  # large bodies become text one after the other: this is work, not waiting
 STREAMS = ("text/event-stream", "multipart/x-mixed-replace")
 PAUSE_OF_STREAMS = 2.0  # seconds without an event after which a stream is judged by what there is
 
@@ -81,7 +84,8 @@ class Connection:
         try:
             if streams:
                 self._line.wait_at_most(min(deadline.seconds_left() / 2, PAUSE_OF_STREAMS))
-                body, truncated = read_first_event(received, encoding, bound), False
+                body: bytes | bytearray = read_first_event(received, encoding, bound)
+                truncated = False
                 deadline.note(f"{what}: a stream without end, judged by its head and its first event")
             else:
                 body, truncated = read_body(received, encoding if request.method != "HEAD" else "", bound)
@@ -92,16 +96,22 @@ class Connection:
             self._line.close()
         deadline.seconds_left()  # a connection that the deadline shut down reads like one that the peer closed
         ended = time.monotonic()
-        text = to_text(body, kind)
         client, redact = self._client, self._client.context.redactor.redact
+        size = len(body)
+        with _ONE_AT_A_TIME if size > LARGE else nullcontext():
+            text = to_text(body, kind)
+            del body
+            kept = None if request.document else redact(text)
+            if truncated and kept is not None:
+                kept = kept[:LARGE]  # it can be quoted and its `<head>` be read, no more
         shown = redact(sanitizing.url(url))
         exchange = Exchange(
             request.method,
             shown,
             received.status,
             sanitizing.headers(headers, redact),
-            None if request.document else redact(text),
-            len(body),
+            kept,
+            size,
             ended - self._route.sent_at,
             self._route.peer,
             truncated,
