@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.demo.files import configuration
 from pytest_prodcheck.demo.mail.relay import Relay
 from pytest_prodcheck.demo.network.balancer import Entrance, Loop, bound, bound_alike
-from pytest_prodcheck.demo.network.dns_server import Names, bound_udp
+from pytest_prodcheck.demo.network.dns_server import BRANCH, Names, bound_udp
 from pytest_prodcheck.demo.network.payment_provider import Payments
 from pytest_prodcheck.demo.network.plain_tcp import start_queue
 from pytest_prodcheck.demo.runtime import folders
@@ -84,7 +84,7 @@ class System:
         )  # fmt: skip
         self.known: configuration.Secrets = configuration.new_secrets()
         hosts = {
-            "shop": ("shop.demo.test",),
+            "shop": ("shop.demo.test", BRANCH),
             "postgres": ("db-rw.demo.test", "db-1.demo.test", "db-2.demo.test"),
             "redis": ("cache-1.demo.test", "cache-2.demo.test"),
         }

@@ -7,6 +7,7 @@ from pytest_prodcheck.demo.faults.fault import Fault
 _APPROVAL = ("pre_deploy.approval",)
 _RECORD = "the change record"  # and the calendar of freezes: one check judges both
 _BEFORE = ("pre_deploy",)
+_BRANCH = ("pre_deploy.dependencies.branch",)
 
 
 def _approval(name: str, breaks: str, **more: object) -> Fault:
@@ -45,6 +46,8 @@ FAULTS = (
     _payments("payments-unwell", "the payment provider answers 503"),
     _payments("payments-slow", "the payment provider answers after 3.2 s"),
     _payments("payments-slower", "the payment provider answers after 1.8 s", outcome="warned"),
+    Fault("branch-gone", "the shop's name in Unicode does not exist", _BRANCH, part="the branch"),
+    Fault("branch-other-name", "the certificate is not for the shop's name in Unicode", _BRANCH, part="the branch"),
     _setting("settings-gone", "the shop's environment file is not there"),
     _setting("settings-garbled", "a line of the shop's environment file is no assignment"),
     _setting("setting-missing", "a setting is missing"),

@@ -141,11 +141,13 @@ report  = { request = "GET /admin/report", as = "admin", status = 200, allow = [
 reprice = { request = "PUT /products/{sku}/price", json = { amount = 1290 }, allow = ["admin"], control = "report" }
 order   = { request = "GET /orders/1", as = "customer", status = 200, allow = ["customer", "admin"] }
 stranger  = { request = "GET /orders/1", as = "other-customer", status = [403, 404], control = "order" }
+style     = { request = "GET /shop.css", status = 200, content_type = "text/css" }
 statement = { request = "GET /statement", as = "customer", status = 200 }
 
 [environments.demo.auth]
-kind           = "json"
+kind           = "form"
 service        = "shop"
+login_form     = "/login"
 login          = "POST /login"
 logout         = "POST /logout"
 fields         = { user = "username", password = "password" }
@@ -186,6 +188,7 @@ cleanup = [
 shop-name  = { dns = "shop.demo.test" }
 queue-name = { dns = "queue.demo.test" }
 queue      = { tcp = "queue.demo.test:<queue>" }
+branch     = { http = "https://münchen.demo.test:<https>/healthz", ca = "ca.pem" }
 payments   = { http = "http://payments.demo.test:<payments>/status", timeout = "4s" }
 
 [environments.demo.exposure.shop]

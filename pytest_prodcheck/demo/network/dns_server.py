@@ -7,6 +7,8 @@ import socket
 import threading
 from typing import Literal
 
+BRANCH = "xn--mnchen-3ya.demo.test"  # münchen.demo.test: the shop under a second name
+
 Trouble = Literal["nxdomain", "servfail", "silent"]
 
 
@@ -15,7 +17,7 @@ class Names:
 
     def __init__(self, sock: socket.socket, shop: tuple[str, ...]) -> None:
         hosts = ("db-1", "db-2", "db-rw", "cache-1", "cache-2", "queue", "mail", "payments")
-        self.a = {"shop.demo.test": shop} | {f"{host}.demo.test": ("127.0.0.1",) for host in hosts}
+        self.a = {"shop.demo.test": shop, BRANCH: shop[:1]} | {f"{host}.demo.test": ("127.0.0.1",) for host in hosts}
         self.aaaa: dict[str, tuple[str, ...]] = {}
         self.trouble: dict[str, Trouble] = {}
         self._sock = sock

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from pytest_prodcheck.demo.files.configuration import Ports
 from pytest_prodcheck.demo.shop.application import Shop, problem, token_of
 from pytest_prodcheck.demo.shop.changes import Changes, Healthy, Wrapper
 from pytest_prodcheck.demo.shop.http_server import Request, Response, json_response, text_response
+from pytest_prodcheck.demo.shop.login_page import login_form, read_login
 
 CHANGES = Changes()
 changes = CHANGES.changes
 HEALTH, VERSION, PRODUCT, ACCOUNT = "GET /healthz", "GET /version", "GET /products/{sku}", "GET /account"
-LOGIN, LOGOUT, HOME, QUOTE, OPENAPI = "POST /login", "POST /logout", "GET /", "POST /quotes", "GET /openapi.json"
+FORM, LOGIN, LOGOUT, OPENAPI = "GET /login", "POST /login", "POST /logout", "GET /openapi.json"
+HOME, QUOTE = "GET /", "POST /quotes"
 
 ERROR_PAGE = "<!doctype html><title>Error</title><h1>Something went wrong</h1>"
 LOGIN_PAGE = '<!doctype html><title>Log in</title><form method="post"><input type="password" name="password"></form>'
@@ -138,12 +142,44 @@ def _accepting(unless_empty: bool) -> Wrapper:
         response = healthy()
         if response.status != 401:
             return response
-        asked = request.json()
+        asked = read_login(request)
         if asked["username"] not in shop.users or bool(asked["password"]) != unless_empty:
             return response
         return json_response(200, {"token": shop.new_token(asked["username"]), "token_type": "Bearer"})
 
     return wrapper
+
+
+@changes("login-form-lacks-token", FORM)
+def _lacks_token(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    response = healthy()
+    response.body = re.sub(rb"<input type=.hidden.[^>]*>", b"", response.body)
+    return response
+
+
+@changes("login-form-cookie-dropped", FORM)
+def _cookie_dropped(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    """`__Host-` without Secure: browsers refuse it."""
+    response = healthy()
+    response.headers["Set-Cookie"] = response.headers["Set-Cookie"].replace("; Secure", "")
+    return response
+
+
+@changes("login-form-token-new", FORM)
+def _token_new(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    return login_form(shop, replace(request, headers={}))
+
+
+@changes("login-form-asks-more", FORM)
+def _asks_more(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    response = healthy()
+    response.body = response.body.replace(b"<button>", b'<input type="hidden" name="next" value="/"><button>')
+    return response
+
+
+@changes("login-form-asks-more", LOGIN)
+def _wants_more(shop: Shop, request: Request, healthy: Healthy) -> Response:
+    return healthy() if read_login(request).get("next") == "/" else problem(400)
 
 
 changes("login-accepts-any-password", LOGIN)(_accepting(unless_empty=True))
@@ -155,7 +191,7 @@ def _telling(status: int, title: str) -> Wrapper:
 
     def wrapper(shop: Shop, request: Request, healthy: Healthy) -> Response:
         response = healthy()
-        if response.status == 401 and request.json()["username"] not in shop.users:
+        if response.status == 401 and read_login(request)["username"] not in shop.users:
             return json_response(status, {"title": title, "status": status}, "application/problem+json")
         return response
 

@@ -162,11 +162,11 @@ def nothing_there(allowed: list[str]) -> Response:
     return response
 
 
-def cookie_of(request: Request) -> str:
-    """The session cookie of a request, "" without."""
+def cookie_of(request: Request, wanted: str = SESSION) -> str:
+    """A cookie of a request, that of the session by default; "" without."""
     for pair in request.headers.get("cookie", "").split(";"):
         name, _, value = pair.strip().partition("=")
-        if name == SESSION:
+        if name == wanted:
             return value
     return ""
 

@@ -257,12 +257,12 @@ def reset(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def tls_context(folder: Path) -> ssl.SSLContext:
-    """TLS 1.2 and 1.3 with forward secrecy only."""
+def tls_context(folder: Path, name: str = "shop") -> ssl.SSLContext:
+    """TLS 1.2 and 1.3 with forward secrecy only, and the certificate of that name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(PROTOCOLS)
-    context.load_cert_chain(folder / "shop.pem", folder / "shop.key")
+    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
     return context

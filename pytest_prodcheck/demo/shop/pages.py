@@ -6,6 +6,7 @@ from typing import Any
 
 from pytest_prodcheck.demo.shop.application import TOKEN_LIFE, Refused, Shop, problem, session_cookie
 from pytest_prodcheck.demo.shop.http_server import Request, Response, json_response, text_response
+from pytest_prodcheck.demo.shop.login_page import read_login
 from pytest_prodcheck.demo.shop.openapi import document
 from pytest_prodcheck.demo.shop.routing import Routes
 
@@ -14,7 +15,7 @@ route = ROUTES.route
 HOME = """\
 <!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><title>Shop</title></head>
+<head><meta charset="utf-8"><title>Shop</title><link rel="stylesheet" href="/shop.css"></head>
 <body><h1>Shop</h1><p>Everything you need at 2 a.m.</p></body>
 </html>
 """
@@ -56,6 +57,14 @@ def read_line(shop: Shop, found: object) -> tuple[str, int]:
 def home(shop: Shop, request: Request) -> Response:
     """The front page."""
     return text_response(200, HOME, "text/html")
+
+
+@route("GET", "/shop.css", (200,), content_type="text/css")
+def style(shop: Shop, request: Request) -> Response:
+    """The style of all pages, which caches may keep."""
+    response = text_response(200, "body { font-family: sans-serif }\n", "text/css")
+    response.headers["Cache-Control"] = "public, max-age=60"
+    return response
 
 
 @route("GET", "/healthz", (200,), content_type="application/health+json")
@@ -112,10 +121,10 @@ def quote(shop: Shop, request: Request) -> Response:
     return json_response(200, {"total": {"amount": total, "currency": "EUR"}})
 
 
-@route("POST", "/login", (200, 400, 401, 429), body=object_schema(username=STRING, password=STRING))
+@route("POST", "/login", (200, 400, 401, 403, 429), body=object_schema(username=STRING, password=STRING))
 def login(shop: Shop, request: Request) -> Response:
     """A token for a user name and a password."""
-    found = read_body(request)
+    found = read_login(request)
     name, password = found.get("username"), found.get("password")
     if not isinstance(name, str) or not isinstance(password, str):
         raise Refused(400)

@@ -14,6 +14,7 @@ from pytest_prodcheck.demo.shop import tokens
 from pytest_prodcheck.demo.shop.answer_faults import PLAIN
 from pytest_prodcheck.demo.shop.application import HEADERS, Shop, User, error
 from pytest_prodcheck.demo.shop.dispatcher import Dispatcher
+from pytest_prodcheck.demo.shop.edge_cache import EdgeCache
 from pytest_prodcheck.demo.shop.http_server import HttpServer, Request, Response, tls_context
 from pytest_prodcheck.demo.shop.orders import Orders, OrdersUnavailable
 from pytest_prodcheck.demo.shop.table import CHANGES, ROUTES
@@ -44,8 +45,8 @@ class Web:
         )
         self._place, self._https, self._http, self._ports = place, https, http, ports
         self.shop = Shop(users, tuple(Orders(conninfo) for _ in range(BACKENDS)), PRICES, REVISION, ROUTES)
-        self._dispatcher = Dispatcher(self.shop, CHANGES)
-        self._tls = tls_context(place)
+        self._cache = EdgeCache(self.shop, Dispatcher(self.shop, CHANGES).answer)
+        self.tls = tls_context(place)
         self.backends: list[HttpServer | None] = [None] * BACKENDS
         self._last: list[Address] = [("127.0.0.1", 0)] * BACKENDS
 
@@ -71,7 +72,7 @@ class Web:
 
     def open_backend(self, number: int) -> None:
         """Starts a backend on a new port and tells the balancer."""
-        server = HttpServer(self._dispatcher.answer, self._tls, number)
+        server = HttpServer(self._cache.answer, self.tls, number)
         self.backends[number] = server
         self._last[number] = self._serve(server)
         self.tell_balancer(self._last)

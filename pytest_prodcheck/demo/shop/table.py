@@ -8,13 +8,14 @@ from pytest_prodcheck.demo.shop import (
     checkout,
     exposure_faults,
     header_faults,
+    login_page,
     pages,
     performance_faults,
 )
 from pytest_prodcheck.demo.shop.changes import Changes
 from pytest_prodcheck.demo.shop.routing import Routes
 
-ROUTES = Routes(pages.ROUTES, checkout.ROUTES)
+ROUTES = Routes(pages.ROUTES, login_page.ROUTES, checkout.ROUTES)
 CHANGES = Changes(
     access_faults.CHANGES,
     answer_faults.CHANGES,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_prodcheck.demo.network.balancer import Entrance, Mode
-from pytest_prodcheck.demo.network.dns_server import Trouble
+from pytest_prodcheck.demo.network.dns_server import BRANCH, Trouble
 from pytest_prodcheck.demo.runtime.errors import DemoError
 from pytest_prodcheck.demo.shop.access_faults import ELSEWHERE
 from pytest_prodcheck.demo.shop.answer_faults import PLAIN
+from pytest_prodcheck.demo.shop.edge_cache import KEPT_BY
+from pytest_prodcheck.demo.shop.http_server import tls_context
 from pytest_prodcheck.demo.shop.performance_faults import BURNER, HOG, KEPT_OPEN, LEAK
 from pytest_prodcheck.demo.shop.table import CHANGES
 from pytest_prodcheck.demo.shop.tokens import WEAKNESSES
@@ -85,14 +88,29 @@ def _silent_port(system: System) -> Entrance:
     return system.spare_2
 
 
-def _trouble(trouble: Trouble) -> Switch:
+def _trouble(trouble: Trouble, name: str = QUEUE) -> Switch:
     def on(system: System) -> None:
-        system.names.trouble[QUEUE] = trouble
+        system.names.trouble[name] = trouble
 
     def off(system: System) -> None:
-        system.names.trouble.pop(QUEUE, None)
+        system.names.trouble.pop(name, None)
 
     return Switch(on, off)
+
+
+def _branch_shows(server: str) -> Act:
+    """Whose certificate is shown to those who ask for the branch."""
+
+    def act(system: System) -> None:
+        context = tls_context(system.place, server)
+
+        def choose(connection: ssl.SSLObject, name: str, _: ssl.SSLContext) -> None:
+            if name == BRANCH:
+                connection.context = context
+
+        system.web.tls.sni_callback = choose if server != "shop" else None
+
+    return act
 
 
 def _queue_leads_to(host: str) -> Act:
@@ -170,7 +188,7 @@ def _restart_in_turn(system: System, end: threading.Event) -> None:
 _ROLLING = Background(_restart_in_turn)
 
 SWITCHES: dict[str, Switch] = {
-    **{name: _answers(name) for name in (*CHANGES.names, *PLAIN, *WEAKNESSES, *ELSEWHERE)},
+    **{name: _answers(name) for name in (*CHANGES.names, *PLAIN, *WEAKNESSES, *ELSEWHERE, *KEPT_BY.values())},
     "perf-leak": _answers_and_keeps("perf-leak", LEAK),
     "perf-kept-open": _answers_and_keeps("perf-kept-open", KEPT_OPEN),
     "perf-hog": _load(HOG),
@@ -182,6 +200,8 @@ SWITCHES: dict[str, Switch] = {
     "dns-gone": _trouble("nxdomain"),
     "dns-servfail": _trouble("servfail"),
     "dns-silent": _trouble("silent"),
+    "branch-gone": _trouble("nxdomain", BRANCH),
+    "branch-other-name": Switch(_branch_shows("redis"), _branch_shows("shop")),
     "tcp-closed": _mode(_queue, "down"),
     "tcp-backlog-full": _mode(_queue, "full"),
     "port-open": _mode(_open_port, "serve", "down"),
