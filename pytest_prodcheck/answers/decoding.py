@@ -24,6 +24,17 @@ class Decoder(Protocol):
         """Raises BodyError where the end is missing."""
 
 
+_MEMBER = 0x1F  # the first byte of a member of gzip
+_REGISTERED = {"gzip", "x-gzip", "deflate", "br", "compress", "x-compress", "zstd", "dcb", "dcz", "exi", "aes128gcm",
+               "pack200-gzip"}  # fmt: skip
+
+
+def is_no_coding(encoding: str) -> bool:
+    """Whether a Content-Encoding names nothing that there is, such as "utf-8": browsers take the body as it is."""
+    names = {each.strip().lower() for each in encoding.split(",")} - {"", "identity"}
+    return bool(names) and not names & _REGISTERED
+
+
 class _Identity:
     def decode(self, data: bytes, room: int) -> bytes:
         return data[:room]
@@ -33,16 +44,16 @@ class _Identity:
 
 
 class _Zlib:
-    """gzip (several members too) and deflate (with and without zlib's header)."""
+    """gzip (several members too, and whatever stands behind them) and deflate (with and without zlib's header)."""
 
     def __init__(self, gzip: bool) -> None:
         self._gzip = gzip
         self._stream: Any = None
-        self._any = False
+        self._any = self._over = False
 
     def decode(self, data: bytes, room: int) -> bytes:
         found = b""
-        while data and len(found) < room:
+        while data and len(found) < room and not self._over:
             if self._stream is None:
                 self._stream = zlib.decompressobj(31 if self._gzip else 15 if data[0] & 0x0F == 8 else -15)
             try:
@@ -53,8 +64,7 @@ class _Zlib:
             data = self._stream.unconsumed_tail
             if self._stream.eof:
                 data, self._stream = self._stream.unused_data.lstrip(b"\0"), None
-                if not self._gzip:
-                    break
+                self._over = not self._gzip or bool(data and data[0] != _MEMBER)  # browsers leave the rest
         return found
 
     def finish(self) -> None:
@@ -66,11 +76,13 @@ class _Brotli:
     def __init__(self) -> None:
         import brotli
 
+        self._any = False
         self._error: type[Exception] = brotli.error
         self._stream = brotli.Decompressor()
 
     def decode(self, data: bytes, room: int) -> bytes:
         found = b""
+        self._any = self._any or bool(data)
         try:
             while len(found) < room:
                 piece = self._stream.process(data, output_buffer_limit=room - len(found))
@@ -82,7 +94,7 @@ class _Brotli:
         return found[:room]
 
     def finish(self) -> None:
-        if not self._stream.is_finished():
+        if self._any and not self._stream.is_finished():
             raise BodyError("its compressed body ends too early")
 
 
@@ -105,10 +117,10 @@ class _Several:
 def decoder(encoding: str) -> Decoder:
     """What decodes a Content-Encoding, "" for none; raises BodyError for one that was not asked for."""
     name = encoding.strip().lower()
+    if name in ("", "identity") or is_no_coding(name):
+        return _Identity()
     if 0 < name.count(",") < MOST:
         return _Several(name.split(","))
-    if name in ("", "identity"):
-        return _Identity()
     if name in ("gzip", "x-gzip", "deflate"):
         return _Zlib(name != "deflate")
     if name == "br":

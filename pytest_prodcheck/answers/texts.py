@@ -1,37 +1,55 @@
-"""Bodies as text: by the charset that the answer says, as whole or piece by piece."""
+"""Bodies as text, as browsers decode them (WHATWG Encoding): as whole or piece by piece."""
 
 from __future__ import annotations
 
 import codecs
+import re
+
+_LOOKED_AT = 1024  # bytes of a page in which its <meta charset> has to be
+_META = re.compile(rb"<meta\s[^>]{0,300}?charset\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9_:-]{1,40})", re.I)
+_WINDOWS = ("ascii", "iso8859-1")  # are windows-1252 on the web
 
 # text encodings of Python that no HTTP answer is in, some of which take long or run code paths of their own
 _NO_CHARSETS = {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem"}
 
 
-def charset_of(content_type: str) -> str:
-    """The charset of a text: as its content type says; UTF-8 where it says none or an unknown one."""
-    if "charset" not in content_type.lower():
-        return "utf-8"
-    from email.message import Message
+def charset_of(content_type: str, begin: bytes | bytearray = b"") -> str:
+    """The charset of a text: by its byte order mark, content type, or <meta>; UTF-8 where none or an unknown one is.
 
-    message = Message()
-    message["Content-Type"] = content_type.encode("ascii", "replace").decode()
-    charset = str(message.get_param("charset", "utf-8"))
+    begin: the first bytes of the text, as far as they are there.
+    """
+    if begin.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    if "charset" in content_type.lower():
+        from email.message import Message
+
+        message = Message()
+        message["Content-Type"] = content_type.encode("ascii", "replace").decode()
+        return _known(str(message.get_param("charset", "utf-8")))
+    if "html" in content_type.lower() and (meta := _META.search(begin[:_LOOKED_AT])):
+        name = _known(meta[1].decode())
+        return "utf-8" if name.startswith("utf-16") else name  # a page that could be read so far is not in UTF-16
+    return "utf-8"
+
+
+def _known(charset: str) -> str:
     try:
         found = codecs.lookup(charset) if len(charset) <= 40 and charset.isascii() else codecs.lookup("utf-8")
-        return found.name if found.name not in _NO_CHARSETS and getattr(found, "_is_text_encoding", True) else "utf-8"
     except (LookupError, ValueError):
         return "utf-8"
+    if found.name in _NO_CHARSETS or not getattr(found, "_is_text_encoding", True):
+        return "utf-8"
+    return "cp1252" if found.name in _WINDOWS else found.name
 
 
 def to_text(body: bytes | bytearray, content_type: str) -> str:
     """The body as text; wrong bytes become U+FFFD."""
-    charset = charset_of(content_type)
+    charset = charset_of(content_type, body)
     try:
         text = body.decode(charset, "replace")
     except (LookupError, ValueError):
         charset, text = "utf-8", body.decode("utf-8", "replace")
-    if charset == "utf-8" or text.isascii():
+    if charset.startswith("utf-8") or text.isascii():
         return text
     return text.encode("utf-8", "replace").decode()  # no lone surrogates, which JSON files cannot hold
 
@@ -42,15 +60,22 @@ class Search:
     def __init__(self, wanted: str, content_type: str) -> None:
         self.wanted = wanted
         self.found = False
-        try:
-            self._decoder = codecs.getincrementaldecoder(charset_of(content_type))("replace")
-        except LookupError:
-            self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._content_type = content_type
+        self._decoder: codecs.IncrementalDecoder | None = None
         self._tail = ""
 
     def feed(self, piece: bytes) -> None:
         """Takes the next piece."""
+        if self._decoder is None:
+            self._decoder = _incremental(charset_of(self._content_type, piece))
         if not self.found:
             text = self._tail + self._decoder.decode(piece)
             self.found = self.wanted in text
             self._tail = text[1 - len(self.wanted) or len(text) :]
+
+
+def _incremental(charset: str) -> codecs.IncrementalDecoder:
+    try:
+        return codecs.getincrementaldecoder(charset)("replace")
+    except LookupError:
+        return codecs.getincrementaldecoder("utf-8")("replace")

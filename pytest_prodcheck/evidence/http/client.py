@@ -17,6 +17,7 @@ from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.connection import Connection
 from pytest_prodcheck.evidence.http.kept_connection import HttpConnection
 from pytest_prodcheck.evidence.http.messages import SAFE, Answer, Request, basic
+from pytest_prodcheck.evidence.http.opener import Opener
 from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, carried
 from pytest_prodcheck.evidence.network.failures import NO_ANSWER, worth_another_try
@@ -215,7 +216,7 @@ class HttpClient:
             connection.close()
 
     def http2(self) -> tuple[Http2Connection, Connection]:
-        """A new connection of one's own that offers HTTP/2 as browsers do; close it. Not through a proxy."""
+        """A new connection of one's own that offers HTTP/2 as browsers do; close it."""
         from pytest_prodcheck.evidence.http.http2 import Http2Connection
         from pytest_prodcheck.http2 import OFFERED
 
@@ -225,13 +226,13 @@ class HttpClient:
             return made
 
         route = self._route(None, 0)
-        line = Http2Connection(route, tls)
+        line = Http2Connection(Opener(route, tls, self.service.proxy, self.tls))
         return line, Connection(self, route, line)
 
     def connection(self, address: ResolvedAddress | None = None, turn: int = 0) -> Connection:
         """A new connection of one's own; close it."""
         route = self._route(address, turn)
-        return Connection(self, route, HttpConnection(route, self.tls, self.service.proxy))
+        return Connection(self, route, HttpConnection(Opener(route, self.tls, self.service.proxy)))
 
     def _route(self, address: ResolvedAddress | None, turn: int) -> Route:
         where = None

@@ -7,7 +7,7 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.answers.decoding import BodyError
+from pytest_prodcheck.answers.decoding import BodyError, is_no_coding
 from pytest_prodcheck.answers.texts import to_text
 from pytest_prodcheck.evidence.http.bodies import LARGE, read_body, read_first_event
 from pytest_prodcheck.evidence.http.messages import Answer, Request
@@ -78,6 +78,9 @@ class Connection:
         for each in received.odd:
             deadline.note(f"{what}: {self._client.clean(Problem('protocol', each)).message}")
         encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
+        if is_no_coding(encoding):
+            odd = f"{what}: its Content-Encoding {encoding[:40]!r} names none; browsers take the body as it is"
+            deadline.note(self._client.clean(Problem("protocol", odd)).message)
         bound = request.document or self._client.context.environment.gathering.body
         kind = next((value for name, value in headers if name.lower() == "content-type"), "")
         streams = kind.partition(";")[0].strip().lower() in STREAMS and request.method != "HEAD"

@@ -11,11 +11,8 @@ from pytest_prodcheck.http2 import OFFERED, Http2, Http2Error
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable
-
+    from pytest_prodcheck.evidence.http.opener import Opener
     from pytest_prodcheck.evidence.http.request_heads import Prepared
-    from pytest_prodcheck.evidence.network.transport import Route
 
 _PIECE = 65_536  # bytes received at once
 
@@ -41,25 +38,18 @@ class Http2Answer:
 class Http2Connection:
     """At most one open connection; one exchange at a time, of requests without a body.
 
-    tls: a context that offers OFFERED. chosen: what the server chose by ALPN, "" before it was asked or for none.
+    opener: its TLS offers OFFERED. chosen: what the server chose by ALPN, "" before it was asked or for none.
     """
 
-    def __init__(self, route: Route, tls: Callable[[], ssl.SSLContext]) -> None:
-        self._route, self._tls = route, tls
+    def __init__(self, opener: Opener) -> None:
+        self._opener, self._route = opener, opener.route
         self._sock: Any = None
         self._http2 = Http2()
         self.chosen = ""
         self.shook_hands = False  # without, nobody knows what would be chosen
 
-    def _open(self, prepared: Prepared) -> None:
-        origin = prepared.origin
-        sock = self._route.open(origin.host, origin.port)
-        try:
-            self._sock = self._tls().wrap_socket(sock, server_hostname=origin.host, suppress_ragged_eofs=False)
-        except BaseException:
-            sock.close()
-            self._route.release()
-            raise
+    def _open(self, prepared: Prepared, timeout: float) -> None:
+        self._sock = self._opener.open(prepared.origin, timeout)
         self.shook_hands = True
         self.chosen = self._sock.selected_alpn_protocol() or ""
         if self.chosen != OFFERED[0]:
@@ -71,7 +61,7 @@ class Http2Connection:
         if self._sock is not None and self._http2.closing:  # gently: it answered what it had taken
             self.close()
         if self._sock is None:
-            self._open(prepared)
+            self._open(prepared, timeout)
         else:
             self._route.guard_again()
         self._sock.settimeout(timeout)

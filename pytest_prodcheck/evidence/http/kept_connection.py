@@ -7,30 +7,22 @@ of thousands of endpoints is bound by just that. Answers are read in one place, 
 from __future__ import annotations
 
 import select
-import socket
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from pytest_prodcheck.evidence.http.framing import UNTIL_CLOSED, Body, Wire, body_length
-from pytest_prodcheck.evidence.http.request_heads import Origin
-from pytest_prodcheck.evidence.network.http_heads import NotHttp
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable
-
-    from pytest_prodcheck.evidence.http.request_heads import Prepared
-    from pytest_prodcheck.evidence.network.transport import Route
+    from pytest_prodcheck.evidence.http.opener import Opener
+    from pytest_prodcheck.evidence.http.request_heads import Origin, Prepared
 
 
 class HttpConnection:
-    """One connection at a time. proxy: the address of an HTTP proxy, None for a direct connection."""
+    """One connection at a time."""
 
-    def __init__(self, route: Route, tls: Callable[[], ssl.SSLContext], proxy: str | None = None) -> None:
-        self._route = route
-        self._tls = tls
-        self._proxy = _Proxy(proxy) if proxy else None
+    def __init__(self, opener: Opener) -> None:
+        self._opener = opener
+        self._route = opener.route
         self._socket: Any = None  # a socket, or urllib3's TLS within TLS
         self._wire: Wire | None = None
         self._origin: Origin | None = None
@@ -42,7 +34,8 @@ class HttpConnection:
             self.close()
         route = self._route
         if self._socket is None:
-            self._socket, self._origin, self._timeout = self._open(prepared.origin, timeout), prepared.origin, 0.0
+            self._socket = self._opener.open(prepared.origin, timeout)
+            self._origin, self._timeout = prepared.origin, 0.0
             self._wire = Wire(self._socket)
         else:
             route.guard_again()
@@ -51,7 +44,7 @@ class HttpConnection:
             sock.settimeout(timeout)
             self._timeout = timeout
         route.sent, route.sent_at = True, time.monotonic()
-        proxy = self._proxy if prepared.origin.scheme == "http" else None
+        proxy = self._opener.proxy if prepared.origin.scheme == "http" else None
         try:
             sock.sendall(prepared.head(proxied=True, more=proxy.credentials) if proxy else prepared.head())
             if prepared.body:
@@ -60,41 +53,6 @@ class HttpConnection:
             pass
         assert self._wire is not None
         return HttpAnswer(self, self._wire, prepared.method)
-
-    def _open(self, origin: Origin, timeout: float) -> Any:
-        if self._proxy is not None:
-            return self._open_through(self._proxy, origin, timeout)
-        sock = self._route.open(origin.host, origin.port)
-        return sock if origin.scheme == "http" else self._encrypted(sock, origin.host)
-
-    def _open_through(self, proxy: _Proxy, origin: Origin, timeout: float) -> Any:
-        sock: Any = self._route.open(proxy.origin.host, proxy.origin.port)
-        if proxy.origin.scheme == "https":
-            sock = self._encrypted(sock, proxy.origin.host)
-        if origin.scheme == "http":
-            return sock
-        try:
-            sock.settimeout(timeout)
-            proxy.tunnel(sock, origin)
-        except BaseException:
-            self._give_up(sock)
-            raise
-        return self._encrypted(sock, origin.host)
-
-    def _encrypted(self, sock: Any, name: str) -> Any:
-        try:
-            if isinstance(sock, socket.socket) and not hasattr(sock, "getpeercert"):
-                return self._tls().wrap_socket(sock, server_hostname=name, suppress_ragged_eofs=False)
-            from urllib3.util.ssltransport import SSLTransport  # TLS within the TLS of a proxy
-
-            return SSLTransport(sock, self._tls(), name, suppress_ragged_eofs=False)
-        except BaseException:
-            self._give_up(sock)
-            raise
-
-    def _give_up(self, sock: Any) -> None:
-        sock.close()
-        self._route.release()
 
     def wait_at_most(self, seconds: float) -> None:
         """How long to wait for more of an answer; TimeoutError then."""
@@ -136,31 +94,6 @@ class HttpAnswer:
     def close(self) -> None:
         """Gives up what was not read."""
         self._line.close()
-
-
-class _Proxy:
-    """An HTTP proxy, with the credentials that its address holds."""
-
-    def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
-        default = 443 if parts.scheme == "https" else 80
-        self.origin = Origin(parts.scheme, str(parts.hostname), parts.port or default)
-        self.credentials: tuple[bytes, ...] = ()
-        if parts.username is not None:
-            from base64 import b64encode
-
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-            self.credentials = (b"Proxy-Authorization: Basic " + b64encode(pair),)
-
-    def tunnel(self, sock: Any, origin: Origin) -> None:
-        """Has the proxy connect to an origin; raises NotHttp where it does not."""
-        host = f"[{origin.host}]" if ":" in origin.host else origin.host
-        where = f"{host}:{origin.port}".encode("ascii")
-        head = [b"CONNECT " + where + b" HTTP/1.1", b"Host: " + where, *self.credentials]
-        sock.sendall(b"\r\n".join([*head, b"", b""]))
-        status = Wire(sock).head().status
-        if not 200 <= status < 300:
-            raise NotHttp(f"the proxy {self.origin.host}:{self.origin.port} answered CONNECT with {status}")
 
 
 def _dropped(sock: Any) -> bool:

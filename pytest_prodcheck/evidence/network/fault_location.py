@@ -48,12 +48,22 @@ def _is_local(ip: str) -> bool:
 
 def _name_server_answers(host: str, context: Context, deadline: Deadline) -> bool:
     """Whether a name that nobody has asked for before, so that no cache knows it, is answered, be it with "unknown"."""
-    if not host.strip("[]").replace(".", "").isdigit() and ":" not in host:
-        try:
-            addresses_of(context, f"x{secrets.token_hex(6)}.{host}", 0, deadline.at_most(_LOOKUP))
-        except NameNotFound:
-            return True
-        except EvidenceProblem:
-            return False
+    zone = _zone_of(host)
+    if not zone:
+        return False
+    try:
+        addresses_of(context, f"x{secrets.token_hex(6)}.{zone}", 0, deadline.at_most(_LOOKUP))
+    except NameNotFound:
         return True
-    return False
+    except EvidenceProblem:
+        return False
+    return True
+
+
+def _zone_of(host: str) -> str:
+    """Where a name may be that only a name server elsewhere knows of; "" for private addresses (RFC 6303)."""
+    try:
+        literal = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return host
+    return literal.reverse_pointer.partition(".")[2] if literal.is_global else ""

@@ -60,7 +60,7 @@ def _pages(service: Service) -> list[_Page]:
 
 
 def _tries_h2(service: Service) -> bool:
-    return service.url.startswith("https:") and service.proxy is None
+    return service.url.startswith("https:")
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import socket
 import ssl
@@ -59,6 +60,17 @@ GOOD: dict[str, tuple[bytes, tuple[int, str, str]]] = {
     "length and chunks": (OK + b"Content-Length: 7\r\n" + CHUNKS + b"\r\n2\r\nok\r\n0\r\n\r\n", (200, "ok", "")),
     "204 with a length": (b"HTTP/1.1 204 No Content\r\n" + TWO + b"\r\n", (204, "", "")),
     "Chunked in capitals": (OK + b"transfer-ENCODING: CHUNKED\r\n\r\n2\r\nok\r\n0\r\n\r\n", (200, "ok", "")),
+    # changedetection.io#2945, Swashbuckle.AspNetCore#578, testcafe#7923
+    "a byte order mark": (OK + b"Content-Length: 5\r\n\r\n\xef\xbb\xbfok", (200, "ok", "")),
+    # versitygw#2398, aws-sdk-java-v2#5769: objects of S3 that say how they were sent there
+    "a coding of transport": (OK + b"Content-Encoding: aws-chunked\r\n" + TWO + b"\r\nok", (200, "ok", "")),
+    "a charset for a coding": (OK + b"Content-Encoding: UTF-8\r\n" + TWO + b"\r\nok", (200, "ok", "")),
+    # httpx#235, ktor#2823, ai-gateway#2291
+    "nothing in gzip": (OK + b"Content-Encoding: gzip\r\nContent-Length: 0\r\n\r\n", (200, "", "")),
+    "nothing in br": (OK + b"Content-Encoding: br\r\nContent-Length: 0\r\n\r\n", (200, "", "")),
+    # node#7502, bun#33708, SharpZipLib#116
+    "blank lines behind gzip": (OK + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzip.compress(b"ok")
+                                + b"\n \n", (200, "ok", "")),
     "two hundred fields": (OK + b"X-A: b\r\n" * 200 + b"X-After: a\r\n" + TWO + b"\r\nok", (200, "ok", "a")),
 }  # fmt: skip
 BAD: dict[str, tuple[bytes, str]] = {
@@ -89,7 +101,7 @@ STRICTER: dict[str, tuple[bytes, str]] = {
 }
 ODD = {
     "blank before the colon", "blank before the colon of what counts", "blank in a name", "no colon", "no name",
-    "umlaut in a name", "folded", "folded first",
+    "umlaut in a name", "folded", "folded first", "a coding of transport", "a charset for a coding",
 }  # fmt: skip
 
 

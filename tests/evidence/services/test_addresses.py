@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dns.message
+import dns.rcode
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
@@ -13,6 +15,7 @@ from pytest_prodcheck.evidence.network.transport import has_route
 from pytest_prodcheck.records import Problem
 from tests.evidence.contexts import context_for, gather
 from tests.evidence.http.servers import web
+from tests.evidence.network.dns_servers import dns_server
 from tests.field.web.support import free_port
 
 FAR = ResolvedAddress("IPv4", "192.0.2.7", 443)  # for documentation (RFC 5737): nobody's
@@ -71,6 +74,29 @@ def test_silence_is_theirs_only_while_our_network_works(tmp_path: Path) -> None:
     assert not is_server_fault(silence, FAR, "shop.example", context, Deadline(5))
     context.reached.add("198.51.100.9:5432")
     assert is_server_fault(silence, FAR, "192.0.2.7", context, Deadline(5))
+
+
+@pytest.mark.parametrize(
+    ("ip", "answering", "theirs"),
+    [("8.8.8.8", True, True), ("8.8.8.8", False, False), ("10.1.2.3", True, False)],
+)
+def test_a_literal_address_that_drops_packets(ip: str, answering: bool, theirs: bool, tmp_path: Path) -> None:
+    """Its reverse zone has a name server elsewhere; that of a private address is answered by every resolver itself."""
+    address = ResolvedAddress("IPv4", ip, 443)
+    if not has_route(address):
+        pytest.skip("no route to anywhere from here, so silence is always ours; install: a network")
+    asked = []
+
+    def answer(query: dns.message.Message, _: bool) -> bytes | None:
+        asked.append(query.question[0].name.to_text())
+        unknown = dns.message.make_response(query)
+        unknown.set_rcode(dns.rcode.NXDOMAIN)
+        return unknown.to_wire() if answering else None
+
+    with dns_server(answer) as server:
+        context = context_for(tmp_path, nameserver=server)
+        assert is_server_fault(Problem("timeout", "x"), address, ip, context, Deadline(5)) == theirs
+    assert all(each.endswith(".arpa.") for each in asked)
 
 
 def test_loopback_needs_no_network(tmp_path: Path) -> None:

@@ -146,6 +146,10 @@ REPORTS = {
     "an address as Domain is host-only": (
         "127.0.0.1", "s", [f"s{VALUE}; Path=/; Domain=127.0.0.1{GUARDS}", f"s=; Path=/; Max-Age=0{GUARDS}"],
         "without the cookie"),
+    "joined by a comma": ("shop.test", "s", [f"theme=dark; Path=/,s{VALUE}; Path=/{GUARDS}"], "without the cookie"),
+    "joined by a semicolon": ("shop.test", "s", [f"s{VALUE}; Path=/; logout=deleted; Max-Age=0; Path=/{GUARDS}"],
+                              "without the cookie"),
+    "removed and set in one answer": ("shop.test", "s", ["s=gone; Max-Age=0; Path=/", f"s{VALUE}; Path=/{GUARDS}"], ""),
     "two of one name": ("shop.test", "s", [f"s=old; Path=/{GUARDS}", f"s{VALUE}; Path=/account{GUARDS}"], ""),
 }  # fmt: skip
 

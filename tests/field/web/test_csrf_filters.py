@@ -125,6 +125,7 @@ def shop(port: int, folder: Path, cookie: str, csrf: str) -> Results:
         folder,
         f"""[environments.t.services.shop]
 url = "http://127.0.0.1:{port}"
+timeout = "30s"
 [environments.t.services.shop.endpoints]
 account = {{ request = "GET /account", as = "ann", status = 200, allow = ["ann", "admin"] }}
 report = {{ request = "GET /report", as = "admin", status = 200, allow = ["admin"] }}

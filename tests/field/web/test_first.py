@@ -65,6 +65,17 @@ def silent() -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def dropping() -> Iterator[int]:
+    """A literal address whose packets are dropped: the queue of connections is full, and nobody takes one."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, contextlib.ExitStack() as stack:
+        for _ in range(3):
+            plug = stack.enter_context(socket.socket())
+            plug.setblocking(False)
+            plug.connect_ex(listener.getsockname())
+        yield int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
 def broken(case: str, folder: Path) -> Iterator[tuple[int, str]]:
     """The port of a shop that users do not get through to, and its CA."""
     root = Issued("Root", None, -900, 900, ca=True)
@@ -73,6 +84,8 @@ def broken(case: str, folder: Path) -> Iterator[tuple[int, str]]:
     with contextlib.ExitStack() as stack:
         if case == "dead":
             port = free_port()
+        elif case == "dropping":
+            port = stack.enter_context(dropping())
         elif case == "silent":
             port = stack.enter_context(silent())
         else:
@@ -88,12 +101,13 @@ def broken(case: str, folder: Path) -> Iterator[tuple[int, str]]:
     [
         ("expired", "certificate has expired"), ("incomplete", "intermediate certificates"),
         ("other name", "other names"), ("dead", "refuse"), ("silent", "within 1 s"),
+        ("dropping", "no connection within 1 s"),
     ],
 )  # fmt: skip
 def test_users_are_out(case: str, said: str, tmp_path: Path) -> None:
     """A curl of the same address fails (7, 28, 60): so it is failed, not errored, and told first and once."""
     with broken(case, tmp_path) as (port, ca):
-        project = shop(tmp_path, port, ca)
+        project = shop(tmp_path, port, ca, host="127.0.0.1" if case == "dropping" else "shop.test")
         found, terminal = asked(project)
     assert found.pop(f"{ADDRESSES} shop") == "failed", terminal
     assert {outcome for outcome in found.values() if outcome != "skipped"} == {"errored"}, found

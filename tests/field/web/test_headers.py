@@ -17,6 +17,7 @@ GOOD = {
 META = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
 PAGE = "<!doctype html><html><head>{head}<title>shop</title></head><body>{body}</body></html>"
 PERMISSIONS, CSP, OPENER = "Permissions-Policy", "Content-Security-Policy", "Cross-Origin-Opener-Policy"
+HSTS, SNIFF = "Strict-Transport-Security", "X-Content-Type-Options"
 # case -> changed fields, head, body, what a browser makes of it: check -> outcome
 CASES: dict[str, tuple[dict[str, str], str, str, dict[str, str]]] = {
     "good": ({}, "", "", dict.fromkeys(("hsts", "csp", "content-type", "framing", "referrer", "hardening"), "passed")),
@@ -36,6 +37,21 @@ CASES: dict[str, tuple[dict[str, str], str, str, dict[str, str]]] = {
     # SSC-ICT-Innovatie/nl-kat-coordination#3927, lichess-org/lila#4471
     "unpkg": ({CSP: f"{POLICY}; script-src 'self' https://unpkg.com"}, "", "", {"csp": "warned"}),
     "cdnjs": ({CSP: f"{POLICY}; script-src 'self' https://cdnjs.cloudflare.com"}, "", "", {"csp": "warned"}),
+    # google/csp-evaluator#80, alganet/lint-http#850: what is no nonce or hash leaves 'unsafe-inline' in force
+    "no-nonce": ({CSP: f"{POLICY}; script-src 'self' 'unsafe-inline' 'nonce-eQD7eyHDucshwfua3umGog%'"}, "", "",
+                 {"csp": "failed"}),
+    "no-hash": ({CSP: f"{POLICY}; script-src 'self' 'unsafe-inline' 'sha256-abc%'"}, "", "", {"csp": "failed"}),
+    "bare-nonce": ({CSP: f"{POLICY}; script-src 'self' 'unsafe-inline' nonce-eQD7eyHDucshwfua3umGog"}, "", "",
+                   {"csp": "failed"}),
+    # krakenjs/lusca#137
+    "glued": ({CSP: f"{POLICY}; script-src 'self' 'nonce-157452790003100'unsafe-eval'"}, "", "", {"csp": "warned"}),
+    # mozilla/sumo#2820, Trustroots/trustroots#405, internetstandards/Internet.nl#1740
+    "hsts-joined": ({HSTS: "max-age=31536000, max-age=31536000"}, "", "", {"hsts": "failed"}),
+    "hsts-glued": ({HSTS: "max-age=31536000max-age=31536000; includeSubDomains"}, "", "", {"hsts": "failed"}),
+    # mozilla/http-observatory-website#157, UK-Export-Finance/dtfs2#890; Fetch, "determine nosniff"
+    "blank-behind": ({SNIFF: "nosniff "}, "", "", {"content-type": "passed"}),
+    "nosniff-joined": ({SNIFF: "nosniff, nosniff"}, "", "", {"content-type": "passed"}),
+    "no-sniff": ({SNIFF: "no-sniff"}, "", "", {"content-type": "failed"}),
     # punkpeye/mcp-proxy#91, socketio/engine.io#9
     "star": ({"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "true"}, "", "",
              {"cors": "warned"}),

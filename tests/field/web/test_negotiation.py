@@ -99,6 +99,38 @@ def test_node(kind: str, outcome: str, reason: str, tmp_path: Path) -> None:
     assert reason in found["reason"]
 
 
+PROXY = """
+const fs = require('fs'), net = require('net'), pem = process.argv[3] && fs.readFileSync(process.argv[3]);
+const proxy = pem ? require('http2').createSecureServer({ key: pem, cert: pem, allowHTTP1: true })
+                  : require('http').createServer();
+proxy.on('connect', (request, socket) => {
+  if (!request.httpVersion || request.httpVersion === '2.0') return socket.close ? socket.close() : socket.destroy();
+  const onward = net.connect(+request.url.split(':').pop(), '127.0.0.1', () => {
+    socket.write('HTTP/1.1 200 Connection established\\r\\n\\r\\n'); onward.pipe(socket); socket.pipe(onward);
+  });
+  onward.on('error', () => socket.destroy()); socket.on('error', () => onward.destroy());
+});
+proxy.listen(+process.argv[2], '127.0.0.1');
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "secured", "outcome"), [("both", False, "passed"), ("old", False, "failed"), ("both", True, "passed")]
+)
+def test_http2_through_a_proxy(kind: str, secured: bool, outcome: str, tmp_path: Path) -> None:
+    """A tunnel is HTTP/1.1, also with a proxy that would rather speak HTTP/2; what goes through it is the service's."""
+    port, front, (ca, leaf) = free_port(), free_port(), certify(tmp_path, "shop.test", "127.0.0.1")
+    (tmp_path / "server.js").write_text(NODE, encoding="utf-8")
+    (tmp_path / "proxy.js").write_text(PROXY, encoding="utf-8")
+    words = [program("node"), "proxy.js", str(front), *([leaf] if secured else [])]
+    behind = running([program("node"), "server.js", str(port), leaf, kind], port, tmp_path)
+    with behind, running(words, front, tmp_path):
+        proxy = f'proxy = "{"https" if secured else "http"}://127.0.0.1:{front}"\ntls = {{ ca = "{ca}" }}'
+        found = shop(f"https://shop.test:{port}", tmp_path, proxy)
+    assert found["outcome"] == outcome, found
+    assert "3 of them over HTTP/2" in " ".join(found["notes"]), found
+
+
 def haproxy(folder: Path, edge: int, origin: int, leaf: str) -> list[str]:
     (folder / "haproxy.cfg").write_text(HAPROXY.format(edge=edge, origin=origin, leaf=leaf), encoding="utf-8")
     return [program("haproxy"), "-f", "haproxy.cfg", "-db"]
