@@ -17,6 +17,7 @@ GOOD = {
 META = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
 PAGE = "<!doctype html><html><head>{head}<title>shop</title></head><body>{body}</body></html>"
 PERMISSIONS, CSP, OPENER = "Permissions-Policy", "Content-Security-Policy", "Cross-Origin-Opener-Policy"
+SAID = dict.fromkeys(("no-nonce", "no-hash", "bare-nonce"), "inline scripts run")
 HSTS, SNIFF = "Strict-Transport-Security", "X-Content-Type-Options"
 # case -> changed fields, head, body, what a browser makes of it: check -> outcome
 CASES: dict[str, tuple[dict[str, str], str, str, dict[str, str]]] = {
@@ -39,10 +40,10 @@ CASES: dict[str, tuple[dict[str, str], str, str, dict[str, str]]] = {
     "cdnjs": ({CSP: f"{POLICY}; script-src 'self' https://cdnjs.cloudflare.com"}, "", "", {"csp": "warned"}),
     # google/csp-evaluator#80, alganet/lint-http#850: what is no nonce or hash leaves 'unsafe-inline' in force
     "no-nonce": ({CSP: f"{POLICY}; script-src 'self' 'unsafe-inline' 'nonce-eQD7eyHDucshwfua3umGog%'"}, "", "",
-                 {"csp": "failed"}),
-    "no-hash": ({CSP: f"{POLICY}; script-src 'self' 'unsafe-inline' 'sha256-abc%'"}, "", "", {"csp": "failed"}),
+                 {"csp": "warned"}),
+    "no-hash": ({CSP: f"{POLICY}; script-src 'self' 'unsafe-inline' 'sha256-abc%'"}, "", "", {"csp": "warned"}),
     "bare-nonce": ({CSP: f"{POLICY}; script-src 'self' 'unsafe-inline' nonce-eQD7eyHDucshwfua3umGog"}, "", "",
-                   {"csp": "failed"}),
+                   {"csp": "warned"}),
     # krakenjs/lusca#137
     "glued": ({CSP: f"{POLICY}; script-src 'self' 'nonce-157452790003100'unsafe-eval'"}, "", "", {"csp": "warned"}),
     # mozilla/sumo#2820, Trustroots/trustroots#405, internetstandards/Internet.nl#1740
@@ -94,3 +95,4 @@ def test_headers_as_browsers_read_them(case: str, seen: Results) -> None:
         check = "security.cors" if name == "cors" else f"security.headers.{name}"
         result = seen[check, case]
         assert result["outcome"] == outcome, result
+        assert SAID.get(case, "") in result["reason"]
