@@ -25,6 +25,8 @@ def visit(path: str, store: CookieStore, auth: Auth, context: Context, deadline:
     if not 200 <= answer.exchange.status < 300:
         what = f"GET {answer.exchange.url}: answered {answer.exchange.status}, expected the page with the form"
         raise EvidenceProblem(Problem("protocol", what))
+    for name, why in browser.refused.items():
+        deadline.note(f"{path}: browsers refuse its cookie {name}: {why}")
     return browser.page(answer), answer.url
 
 

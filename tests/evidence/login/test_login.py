@@ -197,6 +197,25 @@ def test_bad_logins_are_tried_beside_a_good_one(tmp_path: Path) -> None:
     assert tried[3]["password"] == ""
 
 
+def test_a_cookie_of_the_form_that_browsers_refuse_is_told(tmp_path: Path) -> None:
+    """Why a login with a good password is refused: the form's token belongs to a cookie that nobody keeps."""
+    form = b'<form method=post><input type=hidden name=t value=1><input name=user><input type=password name=password>'
+
+    def answer(seen: Seen) -> Answer:
+        cookie = {"Set-Cookie": "__Host-form=f00d; Path=/; HttpOnly", "Content-Type": "text/html"}
+        return (200, cookie, form) if seen.method == "GET" else (403, {}, b"")
+
+    with web(answer) as server:
+        (tmp_path / "pw").write_text(PASSWORD)
+        auth = {"kind": "form", "service": "shop", "login": "POST /login", "login_form": "/login", "cookie": "sid",
+                "fields": {"user": "user"}, "roles": {"ann": {"user": "ann", "password": {"file": "pw"}}}}  # fmt: skip
+        services = {"shop": {"url": f"http://127.0.0.1:{server.port}"}}
+        deadline = Deadline(5)
+        login = find("auth-login").gather("ann", context_for(tmp_path, services=services, auth=auth), deadline)
+    assert (login.granted, login.reason) == (False, "answered 403")
+    assert any("browsers refuse its cookie __Host-form" in note for note in deadline.notes), deadline.notes
+
+
 def test_a_cookie_that_opens_nothing_is_no_session(tmp_path: Path) -> None:
     with site(tmp_path, {**BY_FORM, "wrong_password": {"user": "lockme"}}) as (behaviour, _, context):
         behaviour.hand_out_cookies_to_all = True
