@@ -63,7 +63,8 @@ def space(plane: ControlPlane) -> Iterator[ControlPlane]:
     emptied(plane, STRICT, **{_ENFORCE: "restricted"})
     assert plane.ask("POST", CRDS, definition("shelves"))[0] in (201, 409)
     end = time.monotonic() + 120
-    while plane.ask("GET", f"/apis/shop.test/v1/namespaces/{SPACE}/shelves")[0] != 200:
+    served = (f"/apis/shop.test/v1/namespaces/{SPACE}/shelves", "/openapi/v3/apis/shop.test/v1")
+    while any(plane.ask("GET", each)[0] != 200 for each in served):
         assert time.monotonic() < end
         time.sleep(0.2)
     yield plane
