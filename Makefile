@@ -10,10 +10,10 @@ TESTS   = $(BIN)/python -m pytest -p no:randomly -q --dist worksteal --only $(1)
 RETRIED = $(if $(RETRY),|| { [ $$? = 1 ] && $(call TESTS,$(1)) -n 2 --last-failed --last-failed-no-failures none; })
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check catalogue docs audit lock sbom bench soak cluster pythons plugins site clean
+.PHONY: help demo deploy-demo test check catalogue docs audit lock sbom bench soak cluster pythons plugins site clean
 
 help: ## list the tasks
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml .ci/requirements.in .ci/requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …") if sys.version_info < (3, 11) else 0'
@@ -31,6 +31,9 @@ demo: $(STAMP) ## run the smoke suite against the demo system, write the reports
 	@$(BIN)/python -m pytest -m smoke --env demo -p no:randomly -p no:cacheprovider \
 		--prodcheck-report reports/smoke.txt --prodcheck-json reports/smoke.json \
 		--junit-xml reports/smoke.xml --html reports/smoke.html --self-contained-html
+
+deploy-demo: $(STAMP) ## deploy a canary that goes through and one that is rolled back, behind a real HAProxy
+	@$(BIN)/python -m pytest_prodcheck demo --deploy
 
 test: $(STAMP) ## run the tests
 	@$(call TESTS,measuring) -n 2 $(DURATION) $(call RETRIED,measuring)

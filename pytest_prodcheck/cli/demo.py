@@ -8,6 +8,7 @@ import sys
 EXAMPLES = """\
   prodcheck demo                          start it; then, elsewhere: pytest -m smoke --env demo
   prodcheck demo --fault version-old      start it broken
+  prodcheck demo --deploy                 one canary deployment that goes through, and one that is rolled back
   prodcheck demo --list-faults            what each fault breaks and which check must notice
 """
 
@@ -16,6 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck demo`."""
     parser.add_argument(
         "--fault", action="append", default=[], metavar="NAME", help="switch on this fault; may be repeated"
+    )
+    parser.add_argument(
+        "--deploy",
+        action="store_true",
+        help="deploy to two copies of a shop behind HAProxy: one canary goes through, one is rolled back",
     )
     parser.add_argument("--list-faults", action="store_true", help="list the faults and end")
 
@@ -28,6 +34,8 @@ def main(args: argparse.Namespace) -> int:
         print(demo.list_faults())
         return 0
     try:
+        if args.deploy:
+            return demo.show_deployments()
         return demo.run_foreground(args.fault)
     except demo.DemoError as error:
         print(f"prodcheck demo: {error}", file=sys.stderr)

@@ -9,10 +9,10 @@ It imports nothing of the rest of this project, and only the standard library un
 
 from pytest_prodcheck.demo.faults import BENIGN, FAULTS, Fault, list_faults
 from pytest_prodcheck.demo.files.configuration import describe
-from pytest_prodcheck.demo.handle import Demo, find_running, run_foreground, start
+from pytest_prodcheck.demo.handle import Demo, find_running, run_foreground, show_deployments, start
 from pytest_prodcheck.demo.runtime.errors import DemoError
 
 __all__ = [
     "BENIGN", "FAULTS", "Demo", "DemoError", "Fault", "describe", "find_running", "list_faults", "run_foreground",
-    "start",
+    "show_deployments", "start",
 ]  # fmt: skip

@@ -160,4 +160,11 @@ def run_foreground(faults: Iterable[str] = ()) -> int:
     return run(checked([*faults, *from_environment()]))
 
 
-__all__ = ["Demo", "DemoError", "find_running", "run_foreground", "start"]
+def show_deployments() -> int:
+    """Deploys twice to two copies behind a real HAProxy: one canary goes through, one is rolled back."""
+    from pytest_prodcheck.demo.deploying.show import run
+
+    return run()
+
+
+__all__ = ["Demo", "DemoError", "find_running", "run_foreground", "show_deployments", "start"]

@@ -73,6 +73,7 @@ class Deployment:
         if self.environment.deploy is None:
             raise PlanProblem(f"environment {wishes.environment} has no section `deploy`", 2)
         self.settings = self._settings(self.environment.deploy)
+        self._refuse_unknown_gates()
 
     def _settings(self, declared: Deploy) -> Deploy:
         from pydantic import ValidationError
@@ -86,6 +87,14 @@ class Deployment:
         except ValidationError as error:
             said = "; ".join(str(each["msg"]).removeprefix("Value error, ") for each in error.errors())
             raise PlanProblem(f"--strategy or --monitor does not fit what is declared: {said}", 2) from None
+
+    def _refuse_unknown_gates(self) -> None:
+        from pytest_prodcheck.environments.project_rules import SUITES
+
+        there = (*SUITES, *self.configuration.project.gates)
+        for name in (self.settings.before, self.settings.slot, self.settings.after):
+            if name not in there:
+                raise PlanProblem(f"`deploy` names the gate {name!r}; there are {', '.join(there)}", 2)
 
     # -- what the command line asks for
 

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.deploy import Deploy
 
 
+FAIR = 50  # percent up to which a canary is compared: above it is the busier copy, and slower for that alone
+
+
 def make_plan(
     settings: Deploy,
     world: World,
@@ -81,7 +84,7 @@ def _two_copies(settings: Deploy, world: World, revision: str, live: str, idle: 
     for share in shares:
         percent = round(share * 100)
         steps.append(_share(_split(settings.slots, idle, percent), before, loaded=True))
-        if settings.strategy == "canary":
+        if percent <= FAIR:
             steps.append(Step("compare", slot=idle, beside=live, loaded=True))
         if percent < 100:
             steps.append(Step("gate", gate=settings.slot, slot=idle, loaded=True))

@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_prodcheck.demo import deploying
 from tests.field.web.support import free_port, program, running
 from tests.project import Project
 
-HERE = Path(__file__).resolve().parent
+COPIES = Path(deploying.__file__).resolve().parent
 OLD, NEW = "r1", "r2"
 _HAPROXY = """\
 global
@@ -126,7 +127,7 @@ def site(
     port = free_port()
     (folder / "site.json").write_text(json.dumps({"ports": ports}))
     for name in ("copies.py", "server.py"):
-        shutil.copy(HERE / name, folder)
+        shutil.copy(COPIES / name, folder)
     (folder / "share.map").write_text(f"{names[1]} 0\n")
     (folder / "server.state").touch()
     (folder / "haproxy.cfg").write_text(_haproxy(folder, port, ports, strategy))

@@ -200,6 +200,19 @@ def test_mistakes_are_told(what: str, project: Project) -> None:
     assert calls(project) == []
 
 
+def test_a_canary_that_would_never_be_compared(project: Project) -> None:
+    project.edit('slots    = ["blue", "green"]', 'slots    = ["blue", "green"]\nsteps = ["80%", "100%"]')
+    done = deploy(project, "--revision", "r2", "--dry-run", "-s", "canary")
+    assert (done.returncode, "at most half of the traffic" in done.stdout) == (2, True), done.stdout
+
+
+def test_a_gate_that_is_not_there_is_told_before_anything_begins(project: Project) -> None:
+    project.edit('after    = "here"', 'after    = "hear"')
+    done = deploy(project, "--revision", "r2", "--auto-approve")
+    assert (done.returncode, "names the gate 'hear'" in done.stdout) == (2, True), done.stdout
+    assert calls(project) == []
+
+
 def test_traffic_that_is_not_as_planned_or_cannot_be_observed(project: Project) -> None:
     project.write("shares", "blue 60\ngreen 40\n")
     done = deploy(project, "--revision", "r2", "--auto-approve")

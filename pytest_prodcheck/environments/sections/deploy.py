@@ -97,7 +97,7 @@ class Deploy(Section):
     driver: Annotated[str, Field(pattern=r"^(commands|haproxy|.+\.py)$")] = "commands"
     # the copies, by their names in `slots`; two for blue-green and canary
     slots: Annotated[tuple[Name, ...], Field(min_length=2, max_length=100)]
-    # shares of the traffic that a canary gets, one after the other, up to "100%"
+    # shares of the traffic that a canary gets, one after the other, up to "100%"; it is compared up to half of it
     steps: Annotated[tuple[Ratio, ...], Field(min_length=1)] = (0.1, 0.5, 1.0)
     before: Name = "pre_deploy"  # gate that must be open before anything is touched
     slot: Name = "smoke"  # gate of a new copy before it gets traffic
@@ -122,6 +122,8 @@ class Deploy(Section):
             raise ValueError(f"{self.strategy} has two `slots`")
         if not _rising(self.steps) or any(abs(each * 100 - round(each * 100)) > 1e-9 for each in self.steps):
             raise ValueError('`steps` rise in whole percents up to "100%"')
+        if self.strategy == "canary" and self.steps[0] > 0.5:
+            raise ValueError("a canary begins with at most half of the traffic: it is compared up to there")
         if self.driver.endswith(".py"):
             return
         if self.commands is None:

@@ -35,6 +35,7 @@ def main(words: list[str]) -> int:
 
 
 def start(slot: str, revision: str) -> None:
+    """Ends what runs in the slot and starts the revision; comes back when it answers."""
     if running(slot) == revision:
         return
     stop(slot)
@@ -59,6 +60,7 @@ def stop(slot: str) -> None:
 
 
 def servers(port: int) -> list[int]:
+    """The processes that serve a port for this site."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -81,22 +83,26 @@ def running(slot: str) -> str:
 
 
 def observe() -> str:
+    """What runs in each slot."""
     return "\n".join(f"{slot} {running(slot) or '-'}" for slot in SITE["ports"])
 
 
 def share(table: str) -> None:
+    """Shares the traffic, in the map file and in HAProxy."""
     name, percent = table.split(",")[1].split("=")
     (HERE / "share.map").write_text(f"{name} {percent}\n")
     ask(f"set map {HERE / 'share.map'} {name} {percent}")
 
 
 def shared() -> str:
+    """How traffic is shared."""
     row = ask(f"show map {HERE / 'share.map'}").split()
     first = next(slot for slot in SITE["ports"] if slot != row[1])
     return f"{first} {100 - int(row[2])}\n{row[1]} {row[2]}"
 
 
 def ask(line: str) -> str:
+    """HAProxy's answer."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(str(HERE / "admin.sock"))
         sock.sendall(line.encode() + b"\n")

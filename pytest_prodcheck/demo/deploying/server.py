@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Copy(BaseHTTPRequestHandler):
+    """Answers as its revision does."""
+
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     revision = ""
@@ -23,6 +25,7 @@ class Copy(BaseHTTPRequestHandler):
     asked = 0
 
     def do_GET(self) -> None:
+        """/healthz, /version and /product."""
         how, chance = self.revision.partition("-")[2], random.random()
         type(self).asked += 1
         if self.path == "/product":
@@ -47,18 +50,23 @@ class Copy(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None: ...
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
 
 
 class Server(ThreadingHTTPServer):
+    """A thread for each connection."""
+
     daemon_threads = True
     request_queue_size = 256
     allow_reuse_address = True
 
-    def handle_error(self, request: object, client_address: object) -> None: ...
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing of clients that went away."""
 
 
 def main(port: int, revision: str) -> None:
+    """Serves until SIGTERM."""
     Copy.revision = revision
     server = Server(("127.0.0.1", port), Copy)
 

@@ -1,0 +1,1 @@
+"""Two copies of a small shop behind a real HAProxy, to deploy to."""
