@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 
 _PIECE = 1 << 20  # bytes
 SAFE = "PRODCHECK_SAFE_DIRECTORY"  # folders, ":" between, whose owner does not matter; "*" is all
@@ -16,18 +17,33 @@ class OwnerProblem(ValueError):
 
 def read_regular(path: str, most: int, *, follow: bool = True) -> bytes:
     """A file's content; raises OSError for what is no regular file (or a link, unless followed) or holds more bytes."""
+    content = bytearray()
+    for piece in _pieces(path, most + 1, follow=follow):
+        content += piece
+        if len(content) > most:
+            raise OSError(errno.EFBIG, f"it is larger than {most} bytes", path)
+    return bytes(content)
+
+
+def hash_regular(path: str) -> str:
+    """SHA-256 hex of a regular file of any size; raises OSError for what is none."""
+    from hashlib import sha256
+
+    found = sha256()
+    for piece in _pieces(path, _PIECE):
+        found.update(piece)
+    return found.hexdigest()
+
+
+def _pieces(path: str, most: int, *, follow: bool = True) -> Iterator[bytes]:
+    """A regular file piece by piece, at most so many bytes each."""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
     handle = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", path)
-        content = bytearray()
-        while part := os.read(handle, min(most + 1 - len(content), _PIECE)):
-            content += part
-            if len(content) > most:
-                raise OSError(errno.EFBIG, f"it is larger than {most} bytes", path)
-        return bytes(content)
+        while piece := os.read(handle, min(most, _PIECE)):
+            yield piece
     finally:
         os.close(handle)
 

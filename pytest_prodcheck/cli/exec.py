@@ -17,6 +17,7 @@ from pytest_prodcheck.gates.decision import Decision, decide
 from pytest_prodcheck.gates.files import append_line, make_private
 from pytest_prodcheck.gates.verdict_files import VerdictQuery
 
+LATE = 5.0  # seconds after which an answer is asked for again
 EXAMPLES = """\
   prodcheck exec before --env production --revision "$GIT_SHA" -- ./migrate.sh expand
 """
@@ -38,9 +39,12 @@ def main(args: argparse.Namespace) -> int:
         return 2
     ask = query_of(args, args.gate)
     ask.max_age, ask.strict = args.max_age, args.strict
-    now = time.time()
-    decision = decide(ask, now, os.getcwd())
-    print_answer(decision, ask, now)
+    while True:
+        now = time.time()
+        decision = decide(ask, now, os.getcwd())
+        print_answer(decision, ask, now)
+        if decision.code != 0 or 0 <= time.time() - now < LATE:
+            break  # else whoever reads our output made us wait, and the answer is of another time
     if decision.code != 0:
         print(f"prodcheck exec: {args.rest[0]} was not run", file=sys.stderr)
         return decision.code

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.revisions import declares_embedded
-from pytest_prodcheck.trusted_files import read_regular
+from pytest_prodcheck.trusted_files import hash_regular, read_regular
 
-_LARGEST = 64 * 1024 * 1024  # bytes of a file
+_LARGEST = 64 * 1024 * 1024  # bytes of a file of settings
 FOLDER = "files:"
 INCLUDE = "include:"
 SETTINGS = "pytest:"
@@ -25,10 +25,10 @@ NOT_OURS = frozenset((*_VERSIONS, *_TOOLS, ".prodcheck"))  # folders in which to
 
 
 def bind(root: str, folders: Iterable[str]) -> dict[str, str]:
-    """The binding of all files in these folders (relative to root) and of the conftests above them."""
+    """The binding of all files in these folders (relative to root), and of conftests and settings above them."""
     names: list[str] = []
     for folder in folders:
-        names += [FOLDER + folder, *files_in(root, folder), *_conftests_above(folder)]
+        names += [FOLDER + folder, *files_in(root, folder), *_above(folder)]
     return {name: digest(root, name) for name in dict.fromkeys(names)}
 
 
@@ -51,7 +51,7 @@ def digest(root: str, name: str) -> str:
         names = "\n".join(paths.included(root, what) if kind == "include" else files_in(root, what))
         return sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
     try:
-        return sha256(read_regular(os.path.join(root, name), _LARGEST)).hexdigest()
+        return hash_regular(os.path.join(root, name))
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:
@@ -117,12 +117,13 @@ def _left_behind(name: str) -> bool:
     return swap or name.endswith("~") or name.startswith((".#", "._", ".nfs", ".DS_Store", ".coverage", ".testmon"))
 
 
-def _conftests_above(folder: str) -> list[str]:
-    """Pytest loads them for the folder; one that is not there yet is bound, too."""
+def _above(folder: str) -> list[str]:
+    """What pytest reads on its way down to the folder; what is not there yet is bound, too."""
     above, folder = [], os.path.normpath(folder)
-    while folder not in (".", "/") and not os.path.isabs(folder) and not folder.startswith(".."):
+    while folder not in (".", "/") and os.path.basename(folder) != "..":
         folder = os.path.dirname(folder) or "."
-        above.append(os.path.normpath(os.path.join(folder, "conftest.py")))
+        if os.path.basename(folder) != "..":  # what lies above the project itself is told by where pytest begins
+            above += [os.path.normpath(os.path.join(folder, "conftest.py")), SETTINGS + folder]
     return above
 
 

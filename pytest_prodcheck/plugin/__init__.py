@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +54,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     if refused := "; ".join(refusals(options)):
         raise pytest.UsageError(f"prodcheck: {refused}")
     scope = scope_here()
+    controller = None
     if scope is not None:
         early_config.stash[WORKER_SCOPE] = scope
     else:
@@ -61,6 +63,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     top = top_of(scope.root, early_config.rootpath, early_config.inipath) if scope.root else ""
     if top:
         early_config.add_cleanup(watch(lambda file: is_own(file, top)))
+        if controller is not None:
+            controller.opened.bound.begin(top)
+        if Path(scope.root) in Path(options.confcutdir or scope.root).absolute().parents:
+            options.confcutdir = scope.root  # conftests beside prodcheck.toml decide, wherever the run is started
     _guard_arguments(early_config)
     if not options.file_or_dir:
         args[:0] = scope.folders  # in front: an option whose value may be left out would take what follows it

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from glob import has_magic
 from pathlib import Path
 
 from pytest_prodcheck.gates import bound_files
 from pytest_prodcheck.gates.paths import included
-from pytest_prodcheck.plugin.fresh_code import drop_stale
+from pytest_prodcheck.plugin.fresh_code import LOADED, drop_stale
 
+_TICK = 0.005  # seconds that the time of a file may be behind
+_STARTING = 0.05  # seconds that Python takes before it loads anything of a project
+_EARLIER: dict[str, int] = {}  # the project's modules that earlier runs of this process loaded: when they were written
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -26,14 +29,35 @@ class Binding:
         self.files = {**configuration, **bound_files.bind(self.root, folders)}
         self._written = {name: _written(self.root, name) for name in self.files}
         self._late: list[str] = []
+        self._before: list[str] = []
         for name in self.files:
             if name.endswith(".py"):
                 with suppress(OSError):  # it is told by whoever cannot read what he needs
                     drop_stale(os.path.join(self.root, name))
 
-    def add_settings(self, file: Path | None) -> None:
-        """Binds what pytest read its settings from, and that nothing beside prodcheck.toml says otherwise."""
+    def begin(self, top: str) -> None:
+        """Notes what this process loaded before the run: pytest would judge with that, be the files others by now."""
+        began, here = _process_began(), set(_modules())
+        for file in set(_EARLIER) - here:
+            del _EARLIER[file]
+        for file in sorted(each for each in here if is_own(each, top)):
+            at = _written("", _on_disk(file))
+            if at != _EARLIER.get(file, at if at / 1e9 < began else 0):
+                name = os.path.relpath(file, self.root)
+                self._before.append(f"{name} has changed since this process loaded it: run the checks in a new one")
+
+    def add_above(self, file: Path | None, cut: Path, *, given: bool) -> None:
+        """Binds pytest's settings and the conftests above prodcheck.toml, and that nothing nearer says otherwise.
+
+        file: the settings, given: by -c; cut: above it pytest reads no conftests.
+        """
+        root = Path(self.root)
         names = [f"{bound_files.SETTINGS}."]
+        for folder in root.parents if not given and (file is None or file.parent in root.parents) else ():
+            names.append(bound_files.SETTINGS + os.path.relpath(folder, self.root))
+            if file is not None and folder == file.parent:
+                break
+        names += [os.path.relpath(each / "conftest.py", self.root) for each in root.parents if each not in cut.parents]
         if file is not None:
             beside = file.name in bound_files.SETTINGS_FILES
             where = os.path.relpath(file.parent if beside else file, self.root)
@@ -42,7 +66,12 @@ class Binding:
 
     def add_loaded(self, files: Iterable[str]) -> None:
         """Binds modules that were loaded from elsewhere in the project: helpers, collectors, conftests."""
-        self._add(os.path.relpath(file, self.root) for file in files)
+        for file in files:
+            name = os.path.relpath(_on_disk(file), self.root)
+            self._add([name])
+            if not self.files[name]:
+                self._late.append(f"{name} has gone")
+            _EARLIER.setdefault(file, _written("", _on_disk(file)))
 
     def add_named(self, patterns: Iterable[str]) -> None:
         """Binds what evidence relied on: files and patterns, relative to the root. Others belong to the machine."""
@@ -57,7 +86,8 @@ class Binding:
             if name in self.files:
                 continue
             self.files[name] = bound_files.digest(self.root, name)
-            if self.opened_at < _written(self.root, name) / 1e9 <= time.time():  # not by a clock that is ahead of ours
+            at = _written(self.root, name) / 1e9
+            if self.opened_at - _TICK < at <= time.time():  # not by a clock that is ahead of ours
                 self._late.append(f"{name} has changed")
 
     def changes(self) -> list[str]:
@@ -68,7 +98,8 @@ class Binding:
         ]
         names = [each for each in found if not each.endswith("was written to")]
         kept = names or found
-        return [f"{each} while the run went on" for each in dict.fromkeys([*self._late, *kept])]
+        late = [f"{each} while the run went on" for each in dict.fromkeys([*self._late, *kept])]
+        return [*self._before, *late]
 
 
 def top_of(root: str, rootdir: Path, settings: Path | None) -> str:
@@ -85,13 +116,40 @@ def is_own(file: str, top: str) -> bool:
 
 def loaded_here(top: str) -> list[str]:
     """The files of the project's own modules, below `top`, that this process has loaded; no installed ones."""
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return sorted(file for file in files if isinstance(file, str) and is_own(file, top))
+    return sorted(file for file in {*LOADED, *_modules()} if is_own(file, top))
+
+
+def _modules() -> Iterator[str]:
+    """The files of all modules; no names that somebody made up."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        located = getattr(getattr(module, "__spec__", None), "has_location", False)
+        if isinstance(file, str) and (located or os.path.exists(file)):
+            yield os.path.abspath(file)  # in an archive it may be relative
+
+
+def _on_disk(file: str) -> str:
+    """The archive that holds a module, or the file itself."""
+    whole = file
+    while not os.path.lexists(file) and os.path.dirname(file) != file:
+        file = os.path.dirname(file)
+    return file if os.path.isfile(file) else whole
 
 
 def _written(root: str, name: str) -> int:
-    """When a file was last written to, in nanoseconds; 0 for what is no file."""
+    """When a file was last changed, in nanoseconds, by the time that no tool sets; 0 for what is no file."""
     try:
-        return os.stat(os.path.join(root, name)).st_mtime_ns
+        return os.stat(os.path.join(root, name)).st_ctime_ns
     except (OSError, ValueError):
         return 0
+
+
+def _process_began() -> float:
+    """When this process may have loaded its first module (UTC epoch second); now, where the system does not tell."""
+    try:
+        with open("/proc/self/stat", encoding="utf-8") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        since_boot = ticks / os.sysconf("SC_CLK_TCK") - time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.time() + since_boot + _STARTING
+    except (OSError, ValueError, AttributeError):
+        return time.time()

@@ -82,7 +82,8 @@ class RunController:
 
     def register(self, config: pytest.Config) -> None:
         """Registers the hooks; under xdist the workers are sent the scope instead."""
-        self.opened.bound.add_settings(config.inipath)
+        given = config.option.inifilename is not None
+        self.opened.bound.add_above(config.inipath, Path(config.known_args_namespace.confcutdir), given=given)
         distributed = getattr(config.option, "dist", "no") != "no" and bool(getattr(config.option, "tx", None))
         shared = SharedFolder.create() if distributed else None
         self.gathering = Gathering(self.opened, self.redactor, shared)

@@ -14,6 +14,8 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import cache_from_source
 from typing import Any
 
+LOADED: set[str] = set()  # the project's own sources that were loaded here, also what `sys.modules` has forgotten
+
 
 def drop_stale(source: str) -> None:
     """Removes byte code of a source that is not younger than it; raises OSError where it cannot."""
@@ -32,6 +34,7 @@ def watch(is_own: Callable[[str], bool]) -> Callable[[], None]:
 
     def path_stats(loader: SourceFileLoader, path: Any) -> Any:
         if is_own(str(path)):
+            LOADED.add(str(path))
             drop_stale(str(path))  # an OSError has Python read the source alone
         return before(loader, path)
 

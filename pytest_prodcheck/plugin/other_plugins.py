@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,8 +30,16 @@ REFUSED = (
 )  # fmt: skip
 
 
+HERE = re.compile(r"(\d+\*)?popen(//(id|nice|execmodel|dont_write_bytecode)=[^/]*)*")  # of execnet's specifications
+
+
 def refusals(options: argparse.Namespace) -> Iterator[str]:
-    """One sentence for each plugin that is in use and cannot be."""
+    """One sentence for each plugin, or option of pytest, that is in use and cannot be."""
+    if getattr(options, "noconftest", False):
+        yield "--noconftest cannot be used together with --env: it leaves out conftests that decide; leave it out"
+    for each in getattr(options, "tx", None) or ():
+        if not HERE.fullmatch(each):
+            yield f"--tx {each} cannot be used together with --env: its workers would judge with other files; use -n"
     for each in REFUSED:
         if getattr(options, each.option, None) not in each.idle:
             yield f"{each.plugin} cannot be used together with --env: {each.why}; {each.instead}"

@@ -58,6 +58,24 @@ def test_a_closed_gate_does_not(root: Path, outcome: Outcome, scope: tuple[str, 
     assert not (root / ".prodcheck" / "actions.jsonl").exists()
 
 
+def test_an_answer_that_was_told_slowly_is_asked_for_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads our output, or a stopped process, makes minutes of the moment between answer and command."""
+    import pytest_prodcheck.cli.exec as module
+
+    publish(root, at=time.time())
+    told: list[int] = []
+
+    def slowly(decision: Any, ask: Any, now: float) -> None:
+        told.append(decision.code)
+        if len(told) == 1:
+            monkeypatch.setattr("time.time", lambda: now + 7200)
+
+    monkeypatch.setattr(module, "print_answer", slowly)
+    assert execute("touch", "made") == 4
+    assert told == [0, 4]
+    assert not (root / "made").exists()
+
+
 def test_commands_that_cannot_start_or_are_not_given(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     publish(root, at=time.time())
     assert execute("./no-such-command") == 127
@@ -144,9 +162,7 @@ def test_override_mistakes(root: Path, changes: list[str], capsys: pytest.Captur
     assert not (root / ".prodcheck" / "overrides.jsonl").exists()
 
 
-def test_nothing_to_override(
-    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_to_override(root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A misspelt gate or environment must not be let open; a protected one asks for the revision."""
     monkeypatch.delenv("PRODCHECK_REVISION")
     words = ["--reason", "r", "--ticket", "t", "--for", "30m"]

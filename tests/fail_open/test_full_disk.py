@@ -151,3 +151,21 @@ def test_full_when_somebody_overrides_or_executes(project: Project) -> None:
     done = project.prodcheck("exec", "smoke", "--env", "dev", "--", "touch", "done")
     assert "Traceback" not in done.stderr
     assert (project.folder / "done").exists() == (done.returncode == 0)
+
+
+def test_a_state_folder_that_is_read_only(project: Project) -> None:
+    """A gate only reads. A run that can withdraw nothing judges nothing: what was judged before is still true."""
+    assert project.pytest().returncode == 0
+    state = str(project.folder / ".prodcheck")
+    subprocess.run(["mount", "-o", "remount,ro", state], check=True)
+    try:
+        assert project.gate() == 0
+        done = project.prodcheck("exec", "smoke", "--env", "dev", "--", "true")
+        assert (done.returncode, "NOT RECORDED" in done.stderr) == (0, True)
+        done = project.pytest()
+        assert (done.returncode, "cannot be withdrawn" in done.stderr) == (4, True), done.stdout + done.stderr
+        assert project.gate() == 0
+        project.edit("value = 1.0", "value = 11.0")
+        assert project.gate() == 4
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", state], check=True)

@@ -25,6 +25,14 @@ def test_an_installed_plugin_that_does_nothing_is_not() -> None:
     assert not list(refusals(argparse.Namespace()))
 
 
+def test_workers_elsewhere_are_refused() -> None:
+    """They would judge with other files than the verdict is bound to."""
+    here = ["popen", "2*popen", "popen//id=a", "3*popen//nice=5//id=b"]
+    elsewhere = ["popen//chdir=/srv", "ssh=host", "socket=host:1", "popen//python=python3 -O", "popen//env:A=1"]
+    assert not list(refusals(argparse.Namespace(tx=here)))
+    assert len(list(refusals(argparse.Namespace(tx=elsewhere)))) == len(elsewhere)
+
+
 PLUGIN = """\
 def pytest_addoption(parser):
     parser.addoption("--picked", nargs="?", const="unstaged", default=None)
