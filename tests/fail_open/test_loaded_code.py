@@ -35,6 +35,19 @@ def test_a_helper_that_is_gone(tmp_path: Path, workers: tuple[str, ...]) -> None
     assert project.gate() == 3
 
 
+@pytest.mark.parametrize("what", ["'prodcheck.toml'", "'checks'", "'.prodcheck'", "os.getcwd()"])
+def test_what_vanishes_during_the_run(tmp_path: Path, what: str) -> None:
+    """Row 161: cannot tell, no traceback, and never "proven bad"."""
+    project = Project.make(tmp_path / "project")
+    gone = f"    import os\n    os.unlink({what}) if os.path.isfile({what}) else shutil.rmtree({what})\n"
+    project.write("checks/test_new.py", NEW + gone)
+    done = project.pytest()
+    assert done.returncode == 13, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    if project.folder.exists():
+        assert project.gate() in (3, 4)
+
+
 def test_put_back_with_its_time(tmp_path: Path) -> None:
     """Row 160: another file for a while, then the first one with the time that it had (`cp -p`, `rsync -a`)."""
     project = Project.make(tmp_path)

@@ -181,7 +181,7 @@ def run(project: Project, plugins: Iterable[str], *arguments: str) -> subprocess
     others = sorted({name for names in installed().values() for name in names} - wanted)
     off = [word for name in others for word in ("-p", f"no:{name}")]
     words = (sys.executable, "-m", "pytest", "--env", "dev", "-m", "smoke", *off, *arguments)
-    return project.command(*words, timeout=90)
+    return project.command(*words, timeout=300)  # a busy machine takes its time to start workers
 
 
 def outcomes(project: Project) -> dict[str, str]:
