@@ -93,7 +93,7 @@ def test_two_runs_of_one_process(tmp_path: Path) -> None:
         "file.write_text(file.read_text().replace('warn=5, fail=10', 'warn=0.1, fail=0.5'))\n"
         "codes += [pytest.main(words), pytest.main(words)]\nprint('codes', *map(int, codes))\n"
     ))  # fmt: skip
-    done = project.command(sys.executable, "twice.py")
+    done = project.command(sys.executable, "twice.py", timeout=240)
     assert "codes 0 0 13 13" in done.stdout, done.stdout + done.stderr
     assert "checks/test_facts.py has changed since this process loaded it" in done.stdout
     assert project.gate() == 3
