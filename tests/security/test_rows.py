@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import traceback
@@ -12,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.demo.runtime.programs import postgres_programs
+from pytest_prodcheck.evidence.tools.confinement import why_unavailable
 from pytest_prodcheck.evidence.tools.program_words import said, without_rows
 from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram
-from tests.evidence.contexts import gather, problem_of
+from pytest_prodcheck.records import EvidenceProblem
+from tests.evidence.contexts import context, gather, problem_of
 from tests.evidence.postgres.servers import PASSWORD, Server, server
+from tests.project import Project
 
 ROW = "Zoë Muster, Diagnose F32"
 MAKE = f"""\
@@ -180,6 +184,87 @@ def test_drivers_of_other_languages(text: str) -> None:
     assert "Muster" not in said(text.format(row=ROW))
 
 
+def backups(root: Path, configuration: str, *more: str, **declared: str) -> str:
+    """All that the evidence on backups says, with this file for the program's configuration."""
+    program = declared["kind"]
+    if shutil.which(program) is None:
+        pytest.skip(f"no {program}; install: apt-get install {program}")
+    (root / "tool.conf").write_text(configuration)
+    settings = {**declared, "tool": [program, *more]}
+    given = context(root, postgres={"shop": {"nodes": ["127.0.0.1:1"], "backups": settings}})
+    try:
+        return repr(gather("postgres-backups", "shop", given, 60))
+    except EvidenceProblem as error:
+        return repr(error.problem)
+
+
+PGBACKREST = {
+    "no-section": ("repo1-cipher-pass={secret}\n[global]\n", "outside of section at line 1"),
+    "no-key": ("[global]\nrepo1-path={repo}\n{secret}\n", "in key/value at line 3"),
+    "no-such-value": ("[global]\nrepo1-path={repo}\nrepo1-cipher-type={secret}\n", "'repo1-cipher-type' option"),
+    "no-number": ("[global]\nrepo1-path={repo}\nio-timeout={secret}\n", "'io-timeout' option"),
+}
+
+
+@pytest.mark.parametrize(("configuration", "words"), PGBACKREST.values(), ids=PGBACKREST)
+def test_the_configuration_of_pgbackrest(tmp_path: Path, configuration: str, words: str) -> None:
+    """It quotes the line that it cannot read: a password maybe."""
+    text = configuration.format(repo=tmp_path, secret="Muster, it's 22")
+    told = backups(tmp_path, text, f"--config={tmp_path / 'tool.conf'}", kind="pgbackrest", stanza="shop")
+    assert words in told
+    assert "Muster" not in told
+    assert "it's" not in told
+
+
+@pytest.mark.parametrize("text", [ROW, f'[backrest]\nbackrest-format=5\nx={ROW}', f'[backup:current]\n"{ROW}"={{}}'])
+def test_the_files_of_pgbackrest(tmp_path: Path, text: str) -> None:
+    """Its list of backups is overwritten: `info` quotes it, within its JSON too."""
+    place = tmp_path / "backup" / "shop"
+    place.mkdir(parents=True)
+    for name in ("backup.info", "backup.info.copy"):
+        (place / name).write_text(text + "\n")
+    configuration, option = f"[global]\nrepo1-path={tmp_path}\nlog-level-file=off\n[shop]\npg1-path=/x\n", "--config="
+    told = backups(tmp_path, configuration, option + str(tmp_path / "tool.conf"), kind="pgbackrest", stanza="shop")
+    assert "status 99" in told
+    assert "Muster" not in told
+
+
+BARMAN = """\
+[barman]
+barman_home={home}
+log_file={home}/log
+[shop]
+description=shop
+backup_method=postgres
+archiver=on
+conninfo=host=127.0.0.1 port=1 password=a Muster
+streaming_conninfo=postgresql://127.0.0.1:1/x?Muster=1
+"""
+
+
+@pytest.mark.parametrize(("before", "behind", "words"), [("password=Muster\n", "", "line: 1"),
+                                                        ("", "=Muster\n", "parsing errors"),
+                                                        ("", "backup_options=Muster\n", "")])  # fmt: skip
+def test_the_configuration_of_barman(tmp_path: Path, before: str, behind: str, words: str) -> None:
+    """It quotes the line that it cannot read, and connection strings with their passwords."""
+    text = before + BARMAN.format(home=tmp_path) + behind
+    told = backups(tmp_path, text, "-c", str(tmp_path / "tool.conf"), kind="barman", server="shop")
+    assert words in told
+    assert "Muster" not in told
+
+
+@pytest.mark.parametrize("text", [ROW, f"status=DONE\nsize={ROW}", f"status=DONE\nerror={ROW}\nend_time={ROW}"])
+def test_the_files_of_barman(tmp_path: Path, text: str) -> None:
+    """What it knows of a backup is overwritten: it tells so, with the line, and lists none."""
+    place = tmp_path / "shop" / "base" / "20261130T120000"
+    place.mkdir(parents=True)
+    (place / "backup.info").write_text(text + "\n")
+    configuration, option = BARMAN.format(home=tmp_path), ("-c", str(tmp_path / "tool.conf"))
+    told = backups(tmp_path, configuration, *option, kind="barman", server="shop")
+    assert "Problem" in told
+    assert "Muster" not in told
+
+
 def test_own_words_are_kept() -> None:
     own = ("P00  ERROR: [055]: unable to load info file '/var/lib/pgbackrest/backup/shop/backup.info'\n"
            "            HINT: backup.info cannot be opened and is required to perform a backup.\n"
@@ -210,3 +295,67 @@ def test_a_script_that_fetches(tmp_path: Path) -> None:
     assert done.code == 1
     assert "Muster" in done.errors
     assert "Muster" not in done.said
+
+
+TOML = """\
+version = 1
+[environments.live]
+protected = true
+revision = "r1"
+absent = ["services", "auth", "workflows", "redis"]
+"""
+CLUSTER = """\
+[environments.live.postgres.{name}]
+nodes = ["127.0.0.1:{port}"]
+database = "shop"
+user = "postgres"
+tls = {{ mode = "disable" }}
+password = {{ file = "password" }}
+invariants.raised-{name} = {{ sql = "select public.tells(name) from public.people", at_most = 1 }}
+backups = {backups}
+"""
+DUMP = f"""\
+--
+-- PostgreSQL database dump
+--
+CREATE TABLE public.p (id int, name text CHECK (name <> '{ROW}'));
+COPY public.p (id, name) FROM stdin;
+1\t{ROW}
+\\.
+--
+-- PostgreSQL database dump complete
+--
+"""
+
+
+def test_no_artefact_of_a_protected_environment_holds_any(shop: Server, tmp_path: Path) -> None:
+    """A dump that does not load, a statement that is refused, and configurations that cannot be read."""
+    project = Project.make(tmp_path / "project", toml=TOML, checks="")
+    project.write("dumps/shop.sql", DUMP)
+    project.write("pgbackrest.conf", "repo1-cipher-pass=Muster\n")
+    project.write("barman.conf", "password=Muster\n")
+    project.write("password", PASSWORD).chmod(0o600)
+    restore = f'restore = {{ check = "database", unconfined = {str(bool(why_unavailable())).lower()} }}'
+    clusters = {
+        "shop": f'{{ kind = "dump", folder = "dumps", {restore} }}',
+        "second": '{ kind = "pgbackrest", stanza = "x", tool = '
+                  f'["pgbackrest", "--config={project.folder}/pgbackrest.conf"] }}',
+        "third": '{ kind = "barman", server = "x", tool = ["barman", "-c", "barman.conf"] }',
+    }
+    if not all(map(shutil.which, ("pgbackrest", "barman"))):
+        pytest.skip("no pgbackrest and barman; install: apt-get install pgbackrest barman")
+    given = [CLUSTER.format(name=name, port=shop.node.port, backups=each) for name, each in clusters.items()]
+    project.write("prodcheck.toml", TOML + "".join(given))
+    done = project.pytest("-m", "data_integrity", "--prodcheck-json", "r.json", "--junit-xml", "r.xml",
+                          "--prodcheck-html", "r.html", "-rA", "--showlocals", "-vv", "--allow-check",
+                          "data_integrity.backups.restore", env="live")  # fmt: skip
+    told = project.prodcheck("gate", "data_integrity", "--env", "live", "--explain").stdout
+    said = (project.folder / "r.json").read_text()
+    assert "was not loaded whole" in said
+    assert "outside of section at line 1" in said
+    assert "barman.conf', line: 1" in said
+    given_by_us = ("dumps", "pgbackrest.conf", "barman.conf")
+    files = [each for each in project.folder.rglob("*") if each.is_file() and not set(each.parts) & set(given_by_us)]
+    assert {"r.json", "r.xml", "r.html", "run.json"} <= {each.name for each in files}
+    texts = {str(each): each.read_text(errors="replace") for each in files} | {"out": done.stdout, "gate": told}
+    assert [name for name, text in texts.items() if "Muster" in text] == []

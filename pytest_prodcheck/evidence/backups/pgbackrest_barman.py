@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.backups.wal_names import HISTORY, SEGMENT
+from pytest_prodcheck.evidence.tools import program_words
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram, run
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -168,8 +169,9 @@ def barman_complaints(settings: Backups, root: Path, deadline: Deadline) -> tupl
     """The points of `barman check` that failed; how old and how many backups are is judged by checks of ours."""
     points = _barman(settings, ("check", settings.server or ""), root, deadline).get(settings.server or "", {})
     ours = ("backup_maximum_age", "minimum_redundancy_requirements", "backup_minimum_size")
-    failed = [(name, each) for name, each in points.items() if each.get("status") != "OK" and name not in ours]
-    return tuple(plain(f"{name}: {each.get('hint') or each.get('status')}") for name, each in failed)
+    failed = {name: each for name, each in points.items() if each.get("status") != "OK" and name not in ours}
+    said = (f"{name}: {each.get('hint') or each.get('status')}" for name, each in failed.items())
+    return tuple(program_words.said(each) or program_words.REFUSED for each in said)
 
 
 def barman_receiver(settings: Backups, root: Path, deadline: Deadline) -> str:
@@ -214,18 +216,18 @@ def barman_verify(settings: Backups, label: str, root: Path, deadline: Deadline)
     words = (*settings.tool_words, "-f", "json", "verify-backup", settings.server or "", label)
     done = run(words, deadline, folder=root)
     told = _json(done)
-    wrong = told.get("_ERROR", []) if isinstance(told, dict) else ["it did not answer"]
+    wrong = told.get("_ERROR") or told.get("_EXCEPTION") or [] if isinstance(told, dict) else ["it did not answer"]
     confirmed = any("successfully verified" in str(each) for each in told.get("_INFO", [])) if not wrong else False
-    said = plain("; ".join(map(str, wrong)) or ("" if confirmed else done.said), 600)
+    said = program_words.said("\n".join(map(str, wrong))) or ("" if confirmed else done.said)
     return VerifiedBackup(label, done.code == 0 and confirmed, said)
 
 
 def _barman(settings: Backups, what: Sequence[str], root: Path, deadline: Deadline) -> dict[str, Any]:
     done = run((*settings.tool_words, "-f", "json", *what), deadline, folder=root)
     told = _json(done)
-    wrong = told.get("_ERROR") if isinstance(told, dict) else ["no object"]
+    wrong = told.get("_ERROR") or told.get("_EXCEPTION") if isinstance(told, dict) else ["no object"]
     if wrong:
-        said = plain("; ".join(map(str, wrong)))
+        said = program_words.said("\n".join(map(str, wrong)))
         raise EvidenceProblem(Problem("protocol", f"barman {what[0]}: {said}", "run it by hand"))
     return dict(told)
 

@@ -17,16 +17,26 @@ REFUSED = "the server refused it"
 _SERVERS = re.compile(
     r"\b(?:ERROR|WARNING|NOTICE|INFO|LOG|DEBUG\d?):  (?P<a>.*)|\bpsycopg2?\.[\w.]{1,80}[:)] (?P<b>.*)"
     r"|\basyncpg\.[\w.]{1,80}: (?P<c>.*)|PSQLException: (?:ERROR|FATAL): (?P<d>.*)|\bpq: (?P<e>.*)"
+    r"|\bMessage +: ERROR: (?P<f>.*)"  # of Flyway
 )
 _GO, _GO_ENDS = "ERROR: ", re.compile(r" \(SQLSTATE \w{5}\)")  # of pgx
 _ROWS = re.compile(
     r"\b(?:DETAIL|CONTEXT|HINT|QUERY|STATEMENT|LOCATION):  |\bLINE \d+: |\bCOPY \S+, line \d"
-    r"|\b(?:Command|Query|Statement) was: |\b(?:detail|Detail|hint|Hint|Where): |\[SQL: |\[parameters: "
+    r"|\b(?:Command|Query|Statement) was: |\b(?:detail|Detail|hint|Hint|Where): |\[SQL: |\[parameters: |\bStatement +: "
 )
 # messages that quote a value, whoever shows them
 _VALUES = re.compile(
     r"invalid input|Key \([^()]*\)=\(|Failing row|is out of range|malformed \w+ literal|value too long"
     r"|syntax error at or near|invalid (?:regular expression|byte sequence)|date/time field"
+)
+# where pgBackRest, Barman, libpq and Python quote what stands in a file, a password maybe: what tells the place is kept
+_OF_A_FILE = re.compile(
+    r"(key/value found outside of section at line \d+|in key/value at line \d+|invalid JSON value at line \d+"
+    r"|file: '[^']{1,300}', line: \d+|\[line +\d+\]|invalid line|invalid literal for \w+\(\)|missing \"=\" after"
+    r"|invalid (?:connection option|URI query parameter)) ?.*"
+)
+_REFUSED_VALUE = re.compile(
+    r"(?<=') (?:is not (?:allowed|valid)|is out of range) for '[\w-]+' option|(?<=\") is not a valid connection string"
 )
 # where words of a program begin again behind those of a server, which may have any number of lines
 _BEGINS = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d|P\d\d +[A-Z]+: |[\w./-]+: (?:error|warning|fatal|info|notice): "
@@ -67,6 +77,12 @@ def without_rows(text: str) -> list[str]:
             start, said = found
             quoted = True
             line = line[:start] + (said if _KNOWN.fullmatch(said.strip()) else REFUSED)
+        elif refused := _REFUSED_VALUE.search(line):
+            quoted = True
+            line = f"a value{refused[0]}"
+        elif _OF_A_FILE.search(line):
+            quoted = True
+            line = _OF_A_FILE.sub(r"\1", line)
         elif _ROWS.search(line):
             quoted = True
             continue

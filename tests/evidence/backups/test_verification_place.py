@@ -15,6 +15,7 @@ from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.evidence.backups.verification import _owner, reading_place
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.tools.confinement import why_unavailable
+from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.backups import Verification
 from tests.evidence.contexts import context, gather
 
@@ -81,3 +82,17 @@ def test_a_damaged_file_is_still_found(own: Path, cluster: Cluster) -> None:
         file.write(b"\xff" * 100)
     (one,) = verified(own, cluster).backups
     assert "checksum mismatch" in one.said
+
+
+def test_rows_in_what_is_damaged(own: Path, cluster: Cluster) -> None:
+    """Rows lie where a table, WAL and the manifest were; pg_verifybackup and pg_waldump read all three."""
+    row, base = "Muster, Diagnose F32", own / "base" / "monday"
+    for path in (base / "base" / "1" / "1259", *(base / "pg_wal").glob("0" * 7 + "?*"), base / "backup_manifest"):
+        with path.open("r+b") as file:
+            file.write(row.encode() * 400)
+        try:
+            told = repr(verified(own, cluster))
+        except EvidenceProblem as error:
+            told = repr(error.problem)
+        assert "good=True" not in told
+        assert "Muster" not in told

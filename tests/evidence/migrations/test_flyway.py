@@ -10,6 +10,7 @@ import pytest
 from pytest_prodcheck.environments.sections.database import Migrations
 from pytest_prodcheck.evidence.migrations.model import Script, State
 from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER
+from pytest_prodcheck.evidence.tools.program_words import without_rows
 from tests.evidence.migrations.java import Tool, faults, tool
 
 
@@ -185,6 +186,24 @@ def test_scripts_that_may_be_deleted(flyway: Flyway) -> None:
     flyway.write("w", V1__a="select 1;", V3__c=None)
     assert flyway.does("validate", "w", **missing) == "invalid"
     assert faults(flyway.state("w", flyway={"ignore_missing": True})) == {"unknown": ["3"]}
+
+
+def test_rows_in_what_it_complains_of(flyway: Flyway) -> None:
+    """The server's message, DETAIL and CONTEXT, the statement, and values of placeholders in it."""
+    row = "Zoë Muster, Diagnose F32"
+    flyway.write("x", V1__p=f"create table p (name text unique); insert into p values ('{row}');")
+    assert flyway.does("migrate", "x") == "migrated 1"
+    raised = "do $$ begin raise exception '%', (select name from p); end $$;"
+    cast = "alter table p alter name type int using name::int;"
+    for sql in (raised, cast, f"insert into p values ('{row}');", "insert into p values ('${who}');", "select ${who};"):
+        flyway.write("x", V2__x=sql)
+        told = flyway.does("migrate", "x", who=row)
+        assert "Muster" in told
+        kept = "\n".join(without_rows(told.replace("\t", "\n")))
+        assert "V2__x.sql failed" in kept
+        assert "Muster" not in kept
+    flyway.write("x", V2__x=None, R__x="select '${who}';")
+    assert "Muster" not in str(faults(flyway.state("x", placeholders={"who": row})))
 
 
 @pytest.mark.parametrize(("undone", "expected"), [("t", {"pending": ["2"]}), ("f", {"failed": ["2"]})])

@@ -24,7 +24,7 @@ from pytest_prodcheck.records.database import (
     Structure,
 )
 from tests.evidence.contexts import gather, problem_of
-from tests.evidence.postgres.servers import WHEELS, Server, installed, server
+from tests.evidence.postgres.servers import PASSWORD, WHEELS, Server, installed, server
 
 TABLES = """
 create schema app;
@@ -265,6 +265,32 @@ def test_orphans(running: Server) -> None:
     }  # fmt: skip
     assert orphans.enforced == 2
     assert all(not each.sampled for each in sampled.relations)  # no larger than the sample
+
+
+def test_a_partition_on_another_server(running: Server) -> None:
+    """Only who has a user mapping reads it: without one the relation is not judged, and the others are."""
+    if not running.node.ask("select count(*) from pg_available_extensions where name = 'postgres_fdw'"):
+        pytest.skip("this server has no postgres_fdw")
+    make = (
+        "create extension postgres_fdw; create server far foreign data wrapper postgres_fdw options "
+        f"(host '127.0.0.1', port '{running.node.port}', dbname 'shop'); create table app.moved as select 5000 as id; "
+        "create table app.far (id bigint) partition by range (id); "
+        "create table app.far_1 partition of app.far for values from (0) to (2000); insert into app.far values (1); "
+        "create foreign table app.far_2 partition of app.far for values from (2000) to (9000) server far "
+        "options (schema_name 'app', table_name 'moved'); "
+        "grant select on app.far, app.far_1, app.far_2, app.moved to prodcheck"
+    )
+    relations = {"far": {"child": "app.far(id)", "parent": "app.orders(id)"}, **SETTINGS["relations"]}
+    with changed(running, make, "drop table app.far, app.moved; drop extension postgres_fdw cascade"):
+        without = find(running, "postgres-orphans", relations=relations).relations
+        running.run(f"create user mapping for prodcheck server far options (user 'prodcheck', password '{PASSWORD}')")
+        with_one = find(running, "postgres-orphans", relations=relations).relations
+    told = without[0].problem
+    assert (without[0].name, without[0].orphans) == ("far", None)
+    assert told is not None
+    assert "user mapping not found" in told.message
+    assert all(each.problem is None and each.orphans == 0 for each in without[1:])
+    assert [(each.name, each.seen, each.orphans) for each in with_one[:2]] == [("far", 2, 1), ("events", 1000, 0)]
 
 
 @pytest.mark.parametrize("mode", ["enable replica trigger all", "disable trigger all"])

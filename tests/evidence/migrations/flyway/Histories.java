@@ -30,7 +30,7 @@ public class Histories {
                     for (MigrationInfo each : flyway.info().pending()) pending.append(" ").append(each.getScript());
                     said = (flyway.validateWithResult().validationSuccessful ? "valid" : "invalid") + pending;
                 }
-            } catch (FlywayException error) { said = "refused " + error.getMessage().split("\n")[0]; }
+            } catch (FlywayException error) { said = "refused " + error.getMessage().trim().replace("\n", "\t"); }
             System.out.println("> " + said);
             System.out.flush();
         }
