@@ -220,6 +220,10 @@ def test_invalid_index_and_one_that_is_being_built(running: Server) -> None:
         ("create sequence app.s as smallint; alter sequence app.s restart with 16385", 0.5, ""),
         ("create sequence app.s as smallint; select setval('app.s', 32767, false)", 1.0, ""),
         ("create sequence app.s as smallint increment -1; select setval('app.s', -32767, false)", 1.0, ""),
+        # check_pgactivity#291: the next INSERT says "integer out of range"
+        ("create sequence app.s; create domain app.outer as integer check (value > 0); "
+         "create table app.t (a app.outer default nextval('app.s')); select setval('app.s', 2147483647)", 1.0,
+         "app.t.a"),
         ("create sequence app.s; create domain app.inner as smallint; create domain app.outer as app.inner "
          "check (value > 0); create table app.t (a app.outer default nextval('app.s')); "
          "select setval('app.s', 16384)", 0.5, "app.t.a"),
