@@ -61,6 +61,7 @@ class Pod:
     ends_at: float | None = None  # when it should have ended, its grace period included; None: it is not being deleted
     labels: tuple[tuple[str, str], ...] = ()  # of the environment's namespace alone
     why: str = ""  # what its newest event warns of, of one that waits on its node
+    unready: str = ""  # what its condition Ready says, of one that is not ready
 
     @property
     def lives(self) -> bool:
@@ -235,6 +236,7 @@ class KubernetesIngress:
     ingresses: tuple[IngressBackends, ...]
     services: tuple[tuple[str, int], ...]  # "shop, port http" -> ready endpoints, of those with a selector
     asleep: tuple[str, ...] = ()  # services whose workloads are all scaled to zero, or whose pods have done their work
+    why: tuple[tuple[str, str], ...] = ()  # service -> why a port of it has no ready endpoint
 
 
 @dataclass(frozen=True)

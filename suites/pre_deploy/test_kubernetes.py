@@ -161,11 +161,15 @@ def test_traffic_gets_in(kubernetes_ingress: KubernetesIngress) -> None:
     """Every Ingress has an address, and every port behind it, and of services with a selector, ready endpoints."""
     found = (*kubernetes_ingress.ingresses, *kubernetes_ingress.services, *kubernetes_ingress.asleep)
     judge("ingresses and services", len(found), at_least=1)
+    reasons = dict(kubernetes_ingress.why)  # each is told once, where its service is judged first
     for ingress in kubernetes_ingress.ingresses:
         judge("has an address", bool(ingress.addresses), of=ingress.name,
               reason=f"no controller has given it one{ingress.why and ': '}{ingress.why}")  # fmt: skip
         for backend, ready in ingress.backends:
             why = "there is no such service or port" if ready < 0 else "it has no ready endpoint"
-            judge("backend is ready", ready > 0, of=f"{ingress.name} -> {backend}", reason=why)
+            told = reasons.pop(backend.rpartition(":")[0], "") if ready == 0 else ""
+            judge("backend is ready", ready > 0, of=f"{ingress.name} -> {backend}",
+                  reason=f"{why}{told and ': '}{told}")  # fmt: skip
     for name, ready in kubernetes_ingress.services:
-        judge("ready endpoints", ready, at_least=1, of=f"service {name}")
+        told = reasons.pop(name.partition(", port ")[0], "") if ready == 0 else ""
+        judge("ready endpoints", ready, at_least=1, of=f"service {name}", reason=told)

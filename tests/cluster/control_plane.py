@@ -171,9 +171,10 @@ class ControlPlane:
 
 
 _GROUPS = {"rbac.authorization.k8s.io/v1": ("ClusterRole", "ClusterRoleBinding")}
-_NO_NAMESPACE = ("Node", "Namespace", "ClusterRole", "ClusterRoleBinding", "StorageClass", "PersistentVolume")
+_NO_NAMESPACE = ("Node", "Namespace", "ClusterRole", "ClusterRoleBinding", "StorageClass", "PersistentVolume",
+                 "RuntimeClass")  # fmt: skip
 _PLURALS = {"Ingress": "ingresses", "StorageClass": "storageclasses", "Endpoints": "endpoints",
-            "NetworkPolicy": "networkpolicies"}  # fmt: skip
+            "NetworkPolicy": "networkpolicies", "RuntimeClass": "runtimeclasses"}  # fmt: skip
 
 
 def path_of(item: dict[str, Any]) -> str:

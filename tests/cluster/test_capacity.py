@@ -17,8 +17,12 @@ import pytest
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.capacity import kubernetes_capacity
 from pytest_prodcheck.evidence.kubernetes.quotas import kubernetes_quota
+from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts
+from pytest_prodcheck.evidence.kubernetes.rollout_steps import rollouts
+from pytest_prodcheck.evidence.kubernetes.runtime_classes import runtime_classes
+from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.kubernetes import KubernetesQuota, Schedulability
-from tests.cluster.control_plane import ControlPlane
+from tests.cluster.control_plane import NOBODY, ControlPlane
 from tests.cluster.faults import Bench
 from tests.cluster.namespaces import context_for, emptied, files
 from tests.soak import SOAK
@@ -47,6 +51,7 @@ class Case:
             "nodeSelector": {"pool": self.name},
             "containers": [{"name": "app", "image": "registry.test/web:1", "resources": asked}],
             **({"affinity": _apart(labels)} if told.get("apart") else {}),
+            **({"runtimeClassName": "sandboxed"} if told.get("sandboxed") else {}),
         }
         specification: Object = {
             "selector": {"matchLabels": labels},
@@ -70,6 +75,13 @@ class Case:
             yield {"apiVersion": "v1", "kind": "Node", "spec": {"taints": [taint]},
                    "metadata": {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}},
                    "status": {"allocatable": room, "capacity": room}}  # fmt: skip
+
+
+SANDBOXED: Object = {
+    "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "sandboxed"}, "handler": "kata",
+    "overhead": {"podFixed": {"cpu": "3", "memory": "100Mi"}}, "scheduling": {
+        "nodeSelector": {"type": "kwok"}, "tolerations": [{"key": "kata", "operator": "Exists"}]},
+}  # fmt: skip
 
 
 def _apart(labels: dict[str, str]) -> Object:
@@ -99,6 +111,9 @@ REPORTED = (
          "strategy": _rolling(1, 0)}, fits=False),
     Case("apart-in-place", "Deployment", {"cpu": "1", "replicas": 3, "apart": True},
          {"cpu": "2", "replicas": 3, "apart": True, "strategy": _rolling(1, 1)}, fits=True),
+    Case("overhead", "Deployment", {"cpu": "1"}, {"cpu": "4", "replicas": 6, "sandboxed": True}, fits=False),
+    Case("overhead-fits", "Deployment", {"cpu": "1", "sandboxed": True},
+         {"cpu": "5", "replicas": 3, "sandboxed": True, "strategy": _rolling(0, 1)}, fits=True),
 )  # fmt: skip
 
 
@@ -138,6 +153,7 @@ def _ready(pod: Object) -> bool:
 def test_what_the_scheduler_then_does(bench: Bench, plane: ControlPlane, tmp_path: Path) -> None:
     cases = [*REPORTED, *drawn(DRAWN)]
     emptied(plane, SPACE)
+    plane.apply(SANDBOXED)
     try:
         for case in cases:
             for node in case.nodes():
@@ -234,6 +250,42 @@ def test_what_the_quota_then_lets_in(
         cpu = after["spec"]["template"]["spec"]["containers"][0]["resources"]
         new = [each for each in pods if each["spec"]["containers"][0]["resources"]["requests"] == cpu["requests"]]
         assert fits == (len(new) == 2 and len(pods) == 2), pods
+
+
+def test_overhead_of_runtime_classes_counts(plane: ControlPlane, tmp_path: Path) -> None:
+    """kai-scheduler/KAI-Scheduler#373, kubernetes/kubernetes#99577: as admission adds it to the pod, on the same nodes.
+
+    Also where the class comes with the same files; and who may not read it cannot tell.
+    """
+    emptied(plane, "quotas")
+    plane.apply(SANDBOXED)
+    item = _web(requests={"cpu": "1"}, limits={"memory": "1Gi"})
+    item["metadata"]["namespace"] = "quotas"
+    template = item["spec"]["template"]["spec"]
+    template |= {"runtimeClassName": "sandboxed", "tolerations": [{"key": "own", "operator": "Exists"}]}
+    (demand,) = rollouts(files(context_for(tmp_path, "quotas", plane), item), Deadline(20))
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-"}, "spec": template}
+    end = time.monotonic() + 60  # a new namespace has no service account yet, an admission plug-in no new class
+    while (answer := plane.ask("POST", "/api/v1/namespaces/quotas/pods?dryRun=All", pod))[0] != 201:
+        assert time.monotonic() < end, answer
+        time.sleep(0.2)
+    made = answer[1]
+    for name in ("overhead", "nodeSelector"):
+        assert demand.pod[name] == made["spec"][name]
+    assert {each["key"] for each in demand.pod["tolerations"]} == {"own", "kata"}
+    assert {"own", "kata"} <= {each["key"] for each in made["spec"]["tolerations"]}
+    assert (demand.cpu, resource_amounts(demand.pod, "limits")) == (4.0, {"memory": 2**30 + 100 * 2**20})
+
+    larger = {**SANDBOXED, "overhead": {"podFixed": {"cpu": "5"}}}
+    (demand,) = rollouts(files(context_for(tmp_path, "quotas", plane), item, larger), Deadline(20))
+    assert demand.cpu == 6.0
+
+    context = context_for(tmp_path, "quotas", plane)
+    (tmp_path / "kubeconfig").write_bytes(plane.kubeconfig("nobody", NOBODY).read_bytes())
+    assert runtime_classes([{"containers": []}], (), context, Deadline(20)) == {}
+    with pytest.raises(EvidenceProblem, match='cannot list resource "runtimeclasses"') as raised:
+        runtime_classes([template], (), context, Deadline(20))
+    assert "grants" in raised.value.problem.hint
 
 
 def test_defaults_of_limit_ranges_count(bench: Bench, plane: ControlPlane, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.evictions import budgets_with, kubernetes_disruption, refusal
+from pytest_prodcheck.evidence.kubernetes.selectors import fits
 from pytest_prodcheck.records.kubernetes import KubernetesDisruption, Pod
 from suites.pre_deploy.test_kubernetes import test_a_drain_is_possible as drain_is_possible
 from tests.cluster.control_plane import ControlPlane
@@ -70,20 +71,31 @@ def wait(done: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def settled(plane: ControlPlane, pods: int, budgets: int) -> bool:
-    """All pods are as they shall be, and the budgets' controller has looked at them and changes nothing more."""
-
-    def seen() -> list[Any]:
-        return [(each["metadata"]["name"], each["metadata"]["generation"], each.get("status"))
-                for each in plane.get(POLICY)["items"]]  # fmt: skip
-
-    before = seen()
-    time.sleep(1)
-    there = [each for each in plane.get(f"{CORE}/pods")["items"] if each["status"].get("phase") != "Pending"
+def settled(plane: ControlPlane, pods: int, budgets: int, replicas: dict[str, int]) -> bool:
+    """All pods are as they shall be, and the budgets' controller has counted each of them; replicas: by `app`."""
+    found = plane.get(f"{CORE}/pods")["items"]
+    there = [each for each in found if each["status"].get("phase") != "Pending"
              or "stays" in each["metadata"]["name"]]  # fmt: skip
-    looked_at = all(status and (status.get("observedGeneration") == generation or _failed(status))
-                    for _, generation, status in before)  # fmt: skip
-    return len(there) == pods and len(before) == budgets and looked_at and seen() == before
+    listed = plane.get(POLICY)["items"]
+    return len(there) == pods and len(listed) == budgets and all(_counted(each, found, replicas) for each in listed)
+
+
+def _counted(item: Object, pods: list[Object], replicas: dict[str, int]) -> bool:
+    """Whether a budget's status is that of these pods, by the rules of its controller.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-budgets : a number of pods that is at
+    least there needs no owner; all else is counted by the scale that the owners of its pods ask for.
+    """
+    status, told = item.get("status", {}), item["spec"]
+    mine = [each for each in pods if fits(told.get("selector"), each["metadata"].get("labels", {}))]
+    ready = sum(parsing.conditions(each).get("Ready", {}).get("status") == "True" for each in mine)
+    by_scale = not isinstance(told.get("minAvailable"), int)
+    if by_scale and any(each["metadata"].get("ownerReferences") == [ODD] for each in mine):
+        return _failed(status)
+    owners = {each["metadata"].get("labels", {}).get("app", "") for each in mine}
+    expected = sum(replicas.get(each, 0) for each in owners) if by_scale else len(mine)
+    seen = (status.get("observedGeneration"), status.get("expectedPods"), status.get("currentHealthy"))
+    return not _failed(status) and seen == (item["metadata"]["generation"], expected, ready)
 
 
 def _failed(status: Object) -> bool:
@@ -161,7 +173,8 @@ def test_each_eviction_is_answered_as_foretold(round_: int, space: ControlPlane,
             space.patch(f"{CORE}/pods/{kind}-{at}/status", {"status": {"phase": phase}})
         if kind == "unready":
             unready(space, f"{kind}-{at}")
-    wait(lambda: settled(space, sum(replicas) + PODS, len(budgets)))
+    asked = {f"drawn-{at}": count for at, count in enumerate(replicas)}
+    wait(lambda: settled(space, sum(replicas) + PODS, len(budgets), asked))
     pods, found = read(space, tmp_path)
     live = space.get(POLICY)["items"]
     foretold = {each.name: bool(refusal(each, live)) for each in pods}

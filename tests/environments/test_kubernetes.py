@@ -134,4 +134,7 @@ def test_the_rights_are_to_list_what_reach_names(tmp_path: Path) -> None:
     assert {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]} in rules
     named = {resource for rule in rules for resource in rule["resources"]}
     assert {"pods", "storageclasses"} <= named
-    assert not {"secrets", "nodes"} & named
+    assert not {"secrets", "nodes", "runtimeclasses"} & named
+    sandboxed = {"kind": "Pod", "spec": {"runtimeClassName": "kata"}}
+    (role,) = (each for each in manifest(cluster, files=[sandboxed]) if each["kind"] == "ClusterRole")
+    assert {"apiGroups": ["node.k8s.io"], "resources": ["runtimeclasses"], "verbs": ["list"]} in role["rules"]

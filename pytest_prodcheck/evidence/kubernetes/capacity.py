@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 LEFT_OUT = (
     "affinity to other workloads", "topology spread", "preferences", "priorities and preemption",
-    "volumes bound to a zone", "extended resources", "overhead of runtime classes",
+    "volumes bound to a zone", "extended resources",
 )  # fmt: skip
 
 
 @evidence(
     "kubernetes-capacity", axis="kubernetes", feature="nodes", seconds=seconds, host=host,
-    sends=reads("nodes", "pods of all namespaces", "workloads", "limitranges"),
+    sends=reads("nodes", "pods of all namespaces", "workloads", "limitranges", "runtimeclasses, of pods that name one"),
 )  # fmt: skip
 def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> KubernetesCapacity:
     """The rollouts placed on the nodes that stay, and with the one gone whose pods are the hardest to place."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.kubernetes.cluster import host, pods_of, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.cluster import host, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.endpoint_reasons import ASLEEP, endpoint_reason, is_asleep
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.object_events import why
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
-from pytest_prodcheck.evidence.kubernetes.selectors import fits, labels_of
+from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
 from pytest_prodcheck.records.kubernetes import IngressBackends, KubernetesIngress
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class _Behind:
 
 @evidence(
     "kubernetes-ingress", axis="kubernetes", seconds=seconds, host=host,
-    sends=reads("ingresses", "services", "endpointslices", "workloads", "pods", "events, of one without an address"),
+    sends=reads("ingresses", "services", "endpointslices", "workloads", "pods",
+                "events, of what has no address or no ready endpoint"),
 )  # fmt: skip
 def kubernetes_ingress(target: str, context: Context, deadline: Deadline) -> KubernetesIngress:
     """Ingresses with the ready endpoints behind them, and services that select pods."""
@@ -57,12 +59,17 @@ def kubernetes_ingress(target: str, context: Context, deadline: Deadline) -> Kub
     ]
     selecting = {name: each for name, each in services.items() if table(each, "spec", "selector")}
     asleep = [name for name, each in selecting.items()
-              if not behind.all.get(name) and _asleep(each, context, deadline)]  # fmt: skip
-    counted = [
-        pair for name, each in selecting.items() if name not in asleep and not _external(each)
-        for pair in _ports(each, behind)
-    ]  # fmt: skip
-    return KubernetesIngress(tuple(ingresses), tuple(counted), tuple(asleep))
+              if not behind.all.get(name) and is_asleep(each, context, deadline)]  # fmt: skip
+    counted = {name: list(_ports(each, behind)) for name, each in selecting.items()
+               if name not in asleep and not _external(each)}  # fmt: skip
+    reasons = {
+        name: endpoint_reason(services[name], bool(behind.all.get(name)), context, deadline)
+        for name, ports in counted.items() if not all(ready for _, ready in ports)
+    } | dict.fromkeys(asleep, ASLEEP)  # fmt: skip
+    return KubernetesIngress(
+        tuple(ingresses), tuple(pair for ports in counted.values() for pair in ports), tuple(asleep),
+        tuple(reasons.items()),
+    )  # fmt: skip
 
 
 def _behind(slices: list[Object]) -> _Behind:
@@ -101,21 +108,6 @@ def _ports(service: Object, behind: _Behind) -> Iterator[tuple[str, int]]:
     for each in ports:
         shown = f"{name}, port {each.get('name') or each.get('port')}" if len(ports) > 1 else name
         yield shown, behind.count(service, each)
-
-
-def _asleep(service: Object, context: Context, deadline: Deadline) -> bool:
-    """Whether all that a service selects is scaled to zero, or are pods that have done their work."""
-    selector = {"matchLabels": table(service, "spec", "selector")}
-    asked = [
-        table(each, "spec").get("replicas", 1)
-        for kind in ("deployments", "statefulsets", "daemonsets")
-        for each in raw("apps/v1", kind, context, deadline)
-        if fits(selector, labels_of(table(each, "spec", "template")))
-    ]
-    pods = [each for each in pods_of(context, deadline) if fits(selector, dict(each.labels))]
-    if asked:
-        return not any(asked)
-    return bool(pods) and all(each.phase == "Succeeded" for each in pods)
 
 
 def _addresses(ingress: Object) -> list[str]:

@@ -51,11 +51,13 @@ def pod(item: Object, minor: int = LATEST) -> Pod:
         for kind in ("initContainers", "containers")
         for each in rows(specification, kind)
     }
-    scheduled = conditions(item).get("PodScheduled", {})
+    told = conditions(item)
+    scheduled, ready = told.get("PodScheduled", {}), told.get("Ready", {})
     return dataclasses.replace(
         room(item),
         labels=tuple(labels_of(item).items()),
         unscheduled=str(scheduled.get("message", "")) if scheduled.get("status") == "False" else "",
+        unready=str(ready.get("message") or "") if ready.get("status") == "False" else "",
         containers=tuple(
             _container(each, asked.get(str(each.get("name")), ""), init=name == "initContainerStatuses")
             for name in ("initContainerStatuses", "containerStatuses")

@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 @evidence(
     "kubernetes-quota", axis="kubernetes", seconds=seconds, host=host,
-    sends=reads("resourcequotas", "limitranges", "workloads"),
+    sends=reads("resourcequotas", "limitranges", "workloads", "runtimeclasses, of pods that name one"),
 )  # fmt: skip
 def kubernetes_quota(target: str, context: Context, deadline: Deadline) -> KubernetesQuota:
     """The namespace's quotas with what a rollout adds, and what limit ranges would refuse."""
     cluster = context.environment.kubernetes
+    limited = raw("", "resourcequotas", context, deadline)
+    if not limited and not raw("", "limitranges", context, deadline):
+        return KubernetesQuota((), ())
     demands = [each for each in rollouts(context, deadline) if cluster and each.namespace == cluster.namespace]
     quotas = []
-    for each in raw("", "resourcequotas", context, deadline):
+    for each in limited:
         status = table(each, "status")
         covered = [demand for demand in demands if covers(each, demand.pod)]
         for name, hard in table(status, "hard").items():

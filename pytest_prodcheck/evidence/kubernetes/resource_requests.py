@@ -55,7 +55,8 @@ def resource_amounts(pod: Object, which: str) -> dict[str, float]:
     if which == "requests":
         total = {**_numbers(table(whole, "limits")), **total}
     total |= _numbers(table(whole, which))
-    _add(total, _numbers(table(pod, "overhead")))
+    overhead = _numbers(table(pod, "overhead"))
+    _add(total, overhead if which == "requests" else {name: more for name, more in overhead.items() if total.get(name)})
     return total
 
 

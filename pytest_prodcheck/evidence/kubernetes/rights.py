@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.kubernetes import dry_run_rights
 from pytest_prodcheck.evidence.kubernetes.cluster import CLUSTER_WIDE, RIGHTS
+from pytest_prodcheck.evidence.kubernetes.manifest_files import template
 from pytest_prodcheck.evidence.kubernetes.objects import Object
+from pytest_prodcheck.evidence.kubernetes.runtime_classes import GROUP, RESOURCE, class_of
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.kubernetes import Kubernetes
@@ -19,6 +21,7 @@ _BESIDES = (
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
 )
+_CLASSES = ({"apiGroups": [GROUP], "resources": [RESOURCE], "verbs": ["list"]},)  # how much room their pods take
 
 
 def manifest(cluster: Kubernetes, metrics: bool = False, files: Iterable[Object] = ()) -> list[dict[str, Any]]:
@@ -32,9 +35,11 @@ def manifest(cluster: Kubernetes, metrics: bool = False, files: Iterable[Object]
     ]
     near = [each for each in cluster.reach if each not in CLUSTER_WIDE]
     far = [each for each in cluster.reach if each in CLUSTER_WIDE]
-    for space, reaches in ((cluster.namespace, near), ("", far)):
-        if reaches:
-            made += _bound(NAME, space, _rules(reaches, metrics), cluster)
+    files = tuple(files)
+    classes = _CLASSES if "nodes" in far or any(class_of(template(each)) for each in files) else ()
+    for space, rules in ((cluster.namespace, _rules(near, metrics)), ("", [*_rules(far, metrics), *classes])):
+        if rules:
+            made += _bound(NAME, space, rules, cluster)
     if cluster.manifests:
         for space, rules in dry_run_rights.rules(cluster, files).items():
             made += _bound(dry_run_rights.NAME, space, rules, cluster)

@@ -47,6 +47,11 @@ def _whole(found: Workload) -> bool:
 def _told(workload: Workload, pods: Iterable[Pod]) -> Iterator[str]:
     if workload.failure:
         yield workload.failure
+    yield from told_by_conditions(pods)
+
+
+def told_by_conditions(pods: Iterable[Pod]) -> Iterator[str]:
+    """Why pods have no node, and what their containers wait for."""
     for pod in pods:
         if pod.unscheduled and not pod.gated:
             yield pod.unscheduled

@@ -12,6 +12,7 @@ from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.node_constraints import NodeConstraints, node_constraints
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts, with_default_requests
+from pytest_prodcheck.evidence.kubernetes.runtime_classes import runtime_classes, with_runtime_class
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -54,26 +55,30 @@ def rollouts(context: Context, deadline: Deadline) -> list[Demand]:
     }
     cluster = context.environment.kubernetes
     space = cluster.namespace if cluster else ""
-    coming = [
-        ((kind, name_of(each)), each)
-        for _, each in documents(context)
-        if (kind := str(each.get("kind"))) in (*KINDS, *ONCE)
-    ]
+    files = [each for _, each in documents(context)]
+    coming = [((kind, name_of(each)), each) for each in files if (kind := str(each.get("kind"))) in (*KINDS, *ONCE)]
     ranges = raw("", "limitranges", context, deadline)
+    pods = [template(each) for key, new in coming or running.items() for each in (new, running.get(key, {}))]
+    classes = runtime_classes(pods, files, context, deadline)
+
+    def pod(item: Object) -> Object:
+        return with_runtime_class(with_default_requests(template(item), ranges), classes)
+
     made = []
     for key, each in coming or running.items():
         try:
             namespace = str(table(each, "metadata").get("namespace") or space)
-            made.append(_demand(key, each, running.get(key) if namespace == space else None, namespace, ranges))
+            old = running.get(key) if namespace == space else None
+            made.append(_demand(key, each, old, namespace, pod(each), {} if old is None else pod(old)))
         except (ValueError, TypeError) as error:  # a file with "two" for a number: the dry run says it in full
             raise EvidenceProblem(Problem("configuration", f"{' '.join(key)}: {error}")) from None
     return [each for each in made if each.count > 0 or each.daemon]
 
 
-def _demand(key: tuple[str, str], new: Object, old: Object | None, namespace: str, ranges: list[Object]) -> Demand:
+def _demand(
+    key: tuple[str, str], new: Object, old: Object | None, namespace: str, pod: Object, before: Object
+) -> Demand:
     kind, name = key
-    pod = with_default_requests(template(new), ranges)
-    before = with_default_requests(template(old), ranges) if old is not None else {}
     asked = resource_amounts(pod, "requests")
     now = _pods(kind, old, 1) if old is not None else 0
     wanted = _pods(kind, new, 1 if old is None else now)

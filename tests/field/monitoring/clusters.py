@@ -17,7 +17,9 @@ global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 500ms, e
 rule_files: [rules.yml]
 alerting: {{alertmanagers: [{{static_configs: [{{targets: ["{alertmanager}"]}}]}}]{relabelled}}}
 scrape_configs: [{{job_name: self, static_configs: [{{targets: [{scraped}]}}]}}]
+{more}
 """
+REMOTE = "remote_read: [{{url: 'http://127.0.0.1:{port}/api/v1/read', read_recent: true, remote_timeout: 5s}}]"
 TOML = """\
 version = 1
 project = "shop"
@@ -99,10 +101,11 @@ class Clusters:
         self._configure(name, place, f'"{server.address}"')
         return server
 
-    def _configure(self, name: str, place: Path, scraped: str) -> None:
+    def _configure(self, name: str, place: Path, scraped: str, more: str = "") -> None:
         labels, sends, _, relabelled = SERVERS[name]
         receives = self.alertmanager.address if sends else "127.0.0.1:9"
-        text = CONFIG.format(labels=labels, alertmanager=receives, relabelled=relabelled, scraped=scraped)
+        text = CONFIG.format(labels=labels, alertmanager=receives, relabelled=relabelled, scraped=scraped,
+                             more=more)  # fmt: skip
         (place / "prometheus.yml").write_text(text)
 
     def wait(self) -> None:
@@ -125,6 +128,18 @@ class Clusters:
         self._configure(name, server.place, "")
         server.ask("/-/reload", "POST")
         server.wait(lambda: not server.ask("/api/v1/query?query=up")["data"]["result"], "the end of its target")
+
+    @contextmanager
+    def with_remote_store(self, name: str, port: int) -> Iterator[None]:
+        """One also asks a store elsewhere for each series; the configuration is put back afterwards."""
+        server = self.servers[name]
+        self._configure(name, server.place, f'"{server.address}"', REMOTE.format(port=port))
+        server.ask("/-/reload", "POST")
+        try:
+            yield
+        finally:
+            self._configure(name, server.place, f'"{server.address}"')
+            server.ask("/-/reload", "POST")
 
     def judged(self, name: str, alerts: str = USUAL, extra: str = "", prometheus: str = "") -> dict[str, str]:
         """Check id -> outcome and reasons of what is not green, as the people of one cluster see it."""

@@ -97,6 +97,19 @@ def test_a_part_of_the_answer(more: dict[str, Any], headers: dict[str, str], wor
     assert all(words in each for each in found.values())
 
 
+def test_a_store_elsewhere_that_does_not_answer(shared: Clusters) -> None:
+    """prometheus/prometheus#2573, #5662, grafana/grafana#25972: Prometheus itself answers 200 with what it has.
+
+    A metric of its own series is as partial, for the store may have had more of them.
+    """
+    with shared.with_remote_store("slo", 9):
+        found = shared.judged("slo", USUAL, METRIC.format(name="plain"))
+    assert found[ALERTS].startswith("errored")
+    assert found[ERRORS].startswith("errored")
+    assert "remote" in found[ERRORS]
+    assert shared.judged("slo", USUAL, METRIC.format(name="plain")) == {}
+
+
 def test_a_number_that_another_server_recorded_long_ago(shared: Clusters) -> None:
     """A query front end knows no rules: the age of the newest sample tells."""
 
