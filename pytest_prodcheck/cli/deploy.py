@@ -67,10 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """The exit code; whatever nobody foresaw ends with 21, for it says nothing about where the deployment stands."""
     progress = Progress()
+    made: list[Deployment] = []
     try:
-        return _deploy(args, progress)
+        return _deploy(args, progress, made)
     except BaseException as error:
         interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
+        if interrupted and not any(each.has_changed or each.half_way for each in made):
+            progress.say("prodcheck deploy: interrupted: nothing was changed")
+            return 3
         what = "interrupted" if interrupted else f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         progress.say(f"prodcheck deploy: a person is needed: {what}")
         progress.say("prodcheck deploy: `--status` shows where it stands, `--resume` goes on, `--undo` goes back")
@@ -81,7 +85,8 @@ def main(args: argparse.Namespace) -> int:
         return PERSON
 
 
-def _deploy(args: argparse.Namespace, progress: Progress) -> int:
+def _deploy(args: argparse.Namespace, progress: Progress, there: list[Deployment]) -> int:
+    """there: is given the deployment, for whoever has to tell how far it came."""
     from pytest_prodcheck.deploy import deployment
     from pytest_prodcheck.deploy.journal import Busy, Damaged
     from pytest_prodcheck.deploy.plan import PlanProblem
@@ -90,6 +95,7 @@ def _deploy(args: argparse.Namespace, progress: Progress) -> int:
 
     try:
         made = deployment.Deployment(_wishes(args), Path.cwd(), progress)
+        there.append(made)
         if args.status:
             return made.status()
         if args.dry_run:
@@ -103,6 +109,8 @@ def _deploy(args: argparse.Namespace, progress: Progress) -> int:
         progress.say(f"prodcheck deploy: a person is needed: {error}")
         return PERSON
     except (PlanProblem, ConfigurationError, KeyProblem) as error:
+        if any(each.has_changed for each in there):
+            raise
         progress.say(f"prodcheck deploy: {error}")
         return getattr(error, "code", 2)
 
@@ -129,14 +137,15 @@ def _wishes(args: argparse.Namespace) -> Wishes:
 
 
 def _at_a_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    return all(each is not None and each.isatty() for each in (sys.stdin, sys.stdout))
 
 
 def _asks(wanted: str) -> bool:
     """Whether a person at the terminal approves, by typing the revision."""
     try:
         return input(f"Type {wanted} to deploy it, anything else to leave: ").strip() == wanted
-    except EOFError:
+    except (EOFError, KeyboardInterrupt, ValueError):  # ValueError: bytes that are no text
+        print()
         return False
 
 
@@ -151,7 +160,9 @@ def _signals() -> Iterator[None]:
     def stop(number: int, _frame: object) -> None:
         raise Interrupted(f"signal {number}")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    wanted = (signal.SIGTERM, signal.SIGHUP)  # but not where whoever started us ignores it, as nohup does
+    listened = [number for number in wanted if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in listened}
     try:
         yield
     finally:

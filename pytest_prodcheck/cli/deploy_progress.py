@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 
@@ -40,7 +41,8 @@ class Progress:
         if self._live and (self._open or text):
             from pytest_prodcheck.reports.escaping import safe
 
-            self._print(f"{_clear(True)}{safe(self._open)}  {safe(text)}", end="")
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be cleared
+            self._print(_clear(True) + f"{safe(self._open)}  {safe(text)}"[:width], end="")
 
     def say(self, text: str) -> None:
         """One line or several."""

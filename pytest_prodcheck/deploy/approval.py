@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +31,10 @@ def write(path: Path, plan: Plan, key: bytes, *, by: str, now: float, seconds: f
     replace_file(path, seal.canonical(seal.sign(document, key)) + b"\n")
 
 
-def read(path: Path, plan: Plan, key: bytes | None, now: float) -> str:
-    """Who approved this plan, "" where nobody has yet.
+def read(path: Path, plan: Plan, key: bytes | None, now: float, used: Callable[[float], bool]) -> str:
+    """Who approved this plan, "" where nobody has yet. used: whether it was carried out after some time.
 
-    Raises PlanProblem (4) for an approval that is of something else, was changed, or is over.
+    Raises PlanProblem (4) for an approval that is of something else, was changed, was used, or is over.
     """
     try:
         document: Any = json.loads(read_regular(str(path), _LARGEST))
@@ -51,4 +52,6 @@ def read(path: Path, plan: Plan, key: bytes | None, now: float) -> str:
     made, ends = number_of(document.get("made_at")), number_of(document.get("expires_at"))
     if made is None or ends is None or not made - _SLACK <= now < ends:
         raise PlanProblem(f"the approval {path} is over, or of the future: have the plan approved again")
+    if used(made):
+        raise PlanProblem(f"the approval {path} was used already: have the plan approved again")
     return str(document.get("by"))[:200]

@@ -44,11 +44,12 @@ class RunGates:
         words = [sys.executable, "-m", "pytest_prodcheck", "run", gate, f"--env={self._plan.environment}"]
         words += [f"--unit={self._plan.unit}"] if self._plan.unit else []
         words += [f"--slot={slot}"] if slot else []
-        words += [f"--wait={wait:g}"] if wait else []
+        words += [f"--wait={wait:.3f}"] if wait else []
         words += [f"--revision={revision}", *self._plan.allow]
         package = str(Path(__file__).resolve().parents[2])
         paths = os.pathsep.join(each for each in (os.environ.get("PYTHONPATH", ""), package) if each)
-        done = self._runner.run(words, _LONGEST, {**os.environ, "PYTHONPATH": paths, "PRODCHECK_REVISION": revision})
+        env = {**os.environ, "PYTHONPATH": paths, "PRODCHECK_REVISION": revision}
+        done = self._runner.run(words, _LONGEST + wait, env)
         code = done.code if done.code in WORDS else CANNOT_TELL
         lines = done.text.rstrip().splitlines()
         return Answer(code if code is not None else CANNOT_TELL, "\n".join(lines[-_SHOWN:]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.child_processes import child_environment
 from pytest_prodcheck.deploy.drivers import DriverProblem
 from pytest_prodcheck.deploy.plan import Shares, World
+from pytest_prodcheck.trusted_files import refuse_foreign
 
 if TYPE_CHECKING:
     from pytest_prodcheck.deploy.drivers import Site
@@ -27,6 +28,11 @@ class Programs:
     def run(self, command: Sequence[str], seconds: float, **names: str) -> str:
         """What it printed; raises DriverProblem where it failed, could not start or took too long."""
         words = [self._filled(word, names) for word in command]
+        if "/" in words[0]:
+            try:
+                refuse_foreign(str(self.site.root / words[0]), "the program")
+            except ValueError as error:
+                raise DriverProblem(str(error)) from None
         done = self.site.runner.run(words, seconds, child_environment(words[0], self.site.passed))
         if done.code == 0:
             return done.text

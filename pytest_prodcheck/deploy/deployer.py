@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pytest_prodcheck.deploy.asking import BLOCKED, CANNOT_TELL, OPEN, REFUSED, WORDS, Answer, Gates
 from pytest_prodcheck.deploy.drivers import Driver, DriverProblem, apply
-from pytest_prodcheck.deploy.plan import Change, Plan, Step, World
+from pytest_prodcheck.deploy.plan import Change, Plan, Shares, Step, World
 from pytest_prodcheck.deploy.position import Position, expected, is_final, position, start_again, way_back
 
 if TYPE_CHECKING:
     from pytest_prodcheck.deploy.journal import Journal
 
 DONE, UNDONE, PERSON, WAITS, BUSY = 0, 20, 21, 22, 23
-_LOOKS, _BETWEEN = 3, 1.0  # at what is, before a change; seconds between them
+_LOOKS, _BETWEEN = 3, 1.0  # at what is; seconds between them
+_T = TypeVar("_T")
 
 
 class Compares(Protocol):
@@ -78,23 +79,58 @@ class Deployer:
         now = self.now
         if now.backwards:
             return self.undo("")
-        if why := self._moved(now):
+        try:
+            why = self._settled(lambda world: _moved(world, self.plan, now))
+        except DriverProblem as error:
+            why = f"what is there cannot be observed: {error}"
+            if now.begun >= 0:
+                return self._person(why)
+            self.tells.result(why)
+            return CANNOT_TELL
+        if why:
             self.tells.result(why)
             return REFUSED
         self.journal.add("going")
-        if now.begun >= 0 and not self._loaded(now):
-            before = self.plan.steps[0]
-            answer = self._judged(0, before)
+        rest = range(start_again(now), len(self.plan.steps))
+        for number in self._again(now, rest):
+            answer = self._judged(number, self.plan.steps[number])
             if answer.code != OPEN:
-                return self._closed(before, answer)
-        for number in range(start_again(now), len(self.plan.steps)):
+                return self._closed(self.plan.steps[number], answer)
+        for number in rest:
             step = self.plan.steps[number]
             self.tells.step(number + 1, len(self.plan.steps), step.told())
             code = self._change(number, step) if step.change is not None else self._judge(number, step)
             if code is not None:
                 return code
+        if why := self._not_there():
+            self.tells.result("failed", why)
+            return self.undo(why)
         self.journal.add("done")
         return DONE
+
+    def _again(self, now: Position, rest: range) -> list[int]:
+        """The steps before the rest that are judged again: no change follows an answer from before a pause."""
+        if now.begun < 0:
+            return []
+        found = [] if self._loaded(now) else [0]
+        if not any(self.plan.steps[number].gate for number in rest):
+            found += [number for number, step in enumerate(self.plan.steps) if step.kind == "gate"][-1:]
+        return list(dict.fromkeys(found))
+
+    def _not_there(self) -> str:
+        """Why the new revision does not have all traffic at the end, "" where it does."""
+        shares = self.plan.shares_before(len(self.plan.steps))
+
+        def wrong(world: World) -> str:
+            if world.trouble or world.shares != shares:
+                return world.trouble or f"traffic was moved: it is {_told(world.shares)}"
+            other = next((slot for slot in world.carrying if world.revisions.get(slot) != self.plan.revision), "")
+            return f"{other} shows {world.revisions.get(other) or '-'}" if other else ""
+
+        try:
+            return self._settled(wrong)
+        except DriverProblem as error:
+            return f"what is there cannot be observed: {error}"
 
     def undo(self, why: str) -> int:
         """Goes back as far as it came, and proves it by the gate of the old revision; returns the exit code."""
@@ -113,8 +149,7 @@ class Deployer:
             self.journal.add("undo-begun", number=number)
             try:
                 self._guard(change, expected(self.plan, step - 1))
-                apply(self.driver, change)
-                self._seen(change)
+                self._apply(change)
             except DriverProblem as error:
                 return self._person(f"{change.told()}: {error}")
             self.journal.add("undo-finished", number=number)
@@ -123,13 +158,18 @@ class Deployer:
 
     def _prove(self) -> int:
         """A way back counts only when the old revision carries all traffic and its gate is open."""
+
+        def wrong(world: World) -> str:
+            other = any(world.revisions.get(slot) != self.plan.old for slot in world.carrying)
+            back = world.shares == self.plan.shares and not other
+            return world.trouble or ("" if back else "traffic is not back on the old revision")
+
         try:
-            world = self.driver.observe()
+            why = self._settled(wrong)
         except DriverProblem as error:
-            return self._person(f"what is there cannot be observed: {error}")
-        wrong = [slot for slot in world.carrying if world.revisions[slot] != self.plan.old]
-        if world.trouble or world.shares != self.plan.shares or wrong:
-            return self._person(world.trouble or "traffic is not back on the old revision")
+            why = f"what is there cannot be observed: {error}"
+        if why:
+            return self._person(why)
         gate = self._after_gate()
         self.tells.step(1, 1, f"gate {gate} of {self.plan.old}")
         answer = self._ask_twice(gate, "", self.plan.old)
@@ -147,9 +187,8 @@ class Deployer:
         assert step.change is not None
         self.journal.add("begun", step=number)
         try:
-            self._guard(step.change, expected(self.plan, number))
-            apply(self.driver, step.change)
-            self._seen(step.change)
+            self._guard(step.change, expected(self.plan, number), self.now.shares(self.plan))
+            self._apply(step.change)
         except DriverProblem as error:
             self.tells.result("failed", str(error))
             return self.undo(f"{step.change.told()}: {error}")
@@ -177,22 +216,21 @@ class Deployer:
         """One answer, noted; with traffic on the new revision "cannot tell" is asked once more."""
         if step.kind == "compare":
             look = sum(each.kind == "compare" for each in self.plan.steps[:number])
-            answer = self.compares.compare(step.slot, step.beside, look)
+            answer = _answered(lambda: self.compares.compare(step.slot, step.beside, look))
             if answer.code == CANNOT_TELL:
-                answer = self.compares.compare(step.slot, step.beside, look)
+                answer = _answered(lambda: self.compares.compare(step.slot, step.beside, look))
         elif step.loaded:
             answer = self._ask_twice(step.gate, step.slot, self.plan.revision)
         else:
-            answer = self.gates.ask(step.gate, step.slot, self.plan.revision, self.ready if step.slot else 0.0)
-        if answer.code not in WORDS:
-            answer = Answer(CANNOT_TELL, answer.text)
+            wait = self.ready if step.slot else 0.0
+            answer = _answered(lambda: self.gates.ask(step.gate, step.slot, self.plan.revision, wait))
         self.journal.add("judged", step=number, code=answer.code)
         self.tells.result(WORDS[answer.code], answer.text if answer.code or step.kind == "compare" else "")
         return answer
 
     def _ask_twice(self, gate: str, slot: str, revision: str) -> Answer:
-        answer = self.gates.ask(gate, slot, revision)
-        return self.gates.ask(gate, slot, revision) if answer.code == CANNOT_TELL else answer
+        answer = _answered(lambda: self.gates.ask(gate, slot, revision))
+        return _answered(lambda: self.gates.ask(gate, slot, revision)) if answer.code == CANNOT_TELL else answer
 
     def _watch(self, number: int, step: Step) -> Answer:
         """Asks again and again; the last answer is given when the time is over, so that none is older than the end."""
@@ -205,37 +243,35 @@ class Deployer:
             if answer.code != OPEN or self.clock() >= end:
                 return answer
 
-    def _guard(self, change: Change, revisions: dict[str, str]) -> None:
-        """Raises DriverProblem where a change may not be; looks a few times, for a copy may be slow to answer once."""
+    def _settled(self, wrong: Callable[[World], str]) -> str:
+        """Why what is there is not as it has to be, "" where it is; raises DriverProblem where nobody can see.
+
+        Looks a few times, for a copy may be slow to answer once.
+        """
+        why = ""
         for attempt in range(_LOOKS):
-            try:
-                why = _unsafe(change, self.driver.observe(), revisions)
-            except DriverProblem as error:
-                why = str(error)
-            if not why:
-                return
-            if attempt < _LOOKS - 1:
+            if attempt:
                 self.pause(_BETWEEN, 0.0)
-        raise DriverProblem(why)
+            try:
+                why = wrong(_driven(self.driver.observe))
+            except DriverProblem:
+                if attempt == _LOOKS - 1:
+                    raise
+                continue
+            if not why:
+                break
+        return why
 
-    def _seen(self, change: Change) -> None:
-        """Whether it is so, whatever the driver said; raises DriverProblem."""
-        world = self.driver.observe()
-        if change.kind == "share" and (world.shares != change.shares or world.trouble):
-            raise DriverProblem(world.trouble or "traffic is not shared so")
-        if change.kind == "start" and world.revisions.get(change.slot) != change.revision:
-            raise DriverProblem(f"{change.slot} shows {world.revisions.get(change.slot) or '-'}")
-        if change.kind == "stop" and world.revisions.get(change.slot):
-            raise DriverProblem(f"{change.slot} still shows {world.revisions[change.slot]}")
+    def _guard(self, change: Change, revisions: dict[str, str], allowed: tuple[Shares, ...] = ()) -> None:
+        """Raises DriverProblem where a change may not be. allowed: how traffic may be shared, () for any way."""
+        if why := self._settled(lambda world: _foreign(world, allowed) or _unsafe(change, world, revisions)):
+            raise DriverProblem(why)
 
-    def _moved(self, now: Position) -> str:
-        """Why traffic is not as the journal left it, "" where it is; raises DriverProblem."""
-        world = self.driver.observe()
-        allowed = now.shares(self.plan)
-        if world.shares in allowed:
-            return ""
-        shown = ", ".join(f"{slot} {percent} %" for slot, percent in world.shares)
-        return f"traffic is not as it was left: it is {shown}; `--undo` brings the old revision back"
+    def _apply(self, change: Change) -> None:
+        """Does it, and looks whether it is so, whatever the driver said; raises DriverProblem."""
+        _driven(lambda: apply(self.driver, change))
+        if why := self._settled(lambda world: _unseen(change, world)):
+            raise DriverProblem(why)
 
     def _loaded(self, now: Position) -> bool:
         """Whether the new revision has, or may have, traffic."""
@@ -246,6 +282,61 @@ class Deployer:
         self.journal.add("person", why=why)
         self.tells.result(f"a person is needed: {why}")
         return PERSON
+
+
+def _driven(call: Callable[[], _T]) -> _T:
+    """What a driver answers; whatever it did not foresee is a trouble like any other, which leads back."""
+    try:
+        return call()
+    except DriverProblem:
+        raise
+    except Exception as error:
+        raise DriverProblem(_unforeseen(error)) from error
+
+
+def _answered(ask: Callable[[], Answer]) -> Answer:
+    """The answer of a gate or comparison; one that fails, or answers with no code of a gate, cannot tell."""
+    try:
+        answer = ask()
+    except Exception as error:
+        return Answer(CANNOT_TELL, _unforeseen(error))
+    return answer if answer.code in WORDS else Answer(CANNOT_TELL, answer.text)
+
+
+def _unforeseen(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _told(shares: Shares) -> str:
+    return ", ".join(f"{slot} {percent} %" for slot, percent in shares)
+
+
+def _moved(world: World, plan: Plan, now: Position) -> str:
+    """Why traffic is not as the journal left it, "" where it is."""
+    if why := _foreign(world, now.shares(plan)):
+        return f"{why}; `--undo` brings the old revision back" if now.begun >= 0 else why
+    if now.begun >= 0:
+        return ""
+    planned = dict(plan.revisions)
+    other = next((slot for slot in world.carrying if world.revisions.get(slot) != planned.get(slot)), "")
+    shown = world.revisions.get(other) or "-"
+    return f"{other} shows {shown}, not {planned.get(other) or '-'} as planned" if other else ""
+
+
+def _foreign(world: World, allowed: tuple[Shares, ...]) -> str:
+    """Why traffic is not shared as we left it; () allows any way."""
+    good = not allowed or world.shares in allowed
+    return "" if good else f"traffic is not as it was left: it is {_told(world.shares)}"
+
+
+def _unseen(change: Change, world: World) -> str:
+    """Why a change is not done, "" where it is."""
+    shown = world.revisions.get(change.slot)
+    if change.kind == "share":
+        return world.trouble or ("" if world.shares == change.shares else "traffic is not shared so")
+    if change.kind == "start":
+        return "" if shown == change.revision else f"{change.slot} shows {shown or '-'}"
+    return f"{change.slot} still shows {shown}" if shown else ""
 
 
 def _unsafe(change: Change, world: World, revisions: dict[str, str]) -> str:

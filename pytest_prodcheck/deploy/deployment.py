@@ -16,9 +16,9 @@ from pytest_prodcheck.deploy.deployer import Compares, Deployer, noted
 from pytest_prodcheck.deploy.driver_table import driver_of
 from pytest_prodcheck.deploy.drivers import DriverProblem, Site
 from pytest_prodcheck.deploy.journal import Journal, Store
-from pytest_prodcheck.deploy.plan import Plan, PlanProblem, World
+from pytest_prodcheck.deploy.plan import Plan, PlanProblem, World, is_word
 from pytest_prodcheck.deploy.programs import Runner
-from pytest_prodcheck.deploy.strategies import make_plan
+from pytest_prodcheck.deploy.strategies import make_plan, told
 
 if TYPE_CHECKING:
     from pytest_prodcheck.deploy.drivers import Driver
@@ -73,6 +73,8 @@ class Deployment:
         if self.environment.deploy is None:
             raise PlanProblem(f"environment {wishes.environment} has no section `deploy`", 2)
         self.settings = self._settings(self.environment.deploy)
+        self.carried_out: Journal | None = None
+        self.half_way = False
         self._refuse_unknown_gates()
 
     def _settings(self, declared: Deploy) -> Deploy:
@@ -96,6 +98,11 @@ class Deployment:
             if name not in there:
                 raise PlanProblem(f"`deploy` names the gate {name!r}; there are {', '.join(there)}", 2)
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether this call changed something, or may have."""
+        return self.carried_out is not None and any(line["event"] == "begun" for line in self.carried_out.lines)
+
     # -- what the command line asks for
 
     def status(self) -> int:
@@ -110,7 +117,7 @@ class Deployment:
         if running:
             return deployer.BUSY
         codes = {position.DONE: 0, position.CLOSED: 0, position.UNDONE: 20, position.PLANNED: 22}
-        return codes.get(now.state, deployer.PERSON)
+        return codes.get(now.state, deployer.PERSON if now.begun >= 0 else 0)
 
     def dry_run(self) -> int:
         """Shows the plan; 0, or 4 where what is there is not what the strategy starts from."""
@@ -122,17 +129,19 @@ class Deployment:
         """Seals an approval of the plan as it would be now."""
         plan = self._plan(self._driver(-1))
         self._show(plan)
-        key = self.store.key(create=True)
-        assert key is not None
         path = self.wishes.approval or self.store.approval
-        approval.write(path, plan, key, by=by, now=time.time(), seconds=seconds)
+        with _nothing_changed():
+            key = self.store.key(create=True)
+            assert key is not None
+            approval.write(path, plan, key, by=by, now=time.time(), seconds=seconds)
         self.says.say(f"approved by {by}: {path}")
         return 0
 
     def deploy(self, approved: str, asks: Callable[[str], bool] | None, by: str) -> int:
         """Makes a plan and carries it out. approved: how, "" where nobody has; asks: a person at the terminal."""
         with self.store.locked() as lock:
-            key = self.store.key(create=True)
+            with _nothing_changed():
+                key = self.store.key(create=True)
             assert key is not None
             self._refuse_unfinished(key)
             driver = self._driver(lock)
@@ -145,8 +154,9 @@ class Deployment:
                 self.says.say(f"waits for approval of plan {plan.digest}: give --approve, or --auto-approve")
                 return deployer.WAITS
             journal = self.store.new(key)
-            journal.add("planned", **noted(plan))
-            journal.add("approved", by=how)
+            with _nothing_changed():
+                journal.add("planned", **noted(plan))
+                journal.add("approved", by=how)
             return self._carry_out(plan, journal, driver, lock)
 
     def resume(self) -> int:
@@ -158,8 +168,8 @@ class Deployment:
         """Brings the old revision back, also of a deployment that is done."""
         with self._unfinished(done=True) as (plan, journal, driver, lock):
             now = position.position(journal.lines)[1]
-            if now.state == position.DONE and self._world(driver).shares not in now.shares(plan):
-                raise PlanProblem("traffic is not as the deployment left it: something else happened since")
+            if now.state == position.DONE:
+                self._refuse_stale(plan, now, self._world(driver))
             made = self._deployer(plan, journal, driver, lock)
             return self._ended(plan, journal, made.undo("asked for by --undo" if not now.backwards else now.why))
 
@@ -169,15 +179,28 @@ class Deployment:
     def _unfinished(self, done: bool = False) -> Iterator[tuple[Plan, Journal, Driver, int]]:
         """The deployment to go on with, under the lock; raises PlanProblem where there is none. done: to undo."""
         with self.store.locked() as lock:
-            journal = self.store.newest(self.store.key())
-            if journal is None or not journal.lines:
+            key = self.store.key()
+            journal = (self._newest_change(key) if done else None) or self.store.newest(key)
+            if journal is None:
                 raise PlanProblem("nothing was deployed from here: there is nothing to go on with")
             plan, now = position.position(journal.lines)
+            self.half_way = now.begun >= 0 and now.state not in position.FINISHED
+            self._note(plan, journal, {position.DONE: 0, position.UNDONE: deployer.UNDONE}.get(now.state))
             if why := self._over(plan, now, done):
                 raise PlanProblem(f"the deployment of {plan.revision} {why}")
             if not any(line["event"] == "approved" for line in journal.lines):
                 raise PlanProblem("its plan was not approved: deploy again", deployer.WAITS)
             yield plan, journal, self._driver(lock), lock
+
+    def _newest_change(self, key: bytes | None) -> Journal | None:
+        """The newest that came so far that something was changed: what a closed gate stopped is nothing to undo."""
+        return next((each for each in self.store.journals(key) if position.position(each.lines)[1].begun >= 0), None)
+
+    def _refuse_stale(self, plan: Plan, now: position.Position, world: World) -> None:
+        other = any(world.revisions.get(slot) not in ("", plan.revision) for slot in world.carrying)
+        if other or world.shares not in now.shares(plan):
+            text = f"it is not as the deployment of {plan.revision} left it, something else happened since"
+            raise PlanProblem(f"{text}: {told(world)}")
 
     def _over(self, plan: Plan, now: position.Position, undo: bool) -> str:
         """Why it can neither go on nor (`undo`) back, "" where it can."""
@@ -187,6 +210,10 @@ class Deployment:
             return "has changed nothing: there is nothing to go on with"
         if now.state == position.DONE and not undo:
             return "is done: there is nothing to go on with"
+        if now.state == position.DONE and position.is_final(plan, now.begun):
+            return f"passed the point of no return: to bring {plan.old} back, deploy it"
+        if tuple(slot for slot, _ in plan.shares) != self.settings.slots:
+            return "was planned for other `slots`"
         if self.wishes.revision not in (None, "", plan.revision):
             return f"is the newest, not that of {self.wishes.revision}"
         changed = plan.configuration != self.configuration.digest(self.environment)
@@ -195,36 +222,54 @@ class Deployment:
         return ""
 
     def _refuse_unfinished(self, key: bytes) -> None:
-        newest = self.store.newest(key)
-        if newest is None or not newest.lines:
+        newest = self._newest_change(key)
+        if newest is None:
             return
         plan, now = position.position(newest.lines)
-        if now.state not in position.FINISHED and now.begun >= 0:
+        if now.state not in position.FINISHED:
             left = "go on with --resume, or back with --undo"
             raise PlanProblem(f"the deployment of {plan.revision} is not finished: {left}")
 
     def _approved(self, plan: Plan, key: bytes) -> str:
         path = self.wishes.approval or self.store.approval
-        by = approval.read(path, plan, key, time.time())
+        by = approval.read(path, plan, key, time.time(), lambda since: self._used(plan, key, since))
         return f"{path.name} of {by}" if by else ""
+
+    def _used(self, plan: Plan, key: bytes, since: float) -> bool:
+        """Whether this plan changed something after that time: its approval was for once."""
+        for journal in self.store.journals(key):
+            if float(journal.lines[-1]["at"]) < since:
+                return False
+            begun = any(line["event"] == "begun" for line in journal.lines)
+            if begun and journal.lines[0].get("digest") == plan.digest:
+                return True
+        return False
 
     def _carry_out(self, plan: Plan, journal: Journal, driver: Driver, lock: int) -> int:
         return self._ended(plan, journal, self._deployer(plan, journal, driver, lock).go())
 
     def _ended(self, plan: Plan, journal: Journal, code: int) -> int:
-        from pytest_prodcheck.deploy.noting import note
-
-        told = {
+        ends = {
             0: f"{plan.revision} is deployed" if plan.changes_something else f"{plan.revision} was there already",
             20: f"undone: {plan.old} carries all traffic again, and its gate is open",
             21: "a person is needed: `prodcheck deploy --status` shows where it stands",
         }
-        self.says.say(told.get(code, "nothing was changed"))
-        if why := note(self.configuration, self.store.state, plan, code, journal.path.stem, time.time()):
-            self.says.say(f"NOT RECORDED: {why}")
+        half = f"this call changed nothing; the deployment of {plan.revision} is not finished"
+        now = position.position(journal.lines)[1]
+        self.says.say(ends.get(code, half if now.begun >= 0 else "nothing was changed"))
+        self._note(plan, journal, code)
         return code
 
+    def _note(self, plan: Plan, journal: Journal, code: int | None) -> None:
+        """Writes what became of it into the event log; a second time changes nothing, so a killed call is made up."""
+        from pytest_prodcheck.deploy.noting import note
+
+        at = float(journal.lines[-1]["at"])
+        if why := note(self.configuration, self.store.state, plan, code, journal.path.stem, at):
+            self.says.say(f"NOT RECORDED: {why}")
+
     def _deployer(self, plan: Plan, journal: Journal, driver: Driver, lock: int) -> Deployer:
+        self.carried_out = journal
         return Deployer(
             plan, journal, driver, self._gates(plan, Runner(self.configuration.root, lock)), self._compares(plan),
             self.says, hold=self.settings.cannot_tell == "hold", ready=self.settings.ready, every=self.settings.every,
@@ -267,6 +312,8 @@ class Deployment:
             raise PlanProblem(str(error), 2) from None
         if not revision:
             raise PlanProblem("say which revision to deploy, with --revision or PRODCHECK_REVISION", 2)
+        if not is_word(revision):
+            raise PlanProblem(f"the revision {revision!r} cannot be given to programs: expected one word, no option", 2)
         return make_plan(
             self.settings, self._world(driver), environment=self.wishes.environment, unit=self.wishes.unit,
             revision=revision, configuration=self.configuration.digest(self.environment), allow=self.wishes.allow,
@@ -277,3 +324,13 @@ class Deployment:
 
         looks = sum(step.kind == "compare" for step in plan.steps)
         self.says.say("\n".join(showing.lines_of(plan, stated(self.settings.analysis, looks) if looks else ())))
+
+
+@contextmanager
+def _nothing_changed() -> Iterator[None]:
+    """Around what is written before anything is changed: a full disk or a read-only folder cannot tell."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename or "the state folder"
+        raise PlanProblem(f"{name}: {error.strerror or error}; nothing was changed", CANNOT_TELL) from None

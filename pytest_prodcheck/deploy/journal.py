@@ -49,7 +49,7 @@ class Journal:
         content = read_regular(str(self.path), _LARGEST, follow=False)
         *whole, torn = content.split(b"\n")
         found = [line.decode("utf-8", "replace") for line in whole]
-        if found and not torn and not self._seals.chained(found) and self._seals.chained(found[:-1]):
+        if found and not torn and "\0" in found[-1] and self._seals.chained(found[:-1]):
             found.pop()  # the file grew before its content was written
         if not self._seals.chained(found):
             raise Damaged(f"the journal {self.path} is damaged, or sealed with another key")
@@ -100,12 +100,17 @@ class Store:
 
     def newest(self, key: bytes | None) -> Journal | None:
         """The journal of the newest deployment, None where there was none; raises Damaged."""
+        return next(self.journals(key), None)
+
+    def journals(self, key: bytes | None) -> Iterator[Journal]:
+        """Those in which anything was written, the newest first; raises Damaged."""
         numbers = self._numbers()
-        if not numbers:
-            return None
-        if key is None:
+        if numbers and key is None:
             raise Damaged(f"there is no key to read the journals in {self.folder} with: set PRODCHECK_KEY")
-        return Journal(self._file(numbers[-1]), key)
+        for number in reversed(numbers):
+            found = Journal(self._file(number), key or b"")
+            if found.lines:
+                yield found
 
     def new(self, key: bytes) -> Journal:
         """An empty journal, behind all that are there."""
@@ -120,7 +125,8 @@ class Store:
             names = os.listdir(self.folder)
         except FileNotFoundError:
             return []
-        return sorted(int(name[:-6]) for name in names if name.endswith(".jsonl") and name[:-6].isdigit())
+        numbers = [name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl")]
+        return sorted(int(each) for each in numbers if each.isascii() and each.isdigit() and f"{int(each):06}" == each)
 
     @contextmanager
     def locked(self) -> Iterator[int]:

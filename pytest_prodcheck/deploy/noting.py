@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.child_processes import child_environment
 from pytest_prodcheck.deploy.deployer import DONE, UNDONE
 
 if TYPE_CHECKING:
@@ -13,14 +14,17 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.loading import Configuration
 
 
-def note(configuration: Configuration, state: Path, plan: Plan, code: int, journal: str, at: float) -> str:
-    """Adds "deployed" or "rolled-back"; returns why it could not, "" where it could or there is nothing to note."""
-    kind = {DONE: "deployed", UNDONE: "rolled-back"}.get(code)
+def note(configuration: Configuration, state: Path, plan: Plan, code: int | None, journal: str, at: float) -> str:
+    """Adds "deployed" or "rolled-back"; returns why it could not, "" where it could or there is nothing to note.
+
+    at: when it ended; the same event is added once.
+    """
+    kind = {DONE: "deployed", UNDONE: "rolled-back"}.get(-1 if code is None else code)
     if kind is None or not plan.changes_something:
         return ""
     from pytest_prodcheck.environments.secrets import SecretResolver
     from pytest_prodcheck.events.configured_log import open_log
-    from pytest_prodcheck.events.log import Event, LogProblem
+    from pytest_prodcheck.events.log import Event
 
     project = configuration.project
     body: dict[str, Any] = {"old": plan.old, "strategy": plan.strategy, "plan": plan.digest}
@@ -34,8 +38,8 @@ def note(configuration: Configuration, state: Path, plan: Plan, code: int, journ
         resolve = SecretResolver(configuration.root, project.pass_environment).resolve
         with open_log(state, project.events, resolve) as log:
             log.add(event)
-    except LogProblem as error:
-        return str(error)
+    except Exception as error:  # a deployment is over by now, whatever its note comes to
+        return " ".join(str(error).split())[:300] or type(error).__name__
     return ""
 
 
@@ -43,9 +47,13 @@ def committed_at(root: Path, revision: str) -> float | None:
     """When a revision was committed (UTC epoch seconds), None where git does not know it."""
     if revision.startswith("-"):
         return None
-    words = ["git", "-C", str(root), "log", "-1", "--format=%ct", "--end-of-options", f"{revision}^{{commit}}", "--"]
+    words = ["git", "-C", str(root), "-c", "log.showSignature=false", "log", "-1", "--format=%ct"]
+    words += ["--end-of-options", f"{revision}^{{commit}}", "--"]
+    env = child_environment("git", also={"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"})
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False, env=env
+        )
         return float(done.stdout) if done.returncode == 0 else None
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None

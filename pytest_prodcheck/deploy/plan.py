@@ -145,6 +145,11 @@ def _shares(data: Any) -> Shares:
     return tuple((str(slot), int(percent)) for slot, percent in data)
 
 
+def is_word(revision: str) -> bool:
+    """Whether programs can be given a revision and show it: one word, no option, and not "-", which is none."""
+    return revision.isprintable() and revision.split() == [revision] and not revision.startswith("-")
+
+
 def equal(slots: tuple[str, ...], serving: frozenset[str]) -> Shares:
     """Traffic shared evenly by some of the slots, in whole percents."""
     each, rest = divmod(100, len(serving)) if serving else (0, 0)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _SHIM = str(Path(__file__).with_name("shim.py"))
 _KEPT = 64 * 1024  # bytes of output that are kept, of its end
+_MOST = 64 * 1024 * 1024  # bytes of output; a program that says more is ended
+_LOOK = 1.0  # seconds between two looks at how much it said
 _GRACE = 40.0  # seconds for the keeper to end a program
+_NOT_STARTED = 127
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,12 @@ class Runner:
 
     def run(self, command: Sequence[str], seconds: float, env: Mapping[str, str]) -> Done:
         """Runs one to its end; to be called by the main thread, whose death is what the kernel tells the keeper."""
+        try:
+            return self._run(command, seconds, env)
+        except OSError as error:
+            return Done(_NOT_STARTED, f"{command[0]} cannot be started: {error.strerror or error}")
+
+    def _run(self, command: Sequence[str], seconds: float, env: Mapping[str, str]) -> Done:
         with tempfile.TemporaryFile() as output:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", _SHIM, str(os.getpid()), str(self.lock), *command],
@@ -42,15 +53,26 @@ class Runner:
                 pass_fds=(self.lock,) if self.lock >= 0 else (),
                 process_group=0,  # Ctrl-C reaches us alone
             )
-            code: int | None
             try:
-                code = process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                code = None
+                code, why = _ended(process, seconds, output.fileno())
             finally:
                 if process.poll() is None:
                     process.terminate()
                     process.wait(_GRACE)
             size = output.seek(0, os.SEEK_END)
             output.seek(max(0, size - _KEPT))
-            return Done(code, output.read().decode("utf-8", "replace"))
+            return Done(code, output.read().decode("utf-8", "replace") + why)
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float, output: int) -> tuple[int | None, str]:
+    """Its exit code, None where its time is over, and why it has to be ended if it said too much."""
+    end = time.monotonic() + seconds
+    while True:
+        left = end - time.monotonic()
+        try:
+            return process.wait(max(0.0, min(left, _LOOK))), ""
+        except subprocess.TimeoutExpired:
+            if left <= _LOOK:
+                return None, ""
+        if os.fstat(output).st_size > _MOST:
+            return 128 + signal.SIGTERM, f"\nit printed more than {_MOST >> 20} MiB"

@@ -41,13 +41,17 @@ def standing(plan: Plan, now: Position, *, running: bool) -> Iterator[str]:
     unit = f", unit {plan.unit}" if plan.unit else ""
     yield f"{plan.environment}{unit}: {plan.old} -> {plan.revision}, {plan.strategy}, plan {plan.digest[:16]}"
     why = f": {now.why}" if now.why else ""
+    before = now.begun < 0 and not running
     told = {
         DONE: "done", UNDONE: f"undone{why}", CLOSED: f"nothing was changed{why}",
         PERSON: f"a person is needed{why}", PLANNED: "waits for approval",
-    }.get(now.state, "on its way back" if now.state == UNDOING else "under way")  # fmt: skip
+    }.get(
+        now.state,
+        "on its way back" if now.state == UNDOING else "cut off before anything was changed" if before else "under way",
+    )  # fmt: skip
     yield f"  {told}" + ("; a deployer is at it" if running else "")
     if now.begun >= 0:
         percent = ", ".join(f"{slot} {part} %" for slot, part in now.shares(plan)[-1])
         yield f"  step {now.begun + 1} of {len(plan.steps)} was begun; traffic by the journal: {percent}"
-    if not running and now.state not in (DONE, UNDONE, CLOSED, PLANNED):
+    if not running and not before and now.state not in (DONE, UNDONE, CLOSED, PLANNED):
         yield "  go on with `prodcheck deploy --resume`, or back with `prodcheck deploy --undo`"

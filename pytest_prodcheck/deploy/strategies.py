@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.deploy.plan import Change, Plan, PlanProblem, Shares, Step, World, equal
+from pytest_prodcheck.deploy.plan import Change, Plan, PlanProblem, Shares, Step, World, equal, is_word
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.deploy import Deploy
@@ -26,6 +26,7 @@ def make_plan(
     """The plan; raises PlanProblem (4) where what is there is nothing that this strategy starts from."""
     if world.trouble:
         raise PlanProblem(world.trouble)
+    _whole(settings, world)
     steps: list[Step]
     if settings.strategy == "rolling":
         old = _old_of_all(settings, world)
@@ -38,6 +39,17 @@ def make_plan(
         environment, unit, revision, old, settings.strategy, tuple(sorted(world.revisions.items())), world.shares,
         (*before, *(steps or [Step("gate", gate=settings.after)])), configuration, allow,
     )  # fmt: skip
+
+
+def _whole(settings: Deploy, world: World) -> None:
+    """Raises PlanProblem where what was observed is not about our copies, and them alone."""
+    if tuple(slot for slot, _ in world.shares) != settings.slots or set(world.revisions) != set(settings.slots):
+        raise PlanProblem(f"expected the copies {', '.join(settings.slots)}; it is {told(world)}")
+    if sum(percent for _, percent in world.shares) != 100:
+        raise PlanProblem(f"not all traffic goes to our copies: it is {told(world)}")
+    for slot, revision in world.revisions.items():
+        if revision and not is_word(revision):
+            raise PlanProblem(f"the copy {slot} shows {revision[:60]!r}, which is no revision: no way back to it")
 
 
 def _old_of_all(settings: Deploy, world: World) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 from pytest_prodcheck.deploy.asking import Answer
 from pytest_prodcheck.deploy.deployer import Deployer, noted
 from pytest_prodcheck.deploy.drivers import DriverProblem
-from pytest_prodcheck.deploy.journal import Journal
+from pytest_prodcheck.deploy.journal import Damaged, Journal
 from pytest_prodcheck.deploy.plan import Plan, Shares, World, equal
+from pytest_prodcheck.deploy.position import position
 from pytest_prodcheck.deploy.strategies import make_plan
 from pytest_prodcheck.environments.sections.deploy import Deploy
 
@@ -184,3 +185,11 @@ class Scene:
 
 def codes(lines: Iterable[dict[str, Any]]) -> list[int]:
     return [line["code"] for line in lines if line["event"] == "judged"]
+
+
+def is_damaged(path: Path) -> bool:
+    try:
+        position(Journal(path, KEY).lines)
+    except Damaged:
+        return True
+    return False

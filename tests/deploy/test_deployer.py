@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +9,20 @@ import pytest
 from pytest_prodcheck.deploy.deployer import Deployer
 from pytest_prodcheck.deploy.journal import Damaged, Journal
 from pytest_prodcheck.deploy.plan import Plan, PlanProblem, World, equal
-from pytest_prodcheck.deploy.position import position
 from pytest_prodcheck.deploy.strategies import make_plan
-from tests.deploy.model import KEY, NEW, OLD, STRATEGIES, Killed, ModelDriver, Scene, plan_of, reality, settings
+from tests.deploy.model import (
+    KEY,
+    NEW,
+    OLD,
+    STRATEGIES,
+    Killed,
+    ModelDriver,
+    Scene,
+    is_damaged,
+    plan_of,
+    reality,
+    settings,
+)
 from tests.soak import SOAK
 
 
@@ -147,13 +156,6 @@ def test_traffic_that_somebody_moved_stops_a_successor(tmp_path: Path) -> None:
     assert scene.deployer().undo("asked") == 20
 
 
-@pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Path]:
-    """A folder where syncing costs nothing: thousands of lines are synced here."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else tmp_path) as folder:
-        yield Path(folder)
-
-
 BROKEN: list[dict[str, int]] = [{}, {NEW: 1}, {NEW: 1, OLD: 1}, *([{"compare": 1}, {NEW: 3}] if SOAK else [])]
 
 
@@ -187,14 +189,6 @@ def test_killed_at_every_line_and_effect(strategy: str, then: str, broken: dict[
                 assert live == OLD
                 assert "share" not in scene.real.effects
             scene.path.unlink()
-
-
-def is_damaged(path: Path) -> bool:
-    try:
-        position(Journal(path, KEY).lines)
-    except Damaged:
-        return True
-    return False
 
 
 def _survive(scene: Scene, then: str, again: int) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pytest_prodcheck.environments.kinds import Kind, no_targets
 from pytest_prodcheck.environments.queries import find_endpoint
@@ -18,7 +19,24 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.toml.error_collector import Complaint
 
-Program = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+_SHELL = re.compile(r"(?:.*/)?(?:a|ba|da|fi|k|mk|z)?sh")
+_FILLED_IN = re.compile(r"\{(?:slot|revision|unit|shares|percent)\}")
+
+
+def _no_shell_text(words: tuple[str, ...]) -> tuple[str, ...]:
+    """A shell would run what is filled into its text; as a word of its own it is only a word."""
+    if any("\0" in word for word in words):
+        raise ValueError("a word of a program cannot hold a NUL character")
+    text = [after for option, after in pairwise(words) if re.fullmatch(r"-[a-z]*c", option)]
+    if _SHELL.fullmatch(words[0]) and any(_FILLED_IN.search(each) for each in text):
+        raise ValueError("a shell would run what is filled in: write \"$1\" there, and give it as a word: "
+                         '["sh", "-c", "./start.sh \\"$1\\"", "sh", "{revision}"]')  # fmt: skip
+    return words
+
+
+Program = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), AfterValidator(_no_shell_text)
+]
 
 
 class CopyCommands(Section):
@@ -148,6 +166,7 @@ def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
         yield from known(("deploy", "slots", f"[{position}]"), name, environment.slots, "slot")
     if deploy.driver.endswith(".py") and not (root / deploy.driver).is_file():
         yield ("deploy", "driver"), f"there is no file {deploy.driver!r} beside prodcheck.toml", ""
+    yield from _reached_alike(environment, deploy)
     names = deploy.analysis.endpoints or ()
     for position, name in enumerate(names):
         path, found = ("deploy", "analysis", "endpoints", f"[{position}]"), find_endpoint(environment, name)
@@ -162,6 +181,16 @@ def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
             "a canary is compared by requests, but no endpoint is declared",
             "declare `services.NAME.endpoints`, or deploy blue-green",
         )
+
+
+def _reached_alike(environment: Environment, deploy: Deploy) -> Iterator[Complaint]:
+    """Two copies behind one address: the gate of the new one, or its comparison, would be about the other."""
+    there = [(name, environment.slots[name]) for name in deploy.slots if name in environment.slots]
+    for (name, one), (other, two) in combinations(there, 2):
+        alike = (one.connect_to, one.services) == (two.connect_to, two.services)
+        if alike and (deploy.strategy == "canary" or one.workload == two.workload):
+            yield ("deploy", "slots"), f"requests to {name} and to {other} go to the same address", ""
+            return
 
 
 KINDS = (Kind(section="deploy", awaited={}, targets=no_targets, rules=_rules, single=True),)
