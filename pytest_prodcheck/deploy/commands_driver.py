@@ -96,9 +96,14 @@ class CommandsDriver:
     def _shares(self) -> Shares:
         said = self._programs.run(self._share.observe, self._share.timeout)
         told = table(said, self._slots, "commands.share.observe")
-        if any(not value.isascii() or not value.isdigit() or int(value) > 100 for value in told.values()):
-            raise DriverProblem(f"commands.share.observe: expected whole percents, it said {told}")
+        if not all(is_percent(value) for value in told.values()):
+            raise DriverProblem(f"commands.share.observe: expected whole percents, it said {str(told)[:_SHOWN]}")
         return tuple((slot, int(told[slot])) for slot in self._slots)
+
+
+def is_percent(text: str) -> bool:
+    """Whether it is a whole percent."""
+    return len(text) <= 3 and text.isascii() and text.isdigit() and int(text) <= 100
 
 
 def table(text: str, slots: Sequence[str], what: str) -> dict[str, str]:
@@ -109,7 +114,8 @@ def table(text: str, slots: Sequence[str], what: str) -> dict[str, str]:
         raise DriverProblem(f'{what}: expected lines "SLOT VALUE", it said {" ".join(wrong)[:_SHOWN]!r}')
     names = [slot for slot, _ in rows]
     if sorted(names) != sorted(slots):
-        raise DriverProblem(f"{what}: expected one line for each of {', '.join(slots)}, it named {', '.join(names)}")
+        named = ", ".join(names)[:_SHOWN]
+        raise DriverProblem(f"{what}: expected one line for each of {', '.join(slots)}, it named {named}")
     return {row[0]: row[1] for row in rows}
 
 

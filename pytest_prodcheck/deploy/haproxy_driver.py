@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.deploy.commands_driver import PAUSE, Copies, wait
+from pytest_prodcheck.deploy.commands_driver import PAUSE, Copies, is_percent, wait
 from pytest_prodcheck.deploy.drivers import DriverProblem
 from pytest_prodcheck.deploy.plan import Shares, World, equal
 from pytest_prodcheck.gates.files import replace_file
@@ -66,6 +66,8 @@ class HaproxyDriver:
             text = self._file(name).read_text(encoding="utf-8")
         except OSError as error:
             raise DriverProblem(f"{name}: {error.strerror}") from None
+        except ValueError:
+            raise DriverProblem(f"{name}: it is no text") from None
         try:
             kept = self._kept(text)
         except DriverProblem as error:
@@ -85,7 +87,7 @@ class HaproxyDriver:
     def _percent(self, found: dict[str, str]) -> Shares:
         slot = self._slots[1]
         text = found.get(slot, "")
-        if set(found) != {slot} or not text.isascii() or not text.isdigit() or int(text) > 100:
+        if set(found) != {slot} or not is_percent(text):
             raise DriverProblem(f'the map holds {str(found)[:200]}: expected one line "{slot} PERCENT"')
         return ((self._slots[0], 100 - int(text)), (slot, int(text)))
 

@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,16 @@ import pytest
 from pytest_prodcheck.cli import deploy as command
 from pytest_prodcheck.cli.deploy_progress import Progress
 from pytest_prodcheck.deploy import deployment, noting, programs
+from pytest_prodcheck.deploy.analysis import judge
 from pytest_prodcheck.deploy.asking import Answer, Gates
-from pytest_prodcheck.deploy.commands_driver import Programs
+from pytest_prodcheck.deploy.canary import Sampler
+from pytest_prodcheck.deploy.commands_driver import CommandsDriver, Programs
 from pytest_prodcheck.deploy.deployer import Compares, Deployer
 from pytest_prodcheck.deploy.drivers import Driver, DriverProblem, Site
 from pytest_prodcheck.deploy.journal import Journal
 from pytest_prodcheck.deploy.plan import Plan, PlanProblem
-from pytest_prodcheck.deploy.programs import Runner
-from pytest_prodcheck.environments.sections.deploy import CopyCommands, Deploy
+from pytest_prodcheck.deploy.programs import Done, Runner
+from pytest_prodcheck.environments.sections.deploy import CopyCommands, Deploy, DeployAnalysis
 from tests.deploy.model import NEW, OLD, Killed, ModelDriver, ModelGates, reality, settings
 
 TOML = """\
@@ -409,6 +411,43 @@ def test_a_program_of_another_user_is_not_run(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(DriverProblem, match="belongs to another user"):
         Programs(site).run(["./x.sh"], 20)
+
+
+GARBAGE = {
+    "nothing": "", "half": "blue 100\n", "a long number": f"blue {'9' * 5000}\ngreen 0\n",
+    "negative": "blue 110\ngreen -10\n",
+    "no ASCII": "blue \N{ARABIC-INDIC DIGIT THREE}\ngreen 97\n", "a share": "blue 0.5\ngreen 0.5\n",
+    "no text": "\0\ufffd\ufffd\n", "much": "x y\n" * 10_000, "a long word": f"blue {'x' * 60_000}\ngreen 0\n",
+    "twice": "blue 100\ngreen 0\ngreen 0\n", "JSON": '{"blue": 100, "green": 0}\n',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", GARBAGE)
+def test_garbage_that_a_program_prints_is_one_short_message(what: str, tmp_path: Path) -> None:
+    class Prints(Runner):
+        def run(self, command: Sequence[str], seconds: float, env: Mapping[str, str]) -> Done:
+            return Done(0, "blue r1\ngreen -\n" if command == ["x", "copies"] else GARBAGE[what])
+
+    declared = settings("blue-green", commands={
+        "copy": {"start": ("x",), "observe": ("x", "copies")}, "share": {"do": ("x",), "observe": ("x", "shares")},
+    })  # fmt: skip
+    with pytest.raises(DriverProblem, match=r"commands\.share\.observe") as error:
+        CommandsDriver(Site(declared, tmp_path, "", (), Prints(tmp_path))).observe()
+    assert len(str(error.value)) < 500
+
+
+def test_trouble_of_our_own_is_no_error_of_a_copy(capfd: pytest.CaptureFixture[str]) -> None:
+    def ask() -> bool:
+        calls[0] += 1
+        if calls[0] > 20:
+            raise RuntimeError("the client was closed")
+        return True
+
+    calls = [0]
+    found = Sampler({"green": [ask], "blue": [ask]}, DeployAnalysis(least=100, rate=1000), lambda number: None).run()
+    assert found["green"].failed == found["blue"].failed == 0
+    assert judge(found["green"], found["blue"], DeployAnalysis(least=100), 1).code == 3
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def program(*words: str) -> None:
