@@ -45,6 +45,8 @@ RENAMED = """, alert_relabel_configs: [{source_labels: [cluster], regex: "(e)(.*
   replacement: "${2}-$1"}, {regex: cluster, action: labeldrop},
   {source_labels: [scene], modulus: 1000, target_label: shard, action: hashmod}]"""
 DOWN = "{alert: ShopDown, expr: vector(1), labels: {severity: warning, namespace: shop}}"
+MANY = """'label_replace(vector(1), "of", "a", "", "") or label_replace(vector(1), "of", "b", "", "")'"""
+LIMITED = f"{{name: limited, limit: 1, rules: [{{alert: Many, expr: {MANY}, labels: {{severity: critical}}}}]}}"
 TWICE = """'label_replace({__name__=~"up|scrape_samples_scraped"}, "__name__", "x", "", "")'"""
 RECORDED = {  # what a budget's alert rests on -> the expression that records it, "" where nobody does
     "plain": "vector(0.05)",
@@ -93,7 +95,8 @@ class Clusters:
 
     def _prometheus(self, name: str, place: Path) -> Server:
         place.mkdir()
-        (place / "rules.yml").write_text(f"groups: [{{name: all, rules: [{', '.join(SERVERS[name][2])}]}}]\n")
+        groups = f"{{name: all, rules: [{', '.join(SERVERS[name][2])}]}}, {LIMITED}"
+        (place / "rules.yml").write_text(f"groups: [{groups}]\n")
         (place / "prometheus.yml").write_text("global: {}\n")
         words = ["--web.enable-lifecycle", "--log.level=warn", "--rules.alert.resend-delay=10s"]
         words += [f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data"]

@@ -56,6 +56,15 @@ def test_an_alert_on_a_series_that_nobody_records(shared: Clusters) -> None:
     assert found[ERRORS].startswith("errored")
 
 
+def test_an_alert_that_is_over_the_limit_of_its_group(shared: Clusters) -> None:
+    """prometheus/prometheus#9225, #9342, grafana/mimir#12832: all of its alerts are dropped, just when many fire."""
+    found = shared.judged("slo", USUAL.replace('["Watchdog"]', '["Many"]'))
+    assert found[ALERTS].startswith("failed")
+    assert "health of Many" in found[ALERTS]
+    assert "exceeded limit of 1" in found[ALERTS]
+    assert QUIET not in found
+
+
 def test_targets_that_are_gone_are_not_up(shared: Clusters) -> None:
     """prometheus/prometheus#398: a target that service discovery has dropped answered within the last two minutes."""
     assert "targets that are up" not in shared.judged("bare")[ALERTS]
