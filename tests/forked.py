@@ -18,8 +18,9 @@ from pathlib import Path
 
 from tests.soak import SOAK
 
-_FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload(["tests.warm"])
+# one server for all tests of a process: a second list of what it loads would replace the first
+FORKING = multiprocessing.get_context("forkserver")
+FORKING.set_forkserver_preload(["tests.warm"])
 _READ_BY_PYTHON = ("PYTHON", "LC_", "LANG", "COV")  # what an interpreter reads once, when it starts
 _HARMLESS = ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
 
@@ -43,9 +44,7 @@ def run(
         )
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         names = [f"/proc/{os.getpid()}/fd/{each.fileno()}" for each in (out, err)]
-        process = _FORKING.Process(
-            target=_become, args=(module, list(words), str(cwd), dict(env), *names), daemon=False
-        )
+        process = FORKING.Process(target=_become, args=(module, list(words), str(cwd), dict(env), *names), daemon=False)
         process.start()
         process.join(timeout)
         if process.exitcode is None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import multiprocessing
 import os
 import time
 from contextlib import closing
@@ -23,9 +22,7 @@ from pytest_prodcheck.deploy.haproxy_driver import HaproxyDriver
 from pytest_prodcheck.deploy.plan import Plan
 from pytest_prodcheck.deploy.programs import Runner
 from tests.deploy.model import Quiet
-
-FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(["tests.deploy.quick", "pytest_prodcheck.environments.sections.deploy"])
+from tests.forked import FORKING
 
 
 def asked(port: int, path: str) -> tuple[int, str]:
