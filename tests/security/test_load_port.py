@@ -6,6 +6,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -96,14 +97,15 @@ def test_workers_elsewhere_without_a_secret(tmp_path: Path, monkeypatch: pytest.
     assert "PRODCHECK_LOAD_SECRET" in done.stderr
 
 
-def test_the_secret_is_in_no_command_line_or_environment(tmp_path: Path) -> None:
+def test_the_secret_is_in_no_command_line_or_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only in a file of mode 0600 in a folder of mode 0700."""
     seen: list[bytes] = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # other loads write into /tmp
 
     def look() -> None:
         until = time.monotonic() + 20
         while time.monotonic() < until and not seen:
-            for folder in Path("/tmp").glob("prodcheck-load-*/secret"):
+            for folder in tmp_path.glob("prodcheck-load-*/secret"):
                 secret = folder.read_bytes()
                 if len(secret) == 64:
                     assert folder.stat().st_mode & 0o077 == 0

@@ -28,11 +28,15 @@ def _everywhere(request: Request, response: Response) -> bool:
 
 
 def sends(fault: str, name: str, *values: str, where: Callable[[Request, Response], bool] = _everywhere) -> None:
-    """Registers a fault that sends one field so many times with these values; with none it leaves it out."""
+    """Registers a fault that sends one field so many times with these values; with none it leaves it out.
+
+    Cookies are sent beside those of the page.
+    """
 
     def finish(request: Request, response: Response) -> None:
         if where(request, response):
-            response.headers = {key: value for key, value in response.headers.items() if key != name}
+            kept = {key: value for key, value in response.headers.items() if key != name or key == "Set-Cookie"}
+            response.headers = kept
             response.more = [*response.more, *((name, value) for value in values)]
 
     CHANGES.finishes(fault, finish)
@@ -148,7 +152,8 @@ def _sets(fault: str, change: Callable[[str], str], *more: str) -> None:
     """Registers a fault of the cookie that login sets."""
 
     def finish(request: Request, response: Response) -> None:
-        if cookie := response.headers.pop("Set-Cookie", ""):
+        if response.headers.get("Set-Cookie", "").startswith(SESSION):
+            cookie = response.headers.pop("Set-Cookie")
             response.more += [("Set-Cookie", each) for each in (change(cookie), *more)]
 
     CHANGES.finishes(fault, finish)

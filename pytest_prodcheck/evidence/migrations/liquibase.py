@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEEPEST = 50  # includes within includes
 # parts of a change set that are no changes
 _NO_CHANGES = ("preConditions", "validCheckSum", "validCheckSums", "rollback", "comment", "modifySql", "comments")
-_UNSURE_ID = re.compile(r"0[0-9_]+\Z|[0-9]+[0-9_.]*[_.][0-9_.]*\Z|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}")
+_UNSURE_ID = re.compile(r"0[0-9_]+\Z|[0-9]++[_.][0-9_.]*+\Z|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Changelog:
             self._values[said["name"]] = said["value"]
 
     def _text(self, text: str) -> str:
-        return re.sub(r"\$\{([^}:]+)\}", lambda found: self._values.get(found[1].strip(), found[0]), text)
+        return re.sub(r"\$\{([^}:{$]+)\}", lambda found: self._values.get(found[1].strip(), found[0]), text)
 
     def _change_set(self, node: Node, path: Path, logical: str, place: Place, name: str) -> ChangeSet:
         given = node.given
@@ -217,7 +217,7 @@ def _for_postgresql(dbms: str) -> bool:
     return not wanted or "all" in wanted or "postgresql" in wanted
 
 
-_TOKEN = re.compile(r"\s*(\(|\)|,|!|(?:and|or|not)(?=[\s(])|[^\s(),!]+)")
+_TOKEN = re.compile(r"(\(|\)|,|!|(?:and|or|not)(?=[\s(])|[^\s(),!]+)")
 
 
 def matches(expression: str, held: Sequence[str] | frozenset[str]) -> bool:

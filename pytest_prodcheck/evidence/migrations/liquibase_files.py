@@ -105,8 +105,8 @@ def _scalar(value: Any) -> str:
 
 
 _FIRST = re.compile(r"\s*--\s*liquibase\s*formatted", re.IGNORECASE)
-_CHANGE_SET = re.compile(r'\s*--\s*changeset\s+("[^"]+"|[^:]+):\s*("[^"]+"|\S+)(.*)', re.IGNORECASE)
-_SAID = re.compile(r'(\w+):("[^"]*"|\S*)')
+_CHANGE_SET = re.compile(r'\s*+--\s*+changeset\s++("[^"]+"|[^:\s][^:]*+):\s*+("[^"]+"|\S++)(.*)', re.IGNORECASE)
+_SAID = re.compile(r'(?<!\w)(\w++):("[^"]*"|\S*)')
 _PROPERTY = re.compile(r"\s*--\s*property\s", re.IGNORECASE)
 _PRECONDITIONS = re.compile(r"\s*--\s*preconditions\b(.*)", re.IGNORECASE)
 _VALID = re.compile(r"\s*--\s*validCheckSum:?\s+(\S+)", re.IGNORECASE)

@@ -326,9 +326,9 @@ def test_everything_answered_with_loading() -> None:
 def test_floods_end_in_time_and_memory(talk: Callable[[socket.socket], None]) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with speaker(talk) as address:
-        node, took = alone(address)
+        node, took = alone(address, "3s")
     assert problem(node).kind in ("protocol", "too-large")
-    assert took < 3
+    assert took < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 

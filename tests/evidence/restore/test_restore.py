@@ -396,32 +396,6 @@ def test_wal_that_is_packed_is_unpacked(make: Make, cluster: Cluster) -> None:
                 cluster.spawner.own(each)
 
 
-def test_a_backup_with_a_tablespace(make: Make, cluster: Cluster) -> None:
-    """It is copied too, and the scratch server writes into the copy; a folder that is not declared is not read."""
-    space, mapped = (cluster.spawner.folder(cluster.folder / name) for name in ("fast", "mapped"))
-    base = cluster.backups / "tuesday"
-    cluster.primary.ask(f"create tablespace fast location '{space}'")
-    try:
-        cluster.primary.ask("create table quick tablespace fast as select n as id from generate_series(1, 500) as n")
-        words: list[Any] = [cluster.programs / "pg_basebackup", "-D", base, "-h", cluster.folder, "-p"]
-        words += [str(cluster.primary.port), "-U", "postgres", "-c", "fast", f"--tablespace-mapping={space}={mapped}"]
-        cluster.spawner.run(words, cluster.folder / "tablespace.log", 120)
-        cluster.primary.ask("update quick set id = -id")
-        finish_segments(cluster, 1)
-        before = {each: each.stat().st_mtime_ns for each in mapped.rglob("*") if each.is_file()}
-        how: dict[str, Any] = {"backup": "tuesday", "record": None}
-        problem = problem_of(lambda: restored(make(how)))
-        assert "links" in problem.hint
-        run = restored(make({**how, "links": ["pg/mapped"]}))
-        assert (run.wrong, run.checked_relations) == ((), True)
-        assert {each: each.stat().st_mtime_ns for each in mapped.rglob("*") if each.is_file()} == before
-    finally:
-        cluster.primary.ask("drop table if exists quick")
-        cluster.primary.ask("drop tablespace fast")
-        for each in (space, mapped, base):
-            shutil.rmtree(each, ignore_errors=True)
-
-
 PASS = ("-pass", "pass:not-a-secret", "-pbkdf2", "-iter", "1")
 DECRYPT = ["openssl", "enc", "-d", "-aes-256-cbc", *PASS, "-in", "{file}"]
 
@@ -696,3 +670,32 @@ def test_where_it_cannot_be_shut_in(make: Make, cluster: Cluster, monkeypatch: p
     finally:
         if path is not None:
             path.unlink()
+
+
+def test_a_backup_with_a_tablespace(make: Make, cluster: Cluster) -> None:
+    """It is copied too, and the scratch server writes into the copy; a folder that is not declared is not read.
+
+    The last test: a restore that replays the making of a tablespace needs its folder.
+    """
+    space, mapped = (cluster.spawner.folder(cluster.folder / name) for name in ("fast", "mapped"))
+    base = cluster.backups / "tuesday"
+    cluster.primary.ask(f"create tablespace fast location '{space}'")
+    try:
+        cluster.primary.ask("create table quick tablespace fast as select n as id from generate_series(1, 500) as n")
+        words: list[Any] = [cluster.programs / "pg_basebackup", "-D", base, "-h", cluster.folder, "-p"]
+        words += [str(cluster.primary.port), "-U", "postgres", "-c", "fast", f"--tablespace-mapping={space}={mapped}"]
+        cluster.spawner.run(words, cluster.folder / "tablespace.log", 120)
+        cluster.primary.ask("update quick set id = -id")
+        finish_segments(cluster, 1)
+        before = {each: each.stat().st_mtime_ns for each in mapped.rglob("*") if each.is_file()}
+        how: dict[str, Any] = {"backup": "tuesday", "record": None}
+        problem = problem_of(lambda: restored(make(how)))
+        assert "links" in problem.hint
+        run = restored(make({**how, "links": ["pg/mapped"]}))
+        assert (run.wrong, run.checked_relations) == ((), True)
+        assert {each: each.stat().st_mtime_ns for each in mapped.rglob("*") if each.is_file()} == before
+    finally:
+        cluster.primary.ask("drop table if exists quick")
+        cluster.primary.ask("drop tablespace fast")
+        for each in (space, mapped, base):
+            shutil.rmtree(each, ignore_errors=True)
