@@ -71,18 +71,23 @@ def main(args: argparse.Namespace) -> int:
     try:
         return _deploy(args, progress, made)
     except BaseException as error:
-        interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
-        if interrupted and not any(each.has_changed or each.half_way for each in made):
-            progress.say("prodcheck deploy: interrupted: nothing was changed")
-            return 3
-        what = "interrupted" if interrupted else f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        progress.say(f"prodcheck deploy: a person is needed: {what}")
-        progress.say("prodcheck deploy: `--status` shows where it stands, `--resume` goes on, `--undo` goes back")
-        if os.environ.get("PRODCHECK_DEBUG") == "1":
-            import traceback
+        with _deaf():
+            return _ended_by(error, made, progress)
 
-            progress.say(traceback.format_exc())
-        return PERSON
+
+def _ended_by(error: BaseException, made: list[Deployment], progress: Progress) -> int:
+    interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
+    if interrupted and not any(each.has_changed or each.half_way for each in made):
+        progress.say("prodcheck deploy: interrupted: nothing was changed")
+        return 3
+    what = "interrupted" if interrupted else f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    progress.say(f"prodcheck deploy: a person is needed: {what}")
+    progress.say("prodcheck deploy: `--status` shows where it stands, `--resume` goes on, `--undo` goes back")
+    if os.environ.get("PRODCHECK_DEBUG") == "1":
+        import traceback
+
+        progress.say("".join(traceback.format_exception(error)))
+    return PERSON
 
 
 def _deploy(args: argparse.Namespace, progress: Progress, there: list[Deployment]) -> int:
@@ -168,3 +173,13 @@ def _signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """A second Ctrl-C may not change the exit code."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -313,7 +313,9 @@ class Deployment:
         if not revision:
             raise PlanProblem("say which revision to deploy, with --revision or PRODCHECK_REVISION", 2)
         if not is_word(revision):
-            raise PlanProblem(f"the revision {revision!r} cannot be given to programs: expected one word, no option", 2)
+            raise PlanProblem(
+                f"the revision {revision!r} cannot be given to programs: expected letters, digits and ._/:@+=~^-", 2
+            )
         return make_plan(
             self.settings, self._world(driver), environment=self.wishes.environment, unit=self.wishes.unit,
             revision=revision, configuration=self.configuration.digest(self.environment), allow=self.wishes.allow,

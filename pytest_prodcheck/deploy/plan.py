@@ -146,8 +146,12 @@ def _shares(data: Any) -> Shares:
 
 
 def is_word(revision: str) -> bool:
-    """Whether programs can be given a revision and show it: one word, no option, and not "-", which is none."""
-    return revision.isprintable() and revision.split() == [revision] and not revision.startswith("-")
+    """Whether programs can be given a revision and show it: one word, no option, nothing that a shell would take apart.
+
+    A branch can be named by strangers, and programs may hand it on to a shell, as ssh does.
+    """
+    start = revision[:1]
+    return (start.isalnum() or start == "_") and all(each.isalnum() or each in "._/:@+=~^-" for each in revision)
 
 
 def equal(slots: tuple[str, ...], serving: frozenset[str]) -> Shares:

@@ -197,6 +197,16 @@ def test_a_signal_at_each_gate(kind: signal.Signals, number: int, code: int, her
     assert here.call("--undo") == 20
 
 
+def test_a_second_ctrl_c_does_not_change_the_code(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted_again(progress: Progress, text: str) -> None:
+        if "person is needed" in text:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    here.at_ask(3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(Progress, "say", interrupted_again)
+    assert here.deploy() == 21
+
+
 def test_a_hang_up_that_is_ignored_stays_so(here: Here) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:
@@ -237,7 +247,7 @@ def test_a_state_folder_that_cannot_be_written(here: Here) -> None:
     assert here.real.effects == []
 
 
-@pytest.mark.parametrize("revision", ["r 2", "-", "-x"])
+@pytest.mark.parametrize("revision", ["r 2", "-", "-x", "r2;id", "$(id)", "`id`", "~root", "r2|x", "r2&", "r'2"])
 def test_a_revision_that_programs_cannot_be_given(revision: str, here: Here) -> None:
     assert here.call(f"--revision={revision}", "--auto-approve") == 2
     assert here.real.effects == []

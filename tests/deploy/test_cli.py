@@ -8,12 +8,15 @@ import io
 import json
 import os
 import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from pytest_prodcheck.cli import main
 from pytest_prodcheck.deploy.journal import Store
+from pytest_prodcheck.deploy.programs import Done, Runner
 from tests import forked
 from tests.project import Project
 
@@ -109,7 +112,7 @@ def deploy(project: Project, *words: str, env: str = "production") -> subprocess
 
 
 def call(project: Project, *words: str, env: str = "production") -> subprocess.CompletedProcess[str]:
-    """The same in this process, where no gate is asked."""
+    """The same in this process; gates are asked in new interpreters, or in `forks`."""
     before, shown = os.getcwd(), io.StringIO()
     os.chdir(project.folder)
     try:
@@ -152,18 +155,34 @@ def test_a_dry_run_changes_nothing_and_shows_every_undo_and_the_point_of_no_retu
     assert "point of no return" in lines[lines.index(changes[-1]) + 1]
 
 
+@pytest.fixture
+def forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gates are asked in forked processes: a second of processor less each time."""
+    true, interpreter = Runner.run, [sys.executable, "-m", "pytest_prodcheck"]
+
+    def run(runner: Runner, command: Sequence[str], seconds: float, env: Mapping[str, str]) -> Done:
+        if list(command[:3]) != interpreter:
+            return true(runner, command, seconds, env)
+        kept = {name: value for name, value in env.items() if name != "PYTHONPATH"}
+        done = forked.run(interpreter[2], command[3:], runner.folder, kept, timeout=seconds)
+        return Done(done.returncode, done.stdout + done.stderr)
+
+    monkeypatch.setattr(Runner, "run", run)
+
+
+@pytest.mark.usefixtures("forks")
 def test_approved_deployed_undone_and_noted(project: Project) -> None:
     waits = call(project, "--revision", "r2")
     assert (waits.returncode, calls(project)) == (22, []), waits.stdout
     assert call(project, "--revision", "r2", "--approve").returncode == 0
     other = call(project, "--revision", "r3")
     assert (other.returncode, "is of another revision (r2)" in other.stdout) == (4, True), other.stdout
-    done = deploy(project, "--revision", "r2")
+    done = call(project, "--revision", "r2")
     assert done.returncode == 0, done.stdout
     assert world(project) == {"blue.rev": "r1\n", "green.rev": "r2\n", "shares": "blue 0\ngreen 100\n"}
     assert call(project, "--status").returncode == 0
     assert call(project, "--resume").returncode == 4
-    undone = deploy(project, "--undo")
+    undone = call(project, "--undo")
     assert undone.returncode == 20, undone.stdout
     assert world(project) == {"blue.rev": "r1\n", "green.rev": "-\n", "shares": "blue 100\ngreen 0\n"}
     assert call(project, "--status").returncode == 20
