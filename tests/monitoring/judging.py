@@ -37,7 +37,8 @@ def checks(patterns: tuple[str, ...]) -> Iterator[tuple[Definition, Callable[...
 
 
 def colours(
-    home: Project, patterns: tuple[str, ...], revision: str = "good", env: str = "live", seconds: float = 10
+    home: Project, patterns: tuple[str, ...], revision: str = "good", env: str = "live", seconds: float = 10,
+    window: float = WINDOW,
 ) -> dict[str, str]:
     """Check id -> "outcome: reasons" of what is not green; raises AssertionError where nothing was judged.
 
@@ -48,7 +49,7 @@ def colours(
     scope = make_scope(configuration, environment, run="", revision=revision)
     context = Context(
         environment, home.folder, secrets=SecretResolver(home.folder), redactor=Redactor(), revision=revision,
-        window=WINDOW,
+        window=window,
     )  # fmt: skip
     found: dict[str, str] = {}
     judged = 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.queries import services_of_metric
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.monitoring import prometheus, recording_rules
+from pytest_prodcheck.evidence.monitoring import miscounting, prometheus, recording_rules
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import MetricReading, MetricValues
 
@@ -24,8 +24,9 @@ _UNFIT = re.compile(r"[\"'`\\\x00-\x1f{}]")  # what could end a label's value in
 
 
 def _queries(target: str, environment: Environment) -> int:
-    """How many queries: value, samples, and those of the newest part."""
-    return 3 * len(services_of_metric(environment, target))
+    """How many queries: value, samples, those of the newest part; counters that began anew, series that are double."""
+    raw = len(miscounting.raw_counters(environment.metrics[target].query))
+    return (5 + raw) * len(services_of_metric(environment, target))
 
 
 def _seconds(target: str, environment: Environment) -> float:
@@ -36,6 +37,8 @@ def _seconds(target: str, environment: Environment) -> float:
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     whom, declared = prometheus.host(target, environment), environment.metrics[target]
     found = [Sending(whom, f"POST /api/v1/query (metric {target})", _queries(target, environment))]
+    if raw := len(miscounting.raw_counters(declared.query)):
+        found.append(Sending(whom, "GET /api/v1/metadata", 2 * raw * len(services_of_metric(environment, target))))
     if recording_rules.names(declared.query + declared.samples):
         found.append(Sending(whom, "GET /api/v1/rules?type=record", once="recording-rules"))
     return tuple(found)
@@ -85,7 +88,22 @@ def _reading(
     value, said = ask(declared.query, window)
     samples, _ = ask(declared.samples, window)
     recent = ask(declared.samples, newest)[0] if newest is not None else None
+    places = {"window": duration(window), "revision": revision, "service": service}
+    _well_counted(target, filled(declared.query, places), filled(declared.samples, places), window, context, deadline)
     return MetricReading(service, value, said, samples, recent)
+
+
+def _well_counted(target: str, query: str, samples: str, window: float, context: Context, deadline: Deadline) -> None:
+    """Raises EvidenceProblem where the number would come from how it is counted."""
+    what = f"metric {target}"
+    if name := miscounting.began_anew(query, window, what, context, deadline):
+        told = f"{what}: the counter {name} began anew, or ended, in the time that the query looks at"
+        raise EvidenceProblem(Problem("invalid", told, "only rate(…) and increase(…) of each series see that"))
+    for each in (query, samples):
+        if label := miscounting.doubled(each, what, context, deadline):
+            told = f"{what}: series are there twice and are added up: they differ only in {label}"
+            hint = f"count them once, such as sum(max without ({label}) (…))"
+            raise EvidenceProblem(Problem("invalid", told, hint))
 
 
 def _one(query: str, target: str, context: Context, deadline: Deadline) -> tuple[float | None, str]:
@@ -93,7 +111,11 @@ def _one(query: str, target: str, context: Context, deadline: Deadline) -> tuple
     found = prometheus.prometheus(context, deadline).vector(query, f"metric {target}", deadline)
     if len(found) > 1:
         what = f"metric {target}: {len(found)} series came where one number was expected"
-        raise EvidenceProblem(Problem("configuration", what, "aggregate them, such as by sum(…)"))
+        hint = "aggregate them, such as by sum(…)"
+        differ = {name for each in found for name, _ in set(each.labels.items()) ^ set(found[0].labels.items())}
+        if differ and differ <= set(miscounting.PAIRS):
+            hint = f"if a pair of servers wrote them: max without ({', '.join(sorted(differ))}) (…)"
+        raise EvidenceProblem(Problem("configuration", what, hint))
     if not found:
         return None, "nothing"
     return found[0].value, "" if found[0].value is not None else found[0].text
