@@ -6,7 +6,6 @@ import http.client
 import json
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from bench.measure import PYTHON, row, side_by_side
 from tests.cluster import shop
 from tests.cluster.build import folder, missing
-from tests.cluster.conftest import lacking
+from tests.cluster.conftest import wait_for_shop
 from tests.cluster.control_plane import ADMIN, READER, ControlPlane, control_plane
 from tests.cluster.faults import Bench
 from tests.project import Project
@@ -34,6 +33,7 @@ def main(runs: int = 3) -> bool:
         project = Project.make(Path(name), shop.TOML.replace('manifests  = ["build/*.yaml"]\n', ""), "")
         (project.folder / "reader.kubeconfig").write_bytes(plane.kubeconfig("reader", READER).read_bytes())
         shop.make(plane)
+        wait_for_shop(Bench(plane, plane.place), 120)  # kwok plays none of the nodes that are made next
         plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "others"}})
         _fill(plane)
         suite = [PYTHON, "-m", "pytest_prodcheck.cli", "run", "cluster", "--env", "cluster"]
@@ -86,11 +86,6 @@ def _fill(plane: ControlPlane) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(node, shop.nodes(NODES)[3:]))
         list(pool.map(pod, _pods()))
-    end = time.monotonic() + 300
-    while lacks := lacking(Bench(plane, plane.place)):
-        if time.monotonic() > end:
-            raise RuntimeError(lacks)
-        time.sleep(1)
     for each in plane.get("/api/v1/namespaces/shop/pods")["items"]:
         runs(each)  # kwok tells no digest of what runs
 

@@ -73,19 +73,22 @@ def heal(bench: Bench) -> None:
     shop.make(plane)
     usual = {"paused": None, "replicas": 2, "revisionHistoryLimit": 10}
     plane.patch("/apis/apps/v1/namespaces/shop/deployments/storefront", {"spec": usual})
-    began = time.monotonic()
-    while lacks := lacking(bench):
-        if time.monotonic() > began + 90:
-            raise RuntimeError(f"the shop did not come up: {lacks}")
-        if lacks.startswith(
-            "quota"
-        ):  # its controller missed a pod, and counts anew only when the specification changes
-            plane.patch(ROOM, {"spec": {"hard": {"services": str(50 + int(time.monotonic() - began))}}})
-        time.sleep(0.3)
+    wait_for_shop(bench, 90)
     for pod in (*bench.pods("storefront"), *bench.pods("orders")):  # kwok pulls nothing, so it tells no digest
         ran = {**pod["status"]["containerStatuses"][0], "imageID": shop.container()["image"]}
         bench.status(pod, {"containerStatuses": [ran]})
     plane.dirty = False  # type: ignore[attr-defined]
+
+
+def wait_for_shop(bench: Bench, seconds: float) -> None:
+    """Until nothing is lacking; raises RuntimeError."""
+    began = time.monotonic()
+    while lacks := lacking(bench):
+        if time.monotonic() > began + seconds:
+            raise RuntimeError(f"the shop did not come up: {lacks}")
+        if lacks.startswith("quota"):  # its controller missed a pod, and counts anew only for a new specification
+            bench.plane.patch(ROOM, {"spec": {"hard": {"services": str(50 + int(time.monotonic() - began))}}})
+        time.sleep(0.3)
 
 
 def lacking(bench: Bench) -> str:
