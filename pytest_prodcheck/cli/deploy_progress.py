@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 
-_RESET, _BOLD, _GREEN, _RED, _YELLOW = "\033[0m", "\033[1m", "\033[32m", "\033[31m", "\033[33m"
+_RESET, _GREEN, _RED, _YELLOW = "\033[0m", "\033[32m", "\033[31m", "\033[33m"
 _COLOURS = {"open": _GREEN, "done": _GREEN, "blocked": _RED, "failed": _RED, "cannot tell": _YELLOW}
 
 
@@ -28,8 +28,9 @@ class Progress:
     def result(self, text: str, more: str = "") -> None:
         """How it ended, with what is to be known about it beneath."""
         from pytest_prodcheck.reports.escaping import safe, safe_lines
+        from pytest_prodcheck.reports.symbols import takes_color
 
-        colour = _COLOURS.get(text, "") if self._live and "NO_COLOR" not in os.environ else ""
+        colour = _COLOURS.get(text, "") if self._live and takes_color(sys.stdout) else ""
         shown = f"{colour}{safe(text)}{_RESET}" if colour else safe(text)
         self._print(f"{_clear(self._live)}{safe(self._open) + '  ' if self._open else ''}{shown}")
         self._open = ""

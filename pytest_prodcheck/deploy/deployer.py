@@ -170,7 +170,7 @@ class Deployer:
             why = f"what is there cannot be observed: {error}"
         if why:
             return self._person(why)
-        gate = self._after_gate()
+        gate = self.plan.after_gate
         self.tells.step(1, 1, f"gate {gate} of {self.plan.old}")
         answer = self._ask_twice(gate, "", self.plan.old)
         self.journal.add("judged", step=-1, code=answer.code)
@@ -179,9 +179,6 @@ class Deployer:
             return self._person(f"the gate {gate} of the old revision {self.plan.old} is {WORDS[answer.code]}")
         self.journal.add("undone", why=self.now.why)
         return UNDONE
-
-    def _after_gate(self) -> str:
-        return next(step.gate for step in reversed(self.plan.steps) if step.gate)
 
     def _change(self, number: int, step: Step) -> int | None:
         assert step.change is not None
@@ -215,7 +212,7 @@ class Deployer:
     def _judged(self, number: int, step: Step) -> Answer:
         """One answer, noted; with traffic on the new revision "cannot tell" is asked once more."""
         if step.kind == "compare":
-            look = sum(each.kind == "compare" for each in self.plan.steps[:number])
+            look = self.plan.looks(before=number)
             answer = _answered(lambda: self.compares.compare(step.slot, step.beside, look))
             if answer.code == CANNOT_TELL:
                 answer = _answered(lambda: self.compares.compare(step.slot, step.beside, look))

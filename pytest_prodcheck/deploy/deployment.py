@@ -280,8 +280,7 @@ class Deployment:
         return RunGates(plan, runner)
 
     def _compares(self, plan: Plan) -> Compares:
-        looks = sum(step.kind == "compare" for step in plan.steps)
-        return Canary(self.configuration, plan.environment, plan.unit, looks, self.says.passing)
+        return Canary(self.configuration, plan.environment, plan.unit, plan.looks(), self.says.passing)
 
     def _pause(self, seconds: float, left: float) -> None:
         end = time.monotonic() + seconds
@@ -324,7 +323,7 @@ class Deployment:
     def _show(self, plan: Plan) -> None:
         from pytest_prodcheck.deploy.power import stated
 
-        looks = sum(step.kind == "compare" for step in plan.steps)
+        looks = plan.looks()
         self.says.say("\n".join(showing.lines_of(plan, stated(self.settings.analysis, looks) if looks else ())))
 
 

@@ -114,6 +114,15 @@ class Plan:
         """The step after which there is no way back, None where there always is one."""
         return next((number for number, step in enumerate(self.steps) if step.final), None)
 
+    @property
+    def after_gate(self) -> str:
+        """The gate that is asked last: with all traffic on the new revision, and about the old one after a rollback."""
+        return next(step.gate for step in reversed(self.steps) if step.gate)
+
+    def looks(self, before: int | None = None) -> int:
+        """How often a canary is compared, in all steps or in those before a number."""
+        return sum(step.kind == "compare" for step in self.steps[:before])
+
     def shares_before(self, number: int) -> Shares:
         """How traffic is shared when the step with this number begins."""
         found = self.shares

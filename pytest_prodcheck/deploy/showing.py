@@ -22,8 +22,8 @@ def lines_of(plan: Plan, looks: Iterable[str] = ()) -> Iterator[str]:
         if step.final:
             yield "      ---- point of no return: from here on it only goes forward ----"
     if plan.changes_something:
-        gate = next(step.gate for step in reversed(plan.steps) if step.gate)
-        yield f"after a rollback, gate {gate} is asked about {plan.old}; only where it is open, the rollback counts"
+        told = f"after a rollback, gate {plan.after_gate} is asked about {plan.old}"
+        yield f"{told}; only where it is open, the rollback counts"
         if plan.point_of_no_return is None:
             yield "no point of no return: `prodcheck deploy --undo` brings the old revision back, also afterwards"
     for line in looks:
