@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_STRING = r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`'
+# What is not closed reaches to the end, so that no pattern begins again at each character.
+_STRING = r"""(?s:"(?:[^"\\]|\\.)*(?:"|\\?\Z)|'(?:[^'\\]|\\.)*(?:'|\\?\Z)|`[^`]*(?:`|\Z))"""
 _TOKEN = re.compile(
     rf"(?P<string>{_STRING})|(?P<comment>#[^\n]*)|(?P<name>[A-Za-z_:][A-Za-z0-9_:]*)|(?P<number>[0-9][0-9A-Za-z_.]*)"
-    rf"|(?P<braces>\{{(?:{_STRING}|[^}}\"'`])*\}})|(?P<range>\[[^\][]*\])|(?P<other>\S)"
+    rf"|(?P<braces>\{{(?:{_STRING}|[^}}\"'`])*(?:\}}|\Z))|(?P<range>\[[^\][]*\])|(?P<other>\S)"
 )
 _NAMED = re.compile(r"""__name__\s*=\s*["'`]([A-Za-z_:][A-Za-z0-9_:]*)["'`]""")
 _LABEL_LISTS = frozenset({"by", "without", "on", "ignoring", "group_left", "group_right"})
 _WORDS = frozenset({"and", "or", "unless", "offset", "bool", "atan2", "inf", "nan"})
-_PART = re.compile(r"(\d+)(ms|[smhdwy])")
+_PART = re.compile(r"(?<![0-9])([0-9]{1,18})(ms|[smhdwy])")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
@@ -44,7 +45,7 @@ def selectors(query: str) -> tuple[Selector, ...]:
             matchers = following if next_kind == "braces" else ""
             at += bool(matchers)
             found.append(Selector(text + matchers, text, functions[-1]))
-        elif kind == "braces":
+        elif kind == "braces" and text.endswith("}"):
             name = _NAMED.search(text)
             found.append(Selector(text, name[1] if name else "", functions[-1]))
         elif text == "(":
