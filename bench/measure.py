@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -10,8 +12,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 PYTEST = (PYTHON, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider")
 
@@ -26,9 +30,20 @@ class Taken:
 
 
 def clean_environ() -> dict[str, str]:
-    """This process's environment without what would change pytest or hide compiled files."""
+    """This process's environment without what would change pytest or hide compiled files, and with `as_installed`."""
     drop = ("PYTEST", "PRODCHECK", "PYTHONDONTWRITEBYTECODE")
-    return {key: value for key, value in os.environ.items() if not key.startswith(drop)}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(drop)}
+    return {**kept, "PYTHONPATH": as_installed()}
+
+
+@cache
+def as_installed() -> str:
+    """A folder with what a wheel holds: beside the checkout's suites lies a conftest, for which each check pays."""
+    folder = tempfile.mkdtemp(prefix="prodcheck-bench-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for package in ("pytest_prodcheck", "suites"):
+        shutil.copytree(CHECKOUT / package, Path(folder) / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
 
 
 def measure(words: Sequence[str], folder: Path) -> Taken:

@@ -31,8 +31,7 @@ class Ledger:
     @property
     def outcome(self) -> Outcome:
         """The worst of the judgements; errored where there is none: a check that judged nothing proves nothing."""
-        found = {judgement.outcome for judgement in self.judgements}
-        return next((outcome for outcome in _WORST if outcome in found), Outcome.ERRORED)
+        return min((judgement.outcome for judgement in self.judgements), key=_WORST.index, default=Outcome.ERRORED)
 
     def reasons(self) -> list[str]:
         """What was not passed, worst first, in words; further lines of one are marked, so that none looks like ours."""

@@ -46,6 +46,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         raise pytest.UsageError("prodcheck: --env is empty: is a variable of the pipeline not set?")
     if not wanted or options.help or options.version:
         return
+    _collect_garbage_rarely()
     from pytest_prodcheck.plugin.binding import is_own, top_of
     from pytest_prodcheck.plugin.fresh_code import watch
     from pytest_prodcheck.plugin.other_plugins import refusals
@@ -71,6 +72,12 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     if not options.file_or_dir:
         args[:0] = scope.folders  # in front: an option whose value may be left out would take what follows it
         options.file_or_dir.extend(scope.folders)
+
+
+def _collect_garbage_rarely() -> None:
+    """What is loaded stays, results and evidence too: looking through it again and again costs a tenth of a run."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _guard_arguments(config: pytest.Config) -> None:
@@ -106,8 +113,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{name}: {meaning}")
     scope = config.stash.get(WORKER_SCOPE, None)
     if scope is not None or CONTROLLER in config.stash:
-        gc.freeze()  # what is loaded by now stays: looking through it again and again costs a tenth of a run
-        gc.set_threshold(20_000, 20, 20)  # results and evidence stay, too: 6 % of a run of 5,000 endpoints
+        gc.freeze()  # what is loaded by now stays
     if scope is not None and hasattr(config, "workerinput"):
         from pytest_prodcheck.plugin.xdist_worker import register_worker
 
