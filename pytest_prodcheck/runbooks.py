@@ -39,6 +39,19 @@ def close_to(name: str) -> list[str]:
     return meant[:5] or difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
 
 
+def first_step(name: str) -> str:
+    """The first command of the runbook's "Look further", several lines where it goes on."""
+    _, _, after = read(name).partition("\n## Look further\n")
+    _, _, block = after.partition("```sh\n")
+    taken: list[str] = []
+    for line in block.partition("```")[0].splitlines():
+        taken.append(line)
+        whole = "\n".join(taken)
+        if not line.endswith("\\") and not (" do" in whole and "done" not in whole):
+            break
+    return "\n".join(taken)
+
+
 def read(name: str) -> str:
     """The Markdown of the runbook of that name (of `names`)."""
     return (folder() / f"{name}.md").read_text(encoding="utf-8")

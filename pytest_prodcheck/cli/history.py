@@ -40,9 +40,10 @@ def main(args: argparse.Namespace) -> int:
         with _log() as log:
             runs = log.find(environment=args.env, kind="run", since=since)
             verdicts = log.find(environment=args.env, kind="verdict", since=since)
+            overrides = log.find(environment=args.env, kind="override", since=since)
         if not runs:
             raise ValueError(f"the event log has no run of {args.env} in the last {args.since}")
-        return _one(runs, args) if args.check else _all(runs, verdicts, args)
+        return _one(runs, args) if args.check else _all(runs, verdicts, overrides, args)
     except (ConfigurationError, LogProblem, ValueError) as error:
         print(f"prodcheck history: {error}", file=sys.stderr)
         return 2
@@ -106,7 +107,7 @@ def _extremes(values: list[float]) -> list[tuple[str, float]]:
     ]
 
 
-def _all(runs: list[Event], verdicts: list[Event], args: argparse.Namespace) -> int:
+def _all(runs: list[Event], verdicts: list[Event], overrides: list[Event], args: argparse.Namespace) -> int:
     from pytest_prodcheck.events.history import closed_periods, flaky
     from pytest_prodcheck.quantities import format_quantity
     from pytest_prodcheck.reports.escaping import safe, safe_json
@@ -117,6 +118,7 @@ def _all(runs: list[Event], verdicts: list[Event], args: argparse.Namespace) -> 
         told = {
             "runs": [asdict(each) for each in runs],
             "shut": [asdict(each) for each in shut],
+            "overrides": [asdict(each) for each in overrides],
             "flaky": dict(unsteady),
         }
         print(safe_json(json.dumps(told, indent=1)))
@@ -132,6 +134,9 @@ def _all(runs: list[Event], verdicts: list[Event], args: argparse.Namespace) -> 
             else f"open again after {format_quantity(one.ended - one.began, 's')}"
         )
         print(f"{moment(one.began)}  gate {safe(one.gate)} shut, {end}")
+    for each in overrides[:_FEW]:
+        by, reason, ticket = (safe(each.body.get(name, "")) for name in ("by", "reason", "ticket"))
+        print(f"{moment(each.at)}  gate {safe(each.subject)} overridden by {by}: {reason} ({ticket})")
     for name, number in unsteady[:_FEW]:
         print(f"flaky: {safe(name)} changed its outcome {number} times without a new revision")
     return 0

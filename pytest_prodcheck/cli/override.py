@@ -6,11 +6,13 @@ import argparse
 import os
 import sys
 import time
+from pathlib import Path
 
 from pytest_prodcheck import resource_exhaustion
 from pytest_prodcheck.cli.declared_names import UnknownName, refuse_unknown
 from pytest_prodcheck.cli.gate_options import add_scope, duration, query_of, who
 from pytest_prodcheck.gates import overrides, paths, revisions, seal
+from pytest_prodcheck.gates.verdict_files import Document
 
 EXAMPLES = """\
   prodcheck override rollback --env production --unit buying --reason "checkout is down" --ticket INC-7 --for 30m
@@ -50,9 +52,36 @@ def main(args: argparse.Namespace) -> int:
         key = seal.find_key(state, root, create=True)
         assert key is not None
         overrides.record(state, document, key)
+        unrecorded = _note(state, document)
     except (ValueError, OSError) as error:
         print(f"prodcheck override: {error}", file=sys.stderr)
         return 3 if resource_exhaustion.shortage_of(error) else 2
     print(f"gate {args.gate} of {args.env}: {overrides.override_line(document)}")
     print("it is recorded, shown by every verdict while it holds, and ends by itself")
+    if unrecorded:
+        print(f"prodcheck override: it holds, but is not in the event log: {unrecorded}", file=sys.stderr)
     return 0
+
+
+def _note(state: str, document: Document) -> str:
+    """Adds it to the event log; returns what went wrong, "" where nothing did."""
+    from pytest_prodcheck.environments.loading import ConfigurationError, find_configuration, load
+    from pytest_prodcheck.environments.secrets import SecretResolver
+    from pytest_prodcheck.events.configured_log import open_log
+    from pytest_prodcheck.events.log import Event, LogProblem
+
+    told = {name: document[name] for name in ("slot", "reason", "ticket", "by", "expires_at")}
+    environment, unit, revision, gate = (str(document[name]) for name in ("environment", "unit", "revision", "gate"))
+    at = float(str(document["made_at"]))
+    name = f"override:{environment}:{unit}:{gate}:{at:.6f}"
+    event = Event(name, at, "override", environment, unit, revision, gate, told)
+    try:
+        path = find_configuration(Path.cwd())
+        project = load(path).project if path is not None else None
+        passed = project.pass_environment if project is not None else ()
+        resolver = SecretResolver(Path(state).parent, passed)
+        with open_log(Path(state), project.events if project is not None else None, resolver.resolve) as log:
+            log.add(event)
+    except (ConfigurationError, LogProblem) as error:
+        return str(error)
+    return ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_prodcheck.outcomes import RunRecord
+    from pytest_prodcheck.reports.page.contents import Requests
     from pytest_prodcheck.reports.saved_runs import SavedRun
 
 EXAMPLES = """\
@@ -68,16 +69,20 @@ def _written(saved: SavedRun, run: RunRecord, form: str) -> str:
     from pytest_prodcheck.reports.symbols import takes_unicode
 
     if form == "html":
-        return run_page(run, saved.verdicts, before=last_open(saved.folder.parent.parent, run), charts=_charts(saved))
+        charts, asked = _from_evidence(saved, run)
+        before = last_open(saved.folder.parent.parent, run)
+        return run_page(run, saved.verdicts, before=before, charts=charts, requests=asked)
     return write(form, run, saved.verdicts, unicode=takes_unicode(sys.stdout))
 
 
-def _charts(saved: SavedRun) -> str:
-    """What the saved evidence tells of loads, "" where it is gone."""
+def _from_evidence(saved: SavedRun, run: RunRecord) -> tuple[str, Requests]:
+    """What the saved evidence tells of loads and of requests; nothing where it is gone."""
     from pytest_prodcheck.evidence.gathering.store import EvidenceFilesError, load
+    from pytest_prodcheck.plugin.exchanges import requests_of
     from pytest_prodcheck.plugin.load_plots import charts
 
     try:
-        return charts(load(saved.folder / "evidence"))
+        source = load(saved.folder / "evidence")
     except EvidenceFilesError:
-        return ""
+        return "", {}
+    return charts(source), requests_of(source, run)

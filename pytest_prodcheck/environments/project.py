@@ -15,6 +15,7 @@ from pytest_prodcheck.environments.sections.light import Light
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.approval import Approval
     from pytest_prodcheck.environments.sections.auth import Auth
+    from pytest_prodcheck.environments.sections.delivery import Channel, Pushgateway, Traces
     from pytest_prodcheck.environments.sections.dependencies import Dependency
     from pytest_prodcheck.environments.sections.deploy import Deploy
     from pytest_prodcheck.environments.sections.exposure import Exposure
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 else:
     Approval = section("approval:Approval")
     Auth = section("auth:Auth")
+    Channel = section("delivery:Channel")
+    Pushgateway = section("delivery:Pushgateway")
+    Traces = section("delivery:Traces")
     Dependency = section("dependencies:Dependency")
     Deploy = section("deploy:Deploy")
     Exposure = section("exposure:Exposure")
@@ -121,8 +125,8 @@ class Environment(Section):
     abstract: bool = False  # true: only there to inherit from; `--env` cannot name it
     revision: str | None = None  # what is deployed, where neither --revision nor PRODCHECK_REVISION says so
     nameserver: Address | None = None  # resolves the names of this environment instead of the system (UDP DNS)
-    # sent with every HTTP request, so that firewalls and analytics know us; `{run}` and `{revision}` are filled in;
-    # a value may be a secret reference
+    # sent with every HTTP request, so that firewalls and analytics know us; `{run}`, `{revision}` and
+    # `{traceparent}` (W3C trace context, see `traces`) are filled in; a value may be a secret reference
     headers: dict[str, str | SecretRef] = {}
     # kinds of target that this environment does not have: a section that gets lost is then noticed
     absent: tuple[str, ...] = ()
@@ -268,4 +272,7 @@ class Project(Section):
     gate_defaults: GateDefaults = GateDefaults.model_construct()  # from [gates.defaults]
     waivers: tuple[Waiver, ...] = ()  # reviewed, dated exceptions, as [[waivers]]
     events: Events | None = None  # where the event log lies, where that is not the state folder
+    notify: dict[Name, Channel] = {}  # who is told of runs, by name
+    pushgateway: Pushgateway | None = None  # a Prometheus Pushgateway that gets the figures of each run
+    traces: Traces | None = None  # an OpenTelemetry collector that gets a trace of each run
     seal: Seal | None = None  # whose key seals the verdicts, where it is not PRODCHECK_KEY or `.prodcheck/key`

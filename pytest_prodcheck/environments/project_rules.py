@@ -91,6 +91,11 @@ def project_complaints(project: Project, environments: Known, abstract: set[str]
         yield ("seal", "key"), "`prodcheck gate` never runs a command: expected { env = … } or { file = … }", ""
     for name, gate in project.gates.items():
         yield from _gate(("gates", name), name, gate, project, environments, abstract)
+    for name, channel in project.notify.items():
+        for position, environment in enumerate(channel.environments):
+            yield from _environment(
+                ("notify", name, "environments", f"[{position}]"), environment, environments, abstract
+            )
     yield from cycles(project, environments)
     yield from _waivers(project, environments)
     for name, each in environments.items():

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from pytest_prodcheck.gates.root_causes import layer
 from pytest_prodcheck.gates.verdict import Finding, Value
 from pytest_prodcheck.outcomes import ExitCode, Judgement, Outcome, Result
 
@@ -45,16 +46,16 @@ class Findings:
 
 
 def by_gravity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """By code, what others follow from, severity, check, target, text: whatever the order of the results was."""
+    """By code, what others follow from, severity, layer, check, target, text: whatever the order of the results was."""
     findings = list(findings)
     roots = {each.because for each in findings if each.because}
     return tuple(sorted(findings, key=lambda each: _gravity(each, roots)))
 
 
-def _gravity(finding: Finding, roots: set[str]) -> tuple[int, bool, int, str, str, str, str, str]:
+def _gravity(finding: Finding, roots: set[str]) -> tuple[int, bool, int, int, str, str, str, str, str]:
     severity = finding.severity if finding.severity in _SEVERITIES else ""
     place = _PLACE.get(ExitCode(finding.code), 0)
-    order = (finding.check, finding.target, finding.of, finding.what, finding.text)
+    order = (layer(finding.check), finding.check, finding.target, finding.of, finding.what, finding.text)
     return (place, f"{finding.check}@{finding.target}" not in roots, _SEVERITIES.index(severity), *order)
 
 

@@ -11,6 +11,17 @@ ADDRESSES = "smoke.service.addresses"  # the bundled check that fails where a se
 _SEVERITIES = ("critical", "high", "medium", "low")
 
 
+# what others stand on comes first; what is in no row stands on all of them
+_LAYERS = ("dns", "tcp", "kubernetes", "postgres", "redis", "memcached", "service", "auth", "api")
+
+
+def layer(check: str) -> int:
+    """How much a check's target stands on others: among failures of one severity the lowest is likely the cause."""
+    suite, _, rest = check.partition(".")
+    part = rest.partition(".")[0]
+    return _LAYERS.index(part) if suite == "smoke" and part in _LAYERS else len(_LAYERS)
+
+
 def root_causes(results: Iterable[Result]) -> dict[Identity, Identity]:
     """The result that says why, of each that could not tell because a service was out of reach.
 

@@ -283,9 +283,19 @@ class RunController:
                 if not self.unsaved:  # which the verdict says already, for the same reason
                     print(f"prodcheck: {'; '.join(problems)}; the gate stays closed", file=sys.stderr)  # noqa: T201
                 return 10 + ExitCode.CANNOT_TELL
+        self._deliver()
         code = int(worst(verdict.code for verdict in self.verdicts))
         code = code if code in (ExitCode.OPEN, ExitCode.BLOCKED) else 10 + code
         return process_exit.watch_shutdown(code, self.opened.take_back)
+
+    def _deliver(self) -> None:
+        """Tells whoever is to be told of the verdicts, which are published by now; says what did not arrive."""
+        from pytest_prodcheck.plugin.delivering import deliver_run
+
+        if self.run is not None:
+            source = self.gathering.source if self.gathering is not None else None
+            for problem in deliver_run(self.opened, self.run, self.verdicts, source):
+                print(f"prodcheck: {problem}", file=sys.stderr)  # noqa: T201
 
     def close(self) -> None:
         """Ends what the run started."""

@@ -85,11 +85,13 @@ def save(opened: RunContext, gathering: Gathering, run: RunRecord, verdicts: Seq
 
 
 def _page(opened: RunContext, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
+    from pytest_prodcheck.plugin.exchanges import requests_of
     from pytest_prodcheck.plugin.load_plots import charts
     from pytest_prodcheck.reports.page import run_page
     from pytest_prodcheck.reports.saved_runs import last_open
 
-    return run_page(run, verdicts, before=last_open(opened.state, run), charts=charts(gathering.source))
+    before, asked = last_open(opened.state, run), requests_of(gathering.source, run)
+    return run_page(run, verdicts, before=before, charts=charts(gathering.source), requests=asked)
 
 
 def _ignored(state: Path) -> None:

@@ -14,6 +14,7 @@ from pytest_prodcheck.reports.verdict_documents import finite, subject_of
 Kind = Literal["worse", "better", "new", "gone", "moved"]
 ORDER: tuple[Kind, ...] = ("worse", "new", "gone", "moved", "better")
 MOVED = 0.25  # a measured value that differs by less than this share is not told
+NOTABLE = 0.1  # nor one that differs by less than this share of its limit
 WORDS: dict[Kind, str] = {
     "worse": "became worse", "new": "new", "gone": "gone", "moved": "other value", "better": "became better",
 }  # fmt: skip
@@ -61,7 +62,10 @@ def _moved(before: Judgement | None, now: Judgement | None) -> bool:
     if now.fail is None and now.warn is None:
         return False
     old, new = finite(before.value), finite(now.value)
-    return old is not None and new is not None and abs(new - old) > MOVED * max(abs(old), abs(new))
+    if old is None or new is None:
+        return False
+    limit = finite(now.fail if now.fail is not None else now.warn) or 0.0
+    return abs(new - old) > max(MOVED * max(abs(old), abs(new)), NOTABLE * abs(limit))
 
 
 def result_text(result: Result | None, *, unicode: bool = True) -> str:

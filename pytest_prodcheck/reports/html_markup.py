@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -109,8 +109,9 @@ def summary(run: RunRecord, verdicts: Sequence[View], charts: str = "") -> str:
     return f'<div class="pc" id="prodcheck">{"".join(parts)}</div>'
 
 
-def gate(verdict: View) -> str:
-    """One gate: what it says, about what, what decided it, how to fix it."""
+def gate(verdict: View, findings_html: Callable[[Iterable[View]], str] | None = None) -> str:
+    """One gate: what it says, about what, what decided it, how to fix it; findings_html: how findings are shown."""
+    shown = findings_html or _findings
     status = status_of(verdict)
     code = verdict.number("code")
     head = f"{gate_symbol(status)} {gate_words(status)}: {safe_html(verdict.text('gate'))}"
@@ -121,11 +122,11 @@ def gate(verdict: View) -> str:
         told = f"Only observed until {safe_html(seen.text('until'))}: answers 0 whatever is found; otherwise {would}"
         parts.append(f'<p class="pc-loud">{told}</p>')
     parts += [f'<p class="pc-loud">Overridden: {safe_html(each)}</p>' for each in verdict.texts("overrides")]
-    parts.append(_findings(verdict.views("reasons")))
+    parts.append(shown(verdict.views("reasons")))
     for title, name in (("Warnings", "warnings"), ("Waived failures", "waived"), ("Notes", "notes")):
         if found := verdict.views(name):
             opened, checks = "" if name == "notes" else " open", len(grouped(found))
-            parts.append(f"<details{opened}><summary>{title} ({checks})</summary>{_findings(found)}</details>")
+            parts.append(f"<details{opened}><summary>{title} ({checks})</summary>{shown(found)}</details>")
     parts.append(_facts(verdict))
     color = gate_color(status) if seen is None or seen.number("code") == 0 else "yellow"
     opening = f'<section class="pc-gate pc-{color}" data-status="{safe_html(status)}">'

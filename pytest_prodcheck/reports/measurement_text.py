@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from pytest_prodcheck.gates.root_causes import layer
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.escaping import safe, safe_lines
@@ -30,9 +31,9 @@ def needing_attention(results: Iterable[Result]) -> list[Result]:
     return sorted(found, key=by_gravity)
 
 
-def by_gravity(result: Result) -> tuple[int, int, str, str]:
+def by_gravity(result: Result) -> tuple[int, int, int, str, str]:
     """The order in which somebody reads who wants to know what to do."""
-    return (rank(result.outcome), _SEVERITIES.index(result.severity), result.check, result.target)
+    return (rank(result.outcome), _SEVERITIES.index(result.severity), layer(result.check), result.check, result.target)
 
 
 def decisive(result: Result) -> Judgement | None:

@@ -122,6 +122,8 @@ def test_an_override_opens_for_a_while_and_is_recorded(broken: Project) -> None:
     assert "INC-9" in said.stdout
     assert "the site burns" in said.stdout
     shown_everywhere(broken, "INC-9")
+    (told,) = json.loads(broken.prodcheck("history", "--env", "dev", "--format", "json").stdout)["overrides"]
+    assert (told["subject"], told["body"]["ticket"]) == ("smoke", "INC-9")
 
 
 def test_an_override_is_scoped_and_ends(broken: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.gates.verdict import Verdict
-from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord, counts
+from pytest_prodcheck import runbooks
+from pytest_prodcheck.gates.findings import by_gravity
+from pytest_prodcheck.gates.verdict import Finding, Verdict
+from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord, Severity, counts
 from pytest_prodcheck.reports.changes import changes
 from pytest_prodcheck.reports.page import run_page
-from pytest_prodcheck.reports.page.contents import bar
+from pytest_prodcheck.reports.page.contents import Asked, bar
 from tests.chromium import FINISH, browse, dumped
 from tests.reports.hostile import STRINGS, fill
 from tests.reports.samples import BLOCKED, FAILED, OPEN, PASSED, RUN, WARNED
@@ -184,3 +187,54 @@ def test_bars(judgement: Judgement, value: float, fail: float) -> None:
 def test_what_has_no_bar() -> None:
     for value, limit in ((None, 1.0), (True, 1.0), ("x", 1.0), (1.0, None), (1.0, 0.0), (-1.0, 2.0)):
         assert bar(Judgement("t", value, Outcome.PASSED, fail=limit)) is None
+
+
+def test_a_gate_names_the_cause_first_and_its_first_step() -> None:
+    """Found on the page of an outage: symptoms stood before the database, clean-up before the step that broke."""
+    curl = "curl -sS -i https://shop.example/orders/1"
+    found = [
+        Result(
+            "smoke.workflow.order", "order", Outcome.FAILED, Severity.CRITICAL, reason=f"step succeeds: 503\n  | {curl}"
+        ),
+        Result("smoke.auth.login", "anna", Outcome.FAILED, Severity.CRITICAL, reason="answered 500"),
+        Result("smoke.auth.login", "bert", Outcome.FAILED, Severity.CRITICAL, reason="answered 500"),
+        Result("smoke.postgres.connects", "db", Outcome.FAILED, Severity.CRITICAL, reason="connection refused"),
+        Result("smoke.tcp.open", "queue", Outcome.FAILED, Severity.HIGH, reason="connection refused"),
+    ]
+    found = [replace(each, runbook=f"prodcheck explain {each.check}") for each in found]
+    reasons = [
+        Finding(each.reason, 1, each.check, each.target, "failed", str(each.severity), runbook=each.runbook)
+        for each in found
+    ]
+    verdict = replace(BLOCKED, reasons=by_gravity(reasons), warnings=())
+    page = run_page(replace(RUN, results=tuple(found)), [verdict])
+    items = re.findall(r"<li>(.*?)</li>", page.partition("</main>")[0].partition('id="results"')[0], re.DOTALL)
+    told = [html.unescape(re.sub(r"<[^>]+>", " ", each)) for each in items]
+    assert [re.search(r"smoke\.\w+", each)[0] for each in told if "smoke." in each][:4] == [  # type: ignore[index]
+        "smoke.postgres", "smoke.auth", "smoke.workflow", "smoke.tcp",
+    ]  # fmt: skip
+    assert "pg_isready" in told[0]
+    assert "anna" in told[1]
+    assert "bert" in told[1]
+    assert f"first step: {curl}" in " ".join(told[2].split())
+
+
+@pytest.mark.parametrize("name", runbooks.names())
+def test_each_runbook_has_a_whole_first_step(name: str) -> None:
+    step = runbooks.first_step(name)
+    assert step
+    assert subprocess.run(["sh", "-n"], input=step, text=True, check=False).returncode == 0
+
+
+def test_requests_and_answers_of_what_did_not_pass(tmp_path: Path) -> None:
+    asked = [Asked("GET https://x/: 503 in 12 ms", "<b>down</b>", "curl -sS -i https://x/")]
+    requests = {FAILED.evidence[0]: asked, PASSED.evidence[0]: asked}
+    page = run_page(RUN, [BLOCKED], requests=requests)
+    script = """
+      for (let left = 9; left > 0; left--) dispatchEvent(new KeyboardEvent("keydown", { key: "n" }));
+      seen.told = [...document.querySelectorAll(".result .body")].map((each) => each.textContent).join("\\n");
+    """
+    told = browsed(page, script, tmp_path)["told"]
+    assert told.count("Requests and answers (1)") == 1
+    assert "<b>down</b>" in told
+    assert "curl -sS -i https://x/" in told

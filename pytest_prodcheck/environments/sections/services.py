@@ -156,7 +156,7 @@ class Service(Section):
     html: bool = False
     # what runs it in the cluster: "deployment/NAME", "statefulset/NAME" or "daemonset/NAME"
     workload: Workload | None = None
-    # sent with every request to it, besides the environment's; `{run}` and `{revision}` are filled in;
+    # sent with every request to it, besides the environment's; `{run}`, `{revision}`, `{traceparent}` are filled in;
     # a value may be a secret reference
     headers: dict[str, str | SecretRef] = {}
     tls: ServiceTls = ServiceTls.model_construct()  # how its certificate is trusted, and what is expected of it

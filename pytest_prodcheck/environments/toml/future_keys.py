@@ -16,7 +16,6 @@ LATER = {
 }
 LATER_TOP = {
     "slo": "the performance suite",
-    "notify": "notifications",
     "deploy": "deployments",
     "monitor": "monitoring",
 }

@@ -15,7 +15,7 @@ from pytest_prodcheck.environments.toml.key_lines import KeyPath
 from pytest_prodcheck.environments.toml.trees import Tree
 
 NAME = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_-]*)\}\}|\{([A-Za-z_][A-Za-z0-9_-]*)\}")
-RESERVED = ("run", "revision", "window", "service", "unit", "workload", "runbook")
+RESERVED = ("run", "revision", "traceparent", "window", "service", "unit", "workload", "runbook")
 
 
 def substitute(tree: Tree) -> tuple[dict[str, Any], list[Complaint]]:
@@ -62,9 +62,8 @@ class _Filler:
             return self.variables[name]
         if name not in later:
             if name in RESERVED:
-                self.complaints.append(
-                    (path, f"{{{name}}} is not known here", "{run} and {revision} are filled in in headers")
-                )
+                hint = "{run}, {revision} and {traceparent} are filled in in headers"
+                self.complaints.append((path, f"{{{name}}} is not known here", hint))
             else:
                 hint = f"{did_you_mean(name, self.variables)}; `{{{{{name}}}}}` stands for the text itself"
                 self.complaints.append((path, f"no variable `{name}` in vars", hint))
@@ -79,7 +78,7 @@ def filled_later(path: KeyPath, data: dict[str, Any]) -> set[str]:
         return {"unit", "revision"}
     if path[:1] == ("postgres",) and path[2:4] == ("backups", "restore"):
         return {"label", "folder"} if path[4:5] == ("command",) else {"label"} if path[4:] == ("record",) else set()
-    names = {"run", "revision"} if "headers" in path else set()
+    names = {"run", "revision", "traceparent"} if "headers" in path else set()
     if path[:1] == ("metrics",) and path[2:] in (("query",), ("samples",)):
         return {"window", "revision", "service"}
     if path[:2] == ("deploy", "commands"):

@@ -26,6 +26,7 @@ from pytest_prodcheck.evidence.network.transport import Route
 from pytest_prodcheck.evidence.network.trust import trust_in
 from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.trace_context import traceparent
 
 if TYPE_CHECKING:
     import ssl
@@ -148,7 +149,8 @@ class HttpClient:
             return value.store.header(url)
         if not isinstance(value, str):
             return self.context.secret(value, deadline)
-        return value.replace("{run}", self.context.run_id).replace("{revision}", self.context.revision)
+        named = value.replace("{run}", self.context.run_id).replace("{revision}", self.context.revision)
+        return named.replace("{traceparent}", traceparent(self.context.run_id)) if "{" in named else named
 
     def _credentials(self, deadline: Deadline) -> dict[str, str]:
         declared = self.service.authentication

@@ -15,6 +15,8 @@ from pytest_prodcheck.reports.verdict_documents import AnyVerdict
 if TYPE_CHECKING:
     from jinja2 import Template
 
+    from pytest_prodcheck.reports.page.contents import Requests
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -25,10 +27,12 @@ def run_page(
     unicode: bool = True,
     before: RunRecord | None = None,
     charts: str = "",
+    requests: Requests | None = None,
 ) -> str:
     """The page as HTML text.
 
-    before: the run that is compared with. charts: of loads, as HTML (`load_charts`). unicode: for the table of writers;
+    before: the run that is compared with. charts: of loads, as HTML (`load_charts`). requests: of what did not pass, by
+    key of evidence. unicode: for the table of writers;
     a page always has symbols.
     """
     from pytest_prodcheck.reports.page.contents import contents
@@ -36,7 +40,7 @@ def run_page(
     style, script = _file("page.css") + _file("../charts.css"), _file("page.js")
     policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:"
     return _template().render(
-        page=contents(run, list(verdicts), before, charts), style=style, script=script, policy=policy
+        page=contents(run, list(verdicts), before, charts, requests or {}), style=style, script=script, policy=policy
     )
 
 

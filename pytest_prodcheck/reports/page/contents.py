@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +26,29 @@ from pytest_prodcheck.reports.measurement_text import (
     value_text,
     worst_first,
 )
+from pytest_prodcheck.reports.page.deciding import findings_html
 from pytest_prodcheck.reports.role_matrix import matrix_html
 from pytest_prodcheck.reports.symbols import ACTIONS, outcome_symbol
 from pytest_prodcheck.reports.text_details import evidence_text
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, moment, views
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, finite, moment, views
 
 MOST_JUDGEMENTS = 200
 MOST_COLUMNS = 30  # targets of one kind that a matrix shows side by side
 MOST_CHANGES = 100
+MOST_REQUESTS = 10  # of one result
 LIMIT_AT = 70.0  # where the limit stands on a bar that is 100 wide
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request and its answer, as a person repeats it; an excerpt only where bodies may be shown."""
+
+    line: str  # "GET https://…: 503 in 12 ms from 127.0.0.1:443"
+    excerpt: str
+    repeat: str  # a `curl` line
+
+
+Requests = Mapping[str, Sequence[Asked]]  # by key of evidence
 
 
 @dataclass(frozen=True)
@@ -47,17 +61,26 @@ class Bar:
 
 
 def contents(
-    run: RunRecord, verdicts: Sequence[AnyVerdict], before: RunRecord | None = None, charts: str = ""
+    run: RunRecord,
+    verdicts: Sequence[AnyVerdict],
+    before: RunRecord | None = None,
+    charts: str = "",
+    requests: Requests | None = None,
 ) -> dict[str, Any]:
     """All that the template names."""
     shown = views(verdicts)
     results = sorted(run.results, key=by_gravity)
     places = {each.identity: number for number, each in enumerate(results)}
     rows = [_row(each, place) for place, each in enumerate(results)]
+    by_identity = {each.identity: each for each in results}
+
+    def decided(findings: Iterable[View]) -> str:
+        return findings_html(findings, by_identity, places)
+
     return {
         "title": safe(" ".join(filter(None, ("prodcheck:", run.project, run.environment, run.revision)))),
         "about": _about(run),
-        "gates": [Markup(html_markup.gate(each)) for each in shown],
+        "gates": [Markup(html_markup.gate(each, decided)) for each in shown],
         "checklist": Markup(checklist_html(run, shown)),
         "problems": Markup(html_markup.problems(run)),
         "counts": [
@@ -71,7 +94,7 @@ def contents(
         "number": len(results),
         "groups": _groups(results, rows),
         "choices": _choices(rows),
-        "details": Markup(_embedded([_details(each, run.ended_at) for each in results])),
+        "details": Markup(_embedded([_details(each, run.ended_at, requests or {}) for each in results])),
         "runbooks": Markup(_embedded(_runbooks(results))),
     }
 
@@ -140,7 +163,7 @@ def bar(judgement: Judgement | None) -> Bar | None:
     return Bar(at(measured), fail, warn)
 
 
-def _details(result: Result, ended_at: float) -> dict[str, Any]:
+def _details(result: Result, ended_at: float, requests: Requests) -> dict[str, Any]:
     """What is shown of a result when it is opened; empty fields are left out, for there may be thousands."""
     judged = [
         [
@@ -155,12 +178,20 @@ def _details(result: Result, ended_at: float) -> dict[str, Any]:
         "judged": judged,
         "more": max(0, len(result.judgements) - MOST_JUDGEMENTS),
         "notes": [safe(each) for each in result.notes],
+        "asked": _asked(result, requests),
         "evidence": evidence_text(result, ended_at) if result.evidence else "",
         "fix": safe(result.runbook),
         "owner": safe(result.owner),
         "test": safe(result.nodeid),
     }
     return {name: value for name, value in made.items() if value}
+
+
+def _asked(result: Result, requests: Requests) -> list[list[str]]:
+    if result.outcome in (Outcome.PASSED, Outcome.SKIPPED):
+        return []
+    found = [each for key in result.evidence for each in requests.get(key, ())]
+    return [[safe(each.line), safe(each.excerpt), safe(each.repeat)] for each in found[:MOST_REQUESTS]]
 
 
 def _runbooks(results: Iterable[Result]) -> dict[str, str]:

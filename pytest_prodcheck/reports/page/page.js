@@ -35,6 +35,11 @@
       const list = add(body, "ul");
       for (const note of told.notes) add(list, "li", note);
     }
+    if (told.asked) {
+      const part = add(body, "details");
+      add(part, "summary", `Requests and answers (${told.asked.length})`);
+      for (const [line, excerpt, repeat] of told.asked) add(part, "pre", [line, excerpt, repeat].filter(Boolean).join("\n"));
+    }
     if (told.fix) {
       const line = add(body, "p", "How to fix: ");
       link(line, told.fix);

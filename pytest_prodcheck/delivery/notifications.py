@@ -1,0 +1,157 @@
+"""Tells people of a run through apprise; what does not arrive is kept and tried again with the next run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.delivery.messages import LEVELS, Message, message
+from pytest_prodcheck.delivery.undelivered import GIVEN_UP, Kept, forget, keep, waiting
+from pytest_prodcheck.outcomes import RunRecord
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, views
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Project
+    from pytest_prodcheck.environments.sections.base import SecretRef
+    from pytest_prodcheck.environments.sections.delivery import Channel
+
+MOST_SECONDS = 30.0  # that all messages of a run may take; what is left is kept for the next one
+_TYPES = {"info": "info", "warning": "warning", "critical": "failure", "emergency": "failure"}
+_NEEDED = "notifications need apprise: pip install 'pytest-prodcheck[notify]'"
+
+
+def tell_people(
+    project: Project,
+    state: Path,
+    run: RunRecord,
+    verdicts: Sequence[AnyVerdict],
+    resolve: Callable[[SecretRef], str],
+) -> Iterator[str]:
+    """Tells every channel what it asks for, and what it missed; one line for each that could not be told."""
+    until = time.monotonic() + MOST_SECONDS
+    yield from retry(project, state, resolve, until)
+    wanted = {name: each for name, each in project.notify.items() if _is_for(each, run)}
+    if not wanted:
+        return
+    try:
+        before = _before(project, state, run, resolve)
+    except ValueError as error:
+        yield f"what changed is not known, so all is told: {error}"
+        before = {}
+    for name, channel in wanted.items():
+        told = [
+            each.data
+            for each in views(verdicts)
+            if channel.on == "always" or before.get(each.raw("gate")) != each.number("code")
+        ]
+        made = message(run, told, before)
+        if made is None or not _is_heard(channel, made):
+            continue
+        if problem := _deliver(state, channel, Kept(name, made, time.time()), resolve, until):
+            yield problem
+
+
+def retry(project: Project, state: Path, resolve: Callable[[SecretRef], str], until: float) -> Iterator[str]:
+    """Tries once more what is kept, the oldest first, until that moment of the monotonic clock."""
+    for each in waiting(state):
+        channel = project.notify.get(each.channel)
+        if channel is None or each.at < time.time() - GIVEN_UP:
+            forget(state, each)
+            why = "is not declared any more" if channel is None else f"did not take it for {GIVEN_UP / 3600:.0f} h"
+            yield f"notify.{each.channel} {why}: given up: {each.message.title}"
+        elif problem := _deliver(state, channel, each, resolve, until):
+            yield problem
+
+
+def send(address: str, made: Message, done: set[int] | frozenset[int] = frozenset()) -> set[int]:
+    """Sends to one apprise address; returns which of its recipients have it by now, -1 among them where all have.
+
+    Raises ValueError for what apprise does not know, without the address.
+    """
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what apprise and its plugins import
+        return _send(address, made, done)
+
+
+def _send(address: str, made: Message, done: set[int] | frozenset[int]) -> set[int]:
+    try:
+        import apprise
+    except ImportError:
+        raise ValueError(_NEEDED) from None
+    import logging
+
+    for name in ("apprise", "urllib3.connectionpool"):  # their messages hold addresses with tokens
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    server: Any = apprise.Apprise.instantiate(address.strip(), suppress_exceptions=True)
+    if server is None:
+        raise ValueError("its address is none that apprise knows")
+    server.request_rate_per_sec = 0.0  # it would wait some seconds between two recipients
+    several = getattr(server, "targets", None)
+    targets = list(several) if isinstance(several, (list, tuple, set)) and len(several) > 1 else [None]
+    found = set(done)
+    for place, each in enumerate(targets):
+        if place in done:
+            continue
+        if len(targets) > 1:
+            server.targets = [each]
+        try:
+            arrived = server.notify(
+                body=made.body, title=made.title, notify_type=apprise.NotifyType(_TYPES[made.level])
+            )
+        except Exception:  # a plugin of theirs; what it says may hold the address
+            arrived = False
+        if arrived:
+            found.add(place)
+    if len(found) == len(targets):
+        found.add(-1)
+    return found
+
+
+def _deliver(state: Path, channel: Channel, kept: Kept, resolve: Callable[[SecretRef], str], until: float) -> str:
+    """Sends one message; keeps it where it did not arrive, and says so."""
+    arrived, why = set(kept.arrived), ""
+    try:
+        if time.monotonic() < until:
+            arrived = send(resolve(channel.url), kept.message, arrived)
+        else:
+            why = "no time was left for it"
+    except ValueError as error:
+        why = str(error)
+    if -1 in arrived:
+        forget(state, kept)
+        return ""
+    problem = keep(state, kept, arrived)
+    after = "and cannot be kept: " + problem if problem else "and is tried again with the next run"
+    return f"notify.{kept.channel} was not told{': ' + why if why else ''}, {after}: {kept.message.title}"
+
+
+def _is_for(channel: Channel, run: RunRecord) -> bool:
+    return not channel.environments or run.environment in channel.environments
+
+
+def _is_heard(channel: Channel, made: Message) -> bool:
+    return LEVELS.index(made.level) >= LEVELS.index(channel.level) or (made.recovery and channel.recovery)
+
+
+def _before(
+    project: Project, state: Path, run: RunRecord, resolve: Callable[[SecretRef], str]
+) -> Mapping[str, int | None]:
+    """Gate -> the code of its verdict before this run; raises ValueError."""
+    from pytest_prodcheck.events.configured_log import open_log
+    from pytest_prodcheck.events.log import LogProblem
+
+    try:
+        with open_log(state, project.events, resolve) as log:
+            found = log.find(environment=run.environment, kind="verdict")
+    except LogProblem as error:
+        raise ValueError(str(error)) from None
+    codes: dict[str, int | None] = {}
+    for each in found:
+        if each.body.get("run") != run.id and each.unit == run.unit and each.body.get("slot", "") == run.slot:
+            code = each.body.get("code")
+            codes.setdefault(each.subject, code if isinstance(code, int) else None)
+    return codes

@@ -1,0 +1,72 @@
+"""Messages that did not arrive, one file each in the state folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pytest_prodcheck.delivery.messages import LEVELS, Message
+from pytest_prodcheck.trusted_files import read_regular
+
+FOLDER = "undelivered"
+GIVEN_UP = 24 * 3600.0  # seconds after which nobody needs to be told any more
+_LARGEST = 256 * 1024
+_MOST = 100
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A message to a channel. at: UTC epoch second. arrived: places of its recipients who have it."""
+
+    channel: str
+    message: Message
+    at: float
+    arrived: tuple[int, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """Its name, which begins with its time."""
+        told = json.dumps([self.channel, self.message.title, self.message.body])
+        return f"{self.at:015.3f}-{hashlib.sha256(told.encode()).hexdigest()[:16]}.json"
+
+
+def waiting(state: Path) -> Iterator[Kept]:
+    """What is kept, the oldest first; what cannot be read is left out."""
+    folder = state / FOLDER
+    names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+    for name in names[:_MOST]:
+        try:
+            found = json.loads(read_regular(str(folder / name), _LARGEST, follow=False))
+            told = found["message"]
+            title, body, level = (str(told[key]) for key in ("title", "body", "level"))
+            kept = Kept(
+                str(found["channel"]),
+                Message(title, body, level),
+                float(found["at"]),
+                tuple(map(int, found["arrived"])),
+            )
+            if kept.message.level in LEVELS and kept.file == name:
+                yield kept
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+
+
+def keep(state: Path, kept: Kept, arrived: Iterable[int]) -> str:
+    """Writes it; returns what went wrong, "" where it is kept."""
+    from pytest_prodcheck.gates.files import make_folder, replace_file
+
+    try:
+        make_folder(state / FOLDER)
+        document = {**asdict(kept), "arrived": sorted(arrived)}
+        replace_file(state / FOLDER / kept.file, json.dumps(document).encode())
+    except OSError as error:
+        return str(error)
+    return ""
+
+
+def forget(state: Path, kept: Kept) -> None:
+    """Removes it."""
+    (state / FOLDER / kept.file).unlink(missing_ok=True)

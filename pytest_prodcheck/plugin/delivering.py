@@ -1,0 +1,32 @@
+"""Tells others of a run that is over; what goes wrong there is said and changes no verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.gates.verdict import Verdict
+    from pytest_prodcheck.outcomes import RunRecord
+    from pytest_prodcheck.plugin.exchanges import Source
+    from pytest_prodcheck.plugin.run_start import RunContext
+
+
+def deliver_run(opened: RunContext, run: RunRecord, verdicts: Sequence[Verdict], source: Source | None) -> list[str]:
+    """Delivers what is declared; returns what could not be delivered. Nobody is told of runs that touch no gate."""
+    project = opened.configuration.project
+    if run.replay_of or opened.options.no_gate or not (project.notify or project.pushgateway or project.traces):
+        return []
+    from pytest_prodcheck.delivery import deliver
+    from pytest_prodcheck.environments.secrets import SecretResolver
+
+    resolver = SecretResolver(opened.configuration.root, project.pass_environment)
+    try:
+        seen = {}
+        if project.traces is not None and source is not None:
+            from pytest_prodcheck.plugin.exchanges import trace_ids
+
+            seen = trace_ids(source, (key for each in run.results for key in each.evidence))
+        return list(deliver(project, opened.state, run, verdicts, resolver.resolve, seen))
+    except Exception as error:  # the verdicts stand, whatever became of telling others
+        return [f"others could not be told of this run: {type(error).__name__}"]

@@ -1,0 +1,91 @@
+"""What decided a gate, on its page: each finding in two lines and its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pytest_prodcheck import runbooks
+from pytest_prodcheck.outcomes import Result
+from pytest_prodcheck.reports.banner import grouped
+from pytest_prodcheck.reports.dependent_failures import split_followers
+from pytest_prodcheck.reports.escaping import safe_html, safe_lines
+from pytest_prodcheck.reports.measurement_text import reason_texts
+from pytest_prodcheck.reports.symbols import outcome_symbol
+from pytest_prodcheck.reports.verdict_documents import View, subject
+
+SHOWN = 4  # findings that are shown at once; the others are folded
+_LONGEST = 240  # characters of the reason
+_TARGETS = 5  # of one check that are named
+_BUNDLED = "prodcheck explain "
+
+
+def findings_html(
+    findings: Iterable[View], results: Mapping[tuple[str, str], Result], places: Mapping[tuple[str, str], int]
+) -> str:
+    """The findings as a list; results and places: by check and target, as they stand on the page."""
+    own, _ = split_followers(list(findings))
+    items = [f"<li>{_item(alike, results, places)}</li>" for alike in _alike(own)]
+    if not items:
+        return ""
+    left = len(items) - SHOWN
+    more = f"<details><summary>and {left} more</summary><ul>{''.join(items[SHOWN:])}</ul></details>" if left > 0 else ""
+    return f"<ul>{''.join(items[:SHOWN])}</ul>{more}"
+
+
+def _alike(findings: Iterable[View]) -> list[list[list[View]]]:
+    """The findings of each check and target, those of one check together where nothing else differs."""
+    found: dict[object, list[list[View]]] = {}
+    for group in grouped(findings):
+        names = ("check", "outcome", "severity", "owner", "runbook", "ticket", "expires")
+        key = tuple(map(group[0].raw, names)) if group[0].raw("check") else id(group[0])
+        found.setdefault(key, []).append(group)
+    return list(found.values())
+
+
+def _item(
+    alike: list[list[View]], results: Mapping[tuple[str, str], Result], places: Mapping[tuple[str, str], int]
+) -> str:
+    first = alike[0][0]
+    result = results.get((first.raw("check"), first.raw("target")))
+    texts = safe_lines(result.reason) if result is not None and result.reason else []
+    texts = texts or [text for each in alike[0] for text in reason_texts(each.data)]
+    texts = [each.strip().removeprefix("| ") for each in texts]
+    reason = f"{texts[0][:_LONGEST]}{'…' if len(texts[0]) > _LONGEST else ''}" if texts else ""
+    if not first.text("check"):
+        return safe_html(reason)
+    mark = f'<span aria-hidden="true">{outcome_symbol(first.raw("outcome"))}</span> ' if first.raw("outcome") else ""
+    facts = [safe_html(first.text("severity"))] if first.text("severity") else []
+    facts += [f"{label} {safe_html(first.text(name))}" for label, name in _FACTS if first.text(name)]
+    lines = [f'{mark}<b>{_named(alike, places)}</b> <span class="pc-dim">{" · ".join(facts)}</span>']
+    return "<br>".join(filter(None, [*lines, safe_html(reason), _first_step(first.raw("runbook"), texts)]))
+
+
+def _named(alike: list[list[View]], places: Mapping[tuple[str, str], int]) -> str:
+    """The check, and its targets as links to their results."""
+    heads = [each[0] for each in alike]
+    shown = []
+    for number, each in enumerate(heads[:_TARGETS]):
+        target = each.text("target")
+        text = safe_html(target if number else subject(each.text("check"), target))
+        place = places.get((each.raw("check"), each.raw("target")))
+        shown.append(text if place is None else f'<a href="#r{place}">{text}</a>')
+    more = f" and {len(heads) - _TARGETS} more" if len(heads) > _TARGETS else ""
+    return ", ".join(shown) + more
+
+
+_FACTS = (("owner", "owner"), ("ticket", "ticket"), ("waived until", "expires"))
+
+
+def _first_step(runbook: str, texts: list[str]) -> str:
+    """The request once more, the team's own page, or what the bundled runbook begins with."""
+    repeat = next((each for each in texts if each.startswith("curl ")), "")
+    if repeat:
+        return f'<span class="pc-dim">first step:</span> <code>{safe_html(repeat, most=1000)}</code>'
+    if runbook.lower().startswith(("https://", "http://")):
+        shown = safe_html(runbook)
+        return f'<span class="pc-dim">first step:</span> <a href="{shown}" rel="noopener noreferrer">{shown}</a>'
+    name = runbooks.find(runbook.removeprefix(_BUNDLED)) if runbook.startswith(_BUNDLED) else None
+    if name is None:
+        return f'<span class="pc-dim">how to fix:</span> {safe_html(runbook)}' if runbook else ""
+    step = "<br>".join(map(safe_html, runbooks.first_step(name).splitlines()))
+    return f'<span class="pc-dim">first step, with the names of an example:</span> <code>{step}</code>'

@@ -1,0 +1,227 @@
+"""What people are told, against real receivers: SMTP, STARTTLS, HTTPS; what did not arrive comes later."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import trustme
+
+from pytest_prodcheck.delivery.messages import level_of, message
+from pytest_prodcheck.delivery.notifications import tell_people
+from pytest_prodcheck.delivery.undelivered import FOLDER, GIVEN_UP, Kept, keep, waiting
+from pytest_prodcheck.environments.project import Project
+from pytest_prodcheck.environments.sections.base import SecretRef
+from pytest_prodcheck.environments.sections.delivery import Channel
+from pytest_prodcheck.events.log import open_file
+from pytest_prodcheck.events.run_events import events_of
+from pytest_prodcheck.gates.verdict import Verdict
+from pytest_prodcheck.outcomes import RunRecord
+from pytest_prodcheck.reports.verdict_documents import views
+from tests import project as projects
+from tests.delivery.receivers import Mailbox, Taken, http, smtp
+from tests.reports.hostile import STRINGS
+from tests.reports.samples import BLOCKED, CANNOT_TELL, OPEN, RUN
+
+TOKEN = "very-secret-token-of-a-chat"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    with smtp() as made:
+        yield made
+
+
+@pytest.fixture
+def hook() -> Iterator[Taken]:
+    with http() as made:
+        yield made
+
+
+def declared(address: str, **more: Any) -> Project:
+    """A project with one channel, whose address is what the secret of that name is."""
+    channel = Channel(url=SecretRef(env=address), **more)
+    return cast("Project", SimpleNamespace(notify={"team": channel}, events=None, pushgateway=None, traces=None))
+
+
+def tell(state: Path, project: Project, run: RunRecord, *verdicts: Verdict) -> list[str]:
+    """Tells of a run as a run does: it is in the event log already."""
+    with open_file(state) as log:
+        log.add(*events_of(run, verdicts))
+    return list(tell_people(project, state, run, verdicts, lambda ref: str(ref.env)))
+
+
+def mails_to(port: int, *names: str) -> str:
+    return f"mailto://127.0.0.1:{port}/?from=prodcheck@shop.example&to={','.join(names)}&mode=insecure"
+
+
+def at(seconds: float) -> RunRecord:
+    return replace(RUN, id=f"run-{seconds}", ended_at=RUN.ended_at + seconds)
+
+
+def test_a_mail_tells_what_is_closed_why_and_what_to_do(mailbox: Mailbox, tmp_path: Path) -> None:
+    address = mails_to(mailbox.port, "anna@shop.example")
+    assert tell(tmp_path, declared(address), RUN, BLOCKED) == []
+    ((to, mail),) = mailbox.mails
+    assert to == ["anna@shop.example"]
+    assert "BLOCKED smoke" in str(mail["Subject"])
+    body = mail.get_body(("plain", "html")).get_content()  # type: ignore[attr-defined]
+    for each in ("45 s is more than 30 s", "smoke.service.addresses on checkout", "how to fix:", RUN.id):
+        assert each in body.replace("&nbsp;", " ")
+
+
+def test_starttls_with_a_server_that_takes_nothing_without_it(tls: ssl.SSLContext, tmp_path: Path) -> None:
+    with smtp(tls) as box:
+        address = f"mailtos://127.0.0.1:{box.port}/?from=a@shop.example&to=anna@shop.example&mode=starttls&verify=no"
+        assert tell(tmp_path, declared(address), RUN, BLOCKED) == []
+        assert len(box.mails) == 1
+
+
+def test_https_with_its_certificate_verified(authority: trustme.CA, tls: ssl.SSLContext, tmp_path: Path) -> None:
+    """A certificate that nobody trusts gets nothing; one that is not looked at, where that is asked for, all."""
+    with http(tls) as taken:
+        address = f"jsons://127.0.0.1:{taken.port}/hook/{TOKEN}"
+        (problem,) = tell(tmp_path, declared(address), RUN, BLOCKED)
+        assert taken.requests == []
+        assert "notify.team was not told" in problem
+        assert TOKEN not in problem
+        assert list(tell_people(declared(f"{address}?verify=no"), tmp_path, at(1), (), lambda ref: str(ref.env))) == []
+        told = json.loads(taken.requests[0][3])
+        assert told["type"] == "failure"
+
+
+def test_only_a_change_is_told(hook: Taken, tmp_path: Path) -> None:
+    project = declared(f"json://127.0.0.1:{hook.port}/")
+    for number, verdict in enumerate((BLOCKED, BLOCKED, CANNOT_TELL, OPEN, OPEN, BLOCKED)):
+        assert tell(tmp_path, project, at(number), replace(verdict, run=f"run-{number}")) == []
+    titles = [json.loads(each[3])["title"] for each in hook.requests]
+    assert [each.partition(": ")[2] for each in titles] == [
+        "BLOCKED smoke", "CANNOT TELL smoke", "OPEN smoke", "BLOCKED smoke",
+    ]  # fmt: skip
+    assert "was cannot tell" in json.loads(hook.requests[2][3])["message"]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"on": "always"}, 3),
+        ({"level": "emergency"}, 1),  # that it is open again
+        ({"level": "emergency", "recovery": False}, 0),
+        ({"environments": ("staging",)}, 0),
+    ],
+)
+def test_who_asks_for_what(more: dict[str, Any], expected: int, hook: Taken, tmp_path: Path) -> None:
+    project = declared(f"json://127.0.0.1:{hook.port}/", **more)
+    for number, verdict in enumerate((BLOCKED, BLOCKED, OPEN)):
+        tell(tmp_path, project, at(number), verdict)
+    assert len(hook.requests) == expected
+
+
+def test_what_did_not_arrive_comes_with_the_next_run_once(hook: Taken, tmp_path: Path) -> None:
+    project = declared(f"json://127.0.0.1:{hook.port}/{TOKEN}")
+    hook.answer = 503
+    (problem,) = tell(tmp_path, project, at(0), BLOCKED)
+    assert "tried again with the next run" in problem
+    (kept,) = (tmp_path / FOLDER).iterdir()
+    assert TOKEN not in kept.read_text()
+    assert len(tell(tmp_path, project, at(1), BLOCKED)) == 1
+    hook.answer = 200
+    hook.requests.clear()
+    assert tell(tmp_path, project, at(2), BLOCKED) == []
+    assert len(hook.requests) == 1
+    assert list((tmp_path / FOLDER).iterdir()) == []
+
+
+def test_only_who_has_not_got_it_is_told_again(mailbox: Mailbox, tmp_path: Path) -> None:
+    names = ("anna@shop.example", "bert@shop.example", "cleo@shop.example")
+    project = declared(mails_to(mailbox.port, *names))
+    mailbox.refused = {"bert@shop.example"}
+    assert len(tell(tmp_path, project, at(0), BLOCKED)) == 1
+    mailbox.refused = set()
+    assert tell(tmp_path, project, at(1), BLOCKED) == []
+    assert sorted(to for tos, _ in mailbox.mails for to in tos) == sorted(names)
+
+
+def test_it_is_given_up_after_a_day_or_without_its_channel(hook: Taken, tmp_path: Path) -> None:
+    made = message(RUN, [BLOCKED], {})
+    assert made is not None
+    keep(tmp_path, Kept("team", made, time.time() - GIVEN_UP - 1), ())
+    keep(tmp_path, Kept("gone", made, time.time()), ())
+    problems = tell(tmp_path, declared(f"json://127.0.0.1:{hook.port}/"), RUN)
+    assert len(problems) == 2
+    assert all("given up" in each for each in problems)
+    assert list(waiting(tmp_path)) == []
+
+
+@pytest.mark.parametrize("address", ["nonsense", "unknownschema://x", ""])
+def test_an_address_that_nobody_knows(address: str, tmp_path: Path) -> None:
+    (problem,) = tell(tmp_path, declared(address or " "), RUN, BLOCKED)
+    assert "none that apprise knows" in problem
+
+
+def test_what_is_kept_and_broken_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).mkdir()
+    for number, text in enumerate(("", "[]", "[" * 100_000, '{"channel": 1}', '{"message": {}, "at": "x"}')):
+        (tmp_path / FOLDER / f"{number}.json").write_text(text)
+    (tmp_path / FOLDER / "link.json").symlink_to("/etc/passwd")
+    assert list(waiting(tmp_path)) == []
+
+
+def test_levels() -> None:
+    critical = replace(BLOCKED, reasons=(replace(BLOCKED.reasons[0], severity="critical"),))
+    told = [level_of(views([each])[0]) for each in (OPEN, replace(BLOCKED, status="open", code=0), BLOCKED, critical)]
+    assert told == ["info", "warning", "critical", "emergency"]
+    assert level_of(views([CANNOT_TELL])[0]) == "critical"
+
+
+@pytest.mark.parametrize("text", [*STRINGS, "<!channel> @everyone <https://evil.example|log in>"])
+def test_nothing_of_a_target_mentions_anybody_or_becomes_a_link(text: str) -> None:
+    verdict = replace(BLOCKED, reasons=(replace(BLOCKED.reasons[0], text=text, target=text),))
+    made = message(replace(RUN, revision=text), [verdict], {})
+    assert made is not None
+    assert not set("<>@\x1b\x07") & set(made.title + made.body)
+    assert len(made.body) < 5000
+
+
+TOML = """
+[notify.team]
+url = { env = "TEAM_URL" }
+on  = "always"
+level = "info"
+
+[pushgateway]
+url = "http://127.0.0.1:9"
+"""
+
+
+def test_a_run_tells_and_its_verdict_stands_whatever_comes_of_it(hook: Taken, tmp_path: Path) -> None:
+    project = projects.Project.make(tmp_path, projects.TOML + TOML)
+    done = project.pytest()
+    assert done.returncode == 0
+    assert "notify.team was not told: environment variable TEAM_URL is not set" in done.stderr
+    assert "the Pushgateway has no figures of this run: it cannot be reached" in done.stderr
+    project.environ["TEAM_URL"] = f"json://127.0.0.1:{hook.port}/"
+    project.pytest("--no-gate")
+    assert hook.requests == []
+    assert project.pytest().returncode == 0
+    assert project.gate() == 0
+    assert any("OPEN smoke" in json.loads(each[3])["title"] for each in hook.requests)

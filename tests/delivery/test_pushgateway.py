@@ -1,0 +1,95 @@
+"""Figures in a real Pushgateway: one group for each environment, unit and slot, replaced by the next run."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from pytest_prodcheck.delivery.pushgateway import push
+from pytest_prodcheck.environments.sections.base import SecretRef
+from pytest_prodcheck.environments.sections.delivery import Pushgateway
+from pytest_prodcheck.outcomes import Outcome, RunRecord, counts
+from tests.delivery.receivers import http
+from tests.reports.samples import BLOCKED, OPEN, RUN
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[str]:
+    program = shutil.which("prometheus-pushgateway") or shutil.which("pushgateway")
+    if program is None:
+        pytest.skip("no Pushgateway, which takes the figures; install: apt-get install prometheus-pushgateway")
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        address = f"127.0.0.1:{found.getsockname()[1]}"
+    process = subprocess.Popen([program, f"--web.listen-address={address}"], stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 30
+        while True:
+            try:
+                urllib.request.urlopen(f"http://{address}/-/ready", timeout=5).close()
+                break
+            except OSError:
+                assert time.monotonic() < end, "the Pushgateway did not start"
+                time.sleep(0.05)
+        yield f"http://{address}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def scraped(gateway: str) -> list[str]:
+    with urllib.request.urlopen(f"{gateway}/metrics", timeout=10) as answer:
+        return [line for line in answer.read().decode().splitlines() if line.startswith("prodcheck_")]
+
+
+def none(_ref: SecretRef) -> str:
+    raise AssertionError("no secret is declared")
+
+
+def test_a_later_run_replaces_the_figures_of_its_own_group_only(gateway: str) -> None:
+    declared = Pushgateway(url=gateway)
+    green, blue = RUN, replace(RUN, slot="blue")
+    assert list(push(declared, green, [BLOCKED], none)) == []
+    assert list(push(declared, blue, [BLOCKED], none)) == []
+    codes = [line for line in scraped(gateway) if line.startswith("prodcheck_gate_code")]
+    assert len(codes) == 2
+    assert all('environment="production"' in line and line.endswith(" 1") for line in codes)
+    for outcome, number in counts(RUN.results).items():
+        told = [line for line in scraped(gateway) if f'outcome="{outcome}"' in line and "prodcheck_results{" in line]
+        assert [line.rpartition(" ")[2] for line in told] == [str(number)] * 2
+    fewer = replace(green, results=green.results[:1])
+    assert list(push(declared, fewer, [OPEN], none)) == []
+    left = [line for line in scraped(gateway) if line.startswith("prodcheck_result{") and 'slot="green"' in line]
+    assert len(left) == 1, "results that are gone live on"
+
+
+@pytest.mark.parametrize("text", ["a/b c", "注文", "x" * 300, "job/other"])
+def test_names_of_any_kind(text: str, gateway: str) -> None:
+    assert (
+        list(push(Pushgateway(url=gateway), RunRecord("x", text, ended_at=RUN.ended_at, project=text), [], none)) == []
+    )
+
+
+def test_what_it_does_not_take_is_said_without_the_secret() -> None:
+    with http() as taken:
+        declared = Pushgateway(
+            url=f"http://127.0.0.1:{taken.port}", headers={"Authorization": SecretRef(env="TOKEN"), "X-Team": "shop"}
+        )
+        taken.answer = 403
+        (problem,) = push(declared, RUN, [BLOCKED], lambda _: "Bearer very-secret-token")
+        assert "answers 403" in problem
+        method, path, headers, body = taken.requests[0]
+        assert (method, headers["Authorization"], headers["X-Team"]) == ("PUT", "Bearer very-secret-token", "shop")
+        assert path.startswith("/metrics/job/prodcheck/environment@base64/")
+        assert f'outcome="{Outcome.FAILED}"' in body.decode()
+        (problem,) = push(declared, RUN, [BLOCKED], lambda _: "very-secret\r\nX: y")
+        assert "very-secret" not in problem
+    (problem,) = push(declared, RUN, [BLOCKED], lambda _: "very-secret-token")
+    assert "cannot be reached" in problem
+    assert "very-secret" not in problem
