@@ -1,8 +1,9 @@
-"""Verdicts beside vegeta's on the same servers in one run: `python -m bench.side_by_side`.
+"""Verdicts beside those of k6 and vegeta on the same servers in one run: `python -m bench.side_by_side`.
 
-vegeta is an open-arrival load tool without thresholds of its own; here its JSON report is held against the same limits:
-99.9 % successes, P50 500 ms, P95 1 s, P99 2 s. It is no part of this project: `go install
-github.com/tsenart/vegeta/v12@v12.13.0`, and VEGETA says where it is if it is not on the PATH.
+All have the same limits: 99.9 % successes, P50 500 ms, P95 1 s, P99 2 s. k6 has them as thresholds, and is judged
+twice: as its introduction writes them, and with checks of what is declared of the answers besides. vegeta has none; its
+JSON report is held against them. Both are programs beside ours and no part of this project; K6 and VEGETA say where
+they are if they are not on the PATH.
 """
 
 from __future__ import annotations
@@ -17,16 +18,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.measure import PYTEST, clean_environ
 from tests.evidence.load.servers import serving
 
 RATE, SECONDS, TIMEOUT = 100, 5, 2.5
-INSTALL = "go install github.com/tsenart/vegeta/v12@v12.13.0, then VEGETA=$(go env GOPATH)/bin/vegeta"
+INSTALL = {
+    "k6": "go install go.k6.io/k6@v1.8.1",
+    "vegeta": "go install github.com/tsenart/vegeta/v12@v12.13.0",
+}
 ITEM = b'{"name": "chair", "price": 42}'
 TOML = f"""\
 version = 1
@@ -45,6 +50,37 @@ duration = "{SECONDS}s"
 abort.error_ratio = "100%"
 """
 SCHEMA = {"type": "object", "required": ["price"]}
+K6_LIMITS = {
+    "http_req_failed": ["rate<0.001"], "http_req_duration": ["p(50)<500", "p(95)<1000", "p(99)<2000"],
+    "dropped_iterations": ["count<1"], "checks": ["rate>0.999"],
+}  # fmt: skip
+K6_SCRIPT = f"""\
+import http from "k6/http";
+import {{ check }} from "k6";
+import exec from "k6/execution";
+export const options = {{
+  scenarios: {{
+    go: {{ executor: "constant-arrival-rate", rate: {RATE}, duration: "{SECONDS}s", preAllocatedVUs: 400 }},
+  }},
+  thresholds: {json.dumps(K6_LIMITS)},
+  summaryTrendStats: ["p(50)", "p(95)", "p(99)"],
+}};
+function price(answer) {{
+  try {{ return answer.json("price") !== undefined; }} catch (error) {{ return false; }}
+}}
+export default function () {{
+  const name = exec.scenario.iterationInTest % 10 === 5 ? "pay" : "item";
+  const answer = http.get(`http://127.0.0.1:PORT/${{name}}`, {{ timeout: "{TIMEOUT}s" }});
+  check(answer, {{ "as declared": (answer) => answer.status === 200 && (name === "pay" || DECLARED) }});
+}}
+export function handleSummary(data) {{
+  return {{ "found.json": JSON.stringify(data.metrics) }};
+}}
+"""
+K6_CHECKS = {
+    "status = 200": "true", 'contains = "chair"': 'String(answer.body).includes("chair")',
+    'contains = "price"': 'String(answer.body).includes("price")', 'schema = "item.json"': "price(answer)",
+}  # fmt: skip
 Answer = Callable[[bytes], bytes | None]  # a request's head -> what is sent; None ends the connection
 
 
@@ -166,7 +202,44 @@ def by_vegeta(situation: Situation, program: str) -> str:
                if times[name] > most]  # fmt: skip
     if told["success"] < 0.999:
         crossed.insert(0, f"{100 * (1 - told['success']):.3g} % errors")
-    return f"failed ({', '.join(crossed)})" if crossed else "open"
+    return _word(crossed)
+
+
+def by_k6(situation: Situation, program: str) -> tuple[str, str]:
+    """Its word by thresholds alone, and by thresholds and checks."""
+    with folder_of(situation) as (folder, port):
+        script = K6_SCRIPT.replace("PORT", str(port)).replace("DECLARED", K6_CHECKS[situation.declared])
+        (folder / "go.js").write_text(script, encoding="utf-8")
+        done = _run([program, "run", "--quiet", "--no-usage-report", "go.js"], folder)
+        try:
+            metrics: Mapping[str, Any] = json.loads((folder / "found.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SystemExit(f"k6 left no summary (exit {done.returncode}): {done.stderr[-2000:]}") from None
+    crossed = [
+        (name, limit) for name in K6_LIMITS for limit, told in metrics.get(name, {}).get("thresholds", {}).items()
+        if not told["ok"]
+    ]  # fmt: skip
+    return _word(_k6_told(metrics, *each) for each in crossed if each[0] != "checks"), _word(
+        _k6_told(metrics, *each) for each in crossed
+    )
+
+
+def _k6_told(metrics: Mapping[str, Any], name: str, limit: str) -> str:
+    """A threshold that was crossed, and by what."""
+    values = metrics[name]["values"]
+    if name == "http_req_duration":
+        percentile = limit.partition("<")[0]
+        return f"{percentile} {values[percentile] / 1000:.2f} s"
+    share = values.get("rate", 0.0)
+    return {
+        "http_req_failed": f"{100 * share:.3g} % errors", "checks": f"{100 * (1 - share):.3g} % of the checks",
+        "dropped_iterations": f"{values.get('count', 0):.0f} not sent",
+    }[name]  # fmt: skip
+
+
+def _word(crossed: Iterable[str]) -> str:
+    told = ", ".join(crossed)
+    return f"failed ({told})" if told else "open"
 
 
 def _run(words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -177,17 +250,21 @@ def _run(words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]
 
 def main() -> bool:
     """Never open on a broken system, never failed on a healthy one; prints the table of docs/performance.md."""
-    program = os.environ.get("VEGETA") or shutil.which("vegeta")
-    if program is None:
-        print(f"skipped: vegeta is not installed ({INSTALL})")
-        return True
-    print("| server | right | prodcheck | vegeta |\n|---|---|---|---|")
+    programs = {name: os.environ.get(name.upper()) or shutil.which(name) for name in INSTALL}
+    for name, found in programs.items():
+        if found is None:
+            told = f"{INSTALL[name]}, then {name.upper()}=$(go env GOPATH)/bin/{name}"
+            print(f"without {name}, which is not installed: {told}")
+    print("| server | right | prodcheck | k6, thresholds | k6, thresholds and checks | vegeta |")
+    print("|---|---|---|---|---|---|")
     good = True
     for each in SITUATIONS:
         ours = by_prodcheck(each)
         right = "open" if each.healthy else "failed"
         good = good and not ours.startswith("failed" if each.healthy else "open")
-        print(f"| {each.name} | {right} | {ours} | {by_vegeta(each, program)} |", flush=True)
+        k6 = by_k6(each, programs["k6"]) if programs["k6"] else ("", "")
+        vegeta = by_vegeta(each, programs["vegeta"]) if programs["vegeta"] else ""
+        print(f"| {' | '.join((each.name, right, ours, *k6, vegeta))} |", flush=True)
     return good
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 ACHIEVED = 0.99  # of the rate that was asked for
 BUSIEST = 0.9  # of a core, over five seconds
-LATE = 0.5  # seconds; a client whose requests begin later than this, one in twenty, sends another load than asked
+LATE = 0.1  # seconds; a client whose requests begin later than this, one in twenty, sends another load than asked
+LATE_ALONE = 0.02  # seconds; the same without load, of half of all requests
 FEW_FAILED = 0.01  # share of failed requests up to which latency without load can be told
 STARVED = 0.25  # share of five seconds without a processor from which times are the client's as much as the server's
 COMPARED = 0.1  # the same where runs are compared: their differences are small, and the earlier ones had a processor
@@ -53,9 +54,8 @@ def client_flaws(run: LoadRun) -> Iterator[str]:
             yield f"the client {worker.name} was busy to {worker.busiest:.0%} of a core: give it more `workers`"
     for what, number in run.shortages:
         yield f"{what} ({number} requests)"
-    late = run.lag.percentile(95)
-    if run.mode == "open" and late is not None and late > LATE:
-        yield f"one request in twenty began more than {late:.2f} s late: the client did not get the processor"
+    if busy := late(run) if run.mode == "light" else starved(run):
+        yield busy
     if run.dropped:
         yield f"{run.dropped} requests were due and not sent, because too many were unanswered"
     if run.unanswered:
@@ -63,18 +63,28 @@ def client_flaws(run: LoadRun) -> Iterator[str]:
 
 
 def starved(run: LoadRun, share: float = STARVED) -> str:
-    """Why slow or missing answers may be this machine's doing, "" where they are not; good ones are good all the same.
+    """Why this machine was too busy to tell anything of a load, "" where it was not.
 
     On a busy machine the client is ready to run and has no processor: it asks late, and reads late what came in time.
+    Without load no rate has to be kept, and waiting only adds to times: there this excuses bad ones, see `late`.
     """
     worst = max(run.workers, key=lambda worker: worker.starved, default=None)
     if worst is None or worst.starved < share:
-        return ""
+        return late(run)
     return f"the client waited for a processor {worst.starved:.0%} of five seconds: this machine is too busy to tell"
 
 
+def late(run: LoadRun) -> str:
+    """Why requests began too late to be those that were asked for, "" where they did not; told by no clock but ours."""
+    percent, most, how_many = (50, LATE_ALONE, "half of all") if run.mode == "light" else (95, LATE, "one in twenty")
+    seen = run.lag.percentile(percent)
+    if seen is None or seen <= most:
+        return ""
+    return f"{how_many} requests began more than {seen:.2g} s late: the client did not get the processor"
+
+
 def insist_on_a_processor(run: LoadRun) -> None:
-    """Raises EvidenceProblem (invalid) where bad values may come of a client without a processor; see `starved`."""
+    """Raises EvidenceProblem (invalid) where what was counted may come of a client without a processor."""
     if busy := starved(run):
         raise EvidenceProblem(Problem("invalid", busy))
 
@@ -91,7 +101,7 @@ def flaws(run: LoadRun, strictest: float | None = None) -> list[str]:
         found.append("nothing was sent")
     elif run.asked and run.mode != "light" and achieved(run) < ACHIEVED:
         found.append(f"{achieved(run):.1%} of the rate of {run.asked_rate:.4g}/s was sent, less than {ACHIEVED:.0%}")
-    usual = run.seconds / max(run.begun, 1)
+    usual = max(run.seconds - run.longest_gap, 0.0) / max(run.begun, 1)
     for told, number in run.task_errors:
         found.append(f"tasks of the Locust file raised {told} ({number})")
     if run.users_left < run.users_asked:
@@ -151,19 +161,19 @@ def insist_on_samples(run: LoadRun, percent: float) -> None:
 
 def own_lateness(run: LoadRun, percent: float, value: float, crossed: float) -> str:
     """Why a bad time may be the client's own, "" where it is not: how late requests began counts in it."""
-    late = run.lag.percentile(percent) or 0.0
+    began = run.lag.percentile(percent) or 0.0
     if value > crossed and (busy := starved(run)):
         return busy
-    if value > crossed and late > OWN_LATENESS * value:
-        return f"requests began up to {late:.3f} s late, a good part of {value:.3f} s: the client was too slow to tell"
+    if value > crossed and began > OWN_LATENESS * value:
+        return f"requests began up to {began:.3f} s late, a good part of {value:.3f} s: the client was too slow to tell"
     return ""
 
 
 def own_slowness(run: LoadRun, percent: float, found: Comparison) -> str:
     """Why a difference to earlier runs may be the client's own, "" where it is not: it asks late, and reads as late."""
-    late, more = run.lag.percentile(percent) or 0.0, found.now - found.before
-    if late > more / 2:
-        return f"requests began up to {late:.3f} s late, a good part of {more:.3f} s: the client was too slow to tell"
+    began, more = run.lag.percentile(percent) or 0.0, found.now - found.before
+    if began > more / 2:
+        return f"requests began up to {began:.3f} s late, a good part of {more:.3f} s: the client was too slow to tell"
     return starved(run, COMPARED) or own_lateness(run, percent, found.now, found.before)
 
 

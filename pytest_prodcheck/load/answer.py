@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from geventhttpclient.response import HTTPResponse
+from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from pytest_prodcheck.answers.decoding import Decoder, decoder
 from pytest_prodcheck.answers.texts import Search
 
 CACHES = ("x-cache", "cf-cache-status", "cache-status")  # fields in which common caches say "HIT"
+FINAL = 200  # from this status on an answer is the final one
 ROOM = 16 * 1024 * 1024  # bytes that one piece of a compressed body may become
 
 
@@ -64,17 +65,45 @@ class Content:
         raise NotImplementedError
 
 
+class _Following(Exception):
+    """More came after the answer."""
+
+
 class Answer(Content, HTTPResponse):
     """An answer over HTTP/1.1; `done` when it is whole, by `closing` also where the end of the connection ends it."""
 
     def __init__(self, method: str = "GET", contains: str = "", keep: int = 0) -> None:
         HTTPResponse.__init__(self, method)
         Content.__init__(self, contains, keep)
+        self._code = 0  # of the final answer, when it is whole
+
+    def feed(self, data: bytes) -> None:
+        """Takes what came; what follows the whole answer is none of it, and ends the connection as in browsers."""
+        try:
+            super().feed(data)
+        except (_Following, HTTPParseError):
+            if not self._code:
+                raise
+            self._trailing_data_dropped = True
+
+    def get_code(self) -> int:
+        """The status."""
+        return self._code or super().get_code()
+
+    def _on_message_begin(self) -> None:
+        if self._code:
+            raise _Following
+        super()._on_message_begin()
+
+    def _on_message_complete(self) -> None:
+        super()._on_message_complete()
+        code = self.get_code()
+        self._code = code if code >= FINAL else 0
 
     @property
     def done(self) -> bool:
         """Whether all of it came; what comes before the final answer (1xx) is none."""
-        return bool(self.message_complete) and self.get_code() >= 200
+        return self._code > 0
 
     @property
     def begun(self) -> bool:

@@ -14,7 +14,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,15 +133,27 @@ class Client:
     """Connections to one service, kept for the next requests."""
 
     def __init__(self, plain: Mapping[str, Any]) -> None:
-        self.addresses = [
-            Address(socket.AF_INET6 if ":" in ip else socket.AF_INET, (ip, port)) for ip, port in plain["addresses"]
-        ]
+        self.addresses: list[Address] = []
+        self.left: list[Address] = []  # those that the name does not have any more
+        self.move(plain["addresses"])
         self.server_name = str(plain["server_name"])
         self.tls = _tls(plain["tls"], plain["http"]) if plain["tls"] is not None else None
         self.http2_only = plain["http"] == "2"
         self.busy: dict[Connection, None] = {}
         self._turn = 0
         self.phases: Phases = {}
+
+    def move(self, addresses: Sequence[Sequence[Any]]) -> None:
+        """Goes to these [ip, port] from now on; what is under way elsewhere ends there."""
+        known = {each.where: each for each in (*self.addresses, *self.left)}
+        self.addresses = [
+            known.pop((ip, port), None) or Address(socket.AF_INET6 if ":" in ip else socket.AF_INET, (ip, port))
+            for ip, port in addresses
+        ]
+        self.left = list(known.values())
+        for each in self.left:
+            while each.idle:
+                each.idle.popleft().close()
 
     def take_phases(self) -> Phases:
         """How long the phases took since this was asked last."""
@@ -307,7 +319,7 @@ class Client:
         self._took(call, "first-byte", begun - sent)
         self._took(call, "last-byte", clock() - begun)
         del self.busy[connection]
-        if connection.expired or answer.should_close():
+        if connection.expired or answer.should_close() or connection.address in self.left:
             connection.close()
         else:
             connection.address.idle.append(connection)

@@ -18,7 +18,7 @@ from typing import Any
 
 from pytest_prodcheck.load.counters import IntervalCounts, ProcessCounts
 from pytest_prodcheck.load.histogram import Histogram, Line, write_log
-from pytest_prodcheck.load.renewed_requests import RenewedRequests
+from pytest_prodcheck.load.renewals import ADDRESSES, REQUESTS, RenewedFile
 from pytest_prodcheck.load.schedule import Segment
 from pytest_prodcheck.load.sliding_window import SlidingWindow, due_at_first
 
@@ -51,7 +51,7 @@ class Coordinator:
         self.gap = 0.0
         self._answered_at = 0.0
         self._recent = SlidingWindow()
-        self._renewed = RenewedRequests(folder)
+        self._requests, self._addresses = RenewedFile(folder, REQUESTS), RenewedFile(folder, ADDRESSES)
         self._due_at_first = due_at_first(plan)
         self._written = False
         self._spare = os.open(os.devnull, os.O_RDONLY)  # given up to write files where no descriptor is left
@@ -64,7 +64,7 @@ class Coordinator:
         if len(self.senders) == self.plan["workers"]:
             self.began = time.time()
             self._answered_at = time.monotonic()
-            for name, (raw, ends) in self._renewed.take().items():  # tokens may have ended while Locust started
+            for name, (raw, ends) in self._requests.take().items():  # tokens may have ended while Locust started
                 self.plan["endpoints"][name] |= {"raw": raw, "ends": ends}
             for index, sender in self.senders.items():
                 sender.heard = time.monotonic()
@@ -87,9 +87,10 @@ class Coordinator:
             self._answered_at = now
         self._tell()
         self._look()
-        if renewed := self._renewed.take():
-            for each in self.senders.values():
-                self.send("prodcheck-renew", renewed, each.node)
+        for what, file in (("prodcheck-renew", self._requests), ("prodcheck-move", self._addresses)):
+            if renewed := file.take():
+                for each in self.senders.values():
+                    self.send(what, renewed, each.node)
 
     def end(self, data: Mapping[str, Any]) -> None:
         """A sender's last report; the result is written when there is one of every sender."""

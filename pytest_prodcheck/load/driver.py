@@ -19,7 +19,7 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from pytest_prodcheck.load import curve_encryption
 from pytest_prodcheck.load.coordinator import Coordinator
-from pytest_prodcheck.load.renewed_requests import Renewals
+from pytest_prodcheck.load.renewals import Renewals
 from pytest_prodcheck.load.sender import Sender
 
 FOLDER = "PRODCHECK_LOAD"
@@ -53,6 +53,7 @@ def on_init(environment: Environment, **_: Any) -> None:
         runner.register_message("prodcheck-go", lambda environment, msg, **_: _go.set(msg.data))
         runner.register_message("prodcheck-stop", lambda environment, msg, **_: _stop())
         runner.register_message("prodcheck-renew", lambda environment, msg, **_: _renew(msg.data))
+        runner.register_message("prodcheck-move", lambda environment, msg, **_: _move(msg.data))
 
 
 def _stop() -> None:
@@ -63,6 +64,11 @@ def _stop() -> None:
 def _renew(requests: Renewals) -> None:
     for sender in _senders:
         sender.renew(requests)
+
+
+def _move(addresses: dict[str, list[list[Any]]]) -> None:
+    for sender in _senders:
+        sender.move(addresses)
 
 
 def start_coordinator(runner: Any) -> None:

@@ -23,7 +23,7 @@ from pytest_prodcheck.load.cpu_wait import seconds_waited
 from pytest_prodcheck.load.feeds import Feed
 from pytest_prodcheck.load.flow import Judge, User, flows
 from pytest_prodcheck.load.http2 import Http2Answer
-from pytest_prodcheck.load.renewed_requests import Renewals
+from pytest_prodcheck.load.renewals import Renewals
 from pytest_prodcheck.load.schedule import Segment, turns
 from pytest_prodcheck.load.templates import Template
 
@@ -91,7 +91,7 @@ class Sender:
             addresses=[
                 [name, str(each), each.requests, each.failed, each.connections, each.refused, each.http2]
                 for name, client in self.clients.items()
-                for each in client.addresses
+                for each in (*client.addresses, *client.left)
             ],
         )
 
@@ -106,6 +106,11 @@ class Sender:
         """Sends other bytes from now on: those with a new token."""
         for name, (raw, ends) in requests.items():
             self.calls[name].template, self.calls[name].ends = Template(raw), ends
+
+    def move(self, addresses: Mapping[str, list[list[Any]]]) -> None:
+        """Goes to other addresses from now on, as names say them."""
+        for name, found in addresses.items():
+            self.clients[name].move(found)
 
     # -- sending
 
@@ -169,11 +174,15 @@ class Sender:
         self.last_begun = clock() - self.begun_at
 
         def send(call: Call, raw: bytes, judge: Judge) -> bool:
+            nonlocal due
             self.counted.cell(call.name, interval).begun += 1
-            return self._send(call, raw, judge, due if not thought else clock(), interval)
+            good = self._send(call, raw, judge, due, interval)
+            due = clock()
+            return good
 
         def pause() -> bool:
-            nonlocal thought
+            nonlocal due, thought
+            due += flow.think
             thought += flow.think
             return not self.stopped.wait(flow.think)
 

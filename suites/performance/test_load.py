@@ -52,9 +52,6 @@ def test_the_rate_is_sustained(load_run: LoadRun, limit: Limit) -> None:
         judge("good answers a second", rate > 0, reason="nothing was answered well")
         return
     told = f"{rate:.4g}/s of {load_run.asked_rate:.4g}/s"
-    least = bounds(limit, "%", "at_least").fail
-    if least is not None and 100 * load_run.in_time / load_run.asked < least:
-        insist_on_a_processor(load_run)
     judge("answered well and in time", 100 * load_run.in_time / load_run.asked, at_least=limit, unit="%", reason=told)
 
 
@@ -94,6 +91,9 @@ def test_connections_are_not_reset(load_run: LoadRun, limit: Limit) -> None:
         raise EvidenceProblem(Problem("invalid", f"load {load_run.name}: nothing was sent"))
     least = 100 * share_at_least(load_run.overall.retried, load_run.begun)
     told = f"{load_run.overall.retried} of {load_run.begun} requests"
+    most = bounds(limit, "%", "at_most").fail
+    if most is not None and least > most:
+        insist_on_a_processor(load_run)  # who sends late meets more connections that were just ended for being idle
     if judge("requests sent again, lower bound", least, at_most=limit, unit="%", reason=told):
         insist_on_validity(load_run)
 
@@ -101,11 +101,12 @@ def test_connections_are_not_reset(load_run: LoadRun, limit: Limit) -> None:
 def _insist_that_the_system_failed(run: LoadRun, point: float, fail: Limit) -> None:
     """Raises EvidenceProblem where failures past the limit may be the client's own."""
     crossed, whole = bounds(fail, "%", "at_most").fail, run.overall
-    late = sum(number for reason, number in whole.reasons if reason.startswith(("not ", "timed out")))
+    ours = ("not ", "timed out", *(["connection reset"] if starved(run) else []))
+    late = sum(number for reason, number in whole.reasons if reason.startswith(ours))
     proven = crossed is not None and 100 * (whole.failed - late) > crossed * (whole.good + whole.failed)
-    own = [*client_flaws(run), *filter(None, [starved(run)])]
+    own = list(client_flaws(run))
     if proven and not run.trouble:
-        return  # a bad status or a reset is the server's, however late the client was
+        return  # a bad status is the server's, however late the client was; so is a reset of one that was in time
     if crossed is not None and point > crossed and own:
         what = f"{point:.3g} % of the requests failed, but that may be the client's doing: {'; '.join(own)}"
         raise EvidenceProblem(Problem("invalid", what))

@@ -54,6 +54,7 @@ def test_all_times_are_no_longer_than_before(load_run: LoadRun, load_baseline: B
 def test_errors_are_no_more_frequent_than_before(load_run: LoadRun, load_baseline: Baseline, limit: Limit) -> None:
     """The share of failed requests beside the last accepted runs: a rise of 0.1 points and more, beyond chance."""
     if _first(load_baseline):
+        insist_on_validity(load_run)
         return
     found = fails_more(load_run.overall, load_baseline.runs, load_baseline.least_errors)
     if found is None:

@@ -7,12 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
-from pytest_prodcheck.judging.load_validity import (
-    bounds,
-    insist_on_a_processor,
-    insist_on_validity,
-    seconds_until_full,
-)
+from pytest_prodcheck.judging.load_validity import insist_on_validity, seconds_until_full
 from pytest_prodcheck.records import EvidenceProblem, LoadResources, Problem, ResourceSample
 
 if TYPE_CHECKING:
@@ -40,7 +35,7 @@ def _shares(resources: LoadResources, seen: Seen, allowed: float) -> list[float]
 def _judge_use(
     what: str, resources: LoadResources, run: LoadRun, limit: Limit, fold: Callable[[Iterable[float]], float],
     host: Seen, process: Seen, allowed: float, told: Callable[[HostUse], float | None],
-) -> bool:  # fmt: skip
+) -> None:  # fmt: skip
     """Judges what was used: by this machine, by the watched process of what it may use, by hosts of Prometheus."""
     if len(resources.hosts) < resources.hosts_expected:
         what = f"Prometheus has {len(resources.hosts)} hosts, {resources.hosts_expected} are expected"
@@ -50,25 +45,19 @@ def _judge_use(
         judge(what, None if share is None else 100 * share, at_most=limit, unit="%", of=each.name, reason=each.why)
     of_host, of_process = _shares(resources, host, 1.0), _shares(resources, process, allowed)
     if of_process and not judge(what, fold(of_process), at_most=limit, unit="%", of=resources.process):
-        return False  # proven bad, whatever is wrong with the run
-    insist_on_validity(run)
+        return  # proven bad, whatever is wrong with the run
+    insist_on_validity(run)  # where there is no processor to be had, a process uses little, whatever it wants
     if resources.host:
-        most = bounds(limit, "%", "at_most").fail
-        if most is not None and fold(of_host) > most:
-            insist_on_a_processor(run)
-        return judge(f"{what} of this machine", fold(of_host), at_most=limit, unit="%")
-    return True
+        judge(f"{what} of this machine", fold(of_host), at_most=limit, unit="%")
 
 
 @check("performance.resources.cpu", severity="medium", limit=Limit(warn="70%", fail="90%"), runbook="resources")
 def test_processors_have_room(load_resources: LoadResources, load_run: LoadRun, limit: Limit) -> None:
     """Mean processor use during the load: of this machine, and of the watched process of what it may use."""
-    good = _judge_use(
+    _judge_use(
         "processor", load_resources, load_run, limit, fmean,
         lambda look: look.cpu, lambda look: look.process_cpu, load_resources.cores_allowed, lambda each: each.cpu,
     )  # fmt: skip
-    if good and load_resources.process:
-        insist_on_a_processor(load_run)  # where there is none to be had, a process uses little, whatever it wants
 
 
 @check("performance.resources.memory", severity="medium", limit=Limit(warn="80%", fail="95%"), runbook="resources")

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_prodcheck.demo import Demo, start
 from tests import forked
+from tests.busy import too_busy
 
 Run = Callable[..., dict[str, Any]]
 
@@ -41,15 +42,12 @@ def judged(demo: Demo, tmp_path: Path) -> Run:
     return run
 
 
-TOO_BUSY = ("waited for a processor", "did not get the processor", "the client was too slow to tell")
-
-
 def wrong(document: dict[str, Any]) -> dict[str, str]:
     """What is red of a healthy system, without what is errored because this machine had no processor to spare."""
     return {
         check: why
         for check, why in red(document).items()
-        if not (why.startswith("errored") and any(each in why for each in TOO_BUSY))
+        if not (why.startswith("errored") and too_busy(why))
     }
 
 

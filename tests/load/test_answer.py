@@ -17,6 +17,15 @@ answer.feed(b"world")
 answer.take()
 assert bytes(answer.kept) == b"helloworl" and answer.message_complete  # one more than is kept: it goes on
 
+for after in (b"HTTP/1.0 408 Request Time-out\\r\\nConnection: close\\r\\n\\r\\n", b"d, and more", b"0\\r\\n\\r\\n"):
+    answer = Answer("GET", keep=20)
+    answer.feed(b"HTTP/1.1 103 Early Hints\\r\\n\\r\\n")
+    assert not answer.done
+    answer.feed(b"HTTP/1.1 200 OK\\r\\nContent-Length: 5\\r\\n\\r\\nhello" + after)
+    answer.take()
+    assert (answer.done, answer.get_code(), bytes(answer.kept)) == (True, 200, b"hello")
+    assert answer.should_close()
+
 packed = gzip.compress("ein Gr\\u00f6\\u00dfer".encode("utf-16"))
 for body, good in ((packed, True), (packed[:-9], False)):
     head = "HTTP/1.1 200 OK\\r\\nContent-Type: text/plain; charset=utf-16\\r\\nContent-Encoding: gzip\\r\\n"

@@ -14,7 +14,7 @@ from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.hosts import HostUse
 from pytest_prodcheck.records.load import Baseline, LoadEndpoint, LoadResources, LoadWorker, ResourceSample
-from suites.performance import test_regression
+from suites.performance import test_load, test_regression
 from suites.performance import test_resources as checks
 from tests.judging.test_load_validity import accepted, endpoint, made
 
@@ -23,6 +23,7 @@ CPU, MEMORY, CONNECTIONS = (
 )  # fmt: skip
 BEFORE = ResourceSample(-0.2, 1.0, 1.0, 9.0, 10**12, 10**6)  # from before the load: does not count
 LOOKS = (BEFORE, *(ResourceSample(at, at / 10, 0.5, at / 10, at * 100_000_000, 10 * at) for at in range(1, 6)))
+RETRIES = Limit(warn="2%", fail="2%")
 WATCHED = LoadResources(True, "shop", 0, 0.5, 1_000_000_000, LOOKS, 100)
 
 
@@ -128,5 +129,32 @@ def test_a_client_without_a_processor_proves_no_regression(check: Any, overall: 
         assert ledger.outcome is Outcome.FAILED
         with pytest.raises(EvidenceProblem, match="waited for a processor"):
             check(starved, baseline, Limit(warn="10%", fail="25%"))
+    finally:
+        close_ledger()
+
+
+@pytest.mark.parametrize(
+    ("overall", "wanted"),
+    [
+        (endpoint([0.1] * 1000), "waited for a processor"),
+        (replace(endpoint([0.1] * 900, failed=100), reasons=(("connection reset", 100),)), "may be the client's doing"),
+        (replace(endpoint([0.1] * 900, failed=100), reasons=(("not answered within 5 s", 100),)), "the client's doing"),
+        (endpoint([0.1] * 900, failed=100), "failed"),
+    ],
+    ids=["good", "reset", "timed out", "answered 503"],
+)
+def test_a_client_without_a_processor_proves_what_the_server_said(overall: LoadEndpoint, wanted: str) -> None:
+    """Neither good times nor late ends, which may be its own; a status that came is the server's."""
+    run = made(overall=overall, endpoints=(overall,), workers=(LoadWorker("one", 1000, 0.1, True, starved=0.4),))
+    ledger = open_ledger()
+    try:
+        if wanted == "failed":
+            test_load.test_errors_are_rare(run, Limit(fail="0.1%"))
+            assert ledger.outcome is Outcome.FAILED
+        else:
+            with pytest.raises(EvidenceProblem, match=wanted):
+                test_load.test_errors_are_rare(run, Limit(fail="0.1%"))
+        with pytest.raises(EvidenceProblem, match="waited for a processor"):
+            test_load.test_connections_are_not_reset(replace(run, overall=replace(overall, retried=100)), RETRIES)
     finally:
         close_ledger()

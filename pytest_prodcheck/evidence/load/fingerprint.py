@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.answers.decoding import BROWSERS
+from pytest_prodcheck.environments.queries import services_of_load
 from pytest_prodcheck.evidence.http.service_requests import endpoint
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ SHAPE = {
 }  # fmt: skip
 OF_ENDPOINTS = {"request", "json_", "form", "headers", "as_", "status", "content_type", "contains", "schema_"}
 LARGEST = 1024 * 1024  # bytes of a Python file that are read
+LONGEST_NAME = 200  # characters of a text in it that may name a file
 
 
 def fingerprint(name: str, environment: Environment, root: Path, vantage: str) -> str:
@@ -31,6 +34,7 @@ def fingerprint(name: str, environment: Environment, root: Path, vantage: str) -
         "load": load.model_dump(mode="json", include=SHAPE),
         "from": vantage,
         "encoding": BROWSERS,
+        "services": [_service(each, environment) for each in sorted(services_of_load(environment, name))],
         "requests": [_request(target, environment) for target in sorted(load.mix)],
         "flows": [environment.workflows[each].model_dump(mode="json") for each in sorted(load.flows)],
         "files": list(_files(load, root)),
@@ -39,9 +43,13 @@ def fingerprint(name: str, environment: Environment, root: Path, vantage: str) -
 
 
 def _request(target: str, environment: Environment) -> list[Any]:
-    service, declared, _ = endpoint(environment, target)
-    plain = declared.model_dump(mode="json", include=OF_ENDPOINTS)
-    return [target, service.url, service.connect_to, service.timeout, plain]
+    _, declared, _ = endpoint(environment, target)
+    return [target, declared.model_dump(mode="json", include=OF_ENDPOINTS)]
+
+
+def _service(name: str, environment: Environment) -> list[Any]:
+    service = environment.services[name]
+    return [name, service.url, service.connect_to, service.timeout]
 
 
 def _files(load: Load, root: Path) -> Iterator[list[str]]:
@@ -49,7 +57,8 @@ def _files(load: Load, root: Path) -> Iterator[list[str]]:
         yield [name, _digest(root / name)]
     if load.locustfile is None:
         return
-    for file in sorted(python_files(root / load.locustfile)):
+    code = python_files(root / load.locustfile)
+    for file in sorted(code | {data for each in code for data in _named_files(each, root)}):
         yield [file.name, _digest(file)]
 
 
@@ -74,12 +83,24 @@ def python_files(first: Path) -> set[Path]:
     return found
 
 
-def _imports(file: Path) -> Iterator[str]:
+def _named_files(file: Path, root: Path) -> Iterator[Path]:
+    """The files that a Python file names in full, beside it or in the project's folder: the data of its users."""
+    for node in _nodes(file):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) < LONGEST_NAME:
+            for path in (root / node.value, file.parent / node.value):
+                if os.path.isfile(path):
+                    yield path
+
+
+def _nodes(file: Path) -> Iterator[ast.AST]:
     try:
-        tree = ast.parse(file.read_bytes()[:LARGEST])
-    except (SyntaxError, ValueError, RecursionError):
+        yield from ast.walk(ast.parse(file.read_bytes()[:LARGEST]))
+    except (OSError, SyntaxError, ValueError, RecursionError):
         return
-    for node in ast.walk(tree):
+
+
+def _imports(file: Path) -> Iterator[str]:
+    for node in _nodes(file):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -125,28 +125,39 @@ def _insist_on_values(name: str, load: Load, columns: set[str], context: Context
 
 def client(name: str, load: Load, context: Context, deadline: Deadline) -> dict[str, Any]:
     """How one service is reached; raises EvidenceProblem where it is no host that may be loaded."""
-    from pytest_prodcheck.evidence.network.transport import has_route
-
     service = context.environment.services[name]
     if service.proxy:
         raise EvidenceProblem(Problem("configuration", f"{name} goes through a proxy, which a load does not"))
-    host, port = service.host, service.port
-    if service.connect_to is not None:  # also where a slot says so
-        text, _, number = service.connect_to.rpartition(":")
-        host, port = text.strip("[]"), int(number)
+    host, _ = _reached(service)
     for each in (service.host, host):
         if each not in load.hosts:
             hint = "add it to `hosts` of the load if it may be loaded"
             raise EvidenceProblem(Problem("configuration", f"{name}: {each} may not be loaded", hint))
-    found = [address for address in addresses_of(context, host, port, deadline) if has_route(address)]
+    found = addresses_behind(service, context, deadline)
     if not found:
         raise EvidenceProblem(Problem("unreachable", f"{name}: no address of {host} can be reached from here"))
     return {
-        "addresses": [[address.ip, address.port] for address in found],
+        "addresses": found,
         "server_name": service.host,
         "http": load.http,
         "tls": _tls(service, context) if service.url.startswith("https:") else None,
     }
+
+
+def addresses_behind(service: Service, context: Context, deadline: Deadline) -> list[list[Any]]:
+    """[ip, port] of each address that can be reached from here; raises EvidenceProblem (dns)."""
+    from pytest_prodcheck.evidence.network.transport import has_route
+
+    found = addresses_of(context, *_reached(service), deadline)
+    return [[address.ip, address.port] for address in found if has_route(address)]
+
+
+def _reached(service: Service) -> tuple[str, int]:
+    """Host and port that are connected to."""
+    if service.connect_to is None:  # a slot may say so too
+        return service.host, service.port
+    text, _, number = service.connect_to.rpartition(":")
+    return text.strip("[]"), int(number)
 
 
 def _tls(service: Service, context: Context) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.child_processes import child_environment, end_with_us, python_path
+from pytest_prodcheck.evidence.load.address_renewal import AddressRenewal
 from pytest_prodcheck.evidence.load.fingerprint import python_files
 from pytest_prodcheck.evidence.load.token_renewal import Renewal
 from pytest_prodcheck.evidence.tools.sanitizing import plain as plain_text
@@ -50,7 +51,7 @@ def run(name: str, plan: Mapping[str, Any], load: Load, context: Context, deadli
     if importlib.util.find_spec("locust") is None:
         hint = "pip install 'pytest-prodcheck[load]'"
         raise EvidenceProblem(Problem("missing-extra", f"load {name} needs Locust", hint))
-    renewal = Renewal(load, context, deadline)
+    renewals = (Renewal(load, context, deadline), AddressRenewal(plan, context, deadline))
     folder = Path(tempfile.mkdtemp(prefix="prodcheck-load-"))
     try:
         file = folder / "plan.json"
@@ -60,8 +61,8 @@ def run(name: str, plan: Mapping[str, Any], load: Load, context: Context, deadli
         file.touch(mode=0o600)
         file.write_text(_shared_secret(name, load), encoding="ascii")
         with _started(_words(plan, load, context), folder, context) as process:
-            _watch(name, process, folder, renewal, context, deadline)
-            problem = _last_words(folder, context)
+            _watch(name, process, folder, renewals, context, deadline)
+            problem = _last_words(folder, load, context)
         return LoadOutput(_read(name, folder, problem), _text(folder / "times.hlog"))
     finally:
         context.tell(name, "")
@@ -146,15 +147,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _watch(
-    name: str, process: subprocess.Popen[bytes], folder: Path, renewal: Renewal, context: Context, deadline: Deadline
-) -> None:
+    name: str, process: subprocess.Popen[bytes], folder: Path, renewals: tuple[Renewal, AddressRenewal],
+    context: Context, deadline: Deadline,
+) -> None:  # fmt: skip
     """Waits for the result or the end, and passes on how it goes; raises EvidenceProblem (timeout)."""
     result = folder / "result.json"
     while not result.exists() and process.poll() is None:
         if deadline.time_left() < 0.5:
             raise EvidenceProblem(Problem("timeout", f"load {name} did not end within {deadline.seconds:.0f} s"))
         time.sleep(LOOK)
-        renewal.look(folder)
+        for each in renewals:
+            each.look(folder)
         context.tell(name, progress_text(name, _text(folder / "progress.json")))
 
 
@@ -184,9 +187,11 @@ def _text(file: Path) -> str:
         return ""
 
 
-def _last_words(folder: Path, context: Context) -> str:
+def _last_words(folder: Path, load: Load, context: Context) -> str:
     lines = [line.strip() for line in _text(folder / "output").splitlines() if line.strip()]
-    told = [line for line in lines if "error" in line.lower()] or lines  # else they end with Locust's table
+    told = [line for line in lines if "error" in line.lower()]
+    if not told:  # they end with Locust's table
+        told = ["it ended before its time: by `runner.quit()`, or a shape that is over?"] if load.locustfile else lines
     return plain_text(context.redactor.redact(" | ".join(told[-3:])), 400)
 
 

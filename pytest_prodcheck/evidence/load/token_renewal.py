@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.load.data_feeds import columns, feed_of
 from pytest_prodcheck.evidence.load.requests import PlannedRequest, planned_requests
 from pytest_prodcheck.evidence.login.sessions import log_in, session_of
-from pytest_prodcheck.load.renewed_requests import FILE, Renewals
+from pytest_prodcheck.load.renewals import REQUESTS, Renewals, leave
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
@@ -43,10 +41,7 @@ class Renewal:
         late = [role for role, due in self.due.items() if due is not None and due <= now]
         renewed = {target: raw for role in late for target, raw in self._renewed(role, now).items()}
         if renewed:
-            temporary = folder / f".{FILE}"
-            temporary.touch(mode=0o600)  # it holds tokens
-            temporary.write_text(json.dumps(renewed), encoding="utf-8")
-            os.replace(temporary, folder / FILE)
+            leave(folder, REQUESTS, renewed)
 
     def _renewed(self, role: str, now: float) -> Renewals:
         try:

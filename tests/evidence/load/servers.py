@@ -133,6 +133,18 @@ class Last(bytes):
     """An answer after which the connection ends."""
 
 
+class Slowly(bytes):
+    """An answer that begins at once and of which each further byte comes a while after the one before."""
+
+    def parts(self) -> Iterator[bytes]:
+        """What is sent in one go each."""
+        head, _, body = self.partition(b"\r\n\r\n")
+        yield head + b"\r\n\r\n"
+        for each in body:
+            time.sleep(0.3)
+            yield bytes([each])
+
+
 @contextmanager
 def serving(answer: Callable[[bytes], bytes | None]) -> Iterator[int]:
     """A running server with threads; `answer` makes whole answers of heads, None ends the connection instead."""
@@ -141,7 +153,8 @@ def serving(answer: Callable[[bytes], bytes | None]) -> Iterator[int]:
     def talk(client: socket.socket) -> None:
         with client, suppress(OSError):
             while (data := client.recv(65536)) and (made := answer(data)) is not None:
-                client.sendall(made)
+                for part in made.parts() if isinstance(made, Slowly) else (made,):
+                    client.sendall(part)
                 if isinstance(made, Last):
                     return
 

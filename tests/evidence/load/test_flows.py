@@ -17,6 +17,7 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load.data_feeds import rows_of
 from pytest_prodcheck.evidence.load.run import load_run
+from pytest_prodcheck.judging.load_validity import starved
 from pytest_prodcheck.load.feeds import Feed
 from pytest_prodcheck.load.templates import Template, marked
 from pytest_prodcheck.outcomes import Outcome
@@ -24,7 +25,7 @@ from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.load import LoadRun
 from tests.evidence.contexts import context_for
 from tests.evidence.load.servers import serving
-from tests.evidence.load.test_load import is_as, outcomes
+from tests.evidence.load.test_load import busy, is_as, outcomes
 
 THINK = 0.3
 STEPS = [
@@ -114,8 +115,23 @@ def test_users_of_a_flow_have_cookies_tokens_and_rows_of_their_own(tmp_path: Pat
     assert set(shop.items) == {f"/item/{number}" for number in range(1, 16)}
     assert min(shop.waited) >= THINK * 0.95
     assert run.cached == 40
-    assert outcomes(run)["validity"] is Outcome.PASSED
-    assert is_as(outcomes(run)["throughput"], Outcome.PASSED, run)
+    assert all(is_as(outcomes(run)[name], Outcome.PASSED, run) for name in ("validity", "throughput"))
+
+
+def test_steps_without_a_pause_are_timed_one_by_one(tmp_path: Path) -> None:
+    """flood-io/element#88: three steps of 0.3 s each are none of 0.9 s, nor one that is too late."""
+    shop = Shop()
+
+    def answer(raw: bytes) -> bytes:
+        time.sleep(0.3)
+        return shop.answer(raw)
+
+    with serving(answer) as port:
+        context = context_of(tmp_path, port, rate="30/s", duration="1s", think="1ms")
+        run = run_of(context)
+    assert run.overall.failed == 0 or starved(run), run.overall.reasons
+    for each in run.endpoints:
+        assert 0.3 <= (each.times.percentile(50) or 0) < 0.6 or busy(run), each.name
 
 
 def test_a_flow_that_breaks_off_fails_and_cleans_up_what_there_is(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
 from suites.performance import test_load
 from tests.evidence.load.servers import BROKEN, GOOD, server
-from tests.evidence.load.test_load import context_of, judged, outcomes, run_of
+from tests.evidence.load.test_load import context_of, is_as, judged, outcomes, run_of
 
 
 def test_it_stops_by_itself_when_too_much_fails(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_nothing_answers(tmp_path: Path) -> None:
         run = run_of(context_of(tmp_path, port, abort={"error_ratio": "100%"}, duration="1s"))
     found = outcomes(run)
     assert run.overall.good == 0
-    assert found["errors"] is Outcome.FAILED
+    assert is_as(found["errors"], Outcome.FAILED, run)
     assert {found[name] for name in ("validity", "p50", "p95")} == {Outcome.ERRORED}
 
 
@@ -52,7 +52,7 @@ def test_two_processes_send_one_schedule(tmp_path: Path) -> None:
         run = run_of(context_of(tmp_path, port, workers=2))
     assert truth.requests == run.begun == run.overall.good == 200
     assert sorted(worker.begun for worker in run.workers) == [100, 100]
-    assert outcomes(run)["validity"] is Outcome.PASSED
+    assert is_as(outcomes(run)["validity"], Outcome.PASSED, run)
 
 
 def test_workers_on_other_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def test_workers_on_other_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 worker.wait(10)
     assert truth.requests == run.begun == 200
     assert len(run.workers) == 2
-    assert outcomes(run)["validity"] is Outcome.PASSED
+    assert is_as(outcomes(run)["validity"], Outcome.PASSED, run)
 
 
 def test_a_lost_worker_makes_the_run_invalid(tmp_path: Path) -> None:

@@ -329,7 +329,7 @@ def test_a_pace_is_even_and_ends() -> None:
 
 
 def test_runs_are_compared_with_those_of_the_same_requests(tmp_path: Path) -> None:
-    """The endpoint of one name became another request; a Locust file's helper was changed."""
+    """The endpoint of one name became another request; a Locust file's helper was changed, or its users' data."""
 
     def digest(endpoint: dict[str, Any], **load: Any) -> str:
         context = context_for(tmp_path, **settings(1, endpoint, **load))
@@ -344,6 +344,11 @@ def test_runs_are_compared_with_those_of_the_same_requests(tmp_path: Path) -> No
     users: dict[str, Any] = {"locustfile": "locustfile.py", "mix": {}, "rate": None}
     first = digest(one, **users)
     (tmp_path / "helper.py").write_text("A = 2\n")
+    assert digest(one, **users) != first
+    (tmp_path / "items.csv").write_text("1\n")
+    (tmp_path / "helper.py").write_text('A = open("items.csv")\n')
+    first = digest(one, **users)
+    (tmp_path / "items.csv").write_text("2\n")
     assert digest(one, **users) != first
 
 

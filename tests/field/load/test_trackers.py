@@ -22,7 +22,7 @@ from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records.load import LoadEndpoint, LoadRun
 from suites.performance import test_latency, test_load
 from tests.evidence.contexts import context_for
-from tests.evidence.load.servers import GOOD, LIMITED, NOT_FOUND, Last, serving
+from tests.evidence.load.servers import GOOD, LIMITED, NOT_FOUND, Last, Slowly, serving
 from tests.evidence.load.test_load import is_as, judged, only
 
 TIMEOUT, SLOW, EACH = 2.0, 1.2, 20  # seconds, seconds, requests of each endpoint in a load of two seconds
@@ -53,6 +53,10 @@ DECLARED: Mapping[str, dict[str, Any]] = {
     "said-utf-8": {"contains": "Größe"},
     "large": {},
     "rare-and-slow": {},
+    "slow-body": {},
+    "endless-body": {},
+    "nothing-in-it": {"status": None, "schema": "item.json"},
+    "no-content": {"status": None, "schema": "item.json"},
 }
 SCHEMAS = {"item.json": {"type": "object"}, "priced.json": {"type": "object", "required": ["price"]}}
 
@@ -157,6 +161,18 @@ class Shop:
         time.sleep(1.5)
         return GOOD
 
+    def slow_body(self, number: int) -> bytes:
+        return Slowly(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n    ")
+
+    def endless_body(self, number: int) -> bytes:
+        return Slowly(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n         ")
+
+    def nothing_in_it(self, number: int) -> bytes:
+        return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
+
+    def no_content(self, number: int) -> bytes:
+        return b"HTTP/1.1 204 No Content\r\n\r\n"
+
 
 def packed(body: bytes, coding: str = "gzip") -> bytes:
     return f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
@@ -205,8 +221,11 @@ def test_everything_that_was_sent_is_accounted_for(met: Met) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["head", "closing", "until-close", "gzip", "hints", "brotli", "packed-twice", "one-second", "latin-1", "large"],
-)
+    [
+        "head", "closing", "until-close", "gzip", "hints", "brotli", "packed-twice", "one-second", "latin-1", "large",
+        "slow-body",
+    ],
+)  # fmt: skip
 def test_what_is_good(name: str, met: Met) -> None:
     assert (met.endpoint(name).good, met.endpoint(name).reasons) == (EACH, ())
     assert met.came[name] == EACH
@@ -219,6 +238,7 @@ def test_what_is_good(name: str, met: Met) -> None:
         ("soft-error", EACH // 2, "the declared text is missing"),
         ("limited", EACH // 2, "answered 429"),
         ("cut-chunks", EACH, "connection reset inside the answer"),
+        ("endless-body", EACH, f"not whole answered within {TIMEOUT:g} s"),
         ("never", EACH, f"answered within {TIMEOUT:g} s"),
         ("redirect", EACH, "answered 302"),
         ("ends", EACH, "connection reset"),
@@ -251,7 +271,7 @@ def test_no_sample_is_no_success(met: Met) -> None:
     assert is_as(found.outcome, Outcome.FAILED, met.run)
     answered = {each.of for each in found.judgements if each.outcome is Outcome.FAILED and "answered" in each.what}
     never = ("bad-gzip", "cut-chunks", "never", "redirect", "ends", "cut-length", "late-404", "said-utf-8")
-    assert answered <= {f"shop.{name}" for name in never}
+    assert answered <= {f"shop.{name}" for name in (*never, "endless-body")}
 
 
 def ended_twice(met: Met) -> int:
@@ -270,17 +290,30 @@ def test_one_second_is_one_second(met: Met) -> None:
     assert 1 <= (met.endpoint("one-second").times.percentile(1) or 0) < TIMEOUT
 
 
+def test_a_body_that_comes_slowly_is_as_late_as_its_last_byte(met: Met) -> None:
+    """hatoo/oha#727, undera/jmeter-plugins#68: the first byte is there at once; a deadline is that of the whole."""
+    assert (met.endpoint("slow-body").times.percentile(1) or 0) >= SLOW
+    assert (met.endpoint("endless-body").times.percentile(1) or 0) >= TIMEOUT * 0.99
+
+
+@pytest.mark.parametrize("name", ["nothing-in-it", "no-content"])
+def test_an_answer_without_content_matches_no_schema(name: str, met: Met) -> None:
+    """grafana/k6#863: a script that looked at the status alone went on without the token."""
+    run = only(met.run, f"shop.{name}", EACH)
+    assert is_as(judged(test_load.test_errors_are_rare, run, ERRORS).outcome, Outcome.FAILED, run)
+
+
 def test_sampled_answers_are_held_against_the_schema(met: Met) -> None:
     run = only(met.run, "shop.no-price", EACH)
     (sample,) = run.samples
     assert sample.wrong == sample.sampled > 3
     assert run.overall.failed == 0
-    assert judged(test_load.test_errors_are_rare, run, ERRORS).outcome is Outcome.FAILED
+    assert is_as(judged(test_load.test_errors_are_rare, run, ERRORS).outcome, Outcome.FAILED, run)
 
 
 def test_a_schema_alone_takes_no_redirect(met: Met) -> None:
     run = only(met.run, "shop.waiting-room", EACH)
-    assert judged(test_load.test_errors_are_rare, run, ERRORS).outcome is Outcome.FAILED
+    assert is_as(judged(test_load.test_errors_are_rare, run, ERRORS).outcome, Outcome.FAILED, run)
 
 
 def test_few_answers_may_prove_that_an_endpoint_is_slow(met: Met) -> None:

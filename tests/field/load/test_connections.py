@@ -1,0 +1,105 @@
+"""Reports about connections and about loads that end themselves, rebuilt with servers that keep the truth."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_prodcheck.evidence.load import address_renewal, plan
+from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
+from pytest_prodcheck.judging.load_validity import flaws
+from pytest_prodcheck.outcomes import Outcome
+from pytest_prodcheck.records import EvidenceProblem
+from tests.evidence.load.servers import GOOD, Slowly, server, serving
+from tests.evidence.load.test_load import context_of, outcomes, run_of
+
+UNASKED = b"HTTP/1.0 408 Request Time-out\r\nConnection: close\r\n\r\nYour browser didn't send a complete request."
+
+
+class Later(Slowly):
+    """A good answer, and another one that nobody asked for, after a while."""
+
+    def parts(self) -> Iterator[bytes]:
+        yield GOOD
+        time.sleep(0.05)
+        yield UNASKED
+
+
+@pytest.mark.parametrize("answer", [Later(), GOOD + UNASKED, GOOD + b"0\r\n\r\n"], ids=["idle", "at once", "too much"])
+def test_an_answer_that_nobody_asked_for_is_none(answer: bytes, tmp_path: Path) -> None:
+    """openshift/release#378: a proxy says 408 on a kept connection that rests."""
+    with serving(lambda head: answer) as port:
+        run = run_of(context_of(tmp_path, port, duration="1s"))
+    assert (run.overall.good, run.overall.failed, run.overall.retried) == (100, 0, 0)
+
+
+LOCUST = """\
+from locust import FastHttpUser, LoadTestShape, constant, task
+
+class Visitor(FastHttpUser):
+    wait_time = constant(0.05)
+    count = 0
+
+    @task
+    def look(self):
+        self.client.get("/it")
+        Visitor.count += 1
+        {quits}
+"""
+SHAPE = """
+class Short(LoadTestShape):
+    def tick(self):
+        return (4, 4) if self.get_run_time() < 1 else None
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LOCUST.replace("{quits}", "if Visitor.count > 40: self.environment.runner.quit()"),
+        LOCUST.replace("{quits}", "") + SHAPE,
+    ],
+    ids=["quits", "shape"],
+)
+def test_a_locust_file_that_ends_its_own_load_proves_nothing(text: str, tmp_path: Path) -> None:
+    """locustio/locust#2456, #1653: users that call `runner.quit()`, a shape that returns None before the time is up."""
+    (tmp_path / "locustfile.py").write_text(text)
+    with server() as (port, _):
+        try:
+            run = run_of(context_of(tmp_path, port, locustfile="locustfile.py", users=4, rate=None, duration="4s"))
+        except EvidenceProblem as error:  # Locust was gone before it had told all
+            assert "left no result" in str(error)  # noqa: PT017
+            return
+    assert run.overall.failed == 0
+    assert any("nothing was answered for" in each for each in flaws(run))
+    assert set(outcomes(run).values()) == {Outcome.ERRORED}
+
+
+def test_a_name_that_gets_another_address_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """mcollina/autocannon#65: a balancer scales, its old address goes away; who asked once loads nothing any more."""
+    moved = threading.Event()
+    now = [0]
+
+    def answered(number: int, at: float) -> float:
+        if number == 20:
+            now[0] = new
+            moved.set()
+        return 0.0
+
+    def addresses(*_: object) -> tuple[ResolvedAddress, ...]:
+        return (ResolvedAddress("IPv4", "127.0.0.1", now[0]),)
+
+    monkeypatch.setattr(address_renewal, "EVERY", 0.2)
+    monkeypatch.setattr(plan, "addresses_of", addresses)
+    with server(answered) as (old, before), server() as (new, after):
+        now[0] = old
+        run = run_of(context_of(tmp_path, old, duration="4s", rate="50/s"))
+    assert moved.is_set()
+    assert run.overall.failed == 0
+    assert after.requests + before.requests == run.begun == 200
+    assert after.requests > 20
+    assert [each.address for each in run.addresses] == [f"127.0.0.1:{new}", f"127.0.0.1:{old}"]
