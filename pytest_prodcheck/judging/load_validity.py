@@ -202,7 +202,8 @@ def slower(endpoint: LoadEndpoint, runs: Sequence[AcceptedRun], percent: float, 
 
     Proven: the difference is at least `least` seconds, and on a logarithmic scale more than 2.8 standard errors: of
     both percentiles (from their order statistics, whatever the distribution) and of what such runs differ by among
-    themselves. That is taken for 3 % until there are runs enough to show it.
+    themselves. That is taken for 3 % until there are runs enough to show it. And the bounds of both lie apart: between
+    two kinds of answers a percentile jumps by chance, which no error on a scale tells.
     """
     found = (endpoint_of(run, endpoint.name) for run in runs)
     earlier = [each for each in found if each and enough(each.times, percent)]
@@ -215,17 +216,23 @@ def slower(endpoint: LoadEndpoint, runs: Sequence[AcceptedRun], percent: float, 
     between = _between([math.log(max(each, 1e-6)) for each in seen], own)
     count = len(seen)
     error = math.sqrt(_error(endpoint.times, percent) ** 2 + own / count + between * (1 + 1 / count))
-    proven = now - before >= least and math.log(max(now, 1e-6) / max(before, 1e-6)) > ERRORS * error
+    apart = _bounds(endpoint.times, percent)[0] > statistics.median(_bounds(each.times, percent)[1] for each in earlier)
+    proven = apart and now - before >= least and math.log(max(now, 1e-6) / max(before, 1e-6)) > ERRORS * error
     words = f"P{percent:g} {now * 1000:.4g} ms, {before * 1000:.4g} ms before (median of {count} accepted runs)"
     return Comparison(now, before, (now - before) / before if before else 0.0, proven, words)
 
 
 def _error(times: ResponseTimes, percent: float) -> float:
     """The standard error of the logarithm of a percentile: its 99 % bounds by order statistics, as of a normal one."""
+    below, above = _bounds(times, percent)
+    return math.log(above / below) / (2 * 2.326)
+
+
+def _bounds(times: ResponseTimes, percent: float) -> tuple[float, float]:
+    """What a percentile is at least and at most (99 % each, exact, whatever the distribution), in seconds."""
     count = times.count
     low, high = rank_below(percent, count), min(rank_above(percent, count), count)
-    below, above = times.rank(max(low, 1)) or 1e-6, times.rank(high) or 1e-6
-    return math.log(above / below) / (2 * 2.326)
+    return times.rank(max(low, 1)) or 1e-6, times.rank(high) or 1e-6
 
 
 def _between(logs: Sequence[float], own: float) -> float:

@@ -77,7 +77,7 @@ class Answer(Content, HTTPResponse):
         Content.__init__(self, contains, keep)
         self._code = 0  # of the final answer, when it is whole
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: str | bytes) -> None:
         """Takes what came; what follows the whole answer is none of it, and ends the connection as in browsers."""
         try:
             super().feed(data)

@@ -146,11 +146,9 @@ class Client:
     def move(self, addresses: Sequence[Sequence[Any]]) -> None:
         """Goes to these [ip, port] from now on; what is under way elsewhere ends there."""
         known = {each.where: each for each in (*self.addresses, *self.left)}
-        self.addresses = [
-            known.pop((ip, port), None) or Address(socket.AF_INET6 if ":" in ip else socket.AF_INET, (ip, port))
-            for ip, port in addresses
-        ]
-        self.left = list(known.values())
+        wanted = dict.fromkeys((ip, port) for ip, port in addresses)
+        self.addresses = [known[each] if each in known else _address(*each) for each in wanted]
+        self.left = [each for each in known.values() if each not in self.addresses]
         for each in self.left:
             while each.idle:
                 each.idle.popleft().close()
@@ -336,6 +334,10 @@ class _ClosedAtOnce(Exception):
     def __init__(self, *, unprocessed: bool = False) -> None:
         super().__init__()
         self.unprocessed = unprocessed
+
+
+def _address(ip: str, port: int) -> Address:
+    return Address(socket.AF_INET6 if ":" in ip else socket.AF_INET, (ip, port))
 
 
 def _tls(plain: Mapping[str, Any], http: str) -> ssl.SSLContext:

@@ -50,7 +50,11 @@ def due_at_first(plan: Mapping[str, Any]) -> int:
 
     ENOUGH where nothing says so (a Locust file without a rate).
     """
-    segments = plan["segments"]
-    rate = float(segments[0][1]) if segments else float(plan.get("rate") or 0)
-    whole = sum(each[0] for each in segments) if segments else float(plan.get("seconds") or SECONDS)
-    return max(round(rate * min(SECONDS, whole)), ENOUGH)
+    segments, left, total = plan["segments"], SECONDS, 0.0
+    for seconds, start, end in segments:
+        part = min(seconds, left)
+        total += part * (start + (end - start) * part / seconds / 2)
+        left -= part
+    if not segments:
+        total = float(plan.get("rate") or 0) * min(SECONDS, float(plan.get("seconds") or SECONDS))
+    return max(round(total), ENOUGH)

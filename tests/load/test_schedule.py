@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from pytest_prodcheck.load.schedule import Segment, turns
+from pytest_prodcheck.load.sliding_window import due_at_first
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,19 @@ def test_turns_keep_the_weights_and_spread_them() -> None:
     assert Counter(order) == {"a": 7, "b": 2, "c": 1}
     places = [place for place, name in enumerate(order) if name == "b"]
     assert places[1] - places[0] > 2
+
+
+@pytest.mark.parametrize(
+    ("plan", "count"),
+    [
+        ({"segments": [[10, 1, 100]]}, 129),
+        ({"segments": [[60, 100, 100]]}, 500),
+        ({"segments": [[2, 10, 10], [2, 100, 100]]}, 220),
+        ({"segments": [[60, 2, 2]]}, 20),
+        ({"segments": [], "rate": 50, "seconds": 60}, 250),
+        ({"segments": [], "rate": None, "seconds": 60}, 20),
+    ],
+)
+def test_what_is_due_at_first_follows_the_shape(plan: dict[str, Any], count: int) -> None:
+    """grafana/k6#449: six failures at the start of a ramp are six of 129, not of the 20 that its first rate makes."""
+    assert due_at_first(plan) == count

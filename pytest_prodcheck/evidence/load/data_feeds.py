@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,15 @@ def feed_of(vary: Vary, root: Path) -> dict[str, Any]:
     """Rows, ranges and order, as the senders read them; raises EvidenceProblem (configuration)."""
     rows = [] if vary.file is None else rows_of(root / vary.file, vary.file)
     return {"rows": rows, "numbers": {name: list(each) for name, each in vary.numbers.items()}, "order": vary.order}
+
+
+def used_again(plan: Mapping[str, Any], arrived: int) -> Iterator[str]:
+    """The flows of a plan whose users were more than the rows that they differ by, in words."""
+    arrivals = plan["arrivals"]
+    for name in sorted(plan.get("flows", {}).keys() & plan.get("feeds", {}).keys()):
+        rows, users = len(plan["feeds"][name]["rows"]), round(arrived * arrivals[name] / sum(arrivals.values()))
+        if 0 < rows < users:
+            yield f"{users} users of {name} shared {rows} rows: what can be done once by each fails the second time"
 
 
 def columns(feed: dict[str, Any]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -143,13 +144,17 @@ def _run(target: str, context: Context, deadline: Deadline) -> LoadRun:
         left = run(target, plan, load, context, deadline)
     _keep(target, left.log, context)
     found = read_run(target, "users" if users else "open", plan, left.result)
-    _note(found, deadline)
+    _note(found, plan, deadline)
     found = replace(found, sent=sent)
     return found if users else with_samples(found, left.result["samples"], context, deadline)
 
 
-def _note(run: LoadRun, deadline: Deadline) -> None:
+def _note(run: LoadRun, plan: Mapping[str, Any], deadline: Deadline) -> None:
     """What a reader has to know of a load beside its judgements."""
+    from pytest_prodcheck.evidence.load.data_feeds import used_again
+
+    for told in used_again(plan, run.arrived):
+        deadline.note(told)
     for each in run.addresses:
         if each.refused:
             deadline.note(f"{each.address} of {each.service} accepted no connection {each.refused} times")

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.load.data_feeds import rows_of
+from pytest_prodcheck.evidence.load.data_feeds import rows_of, used_again
 from pytest_prodcheck.evidence.load.run import load_run
 from pytest_prodcheck.judging.load_validity import starved
 from pytest_prodcheck.load.feeds import Feed
@@ -185,6 +185,14 @@ def test_two_senders_take_all_rows_between_them() -> None:
     plain = {"rows": [], "numbers": {"n": [3, 12]}, "order": "turn"}
     feeds = [Feed(plain, index, 2) for index in range(2)]
     assert sorted(feed.take()["n"] for feed in feeds for _ in range(5)) == list(range(3, 13))
+
+
+def test_rows_that_are_used_again_are_told() -> None:
+    """artilleryio/artillery#1357: users who may answer once came twice, and nothing said why the service refused."""
+    feeds = {name: {"rows": [{"user": "u"}] * 40, "numbers": {}, "order": "turn"} for name in ("buy", "shop.item")}
+    plan = {"arrivals": {"buy": 1, "shop.item": 1}, "flows": {"buy": {}}, "feeds": feeds}
+    assert list(used_again(plan, 80)) == []
+    assert [each.partition(":")[0] for each in used_again(plan, 82)] == ["41 users of buy shared 40 rows"]
 
 
 def test_values_cannot_break_out_of_their_place() -> None:

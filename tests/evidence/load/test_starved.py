@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def busy() -> Iterator[None]:
 def test_a_starved_client_is_errored_throughout(kind: str, busy: None, tmp_path: Path) -> None:
     """Open arrivals, and users of a Locust file; latency without load beside them fails nothing."""
     seen: Counter[str] = Counter()
-    load = {"duration": "1.5s", "compare": {"p95": "20ms", "p99": "50ms"}}
+    load: dict[str, Any] = {"duration": "1.5s", "compare": {"p95": "20ms", "p99": "50ms"}}
     if kind == "users":
         (tmp_path / "locustfile.py").write_text(USERS)
         load |= {"locustfile": "locustfile.py", "users": 10, "rate": None}
