@@ -15,6 +15,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,6 +141,7 @@ class Client:
         self.tls = _tls(plain["tls"], plain["http"]) if plain["tls"] is not None else None
         self.http2_only = plain["http"] == "2"
         self.busy: dict[Connection, None] = {}
+        self.opening: dict[socket.socket, float] = {}  # in their handshakes; until when
         self._turn = 0
         self.phases: Phases = {}
 
@@ -183,7 +185,11 @@ class Client:
             raise RequestFailed("connection reset, and again on a new connection") from None
 
     def reap(self, now: float) -> None:
-        """Ends the exchanges whose time is up."""
+        """Ends the handshakes and the exchanges whose time is up."""
+        for sock in [sock for sock, deadline in self.opening.items() if deadline < now]:
+            del self.opening[sock]
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # an SSLSocket's own forgets its session before
         for connection in [each for each in self.busy if each.deadline < now and not each.expired]:
             connection.expired = True
             try:
@@ -233,7 +239,10 @@ class Client:
             if self.tls is not None:
                 step = "in the TLS handshake"
                 sock.settimeout(max(end - clock(), 0.001))
-                sock = self.tls.wrap_socket(sock, server_hostname=self.server_name)
+                sock = self.tls.wrap_socket(sock, server_hostname=self.server_name, do_handshake_on_connect=False)
+                self.opening[sock] = end  # a time-out is one of each read: who sends a byte now and then meets none
+                sock.do_handshake()
+                self.opening.pop(sock, None)
                 self._took(call, "tls", clock() - connected)
                 http2 = Http2() if sock.selected_alpn_protocol() == OFFERED[0] else None
                 if http2 is None and self.http2_only:
@@ -259,7 +268,10 @@ class Client:
                     sock.close()
                 raise OwnShortage(f"this machine could not connect: {error.strerror}") from None
             reason = RequestFailed(f"cannot connect: {error.strerror or error}")
+        if clock() >= end:
+            reason = TimedOut(f"timed out {step}: {call.timeout:g} s")
         if sock is not None:
+            self.opening.pop(sock, None)
             sock.close()
         raise reason
 

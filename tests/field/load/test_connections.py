@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 from pytest_prodcheck.judging.load_validity import flaws
 from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
+from tests.evidence.contexts import context_for
 from tests.evidence.load.servers import GOOD, Slowly, server, serving
 from tests.evidence.load.test_load import context_of, outcomes, run_of
 
@@ -103,3 +105,24 @@ def test_a_name_that_gets_another_address_is_asked_again(tmp_path: Path, monkeyp
     assert after.requests + before.requests == run.begun == 200
     assert after.requests > 20
     assert [each.address for each in run.addresses] == [f"127.0.0.1:{new}", f"127.0.0.1:{old}"]
+
+
+class Handshake(Slowly):
+    """The head of a large record, and a byte of it now and then."""
+
+    def parts(self) -> Iterator[bytes]:
+        yield b"\x16\x03\x03\x40\x00"
+        for _ in range(20):
+            time.sleep(0.2)
+            yield b"x"
+
+
+def test_a_handshake_that_drips_is_as_late_as_one_that_hangs(tmp_path: Path) -> None:
+    """A time-out of each read is none of the whole: the load's deadline is that of the request."""
+    service: dict[str, Any] = {"timeout": "1s", "tls": {"verify": "off"}}
+    load = {"rate": "20/s", "duration": "1s", "mix": {"api.it": 1}, "hosts": ["127.0.0.1"], "abort": {"error_ratio": 1}}
+    with serving(lambda head: Handshake()) as port:
+        service |= {"url": f"https://127.0.0.1:{port}", "endpoints": {"it": {"request": "GET /it", "status": 200}}}
+        run = run_of(context_for(tmp_path, services={"api": service}, load={"it": load}))
+    assert run.overall.reasons == (("timed out in the TLS handshake: 1 s", 20),)
+    assert (run.unanswered, run.dropped) == (0, 0)
