@@ -9,6 +9,8 @@ from pathlib import Path
 EXAMPLES = """\
   prodcheck init                 writes ./prodcheck.toml
   prodcheck init deploy/         writes deploy/prodcheck.toml
+  prodcheck init --from https://shop.example         proposed from what is found there
+  prodcheck init --from openapi.json --env staging   also a kubeconfig or a compose.yaml
 """
 
 
@@ -16,25 +18,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck init`."""
     parser.add_argument("path", nargs="?", default=".", metavar="PATH", help="folder or file (default: here)")
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
+    sources = "propose it from an address, an OpenAPI document, a kubeconfig or a compose file"
+    parser.add_argument("--from", dest="source", metavar="SOURCE", help=sources)
+    parser.add_argument(
+        "--env", default="production", metavar="NAME", help="with --from: the environment (default: production)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Writes the file; 2 where one is there or it cannot be written."""
-    from pytest_prodcheck.environments.init_template import STARTER
-
     path = Path(args.path)
     path = path / "prodcheck.toml" if path.is_dir() else path
     if path.name != "prodcheck.toml":
         print(f"prodcheck init: {path}: the file has to be named prodcheck.toml, or give a folder", file=sys.stderr)
         return 2
+    if path.exists() and not args.force:  # before anything is asked
+        print(f"prodcheck init: {path} is there already; --force replaces it", file=sys.stderr)
+        return 2
+    try:
+        text = _text(args)
+    except ValueError as error:
+        print(f"prodcheck init: {error}", file=sys.stderr)
+        return 2
     try:
         with path.open("w" if args.force else "x", encoding="utf-8") as file:
-            file.write(STARTER)
+            file.write(text)
     except FileExistsError:
         print(f"prodcheck init: {path} is there already; --force replaces it", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"prodcheck init: {path} cannot be written: {error.strerror}", file=sys.stderr)
         return 2
-    print(f"{path} is written. Put your service's address in it, then: prodcheck plan --env production")
+    if args.source:
+        print(f"{path} is written. Read it, then: prodcheck plan --env {args.env}, and prodcheck run smoke")
+    else:
+        print(f"{path} is written. Put your service's address in it, then: prodcheck plan --env production")
     return 0
+
+
+def _text(args: argparse.Namespace) -> str:
+    """What the file holds; raises ValueError where nothing can be proposed."""
+    if not args.source:
+        from pytest_prodcheck.environments.init_template import STARTER
+
+        return STARTER
+    from pytest_prodcheck.gates.paths import is_name
+    from pytest_prodcheck.proposals.proposal import CannotPropose, toml
+    from pytest_prodcheck.proposals.sources import propose
+
+    if not is_name(args.env):
+        raise ValueError(f"{args.env!r} is no name of an environment")
+    try:
+        text = toml(propose(args.source), args.env, _shown(args.source))
+    except CannotPropose as error:
+        raise ValueError(str(error)) from None
+    _refuse_invalid(text)
+    return text
+
+
+def _shown(source: str) -> str:
+    """The source without a login and a query."""
+    scheme, slashes, rest = source.partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}" if slashes else Path(source).name
+
+
+def _refuse_invalid(text: str) -> None:
+    """Raises ValueError for a proposal that prodcheck itself would refuse."""
+    import tempfile
+
+    from pytest_prodcheck.environments.loading import ConfigurationError, load
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "prodcheck.toml"
+        file.write_text(text, encoding="utf-8")
+        try:
+            load(file)
+        except ConfigurationError as error:
+            told = str(error).replace(f"{folder}/", "")
+            raise ValueError(f"what is there cannot be declared as it is: {told}") from None
