@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.answers.expected_answers import ExpectedAnswer, expected_answer, first_mismatch
@@ -28,8 +29,8 @@ WARM_UP_SHARE = 0.25  # of the time that there is; with many slow endpoints some
 MOST = 32  # requests at once
 ENOUGH = 299  # requests that a P99 needs: for these as much time again is added
 SLOWER = 1.5  # what the rate is divided by where the service limits it
+SHORTEST_REST, LONGEST_REST = 0.1, 86400.0  # seconds
 MOST_SAMPLES = 20  # bodies of an endpoint that are held against its schema
-LONGEST_REST = 5.0  # seconds that one answer may ask to wait
 
 
 def light_run(context: Context, deadline: Deadline) -> LoadRun:
@@ -162,21 +163,28 @@ class Pace:
         return found
 
     def slow_down(self, rest: float, now: float) -> None:
-        """One request was refused for its rate: it is due again after a rest, and all that follow more slowly."""
+        """One request was refused for its rate: it is due again after a rest, and all that follow more slowly.
+
+        A rest that is longer than what there is time for ends it: who asks on is a nuisance, or banned.
+        """
         self._number -= 1
         if now >= self._due - 1 / self.rate:  # of several refusals at once the first one counts
             self.rate /= SLOWER
-        self._due = max(self._due, now + min(rest, LONGEST_REST))
+        self._due = max(self._due, now + rest)
 
 
 def rest_asked(exchange: Exchange, declared: ExpectedAnswer) -> float | None:
     """Seconds that a limiter asks to wait (RFC 6585, 4; RFC 9110, 10.2.3), None where this is no such answer."""
     if exchange.status != 429 or 429 in declared.statuses:
         return None
+    asked = exchange.header("Retry-After") or "1"
+    if asked.isascii() and asked.isdigit():
+        return min(max(float(asked), SHORTEST_REST), LONGEST_REST)
     try:
-        return max(float(exchange.header("Retry-After") or 1), 0.1)
-    except ValueError:
-        return 1.0  # a date: a second will tell
+        left = parsedate_to_datetime(asked).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
+        return 1.0  # says nothing that can be read
+    return min(max(left, SHORTEST_REST), LONGEST_REST)
 
 
 def _whole(counted: ProcessCounts, spans: dict[int, tuple[float, float]]) -> LoadEndpoint:

@@ -12,21 +12,23 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_prodcheck.answers.expected_answers import ExpectedAnswer
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load.fingerprint import fingerprint
-from pytest_prodcheck.evidence.load.light import Pace
+from pytest_prodcheck.evidence.load.light import Pace, rest_asked
 from pytest_prodcheck.evidence.load.run import load_latency
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.judging.load_validity import flaws
 from pytest_prodcheck.outcomes import Outcome
-from pytest_prodcheck.records import EvidenceProblem
+from pytest_prodcheck.records import EvidenceProblem, Exchange
 from pytest_prodcheck.records.load import LoadRun, ResponseTimes
 from suites.performance import test_latency, test_load
 from tests.evidence.contexts import context_for
@@ -326,6 +328,21 @@ def test_a_pace_is_even_and_ends() -> None:
     pace.slow_down(2.0, 100.6)
     assert pace.next() == (0, 102.6)
     assert [round(each, 2) for each in pace.next() or ()] == [1, 103.35]
+    pace.slow_down(30.0, 103.4)
+    assert pace.next() is None
+
+
+@pytest.mark.parametrize(
+    ("said", "least", "most"),
+    [("30", 30, 30), ("0", 0.1, 0.1), ("3600", 3600, 3600), ("9" * 400, 86400, 86400), ("soon", 1, 1), ("1.5", 1, 1),
+     ("a date", 3000, 3600), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.1, 0.1)],
+    ids=lambda value: str(value)[:9],
+)  # fmt: skip
+def test_a_rest_is_as_long_as_the_service_asks(said: str, least: float, most: float) -> None:
+    """kieranklaassen/compound-cli#19: long ones were cut short, and each further request was refused, too."""
+    said = formatdate(time.time() + 3600, usegmt=True) if said == "a date" else said
+    exchange = Exchange("GET", "http://it/", 429, (("Retry-After", said),), "", 0, 0.1)
+    assert least <= (rest_asked(exchange, ExpectedAnswer((200,))) or 0) <= most
 
 
 def test_runs_are_compared_with_those_of_the_same_requests(tmp_path: Path) -> None:
