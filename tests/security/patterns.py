@@ -29,6 +29,7 @@ SEEDS = (
 )  # fmt: skip
 # what is exponential shows early; each step is so small that what took a quarter of a second comes back from the next
 SIZES = (*range(18, 100, 4), *(int(100 * 1.3**step) for step in range(11)), 2000)
+FEW = (18, 34, 50, 66, 82, 98, 130, 219, 481, 2000)  # of them, enough for what takes no millisecond
 LIKED = (" a0=\"'", "a0 =\"'", "0a", "=;a", "\n a")
 REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT)
 METHODS = ("search", "match", "fullmatch", "finditer", "findall", "sub", "split", "subn")
@@ -178,20 +179,32 @@ def pumped(pattern: re.Pattern[Any], method: str) -> tuple[float, str]:
     """The worst time for 200 kB, and what of; estimated where less of it shows that it grows faster than its length."""
     worst: list[tuple[float, str, str, str]] = []
     for before, seed, after in texts(pattern):
-        for size in SIZES:
-            took = seconds(pattern, method, before + seed * (size // len(seed)) + after)
-            if took > 0.25:
-                return took * (FULL / size) ** 2, f"{before!r} + {seed!r} * n + {after!r} at {size}"
+        took, size = _small(pattern, method, before, seed, after)
+        if took > 0.25:
+            return took * (FULL / size) ** 2, f"{before!r} + {seed!r} * n + {after!r} at {size}"
         worst.append((took, before, seed, after))
     found, form = 0.0, ""
     for _, before, seed, after in sorted(worst, reverse=True)[:2]:
-        for size in (20_000, FULL):
+        for size in (10_000, FULL):
             took = seconds(pattern, method, before + seed * (size // len(seed)) + after)
             if took > found:
                 found, form = took * FULL / size, f"{before!r} + {seed!r} * n + {after!r}"
-            if took > 0.3 and size < FULL:
-                return took * 100, form
+            if took > 0.15 and size < FULL:
+                return took * (FULL / size) ** 2, form
     return found, form
+
+
+def _small(pattern: re.Pattern[Any], method: str, before: str, seed: str, after: str) -> tuple[float, int]:
+    """The time for the longest small text, or the first that takes a quarter of a second; and how long that text is."""
+    took, sizes = 0.0, list(FEW)
+    while sizes:
+        size = sizes.pop(0)
+        took = seconds(pattern, method, before + seed * (size // len(seed)) + after)
+        if took > 0.25:
+            break
+        if took > 0.001:
+            sizes = [each for each in SIZES if each > size]
+    return took, size
 
 
 if __name__ == "__main__":

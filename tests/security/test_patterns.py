@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PARTS = 4
+PARTS = 2
 MOST = 2.0  # seconds for 200 kB on a machine that does much else: linear ones need some hundredths
 
 
@@ -18,14 +18,14 @@ def test_every_pattern_is_linear(part: int) -> None:
     words = [sys.executable, "-m", "tests.security.patterns", str(part), str(PARTS)]
     root = Path(__file__).resolve().parent.parent.parent
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=400, cwd=root, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=600, cwd=root, check=False)
     except subprocess.TimeoutExpired as error:  # exponential: it never came back
         last = (error.stdout or b"").decode().splitlines()[-1]
         raise AssertionError(f"this one never came back: {last}") from None
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     told = [{**each, **took} for each, took in zip(lines[::2], lines[1::2], strict=True)]
-    assert len(told) > 30
+    assert len(told) > 60
     slow = [each for each in told if each["seconds"] > MOST]
     assert slow == []
 
