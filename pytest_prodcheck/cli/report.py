@@ -8,27 +8,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pytest_prodcheck.outcomes import RunRecord
-    from pytest_prodcheck.reports.page.contents import Requests
+    from pytest_prodcheck.reports.page.contents import Asked, Requests
     from pytest_prodcheck.reports.saved_runs import SavedRun
 
 EXAMPLES = """\
   prodcheck report                              the newest run as text
   prodcheck report --html report.html           the newest run as a page
   prodcheck report 20261130T1007 --format markdown > comment.md
+  prodcheck report shard-1/ shard-2/ --html report.html      runs of one pipeline, shown as one
   prodcheck report --env production --format nagios      ends with 0, 1, 2 or 3, as a plugin of Nagios does
   prodcheck report --env production --format prometheus --output /var/lib/node_exporter/prodcheck.prom
 """
 FORMATS = (
-    "text", "json", "html", "sarif", "markdown", "github", "gitlab", "tap", "nagios", "prometheus", "badge",
+    "text", "json", "html", "sarif", "markdown", "github", "gitlab", "tap", "nagios", "prometheus", "badge", "junit",
 )  # fmt: skip
 _SHORT = ("html", "json", "sarif")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck report`."""
-    about = "its id or how that begins (default: latest)"
-    parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help=about)
+    about = "its id, how that begins, or its folder (default: latest); several are shown as one"
+    parser.add_argument("runs", nargs="*", metavar="RUN", help=about)
     parser.add_argument("--env", default="", metavar="NAME", help="only runs of this environment")
     parser.add_argument("--format", choices=FORMATS, help="output format (default: text)")
     parser.add_argument("--output", metavar="FILE", help="output file (default: standard output)")
@@ -41,28 +44,31 @@ def main(args: argparse.Namespace) -> int:
     """Writes what was asked for, the text to standard output where nothing was; 2 for a run that is not there."""
     from pytest_prodcheck.gates.paths import state_folder
     from pytest_prodcheck.plugin.outputs import write_output
+    from pytest_prodcheck.reports.merging import merged, merged_verdicts
     from pytest_prodcheck.reports.saved_runs import NoSuchRun, find_run
 
     files = [(form, file) for form in _SHORT if (file := getattr(args, form))]
     shown = args.format or ("text" if args.output or not files else "")
     try:
-        saved = find_run(Path(state_folder(str(Path.cwd()))), args.run, args.env)
-        run = saved.record()
+        state = Path(state_folder(str(Path.cwd())))
+        saved = [find_run(state, each, args.env) for each in args.runs or ["latest"]]
+        run = merged([each.record() for each in saved])
+        verdicts = merged_verdicts([document for each in saved for document in each.verdicts])
         for form, file in [*files, *([(shown, args.output)] if shown and args.output else [])]:
-            write_output(Path(file), _written(saved, run, form))
+            write_output(Path(file), _written(saved, run, verdicts, form))
         if shown and not args.output:
-            print(_written(saved, run, shown), end="")
+            print(_written(saved, run, verdicts, shown), end="")
     except (NoSuchRun, OSError) as error:
         print(f"prodcheck report: {error}", file=sys.stderr)
         return 3 if shown == "nagios" else 2
     if shown == "nagios":
-        from pytest_prodcheck.reports.nagios import state
+        from pytest_prodcheck.reports.nagios import state as nagios_state
 
-        return state(run, saved.verdicts)
+        return nagios_state(run, verdicts)
     return 0
 
 
-def _written(saved: SavedRun, run: RunRecord, form: str) -> str:
+def _written(saved: list[SavedRun], run: RunRecord, verdicts: list[Mapping[str, object]], form: str) -> str:
     from pytest_prodcheck.reports import write
     from pytest_prodcheck.reports.page import run_page
     from pytest_prodcheck.reports.saved_runs import last_open
@@ -70,19 +76,24 @@ def _written(saved: SavedRun, run: RunRecord, form: str) -> str:
 
     if form == "html":
         charts, asked = _from_evidence(saved, run)
-        before = last_open(saved.folder.parent.parent, run)
-        return run_page(run, saved.verdicts, before=before, charts=charts, requests=asked)
-    return write(form, run, saved.verdicts, unicode=takes_unicode(sys.stdout))
+        before = last_open(saved[0].folder.parent.parent, run)
+        return run_page(run, verdicts, before=before, charts=charts, requests=asked)
+    return write(form, run, verdicts, unicode=takes_unicode(sys.stdout))
 
 
-def _from_evidence(saved: SavedRun, run: RunRecord) -> tuple[str, Requests]:
-    """What the saved evidence tells of loads and of requests; nothing where it is gone."""
+def _from_evidence(saved: list[SavedRun], run: RunRecord) -> tuple[str, Requests]:
+    """What the saved evidence tells of loads and of requests; nothing of a run whose evidence is gone."""
     from pytest_prodcheck.evidence.gathering.store import EvidenceFilesError, load
     from pytest_prodcheck.plugin.exchanges import requests_of
     from pytest_prodcheck.plugin.load_plots import charts
 
-    try:
-        source = load(saved.folder / "evidence")
-    except EvidenceFilesError:
-        return "", {}
-    return charts(source), requests_of(source, run)
+    drawn = ""
+    asked: dict[str, Sequence[Asked]] = {}
+    for each in saved:
+        try:
+            source = load(each.folder / "evidence")
+        except EvidenceFilesError:
+            continue
+        drawn += charts(source)
+        asked |= requests_of(source, run)
+    return drawn, asked

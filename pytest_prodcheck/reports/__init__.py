@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.outcomes import RunRecord
     from pytest_prodcheck.reports.verdict_documents import AnyVerdict
 
-# format -> module:function(run, verdicts, *, unicode) -> str. JUnit files and the page of --html are written by pytest
-# and pytest-html; `junit` and `html` add to those. "page" is our own.
+# format -> module:function(run, verdicts, *, unicode) -> str. The JUnit file and the page of a run of pytest are
+# written by pytest and pytest-html; `junit` and `html` add to those. "page" is our own.
 WRITERS = {
     "text": "pytest_prodcheck.reports.text:run_text",
     "json": "pytest_prodcheck.reports.json_report:run_json",
@@ -22,6 +22,7 @@ WRITERS = {
     "tap": "pytest_prodcheck.reports.tap:run_tap",
     "nagios": "pytest_prodcheck.reports.nagios:run_nagios",
     "prometheus": "pytest_prodcheck.reports.prometheus:run_prometheus",
+    "junit": "pytest_prodcheck.reports.junit_xml:run_junit",
     "badge": "pytest_prodcheck.reports.badge:run_badge",
     "sarif": "pytest_prodcheck.reports.sarif:run_sarif",
 }

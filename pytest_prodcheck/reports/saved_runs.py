@@ -81,7 +81,9 @@ def saved_runs(state: Path) -> Iterator[SavedRun]:
 
 
 def find_run(state: Path, wanted: str, environment: str = "") -> SavedRun:
-    """The run of that id, of the only id that begins so, or the newest one ("latest"); raises NoSuchRun."""
+    """The run of that id or folder, of the only id that begins so, or the newest ("latest"); raises NoSuchRun."""
+    if "/" in wanted and (Path(wanted) / "run.json").is_file():  # of another machine
+        return SavedRun(Path(wanted), View(_about(Path(wanted) / SUMMARY)))
     found = [each for each in saved_runs(state) if not environment or each.about.raw("environment") == environment]
     if not found:
         where = f" of {environment}" if environment else ""
