@@ -8,6 +8,8 @@ from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.judging.load_validity import (
     ACHIEVED,
     BUSIEST,
+    LATE,
+    STARVED,
     achieved,
     bounds,
     client_flaws,
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 
 @check("performance.validity", severity="critical", runbook="load-validity",
        fixed={"share of the rate that was sent": Limit(fail=ACHIEVED),
-              "share of a core, of each worker": Limit(fail=BUSIEST)})  # fmt: skip
+              "share of a core, of each worker": Limit(fail=BUSIEST),
+              "share of five seconds without a processor, of each worker": Limit(fail=STARVED),
+              "seconds that one request in twenty began late": Limit(fail=LATE)})  # fmt: skip
 def test_load_run_is_valid(load_run: LoadRun) -> None:
     """The load was sent as asked: rate, workers, client and samples are such that its results prove something."""
     found = flaws(load_run)
@@ -39,6 +43,9 @@ def test_load_run_is_valid(load_run: LoadRun) -> None:
         judge("rate that was sent", 100 * achieved(load_run), at_least=100 * ACHIEVED, unit="%")
     for worker in load_run.workers:
         judge("busiest five seconds", 100 * worker.busiest, at_most=100 * BUSIEST, unit="% of a core", of=worker.name)
+        judge("waited for a processor", 100 * worker.starved, at_most=100 * STARVED, unit="%", of=worker.name)
+    if load_run.mode == "open":
+        judge("began late, one in twenty", load_run.lag.percentile(95), at_most=LATE, unit="s")
     judge("workers that ended well", sum(worker.ended for worker in load_run.workers), equals=load_run.workers_asked)
     judge("requests not sent", load_run.dropped, at_most=0)
 
