@@ -127,7 +127,7 @@ class RunContext:
         bundled = {planned.check for planned in catalogue.planned(self.scope)}
         return bundled | {entry.id for entry in catalogue.entries()} | {own.id for own in self.own_checks}
 
-    def _ids_of(self, own: OwnCheck) -> list[str]:
+    def ids_of(self, own: OwnCheck) -> list[str]:
         """The ids that one check may have: one a target where it ends in `.*`."""
         stem = own.id.removesuffix(".*")
         return [own.id] if stem == own.id else [own.id, stem, *(f"{stem}.{each.name}" for each in self.scope.targets)]
@@ -143,15 +143,16 @@ class RunContext:
 
     def select(self) -> None:
         """Narrows the scope to the checks that the gates select, and what is collected to their suites."""
-        suites = {each: own.suite for own in self.own_checks for each in self._ids_of(own)}
+        suites = {each: own.suite for own in self.own_checks for each in self.ids_of(own)}
         chosen = [
             check
             for check in sorted(self.known() | set(suites))
             if any(policy.selects(check, suites.get(check, "")) for policy in self.policies)
         ]
-        of_theirs = {check.partition(".")[0] for check in chosen}
-        needed = [suite for suite in SUITES if suite in of_theirs]
-        self.scope = replace(self.scope, select=tuple(chosen), folders=to_collect(self.folders, needed))
+        of_bundled = {check.partition(".")[0] for check in chosen if check not in suites}
+        needed = [suite for suite in SUITES if suite in of_bundled]
+        folders = to_collect(self.folders, needed) if needed or not chosen else tuple(map(str, self.folders[1:]))
+        self.scope = replace(self.scope, select=tuple(chosen), folders=folders)
 
     def settle(self, run: RunRecord, now: float) -> list[Verdict]:
         """The verdicts of this run; writes nothing."""

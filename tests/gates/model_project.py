@@ -11,22 +11,36 @@ from pathlib import Path
 
 from tests.gates.model_world import GATES, Files
 
+OPTIONS = ("-q", "-p", "pytest_prodcheck.plugin", "-p", "no:cacheprovider")
 _SERVER = """
-import json, os, sys, tempfile, time
+import json, os, sys, time
+from importlib import metadata
 real, shift = time.time, 0.0
 time.time = lambda: real() + shift
 import pytest
 from pytest_prodcheck.cli import main
-work = tempfile.mkdtemp(); os.chdir(work)
-open("prodcheck.toml", "w").write('version = 1\\n[environments.dev]\\nrevision = "r1"\\n')
+os.fsync = lambda file: None  # nobody cuts the power here
+known = tuple(metadata.distributions())
+points = {id(each): each.entry_points for each in known}
+metadata.distributions = lambda **about: iter(known)
+metadata.Distribution.entry_points = property(lambda each: points[id(each)])
 if os.fork() == 0:
     os.execv(sys.executable, [sys.executable, "-c", "pass"])
 os.wait()
 null = os.open(os.devnull, os.O_RDWR)
 saved = os.dup(1); os.dup2(null, 1)
-pytest.main(["--env", "dev", "-m", "smoke", "-p", "no:cacheprovider", "-p", "pytest_prodcheck.plugin", "-q"])
-main(["gate", "smoke", "--env", "dev"])
-main(["override", "--help"]); sys.stdout.flush(); os.dup2(saved, 1)
+loaded, path = set(sys.modules), list(sys.path)
+os.chdir("warm")
+for env, gate in (("dev", "smoke"), ("prod", "before")):
+    pytest.main(["--env", env, "--gate", gate, "--prodcheck-select", *sys.argv[1:]])
+    main(["gate", gate, "--env", env])
+main(["exec", "smoke", "--env", "dev", "--", "true"])
+main(["override", "smoke", "--env", "dev", "--reason", "r", "--ticket", "T-1", "--for", "30m"])
+for name in set(sys.modules) - loaded:
+    if (getattr(sys.modules[name], "__file__", None) or "").startswith(os.getcwd()):
+        del sys.modules[name]
+sys.path[:] = path; sys.path_importer_cache.clear()
+os.chdir(".."); sys.stdout.flush(); os.dup2(saved, 1)
 import gc; gc.collect(); gc.freeze(); gc.disable()
 later = []
 for line in sys.stdin:
@@ -102,6 +116,7 @@ def texts(files: Files) -> dict[str, str]:
     absent = 'absent = ["services", "auth", "workflows", "postgres", "redis"]'
     toml += f"[environments.live]\n{revision}protected = true\n{absent}\n"
     toml += f"[environments.live.own.fact]\nvalue = {values['live']}\n"
+    toml += '[gates.smoke]\nwithout = ["smoke.*"]\n'  # of the suite what is the project's own: a third of the time
     toml += '[gates.before]\nenvironments = ["prod"]\nselect = ["t.smoke.*"]\nneeds = [{ gate = "dev:smoke" }]\n'
     if files.waived:
         check = "t.smoke.one" if files.waived == "one" else "*"
@@ -128,7 +143,13 @@ class Commands:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PRODCHECK", "COV"))}
         code = os.environ.get("PRODCHECK_MODEL_CODE", str(Path(__file__).parents[2]))
         self.env = {**kept, "PYTHONPATH": code, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        words = [sys.executable, "-c", _SERVER]
+        for name, text in texts(Files()).items():  # what is loaded late is loaded before anything is forked
+            path = folder / "warm" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for name_there, instead in (('("fact"', '("warmth"'), ('"fact"}', '"warmth"}'), ("own.fact", "own.warmth")):
+                text = text.replace(name_there, instead)
+            path.write_text(text)
+        words = [sys.executable, "-c", _SERVER, *OPTIONS]
         self.process = subprocess.Popen(
             words, cwd=folder, env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -230,8 +251,7 @@ class RealProject:
     def _run(
         self, shift: float, environment: str, given: str | None, env: dict[str, str], *more: str, later: bool = False
     ) -> None:
-        words = ["pytest", "--env", environment, "--gate", GATES[environment], "--prodcheck-select", "-q"]
-        words += ["-p", "pytest_prodcheck.plugin", "-p", "no:cacheprovider", *more]
+        words = ["pytest", "--env", environment, "--gate", GATES[environment], "--prodcheck-select", *OPTIONS, *more]
         words += ["--revision", given] if given is not None else []
         self.commands(self.folder, shift, env, *words, later=later)
 

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_prodcheck.catalogue import generate, modules
 from pytest_prodcheck.plugin.markers import only_suites_in, suites_in
-from tests.project import Project
+from tests.project import TOML, Project
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,14 @@ ALL = "checks data_integrity performance pre_deploy security smoke"
         (("-m", "smoke and not slow"), ALL),
         (("-m", "smoke", "--gate", "security"), ALL),
         (("--gate", "security", "--prodcheck-select"), "checks security"),
+        (("--gate", "own", "--prodcheck-select"), "checks"),
     ],
 )
 def test_suites_that_are_not_asked_for_are_not_collected(
     tmp_path: Path, arguments: tuple[str, ...], folders: str
 ) -> None:
     """Own checks always are: of which suite they are stands in their files."""
-    project = Project.make(tmp_path)
+    project = Project.make(tmp_path, TOML + '[gates.own]\nselect = ["t.smoke.*"]\n')
     project.write("pytest.ini", "[pytest]\nmarkers = slow: takes long\n")
     project.write("conftest.py", CONFTEST)
     done = project.pytest("--collect-only", "-q", "-s", *arguments)
