@@ -6,67 +6,52 @@ import math
 import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from datetime import date, timedelta
-from typing import Any, Final, overload
+from enum import IntEnum
+from typing import Any, Final, Unpack, overload
 
+from pytest_prodcheck.judging.comparable import (
+    Choices,
+    Member,
+    Number,
+    OneOf,
+    OneOfTwo,
+    Plain,
+    Real,
+    Said,
+    SaidOfAmount,
+    Text,
+)
 from pytest_prodcheck.judging.ledger import ledger_here
-from pytest_prodcheck.judging.limits import Bounds, Limit, LimitError, bounds
+from pytest_prodcheck.judging.limits import Bounds, Limit, LimitError, NoUnit, WithUnit, bounds
 from pytest_prodcheck.outcomes import Judgement, Outcome
 from pytest_prodcheck.quantities import format_quantity
 
-# what a value may be compared with; a text is no set of texts, and nothing is no value
-Choices = tuple[Any, ...] | list[Any] | AbstractSet[Any] | range | Mapping[Any, Any]
-Comparable = str | bytes | int | float | bool | date | timedelta | Choices
 FACTOR: Final = 1000.0  # percent from which on a factor is easier to read
 _NOTHING: Final[Any] = type("Nothing", (), {"__repr__": lambda self: "nothing"})()  # an argument that was left out
 
 
 @overload
-def judge(what: str, value: bool | None, *, of: str = "", warn_only: bool = False, reason: str = "") -> bool: ...
+def judge(what: str, value: bool | None, **more: Unpack[Said]) -> bool: ...
 @overload
-def judge(
-    what: str,
-    value: float | None,
-    *,
-    at_most: Limit | float,
-    unit: str = "",
-    of: str = "",
-    warn_only: bool = False,
-    reason: str = "",
-) -> bool: ...
+def judge(what: str, value: Real, *, at_most: Limit[NoUnit] | float, **more: Unpack[SaidOfAmount]) -> bool: ...
 @overload
-def judge(
-    what: str,
-    value: float | None,
-    *,
-    at_least: Limit | float,
-    unit: str = "",
-    of: str = "",
-    warn_only: bool = False,
-    reason: str = "",
-) -> bool: ...
+def judge(what: str, value: Real, *, at_most: Limit[WithUnit], unit: str, **more: Unpack[Said]) -> bool: ...
 @overload
-def judge(
-    what: str,
-    value: object,
-    *,
-    equals: Comparable,
-    unit: str = "",
-    of: str = "",
-    warn_only: bool = False,
-    reason: str = "",
-) -> bool: ...
+def judge(what: str, value: Real, *, at_least: Limit[NoUnit] | float, **more: Unpack[SaidOfAmount]) -> bool: ...
 @overload
-def judge(
-    what: str,
-    value: object,
-    *,
-    one_of: Choices,
-    unit: str = "",
-    of: str = "",
-    warn_only: bool = False,
-    reason: str = "",
-) -> bool: ...
+def judge(what: str, value: Real, *, at_least: Limit[WithUnit], unit: str, **more: Unpack[Said]) -> bool: ...
+@overload
+def judge(what: str, value: bool | None, *, equals: bool, **more: Unpack[SaidOfAmount]) -> bool: ...
+@overload
+def judge(what: str, value: Real | Plain, *, equals: Number | IntEnum, **more: Unpack[SaidOfAmount]) -> bool: ...
+@overload
+def judge(what: str, value: object, *, equals: Text | Choices, **more: Unpack[SaidOfAmount]) -> bool: ...
+@overload
+def judge(what: str, value: bool | None, *, one_of: OneOfTwo, **more: Unpack[SaidOfAmount]) -> bool: ...
+@overload
+def judge(what: str, value: Real, *, one_of: OneOf[Member] | range, **more: Unpack[SaidOfAmount]) -> bool: ...
+@overload
+def judge(what: str, value: Plain | Choices, *, one_of: Choices, **more: Unpack[SaidOfAmount]) -> bool: ...
 def judge(
     what: str,
     value: Any,
@@ -118,21 +103,30 @@ def _misuse(value: Any, given: Mapping[str, Any]) -> str:
                 return f"one_of={against!r} is no collection: give a tuple, such as ({against!r},)"
             equal = [each for each in _members(against) if each == value]
             if equal and all(_bool_for_number(value, each) for each in equal):
-                return f"{value!r} is compared with {_plain(against)}: True is no 1, and False no 0"
+                return f"{_plain(value)} is compared with {_plain(against)}: True is no 1, and False no 0"
         elif name == "equals" and _bool_for_number(value, against):
-            return f"{value!r} is compared with {against!r}: True is no 1, and False no 0"
+            return f"{_plain(value)} is compared with {_plain(against)}: True is no 1, and False no 0"
     return ""
 
 
 def _bool_for_number(value: Any, other: Any) -> bool:
-    """Whether one is a bool and the other a number."""
-    numbers = isinstance(value, (int, float)) and isinstance(other, (int, float))
-    return numbers and isinstance(value, bool) != isinstance(other, bool)
+    """Whether one is a bool and the other a number, or what they hold is, at any depth."""
+    if isinstance(value, bool) or isinstance(other, bool):
+        numbers = isinstance(value, (int, float)) and isinstance(other, (int, float))
+        return numbers and isinstance(value, bool) != isinstance(other, bool)
+    if isinstance(value, Mapping) and isinstance(other, Mapping):
+        return any(_bool_for_number(each, other[name]) for name, each in value.items() if name in other)
+    if isinstance(value, (list, tuple)) and isinstance(other, (list, tuple)):
+        return any(map(_bool_for_number, value, other))
+    if isinstance(value, AbstractSet) and isinstance(other, AbstractSet):
+        mine, theirs = ([each for each in one if each in (0, 1)] for one in (value, other))
+        return any(_bool_for_number(each, also) for each in mine for also in theirs if each == also)
+    return False
 
 
 def _members(choices: Any) -> Any:
     """Those that could be mistaken; a range may be long."""
-    return () if isinstance(choices, range) else choices
+    return [each for each in (0, 1) if each in choices] if isinstance(choices, range) else choices
 
 
 def _line_of_check() -> str:

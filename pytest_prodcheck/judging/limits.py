@@ -6,10 +6,29 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Generic, overload
 
 from pytest_prodcheck.quantities import Quantity, parse_quantity
 
 Level = str | int | float | None
+
+
+class NoUnit:
+    """For type checkers: of a limit of plain numbers."""
+
+
+class WithUnit:
+    """For type checkers: of a limit of texts, such as "500ms"."""
+
+
+if TYPE_CHECKING:  # Python 3.13 has defaults itself
+    from typing_extensions import TypeVar
+
+    Unit = TypeVar("Unit", default=Any)
+else:
+    from typing import TypeVar
+
+    Unit = TypeVar("Unit")
 
 
 class LimitError(ValueError):
@@ -17,16 +36,30 @@ class LimitError(ValueError):
 
 
 @dataclass(frozen=True)
-class Limit:
+class Limit(Generic[Unit]):
     """Two levels of one quantity: past `warn` warns, past `fail` fails.
 
     Levels carry their unit ("500ms", "25%", "50MB") or are plain numbers in the unit of the judgement.
-    off: measured and shown, never failed.
+    off: measured and shown, never failed. Type checkers know of a limit that is written down whether it has a unit.
     """
 
     warn: Level = None
     fail: Level = None
     off: bool = False
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self: Limit[NoUnit], warn: float | None = None, fail: float | None = None, off: bool = False
+        ) -> None: ...
+        @overload
+        def __init__(self: Limit[WithUnit], warn: str, fail: Level = None, off: bool = False) -> None: ...
+        @overload
+        def __init__(self: Limit[WithUnit], warn: float | None = None, fail: str = ..., off: bool = False) -> None: ...
+        @overload
+        def __init__(self, warn: Level = None, fail: Level = None, off: bool = False) -> None: ...
+        def __init__(self, warn: Level = None, fail: Level = None, off: bool = False) -> None: ...
 
     def __post_init__(self) -> None:
         """Refuses a limit without any level: it could not fail."""
@@ -35,7 +68,6 @@ class Limit:
         for level in (self.warn, self.fail):
             if level is not None:
                 _quantity(level)
-
 
     def no_higher_than(self, warn: float, fail: float, unit: str) -> Limit:
         """This one, its levels at most so high (both in the unit of the judgement); as it is where they do not go."""

@@ -53,7 +53,7 @@ def test_off_keeps_the_levels_for_display() -> None:
 def test_a_limit_that_could_not_fail_is_refused(arguments: dict[str, str]) -> None:
     """Row 13."""
     with pytest.raises(LimitError):
-        Limit(**arguments)  # type: ignore[arg-type]
+        Limit(**arguments)  # type: ignore[call-overload]
 
 
 def test_units() -> None:
