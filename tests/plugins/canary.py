@@ -195,7 +195,7 @@ def outcomes(project: Project) -> dict[str, str]:
 def gate(project: Project, *arguments: str) -> int:
     """What a deploy script is told; in a process of its own, which loads no pytest plugin."""
     words = (sys.executable, "-m", "pytest_prodcheck.cli", "gate", "smoke", "--env", "dev", *arguments)
-    return project.command(*words).returncode
+    return project.command(*words, timeout=300).returncode
 
 
 def leaks(project: Project, done: subprocess.CompletedProcess[str]) -> list[str]:

@@ -19,6 +19,10 @@ from tests.project import Project
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "plugins.md"
 ACTIONS = {"GITHUB_ACTIONS": "true"}
 DJANGO = {"shop_settings.py": "SECRET_KEY = 'x'\nDATABASES = {}\nUSE_TZ = True\n"}
+GROUPED = {
+    "conftest.py": "import pytest\ndef pytest_collection_modifyitems(items):\n"
+    "    for item in items[:2]:\n        item.add_marker(pytest.mark.xdist_group('a'))\n"
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ REPORTS = {
 ALIKE = (
     Beside("pytest-html", "--html r.html --self-contained-html --junit-xml j.xml"),
     *(Beside("pytest-xdist", f"-n 2 --dist {how}") for how in ("load", "loadscope", "loadfile")),
-    *(Beside("pytest-xdist", f"-n 2 --dist {how}") for how in ("loadgroup", "worksteal")),
+    Beside("pytest-xdist", "-n 2 --dist loadgroup", GROUPED),
+    Beside("pytest-xdist", "-n 2 --dist worksteal"),
     Beside("pytest-xdist", "-n 2 --dist each", times=2),
     Beside("pytest-xdist", "-n 4 --maxprocesses 1"),
     Beside("pytest-rerunfailures", "--reruns 1"),
@@ -186,10 +191,37 @@ def test_a_part_of_the_checks_opens_nothing(beside: Beside, tmp_path: Path) -> N
     assert canary.gate(project) == 3
 
 
+REFUSED = (
+    Beside("pytest-retry", "--retries 2"),
+    Beside("pytest-forked", "--forked"),
+    Beside("pytest-repeat", "--count 2"),
+    Beside("pytest-picked", "--picked"),
+)
+
+
+@pytest.mark.parametrize("beside", REFUSED, ids=str)
+def test_what_cannot_work_is_refused_by_name(beside: Beside, tmp_path: Path) -> None:
+    need(beside.plugin)
+    project = project_for(beside, tmp_path)
+    done = canary.run(project, [beside.plugin], *beside.arguments.split())
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert f"{beside.plugin} cannot be used together with --env" in done.stderr
+    assert canary.gate(project) == 3
+
+
+def test_what_testmon_leaves_out_at_its_second_run_opens_nothing(tmp_path: Path) -> None:
+    need("pytest-testmon")
+    project = canary.make(tmp_path)
+    selecting = ("--testmon", "--testmon-forceselect")  # with -m it selects only where it is told to
+    assert canary.run(project, ["pytest-testmon"], *selecting).returncode == 0
+    assert canary.run(project, ["pytest-testmon"], *selecting).returncode == 13
+    assert canary.gate(project) == 3
+
+
 def test_the_page_tells_the_versions_that_were_tried() -> None:
     """Every plugin has its row; under `make plugins`, with the version that is installed."""
     rows = dict(re.findall(r"^\| ([a-z-]+) \| ([0-9.]+) \|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE))
-    tried = {"pytest-reportportal", *(each.plugin for each in (*ALIKE, *RETRYING, *NARROWING))}
+    tried = {"pytest-reportportal", *(each.plugin for each in (*ALIKE, *RETRYING, *NARROWING, *REFUSED))}
     assert tried <= set(rows)
     if os.environ.get("PRODCHECK_PLUGINS"):
         assert {name: canary.version(name) for name in rows} == rows
