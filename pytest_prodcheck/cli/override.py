@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
             wanted = "say which revision may pass, with --revision or PRODCHECK_REVISION"
             raise UnknownName(f"{args.env} is protected: {wanted}")
         document = overrides.make(
-            ask, reason=args.reason, ticket=args.ticket, seconds=args.seconds, now=time.time(), by=who()
+            ask, reason=args.reason, ticket=args.ticket, seconds=args.seconds, now=time.time(), by=who(), root=root
         )
         key = seal.find_key(state, root, create=True)
         assert key is not None

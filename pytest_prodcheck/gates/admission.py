@@ -5,6 +5,7 @@ Every check runs, so that a person sees all that is wrong; the gravest code wins
 
 from __future__ import annotations
 
+from pytest_prodcheck import __version__
 from pytest_prodcheck.gates import bound_files, revisions, seal
 from pytest_prodcheck.gates.verdict_files import CANNOT_TELL, Document, Reasons, VerdictQuery, age, number_of
 
@@ -50,7 +51,7 @@ def standing(document: Document, ask: VerdictQuery, now: float, root: str | None
     """What everybody who relies on a verdict asks (gate, exec, run, needs): the same thing, from the same files."""
     files = document["configuration"]
     assert isinstance(files, dict)
-    reasons = [*_binding(document, ask), *_future(document, now)]
+    reasons = [*_binding(document, ask), *_other_version(document), *_future(document, now)]
     try:
         why = bound_files.why_not(root, str(document["environment"]), files)
         return [*reasons, *((REFUSED, each) for each in why)]
@@ -92,6 +93,15 @@ def _binding(document: Document, ask: VerdictQuery) -> Reasons:
     if ask.run and ask.run != document["run"]:
         reasons.append((CANNOT_TELL, f"the verdict is of run {document['run']}, not of {ask.run}, which was just made"))
     return reasons
+
+
+def _other_version(document: Document) -> Reasons:
+    """The bundled checks decided, too: other ones may have judged."""
+    made_by = document.get("version")
+    if not made_by or made_by == __version__:
+        return []
+    text = f"the verdict was made by prodcheck {made_by}, this is {__version__}: run the gate again"
+    return [(REFUSED, text)]
 
 
 def _future(document: Document, now: float) -> Reasons:

@@ -78,10 +78,18 @@ def _settings(root: str, folder: str) -> Iterator[bytes]:
         whole = inside = "pytest" in name
         for line in lines:
             begin = line.strip()
-            if not whole and begin.startswith(b"[") and b"]" in begin and not begin.endswith(b","):
+            if not whole and _is_header(begin if name.endswith(".toml") else line):
                 inside = b"pytest" in begin
+            elif inside and begin.count(b'"""') + begin.count(b"'''"):
+                whole = True  # what looks like the next table may be text
             if inside or b"pytest" in begin:
                 yield name.encode() + b" " + begin
+
+
+def _is_header(line: bytes) -> bool:
+    """Whether a line begins a table: no element of an array, no pattern such as "[a-z]*.py" of a value before."""
+    name = line.lstrip(b"[")
+    return line.startswith(b"[") and (name[:1].isalpha() or name[:1] == b"_") and b"]" in line and line[-1:] != b","
 
 
 def files_in(root: str, folder: str) -> list[str]:
@@ -95,7 +103,7 @@ def _walk(root: str, folder: str, seen: set[str]) -> Iterator[str]:
         return
     seen.add(real)
     try:
-        entries = list(os.scandir(os.path.join(root, folder)))
+        entries = sorted(os.scandir(os.path.join(root, folder)), key=lambda entry: entry.name)
     except OSError:
         return
     for entry in entries:

@@ -47,16 +47,18 @@ def decide(ask: VerdictQuery, now: float, start: str) -> Decision:
     decision = Decision(code, reasons, document if trusted else None)
     _tell_max_age(decision, ask)
     if code in OVERRIDABLE:
-        _override(decision, state, key, ask, now)
+        _override(decision, state, key, ask, now, root)
     return decision
 
 
-def _override(decision: Decision, state: str, key: bytes | None, ask: VerdictQuery, now: float) -> None:
+def _override(
+    decision: Decision, state: str, key: bytes | None, ask: VerdictQuery, now: float, root: str | None
+) -> None:
     if not os.path.exists(os.path.join(state, "overrides.jsonl")):
         return
     from pytest_prodcheck.gates.overrides import active, override_line
 
-    decision.overrides = [override_line(each) for each in active(state, key, ask, now)]
+    decision.overrides = [override_line(each) for each in active(state, key, ask, now, root)]
     if decision.overrides:
         decision.code = 0
 

@@ -7,22 +7,30 @@ import os
 import time
 
 from pytest_prodcheck.gates import paths, revisions, seal
+from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.verdict_files import Document, VerdictQuery, number_of
 
 SCHEMA = "prodcheck-override/1"
 LONGEST = 24 * 3600.0  # seconds
-_TEXTS = ("gate", "environment", "unit", "slot", "revision", "reason", "ticket", "by")
+_TEXTS = ("gate", "environment", "unit", "slot", "revision", "reason", "ticket", "by", "project", "boot")
 
 
-def make(ask: VerdictQuery, *, reason: str, ticket: str, seconds: float, now: float, by: str) -> Document:
-    """The unsealed document of an override; raises ValueError for an empty reason, a bad name or more than 24 h."""
+def make(
+    ask: VerdictQuery, *, reason: str, ticket: str, seconds: float, now: float, by: str, root: str | None = None
+) -> Document:
+    """The unsealed document of an override; raises ValueError for an empty reason, a bad name or more than 24 h.
+
+    root: folder of prodcheck.toml, None without one. Projects that share a key do not share overrides.
+    """
     paths.verdict_file("", ask.environment, ask.unit, ask.slot, ask.gate)
     if not reason.strip() or not ticket.strip():
         raise ValueError("an override needs a --reason and a --ticket: both are shown to whoever asks the gate")
     if not 0 < seconds <= LONGEST:
         raise ValueError('an override holds at most "24h" and longer than nothing: give --for such as "30m"')
+    boot, uptime = since_boot()
     return {
         "schema": SCHEMA,
+        "project": _project(root),
         "gate": ask.gate,
         "environment": ask.environment,
         "unit": ask.unit,
@@ -33,6 +41,8 @@ def make(ask: VerdictQuery, *, reason: str, ticket: str, seconds: float, now: fl
         "by": by,
         "made_at": now,
         "expires_at": now + seconds,
+        "boot": boot,
+        "uptime": uptime,
     }
 
 
@@ -46,8 +56,11 @@ def record(state: str, document: Document, key: bytes) -> None:
     append_line(Path(_log(state)), seal.canonical(seal.sign(document, key)))
 
 
-def active(state: str, key: bytes | None, ask: VerdictQuery, now: float) -> list[Document]:
-    """The overrides that hold for what is asked, its revision too. Damaged lines hold nothing."""
+def active(state: str, key: bytes | None, ask: VerdictQuery, now: float, root: str | None) -> list[Document]:
+    """The overrides that hold for what is asked, its revision too. Damaged lines hold nothing.
+
+    root: folder of prodcheck.toml, None without one.
+    """
     try:
         with open(_log(state), "rb") as file:
             lines = file.read().splitlines()
@@ -61,7 +74,7 @@ def active(state: str, key: bytes | None, ask: VerdictQuery, now: float) -> list
             continue
         if key and isinstance(document, dict) and seal.holds(document, key) and _holds(document, ask, now):
             found.append(document)
-    return found
+    return [each for each in found if each["project"] == _project(root)]
 
 
 def override_line(document: Document) -> str:
@@ -79,7 +92,22 @@ def _holds(document: Document, ask: VerdictQuery, now: float) -> bool:
     same = all(document[name] == getattr(ask, name) for name in ("gate", "environment", "unit", "slot"))
     if not same or revisions.differs(document["revision"], ask.revision):
         return False
-    return made is not None and ends is not None and made - 5 <= now < ends <= made + LONGEST
+    if made is None or ends is None:
+        return False
+    boot, uptime = since_boot()
+    passed = uptime - (number_of(document.get("uptime")) or 0.0) if boot and boot == document["boot"] else 0.0
+    return made - 5 <= now and max(now, made + passed) < ends <= made + LONGEST  # be the clock set back since
+
+
+def _project(root: str | None) -> str:
+    """The name that prodcheck.toml gives its project; "" for none, or where it cannot be read."""
+    from pytest_prodcheck.gates.toml_values import TomlError, tables
+
+    try:
+        named = [table.get("project") for _, table in tables(root)] if root is not None else []
+    except TomlError:
+        return ""
+    return next((each for each in named if isinstance(each, str)), "")
 
 
 def _log(state: str) -> str:

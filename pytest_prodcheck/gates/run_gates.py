@@ -96,7 +96,8 @@ class RunGates:
         neighbours = self._neighbours(run, policy, now)
         verdict = evaluate(run, policy, now, waivers=waivers, neighbours=neighbours, previous=previous)
         ask = VerdictQuery(policy.name, run.environment, unit=run.unit, slot=run.slot, revision=run.revision)
-        shown = tuple(overrides.override_line(each) for each in overrides.active(str(self.state), self.key, ask, now))
+        active = overrides.active(str(self.state), self.key, ask, now, self._root())
+        shown = tuple(overrides.override_line(each) for each in active)
         since = verdict.open_since
         if ticket and ticket.unbroken and since is not None and _goes_on(verdict, run, previous):
             assert previous is not None
@@ -111,13 +112,16 @@ class RunGates:
         verdict = self.store.read(Key(need.environment, run.unit, "", need.gate))
         if isinstance(verdict, str):
             return verdict
-        root = str(self.state.parent) if (self.state.parent / paths.CONFIGURATION).exists() else None
         ask = VerdictQuery(need.gate, need.environment, unit=run.unit, revision=run.revision)
         document = verdict.to_document()
-        reasons = admission.standing(document, ask, now, root)
+        reasons = admission.standing(document, ask, now, self._root())
         if reasons:
             return "; ".join(text for _, text in reasons)
         return _by_clock(verdict, admission.now_of(document, now, since_boot()) - now)
+
+    def _root(self) -> str | None:
+        """The folder of prodcheck.toml, None without one."""
+        return str(self.state.parent) if (self.state.parent / paths.CONFIGURATION).exists() else None
 
 
 def _by_clock(verdict: Verdict, back: float) -> Verdict:
@@ -133,7 +137,7 @@ def _goes_on(verdict: Verdict, run: RunRecord, previous: Verdict | None) -> bool
     """Whether a gate has been open without a gap: same revision, and the earlier verdict held until this run began."""
     if previous is None or previous.open_since is None or previous.revision != verdict.revision:
         return False
-    if dict(previous.configuration) != dict(verdict.configuration):  # the edit closed it
+    if dict(previous.configuration) != dict(verdict.configuration) or previous.version != verdict.version:  # closed it
         return False
     return previous.open_since <= verdict.evaluated_at and run.started_at <= previous.expires_at
 

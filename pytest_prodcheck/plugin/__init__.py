@@ -47,7 +47,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     if not wanted or options.help or options.version:
         return
     _collect_garbage_rarely()
-    from pytest_prodcheck.plugin.binding import is_own, top_of
+    from pytest_prodcheck.plugin.binding import is_own, tops_of
     from pytest_prodcheck.plugin.fresh_code import watch
     from pytest_prodcheck.plugin.other_plugins import refusals
     from pytest_prodcheck.plugin.xdist_worker import scope_here
@@ -61,11 +61,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     else:
         early_config.stash[CONTROLLER] = controller = _start(early_config)
         scope = controller.opened.scope
-    top = top_of(scope.root, early_config.rootpath, early_config.inipath) if scope.root else ""
-    if top:
-        early_config.add_cleanup(watch(lambda file: is_own(file, top)))
+    tops = tops_of(scope, early_config.rootpath, early_config.inipath)
+    if tops:
+        early_config.add_cleanup(watch(lambda file: is_own(file, tops)))
         if controller is not None:
-            controller.opened.bound.begin(top)
+            controller.opened.bound.begin(tops)
         if Path(scope.root) in Path(options.confcutdir or scope.root).absolute().parents:
             options.confcutdir = scope.root  # conftests beside prodcheck.toml decide, wherever the run is started
     _guard_arguments(early_config)

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from glob import has_magic
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pytest_prodcheck import catalogue
 from pytest_prodcheck.gates import bound_files
 from pytest_prodcheck.gates.paths import included
 from pytest_prodcheck.plugin.fresh_code import LOADED, drop_stale
 
+if TYPE_CHECKING:
+    from pytest_prodcheck.scope import Scope
+
+Tops = tuple[str, ...]
 _TICK = 0.005  # seconds that the time of a file may be behind
 _STARTING = 0.05  # seconds that Python takes before it loads anything of a project
 _EARLIER: dict[str, int] = {}  # the project's modules that earlier runs of this process loaded: when they were written
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_INSTALLED = tuple(each + os.sep for each in (sys.prefix, sys.base_prefix, _OURS))
 
 
 class Binding:
@@ -35,12 +43,12 @@ class Binding:
                 with suppress(OSError):  # it is told by whoever cannot read what he needs
                     drop_stale(os.path.join(self.root, name))
 
-    def begin(self, top: str) -> None:
+    def begin(self, tops: Tops) -> None:
         """Notes what this process loaded before the run: pytest would judge with that, be the files others by now."""
         began, here = _process_began(), set(_modules())
         for file in set(_EARLIER) - here:
             del _EARLIER[file]
-        for file in sorted(each for each in here if is_own(each, top)):
+        for file in sorted(each for each in here if is_own(each, tops)):
             at = _written("", _on_disk(file))
             if at != _EARLIER.get(file, at if at / 1e9 < began else 0):
                 name = os.path.relpath(file, self.root)
@@ -102,21 +110,32 @@ class Binding:
         return [*self._before, *late]
 
 
-def top_of(root: str, rootdir: Path, settings: Path | None) -> str:
-    """The folder of the whole project: pytest's, where its settings lie above prodcheck.toml."""
-    return str(rootdir) if settings is not None and Path(root).is_relative_to(rootdir) else root
+def tops_of(scope: Scope, rootdir: Path, settings: Path | None) -> Tops:
+    """The folders of the whole project, each with "/" at its end; none without prodcheck.toml.
+
+    Its own, or pytest's where its settings lie above that; and those above folders of checks that lie elsewhere.
+    """
+    if not scope.root:
+        return ()
+    whole = settings is not None and Path(scope.root).is_relative_to(rootdir)
+    known = (_within(str(rootdir) if whole else scope.root), _within(str(catalogue.suites_folder())))
+    elsewhere = (each for each in map(os.path.normpath, scope.folders) if not _within(each).startswith(known))
+    return (known[0], *dict.fromkeys(_within(os.path.dirname(each)) for each in elsewhere))
 
 
-def is_own(file: str, top: str) -> bool:
-    """Whether a module's file is the project's, below `top`, and not installed."""
-    installed = (sys.prefix + os.sep, sys.base_prefix + os.sep, _OURS + os.sep)
-    inside = file.startswith(top + os.sep) and not file.startswith(installed)
-    return inside and f"{os.sep}site-packages{os.sep}" not in file
+def _within(folder: str) -> str:
+    """What the paths of all that lies in a folder begin with."""
+    return folder.rstrip(os.sep) + os.sep
 
 
-def loaded_here(top: str) -> list[str]:
-    """The files of the project's own modules, below `top`, that this process has loaded; no installed ones."""
-    return sorted(file for file in {*LOADED, *_modules()} if is_own(file, top))
+def is_own(file: str, tops: Tops) -> bool:
+    """Whether a module's file is the project's, in one of these folders, and not installed."""
+    return file.startswith(tops) and not file.startswith(_INSTALLED) and f"{os.sep}site-packages{os.sep}" not in file
+
+
+def loaded_here(tops: Tops) -> list[str]:
+    """The files of the project's own modules, in these folders, that this process has loaded; no installed ones."""
+    return sorted(file for file in {*LOADED, *_modules()} if is_own(file, tops))
 
 
 def _modules() -> Iterator[str]:
@@ -137,9 +156,17 @@ def _on_disk(file: str) -> str:
 
 
 def _written(root: str, name: str) -> int:
-    """When a file was last changed, in nanoseconds, by the time that no tool sets; 0 for what is no file."""
+    """When a file, or a link on the way to it, was last changed, in nanoseconds, by the time that no tool sets.
+
+    0 for what is no file.
+    """
     try:
-        return os.stat(os.path.join(root, name)).st_ctime_ns
+        found = [os.stat(os.path.join(root, name))]
+        while name not in ("", ".", "..", os.sep) and ":" not in name:
+            step = os.lstat(os.path.join(root, name))
+            found += [step] if stat.S_ISLNK(step.st_mode) else []
+            name = os.path.dirname(name)
+        return max(each.st_ctime_ns for each in found)
     except (OSError, ValueError):
         return 0
 

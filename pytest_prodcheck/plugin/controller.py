@@ -20,7 +20,7 @@ from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.judging.ledger import STRAYS
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
 from pytest_prodcheck.plugin import ci_pages, process_exit, result_transport, run_finish
-from pytest_prodcheck.plugin.binding import loaded_here, top_of
+from pytest_prodcheck.plugin.binding import loaded_here, tops_of
 from pytest_prodcheck.plugin.event_record import record_events
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import Gathering
@@ -60,6 +60,7 @@ class RunController:
         self.informs = only_informs(options)
         self.counter = Counter()
         self.planned: dict[tuple[str, str], Planned] = {}
+        self.places: dict[str, str] = {}  # check id as written -> the file it was collected from
         self.problems: list[str] = []
         self.interrupted = ""
         self.run: RunRecord | None = None
@@ -126,7 +127,7 @@ class RunController:
         self.interrupts.look()
         gc.freeze()  # the tests that were collected stay, too
         if self._judging is not None and not self.informs:
-            self.planned.update(self._judging.planned)
+            self.planned, self.places = self._judging.planned, self._judging.places
             self.gather(wanted_of(session.items))
         return (yield)
 
@@ -213,12 +214,12 @@ class RunController:
         problems = [*self.problems, *self.counter.problems, *STRAYS.take()]
         if self.opened.demo is None:
             config = session.config
-            self.opened.bound.add_loaded(loaded_here(top_of(self.opened.bound.root, config.rootpath, config.inipath)))
+            self.opened.bound.add_loaded(loaded_here(tops_of(self.opened.scope, config.rootpath, config.inipath)))
             self.opened.bound.add_named(self.gathering.relied_on)
             problems += self.opened.bound.changes()
         results = self.counter.results()
         self.run = run_finish.make_record(
-            self.opened, self.gathering, results, self.planned, problems, self.interrupted
+            self.opened, self.gathering, results, self.planned, self.places, problems, self.interrupted
         )
         self.verdicts = self.opened.settle(self.run, time.time())
         with _not_captured(session.config):  # a report may go to /dev/stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,16 +26,19 @@ def make_record(
     gathering: Gathering,
     results: Iterable[Result],
     collected: dict[tuple[str, str], Planned],
+    places: Mapping[str, str],
     problems: Iterable[str],
     interrupted: str,
 ) -> RunRecord:
-    """The run's record: what was judged beside what its gates should have had judged."""
+    """The run's record: what was judged beside what its gates should have had judged.
+
+    places: check id as written -> the file it was collected from.
+    """
     planned = {(each.check, each.target): each for each in catalogue.planned(opened.scope)} | collected
-    seen = {check for check, _ in planned}
-    for own in opened.own_checks:
-        stem = own.id.removesuffix(".*")
-        if own.id not in seen and not any(check == stem or check.startswith(f"{stem}.") for check in seen):
-            planned[(own.id, NO_TARGET)] = Planned(own.id, NO_TARGET, Severity.HIGH, own.suite)
+    for own in (each for each in opened.own_checks if each.id not in places):
+        for policy in opened.policies:
+            name = next((each for each in opened.ids_of(own) if policy.selects(each, own.suite)), own.id)
+            planned[(name, NO_TARGET)] = Planned(name, NO_TARGET, Severity.HIGH, own.suite)
     known = opened.known() | {check for check, _ in planned}
     wanted = [
         planned[key]

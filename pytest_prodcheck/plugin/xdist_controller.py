@@ -29,6 +29,7 @@ class Distributed:
         plan = json.loads((self.shared / PLAN).read_text(encoding="utf-8"))
         for check, target, severity, suite in plan["planned"]:
             self.controller.planned[(check, target)] = Planned(check, target, Severity(severity), suite)
+        self.controller.places.update(plan["places"])
         self.controller.problems.extend([*plan["mistakes"], *self.controller.opened.unforeseen(plan["places"])])
         import_own(plan["own"])
         self.controller.gather(plan["wanted"])

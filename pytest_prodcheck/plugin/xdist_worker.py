@@ -14,7 +14,7 @@ from pytest_prodcheck.environments.redaction import Redactor
 from pytest_prodcheck.environments.secrets import readable
 from pytest_prodcheck.evidence.gathering.store import SharedFolder
 from pytest_prodcheck.judging.ledger import STRAYS
-from pytest_prodcheck.plugin.binding import loaded_here, top_of
+from pytest_prodcheck.plugin.binding import loaded_here, tops_of
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import own_modules
 from pytest_prodcheck.plugin.item_hooks import CheckHooks
@@ -72,9 +72,9 @@ class Worker:
         """Tells the controller which of the project's files decided here, and what no check could see."""
         self.threads.stop()
         self._give_back()
-        top = top_of(self.scope.root, session.config.rootpath, session.config.inipath)
+        tops = tops_of(self.scope, session.config.rootpath, session.config.inipath)
         output: dict[str, object] = session.config.workeroutput  # type: ignore[attr-defined]
-        output[LOADED], output[STRAY] = loaded_here(top), STRAYS.take()
+        output[LOADED], output[STRAY] = loaded_here(tops), STRAYS.take()
         if sys.flags.optimize:
             output[STRAY] = ["a worker's Python leaves `assert` out (PYTHONOPTIMIZE, -O), so checks could not fail"]
         STRAYS.end()

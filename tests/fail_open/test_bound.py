@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck.gates import bound_files
 from tests.project import CHECKS, TOML, Project
 
 FACTS = "checks/test_facts.py"
@@ -330,6 +331,52 @@ def test_what_pytest_is_told_is_bound(tmp_path: Path) -> None:
         shutil.copytree(top, other)
         (other / name).write_text(text)
         assert Project(other / "ops").gate() == code, what
+
+
+TABLES = (
+    ("tox.ini", "[pytest]\npython_files =\n    [t]est_*.py\naddopts = -ra\n[testenv]\nname = x\n"),
+    ("setup.cfg", "[tool:pytest]\nmarkers =\n  [x] slow\naddopts = -ra\n[metadata]\nname = x\n"),
+    ("pyproject.toml", "[tool.pytest.ini_options]\nmarkers = '''\n[slow]: x\n'''\naddopts = '-ra'\n"),
+    ("pyproject.toml", "[tool.pytest.ini_options]\nmarkers = [\n'a[1]',\n]\naddopts = '-ra'\n[tool.x]\nname = 1\n"),
+)
+
+
+@pytest.mark.parametrize(("name", "text"), TABLES)
+def test_what_looks_like_the_next_table_of_settings(name: str, text: str, tmp_path: Path) -> None:
+    """Row 170: all that pytest is told is bound, also behind a value with brackets."""
+    (tmp_path / name).write_text(text)
+    bound = bound_files.digest(str(tmp_path), "pytest:.")
+    (tmp_path / name).write_text(text.replace("-ra", "-rA"))
+    assert bound_files.digest(str(tmp_path), "pytest:.") != bound
+    (tmp_path / name).write_text(text.replace("name", "names"))
+    assert bound_files.digest(str(tmp_path), "pytest:.") == bound
+
+
+def test_a_helper_beside_checks_that_lie_elsewhere(tmp_path: Path) -> None:
+    """Row 171: `checks = ["../common/checks"]`, whose conftest has Python find what lies beside it."""
+    project = Project.make(tmp_path / "shop")
+    (tmp_path / "common").mkdir()
+    (project.folder / "checks").rename(tmp_path / "common/checks")
+    project.edit('checks = ["checks"]', 'checks = ["../common/checks"]')
+    helper = project.write("../common/lib/helper.py", "LIMIT = 99\n")
+    found = "import sys, pathlib\nsys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'lib'))\n"
+    project.write("../common/checks/conftest.py", found)
+    project.edit("from dataclasses", "from helper import LIMIT\nfrom dataclasses", "../common/checks/test_facts.py")
+    assert project.pytest().returncode == 0
+    assert project.gate() == 0
+    helper.write_text("LIMIT = 100\n")
+    assert project.gate() == 4
+
+
+def test_links_to_one_folder_are_read_in_order(tmp_path: Path) -> None:
+    """In whichever order the file system keeps them: a copy is no change."""
+    for folder, links in (("a", "xyz"), ("b", "zyx")):
+        (tmp_path / folder / "real").mkdir(parents=True)
+        (tmp_path / folder / "real/one.py").touch()
+        (tmp_path / folder / "checks").mkdir()
+        for each in links:
+            (tmp_path / folder / "checks" / each).symlink_to("../real")
+    assert bound_files.files_in(str(tmp_path / "a"), "checks") == bound_files.files_in(str(tmp_path / "b"), "checks")
 
 
 def test_byte_code_is_of_the_source_that_is_bound(project: Project) -> None:

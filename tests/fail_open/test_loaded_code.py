@@ -12,7 +12,7 @@ from tests.project import CHECKS, Project
 
 FACTS = "checks/test_facts.py"
 NEW = (
-    "import shutil\nfrom pytest_prodcheck import check, judge\n"
+    "import pathlib, shutil\nfrom pytest_prodcheck import check, judge\n"
     '@check("t.smoke.new", suite="smoke", severity="critical")\ndef test_new():\n    judge("x", True)\n'
 )
 
@@ -49,16 +49,23 @@ def test_what_vanishes_during_the_run(tmp_path: Path, what: str) -> None:
 
 
 def test_put_back_with_its_time(tmp_path: Path) -> None:
-    """Row 160: another file for a while, then the first one with the time that it had (`cp -p`, `rsync -a`)."""
+    """Row 160: another file for a while, then the first one with the time that it had (`cp -p`, `rsync`, links)."""
     project = Project.make(tmp_path)
     project.write("checks/limits.json", "1")
+    project.write("versions/1/limits.json", "1")
+    project.write("versions/2/limits.json", "2")
+    (tmp_path / "checks/current").symlink_to("../versions/1")
     project.write("checks/test_new.py", NEW + (
         "    limits = 'checks/limits.json'\n    shutil.copy2(limits, 'kept')\n"
         "    open(limits, 'w').write('2')\n    shutil.copy2('kept', limits)\n"
+        "    for each in '21':\n        pathlib.Path('checks/current').unlink()\n"
+        "        pathlib.Path('checks/current').symlink_to(f'../versions/{each}')\n"
     ))  # fmt: skip
     done = project.pytest()
     assert done.returncode == 13, done.stdout + done.stderr
-    assert "checks/limits.json was written to while the run went on" in " ".join(done.stdout.split())
+    said = " ".join(done.stdout.split())
+    assert "checks/limits.json was written to while the run went on" in said
+    assert "checks/current/limits.json was written to while the run went on" in said
     assert project.gate() == 3
 
 

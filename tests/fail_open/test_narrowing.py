@@ -116,6 +116,19 @@ def test_a_conftest_cannot_open(project: Project, conftest: str) -> None:
     assert project.gate() == 3, project.prodcheck("gate", "smoke", "--env", "dev").stdout
 
 
+ONE = "from pytest_prodcheck import check, judge\n@check('{}', suite='smoke', severity='high')\ndef {}: judge('', {})\n"
+
+
+@pytest.mark.parametrize("missing", ["t.smoke.pay", "t.smoke.pay.*"])
+def test_a_check_that_is_named_as_the_beginning_of_another(project: Project, missing: str) -> None:
+    """Row 173: what was collected of `t.smoke.pay.cash` tells nothing of `t.smoke.pay`."""
+    project.write("checks/test_cash.py", ONE.format("t.smoke.pay.cash", "test_cash()", True))
+    project.write("checks/test_pay.py", ONE.format(missing, "test_pay()", False))
+    project.write("checks/conftest.py", "collect_ignore = ['test_pay.py']\n")
+    assert "planned without a result: t.smoke.pay" in project.pytest().stdout
+    assert project.gate() == 3
+
+
 FLIPS = {
     "flips the report": (
         "import pytest\n@pytest.hookimpl(wrapper=True)\ndef pytest_runtest_makereport(item, call):\n"

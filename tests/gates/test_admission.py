@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pytest_prodcheck import __version__
 from pytest_prodcheck.gates import overrides, seal
 from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.decision import Decision, decide
@@ -345,6 +346,7 @@ def make_override(root: Path, seconds: float = 600, **changes: Any) -> None:
         seconds=seconds,
         now=NOW,
         by="me",
+        root=str(root),
     )
     overrides.record(str(root / ".prodcheck"), document, SECRET.encode())
 
@@ -429,6 +431,44 @@ def test_a_clock_that_was_set_back_makes_nothing_younger(
     decision = ask(root, now=NOW)
     assert decision.code == code, why(decision)
     assert ("stale" in why(decision)) == (code == 4)
+
+
+def test_an_override_ends_though_the_clock_was_set_back(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 168."""
+    monkeypatch.setattr(overrides, "since_boot", lambda: ("b1", 1000.0))
+    publish(root, result(outcome=Outcome.FAILED))
+    make_override(root)
+    for boot, uptime, code in (("b1", 1599.0, 0), ("b1", 1601.0, 1), ("b2", 1601.0, 0), ("", 1601.0, 0)):
+        monkeypatch.setattr(overrides, "since_boot", lambda found=(boot, uptime): found)
+        assert ask(root, now=NOW + 1).code == (code), (boot, uptime)
+
+
+def test_projects_that_share_a_key_share_no_overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 168: the line of one project in the log of another; a checkout of the same project takes it along."""
+    monkeypatch.setenv("PRODCHECK_KEY", SECRET)
+    monkeypatch.delenv("PRODCHECK_REVISION", raising=False)
+    log = ".prodcheck/overrides.jsonl"
+    for name, project in (("cart", "cart"), ("cart-again", "cart"), ("pay", "pay"), ("nameless", "")):
+        folder = tmp_path / name
+        (folder / ".prodcheck").mkdir(parents=True)
+        named = f'project = "{project}"\n' if project else ""
+        (folder / "prodcheck.toml").write_text(f"version = 1\n{named}[environments.staging]\n")
+    make_override(tmp_path / "cart")
+    codes = {}
+    for name in ("cart", "cart-again", "pay", "nameless"):
+        (tmp_path / name / log).write_bytes((tmp_path / "cart" / log).read_bytes())
+        codes[name] = ask(tmp_path / name).code
+    assert codes == {"cart": 0, "cart-again": 0, "pay": 3, "nameless": 3}
+
+
+def test_a_verdict_of_another_version(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 169: bundled checks decide, too."""
+    publish(root, version=__version__)
+    assert ask(root).code == 0
+    monkeypatch.setattr("pytest_prodcheck.gates.admission.__version__", "99.0")
+    decision = ask(root)
+    assert decision.code == 4
+    assert "this is 99.0: run the gate again" in why(decision)
 
 
 def test_this_machine_knows_since_when_it_runs() -> None:
