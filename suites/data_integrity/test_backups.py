@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
 
-from ..clocks import AHEAD
+from ..clocks import AHEAD, FROM_THE_FUTURE
 from ..streamed import STREAMED, judge_streaming
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def test_the_newest_backup_is_whole(
 
 
 @check("data_integrity.backups.wal", severity="critical", runbook="backups-wal",
-       fixed={"last word of who streams WAL": HEARD, **STREAMED})  # fmt: skip
+       fixed={"last word of who streams WAL": HEARD, **STREAMED, **FROM_THE_FUTURE})  # fmt: skip
 def test_wal_leads_on_without_a_gap(postgres_wal_archive: WalArchive, postgres_archiving: Archiving) -> None:
     """No WAL is missing between the newest backup and the newest segment, and the archiver does not fail."""
     archive = postgres_wal_archive

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck import Limit, check, judge
 
-from ..clocks import AHEAD
+from ..clocks import AHEAD, FROM_THE_FUTURE
 from ..streamed import STREAMED, judge_streaming
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def _good(backups: Backups, archiving: Archiving) -> list[Backup]:
 
 
 @check("pre_deploy.backups.age", severity="critical", limit=Limit(warn="26h", fail="50h"), runbook="backups-age",
-       fixed={"age, in intervals of a declared schedule": Limit(warn=LATE, fail=MISSED)})  # fmt: skip
+       fixed={"age, in intervals of a declared schedule": Limit(warn=LATE, fail=MISSED),
+              **FROM_THE_FUTURE})  # fmt: skip
 def test_the_last_backup_is_recent(postgres_backups: Backups, postgres_archiving: Archiving, limit: Limit) -> None:
     """How old the last backup is that could be restored; and the full one, and how many are kept, where declared."""
     backups, good = postgres_backups, _good(postgres_backups, postgres_archiving)

@@ -84,7 +84,9 @@ def _trouble(pod: Pod, now: float) -> str:
     return ""
 
 
-@check("pre_deploy.kubernetes.pods", severity="high", limit=Limit(warn="0%", fail="10%"), runbook="kubernetes-pods")
+@check("pre_deploy.kubernetes.pods", severity="high", limit=Limit(warn="0%", fail="10%"), runbook="kubernetes-pods",
+       fixed={"time pending": Limit(fail=f"{PENDING}s"), "time past the grace period": Limit(fail=f"{OVERDUE}s"),
+              "time in which an end for want of memory counts": Limit(fail=f"{RECENT}s")})  # fmt: skip
 def test_pods_are_in_order(kubernetes_pods: KubernetesPods, limit: Limit) -> None:
     """The share of each workload's pods that crash, lack their image, wait for a node or ran out of memory."""
     judge("pods", len(kubernetes_pods.pods), at_least=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck import check, judge
+from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 from .access import TOKEN_REFUSED, insist_on, judge_refused
@@ -52,6 +52,8 @@ def test_cookie_ends_with_the_session(auth_cookie: CookieSession) -> None:
 @check(
     "security.authentication.throttling", severity="high", runbook="authentication-throttling",
     opt_in="sends bad logins of the dedicated user until they are limited, which may lock that user",
+    fixed={"delay that grows, in times the first": Limit(fail=_SLOWER),
+           "delay that grows, beyond the first": Limit(fail=f"{_SECONDS}s")},
 )  # fmt: skip
 def test_passwords_cannot_be_tried_without_end(auth_throttling: BadLogins) -> None:
     """Bad logins of one user are slowed or locked, and another user still gets in."""

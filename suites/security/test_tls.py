@@ -104,7 +104,8 @@ def _time(seconds: float) -> str:
 
 
 @check("security.tls.key", severity="high", runbook="tls-key",
-       fixed={"RSA key, in bits": Limit(fail=RSA), "EC key, in bits": Limit(fail=EC)})  # fmt: skip
+       fixed={"RSA key, in bits": Limit(fail=RSA), "EC key, in bits": Limit(fail=EC),
+              "usual RSA exponent": Limit(warn=EXPONENT)})  # fmt: skip
 def test_keys_are_long_enough(tls_certificate: TlsCertificates) -> None:
     """The keys of the certificate and of the CAs behind it: RSA of 2048 bits, EC of 256, or Ed25519 and Ed448."""
     for served in _known("key", tls_certificate.served):
@@ -139,7 +140,9 @@ def _place(served: ServedCertificate, place: int) -> str:
     return served.address if place == 0 else f"{served.address}, CA {place}"
 
 
-@check("security.tls.revocation", severity="medium", runbook="tls-revocation")
+@check("security.tls.revocation", severity="medium", runbook="tls-revocation",
+       fixed={"time until a stapled OCSP answer is good": Limit(fail=f"{SKEW:.0f}s"),
+              "age of a stapled OCSP answer that tells no end": Limit(fail=f"{LONGEST_STAPLE:.0f}s")})  # fmt: skip
 def test_certificate_is_not_revoked(tls_certificate: TlsCertificates) -> None:
     """Where the CA tells revocations by OCSP: a good answer is stapled; one that must be is; none says revoked."""
     for served in _known("revocation", tls_certificate.served):
@@ -171,7 +174,8 @@ def test_old_versions_are_refused(tls_suites: TlsSuites) -> None:
         judge("TLS 1.3", "TLSv1.3" in spoken, of=accepted.address, warn_only=True, reason="it does not speak it")
 
 
-@check("security.tls.ciphers", severity="high", runbook="tls-ciphers")
+@check("security.tls.ciphers", severity="high", runbook="tls-ciphers",
+       fixed={"Diffie-Hellman parameters, in bits": Limit(fail=DH)})  # fmt: skip
 def test_weak_ciphers_are_refused(tls_suites: TlsSuites) -> None:
     """No broken cipher suite is accepted, each version offers forward secrecy; CBC and static RSA warn."""
     for accepted in _known("ciphers", tls_suites.accepted):

@@ -15,7 +15,8 @@ RECENT = 3600  # seconds: one that ended earlier and ran since is over it
 STARTING = 300  # seconds: a healthy autoscaler has brought a node by then
 
 
-@check("smoke.kubernetes.rollout", severity="critical", runbook="kubernetes-rollout")
+@check("smoke.kubernetes.rollout", severity="critical", runbook="kubernetes-rollout",
+       fixed={"time in which a pod that was added starts": Limit(fail=f"{STARTING}s")})  # fmt: skip
 def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
     """The controller has seen the newest version, all pods are of it, ready and available, and none crashes."""
     found = kubernetes_rollout.workload
@@ -64,7 +65,8 @@ def _starts(pod: Pod, now: float) -> bool:
     return not crashes and now - pod.created_at < STARTING
 
 
-@check("smoke.kubernetes.restarts", severity="high", limit=Limit(warn=1, fail=3), runbook="kubernetes-restarts")
+@check("smoke.kubernetes.restarts", severity="high", limit=Limit(warn=1, fail=3), runbook="kubernetes-restarts",
+       fixed={"time in which the last restart counts": Limit(fail=f"{RECENT}s")})  # fmt: skip
 def test_pods_stay_up(kubernetes_rollout: Rollout, limit: Limit) -> None:
     """Restarts of the containers of the current version, while the last one is new: more than one warn, three fail."""
     found = kubernetes_rollout.workload

@@ -52,6 +52,56 @@ def test_every_number_is_a_declared_limit_or_none() -> None:
     assert {what for _, what in compared()} >= FIXED
 
 
+# numbers that a yes-or-no judgement compares with: what its check declares as fixed, or why that is no limit
+IN_CONDITIONS = {
+    "PENDING": "time pending", "OVERDUE": "time past the grace period",
+    "RECENT": "time in which", "STARTING": "time in which a pod that was added starts",
+    "SKEW": "time until a stapled OCSP answer is good", "EXPONENT": "usual RSA exponent",
+    "DH": "Diffie-Hellman parameters, in bits", "_CHANCE": "share of numbers with the check digit of a card",
+    "_SLOWER * first": "delay that grows, in times the first", "first + _SECONDS": "delay that grows, beyond the first",
+    "backups.now + AHEAD": "time from now of what is over", "found.now + AHEAD": "time from now of what is over",
+    "archive.now + AHEAD": "time from now of what is over", "-AHEAD": "time from now of what is over",
+}  # fmt: skip
+NO_LIMITS_THERE = {
+    "len(before) >= ENOUGH": "whether there is a median", "len(looks) < 4": "whether there is a trend",
+    "len(bad) > 5": "how many are shown", "len(attempts) >= 6": "whether there are three first and three last ones",
+    "len(due) > _SHOWN": "how many are shown", "count < samples_needed(50)": "whether the percentile can be proven",
+    "after.good + after.failed < samples_needed(95)": "the same", "seconds >= 2 * size": "the unit that is shown",
+    "abs(seconds) >= DAY": "the unit that is shown", "len(server.attacks) >= ATTACKS": "all that are known",
+    "100 * (whole.failed - late) > crossed * (whole.good + whole.failed)": "a share in percent",
+    "len(able) >= max(quorum, len(found.sentinels) // 2 + 1)": "a majority, of Redis itself",
+}  # fmt: skip
+
+
+def conditions() -> Iterator[tuple[str, str, str]]:
+    """(place, comparison, the number's side) of every comparison by size with a number or a constant; no statuses."""
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Compare) or not all(isinstance(each, _SIZES) for each in node.ops):
+                continue
+            sides = [each for each in (node.left, *node.comparators) if any(map(_is_number, ast.walk(each)))]
+            for side in sides:
+                if "status" not in ast.unparse(node):
+                    yield f"{file.relative_to(ROOT)}:{node.lineno}", ast.unparse(node), ast.unparse(side)
+
+
+_SIZES = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+
+
+def _is_number(node: ast.AST) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id.lstrip("_").isupper()
+    return isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and node.value not in (0, 1)
+
+
+def test_every_number_in_a_condition_is_declared_or_no_limit() -> None:
+    found = [each for each in conditions() if each[1] not in NO_LIMITS_THERE]
+    assert [each for each in found if each[2] not in IN_CONDITIONS] == []
+    assert {side for _, _, side in found} == set(IN_CONDITIONS)
+    declared = "\n".join(each for entry in entries() for each in entry.fixed)
+    assert [what for what in IN_CONDITIONS.values() if what not in declared] == []
+
+
 @pytest.mark.parametrize(
     ("id", "what"),
     [
