@@ -2,7 +2,7 @@
 
 Three tests a look: more errors (Fisher's exact test), slower as a whole (Mann and Whitney), a slower tail (how many
 of the slowest twentieth of all requests are the canary's: Fisher again, for among equals they are anybody's). Each has
-a least effect too. The chance of a false alarm is shared out over all looks and tests.
+a least effect too. The chance of a false alarm is shared out over all looks and tests, repeated ones too.
 """
 
 from __future__ import annotations
@@ -54,17 +54,23 @@ class Finding:
     lines: tuple[str, ...]
 
 
-def level(settings: DeployAnalysis, looks: int) -> float:
-    """The chance of a false alarm of one test, so that all looks of a deployment together have `alpha`."""
-    return settings.alpha / (max(looks, 1) * TESTS)
+def level(settings: DeployAnalysis, looks: int, again: int = 0) -> float:
+    """The chance of a false alarm of one test, so that all looks of a deployment together have `alpha`.
+
+    Half of it is for the planned looks. again: which repetition of a look it is, from 1, of all that a deployment had;
+    they have a quarter of it, an eighth, and so on, so that their sum is bounded however many there are.
+    """
+    share = 0.5**(again + 1) if again else 0.5 / max(looks, 1)
+    return settings.alpha * share / TESTS
 
 
-def judge(canary: Sample, beside: Sample, settings: DeployAnalysis, looks: int) -> Finding:
+def judge(canary: Sample, beside: Sample, settings: DeployAnalysis, looks: int, again: int = 0) -> Finding:
     """Whether the canary is worse; nobody can tell without enough samples, or at another pace than was meant."""
     if why := _untold(canary, beside, settings):
         return Finding(CANNOT_TELL, (why,))
-    each = level(settings, looks)
-    found = [_errors(canary, beside, settings, each), _whole(canary, beside, settings, each)]
+    each = level(settings, looks, again)
+    failed = (canary.failed, canary.asked), (beside.failed, beside.asked)
+    found = [errors_told(*failed, settings.errors, each), _whole(canary, beside, settings, each)]
     found.append(_tail(canary, beside, settings, each))
     lines = tuple(text for _, text in found)
     if any(is_worse for is_worse, _ in found):
@@ -92,12 +98,14 @@ def _disturbed(canary: Sample, beside: Sample, settings: DeployAnalysis) -> str:
     return f"the pace of {settings.rate:g}/s was not kept: {late:.3g} s late" if late > LATE * meant + 1 else ""
 
 
-def _errors(canary: Sample, beside: Sample, settings: DeployAnalysis, each: float) -> tuple[bool, str]:
-    chance = more_often(canary.failed, canary.asked, beside.failed, beside.asked)
-    more = canary.failed / canary.asked - beside.failed / beside.asked
-    worse = chance <= each and more >= settings.errors
-    text = f"errors {canary.failed} of {canary.asked} beside {beside.failed} of {beside.asked}"
-    return worse, _told(worse, text, chance)
+def errors_told(
+    canary: tuple[int, int], beside: tuple[int, int], least: float, each: float
+) -> tuple[bool, str]:
+    """Whether the first failed more often, of failed and asked each, by at least `least` of all; and the figures."""
+    chance = more_often(*canary, *beside)
+    worse = chance <= each and canary[0] / canary[1] - beside[0] / beside[1] >= least
+    text = f"errors {canary[0]} of {canary[1]} beside {beside[0]} of {beside[1]}"
+    return worse, told(worse, text, chance)
 
 
 def _whole(canary: Sample, beside: Sample, settings: DeployAnalysis, each: float) -> tuple[bool, str]:
@@ -108,7 +116,7 @@ def _whole(canary: Sample, beside: Sample, settings: DeployAnalysis, each: float
     chance = normal_tail((superiority(now, before) - 0.5) / deviation(now.total, before.total))
     worse = chance <= each and ratio > settings.ratio
     middle, other = (quantile(sample.times, 0.5) * 1000 for sample in (canary, beside))
-    return worse, _told(worse, f"median {middle:.3g} ms beside {other:.3g} ms, all times x {ratio:.3g}", chance)
+    return worse, told(worse, f"median {middle:.3g} ms beside {other:.3g} ms, all times x {ratio:.3g}", chance)
 
 
 def _tail(canary: Sample, beside: Sample, settings: DeployAnalysis, each: float) -> tuple[bool, str]:
@@ -120,10 +128,11 @@ def _tail(canary: Sample, beside: Sample, settings: DeployAnalysis, each: float)
     slow, other = (quantile(sample.times, EFFECT_AT) for sample in (canary, beside))
     worse = chance <= each and slow > settings.ratio * other
     text = f"tail {slow * 1000:.3g} ms beside {other * 1000:.3g} ms, {ours} and {theirs} of the slowest"
-    return worse, _told(worse, text, chance)
+    return worse, told(worse, text, chance)
 
 
-def _told(worse: bool, text: str, chance: float) -> str:
+def told(worse: bool, text: str, chance: float) -> str:
+    """One test in one line."""
     return f"{'worse' if worse else 'no worse'}: {text} (p = {chance:.2g})"
 
 

@@ -96,8 +96,8 @@ class Canary:
         self._configuration, self._environment, self._unit = configuration, environment, unit
         self._settings, self._looks, self._tell = declared.analysis, looks, tell
 
-    def compare(self, slot: str, beside: str, look: int) -> Answer:
-        """0: no worse; 1: worse; 3: cannot tell. look: which one of a deployment it is, from 0."""
+    def compare(self, slot: str, beside: str, again: int) -> Answer:
+        """0: no worse; 1: worse; 3: cannot tell. again: which repetition of a look it is, 0 for a first look."""
         from pytest_prodcheck.evidence.deadlines import Deadline
         from pytest_prodcheck.records import EvidenceProblem
 
@@ -114,7 +114,7 @@ class Canary:
         finally:
             for context in contexts:
                 context.close()
-        finding = judge(found[slot], found[beside], self._settings, self._looks)
+        finding = judge(found[slot], found[beside], self._settings, self._looks, again)
         return Answer(finding.code, "\n".join(finding.lines))
 
     def _progress(self, number: int) -> None:

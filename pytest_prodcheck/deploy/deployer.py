@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pytest_prodcheck.deploy.asking import BLOCKED, CANNOT_TELL, OPEN, REFUSED, WORDS, Answer, Gates
 from pytest_prodcheck.deploy.drivers import Driver, DriverProblem, apply
-from pytest_prodcheck.deploy.plan import Change, Plan, Shares, Step, World
+from pytest_prodcheck.deploy.plan import CONTRACT, Change, Plan, Shares, Step, World
 from pytest_prodcheck.deploy.position import Position, expected, is_final, position, start_again, way_back
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ _T = TypeVar("_T")
 class Compares(Protocol):
     """Whoever compares a canary with the copy beside it."""
 
-    def compare(self, slot: str, beside: str, look: int) -> Answer:
-        """0: no worse, with enough samples; 1: worse; 3: cannot tell."""
+    def compare(self, slot: str, beside: str, again: int) -> Answer:
+        """0: no worse, with enough samples; 1: worse; 3: cannot tell. again: which repetition it is, 0 for none."""
 
 
 class Tells(Protocol):
@@ -98,7 +98,8 @@ class Deployer:
                 return self._closed(self.plan.steps[number], answer)
         for number in rest:
             step = self.plan.steps[number]
-            self.tells.step(number + 1, len(self.plan.steps), step.told())
+            final = "; no way back from here" if number == self.plan.point_of_no_return else ""
+            self.tells.step(number + 1, len(self.plan.steps), step.told() + final)
             code = self._change(number, step) if step.change is not None else self._judge(number, step)
             if code is not None:
                 return code
@@ -212,10 +213,10 @@ class Deployer:
     def _judged(self, number: int, step: Step) -> Answer:
         """One answer, noted; with traffic on the new revision "cannot tell" is asked once more."""
         if step.kind == "compare":
-            look = self.plan.looks(before=number)
-            answer = _answered(lambda: self.compares.compare(step.slot, step.beside, look))
+            answer = self._looked(number, step)
             if answer.code == CANNOT_TELL:
-                answer = _answered(lambda: self.compares.compare(step.slot, step.beside, look))
+                self.journal.add("judged", step=number, code=answer.code)
+                answer = self._looked(number, step)
         elif step.loaded:
             answer = self._ask_twice(step.gate, step.slot, self.plan.revision)
         else:
@@ -224,6 +225,13 @@ class Deployer:
         self.journal.add("judged", step=number, code=answer.code)
         self.tells.result(WORDS[answer.code], answer.text if answer.code or step.kind == "compare" else "")
         return answer
+
+    def _looked(self, number: int, step: Step) -> Answer:
+        """One comparison; what it may be wrong with depends on how many were repeated in all calls."""
+        before = [line["step"] for line in self.journal.lines if line["event"] == "judged" and line["step"] >= 0]
+        looks = [each for each in before if self.plan.steps[each].kind == "compare"]
+        again = len(looks) - len(set(looks)) + 1 if number in looks else 0
+        return _answered(lambda: self.compares.compare(step.slot, step.beside, again))
 
     def _ask_twice(self, gate: str, slot: str, revision: str) -> Answer:
         answer = _answered(lambda: self.gates.ask(gate, slot, revision))
@@ -273,7 +281,7 @@ class Deployer:
     def _loaded(self, now: Position) -> bool:
         """Whether the new revision has, or may have, traffic."""
         steps = self.plan.steps[: now.begun + 1]
-        return any(step.change is not None and step.change.kind == "share" and step.loaded for step in steps)
+        return any(step.change is not None and step.change.kind in ("share", "roll") and step.loaded for step in steps)
 
     def _person(self, why: str) -> int:
         self.journal.add("person", why=why)
@@ -328,10 +336,13 @@ def _foreign(world: World, allowed: tuple[Shares, ...]) -> str:
 
 def _unseen(change: Change, world: World) -> str:
     """Why a change is not done, "" where it is."""
+    if change.kind == "migrate":
+        left = [each for each in world.pending if each.startswith(f"{change.phase} ")]
+        return f"{left[0]} is still pending" if left else ""
     shown = world.revisions.get(change.slot)
     if change.kind == "share":
         return world.trouble or ("" if world.shares == change.shares else "traffic is not shared so")
-    if change.kind == "start":
+    if change.kind in ("start", "roll"):
         return "" if shown == change.revision else f"{change.slot} shows {shown or '-'}"
     return f"{change.slot} still shows {shown}" if shown else ""
 
@@ -339,14 +350,31 @@ def _unseen(change: Change, world: World) -> str:
 def _unsafe(change: Change, world: World, revisions: dict[str, str]) -> str:
     """Why a change may not be.
 
-    Traffic goes only to copies that show the revision they have to; those with traffic are neither started nor stopped.
+    Traffic goes only to copies that show the revision they have to; those with traffic are neither started nor stopped,
+    but rolled out where there is no other copy.
     """
+    if change.kind == "roll":
+        return ""
+    if change.kind == "migrate":
+        return _unsafe_to_migrate(change, world, revisions)
     if change.kind != "share":
         return f"{change.slot} has traffic" if change.slot in world.carrying else ""
     for slot, percent in change.shares:
         shown, wanted = world.revisions.get(slot), revisions.get(slot)
         if percent and (not shown or shown != wanted):
             return f"{slot} shows {shown or '-'}, not {wanted or '-'}: it gets no traffic"
+    return ""
+
+
+def _unsafe_to_migrate(change: Change, world: World, revisions: dict[str, str]) -> str:
+    """Why migrations may not be applied: others than planned are pending, or what goes is needed by what is live."""
+    here = tuple(each.partition(" ")[2] for each in world.pending if each.startswith(f"{change.phase} "))
+    if not set(here) <= set(change.names):
+        other = next(each for each in here if each not in change.names)
+        return f"the migration {other} was not planned"
+    old = next((slot for slot in world.carrying if world.revisions.get(slot) != revisions.get(slot)), "")
+    if change.phase == CONTRACT and old:
+        return f"{old} has traffic and shows {world.revisions.get(old) or '-'}: nothing may be taken away from it"
     return ""
 
 

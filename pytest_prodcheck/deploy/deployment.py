@@ -16,12 +16,15 @@ from pytest_prodcheck.deploy.deployer import Compares, Deployer, noted
 from pytest_prodcheck.deploy.driver_table import driver_of
 from pytest_prodcheck.deploy.drivers import DriverProblem, Site
 from pytest_prodcheck.deploy.journal import Journal, Store
+from pytest_prodcheck.deploy.migrations import Migrating
 from pytest_prodcheck.deploy.plan import Plan, PlanProblem, World, is_word
 from pytest_prodcheck.deploy.programs import Runner
 from pytest_prodcheck.deploy.strategies import make_plan, told
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.deploy.cluster import Cluster
     from pytest_prodcheck.deploy.drivers import Driver
+    from pytest_prodcheck.deploy.metrics import Metrics
     from pytest_prodcheck.environments.sections.deploy import Deploy
 
 REFUSED, CANNOT_TELL = 4, 3
@@ -73,9 +76,21 @@ class Deployment:
         if self.environment.deploy is None:
             raise PlanProblem(f"environment {wishes.environment} has no section `deploy`", 2)
         self.settings = self._settings(self.environment.deploy)
+        self.cluster: Cluster | None = None
+        if self.settings.driver == "kubernetes":
+            self.cluster, self.store = self._in_cluster(str(start))
         self.carried_out: Journal | None = None
         self.half_way = False
         self._refuse_unknown_gates()
+
+    def _in_cluster(self, start: str) -> tuple[Cluster, Store]:
+        """The cluster, where journal and lock lie too."""
+        from pytest_prodcheck.deploy.cluster import Cluster
+        from pytest_prodcheck.deploy.cluster_journal import ClusterStore
+
+        passed = self.configuration.project.pass_environment
+        cluster = Cluster(self.environment, self.configuration.root, passed)
+        return cluster, ClusterStore(start, self.wishes.environment, self.wishes.unit, cluster)
 
     def _settings(self, declared: Deploy) -> Deploy:
         from pydantic import ValidationError
@@ -190,7 +205,7 @@ class Deployment:
                 raise PlanProblem(f"the deployment of {plan.revision} {why}")
             if not any(line["event"] == "approved" for line in journal.lines):
                 raise PlanProblem("its plan was not approved: deploy again", deployer.WAITS)
-            yield plan, journal, self._driver(lock), lock
+            yield plan, journal, self._driver(lock, plan.revision), lock
 
     def _newest_change(self, key: bytes | None) -> Journal | None:
         """The newest that came so far that something was changed: what a closed gate stopped is nothing to undo."""
@@ -280,7 +295,25 @@ class Deployment:
         return RunGates(plan, runner)
 
     def _compares(self, plan: Plan) -> Compares:
-        return Canary(self.configuration, plan.environment, plan.unit, plan.looks(), self.says.passing)
+        if self.settings.analysis.metrics is not None:
+            return self._metrics(plan)
+        return Canary(self.configuration, plan.environment, plan.unit, plan.looks, self.says.passing)
+
+    def _metrics(self, plan: Plan) -> Metrics:
+        from pytest_prodcheck.deploy.metrics import Metrics
+        from pytest_prodcheck.environments.redaction import Redactor
+        from pytest_prodcheck.environments.secrets import SecretResolver
+        from pytest_prodcheck.evidence.context import Context
+
+        root, passed = self.configuration.root, self.configuration.project.pass_environment
+
+        def opened() -> Context:
+            secrets = SecretResolver(root, passed)
+            return Context(
+                self.environment, root, secrets=secrets, redactor=Redactor(), run_id="deploy", passed=passed
+            )
+
+        return Metrics(plan, self.settings.analysis, opened, self.says.passing)
 
     def _pause(self, seconds: float, left: float) -> None:
         end = time.monotonic() + seconds
@@ -289,12 +322,24 @@ class Deployment:
             left -= _TICK
             self.says.passing(f"{max(left, 0):.0f} s to go" if left > 0 else "")
 
-    def _driver(self, lock: int) -> Driver:
+    def _driver(self, lock: int, revision: str = "") -> Driver:
         site = Site(
             self.settings, self.configuration.root, self.wishes.unit, self.configuration.project.pass_environment,
-            Runner(self.configuration.root, lock),
+            Runner(self.configuration.root, lock), self.environment, self.cluster,
         )  # fmt: skip
-        return driver_of(site)
+        driver = driver_of(site)
+        if self.settings.migrations is None:
+            return driver
+        return Migrating(driver, site, self.settings.migrations, revision or self._named())
+
+    def _named(self) -> str:
+        """The revision that is asked for; raises PlanProblem (2)."""
+        from pytest_prodcheck.gates.revisions import named
+
+        try:
+            return named(self.wishes.revision) or ""
+        except ValueError as error:
+            raise PlanProblem(str(error), 2) from None
 
     def _world(self, driver: Driver) -> World:
         try:
@@ -303,12 +348,7 @@ class Deployment:
             raise PlanProblem(f"what is there cannot be observed: {error}", CANNOT_TELL) from None
 
     def _plan(self, driver: Driver) -> Plan:
-        from pytest_prodcheck.gates.revisions import named
-
-        try:
-            revision = named(self.wishes.revision)
-        except ValueError as error:
-            raise PlanProblem(str(error), 2) from None
+        revision = self._named()
         if not revision:
             raise PlanProblem("say which revision to deploy, with --revision or PRODCHECK_REVISION", 2)
         if not is_word(revision):
@@ -323,8 +363,12 @@ class Deployment:
     def _show(self, plan: Plan) -> None:
         from pytest_prodcheck.deploy.power import stated
 
-        looks = plan.looks()
-        self.says.say("\n".join(showing.lines_of(plan, stated(self.settings.analysis, looks) if looks else ())))
+        told: tuple[str, ...] = ()
+        if plan.looks and self.settings.analysis.metrics is not None:
+            told = self._metrics(plan).stated()
+        elif plan.looks:
+            told = stated(self.settings.analysis, plan.looks)
+        self.says.say("\n".join(showing.lines_of(plan, told)))
 
 
 @contextmanager

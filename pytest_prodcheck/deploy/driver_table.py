@@ -22,6 +22,11 @@ def driver_of(site: Site) -> Driver:
         return CommandsDriver(site)
     if name == "haproxy":
         return HaproxyDriver(site)
+    if name == "kubernetes":
+        from pytest_prodcheck.deploy.kubernetes_driver import KubernetesDriver
+
+        assert site.cluster is not None
+        return KubernetesDriver(site, site.cluster)
     return _own(site, site.root / name)
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_prodcheck.deploy.plan import Change, Shares, World
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.deploy.cluster import Cluster
     from pytest_prodcheck.deploy.programs import Runner
+    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.deploy import Deploy
 
 
@@ -38,20 +40,30 @@ class Driver(Protocol):
 
 @dataclass(frozen=True)
 class Site:
-    """What a driver is made from. passed: names of environment variables that programs may see beside the usual."""
+    """What a driver is made from. passed: names of environment variables that programs may see beside the usual.
+
+    cluster: of the driver `kubernetes`.
+    """
 
     settings: Deploy
     root: Path
     unit: str
     passed: tuple[str, ...]
     runner: Runner
+    environment: Environment | None = None
+    cluster: Cluster | None = None
 
 
 def apply(driver: Driver, change: Change) -> None:
     """Does what a change says; raises DriverProblem."""
     if change.kind == "share":
         driver.share(change.shares)
-    elif change.kind == "start":
+    elif change.kind == "migrate":
+        migrates = getattr(driver, "migrate", None)
+        if migrates is None:
+            raise DriverProblem("no `deploy.migrations` are declared any more")
+        migrates(change.phase)
+    elif change.kind in ("start", "roll"):
         driver.start(change.slot, change.revision)
     else:
         driver.stop(change.slot)

@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,19 +34,27 @@ class Busy(Exception):
 
 
 class Journal:
-    """One file. lines: what it says, the oldest first; `add` returns when the line is on the disk."""
+    """One file. lines: what it says, the oldest first; `add` returns when the line is on the disk.
+
+    path: names it in seals, also where it does not lie in a file.
+    """
 
     def __init__(self, path: Path, key: bytes) -> None:
         self.path = path
         self._seals = SealedLines(key_of_lines(key), "/".join(path.parts[-3:]))
         self.lines: list[Line] = []
-        self._last = ""
+        self._sealed: list[str] = []
         self._good = 0  # bytes that are whole
-        if path.exists() or path.is_symlink():
-            self._read()
+        content = self._content()
+        if content is not None:
+            self._parse(content)
 
-    def _read(self) -> None:
-        content = read_regular(str(self.path), _LARGEST, follow=False)
+    def _content(self) -> bytes | None:
+        """All of it, None where there is none yet."""
+        there = self.path.exists() or self.path.is_symlink()
+        return read_regular(str(self.path), _LARGEST, follow=False) if there else None
+
+    def _parse(self, content: bytes) -> None:
         *whole, torn = content.split(b"\n")
         found = [line.decode("utf-8", "replace") for line in whole]
         if found and not torn and "\0" in found[-1] and self._seals.chained(found[:-1]):
@@ -54,18 +62,25 @@ class Journal:
         if not self._seals.chained(found):
             raise Damaged(f"the journal {self.path} is damaged, or sealed with another key")
         self.lines = [json.loads(self._seals.text(line) or "{}") for line in found]
-        self._last = found[-1] if found else ""
+        self._sealed = found
         self._good = sum(len(line.encode()) + 1 for line in found)
 
     def add(self, event: str, **told: Any) -> None:
         """Appends a line and syncs it; raises OSError, with the file as it was or torn at its end."""
         line = {"event": event, "at": time.time(), **told}
-        text = self._seals.line(json.dumps(line, sort_keys=True, allow_nan=False), self._last)
+        before = self._sealed[-1] if self._sealed else ""
+        text = self._seals.line(json.dumps(line, sort_keys=True, allow_nan=False), before)
+        content = text.encode() + b"\n"
+        self._append(content)
+        self.lines.append(line)
+        self._sealed.append(text)
+        self._good += len(content)
+
+    def _append(self, content: bytes) -> None:
         new = not self.path.exists()
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             os.ftruncate(handle, self._good)
-            content = text.encode() + b"\n"
             written = os.pwrite(handle, content, self._good)
             if written != len(content):
                 raise OSError(28, "no room for a whole line", str(self.path))
@@ -74,8 +89,6 @@ class Journal:
             os.close(handle)
         if new:
             sync_folder(self.path.parent)
-        self.lines.append(line)
-        self._last, self._good = text, self._good + len(content)
 
 
 class Store:
@@ -108,14 +121,17 @@ class Store:
         if numbers and key is None:
             raise Damaged(f"there is no key to read the journals in {self.folder} with: set PRODCHECK_KEY")
         for number in reversed(numbers):
-            found = Journal(self._file(number), key or b"")
+            found = self._journal(number, key or b"")
             if found.lines:
                 yield found
 
     def new(self, key: bytes) -> Journal:
         """An empty journal, behind all that are there."""
         numbers = self._numbers()
-        return Journal(self._file((numbers[-1] if numbers else 0) + 1), key)
+        return self._journal((numbers[-1] if numbers else 0) + 1, key)
+
+    def _journal(self, number: int, key: bytes) -> Journal:
+        return Journal(self._file(number), key)
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number:06}.jsonl"
@@ -125,8 +141,7 @@ class Store:
             names = os.listdir(self.folder)
         except FileNotFoundError:
             return []
-        numbers = [name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl")]
-        return sorted(int(each) for each in numbers if each.isascii() and each.isdigit() and f"{int(each):06}" == each)
+        return numbers_in(name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl"))
 
     @contextmanager
     def locked(self) -> Iterator[int]:
@@ -160,6 +175,11 @@ class Store:
         finally:
             os.close(handle)
         return False
+
+
+def numbers_in(names: Iterable[str]) -> list[int]:
+    """Those of deployments, the oldest first."""
+    return sorted(int(each) for each in names if each.isascii() and each.isdigit() and f"{int(each):06}" == each)
 
 
 def _take(handle: int, seconds: float = 2.0) -> None:

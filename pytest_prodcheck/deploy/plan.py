@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 Shares = tuple[tuple[str, int], ...]  # slot -> percent of the traffic, in the order of the slots; 100 together
 SCHEMA = "prodcheck-plan/1"
+EXPAND, CONTRACT = "expand", "contract"  # phases of migrations
 
 
 class PlanProblem(ValueError):
@@ -23,12 +24,14 @@ class PlanProblem(ValueError):
 class World:
     """What was observed. revisions: slot -> what it runs, "" for a copy that does not answer well.
 
-    trouble: why it would not stay so, "" where nothing speaks against it.
+    trouble: why it would not stay so, "" where nothing speaks against it. pending: migrations that are not applied,
+    in their order, "expand NAME" or "contract NAME".
     """
 
     revisions: dict[str, str]
     shares: Shares
     trouble: str = ""
+    pending: tuple[str, ...] = ()
 
     @property
     def carrying(self) -> list[str]:
@@ -38,17 +41,27 @@ class World:
 
 @dataclass(frozen=True)
 class Change:
-    """Where to arrive: one slot runs a revision ("start"), does not run ("stop"), or traffic is shared ("share")."""
+    """Where to arrive: one slot runs a revision, does not run ("stop"), or traffic is shared ("share").
 
-    kind: Literal["start", "stop", "share"]
+    "start": without traffic; "roll": in place, with traffic on it. "migrate": migrations of a phase are applied; names
+    are those that were pending when it was planned.
+    """
+
+    kind: Literal["start", "roll", "stop", "share", "migrate"]
     slot: str = ""
     revision: str = ""
     shares: Shares = ()
+    phase: str = ""
+    names: tuple[str, ...] = ()
 
     def told(self) -> str:
         """For people."""
+        if self.kind == "migrate":
+            return f"migrate, {self.phase}: {', '.join(self.names)}"
         if self.kind == "share":
             return "traffic: " + ", ".join(f"{slot} {percent} %" for slot, percent in self.shares)
+        if self.kind == "roll":
+            return f"roll out {self.revision} in {self.slot}"
         return f"start {self.revision} in {self.slot}" if self.kind == "start" else f"stop {self.slot}"
 
 
@@ -119,9 +132,10 @@ class Plan:
         """The gate that is asked last: with all traffic on the new revision, and about the old one after a rollback."""
         return next(step.gate for step in reversed(self.steps) if step.gate)
 
-    def looks(self, before: int | None = None) -> int:
-        """How often a canary is compared, in all steps or in those before a number."""
-        return sum(step.kind == "compare" for step in self.steps[:before])
+    @property
+    def looks(self) -> int:
+        """How often a canary is compared."""
+        return sum(step.kind == "compare" for step in self.steps)
 
     def shares_before(self, number: int) -> Shares:
         """How traffic is shared when the step with this number begins."""
@@ -147,7 +161,9 @@ class Plan:
 
 
 def _change(data: dict[str, Any] | None) -> Change | None:
-    return None if data is None else Change(**{**data, "shares": _shares(data["shares"])})
+    if data is None:
+        return None
+    return Change(**{**data, "shares": _shares(data["shares"]), "names": tuple(map(str, data.get("names", ())))})
 
 
 def _shares(data: Any) -> Shares:

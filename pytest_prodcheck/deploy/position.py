@@ -109,7 +109,7 @@ def expected(plan: Plan, begun: int) -> dict[str, str]:
     """Slot -> the revision it has to run to be given traffic, once the steps up to `begun` were done."""
     found = dict(plan.revisions)
     for step in plan.steps[: begun + 1]:
-        if step.change is not None and step.change.kind == "start":
+        if step.change is not None and step.change.kind in ("start", "roll"):
             found[step.change.slot] = step.change.revision
     return found
 

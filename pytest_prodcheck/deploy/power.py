@@ -25,7 +25,8 @@ def stated(settings: DeployAnalysis, looks: int) -> tuple[str, ...]:
         f"found with {SURE:.0%}: errors of {errors_found(settings, each):.2%} (where {USUAL_ERRORS:.1%} are usual), "
         f"all times x {shift_found(settings, each):.3g} (times spread by e^{SPREAD}), "
         f"{tail_found(settings, each):.1%} of the requests much slower",
-        f"false alarms: at most {settings.alpha:.2%} a deployment ({looks} looks x {TESTS} tests at {each:.2g})",
+        f"false alarms: at most {settings.alpha:.2%} a deployment ({looks} looks x {TESTS} tests at {each:.2g}; "
+        "the other half is for looks that are repeated)",
     )
 
 

@@ -18,9 +18,9 @@ def lines_of(plan: Plan, looks: Iterable[str] = ()) -> Iterator[str]:
     if not plan.changes_something:
         yield f"  {plan.revision} has all traffic already: its gate is asked, nothing is changed"
     for number, step in enumerate(plan.steps, 1):
+        if plan.point_of_no_return == number - 1:
+            yield "      ---- point of no return: what follows cannot be undone ----"
         yield f"{number:4}  {step.told():52}{_way_back(step)}".rstrip()
-        if step.final:
-            yield "      ---- point of no return: from here on it only goes forward ----"
     if plan.changes_something:
         told = f"after a rollback, gate {plan.after_gate} is asked about {plan.old}"
         yield f"{told}; only where it is open, the rollback counts"
@@ -33,6 +33,8 @@ def lines_of(plan: Plan, looks: Iterable[str] = ()) -> Iterator[str]:
 def _way_back(step: Step) -> str:
     if step.change is None:
         return ""
+    if step.undo is None and step.change.kind == "migrate" and not step.final:
+        return "undo: none, it only adds"
     return "undo: none" if step.undo is None else f"undo: {step.undo.told()}"
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.deploy.plan import Change, Plan, PlanProblem, Shares, Step, World, equal, is_word
+from pytest_prodcheck.deploy.plan import (
+    CONTRACT,
+    EXPAND,
+    Change,
+    Plan,
+    PlanProblem,
+    Shares,
+    Step,
+    World,
+    equal,
+    is_word,
+)
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.deploy import Deploy
@@ -31,14 +42,31 @@ def make_plan(
     if settings.strategy == "rolling":
         old = _old_of_all(settings, world)
         steps = [] if old == revision else _rolling(settings, old, revision)
+        if steps and len(settings.slots) == 1:
+            steps = _in_place(settings, old, revision)
     else:
         old, live, idle = _old_of_one(settings, world)
         steps = [] if old == revision else _two_copies(settings, world, revision, live, idle)
     before = [Step("gate", gate=settings.before)] if steps else []
+    if steps:
+        before, steps = _with_migrations(world.pending, before, steps)
     return Plan(
         environment, unit, revision, old, settings.strategy, tuple(sorted(world.revisions.items())), world.shares,
         (*before, *(steps or [Step("gate", gate=settings.after)])), configuration, allow,
     )  # fmt: skip
+
+
+def _with_migrations(pending: tuple[str, ...], before: list[Step], steps: list[Step]) -> tuple[list[Step], list[Step]]:
+    """What only adds comes before anything else and stays; what takes away comes last, and there is no way back."""
+    from pytest_prodcheck.deploy.migrations import of_phase, refuse_wrong_order
+
+    refuse_wrong_order(pending)
+    expand, contract = of_phase(pending, EXPAND), of_phase(pending, CONTRACT)
+    if expand:
+        before = [*before, Step("change", Change("migrate", phase=EXPAND, names=expand))]
+    if contract:
+        steps = [*steps, Step("change", Change("migrate", phase=CONTRACT, names=contract), final=True, loaded=True)]
+    return before, steps
 
 
 def _whole(settings: Deploy, world: World) -> None:
@@ -84,6 +112,12 @@ def _rolling(settings: Deploy, old: str, revision: str) -> list[Step]:
             _share(everybody, without, loaded=True),
         ]
     return steps + _end(settings)
+
+
+def _in_place(settings: Deploy, old: str, revision: str) -> list[Step]:
+    """One copy that replaces its own parts bit by bit, as a Deployment does."""
+    (slot,) = settings.slots
+    return [Step("change", Change("roll", slot, revision), Change("roll", slot, old), loaded=True), *_end(settings)]
 
 
 def _two_copies(settings: Deploy, world: World, revision: str, live: str, idle: str) -> list[Step]:

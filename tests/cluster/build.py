@@ -24,6 +24,8 @@ ALONE = {
     "helm": ("helm.sh/helm/v3/cmd/helm", ("v3.21.4", "v3.21.3", "v3.20.2")),
     "etcd": ("go.etcd.io/etcd/server/v3", ("v3.6.16", "v3.6.13", "v3.5.25")),
 }
+GATEWAY = "sigs.k8s.io/gateway-api", ("v1.4.1", "v1.5.1", "v1.3.0")  # of which only a definition is taken
+ROUTES = "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"
 _TOOLS = """\
 //go:build tools
 
@@ -56,8 +58,35 @@ def missing() -> list[str]:
     return [name for name in PROGRAMS if not (folder() / name).is_file()]
 
 
+def routes_definition() -> Path:
+    """Where the definition of HTTPRoutes is, or will be."""
+    return folder() / "httproutes.yaml"
+
+
 def build() -> None:
     """Builds what is missing; raises CannotBuild."""
+    _build_programs()
+    if not routes_definition().is_file():
+        _take_definition()
+
+
+def _take_definition() -> None:
+    """The definition of HTTPRoutes, as it lies in the module of the Gateway API."""
+    package, versions = GATEWAY
+    refused = []
+    for version in versions:
+        try:
+            found = re.search(r'"Dir": "([^"]+)"', _go(folder(), "mod", "download", "-json", f"{package}@{version}"))
+        except CannotBuild as error:
+            refused.append(str(error))
+            continue
+        if found is not None:
+            routes_definition().write_bytes((Path(found[1]) / ROUTES).read_bytes())
+            return
+    raise CannotBuild("\n".join(refused) or f"{package} holds no {ROUTES}")
+
+
+def _build_programs() -> None:
     lacking = missing()
     if not lacking:
         return

@@ -36,6 +36,8 @@ class ControlPlane:
         self.place = place
         self.etcd, self.peer, self.port, self.manager, self.scheduler = _free_ports(5)
         self.url = f"https://127.0.0.1:{self.port}"
+        self._api: tuple[str, ...] = ()
+        self._api_server: subprocess.Popen[bytes] | None = None
         self._processes: list[subprocess.Popen[bytes]] = []
         self.trust = ssl.create_default_context()
         self.trust.check_hostname = False
@@ -54,7 +56,7 @@ class ControlPlane:
         subprocess.run(
             ["openssl", "genrsa", "-out", f"{place}/sa.key", "2048"], check=True, capture_output=True, timeout=60
         )
-        self._run(
+        self._api = (
             f"{here}/kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self.etcd}", "--bind-address=127.0.0.1",
             f"--secure-port={self.port}", f"--cert-dir={place}/certs", f"--token-auth-file={place}/tokens.csv",
             "--authorization-mode=RBAC", "--allow-privileged=true",
@@ -63,6 +65,7 @@ class ControlPlane:
             "--service-account-issuer=https://prodcheck.test",
             "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
         )  # fmt: skip
+        self._api_server = self._run(*self._api)
         self.wait("/readyz")
         common = ("--kubeconfig", f"{place}/admin.kubeconfig", "--leader-elect=false")
         self._run(
@@ -101,13 +104,14 @@ class ControlPlane:
         path.chmod(0o600)
         return path
 
-    def _run(self, *words: str) -> None:
+    def _run(self, *words: str) -> subprocess.Popen[bytes]:
         name = Path(words[0]).name
         if shutil.which("setpriv"):  # they end when the process of the tests is killed, too
             words = ("setpriv", "--pdeathsig", "KILL", *words)
         with (self.place / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.place)
         self._processes.append(process)
+        return process
 
     def wait(self, path: str) -> None:
         """Waits until a path answers 200."""
@@ -160,6 +164,14 @@ class ControlPlane:
         """Deletes an object, or all of a collection, at once."""
         status, said = self.ask("DELETE", path, {"gracePeriodSeconds": 0, "propagationPolicy": "Background"})
         assert status in (200, 202, 404), said
+
+    def restart_api(self) -> None:
+        """Kills the API server and starts it again; it answers seconds later. To be called by the main thread."""
+        assert self._api_server is not None
+        self._api_server.kill()
+        self._api_server.wait(10)
+        self._processes.remove(self._api_server)
+        self._api_server = self._run(*self._api)
 
     def stop(self) -> None:
         """Ends the processes; the API server would wait a minute for its watchers."""

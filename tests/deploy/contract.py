@@ -14,8 +14,8 @@ def whole(world: World) -> None:
     assert world.trouble == ""
 
 
-def keeps_the_contract(driver: Driver) -> None:
-    """For two slots: the first one runs the old revision and has all traffic."""
+def keeps_the_contract(driver: Driver, *percents: int) -> None:
+    """For two slots: the first one runs the old revision and has all traffic. percents: what the second one gets."""
     before = driver.observe()
     (live, all_of_it), (idle, none) = before.shares
     whole(before)
@@ -28,7 +28,7 @@ def keeps_the_contract(driver: Driver) -> None:
         assert there.revisions == {live: OLD, idle: NEW}
         assert there.shares == before.shares, "starting a copy moved traffic"
 
-    for percent in (10, 10, 100):
+    for percent in percents or (10, 10, 100):
         shares: Shares = ((live, 100 - percent), (idle, percent))
         driver.share(shares)
         there = driver.observe()

@@ -18,7 +18,7 @@ from pytest_prodcheck.environments.sections.deploy import Deploy
 
 KEY = b"0123456789abcdef0123456789abcdef"
 OLD, NEW = "r1", "r2"
-STRATEGIES = ("rolling", "blue-green", "canary")
+STRATEGIES = ("rolling", "blue-green", "canary", "in place")
 
 
 class Killed(BaseException):
@@ -33,6 +33,7 @@ class Reality:
     shares: Shares
     broken: dict[str, int] = field(default_factory=dict)
     refuses: set[str] = field(default_factory=set)
+    pending: tuple[str, ...] = ()
     effects: list[str] = field(default_factory=list)
     kill_at: int = -1  # so many moments from now, at which something is about to happen or just did
     moments: int = 0
@@ -53,7 +54,15 @@ class ModelDriver:
     real: Reality
 
     def observe(self) -> World:
-        return World(dict(self.real.revisions), self.real.shares)
+        return World(dict(self.real.revisions), self.real.shares, pending=self.real.pending)
+
+    def migrate(self, phase: str) -> None:
+        def applied() -> None:
+            if phase == "contract":
+                assert OLD not in {self.real.revisions[slot] for slot, percent in self.real.shares if percent}
+            self.real.pending = tuple(each for each in self.real.pending if not each.startswith(phase))
+
+        self._do(f"migrate {phase}", applied)
 
     def start(self, slot: str, revision: str) -> None:
         self._do(f"start {slot}", lambda: self.real.revisions.update({slot: revision}))
@@ -81,6 +90,8 @@ class ModelGates:
     real: Reality
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     codes: list[int] = field(default_factory=list)  # the next answers, whatever the revision
+    looks: list[int] = field(default_factory=list)  # the next answers of comparisons
+    repeated: list[int] = field(default_factory=list)  # which repetition each comparison was told to be
 
     def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> Answer:
         self.real.moment()
@@ -92,10 +103,13 @@ class ModelGates:
         live = self.real.revisions[slot] if slot else self.real.one_revision()
         return Answer(self.real.broken.get(revision, 0)) if live == revision else Answer(1, f"{live} answers")
 
-    def compare(self, slot: str, beside: str, look: int) -> Answer:
+    def compare(self, slot: str, beside: str, again: int) -> Answer:
         self.real.moment()
         shares = dict(self.real.shares)
         assert shares[slot] > 0
+        self.repeated.append(again)
+        if self.looks:
+            return Answer(self.looks.pop(0))
         return Answer(self.real.broken.get("compare", 0))
 
 
@@ -131,6 +145,9 @@ class ModelJournal(Journal):
 
 
 def settings(strategy: str, **more: Any) -> Deploy:
+    if strategy == "in place":
+        told = {"slots": ("a",), "driver": "kubernetes", "kubernetes": {"image": "x:{revision}"}}
+        return Deploy.model_validate({"strategy": "rolling", **told, **more})
     slots = ("a", "b", "c") if strategy == "rolling" else ("blue", "green")
     copies = {"start": ("x",), "stop": ("x",), "observe": ("x",)}
     commands = {"copy": copies, "share": {"do": ("x",), "observe": ("x",)}}
@@ -138,6 +155,8 @@ def settings(strategy: str, **more: Any) -> Deploy:
 
 
 def reality(strategy: str) -> Reality:
+    if strategy == "in place":
+        return Reality({"a": OLD}, (("a", 100),))
     if strategy == "rolling":
         return Reality(dict.fromkeys("abc", OLD), equal(("a", "b", "c"), frozenset("abc")))
     return Reality({"blue": OLD, "green": ""}, (("blue", 100), ("green", 0)))
@@ -162,7 +181,7 @@ class Scene:
     @classmethod
     def make(cls, strategy: str, folder: Path, *, broken: dict[str, int] | None = None, **more: Any) -> Scene:
         real = reality(strategy)
-        real.broken = broken or {}
+        real.broken, real.pending = broken or {}, more.pop("pending", ())
         plan = plan_of(strategy, real, monitor=60, **{name: value for name, value in more.items() if name != "hold"})
         scene = cls(plan, real, folder / "000001.jsonl", ModelGates(real), more.get("hold", False))
         journal = Journal(scene.path, KEY)

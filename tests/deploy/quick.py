@@ -55,7 +55,7 @@ class FewErrors:
     def __init__(self, ports: dict[str, int]) -> None:
         self._ports = ports
 
-    def compare(self, slot: str, beside: str, look: int) -> Answer:
+    def compare(self, slot: str, beside: str, again: int) -> Answer:
         failed = sum(asked(self._ports[slot], "/product")[0] != 200 for _ in range(30))
         return Answer(1 if failed > 3 else 0, f"{failed} of 30 failed")
 
@@ -81,8 +81,8 @@ class QuickDeployment(Deployment):
     def _compares(self, plan: Plan) -> Compares:
         return FewErrors(self._site()[0])
 
-    def _driver(self, lock: int) -> Driver:
-        found = super()._driver(lock)
+    def _driver(self, lock: int, revision: str = "") -> Driver:
+        found = super()._driver(lock, revision)
         assert isinstance(found, HaproxyDriver)
         found._copies.__class__ = QuickCopies
         found._copies.ports = self._site()[0]  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pytest_prodcheck.deploy.analysis import Sample, judge, level
+from pytest_prodcheck.deploy.analysis import TESTS, Sample, judge, level
 from pytest_prodcheck.deploy.power import errors_found, shift_found, stated, tail_found
 from pytest_prodcheck.environments.sections.deploy import DeployAnalysis
 from tests.soak import SOAK
@@ -36,6 +36,11 @@ def found(**worse: float) -> float:
 
 
 EACH = level(SETTINGS, LOOKS)
+
+
+def test_all_looks_together_have_alpha_however_often_they_are_repeated() -> None:
+    spent = [LOOKS * level(SETTINGS, LOOKS), *(level(SETTINGS, LOOKS, again) for again in range(1, 200))]
+    assert 0.999 * SETTINGS.alpha <= TESTS * sum(spent) <= SETTINGS.alpha
 
 
 @pytest.mark.parametrize(
@@ -97,6 +102,6 @@ def test_a_canary_that_answers_nothing_well_is_worse() -> None:
 def test_the_plan_says_what_it_can_find() -> None:
     first, second, third = stated(SETTINGS, LOOKS)
     assert first == "1000 requests to each copy at each of 3 looks, 20 s each"
-    assert "found with 90%: errors of 2.31%" in second
+    assert "found with 90%: errors of 2.46%" in second
     assert "at most 0.10% a deployment" in third
     assert errors_found(DeployAnalysis(least=300), EACH) > errors_found(SETTINGS, EACH)

@@ -66,7 +66,7 @@ class Here:
             def _compares(self, plan: Plan) -> Compares:
                 return here.gates
 
-            def _driver(self, lock: int) -> Driver:
+            def _driver(self, lock: int, revision: str = "") -> Driver:
                 return ModelDriver(here.real)
 
             def _deployer(self, *words: Any) -> Deployer:

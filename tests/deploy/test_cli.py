@@ -152,7 +152,7 @@ def test_a_dry_run_changes_nothing_and_shows_every_undo_and_the_point_of_no_retu
     changes = [line for line in lines if " start " in line or "traffic:" in line or "  stop blue" in line]
     assert all("undo:" in line for line in changes)
     assert len(changes) == 3
-    assert "point of no return" in lines[lines.index(changes[-1]) + 1]
+    assert "point of no return" in lines[lines.index(changes[-1]) - 1]
 
 
 @pytest.fixture

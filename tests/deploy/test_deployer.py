@@ -82,6 +82,14 @@ def test_with_traffic_cannot_tell_is_asked_once_more(strategy: str, tmp_path: Pa
     assert other.deployer().go() == 20
 
 
+def test_a_look_that_is_repeated_is_counted_also_by_a_successor(tmp_path: Path) -> None:
+    scene = Scene.make("canary", tmp_path, hold=True)
+    scene.gates.looks = [3, 0, 3, 3, 3, 0]  # 10 %: repeated once; 50 %: once, held, resumed, repeated twice more
+    assert scene.deployer().go() == 21
+    assert scene.deployer().go() == 0
+    assert scene.gates.repeated == [0, 1, 0, 2, 3, 4]
+
+
 def test_held_as_declared_then_resumed_or_undone(tmp_path: Path) -> None:
     scene = Scene.make("blue-green", tmp_path, hold=True)
     scene.gates.codes = [0, 0, 3, 3]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -37,6 +39,20 @@ def test_without_a_revision_or_with_a_plan_that_is_none_nothing_is_deployed(tmp_
         words = [str(EXAMPLES / "pipeline.sh")]
         done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode != 0, done.stdout) == (True, told)
+
+
+def test_the_workflow_is_one_by_githubs_schema() -> None:
+    jsonschema, yaml = pytest.importorskip("jsonschema"), pytest.importorskip("yaml")
+    vendored = importlib.util.find_spec("check_jsonschema")
+    if vendored is None or vendored.origin is None:
+        pytest.skip("GitHub's schema is not there: pip install check-jsonschema")
+    path = Path(vendored.origin).parent / "builtin_schemas" / "vendor" / "github-workflows.json"
+    validator = jsonschema.Draft7Validator(json.loads(path.read_text(encoding="utf-8")))
+    workflow = yaml.safe_load((EXAMPLES / "github-workflow.yml").read_text(encoding="utf-8"))
+    workflow["on"] = workflow.pop(True)  # YAML 1.1 takes "on" for true; GitHub does not
+    assert [error.message for error in validator.iter_errors(workflow)] == []
+    del workflow["jobs"]["deploy"]["runs-on"]
+    assert not validator.is_valid(workflow)
 
 
 def test_the_files_for_github_and_kubernetes_are_well_formed() -> None:

@@ -24,6 +24,7 @@ class Traffic:
     rate: float = 100.0
     errors: float = 0.0
     bucket: int = 0
+    tail: float = 0.0  # the share of them that takes more than five seconds
     stuck_buckets: bool = False  # counted, but in no bucket: a percentile of nothing
 
 
@@ -34,6 +35,11 @@ ORDERS = {  # revision -> what becomes of `orders`; `cart` stays healthy
     "failing-somewhat": Traffic(errors=0.02),
     "slow": Traffic(bucket=4),
     "slowish": Traffic(bucket=3),
+    "steady": Traffic(bucket=1),
+    "steady-too": Traffic(bucket=1),
+    "twice": Traffic(bucket=2),
+    "tail": Traffic(bucket=1, tail=0.1),
+    "failing-steadily": Traffic(bucket=1, errors=0.1),
     "idle": Traffic(rate=0.0),
     "hardly-used": Traffic(rate=0.5),
     "stuck": Traffic(stuck_buckets=True),
@@ -113,6 +119,8 @@ def _requests(service: str, revision: str, traffic: Traffic, seconds: float) -> 
         yield f'http_requests_total{{{labels},code="500"}} {count * traffic.errors}'
     for place, limit in enumerate(LIMITS):
         within = 1000 if traffic.stuck_buckets else count if place >= traffic.bucket else 0
+        if limit != "+Inf" and not traffic.stuck_buckets:
+            within *= 1 - traffic.tail
         yield f'http_request_duration_seconds_bucket{{{labels},le="{limit}"}} {within}'
     yield f"http_request_duration_seconds_count{{{labels}}} {count}"
 

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from pytest_prodcheck.demo.runtime.errors import DemoError
@@ -113,7 +114,13 @@ class Visitors:
                 self.lost += not good
 
 
-def run() -> int:
+def by_command(folder: Path, revision: str) -> int:
+    """Deploys as a person would; the exit code."""
+    words = [sys.executable, "-m", "pytest_prodcheck", "deploy", "--env", "production", "--auto-approve"]
+    return subprocess.run([*words, "--revision", revision], cwd=folder, check=False).returncode
+
+
+def run(deploy: Callable[[Path, str], int] = by_command) -> int:
     """Shows both deployments; 0 where they end as they should, 1 otherwise."""
     program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/sbin")
     if program is None:
@@ -130,7 +137,7 @@ def run() -> int:
             _wait(port)
             visitors = Visitors(port)
             try:
-                return _deploy_both(folder, visitors)
+                return _deploy_both(folder, visitors, deploy)
             finally:
                 visitors.leave()
         finally:
@@ -141,12 +148,11 @@ def run() -> int:
                 balancer.wait(10)
 
 
-def _deploy_both(folder: Path, visitors: Visitors) -> int:
+def _deploy_both(folder: Path, visitors: Visitors, deploy: Callable[[Path, str], int]) -> int:
     codes = []
     for revision, what in (("r2", "a good revision"), ("r3-errors", "a revision that fails four requests in ten")):
         print(f"\n$ prodcheck deploy --env production --revision {revision} --auto-approve    # {what}", flush=True)
-        words = [sys.executable, "-m", "pytest_prodcheck", "deploy", "--env", "production", "--auto-approve"]
-        codes.append(subprocess.run([*words, "--revision", revision], cwd=folder, check=False).returncode)
+        codes.append(deploy(folder, revision))
         print(f"exit code {codes[-1]}; {visitors.told()}", flush=True)
     return 0 if codes == [0, 20] else 1
 

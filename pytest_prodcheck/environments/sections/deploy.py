@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 _SHELL = re.compile(r"(?:.*/)?(?:a|ba|da|fi|k|mk|z)?sh")
-_FILLED_IN = re.compile(r"\{(?:slot|revision|unit|shares|percent)\}")
+_FILLED_IN = re.compile(r"\{(?:slot|revision|unit|shares|percent|phase)\}")
 
 
 def _no_shell_text(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -89,8 +89,63 @@ class DeployHaproxy(Section):
             raise ValueError("`backend` needs `state`: a reload would forget which servers get no requests")
 
 
+class DeployKubernetes(Section):
+    """Deployments of the namespace of `kubernetes`, each named by the `workload` of its slot."""
+
+    # image of a container, such as "registry.example/shop:{revision}"; all containers that have it get the new one
+    image: Annotated[str, Field(pattern=r"^[^{}\s]*(\{unit\}[^{}\s]*)?\{revision\}[^{}\s]*$")]
+    # Service whose selector is given the labels of the new pods (blue-green)
+    service: Name | None = None
+    # HTTPRoute in whose rules each slot has a backend, which are given weights (canary, blue-green, rolling)
+    route: Name | None = None
+    # slot -> the Service that is its backend in `route`; left out: named as its Deployment
+    backends: dict[Name, Name] = {}
+    # how long a copy without traffic is given to end what it was asked, and what stands before it to notice
+    drain: Seconds = 10.0
+    # how long a roll-out may take; `progressDeadlineSeconds` of the Deployment ends one that stands still before
+    timeout: Seconds = 900.0
+
+
+def deployment_of(environment: Environment, slot: str) -> str:
+    """The Deployment of a slot, "" where none is named."""
+    found = environment.slots[slot].workload or "" if slot in environment.slots else ""
+    if "{workload}" in found:
+        declared = [each.workload or "" for each in environment.services.values() if each.workload]
+        if len(set(declared)) != 1:
+            return ""
+        found = found.replace("{workload}", declared[0].rpartition("/")[2])
+    kind, _, name = found.rpartition("/")
+    return name if kind in ("", "deployment") else ""
+
+
+class DeployMigrations(Section):
+    """Programs that apply database migrations. `{phase}`, `{revision}` and `{unit}` are filled in."""
+
+    # prints those that are not applied, in their order: "expand NAME" for one that only adds, so that the old revision
+    # can live with it, "contract NAME" for one that takes away or changes; what is, not what was asked for
+    pending: Program
+    # applies those of `{phase}`, "expand" or "contract"; may be run again at any time
+    run: Program
+    timeout: Seconds = 600.0  # of one command
+
+
+Series = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*\{[^\[\]]*\{revision\}[^\[\]]*\}$", max_length=2000)]
+
+
+class DeployMetrics(Section):
+    """Series of Prometheus by which revisions are compared: counters, without a function, `{revision}` in a label."""
+
+    requests: Series  # all requests, such as http_requests_total{service="shop",revision="{revision}"}
+    errors: Series  # those of them that failed, such as http_requests_total{revision="{revision}",code=~"5.."}
+    times: Series  # buckets of a histogram, such as http_request_duration_seconds_bucket{revision="{revision}"}
+    wait: Seconds = 1800.0  # how long `least` requests of both are waited for at each step
+
+
 class DeployAnalysis(Section):
-    """The comparison of a canary with the copy beside it, in the same minutes, by requests of our own to both."""
+    """The comparison of a canary with the copy beside it, in the same minutes.
+
+    By requests of our own to both, or by what Prometheus counted of both (`metrics`).
+    """
 
     least: Annotated[int, Field(ge=100, le=100_000)] = 1000  # requests to each copy at each step; fewer cannot tell
     rate: Annotated[float, Field(gt=0, le=1000)] = 50.0  # requests a second to each copy
@@ -100,6 +155,12 @@ class DeployAnalysis(Section):
     alpha: Annotated[float, Field(gt=0, le=0.05)] = 0.001
     # "service.endpoint" of those that are asked; where left out, those of `light`
     endpoints: tuple[str, ...] | None = None
+    metrics: DeployMetrics | None = None  # instead of requests of our own
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuses two sources."""
+        if self.metrics is not None and self.endpoints is not None:
+            raise ValueError("`endpoints` are asked by us, `metrics` are counted by Prometheus: name one of them")
 
 
 def _rising(shares: tuple[float, ...]) -> bool:
@@ -111,10 +172,10 @@ class Deploy(Section):
 
     # "rolling": copy by copy; "blue-green": a whole copy, then all traffic; "canary": more and more traffic
     strategy: Literal["rolling", "blue-green", "canary"] = "rolling"
-    # "commands", "haproxy", or a file of your own such as "ops/driver.py", relative to prodcheck.toml
-    driver: Annotated[str, Field(pattern=r"^(commands|haproxy|.+\.py)$")] = "commands"
-    # the copies, by their names in `slots`; two for blue-green and canary
-    slots: Annotated[tuple[Name, ...], Field(min_length=2, max_length=100)]
+    # "commands", "haproxy", "kubernetes", or a file of your own such as "ops/driver.py", relative to prodcheck.toml
+    driver: Annotated[str, Field(pattern=r"^(commands|haproxy|kubernetes|.+\.py)$")] = "commands"
+    # the copies, by their names in `slots`; two for blue-green and canary; one for a Deployment that rolls out in place
+    slots: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)]
     # shares of the traffic that a canary gets, one after the other, up to "100%"; it is compared up to half of it
     steps: Annotated[tuple[Ratio, ...], Field(min_length=1)] = (0.1, 0.5, 1.0)
     before: Name = "pre_deploy"  # gate that must be open before anything is touched
@@ -130,7 +191,10 @@ class Deploy(Section):
     retire: bool = False
     analysis: DeployAnalysis = DeployAnalysis.model_construct()  # how a canary is compared
     commands: DeployCommands | None = None  # programs that move copies and traffic
+    # what only adds is applied before the new copy starts; what takes away at the end, and there is no way back from it
+    migrations: DeployMigrations | None = None
     haproxy: DeployHaproxy | None = None  # the balancer of the driver `haproxy`
+    kubernetes: DeployKubernetes | None = None  # Deployments, Service and route of the driver `kubernetes`
 
     def model_post_init(self, _context: Any) -> None:
         """Refuses what no driver could do."""
@@ -138,11 +202,16 @@ class Deploy(Section):
             raise ValueError("`slots` names one twice")
         if self.strategy != "rolling" and len(self.slots) != 2:
             raise ValueError(f"{self.strategy} has two `slots`")
+        if len(self.slots) == 1 and self.driver != "kubernetes":
+            raise ValueError("one copy cannot be replaced under traffic: name two `slots` or more")
         if not _rising(self.steps) or any(abs(each * 100 - round(each * 100)) > 1e-9 for each in self.steps):
             raise ValueError('`steps` rise in whole percents up to "100%"')
         if self.strategy == "canary" and self.steps[0] > 0.5:
             raise ValueError("a canary begins with at most half of the traffic: it is compared up to there")
         if self.driver.endswith(".py"):
+            return
+        if self.driver == "kubernetes":
+            self._refuse_other_objects()
             return
         if self.commands is None:
             raise ValueError("`commands.copy` is missing: something has to start the copies")
@@ -157,6 +226,22 @@ class Deploy(Section):
                 raise ValueError("rolling needs `haproxy.backend`; blue-green and canary need `haproxy.map`")
 
 
+    def _refuse_other_objects(self) -> None:
+        if self.kubernetes is None:
+            raise ValueError("`kubernetes` is missing: say which image the containers get")
+        told = self.kubernetes
+        if told.service is not None and told.route is not None:
+            raise ValueError("`kubernetes` has `service` or `route`: traffic is moved in one place")
+        if self.strategy == "canary" and told.route is None:
+            raise ValueError("a canary needs `kubernetes.route`: a selector cannot share traffic by percents")
+        if self.strategy == "blue-green" and told.service is None and told.route is None:
+            raise ValueError("blue-green needs `kubernetes.service` or `kubernetes.route`")
+        if self.strategy == "rolling" and (len(self.slots) > 1) != (told.route is not None):
+            raise ValueError("rolling has one of `slots`, which rolls out in place, or several and `kubernetes.route`")
+        if other := next((slot for slot in told.backends if slot not in self.slots), None):
+            raise ValueError(f"`kubernetes.backends` names {other!r}, which is none of `slots`")
+
+
 def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
     """The slots are declared, the files are there, a canary can be asked something."""
     deploy = environment.deploy
@@ -167,6 +252,7 @@ def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
     if deploy.driver.endswith(".py") and not (root / deploy.driver).is_file():
         yield ("deploy", "driver"), f"there is no file {deploy.driver!r} beside prodcheck.toml", ""
     yield from _reached_alike(environment, deploy)
+    yield from _in_a_cluster(environment, deploy)
     names = deploy.analysis.endpoints or ()
     for position, name in enumerate(names):
         path, found = ("deploy", "analysis", "endpoints", f"[{position}]"), find_endpoint(environment, name)
@@ -174,6 +260,10 @@ def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
             yield path, f"there is no endpoint `{name}`", ""
         elif not found[1].changes_nothing:
             yield path, f"{name} changes something: a canary is compared by thousands of requests", ""
+    if deploy.analysis.metrics is not None:
+        if environment.prometheus is None:
+            yield ("deploy", "analysis", "metrics"), "no section `prometheus` says whom to ask", ""
+        return
     asked = names or [name for name, each in environment.services.items() if each.endpoints]
     if deploy.strategy == "canary" and not asked:
         yield (
@@ -181,6 +271,19 @@ def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
             "a canary is compared by requests, but no endpoint is declared",
             "declare `services.NAME.endpoints`, or deploy blue-green",
         )
+
+
+def _in_a_cluster(environment: Environment, deploy: Deploy) -> Iterator[Complaint]:
+    if deploy.driver != "kubernetes":
+        return
+    if environment.kubernetes is None:
+        what = "no section `kubernetes` says where the cluster is"
+        yield ("deploy", "driver"), what, "declare `kubernetes.namespace`"
+    names = [deployment_of(environment, slot) for slot in deploy.slots if slot in environment.slots]
+    for slot, name in zip(deploy.slots, names, strict=False):
+        if not name or names.count(name) > 1:
+            path = ("slots", slot)
+            yield path, f"{slot} needs a Deployment of its own", f'set workload = "deployment/NAME-{slot}"'
 
 
 def _reached_alike(environment: Environment, deploy: Deploy) -> Iterator[Complaint]:

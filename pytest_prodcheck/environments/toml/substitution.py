@@ -74,13 +74,17 @@ def filled_later(path: KeyPath, data: dict[str, Any]) -> set[str]:
     """The names that are filled in at this key when something is sent or shown, not when the file is read."""
     if path[:1] == ("slots",) and path[-1] == "workload":
         return {"workload"}
-    if path[:2] == ("kubernetes", "manifests"):
+    if path[:2] == ("kubernetes", "manifests") or path == ("deploy", "kubernetes", "image"):
         return {"unit", "revision"}
     if path[:1] == ("postgres",) and path[2:4] == ("backups", "restore"):
         return {"label", "folder"} if path[4:5] == ("command",) else {"label"} if path[4:] == ("record",) else set()
     names = {"run", "revision", "traceparent"} if "headers" in path else set()
     if path[:1] == ("metrics",) and path[2:] in (("query",), ("samples",)):
         return {"window", "revision", "service"}
+    if path[:2] == ("deploy", "migrations"):
+        return {"phase", "revision", "unit"}
+    if path[:3] == ("deploy", "analysis", "metrics"):
+        return {"revision"}
     if path[:2] == ("deploy", "commands"):
         return {"slot", "revision", "percent", "shares", "unit"}
     if path == ("rollback", "document"):

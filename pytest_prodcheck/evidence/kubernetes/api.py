@@ -77,6 +77,19 @@ class Api:
         status, content, headers = self._patiently(method, path, deadline, query, body, kind)
         return status, content, headers.get("Warning", "")
 
+    def change(
+        self, method: str, path: str, body: object, deadline: Deadline, kind: str = "application/json"
+    ) -> tuple[int, Object]:
+        """Status and object of one request, each sent once: who changes something has to look what became of it."""
+        status, content, _ = self._send(method, path, deadline, {}, body, kind, tries=1)
+        try:
+            document = _decoded(content)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            raise EvidenceProblem(Problem("protocol", f"{method} {path}: answered {status} with no JSON object"))
+        return status, document
+
     def items(
         self, path: str, deadline: Deadline, take: Callable[[Object], Any] = lambda item: item,
         decode: Decode | None = None, **query: str,
@@ -137,8 +150,8 @@ class Api:
         return status, content, headers
 
     def _send(
-        self, method: str, path: str, deadline: Deadline, query: Mapping[str, str], body: Object | None,
-        kind: str = "application/json",
+        self, method: str, path: str, deadline: Deadline, query: Mapping[str, str], body: object | None,
+        kind: str = "application/json", tries: int = TRIES,
     ) -> tuple[int, bytes, Mapping[str, str]]:
         """Status, body and headers; a connection that breaks is tried again."""
         import urllib3
@@ -153,7 +166,7 @@ class Api:
             from urllib.parse import urlencode
 
             address += f"?{urlencode(query)}"
-        for number in range(1, TRIES + 1):
+        for number in range(1, tries + 1):
             try:
                 answer = self._pool.request(
                     method, address, headers=headers, body=text, retries=False, redirect=False, preload_content=False,
@@ -164,7 +177,7 @@ class Api:
                 return int(answer.status), content, answer.headers
             except urllib3.exceptions.HTTPError as error:
                 problem = _problem(error, f"{method} {self.server}{path}", deadline)
-                if problem.kind != "reset" or number == TRIES or deadline.expired:
+                if problem.kind != "reset" or number == tries or deadline.expired:
                     raise EvidenceProblem(problem) from None
                 deadline.note(f"{method} {path}: the connection broke, asked again")
         raise AssertionError("not reached")

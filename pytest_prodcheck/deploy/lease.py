@@ -1,0 +1,133 @@
+"""The lock of a deployer in a cluster: a Lease, renewed while it is held. No clock but our own is believed.
+
+Who holds it may go on only while it was renewed in time; who wants it takes it only after it was seen unchanged for as
+long as it lasts (https://kubernetes.io/docs/concepts/architecture/leases/).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import secrets
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.deploy.cluster import CONFLICT, MERGE, version
+from pytest_prodcheck.deploy.drivers import DriverProblem
+from pytest_prodcheck.evidence.kubernetes.objects import Object, table
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.deploy.cluster import Cluster
+
+GROUP = "coordination.k8s.io/v1"
+SECONDS = 15  # that it lasts without being renewed
+_AWAY = 3.0  # seconds from which an API server counts as one that was away
+_LOOK = 0.5  # seconds between two looks at a Lease of somebody else
+
+
+class Taken(DriverProblem):
+    """Another deployer holds the Lease."""
+
+
+class Lease:
+    """One Lease. `take` and `give_back` belong to one thread; another one renews it."""
+
+    def __init__(self, cluster: Cluster, name: str, seconds: int = SECONDS) -> None:
+        self._cluster, self._name, self._seconds = cluster, name, seconds
+        self._path = cluster.path(GROUP, "leases", name)
+        self._me = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._lock, self._over = threading.Lock(), threading.Event()
+        self._version, self._good_until = "", 0.0
+
+    def take(self) -> None:
+        """Raises Taken where another deployer renews it, DriverProblem where nobody can tell."""
+        seen, since = "", time.monotonic()
+        while True:
+            began = time.monotonic()
+            found = self._cluster.find(self._path)
+            if time.monotonic() - began > _AWAY:  # nobody could renew it meanwhile
+                seen, since = "", time.monotonic()
+            if found is None:
+                metadata = {"name": self._name, "namespace": self._cluster.namespace}
+                body = {"apiVersion": GROUP, "kind": "Lease", "metadata": metadata, "spec": self._mine()}
+                began = time.monotonic()
+                status, answer = self._cluster.create(self._cluster.path(GROUP, "leases"), body, fenced=False)
+                if status != CONFLICT:
+                    return self._held(answer, began)
+                continue
+            spec = table(found, "spec")
+            free = spec.get("holderIdentity") in (None, "", self._me)
+            if seen and version(found) != seen and not free:
+                raise Taken(f"{spec.get('holderIdentity')} is at it")
+            seen = version(found)
+            lasts = float(spec.get("leaseDurationSeconds") or self._seconds)
+            if free or time.monotonic() - since > lasts:
+                began = time.monotonic()
+                status, answer = self._write(self._mine(), version(found))
+                if status == CONFLICT:
+                    seen, since = "", time.monotonic()
+                    continue
+                return self._held(answer, began)
+            time.sleep(_LOOK)
+
+    def check(self) -> None:
+        """Raises Taken unless we hold it for sure: one that was not renewed in time is renewed first."""
+        with self._lock:
+            if time.monotonic() < self._good_until:
+                return
+            self._renew()
+
+    def give_back(self) -> None:
+        """Lets another deployer take it at once."""
+        self._over.set()
+        with self._lock, contextlib.suppress(DriverProblem):  # it ends by itself
+            self._write({"holderIdentity": "", "leaseDurationSeconds": 1}, self._version)
+
+    def _held(self, answer: Object, began: float) -> None:
+        self._version, self._good_until = version(answer), began + self._seconds * 2 / 3
+        threading.Thread(target=self._renew_for_ever, daemon=True).start()
+
+    def _renew_for_ever(self) -> None:
+        while not self._over.wait(self._seconds / 5):
+            try:
+                with self._lock:
+                    if not self._over.is_set():
+                        self._renew()
+            except Taken:
+                self._good_until = 0.0  # the next `check` looks, and says so
+                return
+            except DriverProblem:
+                continue
+
+    def _renew(self) -> None:
+        began = time.monotonic()
+        status, answer = self._write(self._mine(), self._version)
+        if status == CONFLICT:
+            answer = self._cluster.get(self._path)
+            if table(answer, "spec").get("holderIdentity") != self._me:
+                raise Taken("another deployer took over")
+        self._version, self._good_until = version(answer), began + self._seconds * 2 / 3
+
+    def _write(self, spec: Object, read: str) -> tuple[int, Object]:
+        body = {"metadata": {"resourceVersion": read}, "spec": spec}
+        status, answer = self._cluster.ask("PATCH", self._path, body, MERGE)
+        if status not in (200, CONFLICT):
+            raise DriverProblem(f"the Lease {self._name} cannot be written: {str(answer.get('message'))[:300]}")
+        return status, answer
+
+    def _mine(self) -> Object:
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return {"holderIdentity": self._me, "leaseDurationSeconds": self._seconds, "renewTime": now}
+
+
+def holder(found: Object | None, now: float) -> str:
+    """Who holds it by the clocks of all, for people; "" for nobody."""
+    spec: dict[str, Any] = table(found, "spec")
+    try:
+        renewed = datetime.datetime.fromisoformat(str(spec.get("renewTime"))).timestamp()
+    except ValueError:
+        return ""
+    return str(spec.get("holderIdentity") or "") if now < renewed + float(spec.get("leaseDurationSeconds") or 0) else ""

@@ -1,0 +1,92 @@
+"""Canaries are compared by counted requests and times in buckets: what is stated is found, equals are let through."""
+
+from __future__ import annotations
+
+import bisect
+import math
+import random
+
+import pytest
+
+from pytest_prodcheck.deploy.analysis import level
+from pytest_prodcheck.deploy.histograms import COARSE, Counted, Histogram, judge_counted, shift_shown, tail_shown
+from pytest_prodcheck.environments.sections.deploy import DeployAnalysis
+from tests.soak import SOAK
+
+SETTINGS = DeployAnalysis()
+LOOKS = 3
+EACH = level(SETTINGS, LOOKS)
+RUNS = 4000 if SOAK else 30
+# those that clients of Prometheus have by default, and coarse ones
+FINE = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, math.inf)
+ROUGH = (0.1, 0.5, 1.0, 5.0, math.inf)
+
+
+def counted(
+    source: random.Random, ends: tuple[float, ...] = FINE, *, n: int = SETTINGS.least, errors: float = 0.001,
+    slower: float = 1.0, tail: float = 0.0,
+) -> Counted:  # fmt: skip
+    counts = [0] * len(ends)
+    for _ in range(n):
+        time = 0.02 * slower * source.lognormvariate(0, 0.5) + (20 if source.random() < tail else 0)
+        counts[bisect.bisect_left(ends, time)] += 1
+    return Counted(n, sum(source.random() < errors for _ in range(n)), Histogram(ends, tuple(counts)))
+
+
+def found(ends: tuple[float, ...] = FINE, **worse: float) -> float:
+    source = random.Random(7)
+    codes = [judge_counted(counted(source, ends, **worse), counted(source, ends), SETTINGS, LOOKS).code  # type: ignore[arg-type]
+             for _ in range(RUNS)]  # fmt: skip
+    assert set(codes) <= {0, 1}
+    return codes.count(1) / RUNS
+
+
+USUAL = counted(random.Random(1), n=100_000).times
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [
+        pytest.param({"errors": 0.0256}, id="errors only"),
+        pytest.param({"slower": shift_shown(USUAL, SETTINGS, EACH) + 0.02}, id="all times"),
+        pytest.param({"tail": tail_shown(USUAL, SETTINGS, EACH) + 0.003}, id="tail only"),
+    ],
+)
+def test_what_is_stated_is_found(worse: dict[str, float]) -> None:
+    assert found(**worse) >= (0.9 if SOAK else 0.75), worse
+
+
+def test_what_is_as_good_is_let_through() -> None:
+    """Of the looks of `make soak` at most 0.1 % a deployment."""
+    source = random.Random(3)
+    runs = [judge_counted(counted(source), counted(source), SETTINGS, LOOKS).code for _ in range(RUNS)]
+    assert runs.count(1) <= (4 if SOAK else 0)
+    assert set(runs) <= {0, 1}
+
+
+def test_buckets_that_would_show_nothing_cannot_tell() -> None:
+    source = random.Random(5)
+    alike = judge_counted(counted(source, ROUGH), counted(source, ROUGH), SETTINGS, LOOKS)
+    assert alike.code == 3, alike.lines
+    assert "too coarse" in alike.lines[-1]
+    assert shift_shown(counted(source, ROUGH).times, SETTINGS, EACH) > COARSE
+    worse = judge_counted(counted(source, ROUGH, errors=0.1), counted(source, ROUGH), SETTINGS, LOOKS)
+    assert worse.code == 1
+
+
+def test_nobody_can_tell() -> None:
+    source = random.Random(2)
+    good, few = counted(source), counted(source, n=999)
+    for canary, beside in (
+        (few, good), (good, few), (good, counted(source, errors=0.1)), (good, counted(source, ROUGH)),
+        (Counted(2000, 0, few.times), good),
+    ):  # fmt: skip
+        assert judge_counted(canary, beside, SETTINGS, LOOKS).code == 3
+    nothing = Histogram(FINE, (0,) * len(FINE))
+    assert judge_counted(Counted(1000, 1000, nothing), good, SETTINGS, LOOKS).code == 3
+
+
+def test_quantiles_of_buckets() -> None:
+    told = Histogram((0.1, 0.2, math.inf), (10, 10, 0))
+    assert (told.quantile(0.25), told.quantile(0.5), told.quantile(0.75)) == pytest.approx((0.05, 0.1, 0.15))
+    assert math.isinf(Histogram((0.1, math.inf), (1, 99)).quantile(0.5))

@@ -1,0 +1,119 @@
+"""Migrations around a deployment: what only adds before it, what takes away behind the point of no return."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_prodcheck.deploy.drivers import Driver, DriverProblem
+from pytest_prodcheck.deploy.drivers import Site as DriverSite
+from pytest_prodcheck.deploy.migrations import Migrating
+from pytest_prodcheck.deploy.plan import Plan, PlanProblem
+from pytest_prodcheck.deploy.programs import Runner
+from pytest_prodcheck.deploy.showing import lines_of
+from pytest_prodcheck.environments.sections.deploy import DeployMigrations
+from tests.deploy.model import NEW, OLD, STRATEGIES, Killed, ModelDriver, Scene, reality, settings
+
+BOTH = ("expand 7_add", "expand 8_fill", "contract 9_drop")
+
+
+def scene_of(
+    strategy: str, folder: Path, pending: tuple[str, ...] = BOTH, broken: dict[str, int] | None = None
+) -> Scene:
+    return Scene.make(strategy, folder, broken=broken, pending=pending)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_adds_comes_first_and_what_takes_away_last(strategy: str, tmp_path: Path) -> None:
+    scene = scene_of(strategy, tmp_path)
+    told = list(lines_of(scene.plan))
+    assert "2  migrate, expand: 7_add, 8_fill" in told[2]
+    assert told[2].endswith("undo: none, it only adds")
+    assert told[-3].endswith("point of no return: what follows cannot be undone ----")
+    assert f"{len(scene.plan.steps)}  migrate, contract: 9_drop" in told[-2]
+    assert Plan.parse(scene.plan.dump()).digest == scene.plan.digest
+    deployer = scene.deployer()
+    assert deployer.go() == 0
+    assert (scene.real.effects[0], scene.real.effects[-1]) == ("migrate expand", "migrate contract")
+    assert any("no way back from here" in line for line in deployer.tells.lines)  # type: ignore[attr-defined]
+    assert scene.deployer().undo("asked") == 21  # there is no way back to a revision that needs what is gone
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_bad_revision_leaves_what_was_added_and_takes_nothing_away(strategy: str, tmp_path: Path) -> None:
+    scene = scene_of(strategy, tmp_path, broken={NEW: 1})
+    assert scene.deployer().go() == 20
+    assert (scene.real.one_revision(), scene.real.pending) == (OLD, ("contract 9_drop",))
+
+
+def test_migrations_that_cannot_be_applied_apart_or_were_not_planned(tmp_path: Path) -> None:
+    with pytest.raises(PlanProblem, match="9_add only adds, but comes after 8_drop") as error:
+        scene_of("canary", tmp_path, ("contract 8_drop", "expand 9_add"))
+    assert error.value.code == 4
+    scene = scene_of("canary", tmp_path)
+    scene.real.pending = ("expand 7_add", "expand 7b_add", "contract 9_drop")
+    assert scene.deployer().go() == 20
+    assert scene.real.effects == []
+
+
+def test_a_migration_that_is_refused(tmp_path: Path) -> None:
+    for phase, code in (("expand", 20), ("contract", 21)):
+        folder = tmp_path / phase
+        folder.mkdir()
+        scene = scene_of("blue-green", folder)
+        scene.real.refuses = {f"migrate {phase}"}
+        assert scene.deployer().go() == code
+        assert scene.real.one_revision() == {20: OLD, 21: NEW}[code]
+        if code == 21:
+            scene.real.refuses = set()
+            assert scene.deployer().go() == 0  # from there on it only goes forward
+
+
+@pytest.mark.parametrize("strategy", ["canary", "rolling"])
+@pytest.mark.parametrize("broken", [{}, {NEW: 1}], ids=str)
+def test_killed_at_every_moment(strategy: str, broken: dict[str, int], memory: Path) -> None:
+    """Nothing is taken away from the old revision: the model itself asserts that."""
+    whole = scene_of(strategy, memory, broken=dict(broken))
+    meant, moments = whole.deployer().go(), whole.real.moments
+    whole.path.unlink()
+    for moment in range(1, moments + 1):
+        scene = scene_of(strategy, memory, broken=dict(broken))
+        scene.real.kill_at = moment
+        with pytest.raises(Killed):
+            scene.deployer().go()
+        scene.real.kill_at = -1
+        if scene.deployer().now.state not in ("done", "undone"):
+            assert scene.deployer().go() == meant, moment
+        assert (scene.real.one_revision(), scene.real.pending) == {
+            0: (NEW, ()), 20: (OLD, ("contract 9_drop",))
+        }[meant], moment  # fmt: skip
+        scene.path.unlink()
+
+
+def driver(folder: Path, said: str, run: str = "exit 0") -> Driver:
+    for name, text in (("pending.sh", said), ("run.sh", run)):
+        path = folder / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+    declared = DeployMigrations(pending=("./pending.sh",), run=("./run.sh", "{phase}", "{revision}"))
+    site = DriverSite(settings("canary"), folder, "", (), Runner(folder))
+    return Migrating(ModelDriver(reality("canary")), site, declared, NEW)
+
+
+def test_programs_of_a_team(tmp_path: Path) -> None:
+    made = driver(tmp_path, "cat pending", 'grep -v "^$1" pending > left; mv left pending; echo "$1 $2" >> ran')
+    (tmp_path / "pending").write_text("\n".join(BOTH))
+    assert made.observe().pending == BOTH
+    made.migrate("expand")  # type: ignore[attr-defined]
+    assert made.observe().pending == BOTH[2:]
+    assert (tmp_path / "ran").read_text() == f"expand {NEW}\n"
+    lying = driver(tmp_path, "echo expand 1_add")
+    with pytest.raises(DriverProblem, match="still pending"):
+        lying.migrate("expand")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("said", ["echo later 7_add", "echo expand", "echo expand a b", "exit 1"])
+def test_what_a_program_says_is_whole_or_nothing(said: str, tmp_path: Path) -> None:
+    with pytest.raises(DriverProblem, match=r"pending"):
+        driver(tmp_path, said).observe()

@@ -1,0 +1,89 @@
+"""A canary is compared by what a real Prometheus counted of both revisions."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_prodcheck.deploy.deployment import Deployment, Wishes
+from pytest_prodcheck.deploy.plan import Plan, World
+from pytest_prodcheck.deploy.strategies import make_plan
+from tests.deploy.model import Quiet
+from tests.monitoring import servers
+
+TOML = """\
+version = 1
+project = "shop"
+[environments.production.prometheus]
+url = "http://ADDRESS"
+[environments.production.services.shop]
+url = "http://127.0.0.1:9"
+[environments.production.slots]
+blue  = { connect_to = "127.0.0.1:1" }
+green = { connect_to = "127.0.0.1:2" }
+[environments.production.deploy]
+strategy = "canary"
+slots    = ["blue", "green"]
+before   = "smoke"
+[environments.production.deploy.analysis]
+least = 200
+[environments.production.deploy.analysis.metrics]
+requests = 'http_requests_total{service="orders",revision="{revision}"}'
+errors   = 'http_requests_total{service="orders",revision="{revision}",code=~"5.."}'
+times    = 'http_request_duration_seconds_bucket{service="orders",revision="{revision}"}'
+wait     = "10s"
+[environments.production.deploy.commands.copy]
+start   = ["true"]
+stop    = ["true"]
+observe = ["true"]
+[environments.production.deploy.commands.share]
+do      = ["true"]
+observe = ["true"]
+"""
+LOOKS = {  # revision -> code and what is told; beside "steady"
+    "good": (3, "too coarse"),  # all of both within the first bucket
+    "twice": (1, "worse: median"),
+    "tail": (1, "worse: tail"),
+    "failing-steadily": (1, "worse: errors"),
+    "hardly-used": (3, "requests to the canary were counted, 200 are needed"),
+    "steady-too": (0, "no worse: tail"),
+}
+
+
+def plan_of(made: Deployment, revision: str, old: str) -> Plan:
+    world = World({"blue": old, "green": ""}, (("blue", 100), ("green", 0)))
+    return make_plan(made.settings, world, environment="production", unit="", revision=revision)
+
+
+@pytest.fixture
+def made(watched: servers.Watch, tmp_path: Path) -> Deployment:
+    (tmp_path / "prodcheck.toml").write_text(TOML.replace("ADDRESS", watched.prometheus.address))
+    return Deployment(Wishes("production", revision="x"), tmp_path, Quiet())
+
+
+def test_every_difference_is_found_and_none_is_made_up(made: Deployment) -> None:
+    """All at once: each look waits for requests."""
+    found: dict[str, Any] = {}
+
+    def look(revision: str) -> None:
+        old = "mortal" if revision == "good" else "steady"
+        found[revision] = made._metrics(plan_of(made, revision, old)).compare("green", "blue", 0)
+
+    threads = [threading.Thread(target=look, args=(each,)) for each in LOOKS]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(60)
+    for revision, (code, told) in LOOKS.items():
+        assert (found[revision].code, told in found[revision].text) == (code, True), (revision, found[revision])
+
+
+def test_the_plan_states_it_by_the_buckets_of_now(made: Deployment) -> None:
+    told = made._metrics(plan_of(made, "new", "steady")).stated()
+    assert "200 requests of each revision at each of 2 looks, at most 10 s each" in told
+    assert "(by the buckets of now)" in told[1]
+    unknown = made._metrics(plan_of(made, "new", "unknown")).stated()
+    assert "cannot be said (0 requests in 10 s)" in unknown[1]
