@@ -3,7 +3,8 @@
 Runs inside Locust, which has patched the standard library. Requests go to all addresses in turn, over several
 connections that are replaced now and then, as users' are: a balancer in front of the service has to see more than one
 client. A request that changes nothing is sent a second time in one case: its connection had been used before and ended
-without a byte of an answer (RFC 9110, 9.2.2: clients do so, for a server may close a kept connection at any time).
+without a byte of an answer, or with 408 (RFC 9110, 9.2.2: clients do so, for a server may end a kept connection at any
+time).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ CHUNK = 65_536
 SPREAD = 16  # connections to an address that are opened before one is used again
 WORN_REQUESTS = 100  # requests after which a connection is replaced
 WORN_SECONDS = 10.0  # age at which a connection is replaced
+IDLE = 408  # said of a connection that rested too long, when the next request is on its way (RFC 9110, 15.5.9)
 NEXT_ADDRESS = 1.0  # seconds that a connection may take before the next of several addresses is tried
 # of this machine, not of the server: ports, files, memory, buffers (connect(2), socket(2))
 OWN = {errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}
@@ -174,7 +176,9 @@ class Client:
         connection = self._take(call, end)
         used = connection.requests > 0
         try:
-            return self._exchange(connection, call, raw, end), False
+            answer = self._exchange(connection, call, raw, end)
+            if not (used and call.safe and answer.get_code() == IDLE and IDLE not in call.wanted.statuses):
+                return answer, False
         except _ClosedAtOnce as closed:
             if not (used and call.safe) and not closed.unprocessed:
                 connection.address.failed += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
@@ -37,6 +38,26 @@ def test_an_answer_that_nobody_asked_for_is_none(answer: bytes, tmp_path: Path) 
     with serving(lambda head: answer) as port:
         run = run_of(context_of(tmp_path, port, duration="1s"))
     assert (run.overall.good, run.overall.failed, run.overall.retried) == (100, 0, 0)
+
+
+class Once(socketserver.BaseRequestHandler):
+    """Answers one request of a connection, and says 408 to the next one, as if it had been too late."""
+
+    def handle(self) -> None:
+        self.request.recv(65536)
+        self.request.sendall(GOOD)
+        if self.request.recv(65536):
+            self.request.sendall(UNASKED)
+
+
+def test_a_kept_connection_that_has_rested_too_long_is_no_failure(tmp_path: Path) -> None:
+    """t2bot/matrix-media-repo#174: 408 crosses the next request; browsers send it again on a new connection."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Once) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        run = run_of(context_of(tmp_path, listening.server_address[1], duration="1s"))
+        listening.shutdown()
+    assert (run.overall.good, run.overall.failed) == (100, 0)
+    assert run.overall.retried > 20
 
 
 LOCUST = """\
