@@ -3,7 +3,8 @@
 *Bare*: copy, recover to the same position with the server's own settings, wait until it takes writes, count one table's
 rows, stop; *cold* with a backup that the page cache does not hold, as one that lies there since last night. *Fast*: the
 same with the scratch server's settings, which flush nothing. *Whole*: fast, and the hashes and pg_amcheck besides, one
-after the other.
+after the other. *Dump*: `pg_restore --dbname` as a superuser who is not shut in, into such a server, with the hashes
+and pg_amcheck side by side: what the check of a dump was before it was shut in.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import statistics
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +87,16 @@ def _ask(place: Path, record: dict[str, Any], look: bool) -> bool:
     return True
 
 
-def checked(running: Stores, cluster: Cluster, every_row: bool = False, sample: float = 1.0) -> float:
+def checked(
+    running: Stores, cluster: Cluster, every_row: bool = False, sample: float = 1.0, kind: str = "basebackup"
+) -> float:
     """The check's evidence; seconds."""
-    how: dict[str, Any] = {"folder": "pg/scratch", "record": "pg/records/{label}.json", "check": "database"}
-    how |= {"heapallindexed": every_row, "sample": sample}
-    backups = {"kind": "basebackup", "folder": "pg/backups", "archive": "pg/archive", "restore": how}
+    how: dict[str, Any] = {"folder": "pg/scratch", "check": "database", "heapallindexed": every_row, "sample": sample}
+    backups: dict[str, Any] = {"kind": kind, "folder": "pg/backups", "archive": "pg/archive"}
+    how["record"] = "pg/records/{label}.json"
+    if kind == "dump":
+        backups, how["record"] = {"kind": kind, "folder": "pg/dumps"}, "pg/dump.json"
+    backups["restore"] = how
     settings = {
         "nodes": [at("db-1", cluster.nodes[0].entrance)], "database": "shop", "tls": {"ca": "ca.pem"},
         "password": {"file": running.known.postgres}, "backups": backups,
@@ -102,6 +109,74 @@ def checked(running: Stores, cluster: Cluster, every_row: bool = False, sample: 
     times = f"fetched {run.fetch_seconds:.1f} s, recovered {run.recovery_seconds:.1f} s, all {run.seconds:.1f} s"
     print(f"      {run.seen}; {times}", flush=True)
     return taken
+
+
+def dump_by_hand(cluster: Cluster) -> float:
+    """initdb, start, pg_restore, hashes and pg_amcheck at once, stop; seconds."""
+    began = time.perf_counter()
+    place, spawner = cluster.spawner.folder(cluster.folder / "hand"), cluster.spawner
+    data, record = place / "data", json.loads((cluster.folder / "dump.json").read_text())
+    spawner.run([cluster.programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8",
+                 "--locale=C"], place / "log", 60)  # fmt: skip
+    lines = {"listen_addresses": "", "unix_socket_directories": str(place), "port": "5498", **_FAST}
+    options = [word for name, value in lines.items() for word in ("-c", f"{name}={value}")]
+    child = spawner.spawn([cluster.programs / "postgres", "-D", data, *options], place / "log", death=signal.SIGQUIT)
+    whom = ["-h", str(place), "-p", "5498", "-U", "postgres", "-d"]
+    try:
+        while not _answers(place, "create database shop template template0"):
+            assert child.poll() is None, (place / "log").read_text()[-1000:]
+            time.sleep(0.05)
+        how = ["--no-owner", "--no-acl", "--exit-on-error", cluster.folder / "dumps" / "shop.dump"]
+        spawner.run([cluster.programs / "pg_restore", *whom, "shop", *how], place / "log", 1800)
+        check = [cluster.programs / "pg_amcheck", *whom, "shop", "--install-missing", "-j", "2"]
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(subprocess.run, check, check=True, capture_output=True)
+            assert _ask(place, record, True)
+            reading.result()
+    finally:
+        end(child, signal.SIGQUIT)
+        shutil.rmtree(place)
+    return time.perf_counter() - began
+
+
+def _answers(place: Path, statement: str) -> bool:
+    import psycopg
+
+    try:
+        with psycopg.connect(host=str(place), port=5498, user="postgres", dbname="template1", autocommit=True) as given:
+            given.execute(statement.encode())
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def dump(cluster: Cluster) -> None:
+    """A dump of all in custom format, and its record."""
+    place = cluster.spawner.folder(cluster.folder / "dumps") / "shop.dump"
+    whom = ["-h", cluster.folder, "-p", str(cluster.primary.port), "-U", "postgres"]
+    cluster.spawner.run([cluster.programs / "pg_dump", *whom, "-Fc", "-f", place, "shop"], cluster.folder / "log", 900)
+    with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
+        (cluster.folder / "dump.json").write_text(take(connection, witness, physical=False).text())
+
+
+def dumps(rows: int = ROWS // 5, runs: int = 3) -> bool:
+    """Prints the ratio of dumps; whether its bound is kept."""
+    hand, mine = [], []
+    with stores() as running:
+        cluster = running.start_postgres()
+        fill(cluster, rows)
+        dump(cluster)
+        for _ in range(runs):
+            hand.append(dump_by_hand(cluster))
+            mine.append(checked(running, cluster, kind="dump"))
+    print(f"      all runs: by hand {_listed(hand)}; check {_listed(mine)}", flush=True)
+    ours, theirs = statistics.median(mine), statistics.median(hand)
+    what = "restore check of a dump (-Fc) / pg_restore, hashes and amcheck by hand, not shut in"
+    return row(what, ours / theirs, 1.3, f"  ({ours:.1f} s / {theirs:.1f} s)")
+
+
+def _listed(seconds: list[float]) -> str:
+    return ", ".join(f"{each:.1f}" for each in seconds)
 
 
 def evict(folder: Path) -> None:
@@ -155,7 +230,7 @@ def main(rows: int = ROWS, runs: int = 3) -> bool:
             cold["check"].append(checked(running, cluster))
     bare, some, check, every_row, fast, whole = (statistics.median(each) for each in taken.values())
     cold_bare, cold_some, cold_check = (statistics.median(each) for each in cold.values())
-    all_runs = [f"{name} {', '.join(f'{each:.1f}' for each in found)}" for name, found in taken.items()]
+    all_runs = [f"{name} {_listed(found)}" for name, found in taken.items()]
     print(f"      {size:.1f} GB; all runs: {'; '.join(all_runs)}", flush=True)
     kept = [
         row(f"restore check with sample = {SAMPLE:.0%} / bare restore", some / bare, 1.2,
@@ -170,7 +245,7 @@ def main(rows: int = ROWS, runs: int = 3) -> bool:
                                ("with heapallindexed / bare restore", every_row, bare),
                                ("restore check / bare restore, nothing flushed either", check, fast)):  # fmt: skip
         print(f"      {mine / theirs:6.2f} x   {what}", flush=True)
-    return all(kept)
+    return all([*kept, dumps()])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import secrets
@@ -19,7 +20,7 @@ from pytest_prodcheck.evidence.postgres.server_text import of_error
 from pytest_prodcheck.evidence.restore.loading import LOADER, LoadResult, load
 from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
 from pytest_prodcheck.evidence.restore.source_files import give_to, private_file
-from pytest_prodcheck.evidence.restore.sql_text import SqlText
+from pytest_prodcheck.evidence.restore.sql_text import PIECE, SqlText
 from pytest_prodcheck.evidence.tools import program_words
 from pytest_prodcheck.evidence.tools.compressed_files import BROKEN, opened, regular
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.restore.source_facts import SourceFacts
     from pytest_prodcheck.evidence.restore.source_files import Source
 _EXPANDS = 20  # bytes of a dump's text for each byte of free room: a table takes up more than that
+_LOADING = {"wal_level": "minimal", "maintenance_work_mem": "256MB"}  # indexes without WAL, sorted in memory
 _TRUSTED = re.compile(r"\s*(trusted|superuser)\s*=")
 _LEFT_OUT = ("--no-owner", "--no-acl", "--no-tablespaces", "--no-publications", "--no-subscriptions",
              "--no-security-labels")  # fmt: skip
@@ -155,6 +157,8 @@ class DumpServer(ScratchServer):
         with (_plain_file(place) if place.is_file() else open(os.devnull, "rb")) as given, private_file(errors) as log:
             child = self.place.pipe(words, given, log)
             assert child.stdout is not None
+            with suppress(OSError):  # more than a user may have: it is slower, no more
+                fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, PIECE)
             try:
                 yield child.stdout
                 given_up = bool(child.stdout.read(1))
@@ -205,5 +209,5 @@ def load_dump(
     if done.code:
         raise EvidenceProblem(Problem("configuration", f"initdb: {done.said}"))
     server.trust_extensions(deadline)
-    server.configure(restore.settings)
+    server.configure({**_LOADING, **restore.settings})
     return server

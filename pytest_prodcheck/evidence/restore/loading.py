@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ _ACTS = re.compile(
     rb"(?:CREATE|ALTER|DROP|COMMENT\s+ON)\s+(EVENT\s+TRIGGER|PUBLICATION|SUBSCRIPTION)\b", re.IGNORECASE
 )
 _ROLE = re.compile(r'role ".*" does not exist', re.DOTALL)
+_ENDED = "the server ended"
 _FORBIDDEN, _UNDEFINED = "42501", "42704"
 _PUBLIC = ("42P06", 'schema "public" already exists')  # pg_dump -n public makes it, and every database has it
 
@@ -43,6 +45,8 @@ class LoadResult:
 
 def load(connection: Any, text: SqlText) -> LoadResult:
     """Sends all statements over a low-level connection, up to the first that is refused."""
+    import psycopg
+
     loaded = LoadResult()
     inserts: list[bytes] = []
     try:
@@ -67,6 +71,8 @@ def load(connection: Any, text: SqlText) -> LoadResult:
         if error.problem.kind != "protocol":
             raise
         loaded.reason = loaded.reason or error.problem.message
+    except psycopg.OperationalError:  # of the connection: a server's own errors come as results
+        loaded.reason = _ENDED
     if not loaded.reason and not text.whole:
         loaded.reason = "it does not end as pg_dump ends a dump: it is cut off"
     return loaded
@@ -83,6 +89,7 @@ def _send(connection: Any, statement: bytes, text: SqlText, loaded: LoadResult) 
     if result.status == pq.ExecStatus.COPY_IN:
         for piece in text.rows():
             connection.put_copy_data(piece)
+            _flush(connection, text)
         connection.put_copy_end()
         result = connection.get_result()
         while (more := connection.get_result()) is not None:
@@ -97,9 +104,17 @@ def _send(connection: Any, statement: bytes, text: SqlText, loaded: LoadResult) 
     )
     if (state == _UNDEFINED and _ROLE.match(said)) or (state, said) == _PUBLIC:
         return
-    loaded.reason = shown(state, said, source) if state else "the server ended"
+    loaded.reason = shown(state, said, source) if state else _ENDED
     refuse_exhaustion(state, loaded.reason)
     loaded.forbidden = state == _FORBIDDEN
+
+
+def _flush(connection: Any, text: SqlText) -> None:
+    """Sends all that is put: psycopg's connections would keep a whole table in memory, and move it for each part."""
+    while connection.flush():
+        readable, _, _ = select.select([connection.socket], [connection.socket], [], text.pause())
+        if readable:
+            connection.consume_input()
 
 
 def _field(result: Any, which: Any) -> str:

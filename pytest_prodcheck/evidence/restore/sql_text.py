@@ -38,6 +38,10 @@ class SqlText:
         self._data, self._at, self._read, self._over = bytearray(), 0, 0, False
         self._lines = 1
 
+    def pause(self) -> float:
+        """Seconds that a wait may take; raises EvidenceProblem (timeout) at the deadline."""
+        return min(self._deadline.seconds_left(), 1.0)
+
     def statements(self) -> Iterator[bytes]:
         """Each statement with its semicolon, without comments before it; read a COPY's `rows` before going on."""
         while (end := self._end_of_statement()) is not None:
