@@ -17,6 +17,7 @@ from pytest_prodcheck.evidence.postgres.safe_sql import PATH
 from pytest_prodcheck.evidence.postgres.server_text import shown
 from pytest_prodcheck.evidence.restore.disk_space import refuse_exhaustion
 from pytest_prodcheck.evidence.restore.source_files import give_to, private_file, share_with
+from pytest_prodcheck.evidence.tools import program_words
 from pytest_prodcheck.evidence.tools.confinement import Sandbox
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram, end
@@ -32,8 +33,10 @@ WORKERS = max(2, min(os.cpu_count() or 2, 8))  # that read a restored database a
 # what roles and databases are set to comes with a backup: it would end our statements, or have them call what it holds
 _OPTIONS = ("statement_timeout=0", "lock_timeout=0", "default_transaction_read_only=off", "role=none",
             "zero_damaged_pages=off", "ignore_checksum_failure=off", "session_preload_libraries=",
-            "local_preload_libraries=", "session_replication_role=replica", PATH.replace(" ", ""))  # fmt: skip
+            "local_preload_libraries=", "log_statement=none", "log_min_duration_statement=-1",
+            "log_min_error_statement=panic", "session_replication_role=replica", PATH.replace(" ", ""))  # fmt: skip
 LONGEST_SOCKET = 100  # bytes of a socket's path (sockaddr_un has 108 on Linux)
+_OWN, _PREFIX = re.compile(r"\w{5}\|[A-Z]"), re.compile(r"^\w{5}\|[A-Z0-9]+: +")  # by our log_line_prefix
 _LINE = re.compile(r"^(\w{5})\|(FATAL|PANIC|ERROR):  (.*)$", re.MULTILINE)
 _KILLED = "was terminated by signal 9"
 _READY = "database system is ready to accept connections"
@@ -191,7 +194,12 @@ class ScratchServer:
         if fatal:
             return fatal[-1]
         found = [(state, text) for state, _, text in _LINE.findall(self._said())]
-        return shown(*found[-1]) if found else plain(self._said()[-300:]) or "it ended without a word"
+        if found:
+            return shown(*found[-1])
+        lines = self._said().splitlines()
+        own = [line for line in lines if _OWN.match(line)] or lines  # what begins otherwise goes on with a row, maybe
+        kept = [line for line in program_words.without_rows("\n".join(own)) if not line.endswith(program_words.REFUSED)]
+        return plain("; ".join(_PREFIX.sub("", line) for line in kept[-3:]), 300) or "it ended without a word"
 
     def refuse_own_want(self) -> None:
         """Raises EvidenceProblem where it ended, or one of its processes, for want of room or memory here."""
@@ -212,6 +220,8 @@ class ScratchServer:
         try:
             with self.log.open("rb") as file:
                 file.seek(max(self.log.stat().st_size - 256 * 1024, 0))
+                if file.tell():
+                    file.readline()  # a part of one, a row's maybe
                 return file.read().decode(errors="replace")
         except OSError:
             return ""

@@ -57,6 +57,7 @@ _KNOWN = re.compile("|".join((
     rf"(?:item order|high key|cross page item order|down-link lower bound) invariant violated for index {_NAME}",
     rf"heap tuple \(\d+,\d+\) from table {_NAME} lacks matching index tuple within index {_NAME}",
     r"canceling statement due to (?:lock timeout|statement timeout|user request)|out of (?:shared )?memory",
+    r"[\w ]{1,60} \(PID \d+\) (?:was terminated by signal \d+(?:: [\w ]{1,40})?|exited with exit code \d+)",
     r"cannot execute [A-Z ]{1,40} in a read-only transaction",
     rf"(?:duplicate key value violates unique|new row for relation {_NAME} violates check) constraint {_NAME}",
     rf"(?:insert or update|update or delete) on table {_NAME} violates foreign key constraint {_NAME}",
