@@ -76,8 +76,9 @@ class Restore(Section):
     # amcheck looks every row up in its indexes too, which takes twice as long as all the rest; without it tables are
     # read whole, and indexes checked for their order and links
     heapallindexed: bool = False
-    # what a backup holds may run code: it is restored shut in (by bubblewrap, else by unshare). true: where that cannot
-    # be had it is restored with the rights of this user, and the check warns
+    # what a backup holds may run code: it is restored shut in (by bubblewrap, else by unshare), and pgBackRest and
+    # Barman can write nowhere else. true: where that cannot be had it is restored with the rights of this user, and
+    # the check warns
     unconfined: bool = False
     as_superuser: bool = False  # dump: load it as a superuser, where it holds what only one may make; shut in as ever
     links: tuple[str, ...] = ()  # basebackup: further folders that the links of its tablespaces may lead into

@@ -13,7 +13,7 @@ from pytest_prodcheck.evidence.restore.incremental import combine
 from pytest_prodcheck.evidence.restore.source_files import Source, give_to, refuse_odd_files
 from pytest_prodcheck.evidence.restore.wal_feed import Bring, from_archive, from_tool
 from pytest_prodcheck.evidence.tools.subprocesses import environment, run, servers_user
-from pytest_prodcheck.evidence.tools.write_guard import guarded
+from pytest_prodcheck.evidence.tools.write_guard import guarded, why_unguarded
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def fetch(
     program, environ = words[0], environment(words[0])  # its own settings, by its name
     if not declared:
         more = barman_folders(settings, root, deadline) if settings.kind == "barman" else ()
-        words, environ = guarded(words, (data, spaces, own, *more)), environ | {"TMPDIR": str(own)}
+        accepted = settings.restore is not None and settings.restore.unconfined
+        words, environ = guarded(words, (data, spaces, own, *more), accepted), environ | {"TMPDIR": str(own)}
     done = run(words, deadline, folder=root, only=environ)
     shutil.rmtree(own)
     if done.code or major_version(data) is None:
@@ -81,6 +82,11 @@ def _default(settings: Backups, scratch: Path) -> tuple[str, ...]:
             f"--lock-path={scratch / 'own'}", "restore",
         )  # fmt: skip
     return (*settings.tool_words, "recover", "--get-wal", settings.server or "", "{label}", "{folder}")
+
+
+def tool_guarded(settings: Backups) -> bool:
+    """Whether what brings files and WAL of a backup is kept from writing elsewhere; without a tool it is we."""
+    return settings.kind not in ("pgbackrest", "barman") or not why_unguarded(settings.tool_words)
 
 
 def wal_source(settings: Backups, scratch: Path, root: Path, deadline: Deadline) -> Bring:

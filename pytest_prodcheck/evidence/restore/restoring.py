@@ -19,7 +19,7 @@ from pytest_prodcheck.evidence.restore import record as restore_record
 from pytest_prodcheck.evidence.restore.comparison import amcheck, compare, tables_of
 from pytest_prodcheck.evidence.restore.disk_space import DiskSpaceGuard
 from pytest_prodcheck.evidence.restore.dump import load_dump
-from pytest_prodcheck.evidence.restore.fetch import fetch, forget_settings, source_of_backup, wal_source
+from pytest_prodcheck.evidence.restore.fetch import fetch, forget_settings, source_of_backup, tool_guarded, wal_source
 from pytest_prodcheck.evidence.restore.recovery_target import RecoveryTarget, recovery_target_of
 from pytest_prodcheck.evidence.restore.scratch_folder import scratch_folder
 from pytest_prodcheck.evidence.restore.scratch_server import ScratchServer
@@ -122,7 +122,7 @@ def _restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
             server.refuse_own_want()
             if isinstance(feed, WalFeed) and feed.problem is not None and seen.reason:
                 raise EvidenceProblem(feed.problem)
-            confined = server.place.confined
+            confined = server.place.confined and tool_guarded(settings)
     if source is not None:
         source.unchanged()
     run = RestoreRun(

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.backups.archived_wal import Archive, plain_file
+from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman_folders
 from pytest_prodcheck.evidence.restore.source_files import share_with
-from pytest_prodcheck.evidence.tools.subprocesses import User, end, servers_user, start
+from pytest_prodcheck.evidence.tools.subprocesses import User, end, environment, servers_user, start
+from pytest_prodcheck.evidence.tools.write_guard import guarded
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -124,7 +126,9 @@ def from_tool(settings: Backups, folder: Path, root: Path, deadline: Deadline) -
 
     folder: of ours, that the tool may write to; its `pg1` has the pg_control by which pgBackRest knows the cluster.
     """
-    user = servers_user()
+    assert settings.restore is not None
+    user, accepted = servers_user(), settings.restore.unconfined
+    more = barman_folders(settings, root, deadline) if settings.kind == "barman" else ()
     for each in (folder, *folder.rglob("*")):
         if user is not None:
             os.chown(each, user.pw_uid, user.pw_gid, follow_symlinks=False)
@@ -134,12 +138,15 @@ def from_tool(settings: Backups, folder: Path, root: Path, deadline: Deadline) -
         got.unlink(missing_ok=True)
         words: tuple[str, ...]
         if settings.kind == "pgbackrest":
-            how = (f"--stanza={settings.stanza}", f"--pg1-path={folder / 'pg1'}", "--log-level-file=off")
+            how = (f"--stanza={settings.stanza}", f"--pg1-path={folder / 'pg1'}", "--log-level-file=off",
+                   "--no-archive-async")  # which would need its spool folder
             words = (*settings.tool_words, *how, f"--lock-path={folder}", "archive-get", name, str(got))
         else:
             words = (*settings.tool_words, "get-wal", settings.server or "", name)
+        only = environment(words[0]) | {"TMPDIR": str(folder)}
+        words = guarded(words, (folder, *more), accepted)
         with got.open("xb") if settings.kind == "barman" else contextlib.nullcontext(subprocess.DEVNULL) as output:
-            child = start(words, folder=root, output=output)
+            child = start(words, folder=root, output=output, only=only)
             try:
                 code = child.wait(max(deadline.time_left(), 0.01))
             except subprocess.TimeoutExpired:

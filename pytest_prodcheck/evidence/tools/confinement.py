@@ -76,7 +76,7 @@ class Sandbox:
         """The command that runs a program in it. system: with the system's programs, for what meets nothing yet."""
         if not self.confined:
             return tuple(program)
-        build = _by_bwrap if _maker() == "bwrap" else _by_unshare
+        build = _by_bwrap if maker() == "bwrap" else _by_unshare
         return build(self._mounts(system), self, program)
 
     def _mounts(self, system: bool) -> list[Mount]:
@@ -165,12 +165,7 @@ def why_unavailable() -> str:
     return "; ".join(why for why in _tried().values()) if "" not in _tried().values() else ""
 
 
-def bwrap() -> str:
-    """Where bubblewrap is, "" where it is not or may not make namespaces."""
-    return shutil.which("bwrap") or "" if _maker() == "bwrap" and not why_unavailable() else ""
-
-
-def _maker() -> str:
+def maker() -> str:
     """What places are made by: "bwrap", where it works, else "unshare"."""
     return next((name for name, why in _tried().items() if not why), "bwrap")
 
@@ -234,15 +229,20 @@ def _by_bwrap(mounts: list[Mount], place: Sandbox, program: Sequence[str]) -> tu
 
 
 def _by_unshare(mounts: list[Mount], place: Sandbox, program: Sequence[str]) -> tuple[str, ...]:
+    plan = {
+        "mounts": mounts, "kept": (),
+        "user": place.user.pw_uid if place.user else None, "group": place.user.pw_gid if place.user else None,
+    }  # fmt: skip
+    return by_unshare(plan, ("--net", "--uts"), program)
+
+
+def by_unshare(plan: Mapping[str, object], more: Sequence[str], program: Sequence[str]) -> tuple[str, ...]:
+    """The command that runs a program in a place of namespaces.py. more: what of ours it does not share either."""
     import json
 
     mine = ["--user", "--map-current-user", "--keep-caps"] if os.geteuid() != 0 else []
-    found = [shutil.which("unshare") or "unshare", *mine, "--mount", "--pid", "--fork", "--kill-child=KILL", "--net",
-             "--ipc", "--uts", "--"]  # fmt: skip
-    plan = {
-        "mounts": mounts,
-        "user": place.user.pw_uid if place.user else None, "group": place.user.pw_gid if place.user else None,
-    }  # fmt: skip
+    found = [shutil.which("unshare") or "unshare", *mine, "--mount", "--pid", "--fork", "--kill-child=KILL", "--ipc",
+             *more, "--"]  # fmt: skip
     return (*found, sys.executable, "-I", "-S", "-B", namespaces.__file__, json.dumps(plan), *program)
 
 

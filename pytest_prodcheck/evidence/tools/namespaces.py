@@ -1,7 +1,8 @@
 """Makes a place of namespaces without bubblewrap, and runs a program in it: a process of its own, below `unshare`.
 
-`python namespaces.py PLAN PROGRAM …`, where PLAN is a JSON object: `mounts`, a list of [KIND, WHAT, SHOWN AS]; `user`
-and `group`, whom to become, null to stay who we are. It uses the standard library alone.
+`python namespaces.py PLAN PROGRAM …`, where PLAN is a JSON object: `mounts`, a list of [KIND, WHAT, SHOWN AS], or
+`writable`, the folders that are left so where all else is only read; `user` and `group`, whom to become, null to stay
+who we are; `kept`, numbers of capabilities. It uses the standard library alone.
 """
 
 from __future__ import annotations
@@ -23,12 +24,38 @@ _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s39
 _DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
 _BOUND = ("read", "write", "device")
 _OLD, _NEW = "/old", "/new"
+_SHARED = "/dev/shm"
 _library = ctypes.CDLL(None, use_errno=True)
 
 
 def main(plan: dict[str, Any], program: list[str]) -> None:
     """Never comes back: becomes the program, or ends with a message."""
-    mounts = [(kind, os.path.realpath(what) if kind in _BOUND else what, shown) for kind, what, shown in plan["mounts"]]
+    if "writable" in plan:
+        _keep_from_writing(plan["writable"])
+    else:
+        _build(plan["mounts"])
+    _give_up_rights(plan["user"], plan["group"], plan["kept"])
+    os.execvpe(program[0], program, dict(os.environ))
+
+
+def _keep_from_writing(writable: list[str]) -> None:
+    """All that there is, only to be read, but some folders; without /proc."""
+    _mount("none", "/", None, _REC | _PRIVATE)
+    for each in writable:
+        _mount(each, each, None, _BIND | _REC)
+    _mount("tmpfs", "/proc", "tmpfs", _NOSUID | _NODEV, "mode=755")
+    if os.path.isdir(_SHARED):
+        _mount("tmpfs", _SHARED, "tmpfs", _NOSUID | _NODEV, "mode=1777")
+        writable = [*writable, _SHARED]
+    _restrict("/", _IS_READ_ONLY | _IS_NOSUID, _RECURSIVE)
+    for each in writable:
+        _restrict(each, 0, 0, _IS_READ_ONLY)
+    os.chdir(os.getcwd())
+
+
+def _build(planned: list[tuple[str, str, str]]) -> None:
+    """A file system of its own that holds what is planned."""
+    mounts = [(kind, os.path.realpath(what) if kind in _BOUND else what, shown) for kind, what, shown in planned]
     _mount("none", "/", None, _REC | _PRIVATE)
     _mount("tmpfs", "/tmp", "tmpfs", _NOSUID | _NODEV, "mode=755")
     for name in (_OLD, _NEW):
@@ -43,8 +70,6 @@ def main(plan: dict[str, Any], program: list[str]) -> None:
     _take_off(".")
     os.chdir("/")
     _restrict("/", _IS_READ_ONLY | _IS_NOSUID | _IS_NODEV, 0)
-    _give_up_rights(plan["user"], plan["group"])
-    os.execve(program[0], program, dict(os.environ))
 
 
 def _bring(kind: str, what: str, there: str) -> None:
@@ -71,9 +96,9 @@ def _take_off(there: str) -> None:
         _fail(f"umount {there}")
 
 
-def _restrict(there: str, attributes: int, how: int) -> None:
+def _restrict(there: str, attributes: int, how: int, taken_back: int = 0) -> None:
     """Adds to what a mount may not do, and all mounts below it where `how` says so."""
-    wanted = (ctypes.c_uint64 * 4)(attributes)
+    wanted = (ctypes.c_uint64 * 4)(attributes, taken_back)
     path = os.fsencode(there)
     if _library.syscall(_SET_ATTRIBUTES, _THIS_FOLDER, path, how, wanted, ctypes.sizeof(wanted)):
         _fail(f"mount_setattr {there}")
@@ -85,16 +110,17 @@ def _target(there: str, folder: bool) -> None:
         os.close(os.open(there, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
 
 
-def _give_up_rights(user: int | None, group: int | None) -> None:
+def _give_up_rights(user: int | None, group: int | None, kept: list[int]) -> None:
     _control(_AMBIENT, _CLEAR_ALL)
-    for capability in range(64):
+    for capability in set(range(64)) - set(kept):
         _library.prctl(_DROP_BOUNDING, capability, 0, 0, 0)  # those that this kernel does not know are refused
     if user is not None and group is not None:
         os.setgroups([])
         os.setresgid(group, group, group)
         os.setresuid(user, user, user)
     header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)
-    if _library.capset(header, (ctypes.c_uint32 * 6)()):
+    low = sum(1 << each for each in kept)  # all that anybody keeps is below 32
+    if _library.capset(header, (ctypes.c_uint32 * 6)(low, low)):
         _fail("capset")
     _control(_NO_NEW_PRIVILEGES, 1)
     _control(_SET_DEATH_SIGNAL, 9)

@@ -6,27 +6,48 @@ A backup may name files and links outside of the folder that it is restored into
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pytest_prodcheck.evidence.tools.confinement import bwrap
+from pytest_prodcheck.evidence.tools.confinement import by_unshare, maker, why_unavailable
+from pytest_prodcheck.records import EvidenceProblem, Problem
 
-# as root: what brings back owners, and what becomes another user
-_KEPT = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID", "SETPCAP")
+# as root: what brings back owners, and what becomes another user; numbers of linux/capability.h
+_KEPT = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "SETGID": 6, "SETUID": 7, "SETPCAP": 8}
+_BECOMES = ("sudo", "su", "runuser", "doas", "pkexec")
 
 
-def guarded(words: Sequence[str], writable: Iterable[Path]) -> tuple[str, ...]:
+def why_unguarded(words: Sequence[str]) -> str:
+    """Why a command cannot be kept from writing elsewhere, with what would help; "" where it can."""
+    name = Path(words[0]).name
+    if name == "ssh":  # what it starts writes on another machine, and it itself only what we ask for
+        return ""
+    if os.geteuid() != 0 and name in _BECOMES:
+        return f"{words[0]} becomes another user, which it cannot in namespaces: run prodcheck as that user"
+    return why_unavailable()
+
+
+def guarded(words: Sequence[str], writable: Iterable[Path], accepted: bool) -> tuple[str, ...]:
     """The command with everything read-only but some folders; without /proc.
 
-    It is the command itself where bubblewrap does not work here, or an ordinary user's command becomes somebody else,
-    which it cannot in namespaces (sudo).
+    Raises EvidenceProblem where that cannot be had; it is the command itself where that risk is `accepted`.
     """
-    program = bwrap()
-    if not program or (os.geteuid() != 0 and Path(words[0]).name not in ("pgbackrest", "barman")):
+    if why := why_unguarded(words):
+        if accepted:
+            return tuple(words)
+        what = f"a backup may name files outside of its folder, and {words[0]} cannot be kept from writing them: {why}"
+        hint = "or accept that it writes with the rights of this user: backups.restore.unconfined = true"
+        raise EvidenceProblem(Problem("configuration", what, hint))
+    if Path(words[0]).name == "ssh":
         return tuple(words)
-    found = [program, "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--ro-bind", "/", "/", "--dev", "/dev"]
+    kept = _KEPT if os.geteuid() == 0 else {}
+    if maker() != "bwrap":
+        plan = {"writable": [str(path) for path in writable], "user": None, "group": None, "kept": [*kept.values()]}
+        return by_unshare(plan, (), words)
+    found = [shutil.which("bwrap") or "bwrap", "--die-with-parent", "--unshare-pid", "--unshare-ipc"]
+    found += ["--ro-bind", "/", "/", "--dev", "/dev"]
     found += ["--tmpfs", "/proc", "--perms", "1777", "--tmpfs", "/dev/shm"]
     found += [word for path in writable for word in ("--bind", str(path), str(path))]
-    if os.geteuid() == 0:
-        found += [word for each in _KEPT for word in ("--cap-add", f"CAP_{each}")]
+    found += [word for each in kept for word in ("--cap-add", f"CAP_{each}")]
     return (*found, "--", *words)

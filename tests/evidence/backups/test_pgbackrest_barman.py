@@ -32,7 +32,8 @@ from pytest_prodcheck.evidence.content.recording import take
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.restore import fetch
-from pytest_prodcheck.evidence.tools.confinement import bwrap
+from pytest_prodcheck.evidence.tools import write_guard
+from pytest_prodcheck.evidence.tools.confinement import why_unavailable
 from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 from suites.data_integrity.test_backups import test_the_newest_backup_is_whole as whole
 from suites.data_integrity.test_backups import test_wal_leads_on_without_a_gap as leads_on
@@ -213,11 +214,15 @@ exec {program} "$@"
 """
 
 
-@pytest.mark.skipif(not bwrap(), reason="no bubblewrap that makes namespaces; install: apt-get install bubblewrap")
+@pytest.mark.skipif(bool(why_unavailable()), reason=f"restores cannot be shut in here: {why_unavailable()}")
+@pytest.mark.parametrize("by", ["bwrap", "unshare"])
 def test_a_restore_writes_nowhere_else(
-    pgbackrest: Tool, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pgbackrest: Tool, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     """A program in its place tries what a manifest with other paths would have it do, then is pgBackRest."""
+    if shutil.which(by) is None:
+        pytest.skip(f"no {by}; install: apt-get install {'bubblewrap' if by == 'bwrap' else 'util-linux'}")
+    monkeypatch.setattr(write_guard, "maker", lambda: by)
     places = [tmp_path, cluster.primary.data, pgbackrest.folder / "repo", pgbackrest.running.place, Path("/etc")]
     monkeypatch.setenv("PGBACKREST_PROCESS_MAX", "2")
     monkeypatch.setenv("PRODCHECK_CANARY", "canary")
@@ -232,6 +237,35 @@ def test_a_restore_writes_nowhere_else(
     assert (run.wrong, run.tables) == ((), 9)
     assert [each for each in places if (each / "owned").exists()] == []
     assert not (tmp_path / "seen").exists()
+
+
+def test_without_namespaces_pgbackrest_does_not_restore(pgbackrest: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    not_shut_in(pgbackrest, monkeypatch)
+
+
+def not_shut_in(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule of dumps: errored with what to install, or accepted and told in the verdict."""
+    monkeypatch.setattr(write_guard, "why_unavailable", lambda: "bwrap is not installed (apt-get install bubblewrap)")
+    problem = problem_of(lambda: tool.find("postgres-restore"))
+    assert "cannot be kept from writing them: bwrap is not installed (apt-get install bubblewrap)" in problem.message
+    assert "backups.restore.unconfined = true" in (problem.hint or "")
+    restore = {"folder": "pg/scratch", "check": "database", "unconfined": True}
+    run: RestoreRun = tool.find("postgres-restore", restore=restore)
+    assert (run.wrong, run.confined) == ((), False)
+
+
+@pytest.mark.parametrize(("words", "root", "why"), [
+    (("sudo", "-u", "postgres", "pgbackrest"), False, "sudo becomes another user"),
+    (("sudo", "-u", "postgres", "pgbackrest"), True, ""), (("ssh", "backup-1", "barman"), False, ""),
+    (("/opt/bin/pgbackrest",), False, ""), (("our-wrapper",), False, ""),
+])  # fmt: skip
+def test_which_tools_can_be_shut_in(
+    words: tuple[str, ...], root: bool, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_guard, "why_unavailable", lambda: "")
+    monkeypatch.setattr(write_guard.os, "geteuid", lambda: 0 if root else 1000)
+    assert write_guard.why_unguarded(words).startswith(why)
+    assert bool(write_guard.why_unguarded(words)) == bool(why)
 
 
 def test_a_stanza_that_is_too_old(pgbackrest: Tool) -> None:
@@ -415,9 +449,17 @@ def test_tablespaces_of_barman_stay_where_they_are(barman: Tool, monkeypatch: py
     assert started == []
 
 
-def test_a_restore_by_barman(barman: Tool) -> None:
+@pytest.mark.parametrize("by", ["bwrap", "unshare"])
+def test_a_restore_by_barman(barman: Tool, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    if shutil.which(by) is None:
+        pytest.skip(f"no {by}; install: apt-get install {'bubblewrap' if by == 'bwrap' else 'util-linux'}")
+    monkeypatch.setattr(write_guard, "maker", lambda: by)
     run: RestoreRun = barman.find("postgres-restore")
     assert (run.wrong, run.tables) == ((), 9)
+
+
+def test_without_namespaces_barman_does_not_restore(barman: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    not_shut_in(barman, monkeypatch)
 
 
 @pytest.mark.parametrize(
