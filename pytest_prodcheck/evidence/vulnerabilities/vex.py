@@ -30,13 +30,17 @@ _CYCLONEDX = ("1.4", "1.5", "1.6", "1.7")
 
 @dataclass(frozen=True)
 class Statement:
-    """What a document says of one vulnerability. products: IRIs, () names none; packages: () is the whole product."""
+    """What a document says of one vulnerability. products: IRIs, () names none; packages: () is the whole product.
+
+    versions: those of the package, else of the product, that it is about; None for all.
+    """
 
     names: frozenset[str]
     products: tuple[str, ...]
     packages: tuple[str, ...]
     reason: str  # "" where it does not suppress
     at: float
+    versions: frozenset[str] | None = None
 
 
 def statements(data: Any) -> tuple[Statement, ...]:
@@ -83,7 +87,10 @@ def _identifiers(component: dict[str, Any]) -> Iterator[str]:
 
 def _cyclonedx(data: dict[str, Any]) -> Iterator[Statement]:
     subject = report_model.table(report_model.table(data, "metadata"), "component")
-    inner = {report_model.text(each, "bom-ref"): each for each in report_model.rows(data, "components")}
+    inner = {report_model.text(each, "bom-ref"): report_model.text(each, "purl") for each in _components(data)}
+    equal: dict[str, set[str]] = {}
+    for ref, purl in inner.items():
+        equal.setdefault(purl, set()).add(ref)
     about = tuple(filter(None, (report_model.text(subject, "purl"), report_model.text(subject, "bom-ref"))))
     for row in report_model.rows(data, "vulnerabilities"):
         analysis = report_model.table(row, "analysis")
@@ -96,16 +103,48 @@ def _cyclonedx(data: dict[str, Any]) -> Iterator[Statement]:
         reason = f"{state}, {why}" if good else ""
         others = (report_model.text(each, "id") for each in report_model.rows(row, "references"))
         names = frozenset(filter(None, (report_model.text(row, "id"), *others)))
-        for each in report_model.rows(row, "affects"):
-            ref = report_model.text(each, "ref")
-            ref = ref.rpartition("#")[2] if ref.startswith("urn:cdx:") else ref
-            ref = unquote(ref) if "%3A" in ref[:8] else ref
+        affects = report_model.rows(row, "affects")
+        told = [_references(report_model.text(each, "ref"), {*about, *inner}) for each in affects]
+        named = {ref for refs in told for ref in refs}
+        for each, refs in zip(affects, told, strict=True):
+            versions = _versions(each, good)
+            ref = refs[0]
             if ref in about or not (ref in inner or ref.startswith("pkg:")):
-                yield Statement(names, (ref, *(about if ref in about else ())), (), reason, at)
-            else:
-                package = report_model.text(inner.get(ref, {}), "purl") or ref
-                # a document that names no product of its own speaks of the package wherever it is
-                yield Statement(names, about, (package,), reason, at)
+                yield Statement(names, (*refs, *(about if ref in about else ())), (), reason, at, versions)
+                continue
+            package = inner.get(ref) or ref
+            # a finding does not say of which of several equal packages it is: then all have to be named
+            whole = reason if ref not in inner or equal[inner[ref]] <= named else ""
+            # a document that names no product of its own speaks of the package wherever it is
+            yield Statement(names, about, (package, *refs[1:]), whole, at, versions)
+
+
+def _components(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All of them, those within others too."""
+    waiting = report_model.rows(data, "components")
+    while waiting:
+        each, *waiting = waiting
+        waiting += report_model.rows(each, "components")
+        yield each
+
+
+def _references(ref: str, known: set[str]) -> tuple[str, ...]:
+    """What a reference names: an identifier of the document, else all that it can mean.
+
+    The part of a BOM-Link behind "#" is percent-encoded; some write it as it is.
+    """
+    ref = ref.partition("#")[2] if ref.startswith("urn:cdx:") else ref
+    both = tuple(dict.fromkeys((ref, unquote(ref))))
+    return next(((each,) for each in both if each in known), both[::-1] if "%3A" in ref[:8] else both)
+
+
+def _versions(affected: dict[str, Any], good: bool) -> frozenset[str] | None:
+    """The versions that a statement is about. Ranges are not looked into: they suppress nothing."""
+    listed = report_model.rows(affected, "versions")
+    if not listed or (not good and any("range" in each for each in listed)):
+        return None
+    told = (each for each in listed if not good or each.get("status") == "unaffected")
+    return frozenset(filter(None, (report_model.text(each, "version") for each in told)))
 
 
 def suppressions(
@@ -142,6 +181,13 @@ class _Ours:
 
     def covers(self, statement: Statement, finding: Finding) -> bool:
         """Whether a statement is about this finding in this build."""
+        if statement.versions is None:
+            return self._names(statement, finding)
+        of_package = statement.packages or any(_same_package(each, finding) for each in statement.products)
+        ours = {finding.version} if of_package else {tag for _, tag, _ in self.references}
+        return not ours.isdisjoint(statement.versions) and self._names(statement, finding)
+
+    def _names(self, statement: Statement, finding: Finding) -> bool:
         if not statement.products:
             return bool(statement.packages) and any(_same_package(each, finding) for each in statement.packages)
         if any(_same_package(each, finding) for each in statement.products) and not statement.packages:

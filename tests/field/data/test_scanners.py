@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.evidence.vulnerabilities.support import report
+from pytest_prodcheck.demo.files import scanner_reports
+from pytest_prodcheck.evidence.vulnerabilities import report_model
+from pytest_prodcheck.evidence.vulnerabilities.vex import statements, suppressions
+from tests.evidence.vulnerabilities.support import problem, report
 from tests.evidence.vulnerabilities.test_packages import CODE, sarif
+from tests.evidence.vulnerabilities.test_vex import cyclonedx, judged, openvex
 from tests.evidence.vulnerabilities.test_whole_reports import trivy
 
 SEVERE = {"properties": {"security-severity": "9.8"}}
@@ -45,3 +49,115 @@ def test_a_private_key_in_an_image(tmp_path: Path) -> None:
     key = {"RuleID": "private-key", "Category": "AsymmetricPrivateKey", "Severity": "HIGH", "Title": "t"}
     told = report(tmp_path, trivy(Class="secret", Secrets=[key]))
     assert "private-key" in {each.id for each in told.overdue("high")}
+
+
+def at(uri: str = "", index: int = -1) -> dict[str, Any]:
+    artifact: dict[str, Any] = ({"uri": uri} if uri else {}) | ({"index": index} if index >= 0 else {})
+    return {"locations": [{"physicalLocation": {"artifactLocation": artifact}}]}
+
+
+def test_places_that_are_told_by_their_index(tmp_path: Path) -> None:
+    """sarif-tools#6: Visual Studio names files by their index alone; they were one finding of "the whole"."""
+    files = [{"location": {"uri": "a.cpp"}}, {"location": {"uri": "b.cpp"}}]
+    found = [{"ruleId": "C6385", "level": "error", "message": {"text": "t"}, **at(index=each)} for each in (0, 1, 7)]
+    told = report(tmp_path, sarif(*found, artifacts=files), **CODE)
+    assert [each.package for each in told.overdue("high")] == ["a.cpp", "b.cpp", "the whole"]
+
+
+QUIET = {"ruleId": "aws-cloudwatch-log-group-customer-key", "message": {"text": "t"}, **at("main.tf")}
+
+
+@pytest.mark.parametrize(("rules", "found", "ratings"), [
+    # skills#262: CodeQL leaves the level to the rule
+    ([{"id": "py/sql", "defaultConfiguration": {"level": "error"}}], {"ruleId": "py/sql", "ruleIndex": 0}, {"high": 1}),
+    # security-alert#50: tfsec's rules have no defaultConfiguration; gitleaks#1858, #1299: no level, no rules
+    ([{"id": QUIET["ruleId"], "shortDescription": {"text": "t"}}], QUIET, {"medium": 1}),
+    ([], {"ruleId": "generic-api-key", **at("app.py")}, {"medium": 1}),
+    # codeql-action#1230: what `nosemgrep` stands beside is in the file, suppressed
+    ([], {"ruleId": "r", "level": "error", "suppressions": [{"kind": "inSource"}]}, {}),
+])  # fmt: skip
+def test_levels_that_are_left_out(
+    rules: list[dict[str, Any]], found: dict[str, Any], ratings: dict[str, int], tmp_path: Path
+) -> None:
+    """Absent is "warning" (SARIF 2.1.0, 3.27.10, 3.50.2); what is no part of the judgement is named."""
+    told = report(tmp_path, sarif({"message": {"text": "t"}, **found}, tool=tool(rules)), **CODE)
+    assert told.counts == {**ratings, "low": 1}
+    assert bool(told.unjudged) is ("suppressions" in found)
+
+
+def test_results_that_are_not_there(tmp_path: Path) -> None:
+    """codeql-action#420: without `results` it did not get as far as looking (3.14.23), with an empty list it did."""
+    assert problem(tmp_path, sarif(results=None), **CODE).kind == "empty"
+    assert report(tmp_path, sarif(results=[]), **CODE).overdue("critical") == ()
+
+
+PACKAGE = "pkg:deb/debian/libdemo@1.2.2"
+NESTED = {"components": [{"bom-ref": "image", "components": [{"bom-ref": "deep", "purl": PACKAGE}]}]}
+TWICE = {"components": [{"bom-ref": "a", "components": [{"bom-ref": "x-in-a", "purl": PACKAGE}]},
+                        {"bom-ref": "b", "components": [{"bom-ref": "x-in-b", "purl": PACKAGE}]}]}  # fmt: skip
+
+
+def affecting(*affects: dict[str, Any], **more: Any) -> dict[str, Any]:
+    document = {**cyclonedx(), **more}
+    document["vulnerabilities"][0]["affects"] = list(affects)
+    return document
+
+
+@pytest.mark.parametrize(("document", "suppressed"), [
+    # cyclonedx-editor-validator#155: a component within another
+    (affecting({"ref": "deep"}, **NESTED), True),
+    (affecting({"ref": "image"}, **NESTED), False),
+    # openvex/spec#23: the same package in two programs, of which one never calls it
+    (affecting({"ref": "x-in-a"}, **TWICE), False),
+    (affecting({"ref": "x-in-a"}, {"ref": "x-in-b"}, **TWICE), True),
+    # bom-examples#41, grype#3519: versions, which a statement was not about
+    (affecting({"ref": "c1", "versions": [{"version": "1.2.2", "status": "unaffected"}]}), True),
+    (affecting({"ref": "c1", "versions": [{"version": "9", "status": "unaffected"}]}), False),
+    (affecting({"ref": "c1", "versions": [{"version": "1.2.2", "status": "affected"},
+                                          {"range": "vers:deb/>=1.3", "status": "unaffected"}]}), False),
+    (affecting({"ref": "c1", "versions": [{"version": "1.2.2"}]}), False),
+    # grype#3394: a statement about one package, and the same vulnerability in another
+    (affecting({"ref": "c2"}), False),
+])  # fmt: skip
+def test_whom_cyclonedx_speaks_of(document: dict[str, Any], suppressed: bool, tmp_path: Path) -> None:
+    assert judged(tmp_path, document) is suppressed
+
+
+def test_versions_of_the_product_itself(tmp_path: Path) -> None:
+    """bom-examples, CISA's case 7: one statement for the versions that are affected, one for the others."""
+    about = {"bom-ref": "app", "purl": "pkg:oci/shop"}
+    bad, good = (affecting({"ref": "app", "versions": [{"version": each, "status": status}]}, metadata={"component":
+                 about}) for each, status in (("demo-0", "affected"), ("demo-1", "unaffected")))  # fmt: skip
+    bad["vulnerabilities"][0]["analysis"] = {"state": "exploitable"}
+    assert judged(tmp_path, bad, good)
+    bad["vulnerabilities"][0]["affects"][0]["versions"][0]["version"] = "demo-1"
+    assert not judged(tmp_path, bad, good)
+    bad["vulnerabilities"][0]["affects"][0]["versions"] = [{"range": "vers:generic/>=0", "status": "affected"}]
+    assert not judged(tmp_path, bad, good)
+
+
+@pytest.mark.parametrize("ref", [
+    "pkg:deb/ubuntu/libstdc%2B%2B6@12?arch=amd64", "pkg:deb/ubuntu/libstdc++6@12?arch=amd64",
+    "urn:cdx:3e671687-395b-41f5-a30f-a58921a69b79/1#pkg:deb/ubuntu/libstdc%2B%2B6@12?arch=amd64",
+    "urn:cdx:3e671687-395b-41f5-a30f-a58921a69b79/1#pkg%3Adeb%2Fubuntu%2Flibstdc%252B%252B6%4012%3Farch%3Damd64",
+])  # fmt: skip
+@pytest.mark.parametrize("listed", [False, True])
+def test_references_that_are_percent_encoded(ref: str, listed: bool) -> None:
+    """trivy#6023: a plus in a package's name, in a purl, a bom-ref and the fragment of a BOM-Link."""
+    document = affecting({"ref": ref})
+    document["components"] = [{"bom-ref": ref.partition("#")[2] or ref, "purl": ref}] if listed else []
+    finding = report_model.Finding("CVE-2024-10001", "libstdc++6", "12", "high", "13",
+                                   purl="pkg:deb/ubuntu/libstdc%2B%2B6@12?arch=amd64&distro=ubuntu-24.04")  # fmt: skip
+    if listed and ref.startswith("urn:"):
+        document["components"][0]["purl"] = finding.purl
+    assert suppressions([finding], statements(document), report_model.Subject(), None, None)
+
+
+def test_a_newer_statement_about_a_part_of_a_product(tmp_path: Path) -> None:
+    """scout-cli#199: under investigation first, not affected later, both with the package as a part of the product."""
+    parts = [{"@id": openvex()["statements"][0]["products"][0]["@id"], "subcomponents": [{"@id": PACKAGE}]}]
+    first, later = openvex(status="under_investigation", products=parts), openvex(products=parts)
+    first["timestamp"], later["timestamp"] = scanner_reports.ago(days=2), scanner_reports.ago(days=1)
+    assert judged(tmp_path, later, first)
+    first["timestamp"] = scanner_reports.ago(hours=1)
+    assert not judged(tmp_path, later, first)
