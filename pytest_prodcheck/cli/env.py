@@ -132,11 +132,9 @@ def _print_values(rows: list[dict[str, Any]]) -> None:
 
 def _print_notes(configuration: Configuration, environment: Environment) -> None:
     """What can be read and yet cannot do what it is for."""
-    from pytest_prodcheck.plugin.unprovable_percentiles import switched_off, unprovable
+    from pytest_prodcheck.plugin.unprovable_percentiles import of_environment
 
-    loads = {*environment.load, *(("light",) if environment.light.enabled and environment.services else ())}
-    off = switched_off(configuration, environment)
-    for line in unprovable(environment, loads, lambda check: not off(check)):
+    for line in of_environment(configuration, environment):
         print(f"# note: {safe(line)}")
 
 

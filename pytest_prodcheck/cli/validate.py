@@ -18,8 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Says that all is well (0), or prints every mistake (2). Resolves no secret."""
+    """Says that all is well (0), with notes, or prints every mistake (2). Resolves no secret."""
     from pytest_prodcheck.environments.loading import ConfigurationError, find_configuration, load
+    from pytest_prodcheck.plugin.unprovable_percentiles import of_environment
+    from pytest_prodcheck.reports.escaping import safe
     from pytest_prodcheck.scope import ScopeError, make_scope
 
     path = Path(args.file) if args.file else find_configuration(Path.cwd())
@@ -43,6 +45,9 @@ def main(args: argparse.Namespace) -> int:
         print(f"prodcheck validate: {line}", file=sys.stderr)
     if wrong:
         return 2
+    for name, environment in configuration.project.environments.items():
+        for line in of_environment(configuration, environment):
+            print(f"note: environment {name}: {safe(line)}")
     named = ", ".join(configuration.project.environments) or "none"
     print(f"{path.name} is valid; environments: {named}")
     return 0

@@ -1,4 +1,4 @@
-"""Percentiles that too few planned requests cannot prove: told by `plan`, `env`, and a run before it sends anything."""
+"""Percentiles that too few planned requests cannot prove: told by `validate`, `env`, `plan`, and a run at first."""
 
 from __future__ import annotations
 
@@ -39,6 +39,13 @@ def unprovable(environment: Environment, targets: set[str], judged: Callable[[st
                 more = "raise light.requests" if load is None else "raise rate or duration"
                 yield (f"load {name}: {count} requests cannot prove P{percent}, which needs {needed}: "
                        f"{' and '.join(lost)} would be errored; {more}, or switch them off")  # fmt: skip
+
+
+def of_environment(configuration: Configuration, environment: Environment) -> Iterator[str]:
+    """The lines of all loads that an environment declares."""
+    loads = {*environment.load, *(("light",) if environment.light.enabled and environment.services else ())}
+    off = switched_off(configuration, environment)
+    return unprovable(environment, loads, lambda check: not off(check))
 
 
 def switched_off(configuration: Configuration, environment: Environment) -> Callable[[str], bool]:

@@ -164,9 +164,14 @@ def test_percentiles_that_too_few_requests_cannot_prove_are_told(
     ]
     assert main(["env", "dev"]) == 0
     assert [line for line in capsys.readouterr().out.splitlines() if "note: load go" in line] == [f"# {notes[0]}"]
+    assert main(["validate"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert notes[0].replace("note: ", "note: environment dev: ") in told
+    assert told[-1].startswith("prodcheck.toml is valid")
     (tmp_path / "prodcheck.toml").write_text(text + load + '[thresholds]\n"performance.*.p99" = "off"\n')
-    assert main(["env", "dev"]) == 0
-    assert "note:" not in capsys.readouterr().out
+    for words in (["env", "dev"], ["validate"]):
+        assert main(words) == 0
+        assert "note: load go" not in capsys.readouterr().out.replace("environment dev: ", "")
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")])
