@@ -146,3 +146,83 @@ def test_keys_are_not_fetched_from_where_a_document_says(tmp_path: Path, jwks: s
             address_of(context.environment.auth, context, Deadline(5))
         context.close()
         assert not other.requests
+
+
+FORM = '<form method="post" action="{to}"><input name="username"><input type="password" name="password"></form>'
+
+
+@pytest.mark.parametrize("to", ["/grab", "http://127.0.0.1:{other}/grab", "http://127.0.0.1:{issuer}/login"])
+def test_the_password_of_an_issuer_is_typed_for_the_issuer_alone(tmp_path: Path, to: str) -> None:
+    """A service that shows a login form of its own, in place of sending people to the issuer; so may another."""
+    from pytest_prodcheck.cookies import CookieStore
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.login.authorization_code import by_service
+    from pytest_prodcheck.records import EvidenceProblem
+    from tests.evidence.contexts import context_for
+
+    (tmp_path / "password").write_text(PASSWORD)
+    page: dict[str, str] = {}
+    with (
+        web(lambda _: (200, {"Content-Type": "text/html"}, page["shop"].encode())) as shop,
+        web(lambda _: (200, JSON, b"{}")) as other,
+        web(lambda _: (200, JSON, b"{}")) as issuer,
+    ):
+        page["shop"] = FORM.format(to=to.format(other=other.port, issuer=issuer.port))
+        services = {name: {"url": f"http://127.0.0.1:{each.port}", "health": "/"}
+                    for name, each in (("shop", shop), ("other", other))}  # fmt: skip
+        role = {"grant": "authorization_code", "client_id": "c", "user": "u", "password": {"file": "password"}}
+        auth = {"kind": "oidc", "issuer": f"http://127.0.0.1:{issuer.port}", "service": "shop", "cookie": "sid",
+                "login": "GET /login", "roles": {"customer": role}}  # fmt: skip
+        context = context_for(tmp_path, services=services, auth=auth)
+        assert context.environment.auth is not None
+        said = ""
+        try:
+            by_service(context.environment.auth.roles["customer"], CookieStore(), context.environment.auth, context,
+                       Deadline(10))  # fmt: skip
+        except EvidenceProblem as error:
+            said = error.problem.message
+        context.close()
+        assert PASSWORD not in told(shop) + told(other)
+        assert (PASSWORD in told(issuer)) is ("issuer" in to)
+        assert ("which is not the issuer's" in said) is ("issuer" not in to)
+
+
+@pytest.mark.parametrize("kind", ["servers", "refs", "no address", "redirect"])
+def test_what_an_openapi_document_names_is_not_asked(tmp_path: Path, kind: str) -> None:
+    """Servers, references and a redirect to another host; an address that is none."""
+    with web(lambda _: (200, JSON, b"{}")) as other:
+        there = f"http://127.0.0.1:{other.port}"
+        schema: dict[str, object] = {"$ref": f"{there}/s.json"} if kind == "refs" else {"type": "object"}
+        answered = {"200": {"description": "d", "content": {"application/json": {"schema": schema}}}}
+        document = {
+            "openapi": "3.0.3", "info": {"title": "t", "version": "1"},
+            "paths": {"/me": {"get": {"responses": answered}}},
+            "servers": [{"url": "http://[" if kind == "no address" else f"{there}/v1"}],
+        }  # fmt: skip
+
+        def shop(seen: Seen) -> Answer:
+            if seen.path != "/openapi.json":
+                return 200, JSON, b"{}"
+            if kind == "redirect":
+                return 302, {"Location": f"{there}/openapi.json"}, b""
+            return 200, JSON, json.dumps(document).encode()
+
+        with web(shop) as served:
+            toml = f"""\
+version = 1
+[environments.dev]
+revision = "r1"
+headers = {{ X-Edge-Key = {{ env = "EDGE" }} }}
+[environments.dev.services.shop]
+url = "http://127.0.0.1:{served.port}"
+openapi = "/openapi.json"
+endpoints.me = {{ request = "GET /me", schema = "openapi" }}
+[gates.g]
+select = ["smoke.api.*"]
+"""
+            (tmp_path / "prodcheck.toml").write_text(toml)
+            done = Project(tmp_path, {"EDGE": EDGE}).prodcheck("run", "g", "--env", "dev")
+            assert EDGE in told(served)
+        assert not other.requests
+        assert done.returncode == (0 if kind in ("servers", "no address") else 3), done.stdout
+        assert "Error" not in done.stdout + done.stderr

@@ -153,6 +153,8 @@ def _walk(
             return BrowserLogin(answer, False, f"{what}: answered {answer.exchange.status} with no form to go on by")
         if form.secret_field() and given:
             return BrowserLogin(answer, False, "the provider shows its login form again")
+        if form.secret_field():
+            _refuse_stranger(urljoin(answer.url, form.action), auth, what)
         given = given or bool(form.secret_field())
         button = _button(form, auth, what) if not values else None
         answer = browser.submit(form, answer, values, button, home)
@@ -171,6 +173,16 @@ def _next_form(page: Page, auth: Auth, user: str, password: str) -> tuple[Form |
     wanted = [form for form in page.forms if any(name == auth.consent for name, _ in form.buttons)]
     silent = [form for form in page.forms if not form.asks and form.method == "POST"]
     return next(iter(wanted or silent), None), {}
+
+
+def _refuse_stranger(url: str, auth: Auth, what: str) -> None:
+    """Raises EvidenceProblem where a form would send the password elsewhere than to the issuer, to a service too."""
+    provider = {origin_of(each) for each in (auth.issuer, auth.token_url, *auth.origins) if each}
+    if (there := origin_of(url)) not in provider:
+        shown = sanitizing.plain(f"{there[0]}://{there[1]}:{there[2]}", 300)
+        text = f"{what}: a form asks for a role's password and sends it to {shown}, which is not the issuer's"
+        hint = "nothing was sent; if it is the provider's, add its address to auth.origins"
+        raise EvidenceProblem(Problem("configuration", text, hint))
 
 
 def _typed(form: Form) -> list[str]:

@@ -212,6 +212,9 @@ def _below_servers(document: dict[str, Any], path: str) -> Iterator[str]:
     for server in servers if isinstance(servers, list) else []:
         url = server.get("url") if isinstance(server, dict) else None
         if isinstance(url, str):
-            base = urlsplit(url).path.rstrip("/") if "{" not in url.partition("//")[2].partition("/")[0] else ""
+            try:
+                base = urlsplit(url).path.rstrip("/") if "{" not in url.partition("//")[2].partition("/")[0] else ""
+            except ValueError:  # no address
+                continue
             if path.startswith(f"{base}/"):
                 yield path[len(base) :]
