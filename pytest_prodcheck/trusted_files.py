@@ -48,6 +48,27 @@ def _pieces(path: str, most: int, *, follow: bool = True) -> Iterator[bytes]:
         os.close(handle)
 
 
+def open_own(path: str, flags: int, mode: int = 0o600) -> int:
+    """A regular file opened for writing, made where it is missing; waits for no pipe and follows no link.
+
+    Raises OSError for what is none, and for one that has another name too: its content may be somebody else's.
+    """
+    handle = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    about = os.fstat(handle)
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no regular file of its own: remove it", path)
+    return handle
+
+
+def refuse_links(state: str, folder: str) -> None:
+    """Raises OSError where a folder within the state folder is a link: what is written there would go elsewhere."""
+    while len(folder) > len(state):
+        if os.path.islink(folder):
+            raise OSError(errno.ELOOP, "it leads elsewhere through a link: remove it", folder)
+        folder = os.path.dirname(folder)
+
+
 def refuse_foreign(path: str, what: str) -> None:
     """Raises OwnerProblem where a file or folder that is there belongs to somebody else than us or root.
 

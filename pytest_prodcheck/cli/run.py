@@ -8,7 +8,6 @@ import os
 import secrets
 import sys
 import time
-from pathlib import Path
 
 from pytest_prodcheck.cli.child_process import Child
 from pytest_prodcheck.cli.gate_answer import as_text, headline
@@ -17,6 +16,7 @@ from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.admission import worst
 from pytest_prodcheck.gates.decision import Decision, decide
 from pytest_prodcheck.gates.verdict_files import VerdictQuery
+from pytest_prodcheck.trusted_files import read_regular
 
 EXAMPLES = """\
   prodcheck run smoke --env production --revision "$GIT_SHA"
@@ -24,6 +24,7 @@ EXAMPLES = """\
   prodcheck run --env staging                                 all suites, each judged by its own gate
   prodcheck run --suite smoke --env demo -- -q                what stands after -- is for pytest
 """
+_LARGEST = 1024 * 1024  # bytes of the list of gates that a run opened
 _USAGE, _CANNOT_TELL, _REFUSED = 2, 3, 4
 _SAID = {0: 0, 1: 1, 4: 2, 12: 2, 13: 3, 14: 4}  # pytest's exit code -> the gates' code; every other one is 3
 _PASSED_ON = ("unit", "slot", "revision", "vantage", "wait", "evidence_from")
@@ -132,8 +133,8 @@ def _gates_asked(args: argparse.Namespace, run: str) -> list[VerdictQuery]:
     """The gates that were named, and those that the run said it would judge before it began."""
     names = dict.fromkeys([*args.gates, *args.suite])
     try:
-        file = Path(paths.opened_file(paths.state_folder(os.getcwd()), run))
-        opened = json.loads(file.read_bytes())
+        file = paths.opened_file(paths.state_folder(os.getcwd()), run)
+        opened = json.loads(read_regular(file, _LARGEST, follow=False))
         names.update(dict.fromkeys(gate for _, _, _, gate in opened))
     except (OSError, ValueError, TypeError):
         if not names:

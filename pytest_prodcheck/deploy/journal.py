@@ -16,10 +16,10 @@ from typing import Any
 
 from pytest_prodcheck.deploy.plan import PlanProblem
 from pytest_prodcheck.gates import paths
-from pytest_prodcheck.gates.files import make_folder, make_private, sync_folder
+from pytest_prodcheck.gates.files import make_folder_in, make_private, sync_folder
 from pytest_prodcheck.gates.seal import find_key
 from pytest_prodcheck.sealed_lines import SealedLines, key_of_lines
-from pytest_prodcheck.trusted_files import read_regular
+from pytest_prodcheck.trusted_files import open_own, read_regular
 
 _LARGEST = 64 * 1024 * 1024  # bytes
 Line = dict[str, Any]
@@ -78,7 +78,7 @@ class Journal:
 
     def _append(self, content: bytes) -> None:
         new = not self.path.exists()
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        handle = open_own(str(self.path), os.O_WRONLY)
         try:
             os.ftruncate(handle, self._good)
             written = os.pwrite(handle, content, self._good)
@@ -151,8 +151,8 @@ class Store:
         """
         try:
             make_private(self.state)
-            make_folder(self.folder)
-            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            make_folder_in(self.state, self.folder)
+            handle = open_own(str(self.folder / "lock"), os.O_RDWR)
         except OSError as error:
             raise PlanProblem(f"{error.filename}: {error.strerror}", 3) from None
         try:
@@ -165,7 +165,7 @@ class Store:
     def busy(self) -> bool:
         """Whether a deployer is at it; changes nothing."""
         try:
-            handle = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            handle = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             return False
         try:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pytest_prodcheck.trusted_files import open_own, refuse_links
+
 
 def make_folder(folder: Path) -> None:
     """Makes a folder and its parents, for us alone, so that they survive a power loss."""
@@ -15,6 +17,12 @@ def make_folder(folder: Path) -> None:
     for each in reversed(missing):
         each.mkdir(mode=0o700, exist_ok=True)
         sync_folder(each.parent)
+
+
+def make_folder_in(state: Path, folder: Path) -> None:
+    """The same for a folder within the state folder; raises OSError where a link would lead out of it."""
+    refuse_links(str(state), str(folder))
+    make_folder(folder)
 
 
 def make_private(state: Path) -> None:
@@ -38,7 +46,8 @@ def write_aside(path: Path, content: bytes) -> Path:
     """Writes and syncs a temporary file beside `path` and returns it; raises OSError and leaves nothing behind."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        aside.unlink(missing_ok=True)
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
@@ -60,7 +69,7 @@ def replace_file(path: Path, content: bytes) -> None:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds the lock file `path`, which is never removed; a process that dies lets go of it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -70,7 +79,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def append_line(path: Path, line: bytes) -> None:
     """Appends one line in one write and syncs it; a log that several processes write stays readable."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    handle = open_own(str(path), os.O_WRONLY | os.O_APPEND)
     try:
         os.write(handle, line.rstrip(b"\n") + b"\n")
         os.fsync(handle)

@@ -9,9 +9,11 @@ import time
 from pytest_prodcheck.gates import paths, revisions, seal
 from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.verdict_files import Document, VerdictQuery, number_of
+from pytest_prodcheck.trusted_files import read_regular
 
 SCHEMA = "prodcheck-override/1"
 LONGEST = 24 * 3600.0  # seconds
+_LARGEST = 64 * 1024 * 1024  # bytes of the log: one that is larger holds nothing
 _TEXTS = ("gate", "environment", "unit", "slot", "revision", "reason", "ticket", "by", "project", "boot")
 
 
@@ -62,8 +64,7 @@ def active(state: str, key: bytes | None, ask: VerdictQuery, now: float, root: s
     root: folder of prodcheck.toml, None without one.
     """
     try:
-        with open(_log(state), "rb") as file:
-            lines = file.read().splitlines()
+        lines = read_regular(_log(state), _LARGEST, follow=False).splitlines()
     except OSError:
         return []
     found = []

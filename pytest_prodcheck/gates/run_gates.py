@@ -11,7 +11,7 @@ from pathlib import Path
 from pytest_prodcheck.gates import admission, overrides, paths, seal
 from pytest_prodcheck.gates.boot_clock import since_boot
 from pytest_prodcheck.gates.evaluation import evaluate
-from pytest_prodcheck.gates.files import make_folder, make_private, replace_file
+from pytest_prodcheck.gates.files import make_folder_in, make_private, replace_file
 from pytest_prodcheck.gates.needs import Neighbours
 from pytest_prodcheck.gates.policy import Need, Policy
 from pytest_prodcheck.gates.store import Key, StoreError, Ticket, VerdictStore
@@ -58,7 +58,7 @@ class RunGates:
             raise StoreError("; ".join(map(str, problems))) from problems[0]
         file = Path(paths.opened_file(str(self.state), run))
         try:
-            make_folder(file.parent)
+            make_folder_in(self.state, file.parent)
             replace_file(file, json.dumps([astuple(key) for key in wanted]).encode())
         except OSError as error:
             raise StoreError(f"{file} cannot be written: {error}") from error

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_prodcheck.gates import newest_run, paths, seal
 from pytest_prodcheck.gates.boot_clock import since_boot
-from pytest_prodcheck.gates.files import locked, make_folder, replace_file, sync_folder, write_aside
+from pytest_prodcheck.gates.files import locked, make_folder_in, replace_file, sync_folder, write_aside
 from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.gates.verdict_files import read_ticket
 from pytest_prodcheck.trusted_files import read_regular
@@ -70,8 +70,7 @@ class VerdictStore:
         """Takes the verdict away, durably, and draws the next number; raises StoreError with the gate closed."""
         file = key.file(self.state)
         try:
-            make_folder(file.parent)
-            _refuse_links(self.state, file.parent)
+            make_folder_in(self.state, file.parent)
             with locked(file.with_suffix(".lock")):
                 before, began = self._number(key)
                 self._set_aside(file, key, before)
@@ -198,12 +197,6 @@ def _put(aside: Path, file: Path) -> None:
         with suppress(OSError):
             file.unlink(missing_ok=True)
         raise
-
-
-def _refuse_links(state: Path, folder: Path) -> None:
-    """Raises OSError where a folder within the state folder is a link: verdicts would be written elsewhere."""
-    if os.path.realpath(folder) != os.path.join(os.path.realpath(state), folder.relative_to(state)):
-        raise OSError(f"{folder} leads elsewhere through a link: remove it")
 
 
 def _aside(file: Path) -> Path:

@@ -59,7 +59,7 @@ def make_record(
 
 def save(opened: RunContext, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
     """Writes the run, its evidence and the reports; returns what went wrong, "" where all is written."""
-    from pytest_prodcheck.gates.files import make_folder, make_private
+    from pytest_prodcheck.gates.files import make_folder_in, make_private
     from pytest_prodcheck.reports import write
     from pytest_prodcheck.reports.json_report import dump_run
     from pytest_prodcheck.reports.saved_runs import SUMMARY, summary
@@ -68,7 +68,7 @@ def save(opened: RunContext, gathering: Gathering, run: RunRecord, verdicts: Seq
     try:
         folder = opened.state / "runs" / run.id
         make_private(opened.state)
-        make_folder(folder)
+        make_folder_in(opened.state, folder / "evidence")
         _ignored(opened.state)
         write_whole(folder / "run.json", dump_run(run), 0o600)
         write_whole(folder / SUMMARY, summary(run, verdicts), 0o600)

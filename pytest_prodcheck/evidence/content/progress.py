@@ -11,10 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from pytest_prodcheck.sealed_lines import SealedLines
-from pytest_prodcheck.trusted_files import read_regular
+from pytest_prodcheck.trusted_files import open_own, read_regular, refuse_links
 
 LARGEST = 64 * 1024 * 1024  # bytes
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 FOLDER = Path(".prodcheck") / "content"
 
 
@@ -60,8 +59,9 @@ class Progress:
         if not line:
             return
         with self._lock, contextlib.suppress(OSError):
+            refuse_links(str(self._path.parent.parent), str(self._path.parent))
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(self._path, _APPEND, 0o600)
+            descriptor = open_own(str(self._path), os.O_WRONLY | os.O_APPEND)
             with os.fdopen(descriptor, "w") as file:
                 file.write(f"{line}\n")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_prodcheck.evidence.content.hash_sql import Form
 from pytest_prodcheck.records import EvidenceProblem, Problem
+from pytest_prodcheck.trusted_files import read_regular
 
 FORMAT = "prodcheck-content/1"
 LARGEST = 64 * 1024 * 1024  # bytes of a record: half a million tables
@@ -85,9 +86,7 @@ def read(path: Path) -> ContentRecord:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError("it is too large")
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(str(path), LARGEST).decode()
         plain = json.loads(text)
         if not isinstance(plain, dict) or plain.get("format") != FORMAT:
             raise ValueError(f"it is not of the form {FORMAT}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.gathering import codec
 from pytest_prodcheck.records import Evidence, EvidenceProblem, Problem
+from pytest_prodcheck.trusted_files import open_own
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Redacts
@@ -109,7 +110,7 @@ def _text(evidence: Evidence[Any], redactor: Redacts | None, keep_bodies: bool) 
 
 
 def _write(file: str, text: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = open_own(file, os.O_WRONLY | os.O_TRUNC)
     try:
         content = memoryview(text.encode("utf-8"))
         while content:

@@ -12,7 +12,7 @@ from pytest_prodcheck.evidence.load.fingerprint import fingerprint
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import AcceptedEndpoint, AcceptedRun, Baseline, LoadEndpoint, LoadRun, ResponseTimes
 from pytest_prodcheck.sealed_lines import SealedLines
-from pytest_prodcheck.trusted_files import read_regular
+from pytest_prodcheck.trusted_files import open_own, read_regular, refuse_links
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -66,12 +66,11 @@ def accept(
     added = sealed.line(json.dumps(line), *kept[-1:])
     if not added:
         return
+    refuse_links(str(state), str(file.parent))
     for folder in (state, file.parent.parent, file.parent):
         folder.mkdir(exist_ok=True, mode=0o700)
-    if file.parent.resolve() != state.resolve() / file.parent.relative_to(state):
-        raise OSError(f"{file.parent} leads elsewhere through a link: remove it")
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with open(temporary, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as stream:
+    with os.fdopen(open_own(str(temporary), os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as stream:
         stream.write("\n".join([*kept, added]) + "\n")
         stream.flush()
         os.fsync(stream.fileno())

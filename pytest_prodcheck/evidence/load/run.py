@@ -13,6 +13,7 @@ from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_h
 from pytest_prodcheck.evidence.load.requests import SAFE
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import LoadRun, LoadStress
+from pytest_prodcheck.trusted_files import open_own, refuse_links
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -181,8 +182,9 @@ def _keep(name: str, log: str, context: Context) -> None:
     if context.state is None or not log:
         return
     folder = context.state / "runs" / context.run_id / "load"
+    refuse_links(str(context.state), str(folder))
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = folder / f".{name}.hlog"
-    temporary.touch(0o600)
-    temporary.write_text(log, encoding="utf-8")
+    with os.fdopen(open_own(str(temporary), os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as stream:
+        stream.write(log)
     os.replace(temporary, folder / f"{name}.hlog")

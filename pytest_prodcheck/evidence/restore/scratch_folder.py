@@ -69,9 +69,12 @@ def sweep(parent: Path) -> None:
                 if time.time() - left.stat().st_mtime > _SETTLING:
                     shutil.rmtree(left, ignore_errors=True)
                 continue
-            with (left / LOCK).open("rb") as lock:
+            lock = os.open(left / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held: a restore that runs
                 shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def _mine() -> set[int]:
