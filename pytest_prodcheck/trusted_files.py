@@ -18,6 +18,8 @@ class OwnerProblem(ValueError):
 def read_regular(path: str, most: int, *, follow: bool = True) -> bytes:
     """A file's content; raises OSError for what is no regular file (or a link, unless followed) or holds more bytes."""
     content = bytearray()
+    if os.stat(path, follow_symlinks=follow).st_size > most:  # nothing of it needs to be read to know that
+        raise OSError(errno.EFBIG, f"it is larger than {most} bytes", path)
     for piece in _pieces(path, most + 1, follow=follow):
         content += piece
         if len(content) > most:

@@ -148,6 +148,7 @@ class RestoreRun:
     large_objects: int = 0  # that were restored
     large_objects_recorded: int | None = None  # None where the record does not say
     large_objects_now: int = 0  # that the running database has
+    sequences_behind: tuple[str, ...] = ()  # whose next number is taken: a dump held the rows, and not their values
 
     @property
     def recovery_time(self) -> float:
@@ -200,6 +201,8 @@ class RestoreRun:
             if self.complete and not self.record_problem and self.tables > len(self.compared):
                 found.append(f"{self.tables - len(self.compared)} tables more than were recorded")
             found += self._large_objects()
+            found += [f"{each}: the number that it gives next is taken: the dump lacks the sequence's value"
+                      for each in self.sequences_behind]  # fmt: skip
             found += [f"amcheck: {each}" for each in self.damaged]
             found += [] if self.checked_relations else ["amcheck did not run to its end"]
             found += [] if self.tables else ["it holds no table"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -204,8 +204,28 @@ def _django(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
             parent for version in applied & set(scripts) for parent in scripts[version].parents
             if parent in scripts and parent not in applied
         }),
-        changed=[],
+        changed=[], untold=list(_conflicts(scripts, replaced)),
     )  # fmt: skip
+
+
+def _conflicts(scripts: Scripts, replaced: Mapping[str, str]) -> Iterator[str]:
+    """Apps with several migrations that no other one of theirs follows: Django then refuses to migrate anything."""
+    followed: set[str] = set()
+    for version, script in scripts.items():
+        for parent in script.parents:
+            passed: set[str] = set()
+            while parent in replaced and parent not in passed:  # a squashed one may be squashed again
+                passed.add(parent)
+                parent = replaced[parent]
+            if version not in replaced and parent.partition(".")[0] == version.partition(".")[0]:
+                followed.add(parent)
+    ends: dict[str, list[str]] = {}
+    for version in sorted(set(scripts) - set(replaced) - followed):
+        ends.setdefault(version.partition(".")[0], []).append(version)
+    for app, last in ends.items():
+        if len(last) > 1:
+            yield (f"{app} has several last migrations ({', '.join(last)}): Django migrates nothing until they are "
+                   "merged (makemigrations --merge)")  # fmt: skip
 
 
 _NUMBER = re.compile(r"[^.]*\.(\d+)")

@@ -16,7 +16,7 @@ from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.backups import TableCompared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pytest_prodcheck.evidence.content.record_file import ContentRecord, RecordedTable
     from pytest_prodcheck.evidence.deadlines import Deadline
@@ -77,6 +77,33 @@ def _some(ask: Callable[[str], Any], name: str, held: RecordedTable, sample: flo
         if content != recorded:
             differing = differing or in_words(*pages)
     return TableCompared(name, held.rows, int(rows), rows == held.rows and not differing, True, hashed, differing)
+
+
+# those of a column that takes each number once; integers alone, whose operators are the system's
+_NEVER_DRAWN = """\
+select format('%I.%I', n.nspname, c.relname), format('%I.%I', f.nspname, t.relname), format('%I', a.attname)
+from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
+join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = 'pg_class'::regclass
+  and d.deptype in ('a', 'i')
+join pg_class t on t.oid = d.refobjid and t.relkind in ('r', 'p') join pg_namespace f on f.oid = t.relnamespace
+join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+where pg_sequence_last_value(s.seqrelid) is null and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+  and exists (select from pg_index i where i.indrelid = t.oid and i.indisunique and i.indisvalid
+    and i.indnkeyatts = 1 and i.indkey[0] = a.attnum)"""
+
+
+def sequences_behind(connection: Any, drawn: Collection[str]) -> tuple[str, ...]:
+    """Sequences whose first number is taken in the column that they fill: a dump held the rows and not their values.
+
+    drawn: those that gave numbers in the running database; of others nobody knows whether they are used.
+    """
+    found = []
+    for sequence, table, column in connection.execute(_NEVER_DRAWN).fetchall():
+        if sequence in drawn:
+            taken = f"select exists (select from {table} where {column} = (select last_value from {sequence}))"
+            if connection.execute(taken).fetchone()[0]:
+                found.append(plain(sequence))
+    return tuple(sorted(found))
 
 
 def amcheck(server: ScratchServer, database: str, every_row: bool, deadline: Deadline) -> tuple[bool, tuple[str, ...]]:

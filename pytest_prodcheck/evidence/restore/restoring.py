@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.content import record_file
 from pytest_prodcheck.evidence.postgres.programs import programs
 from pytest_prodcheck.evidence.restore import record as restore_record
-from pytest_prodcheck.evidence.restore.comparison import amcheck, compare, tables_of
+from pytest_prodcheck.evidence.restore.comparison import amcheck, compare, sequences_behind, tables_of
 from pytest_prodcheck.evidence.restore.disk_space import DiskSpaceGuard
 from pytest_prodcheck.evidence.restore.dump import load_dump
 from pytest_prodcheck.evidence.restore.fetch import fetch, forget_settings, source_of_backup, tool_guarded, wal_source
@@ -51,6 +51,7 @@ class _Seen:
     damaged: tuple[str, ...] = ()
     looked: bool = False
     large_objects: int = 0
+    behind: tuple[str, ...] = ()
     began: float = field(default_factory=time.monotonic)
 
     def since(self) -> float:
@@ -118,7 +119,8 @@ def _restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
             seen.reason = goal.explained(seen.reason) if seen.reason else goal.missed(seen.reached)
             problem = problem or goal.not_comparable
             if not seen.reason:
-                _look_through(server, database, settings.restore, None if problem else record, seen, deadline)
+                drawn = facts.drawn if settings.kind == "dump" else ()
+                _look_through(server, database, settings.restore, None if problem else record, drawn, seen, deadline)
             server.refuse_own_want()
             if isinstance(feed, WalFeed) and feed.problem is not None and seen.reason:
                 raise EvidenceProblem(feed.problem)
@@ -131,6 +133,7 @@ def _restore(target: str, context: Context, deadline: Deadline) -> RestoreRun:
         settings.restore.record or "", problem, seen.damaged, seen.looked, seen.since(),
         record is not None and record.complete, confined, seen.large_objects,
         record.large_objects if record is not None and not problem else None, facts.large_objects,
+        seen.behind,
     )  # fmt: skip
     restore_record.write(settings, run, expected, context.root)
     return run
@@ -191,7 +194,7 @@ def _prepare(
 
 def _look_through(
     server: ScratchServer, database: str, settings: Restore, record: record_file.ContentRecord | None,
-    seen: _Seen, deadline: Deadline,
+    drawn: Collection[str], seen: _Seen, deadline: Deadline,
 ) -> None:  # fmt: skip
     """Rows and structure at the same time: the one mostly computes, the other reads the same pages."""
 
@@ -200,6 +203,7 @@ def _look_through(
             there = tables_of(connection)
             seen.tables = len(there)
             (seen.large_objects,) = connection.execute("select count(*) from pg_largeobject_metadata").fetchone()
+            seen.behind = sequences_behind(connection, drawn) if drawn else ()
             if record is not None:
                 seen.compared = compare(connection, record, there, settings.sample, deadline)
         return True

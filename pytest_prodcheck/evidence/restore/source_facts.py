@@ -20,6 +20,10 @@ select json_build_object(
   'wrappers', (select coalesce(json_agg(json_build_array(e.extname, w.fdwname) order by 1), '[]')
     from pg_foreign_data_wrapper w join pg_depend d on d.classid = 'pg_foreign_data_wrapper'::regclass
     and d.objid = w.oid and d.deptype = 'e' join pg_extension e on e.oid = d.refobjid),
+  'drawn', (select coalesce(json_agg(format('%I.%I', n.nspname, c.relname)), '[]')
+    from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
+    where case when has_sequence_privilege(s.seqrelid, 'select')
+      then pg_sequence_last_value(s.seqrelid) is not null end),
   'large_objects', (select count(*) from pg_largeobject_metadata))
 from pg_database d where d.datname = current_database()"""
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
@@ -27,7 +31,10 @@ _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """Of one database. wrappers: extensions with their foreign-data wrappers. large_objects: how many it has now."""
+    """Of one database. wrappers: extensions with their foreign-data wrappers. large_objects: how many it has now.
+
+    drawn: sequences that gave a number, of those that may be read.
+    """
 
     encoding: str = "UTF8"
     collate: str = "C"
@@ -39,6 +46,7 @@ class SourceFacts:
     tablespaces: tuple[str, ...] = ()
     wrappers: tuple[tuple[str, str], ...] = ()
     large_objects: int = 0
+    drawn: tuple[str, ...] = ()
 
     def options(self, major: int) -> str:
         """What CREATE DATABASE is told, so that texts sort and match as they do there."""
@@ -56,7 +64,7 @@ class SourceFacts:
 def facts_of(session: Session) -> SourceFacts:
     """Those of a session's database; raises EvidenceProblem."""
     told = session.facts(_FACTS, what="locale, roles and tablespaces")
-    kept = {name: tuple(map(str, told[name])) for name in ("roles", "tablespaces")}
+    kept = {name: tuple(map(str, told[name])) for name in ("roles", "tablespaces", "drawn")}
     wrappers = tuple((str(extension), str(wrapper)) for extension, wrapper in told["wrappers"])
     return SourceFacts(**{**told, **kept, "wrappers": wrappers})
 

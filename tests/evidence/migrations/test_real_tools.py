@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sqlite3
@@ -224,6 +225,35 @@ def test_django_and_a_migration_of_another_branch(tmp_path: Path) -> None:
     project.add("0003_ours", "0001_one")
     assert project.manage("migrate") == 0
     assert project.agrees().unknown == ["shop.0002_theirs"]
+
+
+def test_django_and_two_branches_that_were_not_merged(tmp_path: Path) -> None:
+    """Each was deployed by itself; together Django refuses to migrate, now and when the next one comes."""
+    project = Project(tmp_path)
+    project.add("0001_one")
+    for ours, theirs in (("0002_a", "0002_b"), ("0002_b", "0002_a")):
+        if (project.migrations / f"{theirs}.py").exists():
+            project.remove(theirs)
+        project.add(ours, "0001_one")
+        assert project.manage("migrate") == 0
+    project.add("0002_a", "0001_one")
+    state = compared("django", project.root, project.database)
+    assert project.manage("migrate", "--check") == 1
+    assert "several last migrations (shop.0002_a, shop.0002_b)" in state.untold[0]
+    project.add("0003_merge", "0002_a", "0002_b")
+    assert project.manage("migrate") == 0
+    assert clean(project.agrees())
+
+
+def test_django_and_a_gap_in_the_notes(tmp_path: Path) -> None:
+    """django#5977: a note was removed by hand, a later one is there: InconsistentMigrationHistory."""
+    project = Project(tmp_path)
+    for name, *parents in (("0001_one",), ("0002_two", "0001_one"), ("0003_three", "0002_two")):
+        project.add(name, *parents)
+    assert project.manage("migrate") == 0
+    with contextlib.closing(sqlite3.connect(project.database)) as connection, connection:
+        connection.execute("delete from django_migrations where name = '0002_two'")
+    assert project.agrees().skipped == ["shop.0002_two"]
 
 
 def test_django_app_whose_label_is_not_its_folder(tmp_path: Path) -> None:

@@ -140,3 +140,25 @@ def test_how_much_of_a_sequence_is_used(shop: Server, make: str, used: float) ->
     finally:
         shop.run("drop table if exists app.t", "drop sequence if exists app.s")
     assert round(found.used, 3) == used
+
+
+@pytest.mark.parametrize(("make", "names"), [
+    # salesagent#2087, pg_index_watch#12: CREATE … CONCURRENTLY that failed; the catalogue lists it, nothing uses it
+    ("create table app.w (id int); insert into app.w values (1), (1); "
+     "!create unique index concurrently wi on app.w (id)",
+     ["app.wi invalid index of w"]),
+    # pg_partman#222, pghero#284: NOT VALID on one partition, on a domain, and never validated
+    ("create table app.w (id int) partition by range (id); "
+     "create table app.w1 partition of app.w for values from (0) to (9); insert into app.w values (1); "
+     "alter table app.w1 add constraint c check (id > 5) not valid",
+     ["app.w1.c check, not validated"]),
+    ("create domain app.wd as int; create table app.w (d app.wd); insert into app.w values (-1); "
+     "alter domain app.wd add constraint c check (value > 0) not valid", ["app.wd.c check, not validated"]),
+])  # fmt: skip
+def test_what_was_never_made_whole(shop: Server, make: str, names: list[str]) -> None:
+    for each in make.split("; "):
+        with contextlib.suppress(Exception) if each.startswith("!") else contextlib.nullcontext():
+            shop.run(each.removeprefix("!"))
+    told = gather("postgres-schema", "shop", shop.context())
+    shop.run("drop table app.w", "drop domain if exists app.wd")
+    assert [f"{each.name} {each.what}" for each in (*told.invalid, *told.unvalidated)] == names

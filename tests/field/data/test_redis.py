@@ -66,3 +66,25 @@ def persistence(server: Server) -> str:
 
     group = gather("redis-group", "x", context(redis={"x": {"nodes": [server.at]}}))
     return outcomes(test_what_is_saved_is_saved, group)
+
+
+def test_a_script_that_does_not_end(tmp_path: Path) -> None:
+    """bullmq#265, bee-queue#448: a script of the application keeps all others out, and is ended only by hand."""
+    from redis import Redis
+
+    with servers(tmp_path, ("lua-time-limit 50",)) as (server,):
+        with contextlib.suppress(Exception), contextlib.closing(Redis(port=server.port, socket_timeout=0.3)) as client:
+            client.execute_command("EVAL", "while true do end", 0)
+        found = red(judged([server]))
+        server.do("SCRIPT", "KILL")
+        assert found["responds"].startswith("failed")
+        assert "SCRIPT KILL" in found["responds"]
+        until(lambda: server.do("PING"))
+        assert red(judged([server])) == {}
+
+
+def test_a_server_whose_configuration_nobody_may_read(tmp_path: Path) -> None:
+    """redis_exporter#597, #315: ElastiCache and Memorystore know no CONFIG; what counts is in INFO."""
+    with servers(tmp_path, ("rename-command CONFIG ''", "rename-command CLUSTER ''")) as (server,):
+        assert red(judged([server])) == {}
+        assert persistence(server) == "passed"
