@@ -126,9 +126,9 @@ def dump_by_hand(cluster: Cluster) -> float:
         while not _answers(place, "create database shop template template0"):
             assert child.poll() is None, (place / "log").read_text()[-1000:]
             time.sleep(0.05)
-        how = ["--no-owner", "--no-acl", "--exit-on-error", cluster.folder / "dumps" / "shop.dump"]
+        how: list[str | Path] = ["--no-owner", "--no-acl", "--exit-on-error", cluster.folder / "dumps" / "shop.dump"]
         spawner.run([cluster.programs / "pg_restore", *whom, "shop", *how], place / "log", 1800)
-        check = [cluster.programs / "pg_amcheck", *whom, "shop", "--install-missing", "-j", "2"]
+        check: list[str | Path] = [cluster.programs / "pg_amcheck", *whom, "shop", "--install-missing", "-j", "2"]
         with ThreadPoolExecutor(1) as pool:
             reading = pool.submit(subprocess.run, check, check=True, capture_output=True)
             assert _ask(place, record, True)
@@ -153,7 +153,7 @@ def _answers(place: Path, statement: str) -> bool:
 def dump(cluster: Cluster) -> None:
     """A dump of all in custom format, and its record."""
     place = cluster.spawner.folder(cluster.folder / "dumps") / "shop.dump"
-    whom = ["-h", cluster.folder, "-p", str(cluster.primary.port), "-U", "postgres"]
+    whom: list[str | Path] = ["-h", cluster.folder, "-p", str(cluster.primary.port), "-U", "postgres"]
     cluster.spawner.run([cluster.programs / "pg_dump", *whom, "-Fc", "-f", place, "shop"], cluster.folder / "log", 900)
     with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
         (cluster.folder / "dump.json").write_text(take(connection, witness, physical=False).text())
@@ -161,7 +161,8 @@ def dump(cluster: Cluster) -> None:
 
 def dumps(rows: int = ROWS // 5, runs: int = 3) -> bool:
     """Prints the ratio of dumps; whether its bound is kept."""
-    hand, mine = [], []
+    hand: list[float] = []
+    mine: list[float] = []
     with stores() as running:
         cluster = running.start_postgres()
         fill(cluster, rows)

@@ -263,7 +263,7 @@ def test_which_tools_can_be_shut_in(
     words: tuple[str, ...], root: bool, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_guard, "why_unavailable", lambda: "")
-    monkeypatch.setattr(write_guard.os, "geteuid", lambda: 0 if root else 1000)
+    monkeypatch.setattr("os.geteuid", lambda: 0 if root else 1000)
     assert write_guard.why_unguarded(words).startswith(why)
     assert bool(write_guard.why_unguarded(words)) == bool(why)
 
