@@ -85,7 +85,7 @@ def test_the_log_of_overrides(odd: str, tmp_path: Path, victim: Path) -> None:
     (tmp_path / "prodcheck.toml").write_text("version = 1\n")
     ODD[odd](tmp_path / ".prodcheck" / "overrides.jsonl", victim)
     began = time.monotonic()
-    assert overrides.active(str(tmp_path / ".prodcheck"), b"k" * 32, ASK, time.time()) == []
+    assert overrides.active(str(tmp_path / ".prodcheck"), b"k" * 32, ASK, time.time(), None) == []
     assert decide(ASK, time.time(), str(tmp_path)).code == 3
     assert time.monotonic() - began < 10
 
