@@ -12,14 +12,17 @@ _SEVERITIES = ("critical", "high", "medium", "low")
 
 
 # what others stand on comes first; what is in no row stands on all of them
-_LAYERS = ("dns", "tcp", "kubernetes", "postgres", "redis", "memcached", "service", "auth", "api")
+_LAYERS = (
+    "dns", "tcp", "kubernetes", "postgres.connects", "postgres", "redis.responds", "redis", "memcached",
+    "service.addresses", "service.health", "service.version", "service", "auth.login", "auth", "api",
+)  # fmt: skip
 
 
 def layer(check: str) -> int:
     """How much a check's target stands on others: among failures of one severity the lowest is likely the cause."""
     suite, _, rest = check.partition(".")
-    part = rest.partition(".")[0]
-    return _LAYERS.index(part) if suite == "smoke" and part in _LAYERS else len(_LAYERS)
+    found = (place for place, each in enumerate(_LAYERS) if f"{rest}.".startswith(f"{each}."))
+    return next(found, len(_LAYERS)) if suite == "smoke" else len(_LAYERS)
 
 
 def root_causes(results: Iterable[Result]) -> dict[Identity, Identity]:

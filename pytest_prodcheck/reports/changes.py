@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_prodcheck.gates.root_causes import layer
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord
 from pytest_prodcheck.reports.measurement_text import decisive, measured_text, rank
 from pytest_prodcheck.reports.symbols import outcome_symbol
@@ -42,7 +43,13 @@ def changes(before: RunRecord, now: RunRecord) -> list[Change]:
     old, new = ({each.identity: each for each in run.results} for run in (before, now))
     found = [_change(old.get(key), new.get(key)) for key in dict.fromkeys([*new, *old])]
     told = [each for each in found if each is not None]
-    return sorted(told, key=lambda each: (ORDER.index(each.kind), rank(each.result.outcome), each.result.identity))
+    return sorted(told, key=_gravity)
+
+
+def _gravity(change: Change) -> tuple[int, int, int, tuple[str, str]]:
+    """Causes before what they break, as everywhere."""
+    result = change.result
+    return (ORDER.index(change.kind), rank(result.outcome), layer(result.check), result.identity)
 
 
 def _change(before: Result | None, now: Result | None) -> Change | None:
