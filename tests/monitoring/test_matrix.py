@@ -16,6 +16,7 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load import resources
 from pytest_prodcheck.evidence.load.resource_sampling import watching
+from tests.busy import skip_if_too_busy
 from tests.evidence.http.servers import ok, web
 from tests.monitoring.faults import BENIGN, FAULTS, Bench, Fault
 from tests.monitoring.judging import colours
@@ -108,6 +109,7 @@ def test_a_real_load_and_what_prometheus_saw_meanwhile(bench: Bench) -> None:
         done = bench.home.pytest("-m", "performance", "--prodcheck-json", "report.json", env="live")
     run = json.loads((bench.home.folder / "report.json").read_text(encoding="utf-8"))["run"]
     found = {each["check"]: (each["outcome"], each["reason"]) for each in run["results"]}
+    skip_if_too_busy(found["performance.validity"][1])
     assert found["performance.validity"][0] == "passed", done.stdout
     outcome, reason = found["performance.resources.cpu"]
     assert (outcome, reason[:17]) == ("failed", "processor of busy")
