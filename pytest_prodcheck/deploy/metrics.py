@@ -151,6 +151,7 @@ _COUNTED = (
 def _whole(sample: Sample) -> int:
     value = sample.value
     if value is None or value < 0:
-        what = f"deploy.analysis.metrics: {sample.text} came where a count was expected"
-        raise EvidenceProblem(Problem("invalid", what))
+        back = "a counter went back: one of its processes was started again"
+        what = back if value is not None else f"{sample.text} came where a count was expected"
+        raise EvidenceProblem(Problem("invalid", f"deploy.analysis.metrics: {what}"))
     return math.floor(value + 1e-6)

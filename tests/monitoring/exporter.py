@@ -37,6 +37,8 @@ ORDERS = {  # revision -> what becomes of `orders`; `cart` stays healthy
     "slowish": Traffic(bucket=3),
     "steady": Traffic(bucket=1),
     "steady-too": Traffic(bucket=1),
+    "begins-to-fail": Traffic(bucket=1),
+    "started-again": Traffic(bucket=1),
     "twice": Traffic(bucket=2),
     "tail": Traffic(bucket=1, tail=0.1),
     "failing-steadily": Traffic(bucket=1, errors=0.1),
@@ -90,12 +92,15 @@ class Numbers:
 
     began: float = field(default_factory=time.monotonic)
     dead: dict[str, float] = field(default_factory=dict)
+    first_errors: set[str] = field(default_factory=set)  # revisions whose series of errors is there only now
+    anew: set[str] = field(default_factory=set)  # revisions whose process was started again
     down: str = ""  # severity of the alert that the shop is down, "" where it is up
     maintenance: bool = False
 
     def heal(self) -> None:
         """All as in the beginning."""
-        self.dead.clear()
+        for each in (self.dead, self.first_errors, self.anew):
+            each.clear()
         self.down, self.maintenance = "", False
 
     def text(self) -> str:
@@ -103,6 +108,10 @@ class Numbers:
         lines: list[str] = []
         for revision, traffic in ORDERS.items():
             seconds = self.dead.get(revision, time.monotonic()) - self.began
+            if revision in self.anew:
+                seconds /= 100
+            if revision in self.first_errors:
+                lines.append(f'http_requests_total{{service="orders",revision="{revision}",code="500"}} 90')
             for service in SERVICES:
                 lines += _requests(service, revision, traffic if service == "orders" else HEALTHY, seconds)
         for severity in ("critical", "warning"):

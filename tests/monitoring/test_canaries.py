@@ -13,6 +13,7 @@ from pytest_prodcheck.deploy.plan import Plan, World
 from pytest_prodcheck.deploy.strategies import make_plan
 from tests.deploy.model import Quiet
 from tests.monitoring import servers
+from tests.monitoring.exporter import Numbers
 
 TOML = """\
 version = 1
@@ -79,6 +80,26 @@ def test_every_difference_is_found_and_none_is_made_up(made: Deployment) -> None
         each.join(60)
     for revision, (code, told) in LOOKS.items():
         assert (found[revision].code, told in found[revision].text) == (code, True), (revision, found[revision])
+
+
+@pytest.mark.parametrize(
+    ("change", "revision", "code", "told"),
+    [
+        ("first_errors", "begins-to-fail", 1, "worse: errors 90 of"),
+        ("anew", "started-again", 3, "one of its processes was started again"),
+    ],
+)
+def test_what_comes_in_the_middle_of_a_look(
+    change: str, revision: str, code: int, told: str, made: Deployment, numbers: Numbers
+) -> None:
+    """A series that is new counts from its first number on; a process that was started again cannot tell."""
+    numbers.heal()
+    comparing = made._metrics(plan_of(made, revision, "steady"))
+    comparing._tell = lambda text: getattr(numbers, change).add(revision)
+    comparing._settings = comparing._settings.model_copy(update={"least": 400})
+    found = comparing.compare("green", "blue", 0)
+    numbers.heal()
+    assert (found.code, told in found.text) == (code, True), found
 
 
 def test_the_plan_states_it_by_the_buckets_of_now(made: Deployment) -> None:
