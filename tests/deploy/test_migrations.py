@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from pytest_prodcheck.deploy.programs import Runner
 from pytest_prodcheck.deploy.showing import lines_of
 from pytest_prodcheck.environments.sections.deploy import DeployMigrations
 from tests.deploy.model import NEW, OLD, STRATEGIES, Killed, ModelDriver, Scene, reality, settings
+from tests.deploy.test_page import HEAD, PAGE
+from tests.project import Project
 
 BOTH = ("expand 7_add", "expand 8_fill", "contract 9_drop")
 
@@ -117,3 +120,17 @@ def test_programs_of_a_team(tmp_path: Path) -> None:
 def test_what_a_program_says_is_whole_or_nothing(said: str, tmp_path: Path) -> None:
     with pytest.raises(DriverProblem, match=r"pending"):
         driver(tmp_path, said).observe()
+
+
+def test_the_plan_of_a_project(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    settings_of_page, migrations = blocks[:2]
+    assert "[environments.production.deploy.migrations]" in migrations
+    project = Project.make(tmp_path, HEAD + settings_of_page + migrations)
+    said = r"expand 7_add\ncontract 9_drop\n"
+    for name, rows in (("copy.sh", r"blue r1\ngreen -\n"), ("share.sh", r"blue 100\ngreen 0\n"), ("migrate.sh", said)):
+        project.write(name, f"#!/bin/sh\nprintf '{rows}'\n").chmod(0o755)
+    done = project.prodcheck("deploy", "--env", "production", "--revision", NEW, "--dry-run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "   2  migrate, expand: 7_add" in done.stdout
+    assert re.search(r"point of no return: .*\n  14  migrate, contract: 9_drop +undo: none\n", done.stdout), done.stdout
