@@ -58,6 +58,7 @@ def main(args: argparse.Namespace) -> int:
         *_waivers(configuration, environment.name, datetime.now(UTC).date()),
         *_off(scope),
         *_missing(scope, environment),
+        *_channels(configuration, environment.name),
         *(() if args.offline else _runbooks(scope)),
     ]
     _show(found, args.format)
@@ -91,13 +92,30 @@ def _secrets(environment: Environment, configuration: Configuration) -> Iterator
 
     resolver = SecretResolver(configuration.root, configuration.project.pass_environment)
     told: set[str] = set()
-    for each in references(environment):
+    project = configuration.project
+    of_project = (project.events, project.notify, project.pushgateway, project.traces, project.seal)
+    for each in references([environment, *of_project]):
         try:
             resolver.resolve(each)
         except SecretError as error:
             if str(error) not in told:
                 told.add(str(error))
                 yield Finding("wrong", f"a secret does not resolve: {error}")
+
+
+def _channels(configuration: Configuration, environment: str) -> Iterator[Finding]:
+    """Who is told of runs of this environment, and what that needs."""
+    from importlib.util import find_spec
+
+    project = configuration.project
+    told = [name for name, each in project.notify.items() if not each.environments or environment in each.environments]
+    if told:
+        yield Finding("declared", f"notify: {_listed(told)}")
+    elif not project.notify:
+        yield Finding("missing", "notify: nobody is told when a gate closes")
+    for wanted, package, extra in ((told, "apprise", "notify"), (project.traces, "opentelemetry", "traces")):
+        if wanted and find_spec(package) is None:
+            yield Finding("wrong", f"{extra}: {package} is not installed: pip install 'pytest-prodcheck[{extra}]'")
 
 
 def _waivers(configuration: Configuration, environment: str, today: date) -> Iterator[Finding]:

@@ -95,6 +95,16 @@ def test_what_is_wrong_and_what_will_be(project: Project) -> None:
     assert any("smoke.service.latency" in each and "off" in each for each in found["soon"])
 
 
+def test_who_is_told(project: Project) -> None:
+    assert any(each.startswith("notify: nobody") for each in told(project, "--offline")["missing"])
+    path = project.folder / "prodcheck.toml"
+    more = '[notify.chat]\nurl = { env = "DOCTOR_CHAT" }\n[notify.live]\nurl = { env = "DOCTOR_CHAT" }\n'
+    path.write_text(path.read_text() + more)
+    found = told(project, "--offline")
+    assert "notify: chat, live" in found["declared"]
+    assert sum("environment variable DOCTOR_CHAT is not set" in each for each in found["wrong"]) == 1
+
+
 def test_what_could_be_judged(project: Project) -> None:
     missing = told(project, "--offline")["missing"]
     assert any("service shop: nothing about version" in each and "smoke.service.version" in each for each in missing)
