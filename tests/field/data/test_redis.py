@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 from tests.evidence.contexts import context, gather
 from tests.evidence.redis.test_topologies import judged, red
@@ -73,7 +74,8 @@ def test_a_script_that_does_not_end(tmp_path: Path) -> None:
     from redis import Redis
 
     with servers(tmp_path, ("lua-time-limit 50",)) as (server,):
-        with contextlib.suppress(Exception), contextlib.closing(Redis(port=server.port, socket_timeout=0.3)) as client:
+        client: Any = Redis(port=server.port, socket_timeout=0.3)
+        with contextlib.suppress(Exception), contextlib.closing(client):
             client.execute_command("EVAL", "while true do end", 0)
         found = red(judged([server]))
         server.do("SCRIPT", "KILL")
