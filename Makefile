@@ -72,7 +72,7 @@ bench: $(STAMP) ## measure, side by side in one run, and print ratios
 soak: $(STAMP) ## the long tests: 1,000 silent runs, thousands of cases
 	@$(BIN)/python -m pytest --soak -p no:randomly -q -n 2 --dist worksteal tests
 
-pythons: ## the gate's tests and a run under Python 3.12 with pytest 9.0 and Python 3.13, where they are
+pythons: ## the gate's tests and a run under Python 3.12 with pytest 8.3 and Python 3.13, where they are
 	@.ci/pythons
 
 plugins: ## other people's plugins beside prodcheck, in a virtual environment of their own (docs/plugins.md)
@@ -81,10 +81,11 @@ plugins: ## other people's plugins beside prodcheck, in a virtual environment of
 	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 PRODCHECK_PLUGINS=1 .venv-plugins/bin/python -m pytest -q \
 		-p pytest_prodcheck.plugin -p xdist.plugin -p no:cacheprovider -n $(WORKERS) tests/plugins
 
-site: ## build the documentation site into site/, in a virtual environment of its own; a broken link fails
+site: $(STAMP) ## build the documentation site into site/, in a virtual environment of its own; a broken link fails
 	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
 	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r docs/site-requirements.txt
-	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --clean
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --clean --quiet
+	@$(BIN)/python -m pytest_prodcheck schema > site/prodcheck.schema.json
 
 clean: ## remove what was built and installed here
 	rm -rf $(VENV) .venv-plugins .venv-docs site .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

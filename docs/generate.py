@@ -37,7 +37,7 @@ def commands() -> str:
     parts = [f"# Commands\n\n{MADE}", f"```text\n{EXIT_CODES.rstrip()}\n```\n\n", _PYTEST_CODES]
     for name, (_, line) in COMMANDS.items():
         parts.append(f"## prodcheck {name}\n\n{line}\n\n```text\n{_help(parser_of(name))}\n```\n\n")
-    parts.append(f"## pytest --env\n\n```text\n{_plugin_options()}\n```\n")
+    parts.append(f"## pytest --env\n\n```text\n{_plugin_options()}\n```\n\n{_settings()}")
     return "".join(parts)
 
 
@@ -76,6 +76,26 @@ def _plugin_options() -> str:
     return _help(parser.group.parser)
 
 
+def _settings() -> str:
+    """The settings of pytest that are defaults of options."""
+    from pytest_prodcheck.plugin.options import DEFAULTS
+
+    rows = "".join(f"| `{name}` | `--{option.replace('_', '-')}` |\n" for name, option in DEFAULTS.items())
+    return f"{_NAMED}| setting | is the default of |\n|---|---|\n{rows}\n{_NO_SETTING}"
+
+
+_NAMED = """\
+Node ids of bundled checks are their ids, and can be typed again: `pytest --env production 'smoke.service.health[web]'`.
+`--env` is a short name, which pytest-prodcheck takes only if no conftest has an option of that name. `--prodcheck-env`
+always works.
+
+Settings in `pytest.ini`, `pyproject.toml` and the like, where a team does not want to repeat an option:
+
+"""
+_NO_SETTING = """\
+There is no setting for the environment, unit, slot, revision, a gate, or for anything that allows more: what a run is
+about is said where it is started. Reports of a setting lie relative to the file of the setting.
+"""
 _CHECKS = """\
 One check has one limit; `[thresholds]` changes it by id or `id@target`. Where no limit is given the check is yes or no.
 Limits that a check has besides are fixed and named below it.

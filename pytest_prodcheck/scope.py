@@ -25,10 +25,25 @@ DEMO = "demo"  # the environment that is embedded where no prodcheck.toml declar
 
 
 @dataclass(frozen=True)
+class NamedCheck:
+    """A check that an argument names. target: "" for all. place: the file or folder that pytest collects for it."""
+
+    word: str  # as it was typed
+    id: str
+    target: str
+    place: str
+
+    def is_about(self, check: str, target: str) -> bool:
+        """Whether a check on a target is meant."""
+        return self.id == check and self.target in ("", target)
+
+
+@dataclass(frozen=True)
 class Scope:
     """One environment, unit, slot and vantage.
 
     settings: "kind:name" -> the declared table, plain JSON. select: the check ids to run, () for all.
+    named: the checks that the command line names, () for all.
     elsewhere: "kind:name" of what other environments declare, for checks that ask for it by name.
     folders: what to collect where no path is given. shared: folder through which workers read evidence.
     patience: seconds one fact is waited for. protected: whether checks with an `opt_in` need to be allowed;
@@ -43,6 +58,7 @@ class Scope:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     runbooks: str = ""
     select: tuple[str, ...] = ()
+    named: tuple[NamedCheck, ...] = ()
     folders: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     shared: str = ""
@@ -94,6 +110,7 @@ class Scope:
         )
         for name in ("select", "folders", "elsewhere", "allowed"):
             plain[name] = tuple(plain[name])
+        plain["named"] = tuple(NamedCheck(**each) for each in plain["named"])
         plain["secrets"] = tuple((kind, name) for kind, name in plain["secrets"])
         return cls(**plain)
 

@@ -12,6 +12,7 @@ from pytest_prodcheck.reports.escaping import safe_json
 EXAMPLES = """\
   prodcheck checks                        all bundled checks with their default limits
   prodcheck checks --env production       the limits in force there, for each target
+  prodcheck checks --suite security
   prodcheck checks smoke.postgres.* --format json
 """
 
@@ -19,6 +20,7 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck checks`."""
     parser.add_argument("pattern", nargs="?", default="*", help="only these ids (globs allowed)")
+    parser.add_argument("--suite", metavar="NAME", help="only this suite")
     parser.add_argument("--env", metavar="NAME", help="show the targets and limits of this environment")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
@@ -28,8 +30,11 @@ def main(args: argparse.Namespace) -> int:
     rows = _in_force(args) if args.env else _defaults(args)
     if rows is None:
         return 2
+    if args.suite:
+        rows = [row for row in rows if str(row["id"]).partition(".")[0] == args.suite]
     if not rows:
-        print(f"prodcheck checks: no check is named like {args.pattern!r}", file=sys.stderr)
+        suite = f" in the suite {args.suite!r}" if args.suite else ""
+        print(f"prodcheck checks: no check is named like {args.pattern!r}{suite}", file=sys.stderr)
         return 2
     if args.format == "json":
         print(safe_json(json.dumps(rows, indent=1)))

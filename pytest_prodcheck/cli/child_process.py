@@ -20,10 +20,20 @@ class Child:
 
     own_group: the child gets a process group of its own, so that Ctrl-C reaches it once, through us, and nothing of it
     is left behind when it has to be killed, nor where we are killed; such a child has no standard input.
+    folder: where it starts, None: here. quiet: what it writes to standard output is dropped.
     """
 
-    def __init__(self, command: Sequence[str], *, own_group: bool, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        own_group: bool,
+        env: Mapping[str, str] | None = None,
+        folder: str | None = None,
+        quiet: bool = False,
+    ) -> None:
         self.command, self.own_group, self.env = list(command), own_group, env
+        self.folder, self.quiet = folder, quiet
         self.signalled = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -34,6 +44,8 @@ class Child:
             self._process = subprocess.Popen(
                 self.command,
                 env=self.env,
+                cwd=self.folder,
+                stdout=subprocess.DEVNULL if self.quiet else None,
                 process_group=0 if self.own_group else None,
                 stdin=subprocess.DEVNULL if self.own_group else None,
                 pass_fds=_descriptors(self.command),

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "checks": ("pytest_prodcheck.cli.checks", "list the checks with the limits in force"),
     "history": ("pytest_prodcheck.cli.history", "show trends, flaky checks, and how long gates were closed"),
     "explain": ("pytest_prodcheck.cli.explain", "show what a check judges, why it fails, and how to fix it"),
+    "show": ("pytest_prodcheck.cli.show", "show a saved run: its gates, and each check with its measurement"),
     "runs": ("pytest_prodcheck.cli.runs", "list the saved runs"),
     "report": ("pytest_prodcheck.cli.report", "write a report of a saved run: HTML, text, JSON, SARIF and others"),
     "diff": ("pytest_prodcheck.cli.diff", "show the differences between two saved runs"),
@@ -28,3 +29,5 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "completion": ("pytest_prodcheck.cli.completion", "print the completion script of bash, zsh or tcsh"),
     "schema": ("pytest_prodcheck.cli.schema", "print the JSON Schema of prodcheck.toml, for editors"),
 }
+NEED_NO_CONFIGURATION = ("completion", "demo", "explain", "init", "schema")
+OLD_NAMES = {"plan": {"-m": "--suite"}}  # options by command: they work until the next release

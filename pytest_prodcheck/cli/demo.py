@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.demo import Fault
 
 EXAMPLES = """\
   prodcheck demo                          start it; then, elsewhere: pytest -m smoke --env demo
@@ -24,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="deploy to two copies of a shop behind HAProxy: one canary goes through, one is rolled back",
     )
     parser.add_argument("--list-faults", action="store_true", help="list the faults and end")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="output format of --list-faults (default: text)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -31,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
     from pytest_prodcheck import demo
 
     if args.list_faults:
-        print(demo.list_faults())
+        print(_as_json(demo.FAULTS) if args.format == "json" else demo.list_faults())
         return 0
     try:
         if args.deploy:
@@ -40,3 +50,7 @@ def main(args: argparse.Namespace) -> int:
     except demo.DemoError as error:
         print(f"prodcheck demo: {error}", file=sys.stderr)
         return 2
+
+
+def _as_json(faults: Mapping[str, Fault]) -> str:
+    return json.dumps([{"name": name, **asdict(fault)} for name, fault in faults.items()], indent=1, default=list)

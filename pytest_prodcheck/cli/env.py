@@ -77,7 +77,8 @@ def _print_environments(rows: list[dict[str, Any]]) -> None:
         print("No environment can be named by --env; declare one as [environments.NAME].")
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
-        parts = [f"{row['targets']} targets", "protected" if row["protected"] else ""]
+        targets = "1 target" if row["targets"] == 1 else f"{row['targets']} targets"
+        parts = [targets, "protected" if row["protected"] else ""]
         parts += [f"{key} {', '.join(row[key])}" for key in ("units", "slots") if row[key]]
         print(f"{row['name']:{width}}  {'; '.join(part for part in parts if part)}")
 

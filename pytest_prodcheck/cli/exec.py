@@ -48,14 +48,14 @@ def main(args: argparse.Namespace) -> int:
     if decision.code != 0:
         print(f"prodcheck exec: {args.rest[0]} was not run", file=sys.stderr)
         return decision.code
-    return _run(args.rest, ask, decision)
+    return _run(args.rest, ask, decision, args.started_in)
 
 
-def _run(command: list[str], ask: VerdictQuery, decision: Decision) -> int:
+def _run(command: list[str], ask: VerdictQuery, decision: Decision, folder: str) -> int:
     log = _Log(ask, decision, command)
     log.add("started")
     try:
-        code = Child(command, own_group=False).run()
+        code = Child(command, own_group=False, folder=folder).run()
     except OSError as error:
         print(f"prodcheck exec: {command[0]} cannot be started: {error.strerror or error}", file=sys.stderr)
         log.add("ended", 127)

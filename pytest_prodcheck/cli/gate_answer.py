@@ -106,7 +106,12 @@ def _open_lines(document: Document, now: float) -> list[str]:
     for name, title in (("warnings", "warning"), ("waived", "waived"), ("notes", "note")):
         lines += _texts(title, document[name])
     for reason, each in sorted(skips.items()):
-        lines.append(f"  skipped, {safe(reason)}: {safe(', '.join(map(str, each)))}")
+        if reason == "not-configured":
+            where = safe(str(document["environment"]))
+            told = f"{len(each)} not declared (prodcheck doctor --env {where} lists them)"
+            lines.append(f"  skipped: {told}")
+        else:
+            lines.append(f"  skipped, {safe(reason)}: {safe(', '.join(map(str, each)))}")
     for name, title in (("limits_off", "limits off"), ("unverified", "TLS not verified"), ("overrides", "override")):
         listed = document[name]
         if isinstance(listed, list) and listed:

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck grants`."""
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
     parser.add_argument("--target", default="", metavar="NAME", help="only this cluster of `postgres`")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
     parser.add_argument(
         "--kubernetes", action="store_true", help="the role for the cluster of `kubernetes`, as a manifest (JSON)"
     )
@@ -49,8 +50,12 @@ def main(args: argparse.Namespace) -> int:
         what = f"there is no PostgreSQL cluster {unknown[0]!r}" if unknown else "no PostgreSQL cluster is declared"
         print(f"prodcheck grants: {what} in {args.env}; declared: {there}", file=sys.stderr)
         return 2
-    for name in wanted:
-        for line in grants(name, environment.postgres[name]):
+    sql = {name: list(grants(name, environment.postgres[name])) for name in wanted}
+    if args.format == "json":
+        print(safe_json(json.dumps(sql, indent=1)))
+        return 0
+    for lines in sql.values():
+        for line in lines:
             print(safe(line))
         print()
     return 0

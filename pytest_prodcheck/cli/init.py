@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 EXAMPLES = """\
-  prodcheck init                 writes ./prodcheck.toml
+  prodcheck init                 writes ./prodcheck.toml, and prodcheck.schema.json for editors
   prodcheck init deploy/         writes deploy/prodcheck.toml
   prodcheck init --from https://shop.example         proposed from what is found there
   prodcheck init --from openapi.json --env staging   also a kubeconfig or a compose.yaml
@@ -27,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Writes the file; 2 where one is there or it cannot be written."""
+    from pytest_prodcheck.environments.init_template import SCHEMA_FILE
+    from pytest_prodcheck.environments.schema import schema
+
     path = Path(args.path)
     path = path / "prodcheck.toml" if path.is_dir() else path
     if path.name != "prodcheck.toml":
@@ -42,7 +46,8 @@ def main(args: argparse.Namespace) -> int:
         return 2
     try:
         with path.open("w" if args.force else "x", encoding="utf-8") as file:
-            file.write(text)
+            file.write(f"#:schema ./{SCHEMA_FILE}\n{text}")
+        path.with_name(SCHEMA_FILE).write_text(json.dumps(schema(), ensure_ascii=False), encoding="utf-8")
     except FileExistsError:
         print(f"prodcheck init: {path} is there already; --force replaces it", file=sys.stderr)
         return 2

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-from pytest_prodcheck.cli.commands import COMMANDS
+from pytest_prodcheck.cli.commands import COMMANDS, NEED_NO_CONFIGURATION, OLD_NAMES
+from pytest_prodcheck.gates.paths import CONFIGURATION
 
 EXIT_CODES = """\
 exit codes of gate, run and exec:
@@ -69,16 +70,24 @@ def mute() -> None:
 def parser_of(name: str) -> argparse.ArgumentParser:
     """The parser of one command of `COMMANDS`."""
     parser = argparse.ArgumentParser(prog=f"prodcheck {name}", **_texts(name))
-    import_module(COMMANDS[name][0]).add_arguments(parser)
+    _add_arguments(name, parser)
     return parser
+
+
+def _add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
+    import_module(COMMANDS[name][0]).add_arguments(parser)
+    if name not in NEED_NO_CONFIGURATION:
+        parser.add_argument(
+            "-C", "--config", metavar="PATH", help="prodcheck.toml, or its folder (default: here or above)"
+        )
 
 
 def whole_parser() -> argparse.ArgumentParser:
     """One parser with all commands, which shells complete by."""
     parser = argparse.ArgumentParser(prog="prodcheck")
     commands = parser.add_subparsers(dest="command")
-    for name, (module, line) in COMMANDS.items():
-        import_module(module).add_arguments(commands.add_parser(name, help=line, **_texts(name)))
+    for name, (_, line) in COMMANDS.items():
+        _add_arguments(name, commands.add_parser(name, help=line, **_texts(name)))
     return parser
 
 
@@ -102,9 +111,15 @@ def _run(name: str, argv: list[str]) -> int:
         args = parser.parse_args(own)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 2
-    args.rest = rest
+    args.rest, args.started_in = rest, os.getcwd()
+    for old, new in OLD_NAMES.get(name, {}).items():
+        if any(word == old or word.startswith(f"{old}=") for word in own):
+            print(f"prodcheck {name}: {old} is now called {new}; the next release drops {old}", file=sys.stderr)
     if rest is not None and name not in ("run", "exec"):
         print(f"prodcheck {name}: takes nothing after --", file=sys.stderr)
+        return 2
+    if getattr(args, "config", None) and (wrong := _go_to(args, parser)):
+        print(f"prodcheck {name}: {wrong}", file=sys.stderr)
         return 2
     code: int = import_module(COMMANDS[name][0]).main(args)
     try:
@@ -112,6 +127,21 @@ def _run(name: str, argv: list[str]) -> int:
     except OSError:
         mute()
     return code
+
+
+def _go_to(args: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+    """Goes to the folder of `--config`, keeping the files of other options where they are; what is wrong, or ""."""
+    place = args.config if os.path.isdir(args.config) else os.path.dirname(args.config)
+    file = os.path.join(place, CONFIGURATION)
+    if not os.path.isfile(file) or args.config not in (place, file):
+        return f"--config {args.config}: there is no {CONFIGURATION}; name the file or its folder"
+    for action in parser._actions:
+        given = getattr(args, action.dest, None)
+        is_path = action.metavar == "FILE" or (action.metavar == "RUN" and "/" in str(given))
+        if isinstance(given, str) and given and is_path:
+            setattr(args, action.dest, os.path.abspath(given))
+    os.chdir(place or ".")
+    return ""
 
 
 def _split(argv: list[str]) -> tuple[list[str], list[str] | None]:

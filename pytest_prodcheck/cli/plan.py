@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   prodcheck plan before --env production           what the run for this gate would send
-  prodcheck plan -m security --env production
-  prodcheck plan -m smoke --env production --unit buying --slot green --format json
+  prodcheck plan --suite security --env production
+  prodcheck plan --suite smoke --env production --unit buying --slot green --format json
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck plan`."""
     parser.add_argument("gates", nargs="*", metavar="GATE", help="only what these gates select (default: all checks)")
-    parser.add_argument("-m", dest="suite", metavar="SUITE", help="only this suite (default: all of them)")
+    parser.add_argument("--suite", "-m", metavar="NAME", help="only this suite (default: all of them)")
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
     parser.add_argument("--unit", default="", metavar="NAME", help="only this unit (services deployed together)")
     parser.add_argument("--slot", default="", metavar="NAME", help="with the addresses of this slot")

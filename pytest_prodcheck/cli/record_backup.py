@@ -29,7 +29,7 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck record-backup`."""
     parser.add_argument("name", metavar="NAME", help="the cluster, as in [environments.ENV.postgres.NAME]")
-    parser.add_argument("--env", required=True, metavar="ENV", help="the environment; there is no default")
+    parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write the record")
     parser.add_argument("--database", default="", metavar="NAME", help="use this database instead of the declared one")
     parser.add_argument("--user", default="", metavar="NAME", help="use this role instead of the declared one")
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--table", action="append", default=[], metavar="SCHEMA.TABLE", help="only this table; may be repeated"
     )
     parser.add_argument(
-        "--timeout", type=_some_time, default=3600.0, metavar="TIME", help="time limit, such as 2h (default: 3600 s)"
+        "--timeout", type=_some_time, default=3600.0, metavar="DURATION", help="time limit, such as 2h (default: 1h)"
     )
 
 

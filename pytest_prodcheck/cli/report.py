@@ -25,7 +25,7 @@ EXAMPLES = """\
 FORMATS = (
     "text", "json", "html", "sarif", "markdown", "github", "gitlab", "tap", "nagios", "prometheus", "badge", "junit",
 )  # fmt: skip
-_SHORT = ("html", "json", "sarif")
+_SHORT = ("html", "json", "sarif", "junit")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", metavar="FILE", help="write the HTML report, one self-contained file, to FILE")
     parser.add_argument("--json", metavar="FILE", help="write the JSON report to FILE")
     parser.add_argument("--sarif", metavar="FILE", help="write a SARIF 2.1.0 file for code-scanning pages to FILE")
+    parser.add_argument("--junit-xml", dest="junit", metavar="FILE", help="write a JUnit file to FILE")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import sys
 import time
 
 from pytest_prodcheck.cli.child_process import Child
-from pytest_prodcheck.cli.gate_answer import as_text, headline
+from pytest_prodcheck.cli.gate_answer import as_text
 from pytest_prodcheck.cli.gate_options import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE, add_scope, query_of
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.admission import worst
@@ -56,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", metavar="FILE", help="write the HTML report, one self-contained file, to FILE")
     parser.add_argument("--json", metavar="FILE", help="write the JSON report to FILE")
     parser.add_argument("--sarif", metavar="FILE", help="write a SARIF 2.1.0 file for code-scanning pages to FILE")
+    parser.add_argument("--junit-xml", metavar="FILE", help="write a JUnit file to FILE")
+    parser.add_argument("--quiet", action="store_true", help="print errors only, answer by exit code")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -66,7 +68,7 @@ def main(args: argparse.Namespace) -> int:
         print(f"prodcheck run: {why}", file=sys.stderr)
         return _USAGE
     run = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + secrets.token_hex(4)
-    child = Child(command(args, run), own_group=True)
+    child = Child(command(args, run), own_group=True, quiet=args.quiet)
     try:
         ended = child.run()
     except OSError as error:
@@ -96,6 +98,7 @@ def command(args: argparse.Namespace, run: str) -> list[str]:
     words += [f"--prodcheck-report={args.report}"] if args.report else []
     for option, file in (("html", args.html), ("json", args.json), ("sarif", args.sarif)):
         words += [f"--prodcheck-{option}={file}"] if file else []
+    words += [f"--junit-xml={args.junit_xml}"] if args.junit_xml else []
     return words + (args.rest or [])
 
 
@@ -111,8 +114,9 @@ def conclude(args: argparse.Namespace, run: str, ended: int) -> int:
     asks = _gates_asked(args, run)
     now = time.time()
     decisions = [(ask, decide(ask, now, os.getcwd())) for ask in asks]
-    for ask, decision in decisions:
-        _tell(decision, ask, now)
+    for ask, decision in () if args.quiet else decisions:
+        if decision.document is None or decision.reasons or decision.overrides:  # pytest has not shown it so
+            print(as_text(decision, ask, now), flush=True)
     code = worst([decision.code for _, decision in decisions])
     if not decisions:
         print("prodcheck run: pytest ended without saying which gates it judged: cannot tell", file=sys.stderr)
@@ -140,10 +144,3 @@ def _gates_asked(args: argparse.Namespace, run: str) -> list[VerdictQuery]:
         if not names:
             return []
     return [query_of(args, str(name), run) for name in names]
-
-
-def _tell(decision: Decision, ask: VerdictQuery, now: float) -> None:
-    """One line for a verdict that pytest has already shown; all there is to say about anything else."""
-    ask_line = headline(decision.closed, ask, unicode=(sys.stdout.encoding or "").lower() in ("utf-8", "utf8"))
-    shown = decision.document is not None and not decision.reasons and not decision.overrides
-    print(ask_line if shown else as_text(decision, ask, now), flush=True)

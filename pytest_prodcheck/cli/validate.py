@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 EXAMPLES = """\
@@ -15,6 +17,7 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck validate`."""
     parser.add_argument("file", nargs="?", metavar="FILE", help="the file (default: prodcheck.toml here or above)")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -33,21 +36,34 @@ def main(args: argparse.Namespace) -> int:
     try:
         configuration = load(path)
     except ConfigurationError as error:
-        print(f"prodcheck validate: {error}", file=sys.stderr)
-        return 2
+        return _tell(args, list(map(str, error.problems)) if args.format == "json" else [str(error)], [])
     wrong = []
     for name, environment in configuration.project.environments.items():
         try:
             make_scope(configuration, environment, run="validate")
         except (ConfigurationError, ScopeError) as error:
             wrong.append(f"environment {name}: {error}")
+    notes = [
+        f"environment {name}: {safe(line)}"
+        for name, environment in configuration.project.environments.items()
+        for line in ([] if wrong else of_environment(configuration, environment))
+    ]
+    return _tell(args, wrong, list(configuration.project.environments), path.name, notes)
+
+
+def _tell(
+    args: argparse.Namespace, wrong: list[str], environments: list[str], file: str = "", notes: Sequence[str] = ()
+) -> int:
+    if args.format == "json":
+        from pytest_prodcheck.reports.escaping import safe_json
+
+        found = {"valid": not wrong, "environments": environments, "mistakes": wrong, "notes": list(notes)}
+        print(safe_json(json.dumps(found, indent=1)))
+        return 2 if wrong else 0
     for line in wrong:
         print(f"prodcheck validate: {line}", file=sys.stderr)
-    if wrong:
-        return 2
-    for name, environment in configuration.project.environments.items():
-        for line in of_environment(configuration, environment):
-            print(f"note: environment {name}: {safe(line)}")
-    named = ", ".join(configuration.project.environments) or "none"
-    print(f"{path.name} is valid; environments: {named}")
-    return 0
+    for line in notes:
+        print(f"note: {line}")
+    if not wrong:
+        print(f"{file} is valid; environments: {', '.join(environments) or 'none'}")
+    return 2 if wrong else 0

@@ -3,11 +3,12 @@
 Lines that begin with `#` and no space are configuration, and valid too once uncommented.
 """
 
+SCHEMA_FILE = "prodcheck.schema.json"  # beside it, so that editors complete keys without a network
 STARTER = """\
 # What prodcheck validates. Commands that send nothing:
 #   prodcheck env production              this, resolved, with the line that each value comes from
 #   prodcheck plan --env production       dry run: the requests that a run would send
-#   prodcheck schema > prodcheck.schema.json   for your editor
+#   prodcheck schema > prodcheck.schema.json   after an upgrade: what editors complete keys by
 version = 1
 project = "my-service"
 

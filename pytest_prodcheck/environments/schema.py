@@ -20,6 +20,7 @@ _WHOLE = ("Project", "Gate", "GateDefaults", "Need", "Waiver", "Seal", "Events")
 # the comment lines right above a field, its name, the comment behind it
 _FIELD = re.compile(r"((?:^    # .+\n)*)^    (\w+):(?:[^#\n]*?  # (.+))?", re.MULTILINE)
 Schema = dict[str, Any]
+ADDRESS = "https://pytest-prodcheck.readthedocs.io/en/stable/prodcheck.schema.json"  # published with the documentation
 
 
 def schema() -> Schema:
@@ -38,6 +39,7 @@ def schema() -> Schema:
                 _removable(each)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": ADDRESS,
         **definitions.pop("Project"),
         "title": "prodcheck.toml",
         "description": "What pytest-prodcheck validates, and what its gates ask for.",

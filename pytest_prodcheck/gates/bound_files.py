@@ -142,7 +142,7 @@ def _told(name: str) -> str:
         return f"other files match {name.removeprefix(INCLUDE)!r}"
     if name.startswith(SETTINGS):
         folder = os.path.normpath(os.path.join(name.removeprefix(SETTINGS), "pytest.ini"))
-        return f"what {folder} or its like (pyproject.toml, tox.ini, setup.cfg) say to pytest has changed"
+        return f"pytest's settings (in {folder}, or pyproject.toml, tox.ini, setup.cfg beside it) have changed"
     return f"{name} has changed"
 
 

@@ -12,6 +12,7 @@ from pytest_prodcheck.gates.suggestions import close_matches
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, Severity
 
 Identity = tuple[str, str]
+DID_NOT_RUN = "expected check did not run"
 
 
 def check_scope(run: RunRecord, policy: Policy, findings: Findings) -> None:
@@ -71,7 +72,7 @@ def check_completeness(
     wanted = set(planned)
     counted = Counter(result.identity for result in results)
     for check, target in sorted(wanted - set(counted)):
-        _incomplete(findings, check, target, "expected check did not run", planned[(check, target)])
+        _incomplete(findings, check, target, DID_NOT_RUN, planned[(check, target)])
     for (check, target), number in sorted(counted.items()):
         if number > 1:
             _incomplete(findings, check, target, f"has {number} results: one check id on one target may have one")

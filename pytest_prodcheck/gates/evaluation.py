@@ -14,7 +14,7 @@ from pytest_prodcheck.gates.result_effects import CLOCK_SLACK, JudgedResults, ju
 from pytest_prodcheck.gates.root_causes import ADDRESSES, root_causes
 from pytest_prodcheck.gates.verdict import STATUS, NeedState, Observation, Verdict
 from pytest_prodcheck.gates.waivers import Waiver, Waivers
-from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, counts, worst
+from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, SkipReason, counts, worst
 from pytest_prodcheck.quantities import format_quantity
 
 VERSION = "smoke.service.version"  # the bundled check that sees which revision answers
@@ -45,7 +45,8 @@ def evaluate(
     check_completeness(planned, results, policy, findings)
     judged = judge_results(results, policy, now, applied, findings)
     findings.follow(root_causes(results))
-    _check_evidence(judged, policy, now, findings)
+    undeclared = bool(results) and all(each.skip == SkipReason.NOT_CONFIGURED for each in results)
+    _check_evidence(judged, policy, now, findings, undeclared)
     if run.known:
         applied.tell(findings, run.known, {each.check for each in results}, run.protected)
     states = check_needs(run, policy, now, neighbours, findings)
@@ -68,10 +69,11 @@ def _in_order(results: list[Result]) -> list[Result]:
     return sorted(results, key=(lambda each: each.identity) if unique else repr)
 
 
-def _check_evidence(judged: JudgedResults, policy: Policy, now: float, findings: Findings) -> None:
+def _check_evidence(judged: JudgedResults, policy: Policy, now: float, findings: Findings, undeclared: bool) -> None:
     blocked = any(each.code == ExitCode.BLOCKED for each in findings.reasons)
     if not judged.positive and not blocked:
-        findings.close(ExitCode.CANNOT_TELL, "nothing speaks for the system: no check of this gate passed or warned")
+        why = "nothing that this gate judges is declared" if undeclared else "no check of this gate passed or warned"
+        findings.close(ExitCode.CANNOT_TELL, f"nothing speaks for the system: {why}")
     if judged.oldest is None:
         return
     age = now - judged.oldest

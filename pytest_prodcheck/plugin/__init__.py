@@ -6,12 +6,13 @@ import gc
 import os
 import sys
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_prodcheck.plugin.options import add_options, only_informs
+from pytest_prodcheck.plugin.options import add_options, add_settings, fill_in, only_informs
 
 if TYPE_CHECKING:
     from pytest_prodcheck.plugin.controller import RunController
@@ -32,6 +33,7 @@ WORKER_SCOPE: pytest.StashKey[Scope] = pytest.StashKey()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds `--env` and its companions."""
     add_options(parser)
+    add_settings(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -69,6 +71,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         if Path(scope.root) in Path(options.confcutdir or scope.root).absolute().parents:
             options.confcutdir = scope.root  # conftests beside prodcheck.toml decide, wherever the run is started
     _guard_arguments(early_config)
+    if options.file_or_dir:
+        scope = _place_named(scope, controller, options.file_or_dir, args)
     if not options.file_or_dir:
         args[:0] = scope.folders  # in front: an option whose value may be left out would take what follows it
         options.file_or_dir.extend(scope.folders)
@@ -78,6 +82,18 @@ def _collect_garbage_rarely() -> None:
     """What is loaded stays, results and evidence too: looking through it again and again costs a tenth of a run."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+def _place_named(scope: Scope, controller: RunController | None, paths: list[str], args: list[str]) -> Scope:
+    """Puts what pytest can collect in the place of ids of checks; the controller says which checks run."""
+    from pytest_prodcheck.plugin.check_names import named_in
+
+    if controller is not None:
+        scope = controller.opened.scope = replace(scope, named=named_in(paths, scope, controller.opened.own_checks))
+    places = {each.word: each.place for each in scope.named}
+    for words in (paths, args):
+        words[:] = [places.get(word, word) for word in words]
+    return scope
 
 
 def _guard_arguments(config: pytest.Config) -> None:
@@ -95,6 +111,7 @@ def _start(config: pytest.Config) -> RunController:
     try:
         from pytest_prodcheck.plugin.controller import RunController
 
+        fill_in(config)
         return RunController.start(config.known_args_namespace, config.invocation_params.dir, interrupts)
     except pytest.UsageError:
         raise
@@ -152,7 +169,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_report_collectionfinish(config: pytest.Config) -> str:
     """One line about checks that were left out."""
     number = config.stash.get(LEFT_OUT, 0)
-    return f"prodcheck: {number} checks of real environments are left out; --env NAME runs them" if number else ""
+    if not number:
+        return ""
+    checks = "1 check of a real environment is" if number == 1 else f"{number} checks of real environments are"
+    return f"prodcheck: {checks} left out; --env NAME runs {'it' if number == 1 else 'them'}"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

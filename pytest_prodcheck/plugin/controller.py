@@ -21,6 +21,7 @@ from pytest_prodcheck.judging.ledger import STRAYS
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Planned, RunRecord, worst
 from pytest_prodcheck.plugin import ci_pages, process_exit, result_transport, run_finish
 from pytest_prodcheck.plugin.binding import loaded_here, tops_of
+from pytest_prodcheck.plugin.check_names import one_line_a_suite
 from pytest_prodcheck.plugin.event_record import record_events
 from pytest_prodcheck.plugin.fixtures import evidence_fixtures
 from pytest_prodcheck.plugin.gathering import Gathering
@@ -37,7 +38,7 @@ from pytest_prodcheck.plugin.threads import ThreadWatch
 from pytest_prodcheck.plugin.unprovable_percentiles import tell_unprovable
 from pytest_prodcheck.plugin.xdist_controller import Distributed
 from pytest_prodcheck.plugin.xdist_worker import SCOPE, SHARED, wanted_of
-from pytest_prodcheck.reports.junit import add_suite_properties
+from pytest_prodcheck.reports.junit import add_suite_properties, name_class
 
 if TYPE_CHECKING:
     import warnings
@@ -71,6 +72,7 @@ class RunController:
         self.unsaved = ""  # why the run's files could not be written
         self._judging: CheckHooks | None = None
         self._started = False
+        self._junit: pytest.Config | None = None  # where pytest writes a JUnit file
         self._reporter: pytest.TerminalReporter | None = None
         self.progress = Progress()
         self.threads = ThreadWatch()
@@ -111,10 +113,13 @@ class RunController:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Refuses a misspelt marker: it would select nothing, or too little, in silence."""
         redact_logs(session.config, self.redactor.redact)
+        self._junit = session.config if self.options.xmlpath else None
         self._give_back = [redact_stderr(self.redactor.redact), redact_records(self.redactor.redact)]
         self.threads.start()
         self._reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         self.progress.begin(self._reporter, self.gathering)
+        if self._reporter is not None:
+            one_line_a_suite(self._reporter)
         problem = unknown_in(self.options.markexpr or "", registered(session.config.getini("markers")))
         if problem:
             raise pytest.UsageError(f"prodcheck: {problem}")
@@ -172,6 +177,8 @@ class RunController:
         if self._judging is None:
             clean_report(report, self.redactor.redact)
         self.counter.take(report)
+        if self._junit is not None:
+            name_class(self._junit, report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
@@ -241,7 +248,11 @@ class RunController:
 
         terminalreporter.section("prodcheck")
         for line in summary_lines(
-            self.run, self.verdicts, unicode=takes_unicode(sys.stdout), color=takes_color(sys.stdout)
+            self.run,
+            self.verdicts,
+            unicode=takes_unicode(sys.stdout),
+            color=takes_color(sys.stdout),
+            judged=not self.options.no_gate,
         ):
             terminalreporter.write_line(line)
         if self.gathering is not None:
@@ -267,7 +278,7 @@ class RunController:
             "htmlpath": "html",
         }
         for option, what in names.items():
-            path = getattr(config.option, option, None)
+            path = getattr(self.options if option.startswith("prodcheck") else config.option, option, None)
             if path:
                 yield what, os.path.relpath(path)
         yield "run", os.path.relpath(self.opened.state / "runs" / self.opened.scope.run)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from pytest_prodcheck import catalogue
 from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome, Planned
 from pytest_prodcheck.plugin import result_transport
+from pytest_prodcheck.plugin.check_names import show_by_id
 from pytest_prodcheck.plugin.item_results import (
     BAD_TRIES,
     READING,
@@ -61,6 +64,8 @@ class CheckHooks:
         self.mistakes: list[str] = []
         self.places: dict[str, str] = {}  # check id as written -> the file it was collected from
         self._nodes: dict[tuple[str, str], str] = {}
+        self._suites = catalogue.suites_folder()
+        self._bundled = {entry.id for entry in catalogue.entries()}
 
     # -- collection
 
@@ -86,6 +91,9 @@ class CheckHooks:
         other = self._nodes.setdefault(bound.identity, item.nodeid)
         if other != item.nodeid:
             self.mistakes.append(f"{bound.id} on {bound.target.name} is both {other} and {item.nodeid}")
+        elif bound.definition.id in self._bundled and self._suites in item.path.parents:
+            show_by_id(item, bound)
+        item.extra_keyword_matches.add(bound.id)
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -94,13 +102,15 @@ class CheckHooks:
             raise pytest.UsageError("one check on one target is judged once, but " + "; ".join(self.mistakes))
         if self.scope.select:
             select = frozenset(self.scope.select)
-            kept = [item for item in items if self._selected(item, select)]
-            config.hook.pytest_deselected(items=[item for item in items if not self._selected(item, select)])
-            items[:] = kept
+            _keep(config, items, lambda item: (bound := item.stash.get(BOUND, None)) is not None and bound.id in select)
+        if self.scope.named:
+            _keep(config, items, self._named)
 
-    def _selected(self, item: pytest.Item, select: frozenset[str]) -> bool:
+    def _named(self, item: pytest.Item) -> bool:
+        """Whether the command line names this check, or a path that it lies in."""
         bound = item.stash.get(BOUND, None)
-        return bound is not None and bound.id in select
+        here = [each for each in self.scope.named if Path(each.place) in (item.path, *item.path.parents)]
+        return not here or (bound is not None and any(each.is_about(*bound.identity) for each in here))
 
     # -- evidence
 
@@ -235,6 +245,14 @@ class CheckHooks:
         if bound is None:
             return plain_result(item, error, reading.started, call.duration)
         return result_of(bound, item, reading, error, self.scope.runbooks, call.duration)
+
+
+def _keep(config: pytest.Config, items: list[pytest.Item], wanted: Callable[[pytest.Item], bool]) -> None:
+    """Deselects all others."""
+    kept = [item for item in items if wanted(item)]
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+        items[:] = kept
 
 
 def _show_in_junit(item: pytest.Item, result: Result) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from typing import Literal
 
 import pytest
 
@@ -22,6 +23,19 @@ INFORMING = (
 )
 
 
+# ini option -> option that it is the default of. What a run is about has none: environment, unit, slot, revision, gate,
+# nor has what narrows it or lets it do more.
+DEFAULTS = {
+    "prodcheck_vantage": "vantage",
+    "prodcheck_wait": "wait",
+    "prodcheck_strict_gate": "strict_gate",
+    "prodcheck_report": "prodcheck_report",
+    "prodcheck_json": "prodcheck_json",
+    "prodcheck_html": "prodcheck_html",
+    "prodcheck_sarif": "prodcheck_sarif",
+}
+
+
 def add_options(parser: pytest.Parser) -> None:
     """Adds the options; `--env` only where a team's conftest has none of its own, `--prodcheck-env` always."""
     group = parser.getgroup("prodcheck", "validation for production (prodcheck)")
@@ -34,15 +48,14 @@ def add_options(parser: pytest.Parser) -> None:
     add("--slot", default="", action=_NotEmpty, metavar="NAME", help="the copy to check: blue, green, canary")
     add(
         "--vantage",
-        default="outside",
         action=_NotEmpty,
         metavar="NAME",
         help="network location to probe from (default: outside)",
     )
     add("--gate", action="append", default=[], metavar="NAME", help="evaluate this gate; may be repeated")
     add("--no-gate", action="store_true", help="run the checks without changing any gate")
-    add("--strict-gate", action="store_true", help="warnings block too")
-    add("--wait", type=_seconds, default=0.0, metavar="SECONDS", help="wait this long for the system to be ready")
+    add("--strict-gate", action="store_true", default=None, help="warnings block too")
+    add("--wait", type=_seconds, metavar="DURATION", help="wait at most this long for the system to be ready: 2m")
     add(
         "--allow-write",
         action="append",
@@ -70,6 +83,32 @@ def add_options(parser: pytest.Parser) -> None:
     add("--prodcheck-sarif", metavar="FILE", help="write a SARIF 2.1.0 file for code-scanning pages to FILE")
     add("--prodcheck-run", metavar="ID", help=argparse.SUPPRESS)
     add("--prodcheck-select", action="store_true", help="run only the checks that the named gates select")
+
+
+def add_settings(parser: pytest.Parser) -> None:
+    """Adds the settings of pytest.ini, pyproject.toml and their like."""
+    for name, option in DEFAULTS.items():
+        kind: Literal["bool", "string"] = "bool" if option == "strict_gate" else "string"
+        parser.addini(name, f"default of --{option.replace('_', '-')}", type=kind, default=None)
+
+
+def fill_in(config: pytest.Config) -> None:
+    """Gives options that the command line leaves out the value of pytest's settings, else their own default."""
+    options = config.known_args_namespace
+    for name, option in DEFAULTS.items():
+        value = config.getini(name)
+        if getattr(options, option) is not None or value in (None, ""):
+            continue
+        if option == "wait":
+            try:
+                value = _seconds(value)
+            except argparse.ArgumentTypeError as error:
+                raise pytest.UsageError(f"prodcheck: {name}: {error}") from None
+        elif option.startswith("prodcheck_") and config.inipath is not None:
+            value = str(config.inipath.parent / value)
+        setattr(options, option, value)
+    options.vantage = options.vantage or "outside"
+    options.wait = options.wait or 0.0
 
 
 def _is_free(option: str) -> bool:

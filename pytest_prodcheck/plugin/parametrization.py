@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.scope import Scope
 
 _NOT_PLAIN = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+NEEDS_PATHS = "vscode_pytest"  # Visual Studio Code takes node ids apart: path, names, and the brackets of parameters
+_HIDDEN: Any = getattr(pytest, "HIDDEN_PARAM", "needed")  # since pytest 8.4
 TARGET = "prodcheck_target"  # the fixture that all evidence fixtures share
 
 
@@ -83,7 +85,8 @@ def parametrize(metafunc: pytest.Metafunc, scope: Scope) -> None:
     if missing:
         raise pytest.UsageError(f"{where}: needs names {', '.join(missing)}, which the function does not take")
     for argument in definition.needs:
-        metafunc.parametrize(argument, [None], ids=[pytest.HIDDEN_PARAM])
+        hidden = _HIDDEN if not metafunc.config.pluginmanager.hasplugin(NEEDS_PATHS) else "needed"
+        metafunc.parametrize(argument, [None], ids=[hidden])
 
 
 def bind(item: pytest.Item, scope: Scope) -> BoundCheck | None:

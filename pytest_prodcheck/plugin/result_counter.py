@@ -18,6 +18,9 @@ _EXPECTED = {
 }
 
 
+_SUBTEST: type | tuple[()] = getattr(pytest, "SubtestReport", ())  # since pytest 9
+
+
 class Counter:
     """The results of a run so far, by node; a result that disagrees with its report is errored."""
 
@@ -37,7 +40,7 @@ class Counter:
 
     def take(self, report: pytest.TestReport) -> Result | None:
         """Counts one report and returns the result that it decides, None for one that decides nothing."""
-        if isinstance(report, pytest.SubtestReport):  # its test's own report says what became of all of them
+        if isinstance(report, _SUBTEST):  # its test's own report says what became of all of them
             return None
         if report.when not in ("setup", "call", "teardown"):
             self.problems.append(f"{report.nodeid}: ended in a way that pytest does not know ({report.when}): a crash?")

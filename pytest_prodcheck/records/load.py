@@ -160,8 +160,8 @@ class LoadStress:
     run: LoadRun  # all of it, for its validity
     own_rate: float  # the scenario's own rate, requests a second
     steps: tuple[StressStep, ...]  # those that were begun
-    p95_allowed: float  # seconds; a step past it is past the knee
-    recovery: StressStep | None  # at the scenario's own rate, after the knee
+    p95_allowed: float  # seconds; a step past it is past the saturation point
+    recovery: StressStep | None  # at the scenario's own rate, after the saturation point
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from pytest_prodcheck.gates.completeness import DID_NOT_RUN
 from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.reports.dependent_failures import follow_lines, split_followers
+from pytest_prodcheck.reports.escaping import safe
 from pytest_prodcheck.reports.measurement_text import reason_texts
 from pytest_prodcheck.reports.symbols import (
     STATUSES,
@@ -68,15 +70,33 @@ def finding_lines(findings: list[View], style: Style, most: int | None) -> list[
     """
     lines: list[str] = []
     own, followers = split_followers(findings)
+    absent = [each for each in own if each.raw("text") == DID_NOT_RUN]
+    if most is None or len(absent) <= _FEW_EACH:
+        absent = []
+    own = [each for each in own if each not in absent]
     groups = grouped(own)
     for group in groups[:most]:
         lines += _about(group, style, None if most is None else _FEW_EACH)
         root = f"{group[0].raw('check')}@{group[0].raw('target')}"
         lines += follow_lines(followers.pop(root, ()), style)
+    if absent:
+        told = f"{len(absent)} expected checks did not run: {some([_subject(each) for each in absent])}"
+        symbol = outcome_symbol(Outcome.ERRORED, unicode=style.unicode)
+        lines += fold(told, first=f"   {symbol} ", rest="      ", width=style.width)
     left = sum(map(len, groups[most:])) + sum(map(len, followers.values())) if most is not None else 0
     if left:
         lines.append(f"   and {left} more (listed in the report and by prodcheck gate --explain)")
     return lines
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(safe, names[:5])) + more
+
+
+def _subject(finding: View) -> str:
+    return subject(finding.text("check"), finding.text("target"))
 
 
 def grouped(findings: Iterable[View]) -> list[list[View]]:

@@ -194,5 +194,5 @@ def _stress(search: Stress) -> str:
         Axis.of(max(rates), "", "requests/s"), Axis.of(max(values), "s", "P95 of good answers"),
         [Line("P95 of a step", "p95", search.levels)], marks,
     )  # fmt: skip
-    head = safe_html(f"Stress of {search.name}: the knee is at {knee}/s, {own}/s is declared")
+    head = safe_html(f"Stress of {search.name}: the saturation point is {knee}/s, {own}/s is declared")
     return f'<details class="pc-load" open><summary>{head}</summary><div class="pc-figures">{figure}</div></details>'

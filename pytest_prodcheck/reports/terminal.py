@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pytest_prodcheck.gates.root_causes import root_causes
-from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
+from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, SkipReason, counts
 from pytest_prodcheck.quantities import format_quantity
-from pytest_prodcheck.reports.banner import finding_lines, headline
+from pytest_prodcheck.reports.banner import finding_lines, headline, some
 from pytest_prodcheck.reports.checklist import checklist_lines
 from pytest_prodcheck.reports.dependent_failures import follow_lines
 from pytest_prodcheck.reports.escaping import safe, safe_ascii, safe_lines
@@ -18,30 +19,38 @@ from pytest_prodcheck.reports.text import missing, order
 from pytest_prodcheck.reports.text_details import skip_lines
 from pytest_prodcheck.reports.text_layout import WIDTH, Style, clip, fold
 from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, subject_of, views
-from pytest_prodcheck.reports.verdict_facts import skips
+from pytest_prodcheck.reports.verdict_facts import not_declared, skips
 
 _FEW = 10
 _DECIDING = (Outcome.FAILED, Outcome.ERRORED, Outcome.WARNED)
 
 
 def summary_lines(
-    run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool = True, color: bool = False, width: int = WIDTH
+    run: RunRecord,
+    verdicts: Iterable[AnyVerdict],
+    *,
+    unicode: bool = True,
+    color: bool = False,
+    width: int = WIDTH,
+    judged: bool = True,
 ) -> list[str]:
-    """The short form: counts, problems, each gate with what decided it, and whatever no gate told about."""
+    """The short form: counts, problems, each gate with what decided it, and whatever no gate told about.
+
+    judged: whether the run is about gates (not with `--no-gate`).
+    """
     style = Style(unicode, color, max(60, min(width, 120)))
-    shown = views(verdicts)
+    shown = views(verdicts) if judged or not missing(run) else []
     lines = [_counted(run)]
     if asked := checklist_lines(run, shown, style):
         lines += ["", *asked]
-    lines += _problems(run, style)
+    lines += _problems(run, style, judged, told_by_gates=bool(shown))
     for verdict in shown:
         lines += ["", *_gate(verdict, style)]
     lines += _untold(run, shown, style)
     if table := matrix_lines(run, style, _FEW):
         lines += ["", *table]
     if not shown:
-        skipped = skip_lines(run, style)
-        lines += ["skipped:", *skipped] if skipped else []
+        lines += _skipped(run, style)
     for name, values in (("limits off", run.limits_off), ("TLS NOT VERIFIED for", run.unverified)):
         lines += fold(", ".join(map(safe, values)), first=f"{name}: ", rest="  ", width=style.width) if values else []
     return lines if unicode else [safe_ascii(line) for line in lines]
@@ -66,18 +75,28 @@ def _counted(run: RunRecord) -> str:
     return f"{where}: {told or 'no check was judged'}"
 
 
-def _problems(run: RunRecord, style: Style) -> list[str]:
+def _problems(run: RunRecord, style: Style, judged: bool, told_by_gates: bool) -> list[str]:
     told = [f"interrupted: {safe(run.interrupted)}"] if run.interrupted else []
     told += [safe(each) for each in run.problems]
-    if absent := missing(run):
-        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-        told.append(f"{len(absent)} planned without a result: {', '.join(map(safe, absent[:5]))}{more}")
+    absent = missing(run)
+    if absent and not judged:
+        told.append(f"{len(absent)} other checks did not run; --no-gate: no gate was judged")
+    elif absent and not told_by_gates:
+        told.append(f"{len(absent)} expected checks did not run: {some(absent)}")
     if run.replay_of:
         told.append(f"judges the saved evidence of run {safe(run.replay_of)} again: opens nothing")
     lines = [line for each in told[:_FEW] for line in fold(each, first="! ", rest="  ", width=style.width)]
     if len(told) > _FEW:
         lines.append(f"  and {len(told) - _FEW} more problems (listed in the report)")
     return lines
+
+
+def _skipped(run: RunRecord, style: Style) -> list[str]:
+    """What was skipped, where no gate tells it."""
+    undeclared = [each for each in run.results if each.skip == SkipReason.NOT_CONFIGURED]
+    skipped = skip_lines(replace(run, results=tuple(each for each in run.results if each not in undeclared)), style)
+    lines = ["skipped:", *skipped] if skipped else []
+    return lines + ([f"skipped: {not_declared(len(undeclared), run.environment)}"] if undeclared else [])
 
 
 def _gate(verdict: View, style: Style) -> list[str]:

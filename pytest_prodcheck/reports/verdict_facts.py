@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pytest_prodcheck.outcomes import SkipReason
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.reports.escaping import safe
 from pytest_prodcheck.reports.text_layout import Style, fold
@@ -34,15 +35,23 @@ def limits(verdict: View, style: Style) -> list[tuple[str, str]]:
 
 
 def skips(verdict: View, style: Style) -> str:
-    """"not-configured 3 (smoke.tcp.open@-, …)": by reason, a few or all of them by name."""
+    """"out-of-reach 3 (smoke.tcp.open@mail, …)": by reason, a few or all of them by name."""
     by_reason = verdict.view("skips") or View({})
     told = []
     for reason in by_reason.names():
         who = by_reason.texts(reason)
+        if reason == SkipReason.NOT_CONFIGURED and not style.explain:
+            told.append(not_declared(len(who), verdict.text("environment")))
+            continue
         shown = who if style.explain else who[:4]
         rest = f", and {len(who) - len(shown)} more" if len(who) > len(shown) else ""
         told.append(f"{safe(reason)} {len(who)} ({', '.join(shown)}{rest})")
     return ", ".join(told)
+
+
+def not_declared(number: int, environment: str) -> str:
+    """"27 not declared (prodcheck doctor --env production lists them)"."""
+    return f"{number} not declared (prodcheck doctor --env {safe(environment)} lists them)"
 
 
 def times(verdict: View, style: Style, now: float | None) -> list[tuple[str, str]]:

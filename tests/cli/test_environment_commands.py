@@ -117,7 +117,10 @@ def test_init_writes_a_file_that_loads_and_never_over_another(here: Path, capsys
     assert "is there already; --force replaces it" in capsys.readouterr().err
     assert (here / "prodcheck.toml").read_text() == "mine"
     assert main(["init", "--force"]) == 0
-    assert (here / "prodcheck.toml").read_text().startswith("# What prodcheck validates")
+    first, then = (here / "prodcheck.toml").read_text().splitlines()[:2]
+    assert first == "#:schema ./prodcheck.schema.json"
+    assert then.startswith("# What prodcheck validates")
+    assert json.loads((here / "prodcheck.schema.json").read_text())["$id"].endswith("/prodcheck.schema.json")
 
 
 def test_init_into_a_folder_and_where_it_cannot(here: Path, capsys: Capture) -> None:

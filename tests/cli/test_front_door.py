@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -61,3 +62,38 @@ def test_completion_names_every_command(project: Project, shell: str) -> None:
     if shutil.which(shell) and shell != "tcsh":
         read = subprocess.run([shell, "-n"], input=done.stdout, text=True, capture_output=True, check=False)
         assert read.returncode == 0, read.stderr
+
+
+def test_a_configuration_elsewhere(project: Project, tmp_path: Path) -> None:
+    """`-C` names the file or its folder, in each command; files of other options stay where they are."""
+    elsewhere = Project(tmp_path / "elsewhere")
+    elsewhere.folder.mkdir()
+    there = str(project.folder)
+    done = elsewhere.prodcheck("run", "smoke", "-C", there, "--env", "dev", "--json", "run.json", "--", "-q")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (elsewhere.folder / "run.json").is_file()
+    asked = ("--config", f"{there}/prodcheck.toml", "--env", "dev")
+    assert elsewhere.prodcheck("gate", "smoke", *asked).returncode == 0
+    done = elsewhere.prodcheck("exec", "smoke", *asked, "--", "pwd")
+    assert done.stdout.splitlines()[-1] == str(elsewhere.folder)
+    assert "PRODCHECK REPORT: dev" in elsewhere.prodcheck("show", "-C", there).stdout
+    done = elsewhere.prodcheck("validate", "-C", "nowhere")
+    assert done.returncode == 2
+    assert "name the file or its folder" in done.stderr
+
+
+def test_an_old_name_works_with_a_note(project: Project) -> None:
+    old = project.prodcheck("plan", "-m", "smoke", "--env", "dev")
+    new = project.prodcheck("plan", "--suite", "smoke", "--env", "dev")
+    assert (old.returncode, old.stdout) == (new.returncode, new.stdout)
+    assert "-m is now called --suite; the next release drops -m" in old.stderr
+    assert new.stderr == ""
+
+
+def test_json_of_commands_that_tell_something(project: Project) -> None:
+    assert json.loads(project.prodcheck("validate", "--format", "json").stdout)["environments"] == ["dev", "live"]
+    project.edit("protected = true", "protekted = true")
+    wrong = project.prodcheck("validate", "--format", "json")
+    assert wrong.returncode == 2
+    assert any("did you mean `protected`?" in each for each in json.loads(wrong.stdout)["mistakes"])
+    assert json.loads(project.prodcheck("demo", "--list-faults", "--format", "json").stdout)[0]["notices"]

@@ -28,7 +28,7 @@ def go(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
 def test_open_and_the_report(project: Project) -> None:
     done = go(project, "smoke", "--report", "r.txt")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "OPEN  smoke of dev" in done.stdout.splitlines()[-1]
+    assert done.stdout.count("OPEN  smoke of dev") == 1
     assert (project.folder / "r.txt").stat().st_size > 0
     assert project.gate("--revision", "r1") == 0
 
@@ -37,6 +37,13 @@ def test_open_and_the_report(project: Project) -> None:
 def test_blocked(project: Project, words: tuple[str, ...]) -> None:
     project.edit("value = 1.0", "value = 11.0")
     assert go(project, *words).returncode == 1
+
+
+def test_quiet_and_the_files(project: Project) -> None:
+    done = go(project, "smoke", "--quiet", "--junit-xml", "junit.xml", "--json", "run.json")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "test_one" in (project.folder / "junit.xml").read_text(encoding="utf-8")
+    assert (project.folder / "run.json").stat().st_size > 0
 
 
 def test_all_suites(project: Project) -> None:

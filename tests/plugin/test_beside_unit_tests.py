@@ -66,3 +66,17 @@ def test_an_option_env_of_the_team_stays_theirs(project: Project, where: str) ->
     assert code == 0, said
     assert project.gate() == 0
     assert project.prodcheck("run", "smoke", "--env", "dev").returncode == 0
+
+
+def test_settings_are_defaults_of_options_and_never_of_what_a_run_is_about(project: Project) -> None:
+    settings = ("prodcheck_json = out/run.json", "prodcheck_vantage = cluster", "prodcheck_wait = 1s")
+    project.write("pytest.ini", "\n".join(["[pytest]", *settings]))
+    (project.folder / "out").mkdir()
+    assert "nothing is reached from `cluster`" in project.pytest().stderr
+    assert project.pytest("--vantage", "outside").returncode == 0
+    assert (project.folder / "out/run.json").is_file()
+    assert project.pytest("--vantage", "outside", "-o", "prodcheck_wait=soon").returncode == 4
+    project.write("pytest.ini", "[pytest]\nprodcheck_env = dev\nprodcheck_gate = smoke\n")
+    code, said = plain(project, "-m", "smoke")
+    assert code == 4
+    assert "--env NAME" in said

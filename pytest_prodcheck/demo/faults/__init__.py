@@ -35,7 +35,7 @@ def checked(names: Iterable[str]) -> tuple[str, ...]:
     for name in wanted:
         if name not in known:
             close = difflib.get_close_matches(name, known, 3, 0.5)
-            hint = f"did you mean {' or '.join(close)}?" if close else "`prodcheck demo --list` shows them all"
+            hint = f"did you mean {' or '.join(close)}?" if close else "`prodcheck demo --list-faults` shows them all"
             raise DemoError(f"unknown fault {name!r}: {hint}")
         part = known[name].part
         if part and part in parts:

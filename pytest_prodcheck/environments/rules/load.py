@@ -47,7 +47,7 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
     if load.expect_workers and load.bind is None:
         yield (*path, "bind"), "`bind` is missing: where do the workers find us?", 'such as "10.0.0.5:5557"'
     if load.stress is not None and load.rate is not None and load.stress.until <= load.rate:
-        yield (*path, "stress", "until"), "the search for the knee begins above the scenario's own rate", ""
+        yield (*path, "stress", "until"), "the search for the saturation point begins above the scenario's own rate", ""
     if load.from_ is not None and load.rate is not None and load.from_ > load.rate:
         yield (*path, "from"), "`from` is the lower end: `rate` is the highest rate", ""
     for position, name in enumerate(load.resources.hosts if load.resources else ()):

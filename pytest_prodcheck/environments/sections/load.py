@@ -59,7 +59,7 @@ class Stress(Section):
     until: Rate  # highest rate that is tried
     steps: Annotated[int, Field(ge=2, le=50)] = 5  # from the scenario's own rate to `until`
     hold: Seconds = 10.0  # how long each step is held
-    p95: Seconds = 1.0  # P95 past which a step counts as past the knee
+    p95: Seconds = 1.0  # P95 past which a step counts as past the saturation point
     # how long the own rate is sent afterwards, to see that it recovers; the second half is judged
     recover: Seconds = 10.0
 

@@ -71,7 +71,7 @@ def _yaml(text: str) -> Any:
         import yaml
     except ImportError:
         what = "changelogs in YAML need PyYAML"
-        raise EvidenceProblem(Problem("missing-extra", what, "pip install pyyaml")) from None
+        raise EvidenceProblem(Problem("missing-extra", what, "pip install 'pytest-prodcheck[yaml]'")) from None
     try:
         return yaml.load(text, getattr(yaml, "CBaseLoader", yaml.BaseLoader))  # texts and lists alone
     except yaml.YAMLError as error:

@@ -39,7 +39,7 @@ def _config(context: Context, deadline: Deadline) -> dict[str, Any]:
     try:
         import yaml
     except ImportError:
-        hint = f"pip install pyyaml, or {HINT}"
+        hint = f"pip install 'pytest-prodcheck[yaml]', or {HINT}"
         what = "the external labels of Prometheus cannot be read without PyYAML"
         raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
     try:

@@ -52,7 +52,7 @@ def _yaml(text: str) -> Any:
     try:
         import yaml
     except ImportError:
-        hint = "pip install 'pytest-prodcheck[kubernetes]'"
+        hint = "pip install 'pytest-prodcheck[yaml]'"
         raise EvidenceProblem(Problem("missing-extra", "reading YAML needs PyYAML", hint)) from None
     try:
         return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -1,0 +1,102 @@
+"""Bundled checks are shown by their ids, and an id can be typed where pytest takes a path."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.project import Project
+
+TOML = """\
+version = 1
+project = "t"
+checks = ["checks"]
+[environments.dev]
+revision = "r1"
+[environments.dev.own.fact]
+value = 1.0
+[environments.dev.dependencies]
+mail = { tcp = "127.0.0.1:1" }
+port = { tcp = "127.0.0.1:2" }
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project.make(tmp_path, TOML)
+
+
+def listed(project: Project, *words: str) -> list[str]:
+    done = project.pytest("--collect-only", "-q", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return re.findall(r"^(\w\S*(?:::|\.)\S+)$", done.stdout, re.M)
+
+
+def test_each_listed_name_can_be_typed_again(project: Project) -> None:
+    names = listed(project)
+    assert "smoke.tcp.open[mail]" in names
+    assert "smoke.redis.roles" in names
+    assert "checks/test_facts.py::test_one" in names
+    assert not [each for each in names if "::" in each and not each.startswith("checks/")]
+    assert listed(project, *names) == names
+    assert listed(project, "smoke.tcp.open[port]") == ["smoke.tcp.open[port]"]
+    assert listed(project, "../smoke.tcp.open", "t.smoke.two") == [
+        "smoke.tcp.open[mail]",
+        "smoke.tcp.open[port]",
+        "checks/test_facts.py::test_two",
+    ]
+    assert listed(project, "-k", "smoke.tcp.open") == ["smoke.tcp.open[mail]", "smoke.tcp.open[port]"]
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["here", "workers"])
+def test_a_named_check_is_judged_alone_and_opens_nothing(project: Project, workers: tuple[str, ...]) -> None:
+    done = project.pytest(
+        "-v", "--junit-xml", "j.xml", *workers, "smoke.tcp.open[mail]", "checks/test_facts.py::test_one"
+    )
+    assert done.returncode == 1, done.stdout
+    assert "check smoke.tcp.open[mail]" in done.stdout
+    assert re.search(r"FAILED smoke\.tcp\.open\[mail\]|smoke\.tcp\.open\[mail\] FAILED", done.stdout)
+    assert "1 failed, 1 passed" in done.stdout
+    written = (project.folder / "j.xml").read_text(encoding="utf-8")
+    assert '<testcase classname="smoke" name="smoke.tcp.open[mail]"' in written
+    assert project.gate() != 0
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("smoke.tcp.opne", "did you mean smoke.tcp.open?"),
+        ("smoke.tcp.open[mial]", "there is mail, port"),
+        ("security.nothing-like-it-at-all", "did you mean"),
+    ],
+)
+def test_a_name_that_is_none(project: Project, word: str, told: str) -> None:
+    done = project.pytest(word)
+    assert done.returncode == 4
+    assert told in done.stderr or "`prodcheck checks` lists them" in done.stderr
+
+
+def test_one_line_for_a_suite(project: Project) -> None:
+    done = project.pytest()
+    assert len(re.findall(r"^smoke [sF]+ ", done.stdout, re.M)) == 1
+    assert "not declared (prodcheck doctor --env dev lists them)" in done.stdout
+
+
+def test_what_did_not_run_is_one_line(project: Project) -> None:
+    done = project.pytest("-k", "test_one", "--no-gate")
+    assert re.search(r"^! \d\d other checks did not run; --no-gate: no gate was judged$", done.stdout, re.M)
+    assert "CANNOT TELL" not in done.stdout
+    done = project.pytest("-k", "test_one")
+    assert re.search(r"❓ \d\d expected checks did not run: ", done.stdout)
+    assert "and more" not in done.stdout
+    assert done.stdout.count("did not run") == 1
+
+
+def test_visual_studio_code_gets_paths_and_brackets(project: Project) -> None:
+    """Its plugin, played by an empty one, takes node ids apart; the real one was tried by hand."""
+    project.write("vscode_pytest.py", "")
+    names = listed(project, "-p", "vscode_pytest", "-o", "pythonpath=.")
+    assert len(names) > 30
+    assert [each for each in names if not re.search(r"\.py::test_\w+\[.+\]$", each)] == []
