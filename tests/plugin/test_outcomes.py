@@ -155,7 +155,7 @@ def test_needs_of_something_that_only_another_environment_declares_is_not_config
     project.edit('absent = ["services", ', "absent = [")
     path = project.folder / "prodcheck.toml"
     path.write_text(path.read_text(encoding="utf-8") + CART, encoding="utf-8")
-    done = project.pytest()
+    done = project.pytest("-rs")
     assert done.returncode == 0, done.stdout
     assert "not-configured" in done.stdout
 
