@@ -63,7 +63,7 @@ def test_on_a_terminal(project: Project) -> None:
     assert 5 < errors < 15
     seen = screen(raw)
     assert not any("browse " in line and "/s, P50" in line for line in seen), seen
-    assert any(re.fullmatch(r"\S*test_latency.py [.FEsW]+.*", line) for line in seen), seen
+    assert any(re.fullmatch(r"performance [.FEsW]+.*", line) for line in seen), seen
 
 
 def _read(terminal: int) -> bytes:
