@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -81,8 +81,14 @@ class Waivers:
         self.used.add(valid[0])
         return valid[0]
 
+    def _whole(self, waiver: Waiver, known: Iterable[str], selected: Collection[str]) -> str:
+        """What a waiver leaves nothing of, "" where it is an exception."""
+        if waiver.covers_all(known):
+            return "every check"
+        return "every check of this gate" if len(selected) > 1 and waiver.covers_all(selected) else ""
+
     def tell(self, findings: Findings, known: Iterable[str], selected: Iterable[str], protected: bool = False) -> None:
-        """One for everything is refused where protected, else a warning.
+        """One for everything, or for all that the gate selects, is refused where protected, else a warning.
 
         Unknown ids are a usage error; unused ones a note; ones that end soon, or ended and would help, a warning.
         """
@@ -92,8 +98,8 @@ class Waivers:
             if not any(fnmatchcase(check, each.check) for check in known):
                 hint = close_matches(each.check, known)
                 findings.close(ExitCode.USAGE, f"{name} names no check that exists{hint}")
-            elif self.now < each.ends and each.covers_all(known):
-                text = f"{name} covers every check on every target: name those that it is about"
+            elif self.now < each.ends and (whole := self._whole(each, known, selected)):
+                text = f"{name} covers {whole} on every target: name those that it is about"
                 if protected:
                     findings.close(ExitCode.USAGE, f"{text}; the environment is protected")
                 else:

@@ -87,6 +87,18 @@ def test_the_one_that_lasts_longest_counts() -> None:
     assert verdict.waived[0].expires == days(90).expires.isoformat()
 
 
+@pytest.mark.parametrize("protected", [True, False])
+def test_one_for_all_of_a_gate(protected: bool) -> None:
+    """Row 114: another suite's checks do not make an exception of it."""
+    whole = replace(WAIVER, check="smoke.*", target="*")
+    record = replace(run(FAILED, result("smoke.login")), known=("smoke.api", "smoke.login", "security.tls"))
+    verdict = evaluate(replace(record, protected=protected), gate(), NOW, waivers=(whole,))
+    assert verdict.code == (2 if protected else 0)
+    assert "covers every check of this gate" in (texts(verdict) if protected else verdict.warnings[0].text)
+    named = replace(WAIVER, target="*")
+    assert evaluate(replace(record, protected=protected), gate(), NOW, waivers=(named,)).code == 0
+
+
 SETTINGS: dict[str, object] = {
     "check": "a.b", "target": "*", "environment": "staging", "reason": "r", "owner": "o", "ticket": "t",
     "expires": datetime.date(2027, 1, 31),
