@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_prodcheck.outcomes import RunRecord
-    from pytest_prodcheck.reports.page.contents import Asked, Requests
+    from pytest_prodcheck.reports.page.contents import Asked, Requests, Trends
     from pytest_prodcheck.reports.saved_runs import SavedRun
 
 EXAMPLES = """\
@@ -78,8 +78,24 @@ def _written(saved: list[SavedRun], run: RunRecord, verdicts: list[Mapping[str, 
     if form == "html":
         charts, asked = _from_evidence(saved, run)
         before = last_open(saved[0].folder.parent.parent, run)
-        return run_page(run, verdicts, before=before, charts=charts, requests=asked)
+        trends = _trends(saved[0].folder.parent.parent, run)
+        return run_page(run, verdicts, before=before, charts=charts, requests=asked, trends=trends)
     return write(form, run, verdicts, unicode=takes_unicode(sys.stdout))
+
+
+def _trends(state: Path, run: RunRecord) -> Trends:
+    """From the project's event log; nothing where the configuration cannot be read."""
+    from pytest_prodcheck.environments.loading import ConfigurationError, find_configuration, load
+    from pytest_prodcheck.environments.secrets import SecretResolver
+    from pytest_prodcheck.plugin.trends import trends_of
+
+    try:
+        path = find_configuration(Path.cwd())
+        project = load(path).project if path is not None else None
+    except ConfigurationError:
+        return {}
+    events, passed = (project.events, project.pass_environment) if project is not None else (None, ())
+    return trends_of(state, events, SecretResolver(state.parent, passed).resolve, run)
 
 
 def _from_evidence(saved: list[SavedRun], run: RunRecord) -> tuple[str, Requests]:

@@ -88,13 +88,18 @@ def save(opened: RunContext, gathering: Gathering, run: RunRecord, verdicts: Seq
 
 
 def _page(opened: RunContext, gathering: Gathering, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
+    from pytest_prodcheck.environments.secrets import SecretResolver
     from pytest_prodcheck.plugin.exchanges import requests_of
     from pytest_prodcheck.plugin.load_plots import charts
+    from pytest_prodcheck.plugin.trends import trends_of
     from pytest_prodcheck.reports.page import run_page
     from pytest_prodcheck.reports.saved_runs import last_open
 
     before, asked = last_open(opened.state, run), requests_of(gathering.source, run)
-    return run_page(run, verdicts, before=before, charts=charts(gathering.source), requests=asked)
+    project = opened.configuration.project
+    resolver = SecretResolver(opened.configuration.root, project.pass_environment)
+    trends = trends_of(opened.state, project.events, resolver.resolve, run)
+    return run_page(run, verdicts, before=before, charts=charts(gathering.source), requests=asked, trends=trends)
 
 
 def _ignored(state: Path) -> None:

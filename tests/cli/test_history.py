@@ -27,6 +27,12 @@ def test_one_check_over_time(project: Project) -> None:
     assert "most 11" in text
 
 
+def test_the_page_of_a_run_shows_the_trend(project: Project) -> None:
+    page = project.folder / "page.html"
+    assert project.prodcheck("report", "--html", str(page)).returncode == 0
+    assert "last 3 runs, 1 to 11" in page.read_text(encoding="utf-8")
+
+
 def test_runs_and_the_time_a_gate_was_shut(project: Project) -> None:
     found = json.loads(project.prodcheck("history", "--env", "dev", "--format", "json").stdout)
     assert len(found["runs"]) == 3

@@ -15,7 +15,7 @@ from pytest_prodcheck.reports.verdict_documents import AnyVerdict
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from pytest_prodcheck.reports.page.contents import Requests
+    from pytest_prodcheck.reports.page.contents import Requests, Trends
 
 HERE = Path(__file__).resolve().parent
 
@@ -28,11 +28,12 @@ def run_page(
     before: RunRecord | None = None,
     charts: str = "",
     requests: Requests | None = None,
+    trends: Trends | None = None,
 ) -> str:
     """The page as HTML text.
 
     before: the run that is compared with. charts: of loads, as HTML (`load_charts`). requests: of what did not pass, by
-    key of evidence. unicode: for the table of writers;
+    key of evidence. trends: a line for each check and target. unicode: for the table of writers;
     a page always has symbols.
     """
     from pytest_prodcheck.reports.page.contents import contents
@@ -40,7 +41,10 @@ def run_page(
     style, script = _file("page.css") + _file("../charts.css"), _file("page.js")
     policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:"
     return _template().render(
-        page=contents(run, list(verdicts), before, charts, requests or {}), style=style, script=script, policy=policy
+        page=contents(run, list(verdicts), before, charts, requests or {}, trends or {}),
+        style=style,
+        script=script,
+        policy=policy,
     )
 
 

@@ -49,6 +49,7 @@ class Asked:
 
 
 Requests = Mapping[str, Sequence[Asked]]  # by key of evidence
+Trends = Mapping[tuple[str, str], str]  # a line for each check and target
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def contents(
     before: RunRecord | None = None,
     charts: str = "",
     requests: Requests | None = None,
+    trends: Trends | None = None,
 ) -> dict[str, Any]:
     """All that the template names."""
     shown = views(verdicts)
@@ -73,6 +75,9 @@ def contents(
     places = {each.identity: number for number, each in enumerate(results)}
     rows = [_row(each, place) for place, each in enumerate(results)]
     by_identity = {each.identity: each for each in results}
+
+    def told(result: Result) -> dict[str, Any]:
+        return _details(result, run.ended_at, requests or {}, (trends or {}).get(result.identity, ""))
 
     def decided(findings: Iterable[View]) -> str:
         return findings_html(findings, by_identity, places)
@@ -94,7 +99,7 @@ def contents(
         "number": len(results),
         "groups": _groups(results, rows),
         "choices": _choices(rows),
-        "details": Markup(_embedded([_details(each, run.ended_at, requests or {}) for each in results])),
+        "details": Markup(_embedded([told(each) for each in results])),
         "runbooks": Markup(_embedded(_runbooks(results))),
     }
 
@@ -163,7 +168,7 @@ def bar(judgement: Judgement | None) -> Bar | None:
     return Bar(at(measured), fail, warn)
 
 
-def _details(result: Result, ended_at: float, requests: Requests) -> dict[str, Any]:
+def _details(result: Result, ended_at: float, requests: Requests, trend: str) -> dict[str, Any]:
     """What is shown of a result when it is opened; empty fields are left out, for there may be thousands."""
     judged = [
         [
@@ -179,6 +184,7 @@ def _details(result: Result, ended_at: float, requests: Requests) -> dict[str, A
         "more": max(0, len(result.judgements) - MOST_JUDGEMENTS),
         "notes": [safe(each) for each in result.notes],
         "asked": _asked(result, requests),
+        "trend": safe(trend),
         "evidence": evidence_text(result, ended_at) if result.evidence else "",
         "fix": safe(result.runbook),
         "owner": safe(result.owner),

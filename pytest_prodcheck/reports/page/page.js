@@ -49,7 +49,7 @@
         add(more, "pre", runbooks[told.fix]);
       }
     }
-    const facts = [["owner", told.owner], ["evidence", told.evidence], ["test", told.test]].filter(([, value]) => value);
+    const facts = [["trend", told.trend], ["owner", told.owner], ["evidence", told.evidence], ["test", told.test]].filter(([, value]) => value);
     if (facts.length) add(body, "p", facts.map(([name, value]) => `${name}: ${value}`).join(" · "), "facts");
   };
 
