@@ -33,10 +33,10 @@ def counted(
     return Counted(n, sum(source.random() < errors for _ in range(n)), Histogram(ends, tuple(counts)))
 
 
-def found(ends: tuple[float, ...] = FINE, **worse: float) -> float:
+def found(errors: float = 0.001, slower: float = 1.0, tail: float = 0.0) -> float:
     source = random.Random(7)
-    codes = [judge_counted(counted(source, ends, **worse), counted(source, ends), SETTINGS, LOOKS).code  # type: ignore[arg-type]
-             for _ in range(RUNS)]  # fmt: skip
+    pairs = [(counted(source, errors=errors, slower=slower, tail=tail), counted(source)) for _ in range(RUNS)]
+    codes = [judge_counted(*pair, SETTINGS, LOOKS).code for pair in pairs]
     assert set(codes) <= {0, 1}
     return codes.count(1) / RUNS
 
