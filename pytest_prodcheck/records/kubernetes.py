@@ -19,6 +19,14 @@ class KubernetesApi:
     forbidden: tuple[str, ...]
 
 
+# of https://github.com/kubernetes/kubernetes/tree/master/pkg/kubelet: `images` and `kuberuntime`
+_STUCK = (
+    "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "ImageInspectError",
+    "InvalidImageName", "SignatureValidationFailed", "CreateContainerConfigError", "CreateContainerError",
+    "PreCreateHookError", "PreStartHookError", "PostStartHookError", "RunContainerError",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Container:
     """One container of a pod, init containers too."""
@@ -33,6 +41,21 @@ class Container:
     ended_at: float | None  # when that was, epoch seconds
     init: bool = False
     why: str = ""  # what it waits for, in the kubelet's words
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it waits for what time alone does not bring."""
+        return self.waiting in _STUCK
+
+
+@dataclass(frozen=True)
+class AffinityTerm:
+    """Which pods one keeps near, or keeps away from: those that the selector fits, in the same topology."""
+
+    topology: str  # a node's label: "kubernetes.io/hostname"
+    selector: dict[str, object] | None  # as in the API; None fits no pod
+    namespaces: tuple[str, ...] = ()  # () is its own, where namespaces_by says nothing either
+    namespaces_by: dict[str, object] | None = None  # selector of further namespaces; {} is all of them
 
 
 @dataclass(frozen=True)
@@ -59,7 +82,10 @@ class Pod:
     slight: tuple[str, ...] = ()  # what the restricted standard forbids besides, "container app: may run as root"
     gated: bool = False  # held back by scheduling gates, on purpose
     ends_at: float | None = None  # when it should have ended, its grace period included; None: it is not being deleted
-    labels: tuple[tuple[str, str], ...] = ()  # of the environment's namespace alone
+    labels: tuple[tuple[str, str], ...] = ()
+    extended: tuple[tuple[str, float], ...] = ()  # what else it asks for: GPUs, hugepages, local storage
+    ports: tuple[tuple[str, str, int], ...] = ()  # host ports: protocol, address, number
+    apart: tuple[AffinityTerm, ...] = ()  # required anti-affinity
     why: str = ""  # what its newest event warns of, of one that waits on its node
     unready: str = ""  # what its condition Ready says, of one that is not ready
 
@@ -127,6 +153,7 @@ class Node:
     leaving: str = ""  # why it will soon be gone: it is being deleted, or marked so by an autoscaler or its cloud
     spot: bool = False  # its cloud may take it back at any time
     virtual: bool = False  # no machine of its own: a virtual kubelet, Fargate
+    extended: dict[str, float] = field(default_factory=dict)  # what else there is: GPUs, hugepages, local disk
     why: str = ""  # what its condition Ready says, of one that is not ready
 
 
@@ -147,6 +174,7 @@ class Schedulability:
     wanted: int  # pods of the new version; of a DaemonSet, the nodes that let it in
     left: int  # of those, without a place when nothing moves any more
     why: str = ""
+    doubt: str = ""  # why it cannot be told, "" where it can
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.hosts import HostsMounts as HostsMounts
     from pytest_prodcheck.records.kubernetes import KubernetesApi as KubernetesApi
     from pytest_prodcheck.records.kubernetes import Container as Container
+    from pytest_prodcheck.records.kubernetes import AffinityTerm as AffinityTerm
     from pytest_prodcheck.records.kubernetes import Pod as Pod
     from pytest_prodcheck.records.kubernetes import KubernetesPods as KubernetesPods
     from pytest_prodcheck.records.kubernetes import Workload as Workload
@@ -261,6 +262,7 @@ MODULE_OF = {
     "HostsMounts": "hosts",
     "KubernetesApi": "kubernetes",
     "Container": "kubernetes",
+    "AffinityTerm": "kubernetes",
     "Pod": "kubernetes",
     "KubernetesPods": "kubernetes",
     "Workload": "kubernetes",

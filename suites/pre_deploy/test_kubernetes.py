@@ -22,8 +22,6 @@ if TYPE_CHECKING:
         Pod,
     )
 
-TROUBLED = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError",
-            "CreateContainerError")  # fmt: skip
 PENDING = 300  # seconds: a healthy autoscaler has brought a node by then
 OVERDUE = 300  # seconds past the grace period: its node does not end it, or a finalizer holds it
 RECENT = 3600  # seconds in which an end for want of memory counts
@@ -73,7 +71,7 @@ def _trouble(pod: Pod, now: float) -> str:
     if pod.phase == "Succeeded" or pod.gated:
         return ""
     for each in pod.containers:
-        if each.waiting in TROUBLED and pod.phase != "Failed":
+        if each.stuck and pod.phase != "Failed":
             return f"{each.name}: {each.waiting}{': ' if each.why else ''}{each.why[:200]}"
         if each.ended == "OOMKilled" and each.ended_at is not None and now - each.ended_at < RECENT:
             return f"{each.name}: OOMKilled {now - each.ended_at:.0f} s ago"
@@ -118,8 +116,10 @@ def _by_workload(pods: Iterable[Pod]) -> Iterable[tuple[str, list[Pod]]]:
 def test_the_surge_fits(kubernetes_capacity: KubernetesCapacity) -> None:
     """A rollout finds room to its end; with an autoscaler a miss warns, as does one with a node gone."""
     for each in kubernetes_capacity.fits:
-        why = f"{each.left} of {each.wanted} pods have no place: {each.why}"
-        judge("the surge fits", each.left == 0, of=each.what, reason=why, warn_only=kubernetes_capacity.autoscaling)
+        why = each.doubt or f"{each.left} of {each.wanted} pods have no place: {each.why}"
+        grows = kubernetes_capacity.autoscaling
+        fits = each.left == 0 if not each.doubt else False if grows else None
+        judge("the surge fits", fits, of=each.what, reason=why, warn_only=grows)
     judge("workloads", len(kubernetes_capacity.fits), at_least=0)
     left = [each for each in kubernetes_capacity.without_one if each.left]
     named = "; ".join(f"{each.what}: {each.why}" for each in left[:3])
@@ -154,7 +154,7 @@ def test_a_drain_is_possible(kubernetes_disruption: KubernetesDisruption) -> Non
     """The eviction API lets each pod go that is under a budget; rolling updates are not limited by them."""
     judge("budgets", len(kubernetes_disruption.budgets), at_least=0)
     for each in kubernetes_disruption.budgets:
-        judge("a pod may go", not each.blocked, of=each.name, reason=f"{each.why}: a drain would hang",
+        judge("a pod may go", not each.blocked, of=each.name, reason=f"{each.why}; a drain would hang",
               warn_only=each.soon)  # fmt: skip
 
 

@@ -9,8 +9,6 @@ from pytest_prodcheck import Limit, check, judge
 if TYPE_CHECKING:
     from pytest_prodcheck.records import Pod, Rollout, Workload
 
-CRASHING = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError",
-            "CreateContainerError", "RunContainerError")  # fmt: skip
 RECENT = 3600  # seconds: one that ended earlier and ran since is over it
 STARTING = 300  # seconds: a healthy autoscaler has brought a node by then
 
@@ -43,7 +41,7 @@ def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
     old = [each.name for each in live if found.hash and each.hash != found.hash]
     judge("pods of another version", len(old), at_most=0, reason=", ".join(old[:5]) or "")
     for pod in live:
-        waiting = [f"{each.name}: {each.waiting}" for each in pod.containers if each.waiting in CRASHING]
+        waiting = [f"{each.name}: {each.waiting}" for each in pod.containers if each.stuck]
         judge("containers start", not waiting, of=pod.name, reason=", ".join(waiting))
 
 
@@ -61,7 +59,7 @@ def _scaling_out(rollout: Rollout, found: Workload) -> int:
 
 
 def _starts(pod: Pod, now: float) -> bool:
-    crashes = any(each.waiting in CRASHING for each in pod.containers)
+    crashes = any(each.stuck for each in pod.containers)
     return not crashes and now - pod.created_at < STARTING
 
 

@@ -153,7 +153,7 @@ class ControlPlane:
             status, said = self.ask(
                 "PATCH", f"{path_of(each)}?fieldManager=test&force=true", each, "application/apply-patch+yaml"
             )
-            assert status in (200, 201), (each, said)
+            assert status in (200, 201), (said, each)
 
     def patch(self, path: str, body: Any) -> None:
         """A merge patch."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.cluster.build import folder
 from tests.cluster.control_plane import ADMIN, ControlPlane
 
 Object = dict[str, Any]
+BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -39,23 +41,34 @@ class Kubectl:
 
     def apply(self, *objects: Object, server: bool = False) -> None:
         """Applies them for real."""
-        if objects:
-            self.done("apply", *(["--server-side"] if server else []), "-f", "-", text=listed(*objects))
+        for some in batched(objects):
+            self.done("apply", *(["--server-side"] if server else []), "-f", "-", text=listed(*some))
 
     def refused(self, *objects: Object, server: bool = False, verb: str = "apply") -> dict[str, str]:
         """Of a dry run on the server: name -> "" for what it takes, else what it says of that object."""
         flags = ["--server-side"] if server else []
-        found = self(verb, "--dry-run=server", *flags, "-f", "-", text=listed(*objects))
-        taken = set(re.findall(r"^\S+?/(\S+) \S+ \(server dry run\)$", found.stdout, re.MULTILINE))
-        names = [each["metadata"]["name"] for each in objects]
-        return {name: "" if name in taken else found.stderr or "not named" for name in names}
+        told: dict[str, str] = {}
+        for some in batched(objects):
+            found = self(verb, "--dry-run=server", *flags, "-f", "-", text=listed(*some))
+            taken = set(re.findall(r"^\S+?/(\S+) \S+ \(server dry run\)$", found.stdout, re.MULTILINE))
+            names = [each["metadata"]["name"] for each in some]
+            told |= {name: "" if name in taken else found.stderr or "not named" for name in names}
+        return told
 
     def results(self, *objects: Object, server: bool = False) -> dict[str, Object]:
         """What a dry run on the server makes of objects that it takes, by name."""
         flags = ["--server-side"] if server else []
         flags += ["--dry-run=server", "-o", "json"]
-        found = json.loads(self.done("apply", *flags, "-f", "-", text=listed(*objects)))
-        return {each["metadata"]["name"]: each for each in found.get("items", [found])}
+        made: dict[str, Object] = {}
+        for some in batched(objects):
+            found = json.loads(self.done("apply", *flags, "-f", "-", text=listed(*some)))
+            made |= {each["metadata"]["name"]: each for each in found.get("items", [found])}
+        return made
+
+
+def batched(objects: Sequence[Object]) -> Iterator[Sequence[Object]]:
+    """A hundred at a time: a busy machine takes many minutes for hundreds, and the bound holds for each call."""
+    return (objects[first : first + BATCH] for first in range(0, len(objects), BATCH))
 
 
 def listed(*objects: Object) -> str:

@@ -4,55 +4,75 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.collectors import evidence
+from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import listed
 from pytest_prodcheck.evidence.kubernetes.cluster import all_pods, host, node_grace, reads, seconds
-from pytest_prodcheck.evidence.kubernetes.node_constraints import NodeConstraints
+from pytest_prodcheck.evidence.kubernetes.dry_run import dry_run_result
+from pytest_prodcheck.evidence.kubernetes.manifest_files import documents
+from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.node_lifecycle import without_startup_taints
-from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand, rollouts
-from pytest_prodcheck.evidence.kubernetes.scheduling import (
-    OVER,
-    allowed,
-    best,
-    free_capacity,
-    roll,
-    unschedulable_reason,
-)
+from pytest_prodcheck.evidence.kubernetes.objects import Object, table
+from pytest_prodcheck.evidence.kubernetes.rolling import moved, roll, rolled_in_all_orders
+from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand, rollouts, scaled_only
+from pytest_prodcheck.evidence.kubernetes.scheduling import OVER, Surroundings
+from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
+from pytest_prodcheck.evidence.kubernetes.volume_constraints import StorageObjects
 from pytest_prodcheck.records.kubernetes import KubernetesCapacity, Node, Pod, Schedulability
 
 if TYPE_CHECKING:
+    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 LEFT_OUT = (
-    "affinity to other workloads", "topology spread", "preferences", "priorities and preemption",
-    "volumes bound to a zone", "extended resources",
+    "priorities and preemption", "volumes a node can attach", "capacity of storage pools",
+    "devices that stand for extended resources", "constraints that the scheduler itself is configured with",
+)  # fmt: skip
+PLACING = (("", "namespaces"), ("", "persistentvolumes"), ("storage.k8s.io", "storageclasses"))  # (API group, resource)
+
+
+_LISTS = (
+    "nodes", "pods of all namespaces", "workloads", "limitranges", "runtimeclasses, of pods that name one",
+    "persistentvolumeclaims, persistentvolumes, storageclasses, of pods with claims",
+    "namespaces, of affinity to other namespaces by label",
 )  # fmt: skip
 
 
-@evidence(
-    "kubernetes-capacity", axis="kubernetes", feature="nodes", seconds=seconds, host=host,
-    sends=reads("nodes", "pods of all namespaces", "workloads", "limitranges", "runtimeclasses, of pods that name one"),
-)  # fmt: skip
+def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
+    listing: tuple[Sending, ...] = reads(*_LISTS)(target, environment)
+    asked = "PATCH with dryRun=All, which stores nothing, each workload of the files that would not fit"
+    return (*listing, Sending(listing[0].to, asked)) if environment.kubernetes and environment.kubernetes.manifests \
+        else listing  # fmt: skip
+
+
+@evidence("kubernetes-capacity", axis="kubernetes", feature="nodes", seconds=seconds, host=host, sends=_sends)
 def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> KubernetesCapacity:
     """The rollouts placed on the nodes that stay, and with the one gone whose pods are the hardest to place."""
     since = time.time() - node_grace(context)
     listed_nodes: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
     found = [without_startup_taints(each, since) for each in listed_nodes]
-    nodes, pods, homeless = _staying(found, all_pods(context, deadline))
-    demands = rollouts(context, deadline)
+    demands, pods = rollouts(context, deadline), all_pods(context, deadline)
+    around = Surroundings(
+        tuple(found), tuple(pods), _spaces(demands, pods, context, deadline), _storage(demands, context, deadline)
+    )
+    around, homeless = _staying(around, demands)
     cluster = context.environment.kubernetes
-    lost = _heaviest(nodes, pods)
+    lost = _heaviest(around.nodes, around.pods)
     without: list[Schedulability] = list(homeless)
     if lost is not None:
-        left = [each for each in nodes if each.name != lost.name]
-        moved, more = _moved(pods, lost, left)
-        without += [*more, *roll(demands, left, moved)]
+        left, more = _without(around, lost, demands)
+        without += [*more, *roll(demands, left)]
+    fits = rolled_in_all_orders(demands, around)
+    short = {each.what for each in fits if each.left or each.doubt}
+    again = [_as_it_will_be(each, pods, context, deadline) if each.what in short else each for each in demands]
+    if any(each.unchanged for each in again):
+        fits = rolled_in_all_orders(again, around)
     return KubernetesCapacity(
-        tuple(roll(demands, nodes, pods)),
+        tuple(fits),
         tuple(each for each in without if each.left) or tuple(without[:1]),
         lost.name if lost else "",
         bool(cluster and cluster.autoscaling),
@@ -60,17 +80,62 @@ def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> Ku
     )
 
 
-def _staying(nodes: list[Node], pods: list[Pod]) -> tuple[list[Node], list[Pod], list[Schedulability]]:
+def _spaces(
+    demands: Iterable[Demand], pods: Iterable[Pod], context: Context, deadline: Deadline
+) -> dict[str, dict[str, str]]:
+    """The labels of namespaces, asked for only where affinity selects namespaces by label."""
+    terms = [term for each in demands for term in (*each.beside.near, *each.beside.apart)]
+    terms += [term for each in pods for term in each.apart]
+    if not any(each.namespaces_by for each in terms):
+        return {}
+    coming = [each for _, each in documents(context) if each.get("kind") == "Namespace"]
+    live = listed("raw", "/api/v1/namespaces", context, deadline, _as_it_is)
+    return {name_of(each): labels_of(each) for each in (*live, *coming)}
+
+
+def _storage(demands: Iterable[Demand], context: Context, deadline: Deadline) -> StorageObjects:
+    """Claims, volumes and classes, asked for only where pods have claims."""
+    if not any(each.claims for each in demands):
+        return StorageObjects()
+    files = [each for _, each in documents(context)]
+
+    def found(kind: str, live: Iterable[Object]) -> dict[str, Object]:
+        coming = {name_of(each): each for each in files if each.get("kind") == kind}
+        return coming | {name_of(each): each for each in live}
+
+    return StorageObjects(
+        found("PersistentVolumeClaim", raw("", "persistentvolumeclaims", context, deadline)),
+        found("PersistentVolume", listed("raw", "/api/v1/persistentvolumes", context, deadline, _as_it_is)),
+        found("StorageClass", listed("raw", "/apis/storage.k8s.io/v1/storageclasses", context, deadline, _as_it_is)),
+    )
+
+
+def _as_it_will_be(demand: Demand, pods: Iterable[Pod], context: Context, deadline: Deadline) -> Demand:
+    """A rollout that does not fit, but for the pods that the change leaves as they are: the server says which."""
+    if not demand.live or demand.item == demand.live:
+        return demand
+    result = dry_run_result(demand.item, context, deadline)
+    if not result or table(result, "spec", "template") != table(demand.live, "spec", "template"):
+        return demand
+    mine = [each for each in pods if (each.namespace, each.workload) == (demand.namespace, demand.what) and each.lives]
+    newest = max(mine, key=lambda each: each.created_at, default=None)
+    return demand if newest is None else scaled_only(demand, dict(newest.labels))
+
+
+def _as_it_is(item: Object) -> Object:
+    return item
+
+
+def _staying(around: Surroundings, demands: Sequence[Demand]) -> tuple[Surroundings, list[Schedulability]]:
     """The nodes that nobody takes away, with the pods of those that go on them, and those without a place."""
     homeless: list[Schedulability] = []
-    for gone in [each for each in nodes if each.leaving]:
-        nodes = [each for each in nodes if each.name != gone.name]
-        pods, more = _moved(pods, gone, [each for each in nodes if not each.leaving])
+    for gone in [each for each in around.nodes if each.leaving]:
+        around, more = _without(around, gone, demands)
         homeless += more
-    return nodes, pods, homeless
+    return around, homeless
 
 
-def _heaviest(nodes: list[Node], pods: list[Pod]) -> Node | None:
+def _heaviest(nodes: Iterable[Node], pods: Iterable[Pod]) -> Node | None:
     """The machine whose pods ask for most; None where it is the only one that takes pods."""
     open_ = [each for each in nodes if each.ready and not each.cordoned and not each.virtual]
     load = dict.fromkeys((each.name for each in open_), 0.0)
@@ -80,22 +145,14 @@ def _heaviest(nodes: list[Node], pods: list[Pod]) -> Node | None:
     return max(open_, key=lambda each: load[each.name]) if len(open_) > 1 else None
 
 
-def _moved(pods: list[Pod], lost: Node, nodes: list[Node]) -> tuple[list[Pod], list[Schedulability]]:
-    """The pods after a lost node's are placed elsewhere, and those without a place.
-
-    Their own selectors are not known from a list of pods.
-    """
-    stay = [each for each in pods if each.node != lost.name]
-    rooms = free_capacity(nodes, stay)
-    tolerations = tuple((key, "Equal", value, effect) for key, value, effect in lost.taints)
-    gone = [each for each in pods if each.node == lost.name and not each.daemon and each.phase not in OVER]
-    homeless = []
-    for pod in sorted(gone, key=lambda each: (each.cpu, each.memory), reverse=True):
-        demand = Demand(pod.workload, pod.namespace, 1, pod.cpu, pod.memory, NodeConstraints(tolerations=tolerations))
-        room = best(demand, allowed(demand, rooms))
-        if room is None:
-            homeless.append(Schedulability(pod.workload, 1, 1, unschedulable_reason(demand, rooms)))
-            continue
-        room.hold((pod.namespace, pod.workload), pod.cpu, pod.memory)
-        stay.append(dataclasses.replace(pod, node=room.node.name))
-    return stay, homeless
+def _without(
+    around: Surroundings, lost: Node, demands: Iterable[Demand]
+) -> tuple[Surroundings, list[Schedulability]]:
+    """All without one node, its pods on the others that stay, and those of them without a place."""
+    nodes = tuple(each for each in around.nodes if each.name != lost.name)
+    stay = [each for each in around.pods if each.node != lost.name]
+    gone = [each for each in around.pods if each.node == lost.name and not each.daemon and each.phase not in OVER]
+    open_ = dataclasses.replace(around, nodes=tuple(each for each in nodes if not each.leaving), pods=tuple(stay))
+    known = {(each.namespace, each.what): each for each in demands}
+    there, homeless = moved(gone, open_, known, lost.taints)
+    return dataclasses.replace(around, nodes=nodes, pods=(*stay, *there)), homeless

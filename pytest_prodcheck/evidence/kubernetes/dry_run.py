@@ -96,6 +96,18 @@ def _standards(
     return found
 
 
+def dry_run_result(item: Object, context: Context, deadline: Deadline) -> Object:
+    """An object of the files as it would be once it is applied, {} where the server does not say."""
+    job = _looked_up("", item, context, deadline)
+    if job.place is None or job.asked.problem is not None:
+        return {}
+    try:
+        made, result = _asked(job, most_common([job.way]), context, deadline)
+    except EvidenceProblem:
+        return {}
+    return result if made.accepted and made.problem is None else {}
+
+
 def _together(jobs: Sequence[Callable[[], T]], deadline: Deadline) -> list[T]:
     """What each returns, a few at a time; raises EvidenceProblem (timeout)."""
 

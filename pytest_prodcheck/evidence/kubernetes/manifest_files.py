@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,19 @@ def documents(context: Context) -> tuple[tuple[str, Object], ...]:
     return context.once(
         ("kubernetes-manifests",), lambda: tuple(read(context.root, cluster.manifests, unit, context.revision))
     )
+
+
+def with_coming(kind: str, live: Iterable[Object], context: Context) -> list[Object]:
+    """Live objects of the namespace as the files will have them: their specification, and those that are new."""
+    cluster = context.environment.kubernetes
+    space = cluster.namespace if cluster else ""
+    found = {str(table(each, "metadata").get("name")): each for each in live}
+    for _, each in documents(context):
+        metadata = table(each, "metadata")
+        if each.get("kind") == kind and str(metadata.get("namespace") or space) == space:
+            name = str(metadata.get("name"))
+            found[name] = {**found.get(name, {}), **each}
+    return list(found.values())
 
 
 def _filled(pattern: str, unit: str, revision: str) -> str:

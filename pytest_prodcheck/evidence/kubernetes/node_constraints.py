@@ -1,14 +1,16 @@
-"""Which nodes let a pod in: selectors, required affinity, taints, and whether it shares a node with its like."""
+"""Which nodes let a pod in: selectors, required node affinity, taints, a node that is named."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.records.kubernetes import Node
 
-Terms = tuple[tuple[tuple[str, str, tuple[str, ...]], ...], ...]  # any of them; of each all (key, operator, values)
-_HOSTNAME = "kubernetes.io/hostname"
+Term = tuple[tuple[str, str, tuple[str, ...]], ...]  # all of: key, operator, values
+Terms = tuple[Term, ...]  # any of them
+_NAME = "metadata.name"  # the one field that a term may ask for besides labels
 
 
 @dataclass(frozen=True)
@@ -17,12 +19,12 @@ class NodeConstraints:
 
     selector: dict[str, str] = field(default_factory=dict)
     tolerations: tuple[tuple[str, str, str, str], ...] = ()  # key, operator, value, effect
-    terms: Terms = ()  # required node affinity
-    alone: bool = False  # required anti-affinity to its own workload: one on a node
+    terms: Terms | None = None  # required node affinity
+    node: str = ""  # spec.nodeName: no scheduler is asked
 
 
-def node_constraints(pod: Object, labels: dict[str, str]) -> NodeConstraints:
-    """The placing rules of a pod; labels: its own."""
+def node_constraints(pod: Object) -> NodeConstraints:
+    """The placing rules of a pod."""
     selector = {str(key): str(value) for key, value in table(pod, "nodeSelector").items()}
     tolerations = tuple(
         (str(each.get("key", "")), str(each.get("operator", "Equal")), str(each.get("value", "")),
@@ -30,42 +32,50 @@ def node_constraints(pod: Object, labels: dict[str, str]) -> NodeConstraints:
         for each in rows(pod, "tolerations")
     )  # fmt: skip
     required = table(pod, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
-    terms = tuple(
+    terms = node_terms(required) if required else None
+    return NodeConstraints(selector, tolerations, terms, str(pod.get("nodeName") or ""))
+
+
+def node_terms(selector: Object) -> Terms:
+    """The terms of a node selector; one that asks for nothing fits no node and is left out."""
+    told = (
         tuple(
             (str(each.get("key", "")), str(each.get("operator", "")), tuple(map(str, each.get("values") or ())))
-            for each in rows(term, "matchExpressions")
+            for each in (*rows(term, "matchExpressions"), *rows(term, "matchFields"))
         )
-        for term in rows(required, "nodeSelectorTerms")
+        for term in rows(selector, "nodeSelectorTerms")
     )
-    ports = any(port.get("hostPort") for each in rows(pod, "containers") for port in rows(each, "ports"))
-    return NodeConstraints(selector, tolerations, terms, ports or _apart(pod, labels))
-
-
-def _apart(pod: Object, labels: dict[str, str]) -> bool:
-    for term in rows(pod, "affinity", "podAntiAffinity", "requiredDuringSchedulingIgnoredDuringExecution"):
-        told = table(term, "labelSelector")
-        named = table(told, "matchLabels").items()
-        among = all(
-            each.get("operator") == "In" and labels.get(str(each.get("key"))) in (each.get("values") or ())
-            for each in rows(told, "matchExpressions")
-        )
-        if term.get("topologyKey") == _HOSTNAME and told and named <= labels.items() and among:
-            return True
-    return False
+    return tuple(each for each in told if each)
 
 
 def may_go(rules: NodeConstraints, node: Node) -> bool:
-    """Whether a node's labels and taints let the pod in."""
+    """Whether a node's name, labels and taints let the pod in."""
+    if rules.node:
+        return rules.node == node.name
+    return selects(rules, node) and tolerated(rules, node)
+
+
+def selects(rules: NodeConstraints, node: Node) -> bool:
+    """Whether selector and required affinity fit a node."""
     if any(node.labels.get(key) != value for key, value in rules.selector.items()):
         return False
-    if rules.terms and not any(all(_matches(node, *each) for each in term) for term in rules.terms):
-        return False
+    return rules.terms is None or one_fits(rules.terms, node)
+
+
+def tolerated(rules: NodeConstraints, node: Node) -> bool:
+    """Whether a pod tolerates all taints that keep pods out."""
     hard = [taint for taint in node.taints if taint[2] in ("NoSchedule", "NoExecute")]
     return all(any(_tolerates(each, taint) for each in rules.tolerations) for taint in hard)
 
 
-def _matches(node: Node, key: str, operator: str, values: tuple[str, ...]) -> bool:
-    value = node.labels.get(key)
+def one_fits(terms: Terms, node: Node) -> bool:
+    """Whether one of the terms fits a node."""
+    labels: Mapping[str, str] = {**node.labels, _NAME: node.name}
+    return any(all(_matches(labels, *each) for each in term) for term in terms)
+
+
+def _matches(labels: Mapping[str, str], key: str, operator: str, values: tuple[str, ...]) -> bool:
+    value = labels.get(key)
     if operator in ("In", "NotIn"):
         return (value in values) == (operator == "In")
     if operator in ("Exists", "DoesNotExist"):

@@ -11,6 +11,7 @@ from pytest_prodcheck.evidence.kubernetes.pod_references import Reference, of_po
 
 _NGINX = "nginx.ingress.kubernetes.io/"
 _ACME = ("cert-manager.io/cluster-issuer", "cert-manager.io/issuer", "kubernetes.io/tls-acme")
+_PAIR = ("tls.crt", "tls.key")  # without them controllers serve a certificate of their own
 _ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 _HOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
 
@@ -31,7 +32,7 @@ def _ingress(item: Object) -> Iterator[Reference]:
     made = any(noted.get(each) for each in _ACME)
     for each in rows(spec, "tls"):
         if each.get("secretName") and not made:
-            yield Reference("Secret", str(each["secretName"]))
+            yield from (Reference("Secret", str(each["secretName"]), key) for key in _PAIR)
     for name in ("auth-secret", "auth-tls-secret"):
         space, _, secret = str(noted.get(f"{_NGINX}{name}") or "").rpartition("/")
         if secret:
@@ -45,7 +46,8 @@ def _gateway(item: Object) -> Iterator[Reference]:
     for listener in rows(item, "spec", "listeners"):
         for each in rows(listener, "tls", "certificateRefs"):
             if each.get("kind", "Secret") == "Secret":
-                yield Reference("Secret", str(each.get("name")), namespace=str(each.get("namespace") or ""))
+                space = str(each.get("namespace") or "")
+                yield from (Reference("Secret", str(each.get("name")), key, space) for key in _PAIR)
 
 
 def _route(item: Object) -> Iterator[Reference]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import re
+from typing import Any
 
 from pytest_prodcheck.evidence.kubernetes.node_lifecycle import is_spot, is_virtual, leaving_reason
 from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows, table
+from pytest_prodcheck.evidence.kubernetes.pod_affinity import host_ports, required_terms
 from pytest_prodcheck.evidence.kubernetes.pod_risks import grave, slight
 from pytest_prodcheck.evidence.kubernetes.pod_security import LATEST
 from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts
@@ -16,6 +19,8 @@ from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.kubernetes import Container, Node, Pod, Workload
 
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+_PLAIN = ("cpu", "memory", "pods")
+_NEVER_BEGAN = ("StartError", "ContainerCannotRun")
 _POD_LABELS = ("pod-template-hash", "controller-revision-hash")
 
 
@@ -55,7 +60,6 @@ def pod(item: Object, minor: int = LATEST) -> Pod:
     scheduled, ready = told.get("PodScheduled", {}), told.get("Ready", {})
     return dataclasses.replace(
         room(item),
-        labels=tuple(labels_of(item).items()),
         unscheduled=str(scheduled.get("message", "")) if scheduled.get("status") == "False" else "",
         unready=str(ready.get("message") or "") if ready.get("status") == "False" else "",
         containers=tuple(
@@ -99,7 +103,17 @@ def room(item: Object) -> Pod:
         memory=int(needs.get("memory", 0)),
         daemon=workload.startswith(("daemonset/", "node/")),
         gated=bool(specification.get("schedulingGates")),
+        labels=_shared(tuple(labels_of(item).items())),
+        extended=_shared(tuple((name, value) for name, value in needs.items() if name not in _PLAIN and value)),
+        ports=_shared(host_ports(specification)),
+        apart=required_terms(specification, "podAntiAffinity", labels_of(item)),
     )
+
+
+@functools.lru_cache(4096)
+def _shared(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One of each: thousands of pods have the same labels."""
+    return value
 
 
 def _container(status: Object, asked: str, init: bool) -> Container:
@@ -115,8 +129,16 @@ def _container(status: Object, asked: str, init: bool) -> Container:
         ended=str(ended.get("reason") or ""),
         ended_at=moment(ended["finishedAt"]) if ended.get("finishedAt") else None,
         init=init,
-        why=str(table(status, "state", "waiting").get("message") or ""),
+        why="; ".join(filter(None, (_last_end(ended), str(table(status, "state", "waiting").get("message") or "")))),
     )
+
+
+def _last_end(ended: Object) -> str:
+    """How a container ended last; what the runtime says of one that could not begin, never what the container wrote."""
+    code, reason = ended.get("exitCode"), str(ended.get("reason") or "")
+    if reason in _NEVER_BEGAN:
+        return plain(f"{reason}: {ended.get('message') or ''}", 300)
+    return f"it ended with exit code {code} ({reason})" if code else ""
 
 
 def workload(item: Object, kind: str, version: str, asleep: str = "") -> Workload:
@@ -169,6 +191,7 @@ def node(item: Object) -> Node:
         leaving=leaving_reason(item),
         spot=is_spot(item),
         virtual=is_virtual(item),
+        extended={name: quantity(value) for name, value in room.items() if name not in _PLAIN},
         why="" if ready.get("status") == "True" else plain(str(ready.get("message") or ready.get("reason") or ""), 300),
     )
 

@@ -11,6 +11,7 @@ from pytest_prodcheck.evidence.kubernetes.objects import Object
 
 class _Container(TypedDict, total=False):
     resources: Any
+    ports: Any
     restartPolicy: Any
 
 
@@ -23,7 +24,13 @@ class _Metadata(TypedDict, total=False):
     ownerReferences: Any
 
 
+class _Affinity(TypedDict, total=False):
+    podAntiAffinity: Any
+
+
 class _Specification(TypedDict, total=False):
+    affinity: _Affinity | None
+    hostNetwork: Any
     nodeName: Any
     schedulingGates: Any
     resources: Any

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.kubernetes.cluster import host, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.cluster import host, pods_of, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.manifest_files import with_coming
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows, table
 from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand, rollouts
-from pytest_prodcheck.records.kubernetes import KubernetesQuota, Quota
+from pytest_prodcheck.records.kubernetes import KubernetesQuota, Pod, Quota
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
@@ -25,19 +26,35 @@ if TYPE_CHECKING:
 def kubernetes_quota(target: str, context: Context, deadline: Deadline) -> KubernetesQuota:
     """The namespace's quotas with what a rollout adds, and what limit ranges would refuse."""
     cluster = context.environment.kubernetes
-    limited = raw("", "resourcequotas", context, deadline)
-    if not limited and not raw("", "limitranges", context, deadline):
+    limited = with_coming("ResourceQuota", raw("", "resourcequotas", context, deadline), context)
+    ranges = with_coming("LimitRange", raw("", "limitranges", context, deadline), context)
+    if not limited and not ranges:
         return KubernetesQuota((), ())
     demands = [each for each in rollouts(context, deadline) if cluster and each.namespace == cluster.namespace]
     quotas = []
     for each in limited:
-        status = table(each, "status")
+        told, counted = table(each, "status", "hard"), table(each, "status", "used")
         covered = [demand for demand in demands if covers(each, demand.pod)]
-        for name, hard in table(status, "hard").items():
-            used = quantity(table(status, "used").get(name, 0))
+        for name, hard in {**told, **table(each, "spec", "hard")}.items():
             more = sum(adds(demand, str(name)) for demand in covered)
-            quotas.append(Quota(f"{name_of(each)}: {name}", quantity(hard), used, more))
-    return KubernetesQuota(tuple(quotas), tuple(_refused(demands, raw("", "limitranges", context, deadline))))
+            now = quantity(counted[name]) if name in counted else _used(each, str(name), covered, context, deadline)
+            quotas.append(Quota(f"{name_of(each)}: {name}", quantity(hard), now, more))
+    return KubernetesQuota(tuple(quotas), tuple(_refused(demands, ranges)))
+
+
+def _used(quota: Object, resource: str, covered: Iterable[Demand], context: Context, deadline: Deadline) -> float:
+    """What would be used now of a resource that no quota has counted yet: of all pods, or at least of the old ones."""
+    least = sum(demand.now * _counted(demand.old, resource) for demand in covered)
+    of_pod = _OF_POD.get(resource.removeprefix("requests."))
+    if of_pod is None or table(quota, "spec").get("scopes") or table(quota, "spec").get("scopeSelector"):
+        return least
+    return sum(of_pod(each) for each in pods_of(context, deadline) if each.phase not in ("Succeeded", "Failed"))
+
+
+_OF_POD: dict[str, Callable[[Pod], float]] = {
+    "cpu": lambda pod: pod.cpu, "memory": lambda pod: float(pod.memory), "pods": lambda pod: 1.0,
+    "count/pods": lambda pod: 1.0,
+}  # fmt: skip
 
 
 def adds(demand: Demand, resource: str) -> float:
@@ -111,9 +128,19 @@ def _refused(demands: list[Demand], ranges: list[Object]) -> Iterator[str]:
     for each in ranges:
         for row in rows(each, "spec", "limits"):
             most = table(row, "max")
-            for demand in demands if row.get("type") == "Pod" else ():
-                for name in most:
-                    asked = max(resource_amounts(demand.pod, which).get(name, 0.0) for which in ("requests", "limits"))
-                    if asked > quantity(most[name]):
-                        shown = f"{asked:g} {name}"
-                        yield f"{demand.what}: asks for {shown}, {name_of(each)} allows {most[name]} a pod"
+            for demand in demands:
+                for what, part in _parts(demand.pod, str(row.get("type"))):
+                    for name in most:
+                        asked = max(resource_amounts(part, which).get(name, 0.0) for which in ("requests", "limits"))
+                        if asked > quantity(most[name]):
+                            shown = f"{demand.what}{what}: asks for {asked:g} {name}"
+                            yield f"{shown}, {name_of(each)} allows {most[name]} a {str(row['type']).lower()}"
+
+
+def _parts(pod: Object, kind: str) -> Iterator[tuple[str, Object]]:
+    """What a row of a limit range is about: the pod, or each of its containers as a pod of its own."""
+    if kind == "Pod":
+        yield "", pod
+    elif kind == "Container":
+        for each in (*rows(pod, "initContainers"), *rows(pod, "containers")):
+            yield f", container {each.get('name', '')}", {"containers": [each]}

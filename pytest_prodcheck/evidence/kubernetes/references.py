@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.kubernetes.api import listed
+from pytest_prodcheck.evidence.kubernetes.cluster import pods_of
 from pytest_prodcheck.evidence.kubernetes.gateway_permissions import crossings
 from pytest_prodcheck.evidence.kubernetes.generated_objects import KNOWN, GeneratedObject, generated_objects
 from pytest_prodcheck.evidence.kubernetes.manifest_files import shown, template
@@ -146,6 +147,8 @@ def references(item: Object, there: ExistingObjects) -> Iterator[Finding]:
         yield Finding(f"{own}: {what}", wrong)
     if _is(item, "Service"):
         yield from (Finding(f"{own}: {what}", wrong) for what, wrong in _target_ports(item, there))
+        if later := _selects_nothing(item, there):
+            yield Finding(f"{own}: selector", later=later)
 
 
 def _found(own: str, wanted: Reference, space: str, there: ExistingObjects) -> Finding:
@@ -164,17 +167,50 @@ def _found(own: str, wanted: Reference, space: str, there: ExistingObjects) -> F
     return Finding(what, later=wrong) if wanted.slight else Finding(what, wrong)
 
 
+def _selects_nothing(service: Object, there: ExistingObjects) -> str:
+    """Why a service of the namespace will have no endpoints, "" where it has some, or operators may make its pods."""
+    selector, space = table(service, "spec", "selector"), there.space_of(service)
+    if not selector or space != there.space or _external(service):
+        return ""
+    if _behind(service, there) or any(_makes_pods(each) for each in there.objects):
+        return ""
+    live = pods_of(there.context, there.deadline)
+    if any(fits({"matchLabels": selector}, dict(each.labels)) for each in live):
+        return ""
+    return f"no pod of the files or the namespace has the labels {_shown_labels(selector)}"
+
+
+def _external(service: Object) -> bool:
+    return table(service, "spec").get("type") == "ExternalName"
+
+
+def _behind(service: Object, there: ExistingObjects) -> list[Object]:
+    """The pods that a service selects: of the files, else of live workloads of the namespace."""
+    selector, space = {"matchLabels": table(service, "spec", "selector")}, there.space_of(service)
+    pods = _selected(selector, (each for each in there.objects if there.space_of(each) == space))
+    if pods or space != there.space:
+        return pods
+    live = [each for plural in ("deployments", "statefulsets", "daemonsets")
+            for each in listed("raw", f"/apis/apps/v1/namespaces/{quote(space, safe='')}/{plural}", there.context,
+                               there.deadline, lambda item: item)]  # fmt: skip
+    return _selected(selector, live)
+
+
+def _makes_pods(item: Object) -> bool:
+    """Whether an operator may make pods of it: a kind that is not of Kubernetes itself, and shows no template."""
+    group = str(item.get("apiVersion", "")).rpartition("/")[0]
+    return "." in group and not group.endswith(".k8s.io") and not template(item)
+
+
+def _shown_labels(labels: Object) -> str:
+    return ", ".join(f"{key}={value}" for key, value in labels.items())
+
+
 def _target_ports(service: Object, there: ExistingObjects) -> Iterator[tuple[str, str]]:
     """A service's named target ports are those of the pods that it selects: of the files, else of live workloads."""
-    selector, space = table(service, "spec", "selector"), there.space_of(service)
-    if not selector:
+    if not table(service, "spec", "selector"):
         return
-    pods = _selected({"matchLabels": selector}, (each for each in there.objects if there.space_of(each) == space))
-    if not pods and space == there.space:
-        live = [each for plural in ("deployments", "statefulsets", "daemonsets")
-                for each in listed("raw", f"/apis/apps/v1/namespaces/{quote(space, safe='')}/{plural}", there.context,
-                                   there.deadline, lambda item: item)]  # fmt: skip
-        pods = _selected({"matchLabels": selector}, live)
+    pods = _behind(service, there)
     names = {found for pod in pods for found in named_ports(pod)}
     for port in rows(service, "spec", "ports") if pods else ():
         wanted, protocol = port.get("targetPort"), str(port.get("protocol") or "TCP")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.kubernetes import dry_run_rights
+from pytest_prodcheck.evidence.kubernetes.capacity import PLACING
 from pytest_prodcheck.evidence.kubernetes.cluster import CLUSTER_WIDE, RIGHTS
 from pytest_prodcheck.evidence.kubernetes.manifest_files import template
 from pytest_prodcheck.evidence.kubernetes.objects import Object
@@ -21,6 +22,7 @@ _BESIDES = (
     {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
 )
+_PLACING = tuple({"apiGroups": [group], "resources": [resource], "verbs": ["list"]} for group, resource in PLACING)
 _CLASSES = ({"apiGroups": [GROUP], "resources": [RESOURCE], "verbs": ["list"]},)  # how much room their pods take
 
 
@@ -37,7 +39,8 @@ def manifest(cluster: Kubernetes, metrics: bool = False, files: Iterable[Object]
     far = [each for each in cluster.reach if each in CLUSTER_WIDE]
     files = tuple(files)
     classes = _CLASSES if "nodes" in far or any(class_of(template(each)) for each in files) else ()
-    for space, rules in ((cluster.namespace, _rules(near, metrics)), ("", [*_rules(far, metrics), *classes])):
+    placing = [each for each in _PLACING if each["resources"][0] not in _lists(far)] if "nodes" in far else []
+    for space, rules in ((cluster.namespace, _rules(near, metrics)), ("", [*_rules(far, metrics), *classes, *placing])):
         if rules:
             made += _bound(NAME, space, rules, cluster)
     if cluster.manifests:
@@ -56,6 +59,10 @@ def _bound(name: str, space: str, rules: list[dict[str, Any]], cluster: Kubernet
         {"apiVersion": f"{_GROUP}/v1", "kind": f"{kind}Binding", "metadata": metadata,
          "roleRef": {"apiGroup": _GROUP, "kind": kind, "name": name}, "subjects": [account]},
     ]  # fmt: skip
+
+
+def _lists(reaches: Iterable[str]) -> set[str]:
+    return {resource for reach in reaches for _, resource in RIGHTS[reach]}
 
 
 def _rules(reaches: Sequence[str], metrics: bool) -> list[dict[str, Any]]:

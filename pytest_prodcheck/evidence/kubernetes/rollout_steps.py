@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, template
+from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, template, with_coming
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.node_constraints import NodeConstraints, node_constraints
-from pytest_prodcheck.evidence.kubernetes.objects import Object, table
+from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
+from pytest_prodcheck.evidence.kubernetes.pod_affinity import PodConstraints, pod_constraints
 from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts, with_default_requests
 from pytest_prodcheck.evidence.kubernetes.runtime_classes import runtime_classes, with_runtime_class
+from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
+from pytest_prodcheck.evidence.kubernetes.volume_constraints import ClaimUse, claim_uses
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 KINDS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
+USUAL_SCHEDULER = "default-scheduler"
 ONCE = ("Job", "Pod")  # run as they are made, besides what runs
 
 
@@ -30,8 +34,7 @@ class Demand:
     what: str  # "deployment/shop"
     namespace: str
     count: int  # pods of the new version; of a DaemonSet: as many as it has now, for quotas
-    cpu: float
-    memory: int
+    asked: dict[str, float] = field(default_factory=dict)  # of one pod, by resource
     where: NodeConstraints = field(default_factory=NodeConstraints)
     surge: int = 0  # pods more than `count` on the way
     unavailable: int = 1  # pods fewer than `count` on the way
@@ -39,6 +42,34 @@ class Demand:
     pod: Object = field(default_factory=dict)  # its specification, filled in
     old: Object = field(default_factory=dict)  # that of the pods that it replaces, {} for none
     now: int = 0  # pods asked for before the rollout
+    labels: dict[str, str] = field(default_factory=dict)
+    beside: PodConstraints = field(default_factory=PodConstraints)
+    claims: tuple[ClaimUse, ...] = ()
+    first: int = 0  # number of a StatefulSet's first pod
+    in_order: bool = False  # one after the other, each only when those before it are ready
+    recreate: bool = False  # no new pod before the last old one is gone
+    item: Object = field(default_factory=dict)  # the workload as it is about to be applied
+    live: Object = field(default_factory=dict)  # as it is, {} where there is none
+    unchanged: bool = False  # its pods stay as they are: only their number may change
+
+    @property
+    def cpu(self) -> float:
+        """Cores that one pod asks for."""
+        return self.asked.get("cpu", 0.0)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that one pod asks for."""
+        return int(self.asked.get("memory", 0))
+
+    @property
+    def doubt(self) -> str:
+        """Why nobody but another program can tell where its pods go, "" for none."""
+        scheduler = str(self.pod.get("schedulerName") or USUAL_SCHEDULER)
+        if scheduler != USUAL_SCHEDULER:
+            return f"its pods are placed by the scheduler {scheduler}, whose rules are not known"
+        devices = "its pods claim devices (resourceClaims), whose drivers place them"
+        return devices if rows(self.pod, "resourceClaims") else ""
 
     @property
     def daemon(self) -> bool:
@@ -57,7 +88,7 @@ def rollouts(context: Context, deadline: Deadline) -> list[Demand]:
     space = cluster.namespace if cluster else ""
     files = [each for _, each in documents(context)]
     coming = [((kind, name_of(each)), each) for each in files if (kind := str(each.get("kind"))) in (*KINDS, *ONCE)]
-    ranges = raw("", "limitranges", context, deadline)
+    ranges = with_coming("LimitRange", raw("", "limitranges", context, deadline), context)
     pods = [template(each) for key, new in coming or running.items() for each in (new, running.get(key, {}))]
     classes = runtime_classes(pods, files, context, deadline)
 
@@ -89,8 +120,22 @@ def _demand(
         partition = int(table(strategy, "rollingUpdate").get("partition") or 0)
         kept = min(now, wanted if strategy.get("type") == "OnDelete" else partition)
     return Demand(
-        f"{kind.lower()}/{name}", namespace, max(0, wanted - kept), asked.get("cpu", 0.0), int(asked.get("memory", 0)),
-        node_constraints(pod, _labels(new)), surge, unavailable, kept, pod, before, now,
+        f"{kind.lower()}/{name}", namespace, max(0, wanted - kept), asked,
+        node_constraints(pod), surge, unavailable, kept, pod, before, now,
+        _labels(new), pod_constraints(pod, _labels(new)), claim_uses(pod, new),
+        int(table(new, "spec", "ordinals").get("start") or 0),
+        kind == "StatefulSet" and table(new, "spec").get("podManagementPolicy") != "Parallel",
+        kind == "Deployment" and table(new, "spec", "strategy").get("type") == "Recreate", new, old or {},
+    )  # fmt: skip
+
+
+def scaled_only(demand: Demand, labels: dict[str, str]) -> Demand:
+    """The same where the pods that run stay; labels: theirs."""
+    whole = demand.count + demand.kept
+    kept = min(demand.now, whole)
+    return replace(
+        demand, count=demand.count if demand.daemon else whole - kept, kept=kept, surge=0, unchanged=True,
+        recreate=False, labels=labels, beside=pod_constraints(demand.pod, labels),
     )  # fmt: skip
 
 
@@ -126,6 +171,10 @@ def _share(value: object, of: int, rounded: Callable[[float], int] = math.floor)
 
 
 def _labels(item: Object) -> dict[str, str]:
-    metadata = table(item, "metadata") if item.get("kind") == "Pod" else table(item, "spec", "template", "metadata")
-    return {str(key): str(value) for key, value in table(metadata, "labels").items()}
+    """Of the pods, with what the controller adds: the version's hash, of which nobody knows the value."""
+    if item.get("kind") == "Pod":
+        return labels_of(item)
+    version = {"Deployment": "pod-template-hash", "StatefulSet": "controller-revision-hash",
+               "DaemonSet": "controller-revision-hash"}.get(str(item.get("kind")), "")  # fmt: skip
+    return {**labels_of(table(item, "spec", "template")), **({version: "(new)"} if version else {})}
 

@@ -1,19 +1,34 @@
-"""Rollouts placed on nodes, step by step as their controllers go: a new pod, then an old one away, to the end."""
+"""One pod after the other placed on nodes, by the rules of the scheduler's filters."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from random import Random
 
+from pytest_prodcheck.evidence.kubernetes.neighbours import Neighbours, PodShape
 from pytest_prodcheck.evidence.kubernetes.node_constraints import may_go
+from pytest_prodcheck.evidence.kubernetes.pod_affinity import port_conflict
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand
-from pytest_prodcheck.records.kubernetes import Node, Pod, Schedulability
+from pytest_prodcheck.evidence.kubernetes.volume_constraints import StorageObjects, VolumePlacement
+from pytest_prodcheck.records.kubernetes import Node, Pod
 
 OVER = ("Succeeded", "Failed")
-# taints that a DaemonSet's pods tolerate: https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#taints-and-tolerations
-_PRESSED = "node.kubernetes.io/"
+NO_NODE = "no node takes it"
+Port = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A pod on a node, as far as others notice it."""
+
+    shape: PodShape
+    who: tuple[str, str]  # namespace and workload
+    asked: Mapping[str, float]
+    ports: tuple[Port, ...] = ()
+    leaving: bool = False
+    claims: tuple[str, ...] = ()
 
 
 @dataclass
@@ -21,135 +36,156 @@ class FreeCapacity:
     """What is free on a node, and which workloads have pods there."""
 
     node: Node
-    cpu: float
-    memory: float
+    free: dict[str, float]
     pods: int
+    ports: Counter[Port] = field(default_factory=Counter)
     holds: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def takes(self, demand: Demand) -> bool:
-        """Whether one more pod finds room."""
-        if demand.where.alone and self.holds[demand.namespace, demand.what]:
-            return False
-        return self.cpu + 1e-9 >= demand.cpu and self.memory >= demand.memory and self.pods >= 1
+    def lacking(self, asked: Mapping[str, float], ports: tuple[Port, ...] = ()) -> str:
+        """What one more pod would lack, "" for nothing."""
+        if self.pods < 1:
+            return "as many pods as it may have"
+        for name, amount in asked.items():
+            if amount > 0 and amount > self.free.get(name, 0.0) + 1e-9 * amount:
+                return f"too little {name}"
+        taken = [each for each, count in self.ports.items() if count > 0]
+        for port in ports:
+            if any(port_conflict(each, port) for each in taken):
+                return f"host port {port[2]} is taken"
+        return ""
 
-    def hold(self, who: tuple[str, str], cpu: float, memory: float, count: int = 1) -> None:
-        """Takes a pod in, or gives its room back (count: -1)."""
-        self.cpu, self.memory, self.pods = self.cpu - count * cpu, self.memory - count * memory, self.pods - count
-        self.holds[who] += count
-
-
-@dataclass
-class _Going:
-    """One workload's rollout: its old pods that are left, and how many new ones have a place."""
-
-    demand: Demand
-    old: list[Pod]
-    allowed: list[FreeCapacity]
-    placed: int = 0
-    without: int = 0  # nodes that a DaemonSet's pod has no room on
-
-    def step(self, rooms: dict[str, FreeCapacity]) -> bool:
-        """Makes new pods as far as there is room for them, then takes old ones away; False where neither went."""
-        demand, before = self.demand, (self.placed, len(self.old))
-        who = (demand.namespace, demand.what)
-        most = demand.count + demand.kept
-        while self.placed < demand.count and len(self.old) + self.placed < most + demand.surge:
-            room = best(demand, self.allowed)
-            if room is None:
-                break
-            room.hold(who, demand.cpu, demand.memory)
-            self.placed += 1
-        while len(self.old) > demand.kept and self._may_lose_one(most):
-            gone = max(self.old, key=lambda pod: (not pod.ready, _beside(pod, rooms), pod.created_at))
-            self.old.remove(gone)
-            if gone.node in rooms:
-                rooms[gone.node].hold(who, gone.cpu, gone.memory, -1)
-        return (self.placed, len(self.old)) != before
-
-    def _may_lose_one(self, most: int) -> bool:
-        ready = sum(each.ready for each in self.old) + self.placed
-        return ready > most - self.demand.unavailable or not all(each.ready for each in self.old)
-
-    def daemons(self, rooms: dict[str, FreeCapacity]) -> None:
-        """One on each node that lets it in, in the place of the old one."""
-        demand, who = self.demand, (self.demand.namespace, self.demand.what)
-        there = {each.node: each for each in self.old}
-        for name, room in rooms.items():
-            if not room.node.ready or not may_go(demand.where, _without_pressure(room.node)):
-                continue
-            if name in there:
-                room.hold(who, there[name].cpu, there[name].memory, -1)
-            if room.takes(demand):
-                room.hold(who, demand.cpu, demand.memory)
-                self.placed += 1
-            else:
-                self.without += 1
+    def hold(self, pod: Placed, more: int) -> None:
+        """Takes a pod in, or gives its room back (more: -1)."""
+        for name, amount in pod.asked.items():
+            self.free[name] = self.free.get(name, 0.0) - more * amount
+        self.pods -= more
+        self.holds[pod.who] += more
+        for each in pod.ports:
+            self.ports[each] += more
 
 
-def _beside(pod: Pod, rooms: dict[str, FreeCapacity]) -> int:
-    return rooms[pod.node].holds[pod.namespace, pod.workload] if pod.node in rooms else 0
+@dataclass(frozen=True)
+class Surroundings:
+    """All that pods are placed among."""
+
+    nodes: tuple[Node, ...]
+    pods: tuple[Pod, ...]
+    spaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # labels of namespaces, where terms need them
+    storage: StorageObjects = field(default_factory=StorageObjects)
 
 
-def _without_pressure(node: Node) -> Node:
-    return dataclasses.replace(node, taints=tuple(each for each in node.taints if not each[0].startswith(_PRESSED)))
+class Scheduler:
+    """Places pods, one at a time. `draw` decides what the scheduler leaves open; None for the likeliest."""
+
+    def __init__(self, around: Surroundings, draw: Random | None = None) -> None:
+        self._around, self.draw = around, draw
+        self._shapes: dict[tuple[object, ...], PodShape] = {}
+        self._users: Counter[str] = Counter()
+        self._counts: Counter[tuple[PodShape, str, bool]] = Counter()  # pods by shape, node, and whether they leave
+        self._neighbours: dict[tuple[str, str], Neighbours] = {}
+        self.volumes = VolumePlacement(around.storage, around.nodes, draw or Random(19))
+        self.rooms = {
+            each.name: FreeCapacity(each, {"cpu": each.cpu, "memory": each.memory, **each.extended}, each.pods)
+            for each in around.nodes
+        }
+        for pod in around.pods:
+            if pod.node in self.rooms and pod.phase not in OVER:
+                self.hold(self.as_placed(pod), self.rooms[pod.node])
+
+    def as_placed(self, pod: Pod) -> Placed:
+        """A pod of the list."""
+        key = (pod.namespace, pod.labels, repr(pod.apart) if pod.apart else "")
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._shapes[key] = PodShape(pod.namespace, dict(pod.labels), pod.apart)
+        asked = {"cpu": pod.cpu, "memory": float(pod.memory), **dict(pod.extended)}
+        return Placed(shape, (pod.namespace, pod.workload), asked, pod.ports, pod.deleting, pod.claims)
+
+    def of_demand(self, demand: Demand, number: int = 0) -> Placed:
+        """A new pod of a workload; number: which one, as StatefulSets count."""
+        key = ("new", demand.namespace, demand.what)
+        if key not in self._shapes:
+            self._shapes[key] = PodShape(demand.namespace, demand.labels, demand.beside.apart)
+        claims = tuple(each.of(number) for each in demand.claims)
+        return Placed(self._shapes[key], key[1:], demand.asked, demand.beside.ports, claims=claims)
+
+    def hold(self, pod: Placed, room: FreeCapacity, more: int = 1) -> None:
+        """Puts a pod on a node, or takes it away (more: -1)."""
+        room.hold(pod, more)
+        if pod.claims:
+            self._users.update(dict.fromkeys(pod.claims, more))
+        self._counts[pod.shape, room.node.name, pod.leaving] += more
+        for each in self._neighbours.values():
+            each.count(pod.shape, room.node, more, pod.leaving)
+
+    def watch(self, demand: Demand) -> None:
+        """Counts the pods around a workload's from now on."""
+        shape = self.of_demand(demand).shape
+        wanted = demand.beside
+        # a DaemonSet's pods have an affinity to their node alone, so that no other one counts
+        spread = [each for each in wanted.spread if not (demand.daemon and each.by_affinity)]
+        around = self._around
+        found = Neighbours(shape, wanted.near, tuple(spread), demand.where, around.nodes, around.spaces)
+        self._neighbours[demand.namespace, demand.what] = found
+        for (other, node, leaving), count in self._counts.items():
+            if count and (other.apart or not found.plain):
+                found.count(other, self.rooms[node].node, count, leaving)
+
+    def refusal(self, demand: Demand, room: FreeCapacity, number: int = 0) -> str:
+        """Why a node does not take one more pod, "" where it does."""
+        if not (room.node.ready and not room.node.cordoned) and not demand.daemon:
+            return NO_NODE
+        if not may_go(demand.where, room.node):
+            return NO_NODE
+        return self.refusal_beside(demand, room, number)
+
+    def refusal_beside(self, demand: Demand, room: FreeCapacity, number: int) -> str:
+        """The same of a node that is known to let it in."""
+        lacking = room.lacking(demand.asked, demand.beside.ports)
+        if lacking or demand.where.node:
+            return lacking
+        if why := self._neighbours[demand.namespace, demand.what].refusal(room.node):
+            return why
+        return self.volumes.refusal(demand.claims, number, room.node, self._users) if demand.claims else ""
+
+    def place(self, demand: Demand, number: int, among: Iterable[FreeCapacity]) -> FreeCapacity | None:
+        """Puts one more pod on the node that the scheduler would take; None where there is none."""
+        fitting = [each for each in among if not self.refusal(demand, each, number)]
+        if not fitting:
+            return None
+        room = max(fitting, key=self._score(demand))
+        self.volumes.take(demand.claims, number, room.node)
+        self.hold(self.of_demand(demand, number), room)
+        return room
+
+    def _score(self, demand: Demand) -> Callable[[FreeCapacity], tuple[float, float]]:
+        """The node with the largest part of its room left; then the one with the fewest pods of the workload."""
+        who, draw = (demand.namespace, demand.what), self.draw
+
+        def score(room: FreeCapacity) -> tuple[float, float]:
+            node = room.node
+            cpu = (room.free["cpu"] - demand.cpu) / node.cpu if node.cpu else 0.0
+            memory = (room.free["memory"] - demand.memory) / node.memory if node.memory else 0.0
+            left = (cpu + memory) / 2
+            return (left + draw.random() * JITTER if draw else left, -room.holds[who])
+
+        return score
+
+    def why_not(self, demand: Demand, number: int = 0) -> str:
+        """Why a pod has no place, in one sentence."""
+        open_ = [each for each in self.rooms.values() if each.node.ready and not each.node.cordoned]
+        among = [each for each in open_ if may_go(demand.where, each.node)]
+        if not among and not demand.daemon:
+            return f"none of {len(open_)} nodes that take pods matches its selectors and tolerations"
+        found = Counter(self.refusal_beside(demand, each, number) for each in among)
+        found.pop("", None)
+        told = "; ".join(f"{count} node{'s' * (count > 1)}: {why}" for why, count in found.most_common(4))
+        return f"one pod asks for {_amounts(demand.asked)}, and none of {len(among)} nodes takes it ({told})"
 
 
-def _open(room: FreeCapacity) -> bool:
-    return room.node.ready and not room.node.cordoned
+JITTER = 0.15  # of a node's room: what the scheduler's other scores may turn round
 
 
-def best(demand: Demand, rooms: Iterable[FreeCapacity]) -> FreeCapacity | None:
-    """The node with the most room left."""
-    return max(
-        (each for each in rooms if each.takes(demand)), key=lambda each: (each.cpu, each.memory), default=None
-    )
-
-
-def allowed(demand: Demand, rooms: dict[str, FreeCapacity]) -> list[FreeCapacity]:
-    """The nodes that take pods and let this one in."""
-    return [each for each in rooms.values() if _open(each) and may_go(demand.where, each.node)]
-
-
-def free_capacity(nodes: Iterable[Node], pods: Iterable[Pod]) -> dict[str, FreeCapacity]:
-    """The nodes with what their pods leave."""
-    rooms = {each.name: FreeCapacity(each, each.cpu, each.memory, each.pods) for each in nodes}
-    for pod in pods:
-        if pod.node in rooms and pod.phase not in OVER:
-            rooms[pod.node].hold((pod.namespace, pod.workload), pod.cpu, pod.memory)
-    return rooms
-
-
-def roll(demands: Iterable[Demand], nodes: Iterable[Node], pods: Iterable[Pod]) -> list[Schedulability]:
-    """Rolls all of them out at once, the largest pods first; what is left has no place."""
-    live = [each for each in pods if each.phase not in OVER and not each.deleting]
-    rooms = free_capacity(nodes, pods)
-    mine: dict[tuple[str, str], list[Pod]] = {}
-    for pod in live:
-        mine.setdefault((pod.namespace, pod.workload), []).append(pod)
-    largest = sorted(demands, key=lambda each: (each.cpu, each.memory), reverse=True)
-    going = [_Going(each, mine.get((each.namespace, each.what), []), allowed(each, rooms)) for each in largest]
-    for each in going:
-        if each.demand.daemon:
-            each.daemons(rooms)
-    rolling = [each for each in going if not each.demand.daemon]
-    while sum(each.step(rooms) for each in rolling):
-        pass
-    return [_fit(each, rooms) for each in going]
-
-
-def _fit(going: _Going, rooms: dict[str, FreeCapacity]) -> Schedulability:
-    demand = going.demand
-    wanted = going.placed + going.without if demand.daemon else demand.count
-    left = going.without if demand.daemon else demand.count - going.placed
-    return Schedulability(demand.what, wanted, left, unschedulable_reason(demand, rooms) if left else "")
-
-
-def unschedulable_reason(demand: Demand, rooms: dict[str, FreeCapacity]) -> str:
-    """Why a pod has no place."""
-    open_ = sum(map(_open, rooms.values()))
-    fitting = allowed(demand, rooms)
-    asked = f"{demand.cpu:g} cpu and {demand.memory / 2**20:.0f} MiB"
-    if not fitting and not demand.daemon:
-        return f"none of {open_} nodes that take pods matches its selectors and tolerations"
-    apart = ", one pod a node," if demand.where.alone else ""
-    return f"{asked} for one pod{apart} is on none of {len(fitting)} nodes that would take it"
+def _amounts(asked: Mapping[str, float]) -> str:
+    rest = [f"{amount:g} {name}" for name, amount in asked.items() if name not in ("cpu", "memory") and amount]
+    return ", ".join((f"{asked.get('cpu', 0.0):g} cpu and {asked.get('memory', 0.0) / 2**20:.0f} MiB", *rest))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 
+_REVISION = 10  # digits of the hash of most revisions
 ALONE = ("Pod",)  # dry-run as they are
 _PLAIN_TEMPLATES = ("", "apps", "batch", "argoproj.io", "apps.openshift.io", "apps.kruise.io")  # API groups
 
@@ -17,6 +18,8 @@ def pod_of(item: Object) -> Object | None:
         return None
     name = str(table(item, "metadata").get("name") or "pod")
     metadata = {key: value for key, value in table(template, "metadata").items() if key in ("labels", "annotations")}
+    if item.get("kind") == "StatefulSet":  # its controller's labels, which may be longer than a label may be
+        metadata["labels"] = {**table(metadata, "labels"), **_numbered(name, int(spec.get("replicas") or 1))}
     claims = [
         {"name": own, "persistentVolumeClaim": {"claimName": f"{own}-{name}-0"}}
         for each in rows(spec, "volumeClaimTemplates")
@@ -27,6 +30,12 @@ def pod_of(item: Object) -> Object | None:
         "apiVersion": "v1", "kind": "Pod", "metadata": {**metadata, "generateName": f"{name}-"},
         "spec": {**told, **volumes},
     }  # fmt: skip
+
+
+def _numbered(name: str, replicas: int) -> dict[str, str]:
+    """Labels of the last pod of a StatefulSet: https://github.com/kubernetes/kubernetes/issues/64023 ."""
+    return {"statefulset.kubernetes.io/pod-name": f"{name}-{replicas - 1}",
+            "controller-revision-hash": f"{name}-{'0' * _REVISION}"}  # fmt: skip
 
 
 def filled_in_later(said: str, of: Object) -> bool:

@@ -125,6 +125,44 @@ def event(plane: ControlPlane, kind: str, name: str, reason: str, message: str) 
     })  # fmt: skip
 
 
+NEVER = 'Container image "error_pages:local" is not present with pull policy of Never'
+RUN = 'exec: "/srv/shop": stat /srv/shop: no such file or directory'
+BACKOFF = "back-off 5m0s restarting failed container=app pod=shop_field"
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "ended", "told"),
+    [
+        ("CrashLoopBackOff", BACKOFF, {"exitCode": 137, "reason": "OOMKilled", "message": "password=hunter2"},
+         "app: CrashLoopBackOff: it ended with exit code 137 (OOMKilled); back-off 5m0s"),
+        ("CrashLoopBackOff", BACKOFF, {"exitCode": 128, "reason": "StartError", "message": RUN},
+         f"app: CrashLoopBackOff: StartError: {RUN}; back-off 5m0s"),
+        ("ErrImageNeverPull", NEVER, None, f"app: ErrImageNeverPull: {NEVER}"),
+        ("PostStartHookError", "command '/warm' exited with 7", None, "app: PostStartHookError: command '/warm'"),
+    ],
+    ids=["memory", "program", "never-pulled", "hook"],
+)  # fmt: skip
+def test_how_a_container_ended(
+    reason: str, message: str, ended: Object | None, told: str, space: ControlPlane, tmp_path: Path
+) -> None:
+    """k8sgpt-ai/k8sgpt#792, kubernetes/kubernetes#10861, hystax/optscale#701: the reason stood in its last state alone.
+
+    What a container wrote itself is not shown.
+    """
+    app = {"name": "app", "image": "registry.test/shop:1"}
+    space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "crashed", "namespace": SPACE},
+                 "spec": {"schedulerName": "nobody", "containers": [app]}})  # fmt: skip
+    state = {**app, "imageID": "", "ready": False, "restartCount": 0,
+             "state": {"waiting": {"reason": reason, "message": message}},
+             **({"lastState": {"terminated": ended}} if ended else {})}  # fmt: skip
+    space.patch(f"{CORE}/pods/crashed/status", {"status": {"phase": "Running", "containerStatuses": [state]}})
+    found = kubernetes_pods.gather("c", context_for(tmp_path, SPACE, space), Deadline(60))
+    space.delete(f"{CORE}/pods/crashed")
+    said = outcomes(pods_are_in_order, found)
+    assert told in said, said
+    assert "hunter2" not in said
+
+
 def _claims(context: Context) -> str:
     return outcomes(claims_are_bound, kubernetes_volumes.gather("c", context, Deadline(60)))
 
