@@ -124,8 +124,9 @@ def probed(port: str) -> Object:
     return pod(app={"readinessProbe": {"httpGet": {"port": port}}})
 
 
+PAIR = {"tls.crt": "x", "tls.key": "x"}
 LIVE = (
-    item("Secret", "keys", stringData={"api": "x" * 20}), item("Secret", "tls", stringData={"tls.crt": "x"}),
+    item("Secret", "keys", stringData={"api": "x" * 20}), item("Secret", "tls", stringData=PAIR),
     item("ConfigMap", "settings", data={"a": "b"}), item("ServiceAccount", "shop"), service(),
     item("ConfigMap", "elsewhere", space=OTHER, data={"a": "b"}), item("ServiceAccount", "robot", space=OTHER),
     item("Service", "far", space=OTHER, spec={"ports": [{"port": 80}]}),
@@ -143,7 +144,7 @@ GATES = (
     gateway("open", {"from": "All"}), gateway("closed", None), gateway("others", {"from": "Selector", "selector": {
         "matchLabels": {"team": "others"}}}),
     gateway("chosen", {"from": "Selector", "selector": {"matchLabels": {"kubernetes.io/metadata.name": SPACE}}}),
-    _by_section(), grant("GRPCRoute"), item("Secret", "cert", space=OTHER, stringData={"tls.crt": "x"}),
+    _by_section(), grant("GRPCRoute"), item("Secret", "cert", space=OTHER, stringData=PAIR),
 )  # fmt: skip
 FAILING = {**external("failing", target={"name": "never"}), "status": {"conditions": [
     {"type": "Ready", "status": "False", "message": "could not get secret data from provider"}]}}  # fmt: skip
