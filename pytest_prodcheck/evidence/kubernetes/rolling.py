@@ -145,9 +145,13 @@ def _kind(demand: Demand) -> type[_Rollout]:
     return _StatefulSetRollout if demand.what.startswith("statefulset/") else _Rollout
 
 
-def roll(demands: Sequence[Demand], around: Surroundings, draw: Random | None = None) -> list[Schedulability]:
+def roll(demands: Sequence[Demand], around: Surroundings) -> list[Schedulability]:
     """Rolls all of them out at once, the largest pods first; what is left has no place."""
-    scheduler = Scheduler(around, draw)
+    return _rolled(demands, around, Scheduler(around))
+
+
+def _rolled(demands: Sequence[Demand], around: Surroundings, scheduler: Scheduler) -> list[Schedulability]:
+    draw = scheduler.draw
     for demand in demands:
         scheduler.watch(demand)
     mine: dict[tuple[str, str], list[Pod]] = {}
@@ -169,10 +173,22 @@ def roll(demands: Sequence[Demand], around: Surroundings, draw: Random | None = 
 
 def rolled_in_all_orders(demands: Sequence[Demand], around: Surroundings) -> list[Schedulability]:
     """The rollouts as the likeliest draw of the scheduler ends; where another one ends otherwise, in doubt."""
-    likely = roll(demands, around)
-    others = [_by_name(roll(demands, around, Random(number))) for number in range(1, ORDERS + 1)]
+    begin = Scheduler(around)
+    used = begin.copied(None)
+    likely = _rolled(demands, around, used)
+    drawn = [] if all(_has_choice(each, used) for each in demands) else range(1, ORDERS + 1)
+    others = [_by_name(_rolled(demands, around, begin.copied(Random(number)))) for number in drawn]
     doubts = {each.what: each.doubt for each in demands}
     return [dataclasses.replace(each, doubt=doubts[each.what] or _doubt(each, others)) for each in likely]
+
+
+def _has_choice(demand: Demand, used: Scheduler) -> bool:
+    """Whether any choice would do: pods that want nothing of others, and as many nodes left as pods."""
+    wants = demand.beside
+    if wants.near or wants.apart or wants.spread or wants.ports or demand.claims or demand.daemon:
+        return False
+    left = sum(not used.refusal(demand, each) for each in used.rooms.values())
+    return left >= demand.count + demand.surge
 
 
 def _by_name(found: Iterable[Schedulability]) -> dict[str, Schedulability]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,10 @@ class FreeCapacity:
     pods: int
     ports: Counter[Port] = field(default_factory=Counter)
     holds: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def copied(self) -> FreeCapacity:
+        """The same, to be filled otherwise."""
+        return FreeCapacity(self.node, dict(self.free), self.pods, self.ports.copy(), self.holds.copy())
 
     def lacking(self, asked: Mapping[str, float], ports: tuple[Port, ...] = ()) -> str:
         """What one more pod would lack, "" for nothing."""
@@ -91,6 +96,16 @@ class Scheduler:
         for pod in around.pods:
             if pod.node in self.rooms and pod.phase not in OVER:
                 self.hold(self.as_placed(pod), self.rooms[pod.node])
+
+    def copied(self, draw: Random | None) -> Scheduler:
+        """The same before anything moved, for another draw."""
+        made = copy.copy(self)
+        made.draw = draw
+        made._shapes, made._users, made._counts = dict(self._shapes), self._users.copy(), self._counts.copy()
+        made._neighbours = {}
+        made.volumes = VolumePlacement(self._around.storage, self._around.nodes, draw or Random(19))
+        made.rooms = {name: each.copied() for name, each in self.rooms.items()}
+        return made
 
     def as_placed(self, pod: Pod) -> Placed:
         """A pod of the list."""
