@@ -262,7 +262,7 @@ FAULTS = (
     Fault("secret-missing", _files(f"{_C0}.envFrom", [{"secretRef": {"name": "absent"}}]), (REFERENCES,)),
     Fault("key-missing", _files(f"{_C0}.env.0.valueFrom.secretKeyRef.key", "absent"), (REFERENCES,)),
     Fault("service-account-missing", _files("spec.template.spec.serviceAccountName", "absent"), (REFERENCES,)),
-    Fault("claim-missing", _files("spec.template.spec.volumes", _CLAIM), (REFERENCES,)),
+    Fault("claim-missing", _files("spec.template.spec.volumes", _CLAIM), (REFERENCES, CAPACITY)),
     Fault("port-missing", _files("spec.ports.0.targetPort", "grpc", 3), (REFERENCES,)),
     Fault("image-latest", _files(f"{_C0}.image", "registry.test/shop:latest"), (IMAGES,), (VERSION,)),
     Fault("image-without-tag", _files(f"{_C0}.image", "registry.test:5000/shop"), (IMAGES,), (VERSION,)),
