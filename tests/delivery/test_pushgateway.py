@@ -45,7 +45,8 @@ def gateway() -> Iterator[str]:
 
 def scraped(gateway: str) -> list[str]:
     with urllib.request.urlopen(f"{gateway}/metrics", timeout=10) as answer:
-        return [line for line in answer.read().decode().splitlines() if line.startswith("prodcheck_")]
+        lines = answer.read().decode().splitlines()
+    return [line for line in lines if line.startswith("prodcheck_") and 'environment="production"' in line]
 
 
 def none(_ref: SecretRef) -> str:
