@@ -68,6 +68,8 @@ def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> Ku
         without += [*more, *roll(demands, left)]
     fits = rolled_in_all_orders(demands, around)
     short = {each.what for each in fits if each.left or each.doubt}
+    if not any(each.ready and not each.cordoned for each in around.nodes):
+        short = set()  # where no node takes pods nothing fits, whatever the change is
     again = [_as_it_will_be(each, pods, context, deadline) if each.what in short else each for each in demands]
     if any(each.unchanged for each in again):
         fits = rolled_in_all_orders(again, around)
