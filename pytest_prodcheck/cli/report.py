@@ -79,7 +79,7 @@ def _written(saved: list[SavedRun], run: RunRecord, verdicts: list[Mapping[str, 
         charts, asked = _from_evidence(saved, run)
         before = last_open(saved[0].folder.parent.parent, run)
         trends = _trends(saved[0].folder.parent.parent, run)
-        return run_page(run, verdicts, before=before, charts=charts, requests=asked, trends=trends)
+        return run_page(run, verdicts, before=before, charts=charts, exchanges=asked, trends=trends)
     return write(form, run, verdicts, unicode=takes_unicode(sys.stdout))
 
 

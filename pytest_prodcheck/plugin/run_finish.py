@@ -99,7 +99,7 @@ def _page(opened: RunContext, gathering: Gathering, run: RunRecord, verdicts: Se
     project = opened.configuration.project
     resolver = SecretResolver(opened.configuration.root, project.pass_environment)
     trends = trends_of(opened.state, project.events, resolver.resolve, run)
-    return run_page(run, verdicts, before=before, charts=charts(gathering.source), requests=asked, trends=trends)
+    return run_page(run, verdicts, before=before, charts=charts(gathering.source), exchanges=asked, trends=trends)
 
 
 def _ignored(state: Path) -> None:

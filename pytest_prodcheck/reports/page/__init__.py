@@ -27,21 +27,21 @@ def run_page(
     unicode: bool = True,
     before: RunRecord | None = None,
     charts: str = "",
-    requests: Requests | None = None,
+    exchanges: Requests | None = None,
     trends: Trends | None = None,
 ) -> str:
     """The page as HTML text.
 
-    before: the run that is compared with. charts: of loads, as HTML (`load_charts`). requests: of what did not pass, by
-    key of evidence. trends: a line for each check and target. unicode: for the table of writers;
-    a page always has symbols.
+    before: the run that is compared with. charts: of loads, as HTML (`load_charts`). exchanges: of what did not pass,
+    by key of evidence. trends: a line for each check and target. unicode: for the table of writers; a page always has
+    symbols.
     """
     from pytest_prodcheck.reports.page.contents import contents
 
     style, script = _file("page.css") + _file("../charts.css"), _file("page.js")
     policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:"
     return _template().render(
-        page=contents(run, list(verdicts), before, charts, requests or {}, trends or {}),
+        page=contents(run, list(verdicts), before, charts, exchanges or {}, trends or {}),
         style=style,
         script=script,
         policy=policy,

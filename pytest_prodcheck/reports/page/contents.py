@@ -66,7 +66,7 @@ def contents(
     verdicts: Sequence[AnyVerdict],
     before: RunRecord | None = None,
     charts: str = "",
-    requests: Requests | None = None,
+    exchanges: Requests | None = None,
     trends: Trends | None = None,
 ) -> dict[str, Any]:
     """All that the template names."""
@@ -77,7 +77,7 @@ def contents(
     by_identity = {each.identity: each for each in results}
 
     def told(result: Result) -> dict[str, Any]:
-        return _details(result, run.ended_at, requests or {}, (trends or {}).get(result.identity, ""))
+        return _details(result, run.ended_at, exchanges or {}, (trends or {}).get(result.identity, ""))
 
     def decided(findings: Iterable[View]) -> str:
         return findings_html(findings, by_identity, places)
@@ -168,7 +168,7 @@ def bar(judgement: Judgement | None) -> Bar | None:
     return Bar(at(measured), fail, warn)
 
 
-def _details(result: Result, ended_at: float, requests: Requests, trend: str) -> dict[str, Any]:
+def _details(result: Result, ended_at: float, exchanges: Requests, trend: str) -> dict[str, Any]:
     """What is shown of a result when it is opened; empty fields are left out, for there may be thousands."""
     judged = [
         [
@@ -183,7 +183,7 @@ def _details(result: Result, ended_at: float, requests: Requests, trend: str) ->
         "judged": judged,
         "more": max(0, len(result.judgements) - MOST_JUDGEMENTS),
         "notes": [safe(each) for each in result.notes],
-        "asked": _asked(result, requests),
+        "asked": _asked(result, exchanges),
         "trend": safe(trend),
         "evidence": evidence_text(result, ended_at) if result.evidence else "",
         "fix": safe(result.runbook),
@@ -193,10 +193,10 @@ def _details(result: Result, ended_at: float, requests: Requests, trend: str) ->
     return {name: value for name, value in made.items() if value}
 
 
-def _asked(result: Result, requests: Requests) -> list[list[str]]:
+def _asked(result: Result, exchanges: Requests) -> list[list[str]]:
     if result.outcome in (Outcome.PASSED, Outcome.SKIPPED):
         return []
-    found = [each for key in result.evidence for each in requests.get(key, ())]
+    found = [each for key in result.evidence for each in exchanges.get(key, ())]
     return [[safe(each.line), safe(each.excerpt), safe(each.repeat)] for each in found[:MOST_REQUESTS]]
 
 
