@@ -78,12 +78,21 @@ def _settings(root: str, folder: str) -> Iterator[bytes]:
         whole = inside = "pytest" in name
         for line in lines:
             begin = line.strip()
-            if not whole and _is_header(begin if name.endswith(".toml") else line):
-                inside = b"pytest" in begin
+            text = begin if name.endswith(".toml") else line
+            if not whole and _may_be_of_pytest(text):
+                inside = True  # rather too much is bound than too little
+            elif not whole and _is_header(text):
+                inside = False
             elif inside and begin.count(b'"""') + begin.count(b"'''"):
                 whole = True  # what looks like the next table may be text
             if inside or b"pytest" in begin:
                 yield name.encode() + b" " + begin
+
+
+def _may_be_of_pytest(line: bytes) -> bool:
+    """Whether a table of pytest's begins, however its name is written, or a dotted key of its settings."""
+    bare = line.replace(b" ", b"").replace(b"\t", b"").replace(b'"', b"").replace(b"'", b"")
+    return bare.startswith((b"[pytest", b"[tool:pytest", b"[tool.pytest", b"tool.pytest", b"pytest."))
 
 
 def _is_header(line: bytes) -> bool:

@@ -44,3 +44,7 @@ def test_keys_are_text() -> None:
 def test_a_key_that_is_given_twice() -> None:
     """The last one counts for kubectl 1.36."""
     assert yaml.load("a: 1\na: 2", Loader) == {"a": 2}
+
+
+def test_a_number_of_more_digits_than_a_float_holds_stays_a_text() -> None:
+    assert yaml.load(f"a: 1{'0' * 400}", Loader) == {"a": f"1{'0' * 400}"}

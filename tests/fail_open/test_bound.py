@@ -338,6 +338,10 @@ TABLES = (
     ("setup.cfg", "[tool:pytest]\nmarkers =\n  [x] slow\naddopts = -ra\n[metadata]\nname = x\n"),
     ("pyproject.toml", "[tool.pytest.ini_options]\nmarkers = '''\n[slow]: x\n'''\naddopts = '-ra'\n"),
     ("pyproject.toml", "[tool.pytest.ini_options]\nmarkers = [\n'a[1]',\n]\naddopts = '-ra'\n[tool.x]\nname = 1\n"),
+    ("pyproject.toml", "[ tool.pytest.ini_options ]\naddopts = '-ra'\n[tool.x]\nname = 1\n"),
+    ("pyproject.toml", "[\"tool\".pytest.ini_options]\naddopts = '-ra'\n[tool.x]\nname = 1\n"),
+    ("pyproject.toml", "[tool.pytest.ini_options] # a, b,\naddopts = '-ra'\n[tool.x]\nname = 1\n"),
+    ("pyproject.toml", "[tool]\npytest.ini_options.addopts = [\n'-ra',\n]\n[tool.x]\nname = 1\n"),
 )
 
 

@@ -55,7 +55,8 @@ def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> Ku
     since = time.time() - node_grace(context)
     listed_nodes: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
     found = [without_startup_taints(each, since) for each in listed_nodes]
-    demands, pods = rollouts(context, deadline), all_pods(context, deadline)
+    demands = [_read(each, context) for each in rollouts(context, deadline)]
+    pods = all_pods(context, deadline)
     around = Surroundings(
         tuple(found), tuple(pods), _spaces(demands, pods, context, deadline), _storage(demands, context, deadline)
     )
@@ -80,6 +81,15 @@ def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> Ku
         bool(cluster and cluster.autoscaling),
         LEFT_OUT,
     )
+
+
+def _read(demand: Demand, context: Context) -> Demand:
+    """The same; of another namespace than the declared one the claims are not read."""
+    cluster = context.environment.kubernetes
+    if not demand.claims or cluster is None or demand.namespace == cluster.namespace:
+        return demand
+    unread = f"its claims are in the namespace {demand.namespace}, and those of {cluster.namespace} are read"
+    return dataclasses.replace(demand, unread=unread)
 
 
 def _spaces(

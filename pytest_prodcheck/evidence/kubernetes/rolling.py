@@ -147,10 +147,13 @@ def _kind(demand: Demand) -> type[_Rollout]:
 
 def roll(demands: Sequence[Demand], around: Surroundings) -> list[Schedulability]:
     """Rolls all of them out at once, the largest pods first; what is left has no place."""
-    return _rolled(demands, around, Scheduler(around))
+    return list(_rolled(demands, around, Scheduler(around)).values())
 
 
-def _rolled(demands: Sequence[Demand], around: Surroundings, scheduler: Scheduler) -> list[Schedulability]:
+def _rolled(
+    demands: Sequence[Demand], around: Surroundings, scheduler: Scheduler
+) -> dict[tuple[str, str], Schedulability]:
+    """By namespace and name: another namespace may have a workload of the same name."""
     draw = scheduler.draw
     for demand in demands:
         scheduler.watch(demand)
@@ -168,7 +171,7 @@ def _rolled(demands: Sequence[Demand], around: Surroundings, scheduler: Schedule
     rolling = [each for each in going if not each.demand.daemon]
     while sum([each.step() for each in rolling]):
         pass
-    return [each.result() for each in going]
+    return {(each.demand.namespace, each.demand.what): each.result() for each in going}
 
 
 def rolled_in_all_orders(demands: Sequence[Demand], around: Surroundings) -> list[Schedulability]:
@@ -177,9 +180,12 @@ def rolled_in_all_orders(demands: Sequence[Demand], around: Surroundings) -> lis
     used = begin.copied(None)
     likely = _rolled(demands, around, used)
     drawn = [] if all(_has_choice(each, used) for each in demands) else range(1, ORDERS + 1)
-    others = [_by_name(_rolled(demands, around, begin.copied(Random(number)))) for number in drawn]
-    doubts = {each.what: each.doubt for each in demands}
-    return [dataclasses.replace(each, doubt=doubts[each.what] or _doubt(each, others)) for each in likely]
+    others = [_rolled(demands, around, begin.copied(Random(number))) for number in drawn]
+    doubts = {(each.namespace, each.what): each.doubt for each in demands}
+    return [
+        dataclasses.replace(each, doubt=doubts[who] or _doubt(each, [other[who] for other in others]))
+        for who, each in likely.items()
+    ]
 
 
 def _has_choice(demand: Demand, used: Scheduler) -> bool:
@@ -191,12 +197,8 @@ def _has_choice(demand: Demand, used: Scheduler) -> bool:
     return left >= demand.count + demand.surge
 
 
-def _by_name(found: Iterable[Schedulability]) -> dict[str, Schedulability]:
-    return {each.what: each for each in found}
-
-
-def _doubt(likely: Schedulability, others: Sequence[dict[str, Schedulability]]) -> str:
-    all_ = [likely, *(each[likely.what] for each in others)]
+def _doubt(likely: Schedulability, others: Sequence[Schedulability]) -> str:
+    all_ = [likely, *others]
     failing = [each for each in all_ if each.left]
     if len(failing) in (0, len(all_)):
         return ""

@@ -51,6 +51,7 @@ class Demand:
     item: Object = field(default_factory=dict)  # the workload as it is about to be applied
     live: Object = field(default_factory=dict)  # as it is, {} where there is none
     unchanged: bool = False  # its pods stay as they are: only their number may change
+    unread: str = ""  # what it needs and nobody read, "" for nothing
 
     @property
     def cpu(self) -> float:
@@ -65,6 +66,8 @@ class Demand:
     @property
     def doubt(self) -> str:
         """Why nobody but another program can tell where its pods go, "" for none."""
+        if self.unread:
+            return self.unread
         scheduler = str(self.pod.get("schedulerName") or USUAL_SCHEDULER)
         if scheduler != USUAL_SCHEDULER:
             return f"its pods are placed by the scheduler {scheduler}, whose rules are not known"

@@ -50,10 +50,15 @@ Loader.add_implicit_resolver(_INT, _WHOLE, list("-+0123456789"))
 Loader.add_implicit_resolver(_FLOAT, _BROKEN, list("-+0123456789."))
 
 
-def _whole(loader: Any, node: Any) -> int | float:
+def _whole(loader: Any, node: Any) -> int | float | str:
     text = str(node.value).replace("_", "").lower()
     value = int(text, 8) if re.match(r"[-+]?0[0-7]", text) else int(text, 0)
-    return value if -_EXACT <= value < _EXACT else _number(float(value))
+    if -_EXACT <= value < _EXACT:
+        return value
+    try:
+        return _number(float(value))
+    except OverflowError:  # more than a float holds stays a text, as in `_broken`
+        return text
 
 
 def _broken(loader: Any, node: Any) -> int | float | str:
