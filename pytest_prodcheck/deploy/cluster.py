@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_prodcheck.deploy.drivers import DriverProblem
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.kubernetes.api import Api
+from pytest_prodcheck.evidence.kubernetes.api import BUSY, Api, Unwanted
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.network.failures import NO_ANSWER
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -32,7 +32,7 @@ _CALL = 20.0  # seconds of one request
 _TRIES = 10  # of a change whose object was changed meanwhile
 _WARMING_UP = 60.0  # seconds after a break in which rights may not be known yet
 _T = TypeVar("_T")
-_NOT_YET = (401, 403, 429, 500, 502, 503, 504)
+_NOT_YET = (401, 403, 500)
 
 
 class Cluster:
@@ -104,9 +104,14 @@ class Cluster:
         status, answer = (self.fenced if fenced else self.ask)("POST", path, body)
         return status, answer if status == CONFLICT else self._good("POST", path, status, answer)
 
-    def ask(self, method: str, path: str, body: Any = None, kind: str = PLAIN) -> tuple[int, Object]:
-        """Status and JSON; an API server that is away, or has just come back, is asked again."""
-        return self._patiently(lambda api, deadline: api.change(method, path, body, deadline, kind))
+    def ask(
+        self, method: str, path: str, body: Any = None, kind: str = PLAIN, within: float | None = None
+    ) -> tuple[int, Object]:
+        """Status and JSON; an API server that is away, or has just come back, is asked again.
+
+        within: seconds, where less than the usual patience.
+        """
+        return self._patiently(lambda api, deadline: api.change(method, path, body, deadline, kind), within)
 
     def fenced(self, method: str, path: str, body: Any, kind: str = PLAIN) -> tuple[int, Object]:
         """The same, and before each try we have to be allowed to."""
@@ -117,26 +122,33 @@ class Cluster:
 
         return self._patiently(send)
 
-    def _patiently(self, call: Callable[[Api, Deadline], _T]) -> _T:
-        end = time.monotonic() + self.patience
+    def _patiently(self, call: Callable[[Api, Deadline], _T], within: float | None = None) -> _T:
+        end = time.monotonic() + (self.patience if within is None else within)
         while True:
             try:
                 self._api = self._api or self._connect()
-                found = call(self._api, Deadline(_CALL))
+                found = call(self._api, Deadline(_CALL if within is None else within))
             except EvidenceProblem as error:
-                if error.problem.kind not in NO_ANSWER or time.monotonic() > end:
+                broke = error.problem.kind in NO_ANSWER
+                again = broke or (isinstance(error, Unwanted) and self._passes(error.status))
+                if not again or time.monotonic() > end:
                     raise DriverProblem(str(error.problem)) from None
-                self._broke = time.monotonic()
+                if broke:
+                    self._broke = time.monotonic()
             else:
                 status = found[0] if isinstance(found, tuple) else 200
-                if status not in _NOT_YET or time.monotonic() > min(end, self._broke + _WARMING_UP):
+                if not self._passes(status) or time.monotonic() > end:
                     return found
             time.sleep(PAUSE)
+
+    def _passes(self, status: int) -> bool:
+        """Whether an answer is one of an API server, or of a balancer before it, that has to be asked again."""
+        return status in BUSY or (status in _NOT_YET and time.monotonic() < self._broke + _WARMING_UP)
 
     def _good(self, method: str, path: str, status: int, answer: Object) -> Object:
         if 200 <= status < 300:
             return answer
-        said = plain(str(answer.get("message", "")), 400) or f"answered {status}"
+        said = plain(str(answer.get("message") or ""), 400) or f"answered {status}"
         hint = "; docs/deploying.md lists the rights that a deployer needs" if status == 403 else ""
         raise DriverProblem(f"{method} {path}: {said}{hint}")
 

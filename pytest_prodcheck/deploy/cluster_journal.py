@@ -45,7 +45,10 @@ class ClusterJournal(Journal):
         if found is None:
             return None
         self._read_version = version(found)
-        return _text(found).encode()
+        content = _text(found).encode()
+        if not content:
+            raise Damaged(f"the journal {self._name} in the cluster is damaged: it has no lines any more")
+        return content
 
     def _append(self, content: bytes) -> None:
         """Writes it behind what we know; raises Busy where another deployer took over, Damaged, OSError."""

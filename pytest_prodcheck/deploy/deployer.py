@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pytest_prodcheck.deploy.asking import BLOCKED, CANNOT_TELL, OPEN, REFUSED, WORDS, Answer, Gates
-from pytest_prodcheck.deploy.drivers import Driver, DriverProblem, apply
+from pytest_prodcheck.deploy.drivers import Driver, DriverProblem, apply, observe_with_migrations
 from pytest_prodcheck.deploy.plan import CONTRACT, Change, Plan, Shares, Step, World
 from pytest_prodcheck.deploy.position import Position, expected, is_final, position, start_again, way_back
 
@@ -211,7 +212,13 @@ class Deployer:
         return self.undo(why)
 
     def _judged(self, number: int, step: Step) -> Answer:
-        """One answer, noted; with traffic on the new revision "cannot tell" is asked once more."""
+        """One answer, noted."""
+        answer = self._asked(number, step)
+        self.journal.add("judged", step=number, code=answer.code)
+        return answer
+
+    def _asked(self, number: int, step: Step) -> Answer:
+        """One answer; with traffic on the new revision "cannot tell" is asked once more."""
         if step.kind == "compare":
             answer = self._looked(number, step)
             if answer.code == CANNOT_TELL:
@@ -222,7 +229,6 @@ class Deployer:
         else:
             wait = self.ready if step.slot else 0.0
             answer = _answered(lambda: self.gates.ask(step.gate, step.slot, self.plan.revision, wait))
-        self.journal.add("judged", step=number, code=answer.code)
         self.tells.result(WORDS[answer.code], answer.text if answer.code or step.kind == "compare" else "")
         return answer
 
@@ -238,27 +244,36 @@ class Deployer:
         return _answered(lambda: self.gates.ask(gate, slot, revision)) if answer.code == CANNOT_TELL else answer
 
     def _watch(self, number: int, step: Step) -> Answer:
-        """Asks again and again; the last answer is given when the time is over, so that none is older than the end."""
-        end = self.clock() + step.seconds
+        """Asks again and again; the last answer is given when the time is over, so that none is older than the end.
+
+        The first and the last answer are noted: a journal that grows with each one would be full some day.
+        """
+        end, first = self.clock() + step.seconds, True
         while True:
             left = end - self.clock()
             if left > 0:
                 self.pause(min(self.every, left), left)
-            answer = self._judged(number, step)
-            if answer.code != OPEN or self.clock() >= end:
+            answer = self._asked(number, step)
+            over = answer.code != OPEN or self.clock() >= end
+            if first or over:
+                self.journal.add("judged", step=number, code=answer.code)
+            first = False
+            if over:
                 return answer
 
-    def _settled(self, wrong: Callable[[World], str]) -> str:
+    def _settled(self, wrong: Callable[[World], str], change: Change | None = None) -> str:
         """Why what is there is not as it has to be, "" where it is; raises DriverProblem where nobody can see.
 
-        Looks a few times, for a copy may be slow to answer once.
+        Looks a few times, for a copy may be slow to answer once. change: which it is about, if about one.
         """
+        migrates = change is not None and change.kind == "migrate"
+        observe = partial(observe_with_migrations, self.driver) if migrates else self.driver.observe
         why = ""
         for attempt in range(_LOOKS):
             if attempt:
                 self.pause(_BETWEEN, 0.0)
             try:
-                why = wrong(_driven(self.driver.observe))
+                why = wrong(_driven(observe))
             except DriverProblem:
                 if attempt == _LOOKS - 1:
                     raise
@@ -269,13 +284,13 @@ class Deployer:
 
     def _guard(self, change: Change, revisions: dict[str, str], allowed: tuple[Shares, ...] = ()) -> None:
         """Raises DriverProblem where a change may not be. allowed: how traffic may be shared, () for any way."""
-        if why := self._settled(lambda world: _foreign(world, allowed) or _unsafe(change, world, revisions)):
+        if why := self._settled(lambda world: _foreign(world, allowed) or _unsafe(change, world, revisions), change):
             raise DriverProblem(why)
 
     def _apply(self, change: Change) -> None:
         """Does it, and looks whether it is so, whatever the driver said; raises DriverProblem."""
         _driven(lambda: apply(self.driver, change))
-        if why := self._settled(lambda world: _unseen(change, world)):
+        if why := self._settled(lambda world: _unseen(change, world), change):
             raise DriverProblem(why)
 
     def _loaded(self, now: Position) -> bool:
@@ -331,7 +346,7 @@ def _moved(world: World, plan: Plan, now: Position) -> str:
 def _foreign(world: World, allowed: tuple[Shares, ...]) -> str:
     """Why traffic is not shared as we left it; () allows any way."""
     good = not allowed or world.shares in allowed
-    return "" if good else f"traffic is not as it was left: it is {_told(world.shares)}"
+    return "" if good else f"traffic is not as it was left: {world.trouble or f'it is {_told(world.shares)}'}"
 
 
 def _unseen(change: Change, world: World) -> str:
@@ -358,6 +373,8 @@ def _unsafe(change: Change, world: World, revisions: dict[str, str]) -> str:
     if change.kind == "migrate":
         return _unsafe_to_migrate(change, world, revisions)
     if change.kind != "share":
+        if world.trouble and not world.carrying:
+            return f"nobody can tell whether {change.slot} has traffic: {world.trouble}"
         return f"{change.slot} has traffic" if change.slot in world.carrying else ""
     for slot, percent in change.shares:
         shown, wanted = world.revisions.get(slot), revisions.get(slot)

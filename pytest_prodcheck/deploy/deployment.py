@@ -14,7 +14,7 @@ from pytest_prodcheck.deploy.asking import Gates, RunGates
 from pytest_prodcheck.deploy.canary import Canary
 from pytest_prodcheck.deploy.deployer import Compares, Deployer, noted
 from pytest_prodcheck.deploy.driver_table import driver_of
-from pytest_prodcheck.deploy.drivers import DriverProblem, Site
+from pytest_prodcheck.deploy.drivers import DriverProblem, Site, observe_with_migrations
 from pytest_prodcheck.deploy.journal import Journal, Store
 from pytest_prodcheck.deploy.migrations import Migrating
 from pytest_prodcheck.deploy.plan import Plan, PlanProblem, World, is_word
@@ -184,7 +184,7 @@ class Deployment:
         with self._unfinished(done=True) as (plan, journal, driver, lock):
             now = position.position(journal.lines)[1]
             if now.state == position.DONE:
-                self._refuse_stale(plan, now, self._world(driver))
+                self._refuse_stale(plan, now, self._world(driver.observe))
             made = self._deployer(plan, journal, driver, lock)
             return self._ended(plan, journal, made.undo("asked for by --undo" if not now.backwards else now.why))
 
@@ -341,9 +341,9 @@ class Deployment:
         except ValueError as error:
             raise PlanProblem(str(error), 2) from None
 
-    def _world(self, driver: Driver) -> World:
+    def _world(self, observe: Callable[[], World]) -> World:
         try:
-            return driver.observe()
+            return observe()
         except DriverProblem as error:
             raise PlanProblem(f"what is there cannot be observed: {error}", CANNOT_TELL) from None
 
@@ -355,8 +355,9 @@ class Deployment:
             raise PlanProblem(
                 f"the revision {revision!r} cannot be given to programs: expected letters, digits and ._/:@+=~^-", 2
             )
+        world = self._world(lambda: observe_with_migrations(driver))
         return make_plan(
-            self.settings, self._world(driver), environment=self.wishes.environment, unit=self.wishes.unit,
+            self.settings, world, environment=self.wishes.environment, unit=self.wishes.unit,
             revision=revision, configuration=self.configuration.digest(self.environment), allow=self.wishes.allow,
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -52,6 +53,12 @@ class Site:
     runner: Runner
     environment: Environment | None = None
     cluster: Cluster | None = None
+
+
+def observe_with_migrations(driver: Driver) -> World:
+    """What is there and which migrations are pending; only for plans and migrations: no way back asks a database."""
+    look: Callable[[], World] = getattr(driver, "observe_with_migrations", driver.observe)
+    return look()
 
 
 def apply(driver: Driver, change: Change) -> None:

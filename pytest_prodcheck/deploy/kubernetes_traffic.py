@@ -6,7 +6,7 @@ Only the labels of the selector and the weights of our own backends are changed,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_prodcheck.deploy.cluster import JSON_PATCH, PAUSE, labelled
@@ -58,38 +58,43 @@ class Selector:
 
     def look(self, deployments: Mapping[str, Object]) -> tuple[Shares, str]:
         """By the selector."""
-        live = self._selected(self._cluster.get(self._path), deployments)
-        return tuple((slot, 100 if slot == live else 0) for slot in self._slots), ""
+        selector = table(self._cluster.get(self._path), "spec", "selector")
+        found = self._selected(selector, deployments)
+        shares = tuple((slot, 100 if found == [slot] else 0) for slot in self._slots)
+        whom = "the pods of both copies" if found else "the pods of no copy"
+        told = f"the Service {self._name} selects {whom}: {labelled(selector) or 'no selector'}"
+        return shares, "" if len(found) == 1 else told
 
     def share(self, shares: Shares, deployments: Mapping[str, Object]) -> None:
-        """Gives the selector the labels of the other slot's pods."""
+        """Gives the selector the labels of the other slot's pods, also those by which copies differ, if it has none."""
         live = next((slot for slot, percent in shares if percent == 100), None)
         if live is None:
             raise DriverProblem(f"a selector has one copy serve all; {self._name} cannot share by percents")
         labels = _pod_labels(deployments[live])
 
         def patch(found: Object) -> Any:
-            if self._selected(found, deployments) == live:
+            selector = table(found, "spec", "selector")
+            before = self._selected(selector, deployments)
+            if before == [live]:
                 return None
-            keys = table(found, "spec", "selector")
-            return {"spec": {"selector": {key: labels.get(key) for key in keys}}}
+            missing = [key for key in selector if key not in labels]
+            if missing and len(before) == 1:
+                raise DriverProblem(f"the pods of {live} have no label {missing[0]}, by which {self._name} selects")
+            wanted = {key: labels[key] for key in selector if key in labels}
+            if self._selected(wanted, deployments) != [live]:
+                others = [_pod_labels(each) for slot, each in deployments.items() if slot != live]
+                own = table(deployments[live], "spec", "selector", "matchLabels")
+                wanted |= {key: value for key, value in own.items() if any(each.get(key) != value for each in others)}
+            return {"spec": {"selector": {**dict.fromkeys(selector), **wanted}}}
 
-        missing = [key for key in table(self._cluster.get(self._path), "spec", "selector") if key not in labels]
-        if missing:
-            raise DriverProblem(f"the pods of {live} have no label {missing[0]}, by which {self._name} selects")
         self._cluster.change(self._path, patch, same=lambda found: table(found, "spec", "selector"))
         _wait(lambda: self._serves_only(labels), self._settings.timeout, f"{self._name} has endpoints of other copies")
         time.sleep(self._settings.drain)
 
-    def _selected(self, service: Object, deployments: Mapping[str, Object]) -> str:
-        """The slot whose pods it selects."""
-        selector = table(service, "spec", "selector")
+    def _selected(self, selector: Mapping[str, Any], deployments: Mapping[str, Object]) -> list[str]:
+        """The slots whose pods it selects."""
         labels = {slot: _pod_labels(each) for slot, each in deployments.items()}
-        found = [slot for slot in self._slots if selector and fits({"matchLabels": selector}, labels[slot])]
-        if len(found) != 1:
-            whom = "the pods of both copies" if found else "the pods of no copy"
-            raise DriverProblem(f"the Service {self._name} selects {whom}: {labelled(selector) or 'no selector'}")
-        return found[0]
+        return [slot for slot in self._slots if selector and fits({"matchLabels": selector}, labels[slot])]
 
     def _serves_only(self, labels: Mapping[str, str]) -> bool:
         """Whether all endpoints are pods with these labels, and there are some."""
@@ -122,6 +127,9 @@ class Weights:
         if not shares:
             raise DriverProblem(f"no rule of the HTTPRoute {self._name} has the backends {self._told}")
         trouble = "" if len(set(shares)) == 1 else f"rules of the HTTPRoute {self._name} share traffic differently"
+        odd = next((each for each in self._by_rule(found) if not _is_whole(each)), None)
+        if odd is not None:
+            trouble = f"the weights {odd} of the HTTPRoute {self._name} are no whole percents"
         return shares[0], trouble or self._foreign(found) or self._refused(found)
 
     def share(self, shares: Shares, deployments: Mapping[str, Object]) -> None:
@@ -157,19 +165,23 @@ class Weights:
                     weight = backend.get("weight")
                     yield rule, at, slot, 1 if weight is None else int(weight)
 
-    def _shares(self, route: Object) -> Iterator[Shares]:
-        """How each rule with our backends shares its traffic."""
-        by_rule: dict[int, dict[str, int]] = {}
+    def _by_rule(self, route: Object) -> Iterable[dict[str, int]]:
+        """The weights of each rule with our backends."""
+        found: dict[int, dict[str, int]] = {}
         for rule, _, slot, weight in self._ours(route):
-            by_rule.setdefault(rule, {})[slot] = weight
-        for weights in by_rule.values():
+            found.setdefault(rule, {})[slot] = weight
+        return found.values()
+
+    def _shares(self, route: Object) -> Iterator[Shares]:
+        """How each rule with our backends shares its traffic; none for any where that is no whole percents."""
+        for weights in self._by_rule(route):
             serving = frozenset(slot for slot, weight in weights.items() if weight)
-            total = sum(weights.values())
-            if len({weights[slot] for slot in serving}) <= 1:
+            if not _is_whole(weights):
+                yield equal(tuple(self._backends), frozenset())
+            elif _is_even(weights):
                 yield equal(tuple(self._backends), serving)
-            elif any(100 * weight % total for weight in weights.values()):
-                raise DriverProblem(f"the weights {weights} of the HTTPRoute {self._name} are no whole percents")
             else:
+                total = sum(weights.values())
                 yield tuple((slot, 100 * weights.get(slot, 0) // total) for slot in self._backends)
 
     def _foreign(self, route: Object) -> str:
@@ -207,6 +219,16 @@ class Weights:
             if told.get("status") != "True" or int(told.get("observedGeneration") or 0) < newest:
                 return False
         return len({str(table(each, "parentRef")) for each in parents}) >= len(rows(route, "spec", "parentRefs")) > 0
+
+
+def _is_even(weights: Mapping[str, int]) -> bool:
+    return len({weight for weight in weights.values() if weight}) <= 1
+
+
+def _is_whole(weights: Mapping[str, int]) -> bool:
+    """Whether they are whole percents, or as near as even shares come."""
+    total = sum(weights.values())
+    return _is_even(weights) or not any(100 * weight % total for weight in weights.values())
 
 
 def _pod_labels(deployment: Object) -> dict[str, str]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 GROUP = "coordination.k8s.io/v1"
 SECONDS = 15  # that it lasts without being renewed
 _AWAY = 3.0  # seconds from which an API server counts as one that was away
+_GIVE_BACK = 3.0  # seconds that each part of giving it back may take
+_TRIES = 5  # of a renewal, where somebody changes something else of it
 _LOOK = 0.5  # seconds between two looks at a Lease of somebody else
 
 
@@ -81,10 +83,15 @@ class Lease:
             self._renew()
 
     def give_back(self) -> None:
-        """Lets another deployer take it at once."""
+        """Lets another deployer take it at once, where that takes some seconds only: else it ends by itself."""
         self._over.set()
-        with self._lock, contextlib.suppress(DriverProblem):  # it ends by itself
-            self._write({"holderIdentity": "", "leaseDurationSeconds": 1}, self._version)
+        if not self._lock.acquire(timeout=_GIVE_BACK):
+            return
+        try:
+            with contextlib.suppress(DriverProblem):
+                self._write({"holderIdentity": "", "leaseDurationSeconds": 1}, self._version, _GIVE_BACK)
+        finally:
+            self._lock.release()
 
     def _held(self, answer: Object, began: float) -> None:
         self._version, self._good_until = version(answer), began + self._seconds * 2 / 3
@@ -103,19 +110,24 @@ class Lease:
                 continue
 
     def _renew(self) -> None:
-        began = time.monotonic()
-        status, answer = self._write(self._mine(), self._version)
-        if status == CONFLICT:
-            answer = self._cluster.get(self._path)
-            if table(answer, "spec").get("holderIdentity") != self._me:
+        for _ in range(_TRIES):
+            began = time.monotonic()
+            status, answer = self._write(self._mine(), self._version)
+            if status != CONFLICT:
+                self._version, self._good_until = version(answer), began + self._seconds * 2 / 3
+                return
+            found = self._cluster.get(self._path)
+            if table(found, "spec").get("holderIdentity") != self._me:
                 raise Taken("another deployer took over")
-        self._version, self._good_until = version(answer), began + self._seconds * 2 / 3
+            self._version = version(found)  # something else of it was changed, or an answer was lost
+        raise DriverProblem(f"the Lease {self._name} was changed by others {_TRIES} times, each time before we could")
 
-    def _write(self, spec: Object, read: str) -> tuple[int, Object]:
+    def _write(self, spec: Object, read: str, within: float | None = None) -> tuple[int, Object]:
         body = {"metadata": {"resourceVersion": read}, "spec": spec}
-        status, answer = self._cluster.ask("PATCH", self._path, body, MERGE)
+        status, answer = self._cluster.ask("PATCH", self._path, body, MERGE, within)
         if status not in (200, CONFLICT):
-            raise DriverProblem(f"the Lease {self._name} cannot be written: {str(answer.get('message'))[:300]}")
+            said = str(answer.get("message") or f"answered {status}")[:300]
+            raise DriverProblem(f"the Lease {self._name} cannot be written: {said}")
         return status, answer
 
     def _mine(self) -> Object:

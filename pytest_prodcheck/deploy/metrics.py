@@ -1,5 +1,6 @@
 """Compares a canary by what Prometheus counted of both revisions since the look began, in the same minutes.
 
+A look begins when newer numbers of both have come: requests of gates and a cold start are no part of it.
 A count is the newest number of a series less its last one before: whole requests, where `increase` extrapolates; all of
 it where the series is new, as that of the first error is. A counter that began anew meanwhile cannot tell.
 """
@@ -47,8 +48,9 @@ class Metrics:
         """0: no worse; 1: worse; 3: cannot tell. again: which repetition of a look it is, 0 for a first look."""
         try:
             with closing(self._opened()) as self._context:
-                began = clock(self._context, Deadline(_ASKED))
-                now = self._enough(began)
+                end = time.monotonic() + self._series.wait
+                began = self._both_scraped(end)
+                now = self._enough(began, end)
                 found = [self._counted(each, now, now - began) for each in self._revisions]
         except EvidenceProblem as error:
             return Answer(CANNOT_TELL, str(error.problem))
@@ -77,9 +79,26 @@ class Metrics:
             "the other half is for looks that are repeated)",
         )  # fmt: skip
 
-    def _enough(self, began: float) -> float:
+    def _both_scraped(self, end: float) -> float:
+        """Prometheus's time at which all series of both revisions were scraped since now; raises EvidenceProblem."""
+        asked = now = clock(self._context, Deadline(_ASKED))
+        while late := [each for each in self._revisions if not self._scraped_since(asked, each, now)]:
+            if time.monotonic() > end:
+                what = f"no newer numbers of {late[0]} came within {self._series.wait:g} s"
+                raise EvidenceProblem(Problem("invalid", f"deploy.analysis.metrics: {what}"))
+            time.sleep(_PAUSE)
+            now = clock(self._context, Deadline(_ASKED))
+        return now
+
+    def _scraped_since(self, asked: float, revision: str, now: float) -> bool:
+        for series in (self._series.requests, self._series.times):
+            oldest = self._vector("min(timestamp({}))", series, revision, now, _BEFORE)
+            if not oldest or float(oldest[0].text) <= asked:
+                return False
+        return True
+
+    def _enough(self, began: float, end: float) -> float:
         """Prometheus's time at which both revisions have enough requests, or no more are waited for."""
-        end = time.monotonic() + self._series.wait
         while True:
             now = clock(self._context, Deadline(_ASKED))
             fewest = min(self._count(self._series.requests, each, now, now - began) for each in self._revisions)

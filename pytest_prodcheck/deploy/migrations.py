@@ -25,9 +25,10 @@ class Migrating:
 
     def __init__(self, driver: Driver, site: Site, settings: DeployMigrations, revision: str) -> None:
         self._driver, self._programs, self._settings, self._revision = driver, Programs(site), settings, revision
-        self.start, self.stop = driver.start, driver.stop
+        self._site = site
+        self.observe, self.start, self.stop = driver.observe, driver.start, driver.stop
 
-    def observe(self) -> World:
+    def observe_with_migrations(self) -> World:
         """What the driver sees, and which migrations are pending."""
         there = self._driver.observe()
         return World(there.revisions, there.shares, there.trouble, self._pending())
@@ -38,6 +39,8 @@ class Migrating:
 
     def migrate(self, phase: str) -> None:
         """Applies those of one phase, and looks whether none is left."""
+        if self._site.cluster is not None:
+            self._site.cluster.fence()
         self._programs.run(self._settings.run, self._settings.timeout, phase=phase, revision=self._revision)
         wait(lambda: not of_phase(self._pending(), phase), 0.0, f"migrations of the phase {phase} are still pending")
 

@@ -277,3 +277,18 @@ def test_only_the_last_line_of_a_journal_may_be_torn(tmp_path: Path) -> None:
     scene.path.write_bytes(whole)
     with pytest.raises(Damaged):
         Journal(scene.path, b"another key another key")
+
+
+def test_a_long_watch_notes_its_first_and_last_answer_and_one_that_is_not_open(tmp_path: Path) -> None:
+    """A ConfigMap has room for a mebibyte."""
+    for name, codes, noted in (("good", [], [0, 0]), ("late", [*[0] * 8, 1], [0, 1])):
+        scene = Scene.make("in place", folder(tmp_path, name))
+        (number,) = (at for at, step in enumerate(scene.plan.steps) if step.kind == "watch")
+        before = [0] * sum(step.kind == "gate" for step in scene.plan.steps)
+        deployer = scene.deployer()
+        deployer.clock = iter(range(10**9)).__next__  # type: ignore[assignment]
+        scene.gates.codes = [*before, *codes]
+        assert deployer.go() == (20 if codes else 0)
+        watched = [line["code"] for line in deployer.journal.lines if line.get("step") == number]
+        assert watched == noted
+        assert len(scene.gates.asked) > 8

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.deploy.drivers import Driver, DriverProblem
+from pytest_prodcheck.deploy.cluster import Cluster
+from pytest_prodcheck.deploy.drivers import Driver, DriverProblem, observe_with_migrations
 from pytest_prodcheck.deploy.drivers import Site as DriverSite
+from pytest_prodcheck.deploy.lease import Taken
 from pytest_prodcheck.deploy.migrations import Migrating
 from pytest_prodcheck.deploy.plan import Plan, PlanProblem
 from pytest_prodcheck.deploy.programs import Runner
 from pytest_prodcheck.deploy.showing import lines_of
 from pytest_prodcheck.environments.sections.deploy import DeployMigrations
-from tests.deploy.model import NEW, OLD, STRATEGIES, Killed, ModelDriver, Scene, reality, settings
+from tests.deploy.model import NEW, OLD, STRATEGIES, Killed, ModelDriver, Reality, Scene, reality, settings
 from tests.deploy.test_page import HEAD, PAGE
 from tests.project import Project
 
@@ -94,22 +96,24 @@ def test_killed_at_every_moment(strategy: str, broken: dict[str, int], memory: P
         scene.path.unlink()
 
 
-def driver(folder: Path, said: str, run: str = "exit 0") -> Driver:
+def driver(
+    folder: Path, said: str, run: str = "exit 0", real: Reality | None = None, cluster: Cluster | None = None
+) -> Driver:
     for name, text in (("pending.sh", said), ("run.sh", run)):
         path = folder / name
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
     declared = DeployMigrations(pending=("./pending.sh",), run=("./run.sh", "{phase}", "{revision}"))
-    site = DriverSite(settings("canary"), folder, "", (), Runner(folder))
-    return Migrating(ModelDriver(reality("canary")), site, declared, NEW)
+    site = DriverSite(settings("canary"), folder, "", (), Runner(folder), cluster=cluster)
+    return Migrating(ModelDriver(real or reality("canary")), site, declared, NEW)
 
 
 def test_programs_of_a_team(tmp_path: Path) -> None:
     made = driver(tmp_path, "cat pending", 'grep -v "^$1" pending > left; mv left pending; echo "$1 $2" >> ran')
     (tmp_path / "pending").write_text("\n".join(BOTH))
-    assert made.observe().pending == BOTH
+    assert observe_with_migrations(made).pending == BOTH
     made.migrate("expand")  # type: ignore[attr-defined]
-    assert made.observe().pending == BOTH[2:]
+    assert observe_with_migrations(made).pending == BOTH[2:]
     assert (tmp_path / "ran").read_text() == f"expand {NEW}\n"
     lying = driver(tmp_path, "echo expand 1_add")
     with pytest.raises(DriverProblem, match="still pending"):
@@ -119,7 +123,31 @@ def test_programs_of_a_team(tmp_path: Path) -> None:
 @pytest.mark.parametrize("said", ["echo later 7_add", "echo expand", "echo expand a b", "exit 1"])
 def test_what_a_program_says_is_whole_or_nothing(said: str, tmp_path: Path) -> None:
     with pytest.raises(DriverProblem, match=r"pending"):
-        driver(tmp_path, said).observe()
+        observe_with_migrations(driver(tmp_path, said))
+
+
+@pytest.mark.parametrize("steps", ["bad", "--undo"])
+def test_a_way_back_asks_no_database(steps: str, tmp_path: Path) -> None:
+    scene = Scene.make("canary", tmp_path, broken={NEW: 1} if steps == "bad" else None)
+    deployer = scene.deployer()
+    deployer.driver = driver(tmp_path, "exit 1", real=scene.real)
+    with pytest.raises(DriverProblem, match=r"pending\.sh ended with 1"):
+        observe_with_migrations(deployer.driver)
+    if steps == "--undo":
+        assert deployer.go() == 0
+    assert (deployer.undo("asked") if steps == "--undo" else deployer.go()) == 20
+    assert scene.real.one_revision() == OLD
+
+
+def test_a_deployer_that_was_replaced_applies_nothing(tmp_path: Path) -> None:
+    def taken() -> None:
+        raise Taken("another deployer took over")
+
+    cluster = object.__new__(Cluster)
+    cluster.fence = taken
+    with pytest.raises(Taken):
+        driver(tmp_path, "true", "touch ran", cluster=cluster).migrate("expand")  # type: ignore[attr-defined]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_plan_of_a_project(tmp_path: Path) -> None:

@@ -102,6 +102,15 @@ def test_what_comes_in_the_middle_of_a_look(
     assert (found.code, told in found.text) == (code, True), found
 
 
+def test_what_came_before_a_look_is_no_part_of_it(made: Deployment, numbers: Numbers) -> None:
+    """Errors of a cold start, scraped only after the question."""
+    numbers.heal()
+    numbers.first_errors.add("steady-too")
+    found = made._metrics(plan_of(made, "steady-too", "steady")).compare("green", "blue", 0)
+    numbers.heal()
+    assert (found.code, "no worse: errors 0 of" in found.text) == (0, True), found
+
+
 def test_the_plan_states_it_by_the_buckets_of_now(made: Deployment) -> None:
     told = made._metrics(plan_of(made, "new", "steady")).stated()
     assert "200 requests of each revision at each of 2 looks, at most 10 s each" in told

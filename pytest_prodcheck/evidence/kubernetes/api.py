@@ -29,7 +29,8 @@ TRIES = 4  # of one page, for answers that say "not now": 429, 5xx, a dropped co
 LISTS = 3  # of one whole list, for 410: the snapshot that its pages come from is gone
 _DECODING = threading.Lock()
 _HEAD = re.compile(rb'\{"kind":"\w+","apiVersion":"[\w./-]+","metadata":(\{(?:"\w+":(?:"[^"\\]*"|\d+),?)*\}),"items":')
-_LATER = (429, 500, 502, 503, 504)
+BUSY = (429, 502, 503, 504)  # an API server, or a balancer before it, that cannot answer now
+_LATER = (500, *BUSY)
 
 Object = dict[str, Any]
 Decode = Callable[[bytes], Any]  # JSON of an answer; raises ValueError
@@ -37,6 +38,14 @@ Decode = Callable[[bytes], Any]  # JSON of an answer; raises ValueError
 
 class ListExpired(Exception):
     """410: the list that was being paged through has to be begun again."""
+
+
+class Unwanted(EvidenceProblem):
+    """An answer with another status than 2xx."""
+
+    def __init__(self, status: int, problem: Problem) -> None:
+        super().__init__(problem)
+        self.status = status
 
 
 class Api:
@@ -80,13 +89,18 @@ class Api:
     def change(
         self, method: str, path: str, body: object, deadline: Deadline, kind: str = "application/json"
     ) -> tuple[int, Object]:
-        """Status and object of one request, each sent once: who changes something has to look what became of it."""
+        """Status and object of one request, each sent once: who changes something has to look what became of it.
+
+        The object is empty where a balancer answers for an API server that is away.
+        """
         status, content, _ = self._send(method, path, deadline, {}, body, kind, tries=1)
         try:
             document = _decoded(content)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
+            if status in _LATER:
+                return status, {}
             raise EvidenceProblem(Problem("protocol", f"{method} {path}: answered {status} with no JSON object"))
         return status, document
 
@@ -263,14 +277,15 @@ def _read(method: str, path: str, status: int, content: bytes, decode: Decode | 
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise EvidenceProblem(Problem("protocol", f"{method} {path}: answered {status} with no JSON object"))
+        problem = Problem("protocol", f"{method} {path}: answered {status} with no JSON object")
+        raise EvidenceProblem(problem) if 200 <= status < 300 else Unwanted(status, problem)
     if 200 <= status < 300:
         return document
     said = plain(str(document.get("message", "")), 500)
     if status in (401, 403):
         hint = "`prodcheck grants --kubernetes` prints the rights it needs" if status == 403 else ""
-        raise EvidenceProblem(Problem("denied", f"{method} {path}: {status}: {said}", hint))
-    raise EvidenceProblem(Problem("protocol", f"{method} {path}: answered {status}: {said}"))
+        raise Unwanted(status, Problem("denied", f"{method} {path}: {status}: {said}", hint))
+    raise Unwanted(status, Problem("protocol", f"{method} {path}: answered {status}: {said}"))
 
 
 def _decoded(content: bytes) -> object:
