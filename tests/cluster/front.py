@@ -16,7 +16,8 @@ from tests.cluster.control_plane import ControlPlane
 class Front(ThreadingHTTPServer):
     """Passes requests on; `trouble` says what becomes of the next ones whose path holds `where`.
 
-    trouble: a list of "429", "410", "500", "hang", "cut", "garbage", used up one by one; `asked` counts what came.
+    trouble: a list of "429", "410", "500", "hang", "cut", "garbage", "balancer" (its own 502), used up one by one;
+    `asked` counts what came.
     """
 
     daemon_threads = True
@@ -63,6 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif how == "garbage":
             self._answer(200, b"<html>sign in</html>")
+        elif how == "balancer":
+            self._answer(502, b"<html>bad gateway</html>")
         else:
             self._answer(int(how), b'{"kind": "Status", "message": "set by the test"}', how == "429")
         return True

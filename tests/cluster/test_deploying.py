@@ -30,6 +30,7 @@ from pytest_prodcheck.deploy.plan import Plan, PlanProblem, World, equal
 from pytest_prodcheck.deploy.programs import Runner
 from tests.cluster import build
 from tests.cluster.control_plane import NOBODY, ControlPlane
+from tests.cluster.front import Front, front
 from tests.deploy.contract import keeps_the_contract
 from tests.deploy.model import Killed, Quiet
 from tests.project import Project
@@ -363,22 +364,29 @@ def test_writers_that_change_something_else_do_not_disturb_and_one_that_moves_tr
     assert weights(site.plane) == [90, 40]
 
 
-@pytest.mark.parametrize("way", ["route", "selector"])
-def test_traffic_that_somebody_moves_half_way_leads_back(way: str, site: Site) -> None:
+@pytest.mark.parametrize(
+    ("way", "given", "told"),
+    [
+        ("route", 210, "traffic is not as it was left: it is blue 30 %"),
+        ("route", 7, "traffic is not as it was left: the weights {'blue': 90, 'green': 7} of the HTTPRoute shop"),
+        ("selector", "blue", "traffic was moved"),
+        ("selector", None, "back: traffic: blue 100 %"),
+    ],
+)
+def test_traffic_that_somebody_moves_half_way_leads_back(way: str, given: object, told: str, site: Site) -> None:
     def moved(slot: str) -> None:
         if way == "route" and weights(site.plane) == [90, 10]:
             site.at = lambda slot: None
             rules = site.plane.get(ROUTE)["spec"]["rules"]
-            rules[1]["backendRefs"][1]["weight"] = 210
+            rules[1]["backendRefs"][1]["weight"] = given
             site.plane.patch(ROUTE, {"spec": {"rules": rules}})
         elif way == "selector" and site.plane.get(SERVICE)["spec"]["selector"]["slot"] == "green":
             site.at = lambda slot: None
-            site.plane.patch(SERVICE, {"spec": {"selector": {"slot": "blue"}}})
+            site.plane.patch(SERVICE, {"spec": {"selector": {"slot": given}}})
 
     site.at = moved
     assert site.deploy("r2", way) == 20, site.lines()
-    told = {"route": "traffic is not as it was left", "selector": "traffic was moved"}
-    assert told[way] in site.lines()
+    assert told in site.lines()
     assert site.driver(way).observe().shares == (("blue", 100), ("green", 0))
 
 
@@ -409,8 +417,9 @@ def test_a_service_that_selects_both_copies_and_a_paused_deployment(site: Site) 
     with pytest.raises(PlanProblem, match="shop-green is paused"):
         site.made("r2", "selector").dry_run()
     site.plane.patch(SERVICE, {"spec": {"selector": {"slot": None}}})
-    with pytest.raises(PlanProblem, match="selects the pods of both copies"):
+    with pytest.raises(PlanProblem, match="selects the pods of both copies") as error:
         site.made("r2", "selector").dry_run()
+    assert error.value.code == 4
 
 
 @pytest.mark.skipif(not SOAK, reason="on a busy machine kwok sees pods late after it: with --soak")
@@ -505,9 +514,10 @@ def test_a_journal_that_somebody_else_writes(site: Site) -> None:
     site.plane.patch(name, {"data": {"journal": ""}})
     with pytest.raises(Damaged):
         journal.add("going")
-    site.plane.patch(name, {"data": {"journal": "nonsense\n"}})
-    with pytest.raises(Damaged):
-        store.newest(key)
+    for left in ("nonsense\n", "", None):
+        site.plane.patch(name, {"data": {"journal": left}})
+        with pytest.raises(Damaged):
+            store.newest(key)
 
 
 def test_the_api_server_takes_the_job_of_the_example(site: Site) -> None:
@@ -541,5 +551,53 @@ def test_weights_that_are_read(site: Site) -> None:
         assert driver.observe().shares == shares
     made["spec"]["rules"][1]["backendRefs"][1]["weight"] = 2
     site.plane.apply(made)
-    with pytest.raises(DriverProblem, match="no whole percents"):
-        driver.observe()
+    there = driver.observe()
+    assert (there.carrying, "no whole percents" in there.trouble) == ([], True)
+
+
+@pytest.fixture
+def fronted(site: Site) -> Iterator[Front]:
+    """The API server behind a front that can misbehave."""
+    with front(site.plane) as server:
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        config = site.plane.kubeconfig("deployer", NOBODY, address)
+        (site.folder / "deployer.kubeconfig").write_bytes(config.read_bytes())
+        site.made("", "route")
+        yield server
+
+
+def test_an_api_server_or_balancer_that_cannot_answer_now_is_asked_again(site: Site, fronted: Front) -> None:
+    cluster = site.cluster()
+    for trouble in (["429", "503"], ["balancer"] * 2):
+        fronted.trouble = trouble
+        assert cluster.get(SERVICE)["metadata"]["name"] == "shop"
+    fronted.trouble = ["balancer"] * 5
+    assert len(cluster.items(f"/api/v1/namespaces/{SPACE}/pods")) == 2
+    fronted.trouble = ["403"]
+    with pytest.raises(DriverProblem, match="set by the test"):
+        cluster.get(SERVICE)
+    cluster.patience, fronted.trouble = 0.5, ["balancer"] * 99
+    with pytest.raises(DriverProblem, match="answered 502"):
+        cluster.get(SERVICE)
+
+
+def test_a_renewal_is_a_write_also_where_somebody_noted_something(site: Site) -> None:
+    lease, path = Lease(site.cluster(), "one"), f"{LEASES}/one"
+    lease.take()
+    site.plane.patch(path, {"metadata": {"annotations": {"noted": "x"}}})
+    before = site.plane.get(path)["spec"]["renewTime"]
+    with lease._lock:
+        lease._renew()
+    assert site.plane.get(path)["spec"]["renewTime"] > before
+    lease.give_back()
+    assert site.plane.get(path)["spec"]["holderIdentity"] == ""
+
+
+def test_a_lease_is_not_given_back_for_minutes(site: Site, fronted: Front) -> None:
+    lease = Lease(site.cluster(), "one")
+    lease._cluster.patience = 300.0
+    lease.take()
+    fronted.trouble = ["hang"] * 9
+    began = time.monotonic()
+    lease.give_back()
+    assert time.monotonic() - began < 20

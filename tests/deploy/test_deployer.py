@@ -286,7 +286,7 @@ def test_a_long_watch_notes_its_first_and_last_answer_and_one_that_is_not_open(t
         (number,) = (at for at, step in enumerate(scene.plan.steps) if step.kind == "watch")
         before = [0] * sum(step.kind == "gate" for step in scene.plan.steps)
         deployer = scene.deployer()
-        deployer.clock = iter(range(10**9)).__next__  # type: ignore[assignment]
+        deployer.clock = iter(range(10**9)).__next__
         scene.gates.codes = [*before, *codes]
         assert deployer.go() == (20 if codes else 0)
         watched = [line["code"] for line in deployer.journal.lines if line.get("step") == number]
