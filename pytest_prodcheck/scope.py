@@ -26,7 +26,10 @@ DEMO = "demo"  # the environment that is embedded where no prodcheck.toml declar
 
 @dataclass(frozen=True)
 class NamedCheck:
-    """A check that an argument names. target: "" for all. place: the file or folder that pytest collects for it."""
+    """A check that an argument names. target: "" for all. place: the file or folder that pytest collects for it.
+
+    id: as the catalogue has it, `smoke.workflow.*` for all workflows.
+    """
 
     word: str  # as it was typed
     id: str
@@ -35,7 +38,9 @@ class NamedCheck:
 
     def is_about(self, check: str, target: str) -> bool:
         """Whether a check on a target is meant."""
-        return self.id == check and self.target in ("", target)
+        stem = self.id.removesuffix(".*")
+        meant = {self.id} if stem == self.id else {stem, f"{stem}.{target}"}
+        return check in meant and self.target in ("", target)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ EXAMPLES = """\
 """
 SOON = 14  # days before its last day from which a waiver is told
 _FEW = 4
+_EXPORTER = "opentelemetry.exporter.otlp.proto.http"  # the packages above it are there without it
 Level = Literal["wrong", "soon", "missing", "declared"]
 _MARKS: dict[Level, str] = {"wrong": "✗", "soon": "!", "missing": "-", "declared": "✓"}
 
@@ -105,17 +106,24 @@ def _secrets(environment: Environment, configuration: Configuration) -> Iterator
 
 def _channels(configuration: Configuration, environment: str) -> Iterator[Finding]:
     """Who is told of runs of this environment, and what that needs."""
-    from importlib.util import find_spec
-
     project = configuration.project
     told = [name for name, each in project.notify.items() if not each.environments or environment in each.environments]
     if told:
         yield Finding("declared", f"notify: {_listed(told)}")
     elif not project.notify:
         yield Finding("missing", "notify: nobody is told when a gate closes")
-    for wanted, package, extra in ((told, "apprise", "notify"), (project.traces, "opentelemetry", "traces")):
-        if wanted and find_spec(package) is None:
+    for wanted, package, extra in ((told, "apprise", "notify"), (project.traces, _EXPORTER, "traces")):
+        if wanted and not _is_there(package):
             yield Finding("wrong", f"{extra}: {package} is not installed: pip install 'pytest-prodcheck[{extra}]'")
+
+
+def _is_there(module: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # a package that it lies in
+        return False
 
 
 def _waivers(configuration: Configuration, environment: str, today: date) -> Iterator[Finding]:

@@ -137,11 +137,18 @@ def _go_to(args: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
         return f"--config {args.config}: there is no {CONFIGURATION}; name the file or its folder"
     for action in parser._actions:
         given = getattr(args, action.dest, None)
-        is_path = action.metavar == "FILE" or (action.metavar == "RUN" and "/" in str(given))
-        if isinstance(given, str) and given and is_path:
-            setattr(args, action.dest, os.path.abspath(given))
+        if isinstance(given, str):
+            setattr(args, action.dest, _kept_in_place(action.metavar, given))
+        elif isinstance(given, list):
+            setattr(args, action.dest, [_kept_in_place(action.metavar, each) for each in given])
     os.chdir(place or ".")
     return ""
+
+
+def _kept_in_place(metavar: object, given: Any) -> Any:
+    """A file, or the folder of a run, by its whole path; anything else as it is."""
+    is_path = metavar == "FILE" or (metavar == "RUN" and "/" in str(given))
+    return os.path.abspath(given) if isinstance(given, str) and given and is_path else given
 
 
 def _split(argv: list[str]) -> tuple[list[str], list[str] | None]:

@@ -84,18 +84,22 @@ def _written(saved: list[SavedRun], run: RunRecord, verdicts: list[Mapping[str, 
 
 
 def _trends(state: Path, run: RunRecord) -> Trends:
-    """From the project's event log; nothing where the configuration cannot be read."""
+    """From the event log of the project here; nothing of another one's run, whose folder may name programs to start."""
     from pytest_prodcheck.environments.loading import ConfigurationError, find_configuration, load
     from pytest_prodcheck.environments.secrets import SecretResolver
+    from pytest_prodcheck.gates.paths import state_folder
     from pytest_prodcheck.plugin.trends import trends_of
 
+    own = Path(state_folder(str(Path.cwd())))
+    if state.resolve() != own.resolve():
+        return {}
     try:
         path = find_configuration(Path.cwd())
         project = load(path).project if path is not None else None
     except ConfigurationError:
         return {}
     events, passed = (project.events, project.pass_environment) if project is not None else (None, ())
-    return trends_of(state, events, SecretResolver(state.parent, passed).resolve, run)
+    return trends_of(own, events, SecretResolver(own.parent, passed).resolve, run)
 
 
 def _from_evidence(saved: list[SavedRun], run: RunRecord) -> tuple[str, Requests]:

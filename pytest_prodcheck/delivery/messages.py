@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.reports.escaping import safe
 from pytest_prodcheck.reports.symbols import gate_symbol, gate_words
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, View, moment, status_of, subject, views
+from pytest_prodcheck.reports.verdict_documents import (
+    LEVELS,
+    AnyVerdict,
+    View,
+    first_line,
+    level_of,
+    moment,
+    status_of,
+    subject,
+    views,
+)
 
-LEVELS = ("info", "warning", "critical", "emergency")
 MOST_REASONS = 5
 _LONGEST = 300  # characters of a reason
 # what chats take for a mention, a link or markup of theirs
@@ -44,15 +53,6 @@ def message(run: RunRecord, told: Sequence[AnyVerdict], before: Mapping[str, int
     return Message(_plain(f"{_short(about)}: {_short(heads)}"), _plain("\n".join(lines)), level, recovery)
 
 
-def level_of(verdict: View) -> str:
-    """How grave a gate's answer is: one of `LEVELS`."""
-    if verdict.number("code") == 0 and status_of(verdict):
-        return "warning" if verdict.views("warnings") else "info"
-    reasons = verdict.views("reasons")
-    broken = any(each.raw("outcome") == "failed" and each.raw("severity") == "critical" for each in reasons)
-    return "emergency" if broken and verdict.number("code") == 1 else "critical"
-
-
 def _gate(verdict: View, before: int | None) -> Iterable[str]:
     status = status_of(verdict)
     known = {0: "open", 1: "blocked", 2: "usage-error", 3: "cannot-tell", 4: "refused"}
@@ -61,7 +61,7 @@ def _gate(verdict: View, before: int | None) -> Iterable[str]:
     found = [*verdict.views("reasons"), *verdict.views("warnings")]
     for each in found[:MOST_REASONS]:
         about = subject(each.raw("check"), each.raw("target"))
-        yield f"- {_short(about) + ': ' if about else ''}{_short(each.raw('text'))}"
+        yield f"- {_short(about) + ': ' if about else ''}{_short(first_line(each.raw('text')))}"
         if each.raw("runbook"):
             yield f"  how to fix: {_short(each.raw('runbook'))}"
     if len(found) > MOST_REASONS:

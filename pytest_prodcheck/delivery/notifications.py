@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.delivery.messages import LEVELS, Message, message
+from pytest_prodcheck.delivery.messages import Message, message
 from pytest_prodcheck.delivery.undelivered import GIVEN_UP, Kept, forget, keep, waiting
 from pytest_prodcheck.outcomes import RunRecord
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, views
+from pytest_prodcheck.reports.verdict_documents import LEVELS, AnyVerdict, View, level_of, views
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Project
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.delivery import Channel
 
 MOST_SECONDS = 30.0  # that all messages of a run may take; what is left is kept for the next one
-_TYPES = {"info": "info", "warning": "warning", "critical": "failure", "emergency": "failure"}
+_TYPES = {"info": "INFO", "warning": "WARNING", "critical": "FAILURE", "emergency": "FAILURE"}
 _NEEDED = "notifications need apprise: pip install 'pytest-prodcheck[notify]'"
 
 
@@ -40,13 +41,14 @@ def tell_people(
     except ValueError as error:
         yield f"what changed is not known, so all is told: {error}"
         before = {}
+    codes = {gate: code for gate, (code, _) in before.items()}
     for name, channel in wanted.items():
         told = [
             each.data
             for each in views(verdicts)
-            if channel.on == "always" or before.get(each.raw("gate")) != each.number("code")
+            if channel.on == "always" or _is_other(before.get(each.raw("gate")), each)
         ]
-        made = message(run, told, before)
+        made = message(run, told, codes)
         if made is None or not _is_heard(channel, made):
             continue
         if problem := _deliver(state, channel, Kept(name, made, time.time()), resolve, until):
@@ -65,19 +67,22 @@ def retry(project: Project, state: Path, resolve: Callable[[SecretRef], str], un
             yield problem
 
 
-def send(address: str, made: Message, done: set[int] | frozenset[int] = frozenset()) -> set[int]:
+def send(
+    address: str, made: Message, done: set[int] | frozenset[int] = frozenset(), until: float = math.inf
+) -> set[int]:
     """Sends to one apprise address; returns which of its recipients have it by now, -1 among them where all have.
 
+    until: moment of the monotonic clock after which no further recipient is begun with.
     Raises ValueError for what apprise does not know, without the address.
     """
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what apprise and its plugins import
-        return _send(address, made, done)
+        return _send(address, made, done, until)
 
 
-def _send(address: str, made: Message, done: set[int] | frozenset[int]) -> set[int]:
+def _send(address: str, made: Message, done: set[int] | frozenset[int], until: float) -> set[int]:
     try:
         import apprise
     except ImportError:
@@ -93,15 +98,16 @@ def _send(address: str, made: Message, done: set[int] | frozenset[int]) -> set[i
     several = getattr(server, "targets", None)
     targets = list(several) if isinstance(several, (list, tuple, set)) and len(several) > 1 else [None]
     found = set(done)
+    kind = getattr(apprise.NotifyType, _TYPES[made.level])  # an enumeration, or a class of texts in older versions
     for place, each in enumerate(targets):
         if place in done:
             continue
+        if time.monotonic() >= until:
+            break
         if len(targets) > 1:
             server.targets = [each]
         try:
-            arrived = server.notify(
-                body=made.body, title=made.title, notify_type=apprise.NotifyType(_TYPES[made.level])
-            )
+            arrived = server.notify(body=made.body, title=made.title, notify_type=kind)
         except Exception:  # a plugin of theirs; what it says may hold the address
             arrived = False
         if arrived:
@@ -116,7 +122,7 @@ def _deliver(state: Path, channel: Channel, kept: Kept, resolve: Callable[[Secre
     arrived, why = set(kept.arrived), ""
     try:
         if time.monotonic() < until:
-            arrived = send(resolve(channel.url), kept.message, arrived)
+            arrived = send(resolve(channel.url), kept.message, arrived, until)
         else:
             why = "no time was left for it"
     except ValueError as error:
@@ -137,10 +143,16 @@ def _is_heard(channel: Channel, made: Message) -> bool:
     return LEVELS.index(made.level) >= LEVELS.index(channel.level) or (made.recovery and channel.recovery)
 
 
+def _is_other(before: tuple[int | None, str] | None, verdict: View) -> bool:
+    """Whether a gate's answer, or how grave it is, is another one; older events know no level."""
+    code, level = before or (None, "")
+    return code != verdict.number("code") or (level != "" and level != level_of(verdict))
+
+
 def _before(
     project: Project, state: Path, run: RunRecord, resolve: Callable[[SecretRef], str]
-) -> Mapping[str, int | None]:
-    """Gate -> the code of its verdict before this run; raises ValueError."""
+) -> Mapping[str, tuple[int | None, str]]:
+    """Gate -> code and level of its verdict before this run; raises ValueError."""
     from pytest_prodcheck.events.configured_log import open_log
     from pytest_prodcheck.events.log import LogProblem
 
@@ -149,9 +161,9 @@ def _before(
             found = log.find(environment=run.environment, kind="verdict")
     except LogProblem as error:
         raise ValueError(str(error)) from None
-    codes: dict[str, int | None] = {}
+    answers: dict[str, tuple[int | None, str]] = {}
     for each in found:
         if each.body.get("run") != run.id and each.unit == run.unit and each.body.get("slot", "") == run.slot:
-            code = each.body.get("code")
-            codes.setdefault(each.subject, code if isinstance(code, int) else None)
-    return codes
+            code, level = each.body.get("code"), each.body.get("level")
+            answers.setdefault(each.subject, (code if isinstance(code, int) else None, str(level or "")))
+    return answers

@@ -37,8 +37,10 @@ def push(
             headers=headers,
             timeout=_TIMEOUT,
             allow_redirects=False,
+            stream=True,  # its body tells nothing, and may never end
         )
-    except requests.RequestException as error:  # its text may hold a header
+        answer.close()
+    except (requests.RequestException, ValueError) as error:  # its text may hold a header
         yield f"{missing}: it cannot be reached ({type(error).__name__})"
     else:
         if not answer.ok or answer.is_redirect:

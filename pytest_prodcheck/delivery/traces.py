@@ -9,10 +9,12 @@ from pytest_prodcheck.delivery.pushgateway import resolved
 from pytest_prodcheck.outcomes import NO_TARGET, Outcome, Result, RunRecord
 from pytest_prodcheck.reports.escaping import safe
 from pytest_prodcheck.reports.measurement_text import decisive
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, status_of, views
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, first_line, status_of, views
 from pytest_prodcheck.trace_context import ids_of_run
 
 if TYPE_CHECKING:
+    import requests
+
     from pytest_prodcheck.environments.sections.base import SecretRef
     from pytest_prodcheck.environments.sections.delivery import Traces
 
@@ -44,7 +46,7 @@ def send_trace(
     except ValueError as error:
         yield f"the trace of this run was not sent: {error}"
         return
-    exporter = OTLPSpanExporter(endpoint=declared.url, headers=headers, timeout=_TIMEOUT)
+    exporter = OTLPSpanExporter(endpoint=declared.url, headers=headers, timeout=_TIMEOUT, session=_session())
     try:
         done = exporter.export(spans(run, verdicts, seen or {}))
     except Exception as error:  # of the client, which may quote what it sends
@@ -56,6 +58,22 @@ def send_trace(
         exporter.shutdown()
     if done is not SpanExportResult.SUCCESS:
         yield f"the trace of this run was not sent: {why}"
+
+
+def _session() -> requests.Session:
+    """Goes to no other address, where the secrets of the headers would go too, and reads no body."""
+    import requests
+
+    def take(answer: requests.Response, **_: object) -> None:
+        answer.close()
+        if answer.is_redirect:  # which newer exporters take for success
+            raise requests.TooManyRedirects(response=answer)
+
+    session = requests.Session()
+    session.max_redirects = 0
+    session.stream = True
+    session.hooks["response"].append(take)
+    return session
 
 
 def spans(run: RunRecord, verdicts: Sequence[AnyVerdict], seen: Seen) -> list[Any]:
@@ -109,7 +127,7 @@ def spans(run: RunRecord, verdicts: Sequence[AnyVerdict], seen: Seen) -> list[An
             safe(each.check), context=inside, start_time=round(start * _NS), attributes=_told(each), links=links
         )
         if each.outcome in (Outcome.FAILED, Outcome.ERRORED):
-            span.set_status(trace.StatusCode.ERROR, safe(each.reason))
+            span.set_status(trace.StatusCode.ERROR, safe(first_line(each.reason)))
         span.end(round(max(start, min(run.ended_at, start + each.seconds)) * _NS))
     if any(each.number("code") != 0 for each in views(verdicts)):
         root.set_status(trace.StatusCode.ERROR)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pytest_prodcheck.delivery.messages import LEVELS, Message
+from pytest_prodcheck.delivery.messages import Message
+from pytest_prodcheck.reports.verdict_documents import LEVELS
 from pytest_prodcheck.trusted_files import read_regular
 
 FOLDER = "undelivered"
@@ -56,10 +57,10 @@ def waiting(state: Path) -> Iterator[Kept]:
 
 def keep(state: Path, kept: Kept, arrived: Iterable[int]) -> str:
     """Writes it; returns what went wrong, "" where it is kept."""
-    from pytest_prodcheck.gates.files import make_folder, replace_file
+    from pytest_prodcheck.gates.files import make_folder_in, replace_file
 
     try:
-        make_folder(state / FOLDER)
+        make_folder_in(state, state / FOLDER)
         document = {**asdict(kept), "arrived": sorted(arrived)}
         replace_file(state / FOLDER / kept.file, json.dumps(document).encode())
     except OSError as error:

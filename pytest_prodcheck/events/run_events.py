@@ -8,7 +8,7 @@ from typing import Any
 from pytest_prodcheck.events.log import Event
 from pytest_prodcheck.outcomes import Outcome, RunRecord, counts
 from pytest_prodcheck.reports.measurement_text import decisive
-from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, views
+from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, level_of, views
 
 
 def events_of(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> list[Event]:
@@ -23,7 +23,7 @@ def events_of(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> list[Event]:
     made = [Event(f"run:{run.id}", run.ended_at, "run", subject=run.id, body=body, **about)]
     for each in views(verdicts):
         gate, code = each.raw("gate"), each.number("code")
-        told = {"code": None if code is None else int(code), "slot": run.slot, "run": run.id}
+        told = {"code": None if code is None else int(code), "level": level_of(each), "slot": run.slot, "run": run.id}
         made.append(Event(f"verdict:{run.id}:{gate}", run.ended_at, "verdict", subject=gate, body=told, **about))
     return made
 

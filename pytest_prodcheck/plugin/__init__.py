@@ -26,6 +26,7 @@ MARKERS = {
     "data_integrity": "data, backups and replicas are whole",
 }
 CONTROLLER: pytest.StashKey[RunController] = pytest.StashKey()
+_TAKE_IDS = ("-k", "--deselect")  # options whose value may be the id of a check
 LEFT_OUT: pytest.StashKey[int] = pytest.StashKey()
 WORKER_SCOPE: pytest.StashKey[Scope] = pytest.StashKey()
 
@@ -91,8 +92,10 @@ def _place_named(scope: Scope, controller: RunController | None, paths: list[str
     if controller is not None:
         scope = controller.opened.scope = replace(scope, named=named_in(paths, scope, controller.opened.own_checks))
     places = {each.word: each.place for each in scope.named}
-    for words in (paths, args):
-        words[:] = [places.get(word, word) for word in words]
+    paths[:] = [places.get(word, word) for word in paths]
+    args[:] = [
+        word if before in _TAKE_IDS else places.get(word, word) for before, word in zip(["", *args], args, strict=False)
+    ]
     return scope
 
 

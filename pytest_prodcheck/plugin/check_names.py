@@ -33,12 +33,16 @@ def named_in(words: Iterable[str], scope: Scope, own: Iterable[OwnCheck]) -> tup
         name = _NAME.match(word.rpartition("/")[2])  # below the project's folder pytest shows `../smoke.service.health`
         if name is None or "." not in name[1] or Path(word).exists():
             continue
-        entry = _bundled(name[1])
+        entry = None if name[1] in places else _bundled(name[1])
         if entry is not None:
             targets = [each.name for each in scope.of_kind(entry.axis, entry.features)]
-            if name[2] is not None and name[2] not in targets:
-                raise pytest.UsageError(f"prodcheck: {word}: it has no such target; there is {', '.join(targets)}")
-            found.append(NamedCheck(word, name[1], name[2] or "", str(catalogue.suites_folder() / entry.suite)))
+            stem = entry.id.removesuffix(".*")
+            one = name[1].removeprefix(stem).removeprefix(".")  # the target, where the id itself names it
+            if (one and one not in targets) or (name[2] is not None and name[2] not in targets):
+                there = ", ".join(targets) if targets != [NO_TARGET] else "none declared"
+                raise pytest.UsageError(f"prodcheck: {word}: it has no such target; there is {there}")
+            meant = name[1] if one else entry.id
+            found.append(NamedCheck(word, meant, name[2] or "", str(catalogue.suites_folder() / entry.suite)))
         elif name[1] in places:
             found.append(NamedCheck(word, name[1], name[2] or "", places[name[1]]))
         elif name[1].partition(".")[0] in SUITES:
@@ -49,10 +53,9 @@ def named_in(words: Iterable[str], scope: Scope, own: Iterable[OwnCheck]) -> tup
 
 
 def _bundled(check: str) -> Entry | None:
-    for entry in catalogue.entries():
-        if entry.id.removesuffix(".*") == check or (entry.id.endswith(".*") and check.startswith(entry.id[:-1])):
-            return entry
-    return None
+    families = [entry for entry in catalogue.entries() if entry.id.endswith(".*")]
+    exact = (entry for entry in catalogue.entries() if entry.id.removesuffix(".*") == check)
+    return next(exact, None) or next((entry for entry in families if check.startswith(entry.id[:-1])), None)
 
 
 def node_id(bound: BoundCheck) -> str:

@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -113,7 +113,7 @@ class RunController:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Refuses a misspelt marker: it would select nothing, or too little, in silence."""
         redact_logs(session.config, self.redactor.redact)
-        self._junit = session.config if self.options.xmlpath else None
+        self._junit = session.config if getattr(self.options, "xmlpath", None) else None
         self._give_back = [redact_stderr(self.redactor.redact), redact_records(self.redactor.redact)]
         self.threads.start()
         self._reporter = session.config.pluginmanager.get_plugin("terminalreporter")
@@ -285,28 +285,42 @@ class RunController:
 
     def conclude(self, status: int) -> int:
         """Publishes the verdicts, the very last act; returns the exit code of the process."""
-        if status not in _OK:
-            return status
         if self.run is None or self.pid != os.getpid():  # nothing was judged here, whatever pytest's own status is
-            return 10 + ExitCode.CANNOT_TELL
+            return 10 + ExitCode.CANNOT_TELL if status in _OK else status
+        if status not in _OK:
+            self._deliver_closed(f"pytest ended with exit status {status}")
+            return status
         if not self.options.no_gate:
-            problems = STRAYS.take() or self.opened.publish(self.verdicts)  # in this order: what is published opens
+            strays = STRAYS.take()
+            problems = strays or self.opened.publish(self.verdicts)  # in this order: what is published opens
             if problems:
                 if not self.unsaved:  # which the verdict says already, for the same reason
                     print(f"prodcheck: {'; '.join(problems)}; the gate stays closed", file=sys.stderr)  # noqa: T201
+                self._deliver_closed(*strays)
                 return 10 + ExitCode.CANNOT_TELL
-        self._deliver()
         code = int(worst(verdict.code for verdict in self.verdicts))
         code = code if code in (ExitCode.OPEN, ExitCode.BLOCKED) else 10 + code
-        return process_exit.watch_shutdown(code, self.opened.take_back)
+        ended = process_exit.watch_shutdown(code, self.opened.take_back)
+        if ended == code:
+            self._deliver(self.verdicts)
+        else:
+            self._deliver_closed("a thread judged or died after the end of the run")
+        return ended
 
-    def _deliver(self) -> None:
-        """Tells whoever is to be told of the verdicts, which are published by now; says what did not arrive."""
+    def _deliver_closed(self, *problems: str) -> None:
+        """Tells of the gates that are closed; problems: why all are that had not been taken into account."""
+        if self.run is not None and problems:
+            self.run = replace(self.run, problems=tuple(dict.fromkeys((*self.run.problems, *problems))))
+            self.verdicts = self.opened.settle(self.run, time.time())
+        self._deliver([each for each in self.verdicts if each.code != ExitCode.OPEN])
+
+    def _deliver(self, verdicts: Sequence[Verdict]) -> None:
+        """Tells whoever is to be told of these verdicts; says what did not arrive."""
         from pytest_prodcheck.plugin.delivering import deliver_run
 
-        if self.run is not None:
+        if self.run is not None and verdicts:
             source = self.gathering.source if self.gathering is not None else None
-            for problem in deliver_run(self.opened, self.run, self.verdicts, source):
+            for problem in deliver_run(self.opened, self.run, verdicts, source):
                 print(f"prodcheck: {problem}", file=sys.stderr)  # noqa: T201
 
     def close(self) -> None:

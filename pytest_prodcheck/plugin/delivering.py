@@ -21,12 +21,14 @@ def deliver_run(opened: RunContext, run: RunRecord, verdicts: Sequence[Verdict],
     from pytest_prodcheck.environments.secrets import SecretResolver
 
     resolver = SecretResolver(opened.configuration.root, project.pass_environment)
+    problems: list[str] = []
     try:
         seen = {}
         if project.traces is not None and source is not None:
             from pytest_prodcheck.plugin.exchanges import trace_ids
 
             seen = trace_ids(source, (key for each in run.results for key in each.evidence))
-        return list(deliver(project, opened.state, run, verdicts, resolver.resolve, seen))
-    except Exception as error:  # the verdicts stand, whatever became of telling others
-        return [f"others could not be told of this run: {type(error).__name__}"]
+        problems.extend(deliver(project, opened.state, run, verdicts, resolver.resolve, seen))
+    except (Exception, KeyboardInterrupt) as error:  # the verdicts stand, whatever became of telling others
+        problems.append(f"others could not be told of this run: {type(error).__name__}")
+    return problems

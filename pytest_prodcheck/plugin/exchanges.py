@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +40,8 @@ def trace_ids(source: Source, keys: Iterable[str]) -> dict[str, list[tuple[int, 
     return found
 
 
-def requests_of(source: Source, run: RunRecord) -> dict[str, list[Asked]]:
-    """Those behind what did not pass, as the page shows them."""
+def requests_of(source: Source, run: RunRecord, redact: Callable[[str], str] = str) -> dict[str, list[Asked]]:
+    """Those behind what did not pass, as the page shows them; redact: knows the secrets that the run learned late."""
     from pytest_prodcheck.quantities import format_quantity
     from pytest_prodcheck.reports.measurement_text import needing_attention
     from pytest_prodcheck.reports.page.contents import Asked
@@ -52,8 +52,8 @@ def requests_of(source: Source, run: RunRecord) -> dict[str, list[Asked]]:
         for one in each:
             by = f" from {one.address}" if one.address else ""
             line = f"{one.method} {one.url}: {one.status} in {format_quantity(one.seconds, 's')}{by}"
-            excerpt = " ".join((one.body or "")[: 4 * _EXCERPT].split())[:_EXCERPT] if one.quotable else ""
-            found.setdefault(key, []).append(Asked(line, excerpt, one.repeat))
+            excerpt = " ".join(redact(one.body or "")[: 4 * _EXCERPT].split())[:_EXCERPT] if one.quotable else ""
+            found.setdefault(key, []).append(Asked(redact(line), excerpt, redact(one.repeat)))
     return found
 
 

@@ -95,7 +95,8 @@ def _page(opened: RunContext, gathering: Gathering, run: RunRecord, verdicts: Se
     from pytest_prodcheck.reports.page import run_page
     from pytest_prodcheck.reports.saved_runs import last_open
 
-    before, asked = last_open(opened.state, run), requests_of(gathering.source, run)
+    before = last_open(opened.state, run)
+    asked = requests_of(gathering.source, run, gathering.redactor.redact)
     project = opened.configuration.project
     resolver = SecretResolver(opened.configuration.root, project.pass_environment)
     trends = trends_of(opened.state, project.events, resolver.resolve, run)

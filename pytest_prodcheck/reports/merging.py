@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_prodcheck.outcomes import Planned, Result, RunRecord
@@ -38,8 +38,15 @@ def merged(runs: Sequence[RunRecord]) -> RunRecord:
         ended_at=max(each.ended_at for each in runs),
         results=tuple(results.values()),
         planned=tuple(planned.values()),
-        known=tuple(sorted({name for each in runs for name in each.known})),
+        known=_all(each.known for each in runs),
         targets=_joined([each.targets for each in runs]),
+        places={name: place for each in runs for name, place in each.places.items()},
+        undeclared=_all(each.undeclared for each in runs),
+        limits_off=_all(each.limits_off for each in runs),
+        unverified=_all(each.unverified for each in runs),
+        opted_in=_all(each.opted_in for each in runs),
+        replay_of="+".join(dict.fromkeys(filter(None, (each.replay_of for each in runs)))),
+        waited=max(each.waited for each in runs),
         problems=tuple(dict.fromkeys(problem for each in runs for problem in each.problems)),
         interrupted="; ".join(dict.fromkeys(filter(None, (each.interrupted for each in runs)))),
     )
@@ -51,6 +58,10 @@ def merged_verdicts(verdicts: Sequence[Mapping[str, object]]) -> list[Mapping[st
     for each in views(verdicts):  # the worst first
         found.setdefault(each.raw("gate"), each)
     return [each.data for each in found.values()]
+
+
+def _all(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({name for each in lists for name in each}))
 
 
 def _joined(tables: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:

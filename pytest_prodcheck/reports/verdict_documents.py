@@ -18,6 +18,7 @@ class _Verdict(Protocol):
 
 
 AnyVerdict = _Verdict | Mapping[str, object]
+LEVELS = ("info", "warning", "critical", "emergency")
 
 
 class View:
@@ -75,6 +76,20 @@ def status_of(verdict: View) -> str:
     """A verdict's status, "" where it does not go with its code: such a document says nothing."""
     status, code = verdict.raw("status"), verdict.number("code")
     return status if code is not None and STATUSES.get(int(code)) == status else ""
+
+
+def level_of(verdict: View) -> str:
+    """How grave a gate's answer is: one of `LEVELS`."""
+    if verdict.number("code") == 0 and status_of(verdict):
+        return "warning" if verdict.views("warnings") else "info"
+    reasons = verdict.views("reasons")
+    broken = any(each.raw("outcome") == "failed" and each.raw("severity") == "critical" for each in reasons)
+    return "emergency" if broken and verdict.number("code") == 1 else "critical"
+
+
+def first_line(reason: str) -> str:
+    """What is wrong, without the excerpt and the `curl` line that may stand below."""
+    return reason.strip().partition("\n")[0]
 
 
 def finite(value: object) -> float | None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from pytest_prodcheck.cli import doctor
 from tests.project import Project
 
 TOML = """\
@@ -125,3 +130,20 @@ def test_an_environment_that_is_not_there(project: Project) -> None:
     done = project.prodcheck("doctor", "--env", "nowhere")
     assert done.returncode == 2
     assert "dev" in done.stderr
+
+
+def test_traces_without_their_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package `opentelemetry` is there as soon as any part of it is; played, as all parts are installed here."""
+    real = importlib.util.find_spec
+
+    def without(name: str, package: str | None = None) -> ModuleSpec | None:
+        if name.startswith("opentelemetry.exporter"):
+            raise ModuleNotFoundError(name)
+        return real(name, package)
+
+    project = SimpleNamespace(notify={"team": SimpleNamespace(environments=())}, traces=object())
+    configuration = cast("Any", SimpleNamespace(project=project))
+    assert not [each for each in doctor._channels(configuration, "dev") if each.level == "wrong"]
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    (found,) = (each for each in doctor._channels(configuration, "dev") if each.level == "wrong")
+    assert "pip install 'pytest-prodcheck[traces]'" in found.text

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.project import Project
+from pytest_prodcheck.outcomes import RunRecord
+from pytest_prodcheck.reports.merging import merged
+from tests.project import TOML, Project
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,42 @@ def test_what_is_not_there(project: Project, words: tuple[str, ...], told: str) 
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_of_somebody_else_starts_no_program(tmp_path: Path) -> None:
+    """Their folder beside the project's own configuration, which names a program for its event log."""
+    touches = "#!/bin/sh\ntouch touched\necho postgresql://127.0.0.1:1/x\n"
+    mine, theirs = (Project.make(tmp_path / name) for name in ("mine", "theirs"))
+    theirs.pytest()
+    mine.write("prodcheck.toml", f'{TOML}[events]\ndsn = {{ command = ["bin/dsn"] }}\n')
+    theirs.write("bin/dsn", touches).chmod(0o700)
+    (run,) = (theirs.folder / ".prodcheck" / "runs").iterdir()
+    done = mine.prodcheck("report", str(run), "--html", "page.html")
+    assert done.returncode == 0, done.stderr
+    assert (mine.folder / "page.html").is_file()
+    assert list(tmp_path.rglob("touched")) == []
+
+
+def test_shards_are_found_from_where_they_were_named(project: Project, tmp_path: Path) -> None:
+    """`-C` goes elsewhere; a folder of a run stays the one that was meant."""
+    (newest, oldest) = (project.folder / ".prodcheck" / "runs" / line.split()[0] for line in
+                        project.prodcheck("runs").stdout.splitlines())  # fmt: skip
+    elsewhere = Project(tmp_path)
+    for name, run in (("a", newest), ("b", oldest)):
+        shutil.copytree(run, tmp_path / "shards" / name)
+    done = elsewhere.prodcheck("report", "./shards/a", "./shards/b", "-C", str(project.folder))
+    assert done.returncode == 0, done.stderr
+    assert "BLOCKED" in done.stdout
+
+
+def test_what_any_shard_says_is_said_of_all() -> None:
+    one = RunRecord("1", "live", unverified=("a",), opted_in=("write:x",), waited=1.0, places={"service:a": "p:1"})
+    two = RunRecord("2", "live", unverified=("b",), limits_off=("c@d",), undeclared=("redis",), replay_of="0",
+                    waited=3.0, places={"service:b": "p:2"})  # fmt: skip
+    both = merged([one, two])
+    assert (both.unverified, both.limits_off, both.undeclared) == (("a", "b"), ("c@d",), ("redis",))
+    assert (both.opted_in, both.replay_of, both.waited) == (("write:x",), "0", 3.0)
+    assert dict(both.places) == {"service:a": "p:1", "service:b": "p:2"}
 
 
 def test_a_broken_run_is_told(project: Project, tmp_path: Path) -> None:

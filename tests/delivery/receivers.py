@@ -53,11 +53,13 @@ def smtp(context: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
 
 @dataclass
 class Taken:
-    """What an HTTP server got: path, headers, body; `answer` is the status that it gives."""
+    """What an HTTP server got: path, headers, body; `answer` is the status that it gives, with `location`."""
 
     answer: int = 200
+    location: str = ""
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
     port: int = 0
+    promised: int = 0  # bytes of a body that never comes, on a connection that stays open
 
 
 @contextmanager
@@ -70,7 +72,9 @@ def http(context: ssl.SSLContext | None = None) -> Iterator[Taken]:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             made.requests.append((self.command, self.path, dict(self.headers), body))
             self.send_response(made.answer)
-            self.send_header("Content-Length", "0")
+            if made.location:
+                self.send_header("Location", made.location)
+            self.send_header("Content-Length", str(made.promised))
             self.end_headers()
 
         do_PUT = do_POST

@@ -14,17 +14,19 @@ from typing import Any, cast
 import pytest
 import trustme
 
-from pytest_prodcheck.delivery.messages import level_of, message
-from pytest_prodcheck.delivery.notifications import tell_people
+from pytest_prodcheck.delivery import deliver, notifications
+from pytest_prodcheck.delivery.messages import message
+from pytest_prodcheck.delivery.notifications import send, tell_people
 from pytest_prodcheck.delivery.undelivered import FOLDER, GIVEN_UP, Kept, keep, waiting
 from pytest_prodcheck.environments.project import Project
 from pytest_prodcheck.environments.sections.base import SecretRef
-from pytest_prodcheck.environments.sections.delivery import Channel
+from pytest_prodcheck.environments.sections.delivery import Channel, Pushgateway
 from pytest_prodcheck.events.log import open_file
 from pytest_prodcheck.events.run_events import events_of
 from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.outcomes import RunRecord
-from pytest_prodcheck.reports.verdict_documents import views
+from pytest_prodcheck.plugin.delivering import deliver_run
+from pytest_prodcheck.reports.verdict_documents import level_of, views
 from tests import project as projects
 from tests.delivery.receivers import Mailbox, Taken, http, smtp
 from tests.reports.hostile import STRINGS
@@ -118,6 +120,68 @@ def test_only_a_change_is_told(hook: Taken, tmp_path: Path) -> None:
         "BLOCKED smoke", "CANNOT TELL smoke", "OPEN smoke", "BLOCKED smoke",
     ]  # fmt: skip
     assert "was cannot tell" in json.loads(hook.requests[2][3])["message"]
+
+
+def test_what_is_graver_with_the_same_code_is_told(hook: Taken, tmp_path: Path) -> None:
+    project = declared(f"json://127.0.0.1:{hook.port}/", level="info")
+    worse = replace(BLOCKED, reasons=(replace(BLOCKED.reasons[0], severity="critical"),))
+    warned = replace(BLOCKED, status="open", code=0)
+    for number, verdict in enumerate((BLOCKED, worse, worse, OPEN, warned, warned)):
+        assert tell(tmp_path, project, at(number), verdict) == []
+    assert len(hook.requests) == 4
+
+
+def test_a_change_to_an_event_without_a_level_is_one_of_code(hook: Taken, tmp_path: Path) -> None:
+    """As runs of before have written them."""
+    project = declared(f"json://127.0.0.1:{hook.port}/")
+    old = events_of(RUN, [BLOCKED])
+    for each in old:
+        each.body.pop("level", None)
+    with open_file(tmp_path) as log:
+        log.add(*old)
+    assert tell(tmp_path, project, at(1), BLOCKED) == []
+    assert hook.requests == []
+
+
+def test_only_the_first_line_of_a_reason_is_told() -> None:
+    text = "500 instead of 200\nGET https://x: 500\nbody: a row of a customer\ncurl https://x"
+    made = message(RUN, [replace(BLOCKED, reasons=(replace(BLOCKED.reasons[0], text=text),))], {})
+    assert made is not None
+    assert "500 instead of 200" in made.body
+    assert "customer" not in made.body
+    assert "curl" not in made.body
+
+
+def test_no_recipient_is_begun_with_after_the_end(mailbox: Mailbox) -> None:
+    made = message(RUN, [BLOCKED], {})
+    assert made is not None
+    address = mails_to(mailbox.port, "anna@shop.example", "bert@shop.example")
+    assert send(address, made, until=time.monotonic()) == set()
+    assert mailbox.mails == []
+    assert -1 in send(address, made)
+
+
+def test_a_linked_folder_keeps_nothing(tmp_path: Path) -> None:
+    made = message(RUN, [BLOCKED], {})
+    assert made is not None
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / FOLDER).symlink_to(tmp_path / "elsewhere")
+    assert "link" in keep(tmp_path, Kept("team", made, time.time()), ())
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_one_that_fails_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> Iterator[str]:
+        raise TypeError("very-secret")
+        yield ""
+
+    monkeypatch.setattr(notifications, "tell_people", fails)
+    gateway = Pushgateway(url="http://127.0.0.1:9")
+    project = cast("Project", SimpleNamespace(notify={"team": 1}, pushgateway=gateway, traces=None))
+    first, second = deliver(project, tmp_path, RUN, [BLOCKED], lambda ref: str(ref.env))
+    assert first.startswith("notify: not delivered")
+    assert first.endswith("TypeError")
+    assert "the Pushgateway has no figures" in second
 
 
 @pytest.mark.parametrize(
@@ -225,3 +289,58 @@ def test_a_run_tells_and_its_verdict_stands_whatever_comes_of_it(hook: Taken, tm
     assert project.pytest().returncode == 0
     assert project.gate() == 0
     assert any("OPEN smoke" in json.loads(each[3])["title"] for each in hook.requests)
+
+
+def test_a_ctrl_c_while_others_are_told_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> Iterator[str]:
+        yield "what did not arrive before"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(notifications, "tell_people", interrupted)
+    project = SimpleNamespace(notify={"team": 1}, pushgateway=None, traces=None, pass_environment=())
+    opened = cast("Any", SimpleNamespace(
+        configuration=SimpleNamespace(project=project, root=tmp_path), state=tmp_path,
+        options=SimpleNamespace(no_gate=False),
+    ))  # fmt: skip
+    assert deliver_run(opened, RUN, [BLOCKED], None) == [
+        "what did not arrive before", "others could not be told of this run: KeyboardInterrupt",
+    ]  # fmt: skip
+
+
+ENDS_BADLY = "import pytest\ndef pytest_sessionfinish(session):\n    session.exitstatus = 3\n"
+OCCUPIES = """
+import pathlib
+def pytest_terminal_summary():
+    (file,) = pathlib.Path(".prodcheck/verdicts").rglob("*.ticket")
+    file.with_suffix(".json").mkdir()
+"""
+
+
+JUDGES_LATE = """
+import pytest, threading
+from pytest_prodcheck import judge
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure():
+    late = threading.Thread(target=judge, args=('late', False))
+    late.start()
+    late.join()
+"""
+
+
+@pytest.mark.parametrize(
+    "conftest", [ENDS_BADLY, OCCUPIES, JUDGES_LATE], ids=["pytest ended badly", "cannot be published", "late"]
+)
+def test_a_gate_that_stays_closed_is_told_and_no_open_one(conftest: str, hook: Taken, tmp_path: Path) -> None:
+    project = projects.Project.make(tmp_path, projects.TOML + TOML.partition("[pushgateway]")[0])
+    project.environ["TEAM_URL"] = f"json://127.0.0.1:{hook.port}/"
+    project.write("conftest.py", conftest)
+    project.edit("value = 1.0", "value = 11.0")
+    assert project.pytest().returncode not in (0, 1)
+    (title,) = [json.loads(each[3])["title"] for each in hook.requests]
+    assert "OPEN" not in title
+    assert project.gate() != 0
+    for folder in (each for each in project.verdict_files() if each.is_dir()):
+        folder.rmdir()
+    project.edit("value = 11.0", "value = 1.0")
+    assert project.pytest().returncode not in (0, 1)
+    assert not any("OPEN" in json.loads(each[3])["title"] for each in hook.requests)

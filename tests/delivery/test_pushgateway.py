@@ -91,6 +91,10 @@ def test_what_it_does_not_take_is_said_without_the_secret() -> None:
         assert f'outcome="{Outcome.FAILED}"' in body.decode()
         (problem,) = push(declared, RUN, [BLOCKED], lambda _: "very-secret\r\nX: y")
         assert "very-secret" not in problem
+        (problem,) = push(declared, RUN, [BLOCKED], lambda _: "very-secret-注文")
+        assert "very-secret" not in problem
+        taken.answer, taken.promised = 200, 10**9
+        assert list(push(declared, RUN, [BLOCKED], lambda _: "x")) == []
     (problem,) = push(declared, RUN, [BLOCKED], lambda _: "very-secret-token")
     assert "cannot be reached" in problem
     assert "very-secret" not in problem

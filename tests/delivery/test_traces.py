@@ -14,7 +14,7 @@ from pytest_prodcheck.delivery.traces import send_trace
 from pytest_prodcheck.environments.sections.base import SecretRef
 from pytest_prodcheck.environments.sections.delivery import Traces
 from pytest_prodcheck.outcomes import Outcome
-from pytest_prodcheck.plugin.exchanges import trace_ids
+from pytest_prodcheck.plugin.exchanges import requests_of, trace_ids
 from pytest_prodcheck.records import Evidence, Exchange
 from pytest_prodcheck.trace_context import ids_in, ids_of_run, traceparent
 from tests.delivery.receivers import Taken, http
@@ -86,6 +86,33 @@ def test_what_the_collector_does_not_take_is_said_without_the_secret(answer: int
     (problem,) = sent(collector, headers={"Authorization": SecretRef(env="TOKEN")})
     assert "did not take it" in problem
     assert "very-secret" not in problem
+
+
+@pytest.mark.parametrize("answer", [302, 307, 308])
+def test_a_redirect_is_not_followed_and_no_success(answer: int, collector: Taken) -> None:
+    with http() as other:
+        collector.answer, collector.location = answer, f"http://127.0.0.1:{other.port}/"
+        (problem,) = sent(collector, headers={"X-Token": SecretRef(env="TOKEN")})
+        assert "did not take it" in problem
+        assert other.requests == []
+
+
+def test_the_page_shows_no_secret_that_the_run_learned_late() -> None:
+    """Also where the end of the excerpt would cut it in two."""
+    secret = "learned-with-an-answer"
+    body = f"{'x' * 390} {secret}"
+    answer = Exchange("GET", f"https://x/?key={secret}", 500, (), body, 0, 0.1, repeat=f"curl {secret}", quotable=True)
+    piece = Evidence(FAILED.evidence[0], "x", "checkout", 0.0, 0.0, record=cast("Any", [answer]))
+    source = cast("Any", SimpleNamespace(get=lambda _key, _timeout=0.0: piece))
+    (asked,) = requests_of(source, RUN, lambda text: text.replace(secret, "***"))[FAILED.evidence[0]]
+    assert "learned" not in f"{asked.line} {asked.excerpt} {asked.repeat}"
+    assert asked.excerpt.endswith("***")
+
+
+def test_only_the_first_line_of_a_reason_is_sent(collector: Taken) -> None:
+    run = replace(RUN, results=(replace(FAILED, reason="500 instead of 200\nbody: a row of a customer"),))
+    assert list(send_trace(Traces(url=f"http://127.0.0.1:{collector.port}/"), run, [], lambda _: "")) == []
+    assert spans(collector)[0].status.message == "500 instead of 200"
 
 
 def test_hostile_texts_are_no_attributes_that_anybody_obeys(collector: Taken) -> None:

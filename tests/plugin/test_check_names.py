@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck.scope import NamedCheck
 from tests.project import Project
 
 TOML = """\
@@ -20,6 +21,13 @@ value = 1.0
 [environments.dev.dependencies]
 mail = { tcp = "127.0.0.1:1" }
 port = { tcp = "127.0.0.1:2" }
+"""
+WORKFLOWS = """
+[environments.dev.services.shop]
+url = "http://127.0.0.1:1"
+[environments.dev.workflows]
+order.steps = [{ name = "a", request = "GET shop:/" }]
+refund.steps = [{ name = "a", request = "GET shop:/" }]
 """
 
 
@@ -76,6 +84,39 @@ def test_a_name_that_is_none(project: Project, word: str, told: str) -> None:
     done = project.pytest(word)
     assert done.returncode == 4
     assert told in done.stderr or "`prodcheck checks` lists them" in done.stderr
+
+
+def test_a_check_with_an_id_for_each_target(project: Project) -> None:
+    """`smoke.workflow` stands for all, `smoke.workflow.order` and `smoke.workflow[order]` for one."""
+    project.write("prodcheck.toml", TOML + WORKFLOWS)
+    both = ["smoke.workflow.order", "smoke.workflow.refund"]
+    assert listed(project, "smoke.workflow") == both
+    assert listed(project, "smoke.workflow[order]") == listed(project, "smoke.workflow.order") == both[:1]
+    done = project.pytest("smoke.workflow.nothere")
+    assert done.returncode == 4
+    assert "there is order, refund" in done.stderr
+
+
+def test_the_value_of_an_option_is_no_name(project: Project) -> None:
+    assert listed(project, "smoke.tcp.open", "--deselect", "smoke.tcp.open[mail]") == ["smoke.tcp.open[port]"]
+    assert listed(project, "smoke.tcp.open", "-k", "smoke.tcp.open") == ["smoke.tcp.open[mail]", "smoke.tcp.open[port]"]
+
+
+def test_families_of_ids(project: Project) -> None:
+    """Of rows there is one id a target beside checks that are called alike."""
+    rows = NamedCheck("w", "data_integrity.rows.*", "", "p")
+    assert rows.is_about("data_integrity.rows.orders", "orders")
+    assert rows.is_about("data_integrity.rows", "-")
+    assert not rows.is_about("data_integrity.rows.freshness", "main")
+    assert not NamedCheck("w", "data_integrity.rows", "", "p").is_about("data_integrity.rows.orders", "orders")
+    alike = "data_integrity.rows.freshness"
+    assert listed(project, "-m", "data_integrity", alike) == [alike]
+
+
+def test_without_the_plugin_that_writes_junit_files(project: Project) -> None:
+    done = project.pytest("-p", "no:junitxml", "checks/test_facts.py", "--no-gate")
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "AttributeError" not in done.stdout + done.stderr
 
 
 def test_one_line_for_a_suite(project: Project) -> None:

@@ -15,7 +15,7 @@ class Channel(Section):
 
     # address as apprise writes it (slack://…, mailtos://…, pagerduty://…); a secret, because it holds the token
     url: SecretRef
-    # "change": where a gate answers something else than the last time; "always": after each run
+    # "change": where a gate's answer, or its level, is another one than the last time; "always": after each run
     on: Literal["change", "always"] = "change"
     # the lowest level that is told; info: open, warning: open with warnings, critical: closed, emergency: blocked by a
     # failed check of severity critical
