@@ -57,7 +57,7 @@ def test_open(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "1 passed, 1 warned, 1 skipped",
         "oldest evidence 70 s old",
         "warning: smoke.login on shop: 0.7 s is more than 0.5 s",
-        "skipped, not-configured: smoke.dns",
+        "skipped: 1 not declared (prodcheck doctor --env staging lists them)",
     ):
         assert words in out
 

@@ -127,8 +127,9 @@ def test_the_metrics_api_is_granted_where_hosts_are_read_by_it(
     monkeypatch.chdir(tmp_path)
     text = 'version = 1\n[environments.dev.kubernetes]\nnamespace = "shop"\nreach = ["nodes"]\n'
     hosts = '[environments.dev.hosts]\nn = { source = "kubernetes" }\n'
+    placing = ["", "", "storage.k8s.io"]  # namespaces, persistentvolumes, storageclasses: where pods go
     for more, groups in (("", ["", "node.k8s.io"]), (hosts, ["", "metrics.k8s.io", "node.k8s.io"])):
         (tmp_path / "prodcheck.toml").write_text(text + more)
         assert main(["grants", "--env", "dev", "--kubernetes"]) == 0
         (role,) = (each for each in json.loads(capsys.readouterr().out)["items"] if each["kind"] == "ClusterRole")
-        assert [each["apiGroups"] for each in role["rules"]] == [[group] for group in groups]
+        assert [each["apiGroups"] for each in role["rules"]] == [[group] for group in (*groups, *placing)]
