@@ -166,6 +166,15 @@ class RunRecord:
     schema: str = SCHEMA
 
 
+def new_run_id() -> str:
+    """An id that sorts by time, also within a second: the newest run is found by it."""
+    import secrets
+    import time
+
+    whole, part = divmod(time.time_ns(), 10**9)
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(whole))}-{part >> 18:03x}{secrets.token_hex(2)}"
+
+
 def counts(results: Iterable[Result]) -> dict[Outcome, int]:
     """How many results had each outcome; every outcome is a key."""
     found = dict.fromkeys(Outcome, 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import secrets
 import sys
 import time
 
@@ -62,12 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """The gravest code of the gates that the run concerned; 3 for a run that did not end in order."""
+    from pytest_prodcheck.outcomes import new_run_id
+
     wrong = [each for each in (*args.gates, *args.suite, args.env) if not paths.is_name(each)]
     if wrong or (args.gates and args.suite):
         why = f"{wrong[0]!r} is no name" if wrong else "give gates or --suite, not both"
         print(f"prodcheck run: {why}", file=sys.stderr)
         return _USAGE
-    run = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + secrets.token_hex(4)
+    run = new_run_id()
     child = Child(command(args, run), own_group=True, quiet=args.quiet)
     try:
         ended = child.run()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import secrets
 import sys
 import time
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ import pytest
 
 from pytest_prodcheck import __version__, catalogue, resource_exhaustion
 from pytest_prodcheck.judging.checks import SUITES
-from pytest_prodcheck.outcomes import RunRecord
+from pytest_prodcheck.outcomes import RunRecord, new_run_id
 from pytest_prodcheck.own_checks import OwnCheck, OwnCheckError, scan
 from pytest_prodcheck.plugin.binding import Binding
 from pytest_prodcheck.plugin.run_scope import gates_of_run, policies_of, suites_asked_for, to_collect, waivers_of
@@ -209,7 +208,7 @@ def open_run(options: argparse.Namespace, folder: Path, touch_gates: bool) -> Ru
     try:
         configuration, root, demo = read_configuration(options.prodcheck_env, folder)
         environment = configuration.environment(options.prodcheck_env, unit=options.unit, slot=options.slot)
-        run = options.prodcheck_run or f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+        run = options.prodcheck_run or new_run_id()
         revision = _revision(options, environment, touches)
         bound = Binding(configuration.root, configuration.files, configuration.project.checks)
         own_checks, folders, broken = _own_checks(configuration)
