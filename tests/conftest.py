@@ -23,7 +23,7 @@ if "XDG_STATE_HOME" not in os.environ:
 # the files of tests that measure, and words of which the ids of such tests hold one
 MEASURING = {
     "tests/evidence/load/test_load.py": ("",), "tests/evidence/load/test_regression.py": ("",),
-    "tests/fail_open/test_load.py": ("",),
+    "tests/fail_open/test_load.py": ("",), "tests/field/load/test_trackers.py": ("",),
     "tests/faults/test_matrix.py": ("[perf-", "[performance-"),
 }  # fmt: skip
 

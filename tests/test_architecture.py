@@ -256,3 +256,18 @@ def test_judging_of_load_is_pure() -> None:
         if module not in {*PURE, "math", "statistics"} and not module.startswith(fine)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_threads_import_no_module_by_its_dotted_name() -> None:
+    """`import dns.name` in a function may return before `dns` has its attribute, while another thread imports it too.
+
+    Python marks a module as loaded before it sets it in its package; `from dns.name import …` takes it from elsewhere.
+    """
+    found = []
+    for file in sorted((ROOT / "pytest_prodcheck" / "evidence").rglob("*.py")):
+        for function in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                imports = [node for node in ast.walk(function) if isinstance(node, ast.Import)]
+                found += [f"{file.name}:{node.lineno}" for node in imports for each in node.names
+                          if "." in each.name and not each.asname]  # fmt: skip
+    assert found == []

@@ -99,8 +99,8 @@ def _ask_system(host: str, port: int, deadline: Deadline) -> tuple[ResolvedAddre
 def _ask_server(host: str, port: int, nameserver: str, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
     """A and AAAA side by side; one of them is enough, for some servers never answer AAAA."""
     try:
-        import dns.exception
-        import dns.name
+        from dns.exception import DNSException
+        from dns.name import from_text
     except ImportError:
         what, hint = "asking a declared name server needs dnspython", "pip install 'pytest-prodcheck[dns]'"
         raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
@@ -110,8 +110,8 @@ def _ask_server(host: str, port: int, nameserver: str, deadline: Deadline) -> tu
         hint = 'nameserver = "10.0.0.53:53"'
         raise EvidenceProblem(Problem("configuration", f"the name server {nameserver} is no IP:PORT", hint))
     try:
-        name = dns.name.from_text(host)
-    except (dns.exception.DNSException, UnicodeError):
+        name = from_text(host)
+    except (DNSException, UnicodeError):
         raise EvidenceProblem(Problem("configuration", f"{host!r} is no valid host name")) from None
     time_left = deadline.at_most(deadline.seconds_left() - MARGIN)
     answers = side_by_side(
@@ -142,21 +142,21 @@ def _caught(
 
 def _follow(name: Any, kind: str, server: ResolvedAddress, host: str, deadline: Deadline) -> list[str]:
     """The addresses of one kind; aliases are followed, also where the server leaves that to us."""
-    import dns.exception
-    import dns.rcode
+    from dns.exception import DNSException
+    from dns.rcode import NOERROR, NXDOMAIN, to_text
 
     where = f"{host}: {_shown(server)}"
     for _ in range(MOST_ALIASES):
         response = _query(name, kind, server, host, deadline)
         try:
             chain = response.resolve_chaining()
-        except dns.exception.DNSException as error:
+        except DNSException as error:
             raise _dns(f"{where} answered with nonsense ({type(error).__name__} for {kind})") from None
-        if response.rcode() == dns.rcode.NXDOMAIN:
+        if response.rcode() == NXDOMAIN:
             hint = "is it spelt right? is this the name server that knows it?"
             raise NameNotFound(Problem("dns", f"{where} knows no such name (NXDOMAIN)", hint))
-        if response.rcode() != dns.rcode.NOERROR:
-            said = dns.rcode.to_text(response.rcode())
+        if response.rcode() != NOERROR:
+            said = to_text(response.rcode())
             raise _dns(f"{where} answered {said} for {kind}", "is its upstream or zone in trouble?")
         if chain.answer is not None:
             return [each.address for each in chain.answer]
@@ -168,23 +168,23 @@ def _follow(name: Any, kind: str, server: ResolvedAddress, host: str, deadline: 
 
 def _query(name: Any, kind: str, server: ResolvedAddress, host: str, deadline: Deadline) -> Any:
     """One question by UDP, by TCP where the answer is too long for that; asked once more where it was lost."""
-    import dns.exception
-    import dns.message
-    import dns.query
+    from dns.exception import DNSException, Timeout
+    from dns.message import make_query
+    from dns.query import udp_with_fallback
 
     for last in (False, True):
         left = deadline.time_left()
         if left <= 0:
             break
-        query = dns.message.make_query(name, kind, use_edns=0, payload=1232)
+        query = make_query(name, kind, use_edns=0, payload=1232)
         try:
             patience = left if last else min(FIRST_TRY, left / 2)
-            response, _ = dns.query.udp_with_fallback(query, server.ip, timeout=patience, port=server.port)
+            response, _ = udp_with_fallback(query, server.ip, timeout=patience, port=server.port)
             return response
-        except dns.exception.Timeout:
+        except Timeout:
             if not last:
                 deadline.note(f"{host}: no answer of {_shown(server)} for {kind}, asked once more")
-        except (dns.exception.DNSException, EOFError, ValueError) as error:  # EOFError: TCP that ends within an answer
+        except (DNSException, EOFError, ValueError) as error:  # EOFError: TCP that ends within an answer
             said = f"{_shown(server)} answered with nonsense ({type(error).__name__} for {kind})"
             raise _dns(f"{host}: {said}", "does DNS speak on this port?") from None
         except OSError as error:
