@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,30 +14,21 @@ from pytest_prodcheck.environments.sections.base import SecretRef
 from pytest_prodcheck.environments.sections.delivery import Pushgateway
 from pytest_prodcheck.outcomes import Outcome, RunRecord, counts
 from tests.delivery.receivers import http
+from tests.monitoring.servers import Server
 from tests.reports.samples import BLOCKED, OPEN, RUN
 
 
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[str]:
-    program = shutil.which("prometheus-pushgateway") or shutil.which("pushgateway")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    program = next(filter(shutil.which, ("prometheus-pushgateway", "pushgateway")), None)
     if program is None:
         pytest.skip("no Pushgateway, which takes the figures; install: apt-get install prometheus-pushgateway")
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        address = f"127.0.0.1:{found.getsockname()[1]}"
-    process = subprocess.Popen([program, f"--web.listen-address={address}"], stderr=subprocess.DEVNULL)
+    server = Server(tmp_path_factory.mktemp("pushgateway"), [program])
     try:
-        end = time.monotonic() + 30
-        while True:
-            try:
-                urllib.request.urlopen(f"http://{address}/-/ready", timeout=5).close()
-                break
-            except OSError:
-                assert time.monotonic() < end, "the Pushgateway did not start"
-                time.sleep(0.05)
-        yield f"http://{address}"
+        server.wait(lambda: server.ask("/-/ready") is None, "the Pushgateway")
+        yield f"http://{server.address}"
     finally:
-        process.terminate()
-        process.wait(10)
+        server.stop()
 
 
 def scraped(gateway: str) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
-import subprocess
 import time
 import tomllib
 import urllib.request
@@ -21,6 +19,7 @@ from pytest_prodcheck.cli.parsing import dispatch
 from pytest_prodcheck.environments.loading import load
 from pytest_prodcheck.proposals.proposal import CannotPropose, name_of, toml
 from pytest_prodcheck.proposals.sources import propose
+from tests.monitoring.servers import Server
 from tests.project import Project
 
 OPENAPI: dict[str, Any] = {
@@ -186,29 +185,16 @@ def test_what_answers_everything_alike_has_no_health_page() -> None:
 
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[str]:
-    program = shutil.which("prometheus")
-    if program is None:
+    if shutil.which("prometheus") is None:
         pytest.skip("no Prometheus, a system that is not ours; install: apt-get install prometheus")
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        address = f"127.0.0.1:{found.getsockname()[1]}"
     (tmp_path / "prometheus.yml").write_text("scrape_configs: []\n")
-    words = [
-        program, "--config.file=prometheus.yml", f"--web.listen-address={address}", "--storage.tsdb.path=data",
-    ]  # fmt: skip
-    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    files = [f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
+    server = Server(tmp_path, ["prometheus", *files])
     try:
-        end = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(f"http://{address}/-/ready", timeout=5).close()
-                break
-            except OSError:
-                assert time.monotonic() < end, "Prometheus did not start"
-                time.sleep(0.05)
-        yield f"http://{address}"
+        server.wait(lambda: server.ask("/-/ready") is None, "Prometheus")
+        yield f"http://{server.address}"
     finally:
-        process.terminate()
-        process.wait(20)
+        server.stop()
 
 
 def test_from_an_empty_folder_to_an_open_gate_of_a_system_that_is_not_ours(prometheus: str, tmp_path: Path) -> None:
