@@ -20,7 +20,7 @@ def load() -> None:
     """
     with _LOADING:
         try:
-            from redis import exceptions  # noqa: F401
+            from redis.exceptions import RedisError  # noqa: F401
         except ImportError:
             what, hint = "asking Redis needs redis-py", "pip install 'pytest-prodcheck[redis]'"
             raise EvidenceProblem(Problem("missing-extra", what, hint)) from None

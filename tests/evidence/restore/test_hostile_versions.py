@@ -88,9 +88,10 @@ def test_a_base_backup(version: Version, trap: Trap) -> None:
     reach = f"host=127.0.0.1 port={shop.node.port} user=postgres password={PASSWORD}"
     words: list[Any] = [shop.programs / "pg_basebackup", "-d", reach, "-D", made, "-c", "fast", "-X", "fetch"]
     shop.spawner.run(words, shop.place / "log")
+    with shop.node.connect("postgres") as connection:  # not in shop: a millisecond may be too short to drop anything
+        connection.execute("alter role postgres in database shop reset all; alter role postgres reset all")
     with shop.node.connect() as connection:
         connection.execute("set event_triggers = off; drop event trigger on_login; drop event trigger on_ddl")
-        connection.execute("alter role postgres in database shop reset all; alter role postgres reset all")
     for each in trap.loot.iterdir():
         each.unlink()  # the source's own logins and DDL fired them too
     (trap.place / "base").mkdir()
