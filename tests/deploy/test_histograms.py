@@ -11,12 +11,12 @@ import pytest
 from pytest_prodcheck.deploy.analysis import level
 from pytest_prodcheck.deploy.histograms import COARSE, Counted, Histogram, judge_counted, shift_shown, tail_shown
 from pytest_prodcheck.environments.sections.deploy import DeployAnalysis
-from tests.soak import SOAK
+from tests.soak import times
 
 SETTINGS = DeployAnalysis()
 LOOKS = 3
 EACH = level(SETTINGS, LOOKS)
-RUNS = 4000 if SOAK else 30
+RUNS = times("RUNS", 4000, 30)
 # those that clients of Prometheus have by default, and coarse ones
 FINE = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, math.inf)
 ROUGH = (0.1, 0.5, 1.0, 5.0, math.inf)
@@ -53,14 +53,14 @@ USUAL = counted(random.Random(1), n=100_000).times
     ],
 )
 def test_what_is_stated_is_found(worse: dict[str, float]) -> None:
-    assert found(**worse) >= (0.9 if SOAK else 0.75), worse
+    assert found(**worse) >= (0.9 if RUNS > 300 else 0.75), worse
 
 
 def test_what_is_as_good_is_let_through() -> None:
     """Of the looks of `make soak` at most 0.1 % a deployment."""
     source = random.Random(3)
     runs = [judge_counted(counted(source), counted(source), SETTINGS, LOOKS).code for _ in range(RUNS)]
-    assert runs.count(1) <= (4 if SOAK else 0)
+    assert runs.count(1) <= (4 if RUNS > 300 else 0)
     assert set(runs) <= {0, 1}
 
 
