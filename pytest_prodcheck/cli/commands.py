@@ -16,7 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "plan": ("pytest_prodcheck.cli.plan", "dry run: list the requests that a run would send, send none"),
     "grants": ("pytest_prodcheck.cli.grants", "print the SQL GRANTs or the Kubernetes RBAC that prodcheck needs"),
     "checks": ("pytest_prodcheck.cli.checks", "list the checks with the limits in force"),
-    "history": ("pytest_prodcheck.cli.history", "show trends, flaky checks, and how long gates were closed"),
+    "history": ("pytest_prodcheck.cli.history", "show trends, flaky checks, slow evidence, how long gates were closed"),
     "explain": ("pytest_prodcheck.cli.explain", "show what a check judges, why it fails, and how to fix it"),
     "show": ("pytest_prodcheck.cli.show", "show a saved run: its gates, and each check with its measurement"),
     "runs": ("pytest_prodcheck.cli.runs", "list the saved runs"),

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_prodcheck.events.log import Event
+    from pytest_prodcheck.reports.trends import Trend
 
 EXAMPLES = """\
-  prodcheck history --env production                                 runs, how long gates were closed, flaky checks
+  prodcheck history --env production                                 runs, closed gates, flaky checks, slowest evidence
   prodcheck history smoke.service.latency@shop --env production      one measurement over time, beside its limit
   prodcheck history --env production --since 30d --format json
 """
 _FEW = 20
+_GATHERED = 100  # runs whose evidence is compared
+_SLOWEST = 5
+_MOST_BARS = 60  # of a sparkline
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,57 +73,50 @@ def _log() -> Any:
 def _one(runs: list[Event], args: argparse.Namespace) -> int:
     from difflib import get_close_matches
 
-    from pytest_prodcheck.events.history import identities, points
+    from pytest_prodcheck.events.history import identities, trend
     from pytest_prodcheck.reports.escaping import safe, safe_json
     from pytest_prodcheck.reports.measurement_text import value_text
     from pytest_prodcheck.reports.sparkline import sparkline
     from pytest_prodcheck.reports.verdict_documents import moment
 
-    found = points(runs, args.check)
-    if not found:
+    found = trend(runs, args.check)
+    if found is None:
         close = get_close_matches(args.check, identities(runs), n=3, cutoff=0.4)
         hint = f"; did you mean {', '.join(close)}?" if close else ""
         raise ValueError(f"no run judged {args.check!r}{hint}")
     if args.format == "json":
-        print(safe_json(json.dumps([asdict(each) for each in found], indent=1)))
+        print(safe_json(json.dumps([asdict(each) for each in found.points], indent=1)))
         return 0
-    values = [each.value for each in found if each.value is not None]
-    limit = found[-1].limit
-    if values:
-        unit = found[-1].unit
-        told = ", ".join(f"{name} {value_text(each, unit)}" for name, each in _extremes(values))
-        print(
-            f"{sparkline(values, limit)}  {told}" + (f", limit {value_text(limit, unit)}" if limit is not None else "")
-        )
-    for each in found[-_FEW:]:
+    if found.measured:
+        print(f"{sparkline(found.values[-_MOST_BARS:], found.points[-1].limit)}  {_extremes(found)}{found.told()}")
+    for each in found.points[-_FEW:]:
         shown = "" if each.value is None else value_text(each.value, each.unit)
         print(f"{moment(each.at)}  {each.outcome:8}{shown:14}{safe(each.revision)}".rstrip())
     return 0
 
 
-def _extremes(values: list[float]) -> list[tuple[str, float]]:
-    ordered = sorted(values)
-    return [
-        ("least", ordered[0]),
-        ("median", ordered[len(ordered) // 2]),
-        ("most", ordered[-1]),
-        ("newest", values[-1]),
-    ]
+def _extremes(found: Trend) -> str:
+    from pytest_prodcheck.reports.measurement_text import value_text
+
+    ordered = sorted(found.measured)
+    named = {"least": ordered[0], "median": ordered[len(ordered) // 2], "most": ordered[-1]}
+    return "".join(f"{name} {value_text(each, found.unit)}, " for name, each in named.items())
 
 
 def _all(runs: list[Event], verdicts: list[Event], overrides: list[Event], args: argparse.Namespace) -> int:
-    from pytest_prodcheck.events.history import closed_periods, flaky
+    from pytest_prodcheck.events.history import closed_periods, flaky, slowest
     from pytest_prodcheck.quantities import format_quantity
     from pytest_prodcheck.reports.escaping import safe, safe_json
     from pytest_prodcheck.reports.verdict_documents import moment
 
-    shut, unsteady = closed_periods(verdicts), flaky(runs)
+    shut, unsteady, slow = closed_periods(verdicts), flaky(runs), slowest(runs[:_GATHERED])
     if args.format == "json":
         told = {
             "runs": [asdict(each) for each in runs],
             "shut": [asdict(each) for each in shut],
             "overrides": [asdict(each) for each in overrides],
             "flaky": dict(unsteady),
+            "slowest_evidence": [asdict(each) for each in slow],
         }
         print(safe_json(json.dumps(told, indent=1)))
         return 0
@@ -139,4 +136,8 @@ def _all(runs: list[Event], verdicts: list[Event], overrides: list[Event], args:
         print(f"{moment(each.at)}  gate {safe(each.subject)} overridden by {by}: {reason} ({ticket})")
     for name, number in unsteady[:_FEW]:
         print(f"flaky: {safe(name)} changed its outcome {number} times without a new revision")
+    for piece in slow[:_SLOWEST]:
+        median, worst = (format_quantity(each, "s") for each in (piece.median, piece.worst))
+        about = f"{safe(piece.collector)} of {safe(piece.target)}" if piece.target else safe(piece.collector)
+        print(f"slowest evidence: {about} took {median} (worst {worst}, {piece.runs} runs)")
     return 0

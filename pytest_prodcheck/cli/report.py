@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_prodcheck.outcomes import RunRecord
-    from pytest_prodcheck.reports.page.contents import Asked, Requests, Trends
+    from pytest_prodcheck.reports.page.contents import Asked, Requests
+    from pytest_prodcheck.reports.page.trend_figures import Trends
     from pytest_prodcheck.reports.saved_runs import SavedRun
 
 EXAMPLES = """\

@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
 from pytest_prodcheck.events.log import Event
+from pytest_prodcheck.reports.trends import Point, Trend
 from pytest_prodcheck.reports.verdict_documents import finite
 
 FLAKY = 3  # changes of outcome among the runs that are looked at from which a check is called flaky
-
-
-@dataclass(frozen=True)
-class Point:
-    """One check on one target in one run; value in base units, None where nothing was measured."""
-
-    at: float
-    revision: str
-    outcome: str
-    value: float | None
-    unit: str
-    limit: float | None
 
 
 def points(runs: Iterable[Event], identity: str) -> list[Point]:
@@ -32,9 +22,15 @@ def points(runs: Iterable[Event], identity: str) -> list[Point]:
         kept = results.get(identity) if isinstance(results, dict) else None
         if isinstance(kept, dict):
             value, limit = (finite(kept.get(name)) for name in ("value", "limit"))
-            told = (str(kept.get("outcome", "")), value, str(kept.get("unit", "")), limit)
-            found.append(Point(run.at, run.revision, *told))
+            outcome, unit, direction = (str(kept.get(name, "")) for name in ("outcome", "unit", "direction"))
+            found.append(Point(run.at, run.revision, outcome, value, unit, limit, direction))
     return found
+
+
+def trend(runs: Iterable[Event], identity: str, most: int = 1000) -> Trend | None:
+    """How "check@target" went in the newest runs that judged it; None where none did."""
+    found = points(runs, identity)[-most:]
+    return Trend(tuple(found)) if found else None
 
 
 def identities(runs: Iterable[Event]) -> list[str]:
@@ -56,6 +52,32 @@ def flaky(runs: Sequence[Event]) -> list[tuple[str, int]]:
             told = [each.outcome for each in points(group, name)]
             changed[name] = changed.get(name, 0) + sum(a != b for a, b in pairwise(told))
     return sorted(((name, n) for name, n in changed.items() if n >= FLAKY), key=lambda pair: (-pair[1], pair[0]))
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """How long one piece of evidence took, in seconds, over the runs that gathered it."""
+
+    collector: str
+    target: str
+    runs: int
+    median: float
+    worst: float
+
+
+def slowest(runs: Iterable[Event]) -> list[Gathered]:
+    """Each kind of evidence about each target, that with the longest median first."""
+    took: dict[str, list[float]] = {}
+    for run in runs:
+        gathered = run.body.get("gathered")
+        for key, seconds in (gathered.items() if isinstance(gathered, dict) else ()):
+            if (known := finite(seconds)) is not None:
+                took.setdefault(key, []).append(known)
+    found = []
+    for key, each in took.items():
+        collector, _, target = key.partition(":")
+        found.append(Gathered(collector, target, len(each), median(each), max(each)))
+    return sorted(found, key=lambda each: (-each.median, -each.worst, each.collector, each.target))
 
 
 @dataclass(frozen=True)

@@ -70,10 +70,20 @@ class EventLog:
             self._do(statement, row)
         self._commit()
 
-    def find(self, *, environment: str = "", kind: str = "", since: float = 0.0, most: int = 1000) -> list[Event]:
-        """The newest events, the newest first; raises LogProblem."""
-        wanted = [("environment = ", environment), ("kind = ", kind)]
-        named = [(text, value) for text, value in wanted if value] + [("at >= ", since)]
+    def find(
+        self,
+        *,
+        environment: str = "",
+        kind: str = "",
+        unit: str | None = None,
+        since: float = 0.0,
+        until: float | None = None,
+        most: int = 1000,
+    ) -> list[Event]:
+        """The newest events, the newest first; raises LogProblem. unit: "" is the whole environment, None any."""
+        texts = [("environment = ", environment or None), ("kind = ", kind or None), ("unit = ", unit)]
+        times = [("at >= ", since), ("at <= ", until)]
+        named = [(text, value) for text, value in (*texts, *times) if value is not None]
         where = " and ".join(f"{text}{self._mark}" for text, _ in named)
         columns = ", ".join(name for name in _COLUMNS if name != "recorded_at")
         statement = f"select {columns} from events where {where} order by at desc, id desc limit {int(most)}"

@@ -235,7 +235,7 @@ class RunController:
         if unsaved:  # what opened a gate must be there to be looked at
             self.run = replace(self.run, problems=(*self.run.problems, unsaved))
             self.verdicts = self.opened.settle(self.run, time.time())
-        self.unrecorded = record_events(self.opened, self.run, self.verdicts)
+        self.unrecorded = record_events(self.opened, self.run, self.verdicts, self.gathering.took)
         add_suite_properties(session.config, self.run, self.verdicts)
 
     @pytest.hookimpl(trylast=True)

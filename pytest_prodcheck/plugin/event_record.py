@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from pytest_prodcheck.plugin.run_start import RunContext
 
 
-def record_events(opened: RunContext, run: RunRecord, verdicts: Sequence[Verdict]) -> str:
-    """Appends the run and, where it touches gates, its verdicts; returns what went wrong, "" where nothing did."""
+def record_events(
+    opened: RunContext, run: RunRecord, verdicts: Sequence[Verdict], gathered: Mapping[str, float]
+) -> str:
+    """Appends the run and, where it touches gates, its verdicts; returns what went wrong, "" where nothing did.
+
+    gathered: key of evidence -> how many seconds it took.
+    """
     if run.replay_of:
         return ""
     from pytest_prodcheck.environments.secrets import SecretResolver
@@ -26,7 +31,7 @@ def record_events(opened: RunContext, run: RunRecord, verdicts: Sequence[Verdict
     keep = project.events.keep if project.events is not None else KEPT
     try:
         with open_log(opened.state, project.events, resolver.resolve) as log:
-            log.add(*events_of(run, () if opened.options.no_gate else verdicts))
+            log.add(*events_of(run, () if opened.options.no_gate else verdicts, gathered))
             log.forget(time.time() - keep)
     except LogProblem as error:
         return str(error)

@@ -142,6 +142,11 @@ class Gathering:
         return "" if done >= total else f"gathering evidence: {done}/{total}, waiting for {slowest}"
 
     @property
+    def took(self) -> dict[str, float]:
+        """Key of evidence -> how many seconds it took, of what this run gathered itself."""
+        return {self.redactor.redact(each.key): each.seconds for each in self.store.all() if each.seconds > 0}
+
+    @property
     def load_progress(self) -> str:
         """How a load goes, "" where none runs."""
         return self._context_made.told if self._context_made is not None else ""

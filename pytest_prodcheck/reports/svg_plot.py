@@ -8,7 +8,7 @@ draws shapes and no charts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -76,7 +76,7 @@ def chart(title: str, told: str, x: Axis, y: Axis, lines: Sequence[Line], marks:
         f'<title id="pc-t{number}">{safe_html(title)}</title><desc id="pc-d{number}">{safe_html(told)}</desc>',
         *_axes(x, y),
         *_rules(marks, x, y),
-        *(f'<path class="pc-line pc-{line.kind}" d="{_path(line.points, x, y)}"/>' for line in lines),
+        *(f'<path class="pc-line pc-{line.kind}" d="{path(_placed(line.points, x, y))}"/>' for line in lines),
         *_dots(marks, x, y),
         *_legend(lines),
         "</svg>",
@@ -108,18 +108,22 @@ def _axes(x: Axis, y: Axis) -> Iterator[str]:
     yield f'<text x="4" y="{TOP - 16}">{safe_html(y.title)}</text>'
 
 
-def _path(points: Sequence[Point], x: Axis, y: Axis) -> str:
+def path(points: Iterable[Point]) -> str:
+    """The `d` of a line through points of the drawing; one that stands alone among gaps is a dot."""
     parts: list[str] = []
-    drawn = False
-    for place, (right, up) in enumerate(points):
-        if up is None:
-            drawn = False
-            continue
-        spot = f"{_right(right, x):.1f} {_down(up, y):.1f}"
-        alone = not drawn and (place + 1 == len(points) or points[place + 1][1] is None)
-        parts.append(f"{'L' if drawn else 'M'}{spot}{'h0' if alone else ''}")
-        drawn = True
-    return "".join(parts)
+    length = 0  # of the piece that is being drawn
+    for right, down in points:
+        if down is None:
+            parts += ["h0"] if length == 1 else []
+            length = 0
+        else:
+            parts.append(f"{'L' if length else 'M'}{right:.1f} {down:.1f}")
+            length += 1
+    return "".join([*parts, *(["h0"] if length == 1 else [])])
+
+
+def _placed(points: Sequence[Point], x: Axis, y: Axis) -> Iterator[Point]:
+    return ((_right(right, x), None if up is None else _down(up, y)) for right, up in points)
 
 
 def _rules(marks: Sequence[Mark], x: Axis, y: Axis) -> Iterator[str]:

@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.events.history import closed_periods, flaky, identities, points
+from pytest_prodcheck.events.history import closed_periods, flaky, identities, points, slowest, trend
 from pytest_prodcheck.events.log import FILE, Event, EventLog, LogProblem, open_file, open_server
 from pytest_prodcheck.events.run_events import events_of
 from pytest_prodcheck.reports.sparkline import sparkline
@@ -59,6 +60,8 @@ def test_what_was_added_is_found_the_newest_first(place: Place) -> None:
         assert log.find(environment="production", since=150.0) == [later]
         assert log.find(kind="deployed", most=1) == [later]
         assert log.find(environment="staging") == []
+        assert log.find(unit="shop", until=150.0) == [DEPLOYED]
+        assert log.find(unit="") == []
 
 
 def test_an_event_is_kept_once_and_never_changed(place: Place) -> None:
@@ -147,6 +150,23 @@ def test_a_run_and_its_verdicts_as_events() -> None:
     assert (verdict.subject, verdict.body["code"]) == ("smoke", 1)
 
 
+def test_trend_and_slowest_evidence_as_they_come_back(place: Place) -> None:
+    """Written and read again by either store."""
+    took = ({"http-health:shop": 0.2, "load:shop": 30.0}, {"http-health:shop": 0.4}, {"http-health:shop": 9.0})
+    runs = [replace(RUN, id=f"run-{n}", ended_at=RUN.ended_at + n) for n in range(3)]
+    with place.open() as log:
+        for run, each in zip(runs, took, strict=True):
+            log.add(*events_of(run, [], each))
+    with place.open() as log:
+        found = log.find(environment=RUN.environment, kind="run", unit=RUN.unit, until=RUN.ended_at + 2)
+    assert [(each.collector, each.target, each.runs, each.median, each.worst) for each in slowest(found)] == [
+        ("load", "shop", 1, 30.0, 30.0), ("http-health", "shop", 3, 0.4, 9.0),
+    ]  # fmt: skip
+    told = trend(found, "smoke.service.latency@shop")
+    assert told is not None
+    assert told.told() == "first 640 ms, last 640 ms, limit ≤ 2 s; 3 runs"
+
+
 def ran(at: float, outcome: str, revision: str = "v1", value: float = 1.0) -> Event:
     results = {"a@x": {"outcome": outcome, "value": value, "unit": "s", "limit": 2.0}}
     return Event(f"r{at}", at, "run", "e", revision=revision, body={"results": results})
@@ -175,3 +195,5 @@ def test_sparklines() -> None:
     assert sparkline([0.0, 0.0]) == "▁▁"
     assert sparkline([0.0, 4.0, 8.0]) == "▁▅█"
     assert sparkline([1.0], limit=8.0) == "▂"
+    assert sparkline([None, 8.0, None]) == "·█·"
+    assert sparkline([None]) == "·"

@@ -15,7 +15,8 @@ from pytest_prodcheck.reports.verdict_documents import AnyVerdict
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from pytest_prodcheck.reports.page.contents import Requests, Trends
+    from pytest_prodcheck.reports.page.contents import Requests
+    from pytest_prodcheck.reports.page.trend_figures import Trends
 
 HERE = Path(__file__).resolve().parent
 
@@ -33,7 +34,7 @@ def run_page(
     """The page as HTML text.
 
     before: the run that is compared with. charts: of loads, as HTML (`load_charts`). exchanges: of what did not pass,
-    by key of evidence. trends: a line for each check and target. unicode: for the table of writers; a page always has
+    by key of evidence. trends: by check and target. unicode: for the table of writers; a page always has
     symbols.
     """
     from pytest_prodcheck.reports.page.contents import contents

@@ -27,6 +27,7 @@ from pytest_prodcheck.reports.measurement_text import (
     worst_first,
 )
 from pytest_prodcheck.reports.page.deciding import findings_html
+from pytest_prodcheck.reports.page.trend_figures import Trends, trend_figures, trend_line
 from pytest_prodcheck.reports.role_matrix import matrix_html
 from pytest_prodcheck.reports.symbols import ACTIONS, outcome_symbol
 from pytest_prodcheck.reports.text_details import evidence_text
@@ -49,7 +50,6 @@ class Asked:
 
 
 Requests = Mapping[str, Sequence[Asked]]  # by key of evidence
-Trends = Mapping[tuple[str, str], str]  # a line for each check and target
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def contents(
     by_identity = {each.identity: each for each in results}
 
     def told(result: Result) -> dict[str, Any]:
-        return _details(result, run.ended_at, exchanges or {}, (trends or {}).get(result.identity, ""))
+        return _details(result, run.ended_at, exchanges or {}, trend_line((trends or {}).get(result.identity)))
 
     def decided(findings: Iterable[View]) -> str:
         return findings_html(findings, by_identity, places)
@@ -93,6 +93,7 @@ def contents(
             for each, number in sorted(counts(run.results).items(), key=lambda pair: rank(pair[0]))
         ],
         "changes": _changes(before, run, places) if before is not None else None,
+        "trends": trend_figures(results, trends or {}),
         "roles": Markup(matrix_html(run)),
         "charts": Markup(charts),
         "matrices": _matrices(results, places),
@@ -184,7 +185,7 @@ def _details(result: Result, ended_at: float, exchanges: Requests, trend: str) -
         "more": max(0, len(result.judgements) - MOST_JUDGEMENTS),
         "notes": [safe(each) for each in result.notes],
         "asked": _asked(result, exchanges),
-        "trend": safe(trend),
+        "trend": trend,
         "evidence": evidence_text(result, ended_at) if result.evidence else "",
         "fix": safe(result.runbook),
         "owner": safe(result.owner),

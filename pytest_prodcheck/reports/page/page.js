@@ -49,7 +49,14 @@
         add(more, "pre", runbooks[told.fix]);
       }
     }
-    const facts = [["trend", told.trend], ["owner", told.owner], ["evidence", told.evidence], ["test", told.test]].filter(([, value]) => value);
+    const drawn = document.getElementById(`t${row.id.slice(1)}`);
+    if (drawn) {
+      const plot = drawn.cloneNode(true);
+      plot.removeAttribute("id");
+      plot.firstElementChild.textContent = "Trend";
+      body.append(plot);
+    }
+    const facts = [["trend", drawn ? "" : told.trend], ["owner", told.owner], ["evidence", told.evidence], ["test", told.test]].filter(([, value]) => value);
     if (facts.length) add(body, "p", facts.map(([name, value]) => `${name}: ${value}`).join(" · "), "facts");
   };
 
