@@ -204,13 +204,17 @@ _RANGE = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "usual"
               {"type": "Container", "defaultRequest": {"cpu": "6"}, "default": {"cpu": "6"}},
           ]}}  # fmt: skip
 _LARGE = {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}
+_MORE = {"requests": {"cpu": "200m"}}
 
 
 @pytest.mark.parametrize(
     ("quota", "before", "after", "fits"),
     [
-        (_quota({"limits.cpu": "2500m"}), _web(**_LARGE), _web(**_LARGE), False),
-        (_quota({"limits.cpu": "3"}), _web(**_LARGE), _web(**_LARGE), True),
+        (_quota({"limits.cpu": "2500m"}), _web(**_LARGE), _web(**_LARGE | _MORE), False),
+        (_quota({"limits.cpu": "3"}), _web(**_LARGE), _web(**_LARGE | _MORE), True),
+        (_quota({"limits.cpu": "2"}), _web(**_LARGE), _web(**_LARGE), True),  # nothing is rolled out
+        (_quota({"limits.cpu": "2500m"}), _web(**_LARGE), _web(3, **_LARGE), False),
+        (_quota({"limits.cpu": "3"}), _web(**_LARGE), _web(3, **_LARGE), True),
         (_quota({"requests.cpu": "3"}), _web(requests={"cpu": "1"}),
          _web(requests={"cpu": "2"}, strategy=_rolling(0, 1)), False),
         (_quota({"requests.cpu": "4"}), _web(requests={"cpu": "1"}),
@@ -222,7 +226,8 @@ _LARGE = {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}
         (_quota({"pods": "2"}, scopes=["NotTerminating"]), _web(requests={"cpu": "1"}),
          _web(requests={"cpu": "2"}), False),
     ],
-    ids=["limits", "limits-with-room", "in-place", "in-place-with-room", "recreate", "other-class", "scope"],
+    ids=["limits", "limits-with-room", "unchanged", "scaled", "scaled-with-room", "in-place", "in-place-with-room",
+         "recreate", "other-class", "scope"],
 )  # fmt: skip
 def test_what_the_quota_then_lets_in(
     quota: Object, before: Object, after: Object, fits: bool, bench: Bench, plane: ControlPlane, tmp_path: Path
@@ -249,7 +254,7 @@ def test_what_the_quota_then_lets_in(
         pods = _settle(plane, "quotas", lambda pods: False, 60)
         cpu = after["spec"]["template"]["spec"]["containers"][0]["resources"]
         new = [each for each in pods if each["spec"]["containers"][0]["resources"]["requests"] == cpu["requests"]]
-        assert fits == (len(new) == 2 and len(pods) == 2), pods
+        assert fits == (len(new) == len(pods) == after["spec"]["replicas"]), pods
 
 
 def test_overhead_of_runtime_classes_counts(plane: ControlPlane, tmp_path: Path) -> None:

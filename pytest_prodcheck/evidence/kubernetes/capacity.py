@@ -7,24 +7,23 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.collectors import Sending, evidence
+from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import listed
-from pytest_prodcheck.evidence.kubernetes.cluster import all_pods, host, node_grace, reads, seconds
-from pytest_prodcheck.evidence.kubernetes.dry_run import dry_run_result
+from pytest_prodcheck.evidence.kubernetes.cluster import all_pods, host, node_grace, seconds
 from pytest_prodcheck.evidence.kubernetes.manifest_files import documents
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.node_lifecycle import without_startup_taints
-from pytest_prodcheck.evidence.kubernetes.objects import Object, table
+from pytest_prodcheck.evidence.kubernetes.objects import Object
 from pytest_prodcheck.evidence.kubernetes.rolling import moved, roll, rolled_in_all_orders
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand, rollouts, scaled_only
 from pytest_prodcheck.evidence.kubernetes.scheduling import OVER, Surroundings
 from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
+from pytest_prodcheck.evidence.kubernetes.unchanged_templates import keeps_its_pods, reads_and_dry_runs
 from pytest_prodcheck.evidence.kubernetes.volume_constraints import StorageObjects
 from pytest_prodcheck.records.kubernetes import KubernetesCapacity, Node, Pod, Schedulability
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
@@ -42,14 +41,10 @@ _LISTS = (
 )  # fmt: skip
 
 
-def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
-    listing: tuple[Sending, ...] = reads(*_LISTS)(target, environment)
-    asked = "PATCH with dryRun=All, which stores nothing, each workload of the files that would not fit"
-    return (*listing, Sending(listing[0].to, asked)) if environment.kubernetes and environment.kubernetes.manifests \
-        else listing  # fmt: skip
-
-
-@evidence("kubernetes-capacity", axis="kubernetes", feature="nodes", seconds=seconds, host=host, sends=_sends)
+@evidence(
+    "kubernetes-capacity", axis="kubernetes", feature="nodes", seconds=seconds, host=host,
+    sends=reads_and_dry_runs(*_LISTS),
+)  # fmt: skip
 def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> KubernetesCapacity:
     """The rollouts placed on the nodes that stay, and with the one gone whose pods are the hardest to place."""
     since = time.time() - node_grace(context)
@@ -124,10 +119,7 @@ def _storage(demands: Iterable[Demand], context: Context, deadline: Deadline) ->
 
 def _as_it_will_be(demand: Demand, pods: Iterable[Pod], context: Context, deadline: Deadline) -> Demand:
     """A rollout that does not fit, but for the pods that the change leaves as they are: the server says which."""
-    if not demand.live or demand.item == demand.live:
-        return demand
-    result = dry_run_result(demand.item, context, deadline)
-    if not result or table(result, "spec", "template") != table(demand.live, "spec", "template"):
+    if not keeps_its_pods(demand, context, deadline):
         return demand
     mine = [each for each in pods if (each.namespace, each.workload) == (demand.namespace, demand.what) and each.lives]
     newest = max(mine, key=lambda each: each.created_at, default=None)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
-from pytest_prodcheck.evidence.kubernetes.cluster import host, pods_of, reads, seconds
+from pytest_prodcheck.evidence.kubernetes.cluster import host, pods_of, seconds
 from pytest_prodcheck.evidence.kubernetes.manifest_files import with_coming
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows, table
 from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts
-from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand, rollouts
+from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand, rollouts, scaled_only
+from pytest_prodcheck.evidence.kubernetes.unchanged_templates import keeps_its_pods, reads_and_dry_runs
 from pytest_prodcheck.records.kubernetes import KubernetesQuota, Pod, Quota
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @evidence(
     "kubernetes-quota", axis="kubernetes", seconds=seconds, host=host,
-    sends=reads("resourcequotas", "limitranges", "workloads", "runtimeclasses, of pods that name one"),
+    sends=reads_and_dry_runs("resourcequotas", "limitranges", "workloads", "runtimeclasses, of pods that name one"),
 )  # fmt: skip
 def kubernetes_quota(target: str, context: Context, deadline: Deadline) -> KubernetesQuota:
     """The namespace's quotas with what a rollout adds, and what limit ranges would refuse."""
@@ -31,15 +32,24 @@ def kubernetes_quota(target: str, context: Context, deadline: Deadline) -> Kuber
     if not limited and not ranges:
         return KubernetesQuota((), ())
     demands = [each for each in rollouts(context, deadline) if cluster and each.namespace == cluster.namespace]
-    quotas = []
-    for each in limited:
-        told, counted = table(each, "status", "hard"), table(each, "status", "used")
-        covered = [demand for demand in demands if covers(each, demand.pod)]
-        for name, hard in {**told, **table(each, "spec", "hard")}.items():
-            more = sum(adds(demand, str(name)) for demand in covered)
-            now = quantity(counted[name]) if name in counted else _used(each, str(name), covered, context, deadline)
-            quotas.append(Quota(f"{name_of(each)}: {name}", quantity(hard), now, more))
+    quotas = [row for each in limited for row in _rows(each, demands, context, deadline)]
+    if any(each.used + each.surge > each.hard for each in quotas):
+        again = [_as_it_will_be(each, context, deadline) for each in demands]
+        quotas = [row for each in limited for row in _rows(each, again, context, deadline)]
     return KubernetesQuota(tuple(quotas), tuple(_refused(demands, ranges)))
+
+
+def _rows(limited: Object, demands: Iterable[Demand], context: Context, deadline: Deadline) -> Iterator[Quota]:
+    told, counted = table(limited, "status", "hard"), table(limited, "status", "used")
+    covered = [demand for demand in demands if covers(limited, demand.pod)]
+    for name, hard in {**told, **table(limited, "spec", "hard")}.items():
+        more = sum(adds(demand, str(name)) for demand in covered)
+        now = quantity(counted[name]) if name in counted else _used(limited, str(name), covered, context, deadline)
+        yield Quota(f"{name_of(limited)}: {name}", quantity(hard), now, more)
+
+
+def _as_it_will_be(demand: Demand, context: Context, deadline: Deadline) -> Demand:
+    return scaled_only(demand, {}) if keeps_its_pods(demand, context, deadline) else demand
 
 
 def _used(quota: Object, resource: str, covered: Iterable[Demand], context: Context, deadline: Deadline) -> float:
@@ -64,6 +74,8 @@ def adds(demand: Demand, resource: str) -> float:
     changes evenly, so that its first step, its last one and the end tell the most.
     """
     new, old = _counted(demand.pod, resource), _counted(demand.old, resource)
+    if demand.unchanged:  # what is scaled up comes beside the pods that stay
+        return 0.0 if demand.daemon else demand.count * new
     whole = demand.count + demand.kept
     ready = max(0, whole - demand.unavailable)
     stay = max(demand.kept, min(demand.now, ready))
