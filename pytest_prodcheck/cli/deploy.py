@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.cli.deploy_progress import Progress
 from pytest_prodcheck.cli.gate_options import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE, duration, revision, who
@@ -21,7 +21,7 @@ EXAMPLES = """\
   prodcheck deploy --env production --revision "$GIT_SHA" -s canary -m 10m
   prodcheck deploy --env production --revision "$GIT_SHA" --dry-run         the plan with every undo; changes nothing
   prodcheck deploy --env production --revision "$GIT_SHA" --approve         seal an approval of that plan
-  prodcheck deploy --env production --status
+  prodcheck deploy --env production --status --format json
   prodcheck deploy --env production --undo                                  back to the old revision, also half way
 
 exit codes:
@@ -62,17 +62,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--allow-load", "NAME", ALLOW_LOAD),
     ):
         parser.add_argument(option, action="append", default=[], metavar=metavar, help=text)
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text",
+        help="output format (default: text); json: one document, and progress on standard error",
+    )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
     """The exit code; whatever nobody foresaw ends with 21, for it says nothing about where the deployment stands."""
-    progress = Progress()
+    progress = Progress("stderr" if args.format == "json" else "stdout")
     made: list[Deployment] = []
     try:
-        return _deploy(args, progress, made)
+        code = _deploy(args, progress, made)
     except BaseException as error:
         with _deaf():
-            return _ended_by(error, made, progress)
+            code = _ended_by(error, made, progress)
+    if args.format == "json":
+        with _deaf():
+            _print_document(args, made, code, progress)
+    return code
+
+
+def _print_document(args: argparse.Namespace, made: list[Deployment], code: int, progress: Progress) -> None:
+    """What pipelines read; a journal that cannot be read is said by the code."""
+    import json
+
+    from pytest_prodcheck.deploy.journal import Damaged
+    from pytest_prodcheck.reports.escaping import safe_json
+
+    found = {"schema": "prodcheck-deployment/1", "environment": args.env, "unit": args.unit, "code": code}
+    told: dict[str, Any] = {"state": "", "why": ""}
+    with contextlib.suppress(Damaged):
+        told = made[0].document() if made else told
+    document = {**found, "says": progress.said, **told}
+    Progress().write(safe_json(json.dumps(document, indent=1)))
 
 
 def _ended_by(error: BaseException, made: list[Deployment], progress: Progress) -> int:
@@ -127,7 +150,7 @@ def _acting(made: Deployment, args: argparse.Namespace, progress: Progress) -> i
         return made.resume()
     if args.undo:
         return made.undo()
-    ask: Callable[[str], bool] | None = _asks if _at_a_terminal() else None
+    ask: Callable[[str], bool] | None = _asks if _at_a_terminal() and args.format == "text" else None
     return made.deploy("--auto-approve, " + who() if args.auto_approve else "", ask, who())
 
 
@@ -158,7 +181,7 @@ class Interrupted(BaseException):
     """SIGTERM or SIGHUP."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def _signals() -> Iterator[None]:
     """Lets SIGTERM and SIGHUP end us in order: programs are ended, and the exit code says that a person is needed."""
 
@@ -175,7 +198,7 @@ def _signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _deaf() -> Iterator[None]:
     """A second Ctrl-C may not change the exit code."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

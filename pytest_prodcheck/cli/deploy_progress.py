@@ -6,18 +6,24 @@ import os
 import shutil
 import sys
 import time
+from typing import Literal, TextIO
 
 _RESET, _GREEN, _RED, _YELLOW = "\033[0m", "\033[32m", "\033[31m", "\033[33m"
 _COLOURS = {"open": _GREEN, "done": _GREEN, "blocked": _RED, "failed": _RED, "cannot tell": _YELLOW}
 
 
 class Progress:
-    """Lines on standard output; on a terminal also one that changes, and colours."""
+    """Lines on standard output, or error; on a terminal also one that changes, and colours. said: the last lines."""
 
-    def __init__(self) -> None:
-        self._live = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-        self._shown = 0.0
-        self._open = ""
+    def __init__(self, stream: Literal["stdout", "stderr"] = "stdout") -> None:
+        self._name = stream
+        self._live = self._stream is not None and self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._open = self.said = ""
+
+    @property
+    def _stream(self) -> TextIO:
+        found: TextIO = getattr(sys, self._name)
+        return found
 
     def step(self, number: int, of: int, text: str) -> None:
         """A step begins."""
@@ -30,12 +36,12 @@ class Progress:
         from pytest_prodcheck.reports.escaping import safe, safe_lines
         from pytest_prodcheck.reports.symbols import takes_color
 
-        colour = _COLOURS.get(text, "") if self._live and takes_color(sys.stdout) else ""
+        colour = _COLOURS.get(text, "") if self._live and takes_color(self._stream) else ""
         shown = f"{colour}{safe(text)}{_RESET}" if colour else safe(text)
-        self._print(f"{_clear(self._live)}{safe(self._open) + '  ' if self._open else ''}{shown}")
+        self.write(f"{_clear(self._live)}{safe(self._open) + '  ' if self._open else ''}{shown}")
         self._open = ""
         for line in safe_lines(more):
-            self._print(f"            {line}")
+            self.write(f"            {line}")
 
     def passing(self, text: str) -> None:
         """How far a step is: only on a terminal, in place."""
@@ -43,22 +49,24 @@ class Progress:
             from pytest_prodcheck.reports.escaping import safe
 
             width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be cleared
-            self._print(_clear(True) + f"{safe(self._open)}  {safe(text)}"[:width], end="")
+            self.write(_clear(True) + f"{safe(self._open)}  {safe(text)}"[:width], end="")
 
     def say(self, text: str) -> None:
         """One line or several."""
         from pytest_prodcheck.reports.escaping import safe
 
+        self.said = text
         for line in text.splitlines():
-            self._print(_clear(self._live) + safe(line))
+            self.write(_clear(self._live) + safe(line))
 
-    def _print(self, text: str, end: str = "\n") -> None:
+    def write(self, text: str, end: str = "\n") -> None:
+        """As it is; a reader that went away is no trouble."""
         try:
-            print(text, end=end, flush=True)
+            print(text, end=end, flush=True, file=self._stream)
         except UnicodeEncodeError:
-            print(text.encode("ascii", "backslashreplace").decode(), end=end, flush=True)
+            print(text.encode("ascii", "backslashreplace").decode(), end=end, flush=True, file=self._stream)
         except (OSError, ValueError):
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+            setattr(sys, self._name, open(os.devnull, "w"))  # noqa: SIM115
 
 
 def _clear(live: bool) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_prodcheck.deploy import approval, deployer, position, showing
 from pytest_prodcheck.deploy.asking import Gates, RunGates
@@ -80,6 +80,8 @@ class Deployment:
         if self.settings.driver == "kubernetes":
             self.cluster, self.store = self._in_cluster(str(start))
         self.carried_out: Journal | None = None
+        self._looked_at: Journal | None = None
+        self._planned: tuple[Plan, tuple[str, ...]] | None = None
         self.half_way = False
         self._refuse_unknown_gates()
 
@@ -118,6 +120,16 @@ class Deployment:
         """Whether this call changed something, or may have."""
         return self.carried_out is not None and any(line["event"] == "begun" for line in self.carried_out.lines)
 
+    def document(self) -> dict[str, Any]:
+        """What this call planned, carried out or looked at, for programs."""
+        journal = self.carried_out or self._looked_at
+        looks: tuple[str, ...] = ()
+        if journal is None or not journal.lines:
+            plan, looks = self._planned or (None, ())
+            return showing.document(plan, None, looks)
+        plan, now = position.position(journal.lines)
+        return showing.document(plan, now, self._planned[1] if self._planned else ())
+
     # -- what the command line asks for
 
     def status(self) -> int:
@@ -126,6 +138,7 @@ class Deployment:
         if journal is None or not journal.lines:
             self.says.say(f"{self.wishes.environment}: nothing was deployed from here")
             return 0
+        self._looked_at = journal
         plan, now = position.position(journal.lines)
         running = self.store.busy
         self.says.say("\n".join(showing.standing(plan, now, running=running)))
@@ -369,6 +382,7 @@ class Deployment:
             told = self._metrics(plan).stated()
         elif plan.looks:
             told = stated(self.settings.analysis, plan.looks)
+        self._planned = plan, told
         self.says.say("\n".join(showing.lines_of(plan, told)))
 
 

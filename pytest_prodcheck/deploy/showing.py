@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.deploy.position import CLOSED, DONE, PERSON, PLANNED, UNDOING, UNDONE, Position
 
@@ -57,3 +57,23 @@ def standing(plan: Plan, now: Position, *, running: bool) -> Iterator[str]:
         yield f"  step {now.begun + 1} of {len(plan.steps)} was begun; traffic by the journal: {percent}"
     if not running and not before and now.state not in (DONE, UNDONE, CLOSED, PLANNED):
         yield "  go on with `prodcheck deploy --resume`, or back with `prodcheck deploy --undo`"
+
+
+def document(plan: Plan | None, now: Position | None, looks: Iterable[str] = ()) -> dict[str, Any]:
+    """The same for programs: of the plan and of where it stands, as far as there is any. Steps count from 1."""
+    found: dict[str, Any] = {"state": now.state if now else "", "why": now.why if now else ""}
+    if now is not None and plan is not None and now.begun >= 0:
+        found |= {"begun": now.begun + 1, "traffic": [dict(shares) for shares in now.shares(plan)]}
+    if plan is not None:
+        final = plan.point_of_no_return
+        found["plan"] = {
+            "digest": plan.digest, "strategy": plan.strategy, "old": plan.old, "revision": plan.revision,
+            "point_of_no_return": None if final is None else final + 1, "after_rollback": plan.after_gate,
+            "steps": [_step(step) for step in plan.steps], "comparison": list(looks),
+        }  # fmt: skip
+    return found
+
+
+def _step(step: Step) -> dict[str, Any]:
+    undo = step.undo.told() if step.undo else None
+    return {"kind": step.kind, "does": step.told(), "undo": undo, "gate": step.gate or None, "slot": step.slot or None}

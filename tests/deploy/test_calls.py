@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import pty
+import re
 import signal
 import sqlite3
 import subprocess
@@ -320,6 +321,44 @@ def test_ctrl_c_at_the_prompt_deploys_nothing_and_calls_nobody(
     monkeypatch.setattr("builtins.input", interrupted)
     assert here.call("--revision", NEW) == (22 if error is KeyboardInterrupt else 3)
     assert here.real.effects == []
+
+
+def test_one_document_for_programs_whatever_is_asked_for(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(code: int, *words: str) -> dict[str, Any]:
+        capsys.readouterr()
+        assert here.call(*words, "--format", "json") == code
+        shown: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert (shown["schema"], shown["code"]) == ("prodcheck-deployment/1", code)
+        keys.update(shown)
+        return shown
+
+    keys: set[str] = set()
+    assert told(0, "--status")["state"] == ""
+    plan = told(0, "--revision", NEW, "--dry-run")["plan"]
+    assert (plan["revision"], plan["old"], plan["point_of_no_return"]) == (NEW, OLD, None)
+    assert {"does": f"start {NEW} in green", "undo": "stop green"}.items() <= plan["steps"][1].items()
+    assert set(plan) | set(plan["steps"][0]) <= documented()
+    assert told(22, "--revision", NEW)["plan"]["digest"] == plan["digest"]
+    assert told(0, "--revision", NEW, "--approve")["plan"]["digest"] == plan["digest"]
+    here.real.broken = {"before": 3}
+    assert told(3, "--revision", NEW)["state"] == "closed"
+    here.real.broken = {NEW: 1, OLD: 1}
+    person = told(21, "--revision", NEW, "--auto-approve")
+    assert (person["state"], person["begun"], "is blocked" in person["why"]) == ("person", 2, True)
+    assert told(21, "--status")["traffic"] == [{"blue": 100, "green": 0}]
+    here.real.broken = {}
+    assert told(20, "--undo")["state"] == "undone"
+    assert "nothing to go on with" in told(4, "--resume")["says"]
+    here.folder.joinpath("prodcheck.toml").write_text("version = 1\n")
+    assert told(2, "--status")["says"]
+    assert keys <= documented()
+
+
+def documented() -> set[str]:
+    """Keys in the table of the page."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "deploying.md"
+    section = page.read_text(encoding="utf-8").partition("### For programs")[2].partition("\n## ")[0]
+    return set(re.findall(r"`([a-z_]+)`", section))
 
 
 def test_without_a_terminal_nobody_is_asked(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
