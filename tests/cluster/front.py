@@ -1,7 +1,9 @@
-"""A plain HTTP front of the real API server that can misbehave: 429, 410, 500, hang, cut, forget a page."""
+"""A plain HTTP front of the real API server that can misbehave: 429, 410, 500, hang, cut, forget a page, go away."""
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 import time
 import urllib.error
@@ -16,8 +18,8 @@ from tests.cluster.control_plane import ControlPlane
 class Front(ThreadingHTTPServer):
     """Passes requests on; `trouble` says what becomes of the next ones whose path holds `where`.
 
-    trouble: a list of "429", "410", "500", "hang", "cut", "garbage", "balancer" (its own 502), used up one by one;
-    `asked` counts what came.
+    trouble: a list of "429", "410", "500", "hang", "cut", "reset", "garbage", "balancer" (its own 502), used up one by
+    one; `asked` counts what came. loses: words of paths; of the first write to each the answer is lost.
     """
 
     daemon_threads = True
@@ -29,6 +31,22 @@ class Front(ThreadingHTTPServer):
         self.where = ""
         self.asked: list[str] = []
         self.limit = 0  # objects a page, instead of what was asked for
+        self.loses: list[str] = []
+        self.is_away = False
+
+    def go_away(self, seconds: float) -> None:
+        """Refuses connections for so long, and breaks those that are there; comes back in a thread of its own."""
+        self.is_away = True
+        self.shutdown()
+        self.socket.close()
+
+        def come_back() -> None:
+            time.sleep(seconds)
+            self.socket = socket.create_server(self.server_address[:2])
+            self.is_away = False
+            self.serve_forever(0.05)
+
+        threading.Thread(target=come_back, daemon=True).start()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -39,6 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
         front = self.server
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
         front.asked.append(self.path)
+        if front.is_away:
+            return self._reset()
         if front.trouble and front.where in self.path and self._misbehave(front.trouble.pop(0)):
             return
         path = self.path
@@ -48,7 +68,12 @@ class _Handler(BaseHTTPRequestHandler):
         request = urllib.request.Request(f"{front.plane.url}{path}", body, headers, method=self.command)
         try:
             with urllib.request.urlopen(request, timeout=20, context=front.plane.trust) as answer:
-                self._answer(answer.status, answer.read())
+                content = answer.read()
+                lost = next((word for word in front.loses if word in self.path and self.command != "GET"), None)
+                if lost is not None:
+                    front.loses.remove(lost)
+                    return self._reset()
+                self._answer(answer.status, content)
         except urllib.error.HTTPError as error:
             self._answer(error.code, error.read())
 
@@ -62,6 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif how == "cut":
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{")
             self.close_connection = True
+        elif how == "reset":
+            self._reset()
         elif how == "garbage":
             self._answer(200, b"<html>sign in</html>")
         elif how == "balancer":
@@ -69,6 +96,12 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(int(how), b'{"kind": "Status", "message": "set by the test"}', how == "429")
         return True
+
+    def _reset(self) -> None:
+        """The client sees a connection that was reset, not one that was closed."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.shutdown(socket.SHUT_RD)
+        self.close_connection = True
 
     def _answer(self, status: int, content: bytes, retry: bool = False) -> None:
         self.send_response(status)

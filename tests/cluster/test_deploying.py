@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -422,7 +423,7 @@ def test_a_service_that_selects_both_copies_and_a_paused_deployment(site: Site) 
     assert error.value.code == 4
 
 
-@pytest.mark.skipif(not SOAK, reason="on a busy machine kwok sees pods late after it: with --soak")
+@pytest.mark.skipif(not SOAK, reason="on a busy machine kwok sees pods late after it: with --soak; a front plays it")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a handshake that was cut off
 def test_the_api_server_is_restarted_half_way(site: Site) -> None:
     def restart(slot: str) -> None:
@@ -579,6 +580,25 @@ def test_an_api_server_or_balancer_that_cannot_answer_now_is_asked_again(site: S
     cluster.patience, fronted.trouble = 0.5, ["balancer"] * 99
     with pytest.raises(DriverProblem, match="answered 502"):
         cluster.get(SERVICE)
+
+
+def test_an_api_server_that_goes_away_under_a_deployment_and_its_way_back(
+    site: Site, fronted: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each gate another trouble of a restart, and a write of each kind whose answer is lost."""
+    monkeypatch.setattr("pytest_prodcheck.deploy.cluster._CALL", 2.0)
+    fronted.loses = ["configmaps", "httproutes", "deployments", "leases"]
+    troubles = [partial(fronted.trouble.extend, each) for each in RESTARTS]
+    site.at = lambda slot: troubles.pop()() if troubles else fronted.go_away(1.0)
+    assert site.deploy("r2", "route") == 0, site.lines()
+    assert (weights(site.plane), fronted.loses, troubles, fronted.trouble) == ([0, 100], [], [], [])
+    fronted.loses, fronted.trouble = ["configmaps", "httproutes", "deployments", "leases"], ["reset"] * 2
+    assert site.made().undo() == 20, site.lines()
+    assert (fronted.loses, fronted.trouble) == ([], [])
+    assert site.driver("route").observe() == World({"blue": "r1", "green": ""}, (("blue", 100), ("green", 0)))
+
+
+RESTARTS = (["reset"] * 3, ["503"] * 3, ["hang"], ["cut"], ["balancer", "403", "500"])
 
 
 def test_a_renewal_is_a_write_also_where_somebody_noted_something(site: Site) -> None:
