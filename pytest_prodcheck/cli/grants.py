@@ -17,6 +17,7 @@ EXAMPLES = """\
   prodcheck grants --env production
   prodcheck grants --env production --target shop
   prodcheck grants --env production --kubernetes | kubectl apply -f -
+  prodcheck grants --env production --deployer | kubectl apply -f -
 """
 
 
@@ -25,8 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
     parser.add_argument("--target", default="", metavar="NAME", help="only this cluster of `postgres`")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--kubernetes", action="store_true", help="the role for the cluster of `kubernetes`, as a manifest (JSON)"
+    )
+    what.add_argument(
+        "--deployer", action="store_true", help="the role of `prodcheck deploy` there, as a manifest (JSON)"
     )
 
 
@@ -41,6 +46,8 @@ def main(args: argparse.Namespace) -> int:
     except (ConfigurationError, ScopeError) as error:
         print(f"prodcheck grants: {error}", file=sys.stderr)
         return 2
+    if args.deployer:
+        return _deployer(args, environment)
     if args.kubernetes:
         return _kubernetes(args, environment, configuration.root)
     wanted = [args.target] if args.target else list(environment.postgres)
@@ -69,9 +76,25 @@ def _kubernetes(args: argparse.Namespace, environment: Environment, root: Path) 
         print(f"prodcheck grants: {what}", file=sys.stderr)
         return 2
     metrics = any(each.source == "kubernetes" for each in environment.hosts.values())
-    items = manifest(environment.kubernetes, metrics, _files(root, environment))
-    print(safe_json(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1)))
+    _print_list(manifest(environment.kubernetes, metrics, _files(root, environment)))
     return 0
+
+
+def _deployer(args: argparse.Namespace, environment: Environment) -> int:
+    from pytest_prodcheck.deploy.cluster_rights import manifest
+
+    deploy = environment.deploy
+    if deploy is None or deploy.kubernetes is None or environment.kubernetes is None or args.target:
+        what = f"no `deploy` with the driver kubernetes is declared in {args.env}"
+        what = "--target names a PostgreSQL cluster" if args.target else what
+        print(f"prodcheck grants: {what}", file=sys.stderr)
+        return 2
+    _print_list(manifest(environment))
+    return 0
+
+
+def _print_list(items: list[dict[str, Any]]) -> None:
+    print(safe_json(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1)))
 
 
 def _files(root: Path, environment: Environment) -> list[dict[str, Any]]:

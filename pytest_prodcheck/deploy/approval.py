@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,15 @@ _LARGEST = 65536  # bytes
 _SLACK = 5.0  # seconds that two clocks may differ
 
 
+@dataclass(frozen=True)
+class Approval:
+    """by: who; seal: what tells it from every other one; made_at: UTC epoch seconds."""
+
+    by: str
+    seal: str
+    made_at: float
+
+
 def write(path: Path, plan: Plan, key: bytes, *, by: str, now: float, seconds: float) -> None:
     """Seals the approval of a plan; raises OSError."""
     document: dict[str, object] = {
@@ -31,15 +40,15 @@ def write(path: Path, plan: Plan, key: bytes, *, by: str, now: float, seconds: f
     replace_file(path, seal.canonical(seal.sign(document, key)) + b"\n")
 
 
-def read(path: Path, plan: Plan, key: bytes | None, now: float, used: Callable[[float], bool]) -> str:
-    """Who approved this plan, "" where nobody has yet. used: whether it was carried out after some time.
+def read(path: Path, plan: Plan, key: bytes | None, now: float) -> Approval | None:
+    """The approval of this plan, None where there is none yet.
 
-    Raises PlanProblem (4) for an approval that is of something else, was changed, was used, or is over.
+    Raises PlanProblem (4) for one that is of something else, was changed, or is over.
     """
     try:
         document: Any = json.loads(read_regular(str(path), _LARGEST))
     except FileNotFoundError:
-        return ""
+        return None
     except (OSError, ValueError, RecursionError) as error:
         raise PlanProblem(f"the approval {path} cannot be read: {error}") from None
     if not isinstance(document, dict) or key is None or not seal.holds(document, key):
@@ -52,6 +61,4 @@ def read(path: Path, plan: Plan, key: bytes | None, now: float, used: Callable[[
     made, ends = number_of(document.get("made_at")), number_of(document.get("expires_at"))
     if made is None or ends is None or not made - _SLACK <= now < ends:
         raise PlanProblem(f"the approval {path} is over, or of the future: have the plan approved again")
-    if used(made):
-        raise PlanProblem(f"the approval {path} was used already: have the plan approved again")
-    return str(document.get("by"))[:200]
+    return Approval(str(document.get("by"))[:200], str(document.get(seal.SEAL)), made)

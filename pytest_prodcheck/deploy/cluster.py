@@ -27,7 +27,7 @@ JSON_PATCH, PLAIN = "application/json-patch+json", "application/json"
 CONFLICT, THERE_IS_NONE = 409, 404
 PAUSE = 0.3  # seconds between two looks
 PATIENCE = 300.0  # seconds that an API server may take to come back in a deployment: upgrades of it take minutes
-_BRIEF = 10.0  # the same, where nothing was begun
+BRIEF = 10.0  # the same, where nothing was begun
 _CALL = 20.0  # seconds of one request
 _TRIES = 10  # of a change whose object was changed meanwhile
 _WARMING_UP = 60.0  # seconds after a break in which rights may not be known yet
@@ -47,7 +47,7 @@ class Cluster:
         assert settings is not None
         self.namespace = settings.namespace
         self.fence: Callable[[], None] = lambda: None
-        self.patience = _BRIEF
+        self.patience = BRIEF
         context = Context(
             environment, root, secrets=SecretResolver(root, passed), redactor=Redactor(), run_id="deploy", passed=passed
         )

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.deploy.cluster import CONFLICT, MERGE, PATIENCE, version
+from pytest_prodcheck.deploy.cluster import BRIEF, CONFLICT, MERGE, PATIENCE, THERE_IS_NONE, version
 from pytest_prodcheck.deploy.drivers import DriverProblem
 from pytest_prodcheck.deploy.journal import Busy, Damaged, Journal, Store, numbers_in
 from pytest_prodcheck.deploy.lease import GROUP, Lease, Taken, holder
 from pytest_prodcheck.deploy.plan import PlanProblem
+from pytest_prodcheck.deploy.position import FINISHED, position
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.gates.seal import find_key, local_key
 
@@ -29,25 +30,25 @@ _SHORT = 40  # characters of a name
 
 
 class ClusterJournal(Journal):
-    """One ConfigMap; a line is kept when the API server has answered."""
+    """One ConfigMap, `name`; a line is kept when the API server has answered. read_version: "" before the first."""
 
     def __init__(self, path: Path, key: bytes, cluster: Cluster, name: str, group: str) -> None:
-        self._cluster, self._name, self._group = cluster, name, group
+        self._cluster, self.name, self._group = cluster, name, group
         self._all = cluster.path("v1", "configmaps")
-        self._read_version = ""
+        self.read_version = ""
         super().__init__(path, key)
 
     def _content(self) -> bytes | None:
         try:
-            found = self._cluster.find(f"{self._all}/{self._name}")
+            found = self._cluster.find(f"{self._all}/{self.name}")
         except DriverProblem as error:
             raise PlanProblem(f"the journal cannot be read: {error}", 3) from None
         if found is None:
             return None
-        self._read_version = version(found)
+        self.read_version = version(found)
         content = _text(found).encode()
         if not content:
-            raise Damaged(f"the journal {self._name} in the cluster is damaged: it has no lines any more")
+            raise Damaged(f"the journal {self.name} in the cluster is damaged: it has no lines any more")
         return content
 
     def _append(self, content: bytes) -> None:
@@ -58,15 +59,15 @@ class ClusterJournal(Journal):
         except Taken:
             raise Busy from None
         except DriverProblem as error:
-            raise OSError(5, str(error), f"the journal {self._name}") from None
-        self._read_version = version(answer)
+            raise OSError(5, str(error), f"the journal {self.name}") from None
+        self.read_version = version(answer)
 
     def _written(self, known: str, whole: str) -> Object:
-        path, labels = f"{self._all}/{self._name}", {_OF: self._group}
-        body: Object = {"metadata": {"name": self._name, "labels": labels}, "data": {_KEY: whole}}
+        path, labels = f"{self._all}/{self.name}", {_OF: self._group}
+        body: Object = {"metadata": {"name": self.name, "labels": labels}, "data": {_KEY: whole}}
         for _ in range(_TRIES):
-            if self._read_version:
-                body["metadata"]["resourceVersion"] = self._read_version
+            if self.read_version:
+                body["metadata"]["resourceVersion"] = self.read_version
                 status, answer = self._cluster.fenced("PATCH", path, body, MERGE)
             else:
                 made = {"apiVersion": "v1", "kind": "ConfigMap", **body}
@@ -79,17 +80,17 @@ class ClusterJournal(Journal):
             if _text(answer) == whole:
                 return answer  # ours: only the answer was lost
             if _text(answer) != known:
-                raise Damaged(f"somebody else writes the journal {self._name}")
-            self._read_version = version(answer)
+                raise Damaged(f"somebody else writes the journal {self.name}")
+            self.read_version = version(answer)
         raise DriverProblem(str(answer.get("message"))[:300])
 
 
 class ClusterStore(Store):
     """Journals and lock of one unit of an environment, in the namespace of its cluster."""
 
-    def __init__(self, start: str, environment: str, unit: str, cluster: Cluster) -> None:
+    def __init__(self, start: str, environment: str, unit: str, cluster: Cluster, keep: int) -> None:
         super().__init__(start, environment, unit)
-        self._cluster = cluster
+        self._cluster, self._keep, self._all = cluster, keep, cluster.path("v1", "configmaps")
         self._name = _name(environment, unit)
         self._lease = Lease(cluster, self._name)
 
@@ -101,16 +102,48 @@ class ClusterStore(Store):
             raise PlanProblem("the journal lies in the cluster: give its key by PRODCHECK_KEY or `[seal]`", 2)
         return found
 
-    def _journal(self, number: int, key: bytes) -> Journal:
+    def _journal(self, number: int, key: bytes) -> ClusterJournal:
         return ClusterJournal(self._file(number), key, self._cluster, f"{self._name}-{number:06}", self._name)
 
     def _numbers(self) -> list[int]:
         try:
-            found = self._cluster.items(self._cluster.path("v1", "configmaps"), labelSelector=f"{_OF}={self._name}")
+            found = self._cluster.items(self._all, labelSelector=f"{_OF}={self._name}")
         except DriverProblem as error:
             raise PlanProblem(f"the journals cannot be listed: {error}", 3) from None
         names = [str(table(each, "metadata").get("name")) for each in found]
         return numbers_in(name.removeprefix(f"{self._name}-") for name in names)
+
+    def tidy(self, key: bytes) -> str:
+        """Removes journals of deployments that ended, but for the newest of them, and the one that can be undone."""
+        self._cluster.patience = BRIEF
+        try:
+            for name, read in self._old(key):
+                body = {"preconditions": {"resourceVersion": read}}
+                status, answer = self._cluster.fenced("DELETE", f"{self._all}/{name}", body)
+                if status not in (200, THERE_IS_NONE, CONFLICT):
+                    said = str(answer.get("message") or f"answered {status}")[:300]
+                    return f"old journals cannot be removed: {said}"
+        except (DriverProblem, PlanProblem) as error:
+            return f"old journals cannot be removed: {error}"
+        return ""
+
+    def _old(self, key: bytes) -> list[tuple[str, str]]:
+        """Name and version of the ConfigMaps that nobody needs any more. Damaged ones stay."""
+        ended, can_be_undone, found = 0, False, []
+        for number in reversed(self._numbers()):
+            try:
+                journal = self._journal(number, key)
+                now = position(journal.lines)[1]
+            except Damaged:
+                continue
+            if now.state not in FINISHED:
+                continue
+            ended += 1
+            newest_change = now.begun >= 0 and not can_be_undone
+            can_be_undone = can_be_undone or newest_change
+            if ended > self._keep and not newest_change:
+                found.append((journal.name, journal.read_version))
+        return found
 
     @contextmanager
     def locked(self) -> Iterator[int]:

@@ -92,7 +92,9 @@ class Deployment:
 
         passed = self.configuration.project.pass_environment
         cluster = Cluster(self.environment, self.configuration.root, passed)
-        return cluster, ClusterStore(start, self.wishes.environment, self.wishes.unit, cluster)
+        assert self.settings.kubernetes is not None
+        keep = self.settings.kubernetes.keep
+        return cluster, ClusterStore(start, self.wishes.environment, self.wishes.unit, cluster, keep)
 
     def _settings(self, declared: Deploy) -> Deploy:
         from pydantic import ValidationError
@@ -175,16 +177,16 @@ class Deployment:
             driver = self._driver(lock)
             plan = self._plan(driver)
             self._show(plan)
-            how = approved or self._approved(plan, key)
+            how = {"by": approved} if approved else self._approved(plan, key)
             if not how and asks is not None and asks(plan.revision):
-                how = f"at the terminal, {by}"
+                how = {"by": f"at the terminal, {by}"}
             if not how and plan.changes_something:
                 self.says.say(f"waits for approval of plan {plan.digest}: give --approve, or --auto-approve")
                 return deployer.WAITS
             journal = self.store.new(key)
             with _nothing_changed():
                 journal.add("planned", **noted(plan))
-                journal.add("approved", by=how)
+                journal.add("approved", **how)
             return self._carry_out(plan, journal, driver, lock)
 
     def resume(self) -> int:
@@ -258,20 +260,28 @@ class Deployment:
             left = "go on with --resume, or back with --undo"
             raise PlanProblem(f"the deployment of {plan.revision} is not finished: {left}")
 
-    def _approved(self, plan: Plan, key: bytes) -> str:
+    def _approved(self, plan: Plan, key: bytes) -> dict[str, str]:
+        """How it was approved, for the journal, {} where it was not."""
         path = self.wishes.approval or self.store.approval
-        by = approval.read(path, plan, key, time.time(), lambda since: self._used(plan, key, since))
-        return f"{path.name} of {by}" if by else ""
+        found = approval.read(path, plan, key, time.time())
+        if found is None:
+            return {}
+        if why := self._used(found, key):
+            raise PlanProblem(f"the approval {path} {why}: have the plan approved again")
+        return {"by": f"{path.name} of {found.by}", "approval": found.seal}
 
-    def _used(self, plan: Plan, key: bytes, since: float) -> bool:
-        """Whether this plan changed something after that time: its approval was for once."""
+    def _used(self, found: approval.Approval, key: bytes) -> str:
+        """Why it counts as used, "" where nothing was changed by it: no clock is believed where its seal is noted."""
+        whole, known, last = True, False, 0  # whole: no journal is missing so far
         for journal in self.store.journals(key):
-            if float(journal.lines[-1]["at"]) < since:
-                return False
-            begun = any(line["event"] == "begun" for line in journal.lines)
-            if begun and journal.lines[0].get("digest") == plan.digest:
-                return True
-        return False
+            approved = next((line for line in journal.lines if line["event"] == "approved"), {})
+            if approved.get("approval") == found.seal and any(line["event"] == "begun" for line in journal.lines):
+                return "was used already"
+            number = int(journal.path.stem)
+            whole = whole and last in (0, number + 1)
+            known = known or (whole and float(journal.lines[-1]["at"]) < found.made_at)
+            last = number
+        return "" if known or (whole and last <= 1) else "is older than the journals that are left"
 
     def _carry_out(self, plan: Plan, journal: Journal, driver: Driver, lock: int) -> int:
         return self._ended(plan, journal, self._deployer(plan, journal, driver, lock).go())
@@ -286,6 +296,8 @@ class Deployment:
         now = position.position(journal.lines)[1]
         self.says.say(ends.get(code, half if now.begun >= 0 else "nothing was changed"))
         self._note(plan, journal, code)
+        if now.state in position.FINISHED and (why := self.store.tidy(self.store.key() or b"")):
+            self.says.say(f"note: {why}")
         return code
 
     def _note(self, plan: Plan, journal: Journal, code: int | None) -> None:

@@ -110,6 +110,7 @@ def test_one_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         (("--env", "production", "--target", "shpo"), "there is no PostgreSQL cluster 'shpo'"),
         (("--env", "staging"), "no PostgreSQL cluster is declared"),
         (("--env", "nowhere"), "nowhere"),
+        (("--env", "staging", "--deployer"), "no `deploy` with the driver kubernetes"),
     ],
 )
 def test_what_is_not_there(
@@ -133,3 +134,33 @@ def test_the_metrics_api_is_granted_where_hosts_are_read_by_it(
         assert main(["grants", "--env", "dev", "--kubernetes"]) == 0
         (role,) = (each for each in json.loads(capsys.readouterr().out)["items"] if each["kind"] == "ClusterRole")
         assert [each["apiGroups"] for each in role["rules"]] == [[group] for group in (*groups, *placing)]
+
+
+def test_a_deployer_is_granted_what_its_way_changes_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prodcheck.toml").write_text(DEPLOYED)
+    assert main(["grants", "--env", "dev", "--deployer"]) == 0
+    account, role, binding = json.loads(capsys.readouterr().out)["items"]
+    assert account["metadata"] == role["metadata"] == {"name": "prodcheck-deployer", "namespace": "shop"}
+    assert binding["subjects"][0]["name"] == "prodcheck-deployer"
+    rules = {rule["resources"][0]: rule for rule in role["rules"]}
+    assert set(rules) == {"deployments", "pods", "services", "endpointslices", "configmaps", "leases"}
+    assert rules["services"]["resourceNames"] == ["shop"]
+    assert rules["deployments"]["resourceNames"] == ["shop-blue", "shop-green"]
+
+
+DEPLOYED = """\
+version = 1
+[environments.dev.kubernetes]
+namespace = "shop"
+[environments.dev.slots]
+blue  = { workload = "deployment/shop-blue", connect_to = "127.0.0.1:1" }
+green = { workload = "deployment/shop-green", connect_to = "127.0.0.1:2" }
+[environments.dev.deploy]
+driver     = "kubernetes"
+strategy   = "blue-green"
+slots      = ["blue", "green"]
+kubernetes = { image = "shop:{revision}", service = "shop" }
+"""

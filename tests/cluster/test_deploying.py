@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,14 +22,17 @@ import pytest
 
 from pytest_prodcheck.deploy.asking import Answer, Gates
 from pytest_prodcheck.deploy.cluster import Cluster
-from pytest_prodcheck.deploy.cluster_journal import ClusterStore
-from pytest_prodcheck.deploy.deployer import Compares
+from pytest_prodcheck.deploy.cluster_journal import ClusterJournal, ClusterStore
+from pytest_prodcheck.deploy.cluster_rights import manifest
+from pytest_prodcheck.deploy.deployer import Compares, noted
 from pytest_prodcheck.deploy.deployment import Deployment, Wishes
 from pytest_prodcheck.deploy.drivers import Driver, DriverProblem
 from pytest_prodcheck.deploy.journal import Busy, Damaged
 from pytest_prodcheck.deploy.lease import Lease, Taken
 from pytest_prodcheck.deploy.plan import Plan, PlanProblem, World, equal
 from pytest_prodcheck.deploy.programs import Runner
+from pytest_prodcheck.deploy.strategies import make_plan
+from pytest_prodcheck.environments.loading import load
 from tests.cluster import build
 from tests.cluster.control_plane import NOBODY, ControlPlane
 from tests.cluster.front import Front, front
@@ -108,10 +112,11 @@ def service() -> Object:
     }  # fmt: skip
 
 
-def bound() -> list[Object]:
+def bound(way: str = "") -> list[Object]:
+    """The role as it is printed for one way, or the one of the example for all, bound to our user."""
     import yaml
 
-    role = yaml.safe_load(ROLE.read_text(encoding="utf-8"))
+    role = printed(way)[1] if way else yaml.safe_load(ROLE.read_text(encoding="utf-8"))
     role["metadata"]["namespace"] = SPACE
     group = "rbac.authorization.k8s.io"
     return [role, {
@@ -119,6 +124,14 @@ def bound() -> list[Object]:
         "roleRef": {"apiGroup": group, "kind": "Role", "name": role["metadata"]["name"]},
         "subjects": [{"kind": "User", "name": "nobody", "apiGroup": group}],
     }]  # fmt: skip
+
+
+def printed(way: str) -> list[Object]:
+    """What `prodcheck grants --deployer` prints."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "deployer.kubeconfig").touch()
+        project = Project.make(Path(folder), TOML + WAYS[way].format(IMAGE) + "\n")
+        return manifest(load(project.folder / "prodcheck.toml").environment("production"))
 
 
 class Gateway(threading.Thread):
@@ -228,6 +241,18 @@ class Site:
     def lines(self) -> str:
         return "\n".join(self.says.lines)
 
+    def grant(self, *items: Object) -> None:
+        """Applies a role and waits until it holds."""
+        self.plane.apply(*items)
+        rules = next(each["rules"] for each in items if each["kind"] == "Role")
+        allowed = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+        cluster = self.cluster()
+        for verb, resource, path in (
+            ("delete", "configmaps", f"{JOURNALS}/none"), ("get", "services", SERVICE), ("get", "httproutes", ROUTE),
+        ):  # fmt: skip
+            wanted = (resource, verb) in allowed
+            wait_for(lambda: (cluster.ask(verb.upper(), path)[0] != 403) is wanted)  # noqa: B023
+
     def versions(self) -> dict[str, str]:
         paths = (f"{APPS}/shop-blue", f"{APPS}/shop-green", SERVICE, ROUTE, LEASES, JOURNALS)
         found = [self.plane.get(path) for path in paths]
@@ -290,6 +315,7 @@ def test_the_contract_by_the_selector_of_a_service(site: Site) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_deployed_from_a_runner_without_a_disk_and_brought_back_by_another(way: str, site: Site) -> None:
+    site.grant(*bound(way))  # no right more than is printed
     before = site.versions()
     assert site.made("r2", way).dry_run() == 0
     assert site.versions() == before, "a dry run changed something"
@@ -303,6 +329,7 @@ def test_deployed_from_a_runner_without_a_disk_and_brought_back_by_another(way: 
     )
     assert site.deploy("bad", way) == 1  # its gate is closed before anything is touched
     assert len(site.plane.get(f"{JOURNALS}?labelSelector=prodcheck-deployments")["items"]) == 2
+    site.grant(*bound())
 
 
 @pytest.mark.parametrize(
@@ -504,12 +531,13 @@ def test_a_lease_is_taken_only_when_nobody_renews_it(site: Site) -> None:
 
 
 def test_a_journal_that_somebody_else_writes(site: Site) -> None:
-    store = ClusterStore(str(site.folder), "production", "", site.cluster())
+    store = ClusterStore(str(site.folder), "production", "", site.cluster(), 20)
     key = store.key()
     assert key is not None
     journal = store.new(key)
     journal.add("planned")
-    name = f"{JOURNALS}/{journal._name}"  # type: ignore[attr-defined]
+    assert isinstance(journal, ClusterJournal)
+    name = f"{JOURNALS}/{journal.name}"
     site.plane.patch(name, {"metadata": {"annotations": {"noted": "x"}}})
     journal.add("approved")  # what is kept is the same
     site.plane.patch(name, {"data": {"journal": ""}})
@@ -519,6 +547,38 @@ def test_a_journal_that_somebody_else_writes(site: Site) -> None:
         site.plane.patch(name, {"data": {"journal": left}})
         with pytest.raises(Damaged):
             store.newest(key)
+
+
+def test_old_journals_are_removed_but_none_that_has_not_ended(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ClusterStore(str(site.folder), "production", "", site.cluster(), 2)
+    key = store.key()
+    assert key is not None
+    plan = make_plan(
+        site.made("", "route").settings, site.driver("route").observe(), environment="production", unit="",
+        revision="r2",
+    )  # fmt: skip
+    ends = ("done", "closed", "person", "done", "closed", "closed", "closed", "damaged")
+    for end in ends:
+        journal = store.new(key)
+        assert isinstance(journal, ClusterJournal)
+        journal.add("planned", **noted(plan))
+        if end not in ("closed", "damaged"):
+            journal.add("begun", step=1)
+        if end == "damaged":
+            site.plane.patch(f"{JOURNALS}/{journal.name}", {"data": {"journal": "nonsense\n"}})
+        else:
+            journal.add(end, why="")
+    assert store.tidy(key) == ""
+    assert store._numbers() == [3, 4, 6, 7, 8]  # a person's, the one to be undone, two that ended, a damaged one
+    assert store.tidy(key) == ""
+    role = next(each for each in bound() if each["kind"] == "Role")
+    for rule in role["rules"]:
+        rule["verbs"] = [verb for verb in rule["verbs"] if verb != "delete"]
+    site.grant(role)
+    store._keep = 1
+    assert "cannot delete resource" in store.tidy(key)
+    assert store._numbers() == [3, 4, 6, 7, 8]
+    site.grant(*bound())
 
 
 def test_the_api_server_takes_the_job_of_the_example(site: Site) -> None:

@@ -12,8 +12,10 @@ import sqlite3
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -172,6 +174,24 @@ def test_an_approval_is_for_once(here: Here) -> None:
     assert here.call("--revision", NEW) == 4
     assert here.call("--revision", NEW, "--approve") == 0
     assert here.call("--revision", NEW) == 0
+
+
+def test_an_approval_that_was_used_stays_so_whatever_the_clock_says(
+    here: Here, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert here.call("--revision", NEW, "--approve") == 0
+    here.real.broken = {NEW: 1}
+    with monkeypatch.context() as patch:
+        earlier = SimpleNamespace(time=lambda: time.time() - 7200, monotonic=time.monotonic, sleep=time.sleep)
+        patch.setattr("pytest_prodcheck.deploy.journal.time", earlier)
+        assert here.call("--revision", NEW) == 20
+    assert (here.call("--revision", NEW), "was used already" in capsys.readouterr().out) == (4, True)
+    approval = next(here.folder.rglob("approval.json")).read_bytes()
+    assert here.deploy() == 20
+    next(here.folder.rglob("000001.jsonl")).unlink()
+    next(here.folder.rglob("approval.json")).write_bytes(approval)
+    capsys.readouterr()
+    assert (here.call("--revision", NEW), "older than the journals" in capsys.readouterr().out) == (4, True)
 
 
 def test_a_way_back_that_is_not_proven_stays_a_persons(here: Here, capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,6 +104,8 @@ class DeployKubernetes(Section):
     drain: Seconds = 10.0
     # how long a roll-out may take; `progressDeadlineSeconds` of the Deployment ends one that stands still before
     timeout: Seconds = 900.0
+    # so many journals of deployments that have ended are kept in the cluster; older ones are removed at the end of one
+    keep: Annotated[int, Field(ge=1, le=1000)] = 20
 
 
 def deployment_of(environment: Environment, slot: str) -> str:

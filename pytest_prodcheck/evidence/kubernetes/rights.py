@@ -42,22 +42,24 @@ def manifest(cluster: Kubernetes, metrics: bool = False, files: Iterable[Object]
     placing = [each for each in _PLACING if each["resources"][0] not in _lists(far)] if "nodes" in far else []
     for space, rules in ((cluster.namespace, _rules(near, metrics)), ("", [*_rules(far, metrics), *classes, *placing])):
         if rules:
-            made += _bound(NAME, space, rules, cluster)
+            made += bound(NAME, space, rules, cluster.namespace)
     if cluster.manifests:
         for space, rules in dry_run_rights.rules(cluster, files).items():
-            made += _bound(dry_run_rights.NAME, space, rules, cluster)
+            made += bound(dry_run_rights.NAME, space, rules, cluster.namespace)
     return made
 
 
-def _bound(name: str, space: str, rules: list[dict[str, Any]], cluster: Kubernetes) -> list[dict[str, Any]]:
-    """A role of a namespace, or of the cluster for "", that the service account has."""
+def bound(
+    name: str, space: str, rules: list[dict[str, Any]], namespace: str, account: str = NAME
+) -> list[dict[str, Any]]:
+    """A role of a namespace, or of the cluster for "", that a service account of a namespace has."""
     kind = "Role" if space else "ClusterRole"
     metadata = {"name": name, **({"namespace": space} if space else {})}
-    account = {"kind": "ServiceAccount", "name": NAME, "namespace": cluster.namespace}
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
     return [
         {"apiVersion": f"{_GROUP}/v1", "kind": kind, "metadata": metadata, "rules": rules},
         {"apiVersion": f"{_GROUP}/v1", "kind": f"{kind}Binding", "metadata": metadata,
-         "roleRef": {"apiGroup": _GROUP, "kind": kind, "name": name}, "subjects": [account]},
+         "roleRef": {"apiGroup": _GROUP, "kind": kind, "name": name}, "subjects": [subject]},
     ]  # fmt: skip
 
 
