@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.queries import services_of_metric
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.monitoring import miscounting, prometheus, recording_rules
+from pytest_prodcheck.evidence.monitoring import absence, miscounting, prometheus, recording_rules
+from pytest_prodcheck.evidence.monitoring.selectors import selectors
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import MetricReading, MetricValues
 
@@ -24,9 +25,13 @@ _UNFIT = re.compile(r"[\"'`\\\x00-\x1f{}]")  # what could end a label's value in
 
 
 def _queries(target: str, environment: Environment) -> int:
-    """How many queries: value, samples, those of the newest part; counters that began anew, series that are double."""
-    raw = len(miscounting.raw_counters(environment.metrics[target].query))
-    return (5 + raw) * len(services_of_metric(environment, target))
+    """How many queries: value, samples, those of the newest part; counters that began anew, series that are double.
+
+    And whether series are known of which a query makes a number where they are not there.
+    """
+    query = environment.metrics[target].query
+    raw, hiding = len(miscounting.raw_counters(query)), bool(absence.HIDING.search(query))
+    return (5 + raw + 2 * hiding) * len(services_of_metric(environment, target))
 
 
 def _seconds(target: str, environment: Environment) -> float:
@@ -37,8 +42,10 @@ def _seconds(target: str, environment: Environment) -> float:
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     whom, declared = prometheus.host(target, environment), environment.metrics[target]
     found = [Sending(whom, f"POST /api/v1/query (metric {target})", _queries(target, environment))]
-    if raw := len(miscounting.raw_counters(declared.query)):
-        found.append(Sending(whom, "GET /api/v1/metadata", 2 * raw * len(services_of_metric(environment, target))))
+    raw = len(miscounting.raw_counters(declared.query))
+    named = len(selectors(declared.query)) if absence.HIDING.search(declared.query) else 0
+    if more := 2 * (raw + named) * len(services_of_metric(environment, target)):
+        found.append(Sending(whom, "GET /api/v1/metadata", more))
     if recording_rules.names(declared.query + declared.samples):
         found.append(Sending(whom, "GET /api/v1/rules?type=record", once="recording-rules"))
     return tuple(found)
@@ -82,14 +89,23 @@ def _reading(
         places = {"window": duration(seconds), "revision": revision, "service": service}
         return _one(filled(query, places), target, context, deadline)
 
-    for each in recording_rules.needed([declared.query, declared.samples], context, deadline)[0]:
+    recorded = recording_rules.needed([declared.query, declared.samples], context, deadline)[0]
+    for each in recorded:
         if why := recording_rules.unfit(each):
             raise EvidenceProblem(Problem("stale", f"metric {target}: {why}", "is its rule group evaluated in time?"))
     value, said = ask(declared.query, window)
     samples, _ = ask(declared.samples, window)
     recent = ask(declared.samples, newest)[0] if newest is not None else None
     places = {"window": duration(window), "revision": revision, "service": service}
-    _well_counted(target, filled(declared.query, places), filled(declared.samples, places), window, context, deadline)
+    asked, counted = filled(declared.query, places), filled(declared.samples, places)
+    _well_counted(target, asked, counted, window, context, deadline)
+    if value is not None and declared.empty_numerator is None:
+        made = {each.name for each in recorded if each.health != "elsewhere"}
+        growing, whose = declared.at_least is not None, {revision, service} - {""}
+        what = f"metric {target}"
+        if why := absence.unknown(asked, counted, whose, made, growing, window, what, context, deadline):
+            hint = "is the name right, is it scraped? where it comes with the first error: empty_numerator = 0"
+            raise EvidenceProblem(Problem("empty", f"{what}: {why}, so that {value:g} is a number of nothing", hint))
     return MetricReading(service, value, said, samples, recent)
 
 

@@ -68,17 +68,23 @@ def _twice(label: str, series: str) -> str:
     return f"({found})"
 
 
-def _is_counter(name: str, what: str, context: Context, deadline: Deadline) -> bool:
-    """As its exporter says; as its name says where that is not known."""
+def types_of(name: str, what: str, context: Context, deadline: Deadline) -> set[str]:
+    """The types of a metric by its exporters: "counter", "gauge", "unknown"; none where none of them has it."""
     family = re.sub(r"_(total|bucket|count|sum)$", "", name)
-    for each in (name, family):
+    for each in dict.fromkeys((name, family)):
         try:
             told = prometheus.prometheus(context, deadline).get(f"/api/v1/metadata?metric={each}", what, deadline)
-            if types := {str(entry["type"]) for entry in told.get(each) or ()} - {"unknown"}:
-                return types != {"gauge"}
+            if types := {str(entry["type"]) for entry in told.get(each) or ()}:
+                return types
         except (EvidenceProblem, KeyError, TypeError, AttributeError):
             break
-    return name.endswith(_SURE)
+    return set()
+
+
+def _is_counter(name: str, what: str, context: Context, deadline: Deadline) -> bool:
+    """As its exporter says; as its name says where that is not known."""
+    types = types_of(name, what, context, deadline) - {"unknown"}
+    return types != {"gauge"} if types else name.endswith(_SURE)
 
 
 def _number(query: str, what: str, context: Context, deadline: Deadline) -> float:

@@ -1,4 +1,4 @@
-"""The series that a PromQL query selects, each with the function that it is given to."""
+"""The series that a PromQL query selects, each with the function that it is given to, and their label matchers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TOKEN = re.compile(
     rf"|(?P<braces>\{{(?:{_STRING}|[^}}\"'`])*(?:\}}|\Z))|(?P<range>\[[^\][]*\])|(?P<other>\S)"
 )
 _NAMED = re.compile(r"""__name__\s*=\s*["'`]([A-Za-z_:][A-Za-z0-9_:]*)["'`]""")
-_LABEL_LISTS = frozenset({"by", "without", "on", "ignoring", "group_left", "group_right"})
+LABEL_LISTS = frozenset({"by", "without", "on", "ignoring", "group_left", "group_right"})
 _WORDS = frozenset({"and", "or", "unless", "offset", "bool", "atan2", "inf", "nan"})
 _PART = re.compile(r"(?<![0-9])([0-9]{1,18})(ms|[smhdwy])")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
@@ -26,17 +26,38 @@ class Selector:
     name: str  # of the metric, "" where a pattern chooses it
     function: str  # the innermost that it is an argument of, "" for none
 
+    @property
+    def matchers(self) -> tuple[tuple[str, str, str], ...]:
+        """Label, operator and value of each, as they are written, quotes included."""
+        found, label, operator = [], "", ""
+        for kind, text in [*tokens_of(self.text.partition("{")[2][:-1]), ("other", ",")]:
+            if kind == "string" and operator:
+                found.append((label, operator, text))
+                label = operator = ""
+            elif kind in ("name", "string"):
+                label = text
+            elif text in ("=", "!", "~"):
+                operator += text
+            elif label:  # {"http.requests"}: a name in quotes
+                found.append(("__name__", "=", label))
+                label = ""
+        return tuple(found)
+
+
+def tokens_of(query: str) -> list[tuple[str, str]]:
+    """Kind and text of each token, without comments."""
+    return [(str(each.lastgroup), each[0]) for each in _TOKEN.finditer(query) if each.lastgroup != "comment"]
+
 
 def selectors(query: str) -> tuple[Selector, ...]:
     """All of a query, in its order, each once."""
-    tokens = [(str(each.lastgroup), each[0]) for each in _TOKEN.finditer(query) if each.lastgroup != "comment"]
-    tokens.append(("end", ""))
+    tokens = [*tokens_of(query), ("end", "")]
     found: list[Selector] = []
     functions, called, at = [""], "", 0
     while at < len(tokens) - 1:
         (kind, text), (next_kind, following) = tokens[at], tokens[at + 1]
         at += 1
-        if kind == "name" and text.lower() in _LABEL_LISTS:
+        if kind == "name" and text.lower() in LABEL_LISTS:
             if following == "(":
                 at = _after(tokens, at)
         elif kind == "name" and (following == "(" or following.lower() in ("by", "without")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_prodcheck.evidence.monitoring.absence import needs
 from pytest_prodcheck.evidence.monitoring.miscounting import raw_counters
 from pytest_prodcheck.evidence.monitoring.selectors import reach, selectors
 
@@ -31,3 +32,29 @@ def test_selectors(query: str, expected: dict[str, str], raw: list[str], seconds
     assert {each.text: each.function for each in selectors(query)} == expected
     assert [each.name for each in raw_counters(query)] == raw
     assert reach(query) == seconds
+
+
+NEEDS = [  # query, what it rests on where nothing is there; and of a number that may not be small
+    ("sum(rate(a{x='or ('}[5m])) or vector(0)", ["a"], ["a"]),
+    ("(sum by (x) (a) or vector(0)) / on (x) (sum without (x) (b) OR on() vector(1))", ["a", "b"], ["a", "b"]),
+    ("sum(new) or sum(old) or vector(0)", ["new"], ["new"]),
+    ("count(up unless on(instance) (e > 5))", ["up"], ["up", "e"]),
+    ("absent(a) or absent_over_time(b[5m])", [], ["a"]),
+    ("scalar(sum(a)) > bool 3", ["a"], ["a"]),
+    ("max(a and b) by (x) + c", ["a", "b", "c"], ["a", "b", "c"]),
+    ("((((", [], []),
+    (200 * "(" + "a" + 200 * ")", ["a"], ["a"]),
+]
+
+
+@pytest.mark.parametrize(("query", "small", "great"), NEEDS)
+def test_what_a_number_rests_on(query: str, small: list[str], great: list[str]) -> None:
+    for growing, wanted in ((False, small), (True, great)):
+        assert sorted(each.name for each in needs(query, growing).missing(())) == sorted(wanted)
+
+
+def test_matchers() -> None:
+    (found,) = selectors("""x{a="b,c=", d !~ 'e' , "f.g"=`h`}""")
+    assert found.matchers == (("a", "=", '"b,c="'), ("d", "!~", "'e'"), ('"f.g"', "=", "`h`"))
+    (found,) = selectors('{"http.requests", a!=""}')
+    assert found.matchers == (("__name__", "=", '"http.requests"'), ("a", "!=", '""'))

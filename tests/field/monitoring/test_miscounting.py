@@ -48,6 +48,7 @@ select = ["smoke.metrics.*"]
 """
 SCRAPES = 'count_over_time(up{job="alone"}[{window}])'
 BEFORE = """\
+# TYPE born_total counter
 # TYPE errors_total counter
 errors_total 1000
 left_total{pod="a"} 1000
@@ -107,8 +108,11 @@ def _count(server: servers.Server, query: str) -> float:
     return float(found[0]["value"][1]) if found else 0
 
 
-def judged(folder: Path, address: str, query: str, samples: str = SCRAPES, at_most: float = 100) -> str:
+def judged(
+    folder: Path, address: str, query: str, samples: str = SCRAPES, at_most: float = 100, more: str = ""
+) -> str:  # fmt: skip
     text = TOML.format(prometheus=address, query=query, samples=samples, at_most=at_most)
+    text = text.replace("any_revision = true", f"any_revision = true\n{more}")
     return colours(Project.make(folder, text, ""), ("smoke.metrics.*",), "r1", window=600).get(ERRORS, "passed")
 
 
@@ -168,3 +172,39 @@ def test_series_of_a_pair_are_not_added_up(name: str, label: str, address: str, 
 
 def test_replicas_of_an_application_are_no_pair(address: str, tmp_path: Path) -> None:
     assert judged(tmp_path, address, "sum(lag_seconds)") == "passed"
+
+
+@pytest.mark.parametrize(
+    ("query", "lacks"),
+    [
+        ("sum(increase(eror_total[{window}])) or vector(0)", "no series of eror_total"),
+        ("(sum(increase(errors_total[{window}])) or vector(0)) + (sum(eror) or on() vector(0))", "no series of eror"),
+        ('sum(increase(left_total{pot="a"}[{window}])) or vector(0)', 'has the labels {pot!=""}'),
+        ('count(up{job="shop"} == 0) or vector(0)', 'has the labels {job="shop"}'),
+        ("scalar(sum(eror)) > bool 5", "no series of eror"),
+        ("sum(slo:eror:ratio5m) or vector(0)", "no series of slo:eror:ratio5m"),
+    ],
+)
+def test_a_number_of_nothing_is_no_zero(query: str, lacks: str, address: str, tmp_path: Path) -> None:
+    """grafana/loki#2337, kubernetes-sigs/kubernetes-mixin#416: a name that is wrong reads like no error at all."""
+    found = judged(tmp_path, address, query)
+    assert found.startswith("errored")
+    assert lacks in found
+
+
+@pytest.mark.parametrize(
+    ("query", "more"),
+    [
+        ('sum(increase(left_total{pod="none"}[{window}])) or vector(0)', ""),  # the metric is there, and no such series
+        ('count(up{job="alone"} == 0) or vector(0)', ""),
+        ("sum(increase(born_total[{window}])) or vector(0)", ""),  # its exporter tells of it, without series yet
+        ("sum(eror) or sum(queue_count)", ""),  # an old name and a new one
+        ('sum(ALERTS{alertname="ShopDown"}) or vector(0)', ""),
+        ("absent(up) or vector(0)", ""),
+        ("sum(increase(eror_total[{window}])) or vector(0)", "empty_numerator = 0"),  # declared
+        ("sum(increase(eror_total[{window}]))", "empty_numerator = 0"),
+    ],
+)
+def test_a_zero_of_what_is_known_counts(query: str, more: str, address: str, tmp_path: Path) -> None:
+    """kubernetes/autoscaler#1390, argoproj/argo-rollouts#3503: a counter that comes with the first error."""
+    assert judged(tmp_path, address, query, more=more) == "passed"
