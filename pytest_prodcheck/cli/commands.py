@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name -> module, one line of help
     "show": ("pytest_prodcheck.cli.show", "show a saved run: its gates, and each check with its measurement"),
     "runs": ("pytest_prodcheck.cli.runs", "list the saved runs"),
     "report": ("pytest_prodcheck.cli.report", "write a report of a saved run: HTML, text, JSON, SARIF and others"),
+    "comment": ("pytest_prodcheck.cli.comment", "write a saved run as a comment on its pull request, or edit that"),
     "diff": ("pytest_prodcheck.cli.diff", "show the differences between two saved runs"),
     "doctor": ("pytest_prodcheck.cli.doctor", "show what could be checked and is not, and what will stop working"),
     "env": ("pytest_prodcheck.cli.env", "show an environment as resolved, and where each value comes from"),

@@ -44,18 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Writes what was asked for, the text to standard output where nothing was; 2 for a run that is not there."""
-    from pytest_prodcheck.gates.paths import state_folder
     from pytest_prodcheck.plugin.outputs import write_output
-    from pytest_prodcheck.reports.merging import merged, merged_verdicts
-    from pytest_prodcheck.reports.saved_runs import NoSuchRun, find_run
+    from pytest_prodcheck.reports.saved_runs import NoSuchRun
 
     files = [(form, file) for form in _SHORT if (file := getattr(args, form))]
     shown = args.format or ("text" if args.output or not files else "")
     try:
-        state = Path(state_folder(str(Path.cwd())))
-        saved = [find_run(state, each, args.env) for each in args.runs or ["latest"]]
-        run = merged([each.record() for each in saved])
-        verdicts = merged_verdicts([document for each in saved for document in each.verdicts])
+        saved, run, verdicts = chosen(args.runs, args.env)
         for form, file in [*files, *([(shown, args.output)] if shown and args.output else [])]:
             write_output(Path(file), _written(saved, run, verdicts, form))
         if shown and not args.output:
@@ -68,6 +63,20 @@ def main(args: argparse.Namespace) -> int:
 
         return nagios_state(run, verdicts)
     return 0
+
+
+def chosen(
+    names: Sequence[str], environment: str
+) -> tuple[list[SavedRun], RunRecord, list[Mapping[str, object]]]:
+    """The saved runs of these names, the newest where there is none, and what they are as one; raises NoSuchRun."""
+    from pytest_prodcheck.gates.paths import state_folder
+    from pytest_prodcheck.reports.merging import merged, merged_verdicts
+    from pytest_prodcheck.reports.saved_runs import find_run
+
+    state = Path(state_folder(str(Path.cwd())))
+    saved = [find_run(state, each, environment) for each in names or ["latest"]]
+    run = merged([each.record() for each in saved])
+    return saved, run, merged_verdicts([document for each in saved for document in each.verdicts])
 
 
 def _written(saved: list[SavedRun], run: RunRecord, verdicts: list[Mapping[str, object]], form: str) -> str:
