@@ -21,7 +21,7 @@ Judge = Callable[..., dict[str, Any]]
 _RUNNING: list[ControlPlane] = []  # of this process: other folders of tests have this fixture too
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plane() -> Iterator[ControlPlane]:
     pytest.importorskip("kubernetes", reason="no Kubernetes client: pip install kubernetes")
     if lacking := missing():
@@ -35,7 +35,7 @@ def plane() -> Iterator[ControlPlane]:
         _RUNNING.clear()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def home(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project whose prodcheck.toml describes the cluster."""
     folder = tmp_path_factory.mktemp("cluster")

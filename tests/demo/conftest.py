@@ -11,7 +11,7 @@ from pytest_prodcheck.demo import Demo, start
 from tests.demo.client import Client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_demo() -> Iterator[Demo]:
     before = os.umask(0)  # as on machines that are set up badly: what it makes is closed all the same
     try:

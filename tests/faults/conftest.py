@@ -17,7 +17,7 @@ from tests.busy import too_busy
 Run = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo() -> Iterator[Demo]:
     with start() as system:
         system.wait_ready(60)

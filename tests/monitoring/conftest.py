@@ -12,12 +12,12 @@ from tests.monitoring.faults import Bench
 from tests.project import Project
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def numbers() -> Numbers:
     return Numbers()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def watched(numbers: Numbers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Watch]:
     if lacking := servers.missing():
         pytest.skip(f"no {', '.join(lacking)}: apt-get install {' '.join(lacking)}")
@@ -26,7 +26,7 @@ def watched(numbers: Numbers, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project; its file is written for each test anew."""
     return Project.make(tmp_path_factory.mktemp("shop"), "version = 1\n", "")

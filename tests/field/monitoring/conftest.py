@@ -11,7 +11,7 @@ from tests.field.monitoring.clusters import Clusters, clusters
 from tests.monitoring import servers
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
     pytest.importorskip("yaml", reason="no PyYAML: pip install pyyaml")
     if lacking := servers.missing():
