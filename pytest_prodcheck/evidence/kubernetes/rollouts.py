@@ -18,10 +18,11 @@ from pytest_prodcheck.records.kubernetes import Rollout
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.records.kubernetes import Pod
 
 PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 REVISION = "deployment.kubernetes.io/revision"
-SEEN = 3.0  # seconds that a controller takes at most to see what an autoscaler has just written
+SEEN = 3.0  # seconds that a controller takes at most to see what an autoscaler or a kubelet has just written
 JOINED = 300.0  # seconds in which a new node's daemons start
 # what scales to zero: path of its list, how it names what it scales, and its least number
 _KEDA = "keda.sh/v1alpha1", "scaledobjects", "minReplicaCount"
@@ -43,7 +44,7 @@ def kubernetes_rollout(target: str, context: Context, deadline: Deadline) -> Rol
     mine = tuple(each for each in pods_of(context, deadline) if each.workload == wanted and not each.deleting)
     if found is None:
         return Rollout(None, wanted, mine, time.time())
-    found = _seen(found, kind, name, context, deadline)
+    found = _settled(found, kind, name, mine, context, deadline)
     asleep = _asleep(found, kind, name, context, deadline)
     made, now = parsing.workload(found, kind, _hash(found, kind, context, deadline), asleep), time.time()
     why = reasons(made, mine, now, context, deadline)
@@ -65,19 +66,27 @@ def workload_name(service: str, context: Context) -> str:
     return filled if "/" in filled else f"{kind}/{filled}"
 
 
-def _seen(found: Object, kind: str, name: str, context: Context, deadline: Deadline) -> Object:
-    """The workload once its controller has seen it: an autoscaler writes at any moment."""
+def _settled(
+    found: Object, kind: str, name: str, pods: tuple[Pod, ...], context: Context, deadline: Deadline
+) -> Object:
+    """The workload once its controller has seen it and counted its pods: autoscalers and nodes change both any time."""
     path, end = namespaced("apps/v1", PLURALS[kind], context), time.monotonic() + SEEN
-    while _behind(found) and time.monotonic() < end and deadline.time_left() > SEEN:
+    while _behind(found, kind, pods) and time.monotonic() < end and deadline.time_left() > SEEN:
         time.sleep(0.3)
         again = rows(api(context, deadline).get(path, deadline, fieldSelector=f"metadata.name={name}"), "items")
         found = again[0] if again else found
     return found
 
 
-def _behind(item: Object) -> bool:
-    seen, newest = table(item, "status").get("observedGeneration"), table(item, "metadata").get("generation")
-    return int(seen or 0) < int(newest or 0)
+def _behind(item: Object, kind: str, pods: tuple[Pod, ...]) -> bool:
+    """Whether its controller has not seen it yet, or has made or counted fewer pods than there should be or are."""
+    made = parsing.workload(item, kind, "")
+    if made.observed < made.generation:
+        return True
+    if made.failure or made.stuck or min(made.updated, made.ready, made.available) >= made.replicas:
+        return False
+    live = [each for each in pods if each.lives]
+    return len(live) < made.replicas or sum(each.ready for each in live) >= made.replicas
 
 
 def _joined(context: Context, deadline: Deadline) -> tuple[str, ...]:
