@@ -37,6 +37,12 @@ _OF = {
     "pip-audit": ("PIP_*", "REQUESTS_CA_BUNDLE", *_PROXIES),
     "kube-bench": ("KUBE*",),
     "gator": ("KUBECONFIG",),
+    # what kubeconfigs of clouds have tokens from
+    "gke-gcloud-auth-plugin": ("CLOUDSDK_*", "GOOGLE_*", *_PROXIES),
+    "aws-iam-authenticator": ("AWS_*", *_PROXIES),
+    "kubelogin": ("AZURE_*", "AAD_*", *_PROXIES),
+    "doctl": ("DIGITALOCEAN_*", *_PROXIES),
+    "tsh": ("TELEPORT_*", *_PROXIES),
     "pgbackrest": ("PGBACKREST_*", "SSH_AUTH_SOCK"),
     "barman": ("BARMAN_*", "SSH_AUTH_SOCK"),
     "rclone": ("RCLONE_*", *_CLOUDS, *_PROXIES),

@@ -194,7 +194,8 @@ def _page_problem(address: str) -> str:
     import requests
 
     try:
-        with requests.get(address, timeout=5, stream=True) as answer:
+        # auth: else what ~/.netrc holds is sent
+        with requests.get(address, timeout=5, stream=True, auth=lambda request: request) as answer:
             return (
                 "" if answer.status_code < 400 or answer.status_code in (401, 403) else f"answers {answer.status_code}"
             )

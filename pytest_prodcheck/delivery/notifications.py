@@ -91,7 +91,9 @@ def _send(address: str, made: Message, done: set[int] | frozenset[int], until: f
 
     for name in ("apprise", "urllib3.connectionpool"):  # their messages hold addresses with tokens
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    server: Any = apprise.Apprise.instantiate(address.strip(), suppress_exceptions=True)
+    asset: Any = apprise.AppriseAsset()
+    asset.http_redirects = False  # its address and headers hold tokens; `?redirect=yes` in an address allows it
+    server: Any = apprise.Apprise.instantiate(address.strip(), asset=asset, suppress_exceptions=True)
     if server is None:
         raise ValueError("its address is none that apprise knows")
     server.request_rate_per_sec = 0.0  # it would wait some seconds between two recipients

@@ -35,6 +35,7 @@ def push(
             f"{declared.url.rstrip('/')}/metrics/{group(run)}",
             data=run_prometheus(run, verdicts).encode(),
             headers=headers,
+            auth=lambda request: request,  # else ~/.netrc comes before the declared headers
             timeout=_TIMEOUT,
             allow_redirects=False,
             stream=True,  # its body tells nothing, and may never end

@@ -70,6 +70,7 @@ def _session() -> requests.Session:
             raise requests.TooManyRedirects(response=answer)
 
     session = requests.Session()
+    session.auth = lambda request: request  # else ~/.netrc comes before the declared headers
     session.max_redirects = 0
     session.stream = True
     session.hooks["response"].append(take)

@@ -134,8 +134,9 @@ def _ask(url: str) -> Answer:
 
     try:
         with requests.get(
-            url, timeout=_TIMEOUT, allow_redirects=False, stream=True, headers={"User-Agent": "prodcheck"}
-        ) as got:
+            url, timeout=_TIMEOUT, allow_redirects=False, stream=True, headers={"User-Agent": "prodcheck"},
+            auth=lambda request: request,  # nothing of ~/.netrc
+        ) as got:  # fmt: skip
             body = next(got.iter_content(_LARGEST), b"")
             media = got.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             return Answer(url, got.status_code, media, body, got.headers.get("Location", ""))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pytest_prodcheck.evidence.tools.bounded_data import refuse_bombs
 from pytest_prodcheck.proposals.proposal import CannotPropose, Proposal
 from pytest_prodcheck.trusted_files import read_regular
 
@@ -47,6 +48,10 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
         raise CannotPropose(f"{source} is nested too deeply") from None
     except Exception as error:  # of either parser
         raise CannotPropose(f"{source} is neither JSON nor YAML: {' '.join(str(error).split())[:200]}") from None
+    try:
+        refuse_bombs(found)
+    except ValueError as error:
+        raise CannotPropose(f"{source}: {error}") from None
     if not isinstance(found, dict):
         raise CannotPropose(f"{source} holds no table of keys")
     return found

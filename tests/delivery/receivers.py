@@ -77,7 +77,7 @@ def http(context: ssl.SSLContext | None = None) -> Iterator[Taken]:
             self.send_header("Content-Length", str(made.promised))
             self.end_headers()
 
-        do_PUT = do_POST
+        do_GET = do_PUT = do_POST
 
         def log_message(self, *_: object) -> None:
             """Says nothing."""

@@ -111,6 +111,17 @@ def test_https_with_its_certificate_verified(authority: trustme.CA, tls: ssl.SSL
         assert told["type"] == "failure"
 
 
+@pytest.mark.parametrize("answer", [301, 302, 307, 308])
+def test_a_redirect_of_a_receiver_is_not_followed(answer: int, hook: Taken, tmp_path: Path) -> None:
+    """Its own headers, a token among them, would go where it leads; `?redirect=yes` allows that."""
+    with http() as other:
+        hook.answer, hook.location = answer, f"http://127.0.0.1:{other.port}/"
+        address = f"json://127.0.0.1:{hook.port}/?+X-Token={TOKEN}"
+        (problem,) = tell(tmp_path, declared(address), RUN, BLOCKED)
+        assert "was not told" in problem
+        assert (len(hook.requests), other.requests) == (1, [])
+
+
 def test_only_a_change_is_told(hook: Taken, tmp_path: Path) -> None:
     project = declared(f"json://127.0.0.1:{hook.port}/")
     for number, verdict in enumerate((BLOCKED, BLOCKED, CANNOT_TELL, OPEN, OPEN, BLOCKED)):

@@ -19,6 +19,8 @@ from pytest_prodcheck.evidence.services.openapi_document import fits
 from pytest_prodcheck.evidence.tools.bounded_data import refuse_bombs
 from pytest_prodcheck.evidence.tools.sanitizing import url
 from pytest_prodcheck.json_schemas import PatternProblem, worst_mismatch
+from pytest_prodcheck.proposals.proposal import CannotPropose
+from pytest_prodcheck.proposals.sources import propose
 from pytest_prodcheck.records import EvidenceProblem
 from suites.smoke.test_login import _lasting
 from tests.evidence.http.servers import Answer, Seen, web
@@ -47,6 +49,15 @@ def test_yaml_whose_merges_multiply() -> None:
 def test_yaml_that_unfolds(text: str) -> None:
     with pytest.raises(EvidenceProblem, match=r"unfold|nested|no YAML"):
         parse(text.encode(), "yaml", "x.yaml")
+
+
+def test_a_compose_file_that_unfolds(tmp_path: Path) -> None:
+    """Its words would fill all memory for minutes."""
+    rows = ['a0: &a0 ["x", "x"]'] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 30)]
+    service = "services:\n  web: {image: redis, ports: ['80:80'], command: *a29}\n"
+    (tmp_path / "compose.yaml").write_text("\n".join(rows) + "\n" + service)
+    with pytest.raises(CannotPropose, match="aliases unfold"):
+        propose(str(tmp_path / "compose.yaml"))
 
 
 def test_data_of_an_ordinary_size() -> None:

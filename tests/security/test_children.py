@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from pytest_prodcheck.environments.sections.base import SecretRef
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.tools import subprocesses
 from pytest_prodcheck.evidence.vulnerabilities import scanner
+from tests.evidence.contexts import problem_of
 from tests.hostile.support import bare
 from tests.project import Project
 
@@ -149,3 +151,94 @@ def test_a_run_with_a_scanner(tmp_path: Path) -> None:
     project.environ.update({name: f"canary-{name}" for name in CANARIES if name not in ("LD_PRELOAD", "PYTHONSTARTUP")})
     project.pytest("-m", "security")
     assert seen((tmp_path / "seen").read_text()) == {"SOMETHING"}
+
+
+def kubeconfig(folder: Path, user: dict[str, object]) -> str:
+    document = {
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": user}],
+    }  # fmt: skip
+    (folder / "kubeconfig").write_text(json.dumps(document))
+    return str(folder / "kubeconfig")
+
+
+CREDENTIAL = """#!/bin/sh
+env > seen
+echo $$ > number
+%s
+echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t-4711"}}'
+"""
+
+
+def credential_program(folder: Path, more: str = "", name: str = "plugin") -> dict[str, object]:
+    """What a kubeconfig has its token from; its path is relative to the kubeconfig."""
+    file = folder / name
+    file.write_text(CREDENTIAL % more)
+    file.chmod(0o755)
+    own = [{"name": "OWN", "value": "of the kubeconfig"}]
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": f"./{name}", "env": own,
+                     "interactiveMode": "Never"}}  # fmt: skip
+
+
+def loaded(file: str | None, *passed: str) -> Any:
+    client = pytest.importorskip("kubernetes.client", reason="pip install 'pytest-prodcheck[kubernetes]'")
+    from pytest_prodcheck.evidence.kubernetes.kubeconfig import load_kubeconfig
+
+    made = client.Configuration()
+    load_kubeconfig(file, None, made, passed)
+    return made
+
+
+@pytest.mark.usefixtures("canaries")
+def test_a_program_of_a_kubeconfig(tmp_path: Path) -> None:
+    """The package kubernetes would hand it all that there is."""
+    made = loaded(kubeconfig(tmp_path, credential_program(tmp_path)), "SOMETHING")
+    told = (tmp_path / "seen").read_text()
+    assert made.get_api_key_with_prefix("BearerToken", alias="authorization") == "Bearer t-4711"
+    assert (seen(told), "OWN=of the kubeconfig" in told, "KUBERNETES_EXEC_INFO=" in told) == ({"SOMETHING"}, True, True)
+    entry = credential_program(tmp_path, name="gke-gcloud-auth-plugin")
+    loaded(kubeconfig(tmp_path, entry))
+    assert seen((tmp_path / "seen").read_text()) == {"HTTPS_PROXY"}
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [("exec sleep 60", "did not end within 1 s"), ("echo a secret of it >&2; exit 3", "ended with 3"),
+     ("echo no JSON", "printed no ExecCredential")],
+)  # fmt: skip
+def test_a_program_of_a_kubeconfig_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, words: str
+) -> None:
+    from pytest_prodcheck.evidence.kubernetes import kubeconfig as module
+
+    monkeypatch.setattr(module, "_SECONDS", 1.0)
+    problem = problem_of(lambda: loaded(kubeconfig(tmp_path, credential_program(tmp_path, more))))
+    assert words in problem.message
+    assert not is_running(int((tmp_path / "number").read_text()))
+
+
+def test_a_token_by_cmd_path_is_refused(tmp_path: Path) -> None:
+    credential_program(tmp_path)
+    config = {"cmd-path": str(tmp_path / "plugin"), "access-token": "x", "expiry": "2001-01-01T00:00:00Z"}
+    problem = problem_of(lambda: loaded(kubeconfig(tmp_path, {"auth-provider": {"name": "gcp", "config": config}})))
+    assert "use `exec`" in problem.message + problem.hint
+    assert not (tmp_path / "seen").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+@pytest.mark.parametrize("place", ["declared", "KUBECONFIG"])
+def test_a_kubeconfig_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """It names programs that run as us, and files of ours (`tokenFile`) that are sent to a server of its own."""
+    file = kubeconfig(tmp_path, credential_program(tmp_path))
+    os.chown(file, 12345, 12345)
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.setenv("KUBECONFIG", f"{kubeconfig(own, {})}:{file}")
+    given = file if place == "declared" else None
+    problem = problem_of(lambda: loaded(given))
+    assert f"the kubeconfig {file} belongs to another user" in problem.message
+    assert not (tmp_path / "seen").exists()
+    monkeypatch.setenv("PRODCHECK_SAFE_DIRECTORY", str(tmp_path))
+    loaded(given)

@@ -232,6 +232,8 @@ def listed(
 def _configuration(settings: Kubernetes, context: Context) -> Any:
     try:
         from kubernetes import client, config
+
+        from pytest_prodcheck.evidence.kubernetes.kubeconfig import load_kubeconfig
     except ImportError:
         hint = "pip install 'pytest-prodcheck[kubernetes]'"
         raise EvidenceProblem(Problem("missing-extra", "asking Kubernetes needs its client", hint)) from None
@@ -241,7 +243,9 @@ def _configuration(settings: Kubernetes, context: Context) -> Any:
         if file is None and settings.context is None and _in_pod():
             config.load_incluster_config(client_configuration=made)
         else:
-            config.load_kube_config(file, settings.context, client_configuration=made, persist_config=False)
+            load_kubeconfig(file, settings.context, made, context.passed)
+    except EvidenceProblem:
+        raise
     except Exception as error:  # the client raises of its own kinds, yaml's, OSError, what a plug-in's program left
         what = f"the kubeconfig cannot be used: {plain(str(error), 500)}"
         hint = "give kubernetes.context and kubernetes.kubeconfig; `kubectl config get-contexts` lists them"

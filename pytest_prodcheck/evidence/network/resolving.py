@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_prodcheck import resource_exhaustion
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 FIRST_TRY = 2.0  # seconds until a datagram counts as lost
 MARGIN = 0.2  # seconds kept of the deadline, so that the name server is named in what is told
 MOST_ALIASES = 8
+MOST_ADDRESSES = 256  # of one name; each of them may be connected to
+# where clouds give out credentials beside 169.254.0.0/16: Alibaba, AWS, Google
+_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254")))
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _GONE = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 
@@ -41,8 +46,16 @@ def split_address(address: str) -> tuple[str, int]:
 
 
 def addresses_of(context: Context, host: str, port: int, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
-    """The addresses of a name, by the declared name server if there is one; raises EvidenceProblem (dns)."""
-    return resolve(host, port, context.environment.nameserver, deadline)
+    """The addresses of a name, by the declared name server if there is one; raises EvidenceProblem (dns).
+
+    Also where one of them is none that a service has: what answers there would not be what was declared.
+    """
+    found = resolve(host, port, context.environment.nameserver, deadline)
+    for each in found:
+        if (why := _why_no_service(each.ip)) and _literal(host, port) is None:
+            hint = "is the name filtered, or its zone changed? if that is meant, declare the address itself"
+            raise _dns(f"{host} is said to be at {each.ip}, {why}", hint)
+    return found
 
 
 def resolve(host: str, port: int, nameserver: str | None, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
@@ -53,9 +66,32 @@ def resolve(host: str, port: int, nameserver: str | None, deadline: Deadline) ->
     """
     if literal := _literal(host, port):
         return (literal,)
+    found = _asked(host, port, nameserver, deadline)
+    if len(found) > MOST_ADDRESSES:
+        raise _dns(f"{host} is said to have {len(found)} addresses, more than {MOST_ADDRESSES}")
+    return found
+
+
+def _asked(host: str, port: int, nameserver: str | None, deadline: Deadline) -> tuple[ResolvedAddress, ...]:
     if nameserver is None:
         return _ask_system(host, port, deadline)
     return _ask_server(host, port, nameserver, deadline)
+
+
+@lru_cache(1024)
+def _why_no_service(ip: str) -> str:
+    """Why no service has an address that a name stands for, "" where one may."""
+    if "%" in ip:  # of a network of this machine's, as names have that are known there alone
+        return ""
+    address = ipaddress.ip_address(ip)
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else address.ipv4_mapped
+        address = inner or address
+    if address.is_unspecified:
+        return "which is no address: this machine itself would answer"
+    if address.is_link_local or address in _METADATA:
+        return "which is link-local, or where clouds give out credentials"
+    return ""
 
 
 def _literal(host: str, port: int) -> ResolvedAddress | None:
