@@ -389,6 +389,8 @@ def _unsafe_to_migrate(change: Change, world: World, revisions: dict[str, str]) 
     if not set(here) <= set(change.names):
         other = next(each for each in here if each not in change.names)
         return f"the migration {other} was not planned"
+    if changed := next((name for name, sql in world.sql if name in here and (name, sql) not in change.sql), ""):
+        return f"the SQL of the migration {changed} was changed since it was planned"
     old = next((slot for slot in world.carrying if world.revisions.get(slot) != revisions.get(slot)), "")
     if change.phase == CONTRACT and old:
         return f"{old} has traffic and shows {world.revisions.get(old) or '-'}: nothing may be taken away from it"

@@ -16,8 +16,8 @@ from pytest_prodcheck.deploy.deployer import Compares, Deployer, noted
 from pytest_prodcheck.deploy.driver_table import driver_of
 from pytest_prodcheck.deploy.drivers import DriverProblem, Site, observe_with_migrations
 from pytest_prodcheck.deploy.journal import Journal, Store
-from pytest_prodcheck.deploy.migrations import Migrating
-from pytest_prodcheck.deploy.plan import Plan, PlanProblem, World, is_word
+from pytest_prodcheck.deploy.migrations import Migrating, of_phase
+from pytest_prodcheck.deploy.plan import EXPAND, Plan, PlanProblem, World, is_word
 from pytest_prodcheck.deploy.programs import Runner
 from pytest_prodcheck.deploy.strategies import make_plan, told
 
@@ -381,10 +381,17 @@ class Deployment:
                 f"the revision {revision!r} cannot be given to programs: expected letters, digits and ._/:@+=~^-", 2
             )
         world = self._world(lambda: observe_with_migrations(driver))
-        return make_plan(
+        made = make_plan(
             self.settings, world, environment=self.wishes.environment, unit=self.wishes.unit,
             revision=revision, configuration=self.configuration.digest(self.environment), allow=self.wishes.allow,
         )  # fmt: skip
+        if self.settings.migrations is not None and made.changes_something:
+            from pytest_prodcheck.deploy.migration_sql import refuse_what_takes_away
+
+            refuse_what_takes_away(
+                self.settings.migrations, of_phase(world.pending, EXPAND), self.configuration.root
+            )
+        return made
 
     def _show(self, plan: Plan) -> None:
         from pytest_prodcheck.deploy.power import stated

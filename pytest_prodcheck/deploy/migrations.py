@@ -7,10 +7,12 @@ starts and stays on the way back; what takes away is applied when the old revisi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.deploy.commands_driver import Programs, wait
 from pytest_prodcheck.deploy.drivers import DriverProblem
+from pytest_prodcheck.deploy.migration_sql import digests
 from pytest_prodcheck.deploy.plan import CONTRACT, EXPAND, PlanProblem, Shares, World
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ class Migrating:
     def observe_with_migrations(self) -> World:
         """What the driver sees, and which migrations are pending."""
         there = self._driver.observe()
-        return World(there.revisions, there.shares, there.trouble, self._pending())
+        pending = self._pending()
+        names = [each.partition(" ")[2] for each in pending]
+        return replace(there, pending=pending, sql=digests(self._settings, names, self._site.root))
 
     def share(self, shares: Shares) -> None:
         """As the driver does."""

@@ -25,13 +25,14 @@ class World:
     """What was observed. revisions: slot -> what it runs, "" for a copy that does not answer well.
 
     trouble: why it would not stay so, "" where nothing speaks against it. pending: migrations that are not applied,
-    in their order, "expand NAME" or "contract NAME".
+    in their order, "expand NAME" or "contract NAME". sql: name and digest of the SQL of each, where it is declared.
     """
 
     revisions: dict[str, str]
     shares: Shares
     trouble: str = ""
     pending: tuple[str, ...] = ()
+    sql: tuple[tuple[str, str], ...] = ()
 
     @property
     def carrying(self) -> list[str]:
@@ -44,7 +45,7 @@ class Change:
     """Where to arrive: one slot runs a revision, does not run ("stop"), or traffic is shared ("share").
 
     "start": without traffic; "roll": in place, with traffic on it. "migrate": migrations of a phase are applied; names
-    are those that were pending when it was planned.
+    are those that were pending when it was planned, sql are digests of what they were.
     """
 
     kind: Literal["start", "roll", "stop", "share", "migrate"]
@@ -53,6 +54,7 @@ class Change:
     shares: Shares = ()
     phase: str = ""
     names: tuple[str, ...] = ()
+    sql: tuple[tuple[str, str], ...] = ()
 
     def told(self) -> str:
         """For people."""
@@ -163,7 +165,8 @@ class Plan:
 def _change(data: dict[str, Any] | None) -> Change | None:
     if data is None:
         return None
-    return Change(**{**data, "shares": _shares(data["shares"]), "names": tuple(map(str, data.get("names", ())))})
+    sql = tuple((str(name), str(digest)) for name, digest in data["sql"])
+    return Change(**{**data, "shares": _shares(data["shares"]), "names": tuple(map(str, data["names"])), "sql": sql})
 
 
 def _shares(data: Any) -> Shares:

@@ -49,23 +49,26 @@ def make_plan(
         steps = [] if old == revision else _two_copies(settings, world, revision, live, idle)
     before = [Step("gate", gate=settings.before)] if steps else []
     if steps:
-        before, steps = _with_migrations(world.pending, before, steps)
+        before, steps = _with_migrations(world, before, steps)
     return Plan(
         environment, unit, revision, old, settings.strategy, tuple(sorted(world.revisions.items())), world.shares,
         (*before, *(steps or [Step("gate", gate=settings.after)])), configuration, allow,
     )  # fmt: skip
 
 
-def _with_migrations(pending: tuple[str, ...], before: list[Step], steps: list[Step]) -> tuple[list[Step], list[Step]]:
+def _with_migrations(world: World, before: list[Step], steps: list[Step]) -> tuple[list[Step], list[Step]]:
     """What only adds comes before anything else and stays; what takes away comes last, and there is no way back."""
     from pytest_prodcheck.deploy.migrations import of_phase, refuse_wrong_order
 
-    refuse_wrong_order(pending)
-    expand, contract = of_phase(pending, EXPAND), of_phase(pending, CONTRACT)
-    if expand:
-        before = [*before, Step("change", Change("migrate", phase=EXPAND, names=expand))]
-    if contract:
-        steps = [*steps, Step("change", Change("migrate", phase=CONTRACT, names=contract), final=True, loaded=True)]
+    refuse_wrong_order(world.pending)
+
+    def change(phase: str, names: tuple[str, ...]) -> Change:
+        return Change("migrate", phase=phase, names=names, sql=tuple(each for each in world.sql if each[0] in names))
+
+    if expand := of_phase(world.pending, EXPAND):
+        before = [*before, Step("change", change(EXPAND, expand))]
+    if contract := of_phase(world.pending, CONTRACT):
+        steps = [*steps, Step("change", change(CONTRACT, contract), final=True, loaded=True)]
     return before, steps
 
 

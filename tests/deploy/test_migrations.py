@@ -158,6 +158,7 @@ def test_the_plan_of_a_project(tmp_path: Path) -> None:
     said = r"expand 7_add\ncontract 9_drop\n"
     for name, rows in (("copy.sh", r"blue r1\ngreen -\n"), ("share.sh", r"blue 100\ngreen 0\n"), ("migrate.sh", said)):
         project.write(name, f"#!/bin/sh\nprintf '{rows}'\n").chmod(0o755)
+    project.write("migrations/7_add.sql", "alter table orders add column note text;\n")
     done = project.prodcheck("deploy", "--env", "production", "--revision", NEW, "--dry-run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "   2  migrate, expand: 7_add" in done.stdout

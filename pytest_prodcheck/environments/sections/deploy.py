@@ -128,6 +128,10 @@ class DeployMigrations(Section):
     pending: Program
     # applies those of `{phase}`, "expand" or "contract"; may be run again at any time
     run: Program
+    # file with the SQL of one, relative to prodcheck.toml, such as "migrations/{name}.sql": in those of "expand" squawk
+    # has to find nothing that the old revision could not live with, and what is applied has to be what was planned
+    sql: Annotated[str, Field(pattern=r"^[^{}]*\{name\}[^{}]*$")] | None = None
+    exclude: tuple[str, ...] = ()  # rules of squawk that are not judged, such as "ban-drop-view"
     timeout: Seconds = 600.0  # of one command
 
 

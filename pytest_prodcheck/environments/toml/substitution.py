@@ -82,7 +82,7 @@ def filled_later(path: KeyPath, data: dict[str, Any]) -> set[str]:
     if path[:1] == ("metrics",) and path[2:] in (("query",), ("samples",)):
         return {"window", "revision", "service"}
     if path[:2] == ("deploy", "migrations"):
-        return {"phase", "revision", "unit"}
+        return {"name"} if path[2:] == ("sql",) else {"phase", "revision", "unit"}
     if path[:3] == ("deploy", "analysis", "metrics"):
         return {"revision"}
     if path[:2] == ("deploy", "commands"):

@@ -57,12 +57,19 @@ def postgres_migration_lint(target: str, context: Context, deadline: Deadline) -
     found = {script.version: _sql_of(script, settings, context.root) for script in new}
     files = [file for file in found.values() if file is not None]
     version = max((member.version for member in members(target, context, deadline)), default=0)
-    said = _run(files, version, settings.exclude, context.root, deadline) if files else []
+    findings = lint(files, version, settings.exclude, context.root, deadline) if files else []
     return MigrationLint(
         files=tuple(_shown(file, context.root) for file in files),
         without_sql=tuple(version for version, file in found.items() if file is None),
-        findings=tuple(_finding(each, context.root) for each in said[:MOST_FINDINGS]),
+        findings=tuple(findings[:MOST_FINDINGS]),
     )
+
+
+def lint(
+    files: list[Path], version: int, exclude: tuple[str, ...], root: Path, deadline: Deadline
+) -> list[LintFinding]:
+    """All that squawk finds in files; version: of the server, 0 for any. Raises EvidenceProblem."""
+    return [_finding(each, root) for each in _run(files, version, exclude, root, deadline)]
 
 
 def _sql_of(script: Script, settings: Settings, root: Path) -> Path | None:

@@ -1,0 +1,71 @@
+"""Whether migrations that are said to only add do so, by their SQL: squawk knows what breaks clients (squawkhq.com)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.deploy.plan import PlanProblem
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.sections.deploy import DeployMigrations
+
+_SECONDS = 60.0
+_DROPS = ("ban-drop-", "renaming-")
+# rules about what the old revision cannot live with; ban-drop-… and renaming-… are, too
+_TAKES_AWAY = (
+    "adding-not-nullable-field", "adding-required-field", "ban-new-write-restriction", "ban-revoke", "ban-set-schema",
+    "ban-truncate-cascade", "changing-column-type",
+)  # fmt: skip
+_NOBODY_NOTICES = ("ban-drop-index", "ban-drop-constraint", "ban-drop-not-null")  # what is allowed then was not before
+_CANNOT_BE_READ = "syntax-error"
+
+
+def digests(settings: DeployMigrations, names: Sequence[str], root: Path) -> tuple[tuple[str, str], ...]:
+    """Name and SHA-256 of the SQL of each migration, "" for a file that is not there; () where no SQL is declared."""
+    if settings.sql is None:
+        return ()
+    return tuple((name, _digest(_file(settings.sql, name, root))) for name in names)
+
+
+def refuse_what_takes_away(settings: DeployMigrations, adding: Sequence[str], root: Path) -> None:
+    """Raises PlanProblem: 4 for a migration that is said to only add and does not, 3 where nobody can tell."""
+    from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.migrations.squawk import lint
+    from pytest_prodcheck.records import EvidenceProblem
+
+    if settings.sql is None or not adding:
+        return
+    files = {name: _file(settings.sql, name, root) for name in adding}
+    if missing := next((name for name, file in files.items() if not file.is_file()), ""):
+        told = settings.sql.replace("{name}", missing)
+        raise PlanProblem(f"nobody can tell whether the migration {missing} only adds: there is no file {told}", 3)
+    try:
+        found = lint(list(files.values()), 0, settings.exclude, root, Deadline(_SECONDS))
+    except EvidenceProblem as error:
+        raise PlanProblem(f"nobody can tell whether migrations only add: {error.problem}", 3) from None
+    for each in found:
+        where = f"{each.file}:{each.line}: {each.rule}: {each.message}"
+        if each.rule == _CANNOT_BE_READ:
+            raise PlanProblem(f"nobody can tell whether a migration only adds: {where}", 3)
+        drops = each.rule.startswith(_DROPS) and each.rule not in _NOBODY_NOTICES
+        if drops or each.rule in _TAKES_AWAY:
+            text = "a migration is said to only add, but the old revision could not live with it"
+            raise PlanProblem(f"{text} ({where}): name it `contract`")
+
+
+def _file(pattern: str, name: str, root: Path) -> Path:
+    """Raises PlanProblem (4) for a name that leads out of the project."""
+    path = (root / pattern.replace("{name}", name)).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise PlanProblem(f"the migration {name[:60]!r} names no file of the project")
+    return path
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
