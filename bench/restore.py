@@ -25,7 +25,7 @@ from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.demo.runtime.processes import end
 from pytest_prodcheck.demo.switches.backups import finish_segments
 from pytest_prodcheck.evidence.content.hash_sql import FIXED, digest_of
-from pytest_prodcheck.evidence.content.recording import take
+from pytest_prodcheck.evidence.content.recording import record_content
 from tests.evidence.contexts import context, gather
 from tests.evidence.stores import Stores, at, stores
 
@@ -156,7 +156,7 @@ def dump(cluster: Cluster) -> None:
     whom: list[str | Path] = ["-h", cluster.folder, "-p", str(cluster.primary.port), "-U", "postgres"]
     cluster.spawner.run([cluster.programs / "pg_dump", *whom, "-Fc", "-f", place, "shop"], cluster.folder / "log", 900)
     with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
-        (cluster.folder / "dump.json").write_text(take(connection, witness, physical=False).text())
+        (cluster.folder / "dump.json").write_text(record_content(connection, witness, physical=False).text())
 
 
 def dumps(rows: int = ROWS // 5, runs: int = 3) -> bool:
@@ -204,7 +204,7 @@ def fill(cluster: Cluster, rows: int) -> None:
     options = [*cluster.primary.backup_options(), "-D", cluster.base, "-X", "fetch", "-c", "fast"]
     cluster.spawner.run([cluster.programs / "pg_basebackup", *options], cluster.folder / "backup.log", 900)
     with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
-        (cluster.records / "base-1.json").write_text(take(connection, witness, parts=True).text())
+        (cluster.records / "base-1.json").write_text(record_content(connection, witness, parts=True).text())
     finish_segments(cluster, 1)
 
 

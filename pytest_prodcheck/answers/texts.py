@@ -25,14 +25,14 @@ def charset_of(content_type: str, begin: bytes | bytearray = b"") -> str:
 
         message = Message()
         message["Content-Type"] = content_type.encode("ascii", "replace").decode()
-        return _known(str(message.get_param("charset", "utf-8")))
+        return _codec_or_utf8(str(message.get_param("charset", "utf-8")))
     if "html" in content_type.lower() and (meta := _META.search(begin[:_LOOKED_AT])):
-        name = _known(meta[1].decode())
+        name = _codec_or_utf8(meta[1].decode())
         return "utf-8" if name.startswith("utf-16") else name  # a page that could be read so far is not in UTF-16
     return "utf-8"
 
 
-def _known(charset: str) -> str:
+def _codec_or_utf8(charset: str) -> str:
     try:
         found = codecs.lookup(charset) if len(charset) <= 40 and charset.isascii() else codecs.lookup("utf-8")
     except (LookupError, ValueError):

@@ -90,7 +90,7 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
     import psycopg
     from psycopg.conninfo import make_conninfo
 
-    from pytest_prodcheck.evidence.content.recording import take
+    from pytest_prodcheck.evidence.content.recording import record_content
     from pytest_prodcheck.evidence.network.resolving import split_address
     from pytest_prodcheck.evidence.postgres.libpq_environment import hidden
     from pytest_prodcheck.evidence.postgres.members import libpq_parameters, members
@@ -115,7 +115,7 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
             backups = context.environment.postgres[args.name].backups
             physical = backups is not None and backups.kind != "dump"
             parts = backups is not None and backups.restore is not None and backups.restore.sample < 1
-            record = take(connection, witness, args.table, physical, parts, deadline)
+            record = record_content(connection, witness, args.table, physical, parts, deadline)
     except psycopg.errors.InsufficientPrivilege as error:
         hint = "prodcheck grants prints all that the role needs"
         raise EvidenceProblem(Problem("denied", of_error(error), hint)) from None

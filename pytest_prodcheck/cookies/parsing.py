@@ -63,12 +63,12 @@ def parse(text: str, now: float) -> Cookie | None:
         key, _, content = part.partition("=")
         if len(content.strip(SPACE).encode("latin-1", "replace")) <= MOST_ATTRIBUTE:
             attributes[key.strip(SPACE).lower()] = content.strip(SPACE)
-    end = ends(attributes, now)
+    end = expires_at(attributes, now)
     gone = not value.strip('"') or (end is not None and end <= now)
     return Cookie(name, attributes, gone, value)
 
 
-def ends(attributes: dict[str, str], now: float) -> float | None:
+def expires_at(attributes: dict[str, str], now: float) -> float | None:
     """When it ends by its attributes, epoch seconds; None: with the browser's session."""
     age = attributes.get("max-age", "")
     if re.fullmatch(r"-?[0-9]+", age):  # Max-Age goes before Expires (5.7)

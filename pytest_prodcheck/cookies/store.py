@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from pytest_prodcheck.cookies.parsing import Cookie, domain_matches, ends, is_address, is_public_suffix, parse, refused
+from pytest_prodcheck.cookies.parsing import (
+    Cookie,
+    domain_matches,
+    expires_at,
+    is_address,
+    is_public_suffix,
+    parse,
+    refused,
+)
 
 Headers = Iterable[tuple[str, str]]
 
@@ -21,14 +29,14 @@ class Refusal(NamedTuple):
     why: str
 
 
-class _Place(NamedTuple):
+class _RequestPlace(NamedTuple):
     secure: bool
     host: str
     path: str
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _StoredCookie:
     name: str
     value: str = field(repr=False)
     domain: str
@@ -45,7 +53,7 @@ class CookieStore:
     def __init__(self, tls_in_front: bool = False) -> None:
         """tls_in_front: users come over TLS, which ends before the servers that we ask over plain HTTP."""
         self._tls_in_front = tls_in_front
-        self._kept: dict[tuple[str, str, bool, str], _Kept] = {}
+        self._kept: dict[tuple[str, str, bool, str], _StoredCookie] = {}
         self._lock = threading.Lock()
         self._born = 0
 
@@ -58,16 +66,16 @@ class CookieStore:
                 cookie = parse(line, now)
                 why = _unreadable(line) if cookie is None else refused(cookie, place.host, place.secure)
                 if cookie is not None and not why:
-                    why = self._keep(cookie, place, now)
+                    why = self._store_cookie(cookie, place, now)
                 if why:
                     left.append(Refusal(cookie.name if cookie else line.partition("=")[0][:60].strip(), why))
         return left
 
-    def _place(self, url: str) -> _Place:
+    def _place(self, url: str) -> _RequestPlace:
         place = _place(url)
         return place._replace(secure=True) if self._tls_in_front else place
 
-    def _keep(self, cookie: Cookie, place: _Place, now: float) -> str:
+    def _store_cookie(self, cookie: Cookie, place: _RequestPlace, now: float) -> str:
         """Keeps or removes one cookie; why not, "" where done."""
         domain, host_only = cookie.domain or place.host, not cookie.domain
         if not host_only and (is_address(domain) or is_public_suffix(domain)):
@@ -76,7 +84,7 @@ class CookieStore:
         path = path if path.startswith("/") else _default_path(place.path)
         if not place.secure and not cookie.secure and self._guarded(cookie.name, domain, path):
             return "a cookie of that name has Secure, and this one came over plain HTTP"
-        end = ends(cookie.attributes, now)
+        end = expires_at(cookie.attributes, now)
         key = (cookie.name, domain, host_only, path)
         if end is not None and end <= now:
             self._kept.pop(key, None)
@@ -84,7 +92,7 @@ class CookieStore:
         self._born += 1
         before = self._kept.get(key)  # by the RFC any cookie keeps its place, in Chromium one of the same value
         born = before.born if before is not None and before.value == cookie.value else self._born
-        self._kept[key] = _Kept(cookie.name, cookie.value, domain, host_only, path, cookie.secure, end, born)
+        self._kept[key] = _StoredCookie(cookie.name, cookie.value, domain, host_only, path, cookie.secure, end, born)
         return ""
 
     def _guarded(self, name: str, domain: str, path: str) -> bool:
@@ -100,7 +108,7 @@ class CookieStore:
         """Names and values that a request to `url` carries, in order."""
         place, now = self._place(url), time.time() if now is None else now
         with self._lock:
-            fitting = [each for each in self._kept.values() if _belongs(each, place, now)]
+            fitting = [each for each in self._kept.values() if _is_sent_to(each, place, now)]
         fitting.sort(key=lambda each: (-len(each.path), each.born))
         return [(each.name, each.value) for each in fitting]
 
@@ -127,7 +135,7 @@ def refusals(url: str, headers: Headers, tls_in_front: bool = False) -> list[Ref
     return CookieStore(tls_in_front).take(url, headers)
 
 
-def _belongs(kept: _Kept, place: _Place, now: float) -> bool:
+def _is_sent_to(kept: _StoredCookie, place: _RequestPlace, now: float) -> bool:
     there = place.host == kept.domain if kept.host_only else domain_matches(place.host, kept.domain)
     fresh = kept.end is None or kept.end > now
     return there and fresh and _path_matches(place.path, kept.path) and (place.secure or not kept.secure)
@@ -142,11 +150,11 @@ def _default_path(path: str) -> str:
     return path[: path.rfind("/")] or "/"
 
 
-def _place(url: str) -> _Place:
+def _place(url: str) -> _RequestPlace:
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     here = host == "localhost" or host.endswith(".localhost") or host.startswith("127.") or host == "::1"
-    return _Place(parts.scheme == "https" or here, host, parts.path or "/")
+    return _RequestPlace(parts.scheme == "https" or here, host, parts.path or "/")
 
 
 def _lines(headers: Headers) -> list[str]:

@@ -18,7 +18,7 @@ from pytest_prodcheck.deploy.asking import CANNOT_TELL, Answer
 from pytest_prodcheck.deploy.histograms import Counted, Histogram, judge_counted, shift_shown, tail_shown
 from pytest_prodcheck.deploy.power import SURE, USUAL_ERRORS, errors_found
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.monitoring.metrics import duration, filled
+from pytest_prodcheck.evidence.monitoring.metrics import duration, query_with
 from pytest_prodcheck.evidence.monitoring.miscounting import doubled
 from pytest_prodcheck.evidence.monitoring.prometheus import Prometheus, Sample, clock, prometheus
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -152,7 +152,7 @@ class Metrics:
         return Histogram(tuple(ends), tuple(counts))
 
     def _named(self, series: str, revision: str) -> str:
-        return filled(series, {"revision": revision, "window": "", "service": ""})
+        return query_with(series, {"revision": revision, "window": "", "service": ""})
 
     def _vector(self, query: str, series: str, revision: str, now: float, seconds: float) -> list[Sample]:
         text = query.replace("{window}", duration(seconds)).replace("{}", self._named(series, revision))

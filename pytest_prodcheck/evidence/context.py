@@ -80,7 +80,7 @@ class Slots:
 
 
 @dataclass
-class _Once:
+class _SharedValue:
     began: float = 0.0
     value: Any = None
     error: BaseException | None = None
@@ -125,7 +125,7 @@ class Context:
         self.reached: set[str] = {""}  # "10.0.0.7:443": peers that have taken a connection in this run
         self._secrets = secrets
         self._lock = threading.Lock()
-        self._made: dict[Hashable, _Once] = {}
+        self._made: dict[Hashable, _SharedValue] = {}
         self._told: dict[str, str] = {}
         self._ends: list[Callable[[], None]] = []
         self._closed = False
@@ -177,7 +177,7 @@ class Context:
             known = self._made.get(key)
             mine = known is None
             if known is None:
-                known = self._made[key] = _Once(time.time())
+                known = self._made[key] = _SharedValue(time.time())
         if mine:
             try:
                 known.value = make()

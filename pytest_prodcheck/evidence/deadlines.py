@@ -77,7 +77,7 @@ class Deadline:
         A peer that sends one byte a second resets every socket timeout; this ends it all the same. After the block
         look at `expired`: a connection that was shut down reads like one that the peer closed.
         """
-        guard = Guard(sock)
+        guard = ConnectionTimeout(sock)
         try:
             guard.begin(self)
             yield
@@ -85,7 +85,7 @@ class Deadline:
             guard.close()
 
 
-class Guard:
+class ConnectionTimeout:
     """Shuts one connection down when the time of an exchange is up; good for many exchanges, one after the other.
 
     Works on a duplicate, for the file descriptor may be closed and used again by somebody else meanwhile. The
@@ -114,7 +114,7 @@ class Guard:
         self._double.close()
 
 
-class _Watch:
+class _TimeoutThread:
     """One daemon thread that shuts down guarded sockets when their time is up."""
 
     def __init__(self) -> None:
@@ -157,4 +157,4 @@ class _Watch:
                 self._changed.wait(self._ends[0][0] - now if self._ends else None)
 
 
-_WATCH = _Watch()
+_WATCH = _TimeoutThread()

@@ -83,10 +83,10 @@ def read_settings(name: str, shape: dict[str, Any], context: Context, deadline: 
         elif isinstance(value, str) and _names_a_file(key):
             value = str(context.root / value)
         if not _fits(value, kind):
-            wrong.append(f"{key!r} is missing" if key not in section else f"{key!r} is no {_words(kind)}")
+            wrong.append(f"{key!r} is missing" if key not in section else f"{key!r} is no {_type_text(kind)}")
         found[key] = value
     if wrong:
-        hint = ", ".join(f"{key} = {_words(kind)}" for key, kind in shape.items())
+        hint = ", ".join(f"{key} = {_type_text(kind)}" for key, kind in shape.items())
         raise EvidenceProblem(Problem("configuration", f"{where}: {'; '.join(wrong)}", f"expected: {hint}"))
     return found
 
@@ -95,16 +95,16 @@ def _names_a_file(key: str) -> bool:
     return key in FILE_KEYS or key.endswith(("_file", "_path"))
 
 
-def _kinds(kind: Any) -> tuple[Any, ...]:
+def _types_of_union(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (NoneType if kind is None else kind,)
 
 
 def _may_be(kind: Any, wanted: type) -> bool:
-    return wanted in _kinds(kind)
+    return wanted in _types_of_union(kind)
 
 
 def _fits(value: object, kind: Any) -> bool:
-    for each in _kinds(kind):
+    for each in _types_of_union(kind):
         plain = get_origin(each) or each
         if plain is Any:
             return value is not None
@@ -115,6 +115,6 @@ def _fits(value: object, kind: Any) -> bool:
     return False
 
 
-def _words(kind: Any) -> str:
+def _type_text(kind: Any) -> str:
     names = {str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "nothing"}
-    return " or ".join(names.get(each, getattr(each, "__name__", str(each))) for each in _kinds(kind))
+    return " or ".join(names.get(each, getattr(each, "__name__", str(each))) for each in _types_of_union(kind))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_prodcheck import runbooks
-from pytest_prodcheck.evidence.gathering.copies import own_copy, same
+from pytest_prodcheck.evidence.gathering.copies import identical, own_copy
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, Severity, SkipReason
 from pytest_prodcheck.records import EvidenceProblem
 
@@ -49,7 +49,7 @@ class Reading:
 
     def changed(self) -> list[str]:
         """The arguments that no longer say what was gathered."""
-        return [name for name, original in self._originals.items() if not same(self.given[name], original)]
+        return [name for name, original in self._originals.items() if not identical(self.given[name], original)]
 
 
 READING = pytest.StashKey[Reading]()

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.dry_run import kubernetes_manifests
-from pytest_prodcheck.evidence.kubernetes.template_pods import counts, filled_in_later
+from pytest_prodcheck.evidence.kubernetes.template_pods import filled_in_later, refuses_rollout
 from tests.cluster import shop
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.faults import Bench
@@ -101,4 +101,4 @@ def test_pods_of_templates(
 def test_which_refusals_hold_for_the_rollout(version: str, said: str, counted: bool) -> None:
     there = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "gvisor"}}
     later = filled_in_later(said, {"apiVersion": version, "kind": "Any"})
-    assert (counts(said, [there]) and not later) is counted
+    assert (refuses_rollout(said, [there]) and not later) is counted

@@ -15,7 +15,7 @@ from pytest_prodcheck.environments.secrets import SecretResolver
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load import resources
-from pytest_prodcheck.evidence.load.resource_sampling import watching
+from pytest_prodcheck.evidence.load.resource_sampling import sampling
 from tests.busy import skip_if_too_busy
 from tests.evidence.http.servers import ok, web
 from tests.monitoring.faults import BENIGN, FAULTS, Bench, Fault
@@ -72,7 +72,7 @@ def test_hosts_are_seen_as_they_were_during_a_load(bench: Bench, monkeypatch: py
     context = Context(environment, bench.home.folder, secrets=secrets, redactor=Redactor())
     seen = 'rate(node_cpu_seconds_total{instance="busy"}[5s] offset 3s)'
     bench.watched.prometheus.wait(lambda: bench.watched.number(seen), "what was some seconds ago")
-    with watching("browse", environment.load["browse"], context):
+    with sampling("browse", environment.load["browse"], context):
         run = SimpleNamespace(began=time.time() - 8, seconds=7.0)
     monkeypatch.setattr(resources, "shared_run", lambda *_: run)
     found = resources.load_resources.gather("browse", context, Deadline(10))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.release.plan_documents import dated, names
+from pytest_prodcheck.evidence.release.plan_documents import dated, mentions
 from pytest_prodcheck.judging.ledger import close_ledger, open_ledger
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.outcomes import Outcome
@@ -176,6 +176,6 @@ def test_when_a_plan_was_last_looked_at(text: str, day: str | None) -> None:
 
 
 def test_a_name_is_a_word_of_its_own() -> None:
-    assert names("# Rolling back: Shop", ("shop",))
-    assert names("for shop, and others", ("shop",))
-    assert not names("for shop-api and webshop", ("shop",))
+    assert mentions("# Rolling back: Shop", ("shop",))
+    assert mentions("for shop, and others", ("shop",))
+    assert not mentions("for shop-api and webshop", ("shop",))

@@ -44,7 +44,7 @@ def auth_cookie(target: str, context: Context, deadline: Deadline) -> CookieSess
     from pytest_prodcheck.evidence.http.clients import client_of
     from pytest_prodcheck.evidence.http.messages import Request
     from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, frozen
-    from pytest_prodcheck.evidence.login.attempts import clean
+    from pytest_prodcheck.evidence.login.attempts import redacted_again
     from pytest_prodcheck.evidence.login.forms import new_store, with_csrf
     from pytest_prodcheck.evidence.login.sessions import declared_auth, lacks, sign_in
 
@@ -60,7 +60,7 @@ def auth_cookie(target: str, context: Context, deadline: Deadline) -> CookieSess
         raise EvidenceProblem(
             Problem("denied", f"role {target}: the login answered {answer.exchange.status}{missing}")
         )
-    login = Login(target, True, "cookie", replace(clean(answer, context).exchange, body=None))
+    login = Login(target, True, "cookie", replace(redacted_again(answer, context).exchange, body=None))
     headers = {"Cookie": with_csrf(RoleCookies(store, where), auth, context, deadline)}
     request = declared_request(declared, frozen(headers))
     method, _, path = auth.logout.partition(" ")

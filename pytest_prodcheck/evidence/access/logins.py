@@ -108,7 +108,7 @@ def _guarded_lines(target: str, environment: Environment) -> tuple[Sending, ...]
 def auth_required(target: str, context: Context, deadline: Deadline) -> ProtectedAnswers:
     """The answers without a token, with a garbage one, and as a role that is allowed (control), in this order."""
     from pytest_prodcheck.evidence.access.positive_controls import carried_by_cookie, unsafe_control
-    from pytest_prodcheck.evidence.login.forms import visitor, with_session
+    from pytest_prodcheck.evidence.login.forms import visitor_headers, with_session
     from pytest_prodcheck.evidence.login.sessions import expected
 
     service, declared, name = endpoint(context.environment, target)
@@ -120,7 +120,7 @@ def auth_required(target: str, context: Context, deadline: Deadline) -> Protecte
     nonsense = _garbage(session.carrier, context)
     seen: dict[str, str] = {}
     if not declared.changes_nothing and session.carrier == "cookie":  # a CSRF filter would refuse what comes without
-        seen, nonsense = visitor(context, deadline), with_session(visitor(context, deadline), nonsense)
+        seen, nonsense = visitor_headers(context, deadline), with_session(visitor_headers(context, deadline), nonsense)
     anonymous, anonymous_login = _send(name, declared, seen, context, deadline, anonymous=True)
     garbage, garbage_login = _send(name, declared, nonsense, context, deadline, anonymous=True)
     answer, control_login = _send(name, control, session.headers, context, deadline)

@@ -11,7 +11,7 @@ from pytest_prodcheck.evidence.access.positive_controls import carried_by_cookie
 from pytest_prodcheck.evidence.access.role_requests import SECONDS, declared_request, entry, got_in
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import endpoint, endpoint_host, host_of
-from pytest_prodcheck.evidence.login.forms import visitor
+from pytest_prodcheck.evidence.login.forms import visitor_headers
 from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.access import Entry, OverrideEntry, RoleEntry, RoleMatrix
@@ -62,7 +62,9 @@ def auth_matrix(target: str, context: Context, deadline: Deadline) -> RoleMatrix
     expected = proof.status or tuple(range(200, 300))
     found: list[RoleEntry] = []
     for who, allowed in _roles(context.environment, declared):
-        found.append(RoleEntry(who, allowed, _one(name, declared, who, allowed, control, found, context, deadline)))
+        found.append(
+            RoleEntry(who, allowed, _entry_of_role(name, declared, who, allowed, control, found, context, deadline))
+        )
     tried_as, overrides = _overrides(name, service, declared, found, context, deadline) if closed else ("", ())
     allowed_ones = [who for who, allowed in _roles(context.environment, declared) if allowed]
     passed = unsafe_control(target, name, declared, allowed_ones, context, deadline)
@@ -77,7 +79,7 @@ def auth_matrix(target: str, context: Context, deadline: Deadline) -> RoleMatrix
     )  # fmt: skip
 
 
-def _one(
+def _entry_of_role(
     name: str, declared: Endpoint, who: str, allowed: bool, control: RoleEntry, so_far: list[RoleEntry],
     context: Context, deadline: Deadline,
 ) -> Entry:  # fmt: skip
@@ -93,7 +95,7 @@ def _as_role(name: str, declared: Endpoint, role: str, context: Context, deadlin
     try:
         headers = session_of(context, role, deadline).headers
         if role == ANONYMOUS and not declared.changes_nothing:
-            headers = visitor(context, deadline)
+            headers = visitor_headers(context, deadline)
     except EvidenceProblem as error:
         return Entry(problem=error.problem)
     request = declared_request(declared, headers, anonymous=role == ANONYMOUS)

@@ -35,10 +35,10 @@ def entry(service: str, request: Request, context: Context, deadline: Deadline) 
         if deadline.expired:
             raise
         return Entry(problem=error.problem), ""
-    return made_of(answer, service, request.path, context), answer.text
+    return entry_of(answer, service, request.path, context), answer.text
 
 
-def made_of(answer: Answer, service: str, path: str, context: Context) -> Entry:
+def entry_of(answer: Answer, service: str, path: str, context: Context) -> Entry:
     """An answer without its body."""
     return Entry(replace(answer.exchange, body=None), None, login_page(answer, service, path, context))
 

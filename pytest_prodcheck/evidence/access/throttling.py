@@ -62,7 +62,7 @@ def auth_throttling(target: str, context: Context, deadline: Deadline) -> BadLog
     if auth.throttling is None or not user or other is None:
         what = "[auth] has no `throttling` with a user, or no role of another user with `user` and `password`"
         raise EvidenceProblem(Problem("configuration", what))
-    control = _bare(log_in(other, context, deadline).login)
+    control = _without_body(log_in(other, context, deadline).login)
     attempts: list[BadLogin] = []
     for _ in range(auth.throttling.attempts):
         login = present(user, user, secrets.token_urlsafe(18), context, deadline, like=other).login
@@ -74,12 +74,12 @@ def auth_throttling(target: str, context: Context, deadline: Deadline) -> BadLog
     right = None
     if auth.throttling.password is not None:
         password = context.secret(auth.throttling.password, deadline)
-        right = _bare(present(user, user, password, context, deadline, like=other).login)
-    after = _bare(log_in(other, context, deadline).login)
+        right = _without_body(present(user, user, password, context, deadline, like=other).login)
+    after = _without_body(log_in(other, context, deadline).login)
     return BadLogins(user, auth.throttling.attempts, control, tuple(attempts), right, after)
 
 
-def _bare(login: Login) -> Login:
+def _without_body(login: Login) -> Login:
     """Without the body of its answer."""
     from dataclasses import replace
 

@@ -89,13 +89,16 @@ def garbled(token: str) -> Iterator[Forged]:
 def forgeries(jwt: Jwt, public: tuple[tuple[str, bytes], ...] = ()) -> Iterator[Forged]:
     """All of a good token's forgeries. public: the issuer's public key in the forms it travels in, by name."""
     for word in ("none", "None", "NONE", "nOnE"):
-        yield Forged(f"algorithm {word}", f"{_part({**jwt.header, 'alg': word})}.{jwt.body}.")
+        yield Forged(f"algorithm {word}", f"{_encoded_json({**jwt.header, 'alg': word})}.{jwt.body}.")
     yield Forged("signature removed", f"{jwt.head}.{jwt.body}.")
     yield Forged("signature removed with its dot", f"{jwt.head}.{jwt.body}")
     signature = bytearray(_bytes(jwt.signature))
     signature[len(signature) // 2] ^= 0xFF
     yield Forged("signature changed", f"{jwt.head}.{jwt.body}.{_text(bytes(signature))}")
-    yield Forged("claims changed under their signature", f"{jwt.head}.{_part(_longer(jwt.claims))}.{jwt.signature}")
+    yield Forged(
+        "claims changed under their signature",
+        f"{jwt.head}.{_encoded_json(_with_later_expiry(jwt.claims))}.{jwt.signature}",
+    )
     if jwt.algorithm.startswith("ES"):  # CVE-2022-21449
         yield Forged("signature of zeros", f"{jwt.head}.{jwt.body}.{_text(bytes(len(signature)))}")
     yield from _by_own_key(jwt)
@@ -117,7 +120,7 @@ def _by_own_key(jwt: Jwt) -> Iterator[Forged]:
         "its own certificate at x5u": {"x5u": f"{NOWHERE}/key.pem"},
     }
     for case, more in offers.items():
-        signed = f"{_part({**jwt.header, 'alg': own.algorithm, **more})}.{jwt.body}"
+        signed = f"{_encoded_json({**jwt.header, 'alg': own.algorithm, **more})}.{jwt.body}"
         yield Forged(case, f"{signed}.{_text(own.sign(signed.encode()))}")
 
 
@@ -157,18 +160,18 @@ def _new_key(algorithm: str) -> tuple[Any, Any]:
     return key, key.public_key()
 
 
-def _longer(claims: dict[str, Any]) -> dict[str, Any]:
+def _with_later_expiry(claims: dict[str, Any]) -> dict[str, Any]:
     """The claims with a later end, as somebody would want them whose token is about to expire."""
     end = claims.get("exp")
     return {**claims, "exp": end + 86400} if isinstance(end, (int, float)) else {**claims, "exp": 4102444800}
 
 
 def _hmac(jwt: Jwt, header: dict[str, Any], secret: bytes) -> str:
-    signed = f"{_part({**jwt.header, **header})}.{jwt.body}"
+    signed = f"{_encoded_json({**jwt.header, **header})}.{jwt.body}"
     return f"{signed}.{_text(hmac.digest(secret, signed.encode(), 'sha256'))}"
 
 
-def _part(data: dict[str, Any]) -> str:
+def _encoded_json(data: dict[str, Any]) -> str:
     return _text(json.dumps(data, separators=(",", ":")).encode())
 
 

@@ -161,13 +161,13 @@ def _difference(sample: Jwt | None, good: Jwt | None) -> str:
     for claim, sign, words in (("exp", 1, "expired {} ago"), ("nbf", -1, "good in {}")):
         value = sample.claims.get(claim)
         if isinstance(value, (int, float)) and not isinstance(value, bool) and sign * (now - value) > 0:
-            told.append(words.format(_about(abs(now - value))))
+            told.append(words.format(_rounded_duration(abs(now - value))))
     if good is not None:
         told += [f"other {claim}" for claim in ("iss", "aud") if sample.claims.get(claim) != good.claims.get(claim)]
     return ", ".join(told)
 
 
-def _about(seconds: float) -> str:
+def _rounded_duration(seconds: float) -> str:
     """Such as "2 h": whole units of the largest that fits."""
     size = next((size for size in (86400, 3600, 60) if seconds >= size), 1)
     return format_quantity(float(seconds // size * size), "s")

@@ -35,7 +35,7 @@ class Archive:
     unpack: tuple[str, ...]
     root: Path
 
-    def bring(self, name: str, target: Path, deadline: Deadline) -> bool:
+    def copy_to(self, name: str, target: Path, deadline: Deadline) -> bool:
         """Puts a file at a path, False where there is none, or none that is whole.
 
         Raises EvidenceProblem where it can only be read by a program that is not declared.
@@ -79,7 +79,7 @@ class Archive:
             shutil.copyfile(source, target, follow_symlinks=False)
             return True
         with opened(source, kind) as packed, target.open("xb") as copy:
-            return _bounded(packed, copy, target.name, deadline)
+            return _copy_bounded(packed, copy, target.name, deadline)
 
 
 def archive_of(settings: Backups, root: Path) -> Archive:
@@ -96,7 +96,7 @@ def plain_file(path: Path) -> bool:
     return stat.S_ISREG(about.st_mode) and about.st_size <= LARGEST
 
 
-def _bounded(packed: IO[bytes], copy: IO[bytes], name: str, deadline: Deadline) -> bool:
+def _copy_bounded(packed: IO[bytes], copy: IO[bytes], name: str, deadline: Deadline) -> bool:
     size = 0
     try:
         while part := packed.read(_PIECE):
@@ -116,7 +116,7 @@ def _written_by(
     """Whether a program ended well, with all of its output at a path."""
     with _running(words, folder, only) as child, target.open("xb") as copy:
         assert child.stdout is not None
-        whole = _bounded(child.stdout, copy, target.name, deadline)
+        whole = _copy_bounded(child.stdout, copy, target.name, deadline)
         try:
             return whole and child.wait(max(deadline.time_left(), 0.01)) == 0
         except subprocess.TimeoutExpired:

@@ -44,8 +44,8 @@ def base_backups(folder: Path) -> tuple[list[Backup], int]:
         hint = "is `folder` right, is it mounted, and may this user read it?"
         raise EvidenceProblem(Problem("configuration", f"{folder}: {error.strerror}", hint)) from None
     found = sorted((each for each in read if each is not None), key=lambda each: each.ended_at)
-    starts = {start_of(each) for each in places}
-    found = [_with_its_base(each, place_of(folder, each.label), starts) for each in found]
+    starts = {wal_start_of(each) for each in places}
+    found = [_with_its_base(each, folder_of_backup(folder, each.label), starts) for each in found]
     return found, len(read) - len(found)
 
 
@@ -56,7 +56,7 @@ def _with_its_base(backup: Backup, place: Path, starts: set[str]) -> Backup:
     return replace(backup, problem=f"it is the difference to a backup that is not here (from {prior} on)")
 
 
-def start_of(place: Path) -> str:
+def wal_start_of(place: Path) -> str:
     """Where a backup begins in WAL, "" where it does not say."""
     found = _START.search(_text(place / LABEL))
     return found[1] if found else ""
@@ -70,8 +70,8 @@ def prior_of(place: Path) -> str:
 
 def chain_of(folder: Path, label: str) -> list[Path]:
     """The backups that a restore of one needs, the full one first; raises EvidenceProblem where one is not there."""
-    chain = [place_of(folder, label)]
-    by_start = {start_of(each): each for each in folder.iterdir() if each.is_dir()} if prior_of(chain[0]) else {}
+    chain = [folder_of_backup(folder, label)]
+    by_start = {wal_start_of(each): each for each in folder.iterdir() if each.is_dir()} if prior_of(chain[0]) else {}
     while prior := prior_of(chain[0]):
         if prior not in by_start or by_start[prior] in chain:
             what = f"{label}: the backup that begins at {prior}, which it is the difference to, is not in {folder}"
@@ -97,7 +97,7 @@ def _read(folder: Path) -> Backup | None:
         return Backup(folder.name, "full", manifest.stat().st_mtime, None, problem=what)
     written, changed = manifest_of(folder), manifest.stat().st_mtime
     size = sum(int(each) for each in _SIZE.findall(written))
-    times = [_moment(each.decode()) for each in _TIME.findall(written)]
+    times = [_epoch_seconds(each.decode()) for each in _TIME.findall(written)]
     problem = ""
     if not _START.search(_text(folder / LABEL)):
         problem = "it has no backup_label: it would start without recovery, corrupt"
@@ -109,7 +109,7 @@ def _read(folder: Path) -> Backup | None:
     return Backup(folder.name, kind, ended, size, system_identifier(folder), modified_at=changed, problem=problem)
 
 
-def _moment(text: str) -> float:
+def _epoch_seconds(text: str) -> float:
     return datetime.datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=datetime.UTC).timestamp()
 
 
@@ -149,7 +149,7 @@ def major_version(data: Path) -> int | None:
     return int(said) if said.isdigit() else None
 
 
-def place_of(folder: Path, label: str) -> Path:
+def folder_of_backup(folder: Path, label: str) -> Path:
     """Where the backup of a label lies below the declared folder."""
     return folder if folder.name == label and (folder / MANIFEST).is_file() else folder / label
 

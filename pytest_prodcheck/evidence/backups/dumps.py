@@ -98,7 +98,7 @@ def listed(text: str, pattern: str, where: str) -> list[Backup]:
         name, moment, size = (each.get(key) for key in keys)
         label = str(name).rpartition("/")[2] or str(name)
         if fnmatchcase(label, pattern) and isinstance(size, int):
-            found.append(of_object(label, moment_of(str(moment), where), size))
+            found.append(of_object(label, iso_epoch_seconds(str(moment), where), size))
     return sorted(found, key=lambda each: each.ended_at)
 
 
@@ -123,7 +123,7 @@ def _objects(text: str, where: str) -> Iterator[dict[str, Any]]:
     yield from plain
 
 
-def moment_of(text: str, where: str) -> float:
+def iso_epoch_seconds(text: str, where: str) -> float:
     """Seconds since the epoch of a time in ISO 8601, UTC where it has no zone; raises EvidenceProblem."""
     try:
         found = datetime.datetime.fromisoformat(text)

@@ -84,10 +84,10 @@ def postgres_backups(target: str, context: Context, deadline: Deadline) -> Backu
 
 def catalogue(target: str, context: Context, deadline: Deadline) -> Catalogue:
     """The backups, how many are being taken, what the tool complains of; looked up once in a run."""
-    return context.once(("postgres-backups", target), lambda: _look(target, context, deadline), deadline)
+    return context.once(("postgres-backups", target), lambda: _catalogue(target, context, deadline), deadline)
 
 
-def _look(target: str, context: Context, deadline: Deadline) -> Catalogue:
+def _catalogue(target: str, context: Context, deadline: Deadline) -> Catalogue:
     settings, root = settings_of(target, context), context.root
     if settings.kind == "pgbackrest":
         return pgbackrest(pgbackrest_info(settings, root, deadline))
@@ -109,14 +109,14 @@ def _look(target: str, context: Context, deadline: Deadline) -> Catalogue:
     return listed(done.output, settings.pattern, words[0]), 0, ()
 
 
-def newest_good(found: list[Backup]) -> Backup | None:
+def newest_usable(found: list[Backup]) -> Backup | None:
     """The newest backup that nothing speaks against."""
     return next((each for each in reversed(found) if not each.problem), None)
 
 
 def backup_named(wanted: str, found: list[Backup], where: str) -> Backup:
     """The backup of a label, or the newest; raises EvidenceProblem where there is none."""
-    chosen = newest_good(found) if wanted == "newest" else next((one for one in found if one.label == wanted), None)
+    chosen = newest_usable(found) if wanted == "newest" else next((one for one in found if one.label == wanted), None)
     if chosen is None:
         said = "no backup that could be restored" if wanted == "newest" else f"no backup {wanted}"
         raise EvidenceProblem(Problem("configuration", f"{where}: {said}", "see pre_deploy.backups.age"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from pytest_prodcheck.evidence.backups.dumps import moment_of, of_object
+from pytest_prodcheck.evidence.backups.dumps import iso_epoch_seconds, of_object
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
@@ -58,7 +58,7 @@ def _object(each: ElementTree.Element, label: str, where: str) -> Backup:
     size = each.findtext("Size") or ""
     if not size.isdecimal():
         raise EvidenceProblem(Problem("protocol", f"{where}: the size of {plain(label, 60)} is no number"))
-    return of_object(label, moment_of(each.findtext("LastModified") or "", where), int(size))
+    return of_object(label, iso_epoch_seconds(each.findtext("LastModified") or "", where), int(size))
 
 
 def read_object(

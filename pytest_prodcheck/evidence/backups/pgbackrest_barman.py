@@ -171,7 +171,7 @@ def barman_complaints(settings: Backups, root: Path, deadline: Deadline) -> tupl
     ours = ("backup_maximum_age", "minimum_redundancy_requirements", "backup_minimum_size")
     failed = {name: each for name, each in points.items() if each.get("status") != "OK" and name not in ours}
     said = (f"{name}: {each.get('hint') or each.get('status')}" for name, each in failed.items())
-    return tuple(program_words.said(each) or program_words.REFUSED for each in said)
+    return tuple(program_words.last_words(each) or program_words.REFUSED for each in said)
 
 
 def barman_receiver(settings: Backups, root: Path, deadline: Deadline) -> str:
@@ -218,7 +218,7 @@ def barman_verify(settings: Backups, label: str, root: Path, deadline: Deadline)
     told = _json(done)
     wrong = told.get("_ERROR") or told.get("_EXCEPTION") or [] if isinstance(told, dict) else ["it did not answer"]
     confirmed = any("successfully verified" in str(each) for each in told.get("_INFO", [])) if not wrong else False
-    said = program_words.said("\n".join(map(str, wrong))) or ("" if confirmed else done.said)
+    said = program_words.last_words("\n".join(map(str, wrong))) or ("" if confirmed else done.said)
     return VerifiedBackup(label, done.code == 0 and confirmed, said)
 
 
@@ -227,7 +227,7 @@ def _barman(settings: Backups, what: Sequence[str], root: Path, deadline: Deadli
     told = _json(done)
     wrong = told.get("_ERROR") or told.get("_EXCEPTION") if isinstance(told, dict) else ["no object"]
     if wrong:
-        said = program_words.said("\n".join(map(str, wrong)))
+        said = program_words.last_words("\n".join(map(str, wrong)))
         raise EvidenceProblem(Problem("protocol", f"barman {what[0]}: {said}", "run it by hand"))
     return dict(told)
 

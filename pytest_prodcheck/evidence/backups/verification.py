@@ -106,7 +106,7 @@ def _base_backup(settings: Backups, data: Path, root: Path, deadline: Deadline) 
     if done.code and "Permission denied" in done.errors:
         hint = "let one user own all of the backup, or read it as one who may"
         raise EvidenceProblem(Problem("denied", f"pg_verifybackup: {done.said}", hint))
-    return VerifiedBackup(label, done.code == 0, "" if done.code == 0 else _first(done.errors))
+    return VerifiedBackup(label, done.code == 0, "" if done.code == 0 else _first_lines(done.errors))
 
 
 def reading_place(
@@ -150,7 +150,7 @@ def _wal_for(data: Path, archive: Archive, scratch: Path, reader: RunAsUser, dea
     if not held or not (foreign or packed):
         return archive.folder
     name = (packed or held)[0][:24]
-    size = (scratch / name).stat().st_size if archive.bring(name, scratch / name, deadline) else 0
+    size = (scratch / name).stat().st_size if archive.copy_to(name, scratch / name, deadline) else 0
     if size < 1 << 20 or size & (size - 1):
         what = f"{archive.folder}: {name} unpacks to {size} bytes, which is the size of no WAL file"
         raise EvidenceProblem(Problem("protocol", what))
@@ -159,7 +159,7 @@ def _wal_for(data: Path, archive: Archive, scratch: Path, reader: RunAsUser, dea
         for count in range(start // size, (max(end - 1, start)) // size + 1):
             deadline.seconds_left()
             name = name_of(on, count, size)
-            if not (scratch / name).exists() and archive.bring(name, scratch / name, deadline):
+            if not (scratch / name).exists() and archive.copy_to(name, scratch / name, deadline):
                 (scratch / name).chmod(0o644)  # its folder is closed to others
     return scratch
 
@@ -168,7 +168,7 @@ def _dump(settings: Backups, label: str, root: Path, deadline: Deadline) -> Veri
     """pg_restore to nowhere, which unpacks every row: `--list` reads the head alone and passes half a dump."""
     path = folder_of(settings, root) / label
     if not path.is_dir() and not is_archive(path):
-        return _plain(path, deadline)
+        return _verify_sql_text(path, deadline)
     folder = programs("pg_restore", None, settings.programs, root)
     words = [str(folder / "pg_restore"), "--file", "/dev/null"]
     with tempfile.TemporaryDirectory(prefix="prodcheck-verify-") as scratch, ExitStack() as stack:
@@ -181,7 +181,7 @@ def _dump(settings: Backups, label: str, root: Path, deadline: Deadline) -> Veri
             given = stack.enter_context(regular(path))
         confined = reading_place(Path(scratch), sources, folder, ("pg_restore",), _owner(path), deadline)
         done = confined.run(words, deadline, given=given)
-    return VerifiedBackup(label, done.code == 0, "" if done.code == 0 else _first(done.errors))
+    return VerifiedBackup(label, done.code == 0, "" if done.code == 0 else _first_lines(done.errors))
 
 
 def is_archive(path: Path) -> bool:
@@ -191,7 +191,7 @@ def is_archive(path: Path) -> bool:
     return head.startswith((b"PGDMP", b"toc.dat"))
 
 
-def _plain(path: Path, deadline: Deadline) -> VerifiedBackup:
+def _verify_sql_text(path: Path, deadline: Deadline) -> VerifiedBackup:
     """A dump as SQL text: whole where pg_dump's last line is its end. Packed files are unpacked on the way."""
     tail = b""
     try:
@@ -205,7 +205,7 @@ def _plain(path: Path, deadline: Deadline) -> VerifiedBackup:
     return VerifiedBackup(path.name, good, "" if good else "it does not end as pg_dump ends a dump: it is cut off")
 
 
-def _first(errors: str) -> str:
+def _first_lines(errors: str) -> str:
     told = without_rows(errors)
     lines = [line for line in told if "error:" in line] or told
     more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""

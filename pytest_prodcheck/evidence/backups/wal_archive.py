@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import resource_exhaustion
-from pytest_prodcheck.evidence.backups.base_backups import first_segment, place_of, unreadable_archive
+from pytest_prodcheck.evidence.backups.base_backups import first_segment, folder_of_backup, unreadable_archive
 from pytest_prodcheck.evidence.backups.inventory import (
     archiving,
     backup_named,
@@ -35,7 +35,7 @@ from pytest_prodcheck.evidence.backups.wal_names import (
     history,
     name_of,
     needed,
-    number,
+    segment_number,
     timeline,
 )
 from pytest_prodcheck.evidence.collectors import Sending, evidence
@@ -93,11 +93,11 @@ def postgres_wal_archive(target: str, context: Context, deadline: Deadline) -> W
         first = barman(settings, root, deadline)[1]
         names = barman_segments(settings, label, root, deadline)
         listing = listing_of(names, first, lambda name: barman_wal(settings, name, root, deadline))
-        return judged(source_of(settings), label, first, listing, size, now, (), primary.last_archived)
+        return archive_record(source_of(settings), label, first, listing, size, now, (), primary.last_archived)
     folder = root / (settings.archive or "")
-    first = first_segment(place_of(root / (settings.folder or ""), label))
+    first = first_segment(folder_of_backup(root / (settings.folder or ""), label))
     listing = read_archive(folder, first, size)
-    return judged(str(settings.archive), label, first, listing, size, now, (), primary.last_archived)
+    return archive_record(str(settings.archive), label, first, listing, size, now, (), primary.last_archived)
 
 
 def listing_of(names: Iterable[str], first: str, read: Callable[[str], str]) -> Listing:
@@ -131,7 +131,7 @@ def read_archive(folder: Path, first: str, size: int) -> Listing:
                     else:
                         listing.histories[int(found[1], 16)] = lines
                 elif (found := SEGMENT.fullmatch(entry.name)) and not found[2]:  # a partial one is no segment yet
-                    if number(found[1], size) < number(first, size):
+                    if segment_number(found[1], size) < segment_number(first, size):
                         continue
                     about = entry.stat()
                     packed = found[3] is not None
@@ -143,11 +143,11 @@ def read_archive(folder: Path, first: str, size: int) -> Listing:
         raise unreadable_archive(folder, error) from None
     if suspects:
         time.sleep(AGAIN)
-        listing.broken += [each.name for each in suspects if _still_odd(Path(each.path), size)]
+        listing.broken += [each.name for each in suspects if _has_wrong_size(Path(each.path), size)]
     return listing
 
 
-def _still_odd(path: Path, size: int) -> bool:
+def _has_wrong_size(path: Path, size: int) -> bool:
     try:
         found = path.stat().st_size
     except OSError:
@@ -164,7 +164,7 @@ def _history(path: Path) -> tuple[HistoryEntry, ...] | None:
         return None
 
 
-def judged(
+def archive_record(
     source: str, label: str, first: str, listing: Listing, size: int, now: float, complaints: Iterable[str],
     told: str = "",
 ) -> WalArchive:  # fmt: skip
@@ -174,11 +174,11 @@ def judged(
     """
     complaints = list(complaints)
     names = set(listing.segments)
-    if SEGMENT.fullmatch(told) and len(told) == 24 and number(told, size) >= number(first, size):
+    if SEGMENT.fullmatch(told) and len(told) == 24 and segment_number(told, size) >= segment_number(first, size):
         names.add(told)
-    newest = newest_of(names, listing.histories, first, size)
+    newest = newest_segment(names, listing.histories, first, size)
     if newest is None:
-        name = name_of(timeline(first), number(first, size), size)
+        name = name_of(timeline(first), segment_number(first, size), size)
         return WalArchive(source, label, first, "", 1, (name,), 1, (), None, now, tuple(complaints))
     wanted, missing = 0, []
     try:
@@ -198,14 +198,14 @@ def judged(
     )  # fmt: skip
 
 
-def newest_of(
+def newest_segment(
     names: Iterable[str], histories: Mapping[int, tuple[HistoryEntry, ...]], first: str, size: int
 ) -> str | None:
     """The newest segment on the newest timeline that comes from the first one's; None where there is none."""
     start = timeline(first)
     heirs = {on for on, lines in histories.items() if any(each.timeline == start for each in lines)} | {start}
     there = [name for name in names if timeline(name) in heirs or timeline(name) > max(heirs)]
-    return max(there, key=lambda name: (timeline(name), number(name, size)), default=None)
+    return max(there, key=lambda name: (timeline(name), segment_number(name, size)), default=None)
 
 
 def _pgbackrest(
@@ -226,4 +226,4 @@ def _pgbackrest(
         wrong.append(f"the backup's own WAL is missing: {last}")
     complaints = [each for each in wrong if each]
     told = primary.last_archived
-    return judged(source_of(settings), label, first, listing, primary.segment_size, now, complaints, told)
+    return archive_record(source_of(settings), label, first, listing, primary.segment_size, now, complaints, told)

@@ -33,7 +33,7 @@ def position(text: str) -> int:
     return (int(high, 16) << 32) + int(low, 16)
 
 
-def number(name: str, size: int) -> int:
+def segment_number(name: str, size: int) -> int:
     """The running number of a segment of `size` bytes, the same on every timeline."""
     return int(name[8:16], 16) * (0x1_0000_0000 // size) + int(name[16:24], 16)
 
@@ -70,7 +70,7 @@ def needed(first: str, newest: str, histories: Mapping[int, tuple[HistoryEntry, 
         raise ValueError(f"timeline {goal} does not come from timeline {start}, as far as its history file tells")
     line = sorted(one for one in (*left, goal) if one >= start)
     here = 0
-    for count in range(number(first, size), number(newest, size) + 1):
+    for count in range(segment_number(first, size), segment_number(newest, size) + 1):
         while line[here] != goal and left[line[here]] // size <= count:
             here += 1
         yield name_of(line[here], count, size)

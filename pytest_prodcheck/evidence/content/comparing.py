@@ -39,7 +39,7 @@ class _Count:
 
 
 @dataclass
-class _Found:
+class _Comparisons:
     """What the workers have found so far; guarded by `lock`."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -93,7 +93,7 @@ def postgres_content(target: str, context: Context, deadline: Deadline) -> Conte
     reference = writable[0]
     copies = [each for each in found if each is not reference]
     chunks = _plan(target, settings, context, deadline, reference)
-    seen = _Found()
+    seen = _Comparisons()
     seen.reasons += [f"{each.declared}: {each.problem}" for each in copies if each.problem is not None]
     answering = [each for each in copies if each.problem is None]
     jobs: queue.SimpleQueue[tuple[Chunk, Member]] = queue.SimpleQueue()
@@ -128,7 +128,7 @@ def _plan(
 class _Workers:
     def __init__(
         self, target: str, settings: Content, context: Context, deadline: Deadline, reference: Member,
-        jobs: queue.SimpleQueue[tuple[Chunk, Member]], seen: _Found, progress: Progress,
+        jobs: queue.SimpleQueue[tuple[Chunk, Member]], seen: _Comparisons, progress: Progress,
     ) -> None:  # fmt: skip
         self.target, self.settings, self.context, self.reference = target, settings, context, reference
         self.jobs, self.seen, self.progress = jobs, seen, progress
@@ -138,13 +138,16 @@ class _Workers:
     def run(self) -> None:
         """Compares until nothing is left or time is up."""
         width = min(self.settings.workers, max(self.jobs.qsize(), 1))
-        threads = [threading.Thread(target=self._work, name="prodcheck-content", daemon=True) for _ in range(width)]
+        threads = [
+            threading.Thread(target=self._compare_until_empty, name="prodcheck-content", daemon=True)
+            for _ in range(width)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(max(self.until.time_left() + SPARE / 2, 0.0))
 
-    def _work(self) -> None:
+    def _compare_until_empty(self) -> None:
         pairs: dict[str, ReplicaPair] = {}
         try:
             while not self.until.expired:
@@ -152,12 +155,12 @@ class _Workers:
                     chunk, copy = self.jobs.get_nowait()
                 except queue.Empty:
                     return
-                self._one(chunk, copy, pairs)
+                self._compare_chunk(chunk, copy, pairs)
         finally:
             for pair in pairs.values():
                 pair.close()
 
-    def _one(self, chunk: Chunk, copy: Member, pairs: dict[str, ReplicaPair]) -> None:
+    def _compare_chunk(self, chunk: Chunk, copy: Member, pairs: dict[str, ReplicaPair]) -> None:
         name = f"{copy.declared} {chunk.part.name} {chunk.part.file} {chunk}"
         known = self.progress.rows_of(name)
         if known is not None:

@@ -87,7 +87,7 @@ def digest_sql(form: Form) -> str:
     return f"count(*), coalesce(sum({_HASHES[form]}), 0)::text"
 
 
-def between(first: int, end: int | None) -> str:
+def page_condition(first: int, end: int | None) -> str:
     """The condition for the rows of a table named t on its pages from `first` to before `end`; None: to its end.
 
     Pages are the same on every physical copy. From PostgreSQL 14 (`RANGES_SINCE`) on no others are read.
@@ -96,7 +96,7 @@ def between(first: int, end: int | None) -> str:
     return f" where {' and '.join(bounds)}" if bounds else ""
 
 
-def in_words(first: int, end: int | None) -> str:
+def pages_text(first: int, end: int | None) -> str:
     """Those pages, for people."""
     return f"pages {first} to {'the end' if end is None else end - 1}"
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.content.page_ranges import Chunk, Digest, digest, digest_and_position
-from pytest_prodcheck.evidence.content.rechecking import settle
+from pytest_prodcheck.evidence.content.rechecking import recheck
 from pytest_prodcheck.evidence.postgres.session import caught_up
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -48,16 +48,16 @@ class ReplicaPair:
 
     def _compare(self, chunk: Chunk, seconds: float) -> tuple[Digest, Difference | None, str]:
         ours, lsn = digest_and_position(self.reference, chunk, seconds)
-        self._wait(lsn)
+        self._wait_for_replay(lsn)
         if digest(self.copy, chunk, seconds) == ours:
             return ours, None, ""
-        return ours, *settle(self, chunk, seconds)
+        return ours, *recheck(self, chunk, seconds)
 
     def catch_up(self, seconds: float) -> None:
         """Waits until the copy has replayed all that the reference has written by now."""
-        self._wait(str(self.reference.rows("select pg_current_wal_lsn()", what="position").rows[0][0]))
+        self._wait_for_replay(str(self.reference.rows("select pg_current_wal_lsn()", what="position").rows[0][0]))
 
-    def _wait(self, lsn: str) -> None:
+    def _wait_for_replay(self, lsn: str) -> None:
         if not self.copy.recovering:
             return  # promoted: it replays nothing more, and what it holds is compared as it is
         if not caught_up(self.copy, lsn, self.patience):

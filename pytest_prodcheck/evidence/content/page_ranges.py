@@ -13,11 +13,11 @@ from pytest_prodcheck.evidence.content.hash_sql import (
     HAS_BINARY,
     RANGES_SINCE,
     Form,
-    between,
     digest_of,
     digest_sql,
     hash_of,
-    in_words,
+    page_condition,
+    pages_text,
     ranges,
 )
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -63,12 +63,12 @@ class Chunk:
 
     def __str__(self) -> str:
         """For people."""
-        return in_words(self.first, self.end)
+        return pages_text(self.first, self.end)
 
     @property
     def where(self) -> str:
         """The condition that selects its rows."""
-        return between(self.first, self.end)
+        return page_condition(self.first, self.end)
 
 
 Digest = tuple[int, str]  # rows, sum

@@ -24,9 +24,9 @@ Key = TypeVar("Key", int, str)
 Value = TypeVar("Value")
 
 
-def settle(pair: ReplicaPair, chunk: Chunk, seconds: float) -> tuple[Difference | None, str]:
+def recheck(pair: ReplicaPair, chunk: Chunk, seconds: float) -> tuple[Difference | None, str]:
     """(the difference or None, why it could not be told or ""). Reads the chunk a few times, page by page."""
-    differing, moving = _settled(pair, lambda session: by_page(session, chunk, seconds), seconds)
+    differing, moving = _stable_difference(pair, lambda session: by_page(session, chunk, seconds), seconds)
     rows, keys = 0, []
     for page in sorted(moving):
         if len(moving) > PAGES_SHOWN:
@@ -57,11 +57,13 @@ def _rows(pair: ReplicaPair, chunk: Chunk, page: int, seconds: float) -> tuple[s
         words.update({place: key for place, (_, key) in found.items()})
         return {place: hashed for place, (hashed, _) in found.items()}
 
-    differing, moving = _settled(pair, read, seconds)
+    differing, moving = _stable_difference(pair, read, seconds)
     return differing, moving, words
 
 
-def _settled(pair: ReplicaPair, read: Callable[..., Mapping[Key, Value]], seconds: float) -> tuple[set[Key], set[Key]]:
+def _stable_difference(
+    pair: ReplicaPair, read: Callable[..., Mapping[Key, Value]], seconds: float
+) -> tuple[set[Key], set[Key]]:
     """(what differs, what was still changing at the last look), of what looked unlike at the first look.
 
     What is written later is no part of the comparison: a table that grows would never come to an end.

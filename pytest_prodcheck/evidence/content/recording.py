@@ -12,8 +12,8 @@ from pytest_prodcheck.evidence.content.hash_sql import (
     SHAPES,
     TABLES,
     Form,
-    between,
     digest_of,
+    page_condition,
     ranges,
     timeout,
 )
@@ -38,7 +38,7 @@ select exists (select from pg_stat_activity
 where backend_xid is not null and lower(wait_event) in ('syncrep', 'walsync', 'walwrite'))"""
 
 
-class _Locked(Exception):
+class _TableLocked(Exception):
     """Somebody holds a lock on a table: we do not wait, for others would wait behind what waits for us."""
 
 
@@ -61,7 +61,7 @@ class _Session:
             what = f"{table} was not read whole in time"
             raise EvidenceProblem(Problem("timeout", what, "allow more: --timeout")) from None
         except (errors.LockNotAvailable, errors.DeadlockDetected):
-            raise _Locked(table) from None
+            raise _TableLocked(table) from None
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             raise _changed([table]) from None
 
@@ -71,7 +71,7 @@ class _Session:
         return int(rows), str(content)
 
 
-def take(
+def record_content(
     connection: Any, witness: Any, only: Sequence[str] = (), physical: bool = True, parts: bool = False,
     deadline: Deadline | None = None,
 ) -> ContentRecord:  # fmt: skip
@@ -102,7 +102,7 @@ def take(
             if lsn is not None:
                 return _record(session, witness, lsn, only, physical, parts)
             why, hint = f"no moment of {PAUSE:g} s without a commit was found", "run it when less is written"
-        except _Locked as error:
+        except _TableLocked as error:
             why, hint = f"{error}: somebody holds a lock on it", "who? see data_integrity.storage.locks"
         finally:
             connection.execute("rollback")
@@ -166,17 +166,17 @@ def _tables(session: _Session, forms: dict[str, Form], parts: bool) -> dict[str,
     if not parts or session.connection.info.server_version < RANGES_SINCE:
         return {name: RecordedTable(*session.digest(name, form), form) for name, form in forms.items()}
     most = max(min(MOST_PARTS, MOST_PARTS_IN_ALL // max(len(forms), 1)), 1)
-    return {name: _in_parts(session, name, form, most) for name, form in forms.items()}
+    return {name: _recorded_in_parts(session, name, form, most) for name, form in forms.items()}
 
 
-def _in_parts(session: _Session, name: str, form: Form, most: int) -> RecordedTable:
+def _recorded_in_parts(session: _Session, name: str, form: Form, most: int) -> RecordedTable:
     """A table in at most so many parts; a small one whole."""
     size = "select pg_relation_size(%s::regclass) / current_setting('block_size')::bigint"
     (pages,) = session.ask(name, size, name)
     step = max(FEWEST_PAGES, -(-pages // most))
     if pages <= step:
         return RecordedTable(*session.digest(name, form), form)
-    found = [session.digest(name, form, between(*each)) for each in ranges(pages, step)]
+    found = [session.digest(name, form, page_condition(*each)) for each in ranges(pages, step)]
     content = str(sum(int(each) for _, each in found))
     return RecordedTable(sum(rows for rows, _ in found), content, form, step, tuple(each for _, each in found))
 

@@ -26,7 +26,7 @@ def dump(evidence: Evidence[Any], *, keep_bodies: bool = True) -> dict[str, Any]
     record = None
     if evidence.record is not None:
         kept = evidence.record if keep_bodies else _without_bodies(evidence.record)
-        record = _plain(kept, find(evidence.collector).record)
+        record = _to_plain_data(kept, find(evidence.collector).record)
         _refuse_no_numbers(kept)
     return {
         "schema": SCHEMA,
@@ -41,7 +41,7 @@ def dump(evidence: Evidence[Any], *, keep_bodies: bool = True) -> dict[str, Any]
     }
 
 
-def _plain(record: Any, kind: Any) -> Any:
+def _to_plain_data(record: Any, kind: Any) -> Any:
     """As plain data; a team's own record is held to its annotations on the way, which ours are by the type checker."""
     if str(kind.__module__).startswith("pytest_prodcheck."):
         from pydantic_core import to_jsonable_python
@@ -113,7 +113,7 @@ def file_name(key: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', key).lstrip('.')[:80]}-{sha256(key.encode()).hexdigest()[:10]}.json"
 
 
-def unread(key: str, why: str) -> EvidenceProblem:
+def unread_problem(key: str, why: str) -> EvidenceProblem:
     """The problem of evidence that is not there."""
     return EvidenceProblem(Problem("unread", f"{key}: {why}"))
 

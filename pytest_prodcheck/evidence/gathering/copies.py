@@ -40,7 +40,7 @@ def own_copy(value: Any) -> Any:
     return made
 
 
-def same(one: Any, other: Any) -> bool:
+def identical(one: Any, other: Any) -> bool:
     """Whether two values say the same to the last part, and are of the same types, whatever their own `==` says."""
     kind = type(one)
     if kind is not type(other):
@@ -48,17 +48,19 @@ def same(one: Any, other: Any) -> bool:
     if kind in _FIXED:
         return bool(one == other) or (one != one and other != other)  # NaN
     if kind is tuple or kind is list:
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(identical, one, other))
     if kind is dict:
-        return same(list(one.items()), list(other.items()))
+        return identical(list(one.items()), list(other.items()))
     if kind is set or kind is frozenset:
-        return bool(one == other) and same(*(sorted(type(each).__name__ for each in these) for these in (one, other)))
+        return bool(one == other) and identical(
+            *(sorted(type(each).__name__ for each in these) for these in (one, other))
+        )
     if _is_plain_record(kind):  # type: ignore[arg-type]
-        return same(one.__dict__, other.__dict__)
-    return one is other or same(_parts(one), _parts(other))
+        return identical(one.__dict__, other.__dict__)
+    return one is other or identical(_pickled_parts(one), _pickled_parts(other))
 
 
-def _parts(value: Any) -> list[Any]:
+def _pickled_parts(value: Any) -> list[Any]:
     """What an object is made of, as pickling takes it apart; raises TypeError for what that cannot."""
     found = value.__reduce_ex__(4)
     if isinstance(found, str):

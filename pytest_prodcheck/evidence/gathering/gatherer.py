@@ -35,7 +35,7 @@ class TakesEvidence(Protocol):
 
 
 @dataclass(eq=False)
-class _Piece:
+class _Job:
     collector: Collector
     target: str
     host: str = ""
@@ -70,18 +70,18 @@ class Gatherer:
         self._clock = clock
         self._slots = context.slots
         self._changed = context.slots.changed  # guards all that follows
-        self._pieces: dict[str, _Piece] = {}
-        self._quiet: OrderedDict[str, deque[_Piece]] = OrderedDict()  # by host, not begun
-        self._exclusive: deque[_Piece] = deque()
-        self._running: set[_Piece] = set()
+        self._pieces: dict[str, _Job] = {}
+        self._quiet: OrderedDict[str, deque[_Job]] = OrderedDict()  # by host, not begun
+        self._exclusive: deque[_Job] = deque()
+        self._running: set[_Job] = set()
         self._settled = 0
         self._stopped = False
         self._run = Deadline(0)
         self._done = threading.Event()
         for collector, target in plan:
-            self._add(_Piece(collector, target))
+            self._add(_Job(collector, target))
 
-    def _add(self, piece: _Piece) -> None:
+    def _add(self, piece: _Job) -> None:
         if piece.key in self._pieces:
             return
         self._pieces[piece.key] = piece
@@ -130,15 +130,15 @@ class Gatherer:
     # -- workers
 
     def _spawn(self) -> None:
-        threading.Thread(target=self._work, name="prodcheck-gatherer", daemon=True).start()
+        threading.Thread(target=self._gather_until_stopped, name="prodcheck-gatherer", daemon=True).start()
 
-    def _work(self) -> None:
-        while (piece := self._next()) is not None:
+    def _gather_until_stopped(self) -> None:
+        while (piece := self._next_job()) is not None:
             evidence = self._gather(piece)
-            if not self._settle(piece, evidence):
+            if not self._store_once(piece, evidence):
                 return  # given up meanwhile: somebody else took this worker's place
 
-    def _next(self) -> _Piece | None:
+    def _next_job(self) -> _Job | None:
         """The next piece whose host has room; waits for one; None when nothing is left to begin."""
         with self._changed:
             while not self._stopped:
@@ -156,7 +156,7 @@ class Gatherer:
                 self._changed.wait()
             return None
 
-    def _next_quiet(self) -> _Piece | None:
+    def _next_quiet(self) -> _Job | None:
         for host, waiting in self._quiet.items():
             if self._slots.take(host):
                 piece = waiting.popleft()
@@ -168,7 +168,7 @@ class Gatherer:
                 return piece
         return None
 
-    def _gather(self, piece: _Piece) -> Evidence[Any]:
+    def _gather(self, piece: _Job) -> Evidence[Any]:
         collector = piece.collector
         record, problem = None, None
         started, wants = time.monotonic(), len(resource_exhaustion.shortages_since())
@@ -179,10 +179,10 @@ class Gatherer:
                 problem = Problem("internal", f"{piece.key}: returned {type(record).__name__}, not {wanted}")
                 record = None
         except EvidenceProblem as error:
-            problem = self._clean(error.problem)
+            problem = self._redacted(error.problem)
         except BaseException as error:  # also SystemExit and what pytest raises: a thread has nobody else to tell
             resource_exhaustion.note_shortage(error)
-            problem = self._clean(Problem("internal", f"{piece.key}: {type(error).__name__}: {error}"))
+            problem = self._redacted(Problem("internal", f"{piece.key}: {type(error).__name__}: {error}"))
         resource_exhaustion.probe_open_files()
         if missing := resource_exhaustion.shortages_since(wants):
             record, problem = None, _own_shortage(piece.key, missing[0])
@@ -191,7 +191,7 @@ class Gatherer:
         notes = tuple(self._context.redactor.redact(note) for note in piece.deadline.notes)
         return Evidence(piece.key, collector.name, piece.target, began, seconds, record, problem, notes)
 
-    def _call(self, collector: Collector, piece: _Piece) -> Any:
+    def _call(self, collector: Collector, piece: _Job) -> Any:
         """Calls the collector; once more where Python gave up an import that two threads met in: it is there by now."""
         try:
             return collector.gather(piece.target, self._context, piece.deadline)
@@ -200,7 +200,7 @@ class Gatherer:
                 raise
             return collector.gather(piece.target, self._context, piece.deadline)
 
-    def _clean(self, problem: Problem) -> Problem:
+    def _redacted(self, problem: Problem) -> Problem:
         from pytest_prodcheck.evidence.tools.sanitizing import plain
 
         redact = self._context.redactor.redact
@@ -209,7 +209,7 @@ class Gatherer:
 
     # -- ends
 
-    def _settle(self, piece: _Piece, evidence: Evidence[Any]) -> bool:
+    def _store_once(self, piece: _Job, evidence: Evidence[Any]) -> bool:
         """Stores a piece unless it is settled already; whether it was stored."""
         with self._changed:
             if piece.settled:
@@ -229,11 +229,11 @@ class Gatherer:
                 self._changed.notify()  # one ended, so one may begin: waking all others for it costs more than it
         return True
 
-    def _give_up(self, piece: _Piece, problem: Problem) -> bool:
+    def _give_up(self, piece: _Job, problem: Problem) -> bool:
         began = piece.began or self._clock()
         seconds = max(self._clock() - began, 0.0)
         name = piece.collector.name
-        return self._settle(piece, Evidence(piece.key, name, piece.target, began, seconds, None, problem))
+        return self._store_once(piece, Evidence(piece.key, name, piece.target, began, seconds, None, problem))
 
     def _abandon_all(self, problem: Problem) -> None:
         with self._changed:

@@ -21,12 +21,12 @@ def learn_secrets(context: Context) -> None:
 
     One that cannot be read is told where it is used; one that hangs (a pipe that nobody writes) holds up for PATIENCE.
     """
-    learning = threading.Thread(target=_learn, args=(context,), name="prodcheck-secrets", daemon=True)
+    learning = threading.Thread(target=_resolve_all, args=(context,), name="prodcheck-secrets", daemon=True)
     learning.start()
     learning.join(PATIENCE)
 
 
-def _learn(context: Context) -> None:
+def _resolve_all(context: Context) -> None:
     for reference in references(context.environment):
         if reference.command is None:
             try:
@@ -49,16 +49,16 @@ def references(value: Any) -> Iterator[SecretRef]:
     if isinstance(value, SecretRef):
         yield value
     elif isinstance(value, Section):
-        yield from _within(vars(value).values())
+        yield from _references_in(vars(value).values())
     elif isinstance(value, dict):
         if len(value) == 1 and isinstance(value.get("env", value.get("file")), str):
             yield SecretRef.model_validate(value)
-        yield from _within(value.values())
+        yield from _references_in(value.values())
     elif isinstance(value, (tuple, list)):
-        yield from _within(value)
+        yield from _references_in(value)
 
 
-def _within(values: Iterable[Any]) -> Iterator[SecretRef]:
+def _references_in(values: Iterable[Any]) -> Iterator[SecretRef]:
     for value in values:
         if isinstance(value, (Section, dict, tuple, list)):  # texts and numbers, of which there are most, hold none
             yield from references(value)

@@ -75,7 +75,7 @@ class EvidenceStore:
             if not self._changed.wait_for(settled, timeout):
                 raise EvidenceProblem(Problem("timeout", f"{key}: was not gathered within {timeout:g} s"))
             if key not in self._pieces:
-                raise codec.unread(key, "was not planned, so it was not gathered")
+                raise codec.unread_problem(key, "was not planned, so it was not gathered")
             self.read.add(key)
             return self._pieces[key]
 
@@ -129,11 +129,11 @@ class SavedEvidence:
     def get(self, key: str, timeout: float = 0.0) -> Evidence[Any]:
         """One saved piece; raises EvidenceProblem (unread) where it was not saved."""
         if key not in self._envelopes:
-            raise codec.unread(key, "is not in the saved evidence")
+            raise codec.unread_problem(key, "is not in the saved evidence")
         try:
             evidence = codec.load(self._envelopes[key])
         except ValueError as error:
-            raise codec.unread(key, f"the saved evidence cannot be read: {error}") from None
+            raise codec.unread_problem(key, f"the saved evidence cannot be read: {error}") from None
         self.read.add(key)
         return evidence
 
@@ -205,9 +205,9 @@ class SharedFolder:
                 try:
                     self._known[key] = codec.load(codec.parse(file.read_bytes()))
                 except ValueError as error:
-                    raise codec.unread(key, str(error)) from None
-            elif not self._comes(key):
-                raise codec.unread(key, "was not planned, so it was not gathered")
+                    raise codec.unread_problem(key, str(error)) from None
+            elif not self._is_expected(key):
+                raise codec.unread_problem(key, "was not planned, so it was not gathered")
             elif time.monotonic() > until:
                 raise EvidenceProblem(Problem("timeout", f"{key}: was not gathered within {timeout:g} s"))
             else:
@@ -216,6 +216,6 @@ class SharedFolder:
         self.read.add(key)
         return self._known[key]
 
-    def _comes(self, key: str) -> bool:
+    def _is_expected(self, key: str) -> bool:
         file = self.path / EXPECTED
         return not file.exists() or key in json.loads(file.read_text(encoding="utf-8"))

@@ -48,7 +48,7 @@ def wait_until_ready(
         return Waited(0.0, 0, True)
     while True:
         left = seconds - (time.monotonic() - started)
-        reasons = _one_pass(wanted, context, left, reasons)
+        reasons = _check_readiness(wanted, context, left, reasons)
         passes += 1
         good = 0 if reasons else good + 1
         not_ready = tuple(f"{key}: {reason}" for key, reason in reasons.items())
@@ -70,7 +70,7 @@ def is_awaited(collector: Collector) -> bool:
     return named
 
 
-def _one_pass(
+def _check_readiness(
     wanted: Sequence[tuple[Collector, str]],
     context: Context,
     left: float,

@@ -19,20 +19,20 @@ USE, NODES = "/apis/metrics.k8s.io/v1beta1/nodes", "/api/v1/nodes"
 OLDEST = 300.0  # seconds
 
 
-def use(context: Context, deadline: Deadline) -> tuple[HostUse, ...]:
+def resource_use(context: Context, deadline: Deadline) -> tuple[HostUse, ...]:
     """Processor (mean of the API's own window, about a minute) and working set, of what pods may have on each node."""
     nodes: list[Node] = listed("nodes", NODES, context, deadline, parsing.node)
     found = api(context, deadline).items(USE, deadline)
     told = {str(table(each, "metadata").get("name")): each for each in found}
     now = time.time()
-    return tuple(_use(node, told.get(node.name), now) for node in nodes)
+    return tuple(_node_use(node, told.get(node.name), now) for node in nodes)
 
 
-def _use(node: Node, told: dict[str, Any] | None, now: float) -> HostUse:
+def _node_use(node: Node, told: dict[str, Any] | None, now: float) -> HostUse:
     if told is None:
         return HostUse(node.name, None, None, "the metrics API does not tell of it")
     try:
-        age = now - parsing.moment(told.get("timestamp"))
+        age = now - parsing.epoch_seconds(told.get("timestamp"))
         cpu, memory = (quantity(table(told, "usage").get(name)) for name in ("cpu", "memory"))
     except ValueError as error:
         return HostUse(node.name, None, None, f"the metrics API tells it oddly: {error}")

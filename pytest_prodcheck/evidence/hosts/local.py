@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LOOK = 2.0  # seconds between two looks at the processors
 
 
-def use(deadline: Deadline) -> HostUse:
+def resource_use(deadline: Deadline) -> HostUse:
     """Processor and memory.
 
     The kernel keeps no use of processors over five minutes, but the load: what ran or waited to run, in processes.

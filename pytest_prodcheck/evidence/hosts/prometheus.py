@@ -24,19 +24,21 @@ _SILENT = "no scrape of it succeeded for two minutes"
 _NONE = "Prometheus has no such number of it over that time: is it a node_exporter, scraped often enough?"
 
 
-def use(match: str, context: Context, deadline: Deadline) -> tuple[HostUse, ...]:
+def resource_use(match: str, context: Context, deadline: Deadline) -> tuple[HostUse, ...]:
     """Mean of processor use over five minutes, and memory in use now, of each host that the matchers fit."""
-    return _use(match, f"{60 * MINUTES:.0f}s", RECENT, None, context, deadline)
+    return _resource_use(match, f"{60 * MINUTES:.0f}s", RECENT, None, context, deadline)
 
 
-def during(match: str, began: float, ended: float, context: Context, deadline: Deadline) -> tuple[HostUse, ...]:
+def resource_use_between(
+    match: str, began: float, ended: float, context: Context, deadline: Deadline
+) -> tuple[HostUse, ...]:
     """Mean of processor use, and most memory in use, between two moments of our clock (epoch seconds)."""
     at = ended + prometheus.clock(context, deadline) - time.time()
     span = f"{max(1, round((ended - began) * 1000))}ms"
-    return _use(match, span, span, at, context, deadline)
+    return _resource_use(match, span, span, at, context, deadline)
 
 
-def _use(
+def _resource_use(
     match: str, span: str, memory_span: str, at: float | None, context: Context, deadline: Deadline
 ) -> tuple[HostUse, ...]:
     where = selector(match)
@@ -51,9 +53,9 @@ def _use(
         f" / max by (instance) (last_over_time(node_memory_MemTotal_bytes{{{where}}}[{memory_span}]))",
         context, deadline, at,
     )  # fmt: skip
-    up = _up(where, context, deadline, at)
+    up = _scrape_success(where, context, deadline, at)
     return tuple(
-        HostUse(name, cpu.get(name), memory.get(name), _why(up.get(name), cpu.get(name), memory.get(name)))
+        HostUse(name, cpu.get(name), memory.get(name), _missing_reason(up.get(name), cpu.get(name), memory.get(name)))
         if up.get(name) != 0
         else HostUse(name, None, None, _SILENT)
         for name in sorted({*up, *cpu, *memory})
@@ -65,7 +67,7 @@ def mounts(
 ) -> tuple[int, tuple[MountUse, ...]]:
     """How many hosts there are, and the space and inodes of their declared mount points."""
     where = selector(match)
-    up = _up(where, context, deadline)
+    up = _scrape_success(where, context, deadline)
     paths = "|".join(_escaped(each) for each in wanted)
     told: dict[tuple[str, str, str], float | None] = {}
     series = f"{{__name__=~{json.dumps(SERIES)},mountpoint=~{json.dumps(paths)},{where}}}"
@@ -107,7 +109,9 @@ def _escaped(path: str) -> str:
     return "".join(each if each.isalnum() or each in "/_-" else f"\\{each}" for each in path)
 
 
-def _up(where: str, context: Context, deadline: Deadline, at: float | None = None) -> dict[str, float | None]:
+def _scrape_success(
+    where: str, context: Context, deadline: Deadline, at: float | None = None
+) -> dict[str, float | None]:
     """Host -> 1 where a scrape of it succeeded lately, else 0."""
     return _by_host(f"max by (instance) (max_over_time(up{{{where}}}[{RECENT}]))", context, deadline, at)
 
@@ -120,5 +124,5 @@ def _by_host(query: str, context: Context, deadline: Deadline, at: float | None)
     return {plain(each.labels["instance"], 200): each.value for each in found}
 
 
-def _why(up: float | None, cpu: float | None, memory: float | None) -> str:
+def _missing_reason(up: float | None, cpu: float | None, memory: float | None) -> str:
     return _NONE if cpu is None or memory is None else ""

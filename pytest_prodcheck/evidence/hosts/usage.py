@@ -50,10 +50,12 @@ def host_use(target: str, context: Context, deadline: Deadline) -> HostsUse:
     """Processor and memory of a host, or of several of a kind."""
     declared = context.environment.hosts[target]
     if declared.source == "here":
-        return HostsUse(declared.source, declared.expect, (local.use(deadline),))
+        return HostsUse(declared.source, declared.expect, (local.resource_use(deadline),))
     if declared.source == "prometheus":
-        return HostsUse(declared.source, declared.expect, host_metrics.use(declared.match or "", context, deadline))
-    return HostsUse(declared.source, declared.expect, kubernetes.use(context, deadline))
+        return HostsUse(
+            declared.source, declared.expect, host_metrics.resource_use(declared.match or "", context, deadline)
+        )
+    return HostsUse(declared.source, declared.expect, kubernetes.resource_use(context, deadline))
 
 
 @evidence(

@@ -19,7 +19,7 @@ from pytest_prodcheck.evidence.http.kept_connection import HttpConnection
 from pytest_prodcheck.evidence.http.messages import SAFE, Answer, Request, basic
 from pytest_prodcheck.evidence.http.opener import Opener
 from pytest_prodcheck.evidence.http.request_heads import Prepared, prepare
-from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, carried
+from pytest_prodcheck.evidence.http.role_cookies import RoleCookies, cookie_store_of
 from pytest_prodcheck.evidence.network.failures import NO_ANSWER, worth_another_try
 from pytest_prodcheck.evidence.network.resolving import addresses_of
 from pytest_prodcheck.evidence.network.transport import Route
@@ -120,7 +120,7 @@ class HttpClient:
             own |= cookies.proofs(url)
         for source in sources:
             for name, value in source.items():
-                headers[named.setdefault(name.lower(), name)] = self._filled(value, url, deadline)
+                headers[named.setdefault(name.lower(), name)] = self._header_value(value, url, deadline)
         try:
             latin = {name: value.encode("latin-1") for name, value in headers.items() if value or name != "Cookie"}
             return prepare(request.method.upper(), url, latin, body)
@@ -144,7 +144,7 @@ class HttpClient:
             self._secret_origins = secret_origins(self.context.environment)
         return self._secret_origins
 
-    def _filled(self, value: str | SecretRef, url: str, deadline: Deadline) -> str:
+    def _header_value(self, value: str | SecretRef, url: str, deadline: Deadline) -> str:
         if isinstance(value, RoleCookies):
             return value.store.header(url)
         if not isinstance(value, str):
@@ -187,7 +187,7 @@ class HttpClient:
         """
         unusual = fresh or address is not None or not request.changes_nothing
         for last in (not retry, True):
-            with self._lend(unusual or last, address, turn) as (connection, keep):
+            with self._borrow_connection(unusual or last, address, turn) as (connection, keep):
                 try:
                     answer = connection.ask(request, deadline)
                     keep()
@@ -203,7 +203,7 @@ class HttpClient:
 
     def _take_cookies(self, request: Request, answer: Answer) -> None:
         """Keeps what an answer sets for the role whose cookies were sent; a refusal is no part of its session."""
-        store = carried(request.headers.values())
+        store = cookie_store_of(request.headers.values())
         if store is not None and answer.exchange.status < 400:
             store.take(self.url(request.path), answer.headers)
             for value in store.values():
@@ -244,7 +244,7 @@ class HttpClient:
         return Route(partial(addresses_of, self.context), where, address, turn)
 
     @contextmanager
-    def _lend(
+    def _borrow_connection(
         self, fresh: bool, address: ResolvedAddress | None, turn: int
     ) -> Iterator[tuple[Connection, Callable[[], None]]]:
         with self._lock:

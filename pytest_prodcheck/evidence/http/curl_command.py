@@ -23,7 +23,7 @@ def curl(
 
     headers: those of environment, service and request, secret references among them. url: fit to be shown.
     """
-    words = ["curl", "-sS", "-i", "--compressed", *_method(request), *_way(service)]
+    words = ["curl", "-sS", "-i", "--compressed", *_method(request), *_connection_options(service)]
     for name, value in headers.items():
         words += ["-H", _header(name, value, redact)]
     words += _body(request, redact)
@@ -39,7 +39,7 @@ def _method(request: Request) -> Iterator[str]:
         yield from ("-X", shlex.quote(request.method))
 
 
-def _way(service: Service) -> Iterator[str]:
+def _connection_options(service: Service) -> Iterator[str]:
     """Whom to connect to, and whom to trust."""
     tls = service.tls
     if service.connect_to is not None:

@@ -72,10 +72,10 @@ def prepare(method: str, url: str, headers: Mapping[str, bytes], body: bytes | N
             raise ValueError(f"{name!r} is no name of a header")
         if not _VALUE.fullmatch(value):
             raise ValueError(f"the value of the header {name} begins with a blank or holds a line break")
-    return Prepared(method, url, headers, body, *_place(url))
+    return Prepared(method, url, headers, body, *_origin_and_target(url))
 
 
-def _place(url: str) -> tuple[Origin, str, bytes | None]:
+def _origin_and_target(url: str) -> tuple[Origin, str, bytes | None]:
     """Origin, request target, and the credentials that the address holds."""
     found = _PLAIN.fullmatch(url)
     if found is None or "/." in url:

@@ -40,6 +40,6 @@ def frozen(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: "".join(value) for name, value in headers.items()}
 
 
-def carried(headers: Iterable[object]) -> CookieStore | None:
+def cookie_store_of(headers: Iterable[object]) -> CookieStore | None:
     """The store whose cookies a request carries, None where it carries none of a role's."""
     return next((value.store for value in headers if isinstance(value, RoleCookies)), None)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.evidence.tools.threads import begun
+from pytest_prodcheck.evidence.tools.threads import start_job
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Api:
 
     def live(self, path: str, deadline: Deadline) -> Object | None:
         """One object, None where there is none; raises EvidenceProblem for every other answer."""
-        status, content, _ = self._patiently("GET", path, deadline, {}, None)
+        status, content, _ = self._ask_with_retries("GET", path, deadline, {}, None)
         return None if status == 404 else _read("GET", path, status, content)
 
     def dry_run(
@@ -83,7 +83,7 @@ class Api:
     ) -> tuple[int, bytes, str]:
         """Status, body and Warning headers of a request of which the server keeps nothing; kind: of its body."""
         query["dryRun"] = "All"
-        status, content, headers = self._patiently(method, path, deadline, query, body, kind)
+        status, content, headers = self._ask_with_retries(method, path, deadline, query, body, kind)
         return status, content, headers.get("Warning", "")
 
     def change(
@@ -127,12 +127,12 @@ class Api:
 
         def ask(token: str) -> tuple[int, bytes]:
             query = {**asked, "limit": str(PAGE), **({"continue": token} if token else {})}
-            return self._patiently("GET", path, deadline, query, None)[:2]
+            return self._ask_with_retries("GET", path, deadline, query, None)[:2]
 
         status, content = ask("")
         while True:
-            told = _told_first(content)
-            coming = begun(partial(ask, told)) if told else None
+            told = _continue_token(content)
+            coming = start_job(partial(ask, told)) if told else None
             page = _page(path, status, content, decode)
             del content
             yield from page.get("items") or ()
@@ -144,17 +144,17 @@ class Api:
     def _ask(
         self, method: str, path: str, deadline: Deadline, *, query: Mapping[str, str], body: Object | None = None
     ) -> Object:
-        status, content, _ = self._patiently(method, path, deadline, query, body)
+        status, content, _ = self._ask_with_retries(method, path, deadline, query, body)
         return _read(method, path, status, content)
 
-    def _patiently(
+    def _ask_with_retries(
         self, method: str, path: str, deadline: Deadline, query: Mapping[str, str], body: Object | None,
         kind: str = "application/json",
     ) -> tuple[int, bytes, Mapping[str, str]]:
         """Status, body and headers; what says "not now" is asked again."""
         for number in range(1, TRIES + 1):
             status, content, headers = self._send(method, path, deadline, query, body, kind)
-            wait = _wait(headers.get("Retry-After"), number)
+            wait = _retry_delay(headers.get("Retry-After"), number)
             if status not in _LATER or number == TRIES or (status == 500 and body is not None):
                 break  # a dry run's 500 is what a webhook or the schema says
             deadline.note(f"{method} {path} answered {status}, asked again")
@@ -187,7 +187,7 @@ class Api:
                     timeout=urllib3.Timeout(total=deadline.seconds_left()),
                 )  # fmt: skip
                 with answer:
-                    content = _bounded(answer, path, deadline)
+                    content = _read_bounded(answer, path, deadline)
                 return int(answer.status), content, answer.headers
             except urllib3.exceptions.HTTPError as error:
                 problem = _problem(error, f"{method} {self.server}{path}", deadline)
@@ -264,7 +264,7 @@ def _in_pod() -> bool:
     return "KUBERNETES_SERVICE_HOST" in os.environ and not os.environ.get("KUBECONFIG")
 
 
-def _bounded(answer: Any, path: str, deadline: Deadline) -> bytes:
+def _read_bounded(answer: Any, path: str, deadline: Deadline) -> bytes:
     parts, size = [], 0
     for part in answer.stream(1024 * 1024):
         size += len(part)
@@ -315,13 +315,13 @@ def _page(path: str, status: int, content: bytes, decode: Decode) -> Object:
     return page
 
 
-def _told_first(content: bytes) -> str:
+def _continue_token(content: bytes) -> str:
     """What the page after this one is asked by, where it stands before the items, as API servers write it."""
     found = _HEAD.match(content)
     return str(json.loads(found[1]).get("continue") or "") if found else ""
 
 
-def _wait(retry_after: str | None, number: int) -> float:
+def _retry_delay(retry_after: str | None, number: int) -> float:
     """Seconds: what the server asks for, at most 5, else 0.2, 0.4, 0.8."""
     if retry_after and retry_after.isdecimal():
         return min(float(retry_after), 5.0)

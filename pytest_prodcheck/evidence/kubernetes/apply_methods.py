@@ -73,13 +73,13 @@ def method_of_annotations(item: Object, live: Object | None) -> ApplyMethod | No
     notes = table(item, "metadata", "annotations")
     for name, first in (("helm.sh/hook", "before-hook-creation"), ("argocd.argoproj.io/hook", "BeforeHookCreation")):
         if name in notes and table(item, "metadata").get("name"):
-            policies = _words(notes.get(f"{name}-delete-policy"))
+            policies = _comma_separated(notes.get(f"{name}-delete-policy"))
             if not policies or first in policies:
                 return ApplyMethod("anew", "helm" if name.startswith("helm") else "argocd-controller")
             if live is None or name.startswith("helm"):
-                installed = live is not None and _words(notes[name]) <= _INSTALLS
+                installed = live is not None and _comma_separated(notes[name]) <= _INSTALLS
                 return ApplyMethod("untouched" if installed else "create", "helm")
-    options = _words(notes.get("argocd.argoproj.io/sync-options"))
+    options = _comma_separated(notes.get("argocd.argoproj.io/sync-options"))
     if "Replace=true" in options and live is not None:
         return ApplyMethod("anew" if "Force=true" in options else "replace", "argocd-controller")
     if "ServerSideApply=true" in options:
@@ -88,7 +88,7 @@ def method_of_annotations(item: Object, live: Object | None) -> ApplyMethod | No
     return ApplyMethod("untouched") if flux == "ignore" or (flux == "ifnotpresent" and live is not None) else None
 
 
-def _words(text: object) -> set[str]:
+def _comma_separated(text: object) -> set[str]:
     return {part.strip() for part in str(text or "").split(",") if part.strip()}
 
 

@@ -15,7 +15,7 @@ from pytest_prodcheck.evidence.kubernetes.manifest_files import documents
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.node_lifecycle import without_startup_taints
 from pytest_prodcheck.evidence.kubernetes.objects import Object
-from pytest_prodcheck.evidence.kubernetes.rolling import moved, roll, rolled_in_all_orders
+from pytest_prodcheck.evidence.kubernetes.rolling import rescheduled, roll, rolled_in_all_orders
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand, rollouts, scaled_only
 from pytest_prodcheck.evidence.kubernetes.scheduling import OVER, Surroundings
 from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
@@ -55,12 +55,12 @@ def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> Ku
     around = Surroundings(
         tuple(found), tuple(pods), _spaces(demands, pods, context, deadline), _storage(demands, context, deadline)
     )
-    around, homeless = _staying(around, demands)
+    around, homeless = _without_leaving_nodes(around, demands)
     cluster = context.environment.kubernetes
     lost = _heaviest(around.nodes, around.pods)
     without: list[Schedulability] = list(homeless)
     if lost is not None:
-        left, more = _without(around, lost, demands)
+        left, more = _without_node(around, lost, demands)
         without += [*more, *roll(demands, left)]
     fits = rolled_in_all_orders(demands, around)
     short = {each.what for each in fits if each.left or each.doubt}
@@ -130,11 +130,13 @@ def _as_it_is(item: Object) -> Object:
     return item
 
 
-def _staying(around: Surroundings, demands: Sequence[Demand]) -> tuple[Surroundings, list[Schedulability]]:
+def _without_leaving_nodes(
+    around: Surroundings, demands: Sequence[Demand]
+) -> tuple[Surroundings, list[Schedulability]]:
     """The nodes that nobody takes away, with the pods of those that go on them, and those without a place."""
     homeless: list[Schedulability] = []
     for gone in [each for each in around.nodes if each.leaving]:
-        around, more = _without(around, gone, demands)
+        around, more = _without_node(around, gone, demands)
         homeless += more
     return around, homeless
 
@@ -149,7 +151,7 @@ def _heaviest(nodes: Iterable[Node], pods: Iterable[Pod]) -> Node | None:
     return max(open_, key=lambda each: load[each.name]) if len(open_) > 1 else None
 
 
-def _without(
+def _without_node(
     around: Surroundings, lost: Node, demands: Iterable[Demand]
 ) -> tuple[Surroundings, list[Schedulability]]:
     """All without one node, its pods on the others that stay, and those of them without a place."""
@@ -158,5 +160,5 @@ def _without(
     gone = [each for each in around.pods if each.node == lost.name and not each.daemon and each.phase not in OVER]
     open_ = dataclasses.replace(around, nodes=tuple(each for each in nodes if not each.leaving), pods=tuple(stay))
     known = {(each.namespace, each.what): each for each in demands}
-    there, homeless = moved(gone, open_, known, lost.taints)
+    there, homeless = rescheduled(gone, open_, known, lost.taints)
     return dataclasses.replace(around, nodes=nodes, pods=(*stay, *there)), homeless

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import PAGE, api, listed
-from pytest_prodcheck.evidence.kubernetes.object_events import why
+from pytest_prodcheck.evidence.kubernetes.object_events import latest_warning
 from pytest_prodcheck.evidence.kubernetes.objects import table
 from pytest_prodcheck.evidence.kubernetes.standard_versions import enforced_minor
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -73,7 +73,7 @@ def kubernetes_api(target: str, context: Context, deadline: Deadline) -> Kuberne
     forbidden: list[str] = []
     for group, resource, namespace in _rights(context):
         where = f" in {namespace}" if namespace else ""
-        (allowed if _may(group, resource, namespace, context, deadline) else forbidden).append(
+        (allowed if _is_allowed(group, resource, namespace, context, deadline) else forbidden).append(
             f"list {resource}{where}"
         )
     return KubernetesApi(server.server, version, status == 200, failing, tuple(allowed), tuple(forbidden))
@@ -86,7 +86,7 @@ def _rights(context: Context) -> Iterator[tuple[str, str, str]]:
             yield group, resource, "" if reach in CLUSTER_WIDE or cluster is None else cluster.namespace
 
 
-def _may(group: str, resource: str, namespace: str, context: Context, deadline: Deadline) -> bool:
+def _is_allowed(group: str, resource: str, namespace: str, context: Context, deadline: Deadline) -> bool:
     """https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access ."""
     wanted = {"group": group, "resource": resource, "verb": "list", **({"namespace": namespace} if namespace else {})}
     review = {
@@ -115,7 +115,7 @@ def all_pods(context: Context, deadline: Deadline) -> list[Pod]:
     except ImportError:
         hint = "pip install 'pytest-prodcheck[kubernetes]'"
         raise EvidenceProblem(Problem("missing-extra", "reading all pods needs msgspec", hint)) from None
-    elsewhere = listed("pods", "/api/v1/pods", context, deadline, parsing.room, decoded,
+    elsewhere = listed("pods", "/api/v1/pods", context, deadline, parsing.pod_footprint, decoded,
                        fieldSelector=f"metadata.namespace!={server.namespace}")  # fmt: skip
     return [*mine, *elsewhere]
 
@@ -133,13 +133,15 @@ def pods_of(context: Context, deadline: Deadline) -> list[Pod]:
 def kubernetes_pods(target: str, context: Context, deadline: Deadline) -> KubernetesPods:
     """The namespace's pods; of those that wait on their node, what events say of it."""
     pods = [
-        dataclasses.replace(each, why=why("Pod", each.name, context, deadline)) if _waits(each) else each
+        dataclasses.replace(each, why=latest_warning("Pod", each.name, context, deadline))
+        if _is_starting(each)
+        else each
         for each in pods_of(context, deadline)
     ]
     return KubernetesPods(target, tuple(pods), time.time())
 
 
-def _waits(pod: Pod) -> bool:
+def _is_starting(pod: Pod) -> bool:
     return pod.phase == "Pending" and bool(pod.node) and not any(each.why for each in pod.containers)
 
 

@@ -37,18 +37,18 @@ def changed(live: Object | None, coming: Object, server: int) -> Standard | None
 
     coming: the namespace as it will be; server: the minor version of the API server.
     """
-    before, after = (_told(labels_of(each)) for each in (live or {}, coming))
+    before, after = (_enforced_standard(labels_of(each)) for each in (live or {}, coming))
     if before == after:
         return None
     level, version = after
     return Standard(level, min(server, minor_of(version)), f"{level}:{version}")
 
 
-def _told(labels: dict[str, str]) -> tuple[str, str]:
+def _enforced_standard(labels: dict[str, str]) -> tuple[str, str]:
     return labels.get(_ENFORCE) or "privileged", labels.get(f"{_ENFORCE}-version") or "latest"
 
 
-def judged(made: Manifest, pod: Object, standard: Standard) -> Manifest:
+def manifest_under_standard(made: Manifest, pod: Object, standard: Standard) -> Manifest:
     """A pod that was dry-run, as the namespace will take it; pod: as the server filled it in, if it took it."""
     by_old = not made.accepted and REFUSED in made.said
     if not made.accepted and not by_old:

@@ -16,16 +16,16 @@ from pytest_prodcheck.evidence.kubernetes.api import api
 from pytest_prodcheck.evidence.kubernetes.apply_methods import FLUX, ApplyMethod, apply_method, most_common
 from pytest_prodcheck.evidence.kubernetes.apply_requests import applied
 from pytest_prodcheck.evidence.kubernetes.cluster import host, seconds
-from pytest_prodcheck.evidence.kubernetes.coming_standards import Standard, changed, judged
+from pytest_prodcheck.evidence.kubernetes.coming_standards import Standard, changed, manifest_under_standard
 from pytest_prodcheck.evidence.kubernetes.dry_run_answers import with_answer
 from pytest_prodcheck.evidence.kubernetes.flux import forces
-from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, shown
+from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, kind_and_name
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
-from pytest_prodcheck.evidence.kubernetes.openapi import described
+from pytest_prodcheck.evidence.kubernetes.openapi import kind_description
 from pytest_prodcheck.evidence.kubernetes.prerequisites import UNKNOWN, unmet_prerequisite
 from pytest_prodcheck.evidence.kubernetes.resolved_objects import ResolvedObject, resolved_object
 from pytest_prodcheck.evidence.kubernetes.standard_versions import minor_of
-from pytest_prodcheck.evidence.kubernetes.template_pods import counts, filled_in_later, pod_of
+from pytest_prodcheck.evidence.kubernetes.template_pods import filled_in_later, pod_of, refuses_rollout
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.kubernetes import KubernetesManifests, Manifest
@@ -52,7 +52,7 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _DryRun:
     """One object with its way (None for one that is new and says nothing of it), or why it cannot be asked about."""
 
     asked: Manifest
@@ -62,7 +62,7 @@ class _Job:
 
 
 @dataclass(frozen=True)
-class _Files:
+class _FileObjects:
     """All objects, and what their namespaces will enforce that enforce something else now."""
 
     objects: list[Object]
@@ -74,21 +74,21 @@ def kubernetes_manifests(target: str, context: Context, deadline: Deadline) -> K
     """All objects of the files, and a pod of each template, in their order."""
     version = str(api(context, deadline).get("/version", deadline).get("gitVersion", ""))
     found = documents(context)
-    jobs = _together([partial(_looked_up, file, each, context, deadline) for file, each in found], deadline)
+    jobs = _run_concurrently([partial(_plan_dry_run, file, each, context, deadline) for file, each in found], deadline)
     usual = most_common(each.way for each in jobs)
-    files = _Files([item for _, item in found], _standards(jobs, usual, version, context, deadline))
-    results = _together([partial(_dry_run, each, usual, files, context, deadline) for each in jobs], deadline)
+    files = _FileObjects([item for _, item in found], _standards(jobs, usual, version, context, deadline))
+    results = _run_concurrently([partial(_dry_run, each, usual, files, context, deadline) for each in jobs], deadline)
     return KubernetesManifests(tuple(each for pair in results for each in pair), version)
 
 
 def _standards(
-    jobs: Sequence[_Job], usual: ApplyMethod, version: str, context: Context, deadline: Deadline
+    jobs: Sequence[_DryRun], usual: ApplyMethod, version: str, context: Context, deadline: Deadline
 ) -> dict[str, Standard]:
     found = {}
     for each in jobs:
         if each.place is not None and (each.asked.api_version, each.asked.kind) == ("v1", "Namespace"):
             try:
-                _, result = _asked(each, usual, context, deadline)
+                _, result = _send_dry_run(each, usual, context, deadline)
             except EvidenceProblem:
                 continue  # told of the namespace itself
             if result and (standard := changed(each.place.live, result, minor_of(version))):
@@ -98,17 +98,17 @@ def _standards(
 
 def dry_run_result(item: Object, context: Context, deadline: Deadline) -> Object:
     """An object of the files as it would be once it is applied, {} where the server does not say."""
-    job = _looked_up("", item, context, deadline)
+    job = _plan_dry_run("", item, context, deadline)
     if job.place is None or job.asked.problem is not None:
         return {}
     try:
-        made, result = _asked(job, most_common([job.way]), context, deadline)
+        made, result = _send_dry_run(job, most_common([job.way]), context, deadline)
     except EvidenceProblem:
         return {}
     return result if made.accepted and made.problem is None else {}
 
 
-def _together(jobs: Sequence[Callable[[], T]], deadline: Deadline) -> list[T]:
+def _run_concurrently(jobs: Sequence[Callable[[], T]], deadline: Deadline) -> list[T]:
     """What each returns, a few at a time; raises EvidenceProblem (timeout)."""
 
     def worker(first: int) -> list[T]:
@@ -123,21 +123,21 @@ def _together(jobs: Sequence[Callable[[], T]], deadline: Deadline) -> list[T]:
     return [taken[number % AT_ONCE][number // AT_ONCE] for number in range(len(jobs))]
 
 
-def _looked_up(file: str, item: Object, context: Context, deadline: Deadline) -> _Job:
+def _plan_dry_run(file: str, item: Object, context: Context, deadline: Deadline) -> _DryRun:
     version, kind = str(item["apiVersion"]), str(item["kind"])
-    asked = Manifest(f"{file}: {shown(item)}", version, kind, served=True, accepted=False)
+    asked = Manifest(f"{file}: {kind_and_name(item)}", version, kind, served=True, accepted=False)
     cluster = context.environment.kubernetes
     assert cluster is not None
     try:
         place = resolved_object(item, context, deadline)
     except EvidenceProblem as error:
-        return _Job(replace(asked, problem=error.problem), item)
+        return _DryRun(replace(asked, problem=error.problem), item)
     if place is None:
-        return _Job(replace(asked, served=False, said=f"{version} {kind} is not served"), item)
+        return _DryRun(replace(asked, served=False, said=f"{version} {kind} is not served"), item)
     how = apply_method(place.item, place.live, cluster)
     if how is not None and place.live is not None and _recreates(how, place, cluster.recreate, context, deadline):
         how = replace(how, recreates=True)
-    return _Job(asked, item, place, how)
+    return _DryRun(asked, item, place, how)
 
 
 def _recreates(
@@ -148,32 +148,34 @@ def _recreates(
     return how.manager == FLUX and forces(place.item, place.live, context, deadline)
 
 
-def _dry_run(job: _Job, usual: ApplyMethod, files: _Files, context: Context, deadline: Deadline) -> list[Manifest]:
+def _dry_run(
+    job: _DryRun, usual: ApplyMethod, files: _FileObjects, context: Context, deadline: Deadline
+) -> list[Manifest]:
     asked, place = job.asked, job.place
     if place is None:
         return [_waiting(asked, job.item, files.objects, context, deadline)]
     try:
-        made, result = _asked(job, usual, context, deadline)
+        made, result = _send_dry_run(job, usual, context, deadline)
     except EvidenceProblem as error:
         return [replace(asked, problem=error.problem)]
     if made.accepted and (pod := pod_of(result)) is not None:
         return [made, _its_pods(made, place, pod, files, context, deadline)]
     pod, standard = pod_of(place.item), files.standards.get(_space(place))
     if standard is not None and asked.kind == "Pod" and place.live is None:
-        made = judged(made, result or place.item, standard)
+        made = manifest_under_standard(made, result or place.item, standard)
     waiting = _waiting(made, job.item, files.objects, context, deadline)
     if not waiting.waits or pod is None or standard is None:
         return [waiting]
     pods = Manifest(f"{asked.name}: its pods", "v1", "Pod", served=True, accepted=True, waits=waiting.waits)
-    refused = judged(pods, pod, standard)
+    refused = manifest_under_standard(pods, pod, standard)
     return [waiting] if refused.accepted else [waiting, replace(refused, waits="")]
 
 
-def _asked(job: _Job, usual: ApplyMethod, context: Context, deadline: Deadline) -> tuple[Manifest, Object]:
+def _send_dry_run(job: _DryRun, usual: ApplyMethod, context: Context, deadline: Deadline) -> tuple[Manifest, Object]:
     """What the server says of an object, and the object as it would be; raises EvidenceProblem."""
     asked, how, place = job.asked, job.way or usual, job.place
     assert place is not None
-    about = described(asked.api_version, asked.kind, context, deadline)
+    about = kind_description(asked.api_version, asked.kind, context, deadline)
     if about is None or not about.dry_runs:
         what = f"{asked.name}: the server does not say that {asked.api_version} {asked.kind} can be dry-run"
         raise EvidenceProblem(Problem("protocol", what, "its API server would store what is sent to it"))
@@ -192,7 +194,7 @@ def _waiting(made: Manifest, item: Object, items: list[Object], context: Context
 
 
 def _its_pods(
-    of: Manifest, place: ResolvedObject, pod: Object, files: _Files, context: Context, deadline: Deadline
+    of: Manifest, place: ResolvedObject, pod: Object, files: _FileObjects, context: Context, deadline: Deadline
 ) -> Manifest:
     asked = Manifest(f"{of.name}: its pods", "v1", "Pod", served=True, accepted=False)
     path = f"/api/v1/namespaces/{quote(_space(place), safe='')}/pods"
@@ -202,9 +204,9 @@ def _its_pods(
     except EvidenceProblem as error:
         return replace(asked, problem=error.problem)
     if made.problem is None and (standard := files.standards.get(_space(place))):
-        made = judged(made, json.loads(answer[1]) if made.accepted else pod, standard)
+        made = manifest_under_standard(made, json.loads(answer[1]) if made.accepted else pod, standard)
     if made.accepted or made.waits or made.problem is not None:
         return made
-    if counts(made.said, files.objects) and not filled_in_later(made.said, place.item):
+    if refuses_rollout(made.said, files.objects) and not filled_in_later(made.said, place.item):
         return made
     return replace(asked, accepted=True)

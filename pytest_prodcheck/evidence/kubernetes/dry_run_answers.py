@@ -42,13 +42,15 @@ def message(content: bytes) -> str:
     if not isinstance(document, dict):
         return "no JSON object"
     whole, details = str(document.get("message", "")), table(document, "details")
-    causes = [f"{each.get('field', '')}: {_cut(str(each.get('message', '')))}" for each in rows(details, "causes")]
+    causes = [
+        f"{each.get('field', '')}: {_shortened(str(each.get('message', '')))}" for each in rows(details, "causes")
+    ]
     if len(whole) > _LONG and causes:
         whole = f"{details.get('kind', '')} {details.get('name', '')} is invalid: {'; '.join(causes)}"
     return plain(whole, 1000)
 
 
-def _cut(text: str) -> str:
+def _shortened(text: str) -> str:
     return text if len(text) <= _LONG else f"{text[:60]} … {text[-120:]}"
 
 

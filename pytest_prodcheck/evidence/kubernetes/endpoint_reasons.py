@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.kubernetes.cluster import pods_of
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
-from pytest_prodcheck.evidence.kubernetes.object_events import why
+from pytest_prodcheck.evidence.kubernetes.object_events import latest_warning
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.evidence.kubernetes.parsing import conditions
 from pytest_prodcheck.evidence.kubernetes.rollout_reasons import told_by_conditions
@@ -37,7 +37,7 @@ def endpoint_reason(service: Object, listed: bool, context: Context, deadline: D
     live = [each for each in pods if each.lives]
     ready = [each for each in live if each.ready]
     if not pods:
-        return _nobody(service, context, deadline)
+        return _why_no_pod_matches(service, context, deadline)
     if not live:
         how = ", ".join(sorted({"being deleted" if each.deleting else each.reason or each.phase for each in pods}))
         return f"none of the {len(pods)} pods that it selects lives: {how}"
@@ -56,7 +56,7 @@ def pod_reason(pod: Pod, context: Context, deadline: Deadline) -> str:
     """Why a pod is not ready: what it waits for, what its newest event warns of, else its condition."""
     if pod.gated:
         return "held back by its scheduling gates"
-    told = next(told_by_conditions([pod]), "") or why("Pod", pod.name, context, deadline)
+    told = next(told_by_conditions([pod]), "") or latest_warning("Pod", pod.name, context, deadline)
     waiting = next((f"{each.name}: {each.waiting}" for each in pod.containers if each.waiting), "")
     return plain(told or waiting or pod.unready, 300)
 
@@ -74,11 +74,11 @@ def _workloads(service: Object, context: Context, deadline: Deadline) -> list[tu
     ]  # fmt: skip
 
 
-def _nobody(service: Object, context: Context, deadline: Deadline) -> str:
+def _why_no_pod_matches(service: Object, context: Context, deadline: Deadline) -> str:
     """No pod has the labels: a workload that would make such pods says why it does not."""
     labels = ", ".join(f"{key}={value}" for key, value in table(service, "spec", "selector").items())
     for kind, each in _workloads(service, context, deadline):
         failing = conditions(each).get("ReplicaFailure", {})
-        told = str(failing.get("message") or "") or why(kind, name_of(each), context, deadline)
+        told = str(failing.get("message") or "") or latest_warning(kind, name_of(each), context, deadline)
         return plain(f"{kind.lower()}/{name_of(each)}, which it selects, has no pods{told and ': '}{told}", 600)
     return plain(f"its selector {labels} matches no pod", 300)

@@ -93,11 +93,11 @@ def _budget(budget: Object, pods: list[Pod], refused: dict[str, str]) -> Budget:
         int(status.get("desiredHealthy") or 0),
         tuple(blocked),
         why,
-        _INSISTS in why and _soon(status, mine),
+        _INSISTS in why and _is_only_starting(status, mine),
     )
 
 
-def _soon(status: Object, pods: list[Pod]) -> bool:
+def _is_only_starting(status: Object, pods: list[Pod]) -> bool:
     """Whether only pods that have just begun are missing, and the budget lets one go when they are counted as ready."""
     room = int(status.get("expectedPods") or 0) > int(status.get("desiredHealthy") or 0)
     begun = time.time() - STARTING

@@ -29,7 +29,7 @@ def crossings(item: Object, there: ExistingObjects) -> Iterator[tuple[str, str]]
     for each in _parents(item):
         if str(each.get("namespace") or own) != own:
             try:
-                yield _shown("Gateway", each), _of_gateway(each, own, there)
+                yield _reference_text("Gateway", each), _of_gateway(each, own, there)
             except LookupError:
                 continue
     for kind, each in _granted(item):
@@ -40,10 +40,10 @@ def crossings(item: Object, there: ExistingObjects) -> Iterator[tuple[str, str]]
             except LookupError:
                 continue
             told = f"no ReferenceGrant in {space} lets {item.get('kind')}s of {own} refer to it"
-            yield _shown(kind, each), "" if good else told
+            yield _reference_text(kind, each), "" if good else told
 
 
-def _shown(kind: str, reference: Object) -> str:
+def _reference_text(kind: str, reference: Object) -> str:
     return f"{kind} {reference.get('name')} of {reference.get('namespace')}"
 
 
@@ -72,14 +72,14 @@ def _grants(kind: str, own: str, to: str, name: str, space: str, there: Existing
             for row in rows(each, "spec", "from"))
         and any((row.get("group") or "", row.get("kind")) == ("", to) and row.get("name") in (None, "", name)
                 for row in rows(each, "spec", "to"))
-        for each in _all("v1beta1", "ReferenceGrant", "referencegrants", space, there)
+        for each in _objects_of_kind("v1beta1", "ReferenceGrant", "referencegrants", space, there)
     )  # fmt: skip
 
 
 def _of_gateway(parent: Object, own: str, there: ExistingObjects) -> str:
     """Why a Gateway takes no route of this namespace; "" where it takes it, or where there is none of that name."""
     space = str(parent.get("namespace"))
-    found = next((each for each in _all("v1", "Gateway", "gateways", space, there)
+    found = next((each for each in _objects_of_kind("v1", "Gateway", "gateways", space, there)
                   if name_of(each) == parent.get("name")), None)  # fmt: skip
     listeners = [
         each for each in rows(found, "spec", "listeners")
@@ -108,7 +108,7 @@ def _labels(space: str, there: ExistingObjects) -> dict[str, str]:
     return {key: value for each in (live or {}, *coming) for key, value in labels_of(each).items()} | always
 
 
-def _all(version: str, kind: str, plural: str, space: str, there: ExistingObjects) -> Iterator[Object]:
+def _objects_of_kind(version: str, kind: str, plural: str, space: str, there: ExistingObjects) -> Iterator[Object]:
     """Those of the files, then the live ones that they leave; raises LookupError for what may not be read."""
     coming = {
         name_of(each): each for each in there.objects

@@ -40,12 +40,14 @@ def generated_objects(item: Object) -> Iterator[GeneratedObject]:
     kind, spec = str(item.get("kind")), table(item, "spec")
     name = str(table(item, "metadata").get("name", ""))
     by, failing = f"{kind} {name}", _failing(item)
-    for of, made, keys in _made(kind, name, item, spec):
+    for of, made, keys in _generated_by(kind, name, item, spec):
         if made:
             yield GeneratedObject(of, str(made), by, keys, failing)
 
 
-def _made(kind: str, name: str, item: Object, spec: Object) -> Iterator[tuple[str, object, frozenset[str] | None]]:
+def _generated_by(
+    kind: str, name: str, item: Object, spec: Object
+) -> Iterator[tuple[str, object, frozenset[str] | None]]:
     if kind == "ExternalSecret":
         target = table(spec, "target")
         if target.get("creationPolicy", "Owner") in ("Owner", "Orphan"):

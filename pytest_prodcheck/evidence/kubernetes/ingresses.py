@@ -11,7 +11,7 @@ from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes.cluster import host, reads, seconds
 from pytest_prodcheck.evidence.kubernetes.endpoint_reasons import ASLEEP, endpoint_reason, is_asleep
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
-from pytest_prodcheck.evidence.kubernetes.object_events import why
+from pytest_prodcheck.evidence.kubernetes.object_events import latest_warning
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
 from pytest_prodcheck.records.kubernetes import IngressBackends, KubernetesIngress
@@ -30,7 +30,7 @@ SOLVER = "acme.cert-manager.io/http01-solver"  # label: cert-manager's, for the 
 
 
 @dataclass(frozen=True)
-class _Behind:
+class _ReadyEndpoints:
     """The ready endpoints of services: of each port by its name, and of a whole service whatever its ports."""
 
     ports: dict[tuple[str, str], set[str]]
@@ -49,12 +49,12 @@ class _Behind:
 def kubernetes_ingress(target: str, context: Context, deadline: Deadline) -> KubernetesIngress:
     """Ingresses with the ready endpoints behind them, and services that select pods."""
     services = {name_of(each): each for each in raw("", "services", context, deadline)}
-    behind = _behind(raw("discovery.k8s.io/v1", "endpointslices", context, deadline))
+    behind = _ready_endpoints(raw("discovery.k8s.io/v1", "endpointslices", context, deadline))
     found = [each for each in raw("networking.k8s.io/v1", "ingresses", context, deadline)
              if SOLVER not in labels_of(each)]  # fmt: skip
     ingresses = [
         IngressBackends(name_of(each), addresses := tuple(_addresses(each)), tuple(_backends(each, services, behind)),
-                 "" if addresses else why("Ingress", name_of(each), context, deadline))
+                 "" if addresses else latest_warning("Ingress", name_of(each), context, deadline))
         for each in found
     ]
     selecting = {name: each for name, each in services.items() if table(each, "spec", "selector")}
@@ -72,11 +72,12 @@ def kubernetes_ingress(target: str, context: Context, deadline: Deadline) -> Kub
     )  # fmt: skip
 
 
-def _behind(slices: list[Object]) -> _Behind:
-    found = _Behind({}, {})
+def _ready_endpoints(slices: list[Object]) -> _ReadyEndpoints:
+    found = _ReadyEndpoints({}, {})
     for each in slices:
         of = str(table(each, "metadata", "labels").get("kubernetes.io/service-name", ""))
-        ready = {who for endpoint in rows(each, "endpoints") if _is_ready(endpoint) for who in _who(endpoint)}
+        serving = [endpoint for endpoint in rows(each, "endpoints") if _is_ready(endpoint)]
+        ready = {uid for endpoint in serving for uid in _endpoint_identity(endpoint)}
         found.all.setdefault(of, set()).update(ready)
         for port in rows(each, "ports"):
             found.ports.setdefault((of, str(port.get("name") or "")), set()).update(ready)
@@ -89,7 +90,7 @@ def _is_ready(endpoint: Object) -> bool:
     return told.get("ready") is not False and told.get("serving") is not False and told.get("terminating") is not True
 
 
-def _who(endpoint: Object) -> list[str]:
+def _endpoint_identity(endpoint: Object) -> list[str]:
     """Whom it leads to, once for both families of addresses."""
     uid = table(endpoint, "targetRef").get("uid")
     return [str(uid)] if uid else [str(each) for each in endpoint.get("addresses") or ()]
@@ -99,7 +100,7 @@ def _external(service: Object) -> bool:
     return table(service, "spec").get("type") == "ExternalName"
 
 
-def _ports(service: Object, behind: _Behind) -> Iterator[tuple[str, int]]:
+def _ports(service: Object, behind: _ReadyEndpoints) -> Iterator[tuple[str, int]]:
     """Each port of a service; of a headless one all together, for its names lead to pods, not to ports."""
     name, ports = name_of(service), rows(service, "spec", "ports")
     if not ports or table(service, "spec").get("clusterIP") == "None":
@@ -115,7 +116,7 @@ def _addresses(ingress: Object) -> list[str]:
     return [str(each.get("ip") or each.get("hostname") or "") for each in told]
 
 
-def _backends(ingress: Object, services: dict[str, Object], behind: _Behind) -> list[tuple[str, int]]:
+def _backends(ingress: Object, services: dict[str, Object], behind: _ReadyEndpoints) -> list[tuple[str, int]]:
     """`(service:port, ready endpoints)`; -1: there is no such service or port."""
     annotations = table(ingress, "metadata", "annotations")
     if any(annotations.get(each) for each in REDIRECTS):
@@ -123,12 +124,12 @@ def _backends(ingress: Object, services: dict[str, Object], behind: _Behind) -> 
     found: dict[str, int] = {}
     for name, port in backend_services(ingress, annotations):
         service = services.get(name)
-        ready = -1 if service is None else 1 if _external(service) else _ready(service, port, behind)
+        ready = -1 if service is None else 1 if _external(service) else _ready_count(service, port, behind)
         found[f"{name}:{port}"] = ready
     return list(found.items())
 
 
-def _ready(service: Object, wanted: str, behind: _Behind) -> int:
+def _ready_count(service: Object, wanted: str, behind: _ReadyEndpoints) -> int:
     for each in rows(service, "spec", "ports"):
         if wanted in (str(each.get("name") or ""), str(each.get("port"))):
             return behind.count(service, each)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes.cluster import host, reads, seconds
-from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, shown, template
+from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, kind_and_name, template
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.evidence.kubernetes.pod_references import containers
 from pytest_prodcheck.evidence.kubernetes.references import ExistingObjects, references
@@ -31,11 +31,13 @@ def manifest_facts(target: str, context: Context, deadline: Deadline) -> Manifes
     found = [finding for each in objects for finding in references(each, there)]
     pods = [(each, template(each)) for each in objects if template(each)]
     images = [
-        Finding(f"{shown(each)}: {container.get('image', '')}", _image(str(container.get("image", ""))))
+        Finding(f"{kind_and_name(each)}: {container.get('image', '')}", _image(str(container.get("image", ""))))
         for each, pod in pods
         for container in containers(pod)
     ]
-    workloads = [Finding(f"{shown(each)}: {what}", wrong) for each, pod in pods for what, wrong in _workload(each, pod)]
+    workloads = [
+        Finding(f"{kind_and_name(each)}: {what}", wrong) for each, pod in pods for what, wrong in _workload(each, pod)
+    ]
     return ManifestFacts(tuple(found), tuple(images), tuple(workloads), tuple(sorted(there.unread)))
 
 

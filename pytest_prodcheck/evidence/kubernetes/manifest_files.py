@@ -28,7 +28,7 @@ def documents(context: Context) -> tuple[tuple[str, Object], ...]:
     if cluster is None or not cluster.manifests:
         return ()
     unit = context.environment.unit
-    context.relies_on(*(_filled(each, unit, context.revision) for each in cluster.manifests))
+    context.relies_on(*(_without_placeholders(each, unit, context.revision) for each in cluster.manifests))
     return context.once(
         ("kubernetes-manifests",), lambda: tuple(read(context.root, cluster.manifests, unit, context.revision))
     )
@@ -47,7 +47,7 @@ def with_coming(kind: str, live: Iterable[Object], context: Context) -> list[Obj
     return list(found.values())
 
 
-def _filled(pattern: str, unit: str, revision: str) -> str:
+def _without_placeholders(pattern: str, unit: str, revision: str) -> str:
     return pattern.replace("{unit}", unit).replace("{revision}", revision)
 
 
@@ -55,7 +55,7 @@ def read(root: Path, patterns: tuple[str, ...], unit: str, revision: str) -> Ite
     """`(file, object)` of every object of files below `root`; raises EvidenceProblem (configuration, too-large)."""
     count = 0
     for pattern in patterns:
-        filled = _filled(pattern, unit, revision)
+        filled = _without_placeholders(pattern, unit, revision)
         files = sorted(glob(str(root / filled), recursive=True))
         if not files:
             hint = "render them first; {unit} and {revision} are those of the run"
@@ -97,7 +97,7 @@ def _objects(file: Path) -> Iterator[Object]:
             yield each
 
 
-def shown(item: Object) -> str:
+def kind_and_name(item: Object) -> str:
     """Kind and name: "Deployment storefront"."""
     return f"{item.get('kind', '')} {table(item, 'metadata').get('name', '')}"
 

@@ -37,10 +37,10 @@ def _tables(original: Object, modified: Object, current: Object, fields: Fields,
                 patch[name] = inside
         elif isinstance(new, list) and field.strategy == "merge":
             patch |= _merged_list(name, _list(old), new, _list(live), field)
-        elif name not in current or not same(new, live):
+        elif name not in current or not json_equal(new, live):
             patch[name] = new
     patch |= {name: None for name in original if name not in modified}
-    if retain and (patch or _more(original, modified) or _more(current, modified)):
+    if retain and (patch or _has_more_keys(original, modified) or _has_more_keys(current, modified)):
         patch["$retainKeys"] = sorted(name for name, value in modified.items() if value is not None)
     return patch
 
@@ -49,15 +49,15 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _more(one: Object, other: Object) -> bool:
+def _has_more_keys(one: Object, other: Object) -> bool:
     return any(value is not None and name not in other for name, value in one.items())
 
 
 def _merged_list(name: str, original: list[Any], modified: list[Any], current: list[Any], field: Fields) -> Object:
     if any(isinstance(each, dict) for each in (*original, *modified, *current)):
         return _list_of_tables(name, original, modified, current, field)
-    added = [each for each in modified if not _within(each, current)]
-    gone = [each for each in original if not _within(each, modified)]
+    added = [each for each in modified if not _contains(each, current)]
+    gone = [each for each in original if not _contains(each, modified)]
     patch: Object = {name: added} if added else {}
     if gone:
         patch[f"$deleteFromPrimitiveList/{name}"] = gone
@@ -87,18 +87,18 @@ def _list_of_tables(name: str, original: list[Any], modified: list[Any], current
         for each in items[len(wanted.get(value, ())) :]
     ]
     pairs = (pair for value in before for pair in zip(before[value], wanted.get(value, ()), strict=False))
-    if deleted or any(_forgets(*pair) for pair in pairs):
+    if deleted or any(_drops_keys(*pair) for pair in pairs):
         changed = _one_of_each(changed, field.key)
     patch: Object = {name: [*changed, *deleted]} if changed or deleted else {}
-    if patch or not same(order, [each[field.key] for each in current]):
+    if patch or not json_equal(order, [each[field.key] for each in current]):
         patch[f"$setElementOrder/{name}"] = [{field.key: value} for value in order]
     return patch
 
 
-def _forgets(original: Object, modified: Object) -> bool:
+def _drops_keys(original: Object, modified: Object) -> bool:
     """Whether something of `original` is not in `modified`."""
     return any(
-        name not in modified or (isinstance(old, dict) and _forgets(old, table(modified, name)))
+        name not in modified or (isinstance(old, dict) and _drops_keys(old, table(modified, name)))
         for name, old in original.items()
     )
 
@@ -120,17 +120,17 @@ def _by_key(items: list[Any], field: Fields) -> dict[str, list[Object]]:
     return found
 
 
-def same(one: Any, other: Any) -> bool:
+def json_equal(one: Any, other: Any) -> bool:
     """Equal as JSON: true is not 1."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
+        return one.keys() == other.keys() and all(json_equal(value, other[name]) for name, value in one.items())
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(json_equal, one, other))
     return isinstance(one, bool) == isinstance(other, bool) and one == other
 
 
-def _within(value: Any, items: list[Any]) -> bool:
-    return any(same(value, each) for each in items)
+def _contains(value: Any, items: list[Any]) -> bool:
+    return any(json_equal(value, each) for each in items)
 
 
 def with_last_applied(item: Object) -> Object:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes.api import listed
 from pytest_prodcheck.evidence.kubernetes.cluster import host, namespaced, pods_of, reads, seconds
-from pytest_prodcheck.evidence.kubernetes.object_events import why
+from pytest_prodcheck.evidence.kubernetes.object_events import latest_warning
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.records.kubernetes import KubernetesVolumes, StorageClasses, Volume
 
@@ -44,14 +44,14 @@ def kubernetes_volumes(target: str, context: Context, deadline: Deadline) -> Kub
                 str(table(each, "status").get("phase", "Pending")),
                 name_of(each) not in used,
                 str(table(each, "spec").get("storageClassName") or ""),
-                why("PersistentVolumeClaim", name_of(each), context, deadline) if _waits(each) else "",
+                latest_warning("PersistentVolumeClaim", name_of(each), context, deadline) if _is_unbound(each) else "",
             )
             for each in claims
         )
     )
 
 
-def _waits(claim: Object) -> bool:
+def _is_unbound(claim: Object) -> bool:
     return table(claim, "status").get("phase") != "Bound"
 
 

@@ -29,7 +29,7 @@ class PodShape:
 
 
 @dataclass(frozen=True)
-class _Matches:
+class _TermMatches:
     """How pods of one shape count for the pod in question."""
 
     near: bool  # for all of its affinity terms
@@ -46,7 +46,7 @@ class Neighbours:
         nodes: Iterable[Node], spaces: Mapping[str, Mapping[str, str]],
     ) -> None:
         self._shape, self._near, self._spread, self._spaces = shape, near, spread, spaces
-        self._known: dict[PodShape, _Matches] = {}
+        self._known: dict[PodShape, _TermMatches] = {}
         self._close: Counter[Domain] = Counter()
         self._apart: Counter[Domain] = Counter()
         self._repelling: Counter[Domain] = Counter()
@@ -54,16 +54,16 @@ class Neighbours:
         self._spread_counts: list[Counter[str]] = [Counter() for _ in spread]
         self._fewest: list[float | None] = [None for _ in spread]
         self._self_spread = [fits(each.selector, shape.labels) for each in spread]
-        self._self_near = all(self._means(each, shape, shape) for each in near)
+        self._self_near = all(self._term_selects(each, shape, shape) for each in near)
         for node in nodes if spread else ():
-            self._begin(node, where)
+            self._start_counting(node, where)
 
     @property
     def plain(self) -> bool:
         """Whether it asks for nothing itself: then only pods that keep away from others count."""
         return not (self._near or self._spread or self._shape.apart)
 
-    def _begin(self, node: Node, where: NodeConstraints) -> None:
+    def _start_counting(self, node: Node, where: NodeConstraints) -> None:
         whole = all(each.topology in node.labels for each in self._spread)
         self._counted[node.name] = tuple(
             whole and (not each.by_affinity or selects(where, node)) and (not each.by_taints or tolerated(where, node))
@@ -73,7 +73,7 @@ class Neighbours:
             if counts:
                 self._spread_counts[number][node.labels[self._spread[number].topology]] += 0
 
-    def _means(self, term: AffinityTerm, of: PodShape, other: PodShape) -> bool:
+    def _term_selects(self, term: AffinityTerm, of: PodShape, other: PodShape) -> bool:
         """Whether a term of one pod means another."""
         spaces, by = term.namespaces, term.namespaces_by
         within = other.namespace in spaces if spaces else by is None and other.namespace == of.namespace
@@ -81,18 +81,18 @@ class Neighbours:
             within = by == {} or fits(by, self._spaces.get(other.namespace, {}))
         return within and fits(term.selector, other.labels)
 
-    def _matches(self, other: PodShape) -> _Matches:
+    def _matches(self, other: PodShape) -> _TermMatches:
         found = self._known.get(other)
         if found is None:
             mine = self._shape
-            found = self._known[other] = _Matches(
-                bool(self._near) and all(self._means(each, mine, other) for each in self._near),
-                tuple(each for each in mine.apart if self._means(each, mine, other)),
+            found = self._known[other] = _TermMatches(
+                bool(self._near) and all(self._term_selects(each, mine, other) for each in self._near),
+                tuple(each for each in mine.apart if self._term_selects(each, mine, other)),
                 tuple(
                     number for number, each in enumerate(self._spread)
                     if other.namespace == mine.namespace and each.selector and fits(each.selector, other.labels)
                 ),
-                tuple(each for each in other.apart if self._means(each, other, mine)),
+                tuple(each for each in other.apart if self._term_selects(each, other, mine)),
             )  # fmt: skip
         return found
 
@@ -116,15 +116,15 @@ class Neighbours:
 
     def refusal(self, node: Node) -> str:
         """Why the pods around it keep a pod off a node, "" where they do not."""
-        if any(not self._holds(number, node) for number in range(len(self._spread))):
+        if any(not self._spread_allows(number, node) for number in range(len(self._spread))):
             return SPREAD
-        if self._near and not self._is_near(node):
+        if self._near and not self._affinity_allows(node):
             return AFFINITY
         if any(self._apart[each.topology, node.labels.get(each.topology, "")] > 0 for each in self._shape.apart):
             return ANTI_AFFINITY
         return REPELLED if any(self._repelling[each] > 0 for each in node.labels.items()) else ""
 
-    def _holds(self, number: int, node: Node) -> bool:
+    def _spread_allows(self, number: int, node: Node) -> bool:
         spread, counts = self._spread[number], self._spread_counts[number]
         value = node.labels.get(spread.topology)
         if value is None:
@@ -136,7 +136,7 @@ class Neighbours:
         there = counts.get(value, 0)
         return there + self._self_spread[number] - fewest <= spread.most
 
-    def _is_near(self, node: Node) -> bool:
+    def _affinity_allows(self, node: Node) -> bool:
         if any(each.topology not in node.labels for each in self._near):
             return False
         if all(self._close[each.topology, node.labels[each.topology]] > 0 for each in self._near):

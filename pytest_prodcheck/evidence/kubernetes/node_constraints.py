@@ -48,7 +48,7 @@ def node_terms(selector: Object) -> Terms:
     return tuple(each for each in told if each)
 
 
-def may_go(rules: NodeConstraints, node: Node) -> bool:
+def admits(rules: NodeConstraints, node: Node) -> bool:
     """Whether a node's name, labels and taints let the pod in."""
     if rules.node:
         return rules.node == node.name

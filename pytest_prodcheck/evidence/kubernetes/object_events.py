@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.kubernetes.api import api, listed
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
-from pytest_prodcheck.evidence.kubernetes.parsing import moment
+from pytest_prodcheck.evidence.kubernetes.parsing import epoch_seconds
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem
 
@@ -19,7 +19,7 @@ FRESH = 3600  # seconds, the time that API servers keep events by default
 _NORMAL = ("FailedBinding",)  # says what is wrong, and is no warning
 
 
-def why(kind: str, name: str, context: Context, deadline: Deadline) -> str:
+def latest_warning(kind: str, name: str, context: Context, deadline: Deadline) -> str:
     """The message about an object of the namespace, "" where there is none or events may not be read."""
     path = f"/api/v1/namespaces/{api(context, deadline).namespace}/events"
     try:
@@ -30,8 +30,8 @@ def why(kind: str, name: str, context: Context, deadline: Deadline) -> str:
         return ""
     now = time.time()
     about = [each for each in events if warns(each) and table(each, "involvedObject").get("name") == name]
-    fresh = [each for each in about if now - when(each) < FRESH]
-    return plain(str(max(fresh, key=when).get("message", "")), 300) if fresh else ""
+    fresh = [each for each in about if now - last_seen(each) < FRESH]
+    return plain(str(max(fresh, key=last_seen).get("message", "")), 300) if fresh else ""
 
 
 def warns(event: Object) -> bool:
@@ -39,8 +39,8 @@ def warns(event: Object) -> bool:
     return event.get("type") == "Warning" or event.get("reason") in _NORMAL
 
 
-def when(event: Object) -> float:
+def last_seen(event: Object) -> float:
     """Epoch seconds of the last time that it came."""
     times = (table(event, "series").get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"),
              table(event, "metadata").get("creationTimestamp"))  # fmt: skip
-    return moment(next((each for each in times if each), "1970-01-01T00:00:00Z"))
+    return epoch_seconds(next((each for each in times if each), "1970-01-01T00:00:00Z"))

@@ -61,7 +61,7 @@ class Description:
     fields: Fields
 
 
-def described(version: str, kind: str, context: Context, deadline: Deadline) -> Description | None:
+def kind_description(version: str, kind: str, context: Context, deadline: Deadline) -> Description | None:
     """What the server says of a kind, None where its description lacks it; raises EvidenceProblem."""
     group, _, short = version.rpartition("/")
     wanted = {"group": group, "version": short, "kind": kind}

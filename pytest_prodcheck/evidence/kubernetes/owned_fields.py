@@ -23,11 +23,11 @@ def owned(live: Any, fields: Object) -> Any:
             if key.startswith("f:") and (name := key[2:]) in live
         }
     if isinstance(live, list):
-        return [owned(each, told) for each in live for key, told in inside.items() if _is(each, key)]
+        return [owned(each, told) for each in live for key, told in inside.items() if _item_matches_key(each, key)]
     return live
 
 
-def _is(item: Any, key: str) -> bool:
+def _item_matches_key(item: Any, key: str) -> bool:
     kind, _, text = key.partition(":")
     try:
         told = json.loads(text)

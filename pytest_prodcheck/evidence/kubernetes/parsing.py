@@ -11,7 +11,7 @@ from typing import Any
 from pytest_prodcheck.evidence.kubernetes.node_lifecycle import is_spot, is_virtual, leaving_reason
 from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows, table
 from pytest_prodcheck.evidence.kubernetes.pod_affinity import host_ports, required_terms
-from pytest_prodcheck.evidence.kubernetes.pod_risks import grave, slight
+from pytest_prodcheck.evidence.kubernetes.pod_risks import baseline_violations, restricted_violations
 from pytest_prodcheck.evidence.kubernetes.pod_security import LATEST
 from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts
 from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
@@ -24,7 +24,7 @@ _NEVER_BEGAN = ("StartError", "ContainerCannotRun")
 _POD_LABELS = ("pod-template-hash", "controller-revision-hash")
 
 
-def moment(value: object) -> float:
+def epoch_seconds(value: object) -> float:
     """Epoch seconds of an RFC 3339 time; raises ValueError."""
     return datetime.datetime.fromisoformat(str(value)).timestamp()
 
@@ -59,7 +59,7 @@ def pod(item: Object, minor: int = LATEST) -> Pod:
     told = conditions(item)
     scheduled, ready = told.get("PodScheduled", {}), told.get("Ready", {})
     return dataclasses.replace(
-        room(item),
+        pod_footprint(item),
         unscheduled=str(scheduled.get("message", "")) if scheduled.get("status") == "False" else "",
         unready=str(ready.get("message") or "") if ready.get("status") == "False" else "",
         containers=tuple(
@@ -72,12 +72,12 @@ def pod(item: Object, minor: int = LATEST) -> Pod:
             for each in rows(specification, "volumes")
             if "persistentVolumeClaim" in each
         ),
-        grave=tuple(grave(item, minor)),
-        slight=tuple(slight(item, minor)),
+        grave=tuple(baseline_violations(item, minor)),
+        slight=tuple(restricted_violations(item, minor)),
     )
 
 
-def room(item: Object) -> Pod:
+def pod_footprint(item: Object) -> Pod:
     """A pod as far as it takes up room on its node."""
     metadata, specification, status = table(item, "metadata"), table(item, "spec"), table(item, "status")
     workload, version = controller(item)
@@ -93,9 +93,9 @@ def room(item: Object) -> Pod:
         phase=str(status.get("phase", "Unknown")),
         reason=str(status.get("reason", "")),
         node=str(specification.get("nodeName") or ""),
-        created_at=moment(metadata.get("creationTimestamp")),
+        created_at=epoch_seconds(metadata.get("creationTimestamp")),
         deleting=leaves is not None,
-        ends_at=moment(leaves) if leaves is not None else None,
+        ends_at=epoch_seconds(leaves) if leaves is not None else None,
         ready=ready,
         unscheduled="",
         containers=(),
@@ -127,7 +127,7 @@ def _container(status: Object, asked: str, init: bool) -> Container:
         restarts=int(status.get("restartCount") or 0),
         waiting=str(table(status, "state", "waiting").get("reason") or ""),
         ended=str(ended.get("reason") or ""),
-        ended_at=moment(ended["finishedAt"]) if ended.get("finishedAt") else None,
+        ended_at=epoch_seconds(ended["finishedAt"]) if ended.get("finishedAt") else None,
         init=init,
         why="; ".join(filter(None, (_last_end(ended), str(table(status, "state", "waiting").get("message") or "")))),
     )
@@ -163,7 +163,7 @@ def workload(item: Object, kind: str, version: str, asleep: str = "") -> Workloa
         hash=version,
         paused=bool(specification.get("paused")),
         failure=str(failing.get("message") or "") if failing.get("status") == "True" else "",
-        completed_at=moment(going["lastUpdateTime"]) if done else None,
+        completed_at=epoch_seconds(going["lastUpdateTime"]) if done else None,
         stuck=str(going.get("message") or going.get("reason")) if stuck else "",
         asleep=asleep,
     )
@@ -186,8 +186,8 @@ def node(item: Object) -> Node:
             (str(each.get("key", "")), str(each.get("value", "")), str(each.get("effect", "")))
             for each in rows(item, "spec", "taints")
         ),
-        joined_at=_when(table(item, "metadata").get("creationTimestamp")),
-        changed_at=_when(ready.get("lastTransitionTime")),
+        joined_at=_optional_epoch_seconds(table(item, "metadata").get("creationTimestamp")),
+        changed_at=_optional_epoch_seconds(ready.get("lastTransitionTime")),
         leaving=leaving_reason(item),
         spot=is_spot(item),
         virtual=is_virtual(item),
@@ -196,8 +196,8 @@ def node(item: Object) -> Node:
     )
 
 
-def _when(value: object) -> float:
-    return moment(value) if value else 0.0
+def _optional_epoch_seconds(value: object) -> float:
+    return epoch_seconds(value) if value else 0.0
 
 
 def _count(status: Object, name: str) -> int:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pytest_prodcheck.evidence.kubernetes.api import api
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
-from pytest_prodcheck.evidence.kubernetes.template_pods import counts
+from pytest_prodcheck.evidence.kubernetes.template_pods import refuses_rollout
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ def unmet_prerequisite(
     if not refused.served:
         return next((f"{what} comes with the same files" for what, _ in _makers(refused, objects)), "")
     if found := _NO_NAMESPACE.search(refused.said):
-        return "its namespace comes with the same files" if ("Namespace", found[1]) in _named(objects) else ""
+        return "its namespace comes with the same files" if ("Namespace", found[1]) in _kinds_and_names(objects) else ""
     if found := _NO_ROLE.search(refused.said):
-        roles = {name for kind, name in _named(objects) if kind in ("Role", "ClusterRole")}
+        roles = {name for kind, name in _kinds_and_names(objects) if kind in ("Role", "ClusterRole")}
         return "its role comes with the same files" if found[1] in roles else ""
-    if refused.kind == "Pod" and not counts(refused.said, objects):
+    if refused.kind == "Pod" and not refuses_rollout(refused.said, objects):
         return "what it names comes with the same files"
     said = refused.said or "; ".join(refused.warnings)
     if any(each in said for each in _BY_SCHEMA):
@@ -48,7 +48,7 @@ def unmet_prerequisite(
     return ""
 
 
-def _named(objects: Iterable[Object]) -> set[tuple[str, str]]:
+def _kinds_and_names(objects: Iterable[Object]) -> set[tuple[str, str]]:
     return {(str(each.get("kind")), str(table(each, "metadata").get("name"))) for each in objects}
 
 

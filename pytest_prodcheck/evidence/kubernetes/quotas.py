@@ -41,7 +41,7 @@ def kubernetes_quota(target: str, context: Context, deadline: Deadline) -> Kuber
 
 def _rows(limited: Object, demands: Iterable[Demand], context: Context, deadline: Deadline) -> Iterator[Quota]:
     told, counted = table(limited, "status", "hard"), table(limited, "status", "used")
-    covered = [demand for demand in demands if covers(limited, demand.pod)]
+    covered = [demand for demand in demands if quota_applies(limited, demand.pod)]
     for name, hard in {**told, **table(limited, "spec", "hard")}.items():
         more = sum(adds(demand, str(name)) for demand in covered)
         now = quantity(counted[name]) if name in counted else _used(limited, str(name), covered, context, deadline)
@@ -54,7 +54,7 @@ def _as_it_will_be(demand: Demand, context: Context, deadline: Deadline) -> Dema
 
 def _used(quota: Object, resource: str, covered: Iterable[Demand], context: Context, deadline: Deadline) -> float:
     """What would be used now of a resource that no quota has counted yet: of all pods, or at least of the old ones."""
-    least = sum(demand.now * _counted(demand.old, resource) for demand in covered)
+    least = sum(demand.now * _amount_of_pod(demand.old, resource) for demand in covered)
     of_pod = _OF_POD.get(resource.removeprefix("requests."))
     if of_pod is None or table(quota, "spec").get("scopes") or table(quota, "spec").get("scopeSelector"):
         return least
@@ -73,7 +73,7 @@ def adds(demand: Demand, resource: str) -> float:
     An old pod goes only while enough are ready, a new one comes only where the quota has room: in between, the need
     changes evenly, so that its first step, its last one and the end tell the most.
     """
-    new, old = _counted(demand.pod, resource), _counted(demand.old, resource)
+    new, old = _amount_of_pod(demand.pod, resource), _amount_of_pod(demand.old, resource)
     if demand.unchanged:  # what is scaled up comes beside the pods that stay
         return 0.0 if demand.daemon else demand.count * new
     whole = demand.count + demand.kept
@@ -84,7 +84,7 @@ def adds(demand: Demand, resource: str) -> float:
     return max(0.0, first - demand.now * old, demand.count * new + besides * old - demand.now * old)
 
 
-def _counted(pod: Object, resource: str) -> float:
+def _amount_of_pod(pod: Object, resource: str) -> float:
     if not pod:
         return 0.0
     if resource in ("pods", "count/pods"):
@@ -99,7 +99,7 @@ def _counted(pod: Object, resource: str) -> float:
     )
 
 
-def covers(quota: Object, pod: Object) -> bool:
+def quota_applies(quota: Object, pod: Object) -> bool:
     """Whether a quota's scopes hold for a pod.
 
     https://kubernetes.io/docs/concepts/policy/resource-quotas/#quota-scopes
@@ -141,7 +141,7 @@ def _refused(demands: list[Demand], ranges: list[Object]) -> Iterator[str]:
         for row in rows(each, "spec", "limits"):
             most = table(row, "max")
             for demand in demands:
-                for what, part in _parts(demand.pod, str(row.get("type"))):
+                for what, part in _limit_range_subjects(demand.pod, str(row.get("type"))):
                     for name in most:
                         asked = max(resource_amounts(part, which).get(name, 0.0) for which in ("requests", "limits"))
                         if asked > quantity(most[name]):
@@ -149,7 +149,7 @@ def _refused(demands: list[Demand], ranges: list[Object]) -> Iterator[str]:
                             yield f"{shown}, {name_of(each)} allows {most[name]} a {str(row['type']).lower()}"
 
 
-def _parts(pod: Object, kind: str) -> Iterator[tuple[str, Object]]:
+def _limit_range_subjects(pod: Object, kind: str) -> Iterator[tuple[str, Object]]:
     """What a row of a limit range is about: the pod, or each of its containers as a pod of its own."""
     if kind == "Pod":
         yield "", pod

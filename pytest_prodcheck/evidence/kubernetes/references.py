@@ -14,7 +14,7 @@ from pytest_prodcheck.evidence.kubernetes.api import listed
 from pytest_prodcheck.evidence.kubernetes.cluster import pods_of
 from pytest_prodcheck.evidence.kubernetes.gateway_permissions import crossings
 from pytest_prodcheck.evidence.kubernetes.generated_objects import KNOWN, GeneratedObject, generated_objects
-from pytest_prodcheck.evidence.kubernetes.manifest_files import shown, template
+from pytest_prodcheck.evidence.kubernetes.manifest_files import kind_and_name, template
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
 from pytest_prodcheck.evidence.kubernetes.object_references import of_object
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
@@ -77,11 +77,11 @@ class ExistingObjects:
         wanted = (kind, name, space if KINDS[kind][2] else "")
         for each in self.objects:
             where = self.space_of(each) if KINDS[kind][2] else ""
-            if _is(each, kind) and (kind, name_of(each), where) == wanted:
+            if _is_of_kind(each, kind) and (kind, name_of(each), where) == wanted:
                 return _keys(each)
-        return self._live(kind, space).get(name)
+        return self._live_keys(kind, space).get(name)
 
-    def _live(self, kind: str, space: str) -> dict[str, set[str]]:
+    def _live_keys(self, kind: str, space: str) -> dict[str, set[str]]:
         cluster = self.context.environment.kubernetes
         if kind == "Secret" and (cluster is None or "secrets" not in cluster.reach):
             self.unread.add(kind)
@@ -120,7 +120,7 @@ class ExistingObjects:
                 yield from generated_objects(each)
 
 
-def _is(item: Object, kind: str) -> bool:
+def _is_of_kind(item: Object, kind: str) -> bool:
     """Whether it is of this kind, and not of another group's of the same name (Knative's Service)."""
     group, known = str(item.get("apiVersion", "")).rpartition("/")[0], KINDS[kind][0].rpartition("/")[0]
     return item.get("kind") == kind and group == known
@@ -136,22 +136,22 @@ def _keys(item: Object) -> set[str]:
 
 def references(item: Object, there: ExistingObjects) -> Iterator[Finding]:
     """Each thing that an object refers to, and what is wrong with it."""
-    own = shown(item)
+    own = kind_and_name(item)
     for each in dict.fromkeys(of_object(item)):
         if each.name and each.kind in KINDS:
             try:
-                yield _found(own, each, each.namespace or there.space_of(item), there)
+                yield _reference_finding(own, each, each.namespace or there.space_of(item), there)
             except LookupError:
                 continue
     for what, wrong in (*crossings(item, there), *probes(template(item))):
         yield Finding(f"{own}: {what}", wrong)
-    if _is(item, "Service"):
+    if _is_of_kind(item, "Service"):
         yield from (Finding(f"{own}: {what}", wrong) for what, wrong in _target_ports(item, there))
         if later := _selects_nothing(item, there):
             yield Finding(f"{own}: selector", later=later)
 
 
-def _found(own: str, wanted: Reference, space: str, there: ExistingObjects) -> Finding:
+def _reference_finding(own: str, wanted: Reference, space: str, there: ExistingObjects) -> Finding:
     what, kind = f"{own}: {wanted.shown}", wanted.kind
     if (kind, wanted.name) in _ALWAYS:
         return Finding(what)
@@ -172,7 +172,7 @@ def _selects_nothing(service: Object, there: ExistingObjects) -> str:
     selector, space = table(service, "spec", "selector"), there.space_of(service)
     if not selector or space != there.space or _external(service):
         return ""
-    if _behind(service, there) or any(_makes_pods(each) for each in there.objects):
+    if _selected_pods(service, there) or any(_makes_pods(each) for each in there.objects):
         return ""
     live = pods_of(there.context, there.deadline)
     if any(fits({"matchLabels": selector}, dict(each.labels)) for each in live):
@@ -184,7 +184,7 @@ def _external(service: Object) -> bool:
     return table(service, "spec").get("type") == "ExternalName"
 
 
-def _behind(service: Object, there: ExistingObjects) -> list[Object]:
+def _selected_pods(service: Object, there: ExistingObjects) -> list[Object]:
     """The pods that a service selects: of the files, else of live workloads of the namespace."""
     selector, space = {"matchLabels": table(service, "spec", "selector")}, there.space_of(service)
     pods = _selected(selector, (each for each in there.objects if there.space_of(each) == space))
@@ -210,7 +210,7 @@ def _target_ports(service: Object, there: ExistingObjects) -> Iterator[tuple[str
     """A service's named target ports are those of the pods that it selects: of the files, else of live workloads."""
     if not table(service, "spec", "selector"):
         return
-    pods = _behind(service, there)
+    pods = _selected_pods(service, there)
     names = {found for pod in pods for found in named_ports(pod)}
     for port in rows(service, "spec", "ports") if pods else ():
         wanted, protocol = port.get("targetPort"), str(port.get("protocol") or "TCP")

@@ -40,12 +40,12 @@ def resource_amounts(pod: Object, which: str) -> dict[str, float]:
     """
     total: dict[str, float] = {}
     for each in rows(pod, "containers"):
-        _add(total, _of(each, which))
+        _add(total, _amounts_of_container(each, which))
     sidecars: dict[str, float] = {}
     highest: dict[str, float] = {}
     for each in rows(pod, "initContainers"):
         now = dict(sidecars)
-        _add(now, _of(each, which))
+        _add(now, _amounts_of_container(each, which))
         highest = {name: max(highest.get(name, 0.0), now.get(name, 0.0)) for name in {**highest, **now}}
         if each.get("restartPolicy") == "Always":
             sidecars = now
@@ -60,7 +60,7 @@ def resource_amounts(pod: Object, which: str) -> dict[str, float]:
     return total
 
 
-def _of(container: Object, which: str) -> dict[str, float]:
+def _amounts_of_container(container: Object, which: str) -> dict[str, float]:
     told = table(container, "resources")
     if which == "requests":
         return _numbers({**table(told, "limits"), **table(told, "requests")})

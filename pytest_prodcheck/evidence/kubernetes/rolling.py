@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from random import Random
 
-from pytest_prodcheck.evidence.kubernetes.node_constraints import NodeConstraints, may_go
+from pytest_prodcheck.evidence.kubernetes.node_constraints import NodeConstraints, admits
 from pytest_prodcheck.evidence.kubernetes.pod_affinity import PodConstraints
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand
 from pytest_prodcheck.evidence.kubernetes.scheduling import OVER, Scheduler, Surroundings
@@ -22,7 +22,7 @@ class _Rollout:
 
     def __init__(self, demand: Demand, old: list[Pod], scheduler: Scheduler) -> None:
         self.demand, self.old, self.scheduler = demand, old, scheduler
-        self.rooms = [each for each in scheduler.rooms.values() if may_go(demand.where, each.node)]
+        self.rooms = [each for each in scheduler.rooms.values() if admits(demand.where, each.node)]
         self.placed = 0
         self.without = 0  # nodes that a DaemonSet's pod has no room on
 
@@ -76,7 +76,7 @@ class _StatefulSetRollout(_Rollout):
     def step(self) -> bool:
         """Makes what is missing, in order where that is declared, then takes the last old pod away."""
         before = self.placed, len(self.old)
-        there = {_number(each) for each in self.old}
+        there = {_ordinal(each) for each in self.old}
         for number in [each for each in self.missing if each not in there]:
             if self.scheduler.place(self.demand, number, self.rooms):
                 self.missing.remove(number)
@@ -84,12 +84,12 @@ class _StatefulSetRollout(_Rollout):
             elif self.demand.in_order:
                 break
         waits = any(each not in there for each in self.missing)
-        above = [each for each in self.old if _number(each) not in self._wanted()]
-        mine = [each for each in self.old if _number(each) in self.missing]
+        above = [each for each in self.old if _ordinal(each) not in self._wanted()]
+        mine = [each for each in self.old if _ordinal(each) in self.missing]
         if above and not (waits and self.demand.in_order):
-            self._remove(max(above, key=_number))
+            self._remove(max(above, key=_ordinal))
         elif mine and not waits:
-            for each in sorted(mine, key=_number, reverse=True)[: self.demand.unavailable]:
+            for each in sorted(mine, key=_ordinal, reverse=True)[: self.demand.unavailable]:
                 self._remove(each)
         return (self.placed, len(self.old)) != before
 
@@ -110,7 +110,7 @@ class _DaemonSetRollout(_Rollout):
         """All at once; there is no second step."""
         there = {each.node: each for each in self.old}
         for name, room in self.scheduler.rooms.items():
-            if not room.node.ready or not may_go(self.demand.where, _without_pressure(room.node)):
+            if not room.node.ready or not admits(self.demand.where, _without_pressure(room.node)):
                 continue
             if name in there and self.demand.unchanged:
                 continue
@@ -130,7 +130,7 @@ class _DaemonSetRollout(_Rollout):
         return Schedulability(self.demand.what, self.placed + self.without, self.without, why)
 
 
-def _number(pod: Pod) -> int:
+def _ordinal(pod: Pod) -> int:
     last = pod.name.rpartition("-")[2]
     return int(last) if last.isdecimal() else -1
 
@@ -183,7 +183,7 @@ def rolled_in_all_orders(demands: Sequence[Demand], around: Surroundings) -> lis
     others = [_rolled(demands, around, begin.copied(Random(number))) for number in drawn]
     doubts = {(each.namespace, each.what): each.doubt for each in demands}
     return [
-        dataclasses.replace(each, doubt=doubts[who] or _doubt(each, [other[who] for other in others]))
+        dataclasses.replace(each, doubt=doubts[who] or _why_uncertain(each, [other[who] for other in others]))
         for who, each in likely.items()
     ]
 
@@ -197,7 +197,7 @@ def _has_choice(demand: Demand, used: Scheduler) -> bool:
     return left >= demand.count + demand.surge
 
 
-def _doubt(likely: Schedulability, others: Sequence[Schedulability]) -> str:
+def _why_uncertain(likely: Schedulability, others: Sequence[Schedulability]) -> str:
     all_ = [likely, *others]
     failing = [each for each in all_ if each.left]
     if len(failing) in (0, len(all_)):
@@ -209,7 +209,7 @@ def _doubt(likely: Schedulability, others: Sequence[Schedulability]) -> str:
     )
 
 
-def moved(
+def rescheduled(
     pods: Iterable[Pod], around: Surroundings, known: dict[tuple[str, str], Demand],
     taints: Sequence[tuple[str, str, str]],
 ) -> tuple[list[Pod], list[Schedulability]]:
@@ -228,9 +228,9 @@ def moved(
         )  # fmt: skip
         demand = dataclasses.replace(demand, asked=asked)
         scheduler.watch(demand)
-        room = scheduler.place(demand, _number(pod), scheduler.rooms.values())
+        room = scheduler.place(demand, _ordinal(pod), scheduler.rooms.values())
         if room is None:
-            homeless.append(Schedulability(pod.workload, 1, 1, scheduler.why_not(demand, _number(pod))))
+            homeless.append(Schedulability(pod.workload, 1, 1, scheduler.why_not(demand, _ordinal(pod))))
         else:
             there.append(dataclasses.replace(pod, node=room.node.name))
     return there, homeless

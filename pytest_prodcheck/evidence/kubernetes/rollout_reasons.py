@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.kubernetes.api import api
-from pytest_prodcheck.evidence.kubernetes.object_events import FRESH, when
+from pytest_prodcheck.evidence.kubernetes.object_events import FRESH, last_seen
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem
@@ -27,10 +27,10 @@ def reasons(
     workload: Workload, pods: Sequence[Pod], now: float, context: Context, deadline: Deadline
 ) -> tuple[str, ...]:
     """The gravest ones first, at most three; () for a workload that is whole."""
-    if _whole(workload):
+    if _is_complete(workload):
         return ()
     events = _events(workload, pods, now, context, deadline)
-    found = [*_told(workload, pods), *(text for _, text in sorted(events, key=lambda each: each[0]))]
+    found = [*_reasons_of_workload(workload, pods), *(text for _, text in sorted(events, key=lambda each: each[0]))]
     once: dict[str, str] = {}
     for text in found:
         bare = _without_names(text)
@@ -39,12 +39,12 @@ def reasons(
     return tuple(plain(text, 600) for text in list(once.values())[:MOST])
 
 
-def _whole(found: Workload) -> bool:
+def _is_complete(found: Workload) -> bool:
     counts = {found.updated, found.ready, found.available}
     return counts == {found.replicas} and not found.stuck and found.observed >= found.generation
 
 
-def _told(workload: Workload, pods: Iterable[Pod]) -> Iterator[str]:
+def _reasons_of_workload(workload: Workload, pods: Iterable[Pod]) -> Iterator[str]:
     if workload.failure:
         yield workload.failure
     yield from told_by_conditions(pods)
@@ -77,22 +77,22 @@ def _events(
     return [
         (_RANKS.index(reason) if reason in _RANKS else len(_RANKS), str(each.get("message", "")))
         for each in warned
-        if _about(each) in about and now - when(each) < FRESH
+        if _object_of_event(each) in about and now - last_seen(each) < FRESH
         for reason in [str(each.get("reason", ""))]
     ]
 
 
-def _about(event: Object) -> tuple[str, str]:
+def _object_of_event(event: Object) -> tuple[str, str]:
     told = table(event, "involvedObject")
     return str(told.get("kind", "")).lower(), str(told.get("name", ""))
 
 
 def _without_names(text: str) -> str:
     """The same reason of another pod reads the same: without what is quoted, and without the names that pods get."""
-    return re.sub(r'"[^"]*"|[a-z0-9-]+', _unnamed, text)
+    return re.sub(r'"[^"]*"|[a-z0-9-]+', _blank_name, text)
 
 
-def _unnamed(found: re.Match[str]) -> str:
+def _blank_name(found: re.Match[str]) -> str:
     name, _, suffix = found[0].rpartition("-")
     if found[0].startswith('"') or (name and len(suffix) == 5):
         return ""

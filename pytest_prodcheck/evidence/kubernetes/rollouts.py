@@ -49,7 +49,8 @@ def kubernetes_rollout(target: str, context: Context, deadline: Deadline) -> Rol
     made, now = parsing.workload(found, kind, _hash(found, kind, context, deadline), asleep), time.time()
     why = reasons(made, mine, now, context, deadline)
     short = min(made.updated, made.ready, made.available) < made.replicas
-    return Rollout(made, wanted, mine, now, why, _joined(context, deadline) if kind == "daemonset" and short else ())
+    joined = _recent_nodes(context, deadline) if kind == "daemonset" and short else ()
+    return Rollout(made, wanted, mine, now, why, joined)
 
 
 def workload_name(service: str, context: Context) -> str:
@@ -71,14 +72,14 @@ def _settled(
 ) -> Object:
     """The workload once its controller has seen it and counted its pods: autoscalers and nodes change both any time."""
     path, end = namespaced("apps/v1", PLURALS[kind], context), time.monotonic() + SEEN
-    while _behind(found, kind, pods) and time.monotonic() < end and deadline.time_left() > SEEN:
+    while _is_outdated(found, kind, pods) and time.monotonic() < end and deadline.time_left() > SEEN:
         time.sleep(0.3)
         again = rows(api(context, deadline).get(path, deadline, fieldSelector=f"metadata.name={name}"), "items")
         found = again[0] if again else found
     return found
 
 
-def _behind(item: Object, kind: str, pods: tuple[Pod, ...]) -> bool:
+def _is_outdated(item: Object, kind: str, pods: tuple[Pod, ...]) -> bool:
     """Whether its controller has not seen it yet, or has made or counted fewer pods than there should be or are."""
     made = parsing.workload(item, kind, "")
     if made.observed < made.generation:
@@ -89,7 +90,7 @@ def _behind(item: Object, kind: str, pods: tuple[Pod, ...]) -> bool:
     return len(live) < made.replicas or sum(each.ready for each in live) >= made.replicas
 
 
-def _joined(context: Context, deadline: Deadline) -> tuple[str, ...]:
+def _recent_nodes(context: Context, deadline: Deadline) -> tuple[str, ...]:
     """Listed now: one that joined since the run began is the one that matters."""
     cluster = context.environment.kubernetes
     if cluster is None or "nodes" not in cluster.reach:

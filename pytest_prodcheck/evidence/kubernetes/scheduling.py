@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from pytest_prodcheck.evidence.kubernetes.neighbours import Neighbours, PodShape
-from pytest_prodcheck.evidence.kubernetes.node_constraints import may_go
+from pytest_prodcheck.evidence.kubernetes.node_constraints import admits
 from pytest_prodcheck.evidence.kubernetes.pod_affinity import port_conflict
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand
 from pytest_prodcheck.evidence.kubernetes.volume_constraints import StorageObjects, VolumePlacement
@@ -150,7 +150,7 @@ class Scheduler:
         """Why a node does not take one more pod, "" where it does."""
         if not (room.node.ready and not room.node.cordoned) and not demand.daemon:
             return NO_NODE
-        if not may_go(demand.where, room.node):
+        if not admits(demand.where, room.node):
             return NO_NODE
         return self.refusal_beside(demand, room, number)
 
@@ -189,7 +189,7 @@ class Scheduler:
     def why_not(self, demand: Demand, number: int = 0) -> str:
         """Why a pod has no place, in one sentence."""
         open_ = [each for each in self.rooms.values() if each.node.ready and not each.node.cordoned]
-        among = [each for each in open_ if may_go(demand.where, each.node)]
+        among = [each for each in open_ if admits(demand.where, each.node)]
         if not among and not demand.daemon:
             return f"none of {len(open_)} nodes that take pods matches its selectors and tolerations"
         found = Counter(self.refusal_beside(demand, each, number) for each in among)

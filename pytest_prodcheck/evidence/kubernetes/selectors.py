@@ -11,10 +11,10 @@ def fits(selector: Object | None, labels: Mapping[str, str]) -> bool:
     """Whether a selector of matchLabels and matchExpressions takes these labels: an empty one all, none nothing."""
     if selector is None or not table(selector, "matchLabels").items() <= labels.items():
         return False
-    return all(_one(each, labels) for each in rows(selector, "matchExpressions"))
+    return all(_expression_matches(each, labels) for each in rows(selector, "matchExpressions"))
 
 
-def _one(expression: Object, labels: Mapping[str, str]) -> bool:
+def _expression_matches(expression: Object, labels: Mapping[str, str]) -> bool:
     key, operator = str(expression.get("key", "")), expression.get("operator")
     values = [str(each) for each in expression.get("values") or ()]
     if operator == "In":

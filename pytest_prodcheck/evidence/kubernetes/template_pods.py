@@ -19,7 +19,7 @@ def pod_of(item: Object) -> Object | None:
     name = str(table(item, "metadata").get("name") or "pod")
     metadata = {key: value for key, value in table(template, "metadata").items() if key in ("labels", "annotations")}
     if item.get("kind") == "StatefulSet":  # its controller's labels, which may be longer than a label may be
-        metadata["labels"] = {**table(metadata, "labels"), **_numbered(name, int(spec.get("replicas") or 1))}
+        metadata["labels"] = {**table(metadata, "labels"), **_stateful_set_labels(name, int(spec.get("replicas") or 1))}
     claims = [
         {"name": own, "persistentVolumeClaim": {"claimName": f"{own}-{name}-0"}}
         for each in rows(spec, "volumeClaimTemplates")
@@ -32,7 +32,7 @@ def pod_of(item: Object) -> Object | None:
     }  # fmt: skip
 
 
-def _numbered(name: str, replicas: int) -> dict[str, str]:
+def _stateful_set_labels(name: str, replicas: int) -> dict[str, str]:
     """Labels of the last pod of a StatefulSet: https://github.com/kubernetes/kubernetes/issues/64023 ."""
     return {"statefulset.kubernetes.io/pod-name": f"{name}-{replicas - 1}",
             "controller-revision-hash": f"{name}-{'0' * _REVISION}"}  # fmt: skip
@@ -43,7 +43,7 @@ def filled_in_later(said: str, of: Object) -> bool:
     return str(of.get("apiVersion")).rpartition("/")[0] not in _PLAIN_TEMPLATES and " is invalid: " in said
 
 
-def counts(said: str, objects: list[Object]) -> bool:
+def refuses_rollout(said: str, objects: list[Object]) -> bool:
     """Whether a refusal holds for the rollout, too.
 
     What is over quota now is judged by `pre_deploy.kubernetes.quota`: old pods go first in some rollouts. What the same

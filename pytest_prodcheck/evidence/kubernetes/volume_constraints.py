@@ -95,7 +95,7 @@ class VolumePlacement:
         """Why a pod's volumes keep it off a node, "" where they do not; users: pods that use each claim."""
         chosen: set[str] = set()
         for each in uses:
-            why, volume = self._one(each, number, node, users, chosen)
+            why, volume = self._claim_conflict(each, number, node, users, chosen)
             if why:
                 return why
             chosen.add(volume)
@@ -108,7 +108,7 @@ class VolumePlacement:
             claim = self._objects.claims.get(name, {"spec": each.template})
             if name in self._bound or table(claim, "spec").get("volumeName"):
                 continue
-            why, volume = self._one(each, number, node, {}, set())
+            why, volume = self._claim_conflict(each, number, node, {}, set())
             if volume:
                 self._taken.add(volume)
                 self._bound[name] = volume, _terms(self._objects.volumes[volume])
@@ -117,7 +117,7 @@ class VolumePlacement:
                 stays: Terms | None = (((_ZONE, "In", (zone,)),),) if self._zonal and zone else None
                 self._bound[name] = "", stays
 
-    def _one(
+    def _claim_conflict(
         self, use: ClaimUse, number: int, node: Node, users: Mapping[str, int], chosen: set[str]
     ) -> tuple[str, str]:
         """Why one claim keeps the pod off the node, and the volume that lies ready for it there."""
@@ -135,21 +135,21 @@ class VolumePlacement:
             found = self._objects.volumes.get(volume)
             if found is None:
                 return f"the volume of {name} is not there", ""
-            return ("" if _reached(found, node) else f"the volume of {name} is elsewhere"), ""
+            return ("" if _is_usable_on(found, node) else f"the volume of {name} is elsewhere"), ""
         kind, told = self._objects.class_of(claim)
-        ready = self._ready(claim, kind, chosen)
+        ready = self._matching_volumes(claim, kind, chosen)
         if told is None or told.get("volumeBindingMode", "Immediate") == "Immediate":
             if "uid" in table(claim, "metadata"):
                 return f"the claim {name} is not bound", ""
-            return self._early(name, told, ready, node), ""
-        fitting = next((each for each in ready if _reached(self._objects.volumes[each], node)), "")
+            return self._immediate_claim_conflict(name, told, ready, node), ""
+        fitting = next((each for each in ready if _is_usable_on(self._objects.volumes[each], node)), "")
         if fitting:
             return "", fitting
         if told.get("provisioner") == _STATIC:
             return f"no volume lies ready for {name}", ""
         return ("" if _made_here(told, node) else f"no volume of class {kind} is made there for {name}"), ""
 
-    def _early(self, name: str, kind: Object | None, ready: list[str], node: Node) -> str:
+    def _immediate_claim_conflict(self, name: str, kind: Object | None, ready: list[str], node: Node) -> str:
         """A claim that is bound before its pod: to what lies ready, or to what is made in any zone of its class."""
         if ready:
             self._taken.add(ready[0])
@@ -165,13 +165,13 @@ class VolumePlacement:
         terms = self._bound[name][1]
         return "" if terms is None or one_fits(terms, node) else f"the volume of {name} may be made elsewhere"
 
-    def _ready(self, claim: Object, kind: str, chosen: set[str]) -> list[str]:
+    def _matching_volumes(self, claim: Object, kind: str, chosen: set[str]) -> list[str]:
         """The volumes that fit a claim, the smallest first."""
         mine = str(table(claim, "metadata").get("name", ""))
         kept = [name for name, each in self._objects.volumes.items() if mine and _kept_for(each) == mine]
         found = [
             (_size(table(each, "spec", "capacity")), name) for name, each in self._objects.volumes.items()
-            if name not in self._taken | chosen and _suits(each, claim, kind)
+            if name not in self._taken | chosen and _volume_fits_claim(each, claim, kind)
         ]  # fmt: skip
         return kept or [name for _, name in sorted(found)]
 
@@ -186,7 +186,7 @@ def _free(volume: Object) -> bool:
     return not table(volume, "spec", "claimRef") and table(volume, "status").get("phase", "Available") == "Available"
 
 
-def _suits(volume: Object, claim: Object, kind: str) -> bool:
+def _volume_fits_claim(volume: Object, claim: Object, kind: str) -> bool:
     told, asked = table(volume, "spec"), table(claim, "spec")
     modes = set(asked.get("accessModes") or ()) <= set(told.get("accessModes") or ())
     format_ = told.get("volumeMode", "Filesystem") == asked.get("volumeMode", "Filesystem")
@@ -205,7 +205,7 @@ def _terms(volume: Object) -> Terms | None:
     return node_terms(required) if required else None
 
 
-def _reached(volume: Object, node: Node) -> bool:
+def _is_usable_on(volume: Object, node: Node) -> bool:
     """Whether a volume can be used on a node: its node affinity, and the zones of its labels."""
     terms = _terms(volume)
     if terms is not None and not one_fits(terms, node):

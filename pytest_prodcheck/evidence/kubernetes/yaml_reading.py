@@ -50,7 +50,7 @@ Loader.add_implicit_resolver(_INT, _WHOLE, list("-+0123456789"))
 Loader.add_implicit_resolver(_FLOAT, _BROKEN, list("-+0123456789."))
 
 
-def _whole(loader: Any, node: Any) -> int | float | str:
+def _integer(loader: Any, node: Any) -> int | float | str:
     text = str(node.value).replace("_", "").lower()
     value = int(text, 8) if re.match(r"[-+]?0[0-7]", text) else int(text, 0)
     if -_EXACT <= value < _EXACT:
@@ -74,7 +74,7 @@ def _number(value: float) -> int | float:
     return int(value) if value.is_integer() and abs(value) < _WRITTEN_OUT else value
 
 
-def _truth(loader: Any, node: Any) -> bool:
+def _boolean(loader: Any, node: Any) -> bool:
     lower = str(node.value).lower()
     if lower not in (*_YES, *_NO):
         raise yaml.YAMLError(f"{lower[:40]} is neither true nor false")
@@ -102,7 +102,7 @@ def _pairs(loader: Any, node: Any) -> Any:
 
 
 for _name, _make in (
-    ("int", _whole), ("float", _broken), ("bool", _truth), ("timestamp", _text), ("value", _text), ("merge", _text),
+    ("int", _integer), ("float", _broken), ("bool", _boolean), ("timestamp", _text), ("value", _text), ("merge", _text),
     ("binary", _binary), ("set", _pairs), ("omap", _pairs), ("pairs", _pairs),
 ):  # fmt: skip
     Loader.add_constructor(f"{_TAG}{_name}", _make)

@@ -61,7 +61,7 @@ def accept(
     kept = _lines(file, sealed)[-(KEPT - 1) :]
     line = {
         "digest": run.sent, "run": run_id, "at": at, "revision": revision,
-        "overall": _plain(run.overall), "endpoints": [_plain(each) for each in run.endpoints],
+        "overall": _to_plain_data(run.overall), "endpoints": [_to_plain_data(each) for each in run.endpoints],
     }  # fmt: skip
     added = sealed.line(json.dumps(line), *kept[-1:])
     if not added:
@@ -77,7 +77,7 @@ def accept(
     temporary.replace(file)
 
 
-def _plain(endpoint: LoadEndpoint) -> dict[str, Any]:
+def _to_plain_data(endpoint: LoadEndpoint) -> dict[str, Any]:
     return {
         "name": endpoint.name, "good": endpoint.good, "failed": endpoint.failed, "times": endpoint.times.histogram
     }  # fmt: skip

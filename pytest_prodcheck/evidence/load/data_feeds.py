@@ -25,7 +25,7 @@ def feed_of(vary: Vary, root: Path) -> dict[str, Any]:
     return {"rows": rows, "numbers": {name: list(each) for name, each in vary.numbers.items()}, "order": vary.order}
 
 
-def used_again(plan: Mapping[str, Any], arrived: int) -> Iterator[str]:
+def reused_rows(plan: Mapping[str, Any], arrived: int) -> Iterator[str]:
     """The flows of a plan whose users were more than the rows that they differ by, in words."""
     arrivals = plan["arrivals"]
     for name in sorted(plan.get("flows", {}).keys() & plan.get("feeds", {}).keys()):

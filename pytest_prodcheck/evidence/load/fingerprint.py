@@ -79,7 +79,7 @@ def python_files(first: Path) -> set[Path]:
         if file in found or not file.is_file():
             continue
         found.add(file)
-        wanted += [path for name in _imports(file) for path in _places(first.parent, file.parent, name)]
+        wanted += [path for name in _imports(file) for path in _candidate_files(first.parent, file.parent, name)]
     return found
 
 
@@ -108,7 +108,7 @@ def _imports(file: Path) -> Iterator[str]:
             yield from (f"{node.module or ''}.{alias.name}".strip(".") for alias in node.names)
 
 
-def _places(root: Path, here: Path, name: str) -> Iterator[Path]:
+def _candidate_files(root: Path, here: Path, name: str) -> Iterator[Path]:
     path = name.replace(".", "/")
     for folder in (root, here):
         yield folder / f"{path}.py"

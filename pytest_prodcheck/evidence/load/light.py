@@ -38,10 +38,10 @@ def light_run(context: Context, deadline: Deadline) -> LoadRun:
     names = light_endpoints(context.environment, context.vantage)
     if not names:
         raise EvidenceProblem(Problem("configuration", "no endpoint is declared that latency could be told of"))
-    return _Light(names, context, deadline).run()
+    return _LightLoad(names, context, deadline).run()
 
 
-class _Light:
+class _LightLoad:
     """Asks in turn, each request when it is due: a stall delays what is due meanwhile, as it delays users."""
 
     def __init__(self, names: tuple[str, ...], context: Context, deadline: Deadline) -> None:
@@ -125,10 +125,10 @@ class _Light:
             exchange = client_of(self.context, service).ask(request, self.deadline).exchange
         except EvidenceProblem as error:
             return time.monotonic() - due, str(error.problem.kind), None
-        took, reason = time.monotonic() - due, _trouble(exchange, declared)
+        took, reason = time.monotonic() - due, _mismatch(exchange, declared)
         if declared.json and not reason and len(self.samples[name]) < MOST_SAMPLES:
             self.samples[name].append(exchange.text)
-        return took, reason, rest_asked(exchange, declared)
+        return took, reason, seconds_to_wait(exchange, declared)
 
     def _record(self, took: float) -> LoadRun:
         spans = {0: (0.0, took)}
@@ -138,7 +138,7 @@ class _Light:
         return LoadRun(
             LIGHT, "light", begun, begun / took, self.epoch, took, begun, took, 0, 0, begun, lag, "", "", 0.0,
             (LoadWorker("here", begun, 0.0, True, min(self.waited / took, 1.0)),), 1, found,
-            _whole(self.counted, spans),
+            _overall(self.counted, spans),
         )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ class Pace:
         self._due = max(self._due, now + rest)
 
 
-def rest_asked(exchange: Exchange, declared: ExpectedAnswer) -> float | None:
+def seconds_to_wait(exchange: Exchange, declared: ExpectedAnswer) -> float | None:
     """Seconds that a limiter asks to wait (RFC 6585, 4; RFC 9110, 10.2.3), None where this is no such answer."""
     if exchange.status != 429 or 429 in declared.statuses:
         return None
@@ -187,13 +187,13 @@ def rest_asked(exchange: Exchange, declared: ExpectedAnswer) -> float | None:
     return min(max(left, SHORTEST_REST), LONGEST_REST)
 
 
-def _whole(counted: ProcessCounts, spans: dict[int, tuple[float, float]]) -> LoadEndpoint:
+def _overall(counted: ProcessCounts, spans: dict[int, tuple[float, float]]) -> LoadEndpoint:
     whole = IntervalCounts()
     for cell in counted.cells.values():
         whole.add(cell)
     return endpoint_of("overall", ProcessCounts({("overall", 0): whole}), spans)
 
 
-def _trouble(exchange: Exchange, declared: ExpectedAnswer) -> str:
+def _mismatch(exchange: Exchange, declared: ExpectedAnswer) -> str:
     """Why an answer is not as declared, "" where it is."""
     return first_mismatch(declared, exchange.status, exchange.content_type, lambda: declared.contains in exchange.text)

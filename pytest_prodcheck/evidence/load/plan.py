@@ -128,7 +128,7 @@ def client(name: str, load: Load, context: Context, deadline: Deadline) -> dict[
     service = context.environment.services[name]
     if service.proxy:
         raise EvidenceProblem(Problem("configuration", f"{name} goes through a proxy, which a load does not"))
-    host, _ = _reached(service)
+    host, _ = _connect_address(service)
     for each in (service.host, host):
         if each not in load.hosts:
             hint = "add it to `hosts` of the load if it may be loaded"
@@ -148,11 +148,11 @@ def addresses_behind(service: Service, context: Context, deadline: Deadline) -> 
     """[ip, port] of each address that can be reached from here; raises EvidenceProblem (dns)."""
     from pytest_prodcheck.evidence.network.transport import has_route
 
-    found = addresses_of(context, *_reached(service), deadline)
+    found = addresses_of(context, *_connect_address(service), deadline)
     return [[address.ip, address.port] for address in found if has_route(address)]
 
 
-def _reached(service: Service) -> tuple[str, int]:
+def _connect_address(service: Service) -> tuple[str, int]:
     """Host and port that are connected to."""
     if service.connect_to is None:  # a slot may say so too
         return service.host, service.port

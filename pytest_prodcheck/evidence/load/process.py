@@ -60,8 +60,8 @@ def run(name: str, plan: Mapping[str, Any], load: Load, context: Context, deadli
         file = folder / curve_encryption.FILE
         file.touch(mode=0o600)
         file.write_text(_shared_secret(name, load), encoding="ascii")
-        with _started(_words(plan, load, context), folder, context) as process:
-            _watch(name, process, folder, renewals, context, deadline)
+        with _running_process(_command(plan, load, context), folder, context) as process:
+            _wait_for_result(name, process, folder, renewals, context, deadline)
             problem = _last_words(folder, load, context)
         return LoadOutput(_read(name, folder, problem), _text(folder / "times.hlog"))
     finally:
@@ -83,7 +83,7 @@ def _shared_secret(name: str, load: Load) -> str:
     return found
 
 
-def _words(plan: Mapping[str, Any], load: Load, context: Context) -> list[str]:
+def _command(plan: Mapping[str, Any], load: Load, context: Context) -> list[str]:
     count = plan["workers"]
     files = str(_DRIVERS / "driver.py")
     users, rate = count, count
@@ -122,7 +122,7 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _started(words: Sequence[str], folder: Path, context: Context) -> Any:
+def _running_process(words: Sequence[str], folder: Path, context: Context) -> Any:
     """The process, in a group of its own that is ended whatever happens: Locust's workers outlive a killed master."""
     kept = child_environment("locust", context.passed, python_path())
     with (folder / "output").open("wb") as output:
@@ -146,7 +146,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(5)
 
 
-def _watch(
+def _wait_for_result(
     name: str, process: subprocess.Popen[bytes], folder: Path, renewals: tuple[Renewal, AddressRenewal],
     context: Context, deadline: Deadline,
 ) -> None:  # fmt: skip

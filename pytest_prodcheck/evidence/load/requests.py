@@ -58,7 +58,7 @@ def planned_requests(
     for flow in load.flows:
         workflow = environment.workflows[flow]
         names = {*workflow.names, *rows.get(flow, ())}
-        found += [_step(flow, step, names, load) for step in (*workflow.steps, *workflow.cleanup)]
+        found += [_planned_step(flow, step, names, load) for step in (*workflow.steps, *workflow.cleanup)]
     return {each.name: each for each in found}
 
 
@@ -76,7 +76,7 @@ def _endpoint(name: str, load: Load, environment: Environment, columns: Iterable
     )  # fmt: skip
 
 
-def _step(flow: str, step: Step, names: Iterable[str], load: Load) -> PlannedRequest:
+def _planned_step(flow: str, step: Step, names: Iterable[str], load: Load) -> PlannedRequest:
     return PlannedRequest(
         f"{flow}.{step.name}", step.service, step.as_, step.method, marked(step.path, names),
         marked(step.json_, names), marked(step.headers, names), step.method in SAFE,

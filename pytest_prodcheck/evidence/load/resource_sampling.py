@@ -23,13 +23,13 @@ MOST = 2000  # looks that are kept of a long one
 
 
 @contextlib.contextmanager
-def watching(target: str, load: Load, context: Context) -> Iterator[None]:
+def sampling(target: str, load: Load, context: Context) -> Iterator[None]:
     """Watches what a scenario declares while the block runs."""
     if load.resources is None:
         yield
         return
     watch = context.once(
-        ("resources", target), lambda: Watch(load, context.root, max(EVERY, load.duration / MOST))
+        ("resources", target), lambda: ResourceSampler(load, context.root, max(EVERY, load.duration / MOST))
     )
     thread = threading.Thread(target=watch.run, name="prodcheck-resources", daemon=True)
     thread.start()
@@ -40,7 +40,7 @@ def watching(target: str, load: Load, context: Context) -> Iterator[None]:
         thread.join(5)
 
 
-class Watch:
+class ResourceSampler:
     """What is sampled of this machine, and of one process where one is declared."""
 
     def __init__(self, load: Load, root: Path, every: float) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
-from pytest_prodcheck.evidence.load.resource_sampling import EVERY, Watch
+from pytest_prodcheck.evidence.load.resource_sampling import EVERY, ResourceSampler
 from pytest_prodcheck.evidence.load.run import seconds, shared_run
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.load import LoadResources
@@ -35,7 +35,7 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
 def load_resources(target: str, context: Context, deadline: Deadline) -> LoadResources:
     """What was seen while the scenario ran."""
     run = shared_run(target, context, deadline)
-    watch: Watch = context.once(("resources", target), lambda: _none(target))
+    watch: ResourceSampler = context.once(("resources", target), lambda: _not_sampled(target))
     seen = watch.record(run.began, run.began + run.seconds + EVERY)
     hosts, expected = _hosts(watch.declared.hosts, run.began, run.began + run.seconds, context, deadline)
     return replace(seen, hosts=hosts, hosts_expected=expected)
@@ -45,12 +45,16 @@ def _hosts(
     names: tuple[str, ...], began: float, ended: float, context: Context, deadline: Deadline
 ) -> tuple[tuple[HostUse, ...], int]:
     """What Prometheus saw of declared hosts during the load, and how many there have to be."""
-    from pytest_prodcheck.evidence.hosts.prometheus import during
+    from pytest_prodcheck.evidence.hosts.prometheus import resource_use_between
 
     declared = [context.environment.hosts[name] for name in names]
-    found = [use for each in declared for use in during(each.match or "", began, ended, context, deadline)]
+    found = [
+        use
+        for each in declared
+        for use in resource_use_between(each.match or "", began, ended, context, deadline)
+    ]
     return tuple(found), sum(each.expect for each in declared)
 
 
-def _none(target: str) -> Any:
+def _not_sampled(target: str) -> Any:
     raise EvidenceProblem(Problem("internal", f"load {target}: its resources were not watched"))

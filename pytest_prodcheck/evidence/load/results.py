@@ -152,7 +152,7 @@ def endpoint_of(
     """One endpoint of a run, over all intervals and in each."""
     cells = {interval: cell for (endpoint, interval), cell in counted.cells.items() if endpoint == name}
     phases = {phase: times for (endpoint, phase), times in counted.phases.items() if endpoint == name}
-    return _made(plain_text(name, 100), cells, spans, asked, phases)
+    return _endpoint_result(plain_text(name, 100), cells, spans, asked, phases)
 
 
 def _overall(counted: ProcessCounts, spans: Mapping[int, tuple[float, float]], asked: Due) -> LoadEndpoint:
@@ -162,10 +162,10 @@ def _overall(counted: ProcessCounts, spans: Mapping[int, tuple[float, float]], a
     phases: dict[str, Histogram] = {}
     for (_, phase), times in counted.phases.items():
         phases.setdefault(phase, Histogram()).add(times.counts.items())
-    return _made("overall", merged, spans, asked, phases)
+    return _endpoint_result("overall", merged, spans, asked, phases)
 
 
-def _made(
+def _endpoint_result(
     name: str,
     cells: Mapping[int, IntervalCounts],
     spans: Mapping[int, tuple[float, float]],

@@ -26,7 +26,7 @@ def _host(target: str, environment: Environment) -> str:
     return f"load {target}"  # gathered alone: no cap of others counts
 
 
-def _shares(weights: dict[str, int], total: int) -> dict[str, int]:
+def _counts_by_weight(weights: dict[str, int], total: int) -> dict[str, int]:
     whole = sum(weights.values())
     return {name: max(1, round(total * weight / whole)) for name, weight in weights.items()}
 
@@ -39,12 +39,12 @@ def _lines(weights: dict[str, int], total: int, environment: Environment, how: s
             times,
             writes=not endpoint(environment, name)[1].changes_nothing,
         )
-        for name, times in _shares(weights, total).items()
+        for name, times in _counts_by_weight(weights, total).items()
     )
 
 
 def _all_lines(load: Load, total: int, environment: Environment, how: str) -> tuple[Sending, ...]:
-    shares = _shares({**load.mix, **load.flows}, total)
+    shares = _counts_by_weight({**load.mix, **load.flows}, total)
     mixed = {name: times for name, times in shares.items() if name in load.mix}
     found = list(_lines(mixed, sum(mixed.values()), environment, how))
     for name in load.flows:
@@ -118,7 +118,7 @@ def load_stress(target: str, context: Context, deadline: Deadline) -> LoadStress
         raise EvidenceProblem(Problem("configuration", f"load {target} declares no `stress`"))
     plan = plan_of(target, context, deadline, stress=True)
     left = run(f"{target} stress", plan, load, context, deadline)
-    _keep(f"{target}-stress", left.log, context)
+    _save_histograms(f"{target}-stress", left.log, context)
     found = read_run(target, "open", plan, left.result)
     steps, recovery = steps_of(plan, found)
     return LoadStress(found, load.rate, steps, load.stress.p95, recovery)
@@ -133,7 +133,7 @@ def _run(target: str, context: Context, deadline: Deadline) -> LoadRun:
     from pytest_prodcheck.evidence.load.fingerprint import fingerprint
     from pytest_prodcheck.evidence.load.plan import load_of, plan_of
     from pytest_prodcheck.evidence.load.process import run
-    from pytest_prodcheck.evidence.load.resource_sampling import watching
+    from pytest_prodcheck.evidence.load.resource_sampling import sampling
     from pytest_prodcheck.evidence.load.results import read_run
     from pytest_prodcheck.evidence.load.schema_samples import with_samples
 
@@ -141,20 +141,20 @@ def _run(target: str, context: Context, deadline: Deadline) -> LoadRun:
     users = load.locustfile is not None
     sent = fingerprint(target, context.environment, context.root, context.vantage)
     plan = _users_plan(load) if users else plan_of(target, context, deadline)
-    with watching(target, load, context):
+    with sampling(target, load, context):
         left = run(target, plan, load, context, deadline)
-    _keep(target, left.log, context)
+    _save_histograms(target, left.log, context)
     found = read_run(target, "users" if users else "open", plan, left.result)
-    _note(found, plan, deadline)
+    _add_notes(found, plan, deadline)
     found = replace(found, sent=sent)
     return found if users else with_samples(found, left.result["samples"], context, deadline)
 
 
-def _note(run: LoadRun, plan: Mapping[str, Any], deadline: Deadline) -> None:
+def _add_notes(run: LoadRun, plan: Mapping[str, Any], deadline: Deadline) -> None:
     """What a reader has to know of a load beside its judgements."""
-    from pytest_prodcheck.evidence.load.data_feeds import used_again
+    from pytest_prodcheck.evidence.load.data_feeds import reused_rows
 
-    for told in used_again(plan, run.arrived):
+    for told in reused_rows(plan, run.arrived):
         deadline.note(told)
     for each in run.addresses:
         if each.refused:
@@ -177,7 +177,7 @@ def _users_plan(load: Load) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _keep(name: str, log: str, context: Context) -> None:
+def _save_histograms(name: str, log: str, context: Context) -> None:
     """Saves the raw histograms with the run, where runs are saved."""
     if context.state is None or not log:
         return

@@ -42,11 +42,11 @@ def bearer(name: str, answer: Answer, token: object, where: str, context: Contex
     if not isinstance(token, str) or not token.strip() or not token.isprintable():
         return attempt(name, answer, "", {}, f"answered {answer.exchange.status}, but {where} is no token")
     keep_secret(token, context)
-    made = attempt(name, clean(answer, context), "bearer", {"Authorization": f"Bearer {token}"}, "")
-    return replace(made, session=replace(made.session, expires_at=_end_of(token, answer)))
+    made = attempt(name, redacted_again(answer, context), "bearer", {"Authorization": f"Bearer {token}"}, "")
+    return replace(made, session=replace(made.session, expires_at=_expiry_of(token, answer)))
 
 
-def _end_of(token: str, answer: Answer) -> float | None:
+def _expiry_of(token: str, answer: Answer) -> float | None:
     """When a token ends: by `expires_in` of the answer (RFC 6749, 5.1), else by its own `exp` (RFC 7519, 4.1.4)."""
     try:
         lasts = answer.json().get("expires_in")
@@ -70,7 +70,7 @@ def keep_secret(token: str, context: Context) -> None:
             context.redactor.add(part)
 
 
-def clean(answer: Answer, context: Context) -> Answer:
+def redacted_again(answer: Answer, context: Context) -> Answer:
     """The answer redacted again: only now the token in it is known."""
     return replace(answer, exchange=context.redactor.redact_data(answer.exchange))
 

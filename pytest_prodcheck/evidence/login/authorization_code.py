@@ -94,7 +94,7 @@ def _ask_code(name: str, role: Role, auth: Auth, context: Context, deadline: Dea
     password = context.secret(role.password, deadline)
     browser = Browser(CookieStore(), auth, context, deadline)
     begin = f"{address}{joined}{urlencode(asked)}"
-    came = browser_login(browser, begin, role.user, password, auth, lambda url: _is_at(url, back))
+    came = browser_login(browser, begin, role.user, password, auth, lambda url: _is_redirect_to(url, back))
     if not came.arrived:
         return refused(name, came.answer.exchange, came.reason)
     told = dict(parse_qsl(urlsplit(urljoin(came.answer.url, came.answer.location())).query))
@@ -127,12 +127,12 @@ def browser_login(
 ) -> BrowserLogin:  # fmt: skip
     """From an address over the provider's pages until it leads home; where a browser gives up, it did not arrive."""
     try:
-        return _walk(browser, url, user, password, auth, home, service)
+        return _follow_authorization(browser, url, user, password, auth, home, service)
     except EndlessRedirects as error:
         return BrowserLogin(error.answer, False, f"{error.problem.message}: browsers give up")
 
 
-def _walk(
+def _follow_authorization(
     browser: Browser, url: str, user: str, password: str, auth: Auth, home: Callable[[str], bool],
     service: tuple[str, str, int] | None,
 ) -> BrowserLogin:  # fmt: skip
@@ -201,7 +201,7 @@ def _button(form: Form, auth: Auth, what: str) -> str | None:
     raise EvidenceProblem(Problem("configuration", f"{what}: a page with several buttons", hint))
 
 
-def _is_at(url: str, place: str) -> bool:
+def _is_redirect_to(url: str, place: str) -> bool:
     """Whether an address is a declared one with a query of its own."""
     return url.partition("#")[0].partition("?")[0] == place.partition("?")[0]
 

@@ -56,7 +56,7 @@ def with_csrf(cookies: RoleCookies, auth: Auth, context: Context, deadline: Dead
     return cookies
 
 
-def visitor(context: Context, deadline: Deadline) -> dict[str, str]:
+def visitor_headers(context: Context, deadline: Deadline) -> dict[str, str]:
     """What a visitor without a login carries to get past the CSRF filter: cookies and token of the declared page."""
     auth = context.environment.auth
     if auth is None or auth.csrf is None or auth.service is None:

@@ -33,18 +33,21 @@ def login_page(answer: Answer, service: str, path: str, context: Context) -> Log
         return ""
     if answer.exchange.status in _REDIRECTS:
         asked = client_of(context, service).url(path)
-        there = _place(asked, answer.location())
-        return "redirect" if there != _place(asked) and there in _login_places(service, context) else ""
+        there = _host_and_path(asked, answer.location())
+        return "redirect" if there != _host_and_path(asked) and there in _login_places(service, context) else ""
     html = answer.exchange.content_type in ("text/html", "application/xhtml+xml")
     if not html or not _PASSWORD_FIELD.search(answer.text):
         return ""
-    here = _place(client_of(context, service).url(path))
+    here = _host_and_path(client_of(context, service).url(path))
     pages = [client_of(context, str(auth.service or service)).url(each) for each in auth.login_page]
-    shown = any(_place(each) != here and _content(answer.text) == _itself(each, context) for each in pages)
+    shown = any(
+        _host_and_path(each) != here and _content(answer.text) == _login_page_for_visitors(each, context)
+        for each in pages
+    )
     return "shown" if shown else "form"
 
 
-def _itself(url: str, context: Context) -> object:
+def _login_page_for_visitors(url: str, context: Context) -> object:
     """What a visitor who never was here finds at an address of the login page; None where that cannot be had."""
     auth = context.environment.auth
     assert auth is not None
@@ -75,10 +78,10 @@ def _login_places(service: str, context: Context) -> set[tuple[str, str]]:
     auth = context.environment.auth
     paths = [*auth.login_page, (auth.login or "").partition(" ")[2]] if auth else []
     at = dict.fromkeys((service, *([auth.service] if auth and auth.service else [])))
-    return {_place(client_of(context, each).url(path)) for each in at for path in paths if path}
+    return {_host_and_path(client_of(context, each).url(path)) for each in at for path in paths if path}
 
 
-def _place(url: str, reference: str = "") -> tuple[str, str]:
+def _host_and_path(url: str, reference: str = "") -> tuple[str, str]:
     """Host and path; scheme and port left out, for what stands behind a proxy often does not know them."""
     try:
         parts = urlsplit(urljoin(url, reference))

@@ -12,7 +12,15 @@ from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies
 from pytest_prodcheck.evidence.http.service_requests import endpoint
-from pytest_prodcheck.evidence.login.attempts import Attempt, RoleSession, attempt, bearer, clean, keep_secret, refused
+from pytest_prodcheck.evidence.login.attempts import (
+    Attempt,
+    RoleSession,
+    attempt,
+    bearer,
+    keep_secret,
+    redacted_again,
+    refused,
+)
 from pytest_prodcheck.evidence.login.forms import carried_along, new_store, visit, with_csrf
 from pytest_prodcheck.evidence.login.pages import login_page
 from pytest_prodcheck.evidence.tools import sanitizing
@@ -163,11 +171,11 @@ def _granted(
     if not missing and same and protected_endpoint(like, context) is None:
         missing = f" and left the cookie {auth.cookie} as it was before the login"
     if missing:
-        return attempt(name, clean(answer, context), "", {}, f"answered {status}{missing}")
-    if not _opens(like, headers, context, deadline):
+        return attempt(name, redacted_again(answer, context), "", {}, f"answered {status}{missing}")
+    if not _is_session_cookie(like, headers, context, deadline):
         return attempt(name, answer, "", {}, f"answered {status} with a cookie that opens nothing")
     with_csrf(headers["Cookie"], auth, context, deadline)
-    return attempt(name, clean(answer, context), "cookie", headers, "")
+    return attempt(name, redacted_again(answer, context), "cookie", headers, "")
 
 
 def lacks(answer: Answer, store: CookieStore, where: str, auth: Auth) -> str:
@@ -193,7 +201,7 @@ def _needed_at(role: str, context: Context) -> str:
     return client_of(context, service).url(declared.path)
 
 
-def _opens(name: str, headers: Mapping[str, str], context: Context, deadline: Deadline) -> bool:
+def _is_session_cookie(name: str, headers: Mapping[str, str], context: Context, deadline: Deadline) -> bool:
     """Whether a cookie is a session: many sites give visitors the same cookie, before and after a login that failed."""
     from pytest_prodcheck.evidence.http.messages import Request
 

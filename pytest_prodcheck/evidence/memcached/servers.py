@@ -29,7 +29,7 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     return tuple(Sending(each, "memcached version") for each in environment.memcached[target].nodes)
 
 
-def _counts(target: str, environment: Environment) -> tuple[Sending, ...]:
+def _pressure_requests(target: str, environment: Environment) -> tuple[Sending, ...]:
     return tuple(Sending(each, "memcached stats, stats items", 2) for each in environment.memcached[target].nodes)
 
 
@@ -37,7 +37,7 @@ def _seconds(target: str, environment: Environment) -> float:
     return environment.memcached[target].timeout + 2 * MARGIN
 
 
-def _watching(target: str, environment: Environment) -> float:
+def _pressure_seconds(target: str, environment: Environment) -> float:
     return environment.memcached[target].window + _seconds(target, environment)
 
 
@@ -52,7 +52,7 @@ def memcached_servers(target: str, context: Context, deadline: Deadline) -> Memc
 
     def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> MemcachedNode:
         began = time.monotonic()
-        with _Conversation(where, address, until.at_most(settings.timeout)) as server:
+        with _MemcachedConnection(where, address, until.at_most(settings.timeout)) as server:
             version = server.version()
             return MemcachedNode(declared, time.monotonic() - began, version=version)
 
@@ -62,13 +62,13 @@ def memcached_servers(target: str, context: Context, deadline: Deadline) -> Memc
     return MemcachedServers(tuple(ask_nodes(settings.nodes, ask, failed, lambda node: False, context, deadline)))
 
 
-@evidence("memcached-evictions", axis="memcached", seconds=_watching, host=_host, sends=_counts)
+@evidence("memcached-evictions", axis="memcached", seconds=_pressure_seconds, host=_host, sends=_pressure_requests)
 def memcached_evictions(target: str, context: Context, deadline: Deadline) -> MemcachedEvictions:
     """What each declared server counts, twice, `window` apart; one that does not answer has a problem of its own."""
     settings = context.environment.memcached[target]
 
     def ask(declared: str, where: str, address: ResolvedAddress, until: Deadline) -> MemcachedPressure:
-        with _Conversation(where, address, until.at_most(settings.timeout + settings.window)) as server:
+        with _MemcachedConnection(where, address, until.at_most(settings.timeout + settings.window)) as server:
             before, began = _counters(server), time.monotonic()
             time.sleep(min(settings.window, until.seconds_left()))
             after, seconds = _counters(server), time.monotonic() - began
@@ -77,15 +77,15 @@ def memcached_evictions(target: str, context: Context, deadline: Deadline) -> Me
     def failed(declared: str, problem: Problem, seconds: float) -> MemcachedPressure:
         return MemcachedPressure(declared, seconds, problem)
 
-    return MemcachedEvictions(tuple(ask_nodes(settings.nodes, ask, failed, _worse, context, deadline)))
+    return MemcachedEvictions(tuple(ask_nodes(settings.nodes, ask, failed, _is_short_of_memory, context, deadline)))
 
 
-def _worse(node: MemcachedPressure) -> bool:
+def _is_short_of_memory(node: MemcachedPressure) -> bool:
     """Whether one of several addresses behind a name is short of memory: it is the one to tell of."""
     return bool(node.refused or node.evicted)
 
 
-def _counters(server: _Conversation) -> dict[str, int]:
+def _counters(server: _MemcachedConnection) -> dict[str, int]:
     """The counters that are judged; `outofmemory` is that of all slab classes together."""
     stats, items = (server.stats(command) for command in _COUNTED)
     found = {name: server.number(stats, name) for name in ("evictions", "bytes", "limit_maxbytes", "get_hits",
@@ -107,7 +107,7 @@ def _pressure(
     )  # fmt: skip
 
 
-class _Conversation:
+class _MemcachedConnection:
     """One connection; every answer is bounded in time and size. Raises EvidenceProblem for whatever goes wrong."""
 
     def __init__(self, where: str, address: ResolvedAddress, deadline: Deadline) -> None:
@@ -116,7 +116,7 @@ class _Conversation:
         self._guard = deadline.guard(self._sock)
         self._read, self._left = b"", MOST_BYTES
 
-    def __enter__(self) -> _Conversation:
+    def __enter__(self) -> _MemcachedConnection:
         self._guard.__enter__()
         return self
 

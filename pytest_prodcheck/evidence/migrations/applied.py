@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.migrations.model import Script, State
-from pytest_prodcheck.evidence.migrations.scripts import shipped
+from pytest_prodcheck.evidence.migrations.scripts import scripts_of
 from pytest_prodcheck.evidence.migrations.states import KINDS, ORDER
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, seconds_for, to_primary
 from pytest_prodcheck.evidence.postgres.safe_sql import as_text, quoted
@@ -38,17 +38,17 @@ def postgres_migrations(target: str, context: Context, deadline: Deadline) -> Mi
         applied=len(state.applied),
         applied_heads=tuple(state.applied_heads[:MOST_NAMED]),
         shipped_heads=tuple(state.shipped_heads[:MOST_NAMED]),
-        failed=_named(state.failed),
-        unknown=_named(state.unknown),
-        pending=_named(state.pending),
-        skipped=_named(state.skipped),
-        changed=_named(state.changed),
-        untold=_named(state.untold),
-        unverified=_named(state.unverified),
+        failed=_first_versions(state.failed),
+        unknown=_first_versions(state.unknown),
+        pending=_first_versions(state.pending),
+        skipped=_first_versions(state.skipped),
+        changed=_first_versions(state.changed),
+        untold=_first_versions(state.untold),
+        unverified=_first_versions(state.unverified),
     )
 
 
-def _named(versions: list[str]) -> tuple[str, ...]:
+def _first_versions(versions: list[str]) -> tuple[str, ...]:
     more = [f"and {len(versions) - MOST_NAMED} more"] if len(versions) > MOST_NAMED else []
     return (*versions[:MOST_NAMED], *more)
 
@@ -67,7 +67,7 @@ def compared(target: str, context: Context, deadline: Deadline) -> tuple[dict[st
 
 def _compare(target: str, context: Context, deadline: Deadline) -> tuple[dict[str, Script], State]:
     settings = _settings(target, context)
-    scripts = shipped(settings, context.root)
+    scripts = scripts_of(settings, context.root)
     context.relies_on(*(script.file for script in scripts.values()))
     kind, table = KINDS[settings.kind], table_of(settings)
     failed = f"left({as_text(quoted(settings.failed))}, 1)" if settings.failed else "'f'"

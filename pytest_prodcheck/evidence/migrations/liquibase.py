@@ -84,16 +84,16 @@ class Changelog:
         if path.suffix not in FORMATS:
             raise broken(path, f"a changelog ends in {', '.join(FORMATS)}")
         root = tree(path, read_text(path))
-        place = _within(place, root.given)
+        place = _included_place(place, root.given)
         for node in root.children:
             if node.name == "property":
                 self._property(path, node)
             elif node.name == "changeSet":
                 yield self._change_set(node, path, root.given.get("logicalFilePath") or name, place, name)
             elif node.name == "include":
-                file = _beside(name, node, self._text(node.given.get("file", "")))
+                file = _relative_name(name, node, self._text(node.given.get("file", "")))
                 if (self._folder / normal(file)).is_file() or node.given.get("errorIfMissing") != "false":
-                    yield from self._file(file, _within(place, node.given))
+                    yield from self._file(file, _included_place(place, node.given))
             elif node.name == "includeAll":
                 yield from self._all(name, path, node, place)
 
@@ -101,7 +101,7 @@ class Changelog:
         """Every changelog of a folder and those below, in the order of their paths."""
         if node.given.get("filter"):
             raise broken(path, "includeAll has a filter, which is a program", "include the files one by one")
-        inner = normal(_beside(name, node, self._text(node.given.get("path", ""))))
+        inner = normal(_relative_name(name, node, self._text(node.given.get("path", ""))))
         folder = self._folder / inner
         least, most = int(node.given.get("minDepth") or 0), int(node.given.get("maxDepth") or 1 << 30)
         ending = node.given.get("endsWithFilter", "")
@@ -110,7 +110,7 @@ class Changelog:
         if not found and node.given.get("errorIfMissingOrEmpty") != "false":
             raise broken(path, f"includeAll finds no changelog in {inner}")
         for each in sorted(found, key=str):
-            yield from self._file(str(each.relative_to(self._folder)), _within(place, node.given))
+            yield from self._file(str(each.relative_to(self._folder)), _included_place(place, node.given))
 
     def _property(self, path: Path, node: Node) -> None:
         said = node.given
@@ -132,13 +132,14 @@ class Changelog:
         identity, author = self._text(given.get("id", "")), self._text(given.get("author", ""))
         if path.suffix in (".yaml", ".yml") and _UNSURE_ID.match(identity):
             raise broken(path, f"the id {identity} is no text in YAML: Liquibase notes another one", "quote it")
-        own = _within(place, given)
+        own = _included_place(place, given)
         version = key(given.get("logicalFilePath") or logical, identity, author)
         asked = [each.given.get(when, "HALT").upper() for when in ("onFail", "onError")
                  for each in node.all("preConditions")]  # fmt: skip
         valid = [each.text.strip() or each.given.get("validCheckSum", "") for each in node.all("validCheckSum")]
         return ChangeSet(
-            version, path, title=identity, repeatable=_yes(given, "runOnChange"), always=_yes(given, "runAlways"),
+            version, path, title=identity, repeatable=_is_true(given, "runOnChange"),
+            always=_is_true(given, "runAlways"),
             checksum=self._checksum(node, path, name), filters=own.filters, tags=own.tags, goes_on="CONTINUE" in asked,
             foreign=not _for_postgresql(given.get("dbms", "")) or own.ignored,
             valid=tuple(each.replace(" ", "") for each in valid if each),
@@ -155,7 +156,7 @@ class Changelog:
         for each in changes:
             text = self._text(each.given.get("sql") or each.text)
             if each.name == "sqlFile":
-                inner = self._folder / normal(_beside(name, each, self._text(each.given.get("path", ""))))
+                inner = self._folder / normal(_relative_name(name, each, self._text(each.given.get("path", ""))))
                 if not inner.is_file() or each.given.get("encoding", "UTF-8").upper() not in ("UTF-8", "UTF8"):
                     return ""
                 text = read_text(inner)  # its placeholders are replaced when it runs
@@ -165,12 +166,12 @@ class Changelog:
         return _md5("".join(sums)) if sums else ""
 
 
-def shipped(folder: Path, settings: Settings, root: Path) -> Iterator[ChangeSet]:
+def change_sets_of(folder: Path, settings: Settings, root: Path) -> Iterator[ChangeSet]:
     """The change sets of the declared changelog; checksums that are not of text come from what Liquibase wrote."""
     if not settings.liquibase.changelog:
         what = "migrations: which changelog does Liquibase begin with?"
         raise EvidenceProblem(Problem("configuration", what, "say it as migrations.liquibase.changelog"))
-    known = _written(root / settings.liquibase.checksums) if settings.liquibase.checksums else {}
+    known = _recorded_checksums(root / settings.liquibase.checksums) if settings.liquibase.checksums else {}
     for each in Changelog(folder, settings).change_sets():
         said = known.get(each.version, "")
         if said and each.checksum and said != each.checksum and said.startswith("9:"):
@@ -179,7 +180,7 @@ def shipped(folder: Path, settings: Settings, root: Path) -> Iterator[ChangeSet]
         yield replace(each, checksum=each.checksum or said)
 
 
-def _written(path: Path) -> dict[str, str]:
+def _recorded_checksums(path: Path) -> dict[str, str]:
     """Checksums by change set of the CSV that `liquibase update-sql` keeps for an offline database."""
     try:
         rows = list(csv.DictReader(read_text(path).splitlines()))
@@ -193,19 +194,19 @@ def _md5(text: str) -> str:
     return "9:" + hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _beside(name: str, node: Node, path: str) -> str:
-    return posixpath.join(posixpath.dirname(name), path) if _yes(node.given, "relativeToChangelogFile") else path
+def _relative_name(name: str, node: Node, path: str) -> str:
+    return posixpath.join(posixpath.dirname(name), path) if _is_true(node.given, "relativeToChangelogFile") else path
 
 
-def _yes(given: dict[str, str], name: str) -> bool:
+def _is_true(given: dict[str, str], name: str) -> bool:
     return given.get(name, "").lower() == "true"
 
 
-def _within(place: Place, given: dict[str, str]) -> Place:
+def _included_place(place: Place, given: dict[str, str]) -> Place:
     context = given.get("contextFilter") or given.get("context") or ""
     labels = frozenset(each.strip().lower() for each in given.get("labels", "").split(",") if each.strip())
     filters = (*place.filters, context) if context.strip() else place.filters
-    ignored = place.ignored or _yes(given, "ignore")
+    ignored = place.ignored or _is_true(given, "ignore")
     return Place(filters, place.tags | labels, place.depth + 1, ignored)
 
 

@@ -41,7 +41,7 @@ def tree(path: Path, text: str) -> Node:
         if not isinstance(said, dict) or not isinstance(said.get("databaseChangeLog"), list):
             raise ValueError("it holds no list databaseChangeLog")
         left = [MOST_NODES]
-        return Node("databaseChangeLog", *_parts(said["databaseChangeLog"], left))
+        return Node("databaseChangeLog", *_node_contents(said["databaseChangeLog"], left))
     except (ValueError, RecursionError, ElementTree.ParseError) as error:
         what = f"migrations: {path.name}: no changelog of Liquibase ({type(error).__name__}: {str(error)[:120]})"
         raise EvidenceProblem(Problem("configuration", what)) from None
@@ -78,7 +78,7 @@ def _yaml(text: str) -> Any:
         raise ValueError(str(error).replace("\n", " ")) from None
 
 
-def _parts(value: Any, left: list[int]) -> tuple[dict[str, str], tuple[Node, ...], str]:
+def _node_contents(value: Any, left: list[int]) -> tuple[dict[str, str], tuple[Node, ...], str]:
     """Attributes, children and text of what a name stands for in YAML or JSON."""
     left[0] -= 1
     if left[0] < 0:
@@ -92,7 +92,7 @@ def _parts(value: Any, left: list[int]) -> tuple[dict[str, str], tuple[Node, ...
             continue
         for name, held in one.items():
             if isinstance(held, (dict, list)):
-                children.append(Node(str(name), *_parts(held, left)))
+                children.append(Node(str(name), *_node_contents(held, left)))
             else:
                 given[str(name)] = _scalar(held)
     return given, tuple(children), ""
@@ -115,7 +115,7 @@ _IGNORED = re.compile(r"\s*--\s*ignoreLines:(\w+)", re.IGNORECASE)
 _UNDO_BEGINS = re.compile(r"\s*/\*\s*liquibase\s*rollback\s*\Z", re.IGNORECASE)
 
 
-def _said(text: str) -> dict[str, str]:
+def _attributes_of(text: str) -> dict[str, str]:
     return {name: value.strip('"') for name, value in _SAID.findall(text)}
 
 
@@ -135,24 +135,24 @@ def _formatted_sql(text: str) -> Node:
             sql = Node("sql", {}, text="\n".join(sql_lines))
             children.append(Node("changeSet", given, (*parts, sql)))
 
-    for line in _kept(lines[1:]):
+    for line in _without_ignored_lines(lines[1:]):
         if found := _CHANGE_SET.match(line):
             end()
-            given = {**_said(found[3]), "author": found[1].strip().strip('"'), "id": found[2].strip('"')}
+            given = {**_attributes_of(found[3]), "author": found[1].strip().strip('"'), "id": found[2].strip('"')}
             parts, sql_lines = [], []
         elif _PROPERTY.match(line):
-            children.append(Node("property", _said(line)))
+            children.append(Node("property", _attributes_of(line)))
         elif found := _PRECONDITIONS.match(line):
-            parts.append(Node("preConditions", _said(found[1])))
+            parts.append(Node("preConditions", _attributes_of(found[1])))
         elif found := _VALID.match(line):
             parts.append(Node("validCheckSum", {}, text=found[1]))
         elif not _APART.match(line):
             sql_lines.append(line)
     end()
-    return Node("databaseChangeLog", _said(lines[0]), tuple(children))
+    return Node("databaseChangeLog", _attributes_of(lines[0]), tuple(children))
 
 
-def _kept(lines: list[str]) -> Iterator[str]:
+def _without_ignored_lines(lines: list[str]) -> Iterator[str]:
     """Without what is between ignoreLines:start and :end, the lines that ignoreLines:N counts, and undo blocks."""
     skip, until = 0, ""
     for line in lines:

@@ -43,7 +43,13 @@ def compared(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State
     unsure = []
     for version, (noted_sum, _) in noted.items():
         script = sets.get(version.lower())
-        if script is None or not noted_sum or script.always or noted_sum in script.valid or _any(script):
+        if (
+            script is None
+            or not noted_sum
+            or script.always
+            or noted_sum in script.valid
+            or _accepts_any_checksum(script)
+        ):
             continue
         if not script.checksum or script.checksum.partition(":")[0] != noted_sum.partition(":")[0]:
             unsure.append(script.version)
@@ -54,7 +60,7 @@ def compared(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State
     return state
 
 
-def _any(script: ChangeSet) -> bool:
+def _accepts_any_checksum(script: ChangeSet) -> bool:
     return any(each.lower() in ("any", "1:any", "8:any", "9:any") for each in script.valid)
 
 

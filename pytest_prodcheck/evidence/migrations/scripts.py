@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.database import Migrations as Settings
 
 
-def shipped(settings: Settings, root: Path) -> dict[str, Script]:
+def scripts_of(settings: Settings, root: Path) -> dict[str, Script]:
     """All scripts by version; raises EvidenceProblem (configuration) for a folder without any, or one unreadable."""
     folder = root / settings.scripts
     if not folder.is_dir():
         what = f"migrations: there is no folder {settings.scripts}"
         raise EvidenceProblem(Problem("configuration", what, "scripts is relative to prodcheck.toml"))
-    readers = {"alembic": _alembic, "flyway": _flyway, "django": _django, "table": _numbered}
+    readers = {"alembic": _alembic, "flyway": _flyway, "django": _django, "table": _numbered_scripts}
     found: dict[str, Script] = {}
-    scripts = liquibase.shipped(folder, settings, root) if settings.kind == "liquibase" else None
+    scripts = liquibase.change_sets_of(folder, settings, root) if settings.kind == "liquibase" else None
     for script in scripts or readers[settings.kind](folder, settings):
         other = found.get(script.version)
         if other is not None:
@@ -48,7 +48,7 @@ def _files(folder: Path, pattern: str) -> Iterator[Path]:
             yield path
 
 
-def _names(path: Path, body: list[ast.stmt], wanted: tuple[str, ...]) -> dict[str, Any]:
+def _assigned_literals(path: Path, body: list[ast.stmt], wanted: tuple[str, ...]) -> dict[str, Any]:
     """The literal values that are given to some names in a module or class."""
     found: dict[str, Any] = {}
     for statement in body:
@@ -80,7 +80,7 @@ def _tree(path: Path) -> ast.Module:
         raise broken(path, f"is no Python ({error})") from None
 
 
-def _many(value: Any) -> tuple[str, ...]:
+def _as_tuple(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else tuple(str(each) for each in value)
@@ -94,13 +94,13 @@ def _alembic(folder: Path, settings: Settings) -> Iterator[Script]:
     where = folder / "versions" if (folder / "versions").is_dir() else folder
     found, below = [], []
     for path in _files(where, "*.py"):
-        names = _names(path, _tree(path).body, ("revision", "down_revision", "depends_on", "branch_labels"))
+        names = _assigned_literals(path, _tree(path).body, ("revision", "down_revision", "depends_on", "branch_labels"))
         if not isinstance(names.get("revision"), str):
             continue
         if path.parent != where and settings.recursive is not True:
             below.append(path)
             continue
-        found.append((path, names["revision"], *(_many(names.get(key)) for key in
+        found.append((path, names["revision"], *(_as_tuple(names.get(key)) for key in
                       ("down_revision", "depends_on", "branch_labels"))))  # fmt: skip
     if below and settings.recursive is None:
         hint = "say migrations.recursive as Alembic's recursive_version_locations is, true or false"
@@ -193,7 +193,7 @@ def _django(folder: Path, settings: Settings) -> Iterator[Script]:
         app = _label(path.parent.parent)
         for node in _tree(path).body:
             if isinstance(node, ast.ClassDef) and node.name == "Migration":
-                names = _names(path, node.body, ("dependencies", "replaces"))
+                names = _assigned_literals(path, node.body, ("dependencies", "replaces"))
                 parents = tuple(".".join(map(str, each)) for each in names.get("dependencies") or () if len(each) == 2)
                 replaces = tuple(".".join(map(str, each)) for each in names.get("replaces") or ())
                 yield Script(f"{app}.{path.stem}", path, parents, title=path.stem, replaces=replaces)
@@ -204,7 +204,7 @@ def _label(app: Path) -> str:
     """`label` of the one AppConfig in APP/apps.py where it says one, else the folder's name."""
     path = app / "apps.py"
     classes = [node for node in _tree(path).body if isinstance(node, ast.ClassDef)] if path.is_file() else []
-    said = [_names(path, node.body, ("label",)).get("label") for node in classes]
+    said = [_assigned_literals(path, node.body, ("label",)).get("label") for node in classes]
     labels = [each for each in said if isinstance(each, str)]
     return labels[0] if len(labels) == 1 else app.name
 
@@ -212,7 +212,7 @@ def _label(app: Path) -> str:
 _NUMBERED = re.compile(r"[Vv]?(?P<version>[0-9][0-9._]*?)(?:[_.-]+(?P<title>.*?))?(?P<up>\.up)?\.(sql|py|rb)\Z")
 
 
-def _numbered(folder: Path, settings: Settings) -> Iterator[Script]:
+def _numbered_scripts(folder: Path, settings: Settings) -> Iterator[Script]:
     """Files whose names begin with a number: 0007_title.sql, 20240131120000_title.up.sql; `.down.` is left out."""
     for path in _files(folder, "*"):
         found = _NUMBERED.match(path.name)

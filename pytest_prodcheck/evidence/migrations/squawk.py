@@ -59,7 +59,7 @@ def postgres_migration_lint(target: str, context: Context, deadline: Deadline) -
     version = max((member.version for member in members(target, context, deadline)), default=0)
     findings = lint(files, version, settings.exclude, context.root, deadline) if files else []
     return MigrationLint(
-        files=tuple(_shown(file, context.root) for file in files),
+        files=tuple(_relative_path(file, context.root) for file in files),
         without_sql=tuple(version for version, file in found.items() if file is None),
         findings=tuple(findings[:MOST_FINDINGS]),
     )
@@ -69,7 +69,7 @@ def lint(
     files: list[Path], version: int, exclude: tuple[str, ...], root: Path, deadline: Deadline
 ) -> list[LintFinding]:
     """All that squawk finds in files; version: of the server, 0 for any. Raises EvidenceProblem."""
-    return [_finding(each, root) for each in _run(files, version, exclude, root, deadline)]
+    return [_finding(each, root) for each in _squawk_findings(files, version, exclude, root, deadline)]
 
 
 def _sql_of(script: Script, settings: Settings, root: Path) -> Path | None:
@@ -90,7 +90,9 @@ def _program() -> str:
     return found
 
 
-def _run(files: list[Path], version: int, exclude: tuple[str, ...], root: Path, deadline: Deadline) -> list[Any]:
+def _squawk_findings(
+    files: list[Path], version: int, exclude: tuple[str, ...], root: Path, deadline: Deadline
+) -> list[Any]:
     """Its findings: exit code 1 stands for some, and for much else, so that its JSON alone is believed."""
     command = [_program(), "--reporter", "json"]
     if version:
@@ -122,11 +124,11 @@ def _run(files: list[Path], version: int, exclude: tuple[str, ...], root: Path, 
 def _finding(said: Any, root: Path) -> LintFinding:
     try:
         line = int(said["line"]) + 1
-        file = _shown(Path(str(said["file"])), root)
+        file = _relative_path(Path(str(said["file"])), root)
         return LintFinding(file, line, str(said["rule_name"]), str(said["level"]), plain(str(said["message"])))
     except (KeyError, TypeError, ValueError):
         raise EvidenceProblem(Problem("protocol", "squawk's findings have another form than was expected")) from None
 
 
-def _shown(file: Path, root: Path) -> str:
+def _relative_path(file: Path, root: Path) -> str:
     return str(file.relative_to(root)) if file.is_relative_to(root) else file.name

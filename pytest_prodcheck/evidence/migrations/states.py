@@ -46,7 +46,7 @@ def _ancestors(scripts: Scripts, heads: Iterable[str]) -> set[str]:
 
 def _alembic(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
     """The table holds the heads alone, or the beginnings of their ids; what they build on is applied."""
-    heads = [_named(scripts, str(row[0])) or str(row[0]) for row in rows]
+    heads = [_revision_named(scripts, str(row[0])) or str(row[0]) for row in rows]
     applied = _ancestors(scripts, heads)
     shipped, untold = _targets(scripts, settings.target)
     wanted = _ancestors(scripts, shipped)
@@ -58,7 +58,7 @@ def _alembic(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State
     )  # fmt: skip
 
 
-def _named(scripts: Scripts, name: str) -> str:
+def _revision_named(scripts: Scripts, name: str) -> str:
     """The one revision of that id or label, or whose id begins so, as Alembic finds it; "" for none, or several."""
     if name in scripts:
         return name
@@ -72,9 +72,13 @@ def _targets(scripts: Scripts, target: str) -> tuple[list[str], list[str]]:
     label, at, name = target.rpartition("@")
     heads = _heads(scripts, scripts)
     if at:
-        of = _named(scripts, label)
+        of = _revision_named(scripts, label)
         # heads of a branch: those that its revision leads to, or that lead to it, not by mere dependencies
-        heads = [each for each in _ends(scripts) if of and (of in _line(scripts, each) or each in _line(scripts, of))]
+        heads = [
+            each
+            for each in _heads_of(scripts)
+            if of and (of in _ancestry(scripts, each) or each in _ancestry(scripts, of))
+        ]
     if name == "heads" and heads:
         return heads, []
     if name == "head" and len(heads) == 1:
@@ -82,18 +86,18 @@ def _targets(scripts: Scripts, target: str) -> tuple[list[str], list[str]]:
     if name == "head" and heads:
         return heads, [f"alembic upgrade {target} is refused, for there are several heads: {', '.join(heads)}; merge "
                        'them, or say migrations.target = "heads" or "LABEL@head"']  # fmt: skip
-    if found := _named(scripts, name):
+    if found := _revision_named(scripts, name):
         return [found], []
     return heads, [f"migrations.target = {target!r} is no revision or branch of those that are shipped"]
 
 
-def _ends(scripts: Scripts) -> list[str]:
+def _heads_of(scripts: Scripts) -> list[str]:
     """Revisions that no other one follows in its own line."""
     below = {parent for script in scripts.values() for parent in script.line}
     return sorted(set(scripts) - below)
 
 
-def _line(scripts: Scripts, head: str) -> set[str]:
+def _ancestry(scripts: Scripts, head: str) -> set[str]:
     """A revision and those that it follows, without what it merely depends on."""
     found: set[str] = set()
     waiting = [head]
@@ -198,7 +202,7 @@ def _django(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
         applied=noted, applied_heads=_heads(scripts, applied & set(scripts)),
         shipped_heads=_heads(scripts, set(scripts) - set(replaced)), failed=[],
         unknown=[each for at, each in enumerate(noted)
-                 if each not in scripts and each not in replaced and not _squashed(each, noted[at + 1 :], scripts)],
+                 if each not in scripts and each not in replaced and not _was_squashed(each, noted[at + 1 :], scripts)],
         pending=[version for version in scripts if version not in applied and version not in hidden],
         skipped=sorted({
             parent for version in applied & set(scripts) for parent in scripts[version].parents
@@ -232,7 +236,7 @@ _NUMBER = re.compile(r"[^.]*\.(\d+)")
 _SQUASHED_TO = re.compile(r"_squashed_(\d+)")
 
 
-def _squashed(old: str, later: Sequence[str], scripts: Scripts) -> bool:
+def _was_squashed(old: str, later: Sequence[str], scripts: Scripts) -> bool:
     """Whether a migration that is gone went into a squashed one, whose `replaces` is gone too.
 
     Django leaves its note (`migrate --prune` takes it away) and numbers a squashed migration like the first of those

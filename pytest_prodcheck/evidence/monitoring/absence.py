@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.monitoring import miscounting, prometheus
-from pytest_prodcheck.evidence.monitoring.selectors import LABEL_LISTS, Selector, reach, selectors, tokens_of
+from pytest_prodcheck.evidence.monitoring.selectors import LABEL_LISTS, Selector, lookback, selectors, tokens_of
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
@@ -70,7 +70,7 @@ def unknown(
     proven = {matcher for each in selectors(samples) for matcher in each.matchers}
     exempt = [each for each in whole.selectors() if each.name in _OWN or each.name in recorded]
     asked = {each: _needle(each, whose, proven) for each in whole.selectors() if each not in exempt}
-    span = f"{max(window, reach(query)):.0f}s"
+    span = f"{max(window, lookback(query)):.0f}s"
 
     def there(needles: Iterable[str]) -> set[str]:
         told = dict(enumerate(dict.fromkeys(needles)))

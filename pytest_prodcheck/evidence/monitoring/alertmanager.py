@@ -33,7 +33,7 @@ def firing(
         alerts = sorted((_alert(each, now, context) for each in found), key=lambda each: bool(each.suppressed))
         return tuple(alerts[:MOST])  # those that count come first
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise EvidenceProblem(_odd(declared, "alerts", error)) from None
+        raise EvidenceProblem(_unexpected_answer(declared, "alerts", error)) from None
 
 
 def grouped(
@@ -46,7 +46,7 @@ def grouped(
         found = [_alert(each, now, context) for group in groups for each in group["alerts"]]
         return tuple(sorted(found, key=lambda each: bool(each.suppressed))[:MOST])  # one that gets through counts
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise EvidenceProblem(_odd(declared, "groups of alerts", error)) from None
+        raise EvidenceProblem(_unexpected_answer(declared, "groups of alerts", error)) from None
 
 
 def receivers(declared: Alertmanager, context: Context, deadline: Deadline) -> tuple[str, ...]:
@@ -55,10 +55,10 @@ def receivers(declared: Alertmanager, context: Context, deadline: Deadline) -> t
     try:
         return tuple(plain(str(each["name"]), 200) for each in found)
     except (KeyError, TypeError) as error:
-        raise EvidenceProblem(_odd(declared, "receivers", error)) from None
+        raise EvidenceProblem(_unexpected_answer(declared, "receivers", error)) from None
 
 
-def moment(text: str) -> float:
+def epoch_seconds(text: str) -> float:
     """Epoch seconds of an RFC 3339 time, nanoseconds cut off; raises ValueError."""
     return datetime.datetime.fromisoformat(text).timestamp()
 
@@ -74,7 +74,7 @@ def _alert(each: dict[str, Any], now: float, context: Context) -> FiringAlert:
     suppressed = "silenced" if status["silencedBy"] else "inhibited" if status["inhibitedBy"] else ""
     if not suppressed and status.get("mutedBy"):
         suppressed = "muted"
-    seconds = now - moment(each["startsAt"])
+    seconds = now - epoch_seconds(each["startsAt"])
     return FiringAlert(labels.get("alertname", ""), tuple(sorted(labels.items())), seconds, suppressed)
 
 
@@ -93,6 +93,6 @@ def _list(declared: Alertmanager, path: str, context: Context, deadline: Deadlin
     return found
 
 
-def _odd(declared: Alertmanager, what: str, error: Exception) -> Problem:
+def _unexpected_answer(declared: Alertmanager, what: str, error: Exception) -> Problem:
     said = plain(f"{type(error).__name__}: {error}", 100)
     return Problem("protocol", f"Alertmanager at {declared.url}: its {what} are not as its API says ({said})")

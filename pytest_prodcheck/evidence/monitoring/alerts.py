@@ -48,7 +48,7 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
 @evidence("alert-rules", axis="alerts", seconds=_seconds, host=prometheus.host, sends=_sends)
 def alert_rules(target: str, context: Context, deadline: Deadline) -> AlertRules:
     """The required rules and the dead man's, the targets they rest on, Alertmanager's side of it."""
-    declared, now = _declared(context), _now(context, deadline)
+    declared, now = _declared(context), _prometheus_now(context, deadline)
     wanted = {*declared.required, *([declared.deadman] if declared.deadman else ())}
     mine = [(rule, group) for rule, group in _rules(context, deadline) if rule["name"] in wanted]
     required = [rule for rule, _ in mine if rule["name"] in declared.required]
@@ -61,7 +61,7 @@ def alert_rules(target: str, context: Context, deadline: Deadline) -> AlertRules
     series, expressions = recording_rules.needed([str(each.get("query", "")) for each in required], context, deadline)
     return AlertRules(
         declared.required, tuple(_rule(rule, group, now, context) for rule, group in mine),
-        _jobs(_named(declared, required, expressions), context, deadline), declared.deadman or "",
+        _jobs(_jobs_of(declared, required, expressions), context, deadline), declared.deadman or "",
         _alertmanagers(context, deadline) if declared.alertmanager is None else None, arrived,
         declared.alertmanager is not None, receivers, declared.receivers, series,
     )  # fmt: skip
@@ -73,7 +73,7 @@ def alert_rules(target: str, context: Context, deadline: Deadline) -> AlertRules
 )  # fmt: skip
 def alerts_firing(target: str, context: Context, deadline: Deadline) -> AlertsFiring:
     """What fires of the declared kind, as Alertmanager holds it, or Prometheus where no Alertmanager is declared."""
-    declared, now = _declared(context), _now(context, deadline)
+    declared, now = _declared(context), _prometheus_now(context, deadline)
     quiet = declared.quiet
     if quiet is None or declared.deadman is None:
         raise EvidenceProblem(Problem("configuration", "no alerts.quiet is declared"))
@@ -97,7 +97,7 @@ def _declared(context: Context) -> Alerts:
     return context.environment.alerts
 
 
-def _now(context: Context, deadline: Deadline) -> float:
+def _prometheus_now(context: Context, deadline: Deadline) -> float:
     """Prometheus's clock, by which all times here are; epoch seconds."""
     return context.once(("prometheus-time",), lambda: prometheus.clock(context, deadline), deadline)
 
@@ -128,7 +128,7 @@ def _all_rules(context: Context, deadline: Deadline) -> list[tuple[Rule, Rule]]:
 
 def _rule(rule: Rule, group: Rule, now: float, context: Context) -> AlertingRule:
     error = plain(context.redactor.redact(str(rule.get("lastError") or "")), 300)
-    seen = alertmanager.moment(str(rule.get("lastEvaluation", "1970-01-01T00:00:00Z")))
+    seen = alertmanager.epoch_seconds(str(rule.get("lastEvaluation", "1970-01-01T00:00:00Z")))
     interval = float(group.get("interval") or 60)
     name, where = plain(str(rule["name"]), 200), plain(str(group.get("name", "")), 200)
     firing = rule.get("state") == "firing"
@@ -146,7 +146,7 @@ def _alertmanagers(context: Context, deadline: Deadline) -> int:
     raise AssertionError("not reached")
 
 
-def _named(declared: Alerts, rules: list[Rule], recorded_by: tuple[str, ...]) -> tuple[str, ...]:
+def _jobs_of(declared: Alerts, rules: list[Rule], recorded_by: tuple[str, ...]) -> tuple[str, ...]:
     """The jobs that are declared, or that the rules and those that record for them name."""
     if declared.jobs is not None:
         return declared.jobs
@@ -167,10 +167,10 @@ def _jobs(names: tuple[str, ...], context: Context, deadline: Deadline) -> tuple
 
 def _deadman(declared: Alerts, now: float, context: Context, deadline: Deadline) -> FiringAlert | None:
     """The dead man's alert of our own Prometheus as Alertmanager has it; that of another one is none."""
-    return context.once(("deadman",), lambda: _arrived(declared, now, context, deadline), deadline)
+    return context.once(("deadman",), lambda: _delivered_alert(declared, now, context, deadline), deadline)
 
 
-def _arrived(declared: Alerts, now: float, context: Context, deadline: Deadline) -> FiringAlert | None:
+def _delivered_alert(declared: Alerts, now: float, context: Context, deadline: Deadline) -> FiringAlert | None:
     server, name = declared.alertmanager, declared.deadman
     assert server is not None
     assert name is not None
@@ -200,7 +200,7 @@ def _of_prometheus(now: float, context: Context, deadline: Deadline) -> list[Fir
         for each in rule.get("alerts") or ():
             if each.get("state") == "firing":
                 labels = alertmanager.labels_of(each, context)
-                seconds = now - alertmanager.moment(str(each["activeAt"])) - float(rule.get("duration") or 0)
+                seconds = now - alertmanager.epoch_seconds(str(each["activeAt"])) - float(rule.get("duration") or 0)
                 found.append(FiringAlert(str(rule["name"]), tuple(sorted(labels.items())), seconds, ""))
     return found
 

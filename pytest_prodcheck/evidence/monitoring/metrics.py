@@ -46,7 +46,7 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     named = len(selectors(declared.query)) if absence.HIDING.search(declared.query) else 0
     if more := 2 * (raw + named) * len(services_of_metric(environment, target)):
         found.append(Sending(whom, "GET /api/v1/metadata", more))
-    if recording_rules.names(declared.query + declared.samples):
+    if recording_rules.recorded_names(declared.query + declared.samples):
         found.append(Sending(whom, "GET /api/v1/rules?type=record", once="recording-rules"))
     return tuple(found)
 
@@ -87,7 +87,7 @@ def _reading(
 ) -> MetricReading:  # fmt: skip
     def ask(query: str, seconds: float) -> tuple[float | None, str]:
         places = {"window": duration(seconds), "revision": revision, "service": service}
-        return _one(filled(query, places), target, context, deadline)
+        return _single_value(query_with(query, places), target, context, deadline)
 
     recorded = recording_rules.needed([declared.query, declared.samples], context, deadline)[0]
     for each in recorded:
@@ -97,7 +97,7 @@ def _reading(
     samples, _ = ask(declared.samples, window)
     recent = ask(declared.samples, newest)[0] if newest is not None else None
     places = {"window": duration(window), "revision": revision, "service": service}
-    asked, counted = filled(declared.query, places), filled(declared.samples, places)
+    asked, counted = query_with(declared.query, places), query_with(declared.samples, places)
     _well_counted(target, asked, counted, window, context, deadline)
     if value is not None and declared.empty_numerator is None:
         made = {each.name for each in recorded if each.health != "elsewhere"}
@@ -122,7 +122,7 @@ def _well_counted(target: str, query: str, samples: str, window: float, context:
             raise EvidenceProblem(Problem("invalid", told, hint))
 
 
-def _one(query: str, target: str, context: Context, deadline: Deadline) -> tuple[float | None, str]:
+def _single_value(query: str, target: str, context: Context, deadline: Deadline) -> tuple[float | None, str]:
     """The one number of an answer, or what came instead; raises EvidenceProblem."""
     found = prometheus.prometheus(context, deadline).vector(query, f"metric {target}", deadline)
     if len(found) > 1:
@@ -137,7 +137,7 @@ def _one(query: str, target: str, context: Context, deadline: Deadline) -> tuple
     return found[0].value, "" if found[0].value is not None else found[0].text
 
 
-def filled(query: str, places: Mapping[str, str]) -> str:
+def query_with(query: str, places: Mapping[str, str]) -> str:
     """A query with `{window}`, `{revision}` and `{service}` filled in."""
     return _PLACE.sub(lambda found: places[found[1]], query)
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.monitoring import prometheus
-from pytest_prodcheck.evidence.monitoring.selectors import Selector, reach, selectors
+from pytest_prodcheck.evidence.monitoring.selectors import Selector, lookback, selectors
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def raw_counters(query: str) -> tuple[Selector, ...]:
 
 def began_anew(query: str, window: float, what: str, context: Context, deadline: Deadline) -> str:
     """The first raw counter of a query that went backwards, or ended, while the query looks at it; "" for none."""
-    span = f"{max(window, reach(query)):.0f}s"
+    span = f"{max(window, lookback(query)):.0f}s"
     for each in raw_counters(query):
         over = f"{each.text}[{span}]"
         asked = f"count(resets({over}) > 0 or (last_over_time({over}) unless {each.text}))"
@@ -50,17 +50,17 @@ def doubled(query: str, what: str, context: Context, deadline: Deadline) -> str:
     series = [each.text for each in selectors(query)]
     if not (_ADDS.search(query) and labels and series):
         return ""
-    every = [_twice(label, each) for label in labels for each in series]
+    every = [_duplicates_query(label, each) for label in labels for each in series]
     if not _number(f"count({' or '.join(every)})", what, context, deadline):
         return ""
     for label in labels[:-1]:
-        asked = " or ".join(_twice(label, each) for each in series)
+        asked = " or ".join(_duplicates_query(label, each) for each in series)
         if _number(f"count({asked})", what, context, deadline):
             return label
     return labels[-1]
 
 
-def _twice(label: str, series: str) -> str:
+def _duplicates_query(label: str, series: str) -> str:
     """Which series are there more than once but for a label."""
     found = f"count without ({label}) ({series}) > 1"
     if label == "replica":  # that the target is scraped by a pair shows in its `up`

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.monitoring import prometheus
-from pytest_prodcheck.evidence.monitoring.alertmanager import moment
+from pytest_prodcheck.evidence.monitoring.alertmanager import epoch_seconds
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.monitoring import RecordingRule
@@ -24,7 +24,7 @@ OLD = 180.0  # seconds: a series that another server records, looked at each min
 Rule = dict[str, Any]
 
 
-def names(query: str) -> set[str]:
+def recorded_names(query: str) -> set[str]:
     """The names of recorded series in a query: those with a colon, as the convention for recording rules has it."""
     bare = _RANGE.sub(" ", _STRING.sub(" ", query))
     return {each for each in _NAME.findall(bare) if ":" in each.strip(":")}
@@ -37,7 +37,7 @@ def needed(
 
     And the expressions of all of them.
     """
-    wanted = sorted(set().union(*map(names, queries)))
+    wanted = sorted(set().union(*map(recorded_names, queries)))
     if not wanted:
         return (), ()
     expressions: list[str] = []
@@ -52,7 +52,7 @@ def needed(
         made[name] = [_rule(rule, group, now, context) for rule, group in mine]
         told = [str(rule.get("query", "")) for rule, _ in mine]
         expressions += told
-        wanted += sorted(set().union(*map(names, told)))
+        wanted += sorted(set().union(*map(recorded_names, told)))
         if not mine:
             made[name] = [_from_elsewhere(name, context, deadline)]
     return tuple(each for name in sorted(made) for each in made[name]), tuple(expressions)
@@ -86,7 +86,7 @@ def _rules(context: Context, deadline: Deadline) -> list[tuple[Rule, Rule]]:
 
 def _rule(rule: Rule, group: Rule, now: float, context: Context) -> RecordingRule:
     error = plain(context.redactor.redact(str(rule.get("lastError") or "")), 300)
-    age = now - moment(str(rule.get("lastEvaluation", "1970-01-01T00:00:00Z")))
+    age = now - epoch_seconds(str(rule.get("lastEvaluation", "1970-01-01T00:00:00Z")))
     return RecordingRule(
         plain(str(rule["name"]), 200), str(rule.get("health")), error, age, float(group.get("interval") or 60)
     )

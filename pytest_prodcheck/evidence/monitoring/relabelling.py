@@ -21,13 +21,13 @@ def relabelled(labels: Mapping[str, str], rules: Iterable[Mapping[str, Any]]) ->
         if found is None:
             return None
         try:
-            found = _one(found, rule)
+            found = _relabelled_by(found, rule)
         except (re.error, TypeError, AttributeError, ZeroDivisionError) as error:
             raise ValueError(f"a relabelling rule is odd: {error}") from None
     return None if found is None else {name: value for name, value in found.items() if value}
 
 
-def _one(labels: Labels, rule: Mapping[str, Any]) -> Labels | None:
+def _relabelled_by(labels: Labels, rule: Mapping[str, Any]) -> Labels | None:
     action = str(rule.get("action", "replace")).lower()
     pattern = re.compile(str(rule.get("regex", "(.*)")), re.DOTALL)
     sources = [labels.get(str(each), "") for each in rule.get("source_labels") or ()]

@@ -59,7 +59,7 @@ def selectors(query: str) -> tuple[Selector, ...]:
         at += 1
         if kind == "name" and text.lower() in LABEL_LISTS:
             if following == "(":
-                at = _after(tokens, at)
+                at = _after_parenthesis(tokens, at)
         elif kind == "name" and (following == "(" or following.lower() in ("by", "without")):
             called = "" if text.lower() in _WORDS else text.lower()
         elif kind == "name" and text.lower() not in _WORDS:
@@ -77,7 +77,7 @@ def selectors(query: str) -> tuple[Selector, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def reach(query: str) -> float:
+def lookback(query: str) -> float:
     """How far back a query looks, in seconds: its longest range and its longest offset."""
     ranges, offsets, before = [0.0], [0.0], ["", ""]
     for each in _TOKEN.finditer(query):
@@ -89,7 +89,7 @@ def reach(query: str) -> float:
     return max(ranges) + max(offsets)
 
 
-def _after(tokens: list[tuple[str, str]], at: int) -> int:
+def _after_parenthesis(tokens: list[tuple[str, str]], at: int) -> int:
     while at < len(tokens) - 1 and tokens[at][1] != ")":
         at += 1
     return at + 1

@@ -31,11 +31,11 @@ def is_server_fault(
         return True
     if problem.kind not in ("timeout", "unreachable"):
         return False
-    from pytest_prodcheck.evidence.network.transport import has_route, show
+    from pytest_prodcheck.evidence.network.transport import address_text, has_route
 
     if not has_route(address):
         return False
-    if show(address.ip, address.port) in context.reached or _is_local(address.ip):
+    if address_text(address.ip, address.port) in context.reached or _is_local(address.ip):
         return True
     return any(not _is_local(split_address(peer)[0]) for peer in context.reached if peer) or _name_server_answers(
         host, context, deadline

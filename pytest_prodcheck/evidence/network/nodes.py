@@ -102,10 +102,12 @@ def ask_addresses(
     told = side_by_side([lambda each=each: one(each) for each in addresses], deadline.time_left() + MARGIN / 4)  # type: ignore[misc]
     late = Problem("timeout", f"{declared}: no whole answer within {deadline.seconds:.3g} s", _LATE)
     answers = [failed(late, deadline.seconds) if answer is None else answer for answer in told]
-    return _worst([(address.family, answer) for address, answer in zip(addresses, answers, strict=True)], worse)
+    return _deciding_answer(
+        [(address.family, answer) for address, answer in zip(addresses, answers, strict=True)], worse
+    )
 
 
-def _worst(answers: Sequence[tuple[str, A]], worse: Callable[[A], bool]) -> A:
+def _deciding_answer(answers: Sequence[tuple[str, A]], worse: Callable[[A], bool]) -> A:
     dark = {
         family
         for family, _ in answers

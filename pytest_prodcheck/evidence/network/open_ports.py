@@ -56,7 +56,7 @@ def tcp_ports(target: str, context: Context, deadline: Deadline) -> OpenPorts:
         deadline.note(f"{found.host}: {len(addresses)} addresses, the first {MOST_ADDRESSES} were looked at")
         addresses = addresses[:MOST_ADDRESSES]
     asked = [(address, port) for port in found.numbers for address in addresses]
-    opened, unknown = _all(asked, found, deadline)
+    opened, unknown = _scan_ports(asked, found, deadline)
     ports = tuple(sorted({port for _, port in opened}))
     if not set(found.expected) & set(ports):
         what = f"none of the expected ports {', '.join(map(str, found.expected))} of {found.host} is open"
@@ -65,7 +65,7 @@ def tcp_ports(target: str, context: Context, deadline: Deadline) -> OpenPorts:
     return OpenPorts(found.host, found.expected, len(asked), ports, closed, unknown)
 
 
-def _all(
+def _scan_ports(
     asked: list[tuple[ResolvedAddress, int]], found: Exposure, deadline: Deadline
 ) -> tuple[list[tuple[ResolvedAddress, int]], Problem | None]:
     """What accepted, and why some could not be asked; `at_once` workers, each pausing after a connection."""

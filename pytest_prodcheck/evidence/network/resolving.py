@@ -151,7 +151,7 @@ def _ask_server(host: str, port: int, nameserver: str, deadline: Deadline) -> tu
         raise EvidenceProblem(Problem("configuration", f"{host!r} is no valid host name")) from None
     time_left = deadline.at_most(deadline.seconds_left() - MARGIN)
     answers = side_by_side(
-        [lambda kind=kind: _caught(name, kind, server, host, time_left) for kind in ("A", "AAAA")],  # type: ignore[misc]
+        [lambda kind=kind: _addresses_or_problem(name, kind, server, host, time_left) for kind in ("A", "AAAA")],  # type: ignore[misc]
         time_left.time_left() + MARGIN / 2,
     )
     found: list[ResolvedAddress] = []
@@ -167,21 +167,23 @@ def _ask_server(host: str, port: int, nameserver: str, deadline: Deadline) -> tu
     raise gone[0] if gone else NameNotFound(Problem("dns", f"{host}: {nameserver} knows no address of it"))
 
 
-def _caught(
+def _addresses_or_problem(
     name: Any, kind: str, server: ResolvedAddress, host: str, deadline: Deadline
 ) -> list[str] | EvidenceProblem:
     try:
-        return _follow(name, kind, server, host, deadline)
+        return _addresses_behind_aliases(name, kind, server, host, deadline)
     except EvidenceProblem as error:
         return error
 
 
-def _follow(name: Any, kind: str, server: ResolvedAddress, host: str, deadline: Deadline) -> list[str]:
+def _addresses_behind_aliases(
+    name: Any, kind: str, server: ResolvedAddress, host: str, deadline: Deadline
+) -> list[str]:
     """The addresses of one kind; aliases are followed, also where the server leaves that to us."""
     from dns.exception import DNSException
     from dns.rcode import NOERROR, NXDOMAIN, to_text
 
-    where = f"{host}: {_shown(server)}"
+    where = f"{host}: {_address_text(server)}"
     for _ in range(MOST_ALIASES):
         response = _query(name, kind, server, host, deadline)
         try:
@@ -219,20 +221,20 @@ def _query(name: Any, kind: str, server: ResolvedAddress, host: str, deadline: D
             return response
         except Timeout:
             if not last:
-                deadline.note(f"{host}: no answer of {_shown(server)} for {kind}, asked once more")
+                deadline.note(f"{host}: no answer of {_address_text(server)} for {kind}, asked once more")
         except (DNSException, EOFError, ValueError) as error:  # EOFError: TCP that ends within an answer
-            said = f"{_shown(server)} answered with nonsense ({type(error).__name__} for {kind})"
+            said = f"{_address_text(server)} answered with nonsense ({type(error).__name__} for {kind})"
             raise _dns(f"{host}: {said}", "does DNS speak on this port?") from None
         except OSError as error:
-            raise _dns(f"{host}: {_shown(server)} cannot be asked: {error.strerror or error}") from None
-    raise _silent(host, _shown(server))
+            raise _dns(f"{host}: {_address_text(server)} cannot be asked: {error.strerror or error}") from None
+    raise _silent(host, _address_text(server))
 
 
 def _silent(host: str, nameserver: str) -> EvidenceProblem:
     return _dns(f"{host}: no answer from the name server {nameserver} in time", "is it up and reachable by UDP?")
 
 
-def _shown(server: ResolvedAddress) -> str:
+def _address_text(server: ResolvedAddress) -> str:
     return f"[{server.ip}]:{server.port}" if server.family == "IPv6" else f"{server.ip}:{server.port}"
 
 

@@ -21,7 +21,7 @@ _PROVEN = ("refused", "timeout", "reset")  # the far side's doing; the rest is o
 
 
 @dataclass(frozen=True)
-class _Try:
+class _Attempt:
     problem: Problem | None = None
 
 
@@ -56,7 +56,7 @@ def tcp_port(target: str, context: Context, deadline: Deadline) -> PortAnswer:
         found = addresses_of(context, *split_address(address), part)
     except NameNotFound as error:
         return PortAnswer(address, False, time.monotonic() - began, str(error.problem))
-    answer = ask_addresses(address, found, _try, lambda problem, _: _Try(problem), lambda _: False, part)
+    answer = ask_addresses(address, found, _attempt, lambda problem, _: _Attempt(problem), lambda _: False, part)
     seconds = time.monotonic() - began
     if answer.problem is None:
         return PortAnswer(address, True, seconds)
@@ -65,6 +65,6 @@ def tcp_port(target: str, context: Context, deadline: Deadline) -> PortAnswer:
     return PortAnswer(address, False, seconds, str(answer.problem))
 
 
-def _try(where: str, address: ResolvedAddress, deadline: Deadline) -> _Try:
+def _attempt(where: str, address: ResolvedAddress, deadline: Deadline) -> _Attempt:
     connect(where, address, deadline).close()
-    return _Try()
+    return _Attempt()

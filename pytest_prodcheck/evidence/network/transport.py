@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import resource_exhaustion
-from pytest_prodcheck.evidence.deadlines import Guard
+from pytest_prodcheck.evidence.deadlines import ConnectionTimeout
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Route:
     peer: str = ""
     sent: bool = False  # a byte of the request may have left
     sent_at: float = 0.0  # monotonic
-    _guard: Guard | None = None  # of the connection
+    _guard: ConnectionTimeout | None = None  # of the connection
     _leads_to: str = ""  # the connection's peer
     _released: bool = False
 
@@ -58,7 +58,7 @@ class Route:
     def guard(self, sock: socket.socket) -> None:
         """Puts the exchange's deadline on a connection that this route did not guard last."""
         self._give_up()
-        self._guard = Guard(sock)
+        self._guard = ConnectionTimeout(sock)
         self._leads_to = ""
         with contextlib.suppress(OSError):
             self._leads_to = show_peer(sock)
@@ -110,7 +110,7 @@ class Route:
 
 def connect(address: ResolvedAddress, timeout: float) -> socket.socket:
     """A TCP connection to one address; raises EvidenceProblem (refused, unreachable, timeout, reset)."""
-    where = show(address.ip, address.port)
+    where = address_text(address.ip, address.port)
     sock = None
     try:
         sock = socket.socket(socket.AF_INET6 if address.family == "IPv6" else socket.AF_INET, socket.SOCK_STREAM)
@@ -164,7 +164,7 @@ def _is_group(ip: str) -> bool:
     return IPv6Address(ip.partition("%")[0]).is_multicast
 
 
-def show(ip: str, port: int) -> str:
+def address_text(ip: str, port: int) -> str:
     """An address as people write it: "127.0.0.1:443", "[::1]:443"."""
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
@@ -172,4 +172,4 @@ def show(ip: str, port: int) -> str:
 def show_peer(sock: socket.socket) -> str:
     """The address of a connected socket's peer."""
     peer = sock.getpeername()
-    return show(peer[0], peer[1])
+    return address_text(peer[0], peer[1])

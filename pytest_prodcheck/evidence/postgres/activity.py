@@ -111,36 +111,38 @@ def postgres_activity(target: str, context: Context, deadline: Deadline) -> Acti
             freeze_max_age=ages["freeze"],
             multixact_freeze_max_age=ages["multixact"],
             databases=tuple(TransactionAge(plain(name), age, mxid) for name, age, mxid in ages["databases"] or ()),
-            waits=tuple(_wait(*each) for each in waits["waits"]),
+            waits=tuple(_waiting_session(*each) for each in waits["waits"]),
             idle=tuple(_idle(*each) for each in waits["idle"]),
             prepared=tuple(_prepared(*each) for each in waits["prepared"]),
             tables_total=dead["total"],
-            dead=tuple(_dead(*each) for each in dead["found"]),
+            dead=tuple(_dead_rows(*each) for each in dead["found"]),
         )
 
 
-def _who(pid: int, user: str | None, application: str | None) -> str:
+def _session_text(pid: int, user: str | None, application: str | None) -> str:
     words = [f"user {user}"] if user else []
     words += [f"application {application}"] if application else []
     return plain(f"pid {pid}" + (f" ({', '.join(words)})" if words else ""))
 
 
-def _wait(pid: int, user: str, application: str, seconds: float | None, what: str, blockers: str) -> SessionActivity:
+def _waiting_session(
+    pid: int, user: str, application: str, seconds: float | None, what: str, blockers: str
+) -> SessionActivity:
     by = f", held by pid {blockers}" if blockers else ""
     return SessionActivity(
-        _who(pid, user, application), max(float(seconds or 0.0), 0.0), plain(f"waits for a lock, {what}{by}")
+        _session_text(pid, user, application), max(float(seconds or 0.0), 0.0), plain(f"waits for a lock, {what}{by}")
     )
 
 
 def _idle(pid: int, user: str, application: str, seconds: float | None, state: str) -> SessionActivity:
-    return SessionActivity(_who(pid, user, application), max(float(seconds or 0.0), 0.0), state)
+    return SessionActivity(_session_text(pid, user, application), max(float(seconds or 0.0), 0.0), state)
 
 
 def _prepared(gid: str, owner: str, database: str, seconds: float) -> SessionActivity:
     return SessionActivity(plain(gid, 100), max(float(seconds), 0.0), plain(f"prepared by {owner} in {database}"))
 
 
-def _dead(name: str, rows: int, trigger: float, autovacuum: bool, vacuuming: bool) -> DeadRows:
+def _dead_rows(name: str, rows: int, trigger: float, autovacuum: bool, vacuuming: bool) -> DeadRows:
     return DeadRows(plain(name), rows, max(int(trigger), 1), autovacuum, vacuuming)
 
 

@@ -103,7 +103,7 @@ def postgres_cluster(target: str, context: Context, deadline: Deadline) -> Postg
     def failed(declared: str, problem: Problem, seconds: float) -> PostgresNode:
         return PostgresNode(declared, seconds, problem)
 
-    answers = ask_nodes(node_addresses(settings), ask, failed, _worse, context, deadline)
+    answers = ask_nodes(node_addresses(settings), ask, failed, _is_read_only, context, deadline)
     writer = answers.pop() if settings.writer is not None else None
     expect = settings.expect
     return PostgresCluster(tuple(answers), writer, expect.primaries, expect.standbys, expect.synchronous)
@@ -118,7 +118,7 @@ def need_psycopg() -> None:
         raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
 
 
-def _worse(node: PostgresNode) -> bool:
+def _is_read_only(node: PostgresNode) -> bool:
     """Of several addresses behind one name: the one that leads to where nobody can write."""
     return node.recovering or node.read_only
 
@@ -198,7 +198,7 @@ def _facts(wire: Wire, settings: Postgres, deadline: Deadline) -> Any:
 
 
 def _node(declared: str, where: str, facts: Any, seconds: float) -> PostgresNode:
-    if not isinstance(facts, dict) or not _plausible(facts):
+    if not isinstance(facts, dict) or not _facts_are_valid(facts):
         raise EvidenceProblem(Problem("protocol", f"{where}: what it told are no facts of a PostgreSQL server"))
     recovering = facts["recovering"]
     if facts["hidden"] and facts["default_read_only"] and not recovering:
@@ -223,7 +223,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def _plausible(facts: dict[str, Any]) -> bool:
+def _facts_are_valid(facts: dict[str, Any]) -> bool:
     """Whether every fact is there, of its type (a bool is no int here) and not negative."""
     return all(
         name in facts and type(facts[name]) in kinds and not (type(facts[name]) is int and facts[name] < 0)

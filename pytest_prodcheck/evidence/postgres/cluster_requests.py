@@ -28,7 +28,7 @@ def to_primary(what: str) -> Sends:
     """One read-only session with the primary, whichever node that is."""
 
     def sends(target: str, environment: Environment) -> tuple[Sending, ...]:
-        return (_login(target, environment, "primary", what),)
+        return (_login_line(target, environment, "primary", what),)
 
     return sends
 
@@ -39,7 +39,7 @@ def for_long_reads(what: str) -> Sends:
     def sends(target: str, environment: Environment) -> tuple[Sending, ...]:
         settings = environment.postgres[target]
         standby = settings.read_on == "standby" or (settings.read_on is None and settings.expect.standbys > 0)
-        return (_login(target, environment, "standby" if standby else "primary", what),)
+        return (_login_line(target, environment, "standby" if standby else "primary", what),)
 
     return sends
 
@@ -55,7 +55,7 @@ def to_every_node(what: str) -> Sends:
     return sends
 
 
-def _login(target: str, environment: Environment, role: str, what: str) -> Sending:
+def _login_line(target: str, environment: Environment, role: str, what: str) -> Sending:
     settings = environment.postgres[target]
     to = settings.nodes[0] if len(settings.nodes) == 1 else f"the {role} of {target}"
     return Sending(to, f"PostgreSQL login as {settings.user}, read only: {what}")

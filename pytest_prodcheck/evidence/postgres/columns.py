@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.postgres.cluster import node_host
-from pytest_prodcheck.evidence.postgres.plaintext_detection import look
+from pytest_prodcheck.evidence.postgres.plaintext_detection import detect_plaintext
 from pytest_prodcheck.evidence.postgres.safe_sql import as_text
 from pytest_prodcheck.evidence.postgres.session import Session, session_for_long_reads
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -60,7 +60,7 @@ def _column(name: str, declared: Column, session: Session) -> ColumnSample:
     except EvidenceProblem as error:
         session.deadline.seconds_left()
         return ColumnSample(name, error.problem, never=declared.never)
-    seen = look(values, declared.plain, declared.form, declared.entropy)
+    seen = detect_plaintext(values, declared.plain, declared.form, declared.entropy)
     return ColumnSample(
         name, None, len(values), seen.card_like, seen.cards, seen.emails, seen.ibans, seen.plain, seen.misshapen,
         seen.size, seen.entropy, declared.never,

@@ -98,18 +98,19 @@ def _ask_node(
     began = time.monotonic()
     host = split_address(declared)[0]
     facts, rules, weak = _session(where, address, {**parameters, "host": host}, settings, deadline)
-    plain_word = _start(where, address, settings, None, host, deadline)
-    safe_word = _start(where, address, settings, trust, host, deadline) if trust is not None else plain_word
+    plain_word = _startup_response(where, address, settings, None, host, deadline)
+    safe_word = _startup_response(where, address, settings, trust, host, deadline) if trust is not None else plain_word
     if not safe_word.asks_for:
         said = safe_word.said or "the connection was closed"
         raise EvidenceProblem(Problem("protocol", f"{where}: a start as declared was refused ({said})"))
     return PostgresAccess(
-        declared, time.monotonic() - began, None, facts["encrypted"], _plain(plain_word, where), plain_word.said,
+        declared, time.monotonic() - began, None, facts["encrypted"],
+        _plaintext_outcome(plain_word, where), plain_word.said,
         safe_word.asks_for, facts["stored"], weak, rules,
     )  # fmt: skip
 
 
-def _plain(word: StartupResponse, where: str) -> Any:
+def _plaintext_outcome(word: StartupResponse, where: str) -> Any:
     """What became of a plain start; raises EvidenceProblem for an error that is no refusal."""
     if word.asks_for:
         return "taken"
@@ -122,7 +123,7 @@ def _plain(word: StartupResponse, where: str) -> Any:
     raise EvidenceProblem(Problem("protocol", what))
 
 
-def _start(
+def _startup_response(
     where: str, address: ResolvedAddress, settings: Postgres, trust: ssl.SSLContext | None, host: str,
     deadline: Deadline,
 ) -> StartupResponse:  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.postgres.cluster_requests import first_node, for_long_reads, seconds_for
-from pytest_prodcheck.evidence.postgres.relations import Part, Relation, parts, relations, resolved
+from pytest_prodcheck.evidence.postgres.relations import Part, Relation, partitions_of, relations, resolved
 from pytest_prodcheck.evidence.postgres.session import Session, session_for_long_reads
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -48,7 +48,7 @@ def postgres_orphans(target: str, context: Context, deadline: Deadline) -> Orpha
 
 
 @dataclass
-class _Seen:
+class _OrphanCounts:
     """What the pieces of one relation had so far."""
 
     rows: int = 0
@@ -67,11 +67,11 @@ class _Reader:
 
     def read(self, relation: Relation) -> RelationRows:
         """One relation, whole or as a sample."""
-        seen, problem = _Seen(), None
+        seen, problem = _OrphanCounts(), None
         child, parent = relation.shown
         try:
             found = resolved(relation, self._session)
-            for part in parts(found.child, self._session):
+            for part in partitions_of(found.child, self._session):
                 self._read_part(found, part, seen)
         except EvidenceProblem as error:
             problem = error.problem
@@ -81,7 +81,7 @@ class _Reader:
             orphans, seen.sampled, problem,
         )  # fmt: skip
 
-    def _read_part(self, relation: Relation, part: Part, seen: _Seen) -> None:
+    def _read_part(self, relation: Relation, part: Part, seen: _OrphanCounts) -> None:
         seen.total += part.rows
         if self._sample is not None and part.rows > self._sample and part.pages:
             share = 100 * self._sample / part.rows
@@ -97,7 +97,7 @@ class _Reader:
         self._deadline.tell("")
         return None
 
-    def _count(self, relation: Relation, part: Part, sample: str, where: str, seen: _Seen) -> None:
+    def _count(self, relation: Relation, part: Part, sample: str, where: str, seen: _OrphanCounts) -> None:
         pairs = list(zip(relation.child_columns, relation.parent_columns, relation.equal, strict=True))
         filled = " and ".join(f"c.{child} is not null" for child, *_ in pairs)
         equal = " and ".join(f"p.{parent} operator({schema}.=) c.{child}" for child, parent, schema in pairs)
@@ -105,11 +105,11 @@ class _Reader:
             f"select count(*), count(*) filter (where not there) from (select exists (select from {relation.parent} p "
             f"where {equal}) as there from {part.table} c {sample} where {where} and {filled}) as looked_at"
         )
-        row = self._tried(sql, relation)
+        row = self._row_with_retries(sql, relation)
         seen.rows += int(row[0] or 0)
         seen.orphans += int(row[1] or 0)
 
-    def _tried(self, sql: str, relation: Relation) -> tuple[str | None, ...]:
+    def _row_with_retries(self, sql: str, relation: Relation) -> tuple[str | None, ...]:
         for attempt in range(TRIES):
             left = self._end - time.monotonic()
             if left <= 0:

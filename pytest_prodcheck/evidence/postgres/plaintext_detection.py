@@ -32,7 +32,7 @@ class PlaintextCounts:
     entropy: float | None = None
 
 
-def look(values: Sequence[str], plain: str | None, form: str | None, entropy: bool) -> PlaintextCounts:
+def detect_plaintext(values: Sequence[str], plain: str | None, form: str | None, entropy: bool) -> PlaintextCounts:
     """Looks at values as they stand and at what they are the base64 or hex of."""
     cards = card_like = emails = ibans = 0
     for texts in map(readings, values):

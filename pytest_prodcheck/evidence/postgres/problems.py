@@ -70,14 +70,14 @@ _ROWS = (  # the first that fits
 def classify(error: ServerError, where: str, secret: str = "") -> Problem:
     """The problem of an error. where: "HOST:PORT". secret: the password, blanked should anybody echo it."""
     said = error.said.replace(secret, "[redacted]") if secret else error.said
-    said = _words(said)
+    said = _without_address(said)
     for row in _ROWS:
         if (error.state and error.state.startswith(row.states)) or re.search(row.words, said, re.IGNORECASE):
             return Problem(row.kind, f"{where}: {row.what} ({said})", row.hint)
     return Problem("protocol", f"{where}: {said or 'it said nothing that libpq understands'}")
 
 
-def _words(said: str) -> str:
+def _without_address(said: str) -> str:
     """The text without the connection's address, that libpq puts before each line, and without "FATAL:"."""
     said = re.sub(r'connection to server (at|on socket) "[^"]*"( \([^)]*\))?(, port \d+)? failed: ', "", said)
     said = re.sub(r"\s{0,9}Is the server running on that host and accepting TCP/IP connections\?", "", said)

@@ -108,7 +108,7 @@ def resolved(relation: Relation, session: Session) -> Relation:
     return replace(relation, child=child, parent=parent, equal=tuple(equal))
 
 
-def parts(table: str, session: Session) -> list[Part]:
+def partitions_of(table: str, session: Session) -> list[Part]:
     """The tables that hold the rows of one: itself, or its partitions; where those may not be read, all in one."""
     found = session.facts(_PARTS, table, what=table)
     if len(found) > 1 and not all(readable for *_, readable in found):

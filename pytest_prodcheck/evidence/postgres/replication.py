@@ -48,7 +48,7 @@ from (select pg_is_in_recovery() as recovering, pg_has_role(current_user, 'pg_re
 
 
 @dataclass
-class _Look:
+class _NodeSample:
     """One node, once."""
 
     node: ReplicationNode
@@ -80,13 +80,13 @@ def postgres_replication(target: str, context: Context, deadline: Deadline) -> R
     """
     found = members(target, context, deadline)
     best: dict[str, Lag] = {}
-    looks: list[_Look] = []
+    looks: list[_NodeSample] = []
     for count in range(1, LOOKS + 1):
         before = {each.node.address: each.waits for each in looks}
-        looks = _look_at_all(target, found, context, deadline)
+        looks = _sample_all(target, found, context, deadline)
         for lag in _lags(looks, count):
-            best[lag.address] = _better(best.get(lag.address), lag)
-        still = {each.node.address: _still(before.get(each.node.address), each.waits) for each in looks}
+            best[lag.address] = _smaller_lag(best.get(lag.address), lag)
+        still = {each.node.address: _still_waiting(before.get(each.node.address), each.waits) for each in looks}
         if not _worth_another(looks, best) or count == LOOKS or deadline.time_left() < BETWEEN * 1.5:
             break
         time.sleep(BETWEEN)
@@ -97,29 +97,29 @@ def postgres_replication(target: str, context: Context, deadline: Deadline) -> R
     )
 
 
-def _still(before: frozenset[str] | None, now: frozenset[str] | None) -> int | None:
+def _still_waiting(before: frozenset[str] | None, now: frozenset[str] | None) -> int | None:
     """Sessions that waited in both looks."""
     return None if now is None else len(now & (before or frozenset()))
 
 
-def _look_at_all(target: str, found: tuple[Member, ...], context: Context, deadline: Deadline) -> list[_Look]:
+def _sample_all(target: str, found: tuple[Member, ...], context: Context, deadline: Deadline) -> list[_NodeSample]:
     """Primaries first: a standby that is asked later cannot seem to be farther behind than it is."""
     part = deadline.at_most(max(deadline.time_left() - MARGIN, 0.1))
 
-    def one(member: Member) -> _Look:
+    def one(member: Member) -> _NodeSample:
         try:
             with open_session(target, context, part, member) as session:
                 return _read(member.declared, _facts(session))
         except EvidenceProblem as error:
-            return _Look(ReplicationNode(member.declared, error.problem))
+            return _NodeSample(ReplicationNode(member.declared, error.problem))
 
-    seen: dict[str, _Look] = {}
+    seen: dict[str, _NodeSample] = {}
     for recovering in (False, True):
         group = [each for each in found if each.recovering is recovering]
         told = side_by_side([lambda each=each: one(each) for each in group], part.time_left())  # type: ignore[misc]
         for member, look in zip(group, told, strict=True):
             late = Problem("timeout", f"{member.declared}: no whole answer in time")
-            seen[member.declared] = look or _Look(ReplicationNode(member.declared, late))
+            seen[member.declared] = look or _NodeSample(ReplicationNode(member.declared, late))
     return [seen[each.declared] for each in found]
 
 
@@ -132,7 +132,7 @@ def _facts(session: Session) -> dict[str, Any]:
         return dict(session.facts(_FACTS, what="replication"))  # it was promoted between two of our questions
 
 
-def _read(address: str, told: dict[str, Any]) -> _Look:
+def _read(address: str, told: dict[str, Any]) -> _NodeSample:
     try:
         node = ReplicationNode(
             address, None, bool(told["recovering"]), str(told["system"]),
@@ -145,7 +145,7 @@ def _read(address: str, told: dict[str, Any]) -> _Look:
         )  # fmt: skip
         waits = None if told["waiting"] is None else frozenset(map(str, told["waiting"]))
         received, age = told["received"], told["replay_age"]
-        return _Look(
+        return _NodeSample(
             node, None if received is None else int(received), None if age is None else float(age), bool(told["idle"]),
             waits,
         )  # fmt: skip
@@ -153,15 +153,15 @@ def _read(address: str, told: dict[str, Any]) -> _Look:
         raise EvidenceProblem(Problem("protocol", f"{address}: what it told of replication is odd")) from None
 
 
-def _lags(looks: list[_Look], count: int) -> list[Lag]:
+def _lags(looks: list[_NodeSample], count: int) -> list[Lag]:
     """Every standby's lag at one look."""
     primaries = [each.node for each in looks if each.node.problem is None and not each.node.recovering]
     written = primaries[0].position if len(primaries) == 1 else None
-    return [Lag(each.node.address, count, _delay(each, written), _behind(each.node, written))
+    return [Lag(each.node.address, count, _delay(each, written), _bytes_behind(each.node, written))
             for each in looks if each.node.problem is None and each.node.recovering]  # fmt: skip
 
 
-def _delay(look: _Look, written: int | None) -> float | None:
+def _delay(look: _NodeSample, written: int | None) -> float | None:
     """Guarded time: 0 where nothing waits to be replayed, else the age of the last replayed transaction.
 
     Replay that waits for the stream has done what it could (`REPLAY_WAITS`).
@@ -176,11 +176,11 @@ def _delay(look: _Look, written: int | None) -> float | None:
     return None if look.replay_age is None else max(look.replay_age, 0.0)
 
 
-def _behind(node: ReplicationNode, written: int | None) -> int | None:
+def _bytes_behind(node: ReplicationNode, written: int | None) -> int | None:
     return None if written is None else max(written - node.position, 0)
 
 
-def _better(known: Lag | None, new: Lag) -> Lag:
+def _smaller_lag(known: Lag | None, new: Lag) -> Lag:
     """The best of both in each measure."""
     if known is None:
         return new
@@ -189,7 +189,7 @@ def _better(known: Lag | None, new: Lag) -> Lag:
     return Lag(new.address, new.looks, min(seconds, default=None), min(behind, default=None))
 
 
-def _worth_another(looks: list[_Look], best: dict[str, Lag]) -> bool:
+def _worth_another(looks: list[_NodeSample], best: dict[str, Lag]) -> bool:
     """Whether a standby looks bad in a way that may pass, behind or not connected, or a commit waits for one."""
     if any(each.waits for each in looks):
         return True

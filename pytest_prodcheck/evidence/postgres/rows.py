@@ -54,10 +54,10 @@ def postgres_invariant(target: str, context: Context, deadline: Deadline) -> Inv
     with session_for_long_reads(cluster, context, deadline) as session:
         began = time.monotonic()
         table = session.rows(invariant.sql, seconds=invariant.budget, what=f"invariant {target}", most=2)
-        return InvariantValue(session.declared, _number(table, session, target), time.monotonic() - began)
+        return InvariantValue(session.declared, _single_number(table, session, target), time.monotonic() - began)
 
 
-def _number(table: Table, session: Session, target: str) -> float:
+def _single_number(table: Table, session: Session, target: str) -> float:
     def wrong(what: str, hint: str = "") -> EvidenceProblem:
         return EvidenceProblem(Problem("configuration", f"{session.where}: invariant {target}: {what}", hint))
 
@@ -85,10 +85,10 @@ def postgres_freshness(target: str, context: Context, deadline: Deadline) -> Fre
     """The age of the newest row of each declared table; one that cannot be read has a problem of its own."""
     with session_for_long_reads(target, context, deadline) as session:
         tables = context.environment.postgres[target].freshness
-        return Freshness(session.declared, tuple(_newest(name, each, session) for name, each in tables.items()))
+        return Freshness(session.declared, tuple(_newest_row(name, each, session) for name, each in tables.items()))
 
 
-def _newest(name: str, settings: Newest, session: Session) -> NewestRow:
+def _newest_row(name: str, settings: Newest, session: Session) -> NewestRow:
     column = f'"{settings.column}"'
     try:
         table = session.named(settings.table, f"newest row of {settings.table}")

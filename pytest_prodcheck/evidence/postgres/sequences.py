@@ -112,7 +112,7 @@ def sequences(session: Session) -> Sequences:
     found = [_sequence(row) for row in session.facts(SEQUENCES_SQL, what="sequences")]
     finite = [each for each in found if each.readable and not each.endless]
     first = _first_numbers([each.quoted for each in finite if each.last is None], session)
-    uses = [_use(each, first.get(each.quoted)) for each in finite]
+    uses = [_sequence_use(each, first.get(each.quoted)) for each in finite]
     return Sequences(
         total=len(found),
         cycling=sum(each.endless for each in found),
@@ -137,7 +137,7 @@ def _first_numbers(quoted: list[str], session: Session) -> dict[str, int]:
     return found
 
 
-def _use(sequence: Sequence, first: int | None) -> SequenceUse:
+def _sequence_use(sequence: Sequence, first: int | None) -> SequenceUse:
     """Numbers that lie behind, of those there are; `first`: the next one, where none is drawn."""
     lower, upper = sequence.lower, sequence.upper
     room = max(upper - sequence.least + 1 if sequence.up else sequence.most - lower + 1, 1)

@@ -104,7 +104,7 @@ class Session:
         budget = min(seconds or self._timeouts.statement, max(self.deadline.seconds_left() - MARGIN, 0.05))
         until = self.deadline.at_most(budget + MARGIN)
         try:
-            self._wire.run(self._begin(budget, own_path), until)
+            self._wire.run(self._begin_statement(budget, own_path), until)
             try:
                 return self._wire.rows(sql, values, until, most)
             finally:
@@ -135,7 +135,7 @@ class Session:
             raise EvidenceProblem(Problem(kind, f"{self.where}: {what or table}: {meaning} ({table})", hint))
         return str(found[0][0])
 
-    def _begin(self, budget: float, own_path: bool) -> str:
+    def _begin_statement(self, budget: float, own_path: bool) -> str:
         statement, lock = max(int(budget * 1000), 1), max(int(self._timeouts.lock * 1000), 1)  # ms
         return (
             f"begin read only; set local statement_timeout = {statement}; set local lock_timeout = {lock}; "
@@ -272,7 +272,7 @@ select pg_last_wal_replay_lsn() >= $1::pg_lsn,
 
 def _wait_for_replay(target: str, context: Context, session: Session, deadline: Deadline) -> None:
     """Until a standby shows what the primary had written when this run first asked: older rows would prove nothing."""
-    written = context.once(("postgres-written", target), lambda: _written(target, context, deadline), deadline)
+    written = context.once(("postgres-written", target), lambda: _flushed_lsn(target, context, deadline), deadline)
     if not caught_up(session, written, min(CATCH_UP, max(deadline.time_left() / 2, 0.1))):
         what = f"{session.where}: it has not replayed what the primary wrote {CATCH_UP:g} s ago"
         raise EvidenceProblem(Problem("timeout", what, "does it follow? see smoke.postgres.standbys"))
@@ -296,6 +296,6 @@ def caught_up(session: Session, written: str, seconds: float) -> bool:
         pause = min(pause * 1.5, 0.2)
 
 
-def _written(target: str, context: Context, deadline: Deadline) -> str:
+def _flushed_lsn(target: str, context: Context, deadline: Deadline) -> str:
     with on_primary(target, context, deadline) as session:
         return session.rows("select pg_current_wal_flush_lsn()", what="WAL position").rows[0][0] or ""

@@ -46,7 +46,7 @@ def postgres_slots(target: str, context: Context, deadline: Deadline) -> Slots:
     """Each node's slots; looked at twice where one in use keeps much. A node that does not answer has its problem."""
 
     def look(member: Member, session: Session) -> SlotNode:
-        return _look(member, session, deadline)
+        return _read_slots(member, session, deadline)
 
     def failed(node: str, problem: Problem) -> SlotNode:
         return SlotNode(node, problem=problem)
@@ -54,7 +54,7 @@ def postgres_slots(target: str, context: Context, deadline: Deadline) -> Slots:
     return Slots(on_every_node(target, context, deadline, look, failed))
 
 
-def _look(member: Member, session: Session, deadline: Deadline) -> SlotNode:
+def _read_slots(member: Member, session: Session, deadline: Deadline) -> SlotNode:
     facts = session.facts(_FACTS, what="replication slots")
     size = int(facts["segment_size"])
     slots = [

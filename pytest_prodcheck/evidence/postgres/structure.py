@@ -63,7 +63,7 @@ def postgres_structure(target: str, context: Context, deadline: Deadline) -> Str
         try:
             with open_session(target, context, deadline, member) as session:
                 tables = ",".join(session.named(each, "tables to check") for each in settings.tables) or None
-                return _Checking(session, settings.budget, deadline).all(tables)
+                return _StructureCheck(session, settings.budget, deadline).all(tables)
         except EvidenceProblem as error:
             return NodeStructure(member.declared, problem=error.problem)
 
@@ -75,7 +75,7 @@ def postgres_structure(target: str, context: Context, deadline: Deadline) -> Str
 
 
 @dataclass
-class _Checking:
+class _StructureCheck:
     """One node."""
 
     session: Session

@@ -29,7 +29,7 @@ def cluster_view(asking: RedisNodeClient, deadline: Deadline) -> RedisCluster:
         return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else 0
 
     state = plain(fields.get("cluster_state", "").strip(), 20)
-    seen = _lines(nodes) if isinstance(nodes, str) else []
+    seen = _node_lines(nodes) if isinstance(nodes, str) else []
     me = next((each for each in seen if "myself" in each.flags), None)
     served = sorted(f"{each.id} {' '.join(each.slots)}" for each in seen if each.slots)
     return RedisCluster(
@@ -41,7 +41,7 @@ def cluster_view(asking: RedisNodeClient, deadline: Deadline) -> RedisCluster:
 
 
 @dataclass(frozen=True)
-class _Line:
+class _NodeLine:
     """One node as CLUSTER NODES tells it. slots: "5" or "5-17". moving: slots that are on their way."""
 
     id: str
@@ -51,7 +51,7 @@ class _Line:
     moving: int
 
 
-def _lines(nodes: str) -> list[_Line]:
+def _node_lines(nodes: str) -> list[_NodeLine]:
     found = []
     for line in nodes.splitlines()[:2000]:
         words = line.split()
@@ -60,7 +60,7 @@ def _lines(nodes: str) -> list[_Line]:
         slots = tuple(word for word in words[8:] if _SLOTS.fullmatch(word))
         moving = sum(word.startswith("[") for word in words[8:])
         address = plain(words[1].partition("@")[0], 80)
-        found.append(_Line(plain(words[0], 64), address, frozenset(words[2].split(",")), slots, moving))
+        found.append(_NodeLine(plain(words[0], 64), address, frozenset(words[2].split(",")), slots, moving))
     return found
 
 

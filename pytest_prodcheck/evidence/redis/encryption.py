@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network import nodes
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_address
-from pytest_prodcheck.evidence.network.transport import show
+from pytest_prodcheck.evidence.network.transport import address_text
 from pytest_prodcheck.evidence.redis.commands import ask, explain, login_of, tls_of, trust_of
 from pytest_prodcheck.evidence.redis.group import node_host
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -73,10 +73,10 @@ def _ask_node(
 ) -> RedisAccess:  # fmt: skip
     began = time.monotonic()
     (answer,) = ask(where, address, tls, (None, None), (("PING",),), deadline.at_most(settings.timeout))
-    anonymous = _word(answer)
+    anonymous = _first_word(answer)
     if any(login) and anonymous not in ANSWERED:  # a refused login is raised: then a refusal tells nothing
         (answer,) = ask(where, address, tls, login, (("PING",),), deadline.at_most(settings.timeout))
-        if isinstance(answer, Exception) and _word(answer) not in ANSWERED:
+        if isinstance(answer, Exception) and _first_word(answer) not in ANSWERED:
             raise EvidenceProblem(explain(answer, where, deadline, login[1] or ""))
     ports = tuple(
         _plain_port(ResolvedAddress(address.family, address.ip, port), deadline)
@@ -85,14 +85,14 @@ def _ask_node(
     return RedisAccess(declared, time.monotonic() - began, None, anonymous, ports)
 
 
-def _word(answer: object) -> str:
+def _first_word(answer: object) -> str:
     """The word that an answer begins with."""
     return plain(str(answer), 100).partition(" ")[0]
 
 
 def _plain_port(address: ResolvedAddress, deadline: Deadline) -> PlainPort:
     """What a port says to Redis' protocol in plain; that it cannot be reached from here is as good as silence."""
-    where = show(address.ip, address.port)
+    where = address_text(address.ip, address.port)
     part = deadline.at_most(PATIENCE)
     try:
         sock = nodes.connect(where, address, part)

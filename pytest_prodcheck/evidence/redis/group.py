@@ -87,23 +87,23 @@ def _ask_node(declared: str, asking: RedisNodeClient, deadline: Deadline) -> Red
     ping, info, save = asking.ask(_COMMANDS, deadline)
     seconds = time.monotonic() - began
     for answer in (ping, info):
-        if isinstance(answer, Exception) and _word(answer) not in _ALIVE:
+        if isinstance(answer, Exception) and _error_code(answer) not in _ALIVE:
             raise EvidenceProblem(explain(answer, where, deadline, login[1] or ""))
     if not isinstance(ping, Exception) and ping != "PONG":
         what = f"{where}: PING was not answered with PONG"
         raise EvidenceProblem(Problem("protocol", what, "is this the right port?"))
     if isinstance(info, Exception):
-        if _word(info) == "LOADING":
+        if _error_code(info) == "LOADING":
             return RedisNode(declared, seconds, loading=True, persistence_known=False)
         raise EvidenceProblem(explain(info, where, deadline, login[1] or ""))
     node = _node(declared, where, fields_of(info), _saves(save), seconds)
-    if isinstance(ping, Exception) and _word(ping) == "MASTERDOWN" and node.link_up:
+    if isinstance(ping, Exception) and _error_code(ping) == "MASTERDOWN" and node.link_up:
         # the two are a moment apart: the replica refused to answer, whatever its link is now
         raise EvidenceProblem(explain(ping, where, deadline))
     return node
 
 
-def _word(error: Exception) -> str:
+def _error_code(error: Exception) -> str:
     """The code that an error begins with."""
     return str(error).partition(" ")[0]
 

@@ -58,12 +58,12 @@ def redis_replication(target: str, context: Context, deadline: Deadline) -> Redi
     for look in range(LOOKS):
         if look:
             time.sleep(min(BETWEEN, max(deadline.time_left(), 0.0)))
-        nodes = _look(target, context, deadline)
+        nodes = _sample_nodes(target, context, deadline)
         primaries = [node for node in nodes if node.problem is None and node.role == "master"]
         silent = tuple(node.address for node in nodes if node.problem is not None)
         for node in nodes:
             if node not in primaries:
-                found[node.address] = _better(found.get(node.address), _lag(node, primaries))
+                found[node.address] = _smaller_lag(found.get(node.address), _lag(node, primaries))
     expect = context.environment.redis[target].expect
     replicas = {address: lag for address, lag in found.items() if address not in {node.address for node in primaries}}
     return RedisReplication(
@@ -71,7 +71,7 @@ def redis_replication(target: str, context: Context, deadline: Deadline) -> Redi
     )
 
 
-def _look(target: str, context: Context, deadline: Deadline) -> list[_Node]:
+def _sample_nodes(target: str, context: Context, deadline: Deadline) -> list[_Node]:
     settings = context.environment.redis[target]
     login, trust = login_of(target, context), trust_of(settings, context)
 
@@ -117,7 +117,7 @@ def _lag(node: _Node, primaries: list[_Node]) -> ReplicaLag:
     return ReplicaLag(node.address, node.link_up, primary.address, behind, node.silent)
 
 
-def _better(before: ReplicaLag | None, now: ReplicaLag) -> ReplicaLag:
+def _smaller_lag(before: ReplicaLag | None, now: ReplicaLag) -> ReplicaLag:
     """The newest look, with the smallest distance of those that could tell one."""
     if before is None or now.problem is not None or before.behind is None or now.behind is None:
         return now

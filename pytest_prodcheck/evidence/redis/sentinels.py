@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.network.nodes import MARGIN, ask_nodes
-from pytest_prodcheck.evidence.network.transport import show
+from pytest_prodcheck.evidence.network.transport import address_text
 from pytest_prodcheck.evidence.redis.commands import RedisNodeClient, explain, login_of, tls_of, trust_of
 from pytest_prodcheck.evidence.redis.group import fields_of, node_host
 from pytest_prodcheck.evidence.tools.sanitizing import plain
@@ -58,13 +58,13 @@ def redis_sentinels(target: str, context: Context, deadline: Deadline) -> RedisS
     """
     end = time.monotonic() + PASSES
     while True:
-        found = _look(target, context, deadline)
-        if _steady(found) or time.monotonic() + BETWEEN > end or deadline.time_left() < 2 * BETWEEN:
+        found = _sample_sentinels(target, context, deadline)
+        if _is_stable(found) or time.monotonic() + BETWEEN > end or deadline.time_left() < 2 * BETWEEN:
             return found
         time.sleep(BETWEEN)
 
 
-def _steady(found: RedisSentinels) -> bool:
+def _is_stable(found: RedisSentinels) -> bool:
     """Whether there is nothing that time alone may change."""
     return all(
         not each.tilt and not each.no_quorum and "master" in each.flags and len(each.flags) == 1
@@ -74,7 +74,7 @@ def _steady(found: RedisSentinels) -> bool:
     )  # fmt: skip
 
 
-def _look(target: str, context: Context, deadline: Deadline) -> RedisSentinels:
+def _sample_sentinels(target: str, context: Context, deadline: Deadline) -> RedisSentinels:
     settings = context.environment.redis[target]
     if settings.sentinels is None:
         raise EvidenceProblem(Problem("configuration", f"redis {target}: no sentinels are declared"))
@@ -160,7 +160,7 @@ def _replicas(answer: Any) -> tuple[SentinelReplica, ...]:
 
 
 def _address(fields: dict[str, str]) -> str:
-    return show(fields.get("ip", ""), _number(fields, "port"))
+    return address_text(fields.get("ip", ""), _number(fields, "port"))
 
 
 def _flags(fields: dict[str, str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pytest_prodcheck.evidence.release import approval_github, approval_records
 from pytest_prodcheck.evidence.release.freezes import LARGEST as LARGEST_FREEZES
 from pytest_prodcheck.evidence.release.freezes import freezes
 from pytest_prodcheck.evidence.tools import sanitizing
-from pytest_prodcheck.evidence.tools.placeholders import filled
+from pytest_prodcheck.evidence.tools.placeholders import fill_placeholders
 from pytest_prodcheck.evidence.vulnerabilities.source import file
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.release import Approval, Change, Freeze
@@ -86,16 +86,16 @@ def _changes(
 ) -> tuple[str, tuple[Change, ...]]:
     """The source's name, and the change records that it holds."""
     if settings.kind == "file":
-        name = filled(settings.record or "", context)
+        name = fill_placeholders(settings.record or "", context)
         path = context.root / name
         if path.parent.is_dir() and not path.exists() and not path.is_symlink():
             return name, ()  # the folder of change records is there, and none for this release in it
         return name, approval_records.read(_text(file(name, context.root, LARGEST).content, name), name)
-    address = filled(_address(settings), context)
+    address = fill_placeholders(_address(settings), context)
     if settings.kind == "url":
         return _fetched(address, settings, context, deadline)
-    repository = filled(settings.repository or "", context)
-    deployed = filled(settings.deployment or environment, context)
+    repository = fill_placeholders(settings.repository or "", context)
+    deployed = fill_placeholders(settings.deployment or environment, context)
     client = _client(address, settings, context)
     unit = context.environment.unit
     found = approval_github.read(client, repository, deployed, unit, context.revision, deadline)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pytest_prodcheck.evidence.http.messages import Request
-from pytest_prodcheck.evidence.release.approval_records import moment, window
+from pytest_prodcheck.evidence.release.approval_records import epoch_seconds, window
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.release import Change, Decision
@@ -46,9 +46,9 @@ def read(client: HttpClient, repository: str, name: str, unit: str, revision: st
                  if each["sha"] == sha and each["environment"] == name]  # fmt: skip
         if not found:
             return []
-        newest = max(found, key=lambda each: moment(each["created_at"]))
+        newest = max(found, key=lambda each: epoch_seconds(each["created_at"]))
         authors = _authors(commit, get(f"/commits/{sha}/pulls"))
-        run = _run(get(f"/deployments/{int(newest['id'])}/statuses?per_page=100"))
+        run = _workflow_run_id(get(f"/deployments/{int(newest['id'])}/statuses?per_page=100"))
         reviews = get(f"/actions/runs/{run}/approvals") if run else []
         return [_change(newest, name, unit, sha, authors, reviews)]
     except (KeyError, TypeError, ValueError) as error:
@@ -83,7 +83,7 @@ def _authors(commit: Any, pulls: list[Any]) -> tuple[str, ...]:
     return tuple(plain(each) for each in named)
 
 
-def _run(statuses: list[Any]) -> int:
+def _workflow_run_id(statuses: list[Any]) -> int:
     """The workflow run of a deployment; raises EvidenceProblem where no status names one."""
     for each in statuses:
         if found := _RUN.search(f"{each.get('log_url') or each.get('target_url') or ''}"):
@@ -96,7 +96,7 @@ def _change(
     deployment: Any, name: str, unit: str, sha: str, authors: tuple[str, ...], reviews: list[Any]
 ) -> Change:
     """Reviews carry no time; none of them is older than the deployment, whose age counts."""
-    at = moment(deployment["created_at"])
+    at = epoch_seconds(deployment["created_at"])
     decisions = [
         Decision(plain(str(each["user"]["login"])), each["state"], at)
         for each in reviews

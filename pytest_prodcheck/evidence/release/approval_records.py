@@ -58,7 +58,7 @@ def _decision(record: dict[str, Any]) -> Decision:
     if not by or said not in ("approved", "rejected"):
         raise ValueError('an approval has `by`, and a `decision` of "approved" or "rejected"')
     chosen: Literal["approved", "rejected"] = "approved" if said == "approved" else "rejected"
-    return Decision(by, chosen, None if at is None else moment(at))
+    return Decision(by, chosen, None if at is None else epoch_seconds(at))
 
 
 def window(record: object) -> tuple[float | None, float | None]:
@@ -67,13 +67,13 @@ def window(record: object) -> tuple[float | None, float | None]:
         return None, None
     if not isinstance(record, dict) or not record or set(record) - {"start", "end"}:
         raise ValueError("a window has `start`, `end` or both")
-    begins, ends = (moment(record[key]) if key in record else None for key in ("start", "end"))
+    begins, ends = (epoch_seconds(record[key]) if key in record else None for key in ("start", "end"))
     if begins is not None and ends is not None and not begins < ends:
         raise ValueError("its window ends before it begins")
     return begins, ends
 
 
-def moment(value: object) -> float:
+def epoch_seconds(value: object) -> float:
     """Epoch seconds of a time with its zone (RFC 3339); raises ValueError."""
     found = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
     if found is None or found.tzinfo is None:

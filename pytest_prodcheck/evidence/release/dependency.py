@@ -113,7 +113,9 @@ def _postgres(found: PostgresCluster) -> DependencyAnswer:
     good = [each for each in asked if each.problem is None and not each.read_only]
     if good:
         return DependencyAnswer("postgres", good[0].address, True, min(each.seconds for each in good))
-    return _none("postgres", [(each.address, each.seconds, each.problem) for each in asked], "it takes no writes")
+    return _unavailable_answer(
+        "postgres", [(each.address, each.seconds, each.problem) for each in asked], "it takes no writes"
+    )
 
 
 def _redis(found: RedisGroup) -> DependencyAnswer:
@@ -121,10 +123,10 @@ def _redis(found: RedisGroup) -> DependencyAnswer:
     if good:
         return DependencyAnswer("redis", good[0].address, True, min(each.seconds for each in good))
     nodes = [(each.address, each.seconds, each.problem) for each in found.nodes]
-    return _none("redis", nodes, "it is no primary, or still loading")
+    return _unavailable_answer("redis", nodes, "it is no primary, or still loading")
 
 
-def _none(kind: str, nodes: list[tuple[str, float, Problem | None]], otherwise: str) -> DependencyAnswer:
+def _unavailable_answer(kind: str, nodes: list[tuple[str, float, Problem | None]], otherwise: str) -> DependencyAnswer:
     """No node is good enough; raises EvidenceProblem where one of them might for all we know."""
     for _, _, problem in nodes:
         if problem is not None and problem.kind not in _PROVEN:

@@ -31,14 +31,14 @@ def freezes(content: bytes, name: str, units: tuple[str, ...], now: float) -> tu
     """
     try:
         document = tomllib.loads(content.decode("utf-8"))
-        found = list(_all(document, units, now))
+        found = list(_declared_freezes(document, units, now))
     except (ValueError, RecursionError) as error:  # decoding errors are ValueErrors too
         hint = "docs/pre-deploy.md shows what it has to hold"
         raise EvidenceProblem(Problem("configuration", f"{name}: {error}", hint)) from None
     return tuple(sorted(found, key=lambda each: each.begins))
 
 
-def _all(document: dict[str, Any], units: tuple[str, ...], now: float) -> Iterator[Freeze]:
+def _declared_freezes(document: dict[str, Any], units: tuple[str, ...], now: float) -> Iterator[Freeze]:
     if unknown := sorted(set(document) - {"zone", "freeze"}):
         raise ValueError(f"unknown key {unknown[0]!r}; there are `zone` and tables [freeze.NAME]")
     tables = document.get("freeze")

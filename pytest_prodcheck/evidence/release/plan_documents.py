@@ -11,7 +11,7 @@ _AHEAD = re.compile(r"\b(next|due|until|expires?|expiry|planned|before)\b", re.I
 _CLAUSE = re.compile(r"\n|(?<=[.;])\s")
 
 
-def names(text: str, wanted: tuple[str, ...]) -> bool:
+def mentions(text: str, wanted: tuple[str, ...]) -> bool:
     """Whether a text has one of the names as a word of its own: "shop" is not in "shop-api"."""
     return any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text, re.I) for name in wanted)
 

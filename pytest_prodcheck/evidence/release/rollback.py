@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.environments.queries import deployments_in_reach, unit_names
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
-from pytest_prodcheck.evidence.release.plan_documents import dated, names
-from pytest_prodcheck.evidence.tools.placeholders import filled
+from pytest_prodcheck.evidence.release.plan_documents import dated, mentions
+from pytest_prodcheck.evidence.tools.placeholders import fill_placeholders
 from pytest_prodcheck.evidence.vulnerabilities.source import file
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.rollback import DeploymentHistory, PlanDocument, RollbackPlan
@@ -49,11 +49,11 @@ def rollback_plan(target: str, context: Context, deadline: Deadline) -> Rollback
     services = deployments_in_reach(environment, context.vantage)
     if document is not None and environment.kubernetes is not None and not services:
         deadline.note("no Deployment is in reach: what the cluster keeps of earlier versions was not looked at")
-    return RollbackPlan(document, _ways(services, context, deadline) if services else (), now)
+    return RollbackPlan(document, _deployment_histories(services, context, deadline) if services else (), now)
 
 
 def _document(declared: str, context: Context, now: float) -> PlanDocument:
-    name = filled(declared, context)
+    name = fill_placeholders(declared, context)
     wanted = tuple(each for each in unit_names(context.environment) if each) or (context.environment.name,)
     path = context.root / name
     if path.parent.is_dir() and not path.exists() and not path.is_symlink():
@@ -63,10 +63,12 @@ def _document(declared: str, context: Context, now: float) -> PlanDocument:
     except UnicodeDecodeError:
         hint = "Markdown or another plain text"
         raise EvidenceProblem(Problem("configuration", f"{name} is not UTF-8", hint)) from None
-    return PlanDocument(name, True, wanted, names(text, wanted), dated(text, now))
+    return PlanDocument(name, True, wanted, mentions(text, wanted), dated(text, now))
 
 
-def _ways(services: tuple[str, ...], context: Context, deadline: Deadline) -> tuple[DeploymentHistory, ...]:
+def _deployment_histories(
+    services: tuple[str, ...], context: Context, deadline: Deadline
+) -> tuple[DeploymentHistory, ...]:
     from pytest_prodcheck.evidence.kubernetes.api import listed
     from pytest_prodcheck.evidence.kubernetes.cluster import namespaced
     from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of

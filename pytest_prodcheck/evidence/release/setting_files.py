@@ -72,13 +72,13 @@ def _assignments(text: str) -> Iterator[tuple[str, str]]:
             raise ValueError(f"line {number}")
         value = found[2].strip()
         if value[:1] in ("'", '"'):
-            value = _quoted(value, number, lines)
+            value = _quoted_value(value, number, lines)
         else:
             value = re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()
         yield found[1], value
 
 
-def _quoted(value: str, number: int, lines: Iterator[tuple[int, str]]) -> str:
+def _quoted_value(value: str, number: int, lines: Iterator[tuple[int, str]]) -> str:
     """The text in quotes, which may go on for several lines; after it only a comment may stand."""
     quote = value[0]
     whole = re.compile(r"'([^']*)'(.*)" if quote == "'" else r'"((?:[^"\\]|\\.)*)"(.*)', re.DOTALL)
@@ -94,6 +94,6 @@ def _quoted(value: str, number: int, lines: Iterator[tuple[int, str]]) -> str:
     return re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), found[1], flags=re.DOTALL)
 
 
-def shown(value: object) -> str:
+def value_text(value: object) -> str:
     """A value that is no secret, short enough for a message."""
     return plain(repr(value) if isinstance(value, str) else str(value), 40)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from pytest_prodcheck.evidence.release.setting_files import shown
+from pytest_prodcheck.evidence.release.setting_files import value_text
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.settings import Setting
@@ -42,7 +42,7 @@ def is_secret(name: str, setting: Setting) -> bool:
 
 def mistake(value: Any, setting: Setting, *, text: bool, secret: bool) -> str:
     """Why a value is not what it has to be, "" where it is. text: its file knows texts alone, such as "8080"."""
-    told = "" if secret else f" ({shown(value)})"
+    told = "" if secret else f" ({value_text(value)})"
     if not _is_typed(value, setting.type, text):
         return f"it is no {setting.type}{told if setting.type != 'url' else ''}"
     if setting.one_of is not None and str(value) not in setting.one_of:

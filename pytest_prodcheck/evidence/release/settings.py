@@ -9,7 +9,7 @@ from pytest_prodcheck.environments.queries import settings_format
 from pytest_prodcheck.evidence.collectors import THIS_MACHINE, Sending, evidence
 from pytest_prodcheck.evidence.release import setting_values
 from pytest_prodcheck.evidence.release.setting_files import parse
-from pytest_prodcheck.evidence.tools.placeholders import filled
+from pytest_prodcheck.evidence.tools.placeholders import fill_placeholders
 from pytest_prodcheck.evidence.vulnerabilities.source import file
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.settings import ConfiguredSettings, SettingFound
@@ -55,10 +55,10 @@ def _read(declared: Settings, context: Context, deadline: Deadline) -> tuple[str
     """The source's name, its settings, and whether it knows texts alone."""
     unit = declared.unit or ""
     if declared.file is not None:
-        name = filled(declared.file, context, unit)
+        name = fill_placeholders(declared.file, context, unit)
         form = settings_format(declared)
         return name, parse(file(name, context.root, LARGEST).content, form, name), form == "env"
-    name = filled(declared.configmap or "", context, unit)
+    name = fill_placeholders(declared.configmap or "", context, unit)
     data, source = _configmap(name, context, deadline), f"ConfigMap {name}"
     if declared.entry is None:
         return source, data, True

@@ -7,7 +7,15 @@ import re
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.content.hash_sql import FIXED, TABLES, between, digest_of, in_words, ranges, timeout
+from pytest_prodcheck.evidence.content.hash_sql import (
+    FIXED,
+    TABLES,
+    digest_of,
+    page_condition,
+    pages_text,
+    ranges,
+    timeout,
+)
 from pytest_prodcheck.evidence.postgres.server_text import of_error
 from pytest_prodcheck.evidence.restore.disk_space import refuse_exhaustion
 from pytest_prodcheck.evidence.restore.scratch_server import WORKERS
@@ -52,7 +60,11 @@ def compare(
             found.append(TableCompared(name, held.rows, None, False))
             continue
         try:
-            found.append(_some(ask, name, held, sample) if sample < 1 and held.parts else _whole(ask, name, held))
+            found.append(
+                _compare_sample(ask, name, held, sample)
+                if sample < 1 and held.parts
+                else _compare_whole(ask, name, held)
+            )
         except psycopg.Error as error:  # its pages or its TOAST cannot be read
             deadline.seconds_left()
             refuse_exhaustion(error.sqlstate or "", of_error(error))
@@ -60,22 +72,22 @@ def compare(
     return tuple(found)
 
 
-def _whole(ask: Callable[[str], Any], name: str, held: RecordedTable) -> TableCompared:
+def _compare_whole(ask: Callable[[str], Any], name: str, held: RecordedTable) -> TableCompared:
     rows, content = ask(digest_of(name, held.form))
     return TableCompared(name, held.rows, int(rows), (rows, content) == (held.rows, held.content), hashed=int(rows))
 
 
-def _some(ask: Callable[[str], Any], name: str, held: RecordedTable, sample: float) -> TableCompared:
+def _compare_sample(ask: Callable[[str], Any], name: str, held: RecordedTable, sample: float) -> TableCompared:
     """All rows counted, and some parts hashed, others each time. Where a part had no rows the count is enough."""
     (rows,) = ask(f"select pg_catalog.count(*) from only {name}")
     parts = zip(ranges(len(held.parts) * held.pages, held.pages), held.parts, strict=True)
     filled = [(pages, content) for pages, content in parts if content != "0"]
     hashed, differing = 0, ""
     for pages, recorded in sorted(SystemRandom().sample(filled, math.ceil(sample * len(filled)))):
-        seen, content = ask(digest_of(name, held.form, between(*pages)))
+        seen, content = ask(digest_of(name, held.form, page_condition(*pages)))
         hashed += int(seen)
         if content != recorded:
-            differing = differing or in_words(*pages)
+            differing = differing or pages_text(*pages)
     return TableCompared(name, held.rows, int(rows), rows == held.rows and not differing, True, hashed, differing)
 
 

@@ -44,7 +44,7 @@ class DiskSpaceGuard:
 
     def __enter__(self) -> DiskSpaceGuard:
         """Begins to look."""
-        self._thread = threading.Thread(target=self._look, name="prodcheck-room", daemon=True)
+        self._thread = threading.Thread(target=self._watch_free_space, name="prodcheck-room", daemon=True)
         self._thread.start()
         return self
 
@@ -55,7 +55,7 @@ class DiskSpaceGuard:
         if self._problem is not None:
             raise EvidenceProblem(self._problem) from None
 
-    def _look(self) -> None:
+    def _watch_free_space(self) -> None:
         while not self._over.wait(_PAUSE):
             about = os.statvfs(self._folder)
             free = about.f_bavail * about.f_frsize

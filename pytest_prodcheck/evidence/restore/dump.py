@@ -169,7 +169,7 @@ class DumpServer(ScratchServer):
                 child.stdout.close()
                 end(child)
         if code:
-            said = program_words.said(errors.read_text(errors="replace")[-4000:], 300) or f"it ended with {code}"
+            said = program_words.last_words(errors.read_text(errors="replace")[-4000:], 300) or f"it ended with {code}"
             raise EvidenceProblem(Problem("protocol", f"pg_restore: {said}"))
 
     def _folder(self, deadline: Deadline) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.backups.archived_wal import archive_of
-from pytest_prodcheck.evidence.backups.base_backups import CONTROL, chain_of, major_version, place_of
+from pytest_prodcheck.evidence.backups.base_backups import CONTROL, chain_of, folder_of_backup, major_version
 from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman_folders, barman_tablespaces
 from pytest_prodcheck.evidence.restore.incremental import combine
 from pytest_prodcheck.evidence.restore.source_files import Source, give_to, refuse_odd_files
@@ -33,7 +33,7 @@ def source_of_backup(settings: Backups, label: str, root: Path) -> Source | None
         return Source(folder / label, ())
     if settings.kind != "basebackup":
         return None
-    found = place_of(folder, label)
+    found = folder_of_backup(folder, label)
     if (found / "tablespace_map").is_file() and (found / "tablespace_map").stat().st_size:
         what = f"{found}: has a tablespace_map, by which the server would write into the live tablespaces"
         raise EvidenceProblem(Problem("configuration", what, "take base backups with --tablespace-mapping"))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.backups.base_backups import first_segment, place_of
+from pytest_prodcheck.evidence.backups.base_backups import first_segment, folder_of_backup
 from pytest_prodcheck.evidence.backups.pgbackrest_barman import barman_segments, pgbackrest_info
-from pytest_prodcheck.evidence.backups.wal_archive import newest_of, read_archive
-from pytest_prodcheck.evidence.backups.wal_names import number, position
+from pytest_prodcheck.evidence.backups.wal_archive import newest_segment, read_archive
+from pytest_prodcheck.evidence.backups.wal_names import position, segment_number
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.backups import Backups
@@ -50,7 +50,7 @@ class RecoveryTarget:
             return ""
         if not reached:
             return "its log does not say up to where it replayed"
-        if position(reached) // self.size >= number(self.newest, self.size):
+        if position(reached) // self.size >= segment_number(self.newest, self.size):
             return ""
         return f"replay ended at {reached}, but the archive goes on to {self.newest}: WAL between them is missing"
 
@@ -86,7 +86,7 @@ def _end_of_archive(settings: Backups, backup: Backup, root: Path, size: int, de
     if settings.kind == "barman":
         names = [name[:24] for name in barman_segments(settings, backup.label, root, deadline)]
         return max((name for name in names if len(name) == 24), default="")
-    place = place_of(root / (settings.folder or ""), backup.label)
+    place = folder_of_backup(root / (settings.folder or ""), backup.label)
     first, archive = first_segment(place), root / (settings.archive or "")
     listing = read_archive(archive, first, size)
-    return newest_of(listing.segments, listing.histories, first, size) or ""
+    return newest_segment(listing.segments, listing.histories, first, size) or ""

@@ -63,7 +63,7 @@ def sweep(parent: Path) -> None:
     """Removes what restores that were killed have left in a folder."""
     for left in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
-            if left.is_symlink() or left.stat().st_uid not in _mine():
+            if left.is_symlink() or left.stat().st_uid not in _own_user_ids():
                 continue
             if not (left / LOCK).exists():
                 if time.time() - left.stat().st_mtime > _SETTLING:
@@ -77,7 +77,7 @@ def sweep(parent: Path) -> None:
                 os.close(lock)
 
 
-def _mine() -> set[int]:
+def _own_user_ids() -> set[int]:
     """Whose folders we may take for ours: our own, and where we are root those of the server's user."""
     found = {os.geteuid()}
     if os.geteuid() == 0:

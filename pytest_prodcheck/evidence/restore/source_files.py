@@ -20,7 +20,7 @@ MOST_FILES = 5_000_000  # of one backup
 _SPACES = "pg_tblspc"
 
 
-class _Seen(NamedTuple):
+class _Snapshot(NamedTuple):
     """Digests of names, kinds, sizes, owners and times; of when the kernel says each was changed; hard links."""
 
     names: str
@@ -45,7 +45,7 @@ class Source:
             raise EvidenceProblem(Problem("configuration", f"{place}: is neither a folder nor a plain file"))
         self._allowed = [self.place, *(each.resolve() for each in allowed)]
         self.spaces = self._tablespaces()
-        self.size, self.before = self._look()
+        self.size, self.before = self._snapshot()
 
     def _tablespaces(self) -> dict[str, Path]:
         """The links of pg_tblspc -> where they lead; raises EvidenceProblem for one that leaves what is allowed."""
@@ -61,7 +61,7 @@ class Source:
             found[link.name] = there
         return found
 
-    def _look(self) -> tuple[int, _Seen]:
+    def _snapshot(self) -> tuple[int, _Snapshot]:
         """Bytes on the disk, and what it looks like."""
         size, count, links = 0, 0, 0
         names, changes = hashlib.sha256(), hashlib.sha256()
@@ -74,7 +74,7 @@ class Source:
                 changes.update(str(about.st_ctime_ns).encode())
                 if count > MOST_FILES:
                     raise EvidenceProblem(Problem("too-large", f"{root}: more than {MOST_FILES} files"))
-        return size, _Seen(names.hexdigest(), changes.hexdigest(), links)
+        return size, _Snapshot(names.hexdigest(), changes.hexdigest(), links)
 
     def unchanged(self) -> None:
         """Raises EvidenceProblem where it is not what it was.
@@ -82,7 +82,7 @@ class Source:
         The kernel notes when a file was last written to or changed, and nobody can set that back; a further hard link,
         as some make for the next backup, changes it too.
         """
-        now = self._look()[1]
+        now = self._snapshot()[1]
         if now.names != self.before.names or (now.changes != self.before.changes and now.links == self.before.links):
             what = f"{self.place}: it changed while it was restored"
             raise EvidenceProblem(Problem("configuration", what, "who writes to a finished backup?"))

@@ -94,9 +94,9 @@ class WalFeed:
             *lines, waiting = waiting.split(b"\n")
             waiting = waiting if len(waiting) <= _LONGEST else b""
             for line in lines:
-                self._one(line.decode(errors="replace"))
+                self._provide_segment(line.decode(errors="replace"))
 
-    def _one(self, name: str) -> None:
+    def _provide_segment(self, name: str) -> None:
         there = False
         if NAME.fullmatch(name):
             try:
@@ -118,7 +118,7 @@ class WalFeed:
 
 def from_archive(archive: Archive, deadline: Deadline) -> Bring:
     """From a folder of archived WAL, unpacked; what is no plain file is not there."""
-    return lambda name, target: archive.bring(name, target, deadline)
+    return lambda name, target: archive.copy_to(name, target, deadline)
 
 
 def from_tool(settings: Backups, folder: Path, root: Path, deadline: Deadline) -> Bring:

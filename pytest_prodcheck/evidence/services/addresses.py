@@ -120,6 +120,6 @@ def _request(client: HttpClient) -> Request:
 def _answer(
     address: ResolvedAddress, status: int | None, seconds: float, problem: Problem | None, routed: bool = True
 ) -> AddressAnswer:
-    from pytest_prodcheck.evidence.network.transport import show
+    from pytest_prodcheck.evidence.network.transport import address_text
 
-    return AddressAnswer(show(address.ip, address.port), address.family, status, seconds, problem, routed)
+    return AddressAnswer(address_text(address.ip, address.port), address.family, status, seconds, problem, routed)

@@ -107,7 +107,7 @@ def _standalone(document: dict[str, Any], schema: Any) -> Any:
                 part = at_pointer(document, unquote(reference[1:]))
             except LookupError:
                 continue  # _checked says that it leads nowhere
-            _place(
+            _graft(
                 whole, [unquote(each).replace("~1", "/").replace("~0", "~") for each in reference.split("/")[1:]], part
             )
             wanted.append(part)
@@ -120,7 +120,7 @@ def _standalone(document: dict[str, Any], schema: Any) -> Any:
     return {"$schema": dialect, **whole}
 
 
-def _place(whole: dict[str, Any], path: list[str], part: Any) -> None:
+def _graft(whole: dict[str, Any], path: list[str], part: Any) -> None:
     inside = whole
     for each in path[:-1]:
         inside = inside.setdefault(each, {})

@@ -91,7 +91,7 @@ def http_negotiation(target: str, context: Context, deadline: Deadline) -> Negot
             break
         tried += 1
         try:
-            exchange = _first(target, service, page, context, part)
+            exchange = _judged_answer(target, service, page, context, part)
         except EvidenceProblem as error:
             problem = error.problem
             continue
@@ -106,7 +106,7 @@ def http_negotiation(target: str, context: Context, deadline: Deadline) -> Negot
     return Negotiation(len(pages), tried, chosen, advertised, (*found, *over))
 
 
-def _first(target: str, service: Service, page: _Page, context: Context, deadline: Deadline) -> Exchange:
+def _judged_answer(target: str, service: Service, page: _Page, context: Context, deadline: Deadline) -> Exchange:
     """The answer that is judged elsewhere, where it is; as browsers ask for it, over HTTP/1.1."""
     if page.name in service.endpoints and service.endpoints[page.name].path == page.path:
         return endpoint_answer(f"{target}.{page.name}", context, deadline)
@@ -165,7 +165,7 @@ def _over_h2(
                 if error.problem.kind != "protocol":
                     break  # as long for each of them
                 continue
-            again = partial(_again, client, request, deadline)
+            again = partial(_repeat, client, request, deadline)
             over = partial(_ask_h2, line, connection, request, deadline)
             found.append(_compared(page, exchange, other, again, over, HTTP2))
     finally:
@@ -173,7 +173,7 @@ def _over_h2(
     return line.chosen, found
 
 
-def _again(client: HttpClient, request: Request, deadline: Deadline) -> Exchange:
+def _repeat(client: HttpClient, request: Request, deadline: Deadline) -> Exchange:
     return client.ask(request, deadline).exchange
 
 
@@ -207,14 +207,16 @@ def _compared(
     lacks = ""
     if page.contains is not None and page.contains in first.text and page.contains not in other.text:
         lacks = "the declared text"
-    elif page.pointer is not None and (revision := _told(first, page.pointer)) != (there := _told(other, page.pointer)):
+    elif page.pointer is not None and (revision := _revision_in(first, page.pointer)) != (
+        there := _revision_in(other, page.pointer)
+    ):
         lacks = f"the revision {revision}: it tells {there}"
     types = (first.content_type, other.content_type)
     statuses = (first.status, other.status)
     return Representation(page.name, how or _coding(other), _coding(first), None, statuses, types, same, lacks)
 
 
-def _told(exchange: Exchange, pointer: str) -> str:
+def _revision_in(exchange: Exchange, pointer: str) -> str:
     try:
         return str(at_pointer(exchange.json(), pointer) if pointer else exchange.text.strip())[:200]
     except (EvidenceProblem, LookupError):

@@ -125,7 +125,7 @@ def _parameter_problems(
 def _reference_problems(document: dict[str, Any]) -> Iterator[str]:
     told: set[str] = set()
     for reference in references(document):
-        if reference.startswith("#") and reference not in told and not _leads(document, reference):
+        if reference.startswith("#") and reference not in told and not _is_resolvable(document, reference):
             told.add(reference)
             yield f"$ref {reference[:200]}: leads nowhere"
 
@@ -143,7 +143,7 @@ def references(part: Any) -> Iterator[str]:
             stack.extend((each, False) for each in value)
 
 
-def _leads(document: dict[str, Any], reference: str) -> bool:
+def _is_resolvable(document: dict[str, Any], reference: str) -> bool:
     if reference.startswith("#/"):
         try:
             at_pointer(document, unquote(reference[1:]))

@@ -22,7 +22,7 @@ MOST_HOPS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
-def _start(service: Service) -> str:
+def _start_url(service: Service) -> str:
     return service.redirect if isinstance(service.redirect, str) else f"http://{_bracketed(service.host)}/"
 
 
@@ -31,7 +31,7 @@ def _bracketed(host: str) -> str:
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
-    parts = urlsplit(_start(declared(environment, target)))
+    parts = urlsplit(_start_url(declared(environment, target)))
     return (Sending(f"{parts.hostname}:{parts.port or 80}", f"GET {parts.path or '/'} and what it redirects to"),)
 
 
@@ -39,7 +39,7 @@ def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:
 def http_redirect(target: str, context: Context, deadline: Deadline) -> RedirectChain:
     """Every hop to the same or a declared host, at most five; a hop to another host is shown and not followed."""
     service = declared(context.environment, target)
-    start = url = _start(service)
+    start = url = _start_url(service)
     own = {service.host, urlsplit(start).hostname or ""}
     allowed = tuple(dict.fromkeys([service.host, *sorted(own), *service.redirect_hosts]))
     hops: list[Exchange] = []
@@ -47,7 +47,7 @@ def http_redirect(target: str, context: Context, deadline: Deadline) -> Redirect
     while url not in seen and len(hops) < MOST_HOPS:
         seen.add(url)
         try:
-            exchange, location = _hop(service, url, context, deadline)
+            exchange, location = _follow_once(service, url, context, deadline)
         except EvidenceProblem as error:
             if not hops and error.problem.kind == "refused":
                 return RedirectChain(start, True, (), allowed)
@@ -62,7 +62,7 @@ def http_redirect(target: str, context: Context, deadline: Deadline) -> Redirect
     return RedirectChain(start, False, tuple(hops), allowed, looped=True)
 
 
-def _hop(service: Service, url: str, context: Context, deadline: Deadline) -> tuple[Exchange, str]:
+def _follow_once(service: Service, url: str, context: Context, deadline: Deadline) -> tuple[Exchange, str]:
     from pytest_prodcheck.evidence.http.messages import Request
 
     parts = urlsplit(url)

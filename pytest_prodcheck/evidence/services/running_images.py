@@ -24,7 +24,7 @@ def running_images(service: str, context: Context, deadline: Deadline) -> tuple[
     Raises EvidenceProblem where pods or manifests cannot be read.
     """
     workload = workload_name(service, context)
-    shipped = _shipped(workload, context)
+    shipped = _images_in_manifests(workload, context)
     return tuple(
         _image(pod.name, each, shipped.get(each.name, ""))
         for pod in pods_of(context, deadline)
@@ -34,7 +34,7 @@ def running_images(service: str, context: Context, deadline: Deadline) -> tuple[
     )
 
 
-def _shipped(workload: str, context: Context) -> dict[str, str]:
+def _images_in_manifests(workload: str, context: Context) -> dict[str, str]:
     """Container -> image of a workload in the manifests, {} where they do not hold it."""
     kind, _, name = workload.partition("/")
     return {

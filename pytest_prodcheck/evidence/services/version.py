@@ -66,10 +66,10 @@ def http_version(target: str, context: Context, deadline: Deadline) -> Revisions
         raise EvidenceProblem(Problem("configuration", f"service {target} has no `version`"))
     if source is None:
         return Revisions(context.revision, 0, (), pods_read, images)
-    return replace(_told(target, source, context, deadline), pods_read=pods_read, images=images)
+    return replace(_revisions_by_request(target, source, context, deadline), pods_read=pods_read, images=images)
 
 
-def _told(target: str, source: VersionSource, context: Context, deadline: Deadline) -> Revisions:
+def _revisions_by_request(target: str, source: VersionSource, context: Context, deadline: Deadline) -> Revisions:
     service = declared(context.environment, target)
     client = client_of(context, target)
     seen: list[RevisionSeen] = []
@@ -96,11 +96,13 @@ def _told(target: str, source: VersionSource, context: Context, deadline: Deadli
     with lock:
         complete = tuple(seen)
     if not any(each.problem is None for each in complete):
-        raise EvidenceProblem(next((each.problem for each in complete if each.problem), _late(target, deadline)))
+        raise EvidenceProblem(
+            next((each.problem for each in complete if each.problem), _timeout_problem(target, deadline))
+        )
     return Revisions(context.revision, source.connections, complete)
 
 
-def _late(target: str, deadline: Deadline) -> Problem:
+def _timeout_problem(target: str, deadline: Deadline) -> Problem:
     return Problem("timeout", f"{target}: no revision within {deadline.seconds:.3g} s")
 
 

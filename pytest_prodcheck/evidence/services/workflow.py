@@ -50,10 +50,10 @@ def workflow(target: str, context: Context, deadline: Deadline) -> WorkflowRun:
     found = context.environment.workflows.get(target)
     if found is None:
         raise EvidenceProblem(Problem("configuration", f"no workflow {target!r} is declared"))
-    return context.once(("workflow", target), lambda: _Run(found, context).all(deadline), deadline)
+    return context.once(("workflow", target), lambda: _WorkflowRunner(found, context).all(deadline), deadline)
 
 
-class _Run:
+class _WorkflowRunner:
     """One run through a workflow."""
 
     def __init__(self, workflow: Workflow, context: Context) -> None:

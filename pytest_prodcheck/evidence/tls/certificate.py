@@ -74,7 +74,7 @@ def _gather(target: str, context: Context, deadline: Deadline) -> TlsCertificate
     def ask(
         endpoint: TlsEndpoint, address: ResolvedAddress, where: str, until: Deadline
     ) -> tuple[ServedCertificate, ...]:
-        first = _meet(endpoint, address, where, context, until, "")
+        first = _served_certificate(endpoint, address, where, context, until, "")
         return (first, *_second(first, endpoint, address, where, context, until))
 
     def failed(where: str, problem: Problem) -> tuple[ServedCertificate, ...]:
@@ -105,7 +105,7 @@ def _second(
     if not auth:
         return ()
     try:
-        found = _meet(endpoint, address, f"{where}, {kind} key", context, deadline, auth)
+        found = _served_certificate(endpoint, address, f"{where}, {kind} key", context, deadline, auth)
     except EvidenceProblem as error:
         if error.problem.kind != "tls":
             raise
@@ -113,7 +113,7 @@ def _second(
     return (found,) if found.sent[0].fingerprint != first.sent[0].fingerprint else ()
 
 
-def _meet(
+def _served_certificate(
     endpoint: TlsEndpoint, address: ResolvedAddress, where: str, context: Context, deadline: Deadline, auth: Auth
 ) -> ServedCertificate:
     from pytest_prodcheck.evidence.tls.handshake import make_context, shake_hands
@@ -145,18 +145,18 @@ def _served(shaken: Handshake, endpoint: TlsEndpoint, where: str, seen_at: float
     own = shaken.sent[0]
     sent = tuple(certificates.record(each) for each in shaken.sent)
     path = tuple(certificates.record(each) for each in shaken.path)
-    names = certificates.names(own)
+    names = certificates.subject_names(own)
     issuer = next((each for each in (*shaken.path[1:], *shaken.sent[1:]) if each.subject == own.issuer), None)
     must, ocsp, lists = certificates.asks(own)
     return ServedCertificate(
-        where, None, shaken.version, sent, path, _distrust(shaken), names[:NAMES_SHOWN], endpoint.name,
+        where, None, shaken.version, sent, path, _trust_error(shaken), names[:NAMES_SHOWN], endpoint.name,
         certificates.is_for(names, endpoint.name, common_name=endpoint.starttls == "postgres"),
         seen_at, must, ocsp, lists, certificates.staple(shaken.staple, own, issuer, seen_at),
         endpoint.ca is None,
     )  # fmt: skip
 
 
-def _distrust(shaken: Handshake) -> str:
+def _trust_error(shaken: Handshake) -> str:
     """The first of OpenSSL's complaints about the way to a trusted CA, in words."""
     for error, depth in shaken.errors:
         if (error in (_ENDED, _NOT_YET) and depth == 0) or error in _ABOUT_STRENGTH:

@@ -42,8 +42,8 @@ def endpoints(target: str, environment: Environment) -> tuple[TlsEndpoint, ...]:
     key, name = encrypted(environment).get(target, ("", ""))
     if key == "services":
         service = environment.services[name]
-        return (_endpoint(service.connect_to or _joined(service.host, service.port), service.host, None, service.tls,
-                          service.timeout),)  # fmt: skip
+        address = service.connect_to or _host_and_port(service.host, service.port)
+        return (_endpoint(address, service.host, None, service.tls, service.timeout),)
     if key == "postgres":
         cluster = environment.postgres[name]
         nodes = dict.fromkeys((*cluster.nodes, *([cluster.writer] if cluster.writer else [])))
@@ -64,7 +64,7 @@ def _endpoint(address: str, name: str, starttls: str | None, tls: object, timeou
     return TlsEndpoint(address, name, starttls, ca, certificate, key, timeout)
 
 
-def _joined(host: str, port: int) -> str:
+def _host_and_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -117,7 +117,7 @@ def each_address(
         if at is not None and (endpoint.address, at.family) in dark:
             deadline.note(f"{where}: nobody listens there, clients change over to the other address family")
         else:
-            results.append(failed(where, _named(answer, where)) if isinstance(answer, Problem) else answer)
+            results.append(failed(where, _with_address(answer, where)) if isinstance(answer, Problem) else answer)
     return tuple(results)
 
 
@@ -134,7 +134,7 @@ def _silent(answer: object) -> bool:
     return isinstance(answer, Problem) and answer.kind in _DARK
 
 
-def _named(problem: Problem, where: str) -> Problem:
+def _with_address(problem: Problem, where: str) -> Problem:
     """The problem, told with the address where it does not name it: a deadline does not know whose it is."""
     if where in problem.message:
         return problem

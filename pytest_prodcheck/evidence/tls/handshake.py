@@ -64,15 +64,15 @@ def _load_trust(context: Any, endpoint: TlsEndpoint, root: Path) -> None:
     from OpenSSL import crypto
 
     if endpoint.ca is not None:
-        _use(endpoint, endpoint.ca, lambda: context.load_verify_locations(str(root / str(endpoint.ca))))
+        _load_into_context(endpoint, endpoint.ca, lambda: context.load_verify_locations(str(root / str(endpoint.ca))))
     else:
         _load_system(context)
     if endpoint.certificate is not None:
         certificate = root / endpoint.certificate
         key = root / (endpoint.key or endpoint.certificate)
         context.set_passwd_cb(lambda *_: b"")  # OpenSSL would ask the terminal for that of an encrypted key
-        _use(endpoint, endpoint.certificate, lambda: context.use_certificate_chain_file(str(certificate)))
-        _use(endpoint, key.name, lambda: context.use_privatekey_file(str(key), crypto.FILETYPE_PEM))
+        _load_into_context(endpoint, endpoint.certificate, lambda: context.use_certificate_chain_file(str(certificate)))
+        _load_into_context(endpoint, key.name, lambda: context.use_privatekey_file(str(key), crypto.FILETYPE_PEM))
 
 
 def _load_system(context: Any) -> None:
@@ -85,7 +85,7 @@ def _load_system(context: Any) -> None:
         context.load_verify_locations(certifi.where())
 
 
-def _use(endpoint: TlsEndpoint, file: str, load: Any) -> None:
+def _load_into_context(endpoint: TlsEndpoint, file: str, load: Any) -> None:
     from OpenSSL import SSL
 
     try:
@@ -108,7 +108,7 @@ def shake_hands(sock: socket.socket, context: Any, name: str, where: str, deadli
         connection.set_tlsext_host_name(name.encode("ascii"))
     connection.request_ocsp()
     try:
-        _drive(connection, sock, where)
+        _complete_handshake(connection, sock, where)
     except SSL.Error as error:
         found.refused = _reason(error)
     except OSError as error:
@@ -116,8 +116,8 @@ def shake_hands(sock: socket.socket, context: Any, name: str, where: str, deadli
     deadline.seconds_left()  # a connection that the deadline shut down reads like one that the server closed
     found.version = connection.get_protocol_version_name()
     with suppress(SSL.Error, TypeError):
-        found.sent = _plain(connection.get_peer_cert_chain(), where)
-        found.path = _plain(connection.get_verified_chain(), where)
+        found.sent = _chain_certificates(connection.get_peer_cert_chain(), where)
+        found.path = _chain_certificates(connection.get_verified_chain(), where)
     if not found.sent:
         hint = "does TLS speak on this port? does it need another STARTTLS protocol or a client certificate?"
         said = found.refused or "it sent no certificate"
@@ -125,7 +125,7 @@ def shake_hands(sock: socket.socket, context: Any, name: str, where: str, deadli
     return found
 
 
-def _drive(connection: Any, sock: socket.socket, where: str) -> None:
+def _complete_handshake(connection: Any, sock: socket.socket, where: str) -> None:
     from OpenSSL import SSL
 
     read = 0
@@ -157,7 +157,7 @@ def _flush(connection: Any, sock: socket.socket) -> None:
             sock.sendall(connection.bio_read(65536))
 
 
-def _plain(chain: Any, where: str) -> list[Any]:
+def _chain_certificates(chain: Any, where: str) -> list[Any]:
     try:
         return [each.to_cryptography() for each in chain or ()]
     except ValueError as error:

@@ -54,7 +54,7 @@ class Scanner:
                 finally:
                     single.close()
                 if answer is None:
-                    what = f"{where}: sslyze ended with {single.fate} when it scanned this server"
+                    what = f"{where}: sslyze ended with {single.exit_text} when it scanned this server"
                     raise EvidenceProblem(Problem("internal", what, "run sslyze by hand against it to see why"))
         if "missing" in answer:
             what, hint = "scanning TLS servers needs sslyze", "pip install 'pytest-prodcheck[tls]'"
@@ -86,11 +86,11 @@ class _Process:
         self._asked = 0
         self.ended = False
         self._garbled = False
-        self._listener = threading.Thread(target=self._listen, name="prodcheck-sslyze", daemon=True)
+        self._listener = threading.Thread(target=self._read_answers, name="prodcheck-sslyze", daemon=True)
         self._listener.start()
 
     @property
-    def fate(self) -> str:
+    def exit_text(self) -> str:
         """How it ended, in words."""
         if self._garbled:
             return "an answer that is none"
@@ -101,7 +101,7 @@ class _Process:
             return f"signal {signal.Signals(-code).name}"
         return f"signal {-code}"
 
-    def _listen(self) -> None:
+    def _read_answers(self) -> None:
         output: IO[bytes] | None = self._child.stdout
         assert output is not None
         with output:

@@ -75,7 +75,7 @@ class Server:
 
     def _find_out(self, name: str) -> dict[str, Any]:
         if self._info is None:
-            self._info = self._meet()
+            self._info = self._test_connectivity()
         kind, _, profile = name.partition(":")
         if kind == "suites":
             found = self._suites()
@@ -83,12 +83,12 @@ class Server:
             found = self._attacks()
         else:
             found = self._profile(profile)
-        self._insist("after the scan")
+        self._require_handshake("after the scan")
         return found
 
     # -- meeting
 
-    def _meet(self) -> Any:
+    def _test_connectivity(self) -> Any:
         from pathlib import Path
 
         from sslyze import ClientAuthenticationCredentials, ProtocolWithOpportunisticTlsEnum
@@ -111,7 +111,8 @@ class Server:
         except (ValueError, KeyError) as error:
             raise ScanError("configuration", f"cannot be scanned so ({error})") from None
         try:
-            probed = bounded(lambda: check_connectivity_to_server(location, network), 3 * asked["timeout"] + 1)
+            most = 3 * asked["timeout"] + 1
+            probed = call_with_timeout(lambda: check_connectivity_to_server(location, network), most)
         except TimeoutError:
             raise ScanError("timeout", "no TLS handshake came to its end in time") from None
         except ServerTlsConfigurationNotSupported as error:
@@ -123,7 +124,7 @@ class Server:
             raise ScanError(kind, error.error_message) from None
         return ServerConnectivityInfo(location, network, probed)
 
-    def _insist(self, when: str) -> None:
+    def _require_handshake(self, when: str) -> None:
         """The positive control: refusals count only while the server still takes the handshake that it took first."""
         connection = self._info.get_preconfigured_tls_connection()
         try:
@@ -137,7 +138,7 @@ class Server:
         finally:
             connection.close()
 
-    def _run(self, job: Any) -> tuple[Any, Exception | None, bool]:
+    def _run_job(self, job: Any) -> tuple[Any, Exception | None, bool]:
         """What one of sslyze's jobs returns or raises, and whether it met silence."""
         began = time.monotonic()
         self._met += 1
@@ -151,7 +152,7 @@ class Server:
         if silent:
             self._silences += 1
             if self._silences in (2, 8, 32):
-                self._insist(f"after {self._silences} hellos without an answer")
+                self._require_handshake(f"after {self._silences} hellos without an answer")
         return value, raised, silent
 
     def _jobs(self, command: str) -> tuple[Any, list[Any]]:
@@ -168,7 +169,7 @@ class Server:
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             for version, command in VERSIONS.items():
                 jobs = self._jobs(command)[1]
-                bunches = list(_bunches(version, jobs))
+                bunches = list(_suite_batches(version, jobs))
                 taken = list(pool.map(lambda each: self._offer(*each), bunches))
                 again = [each for each, answer in zip(bunches, taken, strict=True) if answer == "dropped"]
                 taken += pool.map(lambda each: self._offer(*each), again)  # a limiter drops now this, now that
@@ -180,7 +181,7 @@ class Server:
                 tried = [each for each, answer in zip([*bunches, *again], taken, strict=True) if answer == "taken"]
                 versions[version] = self._accepted(pool, {id(job): job for _, _, some in tried for job in some})
         first = self._info.tls_probing_result.cipher_suite_supported
-        self._insist("after the suites")
+        self._require_handshake("after the suites")
         if first not in [each.cipher_suite.openssl_name for some in versions.values() for each in some]:
             raise ScanError("protocol", f"half scanned: it took {first} at first, and not again")
         told = {name: [_plain_suite(each) for each in found] for name, found in versions.items() if found}
@@ -204,7 +205,7 @@ class Server:
             finally:
                 connection.close()
 
-        _, raised, silent = self._run(SimpleNamespace(function_to_call=hello, function_arguments=()))
+        _, raised, silent = self._run_job(SimpleNamespace(function_to_call=hello, function_arguments=()))
         if raised is None:
             return "taken"
         if isinstance(raised, ServerRejectedTlsHandshake) and raised.error_message not in DROPPED:
@@ -216,7 +217,7 @@ class Server:
 
     def _accepted(self, pool: ThreadPoolExecutor, jobs: dict[int, Any]) -> list[Any]:
         found = []
-        for value, raised, _ in pool.map(self._run, jobs.values()):
+        for value, raised, _ in pool.map(self._run_job, jobs.values()):
             if type(raised).__name__ == "NoCiphersAvailableBugInSSlyze":
                 continue  # sslyze's OpenSSL does not have it at this version
             if raised is not None:
@@ -236,7 +237,7 @@ class Server:
         for command in ATTACKS:
             plugin, jobs = self._jobs(command)
             for last in (False, True):
-                ran = [self._run(job) for job in jobs]
+                ran = [self._run_job(job) for job in jobs]
                 results[command], told = _attack(plugin, self._info, ran)
                 if last or told.get("result") != "UNKNOWN_INCONSISTENT_RESULTS":
                     break
@@ -256,7 +257,7 @@ class Server:
             results[command] = SimpleNamespace(is_tls_version_supported=bool(some), accepted_cipher_suites=some)
         for command in ("elliptic_curves", "tls_extended_master_secret"):
             plugin, jobs = self._jobs(command)
-            results[command] = _attack(plugin, self._info, [self._run(job) for job in jobs])[0]
+            results[command] = _attack(plugin, self._info, [self._run_job(job) for job in jobs])[0]
         results["certificate_info"] = self._certificates()
         if missing := sorted(name for name, result in results.items() if result is None):
             raise ScanError("protocol", f"half scanned: the profile needs {', '.join(missing)}, which gave no result")
@@ -279,13 +280,13 @@ class Server:
         """The certificates for the profile; whether they are trusted is found out elsewhere, and not here."""
         from cryptography.x509 import load_pem_x509_certificate
 
-        ran = [self._run(job)[0] for job in self._jobs("certificate_info")[1]]
+        ran = [self._run_job(job)[0] for job in self._jobs("certificate_info")[1]]
         own = [load_pem_x509_certificate(value[0][0].encode()) for value in ran if value is not None and value[0]]
         chains = [{"received_certificate_chain": [each], "verified_certificate_chain": [each]} for each in own]
         return SimpleNamespace(certificate_deployments=[SimpleNamespace(**each) for each in chains]) if own else None
 
 
-def bounded(act: Any, seconds: float) -> Any:
+def call_with_timeout(act: Any, seconds: float) -> Any:
     """What `act` returns or raises; TimeoutError where it takes longer, and then it is left behind."""
     box: list[Any] = []
 
@@ -306,7 +307,7 @@ def bounded(act: Any, seconds: float) -> Any:
     return value
 
 
-def _bunches(version: str, jobs: list[Any]) -> Any:
+def _suite_batches(version: str, jobs: list[Any]) -> Any:
     """(version, whether sslyze's old OpenSSL has to be used, jobs) for suites that can be offered together."""
     old = _old_suites() if version == "TLSv1.2" else set()
     for legacy in (True, False):
@@ -314,13 +315,13 @@ def _bunches(version: str, jobs: list[Any]) -> Any:
             job for job in jobs
             if legacy == (version not in ("TLSv1.2", "TLSv1.3") or job.function_arguments[2].openssl_name in old)
         ]  # fmt: skip
-        some.sort(key=lambda job: _likeliness(job.function_arguments[2].openssl_name))
+        some.sort(key=lambda job: _suite_order(job.function_arguments[2].openssl_name))
         size = BUNCH_OF_1_2 if version == "TLSv1.2" else BUNCH
         for start in range(0, len(some), size):
             yield version, legacy, some[start : start + size]
 
 
-def _likeliness(name: str) -> tuple[bool, bool, bool, str]:
+def _suite_order(name: str) -> tuple[bool, bool, bool, str]:
     """Puts together what servers of today take, so that few bunches are taken."""
     return "ECDHE" not in name, "GCM" not in name and "CHACHA" not in name, "RSA" not in name, name
 

@@ -21,10 +21,10 @@ def start_tls(sock: socket.socket, protocol: str, name: str, where: str) -> None
 
     name: of the server, for XMPP. `sock` has to be under a deadline. OSError passes through.
     """
-    _TALKS[protocol](_Line(sock, where, protocol), name)
+    _TALKS[protocol](_LineReader(sock, where, protocol), name)
 
 
-class _Line:
+class _LineReader:
     def __init__(self, sock: socket.socket, where: str, protocol: str) -> None:
         self._sock, self._where, self._protocol = sock, where, protocol
         self._read = b""
@@ -52,60 +52,60 @@ class _Line:
         text = f"{self._where}: {what} {self._protocol}" + (f" ({said})" if said else "")
         return EvidenceProblem(Problem("tls" if kind_tls else "protocol", text, hint))
 
-    def insist(self, good: bool, heard: bytes) -> None:
+    def require(self, good: bool, heard: bytes) -> None:
         if not good:
             raise self.refused(heard, "refuses TLS for", "TLS has to be switched on there")
 
 
-def _postgres(line: _Line, name: str) -> None:
+def _postgres(line: _LineReader, name: str) -> None:
     line.send(b"\x00\x00\x00\x08\x04\xd2\x16\x2f")  # SSLRequest, PostgreSQL's protocol, 55.2.10
     heard = line.until(lambda heard: len(heard) > 0)
-    line.insist(heard == b"S", heard)
+    line.require(heard == b"S", heard)
 
 
-def _smtp(line: _Line, name: str) -> None:
+def _smtp(line: _LineReader, name: str) -> None:
     def whole(last: bytes) -> bool:
         return last[3:4] != b"-"
 
     greeting = line.lines(whole)
-    line.insist(greeting.startswith(b"220"), greeting)
+    line.require(greeting.startswith(b"220"), greeting)
     line.send(b"EHLO prodcheck.invalid\r\n")
     offers = line.lines(whole)
-    line.insist(offers.startswith(b"250") and b"STARTTLS" in offers.upper(), offers)
+    line.require(offers.startswith(b"250") and b"STARTTLS" in offers.upper(), offers)
     line.send(b"STARTTLS\r\n")
     ready = line.lines(whole)
-    line.insist(ready.startswith(b"220"), ready)
+    line.require(ready.startswith(b"220"), ready)
 
 
-def _imap(line: _Line, name: str) -> None:
+def _imap(line: _LineReader, name: str) -> None:
     line.lines(lambda last: True)
     line.send(b"a STARTTLS\r\n")
     heard = line.lines(lambda last: last[:2] == b"a ")
-    line.insist(heard.splitlines()[-1].upper().startswith(b"A OK"), heard)
+    line.require(heard.splitlines()[-1].upper().startswith(b"A OK"), heard)
 
 
-def _pop3(line: _Line, name: str) -> None:
+def _pop3(line: _LineReader, name: str) -> None:
     line.lines(lambda last: True)
     line.send(b"STLS\r\n")
     heard = line.lines(lambda last: True)
-    line.insist(heard.startswith(b"+OK"), heard)
+    line.require(heard.startswith(b"+OK"), heard)
 
 
-def _ftp(line: _Line, name: str) -> None:
+def _ftp(line: _LineReader, name: str) -> None:
     def whole(last: bytes) -> bool:
         return last[:3].isdigit() and last[3:4] != b"-"
 
     line.lines(whole)
     line.send(b"AUTH TLS\r\n")
     heard = line.lines(whole)
-    line.insist(heard.startswith(b"234"), heard)
+    line.require(heard.startswith(b"234"), heard)
 
 
-def _ldap(line: _Line, name: str) -> None:
+def _ldap(line: _LineReader, name: str) -> None:
     line.send(_LDAP)
     # BER: the length of the whole message is told in its second byte, or in those that that one counts
     heard = line.until(lambda heard: len(heard) >= 2 and len(heard) >= _ber_length(heard))
-    line.insist(_LDAP_SUCCESS in heard, heard[:0])
+    line.require(_LDAP_SUCCESS in heard, heard[:0])
 
 
 def _ber_length(data: bytes) -> int:
@@ -115,19 +115,19 @@ def _ber_length(data: bytes) -> int:
     return 2 + count + int.from_bytes(data[2 : 2 + count]) if len(data) >= 2 + count else LONGEST
 
 
-def _xmpp(kind: str) -> Callable[[_Line, str], None]:
-    def talk(line: _Line, name: str) -> None:
+def _xmpp(kind: str) -> Callable[[_LineReader, str], None]:
+    def talk(line: _LineReader, name: str) -> None:
         line.send(_XMPP.format(kind=kind, name=name).encode())
         heard = line.until(lambda heard: b"</stream:features>" in heard or b"error" in heard)
-        line.insist(b"urn:ietf:params:xml:ns:xmpp-tls" in heard, b"")
+        line.require(b"urn:ietf:params:xml:ns:xmpp-tls" in heard, b"")
         line.send(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
         heard = line.until(lambda heard: b">" in heard)
-        line.insist(b"proceed" in heard, b"")
+        line.require(b"proceed" in heard, b"")
 
     return talk
 
 
-_TALKS: dict[str, Callable[[_Line, str], None]] = {
+_TALKS: dict[str, Callable[[_LineReader, str], None]] = {
     "postgres": _postgres, "smtp": _smtp, "imap": _imap, "pop3": _pop3, "ftp": _ftp, "ldap": _ldap,
     "xmpp": _xmpp("client"), "xmpp-server": _xmpp("server"),
 }  # fmt: skip

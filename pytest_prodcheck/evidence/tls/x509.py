@@ -77,7 +77,7 @@ def oid_name(oid: Any) -> str:
     return str(oid._name)
 
 
-def names(certificate: Any) -> tuple[str, ...]:
+def subject_names(certificate: Any) -> tuple[str, ...]:
     """What it is for: "DNS:shop.example", "IP:127.0.0.1"; "CN:…" only where it has no such names."""
     from cryptography import x509
 
@@ -148,7 +148,7 @@ def staple(response: bytes, certificate: Any, issuer: Any | None, now: float) ->
         told = ocsp.load_der_ocsp_response(response)
         if told.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
             return Staple("unknown", 0.0, None, f"the responder answered {told.response_status.name.lower()}")
-        problem = _doubt(told, certificate, issuer, now)
+        problem = _why_unproven(told, certificate, issuer, now)
         until: datetime | None = told.next_update_utc
         return Staple(
             told.certificate_status.name.lower(), told.this_update_utc.timestamp(),
@@ -158,7 +158,7 @@ def staple(response: bytes, certificate: Any, issuer: Any | None, now: float) ->
         return Staple("unknown", 0.0, None, f"it cannot be read ({plain(str(error), 100)})")
 
 
-def _doubt(told: Any, certificate: Any, issuer: Any | None, now: float) -> str:
+def _why_unproven(told: Any, certificate: Any, issuer: Any | None, now: float) -> str:
     """Why a response proves nothing, "" where the issuer, or whom it named for that, signed it for this certificate."""
     from cryptography import x509
 

@@ -128,11 +128,11 @@ def sandbox_user() -> User | None:
         return None
     while True:
         number = random.SystemRandom().randint(*UIDS)
-        if not _known(number):
+        if not _user_exists(number):
             return RunAsUser(number, number)
 
 
-def _known(number: int) -> bool:
+def _user_exists(number: int) -> bool:
     try:
         pwd.getpwuid(number)
     except KeyError:
@@ -162,16 +162,16 @@ def sandbox(private: Path, accepted: bool, user: User | None = None) -> Sandbox:
 @cache
 def why_unavailable() -> str:
     """Why a place cannot be made here, with what would help; "" where it can. Asked once."""
-    return "; ".join(why for why in _tried().values()) if "" not in _tried().values() else ""
+    return "; ".join(why for why in _failed_makers().values()) if "" not in _failed_makers().values() else ""
 
 
 def maker() -> str:
     """What places are made by: "bwrap", where it works, else "unshare"."""
-    return next((name for name, why in _tried().items() if not why), "bwrap")
+    return next((name for name, why in _failed_makers().items() if not why), "bwrap")
 
 
 @cache
-def _tried() -> dict[str, str]:
+def _failed_makers() -> dict[str, str]:
     """What makes places -> why it does not work here, up to the first that does."""
     found: dict[str, str] = {}
     for name, build, package in (("bwrap", _by_bwrap, "bubblewrap"), ("unshare", _by_unshare, "util-linux")):

@@ -60,19 +60,19 @@ def _build(planned: list[tuple[str, str, str]]) -> None:
     _mount("tmpfs", "/tmp", "tmpfs", _NOSUID | _NODEV, "mode=755")
     for name in (_OLD, _NEW):
         os.mkdir(f"/tmp{name}")
-    _pivot("/tmp", f"/tmp{_OLD}")  # nothing covers a part of the old root then
+    _pivot_root("/tmp", f"/tmp{_OLD}")  # nothing covers a part of the old root then
     _mount("tmpfs", _NEW, "tmpfs", _NOSUID | _NODEV, "mode=755")
     for kind, what, shown in (*mounts, *(("device", each, each) for each in _DEVICES)):
-        _bring(kind, _OLD + what if kind in _BOUND else what, _NEW + shown)
-    _take_off(_OLD)
+        _make_mount(kind, _OLD + what if kind in _BOUND else what, _NEW + shown)
+    _unmount(_OLD)
     os.chdir(_NEW)
-    _pivot(".", ".")
-    _take_off(".")
+    _pivot_root(".", ".")
+    _unmount(".")
     os.chdir("/")
     _restrict("/", _IS_READ_ONLY | _IS_NOSUID | _IS_NODEV, 0)
 
 
-def _bring(kind: str, what: str, there: str) -> None:
+def _make_mount(kind: str, what: str, there: str) -> None:
     if kind == "link":
         os.makedirs(os.path.dirname(there), exist_ok=True)
         os.symlink(what, there)
@@ -86,12 +86,12 @@ def _bring(kind: str, what: str, there: str) -> None:
         _restrict(there, _IS_NOSUID | no_devices | no_writing, _RECURSIVE)
 
 
-def _pivot(new: str, old: str) -> None:
+def _pivot_root(new: str, old: str) -> None:
     if _library.syscall(_PIVOT_ROOT[os.uname().machine], os.fsencode(new), os.fsencode(old)):
         _fail("pivot_root")
 
 
-def _take_off(there: str) -> None:
+def _unmount(there: str) -> None:
     if _library.umount2(os.fsencode(there), _DETACH):
         _fail(f"umount {there}")
 

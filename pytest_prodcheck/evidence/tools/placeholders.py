@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
 
 
-def filled(text: str, context: Context, unit: str = "") -> str:
+def fill_placeholders(text: str, context: Context, unit: str = "") -> str:
     """The text with `{revision}` and `{unit}` filled in; raises EvidenceProblem where the run names none.
 
     unit: of what is asked for, where it is declared with it; else the run's.

@@ -105,6 +105,6 @@ def _of_a_server(line: str) -> tuple[int, str] | None:
     return start + len(_GO), line[start + len(_GO) : ends.start()]
 
 
-def said(text: str, longest: int = 600) -> str:
+def last_words(text: str, longest: int = 600) -> str:
     """The end of it, on one line."""
     return plain("; ".join(without_rows(text))[-longest:], longest)

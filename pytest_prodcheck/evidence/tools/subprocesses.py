@@ -52,7 +52,7 @@ class CompletedProgram:
     @property
     def said(self) -> str:
         """What it complains of: the end of its error output, else of its output, on one line, without rows."""
-        return program_words.said(self.errors.strip() or self.output) or f"ended with {self.code}"
+        return program_words.last_words(self.errors.strip() or self.output) or f"ended with {self.code}"
 
 
 def environment(program: str = "") -> dict[str, str]:
@@ -127,7 +127,7 @@ def run(
         output, errors = _read(child, words[0], deadline)
         child.wait(max(deadline.time_left(), 0.01))
     except subprocess.TimeoutExpired:
-        raise EvidenceProblem(_late(words[0], deadline)) from None
+        raise EvidenceProblem(_timeout_problem(words[0], deadline)) from None
     finally:
         end(child)
         for stream in (child.stdout, child.stderr):
@@ -138,7 +138,7 @@ def run(
     )
 
 
-def _late(program: str, deadline: Deadline) -> Problem:
+def _timeout_problem(program: str, deadline: Deadline) -> Problem:
     return Problem("timeout", f"{program} did not end within {deadline.seconds:.3g} s", "run it by hand to see why")
 
 
@@ -150,7 +150,7 @@ def _read(child: subprocess.Popen[bytes], program: str, deadline: Deadline) -> t
         while selector.get_map():
             ready = selector.select(max(deadline.time_left(), 0.0))
             if not ready and deadline.expired:
-                raise EvidenceProblem(_late(program, deadline))
+                raise EvidenceProblem(_timeout_problem(program, deadline))
             for key, _ in ready:
                 part = os.read(key.fd, 65536)
                 if not part:

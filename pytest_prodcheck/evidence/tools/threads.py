@@ -39,7 +39,7 @@ def side_by_side(jobs: Sequence[Callable[[], T]], seconds: float) -> list[T | No
     return list(results)  # a copy: one that comes too late changes nothing any more
 
 
-def begun(job: Callable[[], T]) -> Callable[[], T]:
+def start_job(job: Callable[[], T]) -> Callable[[], T]:
     """Begins a job in a daemon thread; what is returned waits for it, and returns or raises what the job does."""
     results: list[T] = []
     raised: list[BaseException] = []

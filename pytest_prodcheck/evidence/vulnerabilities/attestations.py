@@ -19,15 +19,19 @@ PREDICATE = "cosign.sigstore.dev/attestation/vuln/v1"
 def unwrapped(data: Any) -> tuple[Any, Subject, float | None]:
     """The report itself, and what a statement around it says of its subject and date."""
     if isinstance(data, dict) and "payload" in data and "payloadType" in data:
-        report_model.wrong("is a signed envelope", "verify it by cosign and hand over its payload, base64-decoded")
+        report_model.raise_protocol_problem(
+            "is a signed envelope", "verify it by cosign and hand over its payload, base64-decoded"
+        )
     if not isinstance(data, dict) or "_type" not in data:
         return data, Subject(), None
     if data["_type"] not in STATEMENTS:
-        report_model.wrong(f"statement {report_model.shown(data['_type'])!r} is not known")
+        report_model.raise_protocol_problem(f"statement {report_model.shown(data['_type'])!r} is not known")
     if report_model.text(data, "predicateType").removeprefix("https://") != PREDICATE:
-        report_model.wrong(f"predicate {report_model.text(data, 'predicateType')!r} is no vulnerability scan")
+        report_model.raise_protocol_problem(
+            f"predicate {report_model.text(data, 'predicateType')!r} is no vulnerability scan"
+        )
     predicate = report_model.table(data, "predicate")
-    created = report_model.moment(report_model.table(predicate, "metadata").get("scanFinishedOn"))
+    created = report_model.optional_epoch_seconds(report_model.table(predicate, "metadata").get("scanFinishedOn"))
     report = report_model.table(predicate, "scanner").get("result")
     if report is None:
         report_model.empty("the statement holds no `scanner.result`")
@@ -47,7 +51,7 @@ def _subject(data: dict[str, Any]) -> Subject:
     return Subject(tuple(filter(None, names)), tuple(digests), tuple(revisions))
 
 
-def joined(scan: Scan, subject: Subject, created: float | None) -> Scan:
+def scan_with_statement(scan: Scan, subject: Subject, created: float | None) -> Scan:
     """The scan with what its statement says; the older date and the report's own subject hold."""
     dates = [each for each in (scan.created_at, created) if each is not None]
     own = scan.subject

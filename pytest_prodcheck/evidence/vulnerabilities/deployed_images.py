@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
 
 
-def shipped(report: Vulnerabilities, context: Context) -> tuple[str, ...]:
+def pinned_image(report: Vulnerabilities, context: Context) -> tuple[str, ...]:
     """The image of a report as the manifests pin it, () where they do not name it or pin no digest.
 
     Raises EvidenceProblem where the manifests cannot be read (what is deployed is then not known), and where they pin

@@ -25,29 +25,36 @@ def parse(data: Any) -> Scan:
         return _tested(report_model.rows(data, "results"), len(report_model.rows(data, "stats")))
     if data is None or isinstance(data, list):
         return _tested(report_model.rows({"results": data}, "results"), 0)
-    report_model.wrong("is neither a list of Gatekeeper's constraints nor the JSON of `gator test`")
+    report_model.raise_protocol_problem("is neither a list of Gatekeeper's constraints nor the JSON of `gator test`")
 
 
 def _audited(constraints: list[dict[str, Any]]) -> Scan:
     if any(not str(each.get("apiVersion", "")).startswith(_GROUP) for each in constraints):
-        report_model.wrong("holds objects that are no constraints of Gatekeeper", "kubectl get constraints -o json")
+        report_model.raise_protocol_problem(
+            "holds objects that are no constraints of Gatekeeper", "kubectl get constraints -o json"
+        )
     if not constraints:
         report_model.empty("there is no constraint: nothing is asked of any object")
     dates, policies = [], []
     for each in constraints:
         name = _name(each)
         status = report_model.table(each, "status")
-        audited, total = report_model.moment(status.get("auditTimestamp")), status.get("totalViolations")
+        audited, total = (
+            report_model.optional_epoch_seconds(status.get("auditTimestamp")),
+            status.get("totalViolations"),
+        )
         if audited is None or not isinstance(total, int) or isinstance(total, bool):
             report_model.empty(f"no audit has looked at {name}", "is Gatekeeper's audit running?")
         errors = [error for pod in report_model.rows(status, "byPod") for error in report_model.rows(pod, "errors")]
         if errors:
-            report_model.wrong(f"Gatekeeper cannot enforce {name}: {report_model.text(errors[0], 'message')}")
+            report_model.raise_protocol_problem(
+                f"Gatekeeper cannot enforce {name}: {report_model.text(errors[0], 'message')}"
+            )
         rows = report_model.rows(status, "violations")
         if len(rows) > total:
-            report_model.wrong(f"{name} lists more violations than its total: edited")
+            report_model.raise_protocol_problem(f"{name} lists more violations than its total: edited")
         dates.append(audited)
-        examples = tuple(_said(row, report_model.text(row, "message")) for row in rows[:_MOST_EXAMPLES])
+        examples = tuple(_violation_text(row, report_model.text(row, "message")) for row in rows[:_MOST_EXAMPLES])
         policies.append(Policy(name, _denies(report_model.table(each, "spec")), total, examples))
     return Scan("Gatekeeper", created_at=min(dates), policies=tuple(policies), scanned=len(policies))
 
@@ -62,7 +69,7 @@ def _tested(results: list[dict[str, Any]], stats: int) -> Scan:
     policies = []
     for name, rows in sorted(found.items()):
         examples = tuple(
-            _said(_identity(report_model.table(row, "violatingObject")), report_model.text(row, "msg"))
+            _violation_text(_identity(report_model.table(row, "violatingObject")), report_model.text(row, "msg"))
             for row in rows[:_MOST_EXAMPLES]
         )
         denies = any(_action(row.get("enforcementAction"), row.get("scopedEnforcementActions")) for row in rows)
@@ -92,6 +99,6 @@ def _identity(found: dict[str, Any]) -> dict[str, Any]:
     return {"kind": found.get("kind"), "namespace": metadata.get("namespace"), "name": metadata.get("name")}
 
 
-def _said(row: dict[str, Any], message: str) -> str:
+def _violation_text(row: dict[str, Any], message: str) -> str:
     where = "/".join(filter(None, (report_model.text(row, "namespace"), report_model.text(row, "name"))))
     return f"{report_model.text(row, 'kind')} {where}: {message}"

@@ -22,11 +22,13 @@ def parse(data: Any) -> Scan:
     """The report; raises EvidenceProblem for another format, a broken database, and where nothing was looked at."""
     descriptor = report_model.table(data, "descriptor")
     if descriptor.get("name") != "grype" or not isinstance(data.get("matches"), list):
-        report_model.wrong("is no report of Grype: it has no `matches`, or another `descriptor`")
+        report_model.raise_protocol_problem("is no report of Grype: it has no `matches`, or another `descriptor`")
     database = report_model.table(descriptor, "db")
     status = report_model.table(database, "status") or database  # since database version 6 one level deeper
     if status.get("valid") is False or status.get("error"):
-        report_model.wrong(f"Grype's vulnerability database was not valid: {report_model.text(status, 'error')}")
+        report_model.raise_protocol_problem(
+            f"Grype's vulnerability database was not valid: {report_model.text(status, 'error')}"
+        )
     source = report_model.table(data, "source")
     target = source.get("target")
     matches = report_model.rows(data, "matches")
@@ -36,9 +38,9 @@ def parse(data: Any) -> Scan:
     return Scan(
         scanner=f"Grype {report_model.text(descriptor, 'version')}".strip(),
         subject=_subject(target),
-        created_at=report_model.moment(descriptor.get("timestamp")),
-        database_at=report_model.moment(status.get("built")),
-        findings=report_model.bounded(_finding(each) for each in matches),
+        created_at=report_model.optional_epoch_seconds(descriptor.get("timestamp")),
+        database_at=report_model.optional_epoch_seconds(status.get("built")),
+        findings=report_model.unique_findings(_finding(each) for each in matches),
         ignored=len(report_model.rows(data, "ignoredMatches")),
         unjudged=report_model.unknown(data, _TOP),
     )
@@ -64,10 +66,10 @@ def _finding(match: dict[str, Any]) -> Finding:
     vulnerability, artifact = report_model.table(match, "vulnerability"), report_model.table(match, "artifact")
     rating = report_model.text(vulnerability, "severity").lower()
     if rating not in RATINGS:
-        report_model.wrong(f"severity {rating!r} of Grype is not known")
+        report_model.raise_protocol_problem(f"severity {rating!r} of Grype is not known")
     fix = report_model.table(vulnerability, "fix")
     versions = report_model.texts(fix, "versions") if fix.get("state") == "fixed" else ()
-    dates = [report_model.moment(each.get("date")) for each in report_model.rows(fix, "available")]
+    dates = [report_model.optional_epoch_seconds(each.get("date")) for each in report_model.rows(fix, "available")]
     since = min((each for each in dates if each is not None), default=None)
     return Finding(
         report_model.needed(vulnerability, "id"),

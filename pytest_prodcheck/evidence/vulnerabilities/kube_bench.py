@@ -15,17 +15,17 @@ def parse(data: Any) -> Scan:
     controls = report_model.rows(data, "Controls") if isinstance(data, dict) and "Controls" in data else data
     controls = [controls] if isinstance(controls, dict) else controls
     if not isinstance(controls, list) or not all(isinstance(each, dict) and "tests" in each for each in controls):
-        report_model.wrong("is no report of kube-bench: it has no `Controls` with `tests`")
+        report_model.raise_protocol_problem("is no report of kube-bench: it has no `Controls` with `tests`")
     passed, tested, results = 0, 0, []
     for control in controls:
         found = [row for group in report_model.rows(control, "tests") for row in report_model.rows(group, "results")]
         states = [report_model.needed(row, "status") for row in found]
         unknown = sorted({state for state in states if state not in _STATES})
         if unknown:
-            report_model.wrong(f"status {unknown[0]!r} of kube-bench is not known")
+            report_model.raise_protocol_problem(f"status {unknown[0]!r} of kube-bench is not known")
         for key, state in (("total_pass", "PASS"), ("total_fail", "FAIL"), ("total_warn", "WARN")):
             if control.get(key) != states.count(state):
-                report_model.wrong(
+                report_model.raise_protocol_problem(
                     f"`{key}` of {report_model.text(control, 'id')} does not fit its results: cut off or edited"
                 )
         passed += states.count("PASS")

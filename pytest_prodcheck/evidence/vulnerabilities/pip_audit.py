@@ -15,19 +15,21 @@ def parse(data: Any) -> Scan:
     if isinstance(data, list):  # before pip-audit 2.5
         data = {"dependencies": data}
     if not isinstance(data, dict) or not isinstance(data.get("dependencies"), list):
-        report_model.wrong("is no report of pip-audit: it has no `dependencies`")
+        report_model.raise_protocol_problem("is no report of pip-audit: it has no `dependencies`")
     dependencies = report_model.rows(data, "dependencies")
     skipped = tuple(report_model.needed(each, "name") for each in dependencies if "skip_reason" in each)
     looked_at = [each for each in dependencies if "skip_reason" not in each]
     if any(not isinstance(each.get("vulns"), list) for each in looked_at):
-        report_model.wrong("a dependency has neither `vulns` nor `skip_reason`: another format, or another version")
+        report_model.raise_protocol_problem(
+            "a dependency has neither `vulns` nor `skip_reason`: another format, or another version"
+        )
     if not looked_at:
         report_model.empty("pip-audit looked at no package")
     return Scan(
         scanner="pip-audit",
         scanned=len(looked_at),
         unscanned=skipped,
-        findings=report_model.bounded(finding for each in looked_at for finding in _findings(each)),
+        findings=report_model.unique_findings(finding for each in looked_at for finding in _findings(each)),
     )
 
 

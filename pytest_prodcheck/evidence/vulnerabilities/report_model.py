@@ -79,7 +79,7 @@ class Scan:
     policies: tuple[Policy, ...] = ()
 
 
-def wrong(what: str, hint: str = "") -> NoReturn:
+def raise_protocol_problem(what: str, hint: str = "") -> NoReturn:
     """Raises EvidenceProblem (protocol)."""
     raise EvidenceProblem(Problem("protocol", what, hint))
 
@@ -102,20 +102,22 @@ def decode(content: bytes, clean: Callable[[str], str]) -> Any:
     if not content.strip():
         empty("the report is empty: the scanner wrote nothing")
     try:
-        return json.loads(content, object_pairs_hook=partial(_kept, clean), parse_constant=_no_constant)
+        return json.loads(content, object_pairs_hook=partial(_unique_keys, clean), parse_constant=_no_constant)
     except RecursionError:
-        wrong("the report is nested too deeply")
+        raise_protocol_problem("the report is nested too deeply")
     except UnicodeDecodeError:
-        wrong("the report is no text")
+        raise_protocol_problem("the report is no text")
     except json.JSONDecodeError as error:
         rest = content[-200:].strip()
         cut = error.pos and (error.pos >= len(error.doc.rstrip()) - 1 or not rest.endswith((b"}", b"]")))
-        wrong(f"the report is {'cut off' if cut else 'not JSON'}: {plain(error.msg, 100)} at character {error.pos}")
+        raise_protocol_problem(
+            f"the report is {'cut off' if cut else 'not JSON'}: {plain(error.msg, 100)} at character {error.pos}"
+        )
     except ValueError as error:
-        wrong(f"the report is no JSON that can be meant: {plain(str(error), 100)}")
+        raise_protocol_problem(f"the report is no JSON that can be meant: {plain(str(error), 100)}")
 
 
-def _kept(clean: Callable[[str], str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(clean: Callable[[str], str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = {key: _short(value, clean) for key, value in pairs if key not in _UNREAD}
     if len(found) != len(pairs) and len({key for key, _ in pairs}) != len(pairs):
         raise ValueError("a key is there twice")
@@ -139,7 +141,11 @@ def table(data: Any, name: str) -> dict[str, Any]:
     value = data.get(name) if isinstance(data, dict) else None
     if value is None:
         return {}
-    return value if isinstance(value, dict) else wrong(f"`{name}` is no object: another format, or another version")
+    return (
+        value
+        if isinstance(value, dict)
+        else raise_protocol_problem(f"`{name}` is no object: another format, or another version")
+    )
 
 
 def rows(data: Any, name: str) -> list[dict[str, Any]]:
@@ -148,7 +154,7 @@ def rows(data: Any, name: str) -> list[dict[str, Any]]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        wrong(f"`{name}` is no list of objects: another format, or another version")
+        raise_protocol_problem(f"`{name}` is no list of objects: another format, or another version")
     return value
 
 
@@ -157,12 +163,18 @@ def text(data: dict[str, Any], name: str) -> str:
     value = data.get(name)
     if value is None:
         return ""
-    return plain(value, SHORT) if isinstance(value, str) else wrong(f"`{name}` is no text: another version")
+    return (
+        plain(value, SHORT)
+        if isinstance(value, str)
+        else raise_protocol_problem(f"`{name}` is no text: another version")
+    )
 
 
 def needed(data: dict[str, Any], name: str) -> str:
     """A string that has to be there."""
-    return text(data, name) or wrong(f"`{name}` is missing: cut off, another format, or another version")
+    return text(data, name) or raise_protocol_problem(
+        f"`{name}` is missing: cut off, another format, or another version"
+    )
 
 
 def texts(data: dict[str, Any], name: str) -> tuple[str, ...]:
@@ -171,7 +183,7 @@ def texts(data: dict[str, Any], name: str) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        wrong(f"`{name}` is no list of texts: another format, or another version")
+        raise_protocol_problem(f"`{name}` is no list of texts: another format, or another version")
     return tuple(plain(each, SHORT) for each in value)
 
 
@@ -180,7 +192,7 @@ def unknown(data: dict[str, Any], known: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"`{shown(key)}`" for key in sorted(set(data) - set(known)) if data[key])[:10]
 
 
-def moment(value: object) -> float | None:
+def optional_epoch_seconds(value: object) -> float | None:
     """Epoch seconds of an RFC 3339 time with an offset, a plain date being the start of its day in UTC; None if none.
 
     Go writes nanoseconds, of which Python reads six digits.
@@ -194,7 +206,7 @@ def moment(value: object) -> float | None:
         return None
 
 
-def bounded(findings: Iterator[Finding]) -> tuple[Finding, ...]:
+def unique_findings(findings: Iterator[Finding]) -> tuple[Finding, ...]:
     """Each finding once, by vulnerability, package and version; the one that is fixed, rated and dated worst."""
     found: dict[tuple[str, str, str], Finding] = {}
     for each in findings:

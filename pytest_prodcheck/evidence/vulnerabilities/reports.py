@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.vulnerabilities import attestations, report_model, vex
-from pytest_prodcheck.evidence.vulnerabilities.deployed_images import shipped
+from pytest_prodcheck.evidence.vulnerabilities.deployed_images import pinned_image
 from pytest_prodcheck.evidence.vulnerabilities.report_model import Scan
 from pytest_prodcheck.evidence.vulnerabilities.source import ReportContent, declared, file, filled, host, read, sends
 from pytest_prodcheck.evidence.vulnerabilities.subjects import refuse_foreign
@@ -54,7 +54,7 @@ def vulnerabilities_to_deploy(target: str, context: Context, deadline: Deadline)
 
     Where the manifests pin the image by digest, it has to be about that one, whatever else is declared.
     """
-    return _vulnerabilities(target, shipped(declared(context.environment, target), context), context, deadline)
+    return _vulnerabilities(target, pinned_image(declared(context.environment, target), context), context, deadline)
 
 
 @evidence("kube-bench", axis="scan", feature="benchmark", seconds=_seconds, host=host, sends=sends)
@@ -121,21 +121,21 @@ def _scan(target: str, context: Context, deadline: Deadline) -> tuple[ReportCont
     try:
         plain, subject, stated = attestations.unwrapped(report_model.decode(content.content, context.redactor.redact))
         parse = import_module(_HERE + report.format.replace("-", "_")).parse
-        scan = attestations.joined(parse(plain), subject, stated)
+        scan = attestations.scan_with_statement(parse(plain), subject, stated)
     except EvidenceProblem as error:
-        raise _about(content, error) from None
+        raise _problem_of_report(content, error) from None
     created = content.made if content.made is not None and scan.created_at is None else scan.created_at
     if created is None and report.dated == "file":
         created = content.dated
-    return content, scan, _fresh(created, scan.database_at, content.name, report)
+    return content, scan, _require_fresh(created, scan.database_at, content.name, report)
 
 
-def _about(content: ReportContent, error: EvidenceProblem) -> EvidenceProblem:
+def _problem_of_report(content: ReportContent, error: EvidenceProblem) -> EvidenceProblem:
     problem = error.problem
     return EvidenceProblem(Problem(problem.kind, f"{content.name}: {problem.message}", problem.hint))
 
 
-def _fresh(created: float | None, database: float | None, name: str, report: Vulnerabilities) -> float:
+def _require_fresh(created: float | None, database: float | None, name: str, report: Vulnerabilities) -> float:
     now = time.time()
     if created is None:
         hint = 'wrap it into an in-toto statement, run the scanner by `command`, or declare dated = "file"'
@@ -162,7 +162,7 @@ def _suppressed(
         try:
             known += vex.statements(report_model.decode(content.content, context.redactor.redact))
         except EvidenceProblem as error:
-            raise _about(content, error) from None
+            raise _problem_of_report(content, error) from None
     return vex.suppressions(worst, known, scan.subject, report.product, image)
 
 

@@ -26,7 +26,7 @@ def parse(data: Any) -> Scan:
     """
     if not isinstance(data, dict) or data.get("version") != "2.1.0":
         version = data.get("version") if isinstance(data, dict) else None
-        report_model.wrong(f"is no SARIF 2.1.0: its version is {report_model.shown(version)!r}")
+        report_model.raise_protocol_problem(f"is no SARIF 2.1.0: its version is {report_model.shown(version)!r}")
     runs = report_model.rows(data, "runs")
     if not runs:
         report_model.empty("the SARIF file holds no run of a tool")
@@ -36,14 +36,16 @@ def parse(data: Any) -> Scan:
         _refuse_failed(run)
     drivers = [report_model.table(report_model.table(run, "tool"), "driver") for run in runs]
     ended = [
-        report_model.moment(each.get("endTimeUtc")) for run in runs for each in report_model.rows(run, "invocations")
+        report_model.optional_epoch_seconds(each.get("endTimeUtc"))
+        for run in runs
+        for each in report_model.rows(run, "invocations")
     ]
     dates = [each for each in ended if each is not None]
     return Scan(
         scanner=", ".join(dict.fromkeys(report_model.needed(each, "name") for each in drivers)),
         subject=_subject(runs),
         created_at=min(dates) if dates else None,
-        findings=report_model.bounded(finding for run in runs for finding in _findings(run)),
+        findings=report_model.unique_findings(finding for run in runs for finding in _findings(run)),
         ignored=sum(_suppressed(each) for run in runs for each in report_model.rows(run, "results")),
         unjudged=tuple(_unjudged(runs))[:20],
     )
@@ -55,13 +57,17 @@ def _refuse_failed(run: dict[str, Any]) -> None:
     _refuse_elsewhere(report_model.table(run, "externalPropertyFileReferences"), "externalPropertyFileReferences")
     for invocation in report_model.rows(run, "invocations"):
         if invocation.get("executionSuccessful") is False:
-            report_model.wrong("the tool itself says that its run failed (executionSuccessful is false)")
+            report_model.raise_protocol_problem(
+                "the tool itself says that its run failed (executionSuccessful is false)"
+            )
 
 
 def _refuse_elsewhere(told: dict[str, Any], where: str) -> None:
     """Refuses a report of which a part that is judged does not stand in its runs."""
     if elsewhere := sorted({"results", "driver", "extensions", "invocations", "policies"} & set(told)):
-        report_model.wrong(f"its {', '.join(elsewhere)} lie elsewhere ({where})", "let the tool write one whole file")
+        report_model.raise_protocol_problem(
+            f"its {', '.join(elsewhere)} lie elsewhere ({where})", "let the tool write one whole file"
+        )
 
 
 def _subject(runs: list[dict[str, Any]]) -> Subject:
@@ -95,7 +101,7 @@ def _findings(run: dict[str, Any]) -> Iterator[Finding]:
         # a result need not name a rule: then its message tells it from others
         name = rule_id_of(result) or report_model.text(rule, "id") or f"no rule: {report_model.shown(said)[:80]}"
         yield Finding(
-            name, _where(result, files), "", _rating(result, rule, rules.level_of(result, rule)),
+            name, _first_location(result, files), "", _rating(result, rule, rules.level_of(result, rule)),
             report_model.shown(told[1].strip()) if told else "a change of the code",
         )  # fmt: skip
 
@@ -132,7 +138,7 @@ def _rating(result: dict[str, Any], rule: dict[str, Any], level: str) -> Rating 
     return _LEVELS.get(level)
 
 
-def _where(result: dict[str, Any], files: list[dict[str, Any]]) -> str:
+def _first_location(result: dict[str, Any], files: list[dict[str, Any]]) -> str:
     """The first place that is told. files: the run's, for a place that is told by its index alone (3.4.5)."""
     for location in report_model.rows(result, "locations"):
         physical = report_model.table(location, "physicalLocation")

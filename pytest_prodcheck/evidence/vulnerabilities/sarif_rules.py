@@ -22,7 +22,7 @@ class Rules:
     def rule_of(self, result: Row) -> Row:
         """The rule by its index, else guid, else id, which may be hierarchical ("CA1000/1"); {} for none."""
         told = table(result, "rule")
-        part = self._part(table(told, "toolComponent"))
+        part = self._tool_component(table(told, "toolComponent"))
         place = result.get("ruleIndex", told.get("index", -1))
         listed = rows(part, "rules")
         if isinstance(place, int) and not isinstance(place, bool) and 0 <= place < len(listed):
@@ -49,7 +49,7 @@ class Rules:
                 return level
         return "warning"
 
-    def _part(self, reference: Row) -> Row:
+    def _tool_component(self, reference: Row) -> Row:
         place = reference.get("index")
         if isinstance(place, int) and 0 <= place < len(self._extensions):
             return self._extensions[place]

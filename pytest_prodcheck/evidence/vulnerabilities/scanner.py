@@ -32,7 +32,7 @@ FINDS: dict[str, tuple[int, ...]] = {"pip-audit": (0, 1), "gatekeeper": (0, 1)}
 _TAIL = 2000  # bytes of its standard error that are kept
 
 
-def words(report: Vulnerabilities) -> tuple[str, ...]:
+def command_of(report: Vulnerabilities) -> tuple[str, ...]:
     """Program and arguments, placeholders not filled in."""
     if report.command is not None:
         return report.command
@@ -72,7 +72,7 @@ def run(
                 os.killpg(child.pid, signal.SIGKILL)
     if code not in codes:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        last = program_words.said(clean(said.decode("utf-8", "replace")))
+        last = program_words.last_words(clean(said.decode("utf-8", "replace")))
         raise EvidenceProblem(Problem("protocol", f"{name} {how}" + (f": {last}" if last else "")))
     return output
 

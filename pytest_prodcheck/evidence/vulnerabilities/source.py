@@ -58,13 +58,13 @@ def sends(target: str, environment: Environment) -> tuple[Sending, ...]:
     elif report.report is not None:
         what = f"reads the file {report.report}"
     else:
-        what = f"runs {' '.join(scanner.words(report))}"
+        what = f"runs {' '.join(scanner.command_of(report))}"
     return (Sending(host(target, environment), what, once=f"scan:{target}"),)
 
 
 def filled(text: str, report: Vulnerabilities, context: Context) -> str:
     """The text with `{revision}` and `{unit}` filled in; raises EvidenceProblem where the run names none."""
-    return placeholders.filled(text, context, report.unit or "")
+    return placeholders.fill_placeholders(text, context, report.unit or "")
 
 
 def read(report: Vulnerabilities, context: Context, deadline: Deadline) -> ReportContent:
@@ -74,7 +74,7 @@ def read(report: Vulnerabilities, context: Context, deadline: Deadline) -> Repor
     if report.url is not None:
         return _fetched(filled(report.url, report, context), report, context, deadline)
     began = time.time()
-    words = [filled(word, report, context) for word in scanner.words(report)]
+    words = [filled(word, report, context) for word in scanner.command_of(report)]
     codes = report.exit_codes if report.exit_codes is not None else scanner.FINDS.get(report.format, (0,))
     output = scanner.run(words, codes, report.largest, context.root, deadline, context.redactor.redact, context.passed)
     return ReportContent(words[0], output, made=began)

@@ -18,9 +18,11 @@ REVISION = "org.opencontainers.image.revision"  # OCI image spec, annotations
 def parse(data: Any) -> Scan:
     """The report; raises EvidenceProblem for another format or version, and where no package was looked at."""
     if not isinstance(data, dict) or "SchemaVersion" not in data:
-        report_model.wrong("is no report of Trivy: it has no `SchemaVersion`")
+        report_model.raise_protocol_problem("is no report of Trivy: it has no `SchemaVersion`")
     if data["SchemaVersion"] != 2:
-        report_model.wrong(f"schema version {report_model.shown(data['SchemaVersion'])} of Trivy is not known, 2 is")
+        report_model.raise_protocol_problem(
+            f"schema version {report_model.shown(data['SchemaVersion'])} of Trivy is not known, 2 is"
+        )
     every = report_model.rows(data, "Results")
     results = [each for each in every if each.get("Class") in ("os-pkgs", "lang-pkgs")]
     packages = [report_model.rows(each, "Packages") for each in results]
@@ -33,9 +35,9 @@ def parse(data: Any) -> Scan:
     return Scan(
         scanner="Trivy",
         subject=_subject(data, metadata),
-        created_at=report_model.moment(data.get("CreatedAt")),
+        created_at=report_model.optional_epoch_seconds(data.get("CreatedAt")),
         scanned=sum(map(len, packages)) if listed else None,
-        findings=report_model.bounded(_findings(every)),
+        findings=report_model.unique_findings(_findings(every)),
         ignored=sum(len(report_model.rows(each, "ExperimentalModifiedFindings")) for each in every),
         unjudged=(*report_model.unknown(data, _TOP), *_unjudged(every)),
         end_of_life=name.strip() if system.get("EOSL") is True else "",
@@ -85,11 +87,15 @@ def _unjudged(results: list[dict[str, Any]]) -> Iterator[str]:
 
 def _rated(row: dict[str, Any]) -> Rating | None:
     rating = report_model.text(row, "Severity")
-    return RATINGS[rating] if rating in RATINGS else report_model.wrong(f"severity {rating!r} of Trivy is not known")
+    return (
+        RATINGS[rating]
+        if rating in RATINGS
+        else report_model.raise_protocol_problem(f"severity {rating!r} of Trivy is not known")
+    )
 
 
 def _finding(row: dict[str, Any]) -> Finding:
-    published = report_model.moment(row.get("PublishedDate"))
+    published = report_model.optional_epoch_seconds(row.get("PublishedDate"))
     return Finding(
         report_model.needed(row, "VulnerabilityID"),
         report_model.needed(row, "PkgName"),

@@ -47,14 +47,16 @@ def statements(data: Any) -> tuple[Statement, ...]:
     """All statements of one document, oldest first; raises EvidenceProblem for another format or version."""
     if isinstance(data, dict) and str(data.get("@context", "")).startswith(_OPENVEX):
         if str(data["@context"]).removeprefix(_OPENVEX) not in ("", "/v0.2.0"):
-            report_model.wrong(f"{report_model.shown(data['@context'])} is not known, {_OPENVEX}/v0.2.0 is")
+            report_model.raise_protocol_problem(
+                f"{report_model.shown(data['@context'])} is not known, {_OPENVEX}/v0.2.0 is"
+            )
         found = list(_openvex(data))
     elif isinstance(data, dict) and data.get("bomFormat") == "CycloneDX":
         if data.get("specVersion") not in _CYCLONEDX:
-            report_model.wrong(f"CycloneDX {report_model.shown(data.get('specVersion'))} is not known")
+            report_model.raise_protocol_problem(f"CycloneDX {report_model.shown(data.get('specVersion'))} is not known")
         found = list(_cyclonedx(data))
     else:
-        report_model.wrong("is neither OpenVEX nor CycloneDX")
+        report_model.raise_protocol_problem("is neither OpenVEX nor CycloneDX")
     return tuple(sorted(found, key=lambda each: each.at))
 
 
@@ -69,8 +71,10 @@ def _openvex(data: dict[str, Any]) -> Iterator[Statement]:
         why = report_model.text(row, "justification")
         why = why if why in JUSTIFICATIONS else report_model.text(row, "impact_statement")
         good = row.get("status") == "not_affected" and why
-        at = report_model.moment(row.get("last_updated")) or report_model.moment(row.get("timestamp"))
-        at = at or report_model.moment(data.get("timestamp")) or 0.0
+        at = report_model.optional_epoch_seconds(row.get("last_updated")) or report_model.optional_epoch_seconds(
+            row.get("timestamp")
+        )
+        at = at or report_model.optional_epoch_seconds(data.get("timestamp")) or 0.0
         reason = f"not_affected, {why}" if good else ""
         for product in report_model.rows(row, "products"):
             parts = tuple(name for each in report_model.rows(product, "subcomponents") for name in _identifiers(each))
@@ -99,7 +103,11 @@ def _cyclonedx(data: dict[str, Any]) -> Iterator[Statement]:
         # a false positive has no justification of the list: then the document has to say why
         why = report_model.text(analysis, "detail") if state == "false_positive" else why
         good = (state == "not_affected" and why in JUSTIFICATIONS) or (state == "false_positive" and bool(why))
-        at = report_model.moment(analysis.get("lastUpdated")) or report_model.moment(row.get("updated")) or 0.0
+        at = (
+            report_model.optional_epoch_seconds(analysis.get("lastUpdated"))
+            or report_model.optional_epoch_seconds(row.get("updated"))
+            or 0.0
+        )
         reason = f"{state}, {why}" if good else ""
         others = (report_model.text(each, "id") for each in report_model.rows(row, "references"))
         names = frozenset(filter(None, (report_model.text(row, "id"), *others)))
@@ -151,7 +159,7 @@ def suppressions(
     findings: Iterable[Finding], known: Iterable[Statement], subject: Subject, product: str | None, image: str | None
 ) -> dict[Finding, str]:
     """Finding -> why it is suppressed. Of several statements about one the newest holds, whatever it says."""
-    ours = _Ours(subject, product, image)
+    ours = _ScannedProduct(subject, product, image)
     by_name: dict[str, list[Statement]] = {}
     for statement in known:
         for name in statement.names:
@@ -170,7 +178,7 @@ def suppressions(
     return found
 
 
-class _Ours:
+class _ScannedProduct:
     """What was scanned, as VEX documents may name it."""
 
     def __init__(self, subject: Subject, product: str | None, image: str | None) -> None:

@@ -62,16 +62,16 @@ def http_cors(target: str, context: Context, deadline: Deadline) -> CorsAnswers:
     service = declared(context.environment, target)
     good = control(target, context, deadline)
     found = origins(service, f"x{secrets.token_hex(6)}")
-    answers = _asked(target, control_path(service), found, {}, context, deadline)
+    answers = _answers_to_origins(target, control_path(service), found, {}, context, deadline)
     for full in private_endpoints(target, context.environment):
         _, each, _ = endpoint(context.environment, full)
-        _insist(http_private.gather(full, context, deadline))
+        _require_control(http_private.gather(full, context, deadline))
         session = session_of(context, private_roles(context.environment, each)[0], deadline)
-        answers += _asked(target, each.path, found, {**each.headers, **session.headers}, context, deadline)
+        answers += _answers_to_origins(target, each.path, found, {**each.headers, **session.headers}, context, deadline)
     return CorsAnswers(good, tuple(answers))
 
 
-def _insist(allowed: PrivateAnswer) -> None:
+def _require_control(allowed: PrivateAnswer) -> None:
     """Raises EvidenceProblem where the role itself does not get its answer: then it proves nothing for others."""
     exchange = allowed.exchange
     if exchange.status not in allowed.expected:
@@ -79,7 +79,7 @@ def _insist(allowed: PrivateAnswer) -> None:
         raise EvidenceProblem(Problem("protocol", f"{what}, so what other origins may not read proves nothing"))
 
 
-def _asked(
+def _answers_to_origins(
     target: str,
     path: str,
     found: Mapping[str, str],

@@ -15,7 +15,7 @@ from pytest_prodcheck.evidence.web.public_addresses import (
     private_endpoints,
     random_name,
 )
-from pytest_prodcheck.evidence.web.stack_traces import found
+from pytest_prodcheck.evidence.web.stack_traces import leaks_in
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.web import ProvokedError, ProvokedErrors
 
@@ -93,7 +93,7 @@ def http_errors(target: str, context: Context, deadline: Deadline) -> ProvokedEr
     for case, request in cases:
         try:
             answer = client_of(context, target).ask(request, deadline, retry=False)
-            answers.append(ProvokedError(case, replace(answer.exchange, body=None), found(answer.text)))
+            answers.append(ProvokedError(case, replace(answer.exchange, body=None), leaks_in(answer.text)))
         except EvidenceProblem as error:
             if deadline.expired:
                 raise

@@ -56,7 +56,7 @@ def http_exposure(target: str, context: Context, deadline: Deadline) -> Exposure
     )
     missing = dict.fromkeys(_missing(), "nothing")
     asked = [*missing.items(), *exposure_signatures.FILES.items(), *exposure_signatures.DEBUG.items(), *folders.items()]
-    probes = {probe.path: probe for probe in _all(target, asked, context, deadline)}
+    probes = {probe.path: probe for probe in _probe_all(target, asked, context, deadline)}
     after = control(target, context, deadline, anew=True)
 
     def of(paths: Sequence[str]) -> tuple[Probe, ...]:
@@ -94,7 +94,7 @@ def _linked(target: str, body: str, context: Context) -> list[str]:
     return list(found)[:LINKED]
 
 
-def _all(target: str, asked: list[tuple[str, str]], context: Context, deadline: Deadline) -> list[Probe]:
+def _probe_all(target: str, asked: list[tuple[str, str]], context: Context, deadline: Deadline) -> list[Probe]:
     """One probe for each path, by up to three workers that take the next one."""
     from pytest_prodcheck.evidence.tools.threads import side_by_side
 

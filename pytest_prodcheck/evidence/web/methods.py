@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import bounded_seconds, declared, service_host
-from pytest_prodcheck.evidence.web.public_addresses import ask, control, control_path, lines
+from pytest_prodcheck.evidence.web.public_addresses import ask, control, control_path, plan_lines
 from pytest_prodcheck.records.web import MethodAnswer, Methods
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def _unusual(environment: Environment) -> tuple[str, ...]:
 def _lines(target: str, environment: Environment) -> tuple[Sending, ...]:
     path = control_path(declared(environment, target))
     asked = [(f"{method} {path}", 1) for method in (*_unusual(environment), "OPTIONS")]
-    return lines(target, environment, (f"GET {path}", 1), *asked)
+    return plan_lines(target, environment, (f"GET {path}", 1), *asked)
 
 
 @evidence("http-methods", axis="service", seconds=bounded_seconds(4), host=service_host, sends=_lines)

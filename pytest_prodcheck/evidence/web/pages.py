@@ -23,8 +23,8 @@ from pytest_prodcheck.evidence.web.public_addresses import (
     control,
     control_path,
     followed,
-    lines,
     open_endpoints,
+    plan_lines,
 )
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.web import CookieAnswers, Page, Pages, PrivateAnswer
@@ -40,7 +40,7 @@ def _page_lines(target: str, environment: Environment) -> tuple[Sending, ...]:
     home = control_path(service)
     open_ones = [(endpoint.request, 1) for _, endpoint in open_endpoints(service)]
     where = "GET where it redirects to, within the service (at most)"
-    return lines(target, environment, (f"GET {home}", 1 + service.html), (where, 3 * service.html), *open_ones)
+    return plan_lines(target, environment, (f"GET {home}", 1 + service.html), (where, 3 * service.html), *open_ones)
 
 
 @evidence("http-pages", axis="service", seconds=bounded_seconds(4), host=service_host, sends=_page_lines)
@@ -60,7 +60,7 @@ def http_pages(target: str, context: Context, deadline: Deadline) -> Pages:
 def http_secure(target: str, context: Context, deadline: Deadline) -> Pages:
     """The answers of `http-pages` over TLS of a host with a name, bodies left out."""
     found: Pages = http_pages.gather(target, context, deadline)
-    return replace(found, pages=_bare(found.pages), again=None)
+    return replace(found, pages=_without_bodies(found.pages), again=None)
 
 
 @evidence(
@@ -77,7 +77,7 @@ def http_html(target: str, context: Context, deadline: Deadline) -> Pages:
     return found
 
 
-def _bare(pages: tuple[Page, ...]) -> tuple[Page, ...]:
+def _without_bodies(pages: tuple[Page, ...]) -> tuple[Page, ...]:
     """The pages without their bodies."""
     return tuple(replace(page, exchange=replace(page.exchange, body=None)) for page in pages)
 
@@ -136,7 +136,7 @@ def http_private(target: str, context: Context, deadline: Deadline) -> PrivateAn
 def _cookie_lines(target: str, environment: Environment) -> tuple[Sending, ...]:
     auth = environment.auth
     logs_in = auth is not None and auth.service == target and auth.signs_in and bool(auth.roles)
-    return lines(target, environment, (f"{auth.login} (login)" if auth else "", int(logs_in)))
+    return plan_lines(target, environment, (f"{auth.login} (login)" if auth else "", int(logs_in)))
 
 
 @evidence("http-cookies", axis="service", seconds=bounded_seconds(6), host=service_host, sends=_cookie_lines)
@@ -154,4 +154,4 @@ def http_cookies(target: str, context: Context, deadline: Deadline) -> CookieAns
             raise EvidenceProblem(Problem("denied", what))
         login = Page(f"login as {role}", replace(told.exchange, body=None))
     session = auth.cookie or "" if auth is not None and auth.service == target else ""
-    return CookieAnswers(found.host, found.https, _bare(found.pages), login, session)
+    return CookieAnswers(found.host, found.https, _without_bodies(found.pages), login, session)

@@ -101,7 +101,7 @@ def random_name() -> str:
     return f"prodcheck-{secrets.token_hex(8)}"
 
 
-def lines(target: str, environment: Environment, *requests: tuple[str, int]) -> tuple[Sending, ...]:
+def plan_lines(target: str, environment: Environment, *requests: tuple[str, int]) -> tuple[Sending, ...]:
     """Lines of a plan about one service: what and how often."""
     from pytest_prodcheck.evidence.collectors import Sending
 

@@ -34,7 +34,7 @@ SIGNS = {
 _SIGNS = {name: re.compile(pattern) for name, pattern in SIGNS.items()}
 
 
-def found(body: str) -> tuple[str, ...]:
+def leaks_in(body: str) -> tuple[str, ...]:
     """What of a program's inside an answer shows, by name; () for nothing."""
     import html
 

@@ -28,7 +28,7 @@ from pytest_prodcheck.evidence.backups.pgbackrest_barman import (
 )
 from pytest_prodcheck.evidence.backups.wal_archive import listing_of
 from pytest_prodcheck.evidence.backups.wal_names import HistoryEntry
-from pytest_prodcheck.evidence.content.recording import take
+from pytest_prodcheck.evidence.content.recording import record_content
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.restore import fetch
@@ -189,7 +189,7 @@ def as_server(tool: Tool, *what: str) -> None:
 
 def test_a_stanza_and_a_restore_from_it(pgbackrest: Tool, cluster: Cluster) -> None:
     with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
-        (cluster.records / "tool.json").write_text(take(connection, witness).text())
+        (cluster.records / "tool.json").write_text(record_content(connection, witness).text())
     _archived(cluster, 1)
     judged = pgbackrest.judged()
     assert (judged.age, judged.manifest, judged.wal) == ("passed", "passed", "passed")

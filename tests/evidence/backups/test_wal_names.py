@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.evidence.backups.wal_archive import Listing, judged, newest_of, read_archive
+from pytest_prodcheck.evidence.backups.wal_archive import Listing, archive_record, newest_segment, read_archive
 from pytest_prodcheck.evidence.backups.wal_names import (
     SEGMENT,
     HistoryEntry,
     history,
     name_of,
     needed,
-    number,
     position,
+    segment_number,
 )
 from pytest_prodcheck.records import EvidenceProblem
 
@@ -28,8 +28,8 @@ def names(*counts: int, on: int = 1) -> list[str]:
 
 def test_names_numbers_and_positions_fit_together() -> None:
     assert name_of(2, 256, SIZE) == "000000020000000100000000"
-    assert number("000000020000000100000000", SIZE) == 256
-    assert number("000000010000000000000FFF", MB) == 4095
+    assert segment_number("000000020000000100000000", SIZE) == 256
+    assert segment_number("000000010000000000000FFF", MB) == 4095
     assert position("1/2A") == (1 << 32) + 42
     with pytest.raises(ValueError):
         position("42")
@@ -82,11 +82,11 @@ def test_a_timeline_without_its_history_does_not_lead_there() -> None:
 def test_segments_of_a_timeline_that_was_given_up_are_not_the_newest() -> None:
     histories = {3: (HistoryEntry(1, position("0/3000100")),)}
     there = [*names(1, 2, 3, 9), *names(7, on=2), *names(4, on=3)]
-    assert newest_of(there, histories, names(1)[0], SIZE) == names(4, on=3)[0]
+    assert newest_segment(there, histories, names(1)[0], SIZE) == names(4, on=3)[0]
 
 
 def archive(there: list[str], told: str = "") -> tuple[int, tuple[str, ...]]:
-    found = judged("archive", "b", names(2)[0], Listing(dict.fromkeys(there, SIZE)), SIZE, 0.0, (), told)
+    found = archive_record("archive", "b", names(2)[0], Listing(dict.fromkeys(there, SIZE)), SIZE, 0.0, (), told)
     return found.missing_count, found.missing
 
 
@@ -111,10 +111,10 @@ def test_a_history_file_that_cannot_be_read(tmp_path: Path, ending: str) -> None
     (tmp_path / f"00000002.history{ending}").write_bytes(b"sealed")
     listing = read_archive(tmp_path, "000000010000000000000001", 16 << 20)
     with pytest.raises(EvidenceProblem) as caught:
-        judged("archive", "label", "000000010000000000000001", listing, 16 << 20, 0.0, ())
+        archive_record("archive", "label", "000000010000000000000001", listing, 16 << 20, 0.0, ())
     assert caught.value.problem.kind == "configuration"
     assert f"00000002.history{ending}" in caught.value.problem.message
     (tmp_path / "00000002.history").write_text("1\t0/2000000\tno recovery target specified\n")
     listing = read_archive(tmp_path, "000000010000000000000001", 16 << 20)
-    found = judged("archive", "label", "000000010000000000000001", listing, 16 << 20, 0.0, ())
+    found = archive_record("archive", "label", "000000010000000000000001", listing, 16 << 20, 0.0, ())
     assert (found.missing, found.complaints) == ((), ())

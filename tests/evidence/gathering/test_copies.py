@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.evidence.gathering.copies import own_copy, same
+from pytest_prodcheck.evidence.gathering.copies import identical, own_copy
 from pytest_prodcheck.records import Exchange, Problem
 from pytest_prodcheck.records.services import Health
 
@@ -149,9 +149,9 @@ def test_a_change_at_any_depth_is_seen(wrap: Callable[[list[Any]], object]) -> N
         inner: list[Any] = [1]
         value = wrap(inner)
         copied = own_copy(value)
-        assert same(copied, value)
+        assert identical(copied, value)
         inner[:] = change
-        assert not same(copied, value)
+        assert not identical(copied, value)
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ def test_a_change_at_any_depth_is_seen(wrap: Callable[[list[Any]], object]) -> N
     [math.nan, {1, "x"}, datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), Decimal("1.5"), PurePath("a/b"), EXCHANGE],
 )
 def test_a_copy_is_the_same(value: Any) -> None:
-    assert same(own_copy(Odd([value])), Odd([value]))
-    assert not same(Odd([value]), Odd([Equal(value)]))
+    assert identical(own_copy(Odd([value])), Odd([value]))
+    assert not identical(Odd([value]), Odd([Equal(value)]))
 
 
 def test_what_is_its_own_copy_is_refused() -> None:

@@ -62,7 +62,7 @@ def test_processors_are_busy_where_they_are_so_now_and_were_before(
     monkeypatch.setattr(psutil, "cpu_count", lambda: 4)
     monkeypatch.setattr(psutil, "getloadavg", lambda: (0.0, load, 0.0))
     monkeypatch.setattr(local, "LOOK", 0.0)
-    assert local.use(Deadline(5)).cpu == pytest.approx(expected)
+    assert local.resource_use(Deadline(5)).cpu == pytest.approx(expected)
 
 
 def node(name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
-from pytest_prodcheck.evidence.load.data_feeds import rows_of, used_again
+from pytest_prodcheck.evidence.load.data_feeds import reused_rows, rows_of
 from pytest_prodcheck.evidence.load.run import load_run
 from pytest_prodcheck.judging.load_validity import starved
 from pytest_prodcheck.load.feeds import Feed
@@ -191,8 +191,8 @@ def test_rows_that_are_used_again_are_told() -> None:
     """artilleryio/artillery#1357: users who may answer once came twice, and nothing said why the service refused."""
     feeds = {name: {"rows": [{"user": "u"}] * 40, "numbers": {}, "order": "turn"} for name in ("buy", "shop.item")}
     plan = {"arrivals": {"buy": 1, "shop.item": 1}, "flows": {"buy": {}}, "feeds": feeds}
-    assert list(used_again(plan, 80)) == []
-    assert [each.partition(":")[0] for each in used_again(plan, 82)] == ["41 users of buy shared 40 rows"]
+    assert list(reused_rows(plan, 80)) == []
+    assert [each.partition(":")[0] for each in reused_rows(plan, 82)] == ["41 users of buy shared 40 rows"]
 
 
 def test_values_cannot_break_out_of_their_place() -> None:

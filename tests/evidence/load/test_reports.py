@@ -23,7 +23,7 @@ from pytest_prodcheck.answers.expected_answers import ExpectedAnswer
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load.fingerprint import fingerprint
-from pytest_prodcheck.evidence.load.light import Pace, rest_asked
+from pytest_prodcheck.evidence.load.light import Pace, seconds_to_wait
 from pytest_prodcheck.evidence.load.run import load_latency
 from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.judging.load_validity import flaws
@@ -342,7 +342,7 @@ def test_a_rest_is_as_long_as_the_service_asks(said: str, least: float, most: fl
     """kieranklaassen/compound-cli#19: long ones were cut short, and each further request was refused, too."""
     said = formatdate(time.time() + 3600, usegmt=True) if said == "a date" else said
     exchange = Exchange("GET", "http://it/", 429, (("Retry-After", said),), "", 0, 0.1)
-    assert least <= (rest_asked(exchange, ExpectedAnswer((200,))) or 0) <= most
+    assert least <= (seconds_to_wait(exchange, ExpectedAnswer((200,))) or 0) <= most
 
 
 def test_runs_are_compared_with_those_of_the_same_requests(tmp_path: Path) -> None:

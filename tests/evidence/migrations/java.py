@@ -14,7 +14,7 @@ import pytest
 from pytest_prodcheck.demo.runtime.programs import postgres_programs
 from pytest_prodcheck.environments.sections.database import Migrations
 from pytest_prodcheck.evidence.migrations.model import Script, State
-from pytest_prodcheck.evidence.migrations.scripts import shipped
+from pytest_prodcheck.evidence.migrations.scripts import scripts_of
 from tests.evidence.postgres.servers import PASSWORD, Server, server
 
 CACHE = Path("~/.cache/pytest-prodcheck").expanduser()
@@ -45,7 +45,7 @@ class Tool:
 
     def shipped(self, kind: str, name: str, **settings: Any) -> tuple[dict[str, Script], Migrations]:
         declared = Migrations.model_validate({"kind": kind, "scripts": name, **settings})
-        return shipped(declared, self.root), declared
+        return scripts_of(declared, self.root), declared
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_prodcheck.environments.sections.database import Migrations
 from pytest_prodcheck.evidence.migrations.model import State
-from pytest_prodcheck.evidence.migrations.scripts import shipped
+from pytest_prodcheck.evidence.migrations.scripts import scripts_of
 from pytest_prodcheck.evidence.migrations.states import KINDS
 
 alembic = pytest.importorskip("alembic", reason="pip install alembic")
@@ -29,7 +29,7 @@ def compared(kind: str, root: Path, database: Path, **settings: Any) -> State:
     with sqlite3.connect(database) as connection:
         rows = [tuple(row) for row in connection.execute(sql)]
     connection.close()
-    return KINDS[kind].compare(rows, shipped(declared, root), declared)
+    return KINDS[kind].compare(rows, scripts_of(declared, root), declared)
 
 
 # -- Alembic
@@ -115,7 +115,7 @@ def test_alembic_agrees_on_targets_and_partial_ids(tmp_path: Path, target: str, 
     full = tuple(str(script.get_revision(each).revision) for each in at)
     left = {step.revision.revision for step in script._upgrade_revs(target, full)}  # type: ignore[arg-type]
     declared = Migrations.model_validate({"kind": "alembic", "scripts": "scripts", "target": target})
-    state = KINDS["alembic"].compare([(each,) for each in at], shipped(declared, tmp_path), declared)
+    state = KINDS["alembic"].compare([(each,) for each in at], scripts_of(declared, tmp_path), declared)
     assert set(state.pending) == left
     assert (state.unknown, state.untold) == ([], [])
 
@@ -133,7 +133,7 @@ def test_alembic_targets_that_cannot_be_told(tmp_path: Path, target: str, words:
     with pytest.raises(CommandError):
         list(ScriptDirectory(str(tmp_path / "scripts"))._upgrade_revs(target, ()))  # type: ignore[arg-type]
     declared = Migrations.model_validate({"kind": "alembic", "scripts": "scripts", "target": target})
-    (untold,) = KINDS["alembic"].compare([], shipped(declared, tmp_path), declared).untold
+    (untold,) = KINDS["alembic"].compare([], scripts_of(declared, tmp_path), declared).untold
     assert words in untold
     assert "migrations.target" in untold
 

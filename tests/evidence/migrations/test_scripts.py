@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.environments.sections.database import Migrations
-from pytest_prodcheck.evidence.migrations.scripts import dotted, flyway_checksum, shipped, version_key
+from pytest_prodcheck.evidence.migrations.scripts import dotted, flyway_checksum, scripts_of, version_key
 from tests.evidence.contexts import problem_of
 
 ALEMBIC = '''"""{revision}"""
@@ -48,10 +48,13 @@ def test_alembic_graph(tmp_path: Path) -> None:
         "env.py": "raise SystemExit('never run')",
         "versions/__init__.py": "",
     }
-    found = shipped(settings("alembic", recursive=True), write(tmp_path, files))
+    found = scripts_of(settings("alembic", recursive=True), write(tmp_path, files))
     assert {name: script.parents for name, script in found.items()} == {"aa": (), "bb": ("aa",), "cc": ("aa", "bb")}
-    assert set(shipped(settings("alembic", recursive=False), tmp_path)) == {"aa", "bb"}  # as Alembic itself reads them
-    assert "recursive_version_locations" in problem_of(lambda: shipped(settings("alembic"), tmp_path)).hint
+    assert set(scripts_of(settings("alembic", recursive=False), tmp_path)) == {
+        "aa",
+        "bb",
+    }  # as Alembic itself reads them
+    assert "recursive_version_locations" in problem_of(lambda: scripts_of(settings("alembic"), tmp_path)).hint
 
 
 @pytest.mark.parametrize(
@@ -65,19 +68,19 @@ def test_alembic_graph(tmp_path: Path) -> None:
 )
 def test_alembic_scripts_that_cannot_be_read(tmp_path: Path, text: str, words: str) -> None:
     root = write(tmp_path, {"a.py": text})
-    problem = problem_of(lambda: shipped(settings("alembic"), root))
+    problem = problem_of(lambda: scripts_of(settings("alembic"), root))
     assert problem.kind == "configuration"
     assert words in problem.message
 
 
 def test_one_revision_twice(tmp_path: Path) -> None:
     text = ALEMBIC.format(revision="aa", down="None")
-    problem = problem_of(lambda: shipped(settings("alembic"), write(tmp_path, {"a.py": text, "b.py": text})))
+    problem = problem_of(lambda: scripts_of(settings("alembic"), write(tmp_path, {"a.py": text, "b.py": text})))
     assert "aa is a.py too" in problem.message
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    assert "there is no folder scripts" in problem_of(lambda: shipped(settings("alembic"), tmp_path)).message
+    assert "there is no folder scripts" in problem_of(lambda: scripts_of(settings("alembic"), tmp_path)).message
 
 
 # java.util.zip.CRC32 over the UTF-8 bytes of each line: that of "select 1;" twice, and of nothing
@@ -103,7 +106,7 @@ def test_a_line_end_of_unicode_is_none_of_java() -> None:
 
 def test_flyway_names(tmp_path: Path) -> None:
     names = ("V1__one.sql", "sub/V1_2__two_words.sql", "R__view.sql", "U1__undo.sql", "notes.txt")
-    found = shipped(settings("flyway"), write(tmp_path, dict.fromkeys(names, "x")))
+    found = scripts_of(settings("flyway"), write(tmp_path, dict.fromkeys(names, "x")))
     assert {name: (each.title, each.repeatable) for name, each in found.items()} == {
         "1": ("one", False), "1.2": ("two words", False), "view": ("view", True),
     }  # fmt: skip
@@ -124,7 +127,7 @@ def test_django(tmp_path: Path) -> None:
         "shop/migrations/__init__.py": "",
         "shop/models.py": "class Migration: pass",
     }
-    found = shipped(settings("django"), write(tmp_path, files))
+    found = scripts_of(settings("django"), write(tmp_path, files))
     assert {name: each.parents for name, each in found.items()} == {
         "shop.0001_initial": (), "shop.0002_more": ("shop.0001_initial",),
     }  # fmt: skip
@@ -132,5 +135,5 @@ def test_django(tmp_path: Path) -> None:
 
 def test_numbered(tmp_path: Path) -> None:
     names = ("000001_init.up.sql", "000001_init.down.sql", "20240131120000-add.sql", "V7__x.sql", "README.md", "1x.sql")
-    found = shipped(settings("table"), write(tmp_path, dict.fromkeys(names, "")))
+    found = scripts_of(settings("table"), write(tmp_path, dict.fromkeys(names, "")))
     assert sorted(found) == ["1", "20240131120000", "7"]

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_prodcheck.evidence.monitoring.absence import needs
 from pytest_prodcheck.evidence.monitoring.miscounting import raw_counters
-from pytest_prodcheck.evidence.monitoring.selectors import reach, selectors
+from pytest_prodcheck.evidence.monitoring.selectors import lookback, selectors
 
 QUERIES = [  # query, what it selects by function, raw counters, reach in seconds
     ('sum by (le) (rate(a_bucket{x="}"}[5m]))', {'a_bucket{x="}"}': "rate"}, [], 300),
@@ -31,7 +31,7 @@ QUERIES = [  # query, what it selects by function, raw counters, reach in second
 def test_selectors(query: str, expected: dict[str, str], raw: list[str], seconds: float) -> None:
     assert {each.text: each.function for each in selectors(query)} == expected
     assert [each.name for each in raw_counters(query)] == raw
-    assert reach(query) == seconds
+    assert lookback(query) == seconds
 
 
 NEEDS = [  # query, what it rests on where nothing is there; and of a number that may not be small

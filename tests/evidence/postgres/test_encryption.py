@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_prodcheck.evidence.postgres.encryption import _plain
+from pytest_prodcheck.evidence.postgres.encryption import _plaintext_outcome
 from pytest_prodcheck.evidence.postgres.startup_packet import StartupResponse, start_tls, startup_response
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.network.speakers import speaker
@@ -71,7 +71,7 @@ def test_a_start_holds_no_password() -> None:
     ],
 )
 def test_what_became_of_a_plain_start(said: bytes, plain: str) -> None:
-    assert _plain(word(said), "pg:5432") == plain
+    assert _plaintext_outcome(word(said), "pg:5432") == plain
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_became_of_a_plain_start(said: bytes, plain: str) -> None:
 )  # fmt: skip
 def test_another_error_refuses_nothing(said: bytes) -> None:
     with pytest.raises(EvidenceProblem, match="refuses nothing"):
-        _plain(word(said), "pg:5432")
+        _plaintext_outcome(word(said), "pg:5432")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.environments.grants import grants
-from pytest_prodcheck.evidence.content.recording import take
+from pytest_prodcheck.evidence.content.recording import record_content
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.table import COLLECTORS
 from tests.evidence.contexts import context, gather, problem_of
@@ -232,7 +232,7 @@ def test_declared_sql_that_names_no_schema(hostile: Cluster, running: Stores) ->
 def test_nor_where_a_backup_is_recorded(hostile: Cluster) -> None:
     with hostile.primary.connect(DATABASE) as connection, hostile.primary.connect(DATABASE) as witness:
         _called(hostile)
-        record = take(connection, witness, parts=True)
+        record = record_content(connection, witness, parts=True)
         assert _called(hostile) == set()
         assert record.tables["public.orders"].rows == 2
         for each in (connection, witness):

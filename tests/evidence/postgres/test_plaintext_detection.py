@@ -12,9 +12,9 @@ import pytest
 from pytest_prodcheck.evidence.postgres.plaintext_detection import (
     LEAST_BYTES,
     bits_a_byte,
+    detect_plaintext,
     is_card,
     is_iban,
-    look,
     readings,
 )
 
@@ -23,7 +23,7 @@ WORDS = "Ada Lovelace, 12 St James's Square, London SW1Y 4JH. Please ring twice,
 
 
 def counts(values: list[str]) -> dict[str, int]:
-    found = look(values, None, None, False)
+    found = detect_plaintext(values, None, None, False)
     return {name: getattr(found, name) for name in NOTHING}
 
 
@@ -70,7 +70,7 @@ def test_ciphertext_is_not_taken_for_plain_text() -> None:
         ):
             values = [encode(data) for data in raw]
             assert counts(values) == NOTHING
-            measured = look(values, None, None, True).entropy
+            measured = detect_plaintext(values, None, None, True).entropy
             assert measured is not None
             assert measured > 7.5
 
@@ -78,7 +78,7 @@ def test_ciphertext_is_not_taken_for_plain_text() -> None:
 def test_numbers_without_meaning_pass_for_cards_by_chance_only() -> None:
     """Tokens that keep a card's form have a right check digit in one case of ten."""
     random.seed(4711)
-    found = look([f"4{random.randrange(10**15):015}" for _ in range(500)], None, None, False)
+    found = detect_plaintext([f"4{random.randrange(10**15):015}" for _ in range(500)], None, None, False)
     assert found.card_like == 500
     assert 0.05 < found.cards / found.card_like < 0.2
 
@@ -89,19 +89,19 @@ def test_numbers_without_meaning_pass_for_cards_by_chance_only() -> None:
 def test_text_does_not_look_random_in_any_form(encode: object) -> None:
     assert callable(encode)
     values = [encode(f"{WORDS} {number}") for number in range(50)]
-    measured = look(values, None, None, True).entropy
+    measured = detect_plaintext(values, None, None, True).entropy
     assert measured is not None
     assert measured < 5.5
 
 
 def test_few_bytes_tell_nothing() -> None:
-    found = look(["short"] * 3, None, None, True)
+    found = detect_plaintext(["short"] * 3, None, None, True)
     assert (found.size, found.entropy) == (15, None)
     assert bits_a_byte(os.urandom(LEAST_BYTES)) > 7
-    assert look([], None, None, True).entropy is None
+    assert detect_plaintext([], None, None, True).entropy is None
 
 
 def test_declared_patterns_are_counted() -> None:
-    found = look(["v1:AAAA", "v2:BBBB", "plain"], plain="^pl", form="v[0-9]:", entropy=False)
+    found = detect_plaintext(["v1:AAAA", "v2:BBBB", "plain"], plain="^pl", form="v[0-9]:", entropy=False)
     assert (found.plain, found.misshapen) == (1, 1)
     assert readings("cGxhaW4gdGV4dCBpbiBiYXNlNjQ=") == ("cGxhaW4gdGV4dCBpbiBiYXNlNjQ=", "plain text in base64")

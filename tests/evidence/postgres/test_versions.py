@@ -15,7 +15,7 @@ from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.demo.runtime.programs import has_tls, postgres_major, postgres_programs
 from pytest_prodcheck.demo.switches.backups import finish_segments
 from pytest_prodcheck.evidence.content.hash_sql import RANGES_SINCE
-from pytest_prodcheck.evidence.content.recording import take
+from pytest_prodcheck.evidence.content.recording import record_content
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 from pytest_prodcheck.records.replication import ContentComparison, Replication
@@ -84,7 +84,7 @@ def test_some_rows_of_a_restored_backup(running: tuple[Stores, Cluster]) -> None
     cluster = running[1]
     cluster.primary.ask("create table many as select n as id, md5(n::text) as text from generate_series(1, 50000) n")
     with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
-        record = take(connection, witness, ["public.many"], parts=True)
+        record = record_content(connection, witness, ["public.many"], parts=True)
     (cluster.records / "parts.json").write_text(record.text())
     finish_segments(cluster, 1)
     restored: RestoreRun = find("postgres-restore", made(running, record="pg/records/parts.json", sample=0.2))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo.postgres.cluster import Cluster
-from pytest_prodcheck.evidence.content.recording import take
+from pytest_prodcheck.evidence.content.recording import record_content
 from pytest_prodcheck.evidence.postgres.server_text import shown
 from pytest_prodcheck.evidence.tools.confinement import why_unavailable
 from pytest_prodcheck.records.backups import RestoreRun
@@ -66,7 +66,7 @@ def restored(running: Stores, cluster: Cluster, form: str, *options: str, record
     words += ["postgres", form, *options, "-f", folder / "kinds.dump", "kinds"]
     if record:
         with cluster.primary.connect("kinds") as connection, cluster.primary.connect("kinds") as witness:
-            (cluster.folder / "kinds.json").write_text(take(connection, witness, physical=False).text())
+            (cluster.folder / "kinds.json").write_text(record_content(connection, witness, physical=False).text())
     cluster.spawner.run(words, cluster.folder / "dump.log")
     restore = {"folder": "pg/scratch", "check": "database", "unconfined": bool(why_unavailable())}
     restore |= {"record": "pg/kinds.json"} if record else {}

@@ -22,7 +22,7 @@ from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.demo.switches.backups import finish_segments
 from pytest_prodcheck.environments.grants import grants
 from pytest_prodcheck.evidence.content.record_file import read
-from pytest_prodcheck.evidence.content.recording import take
+from pytest_prodcheck.evidence.content.recording import record_content
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.restore.scratch_folder import LOCK, PREFIX, sweep
 from pytest_prodcheck.evidence.tools import confinement
@@ -271,7 +271,7 @@ def test_a_dump_is_read_whole_and_loaded(make: Make, cluster: Cluster, name: str
 
 def test_a_record_is_of_a_moment_without_commits(cluster: Cluster, tmp_path: Path) -> None:
     with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
-        record = take(connection, witness, ["public.orders"])
+        record = record_content(connection, witness, ["public.orders"])
     (tmp_path / "r.json").write_text(record.text())
     assert read(tmp_path / "r.json") == record
     assert record.tables["public.orders"].rows == 2
@@ -533,9 +533,9 @@ def test_a_table_that_is_locked(cluster: Cluster, monkeypatch: pytest.MonkeyPatc
     with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
         with cluster.primary.connect() as migration:
             migration.execute("begin; lock table payments in access exclusive mode")
-            problem = problem_of(lambda: take(connection, witness))
+            problem = problem_of(lambda: record_content(connection, witness))
         assert problem.message == "public.payments: somebody holds a lock on it (2 looks)"
-        assert take(connection, witness).complete
+        assert record_content(connection, witness).complete
 
 
 ALTERED = (
@@ -561,9 +561,9 @@ def test_a_table_that_is_altered_while_it_is_recorded(cluster: Cluster, statemen
             connection.autocommit = True
             watched = Watched(connection, meddle)
             if statements == UNTOUCHED:
-                assert take(watched, witness).tables["public.meddled"].rows == 3
+                assert record_content(watched, witness).tables["public.meddled"].rows == 3
             else:
-                problem = problem_of(lambda: take(watched, witness))
+                problem = problem_of(lambda: record_content(watched, witness))
                 assert "public.meddled: truncated, dropped or altered while it was recorded" in problem.message
         assert watched.done
     finally:
@@ -582,7 +582,7 @@ def test_what_comes_and_goes_before_the_position(cluster: Cluster, statement: st
     try:
         with cluster.primary.connect() as connection, cluster.primary.connect() as witness:
             connection.autocommit = True
-            record = take(Watched(connection, meddle, "begin"), witness)
+            record = record_content(Watched(connection, meddle, "begin"), witness)
         assert ("public.fresh" in record.tables) == statement.startswith("create")
         assert ("passing.there" in record.tables) == statement.startswith("create")
     finally:
@@ -601,14 +601,14 @@ def test_a_commit_that_waits_for_a_standby_is_in_wal_already(cluster: Cluster, m
         try:
             thread.start()
             _eventually(lambda: witness.execute(WAITS, (pid,)).fetchone()[0] == "SyncRep", None)
-            problem = problem_of(lambda: take(connection, witness))
+            problem = problem_of(lambda: record_content(connection, witness))
         finally:
             witness.execute("select pg_cancel_backend(%s)", (pid,))  # its wait, not what it has written
             thread.join(10)
             committing.close()
             cluster.primary.configure(synchronous_standby_names=None)
         assert "no moment of 0.2 s without a commit was found (3 looks)" in problem.message
-        assert take(connection, witness).tables["public.waiting"].rows == 1
+        assert record_content(connection, witness).tables["public.waiting"].rows == 1
     cluster.primary.ask("drop table waiting")
 
 

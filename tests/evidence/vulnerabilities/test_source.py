@@ -14,7 +14,7 @@ import pytest
 
 from pytest_prodcheck.demo.files import scanner_reports
 from pytest_prodcheck.environments.sections.vulnerabilities import Vulnerabilities
-from pytest_prodcheck.evidence.vulnerabilities.scanner import words
+from pytest_prodcheck.evidence.vulnerabilities.scanner import command_of
 from tests.evidence.http.servers import Answer, Seen, web
 from tests.evidence.vulnerabilities.support import IMAGE, gathered, ids, problem, report
 
@@ -99,7 +99,7 @@ def test_how_each_scanner_is_run() -> None:
     """Trivy, Grype, kube-bench and gator cannot be installed here: what is run is looked at, not what it does."""
 
     def run(**keys: Any) -> tuple[str, ...]:
-        return words(Vulnerabilities.model_validate({"run": (), **keys}))
+        return command_of(Vulnerabilities.model_validate({"run": (), **keys}))
 
     assert run(format="trivy", image="a:1", run=("--scanners", "vuln")) == (
         "trivy", "image", "--quiet", "--format", "json", "--list-all-pkgs", "--scanners", "vuln", "a:1",
