@@ -115,7 +115,7 @@ def _squawk_findings(
         if not isinstance(said, list) or done.returncode not in (0, 1) or (done.returncode == 1 and not said):
             raise ValueError("no list of findings")
     except ValueError as error:
-        words = program_words.said(done.stderr or done.stdout, 300)
+        words = program_words.last_words(done.stderr or done.stdout, 300)
         what = f"squawk ended with {done.returncode} and told nothing that can be read ({error}): {words}"
         raise EvidenceProblem(Problem("protocol", what, "run it by hand on the files")) from None
     return said
