@@ -15,7 +15,7 @@ import pytest
 
 import pytest_prodcheck.evidence
 
-CLIENTS = ("cryptography.x509", "psycopg", "redis", "requests")
+CLIENTS = ("cryptography.x509", "jsonschema_rs", "openapi_spec_validator.schemas", "psycopg", "redis", "requests")
 TOML = """\
 version = 1
 project = "warm"

@@ -134,7 +134,7 @@ def test_quotas_leave_room(kubernetes_quota: KubernetesQuota, limit: Limit) -> N
           reason="; ".join(kubernetes_quota.refused[:3]) or "")  # fmt: skip
     for each in kubernetes_quota.quotas:
         whole = each.used + each.surge
-        share = 100 * whole / each.hard if each.hard > 0 else 0.0 if whole == 0 else 1000.0
+        share = round(100 * whole / each.hard, 9) if each.hard > 0 else 0.0 if whole == 0 else 1000.0
         why = f"{each.used:g} used and {each.surge:g} more for the rollout, of {each.hard:g}"
         judge("quota used", share, at_most=limit, unit="%", of=each.name, reason=why)
 

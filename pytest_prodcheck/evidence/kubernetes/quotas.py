@@ -144,7 +144,7 @@ def _refused(demands: list[Demand], ranges: list[Object]) -> Iterator[str]:
                 for what, part in _limit_range_subjects(demand.pod, str(row.get("type"))):
                     for name in most:
                         asked = max(resource_amounts(part, which).get(name, 0.0) for which in ("requests", "limits"))
-                        if asked > quantity(most[name]):
+                        if asked > quantity(most[name]) * (1 + 1e-9):  # 0.1 + 0.2 is no more than 0.3
                             shown = f"{demand.what}{what}: asks for {asked:g} {name}"
                             yield f"{shown}, {name_of(each)} allows {most[name]} a {str(row['type']).lower()}"
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 )
 def http_openapi(target: str, context: Context, deadline: Deadline) -> OpenApi:
     """The document, what is wrong with its structure, and the declared endpoints it lacks (pages in HTML left out)."""
-    from pytest_prodcheck.evidence.services.openapi_document import operation, problems
+    from pytest_prodcheck.evidence.services.openapi_document import operation
+    from pytest_prodcheck.evidence.services.openapi_rules import problems
 
     service = declared(context.environment, target)
     exchange, document = fetch(target, context, deadline)

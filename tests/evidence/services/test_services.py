@@ -20,12 +20,13 @@ from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.gathering.plan import sendings
 from pytest_prodcheck.evidence.network import resolving, transport
 from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
-from pytest_prodcheck.evidence.services.openapi_document import operation, problems
+from pytest_prodcheck.evidence.services.openapi_document import operation
 from pytest_prodcheck.evidence.table import find
 from pytest_prodcheck.records import EvidenceProblem
 from tests.evidence.contexts import context_for
 from tests.evidence.http.servers import Answer, Seen, Web, ok, web
 from tests.evidence.network.speakers import raw_server
+from tests.evidence.services.openapi_documents import DOCUMENT, changed
 
 
 def gather(name: str, context: Context, target: str = "shop", seconds: float = 5.0) -> Any:
@@ -244,76 +245,6 @@ def test_an_endpoint_is_asked_once_for_answer_and_budget(tmp_path: Path) -> None
 def test_an_undeclared_endpoint_is_a_configuration_problem(tmp_path: Path) -> None:
     with pytest.raises(EvidenceProblem, match=r"no endpoint 'shop\.other'"):
         gather("http-endpoint", context_for(tmp_path), "shop.other")
-
-
-SCHEMA = {"application/json": {"schema": {"$ref": "#/components/schemas/P"}}}
-DOCUMENT: dict[str, Any] = {
-    "openapi": "3.1.0",
-    "info": {"title": "Shop", "version": "1"},
-    "servers": [{"url": "https://shop.example/api"}],
-    "paths": {
-        "/products/{sku}": {
-            "parameters": [{"name": "sku", "in": "path", "required": True, "schema": {"type": "string"}}],
-            "get": {"operationId": "product", "responses": {"200": {"description": "ok", "content": SCHEMA}}},
-        },
-        "/products/new": {"get": {"operationId": "new", "responses": {"default": {"description": "all"}}}},
-    },
-    "components": {
-        "schemas": {
-            "P": {
-                "type": "object",
-                "required": ["price"],
-                "properties": {"price": {"$ref": "#/components/schemas/Price"}},
-            },
-            "Price": {"type": "integer"},
-        }
-    },
-}
-
-
-def changed(path: str, value: Any) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(json.dumps(DOCUMENT))
-    parent, _, last = path.rpartition("/")
-    inside = at_pointer(document, parent)
-    if value is None:
-        del inside[last.replace("~1", "/")]
-    else:
-        inside[last.replace("~1", "/")] = value
-    return document
-
-
-def test_a_good_document_has_no_problems() -> None:
-    assert problems(DOCUMENT) == []
-    assert problems(changed("/openapi", "3.0.3")) == []
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "told"),
-    [
-        ("/openapi", "2.0", "no version 3"),
-        ("/info", None, "info.title"),
-        ("/info/version", 1, "info.version"),
-        ("/paths/products", {}, "does not start with /"),
-        ("/paths/~1products~1{id}", {}, "is the same template"),
-        ("/paths/~1products~1new/get/operationId", "product", "operationId 'product'"),
-        ("/paths/~1products~1new/get/responses", {}, "has no responses"),
-        ("/paths/~1products~1new/get/responses", {"2000": {"description": ""}}, "no status"),
-        ("/paths/~1products~1{sku}/parameters", [], "{sku} is no declared parameter"),
-        ("/paths/~1products~1{sku}/parameters", [{"name": "sku", "in": "path"}], "is not required"),
-        ("/paths/~1products~1{sku}/parameters", [{"name": "sku"}], "no name or no place"),
-        ("/components/schemas/Price", None, "leads nowhere"),
-        ("/paths/~1products~1new", [], "is no object"),
-    ],
-)
-def test_broken_documents_are_told(path: str, value: Any, told: str) -> None:
-    assert told in "; ".join(problems(changed(path, value)))
-
-
-@pytest.mark.parametrize(
-    "wrong", [{}, {"openapi": "3.1.0", "paths": []}, {"openapi": "3.0.0", "info": [], "paths": {"/": {"get": 3}}}]
-)
-def test_nonsense_is_told_without_a_crash(wrong: dict[str, Any]) -> None:
-    assert problems(wrong)
 
 
 @pytest.mark.parametrize(
