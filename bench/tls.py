@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from bench.measure import PYTEST, PYTHON, measure, row
-from pytest_prodcheck.demo.mail.tls import speaks
+from pytest_prodcheck.demo.mail.tls import tls_server
 from tests.evidence.tls.servers import Lab
 from tests.project import Project
 
@@ -51,7 +51,7 @@ def main(runs: int = 3) -> bool:
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as opened:
         lab = Lab(Path(name))
         tls = lab.tls()
-        addresses = [opened.enter_context(lab.server(speaks(tls))) for _ in range(SERVERS)]
+        addresses = [opened.enter_context(lab.server(tls_server(tls))) for _ in range(SERVERS)]
         lines = ['version = 1\nproject = "bench"\n[environments.dev]\nrevision = "r1"\n[environments.dev.tls]\n']
         lines += [
             f's{number} = {{ address = "{each}", ca = "ca.pem", profile = "intermediate" }}\n'

@@ -96,7 +96,7 @@ class Http2:
         elif isinstance(event, events.StreamEnded):
             self.ended = True
         elif isinstance(event, events.StreamReset):
-            told = f"the server ended the stream ({_named(event.error_code)})"
+            told = f"the server ended the stream ({_error_name(event.error_code)})"
             raise Http2Error(told, unprocessed=event.error_code == ErrorCodes.REFUSED_STREAM)
 
     def _goaway(self, frame: bytes) -> None:
@@ -104,7 +104,7 @@ class Http2:
         last = int.from_bytes(frame[9:13], "big") & 0x7FFFFFFF
         code = int.from_bytes(frame[13:17], "big")
         if not self.ended and (last < self._stream or code):
-            raise Http2Error(f"the server ended the connection ({_named(code)})", unprocessed=last < self._stream)
+            raise Http2Error(f"the server ended the connection ({_error_name(code)})", unprocessed=last < self._stream)
 
     def _send_body(self) -> None:
         """Sends as much of a body as the server takes now (RFC 9113, 5.2)."""
@@ -116,7 +116,7 @@ class Http2:
             self._h2.send_data(self._stream, piece, end_stream=not self._unsent)
 
 
-def _named(code: int | None) -> str:
+def _error_name(code: int | None) -> str:
     try:
         return str(ErrorCodes(code or 0).name)
     except ValueError:

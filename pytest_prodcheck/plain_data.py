@@ -52,18 +52,18 @@ class _Reader:
         if isinstance(kind, type) and issubclass(kind, Enum):
             choices = [each.value for each in kind]
             if not isinstance(data, str) or data not in choices:
-                raise ValueError(f"{where}: expected one of {', '.join(map(str, choices))}, not {_short(data)}")
+                raise ValueError(f"{where}: expected one of {', '.join(map(str, choices))}, not {_short_text(data)}")
             return kind(data)
         origin, arguments = get_origin(kind), get_args(kind)
         if origin in (Union, types.UnionType):
             return self._one_of(arguments, data, where)
         if origin is tuple:
             if not isinstance(data, list):
-                raise ValueError(f"{where}: expected a list, not {_short(data)}")
+                raise ValueError(f"{where}: expected a list, not {_short_text(data)}")
             return tuple(self.read(arguments[0], each, f"{where}[{place}]") for place, each in enumerate(data))
         if origin is Mapping:
             if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-                raise ValueError(f"{where}: expected a table, not {_short(data)}")
+                raise ValueError(f"{where}: expected a table, not {_short_text(data)}")
             return {key: self.read(arguments[1], each, f"{where}.{key}"[:200]) for key, each in data.items()}
         return _scalar(kind, data, where)
 
@@ -77,13 +77,13 @@ class _Reader:
             except ValueError:
                 if len(others) == 1:
                     raise
-        raise ValueError(f"{where}: expected {' or '.join(_JSON[kind] for kind in kinds)}, not {_short(data)}")
+        raise ValueError(f"{where}: expected {' or '.join(_JSON[kind] for kind in kinds)}, not {_short_text(data)}")
 
     def _instance(self, kind: type, data: object, where: str) -> object:
         if not isinstance(data, dict):
-            raise ValueError(f"{where}: expected a table, not {_short(data)}")
+            raise ValueError(f"{where}: expected a table, not {_short_text(data)}")
         known = {each.name: each for each in fields(kind)}
-        unknown = sorted(_short(key) for key in data if key not in known)
+        unknown = sorted(_short_text(key) for key in data if key not in known)
         needed = [name for name, each in known.items() if self._complete or not _has_default(each)]
         absent = sorted(name for name in needed if name not in data)
         if unknown or absent:
@@ -103,14 +103,14 @@ def _scalar(kind: Any, data: object, where: str) -> object:
             return number
     elif kind is not float and type(data) is kind:
         return data
-    raise ValueError(f"{where}: expected a {_JSON[kind]}, not {_short(data)}")
+    raise ValueError(f"{where}: expected a {_JSON[kind]}, not {_short_text(data)}")
 
 
 def _has_default(field: Field[Any]) -> bool:
     return field.default is not MISSING or field.default_factory is not MISSING
 
 
-def _short(data: object) -> str:
+def _short_text(data: object) -> str:
     if isinstance(data, (dict, list)):
         return "a table" if isinstance(data, dict) else "a list"
     return repr(data)[:40] if isinstance(data, (str, float, bool)) or data is None else f"a {type(data).__name__}"

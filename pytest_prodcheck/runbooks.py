@@ -21,13 +21,13 @@ def names() -> tuple[str, ...]:
 
 
 @cache
-def _known() -> frozenset[str]:
+def _known_names() -> frozenset[str]:
     return frozenset(names())
 
 
 def find(name: str) -> str | None:
     """The name of the runbook for a check or an incident; checks of one id a target ("….rows.totals") share one."""
-    while name and name not in _known():
+    while name and name not in _known_names():
         name = name.rpartition(".")[0]
     return name or None
 

@@ -77,7 +77,7 @@ class Scope:
         """The targets of a kind that have all features; one stand-in `-` where there is none."""
         wanted = {feature for feature in features if feature}
         found = [
-            _within(each, wanted)
+            _target_in_reach(each, wanted)
             for each in self.targets
             if each.kind == kind and wanted <= each.features | each.beyond
         ]
@@ -120,7 +120,7 @@ class Scope:
         return cls(**plain)
 
 
-def _within(target: Target, wanted: set[str]) -> Target:
+def _target_in_reach(target: Target, wanted: set[str]) -> Target:
     """The target for one who asks for these features: skipped where one of them is out of reach."""
     far = wanted & target.beyond
     if not far or target.skip:

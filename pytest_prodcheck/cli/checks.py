@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Prints the catalogue; 2 for a configuration that cannot be read or a pattern that fits nothing."""
-    rows = _in_force(args) if args.env else _defaults(args)
+    rows = _checks_in_force(args) if args.env else _defaults(args)
     if rows is None:
         return 2
     if args.suite:
@@ -58,7 +58,7 @@ def _defaults(args: argparse.Namespace) -> list[dict[str, object]]:
     ]
 
 
-def _in_force(args: argparse.Namespace) -> list[dict[str, object]] | None:
+def _checks_in_force(args: argparse.Namespace) -> list[dict[str, object]] | None:
     from fnmatch import fnmatchcase
 
     from pytest_prodcheck.catalogue import entries

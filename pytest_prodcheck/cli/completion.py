@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> int:
     except ImportError:
         print("prodcheck completion: needs shtab: pip install shtab", file=sys.stderr)
         return 2
-    from pytest_prodcheck.cli.parsing import whole_parser
+    from pytest_prodcheck.cli.parsing import parser_of_all_commands
 
-    print(shtab.complete(whole_parser(), args.shell))
+    print(shtab.complete(parser_of_all_commands(), args.shell))
     return 0

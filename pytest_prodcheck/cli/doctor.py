@@ -57,16 +57,16 @@ def main(args: argparse.Namespace) -> int:
         *_declared(scope),
         *_secrets(environment, configuration),
         *_waivers(configuration, environment.name, datetime.now(UTC).date()),
-        *_off(scope),
+        *_limits_off(scope),
         *_missing(scope, environment),
         *_channels(configuration, environment.name),
         *(() if args.offline else _runbooks(scope)),
     ]
-    _show(found, args.format)
+    _print_findings(found, args.format)
     return 1 if any(each.level == "wrong" for each in found) else 0
 
 
-def _show(found: list[Finding], form: str) -> None:
+def _print_findings(found: list[Finding], form: str) -> None:
     from pytest_prodcheck.reports.escaping import safe, safe_json
     from pytest_prodcheck.reports.symbols import takes_unicode
 
@@ -142,7 +142,7 @@ def _waivers(configuration: Configuration, environment: str, today: date) -> Ite
             yield Finding("soon", f"{about} ends on {each.expires}, in {left} days")
 
 
-def _off(scope: Scope) -> Iterator[Finding]:
+def _limits_off(scope: Scope) -> Iterator[Finding]:
     for each in scope.thresholds:
         if each.limit.off:
             yield Finding("soon", f"the limit of {each.pattern} is off: it is measured and never fails")

@@ -94,8 +94,8 @@ def _values(configuration: Configuration, name: str, unit: str, slot: str) -> li
     plain = environment.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"name", "unit", "slot"})
     live = configuration.environment(name).services
     rows = []
-    for path, value in _leaves(plain):
-        if unit and _elsewhere(path, environment.units[unit].services, environment.workflows, unit):
+    for path, value in _flattened(plain):
+        if unit and _is_of_another_unit(path, environment.units[unit].services, environment.workflows, unit):
             continue
         around = (dotted(path[:end]) for end in range(len(path), 0, -1))
         source = next((origins[key] for key in around if key in origins), "")
@@ -109,17 +109,17 @@ def _values(configuration: Configuration, name: str, unit: str, slot: str) -> li
     return rows
 
 
-def _elsewhere(path: tuple[str, ...], services: tuple[str, ...], workflows: dict[str, Any], unit: str) -> bool:
+def _is_of_another_unit(path: tuple[str, ...], services: tuple[str, ...], workflows: dict[str, Any], unit: str) -> bool:
     if path[0] == "services":
         return len(path) > 1 and path[1] not in services
     return path[0] == "workflows" and len(path) > 1 and workflows[path[1]].unit not in (None, unit)
 
 
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _flattened(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Key paths with their values; lists and secret references are shown whole."""
     if isinstance(value, dict) and value and not set(value) <= {"env", "file", "command"}:
         for key, inner in value.items():
-            yield from _leaves(inner, (*path, key))
+            yield from _flattened(inner, (*path, key))
     else:
         yield path, value
 

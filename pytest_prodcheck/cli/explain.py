@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> int:
     from pytest_prodcheck import runbooks
 
     if not args.name:
-        return _tell({"runbooks": runbooks.names()}, "\n".join(runbooks.names()), args.format)
+        return _print_runbook({"runbooks": runbooks.names()}, "\n".join(runbooks.names()), args.format)
     name = runbooks.find(args.name)
     if name is None:
         meant = ", ".join(runbooks.close_to(args.name))
@@ -34,10 +34,10 @@ def main(args: argparse.Namespace) -> int:
     text = runbooks.read(name)
     facts = _facts(name)
     told = "".join(f"{what}: {value}\n" for what, value in facts.items() if value)
-    return _tell({"name": name, **facts, "markdown": text}, f"{told}\n{text}" if told else text, args.format)
+    return _print_runbook({"name": name, **facts, "markdown": text}, f"{told}\n{text}" if told else text, args.format)
 
 
-def _tell(document: dict[str, object], text: str, form: str) -> int:
+def _print_runbook(document: dict[str, object], text: str, form: str) -> int:
     print(json.dumps(document, indent=1) if form == "json" else text.rstrip())
     return 0
 

@@ -60,7 +60,7 @@ def as_text(decision: Decision, ask: VerdictQuery, now: float, *, explain: bool 
     elif document is not None and decision.closed == 0:
         lines += _open_lines(document, now)
     elif decision.closed in (3, 4):
-        lines.append(f"  run the checks again with: {_again(ask)}")
+        lines.append(f"  run the checks again with: {_command_of_run(ask)}")
     lines += [f"  {safe(each)}" for each in decision.says]
     for each in decision.overrides:
         lines.append(f"{'🔓 ' if unicode else ''}OVERRIDE: the gate is let open all the same, {safe(each)}")
@@ -135,7 +135,7 @@ def _rendered(document: Document, *, explain: bool, unicode: bool) -> str:
     return verdict_text(document, explain=explain, unicode=unicode).rstrip("\n")
 
 
-def _again(ask: VerdictQuery) -> str:
+def _command_of_run(ask: VerdictQuery) -> str:
     words = ["prodcheck run", ask.gate, "--env", ask.environment]
     for name, value in (("--unit", ask.unit), ("--slot", ask.slot), ("--revision", ask.revision)):
         words += [name, value] if value else []

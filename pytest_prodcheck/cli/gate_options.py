@@ -35,10 +35,10 @@ def query_of(args: argparse.Namespace, gate: str, run: str = "") -> VerdictQuery
 
 def revision(text: str) -> str:
     """A revision, for argparse: an unset variable of the pipeline names none."""
-    from pytest_prodcheck.gates.revisions import named
+    from pytest_prodcheck.gates.revisions import revision_of_run
 
     try:
-        return named(text)
+        return revision_of_run(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -74,14 +74,14 @@ def _text(args: argparse.Namespace) -> str:
     if not is_name(args.env):
         raise ValueError(f"{args.env!r} is no name of an environment")
     try:
-        text = toml(propose(args.source), args.env, _shown(args.source))
+        text = toml(propose(args.source), args.env, _without_credentials(args.source))
     except CannotPropose as error:
         raise ValueError(str(error)) from None
     _refuse_invalid(text)
     return text
 
 
-def _shown(source: str) -> str:
+def _without_credentials(source: str) -> str:
     """The source without a login and a query."""
     scheme, slashes, rest = source.partition("://")
     return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}" if slashes else Path(source).name

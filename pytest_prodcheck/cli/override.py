@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
         key = seal.find_key(state, root, create=True)
         assert key is not None
         overrides.record(state, document, key)
-        unrecorded = _note(state, document)
+        unrecorded = _add_to_event_log(state, document)
     except (ValueError, OSError) as error:
         print(f"prodcheck override: {error}", file=sys.stderr)
         return 3 if resource_exhaustion.shortage_of(error) else 2
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _note(state: str, document: Document) -> str:
+def _add_to_event_log(state: str, document: Document) -> str:
     """Adds it to the event log; returns what went wrong, "" where nothing did."""
     from pytest_prodcheck.environments.loading import ConfigurationError, find_configuration, load
     from pytest_prodcheck.environments.secrets import SecretResolver

@@ -82,7 +82,7 @@ def _add_arguments(name: str, parser: argparse.ArgumentParser) -> None:
         )
 
 
-def whole_parser() -> argparse.ArgumentParser:
+def parser_of_all_commands() -> argparse.ArgumentParser:
     """One parser with all commands, which shells complete by."""
     parser = argparse.ArgumentParser(prog="prodcheck")
     commands = parser.add_subparsers(dest="command")
@@ -118,7 +118,7 @@ def _run(name: str, argv: list[str]) -> int:
     if rest is not None and name not in ("run", "exec"):
         print(f"prodcheck {name}: takes nothing after --", file=sys.stderr)
         return 2
-    if getattr(args, "config", None) and (wrong := _go_to(args, parser)):
+    if getattr(args, "config", None) and (wrong := _change_folder(args, parser)):
         print(f"prodcheck {name}: {wrong}", file=sys.stderr)
         return 2
     code: int = import_module(COMMANDS[name][0]).main(args)
@@ -129,7 +129,7 @@ def _run(name: str, argv: list[str]) -> int:
     return code
 
 
-def _go_to(args: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+def _change_folder(args: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
     """Goes to the folder of `--config`, keeping the files of other options where they are; what is wrong, or ""."""
     place = args.config if os.path.isdir(args.config) else os.path.dirname(args.config)
     file = os.path.join(place, CONFIGURATION)
@@ -138,14 +138,14 @@ def _go_to(args: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
     for action in parser._actions:
         given = getattr(args, action.dest, None)
         if isinstance(given, str):
-            setattr(args, action.dest, _kept_in_place(action.metavar, given))
+            setattr(args, action.dest, _absolute_path(action.metavar, given))
         elif isinstance(given, list):
-            setattr(args, action.dest, [_kept_in_place(action.metavar, each) for each in given])
+            setattr(args, action.dest, [_absolute_path(action.metavar, each) for each in given])
     os.chdir(place or ".")
     return ""
 
 
-def _kept_in_place(metavar: object, given: Any) -> Any:
+def _absolute_path(metavar: object, given: Any) -> Any:
     """A file, or the folder of a run, by its whole path; anything else as it is."""
     is_path = metavar == "FILE" or (metavar == "RUN" and "/" in str(given))
     return os.path.abspath(given) if isinstance(given, str) and given and is_path else given

@@ -75,9 +75,9 @@ def main(args: argparse.Namespace) -> int:
     further, unknown = _own_evidence(scope, [each for each in own if selects(each.id, each.suite)])
     lines = sendings([*plan, *further], environment)
     if args.format == "json":
-        print(safe_json(json.dumps([_plain(line) for line in lines], indent=1)))
+        print(safe_json(json.dumps([_line_as_json(line) for line in lines], indent=1)))
         return 0
-    _show(lines, left_out, unknown)
+    _print_plan(lines, left_out, unknown)
     loads = {target for collector, target in plan if collector.axis == "load"}
     off = switched_off(configuration, environment)
     for line in unprovable(environment, loads, lambda check: selects(check, "performance") and not off(check)):
@@ -164,11 +164,11 @@ def _own_evidence(scope: Scope, own: Iterable[OwnCheck]) -> tuple[Pieces, list[s
     return plan, sorted(unknown)
 
 
-def _plain(line: Sending) -> dict[str, object]:
+def _line_as_json(line: Sending) -> dict[str, object]:
     return {"to": line.to, "what": line.what, "times": line.times, "writes": line.writes}
 
 
-def _show(lines: list[Sending], left_out: list[tuple[str, str]], unknown: list[str]) -> None:
+def _print_plan(lines: list[Sending], left_out: list[tuple[str, str]], unknown: list[str]) -> None:
     from pytest_prodcheck.evidence.collectors import THIS_MACHINE
 
     width = max((len(safe(line.to)) for line in lines), default=0)

@@ -37,11 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--table", action="append", default=[], metavar="SCHEMA.TABLE", help="only this table; may be repeated"
     )
     parser.add_argument(
-        "--timeout", type=_some_time, default=3600.0, metavar="DURATION", help="time limit, such as 2h (default: 1h)"
+        "--timeout",
+        type=_positive_duration,
+        default=3600.0,
+        metavar="DURATION",
+        help="time limit, such as 2h (default: 1h)",
     )
 
 
-def _some_time(text: str) -> float:
+def _positive_duration(text: str) -> float:
     if not (seconds := duration(text)):
         raise argparse.ArgumentTypeError("expected a duration longer than nothing")
     return seconds

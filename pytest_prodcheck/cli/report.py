@@ -52,9 +52,9 @@ def main(args: argparse.Namespace) -> int:
     try:
         saved, run, verdicts = chosen(args.runs, args.env)
         for form, file in [*files, *([(shown, args.output)] if shown and args.output else [])]:
-            write_output(Path(file), _written(saved, run, verdicts, form))
+            write_output(Path(file), _rendered_report(saved, run, verdicts, form))
         if shown and not args.output:
-            print(_written(saved, run, verdicts, shown), end="")
+            print(_rendered_report(saved, run, verdicts, shown), end="")
     except (NoSuchRun, OSError) as error:
         print(f"prodcheck report: {error}", file=sys.stderr)
         return 3 if shown == "nagios" else 2
@@ -79,7 +79,7 @@ def chosen(
     return saved, run, merged_verdicts([document for each in saved for document in each.verdicts])
 
 
-def _written(saved: list[SavedRun], run: RunRecord, verdicts: list[Mapping[str, object]], form: str) -> str:
+def _rendered_report(saved: list[SavedRun], run: RunRecord, verdicts: list[Mapping[str, object]], form: str) -> str:
     from pytest_prodcheck.reports import write
     from pytest_prodcheck.reports.page import run_page
     from pytest_prodcheck.reports.saved_runs import last_open

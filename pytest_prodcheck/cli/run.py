@@ -121,14 +121,14 @@ def conclude(args: argparse.Namespace, run: str, ended: int) -> int:
     code = worst([decision.code for _, decision in decisions])
     if not decisions:
         print("prodcheck run: pytest ended without saying which gates it judged: cannot tell", file=sys.stderr)
-    if said != worst([_written(decision) for _, decision in decisions]):
+    if said != worst([_code_in_document(decision) for _, decision in decisions]):
         how = f"was killed by signal {-ended}" if ended < 0 else f"ended with {ended}"
         print(f"prodcheck run: pytest {how}, which does not fit the verdicts: cannot tell", file=sys.stderr)
         return worst([code, _CANNOT_TELL])
     return code
 
 
-def _written(decision: Decision) -> int:
+def _code_in_document(decision: Decision) -> int:
     """What the verdict itself says, before its age and binding were looked at."""
     code = decision.document["code"] if decision.document else _CANNOT_TELL
     return code if isinstance(code, int) else _CANNOT_TELL

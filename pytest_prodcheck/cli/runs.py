@@ -44,11 +44,11 @@ def main(args: argparse.Namespace) -> int:
         print(safe_json(json.dumps([{"id": each.id, **each.about.data} for each in shown], indent=1)))
         return 0
     for each in shown:
-        print(_line(each))
+        print(_line_of_run(each))
     return 0
 
 
-def _line(saved: SavedRun) -> str:
+def _line_of_run(saved: SavedRun) -> str:
     from pytest_prodcheck.reports.symbols import gate_words
     from pytest_prodcheck.reports.verdict_documents import View, moment, status_of
 

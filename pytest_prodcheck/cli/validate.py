@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         configuration = load(path)
     except ConfigurationError as error:
-        return _tell(args, list(map(str, error.problems)) if args.format == "json" else [str(error)], [])
+        return _print_result(args, list(map(str, error.problems)) if args.format == "json" else [str(error)], [])
     wrong = []
     for name, environment in configuration.project.environments.items():
         try:
@@ -48,10 +48,10 @@ def main(args: argparse.Namespace) -> int:
         for name, environment in configuration.project.environments.items()
         for line in ([] if wrong else of_environment(configuration, environment))
     ]
-    return _tell(args, wrong, list(configuration.project.environments), path.name, notes)
+    return _print_result(args, wrong, list(configuration.project.environments), path.name, notes)
 
 
-def _tell(
+def _print_result(
     args: argparse.Namespace, wrong: list[str], environments: list[str], file: str = "", notes: Sequence[str] = ()
 ) -> int:
     if args.format == "json":

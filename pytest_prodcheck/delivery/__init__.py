@@ -31,18 +31,18 @@ def deliver(
     if project.notify:
         from pytest_prodcheck.delivery.notifications import tell_people
 
-        yield from _said("notify", tell_people(project, state, run, verdicts, resolve))
+        yield from _problems_of_section("notify", tell_people(project, state, run, verdicts, resolve))
     if project.pushgateway is not None:
         from pytest_prodcheck.delivery.pushgateway import push
 
-        yield from _said("pushgateway", push(project.pushgateway, run, verdicts, resolve))
+        yield from _problems_of_section("pushgateway", push(project.pushgateway, run, verdicts, resolve))
     if project.traces is not None:
         from pytest_prodcheck.delivery.traces import send_trace
 
-        yield from _said("traces", send_trace(project.traces, run, verdicts, resolve, seen))
+        yield from _problems_of_section("traces", send_trace(project.traces, run, verdicts, resolve, seen))
 
 
-def _said(section: str, problems: Iterator[str]) -> Iterator[str]:
+def _problems_of_section(section: str, problems: Iterator[str]) -> Iterator[str]:
     """The problems of one section, an unforeseen error among them: the other sections are still delivered."""
     try:
         yield from problems

@@ -114,7 +114,9 @@ def spans(run: RunRecord, verdicts: Sequence[AnyVerdict], seen: Seen) -> list[An
     provider.add_span_processor(SimpleSpanProcessor(kept))
     tracer = provider.get_tracer("pytest_prodcheck")
     began = run.started_at or run.ended_at
-    root = tracer.start_span("prodcheck run", start_time=round(began * _NS), attributes=_about(run, verdicts))
+    root = tracer.start_span(
+        "prodcheck run", start_time=round(began * _NS), attributes=_resource_attributes(run, verdicts)
+    )
     inside = trace.set_span_in_context(root)
     for each in run.results:
         start = min(max(each.gathered_at or run.ended_at, began), run.ended_at)
@@ -125,7 +127,11 @@ def spans(run: RunRecord, verdicts: Sequence[AnyVerdict], seen: Seen) -> list[An
             if theirs != trace_id
         ]
         span = tracer.start_span(
-            safe(each.check), context=inside, start_time=round(start * _NS), attributes=_told(each), links=links
+            safe(each.check),
+            context=inside,
+            start_time=round(start * _NS),
+            attributes=_result_attributes(each),
+            links=links,
         )
         if each.outcome in (Outcome.FAILED, Outcome.ERRORED):
             span.set_status(trace.StatusCode.ERROR, safe(first_line(each.reason)))
@@ -136,7 +142,7 @@ def spans(run: RunRecord, verdicts: Sequence[AnyVerdict], seen: Seen) -> list[An
     return list(kept.get_finished_spans())
 
 
-def _about(run: RunRecord, verdicts: Sequence[AnyVerdict]) -> dict[str, str]:
+def _resource_attributes(run: RunRecord, verdicts: Sequence[AnyVerdict]) -> dict[str, str]:
     named = {
         "prodcheck.run": run.id,
         "prodcheck.project": run.project,
@@ -149,7 +155,7 @@ def _about(run: RunRecord, verdicts: Sequence[AnyVerdict]) -> dict[str, str]:
     return {name: safe(value) for name, value in named.items() if value}
 
 
-def _told(result: Result) -> dict[str, str | float]:
+def _result_attributes(result: Result) -> dict[str, str | float]:
     told: dict[str, str | float] = {
         "prodcheck.outcome": str(result.outcome),
         "prodcheck.severity": str(result.severity),

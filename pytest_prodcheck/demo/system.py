@@ -130,16 +130,16 @@ class System:
                 "names": self._names, "mail": self._mail,
             }  # fmt: skip
         except Exception as error:
-            self._note("start", error)
-        threads = [threading.Thread(target=self._part, args=part, daemon=True) for part in parts.items()]
+            self._record_failure("start", error)
+        threads = [threading.Thread(target=self._start_part, args=part, daemon=True) for part in parts.items()]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         if not self.failed:
-            self._part("the shop's database", self.web.connect)
+            self._start_part("the shop's database", self.web.connect)
         if not self.failed and finish:
-            self._part("faults", finish)
+            self._start_part("faults", finish)
         LOGGER.info("%s after %.2f s", f"failed: {self.failed}" if self.failed else "up", time.monotonic() - began)
         self.done.set()
 
@@ -153,13 +153,13 @@ class System:
         self.redis = Group(self.place, self.spawner, caches, self.known.redis)
         self.web = Web(self.place, self.https, self.http, self.ports, self.known, self._tls)
 
-    def _part(self, name: str, start: Callable[[], None]) -> None:
+    def _start_part(self, name: str, start: Callable[[], None]) -> None:
         try:
             start()
         except Exception as error:
-            self._note(name, error)
+            self._record_failure(name, error)
 
-    def _note(self, name: str, error: Exception) -> None:
+    def _record_failure(self, name: str, error: Exception) -> None:
         LOGGER.error("%s: %s", name, error, exc_info=None if isinstance(error, DemoError) else error)
         self.failed.append(f"{name}: {error}")
 

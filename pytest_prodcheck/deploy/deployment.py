@@ -359,10 +359,10 @@ class Deployment:
 
     def _named(self) -> str:
         """The revision that is asked for; raises PlanProblem (2)."""
-        from pytest_prodcheck.gates.revisions import named
+        from pytest_prodcheck.gates.revisions import revision_of_run
 
         try:
-            return named(self.wishes.revision) or ""
+            return revision_of_run(self.wishes.revision) or ""
         except ValueError as error:
             raise PlanProblem(str(error), 2) from None
 

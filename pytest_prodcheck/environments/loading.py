@@ -35,7 +35,7 @@ def load(path: Path) -> Configuration:
     path = Path(os.path.abspath(path))
     mistakes = Mistakes(path.name)
     reader = Reader(path, mistakes)
-    whole = future_keys.take_out(reader.read(), mistakes)
+    whole = future_keys.without_future_keys(reader.read(), mistakes)
     trees = inheritance.resolve(whole, mistakes)
     project = _project(whole, mistakes)
     abstract = {name for name, tree in trees.items() if tree.data.get("abstract") is True}

@@ -15,7 +15,7 @@ def cycles(project: Project, environments: Iterable[str]) -> Iterator[Complaint]
     edges = dict(_edges(project, list(environments)))
     told: set[str] = set()
     for start in sorted(edges):
-        way = _way_back(start, edges)
+        way = _shortest_cycle(start, edges)
         if way and start[1] not in told:
             told.update(gate for _, gate in way)
             shown = " needs ".join(f"{environment}:{gate}" for environment, gate in way)
@@ -29,7 +29,7 @@ def _edges(project: Project, environments: list[str]) -> Iterator[tuple[Place, l
             yield (environment, name), needed
 
 
-def _way_back(start: Place, edges: dict[Place, list[Place]]) -> list[Place]:
+def _shortest_cycle(start: Place, edges: dict[Place, list[Place]]) -> list[Place]:
     """The shortest way from a gate back to itself, both ends included; [] where there is none."""
     waiting, seen = [[start]], {start}
     while waiting:

@@ -30,7 +30,7 @@ class Sent(NamedTuple):
 def complaints(environment: Environment) -> Iterator[Complaint]:
     """Secrets that would go in clear to a host that is declared by HTTPS elsewhere."""
     encrypted = https_hosts(environment)
-    for sent in in_clear(environment):
+    for sent in secrets_in_clear(environment):
         if sent.host in encrypted:
             what = f"{sent.what} would go by plain HTTP to {sent.host}, which {encrypted[sent.host]} declares by HTTPS"
             yield sent.path, what, "declare https here too, or another host"
@@ -45,7 +45,7 @@ def https_hosts(environment: Environment) -> dict[str, str]:
     return found
 
 
-def in_clear(environment: Environment) -> Iterator[Sent]:
+def secrets_in_clear(environment: Environment) -> Iterator[Sent]:
     """What goes by HTTP to other machines, the first for each address."""
     for sent in _sent(environment):
         if sent.url.startswith("http:") and not on_this_machine(urlsplit(sent.url).netloc):

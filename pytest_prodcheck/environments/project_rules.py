@@ -63,11 +63,11 @@ def _glob(path: tuple[str, ...], pattern: str, with_target: bool) -> Iterator[Co
             "expected a check id" + (" or id@target" if with_target else "") + "; globs are allowed",
             'such as "smoke.*"',
         )
-    elif not _balanced(ids) or not _balanced(target):
+    elif not _has_balanced_brackets(ids) or not _has_balanced_brackets(target):
         yield path, "`[` and `]` do not pair up", ""
 
 
-def _balanced(pattern: str) -> bool:
+def _has_balanced_brackets(pattern: str) -> bool:
     return not re.search(r"[\[\]]", re.sub(r"\[!?[^\[\]]+\]", "", pattern))
 
 
@@ -170,7 +170,7 @@ def _waivers(project: Project, environments: Known) -> Iterator[Complaint]:
     for position, waiver in enumerate(project.waivers):
         path = ("waivers", f"[{position}]")
         yield from _glob((*path, "check"), waiver.check, with_target=False)
-        if not re.fullmatch(_ID, waiver.target) or not _balanced(waiver.target):
+        if not re.fullmatch(_ID, waiver.target) or not _has_balanced_brackets(waiver.target):
             yield (*path, "target"), "expected the name of a target; globs are allowed", ""
         if not any(fnmatchcase(name, waiver.environment) for name in environments):
             yield (

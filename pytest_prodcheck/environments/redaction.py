@@ -119,8 +119,8 @@ def _cleaner(forms: tuple[str, ...]) -> _lru_cache_wrapper[str]:
     @lru_cache(maxsize=4096)
     def clean(text: str) -> str:
         lower = _lower(text)
-        if found := _found(forms, lower):
-            text = _without(re.compile("|".join(map(re.escape, found))), text, lower)
+        if found := _forms_in(forms, lower):
+            text = _blanked(re.compile("|".join(map(re.escape, found))), text, lower)
             lower = _lower(text)
         for needle, pattern, replacement in _GENERIC:
             if needle in lower:
@@ -130,7 +130,7 @@ def _cleaner(forms: tuple[str, ...]) -> _lru_cache_wrapper[str]:
     return clean
 
 
-def _found(forms: tuple[str, ...], lower: str) -> list[str]:
+def _forms_in(forms: tuple[str, ...], lower: str) -> list[str]:
     """Those that are in a text. One by one: faster than a pattern of hundreds, which takes long to make, too."""
     return [form for form in forms if form in lower]
 
@@ -138,7 +138,7 @@ def _found(forms: tuple[str, ...], lower: str) -> list[str]:
 def _holds_any(forms: tuple[str, ...], text: str) -> bool:
     """Whether cleaning would change the text."""
     lower = _lower(text)
-    if _found(forms, lower):
+    if _forms_in(forms, lower):
         return True
     return any(needle in lower and pattern.search(text) for needle, pattern, _ in _GENERIC)
 
@@ -170,7 +170,7 @@ def _lower(text: str) -> str:
     return lower if lower.isascii() else lower.replace("ς", "σ")  # which of them Σ becomes depends on its neighbours
 
 
-def _without(known: re.Pattern[str], text: str, lower: str) -> str:
+def _blanked(known: re.Pattern[str], text: str, lower: str) -> str:
     pieces, end = [], 0
     for found in known.finditer(lower):
         pieces += [text[end : found.start()], BLANK]

@@ -49,12 +49,12 @@ def schema() -> Schema:
 
 def comments_of(model: type) -> dict[str, str]:
     """Field -> the comment above or behind it in the source, for fields that have one."""
-    found = [line for each in reversed(_ours(model)) for line in _FIELD.findall(inspect.getsource(each))]
+    found = [line for each in reversed(_package_models(model)) for line in _FIELD.findall(inspect.getsource(each))]
     texts = {name: " ".join([*re.findall(r"# (.+)", above), behind]).strip() for above, name, behind in found}
     return {name: text for name, text in texts.items() if text}
 
 
-def _ours(model: type) -> list[type]:
+def _package_models(model: type) -> list[type]:
     """A model and those of the package that it inherits fields from."""
     return [each for each in model.__mro__ if each.__module__.partition(".")[0] == model.__module__.partition(".")[0]]
 
@@ -67,16 +67,16 @@ def _models(model: type[BaseModel], seen: set[type[BaseModel]] | None = None) ->
     seen.add(model)
     yield model
     for field in model.model_fields.values():
-        for inner in _named_in(field.annotation):
+        for inner in _models_in(field.annotation):
             yield from _models(inner, seen)
 
 
-def _named_in(annotation: Any) -> Iterator[type[BaseModel]]:
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     model = model_of(annotation)
     if model is not None:
         yield model
     for inner in getattr(annotation, "__args__", ()):
-        yield from _named_in(inner)
+        yield from _models_in(inner)
 
 
 def _name_tables(part: Any) -> None:

@@ -33,13 +33,13 @@ def kinds_in(environment: Environment) -> list[Kind]:
     from pytest_prodcheck.environments.project import section_modules
 
     there = [section for section in section_modules() if declared(environment, section)]
-    found = {kind.section: kind for section in there for kind in _of(section)}
+    found = {kind.section: kind for section in there for kind in _kinds_of_section(section)}
     for kind in list(found.values()):
-        found |= {each.section: each for section in kind.brings for each in _of(section)}
+        found |= {each.section: each for section in kind.brings for each in _kinds_of_section(section)}
     return [found[section] for section in section_modules() if section in found]
 
 
-def _of(section: str) -> list[Kind]:
+def _kinds_of_section(section: str) -> list[Kind]:
     """The kind of a section; () for a section that only bounds others."""
     from pytest_prodcheck.environments.project import section_modules
 
@@ -50,7 +50,7 @@ def is_built_in(name: str) -> bool:
     """Whether a kind of target of prodcheck itself has this name."""
     from pytest_prodcheck.environments.project import section_modules
 
-    known = name in section_modules() and any(name in kind.awaited for kind in _of(name))
+    known = name in section_modules() and any(name in kind.awaited for kind in _kinds_of_section(name))
     return known or name in NAMED_OTHERWISE
 
 

@@ -20,12 +20,12 @@ def encrypted(environment: Environment) -> dict[str, tuple[str, str]]:
 
     An HTTPS service has its own name, PostgreSQL and Redis have theirs with "postgres." and "redis." before it.
     """
-    return dict(_pairs(environment))
+    return dict(_names_with_sections(environment))
 
 
-def twice(environment: Environment) -> list[str]:
+def duplicate_names(environment: Environment) -> list[str]:
     """The names of declared TLS servers that are another target's name already."""
-    names = [target for target, (key, _) in _pairs(environment) if key != "tls"]
+    names = [target for target, (key, _) in _names_with_sections(environment) if key != "tls"]
     return [name for name in environment.tls if name in names]
 
 
@@ -40,7 +40,7 @@ def policy(environment: Environment, target: str) -> TlsPolicy:
     return found
 
 
-def _pairs(environment: Environment) -> list[tuple[str, tuple[str, str]]]:
+def _names_with_sections(environment: Environment) -> list[tuple[str, tuple[str, str]]]:
     https = [name for name, each in environment.services.items() if each.url.startswith("https:")]
     clusters = [name for name, each in environment.postgres.items() if each.tls.mode in ENCRYPTED]
     groups = [name for name, each in environment.redis.items() if each.tls is not None]

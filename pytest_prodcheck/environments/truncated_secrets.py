@@ -15,7 +15,7 @@ def without_shortened(text: str, forms: tuple[str, ...]) -> str:
         before, after = text[: found.start()].lower(), text[found.end() :].lower()
         head, tail = 0, 0
         for form in forms:
-            left, right = _begins(form, before), _ends(form, after)
+            left, right = _length_of_prefix(form, before), _length_of_suffix(form, after)
             if left + right >= _LEAST and left + right <= len(form):
                 head, tail = max(head, left), max(tail, right)
         if head or tail:
@@ -23,11 +23,11 @@ def without_shortened(text: str, forms: tuple[str, ...]) -> str:
     return text
 
 
-def _begins(form: str, before: str) -> int:
+def _length_of_prefix(form: str, before: str) -> int:
     """How many characters of a secret's beginning stand at the end of a text."""
     return next((size for size in range(min(len(form), len(before)), 0, -1) if before.endswith(form[:size])), 0)
 
 
-def _ends(form: str, after: str) -> int:
+def _length_of_suffix(form: str, after: str) -> int:
     """How many characters of a secret's end stand at the beginning of a text."""
     return next((size for size in range(min(len(form), len(after)), 0, -1) if after.startswith(form[-size:])), 0)

@@ -49,12 +49,12 @@ _PATTERNS = {
 def validate(model: type[Model], data: dict[str, Any]) -> tuple[Model | None, list[Complaint]]:
     """The model, or None and everything that is wrong. Types are strict: "yes" is no boolean."""
     try:
-        return model.model_validate_json(json.dumps(data, default=_plain), strict=True), []
+        return model.model_validate_json(json.dumps(data, default=_toml_date_as_json), strict=True), []
     except ValidationError as error:
         return None, _complaints(error, model, data)
 
 
-def _plain(value: object) -> str:
+def _toml_date_as_json(value: object) -> str:
     """TOML's dates and times as JSON has them; everything else of TOML is JSON."""
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
@@ -65,7 +65,7 @@ def _complaints(error: ValidationError, model: type[BaseModel], data: dict[str, 
     expected: dict[KeyPath, list[str]] = {}
     told: dict[KeyPath, list[Complaint]] = {}
     for each in error.errors(include_url=False, include_input=False):
-        path, value = _place(each["loc"], data, each["type"])
+        path, value = _path_and_value(each["loc"], data, each["type"])
         kind, context = each["type"], each.get("ctx", {})
         if kind == "extra_forbidden":
             hint = did_you_mean(path[-1], keys_at(model, path[:-1]))
@@ -86,7 +86,7 @@ def _complaints(error: ValidationError, model: type[BaseModel], data: dict[str, 
     return [complaint for complaints in told.values() for complaint in complaints]
 
 
-def _place(loc: tuple[int | str, ...], data: Any, kind: str) -> tuple[KeyPath, Any]:
+def _path_and_value(loc: tuple[int | str, ...], data: Any, kind: str) -> tuple[KeyPath, Any]:
     """The key path of an error without pydantic's tags for the members of a union, and the value there."""
     path: KeyPath = ()
     for position, part in enumerate(loc):

@@ -37,17 +37,20 @@ def admit(
 
     since_boot: of this machine; where it is the one that published, a clock that was set back makes nothing younger.
     """
-    untrusted = distrust(document, key)
+    untrusted = why_untrusted(document, key)
     if untrusted:
         return REFUSED, [(REFUSED, untrusted)]
-    reasons = [*standing(document, ask, now, root), *_ages(document, ask, now_of(document, now, since_boot))]
+    reasons = [
+        *common_reasons(document, ask, now, root),
+        *_ages(document, ask, now_by_verdict_clock(document, now, since_boot)),
+    ]
     code = document["code"]
     if ask.strict and code == 0 and document["warnings"]:
         reasons.append((1, "there are warnings, and --strict blocks on them"))
     return worst([int(str(code)), *(each for each, _ in reasons)]), reasons
 
 
-def standing(document: Document, ask: VerdictQuery, now: float, root: str | None) -> Reasons:
+def common_reasons(document: Document, ask: VerdictQuery, now: float, root: str | None) -> Reasons:
     """What everybody who relies on a verdict asks (gate, exec, run, needs): the same thing, from the same files."""
     files = document["configuration"]
     assert isinstance(files, dict)
@@ -60,7 +63,7 @@ def standing(document: Document, ask: VerdictQuery, now: float, root: str | None
         return [*reasons, (CANNOT_TELL, text)]
 
 
-def now_of(document: Document, now: float, since_boot: tuple[str, float]) -> float:
+def now_by_verdict_clock(document: Document, now: float, since_boot: tuple[str, float]) -> float:
     """The present second by the clock that the verdict was made by, where that was set back since."""
     made, (boot, uptime) = number_of(document["evaluated_at"]), since_boot
     if boot and boot == document.get("boot") and made is not None:
@@ -68,7 +71,7 @@ def now_of(document: Document, now: float, since_boot: tuple[str, float]) -> flo
     return now
 
 
-def distrust(document: Document, key: bytes | None) -> str:
+def why_untrusted(document: Document, key: bytes | None) -> str:
     """Why nothing that a document says may be believed; "" for one that we made."""
     if document.get("schema") != SCHEMA:
         return f"the verdict has the schema {str(document.get('schema'))[:60]!r}; this version reads {SCHEMA}"

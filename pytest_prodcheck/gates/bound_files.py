@@ -28,13 +28,13 @@ def bind(root: str, folders: Iterable[str]) -> dict[str, str]:
     """The binding of all files in these folders (relative to root), and of conftests and settings above them."""
     names: list[str] = []
     for folder in folders:
-        names += [FOLDER + folder, *files_in(root, folder), *_above(folder)]
+        names += [FOLDER + folder, *files_in(root, folder), *_files_read_above(folder)]
     return {name: digest(root, name) for name in dict.fromkeys(names)}
 
 
 def changed(root: str, binding: Mapping[str, object]) -> list[str]:
     """What is no longer as it was bound, in words."""
-    return [_told(name) for name, bound in sorted(binding.items()) if digest(root, name) != bound]
+    return [_displayed_name(name) for name, bound in sorted(binding.items()) if digest(root, name) != bound]
 
 
 def digest(root: str, name: str) -> str:
@@ -103,10 +103,10 @@ def _is_header(line: bytes) -> bool:
 
 def files_in(root: str, folder: str) -> list[str]:
     """The sorted names, relative to root, of all files in a folder; none of tools and editors."""
-    return sorted(_walk(root, os.path.normpath(folder), set()))
+    return sorted(_files_below(root, os.path.normpath(folder), set()))
 
 
-def _walk(root: str, folder: str, seen: set[str]) -> Iterator[str]:
+def _files_below(root: str, folder: str, seen: set[str]) -> Iterator[str]:
     real = os.path.realpath(os.path.join(root, folder))
     if real in seen:  # a link back to where we were
         return
@@ -123,7 +123,7 @@ def _walk(root: str, folder: str, seen: set[str]) -> Iterator[str]:
             is_folder = False
         if is_folder:
             if entry.name not in NOT_OURS and not (entry.name.startswith(".") and entry.name.endswith("cache")):
-                yield from _walk(root, name, seen)
+                yield from _files_below(root, name, seen)
         elif not _left_behind(entry.name):
             yield name
 
@@ -134,7 +134,7 @@ def _left_behind(name: str) -> bool:
     return swap or name.endswith("~") or name.startswith((".#", "._", ".nfs", ".DS_Store", ".coverage", ".testmon"))
 
 
-def _above(folder: str) -> list[str]:
+def _files_read_above(folder: str) -> list[str]:
     """What pytest reads on its way down to the folder; what is not there yet is bound, too."""
     above, folder = [], os.path.normpath(folder)
     while folder not in (".", "/") and os.path.basename(folder) != "..":
@@ -144,7 +144,7 @@ def _above(folder: str) -> list[str]:
     return above
 
 
-def _told(name: str) -> str:
+def _displayed_name(name: str) -> str:
     if name.startswith(FOLDER):
         return f"files were added to {name.removeprefix(FOLDER)}, or removed"
     if name.startswith(INCLUDE):

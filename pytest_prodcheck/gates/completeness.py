@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from pytest_prodcheck.gates.findings import Findings, about
+from pytest_prodcheck.gates.findings import Findings, finding_about
 from pytest_prodcheck.gates.policy import Policy
 from pytest_prodcheck.gates.suggestions import close_matches
 from pytest_prodcheck.outcomes import ExitCode, Outcome, Result, RunRecord, Severity
@@ -89,9 +89,9 @@ def _check_required(required: str, identities: set[Identity], results: Sequence[
     for result in results:
         if result.identity in scope and result.outcome == Outcome.SKIPPED:
             why = f"is required, so it may not be skipped ({result.skip or 'no reason'}): {result.reason or '-'}"
-            findings.close(ExitCode.CANNOT_TELL, about(result, why))
+            findings.close(ExitCode.CANNOT_TELL, finding_about(result, why))
 
 
 def _incomplete(findings: Findings, check: str, target: str, text: str, severity: Severity = Severity.HIGH) -> None:
     result = Result(check, target, Outcome.ERRORED, severity)
-    findings.close(ExitCode.CANNOT_TELL, about(result, text))
+    findings.close(ExitCode.CANNOT_TELL, finding_about(result, text))

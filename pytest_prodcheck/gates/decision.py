@@ -43,7 +43,7 @@ def decide(ask: VerdictQuery, now: float, start: str) -> Decision:
         admitted, more = admission.admit(document, key, ask, now, root, since_boot())
         code = admission.worst([admitted, *(each for each, _ in reasons)])
         reasons = [*reasons, *more]
-    trusted = document is not None and not admission.distrust(document, key)
+    trusted = document is not None and not admission.why_untrusted(document, key)
     decision = Decision(code, reasons, document if trusted else None)
     _tell_max_age(decision, ask)
     if code in OVERRIDABLE:

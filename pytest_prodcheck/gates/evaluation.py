@@ -35,7 +35,7 @@ def evaluate(
     this key that was really open: fewer targets than then is a warning. `open_since` of the answer is `now` if open.
     """
     findings, neighbours = Findings(), neighbours or {}
-    results = _in_order([each for each in run.results if _selects(policy, each)])
+    results = _sorted_results([each for each in run.results if _selects(policy, each)])
     planned = {
         (each.check, each.target): each.severity for each in run.planned if policy.selects(each.check, each.suite)
     }
@@ -63,7 +63,7 @@ def _selects(policy: Policy, result: Result) -> bool:
     return policy.selects(result.check, result.suite)
 
 
-def _in_order(results: list[Result]) -> list[Result]:
+def _sorted_results(results: list[Result]) -> list[Result]:
     """In an order that does not depend on theirs; only where one identity is there twice all they say decides."""
     unique = len({each.identity for each in results}) == len(results)
     return sorted(results, key=(lambda each: each.identity) if unique else repr)

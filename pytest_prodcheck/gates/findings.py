@@ -49,17 +49,17 @@ def by_gravity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """By code, what others follow from, severity, layer, check, target, text: whatever the order of the results was."""
     findings = list(findings)
     roots = {each.because for each in findings if each.because}
-    return tuple(sorted(findings, key=lambda each: _gravity(each, roots)))
+    return tuple(sorted(findings, key=lambda each: _sort_key(each, roots)))
 
 
-def _gravity(finding: Finding, roots: set[str]) -> tuple[int, bool, int, int, str, str, str, str, str]:
+def _sort_key(finding: Finding, roots: set[str]) -> tuple[int, bool, int, int, str, str, str, str, str]:
     severity = finding.severity if finding.severity in _SEVERITIES else ""
     place = _PLACE.get(ExitCode(finding.code), 0)
     order = (layer(finding.check), finding.check, finding.target, finding.of, finding.what, finding.text)
     return (place, f"{finding.check}@{finding.target}" not in roots, _SEVERITIES.index(severity), *order)
 
 
-def about(result: Result, text: str) -> Finding:
+def finding_about(result: Result, text: str) -> Finding:
     """A finding about a result as a whole."""
     return Finding(
         text=text,
@@ -72,21 +72,23 @@ def about(result: Result, text: str) -> Finding:
     )
 
 
-def told(result: Result) -> list[Finding]:
+def findings_of_result(result: Result) -> list[Finding]:
     """What a failed or warned result has to say: one finding for each judgement that is not passed."""
     bad = [each for each in result.judgements if each.outcome == result.outcome]
     if not bad:
-        return [about(result, result.reason or result.title or str(result.outcome))]
+        return [finding_about(result, result.reason or result.title or str(result.outcome))]
     shown = [_measured(result, each) for each in bad[:_MOST_OBJECTS]]
     if len(bad) > _MOST_OBJECTS:
-        shown.append(about(result, f"and {len(bad) - _MOST_OBJECTS} more of the same check, listed in the report"))
+        shown.append(
+            finding_about(result, f"and {len(bad) - _MOST_OBJECTS} more of the same check, listed in the report")
+        )
     return shown
 
 
 def _measured(result: Result, judgement: Judgement) -> Finding:
     limit = judgement.fail if judgement.outcome == Outcome.FAILED or judgement.warn is None else judgement.warn
     return replace(
-        about(result, judgement.reason or result.reason or judgement.what),
+        finding_about(result, judgement.reason or result.reason or judgement.what),
         what=judgement.what,
         of=judgement.of,
         value=_writable(judgement.value),

@@ -30,7 +30,7 @@ def needs_expire(policy: Policy, neighbours: Neighbours) -> list[float]:
     for need in policy.needs:
         verdict = neighbours.get((need.environment, need.gate))
         if isinstance(verdict, Verdict):
-            found.append(_ends(need, verdict))
+            found.append(_expiry_of_need(need, verdict))
     return found
 
 
@@ -62,7 +62,7 @@ def _judge(need: Need, verdict: Verdict, run: RunRecord, now: float) -> tuple[Ex
         return ExitCode.BLOCKED, "it is blocked"
     if verdict.code != ExitCode.OPEN or verdict.open_since is None or verdict.oldest_evidence is None:
         return cannot_tell, f"it is not open but {verdict.status}"
-    if verdict.evaluated_at > now + 5 or not now < _ends(need, verdict):
+    if verdict.evaluated_at > now + 5 or not now < _expiry_of_need(need, verdict):
         return cannot_tell, f"its evidence is {format_quantity(now - verdict.oldest_evidence, 's')} old"
     open_for = now - verdict.open_since
     if need.open_for is not None and not open_for >= need.open_for:
@@ -71,7 +71,7 @@ def _judge(need: Need, verdict: Verdict, run: RunRecord, now: float) -> tuple[Ex
     return ExitCode.OPEN, f"open for {format_quantity(max(0.0, open_for), 's')}"
 
 
-def _ends(need: Need, verdict: Verdict) -> float:
+def _expiry_of_need(need: Need, verdict: Verdict) -> float:
     """The need's own max_age counts from the neighbour's oldest evidence; without one its verdict's expiry holds."""
     if need.max_age is None or verdict.oldest_evidence is None:
         return verdict.expires_at

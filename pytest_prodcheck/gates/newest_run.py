@@ -28,12 +28,12 @@ def file_of(state: str) -> str:
     return os.path.join(home, "prodcheck", sha256(os.fsencode(place)).hexdigest()[:32])
 
 
-def noted(state: str, key: str) -> tuple[int, float]:
+def newest_known(state: str, key: str) -> tuple[int, float]:
     """Ticket number and time (UTC epoch second) of the newest run for a key, zeros without one; raises OSError."""
-    return _all(file_of(state)).get(key, (0, 0.0))
+    return _all_runs(file_of(state)).get(key, (0, 0.0))
 
 
-def note(state: str, key: str, number: int, at: float) -> None:
+def remember(state: str, key: str, number: int, at: float) -> None:
     """Notes a run, durably; does nothing where the user has no folder to write. Raises OSError for our own shortage."""
     from pathlib import Path
 
@@ -44,7 +44,7 @@ def note(state: str, key: str, number: int, at: float) -> None:
         make_folder(file.parent)
         with locked(file.parent / ".lock"):
             _forget_old(str(file.parent))
-            known = {**_all(str(file)), key: (number, at)}
+            known = {**_all_runs(str(file)), key: (number, at)}
             lines = (f"{name} {one} {when!r}\n" for name, (one, when) in sorted(known.items()))
             replace_file(file, "".join(lines).encode())
     except OSError as error:
@@ -52,7 +52,7 @@ def note(state: str, key: str, number: int, at: float) -> None:
             raise
 
 
-def _all(file: str) -> dict[str, tuple[int, float]]:
+def _all_runs(file: str) -> dict[str, tuple[int, float]]:
     try:
         content = read_regular(file, _LARGEST)
     except OSError as error:

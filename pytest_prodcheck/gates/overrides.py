@@ -73,7 +73,7 @@ def active(state: str, key: bytes | None, ask: VerdictQuery, now: float, root: s
             document = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if key and isinstance(document, dict) and seal.holds(document, key) and _holds(document, ask, now):
+        if key and isinstance(document, dict) and seal.holds(document, key) and _is_in_force(document, ask, now):
             found.append(document)
     return [each for each in found if each["project"] == _project(root)]
 
@@ -86,7 +86,7 @@ def override_line(document: Document) -> str:
     return f"overridden by {document['by']} until {until}{scope}: {document['reason']} ({document['ticket']})"
 
 
-def _holds(document: Document, ask: VerdictQuery, now: float) -> bool:
+def _is_in_force(document: Document, ask: VerdictQuery, now: float) -> bool:
     made, ends = number_of(document.get("made_at")), number_of(document.get("expires_at"))
     if document.get("schema") != SCHEMA or not all(isinstance(document.get(name), str) for name in _TEXTS):
         return False

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 
 from pytest_prodcheck.gates.paths import is_name
-from pytest_prodcheck.gates.policy_settings import ACTIONS, MAX_AGE, SKIPS, PolicyError, Reader
+from pytest_prodcheck.gates.policy_settings import ACTIONS, MAX_AGE, SKIPS, PolicyError, PolicyReader
 from pytest_prodcheck.outcomes import Severity, SkipReason
 
 
@@ -65,7 +65,7 @@ class Policy:
 
         Durations are seconds or texts such as "15m". A gate without `select` is its suite's. Raises PolicyError.
         """
-        reader = Reader(name, settings, defaults)
+        reader = PolicyReader(name, settings, defaults)
         select = settings.get("select")
         return cls(
             name=name,

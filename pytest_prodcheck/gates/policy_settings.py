@@ -29,7 +29,7 @@ class PolicyError(ValueError):
     """A policy that cannot be meant; the message says which key of which gate, and what was expected."""
 
 
-class Reader:
+class PolicyReader:
     """Reads the keys of one gate strictly."""
 
     def __init__(self, name: str, settings: Mapping[str, object], defaults: Mapping[str, object]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
-from pytest_prodcheck.gates.findings import Findings, about, told
+from pytest_prodcheck.gates.findings import Findings, finding_about, findings_of_result
 from pytest_prodcheck.gates.policy import Policy
 from pytest_prodcheck.gates.waivers import Waivers
 from pytest_prodcheck.outcomes import NO_TARGET, ExitCode, Judgement, Outcome, Result, Severity, SkipReason
@@ -38,8 +38,8 @@ def judge_results(
     for result in results:
         complaints = list(_complaints(result, now))
         for complaint in complaints:
-            findings.close(ExitCode.CANNOT_TELL, about(result, complaint))
-        _act(result, policy, waivers, findings, judged)
+            findings.close(ExitCode.CANNOT_TELL, finding_about(result, complaint))
+        _apply_result(result, policy, waivers, findings, judged)
         if result.outcome in _JUDGED and not result.plain and _is_time(result.gathered_at):
             judged.times.append(result.gathered_at)
         if not complaints and _speaks_for(result):
@@ -47,45 +47,47 @@ def judge_results(
     return judged
 
 
-def _act(result: Result, policy: Policy, waivers: Waivers, findings: Findings, judged: JudgedResults) -> None:
+def _apply_result(result: Result, policy: Policy, waivers: Waivers, findings: Findings, judged: JudgedResults) -> None:
     if result.outcome == Outcome.FAILED:
         _failed(result, policy, waivers, findings)
     elif result.outcome == Outcome.WARNED:
-        findings.warnings.extend(told(result))
+        findings.warnings.extend(findings_of_result(result))
     elif result.outcome == Outcome.SKIPPED:
         _skipped(result, policy, findings, judged)
     elif result.outcome == Outcome.ERRORED:
-        findings.close(ExitCode.CANNOT_TELL, about(result, result.reason or "could not tell, without saying why"))
+        findings.close(
+            ExitCode.CANNOT_TELL, finding_about(result, result.reason or "could not tell, without saying why")
+        )
 
 
 def _failed(result: Result, policy: Policy, waivers: Waivers, findings: Findings) -> None:
     waiver = waivers.find(result)
     if waiver is not None:
         extra = f" (waived: {waiver.reason}; {waiver.owner})"
-        for each in told(result):
+        for each in findings_of_result(result):
             until = waiver.expires.isoformat()
             findings.waived.append(replace(each, text=each.text + extra, ticket=waiver.ticket, expires=until))
         return
     action = "block" if result.plain else policy.actions.get(result.severity, "block")
     if action == "warn":
-        findings.warnings.extend(told(result))
+        findings.warnings.extend(findings_of_result(result))
     elif action == "note":
-        findings.notes.extend(told(result))
+        findings.notes.extend(findings_of_result(result))
     else:
-        findings.close(ExitCode.BLOCKED, *told(result))
+        findings.close(ExitCode.BLOCKED, *findings_of_result(result))
 
 
 def _skipped(result: Result, policy: Policy, findings: Findings, judged: JudgedResults) -> None:
     reason = result.skip
     if reason is None or reason == SkipReason.FOREIGN:
         text = f"skipped by something other than prodcheck, so nobody judged it: {result.reason or 'no reason given'}"
-        findings.close(ExitCode.CANNOT_TELL, about(result, text))
+        findings.close(ExitCode.CANNOT_TELL, finding_about(result, text))
         return
     name = result.check if result.target == NO_TARGET else f"{result.check}@{result.target}"
     judged.skips.setdefault(str(reason), []).append(name)
     if reason not in policy.skips:
         text = f"skipped ({reason}), which this gate does not allow: {result.reason or 'no reason given'}"
-        findings.close(ExitCode.CANNOT_TELL, about(result, text))
+        findings.close(ExitCode.CANNOT_TELL, finding_about(result, text))
 
 
 def _complaints(result: Result, now: float) -> Iterable[str]:
@@ -118,11 +120,11 @@ def _disagreement(result: Result, judgement: Judgement) -> Iterable[str]:
     numbers = (judgement.value, judgement.warn, judgement.fail, judgement.margin)
     if judgement.value is None or any(isinstance(each, float) and not math.isfinite(each) for each in numbers):
         yield f"{judgement.what!r} has no finite value: {judgement.value!r}"
-    elif judgement.direction and not judgement.off and _beyond(judgement):
+    elif judgement.direction and not judgement.off and _exceeds_fail_level(judgement):
         yield f"{judgement.what!r} is {judgement.value!r}, beyond its limit {judgement.fail!r}, yet did not fail"
 
 
-def _beyond(judgement: Judgement) -> bool:
+def _exceeds_fail_level(judgement: Judgement) -> bool:
     value, fail = judgement.value, judgement.fail
     if isinstance(value, (bool, str)) or value is None:
         return True  # a text or a yes where a number belongs

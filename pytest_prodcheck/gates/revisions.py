@@ -11,7 +11,7 @@ _LARGEST = 16 * 1024 * 1024  # bytes of prodcheck.toml
 VARIABLE = "PRODCHECK_REVISION"
 
 
-def named(given: str | None) -> str:
+def revision_of_run(given: str | None) -> str:
     """--revision, else PRODCHECK_REVISION, else ""; raises ValueError for one that is given and names nothing."""
     if given is not None and not given.strip():
         raise ValueError("--revision is empty: is a variable of the pipeline not set?")
@@ -26,7 +26,7 @@ def resolve(given: str | None, environment: str, root: str | None) -> str:
 
     Raises ValueError.
     """
-    found = named(given)
+    found = revision_of_run(given)
     if found:
         return found
     if environment == paths.EMBEDDED:

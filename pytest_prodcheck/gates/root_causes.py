@@ -35,11 +35,11 @@ def root_causes(results: Iterable[Result]) -> dict[Identity, Identity]:
     gone = {service for service, each in failed.items() if _nothing_answers(each)}
     met: dict[str, list[Result]] = {}
     for each in results:
-        if each.outcome == Outcome.ERRORED and (service := each.unreached or _of_one_gone(each, gone)):
+        if each.outcome == Outcome.ERRORED and (service := each.unreached or _unreachable_service(each, gone)):
             met.setdefault(service, []).append(each)
     found: dict[Identity, Identity] = {}
     for service, members in met.items():
-        root = failed.get(service) or min(members, key=_gravity)
+        root = failed.get(service) or min(members, key=_sort_key)
         found |= {each.identity: root.identity for each in members if each.identity != root.identity}
     return found
 
@@ -48,13 +48,13 @@ def _nothing_answers(result: Result) -> bool:
     return not any(each.outcome in (Outcome.PASSED, Outcome.WARNED) for each in result.judgements if each.of)
 
 
-def _of_one_gone(result: Result, gone: set[str]) -> str:
+def _unreachable_service(result: Result, gone: set[str]) -> str:
     """The service of a result that looked at several things and got nothing of some."""
     if not any(each.outcome == Outcome.ERRORED for each in result.judgements):
         return ""
     return next((each for each in gone if result.target == each or result.target.startswith(f"{each}.")), "")
 
 
-def _gravity(result: Result) -> tuple[int, str, str]:
+def _sort_key(result: Result) -> tuple[int, str, str]:
     severity = str(result.severity)
     return (_SEVERITIES.index(severity) if severity in _SEVERITIES else 0, result.check, result.target)

@@ -114,10 +114,10 @@ class RunGates:
             return verdict
         ask = VerdictQuery(need.gate, need.environment, unit=run.unit, revision=run.revision)
         document = verdict.to_document()
-        reasons = admission.standing(document, ask, now, self._root())
+        reasons = admission.common_reasons(document, ask, now, self._root())
         if reasons:
             return "; ".join(text for _, text in reasons)
-        return _by_clock(verdict, admission.now_of(document, now, since_boot()) - now)
+        return _by_clock(verdict, admission.now_by_verdict_clock(document, now, since_boot()) - now)
 
     def _root(self) -> str | None:
         """The folder of prodcheck.toml, None without one."""

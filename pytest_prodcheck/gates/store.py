@@ -74,9 +74,9 @@ class VerdictStore:
             with locked(file.with_suffix(".lock")):
                 before, began = self._number(key)
                 self._set_aside(file, key, before)
-                noted, last = newest_run.noted(str(self.state), str(key))
+                noted, last = newest_run.newest_known(str(self.state), str(key))
                 number, at = max(before, noted) + 1, max(time.time(), began + 0.001, last + 0.001)
-                newest_run.note(str(self.state), str(key), number, at)
+                newest_run.remember(str(self.state), str(key), number, at)
                 replace_file(Path(paths.ticket_file(str(file))), self._ticket(key, number, at, run))
         except OSError as error:
             with suppress(OSError):  # without a lock, if need be: this run is about to judge it again
@@ -96,13 +96,13 @@ class VerdictStore:
             try:
                 with locked(file.with_suffix(".lock")):
                     newest = self._number(ticket.key)[0]
-                    noted = newest_run.noted(str(self.state), str(ticket.key))[0]
+                    noted = newest_run.newest_known(str(self.state), str(ticket.key))[0]
                     if newest != ticket.number or noted > newest:
                         raise StoreError(
                             f"gate {ticket.key.gate}: another run has started since (ticket {max(newest, noted)}, "
                             f"this run has {ticket.number}): the verdict of this one is not published"
                         )
-                    _put(aside, file)
+                    _rename_durably(aside, file)
             finally:
                 with suppress(OSError):
                     aside.unlink(missing_ok=True)
@@ -127,7 +127,7 @@ class VerdictStore:
             return "its verdict is damaged or its seal does not hold"
         number, at = self._number(key)
         try:
-            newest = newest_run.noted(str(self.state), str(key))[1]
+            newest = newest_run.newest_known(str(self.state), str(key))[1]
         except OSError as error:
             return f"the note about its newest run, {error.filename}: {error.strerror}"
         if verdict.ticket != number or at < newest:
@@ -145,12 +145,12 @@ class VerdictStore:
         verdict = self._read(file, key)
         if verdict is not None and verdict.open_since is not None and verdict.ticket == number:
             kept: dict[str, object] = {"schema": _PREVIOUS, "verdict": verdict.to_document()}
-            replace_file(_aside(file), seal.canonical(seal.sign(kept, self.key)))
+            replace_file(_previous_file(file), seal.canonical(seal.sign(kept, self.key)))
         file.unlink()
         sync_folder(file.parent)
 
     def _previous(self, file: Path, key: Key) -> Verdict | None:
-        kept = self._sealed(_aside(file))
+        kept = self._sealed(_previous_file(file))
         return self._verdict(kept.get("verdict"), key) if kept and kept.get("schema") == _PREVIOUS else None
 
     def _number(self, key: Key) -> tuple[int, float]:
@@ -188,7 +188,7 @@ class VerdictStore:
         return verdict if about == (key.environment, key.unit, key.slot, key.gate) else None
 
 
-def _put(aside: Path, file: Path) -> None:
+def _rename_durably(aside: Path, file: Path) -> None:
     """Renames durably; a rename that cannot be made durable is taken back."""
     try:
         os.replace(aside, file)
@@ -199,5 +199,5 @@ def _put(aside: Path, file: Path) -> None:
         raise
 
 
-def _aside(file: Path) -> Path:
+def _previous_file(file: Path) -> Path:
     return file.with_suffix(".previous")

@@ -48,7 +48,7 @@ def read(ask: VerdictQuery, state: str, key: bytes | None) -> tuple[Document | N
     try:
         content = read_regular(file, _LARGEST, follow=bool(ask.verdict))
     except FileNotFoundError:
-        return None, [(CANNOT_TELL, f"there is no file {file}" if ask.verdict else _absent(file, ask, key))]
+        return None, [(CANNOT_TELL, f"there is no file {file}" if ask.verdict else _why_no_verdict(file, ask, key))]
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         return None, [(CANNOT_TELL, f"the verdict {file} cannot be read: {why}")]
@@ -58,13 +58,15 @@ def read(ask: VerdictQuery, state: str, key: bytes | None) -> tuple[Document | N
         document = None
     if not isinstance(document, dict):
         return None, [(CANNOT_TELL, f"the verdict {file} is damaged: it is empty, cut off or no JSON document")]
-    return document, _overtaken(document, ask, state) if ask.verdict else _newest(document, file, ask, state, key)
+    return document, _newer_run_reasons(document, ask, state) if ask.verdict else _newest_run_reasons(
+        document, file, ask, state, key
+    )
 
 
-def _overtaken(document: Document, ask: VerdictQuery, state: str) -> Reasons:
+def _newer_run_reasons(document: Document, ask: VerdictQuery, state: str) -> Reasons:
     """Whether a newer run has begun here since a verdict that lies elsewhere was made."""
     try:
-        newest = newest_run.noted(state, paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate))[1]
+        newest = newest_run.newest_known(state, paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate))[1]
     except OSError as error:
         return [(CANNOT_TELL, f"the note about the newest run, {error.filename}: {error.strerror}")]
     made = number_of(document.get("evaluated_at"))
@@ -76,16 +78,16 @@ def _not_newest(began: float) -> tuple[int, str]:
     return CANNOT_TELL, f"the verdict is not of the newest run, which began {when} ago: run the gate again"
 
 
-def _newest(document: Document, file: str, ask: VerdictQuery, state: str, key: bytes | None) -> Reasons:
+def _newest_run_reasons(document: Document, file: str, ask: VerdictQuery, state: str, key: bytes | None) -> Reasons:
     """Whether a verdict of the store is that of the newest run: old files put back must not open."""
     about = paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate)
     ticket = read_ticket(file, about, key)
     if ticket is None:
         return [(CANNOT_TELL, "the verdict lies in the store without its ticket: run the gate again")]
     if ticket["number"] != document.get("ticket"):
-        return [(CANNOT_TELL, f"the verdict is not of the newest run: {_absent(file, ask, key)}")]
+        return [(CANNOT_TELL, f"the verdict is not of the newest run: {_why_no_verdict(file, ask, key)}")]
     try:
-        newest = newest_run.noted(state, about)[1]
+        newest = newest_run.newest_known(state, about)[1]
     except OSError as error:
         return [(CANNOT_TELL, f"the note about the newest run, {error.filename}: {error.strerror}")]
     if (number_of(ticket["at"]) or 0.0) < newest:
@@ -93,7 +95,7 @@ def _newest(document: Document, file: str, ask: VerdictQuery, state: str, key: b
     return []
 
 
-def _absent(file: str, ask: VerdictQuery, key: bytes | None) -> str:
+def _why_no_verdict(file: str, ask: VerdictQuery, key: bytes | None) -> str:
     """Why there is no verdict, as well as its ticket tells."""
     ticket = read_ticket(file, paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate), key)
     if ticket is None:

@@ -81,7 +81,7 @@ class Waivers:
         self.used.add(valid[0])
         return valid[0]
 
-    def _whole(self, waiver: Waiver, known: Iterable[str], selected: Collection[str]) -> str:
+    def _what_it_empties(self, waiver: Waiver, known: Iterable[str], selected: Collection[str]) -> str:
         """What a waiver leaves nothing of, "" where it is an exception."""
         if waiver.covers_all(known):
             return "every check"
@@ -98,7 +98,7 @@ class Waivers:
             if not any(fnmatchcase(check, each.check) for check in known):
                 hint = close_matches(each.check, known)
                 findings.close(ExitCode.USAGE, f"{name} names no check that exists{hint}")
-            elif self.now < each.ends and (whole := self._whole(each, known, selected)):
+            elif self.now < each.ends and (whole := self._what_it_empties(each, known, selected)):
                 text = f"{name} covers {whole} on every target: name those that it is about"
                 if protected:
                     findings.close(ExitCode.USAGE, f"{text}; the environment is protected")

@@ -80,7 +80,7 @@ def judge(
     else:
         given = {"at_most": at_most, "at_least": at_least, "equals": equals, "one_of": one_of}
         given = {name: each for name, each in given.items() if each is not _NOTHING}
-        wrong = _misuse(value, given)
+        wrong = _why_invalid(value, given)
         if wrong:
             judgement = _errored(what, value, of, f"{wrong} ({_line_of_check()})")
         else:
@@ -91,7 +91,7 @@ def judge(
     return judgement.outcome in (Outcome.PASSED, Outcome.WARNED)
 
 
-def _misuse(value: Any, given: Mapping[str, Any]) -> str:
+def _why_invalid(value: Any, given: Mapping[str, Any]) -> str:
     """What is wrong with the call itself, "" for nothing: such a judgement is never made."""
     if len(given) > 1 or (not given and not isinstance(value, bool | None)):
         return "judge() takes a bool, or exactly one of at_most, at_least, equals, one_of"
@@ -103,9 +103,10 @@ def _misuse(value: Any, given: Mapping[str, Any]) -> str:
                 return f"one_of={against!r} is no collection: give a tuple, such as ({against!r},)"
             equal = [each for each in _members(against) if each == value]
             if equal and all(_bool_for_number(value, each) for each in equal):
-                return f"{_plain(value)} is compared with {_plain(against)}: True is no 1, and False no 0"
+                plain, other = _to_plain_value(value), _to_plain_value(against)
+                return f"{plain} is compared with {other}: True is no 1, and False no 0"
         elif name == "equals" and _bool_for_number(value, against):
-            return f"{_plain(value)} is compared with {_plain(against)}: True is no 1, and False no 0"
+            return f"{_to_plain_value(value)} is compared with {_to_plain_value(against)}: True is no 1, and False no 0"
     return ""
 
 
@@ -137,7 +138,7 @@ def _line_of_check() -> str:
     return f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
 
 
-def _plain(value: Any) -> float | str | bool | None:
+def _to_plain_value(value: Any) -> float | str | bool | None:
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, (int, float)):
@@ -149,28 +150,30 @@ def _subject(what: str, of: str) -> str:
     return f"{what} of {of}" if of else what
 
 
-def _shown(value: float, unit: str) -> str:
+def _value_text(value: float, unit: str) -> str:
     """The value for people; far more than a hundred percent reads as a factor: 3939 % is 39.39 times."""
     factor = unit == "%" and abs(value) >= FACTOR
     return f"{format_quantity(value / 100)} times" if factor else format_quantity(value, unit)
 
 
 def _errored(what: str, value: Any, of: str, why: str) -> Judgement:
-    return Judgement(what, _plain(value), Outcome.ERRORED, of=of, reason=f"{_subject(what, of)}: {why}")
+    return Judgement(what, _to_plain_value(value), Outcome.ERRORED, of=of, reason=f"{_subject(what, of)}: {why}")
 
 
 def _yes_or_no(what: str, value: Any, given: Mapping[str, Any], unit: str, of: str, reason: str) -> Judgement:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return _errored(what, value, of, f"there is no value to judge ({reason or repr(value)})")
     if "one_of" in given:
-        good, wanted = value in given["one_of"], f"expected one of {_plain(given['one_of'])}"
+        good, wanted = value in given["one_of"], f"expected one of {_to_plain_value(given['one_of'])}"
     elif "equals" in given:
-        good, wanted = value == given["equals"], f"expected {_plain(given['equals'])}"
+        good, wanted = value == given["equals"], f"expected {_to_plain_value(given['equals'])}"
     else:
         good, wanted = bool(value), ""
-    said = reason or (f"is {_plain(value)}, {wanted}" if wanted else "no")
+    said = reason or (f"is {_to_plain_value(value)}, {wanted}" if wanted else "no")
     why = "" if good else f"{_subject(what, of)}: {said}"
-    return Judgement(what, _plain(value), Outcome.PASSED if good else Outcome.FAILED, unit=unit, of=of, reason=why)
+    return Judgement(
+        what, _to_plain_value(value), Outcome.PASSED if good else Outcome.FAILED, unit=unit, of=of, reason=why
+    )
 
 
 def _measured(
@@ -204,7 +207,7 @@ def _measured(
     why = ""
     if outcome is not Outcome.PASSED and crossed is not None:
         words = "more than" if sign > 0 else "less than"
-        shown, against = _shown(value, unit), format_quantity(crossed, unit)
+        shown, against = _value_text(value, unit), format_quantity(crossed, unit)
         why = f"{_subject(what, of)}: {shown} is {words} {against}" + (f" ({reason})" if reason else "")
     margin = None if limit.fail is None else sign * (limit.fail - value)
     return Judgement(what, float(value), outcome, unit, direction, limit.warn, limit.fail, margin, of, limit.off, why)

@@ -54,7 +54,7 @@ def client_flaws(run: LoadRun) -> Iterator[str]:
             yield f"the client {worker.name} was busy to {worker.busiest:.0%} of a core: give it more `workers`"
     for what, number in run.shortages:
         yield f"{what} ({number} requests)"
-    if busy := late(run) if run.mode == "light" else starved(run):
+    if busy := why_late(run) if run.mode == "light" else starved(run):
         yield busy
     if run.dropped:
         yield f"{run.dropped} requests were due and not sent, because too many were unanswered"
@@ -70,11 +70,11 @@ def starved(run: LoadRun, share: float = STARVED) -> str:
     """
     worst = max(run.workers, key=lambda worker: worker.starved, default=None)
     if worst is None or worst.starved < share:
-        return late(run)
+        return why_late(run)
     return f"the client waited for a processor {worst.starved:.0%} of five seconds: this machine is too busy to tell"
 
 
-def late(run: LoadRun) -> str:
+def why_late(run: LoadRun) -> str:
     """Why requests began too late to be those that were asked for, "" where they did not; told by no clock but ours."""
     percent, most, how_many = (50, LATE_ALONE, "half of all") if run.mode == "light" else (95, LATE, "one in twenty")
     seen = run.lag.percentile(percent)
@@ -129,19 +129,21 @@ def insist_on_answers(run: LoadRun) -> None:
     whole = run.overall
     asked = whole.good + whole.failed
     if run.mode == "light" and whole.failed > max(FEW_FAILED * asked, 1):
-        raise EvidenceProblem(Problem("invalid", f"{whole.failed} of {asked} requests failed: {why(whole)}"))
+        raise EvidenceProblem(
+            Problem("invalid", f"{whole.failed} of {asked} requests failed: {failure_reasons(whole)}")
+        )
     wrong = next((each for each in run.samples if each.wrong), None)
     if run.mode == "light" and wrong is not None:
         told = f"{wrong.wrong} of {wrong.sampled} answers of {wrong.endpoint} break their schema: {wrong.why}"
         raise EvidenceProblem(Problem("invalid", told))
 
 
-def why(endpoint: LoadEndpoint) -> str:
+def failure_reasons(endpoint: LoadEndpoint) -> str:
     """Why requests failed: "answered 503 (12), connection reset (3)"."""
     return ", ".join(f"{reason} ({number})" for reason, number in endpoint.reasons[:3]) or "for no reason told"
 
 
-def enough(times: ResponseTimes, percent: float) -> bool:
+def has_enough_samples(times: ResponseTimes, percent: float) -> bool:
     """Whether there are samples enough for a percentile."""
     return times.count >= samples_needed(percent)
 
@@ -206,17 +208,19 @@ def slower(endpoint: LoadEndpoint, runs: Sequence[AcceptedRun], percent: float, 
     two kinds of answers a percentile jumps by chance, which no error on a scale tells.
     """
     found = (endpoint_of(run, endpoint.name) for run in runs)
-    earlier = [each for each in found if each and enough(each.times, percent)]
-    if not earlier or not enough(endpoint.times, percent):
+    earlier = [each for each in found if each and has_enough_samples(each.times, percent)]
+    if not earlier or not has_enough_samples(endpoint.times, percent):
         return None
     seen = [each.times.percentile(percent) or 0.0 for each in earlier]
     now, before = endpoint.times.percentile(percent) or 0.0, statistics.median(seen)
     errors = [_error(each.times, percent) for each in earlier]
     own = statistics.fmean(error * error for error in errors)
-    between = _between([math.log(max(each, 1e-6)) for each in seen], own)
+    between = _variance_between_runs([math.log(max(each, 1e-6)) for each in seen], own)
     count = len(seen)
     error = math.sqrt(_error(endpoint.times, percent) ** 2 + own / count + between * (1 + 1 / count))
-    apart = _bounds(endpoint.times, percent)[0] > statistics.median(_bounds(each.times, percent)[1] for each in earlier)
+    apart = _percentile_bounds(endpoint.times, percent)[0] > statistics.median(
+        _percentile_bounds(each.times, percent)[1] for each in earlier
+    )
     proven = apart and now - before >= least and math.log(max(now, 1e-6) / max(before, 1e-6)) > ERRORS * error
     words = f"P{percent:g} {now * 1000:.4g} ms, {before * 1000:.4g} ms before (median of {count} accepted runs)"
     return Comparison(now, before, (now - before) / before if before else 0.0, proven, words)
@@ -224,18 +228,18 @@ def slower(endpoint: LoadEndpoint, runs: Sequence[AcceptedRun], percent: float, 
 
 def _error(times: ResponseTimes, percent: float) -> float:
     """The standard error of the logarithm of a percentile: its 99 % bounds by order statistics, as of a normal one."""
-    below, above = _bounds(times, percent)
+    below, above = _percentile_bounds(times, percent)
     return math.log(above / below) / (2 * 2.326)
 
 
-def _bounds(times: ResponseTimes, percent: float) -> tuple[float, float]:
+def _percentile_bounds(times: ResponseTimes, percent: float) -> tuple[float, float]:
     """What a percentile is at least and at most (99 % each, exact, whatever the distribution), in seconds."""
     count = times.count
     low, high = rank_below(percent, count), min(rank_above(percent, count), count)
     return times.rank(max(low, 1)) or 1e-6, times.rank(high) or 1e-6
 
 
-def _between(logs: Sequence[float], own: float) -> float:
+def _variance_between_runs(logs: Sequence[float], own: float) -> float:
     """The variance of the logarithms of runs among themselves, without their own: 3 % weighs as much as four runs."""
     seen = max(statistics.variance(logs) - own, 0.0) if len(logs) > 1 else 0.0
     known = len(logs) - 1

@@ -58,12 +58,12 @@ def more_often(events: int, of: int, before: int, before_of: int) -> float:
     """The chance of so many events or more, if they were as frequent as before (Fisher's exact test, one-sided)."""
     total, whole = events + before, of + before_of
     most = min(total, of)
-    base = _choose(whole, of)
-    logs = (_choose(total, k) + _choose(whole - total, of - k) - base for k in range(events, most + 1))
+    base = _log_binomial(whole, of)
+    logs = (_log_binomial(total, k) + _log_binomial(whole - total, of - k) - base for k in range(events, most + 1))
     return min(1.0, sum(map(math.exp, logs)))
 
 
-def _choose(n: int, k: int) -> float:
+def _log_binomial(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 

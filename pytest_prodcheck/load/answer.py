@@ -39,10 +39,10 @@ class Content:
             return True
         return any("hit" in self._field(each).lower() for each in CACHES)
 
-    def _take(self, data: bytes, whole: bool) -> None:
+    def _feed(self, data: bytes, whole: bool) -> None:
         """Takes what came of the body, decodes it, looks for the text; raises BodyError."""
         if data and not self._begun:
-            self._begin()
+            self._start_decoding()
         if self._coding is not None:
             data = self._coding.decode(data, ROOM)
             if whole:
@@ -52,7 +52,7 @@ class Content:
         if len(self.kept) <= self._keep and self._keep:
             self.kept += data[: self._keep + 1 - len(self.kept)]
 
-    def _begin(self) -> None:
+    def _start_decoding(self) -> None:
         self._begun = True
         encoding = self._field("content-encoding").strip()
         if encoding.lower() not in ("", "identity"):
@@ -120,7 +120,7 @@ class Answer(Content, HTTPResponse):
         """Takes what came of the body; raises BodyError."""
         data = bytes(self._body_buffer)
         del self._body_buffer[:]
-        self._take(data, self.message_complete)
+        self._feed(data, self.message_complete)
 
     def _field(self, name: str) -> str:
         found = self.get(name) or ""

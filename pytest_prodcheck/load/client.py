@@ -162,7 +162,7 @@ class Client:
         found, self.phases = self.phases, {}
         return found
 
-    def _took(self, call: Call, phase: str, seconds: float) -> None:
+    def _record_phase(self, call: Call, phase: str, seconds: float) -> None:
         times = self.phases.get((call.name, phase))
         if times is None:
             times = self.phases[call.name, phase] = Histogram()
@@ -173,7 +173,7 @@ class Client:
 
         end: by `clock`; one deadline for connecting, TLS, sending, the answer to its last byte, and a repetition.
         """
-        connection = self._take(call, end)
+        connection = self._borrow_connection(call, end)
         used = connection.requests > 0
         try:
             answer = self._exchange(connection, call, raw, end)
@@ -201,7 +201,7 @@ class Client:
             except OSError:
                 connection.sock.close()
 
-    def _take(self, call: Call, end: float) -> Connection:
+    def _borrow_connection(self, call: Call, end: float) -> Connection:
         """A kept connection to the address whose turn it is, or a new one while there are few."""
         address = self.addresses[self._turn % len(self.addresses)]
         while address.idle and address.open >= SPREAD:
@@ -238,7 +238,7 @@ class Client:
             began = clock()
             sock.connect(address.where)
             connected = clock()
-            self._took(call, "connect", connected - began)
+            self._record_phase(call, "connect", connected - began)
             http2 = None
             if self.tls is not None:
                 step = "in the TLS handshake"
@@ -247,7 +247,7 @@ class Client:
                 self.opening[sock] = end  # a time-out is one of each read: who sends a byte now and then meets none
                 sock.do_handshake()
                 self.opening.pop(sock, None)
-                self._took(call, "tls", clock() - connected)
+                self._record_phase(call, "tls", clock() - connected)
                 http2 = Http2() if sock.selected_alpn_protocol() == OFFERED[0] else None
                 if http2 is None and self.http2_only:
                     raise OwnShortage("the service does not choose HTTP/2, which the load asks for")
@@ -306,7 +306,7 @@ class Client:
                 if http2 is not None and (more := http2.out()):
                     connection.sock.sendall(more)
         except OSError as error:
-            self._drop(connection)
+            self._discard(connection)
             if connection.expired:
                 connection.address.failed += 1
                 part = " whole" if begun else ""
@@ -318,20 +318,20 @@ class Client:
             connection.address.failed += 1
             raise RequestFailed("connection reset inside the answer") from None
         except BodyError as error:
-            self._drop(connection)
+            self._discard(connection)
             raise RequestFailed(f"the answer cannot be read: {error}") from None
         except Http2Error as error:
-            self._drop(connection)
+            self._discard(connection)
             if error.unprocessed:
                 raise _ClosedAtOnce(unprocessed=True) from None
             connection.address.failed += 1
             raise RequestFailed("no HTTP answer (malformed HTTP/2)" if error.malformed else str(error)) from None
         except Exception as error:  # the parser's: no HTTP
-            self._drop(connection)
+            self._discard(connection)
             connection.address.failed += 1
             raise RequestFailed(f"no HTTP answer ({type(error).__name__})") from None
-        self._took(call, "first-byte", begun - sent)
-        self._took(call, "last-byte", clock() - begun)
+        self._record_phase(call, "first-byte", begun - sent)
+        self._record_phase(call, "last-byte", clock() - begun)
         del self.busy[connection]
         if connection.expired or answer.should_close() or connection.address in self.left:
             connection.close()
@@ -339,7 +339,7 @@ class Client:
             connection.address.idle.append(connection)
         return answer
 
-    def _drop(self, connection: Connection) -> None:
+    def _discard(self, connection: Connection) -> None:
         self.busy.pop(connection, None)
         connection.close()
 

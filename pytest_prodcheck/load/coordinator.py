@@ -18,7 +18,7 @@ from typing import Any
 
 from pytest_prodcheck.load.counters import IntervalCounts, ProcessCounts
 from pytest_prodcheck.load.histogram import Histogram, Line, write_log
-from pytest_prodcheck.load.renewals import ADDRESSES, REQUESTS, RenewedFile
+from pytest_prodcheck.load.renewals import ADDRESSES, REQUESTS, RenewalFile
 from pytest_prodcheck.load.schedule import Segment
 from pytest_prodcheck.load.sliding_window import SlidingWindow, due_at_first
 
@@ -51,7 +51,7 @@ class Coordinator:
         self.gap = 0.0
         self._answered_at = 0.0
         self._recent = SlidingWindow()
-        self._requests, self._addresses = RenewedFile(folder, REQUESTS), RenewedFile(folder, ADDRESSES)
+        self._requests, self._addresses = RenewalFile(folder, REQUESTS), RenewalFile(folder, ADDRESSES)
         self._due_at_first = due_at_first(plan)
         self._written = False
         self._spare = os.open(os.devnull, os.O_RDONLY)  # given up to write files where no descriptor is left
@@ -72,7 +72,7 @@ class Coordinator:
 
     def part(self, data: Mapping[str, Any]) -> None:
         """What a sender counted since its last report."""
-        counted = self._take(data)
+        counted = self._add_report(data)
         sender = self.senders[data["index"]]
         sender.cpu.append(float(data["cpu"]))
         sender.wait.append(float(data["wait"]))
@@ -85,8 +85,8 @@ class Coordinator:
         self.gap = max(self.gap, now - self._answered_at)
         if both.good or both.failed:
             self._answered_at = now
-        self._tell()
-        self._look()
+        self._write_progress()
+        self._check_abort_limits()
         for what, file in (("prodcheck-renew", self._requests), ("prodcheck-move", self._addresses)):
             if renewed := file.take():
                 for each in self.senders.values():
@@ -94,7 +94,7 @@ class Coordinator:
 
     def end(self, data: Mapping[str, Any]) -> None:
         """A sender's last report; the result is written when there is one of every sender."""
-        self._take(data)
+        self._add_report(data)
         sender = self.senders[data["index"]]
         sender.ended, sender.in_flight = {key: data[key] for key in KEPT_OF_AN_END}, 0
         if all(each.ended is not None for each in self.senders.values()):
@@ -118,7 +118,7 @@ class Coordinator:
 
     # -- stopping
 
-    def _take(self, data: Mapping[str, Any]) -> ProcessCounts:
+    def _add_report(self, data: Mapping[str, Any]) -> ProcessCounts:
         counted = ProcessCounts.parse(dict(data))
         sender = self.senders[data["index"]]
         sender.heard = time.monotonic()
@@ -126,7 +126,7 @@ class Coordinator:
         self.counted.add(counted)
         return counted
 
-    def _look(self) -> None:
+    def _check_abort_limits(self) -> None:
         """Stops the load where the abort limits are passed."""
         newest = max((interval for _, interval in self.counted.cells), default=0)
         if self.aborted or (self.plan["by_segment"] and newest >= self.plan["final"]):
@@ -155,7 +155,7 @@ class Coordinator:
 
     # -- files
 
-    def _tell(self) -> None:
+    def _write_progress(self) -> None:
         recent = self._recent.total()
         times = recent.times
         answered = recent.good + recent.failed

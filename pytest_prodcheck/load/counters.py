@@ -125,7 +125,7 @@ class ProcessCounts:
         lag = Histogram({int(index): int(number) for index, number in plain["lag"]})
         return cls(
             cells, lag, int(plain["arrived"]), int(plain["dropped"]), int(plain["in_time"]), int(plain["cached"]),
-            _named(plain["shortages"]), _named(plain["errors"]),
+            _counts_by_name(plain["shortages"]), _counts_by_name(plain["errors"]),
             {
                 (str(endpoint), str(phase)): Histogram({int(index): int(number) for index, number in times})
                 for endpoint, phase, times in plain["phases"]
@@ -135,5 +135,5 @@ class ProcessCounts:
         )  # fmt: skip
 
 
-def _named(pairs: list[Any]) -> dict[str, int]:
+def _counts_by_name(pairs: list[Any]) -> dict[str, int]:
     return {str(what)[:200]: int(number) for what, number in pairs}

@@ -53,7 +53,7 @@ def on_init(environment: Environment, **_: Any) -> None:
         runner.register_message("prodcheck-go", lambda environment, msg, **_: _go.set(msg.data))
         runner.register_message("prodcheck-stop", lambda environment, msg, **_: _stop())
         runner.register_message("prodcheck-renew", lambda environment, msg, **_: _renew(msg.data))
-        runner.register_message("prodcheck-move", lambda environment, msg, **_: _move(msg.data))
+        runner.register_message("prodcheck-move", lambda environment, msg, **_: _change_addresses(msg.data))
 
 
 def _stop() -> None:
@@ -66,7 +66,7 @@ def _renew(requests: Renewals) -> None:
         sender.renew(requests)
 
 
-def _move(addresses: dict[str, list[list[Any]]]) -> None:
+def _change_addresses(addresses: dict[str, list[list[Any]]]) -> None:
     for sender in _senders:
         sender.move(addresses)
 
@@ -79,10 +79,10 @@ def start_coordinator(runner: Any) -> None:
     runner.register_message("prodcheck-ready", lambda environment, msg, **_: coordinator.ready(msg.data["node"]))
     runner.register_message("prodcheck-part", lambda environment, msg, **_: coordinator.part(msg.data))
     runner.register_message("prodcheck-end", lambda environment, msg, **_: coordinator.end(msg.data))
-    gevent.spawn(_watch, coordinator)
+    gevent.spawn(_watch_parent_process, coordinator)
 
 
-def _watch(coordinator: Coordinator) -> None:
+def _watch_parent_process(coordinator: Coordinator) -> None:
     """Ends everything where whoever started us is gone: a load that nobody watches is an outage."""
     parent = os.getppid()
     while True:

@@ -63,14 +63,14 @@ class User:
         return good
 
     def _ask(self, step: Step, send: Send) -> bool:
-        call = self._filled(step.call)
+        call = self._call_with_values(step.call)
         raw = call.template.render(self.values)
         url = step.url + raw.split(b" ", 2)[1].decode("latin-1")
         if self.cookies is not None and b"\r\nCookie:" not in raw and (sent := self.cookies.header(url)):
             raw = raw.replace(b"\r\n", f"\r\nCookie: {sent}\r\n".encode("latin-1", "replace"), 1)
-        return send(call, raw, lambda answer: self._take(step, call, url, answer))
+        return send(call, raw, lambda answer: self._process_answer(step, call, url, answer))
 
-    def _filled(self, call: Call) -> Call:
+    def _call_with_values(self, call: Call) -> Call:
         """The call with this user's values in the text that its answer has to hold."""
         text = call.wanted.contains
         if "{" not in text:
@@ -78,7 +78,7 @@ class User:
         text = VARIABLE.sub(lambda found: str(self.values.get(found[1], found[0])), text)
         return replace(call, wanted=replace(call.wanted, contains=text))
 
-    def _take(self, step: Step, call: Call, url: str, answer: Answer | Http2Answer) -> str:
+    def _process_answer(self, step: Step, call: Call, url: str, answer: Answer | Http2Answer) -> str:
         """Takes cookies and captured values along; says what is wrong with the answer."""
         if "set-cookie" in answer:
             self.cookies = self.cookies or CookieStore()

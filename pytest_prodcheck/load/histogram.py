@@ -60,8 +60,8 @@ class Histogram:
         last = -1
         for index in sorted(self.counts):
             if index - last > 1:
-                _put(payload, -(index - last - 1))
-            _put(payload, self.counts[index])
+                _append_zigzag(payload, -(index - last - 1))
+            _append_zigzag(payload, self.counts[index])
             last = index
         head = struct.pack(">iiiiqqd", _COOKIE, len(payload), 0, 3, 1, HIGHEST, 1.0)
         packed = zlib.compress(head + bytes(payload))
@@ -80,7 +80,7 @@ class Histogram:
         if (cookie, inner, digits, lowest, highest) != (_COMPRESSED, _COOKIE, 3, 1, HIGHEST):
             raise HistogramError("a histogram of another layout")
         found, index = cls(), 0
-        for number in _numbers(unpacked[40 : 40 + size]):
+        for number in _zigzag_numbers(unpacked[40 : 40 + size]):
             if number < 0:
                 index -= number
             else:
@@ -109,7 +109,7 @@ def percentile(values: list[tuple[int, int]], percent: float) -> int | None:
     return values[-1][0]
 
 
-def _put(into: bytearray, number: int) -> None:
+def _append_zigzag(into: bytearray, number: int) -> None:
     """A number as ZigZag LEB128-64b9B."""
     coded = (number << 1) ^ (number >> 63)
     for _ in range(8):
@@ -121,7 +121,7 @@ def _put(into: bytearray, number: int) -> None:
     into.append(coded & 0xFF)
 
 
-def _numbers(raw: bytes) -> Iterator[int]:
+def _zigzag_numbers(raw: bytes) -> Iterator[int]:
     coded = shift = 0
     for byte in raw:
         whole = shift == 56

@@ -56,7 +56,7 @@ class Http2Answer(Content):
         """Takes what came of the body; raises BodyError."""
         data = b"".join(self._line.body)
         self._line.body.clear()
-        self._take(data, self._line.ended)
+        self._feed(data, self._line.ended)
 
     def _field(self, name: str) -> str:
         return ", ".join(value for each, value in self._line.head or () if each == name)

@@ -13,7 +13,7 @@ ADDRESSES = "addresses.json"  # service -> [[ip, port], …]
 Renewals = dict[str, tuple[str, float | None]]
 
 
-class RenewedFile:
+class RenewalFile:
     """One of the files in the folder of a load, read whenever it is another one."""
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -33,7 +33,7 @@ class RenewedFile:
             return {}
 
 
-def leave(folder: Path, name: str, told: Mapping[str, Any]) -> None:
+def write_renewal(folder: Path, name: str, told: Mapping[str, Any]) -> None:
     """Writes one of the files, whole or not at all."""
     temporary = folder / f".{name}"
     temporary.touch(mode=0o600)  # it may hold tokens

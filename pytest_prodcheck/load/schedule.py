@@ -32,7 +32,7 @@ class Segment:
                 yield min(2 * wanted / (self.start + math.sqrt(root)), self.seconds)
 
 
-def turns(weights: Mapping[str, int]) -> list[str]:
+def round_robin(weights: Mapping[str, int]) -> list[str]:
     """One round of the names, each as often as its weight says and spread evenly (smooth weighted round robin)."""
     common = math.gcd(*weights.values())
     left = {name: weight // common for name, weight in weights.items()}

@@ -24,7 +24,7 @@ from pytest_prodcheck.load.feeds import Feed
 from pytest_prodcheck.load.flow import Judge, User, flows
 from pytest_prodcheck.load.http2 import Http2Answer
 from pytest_prodcheck.load.renewals import Renewals
-from pytest_prodcheck.load.schedule import Segment, turns
+from pytest_prodcheck.load.schedule import Segment, round_robin
 from pytest_prodcheck.load.templates import Template
 
 REPORT = 0.5  # seconds between two reports
@@ -47,7 +47,7 @@ class Sender:
         self.calls = calls(plan, self.clients)
         self.flows = flows(plan, self.calls)
         self.feeds = {name: Feed(each, index, of) for name, each in plan["feeds"].items()}
-        self.order = turns(plan["arrivals"])
+        self.order = round_robin(plan["arrivals"])
         self.segments = [Segment(*each) for each in plan["segments"]]
         self.final: int = plan["final"]  # segments from here on are sent whatever happens before
         self.counted = ProcessCounts()
@@ -127,7 +127,7 @@ class Sender:
                 if number % self.of == self.index:
                     if not self._wait_until(base + due, place >= self.final):
                         break
-                    self._begin(self.order[number % len(self.order)], base + due, place)
+                    self._start_request(self.order[number % len(self.order)], base + due, place)
                 number += 1
             if self.stopped.is_set():
                 return
@@ -149,14 +149,14 @@ class Sender:
             left = due - clock()
         return not self.stopped.is_set() and (final or not self.skipped)
 
-    def _begin(self, name: str, due: float, place: int) -> None:
+    def _start_request(self, name: str, due: float, place: int) -> None:
         if self.in_flight >= self.most_in_flight:
             self.counted.dropped += 1
             return
         self.counted.arrived += 1
         self.in_flight += 1
         interval = place if self.plan["by_segment"] else int((due - self.begun_at) / self.width)
-        gevent.spawn_raw(self._go if name in self.flows else self._ask, name, due, interval)
+        gevent.spawn_raw(self._run_user if name in self.flows else self._ask, name, due, interval)
 
     def _ask(self, name: str, due: float, interval: int) -> None:
         """One request to an endpoint."""
@@ -168,7 +168,7 @@ class Sender:
             self.counted.in_time += clock() <= self.until
         self.in_flight -= 1
 
-    def _go(self, name: str, due: float, interval: int) -> None:
+    def _run_user(self, name: str, due: float, interval: int) -> None:
         """One user of a flow, whose first request is due now and each other one a pause after the one before."""
         flow, thought = self.flows[name], 0.0
         self.last_begun = clock() - self.begun_at
@@ -205,7 +205,7 @@ class Sender:
             reason, late = str(failure), isinstance(failure, TimedOut)
         except Exception as error:  # nobody else would count it
             reason = f"{type(error).__name__}: {error}"[:200]
-        if reason and answer is not None and answer.get_code() == UNAUTHORIZED and _ended(call.ends):
+        if reason and answer is not None and answer.get_code() == UNAUTHORIZED and _is_expired(call.ends):
             self.counted.short_of("a token had ended and the login for a new one was not done")
             return False
         took = clock() - due
@@ -261,5 +261,5 @@ class Sender:
         self.send(what, {"index": self.index, **counted.dump(), **more})
 
 
-def _ended(ends: float | None) -> bool:
+def _is_expired(ends: float | None) -> bool:
     return ends is not None and time.time() > ends - ON_THE_WAY

@@ -19,13 +19,13 @@ def marked(part: Any, names: Iterable[str]) -> Any:
     """A text, or a JSON document, whose `{name}`s are marks that need no quoting anywhere; other braces stay."""
     known = set(names)
     if isinstance(part, str):
-        return VARIABLE.sub(lambda found: _mark(found[1]) if found[1] in known else found[0], part)
+        return VARIABLE.sub(lambda found: _variable_mark(found[1]) if found[1] in known else found[0], part)
     if isinstance(part, (list, tuple)):
         return [marked(each, known) for each in part]
     return {marked(key, known): marked(each, known) for key, each in part.items()} if isinstance(part, dict) else part
 
 
-def _mark(name: str) -> str:
+def _variable_mark(name: str) -> str:
     return f"zqVARYzq{name.encode().hex()}qz"
 
 

@@ -51,7 +51,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         return
     _collect_garbage_rarely()
     from pytest_prodcheck.plugin.binding import is_own, tops_of
-    from pytest_prodcheck.plugin.fresh_code import watch
+    from pytest_prodcheck.plugin.fresh_code import bypass_bytecode
     from pytest_prodcheck.plugin.other_plugins import refusals
     from pytest_prodcheck.plugin.xdist_worker import scope_here
 
@@ -66,14 +66,14 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
         scope = controller.opened.scope
     tops = tops_of(scope, early_config.rootpath, early_config.inipath)
     if tops:
-        early_config.add_cleanup(watch(lambda file: is_own(file, tops)))
+        early_config.add_cleanup(bypass_bytecode(lambda file: is_own(file, tops)))
         if controller is not None:
             controller.opened.bound.begin(tops)
         if Path(scope.root) in Path(options.confcutdir or scope.root).absolute().parents:
             options.confcutdir = scope.root  # conftests beside prodcheck.toml decide, wherever the run is started
     _guard_arguments(early_config)
     if options.file_or_dir:
-        scope = _place_named(scope, controller, options.file_or_dir, args)
+        scope = _replace_check_ids(scope, controller, options.file_or_dir, args)
     if not options.file_or_dir:
         args[:0] = scope.folders  # in front: an option whose value may be left out would take what follows it
         options.file_or_dir.extend(scope.folders)
@@ -85,7 +85,7 @@ def _collect_garbage_rarely() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def _place_named(scope: Scope, controller: RunController | None, paths: list[str], args: list[str]) -> Scope:
+def _replace_check_ids(scope: Scope, controller: RunController | None, paths: list[str], args: list[str]) -> Scope:
     """Puts what pytest can collect in the place of ids of checks; the controller says which checks run."""
     from pytest_prodcheck.plugin.check_names import named_in
 

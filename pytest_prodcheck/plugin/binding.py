@@ -35,7 +35,7 @@ class Binding:
         self.root = str(root)
         self.opened_at = time.time()
         self.files = {**configuration, **bound_files.bind(self.root, folders)}
-        self._written = {name: _written(self.root, name) for name in self.files}
+        self._written = {name: _change_time(self.root, name) for name in self.files}
         self._late: list[str] = []
         self._before: list[str] = []
         for name in self.files:
@@ -49,7 +49,7 @@ class Binding:
         for file in set(_EARLIER) - here:
             del _EARLIER[file]
         for file in sorted(each for each in here if is_own(each, tops)):
-            at = _written("", _on_disk(file))
+            at = _change_time("", _on_disk(file))
             if at != _EARLIER.get(file, at if at / 1e9 < began else 0):
                 name = os.path.relpath(file, self.root)
                 self._before.append(f"{name} has changed since this process loaded it: run the checks in a new one")
@@ -79,7 +79,7 @@ class Binding:
             self._add([name])
             if not self.files[name]:
                 self._late.append(f"{name} has gone")
-            _EARLIER.setdefault(file, _written("", _on_disk(file)))
+            _EARLIER.setdefault(file, _change_time("", _on_disk(file)))
 
     def add_named(self, patterns: Iterable[str]) -> None:
         """Binds what evidence relied on: files and patterns, relative to the root. Others belong to the machine."""
@@ -94,7 +94,7 @@ class Binding:
             if name in self.files:
                 continue
             self.files[name] = bound_files.digest(self.root, name)
-            at = _written(self.root, name) / 1e9
+            at = _change_time(self.root, name) / 1e9
             if self.opened_at - _TICK < at <= time.time():  # not by a clock that is ahead of ours
                 self._late.append(f"{name} has changed")
 
@@ -102,7 +102,9 @@ class Binding:
         """What changed since the run opened, in words: what was judged is not what lies there now."""
         found = bound_files.changed(self.root, self.files)
         found += [
-            f"{name} was written to" for name, at in sorted(self._written.items()) if _written(self.root, name) != at
+            f"{name} was written to"
+            for name, at in sorted(self._written.items())
+            if _change_time(self.root, name) != at
         ]
         names = [each for each in found if not each.endswith("was written to")]
         kept = names or found
@@ -118,12 +120,12 @@ def tops_of(scope: Scope, rootdir: Path, settings: Path | None) -> Tops:
     if not scope.root:
         return ()
     whole = settings is not None and Path(scope.root).is_relative_to(rootdir)
-    known = (_within(str(rootdir) if whole else scope.root), _within(str(catalogue.suites_folder())))
-    elsewhere = (each for each in map(os.path.normpath, scope.folders) if not _within(each).startswith(known))
-    return (known[0], *dict.fromkeys(_within(os.path.dirname(each)) for each in elsewhere))
+    known = (_path_prefix(str(rootdir) if whole else scope.root), _path_prefix(str(catalogue.suites_folder())))
+    elsewhere = (each for each in map(os.path.normpath, scope.folders) if not _path_prefix(each).startswith(known))
+    return (known[0], *dict.fromkeys(_path_prefix(os.path.dirname(each)) for each in elsewhere))
 
 
-def _within(folder: str) -> str:
+def _path_prefix(folder: str) -> str:
     """What the paths of all that lies in a folder begin with."""
     return folder.rstrip(os.sep) + os.sep
 
@@ -155,7 +157,7 @@ def _on_disk(file: str) -> str:
     return file if os.path.isfile(file) else whole
 
 
-def _written(root: str, name: str) -> int:
+def _change_time(root: str, name: str) -> int:
     """When a file, or a link on the way to it, was last changed, in nanoseconds, by the time that no tool sets.
 
     0 for what is no file.

@@ -32,12 +32,12 @@ from pytest_prodcheck.plugin.markers import registered, unknown_in
 from pytest_prodcheck.plugin.options import only_informs
 from pytest_prodcheck.plugin.progress import Progress
 from pytest_prodcheck.plugin.redacting import clean_report, clean_warning
-from pytest_prodcheck.plugin.result_counter import Counter
+from pytest_prodcheck.plugin.result_counter import ResultCounter
 from pytest_prodcheck.plugin.run_start import RunContext, open_run
-from pytest_prodcheck.plugin.threads import ThreadWatch
+from pytest_prodcheck.plugin.threads import ThreadErrors
 from pytest_prodcheck.plugin.unprovable_percentiles import tell_unprovable
 from pytest_prodcheck.plugin.xdist_controller import Distributed
-from pytest_prodcheck.plugin.xdist_worker import SCOPE, SHARED, wanted_of
+from pytest_prodcheck.plugin.xdist_worker import SCOPE, SHARED, evidence_keys_of
 from pytest_prodcheck.reports.junit import add_suite_properties, name_class
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class RunController:
         self.options = options
         self.interrupts = interrupts
         self.informs = only_informs(options)
-        self.counter = Counter()
+        self.counter = ResultCounter()
         self.planned: dict[tuple[str, str], Planned] = {}
         self.places: dict[str, str] = {}  # check id as written -> the file it was collected from
         self.problems: list[str] = []
@@ -75,7 +75,7 @@ class RunController:
         self._junit: pytest.Config | None = None  # where pytest writes a JUnit file
         self._reporter: pytest.TerminalReporter | None = None
         self.progress = Progress()
-        self.threads = ThreadWatch()
+        self.threads = ThreadErrors()
         self._give_back: list[Callable[[], None]] = []
 
     @classmethod
@@ -133,7 +133,7 @@ class RunController:
         gc.freeze()  # the tests that were collected stay, too
         if self._judging is not None and not self.informs:
             self.planned, self.places = self._judging.planned, self._judging.places
-            self.gather(wanted_of(session.items))
+            self.gather(evidence_keys_of(session.items))
         return (yield)
 
     def gather(self, keys: list[str]) -> None:

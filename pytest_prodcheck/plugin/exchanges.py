@@ -25,8 +25,8 @@ _EXCERPT = 400  # characters of a body
 def exchanges(source: Source, keys: Iterable[str]) -> Iterator[tuple[str, list[Exchange]]]:
     """Those of each of these keys of evidence that has any."""
     for key in dict.fromkeys(keys):
-        evidence = _piece(source, key)
-        if evidence is not None and (found := list(_in(evidence.record))[:_MOST]):
+        evidence = _evidence_or_none(source, key)
+        if evidence is not None and (found := list(_exchanges_in(evidence.record))[:_MOST]):
             yield key, found
 
 
@@ -57,24 +57,24 @@ def requests_of(source: Source, run: RunRecord, redact: Callable[[str], str] = s
     return found
 
 
-def _piece(source: Source, key: str) -> Evidence[Any] | None:
+def _evidence_or_none(source: Source, key: str) -> Evidence[Any] | None:
     try:
         return source.get(key, 0.0)
     except EvidenceProblem:
         return None
 
 
-def _in(value: Any, depth: int = 0) -> Iterator[Exchange]:
+def _exchanges_in(value: Any, depth: int = 0) -> Iterator[Exchange]:
     if isinstance(value, Exchange):
         yield value
     elif depth > _DEEPEST:
         return
     elif is_dataclass(value) and not isinstance(value, type):
         for each in fields(value):
-            yield from _in(getattr(value, each.name), depth + 1)
+            yield from _exchanges_in(getattr(value, each.name), depth + 1)
     elif isinstance(value, (tuple, list)):
         for inner in value:
-            yield from _in(inner, depth + 1)
+            yield from _exchanges_in(inner, depth + 1)
     elif isinstance(value, dict):
         for inner in value.values():
-            yield from _in(inner, depth + 1)
+            yield from _exchanges_in(inner, depth + 1)

@@ -28,7 +28,7 @@ def drop_stale(source: str) -> None:
                 os.unlink(each)
 
 
-def watch(is_own: Callable[[str], bool]) -> Callable[[], None]:
+def bypass_bytecode(is_own: Callable[[str], bool]) -> Callable[[], None]:
     """Has Python do so for modules that are the project's own, from now on; returns how to end it."""
     before = SourceFileLoader.path_stats
 

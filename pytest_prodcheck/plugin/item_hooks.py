@@ -21,9 +21,9 @@ from pytest_prodcheck.plugin.item_results import (
     Inconclusive,
     JudgementFailed,
     Reading,
-    part_of,
     plain_result,
     raise_for,
+    record_subtest,
     result_of,
 )
 from pytest_prodcheck.plugin.parametrization import BOUND, bind, parametrize
@@ -102,11 +102,13 @@ class CheckHooks:
             raise pytest.UsageError("one check on one target is judged once, but " + "; ".join(self.mistakes))
         if self.scope.select:
             select = frozenset(self.scope.select)
-            _keep(config, items, lambda item: (bound := item.stash.get(BOUND, None)) is not None and bound.id in select)
+            _select_items(
+                config, items, lambda item: (bound := item.stash.get(BOUND, None)) is not None and bound.id in select
+            )
         if self.scope.named:
-            _keep(config, items, self._named)
+            _select_items(config, items, self._is_named)
 
-    def _named(self, item: pytest.Item) -> bool:
+    def _is_named(self, item: pytest.Item) -> bool:
         """Whether the command line names this check, or a path that it lies in."""
         bound = item.stash.get(BOUND, None)
         here = [each for each in self.scope.named if Path(each.place) in (item.path, *item.path.parents)]
@@ -199,7 +201,7 @@ class CheckHooks:
             return (yield)  # a phase that decides nothing
         reading = item.stash.get(READING, None)
         if reading is not None and reading.inside and reading.ledger is not None:  # a subtest
-            part_of(reading.ledger, error)
+            record_subtest(reading.ledger, error)
             return (yield)
         result = self._result(item, call, error)
         if self.redact is not None:
@@ -247,7 +249,7 @@ class CheckHooks:
         return result_of(bound, item, reading, error, self.scope.runbooks, call.duration)
 
 
-def _keep(config: pytest.Config, items: list[pytest.Item], wanted: Callable[[pytest.Item], bool]) -> None:
+def _select_items(config: pytest.Config, items: list[pytest.Item], wanted: Callable[[pytest.Item], bool]) -> None:
     """Deselects all others."""
     kept = [item for item in items if wanted(item)]
     if len(kept) < len(items):

@@ -65,12 +65,12 @@ def raise_for(ledger: Ledger) -> None:
         raise Inconclusive("\n".join(ledger.reasons()))
 
 
-def part_of(ledger: Ledger, error: BaseException | None) -> None:
+def record_subtest(ledger: Ledger, error: BaseException | None) -> None:
     """Records what a subtest that ended inside the body means: one that failed, skipped or broke is no success."""
     if error is not None:
         failed = isinstance(error, (AssertionError, pytest.fail.Exception))
         outcome = Outcome.FAILED if failed else Outcome.ERRORED
-        ledger.judgements.append(Judgement("subtest", False, outcome, reason=f"subtest: {_words(error)}"))
+        ledger.judgements.append(Judgement("subtest", False, outcome, reason=f"subtest: {_error_text(error)}"))
 
 
 def result_of(
@@ -78,7 +78,7 @@ def result_of(
 ) -> Result:
     """The result of one check on one target, from its ledger and the exception that ended it."""
     outcome, reason, skip = _judge(bound, reading, error)
-    unread = _unread(bound, item, reading)
+    unread = _unread_arguments(bound, item, reading)
     if unread and reading.ledger is not None and outcome is not Outcome.SKIPPED:
         outcome, reason = Outcome.ERRORED, f"{', '.join(unread)} did not come from prodcheck: a conftest overrides it"
     bad_tries = item.stash.get(BAD_TRIES, 0)
@@ -115,7 +115,7 @@ def how_to_fix(template: str, definition: Definition) -> str:
     return f"prodcheck explain {name}" if name else definition.runbook
 
 
-def _unread(bound: BoundCheck, item: pytest.Item, reading: Reading) -> list[str]:
+def _unread_arguments(bound: BoundCheck, item: pytest.Item, reading: Reading) -> list[str]:
     """The arguments that are not the very objects that were gathered for this target, or its limit."""
     owed = {need.argument for need in bound.needs} | bound.without
     owed |= {"declared"} & set(getattr(item, "fixturenames", ()))
@@ -134,17 +134,17 @@ def _judge(bound: BoundCheck, reading: Reading, error: BaseException | None) -> 
             return Outcome.SKIPPED, bound.target.detail, SkipReason(bound.target.skip)
         return Outcome.SKIPPED, f"skipped by the test itself: {error}", SkipReason.FOREIGN
     if ledger is None:
-        return Outcome.ERRORED, _words(error) if error else "the check was never run", None
+        return Outcome.ERRORED, _error_text(error) if error else "the check was never run", None
     failed = ledger.outcome is Outcome.FAILED
     if error is None or isinstance(error, (JudgementFailed, Inconclusive)):
         return ledger.outcome, "\n".join(ledger.reasons()), None
     reasons = ledger.reasons() if ledger.judgements else []
-    reasons.insert(0, _words(error))
+    reasons.insert(0, _error_text(error))
     proven = failed or isinstance(error, (AssertionError, pytest.fail.Exception))
     return Outcome.FAILED if proven else Outcome.ERRORED, "\n".join(reasons), None
 
 
-def _words(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     if isinstance(error, EvidenceProblem):
         return str(error.problem)
     text = str(error).strip().partition("\nassert ")[0]
@@ -168,7 +168,7 @@ def plain_result(item: pytest.Item, error: BaseException | None, started: float,
         outcome=outcome,
         severity=Severity.HIGH,
         title="a test without @check: its success proves nothing",
-        reason=_words(error) if error else "",
+        reason=_error_text(error) if error else "",
         skip=skip,
         seconds=seconds,
         gathered_at=started,

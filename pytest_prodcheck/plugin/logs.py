@@ -34,7 +34,7 @@ def redact_records(redact: Callable[[str], str]) -> Callable[[], None]:
 
     def make(*args: Any, **named: Any) -> logging.LogRecord:
         record = before(*args, **named)
-        _clean(record, redact)
+        _redact_record(record, redact)
         return record
 
     def give_back() -> None:
@@ -45,7 +45,7 @@ def redact_records(redact: Callable[[str], str]) -> Callable[[], None]:
     return give_back
 
 
-def _clean(record: logging.LogRecord, redact: Callable[[str], str]) -> None:
+def _redact_record(record: logging.LogRecord, redact: Callable[[str], str]) -> None:
     with suppress(Exception):  # what cannot be formatted, logging itself complains of
         said = record.getMessage()
         if (clean := redact(said)) != said:

@@ -12,7 +12,7 @@ _STREAMS = ("/dev/", "/proc/")  # what stands for something that is open already
 def write_output(path: Path, text: str) -> None:
     """A report for a person or program; raises OSError."""
     if str(path).startswith(_STREAMS) or _is_stream(path):
-        _into(path, text)
+        _write_in_place(path, text)
     else:
         write_whole(Path(os.path.realpath(path)), text)
 
@@ -43,7 +43,7 @@ def _is_stream(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
-def _into(path: Path, text: str) -> None:
+def _write_in_place(path: Path, text: str) -> None:
     """Writes to something that may not be replaced; a FIFO without a reader is an error at once, no hanging."""
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
     try:

@@ -100,7 +100,7 @@ def bind(item: pytest.Item, scope: Scope) -> BoundCheck | None:
     without = frozenset(each for each, name in by_fixture.items() if about and _nothing_declared(name, about))
     about_name = about.name if about else NO_TARGET
     needs = [Need(each, name, about_name) for each, name in by_fixture.items() if each not in without]
-    named = [_need(argument, text, definition, scope) for argument, text in definition.needs.items()]
+    named = [_needed_evidence(argument, text, definition, scope) for argument, text in definition.needs.items()]
     needs += [need for need, _ in named]
     target = scope.for_check(definition, about or _own_target(definition, [target for _, target in named], scope))
     if target.severity:
@@ -120,7 +120,7 @@ def _nothing_declared(name: str, target: Target) -> bool:
     return bool(only) and only not in target.features
 
 
-def _need(argument: str, text: str, definition: Definition, scope: Scope) -> tuple[Need, Target]:
+def _needed_evidence(argument: str, text: str, definition: Definition, scope: Scope) -> tuple[Need, Target]:
     name, _, wanted = text.partition(":")
     try:
         collector = find(name)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from pytest_prodcheck.judging.ledger import STRAYS
-from pytest_prodcheck.plugin.threads import ThreadWatch
+from pytest_prodcheck.plugin.threads import ThreadErrors
 
 GRACE = 5.0  # seconds that threads have to end once the interpreter does
 CANNOT_TELL = 13
@@ -22,7 +22,7 @@ def watch_shutdown(code: int, take_back: Callable[[], None]) -> int:
 
     Returns the code, another one where something came while the verdicts were published.
     """
-    ending = _Ending(code, take_back)
+    ending = _ProcessExit(code, take_back)
     STRAYS.too_late = ending.too_late
     for text in STRAYS.take():
         ending.too_late(text)
@@ -37,7 +37,7 @@ def watch_shutdown(code: int, take_back: Callable[[], None]) -> int:
     return ending.code
 
 
-class _Ending:
+class _ProcessExit:
     def __init__(self, code: int, take_back: Callable[[], None]) -> None:
         self.code, self.said, self.take_back = code, code, take_back
         self.begun = False
@@ -47,7 +47,7 @@ class _Ending:
         """Before Python waits for threads."""
         if self.pid == os.getpid():
             self.begun = True
-            ThreadWatch().listen()  # pytest has put Python's own hook back
+            ThreadErrors().listen()  # pytest has put Python's own hook back
             signal.signal(signal.SIGALRM, self._give_up)
             signal.setitimer(signal.ITIMER_REAL, GRACE)
 

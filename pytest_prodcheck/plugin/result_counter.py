@@ -21,7 +21,7 @@ _EXPECTED = {
 _SUBTEST: type | tuple[()] = getattr(pytest, "SubtestReport", ())  # since pytest 9
 
 
-class Counter:
+class ResultCounter:
     """The results of a run so far, by node; a result that disagrees with its report is errored."""
 
     def __init__(self) -> None:
@@ -55,9 +55,9 @@ class Counter:
         if str(report.outcome) == "rerun":
             self._tries[report.nodeid] = self._tries.get(report.nodeid, 0) + 1
             return None
-        return self._settle(report, result if result.seconds == seconds else replace(result, seconds=seconds))
+        return self._store(report, result if result.seconds == seconds else replace(result, seconds=seconds))
 
-    def _settle(self, report: pytest.TestReport, result: Result) -> Result:
+    def _store(self, report: pytest.TestReport, result: Result) -> Result:
         earlier = self._results.get(report.nodeid)
         if report.outcome != _EXPECTED[result.outcome] or hasattr(report, "wasxfail"):
             said = "xfail" if hasattr(report, "wasxfail") else report.outcome
@@ -70,14 +70,14 @@ class Counter:
                 earlier, outcome=worse, reason=f"{earlier.reason}\nteardown: {result.reason}".strip(), skip=None
             )
         elif earlier is not None:
-            result = self._again(earlier, result)
+            result = self._worse_of(earlier, result)
         tries = self._tries.get(report.nodeid, 0)
         if tries and result.outcome is Outcome.PASSED:
             result = _flaky(result, tries)
         self._results[report.nodeid] = result
         return result
 
-    def _again(self, earlier: Result, result: Result) -> Result:
+    def _worse_of(self, earlier: Result, result: Result) -> Result:
         """The same node reported twice: a retry that did not say so; the worse counts."""
         if earlier.outcome in (Outcome.FAILED, Outcome.ERRORED) and result.outcome is Outcome.PASSED:
             return _flaky(result, 1)

@@ -180,10 +180,10 @@ class RunContext:
 
 def unverified_hosts(environment: Environment) -> tuple[str, ...]:
     """The hosts whose certificates nobody checks though secrets go there, to be named on every verdict."""
-    from pytest_prodcheck.environments.plain_http import in_clear, on_this_machine
+    from pytest_prodcheck.environments.plain_http import on_this_machine, secrets_in_clear
 
     found = {service.host for service in environment.services.values() if service.tls.verify == "off"}
-    found |= {sent.host for sent in in_clear(environment)}
+    found |= {sent.host for sent in secrets_in_clear(environment)}
     if environment.auth is not None and environment.auth.tls.verify == "off":
         found |= {urlsplit(url).hostname or url for url in (environment.auth.issuer, environment.auth.token_url) if url}
     for group in environment.redis.values():
@@ -258,7 +258,7 @@ def _revision(options: argparse.Namespace, environment: Environment, touches: bo
     from pytest_prodcheck.gates import revisions
 
     try:
-        revision: str = revisions.named(options.revision) or environment.revision or ""
+        revision: str = revisions.revision_of_run(options.revision) or environment.revision or ""
     except ValueError as error:
         raise ScopeError(str(error)) from None
     if touches and environment.protected and not revision:

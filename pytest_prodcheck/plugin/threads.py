@@ -8,7 +8,7 @@ from typing import Any
 from pytest_prodcheck.judging.ledger import STRAYS
 
 
-class ThreadWatch:
+class ThreadErrors:
     """Notes every exception that ends a thread, then lets others have it."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ from pytest_prodcheck.plugin.logs import mute_logs, redact_records
 from pytest_prodcheck.plugin.parametrization import BOUND
 from pytest_prodcheck.plugin.redacting import Redact
 from pytest_prodcheck.plugin.result_transport import encodable
-from pytest_prodcheck.plugin.threads import ThreadWatch
+from pytest_prodcheck.plugin.threads import ThreadErrors
 from pytest_prodcheck.scope import Scope
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Worker:
         self.scope = scope
         self.judging = judging
         self.redact = redact
-        self.threads = ThreadWatch()
+        self.threads = ThreadErrors()
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Leaves logging to the controller, which knows what must not be read: it has it from the reports."""
@@ -82,7 +82,7 @@ class Worker:
 
 def write_plan(folder: Path, items: Iterable[pytest.Item], judging: CheckHooks) -> None:
     """Writes which evidence is asked for, atomically: every worker writes the same."""
-    wanted = wanted_of(items)
+    wanted = evidence_keys_of(items)
     planned = [[each.check, each.target, each.severity, each.suite] for each in judging.planned.values()]
     plan = {"wanted": wanted, "planned": planned, "mistakes": judging.mistakes, "places": judging.places}
     text = json.dumps({**plan, "own": own_modules()})
@@ -91,7 +91,7 @@ def write_plan(folder: Path, items: Iterable[pytest.Item], judging: CheckHooks) 
     temporary.rename(folder / PLAN)
 
 
-def wanted_of(items: Iterable[pytest.Item]) -> list[str]:
+def evidence_keys_of(items: Iterable[pytest.Item]) -> list[str]:
     """The keys of the evidence that these items will read, each once; what is judged first comes first."""
     return list(dict.fromkeys(key for item in items for key in keys_of(item)))
 

@@ -60,13 +60,13 @@ def from_address(address: str) -> Proposal:
     if not parts.hostname:
         raise CannotPropose(f"{address}: expected an address such as https://shop.example")
     base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-    front = _front(base)
+    front = _front_page(base)
     base = front.url.rstrip("/")
     nothing = _ask(f"{base}/prodcheck-{secrets.token_hex(6)}")
     everywhere = nothing.body if nothing.is_good else None  # an application that answers all paths alike
     service: dict[str, Any] = {"url": base}
     notes = []
-    health = next((path for path, each in _good(base, HEALTH, everywhere)), "")
+    health = next((path for path, each in _good_answers(base, HEALTH, everywhere)), "")
     if health:
         service["health"] = health
     else:
@@ -79,7 +79,7 @@ def from_address(address: str) -> Proposal:
     if front.status < 400:
         home = {"request": "GET /", "status": front.status}
         service["endpoints"] = {"home": home | ({"content_type": front.media} if front.media else {})}
-    for path, each in _good(base, OPENAPI, everywhere):
+    for path, each in _good_answers(base, OPENAPI, everywhere):
         document = each.json()
         if isinstance(document, dict) and ("openapi" in document or "swagger" in document):
             service["openapi"] = path
@@ -90,7 +90,7 @@ def from_address(address: str) -> Proposal:
     return Proposal(name, not _is_here(host), {"services": {name: service}}, notes)
 
 
-def _front(base: str) -> Answer:
+def _front_page(base: str) -> Answer:
     """The first page, redirects followed within the host's own names; raises CannotPropose."""
     url, host = f"{base}/", urlsplit(base).hostname or ""
     for _ in range(4):
@@ -104,7 +104,7 @@ def _front(base: str) -> Answer:
     raise CannotPropose(f"{base}: redirects lead nowhere")
 
 
-def _good(base: str, paths: tuple[str, ...], everywhere: bytes | None) -> Iterator[tuple[str, Answer]]:
+def _good_answers(base: str, paths: tuple[str, ...], everywhere: bytes | None) -> Iterator[tuple[str, Answer]]:
     for path in paths:
         answer = _ask(base + path)
         if answer.is_good and answer.body != everywhere:
@@ -112,7 +112,7 @@ def _good(base: str, paths: tuple[str, ...], everywhere: bytes | None) -> Iterat
 
 
 def _versions(base: str, everywhere: bytes | None) -> Iterator[dict[str, Any]]:
-    for path, answer in _good(base, VERSION, everywhere):
+    for path, answer in _good_answers(base, VERSION, everywhere):
         found = sorted(_pointers(answer.json()))
         if found:
             yield {"path": path, "pointer": found[0][1]}

@@ -31,7 +31,7 @@ def headline(verdict: View, style: Style) -> list[str]:
     """The verdict in a line: symbol, words, gate, and what it is about."""
     status = status_of(verdict)
     words = " ".join(filter(None, (gate_symbol(status, unicode=style.unicode), gate_words(status))))
-    about = f"{verdict.text('gate') or '?'} of {place(verdict) or '?'}"
+    about = f"{verdict.text('gate') or '?'} of {environment_text(verdict) or '?'}"
     first = paint(words, gate_color(status), on=style.color)
     lines = fold(about, first=f"{words}  ", rest="   ", width=style.width)
     lines[0] = first + lines[0][len(words) :]
@@ -43,7 +43,7 @@ def headline(verdict: View, style: Style) -> list[str]:
     return lines
 
 
-def place(verdict: View) -> str:
+def environment_text(verdict: View) -> str:
     """"production, unit checkout, slot green, revision 3f9c2ab"; what is not set is left out."""
     named = [f"{name} {verdict.text(name)}" for name in ("unit", "slot", "revision") if verdict.text(name)]
     return ", ".join(filter(None, (verdict.text("environment"), *named)))
@@ -76,11 +76,11 @@ def finding_lines(findings: list[View], style: Style, most: int | None) -> list[
     own = [each for each in own if each not in absent]
     groups = grouped(own)
     for group in groups[:most]:
-        lines += _about(group, style, None if most is None else _FEW_EACH)
+        lines += _finding_lines(group, style, None if most is None else _FEW_EACH)
         root = f"{group[0].raw('check')}@{group[0].raw('target')}"
         lines += follow_lines(followers.pop(root, ()), style)
     if absent:
-        told = f"{len(absent)} expected checks did not run: {some([_subject(each) for each in absent])}"
+        told = f"{len(absent)} expected checks did not run: {first_names([_subject(each) for each in absent])}"
         symbol = outcome_symbol(Outcome.ERRORED, unicode=style.unicode)
         lines += fold(told, first=f"   {symbol} ", rest="      ", width=style.width)
     left = sum(map(len, groups[most:])) + sum(map(len, followers.values())) if most is not None else 0
@@ -89,7 +89,7 @@ def finding_lines(findings: list[View], style: Style, most: int | None) -> list[
     return lines
 
 
-def some(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(map(safe, names[:5])) + more
@@ -101,15 +101,15 @@ def _subject(finding: View) -> str:
 
 def grouped(findings: Iterable[View]) -> list[list[View]]:
     """Findings of one check on one target together, each of those that are about no check apart."""
-    return [list(group) for _, group in groupby(findings, key=_same)]
+    return [list(group) for _, group in groupby(findings, key=_shared_facts)]
 
 
-def _same(finding: View) -> object:
+def _shared_facts(finding: View) -> object:
     names = ("check", "target", "outcome", "severity", "owner", "runbook", "ticket", "expires")
     return tuple(map(finding.raw, names)) if finding.raw("check") else id(finding)
 
 
-def _about(findings: list[View], style: Style, most: int | None) -> list[str]:
+def _finding_lines(findings: list[View], style: Style, most: int | None) -> list[str]:
     first = findings[0]
     outcome, check = first.raw("outcome"), first.text("check")
     symbol, color = _symbol(first, style)

@@ -43,10 +43,10 @@ def changes(before: RunRecord, now: RunRecord) -> list[Change]:
     old, new = ({each.identity: each for each in run.results} for run in (before, now))
     found = [_change(old.get(key), new.get(key)) for key in dict.fromkeys([*new, *old])]
     told = [each for each in found if each is not None]
-    return sorted(told, key=_gravity)
+    return sorted(told, key=_sort_key)
 
 
-def _gravity(change: Change) -> tuple[int, int, int, tuple[str, str]]:
+def _sort_key(change: Change) -> tuple[int, int, int, tuple[str, str]]:
     """Causes before what they break, as everywhere."""
     result = change.result
     return (ORDER.index(change.kind), rank(result.outcome), layer(result.check), result.identity)
@@ -59,10 +59,10 @@ def _change(before: Result | None, now: Result | None) -> Change | None:
         worse = rank(now.outcome) < rank(before.outcome) and now.outcome not in _GOOD
         lost = before.outcome is Outcome.PASSED and now.outcome is Outcome.SKIPPED
         return Change("worse" if worse or lost else "better", before, now)
-    return Change("moved", before, now) if _moved(decisive(before), decisive(now)) else None
+    return Change("moved", before, now) if _has_moved(decisive(before), decisive(now)) else None
 
 
-def _moved(before: Judgement | None, now: Judgement | None) -> bool:
+def _has_moved(before: Judgement | None, now: Judgement | None) -> bool:
     """Whether a value with a limit is another one; values of one kind only."""
     if before is None or now is None or (before.what, before.of, before.unit) != (now.what, now.of, now.unit):
         return False

@@ -77,16 +77,16 @@ def _line_of(check: str, suite: str) -> str:
 
 
 def _line(name: str, results: list[Result], missing: list[str], waived: set[tuple[str, str]]) -> Line:
-    failed = _of(results, Outcome.FAILED)
+    failed = _results_of(results, Outcome.FAILED)
     if failed:
-        return Line(name, "crossed", _told(failed, waived))
+        return Line(name, "crossed", _first_reason(failed, waived))
     if missing:
-        return Line(name, "open", f"without a result: {_few(missing)}")
-    if errored := _of(results, Outcome.ERRORED):
-        return Line(name, "open", f"cannot tell: {_told(errored, waived)}")
-    skipped = _of(results, Outcome.SKIPPED)
+        return Line(name, "open", f"without a result: {_first_names(missing)}")
+    if errored := _results_of(results, Outcome.ERRORED):
+        return Line(name, "open", f"cannot tell: {_first_reason(errored, waived)}")
+    skipped = _results_of(results, Outcome.SKIPPED)
     if asked := [each for each in skipped if each.skip not in _ALLOWED]:
-        return Line(name, "open", f"not judged: {_told(asked, waived, str(asked[0].skip))}")
+        return Line(name, "open", f"not judged: {_first_reason(asked, waived, str(asked[0].skip))}")
     good = len(results) - len(skipped)
     if not good:
         reasons = dict.fromkeys(str(each.skip) for each in skipped)
@@ -94,18 +94,18 @@ def _line(name: str, results: list[Result], missing: list[str], waived: set[tupl
     parts = [f"{good} {'check' if good == 1 else 'checks'} passed"]
     if skipped:
         parts.append(f"{len(skipped)} not judged ({', '.join(dict.fromkeys(str(each.skip) for each in skipped))})")
-    if warned := _of(results, Outcome.WARNED):
-        parts.insert(0, f"warns: {_told(warned, waived)}")
+    if warned := _results_of(results, Outcome.WARNED):
+        parts.insert(0, f"warns: {_first_reason(warned, waived)}")
     return Line(name, "ticked", "; ".join(parts))
 
 
-def _of(results: list[Result], outcome: Outcome) -> list[Result]:
+def _results_of(results: list[Result], outcome: Outcome) -> list[Result]:
     """Those of one outcome, the gravest first."""
     found = [each for each in results if each.outcome is outcome]
     return sorted(found, key=lambda each: (_SEVERITIES.index(each.severity), each.check, each.target))
 
 
-def _told(results: list[Result], waived: set[tuple[str, str]], otherwise: str = "") -> str:
+def _first_reason(results: list[Result], waived: set[tuple[str, str]], otherwise: str = "") -> str:
     """The first one with its reason, and how many more there are."""
     first = results[0]
     reason = (first.reason.splitlines() or [""])[0] or otherwise
@@ -114,7 +114,7 @@ def _told(results: list[Result], waived: set[tuple[str, str]], otherwise: str = 
     return told + (f"; and {len(results) - 1} more" if len(results) > 1 else "")
 
 
-def _few(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
@@ -128,10 +128,10 @@ def _promotion(verdicts: list[View]) -> Line:
         why = "no gate of this run needs another one" if verdicts else "this run touched no gate"
         return Line("Promotion", "open", f"not judged: {why}")
     if blocked := [text for code, text in told if code == ExitCode.BLOCKED]:
-        return Line("Promotion", "crossed", _few(blocked))
+        return Line("Promotion", "crossed", _first_names(blocked))
     if unknown := [text for code, text in told if code != ExitCode.OPEN]:
-        return Line("Promotion", "open", f"cannot tell: {_few(unknown)}")
-    return Line("Promotion", "ticked", _few([text for _, text in told]))
+        return Line("Promotion", "open", f"cannot tell: {_first_names(unknown)}")
+    return Line("Promotion", "ticked", _first_names([text for _, text in told]))
 
 
 def checklist_lines(run: RunRecord, verdicts: Iterable[View], style: Style) -> list[str]:

@@ -20,14 +20,14 @@ def follow_lines(followers: Iterable[tuple[str, str]], style: Style, *, indent: 
     count = sum(map(len, by_check.values()))
     if not count:
         return []
-    checks = [_told(check, targets, style) for check, targets in by_check.items()]
+    checks = [_targets_text(check, targets, style) for check, targets in by_check.items()]
     if not style.explain and len(checks) > _FEW_CHECKS:
         checks[_FEW_CHECKS:] = [f"and {len(checks) - _FEW_CHECKS} more checks"]
     told = f"{count} more could not be asked because of this: {'; '.join(checks)}"
     return fold(told, first=f"{indent}", rest=f"{indent}  ", width=style.width)
 
 
-def _told(check: str, targets: Sequence[str], style: Style) -> str:
+def _targets_text(check: str, targets: Sequence[str], style: Style) -> str:
     names = [safe(each) for each in targets if each != NO_TARGET]
     if not style.explain and len(names) > _FEW_TARGETS + 1:
         names[_FEW_TARGETS:] = [f"and {len(names) - _FEW_TARGETS} more"]

@@ -21,13 +21,13 @@ _GITLAB = re.compile(r"\bsection_(start|end):(?=\d)")
 
 def safe(text: object, *, most: int = MOST_CHARACTERS) -> str:
     """One line: line breaks, control characters, escape sequences and text direction marks are shown, not obeyed."""
-    return _defused(_shown(_bounded(str(text), most)))
+    return _defused(_printable(_shortened(str(text), most)))
 
 
 def safe_lines(text: object, *, most: int = MOST_CHARACTERS) -> list[str]:
     """The same for a text of several lines; empty lines are left out, lines after the fortieth are counted."""
-    lines = _bounded(str(text), most).replace("\r\n", "\n").split("\n")
-    shown = [_defused(_shown(line)) for line in lines if line.strip()]
+    lines = _shortened(str(text), most).replace("\r\n", "\n").split("\n")
+    shown = [_defused(_printable(line)) for line in lines if line.strip()]
     if len(shown) > MOST_LINES:
         shown = [*shown[:MOST_LINES], f"… and {len(shown) - MOST_LINES} more lines"]
     return shown
@@ -59,11 +59,11 @@ def safe_json(text: str) -> str:
     )
 
 
-def _bounded(text: str, most: int) -> str:
+def _shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     return text if text.isascii() and text.isprintable() else "".join(map(_character, text))
 
 

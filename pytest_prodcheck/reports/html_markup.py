@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from pytest_prodcheck.outcomes import Result, RunRecord, counts
-from pytest_prodcheck.reports.banner import grouped, place
+from pytest_prodcheck.reports.banner import environment_text, grouped
 from pytest_prodcheck.reports.checklist import checklist_html
 from pytest_prodcheck.reports.escaping import safe_html, safe_lines
 from pytest_prodcheck.reports.measurement_text import (
@@ -116,7 +116,7 @@ def gate(verdict: View, findings_html: Callable[[Iterable[View]], str] | None = 
     code = verdict.number("code")
     head = f"{gate_symbol(status)} {gate_words(status)}: {safe_html(verdict.text('gate'))}"
     parts = [f'<p class="pc-head">{head} <small>(code {"?" if code is None else int(code)})</small></p>']
-    parts.append(f"<p>{safe_html(place(verdict))}</p>")
+    parts.append(f"<p>{safe_html(environment_text(verdict))}</p>")
     if (seen := verdict.view("observation")) is not None:
         would = gate_words(seen.raw("status"))
         told = f"Only observed until {safe_html(seen.text('until'))}: answers 0 whatever is found; otherwise {would}"
@@ -134,11 +134,11 @@ def gate(verdict: View, findings_html: Callable[[Iterable[View]], str] | None = 
 
 
 def _findings(findings: Iterable[View]) -> str:
-    items = "".join(f"<li>{_about(group)}</li>" for group in grouped(findings))
+    items = "".join(f"<li>{_finding_markup(group)}</li>" for group in grouped(findings))
     return f"<ul>{items}</ul>" if items else ""
 
 
-def _about(findings: list[View]) -> str:
+def _finding_markup(findings: list[View]) -> str:
     first = findings[0]
     outcome, check = first.raw("outcome"), first.text("check")
     lines = [safe_html(text) for finding in findings for text in reason_texts(finding.data)]

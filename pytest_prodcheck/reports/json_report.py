@@ -63,7 +63,7 @@ def read_run(text: str | bytes) -> RunRecord:
             raise ValueError("is larger than 256 MB")
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        data = json.loads(text, object_pairs_hook=_pairs, parse_constant=_no_constant)
+        data = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
         if isinstance(data, dict) and data.get("schema") == SCHEMA:
             data = data.get("run")
         found = data.get("schema") if isinstance(data, dict) else None
@@ -141,7 +141,7 @@ def _checklist_schema() -> dict[str, Any]:
     return {"type": "array", "items": line}
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("names a key twice")

@@ -48,7 +48,8 @@ def _run(run: Run) -> str:
     opened = "" if run.mode == "light" else " open"
     return (
         f'<details class="pc-load"{opened}><summary>{safe_html(head)}</summary>{told}'
-        f'<div class="pc-figures">{_charts(whole, run)}</div>{_phases(whole)}{_spoken(run)}{each}{more}</details>'
+        f'<div class="pc-figures">{_charts(whole, run)}</div>{_phases(whole)}{_connections_text(run)}'
+        f"{each}{more}</details>"
     )
 
 
@@ -70,7 +71,7 @@ def _phases(endpoint: Endpoint) -> str:
     return f'<table class="pc-phases"><tr>{heads}</tr>{rows}</table>' if rows else ""
 
 
-def _spoken(run: Run) -> str:
+def _connections_text(run: Run) -> str:
     http2, whole = sum(each.http2 for each in run.addresses), sum(each.connections for each in run.addresses)
     return f"<p>HTTP/2 on {http2:,} of {whole:,} connections</p>" if http2 else ""
 

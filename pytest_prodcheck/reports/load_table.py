@@ -26,7 +26,7 @@ def load_lines(runs: Sequence[Run], width: int) -> list[str]:
                 lines.append(f"    P50 / P95 of {_phases(each)}")
         if len(run.endpoints) > MOST:
             lines.append(f"  and {len(run.endpoints) - MOST} more endpoints")
-        lines += (f"  {each}" for each in _beside(run))
+        lines += (f"  {each}" for each in _address_lines(run))
     return [clip(line, width) for line in lines]
 
 
@@ -42,14 +42,16 @@ def _numbers(endpoint: Endpoint, seconds: float) -> str:
 
 
 def _phases(endpoint: Endpoint) -> str:
-    return ", ".join(f"{PHASES[phase]} {_two(times)}" for phase, times in endpoint.phases if phase in PHASES)
+    return ", ".join(
+        f"{PHASES[phase]} {_percentiles_text(times)}" for phase, times in endpoint.phases if phase in PHASES
+    )
 
 
-def _two(times: Timed) -> str:
+def _percentiles_text(times: Timed) -> str:
     return " / ".join(format_quantity(times.percentile(percent) or 0.0, "s") for percent in (50, 95))
 
 
-def _beside(run: Run) -> Iterator[str]:
+def _address_lines(run: Run) -> Iterator[str]:
     connections = sum(each.connections for each in run.addresses)
     if http2 := sum(each.http2 for each in run.addresses):
         yield f"HTTP/2 on {http2} of {connections} connections"

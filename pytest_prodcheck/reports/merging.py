@@ -38,13 +38,13 @@ def merged(runs: Sequence[RunRecord]) -> RunRecord:
         ended_at=max(each.ended_at for each in runs),
         results=tuple(results.values()),
         planned=tuple(planned.values()),
-        known=_all(each.known for each in runs),
-        targets=_joined([each.targets for each in runs]),
+        known=_union(each.known for each in runs),
+        targets=_merged_tables([each.targets for each in runs]),
         places={name: place for each in runs for name, place in each.places.items()},
-        undeclared=_all(each.undeclared for each in runs),
-        limits_off=_all(each.limits_off for each in runs),
-        unverified=_all(each.unverified for each in runs),
-        opted_in=_all(each.opted_in for each in runs),
+        undeclared=_union(each.undeclared for each in runs),
+        limits_off=_union(each.limits_off for each in runs),
+        unverified=_union(each.unverified for each in runs),
+        opted_in=_union(each.opted_in for each in runs),
         replay_of="+".join(dict.fromkeys(filter(None, (each.replay_of for each in runs)))),
         waited=max(each.waited for each in runs),
         problems=tuple(dict.fromkeys(problem for each in runs for problem in each.problems)),
@@ -60,10 +60,10 @@ def merged_verdicts(verdicts: Sequence[Mapping[str, object]]) -> list[Mapping[st
     return [each.data for each in found.values()]
 
 
-def _all(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+def _union(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(sorted({name for each in lists for name in each}))
 
 
-def _joined(tables: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
+def _merged_tables(tables: Sequence[Mapping[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
     names = dict.fromkeys(kind for each in tables for kind in each)
     return {kind: tuple(sorted({name for each in tables for name in each.get(kind, ())})) for kind in names}

@@ -19,12 +19,13 @@ def run_nagios(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool 
     """State, counts and performance data on the first line, what needs attention below."""
     found = list(verdicts)
     told = ", ".join(f"{number} {outcome}" for outcome, number in counts(run.results).items() if number)
-    head = f"PRODCHECK {STATES[state(run, found)]} - {_plain(safe(run.environment))}: {told or 'nothing was judged'}"
+    environment = _without_pipe(safe(run.environment))
+    head = f"PRODCHECK {STATES[state(run, found)]} - {environment}: {told or 'nothing was judged'}"
     data = " ".join(filter(None, map(_measured, run.results)))
     lines = [f"{head} | {data}" if data else head]
     for each in needing_attention(run.results)[:_MOST_LINES]:
         said = "; ".join(safe_lines(each.reason))
-        lines.append(_plain(f"{str(each.outcome).upper()} {subject_of(each)}: {said}"))
+        lines.append(_without_pipe(f"{str(each.outcome).upper()} {subject_of(each)}: {said}"))
     return "\n".join(lines) + "\n"
 
 
@@ -46,7 +47,7 @@ def _measured(result: Result) -> str:
     label = f"{result.check}@{result.target}".replace("'", "").replace("=", "_")
     warn, fail = (_range(level, judgement) for level in (judgement.warn, judgement.fail))
     unit = _UNITS.get(judgement.unit, "")
-    return f"'{_plain(safe(label))}'={value:.12g}{unit};{warn};{fail}".rstrip(";")
+    return f"'{_without_pipe(safe(label))}'={value:.12g}{unit};{warn};{fail}".rstrip(";")
 
 
 def _range(level: float | None, judgement: Judgement) -> str:
@@ -55,6 +56,6 @@ def _range(level: float | None, judgement: Judgement) -> str:
     return f"{level:.12g}:" if judgement.direction == "at_least" else f"{level:.12g}"
 
 
-def _plain(text: str) -> str:
+def _without_pipe(text: str) -> str:
     """Without `|`, which begins performance data."""
     return re.sub(r"\|", "/", text)

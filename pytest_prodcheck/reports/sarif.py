@@ -60,7 +60,7 @@ def run_document(run: RunRecord, verdicts: Iterable[AnyVerdict]) -> dict[str, An
                 "originalUriBaseIds": {ROOT: {"description": {"text": "the root of the repository"}}},
                 "columnKind": "utf16CodeUnits",
                 "results": [_result(each, run, places, waivers) for each in judged if each.outcome in SHOWN],
-                "properties": _about(run, told),
+                "properties": _run_properties(run, told),
             }
         ],
     }
@@ -170,7 +170,7 @@ def _invocation(run: RunRecord) -> dict[str, Any]:
     return invocation
 
 
-def _about(run: RunRecord, verdicts: Iterable[View]) -> dict[str, Any]:
+def _run_properties(run: RunRecord, verdicts: Iterable[View]) -> dict[str, Any]:
     gates = [{"gate": each.text("gate"), "answer": status_of(each) or "invalid"} for each in verdicts]
     named = {
         "environment": safe(run.environment), "unit": safe(run.unit), "slot": safe(run.slot),

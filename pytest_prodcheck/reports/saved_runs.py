@@ -77,13 +77,13 @@ def saved_runs(state: Path) -> Iterator[SavedRun]:
     names = sorted((each.name for each in folders.iterdir()), reverse=True) if folders.is_dir() else []
     for name in names:
         if (folders / name / "run.json").is_file():
-            yield SavedRun(folders / name, View(_about(folders / name / SUMMARY)))
+            yield SavedRun(folders / name, View(_summary(folders / name / SUMMARY)))
 
 
 def find_run(state: Path, wanted: str, environment: str = "") -> SavedRun:
     """The run of that id or folder, of the only id that begins so, or the newest ("latest"); raises NoSuchRun."""
     if "/" in wanted and (Path(wanted) / "run.json").is_file():  # of another machine
-        return SavedRun(Path(wanted), View(_about(Path(wanted) / SUMMARY)))
+        return SavedRun(Path(wanted), View(_summary(Path(wanted) / SUMMARY)))
     found = [each for each in saved_runs(state) if not environment or each.about.raw("environment") == environment]
     if not found:
         where = f" of {environment}" if environment else ""
@@ -109,7 +109,7 @@ def last_open(state: Path, run: RunRecord) -> RunRecord | None:
     return None
 
 
-def _about(file: Path) -> dict[str, Any]:
+def _summary(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(read_regular(str(file), _LARGEST_SUMMARY, follow=False))
     except (OSError, ValueError, RecursionError):

@@ -84,12 +84,12 @@ def chart(title: str, told: str, x: Axis, y: Axis, lines: Sequence[Line], marks:
     return f'<figure class="pc-figure"><figcaption>{safe_html(title)}</figcaption>{"".join(parts)}</figure>'
 
 
-def _right(value: float, axis: Axis) -> float:
+def _x(value: float, axis: Axis) -> float:
     share = (value - axis.low) / (axis.high - axis.low)
     return LEFT + min(max(share, 0.0), 1.0) * (WIDTH - LEFT - RIGHT)
 
 
-def _down(value: float, axis: Axis) -> float:
+def _y(value: float, axis: Axis) -> float:
     share = (value - axis.low) / (axis.high - axis.low)
     return HEIGHT - BOTTOM - min(max(share, 0.0), 1.0) * (HEIGHT - TOP - BOTTOM)
 
@@ -97,11 +97,11 @@ def _down(value: float, axis: Axis) -> float:
 def _axes(x: Axis, y: Axis) -> Iterator[str]:
     end, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
     for value, text in y.ticks:
-        at = f"{_down(value, y):.1f}"
+        at = f"{_y(value, y):.1f}"
         yield f'<path class="pc-grid" d="M{LEFT} {at}H{end}"/>'
         yield f'<text class="pc-y" x="{LEFT - 6}" y="{at}" dy="4">{safe_html(text)}</text>'
     for value, text in x.ticks:
-        at = f"{_right(value, x):.1f}"
+        at = f"{_x(value, x):.1f}"
         yield f'<path class="pc-grid" d="M{at} {TOP}V{floor}"/>'
         yield f'<text class="pc-x" x="{at}" y="{floor + 15}">{safe_html(text)}</text>'
     yield f'<text class="pc-x" x="{(LEFT + end) // 2}" y="{HEIGHT - 4}">{safe_html(x.title)}</text>'
@@ -123,7 +123,7 @@ def path(points: Iterable[Point]) -> str:
 
 
 def _placed(points: Sequence[Point], x: Axis, y: Axis) -> Iterator[Point]:
-    return ((_right(right, x), None if up is None else _down(up, y)) for right, up in points)
+    return ((_x(right, x), None if up is None else _y(up, y)) for right, up in points)
 
 
 def _rules(marks: Sequence[Mark], x: Axis, y: Axis) -> Iterator[str]:
@@ -132,11 +132,11 @@ def _rules(marks: Sequence[Mark], x: Axis, y: Axis) -> Iterator[str]:
     for mark in marks:
         text = safe_html(mark.text)
         if mark.x is None and mark.y is not None:
-            at = _down(mark.y, y)
+            at = _y(mark.y, y)
             yield f'<path class="pc-rule pc-{mark.kind}" d="M{LEFT} {at:.1f}H{end}"/>'
             yield f'<text class="pc-halo" x="{LEFT + 4}" y="{at - 4:.1f}">{text}</text>'
         elif mark.x is not None and mark.y is None:
-            right = _right(mark.x, x)
+            right = _x(mark.x, x)
             fits = right + 5 + len(mark.text) * _LETTER < end
             yield f'<path class="pc-rule pc-{mark.kind}" d="M{right:.1f} {TOP}V{floor}"/>'
             place, where = (right + 5, "") if fits else (right - 5, " pc-y")
@@ -149,7 +149,7 @@ def _dots(marks: Sequence[Mark], x: Axis, y: Axis) -> Iterator[str]:
     end, before = 0.0, 0.0
     for mark in marks:
         if mark.x is not None and mark.y is not None:
-            right, at = _right(mark.x, x), _down(mark.y, y)
+            right, at = _x(mark.x, x), _y(mark.y, y)
             left = max(right - 5, LEFT + 3 + len(mark.text) * _LETTER)
             above = at - 7 if at - 7 > TOP + 8 else at + 16
             if left - len(mark.text) * _LETTER < end and abs(above - before) < 13:

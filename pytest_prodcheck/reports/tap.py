@@ -21,15 +21,15 @@ def run_tap(run: RunRecord, verdicts: Iterable[AnyVerdict] = (), *, unicode: boo
         lines += _point(number, each)
     ended = run.interrupted or next(iter(run.problems), "")
     if ended:
-        lines.append(f"Bail out! {_described(safe(ended))}")
+        lines.append(f"Bail out! {_escaped_description(safe(ended))}")
     return "\n".join(lines) + "\n"
 
 
 def _point(number: int, result: Result) -> Iterator[str]:
     ok = "not ok" if result.outcome in _BAD else "ok"
-    line = f"{ok} {number} - {_described(subject_of(result))}"
+    line = f"{ok} {number} - {_escaped_description(subject_of(result))}"
     if result.outcome is Outcome.SKIPPED:
-        yield f"{line} # SKIP {_described(str(result.skip or ''))}".rstrip()
+        yield f"{line} # SKIP {_escaped_description(str(result.skip or ''))}".rstrip()
         return
     yield line
     if result.outcome is not Outcome.PASSED:
@@ -40,6 +40,6 @@ def _point(number: int, result: Result) -> Iterator[str]:
         yield "  ..."
 
 
-def _described(text: str) -> str:
+def _escaped_description(text: str) -> str:
     r"""A description, in which `#` would begin a directive and `\` escapes."""
     return text.replace("\\", "\\\\").replace("#", "\\#")

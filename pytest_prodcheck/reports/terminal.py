@@ -8,7 +8,7 @@ from dataclasses import replace
 from pytest_prodcheck.gates.root_causes import root_causes
 from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, SkipReason, counts
 from pytest_prodcheck.quantities import format_quantity
-from pytest_prodcheck.reports.banner import finding_lines, headline, some
+from pytest_prodcheck.reports.banner import finding_lines, first_names, headline
 from pytest_prodcheck.reports.checklist import checklist_lines
 from pytest_prodcheck.reports.dependent_failures import follow_lines
 from pytest_prodcheck.reports.escaping import safe, safe_ascii, safe_lines
@@ -40,13 +40,13 @@ def summary_lines(
     """
     style = Style(unicode, color, max(60, min(width, 120)))
     shown = views(verdicts) if judged or not missing(run) else []
-    lines = [_counted(run)]
+    lines = [_counts_line(run)]
     if asked := checklist_lines(run, shown, style):
         lines += ["", *asked]
     lines += _problems(run, style, judged, told_by_gates=bool(shown))
     for verdict in shown:
         lines += ["", *_gate(verdict, style)]
-    lines += _untold(run, shown, style)
+    lines += _results_without_gate(run, shown, style)
     if table := matrix_lines(run, style, _FEW):
         lines += ["", *table]
     if not shown:
@@ -65,7 +65,7 @@ def progress_line(done: int, total: int, seconds: float, waiting: Sequence[str] 
     return clip(told, width, unicode=False)
 
 
-def _counted(run: RunRecord) -> str:
+def _counts_line(run: RunRecord) -> str:
     told = ", ".join(f"{number} {outcome}" for outcome, number in counts(run.results).items() if number)
     where = safe(run.environment) + "".join(
         f", {name} {safe(value)}"
@@ -82,7 +82,7 @@ def _problems(run: RunRecord, style: Style, judged: bool, told_by_gates: bool) -
     if absent and not judged:
         told.append(f"{len(absent)} other checks did not run; --no-gate: no gate was judged")
     elif absent and not told_by_gates:
-        told.append(f"{len(absent)} expected checks did not run: {some(absent)}")
+        told.append(f"{len(absent)} expected checks did not run: {first_names(absent)}")
     if run.replay_of:
         told.append(f"judges the saved evidence of run {safe(run.replay_of)} again: opens nothing")
     lines = [line for each in told[:_FEW] for line in fold(each, first="! ", rest="  ", width=style.width)]
@@ -112,7 +112,7 @@ def _gate(verdict: View, style: Style) -> list[str]:
     return lines + (fold(skipped, first="   skipped: ", rest="      ", width=style.width) if skipped else [])
 
 
-def _untold(run: RunRecord, verdicts: Sequence[View], style: Style) -> list[str]:
+def _results_without_gate(run: RunRecord, verdicts: Sequence[View], style: Style) -> list[str]:
     """Failed, errored and warned results that none of the gates names."""
     told = {
         (finding.raw("check"), finding.raw("target"))
@@ -130,14 +130,14 @@ def _untold(run: RunRecord, verdicts: Sequence[View], style: Style) -> list[str]
     rest.sort(key=lambda each: (rank(each.outcome), each.identity not in followers, order(each)))
     lines: list[str] = []
     for result in rest[:_FEW]:
-        lines += _short(result, style)
+        lines += _result_lines(result, style)
         lines += follow_lines(followers.get(result.identity, ()), style)
     if len(rest) > _FEW:
         lines.append(f"   and {len(rest) - _FEW} more (listed in the report)")
     return ["", *(["beside the gates:"] if verdicts else []), *lines] if rest else []
 
 
-def _short(result: Result, style: Style) -> list[str]:
+def _result_lines(result: Result, style: Style) -> list[str]:
     symbol = outcome_symbol(result.outcome, unicode=style.unicode)
     lines = [f"   {symbol} {subject_of(result)} ({result.severity})"]
     for text in safe_lines(result.reason)[:5]:

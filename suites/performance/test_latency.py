@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck import Limit, check, judge
 from pytest_prodcheck.judging.load_validity import (
     bounds,
-    enough,
+    has_enough_samples,
     insist_on_answers,
     insist_on_samples,
     insist_on_validity,
@@ -48,7 +48,7 @@ def _judge(run: LoadRun, percent: float, limit: Limit) -> None:
         of = "" if endpoint is run.overall else endpoint.name
         if not endpoint.times.count and of:
             raise EvidenceProblem(Problem("invalid", f"{endpoint.name}: nothing was answered well"))
-        if enough(endpoint.times, percent):
+        if has_enough_samples(endpoint.times, percent):
             _judge_one(run, endpoint, percent, limit, of)
         elif crossed is not None and (least := surely_at_least(endpoint.times, percent)) > crossed:
             _judge_slow(run, endpoint, percent, limit, of, least)

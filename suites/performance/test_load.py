@@ -13,11 +13,11 @@ from pytest_prodcheck.judging.load_validity import (
     achieved,
     bounds,
     client_flaws,
+    failure_reasons,
     flaws,
     insist_on_a_processor,
     insist_on_validity,
     starved,
-    why,
 )
 from pytest_prodcheck.judging.statistics import samples_needed, share_at_least, share_at_most
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -73,7 +73,7 @@ def test_errors_are_rare(load_run: LoadRun, limit: Limit) -> None:
     fail = Limit(fail=limit.fail, off=limit.off) if limit.fail is not None else None
     if fail is not None and point > 0:
         _insist_that_the_system_failed(load_run, point, fail)
-        if not judge("share of failed requests", point, at_most=fail, unit="%", reason=why(whole)):
+        if not judge("share of failed requests", point, at_most=fail, unit="%", reason=failure_reasons(whole)):
             return  # proven bad, whatever else is wrong with the run
     insist_on_validity(load_run)
     if limit.warn is not None:
@@ -121,10 +121,10 @@ def _insist_that_the_system_failed(run: LoadRun, point: float, fail: Limit) -> N
 
 def _judge_endpoint(endpoint: LoadEndpoint, fail: Limit | None) -> None:
     """One endpoint of many: it answers, and it fails no more often than allowed as far as so few requests tell."""
-    judge("was answered well", endpoint.good > 0, of=endpoint.name, reason=why(endpoint))
+    judge("was answered well", endpoint.good > 0, of=endpoint.name, reason=failure_reasons(endpoint))
     if fail is not None:
         least = 100 * share_at_least(endpoint.failed, endpoint.good + endpoint.failed)
         judge(
             "share of failed requests, lower bound",
-            least, at_most=fail, unit="%", of=endpoint.name, reason=why(endpoint),
+            least, at_most=fail, unit="%", of=endpoint.name, reason=failure_reasons(endpoint),
         )  # fmt: skip

@@ -127,7 +127,7 @@ def test_browsers_load_what_pages_ask_for(http_html: Pages) -> None:
         exchange = page.exchange
         policies = _policies(exchange)
         asked = list(dict.fromkeys(page_loads.subresources(exchange.text, exchange.url)))
-        plain = [each for each in asked if page_loads.mixed(each, exchange.url, policies)]
+        plain = [each for each in asked if page_loads.is_mixed_content(each, exchange.url, policies)]
         closed = [each for each in asked if each not in plain and page_loads.forbidden(each, exchange.url, policies)]
         told = [f"{each.kind} {each.url[:100]} by plain HTTP on a page of HTTPS: browsers block it" for each in plain]
         warned = [f"the page's own policy forbids its script {each.url[:100]}" for each in closed]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.load.schedule import Segment, turns
+from pytest_prodcheck.load.schedule import Segment, round_robin
 from pytest_prodcheck.load.sliding_window import due_at_first
 
 
@@ -42,9 +42,9 @@ def test_a_ramp_has_a_quarter_of_its_requests_in_its_first_half() -> None:
 
 
 def test_turns_keep_the_weights_and_spread_them() -> None:
-    order = turns({"a": 8, "b": 2})
+    order = round_robin({"a": 8, "b": 2})
     assert Counter(order) == {"a": 4, "b": 1}
-    order = turns({"a": 70, "b": 20, "c": 10})
+    order = round_robin({"a": 70, "b": 20, "c": 10})
     assert Counter(order) == {"a": 7, "b": 2, "c": 1}
     places = [place for place, name in enumerate(order) if name == "b"]
     assert places[1] - places[0] > 2

@@ -55,9 +55,9 @@ class Relay:
                 continue
             number = next(self._count)
             hangs = self._hang_after is not None and number >= self._hang_after
-            threading.Thread(target=self._meet, args=(client, hangs), daemon=True).start()
+            threading.Thread(target=self._serve_client, args=(client, hangs), daemon=True).start()
 
-    def _meet(self, client: socket.socket, hangs: bool) -> None:
+    def _serve_client(self, client: socket.socket, hangs: bool) -> None:
         with client, contextlib.suppress(OSError, ValueError):
             client.settimeout(PATIENCE)
             if hangs:
@@ -65,10 +65,10 @@ class Relay:
                 return
             client.sendall(b"220 mail.demo.test ESMTP\r\n")
             serve = self.serve
-            if self._talk(client) and serve is not None:
+            if self._smtp_until_starttls(client) and serve is not None:
                 serve(client)
 
-    def _talk(self, client: socket.socket) -> bool:
+    def _smtp_until_starttls(self, client: socket.socket) -> bool:
         """SMTP until STARTTLS; whether that was asked for."""
         with client.makefile("rb") as lines:
             while line := lines.readline(1000).strip().upper():

@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 
 def healthy(folder: Path, certificate: Issued) -> Serve:
     """TLS as Mozilla's intermediate profile has it."""
-    return speaks(context(folder, certificate))
+    return tls_server(context(folder, certificate))
 
 
 def context(
@@ -81,7 +81,7 @@ def _dh_parameters() -> bytes:
     return parameters.parameter_bytes(form.Encoding.PEM, form.ParameterFormat.PKCS3)
 
 
-def speaks(made: ssl.SSLContext) -> Serve:
+def tls_server(made: ssl.SSLContext) -> Serve:
     """Serves with a context: shakes hands, and listens until the client goes."""
 
     def serve(client: socket.socket) -> None:

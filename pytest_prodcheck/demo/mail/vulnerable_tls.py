@@ -54,13 +54,13 @@ def _exactly(sock: socket.socket, count: int) -> bytes | None:
     return data
 
 
-def _said(kind: int, body: bytes) -> bytes:
+def _tls_record(kind: int, body: bytes) -> bytes:
     return bytes([kind, 3, 3]) + len(body).to_bytes(2) + body
 
 
 def heartbleed() -> Odd:
     """Gives as many bytes of its memory as a heartbeat claims to have (CVE-2014-0160)."""
-    return lambda kind, body: _said(HEARTBEAT, b"\x02\x40\x00" + b"\x01" * 0x4000) if kind == HEARTBEAT else b""
+    return lambda kind, body: _tls_record(HEARTBEAT, b"\x02\x40\x00" + b"\x01" * 0x4000) if kind == HEARTBEAT else b""
 
 
 def early_ccs() -> Odd:
@@ -71,7 +71,7 @@ def early_ccs() -> Odd:
         kinds.append(kind)
         if kinds == [HANDSHAKE, CHANGE_CIPHER_SPEC]:
             return None
-        return _said(ALERT, bytes([2, _BAD_RECORD_MAC])) if kinds[1:2] == [CHANGE_CIPHER_SPEC] else b""
+        return _tls_record(ALERT, bytes([2, _BAD_RECORD_MAC])) if kinds[1:2] == [CHANGE_CIPHER_SPEC] else b""
 
     return odd
 
@@ -86,6 +86,6 @@ def robot(key: Any) -> Bug:
         if kind != HANDSHAKE or body[:1] != bytes([_CLIENT_KEY_EXCHANGE]) or len(body) < 6 + size:
             return b""
         padded = pow(int.from_bytes(body[6 : 6 + size]), exponent, modulus).to_bytes(size)
-        return b"" if padded[:2] == b"\x00\x02" else _said(ALERT, bytes([2, _DECRYPT_ERROR]))
+        return b"" if padded[:2] == b"\x00\x02" else _tls_record(ALERT, bytes([2, _DECRYPT_ERROR]))
 
     return lambda: odd

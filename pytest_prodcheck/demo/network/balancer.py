@@ -125,7 +125,7 @@ class Entrance:
         self._used = True
         if mode == "full":
             self._sock.listen(0)
-            self._plugs = [_begin(self.address) for _ in range(3)]
+            self._plugs = [_fill_backlog(self.address) for _ in range(3)]
         elif mode != "down":
             self._sock.listen(256)
             self._accepting = asyncio.get_running_loop().create_task(self._accept(mode))
@@ -247,7 +247,7 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
             await sink.drain()
 
 
-def _begin(address: Address) -> socket.socket:
+def _fill_backlog(address: Address) -> socket.socket:
     """Begins a connection that fills one place of a backlog."""
     plug = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     plug.setblocking(False)

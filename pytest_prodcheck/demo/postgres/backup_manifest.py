@@ -30,7 +30,7 @@ def earlier(backup: Path, days: float) -> None:
     rewrite(backup, lambda text: _TIME.sub(moved, text))
 
 
-def without(backup: Path, *prefixes: str) -> None:
+def remove_files(backup: Path, *prefixes: str) -> None:
     """Removes the files that begin so, from the backup and from its manifest."""
     for prefix in prefixes:
         for file in backup.glob(f"{prefix}*"):

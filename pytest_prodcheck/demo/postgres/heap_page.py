@@ -19,7 +19,7 @@ _OFFSETS = (
 )  # fmt: skip
 
 
-def _mixed(checksum: int, value: int) -> int:
+def _checksum_round(checksum: int, value: int) -> int:
     mixed = checksum ^ value
     return ((mixed * _PRIME) & 0xFFFFFFFF) ^ (mixed >> 17)
 
@@ -31,9 +31,9 @@ def checksum(page: bytes, block: int) -> int:
     sums = list(_OFFSETS)
     for start in range(0, 2048, 32):
         for column in range(32):
-            sums[column] = _mixed(sums[column], words[start + column])
+            sums[column] = _checksum_round(sums[column], words[start + column])
     for _ in range(2):
-        sums = [_mixed(each, 0) for each in sums]
+        sums = [_checksum_round(each, 0) for each in sums]
     result = 0
     for each in sums:
         result ^= each
@@ -43,7 +43,7 @@ def checksum(page: bytes, block: int) -> int:
 def change(file: Path, old: bytes, new: bytes) -> None:
     """Replaces the first `old` in a living row of a relation's file by as many bytes, with a right checksum."""
     data = bytearray(file.read_bytes())
-    for start, end in _living(data):
+    for start, end in _live_rows(data):
         at = data.find(old, start, end)
         if at >= 0 and len(old) == len(new):
             data[at : at + len(new)] = new
@@ -51,7 +51,7 @@ def change(file: Path, old: bytes, new: bytes) -> None:
     raise DemoError(f"{file}: no living row holds {old!r}")
 
 
-def _living(data: bytearray) -> Iterator[tuple[int, int]]:
+def _live_rows(data: bytearray) -> Iterator[tuple[int, int]]:
     """Where the rows lie that nobody deleted (src/include/storage/itemid.h, src/include/access/htup_details.h)."""
     for page in range(0, len(data), PAGE):
         (lower,) = struct.unpack_from("<H", data, page + 12)

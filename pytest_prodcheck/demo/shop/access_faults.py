@@ -45,7 +45,7 @@ def _bad_token(shop: Shop, request: Request) -> bool:
     return bool(token_of(request)) and shop.user_of(request) is None
 
 
-def _answering(who: Who, make: Callable[[], Response]) -> Wrapper:
+def _answers_instead(who: Who, make: Callable[[], Response]) -> Wrapper:
     """Answers some otherwise."""
 
     def wrapper(shop: Shop, request: Request, healthy: Healthy) -> Response:
@@ -62,24 +62,24 @@ def _status(status: int) -> Callable[[], Response]:
     return lambda: problem(status)
 
 
-changes("report-open-to-customers", REPORT)(_answering(_customer, _opening))
-changes("report-open-to-one", REPORT)(_answering(_other_customer, _opening))
-changes("report-open-to-head", REPORT)(_answering(_head, _opening))
-changes("report-500-for-customers", REPORT)(_answering(_customer, _status(500)))
-changes("report-429-for-customers", REPORT)(_answering(_customer, _status(429)))
-changes("report-404-for-customers", REPORT)(_answering(_customer, _status(404)))
+changes("report-open-to-customers", REPORT)(_answers_instead(_customer, _opening))
+changes("report-open-to-one", REPORT)(_answers_instead(_other_customer, _opening))
+changes("report-open-to-head", REPORT)(_answers_instead(_head, _opening))
+changes("report-500-for-customers", REPORT)(_answers_instead(_customer, _status(500)))
+changes("report-429-for-customers", REPORT)(_answers_instead(_customer, _status(429)))
+changes("report-404-for-customers", REPORT)(_answers_instead(_customer, _status(404)))
 changes("report-redirects-customers", REPORT)(
-    _answering(_customer, lambda: Response(302, b"", {"Location": "https://shop.demo.test/"}))
+    _answers_instead(_customer, lambda: Response(302, b"", {"Location": "https://shop.demo.test/"}))
 )
-changes("reprice-open-to-customers", REPRICE)(_answering(_customer, _opening))
-changes("reprice-open-to-all", REPRICE)(_answering(_anonymous, _opening))
-changes("reprice-checks-late", REPRICE)(_answering(_customer, _status(422)))
-changes("statement-open", STATEMENT)(_answering(_anonymous, _opening))
-changes("order-403-for-strangers", ORDER)(_answering(_other_customer, _status(403)))
-changes("order-500-for-strangers", ORDER)(_answering(_other_customer, _status(500)))
-changes("token-forged-429", ACCOUNT)(_answering(_bad_token, _status(429)))
-changes("token-forged-500", ACCOUNT)(_answering(_bad_token, _status(500)))
-changes("token-forged-400", ACCOUNT)(_answering(_bad_token, _status(400)))
+changes("reprice-open-to-customers", REPRICE)(_answers_instead(_customer, _opening))
+changes("reprice-open-to-all", REPRICE)(_answers_instead(_anonymous, _opening))
+changes("reprice-checks-late", REPRICE)(_answers_instead(_customer, _status(422)))
+changes("statement-open", STATEMENT)(_answers_instead(_anonymous, _opening))
+changes("order-403-for-strangers", ORDER)(_answers_instead(_other_customer, _status(403)))
+changes("order-500-for-strangers", ORDER)(_answers_instead(_other_customer, _status(500)))
+changes("token-forged-429", ACCOUNT)(_answers_instead(_bad_token, _status(429)))
+changes("token-forged-500", ACCOUNT)(_answers_instead(_bad_token, _status(500)))
+changes("token-forged-400", ACCOUNT)(_answers_instead(_bad_token, _status(400)))
 
 
 @changes("order-open-to-strangers", ORDER)

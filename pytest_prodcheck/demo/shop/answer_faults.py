@@ -24,16 +24,16 @@ ERROR_PAGE = "<!doctype html><title>Error</title><h1>Something went wrong</h1>"
 LOGIN_PAGE = '<!doctype html><title>Log in</title><form method="post"><input type="password" name="password"></form>'
 
 
-def _always(make: Callable[[], Response]) -> Wrapper:
+def _answers_always(make: Callable[[], Response]) -> Wrapper:
     return lambda shop, request, healthy: make()
 
 
 def _health(code: int = 200, **document: object) -> Wrapper:
-    return _always(lambda: json_response(code, document, "application/health+json"))
+    return _answers_always(lambda: json_response(code, document, "application/health+json"))
 
 
 def _html(text: str) -> Wrapper:
-    return _always(lambda: text_response(200, text, "text/html"))
+    return _answers_always(lambda: text_response(200, text, "text/html"))
 
 
 def _slow(seconds: float) -> Wrapper:
@@ -49,38 +49,40 @@ changes("health-says-fail", HEALTH)(_health(status="fail"))
 changes("health-error-page", HEALTH)(_html(ERROR_PAGE))
 changes("health-login-page", HEALTH)(_html(LOGIN_PAGE))
 changes("health-degraded", HEALTH)(_health(status="warn"))
-changes("health-says-up", HEALTH)(_always(lambda: json_response(200, {"status": "UP"})))
-changes("health-says-ok", HEALTH)(_always(lambda: json_response(200, {"status": "ok"})))
+changes("health-says-up", HEALTH)(_answers_always(lambda: json_response(200, {"status": "UP"})))
+changes("health-says-ok", HEALTH)(_answers_always(lambda: json_response(200, {"status": "ok"})))
 changes("health-extra-fields", HEALTH)(
     _health(status="pass", version="1", checks={"database:connections": [{"status": "pass", "observedValue": 3}]})
 )
 changes("health-slow", HEALTH)(_slow(3))
 changes("health-sluggish", HEALTH)(_slow(0.8))
-changes("version-old", VERSION)(_always(lambda: json_response(200, {"revision": "demo-0"})))
+changes("version-old", VERSION)(_answers_always(lambda: json_response(200, {"revision": "demo-0"})))
 changes("version-garbage", VERSION)(
-    _always(lambda: Response(200, b"\x00\xffdemo", {"Content-Type": "application/json"}))
+    _answers_always(lambda: Response(200, b"\x00\xffdemo", {"Content-Type": "application/json"}))
 )
-changes("product-500", PRODUCT)(_always(lambda: problem(500)))
-changes("product-empty", PRODUCT)(_always(lambda: Response(200, b"", {"Content-Type": "application/json"})))
-changes("quote-500", QUOTE)(_always(lambda: problem(500)))
+changes("product-500", PRODUCT)(_answers_always(lambda: problem(500)))
+changes("product-empty", PRODUCT)(_answers_always(lambda: Response(200, b"", {"Content-Type": "application/json"})))
+changes("quote-500", QUOTE)(_answers_always(lambda: problem(500)))
 changes("home-lacks-title", HOME)(_html("<!doctype html><title>It works!</title>"))
 changes("product-slow", PRODUCT)(_slow(0.75))
 changes("product-very-slow", PRODUCT)(_slow(1.5))
 changes("quote-very-slow", QUOTE)(_slow(1.5))
 changes("home-very-slow", HOME)(_slow(3))
 changes("openapi-html", OPENAPI)(_html(ERROR_PAGE))
-changes("openapi-invalid", OPENAPI)(_always(lambda: json_response(200, {"openapi": "3.1.0", "info": [], "paths": 7})))
-changes("login-500", LOGIN)(_always(lambda: problem(500)))
-changes("login-refuses", LOGIN)(_always(lambda: problem(401)))
-changes("token-rejected", ACCOUNT)(_always(lambda: problem(401)))
-changes("logout-keeps-token", LOGOUT)(_always(lambda: Response(204)))
-changes("logout-500", LOGOUT)(_always(lambda: problem(500)))
-changes("checkout-500", "POST /checkouts")(_always(lambda: problem(500)))
-changes("checkout-loses-order", "POST /checkouts")(
-    _always(lambda: json_response(201, {"order": "999999999", "state": "placed"}))
+changes("openapi-invalid", OPENAPI)(
+    _answers_always(lambda: json_response(200, {"openapi": "3.1.0", "info": [], "paths": 7}))
 )
-changes("cart-stays", "DELETE /carts/{cart}")(_always(lambda: Response(204)))
-changes("cancel-refused", "POST /orders/{order}/cancel")(_always(lambda: problem(403)))
+changes("login-500", LOGIN)(_answers_always(lambda: problem(500)))
+changes("login-refuses", LOGIN)(_answers_always(lambda: problem(401)))
+changes("token-rejected", ACCOUNT)(_answers_always(lambda: problem(401)))
+changes("logout-keeps-token", LOGOUT)(_answers_always(lambda: Response(204)))
+changes("logout-500", LOGOUT)(_answers_always(lambda: problem(500)))
+changes("checkout-500", "POST /checkouts")(_answers_always(lambda: problem(500)))
+changes("checkout-loses-order", "POST /checkouts")(
+    _answers_always(lambda: json_response(201, {"order": "999999999", "state": "placed"}))
+)
+changes("cart-stays", "DELETE /carts/{cart}")(_answers_always(lambda: Response(204)))
+changes("cancel-refused", "POST /orders/{order}/cancel")(_answers_always(lambda: problem(403)))
 
 
 @changes("health-often-slow", HEALTH)
@@ -186,7 +188,7 @@ changes("login-accepts-any-password", LOGIN)(_accepting(unless_empty=True))
 changes("login-accepts-empty-password", LOGIN)(_accepting(unless_empty=False))
 
 
-def _telling(status: int, title: str) -> Wrapper:
+def _reveals_users(status: int, title: str) -> Wrapper:
     """Answers unknown users otherwise than wrong passwords."""
 
     def wrapper(shop: Shop, request: Request, healthy: Healthy) -> Response:
@@ -198,8 +200,8 @@ def _telling(status: int, title: str) -> Wrapper:
     return wrapper
 
 
-changes("login-names-unknown-user", LOGIN)(_telling(401, "There is no such user"))
-changes("login-404-for-unknown-user", LOGIN)(_telling(404, "Unknown user or wrong password"))
+changes("login-names-unknown-user", LOGIN)(_reveals_users(401, "There is no such user"))
+changes("login-404-for-unknown-user", LOGIN)(_reveals_users(404, "Unknown user or wrong password"))
 
 
 def _open(condition: Callable[[Shop, Request], bool], document: dict[str, str]) -> Wrapper:

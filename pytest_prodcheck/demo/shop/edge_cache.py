@@ -48,7 +48,7 @@ class EdgeCache:
             token = f"Bearer {self._shop.new_token('customer')}"
             request = replace(request, headers={**request.headers, "authorization": token})
         answer = self._ask(request)
-        if life := _life(request, answer, faults):
+        if life := _max_age(request, answer, faults):
             answer.headers["X-Cache"] = "MISS"
             with self._lock:
                 if len(self._kept) >= MOST:
@@ -57,7 +57,7 @@ class EdgeCache:
         return answer
 
 
-def _life(request: Request, answer: Response, faults: frozenset[str]) -> int:
+def _max_age(request: Request, answer: Response, faults: frozenset[str]) -> int:
     """For how many seconds an answer may be kept; 0 for not at all."""
     if answer.status != 200 or answer.reset or answer.cut:
         return 0

@@ -17,7 +17,7 @@ changes = CHANGES.changes
 Content = str | bytes
 
 
-def lies(fault: str, contents: dict[str, Content], kind: str = "application/octet-stream") -> None:
+def exposes_paths(fault: str, contents: dict[str, Content], kind: str = "application/octet-stream") -> None:
     """Registers a fault by which these paths are there."""
 
     @changes(fault, NO_ROUTE)
@@ -30,21 +30,23 @@ def lies(fault: str, contents: dict[str, Content], kind: str = "application/octe
 
 GIT = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n"
 DUMP = "--\n-- PostgreSQL database dump\n--\n\nCREATE TABLE public.users (\n    id integer,\n    email text\n);\n"
-lies("git-open", {"/.git/HEAD": "ref: refs/heads/main\n", "/.git/config": GIT})
-lies("env-open", {"/.env": "# production\nAPP_ENV=production\nDB_PASSWORD=demo-nothing-real\n"})
-lies("dump-open", {"/dump.sql": DUMP})
-lies("backup-open", {"/backup.tar.gz": gzip.compress(b"demo " * 50)})
+exposes_paths("git-open", {"/.git/HEAD": "ref: refs/heads/main\n", "/.git/config": GIT})
+exposes_paths("env-open", {"/.env": "# production\nAPP_ENV=production\nDB_PASSWORD=demo-nothing-real\n"})
+exposes_paths("dump-open", {"/dump.sql": DUMP})
+exposes_paths("backup-open", {"/backup.tar.gz": gzip.compress(b"demo " * 50)})
 SOURCES = {"activeProfiles": [], "propertySources": [{"name": "systemProperties", "properties": {}}]}
-lies("actuator-open", {"/actuator/env": json.dumps(SOURCES)}, "application/vnd.spring-boot.actuator.v3+json")
+exposes_paths("actuator-open", {"/actuator/env": json.dumps(SOURCES)}, "application/vnd.spring-boot.actuator.v3+json")
 PHPINFO = '<html><head><title>PHP 8.1.2 - phpinfo()</title></head><body><h1 class="p">PHP Version 8.1.2</h1>'
-lies("phpinfo-open", {"/phpinfo.php": PHPINFO}, "text/html")
+exposes_paths("phpinfo-open", {"/phpinfo.php": PHPINFO}, "text/html")
 PPROF = "<html><head><title>/debug/pprof/</title></head><body>Types of profiles available:"
-lies("pprof-open", {"/debug/pprof/": PPROF}, "text/html")
+exposes_paths("pprof-open", {"/debug/pprof/": PPROF}, "text/html")
 STATUS = "<html><head><title>Apache Status</title></head><body><h1>Apache Server Status for shop.demo.test</h1>"
-lies("server-status-open", {"/server-status": STATUS}, "text/html")
+exposes_paths("server-status-open", {"/server-status": STATUS}, "text/html")
 LISTED = "<html><head><title>Index of {0}</title></head><body><h1>Index of {0}</h1><a href='../'>../</a>"
-lies("listing-of-uploads", {"/uploads/": LISTED.format("/uploads/")}, "text/html")
-lies("listing-of-a-bucket", {"/files/": '<?xml version="1.0"?><ListBucketResult><Name>shop</Name>'}, "application/xml")
+exposes_paths("listing-of-uploads", {"/uploads/": LISTED.format("/uploads/")}, "text/html")
+exposes_paths(
+    "listing-of-a-bucket", {"/files/": '<?xml version="1.0"?><ListBucketResult><Name>shop</Name>'}, "application/xml"
+)
 
 
 @changes("listing-of-assets", "GET /", NO_ROUTE)
@@ -98,7 +100,7 @@ NODE = (
 )
 
 
-def tells(
+def leaks_text(
     fault: str, route: str, when: Callable[[Request, Response], bool], status: int, text: str, kind: str
 ) -> None:
     """Registers a fault by which some answers tell of the shop's inside."""
@@ -114,10 +116,10 @@ def tells(
 
 
 PLAIN, PAGE, PROBLEM = "text/plain", "text/html", "application/problem+json"
-tells("trace-404-python", NO_ROUTE, lambda asked, said: said.status == 404, 404, PYTHON, PLAIN)
-tells("trace-500-java", "GET /", lambda asked, said: "%FF" in asked.query, 500, JAVA, PROBLEM)
-tells("trace-400-node", "POST /quotes", lambda asked, said: said.status == 400, 400, NODE, PLAIN)
-tells(
+leaks_text("trace-404-python", NO_ROUTE, lambda asked, said: said.status == 404, 404, PYTHON, PLAIN)
+leaks_text("trace-500-java", "GET /", lambda asked, said: "%FF" in asked.query, 500, JAVA, PROBLEM)
+leaks_text("trace-400-node", "POST /quotes", lambda asked, said: said.status == 400, 400, NODE, PLAIN)
+leaks_text(
     "trace-401-token",
     "GET /account",
     lambda asked, said: asked.headers.get("authorization") == "Bearer .",

@@ -27,7 +27,7 @@ def _everywhere(request: Request, response: Response) -> bool:
     return True
 
 
-def sends(fault: str, name: str, *values: str, where: Callable[[Request, Response], bool] = _everywhere) -> None:
+def sets_header(fault: str, name: str, *values: str, where: Callable[[Request, Response], bool] = _everywhere) -> None:
     """Registers a fault that sends one field so many times with these values; with none it leaves it out.
 
     Cookies are sent beside those of the page.
@@ -47,59 +47,61 @@ def on_path(path: str) -> Callable[[Request, Response], bool]:
     return lambda request, response: request.path == path
 
 
-sends("hsts-missing", STS)
-sends("hsts-short", STS, "max-age=86400; includeSubDomains")
-sends("hsts-zero", STS, "max-age=0")
-sends("hsts-first-is-weak", STS, "max-age=0", "max-age=63072000")
-sends("hsts-preload-refused", STS, "max-age=31536000; preload")
-sends("hsts-plain", STS, "max-age=31536000")
-sends("nosniff-missing", NOSNIFF)
-sends("nosniff-second", NOSNIFF, "sniff", "nosniff")
-sends("type-missing", TYPE, where=on_path("/products/smoke-sku-1"))
-sends("type-json-as-html", TYPE, "text/html; charset=utf-8", where=on_path("/products/smoke-sku-1"))
-sends("csp-missing", CSP, where=_is_page)
-sends("csp-missing", XFO, "DENY", where=_is_page)  # the framing stays guarded
-sends("csp-only-reported", CSP, "frame-ancestors 'none'", where=_is_page)
-sends("csp-only-reported", REPORT_ONLY, STRONG, where=_is_page)
-sends("csp-inline", CSP, SCRIPTS.format("'self' 'unsafe-inline'"), where=_is_page)
-sends("csp-any-host", CSP, SCRIPTS.format("'self' https:"), where=_is_page)
-sends("csp-first-is-weak", CSP, f"{SCRIPTS.format('*')}; script-src 'none'", where=_is_page)
-sends("csp-same-nonce", CSP, SCRIPTS.format("'nonce-bm90LWEtc2VjcmV0LWF0LWFsbA=='"), where=_is_page)
-sends("csp-shared-host", CSP, SCRIPTS.format("'self' https://cdn.jsdelivr.net"), where=_is_page)
-sends("csp-misspelt", CSP, SCRIPTS.format("'self' 'strict-dinamic'"), where=_is_page)
-sends("csp-plain-http", CSP, SCRIPTS.format("'self' http://static.shop.example"), where=_is_page)
-sends("csp-without-forms", CSP, STRONG.replace("form-action 'none'; ", ""), where=_is_page)
-sends("opener-missing", "Cross-Origin-Opener-Policy", where=_is_page)
-sends("permissions-old", "Permissions-Policy", "camera 'none'; geolocation 'none'", where=_is_page)
-sends("banner-inside", "X-Backend-Server", "web-7.internal")
-sends("framing-missing", XFO, where=_is_page)
-sends("framing-missing", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
-sends("framing-overruled", CSP, STRONG.replace("frame-ancestors 'none'", "frame-ancestors *"), where=_is_page)
-sends("framing-allow-from", XFO, "ALLOW-FROM https://partner.example", where=_is_page)
-sends("framing-allow-from", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
-sends("referrer-unsafe", REFERRER, "unsafe-url", where=_is_page)
-sends("referrer-last-is-weak", REFERRER, "no-referrer", "no-referrer-when-downgrade", where=_is_page)
-sends("banner-server", "Server", "nginx/1.18.0 (Ubuntu)")
-sends("banner-powered-by", "X-Powered-By", "PHP/8.1.2-1ubuntu2.14")
-sends("banner-framework", "X-AspNet-Version", "4.0.30319")
-sends("caching-public", "Cache-Control", "public, max-age=600", where=on_path("/account"))
-sends("caching-cdn", "CDN-Cache-Control", "max-age=600", where=on_path("/account"))
-sends("caching-fresh", "Cache-Control", "max-age=600", where=on_path("/account"))
+sets_header("hsts-missing", STS)
+sets_header("hsts-short", STS, "max-age=86400; includeSubDomains")
+sets_header("hsts-zero", STS, "max-age=0")
+sets_header("hsts-first-is-weak", STS, "max-age=0", "max-age=63072000")
+sets_header("hsts-preload-refused", STS, "max-age=31536000; preload")
+sets_header("hsts-plain", STS, "max-age=31536000")
+sets_header("nosniff-missing", NOSNIFF)
+sets_header("nosniff-second", NOSNIFF, "sniff", "nosniff")
+sets_header("type-missing", TYPE, where=on_path("/products/smoke-sku-1"))
+sets_header("type-json-as-html", TYPE, "text/html; charset=utf-8", where=on_path("/products/smoke-sku-1"))
+sets_header("csp-missing", CSP, where=_is_page)
+sets_header("csp-missing", XFO, "DENY", where=_is_page)  # the framing stays guarded
+sets_header("csp-only-reported", CSP, "frame-ancestors 'none'", where=_is_page)
+sets_header("csp-only-reported", REPORT_ONLY, STRONG, where=_is_page)
+sets_header("csp-inline", CSP, SCRIPTS.format("'self' 'unsafe-inline'"), where=_is_page)
+sets_header("csp-any-host", CSP, SCRIPTS.format("'self' https:"), where=_is_page)
+sets_header("csp-first-is-weak", CSP, f"{SCRIPTS.format('*')}; script-src 'none'", where=_is_page)
+sets_header("csp-same-nonce", CSP, SCRIPTS.format("'nonce-bm90LWEtc2VjcmV0LWF0LWFsbA=='"), where=_is_page)
+sets_header("csp-shared-host", CSP, SCRIPTS.format("'self' https://cdn.jsdelivr.net"), where=_is_page)
+sets_header("csp-misspelt", CSP, SCRIPTS.format("'self' 'strict-dinamic'"), where=_is_page)
+sets_header("csp-plain-http", CSP, SCRIPTS.format("'self' http://static.shop.example"), where=_is_page)
+sets_header("csp-without-forms", CSP, STRONG.replace("form-action 'none'; ", ""), where=_is_page)
+sets_header("opener-missing", "Cross-Origin-Opener-Policy", where=_is_page)
+sets_header("permissions-old", "Permissions-Policy", "camera 'none'; geolocation 'none'", where=_is_page)
+sets_header("banner-inside", "X-Backend-Server", "web-7.internal")
+sets_header("framing-missing", XFO, where=_is_page)
+sets_header("framing-missing", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
+sets_header("framing-overruled", CSP, STRONG.replace("frame-ancestors 'none'", "frame-ancestors *"), where=_is_page)
+sets_header("framing-allow-from", XFO, "ALLOW-FROM https://partner.example", where=_is_page)
+sets_header("framing-allow-from", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
+sets_header("referrer-unsafe", REFERRER, "unsafe-url", where=_is_page)
+sets_header("referrer-last-is-weak", REFERRER, "no-referrer", "no-referrer-when-downgrade", where=_is_page)
+sets_header("banner-server", "Server", "nginx/1.18.0 (Ubuntu)")
+sets_header("banner-powered-by", "X-Powered-By", "PHP/8.1.2-1ubuntu2.14")
+sets_header("banner-framework", "X-AspNet-Version", "4.0.30319")
+sets_header("caching-public", "Cache-Control", "public, max-age=600", where=on_path("/account"))
+sets_header("caching-cdn", "CDN-Cache-Control", "max-age=600", where=on_path("/account"))
+sets_header("caching-fresh", "Cache-Control", "max-age=600", where=on_path("/account"))
 # benign
-sends("csp-several", CSP, "default-src 'self', object-src 'none'", STRONG, "img-src *", where=_is_page)
-sends("csp-reported-besides", REPORT_ONLY, "default-src *; script-src * 'unsafe-inline'", where=_is_page)
-sends(
+sets_header("csp-several", CSP, "default-src 'self', object-src 'none'", STRONG, "img-src *", where=_is_page)
+sets_header("csp-reported-besides", REPORT_ONLY, "default-src *; script-src * 'unsafe-inline'", where=_is_page)
+sets_header(
     "csp-own-host",
     CSP,
     SCRIPTS.format("'self' https://shop.s3.amazonaws.com https://cdn.jsdelivr.net/npm/vue@3.4.0/dist/vue.min.js"),
     where=_is_page,
 )
-sends("opener-popups", "Cross-Origin-Opener-Policy", "same-origin-allow-popups", where=_is_page)
-sends("framing-by-old-header", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
-sends("referrer-fallback", REFERRER, "no-referrer, strict-origin-when-cross-origin, not-known-yet", where=_is_page)
-sends("banner-name-only", "Server", "nginx")
-sends("caching-unsaid", "Cache-Control", where=on_path("/account"))
-sends("caching-private", "Cache-Control", "private, max-age=60", where=on_path("/account"))
+sets_header("opener-popups", "Cross-Origin-Opener-Policy", "same-origin-allow-popups", where=_is_page)
+sets_header("framing-by-old-header", CSP, STRONG.replace("frame-ancestors 'none'", ""), where=_is_page)
+sets_header(
+    "referrer-fallback", REFERRER, "no-referrer, strict-origin-when-cross-origin, not-known-yet", where=_is_page
+)
+sets_header("banner-name-only", "Server", "nginx")
+sets_header("caching-unsaid", "Cache-Control", where=on_path("/account"))
+sets_header("caching-private", "Cache-Control", "private, max-age=60", where=on_path("/account"))
 
 
 @changes("csp-nonce", HOME)
@@ -159,19 +161,21 @@ def _sets(fault: str, change: Callable[[str], str], *more: str) -> None:
     CHANGES.finishes(fault, finish)
 
 
-def _without(attribute: str) -> Callable[[str], str]:
+def _without_attribute(attribute: str) -> Callable[[str], str]:
     """Without one attribute, and under a plain name, so that browsers take it all the same."""
     return lambda cookie: cookie.replace(SESSION, "session").replace(f"; {attribute}", "")
 
 
-_sets("cookie-not-secure", _without("Secure"))
-_sets("cookie-readable", _without("HttpOnly"))
+_sets("cookie-not-secure", _without_attribute("Secure"))
+_sets("cookie-readable", _without_attribute("HttpOnly"))
 _sets("cookie-any-site", lambda cookie: cookie.replace("SameSite=Strict", "SameSite=None"))
 _sets("cookie-prefix-broken", lambda cookie: f"{cookie}; Domain=shop.demo.test")
 _sets("cookie-set-twice", lambda cookie: cookie, f"{SESSION}=x; Path=/; Secure; SameSite=Strict")
-sends("cookie-preference", "Set-Cookie", "theme=dark; Path=/; Secure; SameSite=Lax; Max-Age=31536000", where=_is_page)
-sends("cookie-csrf", "Set-Cookie", "csrftoken=0123456789abcdef; Path=/; Secure; SameSite=Strict", where=_is_page)
-sends("cookie-deleted", "Set-Cookie", "sessionid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT", where=_is_page)
+sets_header(
+    "cookie-preference", "Set-Cookie", "theme=dark; Path=/; Secure; SameSite=Lax; Max-Age=31536000", where=_is_page
+)
+sets_header("cookie-csrf", "Set-Cookie", "csrftoken=0123456789abcdef; Path=/; Secure; SameSite=Strict", where=_is_page)
+sets_header("cookie-deleted", "Set-Cookie", "sessionid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT", where=_is_page)
 
 
 def _cors(fault: str, allows: Callable[[str], str], credentials: bool = True, only: str = "") -> None:

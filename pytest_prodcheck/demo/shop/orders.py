@@ -36,18 +36,18 @@ class Orders:
             cursor.execute(PAY, (number, total, payment))
             return int(number)
 
-        return int(self._do(work))
+        return int(self._in_transaction(work))
 
     def find(self, number: int) -> dict[str, object] | None:
         """One order, or None."""
-        row = self._do(lambda cursor: cursor.execute(FIND, (number,)).fetchone())
+        row = self._in_transaction(lambda cursor: cursor.execute(FIND, (number,)).fetchone())
         return dict(zip(("order", "customer", "state", "total"), row, strict=True)) if row else None
 
     def cancel(self, number: int) -> bool:
         """Cancels a placed order; False where it was not in that state."""
-        return bool(self._do(lambda cursor: cursor.execute(CANCEL, (number,)).fetchone()))
+        return bool(self._in_transaction(lambda cursor: cursor.execute(CANCEL, (number,)).fetchone()))
 
-    def _do(self, work: Any) -> Any:
+    def _in_transaction(self, work: Any) -> Any:
         """Runs work in a transaction; once more over a new connection when an idle one turned out to be broken."""
         import psycopg
 
@@ -60,15 +60,15 @@ class Orders:
                     with self._connection.transaction(), self._connection.cursor() as cursor:
                         return work(cursor)
                 except psycopg.OperationalError as error:
-                    self._forget()
+                    self._close_connection()
                     if not kept or attempt == 2:
                         raise OrdersUnavailable(str(error)) from error
                 except psycopg.Error as error:
-                    self._forget()
+                    self._close_connection()
                     raise OrdersUnavailable(str(error)) from error
         raise AssertionError("unreachable")
 
-    def _forget(self) -> None:
+    def _close_connection(self) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection = None

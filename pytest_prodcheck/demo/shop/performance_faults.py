@@ -20,7 +20,7 @@ BOTH = (PRODUCT, QUOTE)
 AFTER_LIGHT = 400  # requests: latency without load takes 304, so that this one is in the first second of the load
 
 
-def _every(name: str, number: int, seconds: float) -> Wrapper:
+def _slow_every(name: str, number: int, seconds: float) -> Wrapper:
     """One of so many answers takes longer."""
 
     def wrapper(shop: Shop, request: Request, healthy: Healthy) -> Response:
@@ -31,7 +31,7 @@ def _every(name: str, number: int, seconds: float) -> Wrapper:
     return wrapper
 
 
-def _instead(name: str, number: int, response: Response, first: int = 0) -> Wrapper:
+def _replace_every(name: str, number: int, response: Response, first: int = 0) -> Wrapper:
     """One of so many answers, not before the first so many, is another one."""
 
     def wrapper(shop: Shop, request: Request, healthy: Healthy) -> Response:
@@ -43,13 +43,13 @@ def _instead(name: str, number: int, response: Response, first: int = 0) -> Wrap
     return wrapper
 
 
-changes("perf-slow", PRODUCT)(_every("perf-slow", 1, 1.3))
-changes("perf-slower", PRODUCT)(_every("perf-slower", 1, 0.3))
-changes("perf-tail", *BOTH)(_every("perf-tail", 8, 1.4))
-changes("perf-rare-tail", *BOTH)(_every("perf-rare-tail", 30, 2.8))
-changes("perf-errors", *BOTH)(_instead("perf-errors", 25, problem(503)))
-changes("perf-resets", *BOTH)(_instead("perf-resets", 20, Response(reset=True)))
-changes("perf-down", *BOTH)(_instead("perf-down", 1, problem(500), first=AFTER_LIGHT))
+changes("perf-slow", PRODUCT)(_slow_every("perf-slow", 1, 1.3))
+changes("perf-slower", PRODUCT)(_slow_every("perf-slower", 1, 0.3))
+changes("perf-tail", *BOTH)(_slow_every("perf-tail", 8, 1.4))
+changes("perf-rare-tail", *BOTH)(_slow_every("perf-rare-tail", 30, 2.8))
+changes("perf-errors", *BOTH)(_replace_every("perf-errors", 25, problem(503)))
+changes("perf-resets", *BOTH)(_replace_every("perf-resets", 20, Response(reset=True)))
+changes("perf-down", *BOTH)(_replace_every("perf-down", 1, problem(500), first=AFTER_LIGHT))
 
 
 @changes("perf-slow-once", *BOTH)
@@ -125,7 +125,7 @@ class _OneByOne:
             return healthy()
 
 
-class Taken:
+class MemoryBlocks:
     """Memory in pages of its own: what `bytes` take may stay with the process's allocator when it is freed."""
 
     def __init__(self) -> None:
@@ -148,7 +148,7 @@ class _Leak:
     """Keeps 300 KB of every request."""
 
     def __init__(self) -> None:
-        self.kept = Taken()
+        self.kept = MemoryBlocks()
 
     def __call__(self, shop: Shop, request: Request, healthy: Healthy) -> Response:
         self.kept.more(300_000)
@@ -181,11 +181,11 @@ class _KeptOpen:
                 self._kept.pop().close()
 
 
-class Hog:
+class MemoryHog:
     """Takes memory at once."""
 
     def __init__(self) -> None:
-        self.kept = Taken()
+        self.kept = MemoryBlocks()
 
     def on(self) -> None:
         """330 MB."""
@@ -196,7 +196,7 @@ class Hog:
         self.kept.give_back()
 
 
-class Burner:
+class CpuBurner:
     """Threads that keep processors busy: hashing large pieces lets go of the interpreter's lock."""
 
     def __init__(self) -> None:
@@ -222,7 +222,7 @@ class Burner:
             thread.join(5)
 
 
-LEAK, KEPT_OPEN, HOG, BURNER = _Leak(), _KeptOpen(), Hog(), Burner()
+LEAK, KEPT_OPEN, HOG, BURNER = _Leak(), _KeptOpen(), MemoryHog(), CpuBurner()
 changes("perf-stall", *BOTH)(_Stall())
 changes("perf-limited", *BOTH)(_Limiter(30, None))
 changes("perf-knee", *BOTH)(_Limiter(75, 1.3))

@@ -89,7 +89,7 @@ class Issuer:
 Weakness = Callable[[str, Any], dict[str, Any] | None]  # (token, private key) -> claims that are believed
 
 
-def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes] | None:
+def _token_parts(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes] | None:
     """Header, claims, what is signed, signature; None for what cannot be read."""
     head, _, rest = token.partition(".")
     body, _, signature = rest.partition(".")
@@ -104,11 +104,11 @@ def _bytes(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def _believing(condition: Callable[[dict[str, Any], bytes, bytes, Any], bool]) -> Weakness:
+def _accepts_if(condition: Callable[[dict[str, Any], bytes, bytes, Any], bool]) -> Weakness:
     """Believes claims where the condition holds; it is given header, what is signed, signature and the private key."""
 
     def weakness(token: str, key: Any) -> dict[str, Any] | None:
-        parts = _parts(token)
+        parts = _token_parts(token)
         if parts is None:
             return None
         header, claims, signed, signature = parts
@@ -139,7 +139,7 @@ def _hmac_with(secret: Callable[[dict[str, Any], Any], bytes]) -> Weakness:
         made = hmac.digest(secret(header, key), signed, hashlib.sha256)
         return header.get("alg") == "HS256" and hmac.compare_digest(made, signature)
 
-    return _believing(condition)
+    return _accepts_if(condition)
 
 
 def _pem(header: dict[str, Any], key: Any) -> bytes:
@@ -182,21 +182,21 @@ def _own_key(header: dict[str, Any], signed: bytes, signature: bytes, key: Any) 
 
 
 WEAKNESSES: dict[str, Weakness] = {
-    "token-alg-none": _believing(lambda header, signed, signature, key: header.get("alg") == "none"),
+    "token-alg-none": _accepts_if(lambda header, signed, signature, key: header.get("alg") == "none"),
     # "none" itself is on a list of what is not allowed
-    "token-alg-none-cased": _believing(
+    "token-alg-none-cased": _accepts_if(
         lambda header, *_: header.get("alg") != "none" and str(header.get("alg")).lower() == "none"
     ),
-    "token-signature-optional": _believing(lambda header, signed, signature, key: not signature),
-    "token-signature-unchecked": _believing(lambda header, signed, signature, key: True),
-    "token-any-rsa-key": _believing(lambda header, signed, signature, key: len(signature) == 256),
+    "token-signature-optional": _accepts_if(lambda header, signed, signature, key: not signature),
+    "token-signature-unchecked": _accepts_if(lambda header, signed, signature, key: True),
+    "token-any-rsa-key": _accepts_if(lambda header, signed, signature, key: len(signature) == 256),
     "token-algorithm-swapped": _hmac_with(_pem),
     "token-empty-secret": _hmac_with(lambda header, key: b""),
     "token-kid-path": _hmac_with(_key_file),
     "token-kid-sql": _hmac_with(_key_row),
-    "token-kid-unknown": _believing(lambda header, signed, signature, key: header.get("kid") != KID),
-    "token-brings-its-key": _believing(_own_key),
-    "token-key-from-address": _believing(lambda header, *_: "jku" in header or "x5u" in header),
+    "token-kid-unknown": _accepts_if(lambda header, signed, signature, key: header.get("kid") != KID),
+    "token-brings-its-key": _accepts_if(_own_key),
+    "token-key-from-address": _accepts_if(lambda header, *_: "jku" in header or "x5u" in header),
     "token-expired": _without_checking("exp"),
     "token-not-yet-valid": _without_checking("nbf"),
     "token-other-issuer": _without_checking("iss"),

@@ -25,7 +25,7 @@ def _throttle(**switches: bool) -> Act:
     return act
 
 
-def _everybody(on: bool) -> Act:
+def _lock_everybody(on: bool) -> Act:
     def act(system: System) -> None:
         shop, name = system.web.shop, "throttling-locks-everybody"
         shop.faults = shop.faults | {name} if on else shop.faults - {name}
@@ -135,7 +135,7 @@ def _plain_door(mode: str) -> Act:
 ACTS: dict[str, tuple[Act, Act]] = {
     "throttling-gone": (_throttle(off=True), _throttle(off=False)),
     "throttling-by-address": (_throttle(everybody=True), _throttle(everybody=False)),
-    "throttling-locks-everybody": (_everybody(True), _everybody(False)),
+    "throttling-locks-everybody": (_lock_everybody(True), _lock_everybody(False)),
     "postgres-takes-plain": (_rules(f"host all all {EVERYBODY} scram-sha-256"), _rules_back),
     "postgres-takes-plain-elsewhere": (_rules("host all batch 10.0.0.0/8 scram-sha-256"), _rules_back),
     "postgres-trusts-elsewhere": (_rules("hostssl all batch 10.0.0.0/8 trust"), _rules_back),

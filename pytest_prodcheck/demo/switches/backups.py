@@ -64,18 +64,18 @@ def _file_missing(cluster: Cluster, base: Path) -> None:
     (base / _path_of(cluster, "payments")).unlink()
 
 
-def _unfinished(cluster: Cluster, base: Path) -> None:
+def _without_end(cluster: Cluster, base: Path) -> None:
     (base / backup_manifest.MANIFEST).unlink()
     then = time.time() - HOUR
     for each in (base, *base.iterdir()):
         os.utime(each, (then, then))
 
 
-def _half(cluster: Cluster, base: Path) -> None:
+def _one_database_only(cluster: Cluster, base: Path) -> None:
     """Only one database is in it, and its manifest knows nothing of the others."""
     databases = ("shop", "postgres", "template0")
     oids = [cluster.primary.ask("select oid from pg_database where datname = %s", each) for each in databases]
-    backup_manifest.without(base, *(f"base/{oid}/" for oid in oids))
+    backup_manifest.remove_files(base, *(f"base/{oid}/" for oid in oids))
 
 
 def _older(days: float) -> tuple[Act, Act]:
@@ -103,11 +103,11 @@ def _number(data: bytearray, at: int) -> int:
     return int(struct.unpack_from("=I", data, at)[0])
 
 
-def _gone(system: System) -> None:
+def _remove_backup(system: System) -> None:
     system.postgres.base.rename(system.postgres.folder / "good")
 
 
-def _back(system: System) -> None:
+def _restore_backup(system: System) -> None:
     (system.postgres.folder / "good").rename(system.postgres.base)
 
 
@@ -130,7 +130,7 @@ def finish_segments(cluster: Cluster, count: int) -> None:
     until(lambda: not cluster.primary.ask(_WAITING), "the archiver has nothing left")
 
 
-class Segment:
+class SegmentDamage:
     """Something happens to an archived segment; its good bytes come back afterwards.
 
     needed: the first that a restore to the record asks for; else one after it, that leads on.
@@ -171,17 +171,17 @@ class Segment:
             os.utime(path, (moment, moment))
 
 
-def _cut(path: Path) -> None:
+def _truncate(path: Path) -> None:
     with path.open("r+b") as stream:
         stream.truncate(path.stat().st_size // 2)
 
 
-def _later(path: Path) -> None:
+def _date_in_future(path: Path) -> None:
     newest = sorted(path.parent.glob("????????????????????????"))[-1]
     os.utime(newest, (time.time() + DAY, time.time() + DAY))
 
 
-def _sooner(system: System) -> None:
+def _date_now(system: System) -> None:
     now = time.time()
     for each in _segments(system.postgres):
         os.utime(each, (now, now))
@@ -248,7 +248,7 @@ def _rename(old: Callable[[Cluster], Path]) -> tuple[Act, Act]:
 # -- benign
 
 
-class Running:
+class RunningBackup:
     """A base backup that is being taken, into the folder of backups."""
 
     def __init__(self) -> None:
@@ -310,28 +310,28 @@ def _with_a_good_restore(off: Act) -> Act:
     return act
 
 
-def _pair(thing: Segment | Running) -> tuple[Act, Act]:
+def _on_and_off(thing: SegmentDamage | RunningBackup) -> tuple[Act, Act]:
     return thing.on, thing.off
 
 
-_FUTURE = Segment(_later)
+_FUTURE = SegmentDamage(_date_in_future)
 
 ACTS: dict[str, tuple[Act, Act]] = {
     "backup-heap-flipped": _flip("payments"),
     "backup-index-flipped": _flip("orders_customer"),
     "backup-row-changed": _changed_backup(_row_changed),
     "backup-file-missing": _changed_backup(_file_missing),
-    "backup-unfinished": _changed_backup(_unfinished),
-    "backup-half-size": _changed_backup(_half),
+    "backup-unfinished": _changed_backup(_without_end),
+    "backup-half-size": _changed_backup(_one_database_only),
     "backup-late": _older(1.2),
     "backup-old": _older(3),
     "backup-from-the-future": _changed_backup(_from_the_future),
     "backup-foreign": _changed_backup(_foreign),
-    "backups-gone": (_gone, _back),
-    "wal-segment-deleted": _pair(Segment(Path.unlink)),
-    "wal-segment-cut": _pair(Segment(_cut)),
-    "wal-needed-deleted": _pair(Segment(Path.unlink, needed=True)),
-    "wal-from-the-future": (_FUTURE.on, _sooner),
+    "backups-gone": (_remove_backup, _restore_backup),
+    "wal-segment-deleted": _on_and_off(SegmentDamage(Path.unlink)),
+    "wal-segment-cut": _on_and_off(SegmentDamage(_truncate)),
+    "wal-needed-deleted": _on_and_off(SegmentDamage(Path.unlink, needed=True)),
+    "wal-from-the-future": (_FUTURE.on, _date_now),
     "archiver-failing": (_archiver_fails, _archiver_works),
     "content-record-missing": _rename(lambda cluster: cluster.records / "base-1.json"),
     "restore-old": _restored(days=35),
@@ -339,8 +339,8 @@ ACTS: dict[str, tuple[Act, Act]] = {
     "restore-failed": _restored(days=1, good=False),
     "restore-of-another": _restored(days=1, system="7000000000000000001"),
     "restore-never": _rename(lambda cluster: cluster.restore_record),
-    "base-backup-running": _pair(Running()),
-    "archive-idle": (_idle, _sooner),
+    "base-backup-running": _on_and_off(RunningBackup()),
+    "archive-idle": (_idle, _date_now),
     "archive-packed": (_pack, _unpack),
     "recovery-failed-over": (_switch_over, _switch_over),
 }

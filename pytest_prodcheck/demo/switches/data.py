@@ -28,7 +28,7 @@ alter table orders add column if not exists note text;
 UNSAFE = "alter table orders alter column total type numeric;\ncreate index on orders (total);\n"
 
 
-def run(system: System, *statements: str) -> None:
+def execute_all(system: System, *statements: str) -> None:
     """Statements on the primary, one after the other."""
     with system.postgres.primary.connect() as connection:
         for statement in statements:
@@ -39,7 +39,7 @@ def _sql(on: tuple[str, ...] | str, off: tuple[str, ...] | str) -> Pair:
     def words(given: tuple[str, ...] | str) -> tuple[str, ...]:
         return (given,) if isinstance(given, str) else given
 
-    return lambda system: run(system, *words(on)), lambda system: run(system, *words(off))
+    return lambda system: execute_all(system, *words(on)), lambda system: execute_all(system, *words(off))
 
 
 def _script(name: str, text: str | None) -> Pair:
@@ -62,14 +62,14 @@ def _script(name: str, text: str | None) -> Pair:
     return on, off
 
 
-def _noted(script: str, text: str, success: bool) -> Pair:
+def _migration_row(script: str, text: str, success: bool) -> Pair:
     """A row in the migrations' table."""
 
     def on(system: System) -> None:
         with system.postgres.primary.connect() as connection:
             connection.execute(database_content.NOTE, database_content.row_of(9, script, text, success))
 
-    return on, lambda system: run(system, "delete from flyway_schema_history where installed_rank = 9")
+    return on, lambda system: execute_all(system, "delete from flyway_schema_history where installed_rank = 9")
 
 
 def _both(first: Pair, second: Pair) -> Pair:
@@ -93,7 +93,8 @@ def _move_folder(there: bool) -> Act:
 
 
 def _make_dead_rows(system: System) -> None:
-    run(system, "alter table notes set (autovacuum_enabled = off)", *["update notes set text = text || '.'"] * 12)
+    updates = ["update notes set text = text || '.'"] * 12
+    execute_all(system, "alter table notes set (autovacuum_enabled = off)", *updates)
 
 
 def _empty_and_fill(system: System) -> None:
@@ -101,11 +102,11 @@ def _empty_and_fill(system: System) -> None:
 
     In two sessions, for one that inserts afterwards forgets to count what it truncated.
     """
-    run(system, "truncate notes")
-    run(system, database_content.NOTES, "alter table notes reset (autovacuum_enabled)")
+    execute_all(system, "truncate notes")
+    execute_all(system, database_content.NOTES, "alter table notes reset (autovacuum_enabled)")
 
 
-class _Held:
+class _OpenSession:
     """A session that does something and then stays as it is."""
 
     def __init__(self, *statements: str) -> None:
@@ -173,7 +174,7 @@ def _write(system: System, end: threading.Event) -> None:
                 connection.execute(statement)
 
 
-def _pair(thing: _Held | LockWait | Background) -> Pair:
+def _on_and_off(thing: _OpenSession | LockWait | Background) -> Pair:
     return thing.on, thing.off
 
 
@@ -197,8 +198,8 @@ ACTS: dict[str, Pair] = {
     "migration-pending": _script(_NEXT, SAFE),
     "migration-unsafe": _script(_NEXT, UNSAFE),
     "migration-no-sql": _script(_NEXT, "alter tabel orders;\n"),
-    "migration-failed": _both(_script(_NEXT, SAFE), _noted(_NEXT, SAFE, False)),
-    "migration-unknown": _noted("V9__from_elsewhere.sql", SAFE, True),
+    "migration-failed": _both(_script(_NEXT, SAFE), _migration_row(_NEXT, SAFE, False)),
+    "migration-unknown": _migration_row("V9__from_elsewhere.sql", SAFE, True),
     "migration-changed": _script("V2__orders.sql", "create table orders (id bigint primary key);\n"),
     "migration-skipped": _script("V2.5__came_late.sql", SAFE),
     "migration-lost": _script("V2__orders.sql", None),
@@ -235,7 +236,7 @@ ACTS: dict[str, Pair] = {
         "alter role shop set session_replication_role = 'replica'", "alter role shop reset session_replication_role"
     ),
     "table-unlogged": _sql("create unlogged table reservations (id bigint)", "drop table reservations"),
-    "index-invalid": (storage_damage.failed_index, lambda system: run(system, "drop index notes_twice")),
+    "index-invalid": (storage_damage.failed_index, lambda system: execute_all(system, "drop index notes_twice")),
     "sequence-80": _sql(
         "select setval('invoice_numbers', 1717986918)", "alter sequence invoice_numbers restart"
     ),
@@ -282,8 +283,8 @@ ACTS: dict[str, Pair] = {
         (_OLD, "update orders set placed_at = '2999-01-01' where id = 2"), _YOUNG
     ),
     # storage
-    "lock-wait": _pair(LockWait()),
-    "idle-in-transaction": _pair(_Held("begin", "select count(*) from notes")),
+    "lock-wait": _on_and_off(LockWait()),
+    "idle-in-transaction": _on_and_off(_OpenSession("begin", "select count(*) from notes")),
     "prepared-forgotten": _sql(
         ("begin", "insert into notes (text) values ('prepared')", "prepare transaction 'forgotten'",
          f"select pg_sleep({AGE})"),
@@ -292,8 +293,8 @@ ACTS: dict[str, Pair] = {
     "dead-rows": (_make_dead_rows, _empty_and_fill),
     **storage_damage.ACTS,
     # benign
-    "data-being-written": _pair(Background(_write)),
-    "session-idle": _pair(_Held("select count(*) from notes")),
+    "data-being-written": _on_and_off(Background(_write)),
+    "session-idle": _on_and_off(_OpenSession("select count(*) from notes")),
     "dead-rows-tiny": _sql(
         ("create table tiny (id integer primary key, text text)",
          "insert into tiny select i from generate_series(1, 40) i", "analyze tiny",

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.demo.mail import vulnerable_tls
-from pytest_prodcheck.demo.mail.tls import MODERN, context, healthy, speaks, staples
+from pytest_prodcheck.demo.mail.tls import MODERN, context, healthy, staples, tls_server
 from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Issued, Wanted, issue, status
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ PLAIN, RSA = Wanted(), Wanted(key="rsa-2048")
 _OCSP = "http://ocsp.demo.test/"
 
 
-def _pair(make: Make) -> tuple[Act, Act]:
+def _on_and_off(make: Make) -> tuple[Act, Act]:
     def on(system: System) -> None:
         system.mail.serve = make(system)
 
@@ -34,38 +34,38 @@ def _pair(make: Make) -> tuple[Act, Act]:
     return on, off
 
 
-def _with(wanted: Wanted, **settings: Any) -> tuple[Act, Act]:
+def _with_certificate(wanted: Wanted, **settings: Any) -> tuple[Act, Act]:
     """Another certificate of the demo's CA, another context."""
 
     def make(system: System) -> Serve:
         own = system.mail.certificate if wanted == PLAIN else issue(wanted, system.mail.authority)
-        return speaks(context(system.place, own, **settings))
+        return tls_server(context(system.place, own, **settings))
 
-    return _pair(make)
+    return _on_and_off(make)
 
 
-def _alone(**ca: Any) -> tuple[Act, Act]:
+def _without_known_ca(**ca: Any) -> tuple[Act, Act]:
     """A certificate by itself, or of a CA that nobody knows."""
 
     def make(system: System) -> Serve:
         stranger = issue(Wanted(("Nobody's CA",), ca=True), None) if ca.get("by") else None
         own = issue(PLAIN, stranger)
         own.chain = [stranger.certificate] if stranger else []
-        return speaks(context(system.place, own))
+        return tls_server(context(system.place, own))
 
-    return _pair(make)
+    return _on_and_off(make)
 
 
-def _between(wanted: Wanted, sent: bool) -> tuple[Act, Act]:
+def _behind_intermediate(wanted: Wanted, sent: bool) -> tuple[Act, Act]:
     """A certificate of an intermediate CA, which is sent along or not."""
 
     def make(system: System) -> Serve:
         intermediate = issue(wanted, system.mail.authority)
         own = issue(PLAIN, intermediate)
         own.chain = [intermediate.certificate] if sent else []
-        return speaks(context(system.place, own))
+        return tls_server(context(system.place, own))
 
-    return _pair(make)
+    return _on_and_off(make)
 
 
 def _stapled(wanted: Wanted, **told: Any) -> tuple[Act, Act]:
@@ -73,14 +73,14 @@ def _stapled(wanted: Wanted, **told: Any) -> tuple[Act, Act]:
         own = issue(wanted, system.mail.authority)
         return staples(system.place, own, status(own, system.mail.authority, **told))
 
-    return _pair(make)
+    return _on_and_off(make)
 
 
 def _both(rsa: Wanted) -> tuple[Act, Act]:
     def make(system: System) -> Serve:
-        return speaks(context(system.place, system.mail.certificate, issue(rsa, system.mail.authority)))
+        return tls_server(context(system.place, system.mail.certificate, issue(rsa, system.mail.authority)))
 
-    return _pair(make)
+    return _on_and_off(make)
 
 
 def _buggy(bug: Callable[[Issued], vulnerable_tls.Bug], ciphers: str) -> tuple[Act, Act]:
@@ -90,15 +90,15 @@ def _buggy(bug: Callable[[Issued], vulnerable_tls.Bug], ciphers: str) -> tuple[A
         seen = bug(own)
         return lambda client: vulnerable_tls.serve(client, made, seen)
 
-    return _pair(make)
+    return _on_and_off(make)
 
 
 def _extra(system: System) -> Serve:
     own = replace(system.mail.certificate, chain=[issue(Wanted(("Some other CA",), ca=True), None).certificate])
-    return speaks(context(system.place, own))
+    return tls_server(context(system.place, own))
 
 
-def _half(connections: int | None) -> Act:
+def _hang_after(connections: int | None) -> Act:
     return lambda system: system.mail.hang_after(connections)
 
 
@@ -123,40 +123,40 @@ def _postgres(**settings: str | None) -> Act:
 
 _V = ssl.TLSVersion
 ACTS: dict[str, tuple[Act, Act]] = {
-    "tls-expired": _with(Wanted(age=90 * DAY, left=-DAY)),
-    "tls-not-yet-valid": _with(Wanted(age=-2 * HOUR)),
-    "tls-self-signed": _alone(),
-    "tls-unknown-ca": _alone(by="nobody"),
-    "tls-incomplete-chain": _between(Wanted(("Intermediate CA",), ca=True), sent=False),
-    "tls-expired-intermediate": _between(Wanted(("Old CA",), age=90 * DAY, left=-DAY, ca=True), sent=True),
-    "tls-wrong-host": _with(Wanted(("relay.demo.test",))),
-    "tls-rsa-1024": _with(Wanted(key="rsa-1024")),
-    "tls-small-ca-key": _between(Wanted(("Small CA",), key="ec-224", ca=True), sent=True),
-    "tls-sha1": _with(Wanted(sha1=True)),
-    "tls-ends-398-days": _with(Wanted(age=393 * DAY, left=5 * DAY)),
-    "tls-ends-soon-398-days": _with(Wanted(age=383 * DAY, left=15 * DAY)),
-    "tls-ends-6-days": _with(Wanted(age=6 * DAY - 10 * HOUR, left=10 * HOUR)),
+    "tls-expired": _with_certificate(Wanted(age=90 * DAY, left=-DAY)),
+    "tls-not-yet-valid": _with_certificate(Wanted(age=-2 * HOUR)),
+    "tls-self-signed": _without_known_ca(),
+    "tls-unknown-ca": _without_known_ca(by="nobody"),
+    "tls-incomplete-chain": _behind_intermediate(Wanted(("Intermediate CA",), ca=True), sent=False),
+    "tls-expired-intermediate": _behind_intermediate(Wanted(("Old CA",), age=90 * DAY, left=-DAY, ca=True), sent=True),
+    "tls-wrong-host": _with_certificate(Wanted(("relay.demo.test",))),
+    "tls-rsa-1024": _with_certificate(Wanted(key="rsa-1024")),
+    "tls-small-ca-key": _behind_intermediate(Wanted(("Small CA",), key="ec-224", ca=True), sent=True),
+    "tls-sha1": _with_certificate(Wanted(sha1=True)),
+    "tls-ends-398-days": _with_certificate(Wanted(age=393 * DAY, left=5 * DAY)),
+    "tls-ends-soon-398-days": _with_certificate(Wanted(age=383 * DAY, left=15 * DAY)),
+    "tls-ends-6-days": _with_certificate(Wanted(age=6 * DAY - 10 * HOUR, left=10 * HOUR)),
     "tls-second-certificate-expired": _both(Wanted(key="rsa-2048", age=90 * DAY, left=-DAY)),
-    "tls-1-0": _with(PLAIN, lowest=_V.TLSv1, ciphers=f"{MODERN}:ECDHE+AES"),
-    "tls-1-1": _with(PLAIN, lowest=_V.TLSv1_1, ciphers=f"{MODERN}:ECDHE+AES"),
-    "tls-without-1-3": _with(PLAIN, highest=_V.TLSv1_2),
-    "tls-null-cipher": _with(RSA, ciphers=f"{MODERN}:NULL-SHA256"),
-    "tls-anonymous-cipher": _with(PLAIN, ciphers=f"{MODERN}:AECDH-AES256-SHA"),
-    "tls-no-forward-secrecy": _with(RSA, ciphers="AES128-GCM-SHA256:AES256-GCM-SHA384"),
-    "tls-static-rsa": _with(RSA, ciphers=f"{MODERN}:AES128-GCM-SHA256"),
-    "tls-cbc": _with(PLAIN, ciphers=f"{MODERN}:ECDHE+AES"),
-    "tls-weak-dh": _with(RSA, ciphers=f"{MODERN}:DHE-RSA-AES128-GCM-SHA256", weak_dh=True),
-    "tls-renegotiates": _with(PLAIN, renegotiates=True),
-    "tls-many-curves": _with(PLAIN, curve="secp521r1"),
-    "tls-must-staple": _with(Wanted(must_staple=True)),
-    "tls-not-stapled": _with(Wanted(ocsp=_OCSP)),
+    "tls-1-0": _with_certificate(PLAIN, lowest=_V.TLSv1, ciphers=f"{MODERN}:ECDHE+AES"),
+    "tls-1-1": _with_certificate(PLAIN, lowest=_V.TLSv1_1, ciphers=f"{MODERN}:ECDHE+AES"),
+    "tls-without-1-3": _with_certificate(PLAIN, highest=_V.TLSv1_2),
+    "tls-null-cipher": _with_certificate(RSA, ciphers=f"{MODERN}:NULL-SHA256"),
+    "tls-anonymous-cipher": _with_certificate(PLAIN, ciphers=f"{MODERN}:AECDH-AES256-SHA"),
+    "tls-no-forward-secrecy": _with_certificate(RSA, ciphers="AES128-GCM-SHA256:AES256-GCM-SHA384"),
+    "tls-static-rsa": _with_certificate(RSA, ciphers=f"{MODERN}:AES128-GCM-SHA256"),
+    "tls-cbc": _with_certificate(PLAIN, ciphers=f"{MODERN}:ECDHE+AES"),
+    "tls-weak-dh": _with_certificate(RSA, ciphers=f"{MODERN}:DHE-RSA-AES128-GCM-SHA256", weak_dh=True),
+    "tls-renegotiates": _with_certificate(PLAIN, renegotiates=True),
+    "tls-many-curves": _with_certificate(PLAIN, curve="secp521r1"),
+    "tls-must-staple": _with_certificate(Wanted(must_staple=True)),
+    "tls-not-stapled": _with_certificate(Wanted(ocsp=_OCSP)),
     "tls-revoked": _stapled(Wanted(ocsp=_OCSP), revoked=True),
     "tls-stale-staple": _stapled(Wanted(ocsp=_OCSP), age=9 * DAY, left=-2 * DAY),
     "tls-heartbleed": _buggy(lambda own: vulnerable_tls.heartbleed, MODERN),
     "tls-early-ccs": _buggy(lambda own: vulnerable_tls.early_ccs, MODERN),
     "tls-robot": _buggy(lambda own: vulnerable_tls.robot(own.key), f"{MODERN}:AES128-GCM-SHA256"),
-    "tls-half-scanned": (_half(8), _half(None)),
-    "tls-hangs": (_half(0), _half(None)),
+    "tls-half-scanned": (_hang_after(8), _hang_after(None)),
+    "tls-hangs": (_hang_after(0), _hang_after(None)),
     "tls-down": (_entrance("down"), _entrance("serve")),
     "tls-not-offered": (_offers(False), _offers(True)),
     "postgres-tls-1-0": (
@@ -164,12 +164,12 @@ ACTS: dict[str, tuple[Act, Act]] = {
         _postgres(ssl_min_protocol_version="TLSv1.2", ssl_ciphers="ECDHE+AESGCM:ECDHE+CHACHA20"),
     ),
     # what a healthy production does
-    "tls-short-lived": _with(Wanted(age=HOUR, left=6 * DAY)),
-    "tls-extra-certificate": _pair(_extra),
-    "tls-intermediate-sent": _between(Wanted(("Intermediate CA",), ca=True), sent=True),
-    "tls-1-3-only": _with(PLAIN, lowest=_V.TLSv1_3),
+    "tls-short-lived": _with_certificate(Wanted(age=HOUR, left=6 * DAY)),
+    "tls-extra-certificate": _on_and_off(_extra),
+    "tls-intermediate-sent": _behind_intermediate(Wanted(("Intermediate CA",), ca=True), sent=True),
+    "tls-1-3-only": _with_certificate(PLAIN, lowest=_V.TLSv1_3),
     "tls-two-certificates": _both(RSA),
-    "tls-no-tickets": _with(PLAIN, tickets=False),
+    "tls-no-tickets": _with_certificate(PLAIN, tickets=False),
     "tls-stapled": _stapled(Wanted(ocsp=_OCSP, must_staple=True)),
-    "tls-wildcard": _with(Wanted(("*.demo.test",))),
+    "tls-wildcard": _with_certificate(Wanted(("*.demo.test",))),
 }  # fmt: skip

@@ -78,7 +78,7 @@ def _set_password(cluster: Cluster, password: str) -> None:
         cluster.wait_for_replay()
 
 
-class Crowd:
+class ManySessions:
     """Idle sessions on the primary, up to a share of the usable connections."""
 
     def __init__(self, share: float) -> None:
@@ -193,7 +193,7 @@ class IndexBuild(Statement):
         system.postgres.primary.ask("drop index if exists orders_placed_at")
 
 
-def _pair(thing: Crowd | Backup | Statement) -> tuple[Act, Act]:
+def _on_and_off(thing: ManySessions | Backup | Statement) -> tuple[Act, Act]:
     return thing.on, thing.off
 
 
@@ -210,10 +210,10 @@ ACTS: dict[str, tuple[Act, Act]] = {
         lambda system: system.postgres.standby.entrance.set_mode("hang"),
         lambda system: system.postgres.standby.entrance.set_mode("serve"),
     ),
-    "postgres-connections-80": _pair(Crowd(0.80)),
-    "postgres-connections-95": _pair(Crowd(0.95)),
-    "postgres-connections-exhausted": _pair(Crowd(1.0)),
-    "postgres-connections-50": _pair(Crowd(0.50)),
+    "postgres-connections-80": _on_and_off(ManySessions(0.80)),
+    "postgres-connections-95": _on_and_off(ManySessions(0.95)),
+    "postgres-connections-exhausted": _on_and_off(ManySessions(1.0)),
+    "postgres-connections-50": _on_and_off(ManySessions(0.50)),
     "postgres-password-changed": (
         lambda system: _set_password(system.postgres, secrets.token_urlsafe(18)),
         lambda system: _set_password(system.postgres, system.known.postgres),
@@ -222,7 +222,7 @@ ACTS: dict[str, tuple[Act, Act]] = {
         lambda system: system.postgres.switch_over(),
         lambda system: system.postgres.switch_over(),
     ),
-    "postgres-backup-running": _pair(Backup()),
-    "postgres-index-building": _pair(IndexBuild()),
-    "postgres-long-query": _pair(Statement("select pg_sleep(86400)", standby=True)),
+    "postgres-backup-running": _on_and_off(Backup()),
+    "postgres-index-building": _on_and_off(IndexBuild()),
+    "postgres-long-query": _on_and_off(Statement("select pg_sleep(86400)", standby=True)),
 }

@@ -20,12 +20,12 @@ SAVING = 120_000_000  # microseconds a key; no longer, for this child of the ser
 BALLAST = 24 * 1024 * 1024  # bytes; beside it, what clients take is little
 
 
-def _down(system: System) -> None:
+def _stop_primary(system: System) -> None:
     system.redis.primary.entrance.set_mode("down")
     system.redis.primary.stop()
 
 
-def _up(system: System) -> None:
+def _start_primary(system: System) -> None:
     _restart(system.redis)
     system.redis.primary.entrance.set_mode("serve")
 
@@ -60,7 +60,7 @@ def _loading(system: System) -> None:
     primary.start(None, appendonly="no", **slow)
 
 
-def _loaded(system: System) -> None:
+def _remove_loaded_keys(system: System) -> None:
     system.redis.primary.stop(signal.SIGKILL)
     _restart(system.redis)
     system.redis.primary.do("DEL", *(f"load:{number}" for number in range(LOADED_KEYS)))
@@ -71,7 +71,7 @@ def _set_password(node: Node, password: str) -> None:
     node.password = password
 
 
-def _follow(port: int | None) -> Act:
+def _replicate_from(port: int | None) -> Act:
     """Points the replica at a port: None is the primary's, 0 nobody's (it becomes a primary)."""
 
     def act(system: System) -> None:
@@ -101,14 +101,14 @@ def _memory(share: float, policy: str = "noeviction") -> Act:
     return act
 
 
-def _perishable(system: System) -> None:
+def _fill_with_volatile_keys(system: System) -> None:
     """A full memory, and keys with a time to live that may go."""
     script = "for i = 1, 2000 do redis.call('SET', 'perishable:' .. i, string.rep('x', 500), 'EX', 3600) end"
     system.redis.primary.do("EVAL", script, 0)
     _memory(1.0, "volatile-lru")(system)
 
 
-def _perished(system: System) -> None:
+def _remove_volatile_keys(system: System) -> None:
     _memory_back(system)
     system.redis.primary.do("DEL", *(f"perishable:{number}" for number in range(1, 2001)))
 
@@ -185,8 +185,8 @@ def _end_save(system: System) -> None:
 
 
 ACTS: dict[str, tuple[Act, Act]] = {
-    "redis-down": (_down, _up),
-    "redis-loading": (_loading, _loaded),
+    "redis-down": (_stop_primary, _start_primary),
+    "redis-loading": (_loading, _remove_loaded_keys),
     "redis-password-changed": (
         lambda system: _set_password(system.redis.primary, secrets.token_urlsafe(18)),
         lambda system: _set_password(system.redis.primary, system.known.redis),
@@ -195,14 +195,14 @@ ACTS: dict[str, tuple[Act, Act]] = {
         lambda system: system.redis.primary.entrance.set_mode("hang"),
         lambda system: system.redis.primary.entrance.set_mode("serve"),
     ),
-    "redis-link-down": (_follow(1), _follow(None)),
-    "redis-two-primaries": (_follow(0), _follow(None)),
+    "redis-link-down": (_replicate_from(1), _replicate_from(None)),
+    "redis-two-primaries": (_replicate_from(0), _replicate_from(None)),
     "redis-replica-down": (_replica_down, _replica_up),
     "redis-memory-85": (_memory(0.85), _memory_back),
     "redis-memory-97": (_memory(0.97), _memory_back),
     "redis-memory-full": (_memory(1.02), _memory_back),
     "redis-memory-volatile": (_memory(1.02, "volatile-lru"), _memory_back),
-    "redis-full-volatile": (_perishable, _perished),
+    "redis-full-volatile": (_fill_with_volatile_keys, _remove_volatile_keys),
     "redis-refuses-writes": (_replicas_for_writes(2), _replicas_for_writes(0)),
     "redis-save-fails": _saving("BGSAVE", "rdb_last_bgsave_status"),
     "redis-aof-fails": _saving("BGREWRITEAOF", "aof_last_bgrewrite_status"),

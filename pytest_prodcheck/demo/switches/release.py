@@ -50,7 +50,7 @@ def _settings(**changed: str | None) -> Callable[[], str]:
     return lambda: settings(**changed)
 
 
-def _several() -> list[Any]:
+def _records_of_a_year() -> list[Any]:
     """Records of a whole year in one file: the last one about this release counts."""
     return [
         record("demo-0"), record(REVISION, environment="staging", approvals=[]),
@@ -90,7 +90,7 @@ CONTENTS: dict[str, dict[str, Callable[[], Any]]] = {
     "plan-of-another": {PLAN: lambda: plan(-30, "shop-api")},
     # benign
     "settings-of-a-person": {SETTINGS: lambda: "# ours\nexport UNUSED='a b' # c\n" + settings(PORT='"80"')},
-    "approval-one-of-many": {RECORD: _several},
+    "approval-one-of-many": {RECORD: _records_of_a_year},
     "freeze-excepted": {FREEZES: _frozen(**{"except": ["shop"]})},
 }
 

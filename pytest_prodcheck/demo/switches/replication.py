@@ -52,26 +52,26 @@ def _slot_lost(system: System) -> None:
 
 
 def _slot_found(system: System) -> None:
-    _drop(system, "lost")
+    _drop_slot(system, "lost")
     system.postgres.primary.configure(max_slot_wal_keep_size=None, wal_keep_size="128MB")
 
 
-def _drop(system: System, name: str) -> None:
+def _drop_slot(system: System, name: str) -> None:
     sql = "select count(pg_drop_replication_slot(slot_name)) from pg_replication_slots where slot_name = %s"
     system.postgres.primary.ask(sql, name)
 
 
-def _forgotten(segments: int) -> tuple[Act, Act]:
+def _unused_slot(segments: int) -> tuple[Act, Act]:
     """A slot that nobody uses, and so many WAL files since."""
 
     def on(system: System) -> None:
         _slot("forgotten")(system.postgres)
         finish_segments(system.postgres, segments)
 
-    return on, lambda system: _drop(system, "forgotten")
+    return on, lambda system: _drop_slot(system, "forgotten")
 
 
-def _astray(system: System) -> None:
+def _unknown_primary(system: System) -> None:
     """The standby looks for its primary where nobody listens."""
     standby = system.postgres.standby
     standby.configure(primary_conninfo="host=127.0.0.1 port=9 user=replicator")
@@ -96,12 +96,12 @@ def _delayed(system: System) -> None:
     until(lambda: cluster.standby.ask(_AGE) > 2.1, "the last replayed transaction is two seconds old")
 
 
-def _hurry(system: System) -> None:
+def _without_delay(system: System) -> None:
     system.postgres.standby.configure(recovery_min_apply_delay=None)
     system.postgres.wait_for_replay()
 
 
-class Halted:
+class HaltedReplay:
     """Replay stands still, its process stopped, while much is written."""
 
     def __init__(self) -> None:
@@ -180,12 +180,12 @@ def _write(system: System, end: threading.Event) -> None:
                 connection.execute("update customers set since = since where name = 'customer'")
 
 
-def _written(system: System) -> None:
+def _end_of_burst(system: System) -> None:
     _BURST.off(system)
     system.postgres.wait_for_replay()
 
 
-class Conflict:
+class RecoveryConflict:
     """Replay cancels what stands in its way: a table is vacuumed while it is read on the standby."""
 
     def on(self, system: System) -> None:
@@ -211,21 +211,21 @@ class Conflict:
         system.postgres.wait_for_replay()
 
 
-_HALTED, _BURST, _CONFLICT = Halted(), Background(_write), Conflict()
+_HALTED, _BURST, _CONFLICT = HaltedReplay(), Background(_write), RecoveryConflict()
 
 ACTS: dict[str, tuple[Act, Act]] = {
     "replay-paused": (_pause, _resume),
-    "replay-delayed": (_delayed, _hurry),
+    "replay-delayed": (_delayed, _without_delay),
     "replay-halted": (_HALTED.on, _HALTED.off),
     "slot-lost": (_slot_lost, _slot_found),
-    "slot-forgotten": _forgotten(18),
-    "standby-astray": (_astray, _follow),
+    "slot-forgotten": _unused_slot(18),
+    "standby-astray": (_unknown_primary, _follow),
     "synchronous-missing": (_synchronous("ghost"), _synchronous(None)),
     "standby-row-changed": (_row_changed, _rebuild),
     "standby-row-missing": (_row_missing, _rebuild),
     "copy-promoted": (_promoted_copy, _rebuild),
-    "slot-resting": _forgotten(2),
+    "slot-resting": _unused_slot(2),
     "standby-restarted": (_restart, _nothing),
-    "writes-all-the-time": (_BURST.on, _written),
+    "writes-all-the-time": (_BURST.on, _end_of_burst),
     "query-cancelled": (_CONFLICT.on, _CONFLICT.off),
 }

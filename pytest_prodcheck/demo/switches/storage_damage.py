@@ -44,7 +44,7 @@ def _damaged_on_standby(name: str, page: int, read: str) -> tuple[Act, Act]:
         path = path_of(system)
         system.postgres.change_standby(lambda node: flip(node, path, page))
         if read:
-            _meet(system.postgres.standby, read)
+            _read_damage(system.postgres.standby, read)
 
     def off(system: System) -> None:
         path = path_of(system)
@@ -54,7 +54,7 @@ def _damaged_on_standby(name: str, page: int, read: str) -> tuple[Act, Act]:
     return on, off
 
 
-def _meet(node: Node, sql: str, database: str = "shop") -> None:
+def _read_damage(node: Node, sql: str, database: str = "shop") -> None:
     """Reads the damage, as a user's query would."""
     import psycopg
 
@@ -71,14 +71,14 @@ def _damage_scratch(system: System) -> None:
     primary.ask(f"create database scratch{strategy}")
     path = primary.ask("select pg_relation_filepath('pg_description')", database="scratch")
     flip(primary, path, 3)
-    _meet(primary, "select count(description) from pg_description", "scratch")
+    _read_damage(primary, "select count(description) from pg_description", "scratch")
 
 
 def _drop_scratch(system: System) -> None:
     system.postgres.primary.ask("drop database scratch")
 
 
-def _lacking(system: System) -> None:
+def _rows_missing_in_index(system: System) -> None:
     """An index on a function that is changed later: rows are not where the index looks for them."""
     system.postgres.primary.ask(
         "create function plainly(text) returns text immutable language sql as 'select $1'; "
@@ -106,7 +106,7 @@ def _checksums(mode: str) -> Act:
     return lambda system: system.postgres.change_standby(work(system))
 
 
-class UsedUp:
+class TransactionIdAge:
     """Transaction ids are used up while a report on the standby holds vacuum back."""
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class UsedUp:
         self._restart(system, None)
 
 
-class Stalled:
+class StalledReplication:
     """A link between Redis' primary and replica that stays up and passes nothing on."""
 
     def __init__(self) -> None:
@@ -191,12 +191,12 @@ class Stalled:
             sink.shutdown(socket.SHUT_WR)
 
 
-_USED_UP, _STALLED = UsedUp(), Stalled()
+_USED_UP, _STALLED = TransactionIdAge(), StalledReplication()
 ACTS: dict[str, tuple[Act, Act]] = {
     "page-damaged": (_damage_scratch, _drop_scratch),
     "standby-page-damaged": _damaged_on_standby("notes", 0, "select count(text) from notes"),
     "standby-index-damaged": _damaged_on_standby("notes_text", 1, ""),
-    "index-lacks-rows": (_lacking, _not_lacking),
+    "index-lacks-rows": (_rows_missing_in_index, _not_lacking),
     "checksums-off": (_checksums("disable"), _checksums("enable")),
     "transaction-ids-used": (_USED_UP.on, _USED_UP.off),
     "redis-replica-behind": (_STALLED.on, _STALLED.off),

@@ -88,7 +88,7 @@ def _silent_port(system: System) -> Entrance:
     return system.spare_2
 
 
-def _trouble(trouble: Trouble, name: str = QUEUE) -> Switch:
+def _dns_trouble(trouble: Trouble, name: str = QUEUE) -> Switch:
     def on(system: System) -> None:
         system.names.trouble[name] = trouble
 
@@ -147,7 +147,7 @@ def _reset_next(number: int) -> Act:
     return act
 
 
-def _move(system: System) -> None:
+def _restart_backend(system: System) -> None:
     system.web.restart_backend(0)
 
 
@@ -197,10 +197,10 @@ SWITCHES: dict[str, Switch] = {
     "address-down": _second_address("down"),
     "address-refuses-tls": _second_address("cut"),
     "address-hangs": _second_address("hang"),
-    "dns-gone": _trouble("nxdomain"),
-    "dns-servfail": _trouble("servfail"),
-    "dns-silent": _trouble("silent"),
-    "branch-gone": _trouble("nxdomain", BRANCH),
+    "dns-gone": _dns_trouble("nxdomain"),
+    "dns-servfail": _dns_trouble("servfail"),
+    "dns-silent": _dns_trouble("silent"),
+    "branch-gone": _dns_trouble("nxdomain", BRANCH),
     "branch-other-name": Switch(_branch_shows("redis"), _branch_shows("shop")),
     "tcp-closed": _mode(_queue, "down"),
     "tcp-backlog-full": _mode(_queue, "full"),
@@ -209,7 +209,7 @@ SWITCHES: dict[str, Switch] = {
     "port-resets": _mode(_silent_port, "cut", "down"),
     "tcp-elsewhere": Switch(_queue_leads_to("127.0.0.9"), _queue_leads_to("127.0.0.1")),
     "connection-reset-once": Switch(_reset_next(1), _reset_next(0)),
-    "backend-moved": Switch(_move, _move),
+    "backend-moved": Switch(_restart_backend, _restart_backend),
     "rolling-restart": Switch(_ROLLING.on, _ROLLING.off),
     "ipv6-without-route": Switch(_ipv6(NO_ROUTE), _ipv6()),
     "http-closed": Switch(_http("down"), _http("serve")),

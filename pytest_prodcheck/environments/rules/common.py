@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CREDENTIAL_HEADERS = ("authorization", "proxy-authorization", "cookie")
 
 
-def known(path: tuple[str, ...], name: str, there: Iterable[str], what: str) -> Iterator[Complaint]:
+def unknown_name(path: tuple[str, ...], name: str, there: Iterable[str], what: str) -> Iterator[Complaint]:
     """Complains about a name that is not there."""
     if name not in set(there):
         yield path, f"there is no {what} `{name}`", did_you_mean(name, there)

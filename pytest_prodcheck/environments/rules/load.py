@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.queries import LIGHT, endpoints_of, services_of_load
-from pytest_prodcheck.environments.rules.common import file, headers, known
+from pytest_prodcheck.environments.rules.common import file, headers, unknown_name
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
         yield path, "`light` is the name of latency without load", "give the scenario another name"
     there = endpoints_of(environment)
     for name in load.mix:
-        yield from known((*path, "mix", name), name, there, "endpoint")
+        yield from unknown_name((*path, "mix", name), name, there, "endpoint")
         if name in there:
             yield from _may_be_loaded((*path, "hosts"), name, environment.services[there[name][0]], load)
     for name in load.flows:
-        yield from known((*path, "flows", name), name, environment.workflows, "workflow")
+        yield from unknown_name((*path, "flows", name), name, environment.workflows, "workflow")
         flow = environment.workflows.get(name)
         for step in (*flow.steps, *flow.cleanup) if flow else ():
             if step.form is not None or step.files:
@@ -42,7 +42,7 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
                 what = f"step {step.name} of {name}"
                 yield from _may_be_loaded((*path, "hosts"), what, environment.services[step.service], load)
     yield from _varied((*path, "vary"), load, root)
-    yield from _spoken((*path, "http"), load, environment)
+    yield from _check_protocol((*path, "http"), load, environment)
     yield from file((*path, "locustfile"), load.locustfile, root)
     if load.expect_workers and load.bind is None:
         yield (*path, "bind"), "`bind` is missing: where do the workers find us?", 'such as "10.0.0.5:5557"'
@@ -52,12 +52,12 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
         yield (*path, "from"), "`from` is the lower end: `rate` is the highest rate", ""
     for position, name in enumerate(load.resources.hosts if load.resources else ()):
         here = (*path, "resources", "hosts", f"[{position}]")
-        yield from known(here, name, environment.hosts, "host")
+        yield from unknown_name(here, name, environment.hosts, "host")
         if name in environment.hosts and environment.hosts[name].source != "prometheus":
             yield here, 'expected a host with source = "prometheus": it knows what was during the load', ""
 
 
-def _spoken(path: tuple[str, ...], load: Load, environment: Environment) -> Iterator[Complaint]:
+def _check_protocol(path: tuple[str, ...], load: Load, environment: Environment) -> Iterator[Complaint]:
     if load.http != "1.1" and load.locustfile is not None:
         yield path, "a Locust file speaks what its clients speak: `http` goes with `mix` and `flows`", ""
     services = [environment.services.get(each) for each in services_of_load(environment, path[1])]
@@ -69,7 +69,7 @@ def _spoken(path: tuple[str, ...], load: Load, environment: Environment) -> Iter
 
 def _varied(path: tuple[str, ...], load: Load, root: Path) -> Iterator[Complaint]:
     for name, vary in load.vary.items():
-        yield from known((*path, name), name, {**load.mix, **load.flows}, "endpoint or flow of this load")
+        yield from unknown_name((*path, name), name, {**load.mix, **load.flows}, "endpoint or flow of this load")
         yield from file((*path, name, "file"), vary.file, root)
         plain = {field: value for field, value in vary.headers.items() if "{" not in value}
         yield from headers((*path, name, "headers"), plain)
@@ -106,6 +106,6 @@ def light_complaints(environment: Environment, _root: Path) -> Iterator[Complain
     there = endpoints_of(environment)
     for position, name in enumerate(environment.light.endpoints or ()):
         path = ("light", "endpoints", f"[{position}]")
-        yield from known(path, name, there, "endpoint")
+        yield from unknown_name(path, name, there, "endpoint")
         if name in there and not there[name][1].changes_nothing:
             yield path, "expected an endpoint whose request changes nothing", ""

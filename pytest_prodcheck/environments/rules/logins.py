@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.queries import ANONYMOUS, endpoints_of
-from pytest_prodcheck.environments.rules.common import file, headers, known, tls_files
+from pytest_prodcheck.environments.rules.common import file, headers, tls_files, unknown_name
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 from pytest_prodcheck.environments.toml.errors import did_you_mean
 from pytest_prodcheck.environments.toml.substitution import NAME
@@ -35,7 +35,7 @@ def auth_complaints(environment: Environment, root: Path) -> Iterator[Complaint]
         if auth.login is not None and not auth.login.startswith("GET "):
             yield (*path, "login"), "expected the address that sends people to the issuer, such as \"GET /login\"", ""
     if auth.service is not None:
-        yield from known((*path, "service"), auth.service, environment.services, "service")
+        yield from unknown_name((*path, "service"), auth.service, environment.services, "service")
     if auth.kind in ("json", "form") and auth.token is None and auth.cookie is None:
         yield path, "`token` or `cookie` is missing: where does the answer give the session?", ""
     if auth.logout_revokes and auth.logout is None:
@@ -48,7 +48,7 @@ def auth_complaints(environment: Environment, root: Path) -> Iterator[Complaint]
     yield from tls_files((*path, "tls"), auth.tls, root)
     if auth.protected is not None:
         there = endpoints_of(environment)
-        yield from known((*path, "protected"), auth.protected, there, "endpoint")
+        yield from unknown_name((*path, "protected"), auth.protected, there, "endpoint")
         if auth.protected in there and not there[auth.protected][1].changes_nothing:
             yield (*path, "protected"), "expected an endpoint whose request changes nothing", ""
     for name, role in auth.roles.items():
@@ -94,15 +94,16 @@ def _workflow(
     path: tuple[str, ...], workflow: Workflow, environment: Environment, root: Path
 ) -> Iterator[Complaint]:
     if workflow.unit is not None:
-        yield from known((*path, "unit"), workflow.unit, environment.units, "unit")
+        yield from unknown_name((*path, "unit"), workflow.unit, environment.units, "unit")
     every, caught, names = workflow.names, set(workflow.values), set[str]()
     for part, steps in (("steps", workflow.steps), ("cleanup", workflow.cleanup)):
         for position, step in enumerate(steps):
             here = (*path, part, f"[{position}]")
             yield from headers((*here, "headers"), step.headers)
-            yield from known((*here, "request"), step.service, environment.services, "service")
+            yield from unknown_name((*here, "request"), step.service, environment.services, "service")
             if step.as_ is not None and step.as_ != ANONYMOUS:
-                yield from known((*here, "as"), step.as_, environment.auth.roles if environment.auth else (), "role")
+                roles = environment.auth.roles if environment.auth else ()
+                yield from unknown_name((*here, "as"), step.as_, roles, "role")
             if step.json_ is not None and (step.form is not None or step.files):
                 yield here, "`json` excludes `form` and `files`: a request has one body", ""
             for field, upload in step.files.items():
@@ -111,7 +112,7 @@ def _workflow(
             if step.name in names:
                 yield (*here, "name"), f"two steps are named `{step.name}`", "name each once"
             names.add(step.name)
-            asked = _asked(step.request, step.json_, step.form, step.headers, step.contains)
+            asked = _placeholder_names(step.request, step.json_, step.form, step.headers, step.contains)
             for name in sorted((asked & every) - caught):
                 yield here, f"{{{name}}} is not captured by an earlier step", did_you_mean(name, caught)
             for name in step.capture:
@@ -120,5 +121,5 @@ def _workflow(
             caught |= set(step.capture)
 
 
-def _asked(*values: object) -> set[str]:
+def _placeholder_names(*values: object) -> set[str]:
     return {found[2] for found in NAME.finditer(json.dumps(values)) if found[2]}

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.rules.common import headers, known, tls_files
+from pytest_prodcheck.environments.rules.common import headers, tls_files, unknown_name
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def host_complaints(environment: Environment, _root: Path) -> Iterator[Complaint
 
 def _metric(path: tuple[str, ...], metric: Metric, environment: Environment) -> Iterator[Complaint]:
     for position, service in enumerate(metric.services):
-        yield from known((*path, "services", f"[{position}]"), service, environment.services, "service")
+        yield from unknown_name((*path, "services", f"[{position}]"), service, environment.services, "service")
     for key, query in (("query", metric.query), ("samples", metric.samples)):
         if "{service}" in query and metric.per is None:
             yield (*path, key), '{service} is filled in with `per = "service"`', ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.queries import settings_format
-from pytest_prodcheck.environments.rules.common import file, known
+from pytest_prodcheck.environments.rules.common import file, unknown_name
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def dependency_complaints(environment: Environment, root: Path) -> Iterator[Comp
         yield from file((*path, "ca"), dependency.ca, root)
         for key in ("postgres", "redis"):
             if (there := getattr(dependency, key)) is not None:
-                yield from known((*path, key), there, getattr(environment, key), f"target of `{key}`")
+                yield from unknown_name((*path, key), there, getattr(environment, key), f"target of `{key}`")
 
 
 def settings_complaints(environment: Environment, _root: Path) -> Iterator[Complaint]:
@@ -54,7 +54,7 @@ def _settings(path: tuple[str, ...], settings: Settings, environment: Environmen
     if (settings.file is not None or settings.entry is not None) and not settings_format(settings):
         yield path, "the file's name does not tell its form", "give `format`: env, json, toml or yaml"
     if settings.unit is not None:
-        yield from known((*path, "unit"), settings.unit, environment.units, "unit")
+        yield from unknown_name((*path, "unit"), settings.unit, environment.units, "unit")
 
 
 def _approval(approval: Approval, environment: Environment, root: Path) -> Iterator[Complaint]:

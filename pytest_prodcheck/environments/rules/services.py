@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.environments.queries import ANONYMOUS, controls
-from pytest_prodcheck.environments.rules.common import file, headers, known, tls_files
+from pytest_prodcheck.environments.rules.common import file, headers, tls_files, unknown_name
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def service_complaints(environment: Environment, root: Path) -> Iterator[Complai
     """Everything about the services of one environment."""
     for name, service in environment.services.items():
         yield from _service(("services", name), service, environment, root)
-    yield from _twice(environment)
+    yield from _duplicate_names(environment)
 
 
 def _service(path: tuple[str, ...], service: Service, environment: Environment, root: Path) -> Iterator[Complaint]:
@@ -43,13 +43,13 @@ def _endpoint(
         yield path, "`json` excludes `form`: a request has one body", ""
     roles = environment.auth.roles if environment.auth else {}
     if endpoint.as_ is not None:
-        yield from known((*path, "as"), endpoint.as_, roles, "role")
+        yield from unknown_name((*path, "as"), endpoint.as_, roles, "role")
     for position, role in enumerate(endpoint.allow or ()):
-        yield from known((*path, "allow", f"[{position}]"), role, (*roles, ANONYMOUS), "role")
+        yield from unknown_name((*path, "allow", f"[{position}]"), role, (*roles, ANONYMOUS), "role")
     if endpoint.control == name:
         yield (*path, "control"), "an endpoint cannot be its own control", ""
     elif endpoint.control is not None:
-        yield from known((*path, "control"), endpoint.control, service.endpoints, "endpoint of this service")
+        yield from unknown_name((*path, "control"), endpoint.control, service.endpoints, "endpoint of this service")
     if endpoint.allow is not None and ANONYMOUS not in endpoint.allow and not controls(environment, service, endpoint):
         text = "no role could prove that it opens at all: a refusal alone proves nothing"
         yield (*path, "allow"), text, "allow a role, for an unsafe request one that `control` allows too"
@@ -65,7 +65,7 @@ def _endpoint(
         yield path, "nothing is declared that could be judged", "give `status`, `contains`, `schema` or `allow`"
 
 
-def _twice(environment: Environment) -> Iterator[Complaint]:
+def _duplicate_names(environment: Environment) -> Iterator[Complaint]:
     """Names may hold dots: "a.b" + "c" and "a" + "b.c" would be one target."""
     seen: dict[str, str] = {}
     for service, declared_ in environment.services.items():

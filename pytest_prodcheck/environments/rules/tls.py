@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.environments.rules.common import known, tls_files
-from pytest_prodcheck.environments.tls_targets import encrypted, policy, twice
+from pytest_prodcheck.environments.rules.common import tls_files, unknown_name
+from pytest_prodcheck.environments.tls_targets import duplicate_names, encrypted, policy
 from pytest_prodcheck.environments.toml.error_collector import Complaint
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def tls_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
         if server.key and not server.certificate:
             yield (*path, "key"), "`key` goes with `certificate`", ""
         if server.unit is not None:
-            yield from known((*path, "unit"), server.unit, environment.units, "unit")
-    for name in twice(environment):
+            yield from unknown_name((*path, "unit"), server.unit, environment.units, "unit")
+    for name in duplicate_names(environment):
         yield ("tls", name), f"{name} is looked at already, as a service or a store of that name", "rename it"
     for target in encrypted(environment):
         expiry, (key, name) = policy(environment, target).expiry, encrypted(environment)[target]

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from pytest_prodcheck.environments.kinds import Kind, no_targets
 from pytest_prodcheck.environments.queries import find_endpoint
-from pytest_prodcheck.environments.rules.common import known
+from pytest_prodcheck.environments.rules.common import unknown_name
 from pytest_prodcheck.environments.sections.base import Name, Ratio, Seconds, Section
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class DeployAnalysis(Section):
             raise ValueError("`endpoints` are asked by us, `metrics` are counted by Prometheus: name one of them")
 
 
-def _rising(shares: tuple[float, ...]) -> bool:
+def _is_ascending(shares: tuple[float, ...]) -> bool:
     return all(low < high for low, high in pairwise(shares)) and shares[-1] == 1
 
 
@@ -210,7 +210,7 @@ class Deploy(Section):
             raise ValueError(f"{self.strategy} has two `slots`")
         if len(self.slots) == 1 and self.driver != "kubernetes":
             raise ValueError("one copy cannot be replaced under traffic: name two `slots` or more")
-        if not _rising(self.steps) or any(abs(each * 100 - round(each * 100)) > 1e-9 for each in self.steps):
+        if not _is_ascending(self.steps) or any(abs(each * 100 - round(each * 100)) > 1e-9 for each in self.steps):
             raise ValueError('`steps` rise in whole percents up to "100%"')
         if self.strategy == "canary" and self.steps[0] > 0.5:
             raise ValueError("a canary begins with at most half of the traffic: it is compared up to there")
@@ -254,10 +254,10 @@ def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
     if deploy is None:
         return
     for position, name in enumerate(deploy.slots):
-        yield from known(("deploy", "slots", f"[{position}]"), name, environment.slots, "slot")
+        yield from unknown_name(("deploy", "slots", f"[{position}]"), name, environment.slots, "slot")
     if deploy.driver.endswith(".py") and not (root / deploy.driver).is_file():
         yield ("deploy", "driver"), f"there is no file {deploy.driver!r} beside prodcheck.toml", ""
-    yield from _reached_alike(environment, deploy)
+    yield from _same_address(environment, deploy)
     yield from _in_a_cluster(environment, deploy)
     names = deploy.analysis.endpoints or ()
     for position, name in enumerate(names):
@@ -292,7 +292,7 @@ def _in_a_cluster(environment: Environment, deploy: Deploy) -> Iterator[Complain
             yield path, f"{slot} needs a Deployment of its own", f'set workload = "deployment/NAME-{slot}"'
 
 
-def _reached_alike(environment: Environment, deploy: Deploy) -> Iterator[Complaint]:
+def _same_address(environment: Environment, deploy: Deploy) -> Iterator[Complaint]:
     """Two copies behind one address: the gate of the new one, or its comparison, would be about the other."""
     there = [(name, environment.slots[name]) for name in deploy.slots if name in environment.slots]
     for (name, one), (other, two) in combinations(there, 2):

@@ -40,7 +40,7 @@ Bytes = Annotated[float, BeforeValidator(_size, json_schema_input_type=str), Fie
 Rate = Annotated[float, BeforeValidator(rate, json_schema_input_type=str), Field(gt=0, le=1_000_000)]
 
 
-def few_names(value: dict[str, int]) -> dict[str, int]:
+def bounded_weights(value: dict[str, int]) -> dict[str, int]:
     """Accepts weights that add up to a round that can be laid out."""
     if sum(value.values()) > 10_000:
         raise ValueError("expected weights that add up to 10,000 at most")
@@ -113,7 +113,7 @@ class Load(Section):
 
     hosts: Annotated[tuple[HostName, ...], Field(min_length=1)]  # names of the hosts that may be loaded
     # "service.endpoint" -> how often, such as { "catalog.product" = 8, "cart.quote" = 2 }; instead of `locustfile`
-    mix: Annotated[dict[str, Annotated[int, Field(ge=1, le=10_000)]], AfterValidator(few_names)] = {}
+    mix: Annotated[dict[str, Annotated[int, Field(ge=1, le=10_000)]], AfterValidator(bounded_weights)] = {}
     # workflow -> how often, such as { order = 1 }: each time one user goes through its steps and its clean-up, with
     # cookies of its own and a pause between them; beside `mix` or alone
     flows: dict[Name, Annotated[int, Field(ge=1, le=10_000)]] = {}

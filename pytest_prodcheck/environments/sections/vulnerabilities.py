@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from pytest_prodcheck.environments.kinds import EnvironmentView, Kind, Target
-from pytest_prodcheck.environments.rules.common import file, known
+from pytest_prodcheck.environments.rules.common import file, unknown_name
 from pytest_prodcheck.environments.sections.base import Name, Seconds, Section
 from pytest_prodcheck.environments.sections.services import Authentication, Url
 
@@ -134,7 +134,7 @@ def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
         yield from complaints(path, report)
         yield from file((*path, "ca"), report.ca, root)
         if report.unit is not None:
-            yield from known((*path, "unit"), report.unit, environment.units, "unit")
+            yield from unknown_name((*path, "unit"), report.unit, environment.units, "unit")
 
 
 KINDS = (

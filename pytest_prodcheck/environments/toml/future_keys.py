@@ -21,22 +21,22 @@ LATER_TOP = {
 }
 
 
-def _places(data: Any, pattern: KeyPath) -> Iterator[KeyPath]:
+def _matching_paths(data: Any, pattern: KeyPath) -> Iterator[KeyPath]:
     """The key paths in nested tables that a pattern stands for; "*" is any name."""
     if not pattern:
         yield ()
     elif isinstance(data, dict):
         for key in data if pattern[0] == "*" else [pattern[0]]:
             if key in data:
-                yield from ((key, *rest) for rest in _places(data[key], pattern[1:]))
+                yield from ((key, *rest) for rest in _matching_paths(data[key], pattern[1:]))
 
 
-def take_out(whole: Tree, mistakes: Mistakes) -> Tree:
+def without_future_keys(whole: Tree, mistakes: Mistakes) -> Tree:
     """The tree without the keys of later suites; each adds a mistake."""
     found: list[tuple[KeyPath, str]] = [((key,), what) for key, what in LATER_TOP.items() if key in whole.data]
     environments = whole.data.get("environments", {})
     for pattern, what in LATER.items():
-        found += [(("environments", *path), what) for path in _places(environments, ("*", *pattern))]
+        found += [(("environments", *path), what) for path in _matching_paths(environments, ("*", *pattern))]
     for path, what in found:
         mistakes.at(whole, path, f"comes with {what}, which this version does not have")
     for path, _ in found:

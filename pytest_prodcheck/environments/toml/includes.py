@@ -113,13 +113,15 @@ class Reader:
                 continue
             for other in earlier:
                 there = other.origins.get(path)
-                if there is not None and not (isinstance(value, dict) and isinstance(_at(other.data, path), dict)):
+                if there is not None and not (
+                    isinstance(value, dict) and isinstance(_value_at(other.data, path), dict)
+                ):
                     at = f"{there.file}:{there.line}" if there.line else there.file
                     hint = "set it in one of the included files, or in prodcheck.toml"
                     self.mistakes.at(tree, path, f"is set in {at} too", hint)
 
 
-def _at(data: Any, path: KeyPath) -> Any:
+def _value_at(data: Any, path: KeyPath) -> Any:
     for part in path:
         data = data.get(part) if isinstance(data, dict) else None
     return data

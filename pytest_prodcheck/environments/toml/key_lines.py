@@ -33,13 +33,13 @@ class _Scanner:
             self._skip(_SPACE)
             if self.at >= len(self.text):
                 return self.found
-            if self._peek("["):
+            if self._starts_with("["):
                 table = self._header()
             else:
                 self._pair(table)
 
     def _header(self) -> KeyPath:
-        many = self._peek("[[")
+        many = self._starts_with("[[")
         self.at += 2 if many else 1
         keys = self._keys()
         table: KeyPath = ()
@@ -66,9 +66,9 @@ class _Scanner:
         self._value(path)
 
     def _value(self, path: KeyPath) -> None:
-        if self._peek("["):
+        if self._starts_with("["):
             self._list(path)
-        elif self._peek("{"):
+        elif self._starts_with("{"):
             self._inline(path)
         else:
             string = _STRING.match(self.text, self.at) or _SCALAR.match(self.text, self.at)
@@ -95,14 +95,14 @@ class _Scanner:
             self._comma()
 
     def _closed(self, mark: str) -> bool:
-        if self.at >= len(self.text) or self._peek(mark):
+        if self.at >= len(self.text) or self._starts_with(mark):
             self.at += 1
             return True
         return False
 
     def _comma(self) -> None:
         self._skip(_SPACE)
-        if self._peek(","):
+        if self._starts_with(","):
             self.at += 1
 
     def _keys(self) -> list[str]:
@@ -116,11 +116,11 @@ class _Scanner:
                 keys.append(_unquoted(quoted[0]))
                 self.at = quoted.end()
             self._skip(_BLANK)
-            if not self._peek("."):
+            if not self._starts_with("."):
                 return keys
             self.at += 1
 
-    def _peek(self, mark: str) -> bool:
+    def _starts_with(self, mark: str) -> bool:
         return self.text.startswith(mark, self.at)
 
     def _skip(self, pattern: re.Pattern[str]) -> None:

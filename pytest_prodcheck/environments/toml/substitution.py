@@ -33,12 +33,12 @@ def substitute(tree: Tree) -> tuple[dict[str, Any], list[Complaint]]:
             variables[name] = value
             for found in NAME.finditer(value):
                 complaints.append((path, f"{found[0]} is not filled in here: a variable's value is used as it is", ""))
-    filler = _Filler(variables, tree.data, complaints)
+    filler = _Substitution(variables, tree.data, complaints)
     filled = {key: value if key == "vars" else filler.fill(value, (key,)) for key, value in tree.data.items()}
     return filled, complaints
 
 
-class _Filler:
+class _Substitution:
     def __init__(self, variables: dict[str, str], data: dict[str, Any], complaints: list[Complaint]) -> None:
         self.variables, self.data, self.complaints = variables, data, complaints
 
@@ -51,7 +51,7 @@ class _Filler:
 
     def _one(self, found: re.Match[str], path: KeyPath) -> str:
         escaped, name = found.groups()
-        later = filled_later(path, self.data)
+        later = names_filled_later(path, self.data)
         if escaped:
             if escaped in later:
                 self.complaints.append((path, f"{{{escaped}}} would be filled in later: choose another name", ""))
@@ -70,7 +70,7 @@ class _Filler:
         return found[0]
 
 
-def filled_later(path: KeyPath, data: dict[str, Any]) -> set[str]:
+def names_filled_later(path: KeyPath, data: dict[str, Any]) -> set[str]:
     """The names that are filled in at this key when something is sent or shown, not when the file is read."""
     if path[:1] == ("slots",) and path[-1] == "workload":
         return {"workload"}

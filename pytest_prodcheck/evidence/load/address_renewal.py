@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load.plan import addresses_behind
-from pytest_prodcheck.load.renewals import ADDRESSES, leave
+from pytest_prodcheck.load.renewals import ADDRESSES, write_renewal
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
@@ -42,5 +42,5 @@ class AddressRenewal:
                 self.known[name], changed = found, True
                 self.deadline.note(f"{name} got other addresses during the load: {', '.join(ip for ip, _ in found)}")
         if changed:
-            leave(folder, ADDRESSES, self.known)
+            write_renewal(folder, ADDRESSES, self.known)
         self.due = time.monotonic() + EVERY

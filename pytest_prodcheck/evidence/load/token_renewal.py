@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_prodcheck.evidence.load.data_feeds import columns, feed_of
 from pytest_prodcheck.evidence.load.requests import PlannedRequest, planned_requests
 from pytest_prodcheck.evidence.login.sessions import log_in, session_of
-from pytest_prodcheck.load.renewals import REQUESTS, Renewals, leave
+from pytest_prodcheck.load.renewals import REQUESTS, Renewals, write_renewal
 from pytest_prodcheck.records import EvidenceProblem
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Renewal:
         late = [role for role, due in self.due.items() if due is not None and due <= now]
         renewed = {target: raw for role in late for target, raw in self._renewed(role, now).items()}
         if renewed:
-            leave(folder, REQUESTS, renewed)
+            write_renewal(folder, REQUESTS, renewed)
 
     def _renewed(self, role: str, now: float) -> Renewals:
         try:

@@ -36,10 +36,10 @@ def versions(headers: Headers, generator: str = "") -> tuple[str, ...]:
     headers = tuple(headers)
     told = [(name, value) for name in FIELDS for value in lines(headers, name)]
     told += [("<meta name=generator>", generator)] if generator else []
-    found = [f"{name}: {value[:80]}" for name, value in told if _tells(name, value)]
+    found = [f"{name}: {value[:80]}" for name, value in told if _names_software(name, value)]
     found += [f"{name}: {why}" for name, why in _INSIDE.items() if any(lines(headers, name))]
     return tuple(found)
 
 
-def _tells(name: str, value: str) -> bool:
+def _names_software(name: str, value: str) -> bool:
     return bool(_NAMED.search(value) or (_VERSION_FIELD.search(name) and _BARE.match(value)))

@@ -29,7 +29,7 @@ def judged(headers: Headers, by_header: bool) -> Findings:
     headers = tuple(headers)
     for name in _TARGETED:  # caches that know the field of their own follow it instead (RFC 9213, 2.2)
         sent = lines(headers, name)
-        if sent and _kept(directives(", ".join(sent))):
+        if sent and _is_cacheable(directives(", ".join(sent))):
             return fails(f"{name}: {', '.join(sent)[:60]} lets that cache keep it")
     if "*" in (listed(headers, "Vary") or ()):
         return Findings()
@@ -69,7 +69,7 @@ def _forbidden(said: Mapping[str, str | None]) -> bool:
     return "no-store" in said or any(name in said and said[name] is None for name in ("private", "no-cache"))
 
 
-def _kept(said: Mapping[str, str | None]) -> bool:
+def _is_cacheable(said: Mapping[str, str | None]) -> bool:
     return not _forbidden(said) and bool(_seconds(said, "s-maxage", "max-age"))
 
 

@@ -91,7 +91,7 @@ def policies(headers: Headers, metas: Iterable[str] = ()) -> tuple[Policy, ...]:
     return tuple(policy for policy in found if policy.directives)
 
 
-def everywhere(enforced: Sequence[Policy], allows: Callable[[Policy], bool]) -> bool:
+def allowed_by_all(enforced: Sequence[Policy], allows: Callable[[Policy], bool]) -> bool:
     """Whether something is allowed by a page's policies: only where all of them allow it (4.1)."""
     return all(allows(policy) for policy in enforced)
 

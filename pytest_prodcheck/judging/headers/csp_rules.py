@@ -34,7 +34,7 @@ def judged(policies: Sequence[Policy]) -> Findings:
 
 def _holes(enforced: Sequence[Policy]) -> Iterable[str]:
     def everywhere(allows: Callable[[Policy], bool]) -> bool:
-        return csp.everywhere(enforced, allows)
+        return csp.allowed_by_all(enforced, allows)
 
     if everywhere(lambda policy: policy.scripts is None):
         yield "it does not restrict scripts: neither script-src nor default-src"
@@ -46,7 +46,7 @@ def _holes(enforced: Sequence[Policy]) -> Iterable[str]:
 
 def _weak(enforced: Sequence[Policy]) -> Iterable[str]:
     def everywhere(allows: Callable[[Policy], bool]) -> bool:
-        return csp.everywhere(enforced, allows)
+        return csp.allowed_by_all(enforced, allows)
 
     restricted = [policy for policy in enforced if policy.scripts is not None]
     if not restricted:
@@ -117,7 +117,7 @@ def extras(policies: Sequence[Policy]) -> Iterable[str]:
     enforced = [policy for policy in policies if policy.enforced]
     if not restricted:
         return
-    if csp.everywhere(enforced, lambda policy: csp.allows_any_host(policy.directives.get("form-action"))):
+    if csp.allowed_by_all(enforced, lambda policy: csp.allows_any_host(policy.directives.get("form-action"))):
         yield "form-action is missing or lets every host: an injected form sends what users type to strangers"
     for name in dict.fromkeys(name for policy in enforced for name in policy.directives if name in _GONE):
         yield f"{name} in the policy is out of use: browsers drop it"

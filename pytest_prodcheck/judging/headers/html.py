@@ -46,14 +46,14 @@ def head_of(body: str) -> Head:
             continue
         if templates:  # a document of its own, which is not shown
             continue
-        where = _then(where, token)
+        where = _next_part(where, token)
         scripts = scripts or (token.name == "script" and not token.end)
         if token.name == "meta" and not token.end:
-            _take(found, token.attributes, where != "body", scripts)
+            _collect_tag(found, token.attributes, where != "body", scripts)
     return found
 
 
-def _then(where: str, token: Token) -> str:
+def _next_part(where: str, token: Token) -> str:
     """The part of the page after a token: before, head, after (the head), body."""
     if where == "body" or (token.name == "html" and not token.end):
         return where
@@ -70,7 +70,7 @@ def _then(where: str, token: Token) -> str:
     return "head" if token.name in _IN_HEAD else "body"
 
 
-def _take(found: Head, given: dict[str, str], in_head: bool, scripts: bool) -> None:
+def _collect_tag(found: Head, given: dict[str, str], in_head: bool, scripts: bool) -> None:
     content, name = given.get("content", ""), given.get("name", "").strip().lower()
     if given.get("http-equiv", "").lower() == "content-security-policy" and content:
         if in_head:

@@ -50,7 +50,7 @@ def _runs(kind: str) -> bool:
     return essence in ("", "module") or essence.endswith(("javascript", "ecmascript", "jscript", "livescript"))
 
 
-def mixed(load: Subresource, page_url: str, policies: Sequence[Policy]) -> bool:
+def is_mixed_content(load: Subresource, page_url: str, policies: Sequence[Policy]) -> bool:
     """Whether a browser blocks it as mixed content (Mixed Content, 4.4); upgraded requests are none."""
     if urlsplit(page_url).scheme != "https" or urlsplit(load.url).scheme != "http":
         return False

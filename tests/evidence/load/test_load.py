@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from pytest_prodcheck.demo.shop.performance_faults import Taken
+from pytest_prodcheck.demo.shop.performance_faults import MemoryBlocks
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.load.resources import load_resources
@@ -284,7 +284,7 @@ def test_a_stall_is_seen_as_users_see_it(tmp_path: Path) -> None:
 
 def test_a_leak_is_told_and_its_times_are_true(tmp_path: Path) -> None:
     """A server that keeps 250 kB of each request; the process that is watched is this one, in which it runs."""
-    process, kept = psutil.Process(), Taken()
+    process, kept = psutil.Process(), MemoryBlocks()
 
     def leak(number: int, at: float) -> float:
         kept.more(250_000)

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_prodcheck.demo.mail.relay import Serve
 from pytest_prodcheck.demo.mail.tls import context as tls_context
-from pytest_prodcheck.demo.mail.tls import speaks
+from pytest_prodcheck.demo.mail.tls import tls_server
 from pytest_prodcheck.demo.runtime.certificate_kinds import Issued, Wanted, issue
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.records.tls import ServedCertificate, TlsCertificates
@@ -42,7 +42,7 @@ class Lab:
     @contextlib.contextmanager
     def server(self, serve: Serve | None = None, host: str = "127.0.0.1", **settings: Any) -> Iterator[str]:
         """A server; yields "localhost:PORT"."""
-        with raw_server(_patient(serve or speaks(self.tls(**settings))), host) as port:
+        with raw_server(_patient(serve or tls_server(self.tls(**settings))), host) as port:
             yield f"localhost:{port}"
 
     def context(self, address: str, **settings: Any) -> Context:

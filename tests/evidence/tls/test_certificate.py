@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.demo.mail.tls import speaks, staples
+from pytest_prodcheck.demo.mail.tls import staples, tls_server
 from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, status
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.network import resolving
@@ -59,25 +59,25 @@ def test_intermediate_certificates(lab: Lab, wanted: Wanted, sent: bool, distrus
     intermediate = lab.issue(wanted)
     own = issue(HOST, intermediate)
     own.chain = [intermediate.certificate] if sent else []
-    with lab.server(speaks(lab.tls(own))) as address:
+    with lab.server(tls_server(lab.tls(own))) as address:
         found = lab.certificate(address).distrust
     assert (distrust in found) if distrust else not found
 
 
 def test_its_own_times_are_facts_and_no_distrust(lab: Lab) -> None:
     for wanted in (Wanted(("localhost",), age=9 * DAY, left=-DAY), Wanted(("localhost",), age=-DAY)):
-        with lab.server(speaks(lab.tls(lab.issue(wanted)))) as address:
+        with lab.server(tls_server(lab.tls(lab.issue(wanted)))) as address:
             assert lab.certificate(address).distrust == ""
 
 
 def test_self_signed_and_unknown_ca(lab: Lab) -> None:
     alone = issue(HOST, None)
-    with lab.server(speaks(lab.tls(alone))) as address:
+    with lab.server(tls_server(lab.tls(alone))) as address:
         assert "self-signed" in lab.certificate(address).distrust
     stranger = issue(Wanted(("Stranger",), ca=True), None)
     own = issue(HOST, stranger)
     own.chain = [stranger.certificate]
-    with lab.server(speaks(lab.tls(own))) as address:
+    with lab.server(tls_server(lab.tls(own))) as address:
         assert lab.certificate(address).distrust == "its CA is not trusted (CN=Stranger)"
         (lab.folder / "stranger.pem").write_bytes(stranger.pem())
         assert lab.certificate(address, ca="stranger.pem").distrust == ""
@@ -85,7 +85,7 @@ def test_self_signed_and_unknown_ca(lab: Lab) -> None:
 
 def test_both_certificates_of_a_server_are_seen(lab: Lab) -> None:
     rsa = lab.issue(Wanted(("localhost",), key="rsa-2048", left=-DAY, age=9 * DAY))
-    with lab.server(speaks(lab.tls(lab.issue(), rsa))) as address:
+    with lab.server(tls_server(lab.tls(lab.issue(), rsa))) as address:
         first, second = lab.gather("tls-certificate", address).served
     assert (first.sent[0].key, second.sent[0].key) == ("EC", "RSA")
     assert second.address == f"{address}, RSA key"
@@ -111,7 +111,7 @@ def test_server_name_and_connect_to(lab: Lab) -> None:
     asked = []
     tls = lab.tls(lab.issue(Wanted(("mail.test",))))
     tls.sni_callback = lambda sock, name, context: asked.append(name)
-    with lab.server(speaks(tls)) as address:
+    with lab.server(tls_server(tls)) as address:
         served = lab.certificate("mail.test:465", connect_to=address)
         other = lab.certificate(address, server_name="other.test")
     assert (served.for_name, other.for_name, other.name) == (True, False, "other.test")
@@ -152,8 +152,8 @@ def test_an_unusable_file_is_told(lab: Lab) -> None:
 
 def test_every_address_of_a_name_is_looked_at(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 28: one of several addresses serves something else."""
-    bad = speaks(lab.tls(lab.issue(Wanted(("localhost",), left=-DAY, age=9 * DAY))))
-    with raw_server(speaks(lab.tls())) as port, raw_server(bad, "127.0.0.2", port):
+    bad = tls_server(lab.tls(lab.issue(Wanted(("localhost",), left=-DAY, age=9 * DAY))))
+    with raw_server(tls_server(lab.tls())) as port, raw_server(bad, "127.0.0.2", port):
         context = lab.context(f"localhost:{port}")
         found = tuple(ResolvedAddress("IPv4", ip, port) for ip in ("127.0.0.1", "127.0.0.2", "127.0.0.3"))
         monkeypatch.setattr(resolving, "resolve", lambda *_: found)
@@ -287,7 +287,7 @@ TALKS: dict[str, Callable[[socket.socket], None]] = {
 
 @pytest.mark.parametrize("protocol", TALKS)
 def test_plain_text_first(lab: Lab, protocol: str) -> None:
-    then = speaks(lab.tls())
+    then = tls_server(lab.tls())
 
     def serve(client: socket.socket) -> None:
         TALKS[protocol](client)
@@ -438,7 +438,7 @@ def test_twenty_servers_in_under_a_second(lab: Lab) -> None:
     """Processor time: the clock belongs to whoever else uses the machine. `make bench` measures by the clock."""
     tls = lab.tls()
     with contextlib.ExitStack() as opened:
-        addresses = [opened.enter_context(lab.server(speaks(tls))) for _ in range(20)]
+        addresses = [opened.enter_context(lab.server(tls_server(tls))) for _ in range(20)]
         tables = {f"s{number}": {"address": each, "ca": "ca.pem"} for number, each in enumerate(addresses)}
         context = context_for(lab.folder, tls=tables)
         began = time.process_time()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo.mail import vulnerable_tls
-from pytest_prodcheck.demo.mail.tls import MODERN, speaks
+from pytest_prodcheck.demo.mail.tls import MODERN, tls_server
 from pytest_prodcheck.demo.runtime.certificate_kinds import Wanted
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
@@ -90,7 +90,7 @@ def test_versions(lab: Lab, ask: Callable[..., Any], settings: dict[str, Any], v
 def test_weak_suites_are_found_among_good_ones(lab: Lab, ask: Callable[..., Any]) -> None:
     weak = ("AES128-GCM-SHA256", "AES128-SHA", "NULL-SHA256", "AECDH-AES256-SHA", "CAMELLIA256-SHA")
     words = ":".join((MODERN, *weak, "DHE-RSA-AES128-GCM-SHA256"))
-    with lab.server(speaks(lab.tls(lab.issue(RSA), ciphers=words, weak_dh=True))) as address:
+    with lab.server(tls_server(lab.tls(lab.issue(RSA), ciphers=words, weak_dh=True))) as address:
         suites = dict(accepted(ask("tls-suites", address)).versions)["TLSv1.2"]
     names = {each.name: each for each in suites}
     assert {
@@ -114,8 +114,8 @@ def test_attacks(lab: Lab, ask: Callable[..., Any]) -> None:
         name: lambda client, bug=bug: vulnerable_tls.serve(client, old, bug)  # type: ignore[misc]
         for name, bug in bugs.items()
     }
-    servers["client renegotiation"] = speaks(lab.tls(renegotiates=True))
-    servers[""] = speaks(lab.tls())
+    servers["client renegotiation"] = tls_server(lab.tls(renegotiates=True))
+    servers[""] = tls_server(lab.tls())
     for name, serve in servers.items():
         with lab.server(serve) as address:
             found = ask("tls-attacks", address)
@@ -144,7 +144,7 @@ def test_starttls_client_certificate_and_name(lab: Lab, ask: Callable[..., Any])
     tls.load_verify_locations(lab.folder / "ca.pem")
     asked = set()
     tls.sni_callback = lambda sock, name, context: asked.add(name)
-    then = speaks(tls)
+    then = tls_server(tls)
 
     def serve(client: socket.socket) -> None:
         client.recv(8)
@@ -160,7 +160,7 @@ def test_starttls_client_certificate_and_name(lab: Lab, ask: Callable[..., Any])
 @pytest.mark.parametrize("protocol", ["smtp", "imap", "ldap"])
 def test_the_scan_speaks_the_protocol_before_tls(lab: Lab, ask: Callable[..., Any], protocol: str) -> None:
     """`postgres` is above; that the handshakes for certificates speak all of them is a test beside them."""
-    then = speaks(lab.tls())
+    then = tls_server(lab.tls())
 
     def serve(client: socket.socket) -> None:
         scanned_after(client, protocol)
@@ -190,7 +190,7 @@ def scanned_after(client: socket.socket, protocol: str) -> None:
 @contextlib.contextmanager
 def breaking(lab: Lab, after: int, then: Callable[[socket.socket], None]) -> Iterator[str]:
     """A good server, for so many connections."""
-    good, count = speaks(lab.tls()), itertools.count()
+    good, count = tls_server(lab.tls()), itertools.count()
     with lab.server(lambda client: (good if next(count) < after else then)(client)) as address:
         yield address
 
@@ -220,7 +220,7 @@ def test_silence_to_an_old_version_alone_is_a_refusal(lab: Lab, ask: Callable[..
         if head[:1] != b"\x16" or head[9:11] in (b"\x03\x00", b"\x03\x01", b"\x03\x02"):
             hang(client)
         else:
-            speaks(context)(client)
+            tls_server(context)(client)
 
     with lab.server(serve) as address:
         one = accepted(ask("tls-suites", address, timeout="1s"))

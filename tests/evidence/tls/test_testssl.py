@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.demo.mail import vulnerable_tls
-from pytest_prodcheck.demo.mail.tls import MODERN, speaks, staples
+from pytest_prodcheck.demo.mail.tls import MODERN, staples, tls_server
 from pytest_prodcheck.demo.runtime.certificate_kinds import DAY, Wanted, issue, status
 from pytest_prodcheck.records.tls import AcceptedSuites, CipherSuite, ServedCertificate
 from suites.security.test_tls import _broken, _weak_exchange
@@ -38,27 +38,28 @@ Findings = dict[str, Any]
 
 
 def _good(lab: Lab) -> Serve:
-    return speaks(lab.tls())
+    return tls_server(lab.tls())
 
 
 def _old(lab: Lab) -> Serve:
     """TLS 1.0 and 1.1, CBC, static RSA, a SHA-1 signature, renegotiation."""
     own = lab.issue(Wanted(("localhost",), key="rsa-2048", sha1=True))
-    return speaks(lab.tls(own, lowest=V.TLSv1, highest=V.TLSv1_2, ciphers="ECDHE+AES:AES128-SHA", renegotiates=True))
+    ciphers = "ECDHE+AES:AES128-SHA"
+    return tls_server(lab.tls(own, lowest=V.TLSv1, highest=V.TLSv1_2, ciphers=ciphers, renegotiates=True))
 
 
 def _weak(lab: Lab) -> Serve:
     """Ciphers without encryption and without a certificate, 1024 bits, another name, ended, a small group."""
     own = lab.issue(Wanted(("other.test",), key="rsa-1024", age=90 * DAY, left=-DAY))
     words = f"{MODERN}:NULL-SHA256:AECDH-AES256-SHA:DHE-RSA-AES128-GCM-SHA256"
-    return speaks(lab.tls(own, ciphers=words, weak_dh=True))
+    return tls_server(lab.tls(own, ciphers=words, weak_dh=True))
 
 
 def _worst(lab: Lab) -> Serve:
     """The last two in one: all that both find wrong."""
     own = lab.issue(Wanted(("other.test",), key="rsa-1024", sha1=True, age=90 * DAY, left=-DAY))
     words = "ECDHE+AES:AES128-SHA:NULL-SHA256:AECDH-AES256-SHA:DHE-RSA-AES128-GCM-SHA256"
-    return speaks(
+    return tls_server(
         lab.tls(own, lowest=V.TLSv1, highest=V.TLSv1_2, ciphers=words, weak_dh=True, renegotiates=True)
     )
 
@@ -68,7 +69,7 @@ def _new(lab: Lab) -> Serve:
     stranger = issue(Wanted(("Stranger",), ca=True), None)
     own = issue(HOST, stranger)
     own.chain = [stranger.certificate]
-    return speaks(lab.tls(own, lowest=V.TLSv1_3))
+    return tls_server(lab.tls(own, lowest=V.TLSv1_3))
 
 
 def _stapled(lab: Lab) -> Serve:
@@ -77,7 +78,7 @@ def _stapled(lab: Lab) -> Serve:
 
 
 def _unstapled(lab: Lab) -> Serve:
-    return speaks(lab.tls(lab.issue(Wanted(("localhost",), must_staple=True))))
+    return tls_server(lab.tls(lab.issue(Wanted(("localhost",), must_staple=True))))
 
 
 def _buggy(bug: Callable[[Any], vulnerable_tls.Bug]) -> Callable[[Lab], Serve]:

@@ -148,7 +148,8 @@ def runs(number: int) -> bool:
         each for each in page_loads.subresources(body, url) if f"x.js?{number}" in each.url and "/y/" not in each.url
     ]
     return any(
-        not page_loads.mixed(each, url, policies) and not page_loads.forbidden(each, url, policies) for each in asked
+        not page_loads.is_mixed_content(each, url, policies) and not page_loads.forbidden(each, url, policies)
+        for each in asked
     )
 
 
