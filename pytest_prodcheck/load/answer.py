@@ -5,6 +5,7 @@ from __future__ import annotations
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from pytest_prodcheck.answers.decoding import Decoder, decoder
+from pytest_prodcheck.answers.http_heads import MOST_HEAD, NotHttp, end_of_head, parse_head, plain_head
 from pytest_prodcheck.answers.texts import Search
 
 CACHES = ("x-cache", "cf-cache-status", "cache-status")  # fields in which common caches say "HIT"
@@ -69,22 +70,58 @@ class _Following(Exception):
     """More came after the answer."""
 
 
-class Answer(Content, HTTPResponse):
-    """An answer over HTTP/1.1; `done` when it is whole, by `closing` also where the end of the connection ends it."""
+class OddHead(Exception):
+    """A head that the parser does not take; `answer` is the one that goes on, with what browsers read of it."""
 
-    def __init__(self, method: str = "GET", contains: str = "", keep: int = 0) -> None:
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class Answer(Content, HTTPResponse):
+    """An answer over HTTP/1.1; `done` when it is whole, by `closing` also where the end of the connection ends it.
+
+    lenient: its head is read as browsers do, at some cost.
+    """
+
+    def __init__(self, method: str = "GET", contains: str = "", keep: int = 0, *, lenient: bool = False) -> None:
         HTTPResponse.__init__(self, method)
         Content.__init__(self, contains, keep)
         self._code = 0  # of the final answer, when it is whole
+        self._head = bytearray()  # what came before the final head was whole
+        self._lenient = lenient
 
     def feed(self, data: str | bytes) -> None:
-        """Takes what came; what follows the whole answer is none of it, and ends the connection as in browsers."""
+        """Takes what came; what follows the whole answer is none of it, and ends the connection as in browsers.
+
+        Raises OddHead, NotHttp.
+        """
+        if not self._code and (self.message_complete or not self.headers_complete):
+            self._head += data.encode("latin-1") if isinstance(data, str) else data
+            if self._lenient and not (data := self._behind_odd_heads()):
+                return
         try:
             super().feed(data)
-        except (_Following, HTTPParseError):
-            if not self._code:
+        except (_Following, HTTPParseError) as error:
+            if self._code:
+                self._trailing_data_dropped = True
+            elif isinstance(error, _Following) or self.headers_complete or self._lenient:
                 raise
-            self._trailing_data_dropped = True
+            else:
+                again = Answer(self.method, self._contains, self._keep, lenient=True)
+                again.feed(bytes(self._head))
+                raise OddHead(again) from None
+
+    def _behind_odd_heads(self) -> bytes:
+        """The final head as the parser takes it and what is behind it, b"" until it is whole; raises NotHttp."""
+        while (end := end_of_head(self._head)) >= 0:
+            head = parse_head(bytes(self._head[:end]).lstrip(b"\r\n"))
+            del self._head[:end]
+            if not head.interim:
+                return plain_head(head, self.method) + bytes(self._head)
+        if not b"HTTP/".startswith(self._head.lstrip(b"\r\n")[:5]) or len(self._head) > MOST_HEAD:
+            raise NotHttp
+        return b""
 
     def get_code(self) -> int:
         """The status."""
@@ -114,7 +151,7 @@ class Answer(Content, HTTPResponse):
         """Whether the end of the connection is the end of the answer (RFC 9112, 6.3)."""
         return bool(self.headers_complete and self.get("content-length") is None) and "chunked" not in str(
             self.get("transfer-encoding", "")
-        )
+        ).lower()
 
     def take(self) -> None:
         """Takes what came of the body; raises BodyError."""

@@ -88,6 +88,9 @@ class Pod:
     apart: tuple[AffinityTerm, ...] = ()  # required anti-affinity
     why: str = ""  # what its newest event warns of, of one that waits on its node
     unready: str = ""  # what its condition Ready says, of one that is not ready
+    priority: int = 0
+    priority_class: str = ""
+    preempts: bool = True  # whether pods of lower priority are ended to make room for it
 
     @property
     def lives(self) -> bool:
@@ -175,6 +178,8 @@ class Schedulability:
     left: int  # of those, without a place when nothing moves any more
     why: str = ""
     doubt: str = ""  # why it cannot be told, "" where it can
+    ends: tuple[str, ...] = ()  # workloads of lower priority whose pods the scheduler may end so that all have a place
+    not_placed_by: str = ""  # what its pods need that the placing does not look at, "" for nothing
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,6 @@ class KubernetesCapacity:
     ]  # the same and the pods of the node that would hurt most, with that node gone
     lost: str  # that node, "" where there is only one
     autoscaling: bool
-    left_out: tuple[str, ...]  # what the placing does not look at
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,12 @@ def test_the_surge_fits(kubernetes_capacity: KubernetesCapacity) -> None:
     """A rollout finds room to its end; with an autoscaler a miss warns, as does one with a node gone."""
     for each in kubernetes_capacity.fits:
         why = each.doubt or f"{each.left} of {each.wanted} pods have no place: {each.why}"
+        if each.ends:
+            why = f"{why}; the scheduler ends pods of lower priority for it: {', '.join(each.ends[:3])}"
         grows = kubernetes_capacity.autoscaling
         fits = each.left == 0 if not each.doubt else False if grows else None
-        judge("the surge fits", fits, of=each.what, reason=why, warn_only=grows)
+        beside = f"; not looked at: {each.not_placed_by}" if each.not_placed_by else ""
+        judge(f"the surge fits{beside}", fits, of=each.what, reason=why, warn_only=grows or bool(each.ends))
     judge("workloads", len(kubernetes_capacity.fits), at_least=0)
     left = [each for each in kubernetes_capacity.without_one if each.left]
     named = "; ".join(f"{each.what}: {each.why}" for each in left[:3])

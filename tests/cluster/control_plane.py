@@ -184,9 +184,10 @@ class ControlPlane:
 
 _GROUPS = {"rbac.authorization.k8s.io/v1": ("ClusterRole", "ClusterRoleBinding")}
 _NO_NAMESPACE = ("Node", "Namespace", "ClusterRole", "ClusterRoleBinding", "StorageClass", "PersistentVolume",
-                 "RuntimeClass")  # fmt: skip
+                 "RuntimeClass", "PriorityClass")  # fmt: skip
 _PLURALS = {"Ingress": "ingresses", "StorageClass": "storageclasses", "Endpoints": "endpoints",
-            "NetworkPolicy": "networkpolicies", "RuntimeClass": "runtimeclasses"}  # fmt: skip
+            "NetworkPolicy": "networkpolicies", "RuntimeClass": "runtimeclasses",
+            "PriorityClass": "priorityclasses"}  # fmt: skip
 
 
 def path_of(item: dict[str, Any]) -> str:

@@ -127,6 +127,20 @@ def _scaled() -> list[Placing]:
     return made
 
 
+def _preempting() -> list[Placing]:
+    """kubernetes/autoscaler#742, #4110: pods that keep room free for others, which end them, or may not."""
+    made = []
+    for name, more, fits in (("preempts", {}, True), ("preempts-never", {"preemptionPolicy": "Never"}, False)):
+        told = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
+        low = {**told, "metadata": {"name": f"{name}-low"}, "value": -10}
+        high = {**told, "metadata": {"name": f"{name}-high"}, "value": 5, **more}
+        pause = _workload(f"{name}-pause", 1, "2", priorityClassName=f"{name}-low")
+        pause["spec"]["template"]["spec"]["nodeSelector"] = {"pool": name}
+        was = _workload(name, 1, "1", priorityClassName=f"{name}-high", strategy=_SURGE)
+        made.append(Placing(name, _nodes(name, "a"), [low, high, pause], was, _changed(was, "2"), fits))
+    return made
+
+
 def reported() -> list[Placing]:
     """All of them, each on nodes of its own."""
-    return [*_gpu(), *_zones(), *_bound(), *_companions(), *_cordoned(), *_scaled()]
+    return [*_gpu(), *_zones(), *_bound(), *_companions(), *_cordoned(), *_scaled(), *_preempting()]

@@ -27,6 +27,7 @@ Object = dict[str, Any]
 DRAWN = 160 if SOAK else 12
 SEED = int(os.environ.get("PRODCHECK_SEED", "7"))
 SETTLED, LONGEST = 14.0, 300.0  # seconds without a change: the scheduler tries again after ten; in all
+CLUSTER_WIDE = ("StorageClass", "PersistentVolume", "PriorityClass")
 DOUBTFUL = 0.1  # of the drawn ones at most: where it depends on draws of the scheduler
 
 
@@ -93,7 +94,7 @@ def _far(plane: ControlPlane, made: Iterable[Placing]) -> Iterator[str]:
         yield f"/api/v1/namespaces/{space}"
     for each in made:
         yield from (path_of(node) for node in each.nodes)
-        yield from (path_of(item) for item in each.beside if item["kind"] in ("StorageClass", "PersistentVolume"))
+        yield from (path_of(item) for item in each.beside if item["kind"] in CLUSTER_WIDE)
     for each in plane.get("/api/v1/persistentvolumes")["items"]:
         if each["metadata"]["name"].startswith("made-"):
             yield f"/api/v1/persistentvolumes/{each['metadata']['name']}"
@@ -111,9 +112,10 @@ def test_what_the_scheduler_then_does_with_them(cases: list[Placing], plane: Con
     wrong = []
     for case in cases:
         fit, runs = judged[case.name], case.name not in waiting
-        told = "doubt" if fit.doubt else "fits" if not fit.left else "does not fit"
+        fits = not fit.left or bool(fit.ends)
+        told = "doubt" if fit.doubt else "fits" if fits else "does not fit"
         figures[f"{told}, {'runs' if runs else 'waits'}"] += 1
-        if (not fit.doubt and (fit.left == 0) != runs) or (case.fits is not None and (case.fits != runs or fit.doubt)):
+        if (not fit.doubt and fits != runs) or (case.fits is not None and (case.fits != runs or fit.doubt)):
             said = waiting[case.name]["status"].get("conditions") if not runs else ""
             wrong.append(f"{case}\n  judged {fit}\n  scheduler {said}")
     print(dict(figures))

@@ -6,8 +6,10 @@ import re
 import ssl
 from typing import Protocol
 
-from pytest_prodcheck.evidence.network.http_heads import (
+from pytest_prodcheck.answers.http_heads import (
+    CHUNKED,
     MOST_HEAD,
+    UNTIL_CLOSED,
     CutAnswer,
     Head,
     LargeHead,
@@ -19,7 +21,6 @@ from pytest_prodcheck.evidence.network.http_heads import (
 _PIECE = 65_536  # bytes received at once
 _LINE = 4096  # bytes of the line before a chunk, its extensions included
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
-UNTIL_CLOSED, CHUNKED = -1, -2
 
 
 class Receives(Protocol):
@@ -89,27 +90,6 @@ class Wire:
         line = bytes(self._data[:end])
         del self._data[: end + 1]
         return line[:-1] if line.endswith(b"\r") else line
-
-
-def body_length(head: Head, method: str) -> int:
-    """Bytes of the body, UNTIL_CLOSED or CHUNKED; raises NotHttp where the head contradicts itself."""
-    if method == "HEAD" or head.status in (101, 204, 304):
-        return 0
-    codings = head.values("transfer-encoding")
-    if codings:
-        if head.version < (1, 1):
-            raise NotHttp("an answer of HTTP/1.0 has no Transfer-Encoding (RFC 9112, 6.1)")
-        if codings != ["chunked"]:
-            raise NotHttp(f"its Transfer-Encoding {', '.join(codings)[:60]!r} is not one final `chunked`")
-        return CHUNKED
-    told = [value for name, value in head.fields if name.lower() == "content-length"]
-    lengths = {part.strip(" \t") for value in told for part in value.split(",")}
-    if not lengths:
-        return UNTIL_CLOSED
-    length = lengths.pop()
-    if lengths or not (length.isascii() and length.isdigit() and len(length) < 19):
-        raise NotHttp("contradictory or unreadable Content-Length (RFC 9112, 6.3)")
-    return int(length)
 
 
 class Body:

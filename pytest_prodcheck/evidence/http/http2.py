@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.network.http_heads import CutAnswer
+from pytest_prodcheck.answers.http_heads import CutAnswer
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.http2 import OFFERED, Http2, Http2Error
 from pytest_prodcheck.records import EvidenceProblem, Problem

@@ -10,7 +10,8 @@ import select
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.evidence.http.framing import UNTIL_CLOSED, Body, Wire, body_length
+from pytest_prodcheck.answers.http_heads import UNTIL_CLOSED, body_length
+from pytest_prodcheck.evidence.http.framing import Body, Wire
 
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.http.opener import Opener

@@ -6,9 +6,9 @@ import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from pytest_prodcheck.answers.http_heads import NotHttp
 from pytest_prodcheck.evidence.http.framing import Wire
 from pytest_prodcheck.evidence.http.request_heads import Origin
-from pytest_prodcheck.evidence.network.http_heads import NotHttp
 
 if TYPE_CHECKING:
     import ssl

@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ _DECODING = threading.Lock()
 _HEAD = re.compile(rb'\{"kind":"\w+","apiVersion":"[\w./-]+","metadata":(\{(?:"\w+":(?:"[^"\\]*"|\d+),?)*\}),"items":')
 BUSY = (429, 502, 503, 504)  # an API server, or a balancer before it, that cannot answer now
 _LATER = (500, *BUSY)
+_API = "the Kubernetes API"  # what all that is asked of it has in common where nothing of it answers
 
 Object = dict[str, Any]
 Decode = Callable[[bytes], Any]  # JSON of an answer; raises ValueError
@@ -236,7 +238,7 @@ def _configuration(settings: Kubernetes, context: Context) -> Any:
         from pytest_prodcheck.evidence.kubernetes.kubeconfig import load_kubeconfig
     except ImportError:
         hint = "pip install 'pytest-prodcheck[kubernetes]'"
-        raise EvidenceProblem(Problem("missing-extra", "asking Kubernetes needs its client", hint)) from None
+        raise EvidenceProblem(Problem("missing-extra", "asking Kubernetes needs its client", hint, _API)) from None
     made = client.Configuration()
     file = str(context.root / settings.kubeconfig) if settings.kubeconfig else None
     try:
@@ -249,11 +251,11 @@ def _configuration(settings: Kubernetes, context: Context) -> Any:
     except Exception as error:  # the client raises of its own kinds, yaml's, OSError, what a plug-in's program left
         what = f"the kubeconfig cannot be used: {plain(str(error), 500)}"
         hint = "give kubernetes.context and kubernetes.kubeconfig; `kubectl config get-contexts` lists them"
-        raise EvidenceProblem(Problem("configuration", what, hint)) from None
+        raise EvidenceProblem(Problem("configuration", what, hint, _API)) from None
     if not made.verify_ssl:
         hint = "give the cluster's certificate-authority in the kubeconfig"
         what = "the kubeconfig says insecure-skip-tls-verify: whoever answers would be believed"
-        raise EvidenceProblem(Problem("configuration", what, hint))
+        raise EvidenceProblem(Problem("configuration", what, hint, _API))
     made.retries = False
     return made
 
@@ -288,7 +290,8 @@ def _read(method: str, path: str, status: int, content: bytes, decode: Decode | 
     said = plain(str(document.get("message", "")), 500)
     if status in (401, 403):
         hint = "`prodcheck grants --kubernetes` prints the rights it needs" if status == 403 else ""
-        raise Unwanted(status, Problem("denied", f"{method} {path}: {status}: {said}", hint))
+        at = _API if status == 401 else ""
+        raise Unwanted(status, Problem("denied", f"{method} {path}: {status}: {said}", hint, at))
     raise Unwanted(status, Problem("protocol", f"{method} {path}: answered {status}: {said}"))
 
 
@@ -331,4 +334,4 @@ def _retry_delay(retry_after: str | None, number: int) -> float:
 def _problem(error: Exception, what: str, deadline: Deadline) -> Problem:
     from pytest_prodcheck.evidence.network.failures import classify
 
-    return classify(error, what, deadline, "the API server")
+    return replace(classify(error, what, deadline, "the API server"), at=_API)

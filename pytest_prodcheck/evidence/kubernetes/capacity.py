@@ -15,6 +15,7 @@ from pytest_prodcheck.evidence.kubernetes.manifest_files import documents
 from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of, raw
 from pytest_prodcheck.evidence.kubernetes.node_lifecycle import without_startup_taints
 from pytest_prodcheck.evidence.kubernetes.objects import Object
+from pytest_prodcheck.evidence.kubernetes.preemption import preempting, with_priority
 from pytest_prodcheck.evidence.kubernetes.rolling import rescheduled, roll, rolled_in_all_orders
 from pytest_prodcheck.evidence.kubernetes.rollout_steps import Demand, rollouts, scaled_only
 from pytest_prodcheck.evidence.kubernetes.scheduling import OVER, Surroundings
@@ -27,10 +28,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
-LEFT_OUT = (
-    "priorities and preemption", "volumes a node can attach", "capacity of storage pools",
-    "devices that stand for extended resources", "constraints that the scheduler itself is configured with",
-)  # fmt: skip
+_VOLUMES = "how many volumes a node can attach, and how much room their storage has"
 PLACING = (("", "namespaces"), ("", "persistentvolumes"), ("storage.k8s.io", "storageclasses"))  # (API group, resource)
 
 
@@ -50,10 +48,12 @@ def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> Ku
     since = time.time() - node_grace(context)
     listed_nodes: list[Node] = listed("nodes", "/api/v1/nodes", context, deadline, parsing.node)
     found = [without_startup_taints(each, since) for each in listed_nodes]
-    demands = [_read(each, context) for each in rollouts(context, deadline)]
     pods = all_pods(context, deadline)
+    classes = [each for _, each in documents(context) if each.get("kind") == "PriorityClass"]
+    demands = [with_priority(_read(each, context), pods, classes) for each in rollouts(context, deadline)]
     around = Surroundings(
-        tuple(found), tuple(pods), _spaces(demands, pods, context, deadline), _storage(demands, context, deadline)
+        tuple(found), tuple(pods), _spaces(demands, pods, context, deadline), _storage(demands, context, deadline),
+        time.time(),
     )
     around, homeless = _without_leaving_nodes(around, demands)
     cluster = context.environment.kubernetes
@@ -69,13 +69,14 @@ def kubernetes_capacity(target: str, context: Context, deadline: Deadline) -> Ku
     again = [_as_it_will_be(each, pods, context, deadline) if each.what in short else each for each in demands]
     if any(each.unchanged for each in again):
         fits = rolled_in_all_orders(again, around)
+    fits = preempting(again, fits, around)
     return KubernetesCapacity(
-        tuple(fits),
+        tuple(dataclasses.replace(each, not_placed_by=_VOLUMES if demand.claims else "")
+              for demand, each in zip(again, fits, strict=True)),
         tuple(each for each in without if each.left) or tuple(without[:1]),
         lost.name if lost else "",
         bool(cluster and cluster.autoscaling),
-        LEFT_OUT,
-    )
+    )  # fmt: skip
 
 
 def _read(demand: Demand, context: Context) -> Demand:

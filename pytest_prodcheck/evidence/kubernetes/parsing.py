@@ -13,7 +13,7 @@ from pytest_prodcheck.evidence.kubernetes.objects import Object, quantity, rows,
 from pytest_prodcheck.evidence.kubernetes.pod_affinity import host_ports, required_terms
 from pytest_prodcheck.evidence.kubernetes.pod_risks import baseline_violations, restricted_violations
 from pytest_prodcheck.evidence.kubernetes.pod_security import LATEST
-from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts
+from pytest_prodcheck.evidence.kubernetes.resource_requests import resource_amounts, with_allocated
 from pytest_prodcheck.evidence.kubernetes.selectors import labels_of
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records.kubernetes import Container, Node, Pod, Workload
@@ -81,7 +81,7 @@ def pod_footprint(item: Object) -> Pod:
     """A pod as far as it takes up room on its node."""
     metadata, specification, status = table(item, "metadata"), table(item, "spec"), table(item, "status")
     workload, version = controller(item)
-    needs = resource_amounts(specification, "requests")
+    needs = resource_amounts(with_allocated(item), "requests")
     told = status.get("conditions") or ()
     ready = any(each.get("type") == "Ready" and each.get("status") == "True" for each in told)
     leaves = metadata.get("deletionTimestamp")
@@ -107,6 +107,9 @@ def pod_footprint(item: Object) -> Pod:
         extended=_shared(tuple((name, value) for name, value in needs.items() if name not in _PLAIN and value)),
         ports=_shared(host_ports(specification)),
         apart=required_terms(specification, "podAntiAffinity", labels_of(item)),
+        priority=int(specification.get("priority") or 0),
+        priority_class=str(specification.get("priorityClassName") or ""),
+        preempts=specification.get("preemptionPolicy") != "Never",
     )
 
 

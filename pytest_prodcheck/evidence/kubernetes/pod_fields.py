@@ -10,6 +10,7 @@ from pytest_prodcheck.evidence.kubernetes.objects import Object
 
 
 class _Container(TypedDict, total=False):
+    name: Any
     resources: Any
     ports: Any
     restartPolicy: Any
@@ -35,6 +36,9 @@ class _Specification(TypedDict, total=False):
     schedulingGates: Any
     resources: Any
     overhead: Any
+    priority: Any
+    priorityClassName: Any
+    preemptionPolicy: Any
     containers: list[_Container] | None
     initContainers: list[_Container] | None
 
@@ -42,11 +46,20 @@ class _Specification(TypedDict, total=False):
 class _Condition(TypedDict, total=False):
     type: Any
     status: Any
+    reason: Any
+
+
+class _Held(TypedDict, total=False):
+    name: Any
+    allocatedResources: Any
+    resources: Any
 
 
 class _Status(TypedDict, total=False):
     phase: Any
     reason: Any
+    containerStatuses: list[_Held] | None
+    initContainerStatuses: list[_Held] | None
     conditions: list[_Condition] | None
 
 

@@ -32,6 +32,40 @@ def _container(container: Object, ranges: Iterable[Object]) -> Object:
     return {**container, "resources": {**told, "requests": asked, "limits": limits}}
 
 
+def with_allocated(pod: Object) -> Object:
+    """The specification of a pod that runs, where it is being resized with what its node still holds for it.
+
+    The scheduler takes the larger one. A resize that can never be done counts for nothing.
+    https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/
+    """
+    specification = table(pod, "spec")
+    told = {
+        str(each.get("name")): (table(each, "allocatedResources"), table(each, "resources", "requests"))
+        for name in ("containerStatuses", "initContainerStatuses")
+        for each in rows(pod, "status", name)
+    }
+    changed = dict(specification)
+    for part in ("containers", "initContainers"):
+        for place, each in enumerate(rows(specification, part)):
+            wanted = table(each, "resources", "requests")
+            held = [other for other in told.get(str(each.get("name")), ()) if other and other != wanted]
+            if held:
+                if changed[part] is specification[part]:
+                    changed[part] = list(specification[part])
+                asked = held if _infeasible(pod) else [wanted, *held]
+                larger = {name: max((other[name] for other in asked if name in other), key=quantity)
+                          for name in dict.fromkeys(name for other in asked for name in other)}  # fmt: skip
+                changed[part][place] = {**each, "resources": {**table(each, "resources"), "requests": larger}}
+    return changed
+
+
+def _infeasible(pod: Object) -> bool:
+    return any(
+        each.get("type") == "PodResizePending" and each.get("reason") == "Infeasible"
+        for each in rows(pod, "status", "conditions")
+    )
+
+
 def resource_amounts(pod: Object, which: str) -> dict[str, float]:
     """All that a pod's specification asks for; which: "requests" or "limits".
 

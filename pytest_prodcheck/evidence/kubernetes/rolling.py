@@ -146,8 +146,9 @@ def _kind(demand: Demand) -> type[_Rollout]:
 
 
 def roll(demands: Sequence[Demand], around: Surroundings) -> list[Schedulability]:
-    """Rolls all of them out at once, the largest pods first; what is left has no place."""
-    return list(_rolled(demands, around, Scheduler(around)).values())
+    """Rolls all of them out at once, the largest pods first; what is left has no place. In the order of the demands."""
+    ends = _rolled(demands, around, Scheduler(around))
+    return [ends[each.namespace, each.what] for each in demands]
 
 
 def _rolled(
@@ -165,11 +166,13 @@ def _rolled(
     if draw:
         draw.shuffle(largest)
     going = [_kind(each)(each, mine.get((each.namespace, each.what), []), scheduler) for each in largest]
-    for each in going:
-        if each.demand.daemon:
-            each.step()
+    daemons = [each for each in going if each.demand.daemon]
+    if daemons:
+        scheduler.let_go()  # they are placed once
+    for each in daemons:
+        each.step()
     rolling = [each for each in going if not each.demand.daemon]
-    while sum([each.step() for each in rolling]):
+    while sum([each.step() for each in rolling]) or scheduler.let_go():
         pass
     return {(each.demand.namespace, each.demand.what): each.result() for each in going}
 
@@ -183,8 +186,10 @@ def rolled_in_all_orders(demands: Sequence[Demand], around: Surroundings) -> lis
     others = [_rolled(demands, around, begin.copied(Random(number))) for number in drawn]
     doubts = {(each.namespace, each.what): each.doubt for each in demands}
     return [
-        dataclasses.replace(each, doubt=doubts[who] or _why_uncertain(each, [other[who] for other in others]))
-        for who, each in likely.items()
+        dataclasses.replace(
+            likely[who], doubt=doubts[who] or _why_uncertain(likely[who], [other[who] for other in others])
+        )
+        for who in ((each.namespace, each.what) for each in demands)
     ]
 
 

@@ -52,6 +52,8 @@ class Demand:
     live: Object = field(default_factory=dict)  # as it is, {} where there is none
     unchanged: bool = False  # its pods stay as they are: only their number may change
     unread: str = ""  # what it needs and nobody read, "" for nothing
+    priority: int | None = 0  # None where its class is not known
+    preempts: bool = True
 
     @property
     def cpu(self) -> float:

@@ -17,6 +17,7 @@ from pytest_prodcheck.records.kubernetes import Node, Pod
 
 OVER = ("Succeeded", "Failed")
 NO_NODE = "no node takes it"
+SOON = 300.0  # seconds: pods that are being ended are gone by then, and no rollout gives up before
 Port = tuple[str, str, int]
 
 
@@ -77,6 +78,7 @@ class Surroundings:
     pods: tuple[Pod, ...]
     spaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # labels of namespaces, where terms need them
     storage: StorageObjects = field(default_factory=StorageObjects)
+    now: float = 0.0  # epoch seconds
 
 
 class Scheduler:
@@ -96,16 +98,25 @@ class Scheduler:
         for pod in around.pods:
             if pod.node in self.rooms and pod.phase not in OVER:
                 self.hold(self.as_placed(pod), self.rooms[pod.node])
+        self._going = [each for each in around.pods if each.node in self.rooms and each.phase not in OVER
+                       and each.ends_at is not None and abs(each.ends_at - around.now) < SOON]  # fmt: skip
 
     def copied(self, draw: Random | None) -> Scheduler:
         """The same before anything moved, for another draw."""
         made = copy.copy(self)
         made.draw = draw
         made._shapes, made._users, made._counts = dict(self._shapes), self._users.copy(), self._counts.copy()
-        made._neighbours = {}
+        made._neighbours, made._going = {}, list(self._going)
         made.volumes = VolumePlacement(self._around.storage, self._around.nodes, draw or Random(19))
         made.rooms = {name: each.copied() for name, each in self.rooms.items()}
         return made
+
+    def let_go(self) -> bool:
+        """Gives back the room of the pods that are ending now; False where none is left of them."""
+        for pod in self._going:
+            self.hold(self.as_placed(pod), self.rooms[pod.node], -1)
+        gone, self._going = bool(self._going), []
+        return gone
 
     def as_placed(self, pod: Pod) -> Placed:
         """A pod of the list."""

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.evidence.network.http_heads import CutAnswer, LargeHead, NotHttp
+from pytest_prodcheck.answers.http_heads import CutAnswer, LargeHead, NotHttp
 from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Problem
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+UNTIL_CLOSED, CHUNKED = -1, -2  # lengths of bodies
 MOST_HEAD = 131_072  # bytes of a head, interim answers included
 _STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d)[ \t]+(\d{3})(?:[ \t].*)?")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -88,3 +89,35 @@ def _read_field(number: int, line: bytes, fields: list[tuple[str, str]], odd: li
     if stripped != name_:
         odd.append(f"line {number} of its head has a blank before the colon of {stripped[:40].decode()}")
     fields.append((stripped.decode("ascii"), rest.strip(b" \t").decode("latin-1")))
+
+
+def body_length(head: Head, method: str) -> int:
+    """Bytes of the body, UNTIL_CLOSED or CHUNKED; raises NotHttp where the head contradicts itself."""
+    if method == "HEAD" or head.status in (101, 204, 304):
+        return 0
+    codings = head.values("transfer-encoding")
+    if codings:
+        if head.version < (1, 1):
+            raise NotHttp("an answer of HTTP/1.0 has no Transfer-Encoding (RFC 9112, 6.1)")
+        if codings != ["chunked"]:
+            raise NotHttp(f"its Transfer-Encoding {', '.join(codings)[:60]!r} is not one final `chunked`")
+        return CHUNKED
+    told = [value for name, value in head.fields if name.lower() == "content-length"]
+    lengths = {part.strip(" \t") for value in told for part in value.split(",")}
+    if not lengths:
+        return UNTIL_CLOSED
+    length = lengths.pop()
+    if lengths or not (length.isascii() and length.isdigit() and len(length) < 19):
+        raise NotHttp("contradictory or unreadable Content-Length (RFC 9112, 6.3)")
+    return int(length)
+
+
+def plain_head(head: Head, method: str) -> bytes:
+    """The same for a parser that takes no odd ones; raises NotHttp where the head contradicts itself."""
+    length = body_length(head, method)
+    framing = ("content-length", "transfer-encoding")
+    kept = [f"{name}: {value}" for name, value in head.fields if name.lower() not in framing]
+    kept += ["transfer-encoding: chunked"] if length == CHUNKED else [f"content-length: {length}"] if length > 0 else []
+    if not length and method != "HEAD" and head.status not in (101, 204, 304):
+        kept.append("content-length: 0")
+    return "\r\n".join((f"HTTP/1.{head.version[1]} {head.status} ", *kept, "\r\n")).encode("latin-1")
