@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_prodcheck.evidence.backups.wal_names import HISTORY, SEGMENT
 from pytest_prodcheck.evidence.tools import program_words
 from pytest_prodcheck.evidence.tools.sanitizing import plain
-from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram, run
+from pytest_prodcheck.evidence.tools.subprocesses import CompletedProgram, environment, run
+from pytest_prodcheck.evidence.tools.write_guard import reading_only
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.records.backups import Backup, VerifiedBackup
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 # "0000000100000000/000000010000000000000011-SHA1.gz", "00000002.history"
 _IN_REPOSITORY = re.compile(r"[0-9A-F]{16}/([0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?|([0-9A-F]{8}\.history)")
 RECEIVER = "barman_receive_wal"  # Barman's own default of streaming_archiver_name
+_FOLDERS: dict[tuple[str, ...], tuple[Path, ...]] = {}  # of Barman's, by how it is run and for which server
 Found = tuple[list[Backup], int, tuple[str, ...]]  # backups, how many are being taken, complaints
 
 _MORE = r"(?:\n[^\S\n]{4,}+\S[^\n]*)*"  # further lines of an entry
@@ -32,7 +35,7 @@ def pgbackrest_info(settings: Backups, root: Path, deadline: Deadline) -> dict[s
     words = settings.info.command if settings.info else (
         *settings.tool_words, f"--stanza={settings.stanza}", "info", "--output=json",
     )  # fmt: skip
-    done = run(words, deadline, folder=root)
+    done = _ask(words, root, deadline)
     stanzas = _json(done)
     named = [each for each in stanzas if isinstance(each, dict) and each.get("name") == settings.stanza]
     if done.code or len(named) != 1:
@@ -78,8 +81,9 @@ def pgbackrest_verify(
 def _verify(
     settings: Backups, which: tuple[str, ...], root: Path, deadline: Deadline
 ) -> tuple[list[VerifiedBackup], str]:
-    words = (*settings.tool_words, f"--stanza={settings.stanza}", *which, "verify", "--output=text", "--verbose")
-    done = run(words, deadline, folder=root)
+    words = (*settings.tool_words, f"--stanza={settings.stanza}", *which, "--log-level-file=off",
+             "verify", "--output=text", "--verbose")
+    done = _ask(words, root, deadline)
     status = re.search(r"^[^\S\n]*+status: (\S+)", done.output, re.MULTILINE)
     if done.code or status is None:
         raise EvidenceProblem(Problem("protocol", f"{words[0]} verify: {done.said}", "run it by hand"))
@@ -106,7 +110,7 @@ def pgbackrest_wal(
             continue
         place = f"archive/{settings.stanza}/{each['id']}"
         words = (*settings.tool_words, *_repository(info, database), "repo-ls", "--recurse", place)
-        done = run(words, deadline, folder=root)
+        done = _ask(words, root, deadline)
         if done.code:
             raise EvidenceProblem(Problem("protocol", f"{words[0]} repo-ls: {done.said}", "run it by hand"))
         for line in done.output.splitlines():
@@ -126,7 +130,7 @@ def pgbackrest_file(
 ) -> str:  # fmt: skip
     """The text of a file in the repository; raises ValueError where it cannot be read."""
     words = (*settings.tool_words, f"--stanza={settings.stanza}", *_repository(info, database), "repo-get", path)
-    done = run(words, deadline, folder=root)
+    done = _ask(words, root, deadline)
     if done.code:
         raise ValueError(done.said)
     return done.output
@@ -134,7 +138,7 @@ def pgbackrest_file(
 
 def barman_wal(settings: Backups, name: str, root: Path, deadline: Deadline) -> str:
     """The text of a history file in Barman's archive; raises ValueError where it cannot be read."""
-    done = run((*settings.tool_words, "get-wal", settings.server or "", name), deadline, folder=root)
+    done = _ask_barman(settings, ("get-wal", settings.server or "", name), root, deadline)
     if done.code:
         raise ValueError(done.said)
     return done.output
@@ -176,7 +180,7 @@ def barman_complaints(settings: Backups, root: Path, deadline: Deadline) -> tupl
 
 def barman_receiver(settings: Backups, root: Path, deadline: Deadline) -> str:
     """The slot, else the application name, by which Barman streams WAL; "" where it is configured not to."""
-    shown = _barman(settings, ("show-servers", settings.server or ""), root, deadline).get(settings.server or "", {})
+    shown = _barman_server(settings, root, deadline)
     if str(shown.get("streaming_archiver")).lower() not in ("true", "on", "1"):
         return ""
     slot = shown.get("slot_name")
@@ -190,11 +194,23 @@ def barman_tablespaces(settings: Backups, label: str, root: Path, deadline: Dead
 
 
 def barman_folders(settings: Backups, root: Path, deadline: Deadline) -> tuple[Path, ...]:
-    """Where Barman writes while it restores: its locks, and what has come in that it archives first."""
-    shown = _barman(settings, ("show-servers", settings.server or ""), root, deadline).get(settings.server or "", {})
-    named = (shown.get(key) for key in ("barman_lock_directory", "backup_directory", "incoming_wals_directory",
-                                        "streaming_wals_directory", "wals_directory"))  # fmt: skip
-    return tuple(dict.fromkeys(path for each in named if isinstance(each, str) and (path := Path(each)).is_dir()))
+    """Where Barman writes: its locks, and what has come in that it archives first. Asked once."""
+    asked = (*settings.tool_words, "in", str(root), settings.server or "")
+    if asked not in _FOLDERS:
+        shown = _barman_server(settings, root, deadline)
+        named = (shown.get(key) for key in ("barman_lock_directory", "backup_directory", "incoming_wals_directory",
+                                            "streaming_wals_directory", "wals_directory"))  # fmt: skip
+        _FOLDERS[asked] = tuple(dict.fromkeys(Path(each) for each in named if isinstance(each, str)))
+    return tuple(path for path in _FOLDERS[asked] if path.is_dir())
+
+
+def _barman_server(settings: Backups, root: Path, deadline: Deadline) -> dict[str, Any]:
+    """Barman's settings of a server and how it stands.
+
+    Not shut in: it writes locks into a folder that only it knows. Of what others wrote it reads nothing but names.
+    """
+    words = (*settings.tool_words, "-f", "json", "show-servers", settings.server or "")
+    return dict(_told(run(words, deadline, folder=root)).get(settings.server or "") or {})
 
 
 def barman_segments(settings: Backups, label: str, root: Path, deadline: Deadline) -> list[str]:
@@ -202,10 +218,9 @@ def barman_segments(settings: Backups, label: str, root: Path, deadline: Deadlin
 
     Barman tells what its list (xlog.db) names, also where the file is gone: where its folder is here, we look.
     """
-    words = (*settings.tool_words, "list-files", "--target", "wal", settings.server or "", label)
-    done = run(words, deadline, folder=root)
+    done = _ask_barman(settings, ("list-files", "--target", "wal", settings.server or "", label), root, deadline)
     if done.code:
-        raise EvidenceProblem(Problem("protocol", f"{words[0]} list-files: {done.said}", "run it by hand"))
+        raise EvidenceProblem(Problem("protocol", f"{done.words[0]} list-files: {done.said}", "run it by hand"))
     paths = [Path(line) for line in done.output.splitlines()]
     names = [path.name for path in paths if path.is_file() or not path.parent.is_dir()]
     return [name for name in names if SEGMENT.fullmatch(name) or HISTORY.fullmatch(name)]
@@ -213,8 +228,7 @@ def barman_segments(settings: Backups, label: str, root: Path, deadline: Deadlin
 
 def barman_verify(settings: Backups, label: str, root: Path, deadline: Deadline) -> VerifiedBackup:
     """What `barman verify-backup` says of one backup."""
-    words = (*settings.tool_words, "-f", "json", "verify-backup", settings.server or "", label)
-    done = run(words, deadline, folder=root)
+    done = _ask_barman(settings, ("-f", "json", "verify-backup", settings.server or "", label), root, deadline)
     told = _json(done)
     wrong = told.get("_ERROR") or told.get("_EXCEPTION") or [] if isinstance(told, dict) else ["it did not answer"]
     confirmed = any("successfully verified" in str(each) for each in told.get("_INFO", [])) if not wrong else False
@@ -222,13 +236,28 @@ def barman_verify(settings: Backups, label: str, root: Path, deadline: Deadline)
     return VerifiedBackup(label, done.code == 0 and confirmed, said)
 
 
+def _ask(words: Sequence[str], root: Path, deadline: Deadline, writable: Iterable[Path] = ()) -> CompletedProgram:
+    """Runs a tool that only tells: it can write nowhere but in folders of its own. Its settings go by its own name."""
+    shut_in = reading_only(words, writable, deadline)
+    return replace(run(shut_in, deadline, folder=root, only=environment(words[0])), words=tuple(words))
+
+
+def _ask_barman(settings: Backups, what: Sequence[str], root: Path, deadline: Deadline) -> CompletedProgram:
+    return _ask((*settings.tool_words, *what), root, deadline, barman_folders(settings, root, deadline))
+
+
 def _barman(settings: Backups, what: Sequence[str], root: Path, deadline: Deadline) -> dict[str, Any]:
-    done = run((*settings.tool_words, "-f", "json", *what), deadline, folder=root)
+    return _told(_ask_barman(settings, ("-f", "json", *what), root, deadline))
+
+
+def _told(done: CompletedProgram) -> dict[str, Any]:
+    """What Barman tells; raises EvidenceProblem with what it complains of."""
     told = _json(done)
     wrong = told.get("_ERROR") or told.get("_EXCEPTION") if isinstance(told, dict) else ["no object"]
     if wrong:
         said = program_words.last_words("\n".join(map(str, wrong)))
-        raise EvidenceProblem(Problem("protocol", f"barman {what[0]}: {said}", "run it by hand"))
+        what = done.words[done.words.index("json") + 1]
+        raise EvidenceProblem(Problem("protocol", f"barman {what}: {said}", "run it by hand"))
     return dict(told)
 
 

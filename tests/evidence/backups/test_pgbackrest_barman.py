@@ -32,7 +32,8 @@ from pytest_prodcheck.evidence.content.recording import record_content
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.restore import fetch
-from pytest_prodcheck.evidence.tools import write_guard
+from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.evidence.tools import landlock, write_guard
 from pytest_prodcheck.evidence.tools.confinement import why_unavailable
 from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Verification, WalArchive
 from suites.data_integrity.test_backups import test_the_newest_backup_is_whole as whole
@@ -203,40 +204,48 @@ def test_a_stanza_and_a_restore_from_it(pgbackrest: Tool, cluster: Cluster) -> N
 
 
 ELSEWHERE = """#!/bin/bash
-for last; do :; done
-if [ "$last" = restore ]; then
-  [ "$PGBACKREST_PROCESS_MAX" = 2 ] || exit 91
-  [ -z "$PRODCHECK_CANARY" ] || exit 92
-  for place in {places}; do (echo x > "$place/owned") 2>/dev/null; done
-  cat /proc/[0-9]*/environ > "{seen}" 2>/dev/null
-fi
+[ "$PGBACKREST_PROCESS_MAX" = 2 ] || exit 91
+[ -z "$PRODCHECK_CANARY" ] || exit 92
+for place in {places}; do (echo x > "$place/owned") 2>/dev/null; done
+cat /proc/{pid}/environ > /dev/null 2>&1 && exit 93
 exec {program} "$@"
 """
 
 
 @pytest.mark.skipif(bool(why_unavailable()), reason=f"restores cannot be shut in here: {why_unavailable()}")
-@pytest.mark.parametrize("by", ["bwrap", "unshare"])
-def test_a_restore_writes_nowhere_else(
+@pytest.mark.parametrize("by", ["bwrap", "unshare", "landlock"])
+def test_what_it_is_asked_and_a_restore_write_nowhere_else(
     pgbackrest: Tool, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     """A program in its place tries what a manifest with other paths would have it do, then is pgBackRest."""
-    if shutil.which(by) is None:
+    if by == "landlock" and (os.geteuid() == 0 or not landlock.usable()):
+        pytest.skip("Landlock shuts in ordinary users' tools, with Linux 6.2 and newer")
+    if by != "landlock" and shutil.which(by) is None:
         pytest.skip(f"no {by}; install: apt-get install {'bubblewrap' if by == 'bwrap' else 'util-linux'}")
-    monkeypatch.setattr(write_guard, "maker", lambda: by)
+    monkeypatch.setattr(write_guard, "guarded_by", lambda: by)
     places = [tmp_path, cluster.primary.data, pgbackrest.folder / "repo", pgbackrest.running.place, Path("/etc")]
     monkeypatch.setenv("PGBACKREST_PROCESS_MAX", "2")
     monkeypatch.setenv("PRODCHECK_CANARY", "canary")
     script = tmp_path / "pgbackrest"
     script.write_text(ELSEWHERE.format(
-        places=" ".join(map(str, places)), seen=tmp_path / "seen", program=pgbackrest.words[0]
+        places=" ".join(map(str, places)), pid=os.getpid(), program=pgbackrest.words[0]
     ))  # fmt: skip
     script.chmod(0o755)
     tool = Tool(pgbackrest.running, cluster, pgbackrest.folder, (str(script), *pgbackrest.words[1:]),
                 pgbackrest.declared)  # fmt: skip
+    judged = tool.judged()
+    assert (judged.age, judged.manifest, judged.wal) == ("passed", "passed", "passed")
     run: RestoreRun = tool.find("postgres-restore")
     assert (run.wrong, run.tables) == ((), 9)
     assert [each for each in places if (each / "owned").exists()] == []
-    assert not (tmp_path / "seen").exists()
+
+
+def test_what_is_asked_without_namespaces_is_told(pgbackrest: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_guard, "guarded_by", lambda: "bwrap")
+    monkeypatch.setattr(write_guard, "why_unavailable", lambda: "bwrap is not installed (apt-get install bubblewrap)")
+    deadline = Deadline(60)
+    assert find("postgres-backups").gather("shop", pgbackrest.context(), deadline).found
+    assert [each for each in deadline.notes if "can write where this user may" in each]
 
 
 def test_without_namespaces_pgbackrest_does_not_restore(pgbackrest: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,6 +257,7 @@ def test_without_namespaces_pgbackrest_does_not_restore(pgbackrest: Tool, monkey
 
 def not_shut_in(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rule of dumps: errored with what to install; accepted, it is told in the verdict."""
+    monkeypatch.setattr(write_guard, "guarded_by", lambda: "bwrap")
     monkeypatch.setattr(write_guard, "why_unavailable", lambda: "bwrap is not installed (apt-get install bubblewrap)")
     problem = problem_of(lambda: tool.find("postgres-restore"))
     assert "cannot be kept from writing them: bwrap is not installed (apt-get install bubblewrap)" in problem.message
@@ -452,7 +462,7 @@ def test_tablespaces_of_barman_stay_where_they_are(barman: Tool, monkeypatch: py
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare; install: apt-get install util-linux")
 def test_a_restore_by_barman(barman: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Shut in without bubblewrap; with it, pgBackRest is."""
-    monkeypatch.setattr(write_guard, "maker", lambda: "unshare")
+    monkeypatch.setattr(write_guard, "guarded_by", lambda: "unshare")
     run: RestoreRun = barman.find("postgres-restore")
     assert (run.wrong, run.tables) == ((), 9)
 
