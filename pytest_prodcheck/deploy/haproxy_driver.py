@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 _LARGEST = 16 * 1024 * 1024  # bytes of an answer
 _RUNNING = "2"  # `srv_op_state`
+_ALWAYS_ANSWERED = ("show map", "show stat", "show servers state")
+
+
+class _Gone(DriverProblem):
+    """HAProxy does not answer, as while it is reloaded."""
 
 
 class HaproxyDriver:
@@ -39,7 +44,20 @@ class HaproxyDriver:
         return World(self._copies.revisions(), self._shares(), self._trouble())
 
     def share(self, shares: Shares) -> None:
-        """First the file, so that a reload between the two cannot undo what was done, then HAProxy itself."""
+        """First the file, so that a reload between the two cannot undo what was done, then HAProxy itself.
+
+        Where HAProxy is reloaded at this moment it is done again: it says where to arrive.
+        """
+        end = time.monotonic() + self._settings.timeout
+        while True:
+            try:
+                return self._share(shares)
+            except _Gone:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(PAUSE)
+
+    def _share(self, shares: Shares) -> None:
         if self._settings.map is not None:
             slot, percent = shares[1]
             self._write(Path(self._settings.map), f"{slot} {percent}\n")
@@ -169,7 +187,9 @@ class HaproxyDriver:
                     if len(answer) > _LARGEST or time.monotonic() > end:
                         raise DriverProblem(f"HAProxy's answer to {line!r} does not end")
         except OSError as error:
-            raise DriverProblem(f"HAProxy's socket {path}: {error.strerror or error}") from None
+            raise _Gone(f"HAProxy's socket {path}: {error.strerror or error}") from None
+        if not answer.strip() and line in _ALWAYS_ANSWERED:
+            raise _Gone(f"HAProxy's socket {path}: no answer to {line!r}")
         return answer.decode("utf-8", "replace").strip()
 
 

@@ -51,8 +51,11 @@ class Journal:
 
     def _content(self) -> bytes | None:
         """All of it, None where there is none yet."""
-        there = self.path.exists() or self.path.is_symlink()
-        return read_regular(str(self.path), _LARGEST, follow=False) if there else None
+        try:
+            there = self.path.exists() or self.path.is_symlink()
+            return read_regular(str(self.path), _LARGEST, follow=False) if there else None
+        except PermissionError as error:  # of another user, who began it
+            raise _unreadable(error) from None
 
     def _parse(self, content: bytes) -> None:
         *whole, torn = content.split(b"\n")
@@ -145,6 +148,8 @@ class Store:
             names = os.listdir(self.folder)
         except FileNotFoundError:
             return []
+        except PermissionError as error:
+            raise _unreadable(error) from None
         return numbers_in(name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl"))
 
     @contextmanager
@@ -158,7 +163,7 @@ class Store:
             make_folder_in(self.state, self.folder)
             handle = open_own(str(self.folder / "lock"), os.O_RDWR)
         except OSError as error:
-            raise PlanProblem(f"{error.filename}: {error.strerror}", 3) from None
+            raise _unreadable(error) from None
         try:
             _take(handle)
             yield handle
@@ -170,6 +175,8 @@ class Store:
         """Whether a deployer is at it; changes nothing."""
         try:
             handle = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except PermissionError as error:
+            raise _unreadable(error) from None
         except OSError:
             return False
         try:
@@ -179,6 +186,11 @@ class Store:
         finally:
             os.close(handle)
         return False
+
+
+def _unreadable(error: OSError) -> PlanProblem:
+    hint = ": ask as the user who deploys here" if isinstance(error, PermissionError) else ""
+    return PlanProblem(f"{error.filename}: {error.strerror}{hint}", 3)
 
 
 def numbers_in(names: Iterable[str]) -> list[int]:

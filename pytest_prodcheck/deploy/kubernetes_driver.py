@@ -136,6 +136,8 @@ class KubernetesDriver:
             found = self._deployment(slot)
             if self._asked_for(found) != revision:
                 raise DriverProblem(f"somebody else gave {name} another image while it rolled out")
+            if table(found, "spec").get("paused"):
+                raise DriverProblem(f"somebody else paused {name} while it rolled out: resume it")
             wanted = _wanted(found)
             replicas, updated = _count(found, "replicas"), _count(found, "updatedReplicas")
             now = (replicas, updated, _count(found, "availableReplicas"))

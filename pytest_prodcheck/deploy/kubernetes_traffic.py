@@ -125,7 +125,8 @@ class Weights:
         found = self._cluster.get(self._path)
         shares = list(self._shares(found))
         if not shares:
-            raise DriverProblem(f"no rule of the HTTPRoute {self._name} has the backends {self._told}")
+            text = f"no rule of the HTTPRoute {self._name} has the backends {self._told}"
+            return equal(tuple(self._backends), frozenset()), f"{text}: give them to one, with weights"
         trouble = "" if len(set(shares)) == 1 else f"rules of the HTTPRoute {self._name} share traffic differently"
         odd = next((each for each in self._by_rule(found) if not _is_whole(each)), None)
         if odd is not None:

@@ -20,6 +20,10 @@ _GRACE = 40.0  # seconds for the keeper to end a program
 _NOT_STARTED = 127
 
 
+class StillRunning(BaseException):
+    """A program that could not be ended, as one of another user: nothing may be done beside it, not even going back."""
+
+
 @dataclass(frozen=True)
 class Done:
     """How a program ended. code: 128 + N for signal N, None where its time was over; text: the end of what it said."""
@@ -58,10 +62,17 @@ class Runner:
             finally:
                 if process.poll() is None:
                     process.terminate()
-                    process.wait(_GRACE)
+                    _wait_for(process, command[0])
             size = output.seek(0, os.SEEK_END)
             output.seek(max(0, size - _KEPT))
             return Done(code, output.read().decode("utf-8", "replace") + why)
+
+
+def _wait_for(process: subprocess.Popen[bytes], name: str) -> None:
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        raise StillRunning(f"{name} cannot be ended: end it by hand, until then no other deployer may begin") from None
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float, output: int) -> tuple[int | None, str]:

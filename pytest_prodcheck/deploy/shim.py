@@ -15,7 +15,7 @@ import time
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # linux/prctl.h
 _WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 NOT_STARTED = 127
-_GRACE = 30.0  # seconds for a killed group to be gone
+_LOOK = 0.2  # seconds between two looks at a group that may not be killed
 
 
 def main(argv: list[str]) -> int:
@@ -82,13 +82,17 @@ def _reap(child: int) -> int | None:
 
 
 def _end(child: int) -> None:
-    """Kills the program and its process group, and waits until none of them is left."""
-    end = time.monotonic() + _GRACE
-    while time.monotonic() < end:
+    """Kills the program and its process group, and waits, with the lock, until none of them is left.
+
+    However long that takes: what runs as another user, as by sudo, could still act.
+    """
+    while True:
         try:
             os.killpg(child, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
+        except ProcessLookupError:
             return
+        except PermissionError:
+            time.sleep(_LOOK)
         _reap(child)
         time.sleep(0.005)
 

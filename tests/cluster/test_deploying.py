@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -431,6 +432,83 @@ def test_a_route_that_is_not_ours_alone_is_refused(change: Object, why: str, sit
     site.plane.apply(made)
     with pytest.raises(PlanProblem, match=why):
         site.made("r2", "route").dry_run()
+
+
+def test_a_route_without_a_rule_of_ours_and_one_with_several(site: Site) -> None:
+    made = route()
+    other, ours = made["spec"]["rules"]
+    made["spec"]["rules"] = [other]
+    site.plane.apply(made)
+    with pytest.raises(PlanProblem, match="no rule of the HTTPRoute shop has the backends shop-blue, s") as error:
+        site.made("r2", "route").dry_run()
+    assert error.value.code == 4
+    beta = {"matches": [{"headers": [{"name": "x-beta", "value": "1"}]}], "backendRefs": ours["backendRefs"]}
+    made["spec"]["rules"] = [beta, other, ours]
+    site.plane.apply(made)
+    site.driver("route").share((("blue", 90), ("green", 10)))
+    found = [[each.get("weight") for each in rule["backendRefs"]] for rule in site.plane.get(ROUTE)["spec"]["rules"]]
+    assert found == [[90, 10], [1], [90, 10]]
+    beta["backendRefs"] = ours["backendRefs"][:1]
+    site.plane.apply(made)
+    with pytest.raises(PlanProblem, match="rule 1 of the HTTPRoute shop has not each of the backends"):
+        site.made("r2", "route").dry_run()
+
+
+def test_a_rule_or_a_right_that_is_taken_away_half_way_calls_a_person(site: Site) -> None:
+    def taken(slot: str) -> None:
+        if slot == "green" and weights(site.plane) == [90, 10]:
+            site.at = lambda slot: None
+            role = bound()[0]
+            role["rules"] = [rule for rule in role["rules"] if rule["resources"] != ["httproutes"]]
+            site.grant(role)
+
+    site.at = taken
+    assert site.deploy("r2", "route") == 21
+    assert "cannot get resource" in site.lines()
+    assert weights(site.plane) == [90, 10]
+    site.grant(*bound())
+    without = route()
+    del without["spec"]["rules"][1]
+    site.plane.apply(without)
+    assert site.made().undo() == 21
+    assert "no rule of the HTTPRoute shop has the backends" in site.lines()
+    site.plane.apply(route())
+    assert site.made().undo() == 20, site.lines()
+    assert weights(site.plane) == [100, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "told"),
+    [
+        ({"paused": True}, 21, "somebody else paused shop-green"),
+        ({"replicas": 3}, 0, "traffic: blue 0 %, green 100 %"),  # as an autoscaler does
+        ({"template": {"spec": {"containers": [{"name": "app", "image": "registry.test/shop:r9"}]}}}, 20,
+         "somebody else gave shop-green another image"),
+    ],
+    ids=["paused", "scaled", "another image"],
+)  # fmt: skip
+def test_a_deployment_that_somebody_else_changes_while_it_rolls_out(
+    change: Object, code: int, told: str, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = [change]
+
+    def sleep(seconds: float) -> None:
+        if changes:
+            strategic = "application/strategic-merge-patch+json"
+            status, said = site.plane.ask("PATCH", f"{APPS}/shop-green", {"spec": changes.pop()}, strategic)
+            assert status == 200, said
+        time.sleep(seconds)
+
+    clock = SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+    monkeypatch.setattr("pytest_prodcheck.deploy.kubernetes_driver.time", clock)
+    assert site.deploy("r2", "selector") == code, site.lines()
+    assert changes == []
+    assert told in site.lines()
+    world = site.driver("selector").observe()
+    assert {world.revisions[slot] for slot in world.carrying} == {"r2" if code == 0 else "r1"}
+    if code == 21:
+        site.plane.patch(f"{APPS}/shop-green", {"spec": {"paused": False}})
+        assert site.made().undo() == 20, site.lines()
 
 
 def test_a_gateway_that_does_not_take_the_route(site: Site, gateway: Gateway) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,22 @@ def test_a_reload_of_haproxy_keeps_the_share_and_a_file_that_disagrees_is_told(b
     assert driver.observe().shares == (("blue", 70), ("green", 30))
     (balanced.folder / "share.map").write_text("green 5\n")
     assert "after a reload, by share.map, it would by blue 95, green 5" in driver.observe().trouble
+    driver.share((("blue", 100), ("green", 0)))
+    assert driver.observe().trouble == ""
+
+
+def test_haproxy_that_somebody_reloads_while_traffic_is_moved(balanced: Site) -> None:
+    there = made(balanced)
+    assert there.settings.haproxy is not None
+    patient = there.settings.haproxy.model_copy(update={"timeout": 60.0, "drain": 60.0})
+    driver, percent = driver_of(made(balanced, haproxy=patient)), 0
+    with ThreadPoolExecutor(1) as threads:
+        reload = threads.submit(balanced.reload)
+        while not reload.done() or percent < 3:
+            percent += 1
+            driver.share((("blue", 100 - percent), ("green", percent)))
+        reload.result()
+    assert driver.observe().shares == (("blue", 100 - percent), ("green", percent))
     driver.share((("blue", 100), ("green", 0)))
     assert driver.observe().trouble == ""
 

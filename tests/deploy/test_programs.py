@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck.deploy import programs, shim
 from pytest_prodcheck.deploy.journal import Busy, Store
-from pytest_prodcheck.deploy.programs import Runner
+from pytest_prodcheck.deploy.programs import Runner, StillRunning
 
 ENV = {"PATH": os.environ["PATH"]}
 DEPLOYER = """\
@@ -33,15 +34,17 @@ def test_codes_output_and_time(tmp_path: Path) -> None:
     missing = runner.run(["./not-there"], 20, ENV)
     assert (missing.code, "cannot be started" in missing.text) == (127, True)
     began = time.monotonic()
-    late = runner.run(["sh", "-c", "sleep 300 & sleep 300"], 0.5, ENV)
+    late = runner.run(["sh", "-c", "trap '' TERM INT HUP; sleep 300 & sleep 300"], 0.5, ENV)
     assert late.code is None
     assert time.monotonic() - began < 30
 
 
-def test_a_server_that_a_program_leaves_behind_lives_on_and_holds_no_lock(tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", ["sleep 60 >/dev/null 2>&1", "setsid sleep 60"])
+def test_a_server_that_a_program_leaves_behind_lives_on_and_holds_no_lock(server: str, tmp_path: Path) -> None:
+    """Also one that keeps the program's output."""
     store = Store(str(tmp_path), "e", "")
     with store.locked() as lock:
-        done = Runner(tmp_path, lock).run(["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"], 20, ENV)
+        done = Runner(tmp_path, lock).run(["sh", "-c", f"{server} & echo $!"], 20, ENV)
     pid = int(done.text)
     try:
         os.kill(pid, 0)
@@ -84,3 +87,28 @@ def test_a_second_deployer_is_refused(tmp_path: Path) -> None:
         with Store(str(tmp_path), "e", "other").locked():  # another unit is another deployment
             pass
     assert not store.busy
+
+
+def test_what_may_not_be_killed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As what sudo started; the kernel's answers are played, for no program of another user is at hand here."""
+    answers = [PermissionError, PermissionError, None, PermissionError, ProcessLookupError]
+
+    def killpg(group: int, number: int) -> None:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    monkeypatch.setattr(shim, "_LOOK", 0.0)
+    shim._end(1)
+    assert answers == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nobody waits for it
+def test_nothing_is_done_beside_a_program_that_cannot_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = tmp_path / "keeper.py"  # one whose program may not be killed
+    keeper.write_text("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3)\n")
+    monkeypatch.setattr(programs, "_SHIM", str(keeper))
+    monkeypatch.setattr(programs, "_GRACE", 0.2)
+    with pytest.raises(StillRunning, match="sudo cannot be ended"):
+        Runner(tmp_path).run(["sudo"], 1.0, ENV)
