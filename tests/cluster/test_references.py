@@ -132,6 +132,10 @@ LIVE = (
     item("Service", "far", space=OTHER, spec={"ports": [{"port": 80}]}),
     item("Service", "partner", spec={"type": "ExternalName", "externalName": "api.test"}),
 )  # fmt: skip
+PULLED = item("Deployment", "pulled", "apps/v1", spec={
+    "selector": {"matchLabels": {"app": "pulled"}}, "template": {"metadata": {"labels": {"app": "pulled"}}, "spec": {
+        "imagePullSecrets": [{"name": "unused"}], "containers": [{"name": "a", "image": "registry.test/web:1"}]}},
+})  # fmt: skip
 
 
 def _by_section() -> Object:
@@ -161,12 +165,15 @@ def space(plane: ControlPlane) -> Iterator[ControlPlane]:
         emptied(plane, each)
     for kind in OPERATORS:
         assert plane.ask("POST", CRDS, kind)[0] in (201, 409)
-    plane.apply(*LIVE)
+    plane.apply(*LIVE, PULLED)
     for made in (FAILING, SYNCING, *GATES):
         end = time.monotonic() + 120
         while plane.ask("POST", path_of(made).rpartition("/")[0], made)[0] not in (201, 409):
             assert time.monotonic() < end
             time.sleep(0.2)
+    while not plane.get(path_of(PULLED))["status"].get("readyReplicas"):
+        assert time.monotonic() < end
+        time.sleep(0.2)
     yield plane
     for definition_ in OPERATORS:
         plane.delete(f"{CRDS}/{definition_['metadata']['name']}")
@@ -237,6 +244,10 @@ CASES: dict[str, tuple[list[Object], str, str]] = {
     "old volumes": ([volume(cephfs={"monitors": ["m"], "secretRef": {"name": "absent"}})], "failed", "Secret absent"),
     "old account field": ([pod(serviceAccount="absent")], "failed", "ServiceAccount absent"),
     "account's pull secret": ([item("ServiceAccount", "a", imagePullSecrets=[{"name": "absent"}])], "failed", "absent"),
+    "a pull secret": ([pod(imagePullSecrets=[{"name": "absent"}])], "failed", "Secret absent"),
+    "a pull secret that nobody asks for": ([pod(imagePullSecrets=[{"name": "unused"}])], "warned", "Secret unused"),
+    "RabbitMQ's user": ([uses("mq-default-user", "password"), item("RabbitmqCluster", "mq", "rabbitmq.com/v1beta1")],
+                        "warned", "RabbitmqCluster mq makes it"),
     "claim": ([volume(persistentVolumeClaim={"claimName": "absent"})], "failed", "PersistentVolumeClaim absent"),
     "port of a bare pod": ([service("http", name="s"), pod()], "passed", ""),
     "no port of a bare pod": ([service("grpc", name="s"), pod()], "failed", "no container of its pods has a TCP port"),

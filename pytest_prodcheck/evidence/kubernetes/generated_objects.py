@@ -20,7 +20,14 @@ KNOWN = {
     "ObjectBucketClaim": ("objectbucket.io/v1alpha1", "objectbucketclaims"),
     "KafkaUser": ("kafka.strimzi.io/v1", "kafkausers"),
     "Cluster": ("postgresql.cnpg.io/v1", "clusters"),
+    "RabbitmqCluster": ("rabbitmq.com/v1beta1", "rabbitmqclusters"),
+    "Elasticsearch": ("elasticsearch.k8s.elastic.co/v1", "elasticsearches"),
+    "Kafka": ("kafka.strimzi.io/v1beta2", "kafkas"),
 }
+_SECRETS_OF = {  # what is behind the object's own name
+    "RabbitmqCluster": ("default-user",), "Elasticsearch": ("es-elastic-user", "es-http-certs-public"),
+    "Kafka": ("cluster-ca-cert", "clients-ca-cert"),
+}  # fmt: skip
 _SERVING = "service.beta.openshift.io/serving-cert-secret-name"
 
 
@@ -76,6 +83,8 @@ def _generated_by(
         yield "Secret", table(spec, "managedSecret").get("name"), None
     elif kind == "Cluster" and str(item.get("apiVersion")).startswith("postgresql.cnpg.io/"):
         yield from (("Secret", f"{name}-{each}", None) for each in ("app", "superuser", "ca", "server", "replication"))
+    elif kind in _SECRETS_OF:
+        yield from (("Secret", f"{name}-{each}", None) for each in _SECRETS_OF[kind])
     elif kind == "Bundle":
         yield from (("ConfigMap", name, None), ("Secret", name, None))
     elif kind == "SecretProviderClass":

@@ -17,6 +17,7 @@ class Reference:
     key: str = ""  # of a ConfigMap or Secret; of a Service, the port's name or number
     namespace: str = ""  # "" for that of the object which refers to it
     slight: bool = False  # what refers to it works without it, but not as it was meant
+    pulls: bool = False  # images: the kubelet goes on without it, and whether their registry minds is not known here
 
     @property
     def shown(self) -> str:
@@ -46,7 +47,7 @@ def of_pod(pod: Object) -> Iterator[Reference]:
     if account:
         yield Reference("ServiceAccount", str(account))
     for each in rows(pod, "imagePullSecrets"):
-        yield Reference("Secret", str(each.get("name", "")))
+        yield Reference("Secret", str(each.get("name", "")), pulls=True)
     for volume in rows(pod, "volumes"):
         yield from _of_volume(volume)
     for claim in rows(pod, "resourceClaims"):

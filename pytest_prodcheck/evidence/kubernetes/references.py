@@ -164,7 +164,20 @@ def _reference_finding(own: str, wanted: Reference, space: str, there: ExistingO
             return Finding(what, f"{made.by} does not make it: {made.failing[:300]}")
         return Finding(what, later=f"{made.by} makes it once it is applied")
     wrong = _NONE if keys is None else f"it has no {'port' if kind == 'Service' else 'key'} {wanted.key}"
-    return Finding(what, later=wrong) if wanted.slight else Finding(what, wrong)
+    slight = wanted.slight or (wanted.pulls and _pulled_without(wanted.name, space, there))
+    return Finding(what, later=wrong) if slight else Finding(what, wrong)
+
+
+def _pulled_without(secret: str, space: str, there: ExistingObjects) -> bool:
+    """Whether pods that run and are ready name the secret too, which is not there: their registry does not ask for it.
+
+    https://kubernetes.io/docs/concepts/containers/images/#specifying-imagepullsecrets-on-a-pod
+    """
+    return space == there.space and any(
+        (table(each, "status").get("readyReplicas") or table(each, "status").get("numberReady"))
+        and secret in (named.get("name") for named in rows(template(each), "imagePullSecrets"))
+        for each in _live_workloads(space, there)
+    )
 
 
 def _selects_nothing(service: Object, there: ExistingObjects) -> str:
@@ -190,10 +203,13 @@ def _selected_pods(service: Object, there: ExistingObjects) -> list[Object]:
     pods = _selected(selector, (each for each in there.objects if there.space_of(each) == space))
     if pods or space != there.space:
         return pods
-    live = [each for plural in ("deployments", "statefulsets", "daemonsets")
-            for each in listed("raw", f"/apis/apps/v1/namespaces/{quote(space, safe='')}/{plural}", there.context,
-                               there.deadline, lambda item: item)]  # fmt: skip
-    return _selected(selector, live)
+    return _selected(selector, _live_workloads(space, there))
+
+
+def _live_workloads(space: str, there: ExistingObjects) -> Iterator[Object]:
+    for plural in ("deployments", "statefulsets", "daemonsets"):
+        path = f"/apis/apps/v1/namespaces/{quote(space, safe='')}/{plural}"
+        yield from listed("raw", path, there.context, there.deadline, lambda item: item)
 
 
 def _makes_pods(item: Object) -> bool:

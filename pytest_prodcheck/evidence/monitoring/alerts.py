@@ -159,7 +159,7 @@ def _jobs(names: tuple[str, ...], context: Context, deadline: Deadline) -> tuple
         return ()
     wanted = json.dumps("|".join(map(re.escape, names)))
     now = f"up{{job=~{wanted}}}"  # targets that are looked at no more are not in it, within two minutes or not
-    query = f"max_over_time({now}[{LATELY}]) and {now}"
+    query = f"(max_over_time({now}[{LATELY}]) and {now}) or {now}"  # some are scraped every four minutes
     found = prometheus.prometheus(context, deadline).vector(query, "targets", deadline)
     values = {name: [each.value for each in found if each.labels.get("job") == name] for name in names}
     return tuple(ScrapedJob(name, up := values[name].count(1.0), len(values[name]) - up) for name in names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_prodcheck.evidence.monitoring import alerts
 from tests.field.monitoring.clusters import ALERTS, QUIET, USUAL, Clusters
 
 EAST, WEST = "labels = 'cluster=\"east\"'\n", "labels = 'cluster=\"west\"'\n"
@@ -22,6 +23,12 @@ def test_the_watchdog_of_another_cluster_is_not_ours(name: str, shared: Clusters
 def test_ours_has_arrived(name: str, shared: Clusters) -> None:
     """With labels, without any, with a pair's replica label dropped on its way, with labels made anew."""
     assert shared.judged(name) == {}
+
+
+def test_a_job_that_is_scraped_more_seldom_than_we_look_back(shared: Clusters, monkeypatch: pytest.MonkeyPatch) -> None:
+    """prometheus/prometheus#8001, scylladb/scylla-monitoring#767: a range without a sample says nothing."""
+    monkeypatch.setattr(alerts, "LATELY", "1ms")
+    assert shared.judged("west") == {}
 
 
 @pytest.mark.parametrize(
