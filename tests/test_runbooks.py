@@ -30,7 +30,10 @@ def parts(name: str) -> dict[str, str]:
 
 
 def test_every_check_has_one_and_nothing_is_left_over() -> None:
-    assert {each for each in runbooks.names() if "." in each} == set(OF_CHECKS)
+    written = {each for each in runbooks.names() if "." in each}
+    missing, left_over = sorted(set(OF_CHECKS) - written), sorted(written - set(OF_CHECKS))
+    assert not missing, f"write docs/runbooks/ID.md, with the headings {PARTS}, for {missing}"
+    assert not left_over, f"remove from docs/runbooks/: {left_over}"
 
 
 def test_the_incidents_of_the_guide_have_one() -> None:

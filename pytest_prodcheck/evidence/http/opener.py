@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from pytest_prodcheck.answers.http_heads import NotHttp
 from pytest_prodcheck.evidence.http.framing import Wire
 from pytest_prodcheck.evidence.http.request_heads import Origin
+from pytest_prodcheck.evidence.network.transport import address_text
 
 if TYPE_CHECKING:
     import ssl
@@ -85,8 +86,7 @@ class _Proxy:
 
     def tunnel(self, sock: Any, origin: Origin) -> None:
         """Has the proxy connect to an origin; raises NotHttp where it does not."""
-        host = f"[{origin.host}]" if ":" in origin.host else origin.host
-        where = f"{host}:{origin.port}".encode("ascii")
+        where = address_text(origin.host, origin.port).encode("ascii")
         head = [b"CONNECT " + where + b" HTTP/1.1", b"Host: " + where, *self.credentials]
         sock.sendall(b"\r\n".join([*head, b"", b""]))
         status = Wire(sock).head().status

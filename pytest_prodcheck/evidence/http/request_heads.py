@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from pytest_prodcheck.evidence.network.transport import bracketed
+
 # Addresses that need no quoting, no IDNA and no dots removed, and that hold no login: they are sent as they are written
 # (RFC 3986: unreserved, sub-delims, ":", "@"). All others go through `requests`, which does all that.
 _PLAIN = re.compile(
@@ -32,7 +34,7 @@ class Origin(NamedTuple):
     @property
     def header(self) -> bytes:
         """The value of the Host header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         return (host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}").encode("ascii")
 
 

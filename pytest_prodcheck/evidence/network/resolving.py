@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_prodcheck import resource_exhaustion
+from pytest_prodcheck.evidence.network.transport import address_text
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -183,7 +184,7 @@ def _addresses_behind_aliases(
     from dns.exception import DNSException
     from dns.rcode import NOERROR, NXDOMAIN, to_text
 
-    where = f"{host}: {_address_text(server)}"
+    where = f"{host}: {address_text(server.ip, server.port)}"
     for _ in range(MOST_ALIASES):
         response = _query(name, kind, server, host, deadline)
         try:
@@ -210,6 +211,7 @@ def _query(name: Any, kind: str, server: ResolvedAddress, host: str, deadline: D
     from dns.message import make_query
     from dns.query import udp_with_fallback
 
+    asked = address_text(server.ip, server.port)
     for last in (False, True):
         left = deadline.time_left()
         if left <= 0:
@@ -221,21 +223,17 @@ def _query(name: Any, kind: str, server: ResolvedAddress, host: str, deadline: D
             return response
         except Timeout:
             if not last:
-                deadline.note(f"{host}: no answer of {_address_text(server)} for {kind}, asked once more")
+                deadline.note(f"{host}: no answer of {asked} for {kind}, asked once more")
         except (DNSException, EOFError, ValueError) as error:  # EOFError: TCP that ends within an answer
-            said = f"{_address_text(server)} answered with nonsense ({type(error).__name__} for {kind})"
+            said = f"{asked} answered with nonsense ({type(error).__name__} for {kind})"
             raise _dns(f"{host}: {said}", "does DNS speak on this port?") from None
         except OSError as error:
-            raise _dns(f"{host}: {_address_text(server)} cannot be asked: {error.strerror or error}") from None
-    raise _silent(host, _address_text(server))
+            raise _dns(f"{host}: {asked} cannot be asked: {error.strerror or error}") from None
+    raise _silent(host, asked)
 
 
 def _silent(host: str, nameserver: str) -> EvidenceProblem:
     return _dns(f"{host}: no answer from the name server {nameserver} in time", "is it up and reachable by UDP?")
-
-
-def _address_text(server: ResolvedAddress) -> str:
-    return f"[{server.ip}]:{server.port}" if server.family == "IPv6" else f"{server.ip}:{server.port}"
 
 
 def _dns(message: str, hint: str = "") -> EvidenceProblem:

@@ -164,9 +164,14 @@ def _is_group(ip: str) -> bool:
     return IPv6Address(ip.partition("%")[0]).is_multicast
 
 
-def address_text(ip: str, port: int) -> str:
+def bracketed(host: str) -> str:
+    """A host as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def address_text(host: str, port: int) -> str:
     """An address as people write it: "127.0.0.1:443", "[::1]:443"."""
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+    return f"{bracketed(host)}:{port}"
 
 
 def show_peer(sock: socket.socket) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urljoin, urlsplit
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.clients import client_to
 from pytest_prodcheck.evidence.http.service_requests import declared, service_host
+from pytest_prodcheck.evidence.network.transport import bracketed
 from pytest_prodcheck.records import EvidenceProblem, Exchange
 from pytest_prodcheck.records.services import RedirectChain
 
@@ -23,11 +24,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 
 def _start_url(service: Service) -> str:
-    return service.redirect if isinstance(service.redirect, str) else f"http://{_bracketed(service.host)}/"
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    return service.redirect if isinstance(service.redirect, str) else f"http://{bracketed(service.host)}/"
 
 
 def _sends(target: str, environment: Environment) -> tuple[Sending, ...]:

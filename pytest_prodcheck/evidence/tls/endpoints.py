@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pytest_prodcheck.environments.tls_targets import encrypted
 from pytest_prodcheck.evidence.network.resolving import addresses_of, split_address
+from pytest_prodcheck.evidence.network.transport import address_text
 from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.records import EvidenceProblem, Problem
 
@@ -42,7 +43,7 @@ def endpoints(target: str, environment: Environment) -> tuple[TlsEndpoint, ...]:
     key, name = encrypted(environment).get(target, ("", ""))
     if key == "services":
         service = environment.services[name]
-        address = service.connect_to or _host_and_port(service.host, service.port)
+        address = service.connect_to or address_text(service.host, service.port)
         return (_endpoint(address, service.host, None, service.tls, service.timeout),)
     if key == "postgres":
         cluster = environment.postgres[name]
@@ -62,10 +63,6 @@ def endpoints(target: str, environment: Environment) -> tuple[TlsEndpoint, ...]:
 def _endpoint(address: str, name: str, starttls: str | None, tls: object, timeout: float) -> TlsEndpoint:
     ca, certificate, key = (getattr(tls, name) for name in ("ca", "certificate", "key"))
     return TlsEndpoint(address, name, starttls, ca, certificate, key, timeout)
-
-
-def _host_and_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def first_address(target: str, environment: Environment) -> str:
