@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from pytest_prodcheck.cli.complaining import complain
 from pytest_prodcheck.reports.escaping import safe_json
 
 EXAMPLES = """\
@@ -69,7 +70,7 @@ def _checks_in_force(args: argparse.Namespace) -> list[dict[str, object]] | None
     try:
         scope, _, _ = read_scope(args.env, Path.cwd())
     except (ConfigurationError, ScopeError) as error:
-        print(f"prodcheck checks: {error}", file=sys.stderr)
+        complain("checks", error)
         return None
     rows: list[dict[str, object]] = []
     for entry in entries():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from pytest_prodcheck.cli.complaining import complain
 
 if TYPE_CHECKING:
     from pytest_prodcheck.demo import Fault
@@ -48,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
             return demo.show_deployments()
         return demo.run_foreground(args.fault)
     except demo.DemoError as error:
-        print(f"prodcheck demo: {error}", file=sys.stderr)
+        complain("demo", error)
         return 2
 
 

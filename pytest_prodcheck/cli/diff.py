@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from pytest_prodcheck.cli.complaining import complain
+
 EXAMPLES = """\
   prodcheck diff                            the newest run beside the last one that opened its gates
   prodcheck diff 20261129T0200 latest       two runs
@@ -37,7 +39,7 @@ def main(args: argparse.Namespace) -> int:
         if before is None:
             raise NoSuchRun(f"no earlier run of {now.environment} opened its gates: name two runs")
     except NoSuchRun as error:
-        print(f"prodcheck diff: {error}", file=sys.stderr)
+        complain("diff", error)
         return 2
     found = changes(before, now)
     if args.format == "json":
@@ -48,9 +50,10 @@ def main(args: argparse.Namespace) -> int:
         print(safe_json(json.dumps(told, indent=1)))
         return 0
     from pytest_prodcheck.reports.changes import line
+    from pytest_prodcheck.reports.escaping import safe
     from pytest_prodcheck.reports.symbols import takes_unicode
 
-    print(f"{before.id} ({before.revision or 'no revision'}) → {now.id} ({now.revision or 'no revision'})")
+    print(safe(f"{before.id} ({before.revision or 'no revision'}) → {now.id} ({now.revision or 'no revision'})"))
     for each in found:
         print(line(each, unicode=takes_unicode(sys.stdout)))
     if not found:

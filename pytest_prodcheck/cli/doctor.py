@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pytest_prodcheck.cli.complaining import complain
+
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.configuration import Configuration
     from pytest_prodcheck.environments.project import Environment
@@ -51,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         scope, environment, configuration = read_scope(args.env, Path.cwd())
     except (ConfigurationError, ScopeError) as error:
-        print(f"prodcheck doctor: {error}", file=sys.stderr)
+        complain("doctor", error)
         return 2
     found = [
         *_declared(scope),

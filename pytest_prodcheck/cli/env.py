@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.cli.complaining import complain
 from pytest_prodcheck.reports.escaping import safe, safe_json
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
         configuration = load(path)
         rows = _values(configuration, args.name, args.unit, args.slot) if args.name else _environments(configuration)
     except ConfigurationError as error:
-        print(f"prodcheck env: {error}", file=sys.stderr)
+        complain("env", error)
         return 2
     if args.format == "json":
         print(safe_json(json.dumps(rows, indent=1, ensure_ascii=False)))

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_prodcheck.cli.complaining import complain
 from pytest_prodcheck.reports.escaping import safe, safe_json
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         _, environment, configuration = read_scope(args.env, Path.cwd())
     except (ConfigurationError, ScopeError) as error:
-        print(f"prodcheck grants: {error}", file=sys.stderr)
+        complain("grants", error)
         return 2
     if args.deployer:
         return _deployer(args, environment)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.cli.complaining import complain
 
 if TYPE_CHECKING:
     from pytest_prodcheck.events.log import Event
@@ -49,7 +50,7 @@ def main(args: argparse.Namespace) -> int:
             raise ValueError(f"the event log has no run of {args.env} in the last {args.since}")
         return _one(runs, args) if args.check else _all(runs, verdicts, overrides, args)
     except (ConfigurationError, LogProblem, ValueError) as error:
-        print(f"prodcheck history: {error}", file=sys.stderr)
+        complain("history", error)
         return 2
 
 
@@ -88,10 +89,11 @@ def _one(runs: list[Event], args: argparse.Namespace) -> int:
         print(safe_json(json.dumps([asdict(each) for each in found.points], indent=1)))
         return 0
     if found.measured:
-        print(f"{sparkline(found.values[-_MOST_BARS:], found.points[-1].limit)}  {_extremes(found)}{found.told()}")
+        bars = sparkline(found.values[-_MOST_BARS:], found.points[-1].limit)
+        print(safe(f"{bars}  {_extremes(found)}{found.told()}"))
     for each in found.points[-_FEW:]:
         shown = "" if each.value is None else value_text(each.value, each.unit)
-        print(f"{moment(each.at)}  {each.outcome:8}{shown:14}{safe(each.revision)}".rstrip())
+        print(safe(f"{moment(each.at)}  {each.outcome:8}{shown:14}{each.revision}".rstrip()))
     return 0
 
 

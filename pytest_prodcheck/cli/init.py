@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from pytest_prodcheck.cli.complaining import complain
+
 EXAMPLES = """\
   prodcheck init                 writes ./prodcheck.toml, and prodcheck.schema.json for editors
   prodcheck init deploy/         writes deploy/prodcheck.toml
@@ -42,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         text = _text(args)
     except ValueError as error:
-        print(f"prodcheck init: {error}", file=sys.stderr)
+        complain("init", error)
         return 2
     try:
         with path.open("w" if args.force else "x", encoding="utf-8") as file:

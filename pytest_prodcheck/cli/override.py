@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from pytest_prodcheck import resource_exhaustion
+from pytest_prodcheck.cli.complaining import complain
 from pytest_prodcheck.cli.declared_names import UnknownName, refuse_unknown
 from pytest_prodcheck.cli.gate_options import add_scope, duration, query_of, who
 from pytest_prodcheck.gates import overrides, paths, revisions, seal
@@ -54,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
         overrides.record(state, document, key)
         unrecorded = _add_to_event_log(state, document)
     except (ValueError, OSError) as error:
-        print(f"prodcheck override: {error}", file=sys.stderr)
+        complain("override", error)
         return 3 if resource_exhaustion.shortage_of(error) else 2
     print(f"gate {args.gate} of {args.env}: {overrides.override_line(document)}")
     print("it is recorded, shown by every verdict while it holds, and ends by itself")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.cli.complaining import complain
 from pytest_prodcheck.cli.gate_options import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE
 from pytest_prodcheck.reports.escaping import safe, safe_json
 
@@ -69,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
         refuse_unknown_opt_ins(scope, with_opt_in(), [each.id for each in own])
         selects = _selection(args, configuration, own)
     except (ConfigurationError, OwnCheckError, ScopeError) as error:
-        print(f"prodcheck plan: {error}", file=sys.stderr)
+        complain("plan", error)
         return 2
     plan, left_out = evidence_of(scope, selects)
     further, unknown = _own_evidence(scope, [each for each in own if selects(each.id, each.suite)])

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.cli.complaining import complain
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -56,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
         if shown and not args.output:
             print(_rendered_report(saved, run, verdicts, shown), end="")
     except (NoSuchRun, OSError) as error:
-        print(f"prodcheck report: {error}", file=sys.stderr)
+        complain("report", error)
         return 3 if shown == "nagios" else 2
     if shown == "nagios":
         from pytest_prodcheck.reports.nagios import state as nagios_state

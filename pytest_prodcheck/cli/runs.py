@@ -49,6 +49,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _line_of_run(saved: SavedRun) -> str:
+    from pytest_prodcheck.reports.escaping import safe
     from pytest_prodcheck.reports.symbols import gate_words
     from pytest_prodcheck.reports.verdict_documents import View, moment, status_of
 
@@ -58,4 +59,4 @@ def _line_of_run(saved: SavedRun) -> str:
     gates = ", ".join(f"{each.text('gate')} {gate_words(status_of(each))}" for each in about.views("verdicts"))
     where = "/".join(filter(None, (about.text("environment"), about.text("unit"), about.text("slot"))))
     parts = (saved.id, moment(about.number("ended_at")), where, about.text("revision"), gates or "no gate", told)
-    return "  ".join(part for part in parts if part)
+    return "  ".join(safe(part) for part in parts if part)

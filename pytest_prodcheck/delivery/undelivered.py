@@ -1,4 +1,4 @@
-"""Messages that did not arrive, one file each in the state folder."""
+"""Messages that did not arrive, one sealed file each in the state folder: who may write there sends none as us."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pytest_prodcheck.delivery.messages import Message
+from pytest_prodcheck.gates.seal import KeyProblem, find_key, holds, sign
 from pytest_prodcheck.reports.verdict_documents import LEVELS
 from pytest_prodcheck.trusted_files import read_regular
 
@@ -36,11 +37,13 @@ class Kept:
 
 def waiting(state: Path) -> Iterator[Kept]:
     """What is kept, the oldest first; what cannot be read is left out."""
-    folder = state / FOLDER
+    folder, key = state / FOLDER, _key(state)
     names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
-    for name in names[:_MOST]:
+    for name in names[:_MOST] if key is not None else ():
         try:
             found = json.loads(read_regular(str(folder / name), _LARGEST, follow=False))
+            if not isinstance(found, dict) or key is None or not holds(found, key):
+                continue
             told = found["message"]
             title, body, level = (str(told[key]) for key in ("title", "body", "level"))
             kept = Kept(
@@ -59,13 +62,24 @@ def keep(state: Path, kept: Kept, arrived: Iterable[int]) -> str:
     """Writes it; returns what went wrong, "" where it is kept."""
     from pytest_prodcheck.gates.files import make_folder_in, replace_file
 
+    key = _key(state)
+    if key is None:
+        return "there is no key to seal it with"
     try:
         make_folder_in(state, state / FOLDER)
-        document = {**asdict(kept), "arrived": sorted(arrived)}
+        document = sign({**asdict(kept), "arrived": sorted(arrived)}, key)
         replace_file(state / FOLDER / kept.file, json.dumps(document).encode())
     except OSError as error:
         return str(error)
     return ""
+
+
+def _key(state: Path) -> bytes | None:
+    """What the run's verdicts are sealed with."""
+    try:
+        return find_key(str(state), str(state.parent))
+    except (KeyProblem, OSError):
+        return None
 
 
 def forget(state: Path, kept: Kept) -> None:

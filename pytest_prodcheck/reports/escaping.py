@@ -16,7 +16,7 @@ _ANYWHERE = re.compile(r"##(?=\[|vso\[|teamcity\[)", re.IGNORECASE)
 # GitHub finds `::error …::` at the start of a line; whatever follows a blank may get there when lines are folded
 _AT_START = re.compile(r"(^|(?<=\s))::(?=[A-Za-z][A-Za-z_-]*(?:\s|::|$))", re.MULTILINE)
 _ADDRESS = re.compile(r"https?://[^\s<>\x00-\x20]+\Z")
-_GITLAB = re.compile(r"\bsection_(start|end):(?=\d)")
+_GITLAB = re.compile(r"section_(start|end):(?=\d)")
 
 
 def safe(text: object, *, most: int = MOST_CHARACTERS) -> str:

@@ -47,6 +47,11 @@ def tls(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRODCHECK_KEY", "key-of-the-tests-0123456789-0123456789")
+
+
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
     with smtp() as made:
@@ -259,6 +264,31 @@ def test_what_is_kept_and_broken_is_left_alone(tmp_path: Path) -> None:
         (tmp_path / FOLDER / f"{number}.json").write_text(text)
     (tmp_path / FOLDER / "link.json").symlink_to("/etc/passwd")
     assert list(waiting(tmp_path)) == []
+
+
+def test_who_writes_the_state_folder_sends_nothing_as_us(hook: Taken, tmp_path: Path) -> None:
+    """Neither a message of his own, nor a kept one that he changed, for another channel, or under another name."""
+    made = message(RUN, [OPEN], {"smoke": 1})
+    assert made is not None
+    kept = Kept("team", made, time.time())
+    assert keep(tmp_path, kept, ()) == ""
+    (file,) = (tmp_path / FOLDER).iterdir()
+    whole = json.loads(file.read_text())
+    for change in (
+        {"seal": None}, {"channel": "other"}, {"message": {**whole["message"], "title": "all is well: OPEN"}},
+        {"at": whole["at"] + 1},
+    ):  # fmt: skip
+        forged = {**whole, **change}
+        told = Kept(forged["channel"], replace(made, title=forged["message"]["title"]), forged["at"])
+        (tmp_path / FOLDER / told.file).write_text(json.dumps(forged))
+        if told.file != file.name:
+            file.unlink(missing_ok=True)
+        assert list(waiting(tmp_path)) == []
+        (tmp_path / FOLDER / told.file).unlink()
+    assert tell(tmp_path, declared(f"json://127.0.0.1:{hook.port}/"), RUN) == []
+    assert hook.requests == []
+    file.write_text(json.dumps(whole))
+    assert [each.message.title for each in waiting(tmp_path)] == [made.title]
 
 
 def test_levels() -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import shutil
+import sqlite3
+import tomllib
 import xml.etree.ElementTree as ET
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_prodcheck.cli import main
+from pytest_prodcheck.proposals.proposal import toml
+from pytest_prodcheck.proposals.sources import propose
 from tests.evidence.http.servers import Answer, Seen, web
 from tests.project import Project
 from tests.reports.hostile import STRINGS
@@ -108,3 +115,84 @@ def test_a_browser_runs_nothing(project: Project, tmp_path: Path) -> None:
       seen.ran = window.ran ?? null; seen.alerts = document.querySelectorAll("img, svg [onload]").length;
     """
     assert browsed(page, script, tmp_path) == {"ran": None, "alerts": 0}
+
+
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\r\n::error file=a,::x\n##vso[task.x]y\nsection_start:1:a\r\u202e\n🟢 OPEN smoke"
+KEPT = ("schema", "outcome", "severity", "kind", "status", "seal")  # what would not be read with another text
+
+
+def test_saved_runs_and_logs_that_somebody_else_wrote(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Downloaded ones, or a state folder that others may write: every command that shows them."""
+    shutil.copytree(project.folder, tmp_path / "here", symlinks=True)
+    monkeypatch.chdir(tmp_path / "here")
+    state = tmp_path / "here" / ".prodcheck"
+    for file in sorted(state.glob("runs/*/*.json")):
+        if file.is_file() and not file.parent.is_symlink():
+            told = json.loads(file.read_text())
+            file.write_text(json.dumps(_changed(told)))
+    with sqlite3.connect(next(state.glob("events*"))) as log:
+        names = [row[1] for row in log.execute("pragma table_info(events)")]
+        for column in ("unit", "revision", "subject", "body"):
+            assert column in names
+        (body,) = log.execute("select body from events where kind = 'run'").fetchone()
+        log.execute("update events set revision = ?", ("r1" + ESCAPES,))
+        log.execute("update events set body = ? where kind = 'run'", (json.dumps(_changed(json.loads(body))),))
+    other = tmp_path / f"x{ESCAPES.replace('/', '')}"
+    done = 0
+    for words in (
+        ["runs"], ["show"], ["diff"], ["diff", "latest", "latest"], ["history", "--env", "dev"],
+        ["history", "smoke.service.health@shop", "--env", "dev"], ["history", "smoke.service.healt", "--env", "dev"],
+        ["report", "--format", "text"], ["comment", "--dry-run", "--on", "github", "--project", "a/b", "--number", "1"],
+        ["show", str(other)], ["report", str(other)], ["init", str(tmp_path), "--from", str(other)],
+        ["init", str(tmp_path), "--from", _kubeconfig(tmp_path)], ["deploy", "--env", f"x{ESCAPES}"],
+    ):  # fmt: skip
+        with contextlib.suppress(SystemExit):
+            main(words)
+        told = "".join(capsys.readouterr())
+        done += "owned" in told
+        for bad in (CONTROL, COMMAND, VERDICT):
+            assert not bad.search(told), (words, bad.search(told), told[:2000])
+    assert done >= 13
+
+
+def _changed(told: dict[str, object]) -> object:
+    def walk(value: object, name: str = "") -> object:
+        if isinstance(value, dict):
+            return {key: walk(each, key) for key, each in value.items()}
+        if isinstance(value, list):
+            return [walk(each, name) for each in value]
+        return f"{value}{ESCAPES}" if isinstance(value, str) and name not in KEPT else value
+
+    return walk(told)
+
+
+def _kubeconfig(folder: Path) -> str:
+    context = {"name": f"c{ESCAPES}", "context": {"namespace": "shop"}}
+    (folder / "kubeconfig").write_text(json.dumps({"kind": "Config", "contexts": [context], "users": []}))
+    return str(folder / "kubeconfig")
+
+
+INJECTED = f'x"\n[environments.production.services.evil]\nurl = "http://evil"\n{ESCAPES}\'\'\'"""\\'
+PROPOSED: list[dict[str, Any]] = [
+    {"name": INJECTED, "services": {
+        INJECTED: {"image": f"redis{INJECTED}", "ports": [{"host_ip": INJECTED, "published": "80", "target": 80}]},
+        f"db{INJECTED}": {"image": "postgres", "ports": ["80:80"], "environment": {"POSTGRES_USER": INJECTED}},
+    }},
+    {"kind": "Config", "current-context": INJECTED,
+     "contexts": [{"name": INJECTED, "context": {"namespace": INJECTED}}]},
+    {"openapi": INJECTED, "info": {"title": INJECTED}, "servers": [{"url": f"https://a/{INJECTED}"}],
+     "paths": {f"/{INJECTED}": {"get": {"operationId": INJECTED, "responses": {"200": {}}}}}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(PROPOSED)))
+def test_a_first_configuration_holds_no_table_of_a_document(number: int, tmp_path: Path) -> None:
+    """A table of its own could name a command as a secret."""
+    (tmp_path / "source.json").write_text(json.dumps(PROPOSED[number]))
+    text = toml(propose(str(tmp_path / "source.json")), "production", f"source{INJECTED}")
+    assert set(tomllib.loads(text)) == {"version", "project", "environments"}
+    assert not [line for line in text.splitlines() if line.startswith("[") and not line.startswith("[environments.")]
+    assert "services.evil]" not in {line.rpartition("production.")[2] for line in text.splitlines()}
+    assert not CONTROL.search(text)
