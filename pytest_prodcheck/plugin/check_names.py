@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,7 @@ from pytest_prodcheck import catalogue
 from pytest_prodcheck.judging.checks import SUITES
 from pytest_prodcheck.outcomes import NO_TARGET
 from pytest_prodcheck.plugin.parametrization import NEEDS_PATHS
+from pytest_prodcheck.plugin.pytest_internals import set_node_id
 from pytest_prodcheck.scope import NamedCheck
 
 if TYPE_CHECKING:
@@ -71,11 +72,7 @@ def show_by_id(item: pytest.Item, bound: BoundCheck) -> None:
     name = node_id(bound)
     file, line, _ = item.location
     item.location = (file, line, f"check {name}")
-    whole: Any = item
-    if hasattr(whole, "_id"):  # since pytest 9.2
-        whole._id = type(whole._id).parse(name)
-    else:
-        whole._nodeid = name
+    set_node_id(item, name)
 
 
 def one_line_a_suite(reporter: pytest.TerminalReporter) -> None:

@@ -27,6 +27,7 @@ from pytest_prodcheck.plugin.item_results import (
     result_of,
 )
 from pytest_prodcheck.plugin.parametrization import BOUND, bind, parametrize
+from pytest_prodcheck.plugin.pytest_internals import finalizers
 from pytest_prodcheck.plugin.redacting import Redact, clean_call, clean_exception, clean_report, clean_result, cleaning
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from pytest_prodcheck.reports.escaping import safe_lines
@@ -238,8 +239,8 @@ class CheckHooks:
                 raise
             raise clean from None
         finally:
-            finalizers: list[Callable[[], object]] = getattr(fixturedef, "_finalizers", [])
-            finalizers[:] = [cleaning(each, redact) for each in finalizers]
+            called = finalizers(fixturedef)
+            called[:] = [cleaning(each, redact) for each in called]
 
     def _result(self, item: pytest.Item, call: pytest.CallInfo[None], error: BaseException | None) -> Result:
         reading = item.stash.get(READING, None) or Reading(time.time())

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from pytest_prodcheck.plugin.pytest_internals import terminal_descriptor, terminal_writer
+
 if TYPE_CHECKING:
     import pytest
 
@@ -25,12 +27,12 @@ class Screen:
     """
 
     def __init__(self, reporter: pytest.TerminalReporter) -> None:
-        self._writer = reporter._tw
+        self._writer = terminal_writer(reporter)
         self.over = reporter.isatty and os.environ.get("TERM") != "dumb"
         self._column = 0  # where the line that was begun before ours ends
         self._shown = False
         try:
-            self._copy: int | None = os.dup(self._writer._file.fileno())
+            self._copy: int | None = os.dup(terminal_descriptor(reporter))
         except (OSError, ValueError, AttributeError):  # no file: somebody's buffer, or closed
             self._copy = None
 

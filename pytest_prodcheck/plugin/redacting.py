@@ -10,6 +10,7 @@ import pytest
 
 from pytest_prodcheck.outcomes import Result
 from pytest_prodcheck.plugin import result_transport
+from pytest_prodcheck.plugin.pytest_internals import report_sections
 
 Redact = Callable[[str], str]
 
@@ -85,7 +86,7 @@ def clean_call(item: pytest.Item, call: pytest.CallInfo[None], redact: Redact) -
     """Blanks what a report is about to be made of: what ended the phase, what was printed and logged in it."""
     if call.excinfo is not None and (clean := clean_exception(call.excinfo.value, redact)) is not call.excinfo.value:
         call.excinfo = pytest.ExceptionInfo.from_exception(clean)
-    sections: list[tuple[str, str, str]] = getattr(item, "_report_sections", [])
+    sections = report_sections(item)
     sections[:] = [(when, name, redact(text)) for when, name, text in sections]
 
 

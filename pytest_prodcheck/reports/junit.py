@@ -12,6 +12,7 @@ from pytest_prodcheck.reports.verdict_documents import AnyVerdict, moment, statu
 
 if TYPE_CHECKING:
     import pytest
+    from _pytest.junitxml import LogXML
 
 _PREFIX = "prodcheck."
 
@@ -63,9 +64,7 @@ def name_class(config: pytest.Config, report: pytest.TestReport) -> None:
 
     To be called before pytest's junitxml sees the first report of a test.
     """
-    from _pytest.junitxml import xml_key
-
-    xml = config.stash.get(xml_key, None)
+    xml = _pytest_writer(config)
     if xml is not None and report.when == "setup" and "::" not in report.nodeid:
         xml.node_reporter(report).add_attribute("classname", report.nodeid.partition(".")[0])
 
@@ -75,11 +74,16 @@ def add_suite_properties(config: pytest.Config, run: RunRecord, verdicts: Iterab
 
     To be called in the controller before pytest's junitxml writes its file: from a `tryfirst` pytest_sessionfinish.
     """
-    from _pytest.junitxml import xml_key  # what pytest's own `record_testsuite_property` uses; there is no public name
-
-    xml = config.stash.get(xml_key, None)
+    xml = _pytest_writer(config)
     if xml is None:
         return False
     for name, value in suite_properties(run, verdicts):
         xml.add_global_property(name, value)
     return True
+
+
+def _pytest_writer(config: pytest.Config) -> LogXML | None:
+    """What pytest writes its JUnit file with; None where it writes none."""
+    from _pytest.junitxml import xml_key  # what pytest's own `record_testsuite_property` uses; there is no public name
+
+    return config.stash.get(xml_key, None)
