@@ -106,7 +106,7 @@ class Result:
     owner: str = ""
     nodeid: str = ""
     kind: str = ""  # what the target is: "service", "endpoint", …
-    unreached: str = ""  # the service that no answer came from, where that is why it is errored
+    unreached: str = ""  # why it is errored: the service that no answer came from, "role NAME" that cannot log in
     plain: bool = False  # a test without @check: its failure counts, its success proves nothing
 
     @property

@@ -120,7 +120,8 @@ def _digits(value: float) -> str:
         return f"{value:.4g}"
     places = 0 if abs(value) >= 1000 else 3 - math.floor(math.log10(abs(value))) if value else 0
     text = f"{value:.{places}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
 
 
 def _number(number: int | float) -> float:

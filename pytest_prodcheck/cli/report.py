@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_prodcheck.outcomes import RunRecord
-    from pytest_prodcheck.reports.page.contents import Asked, Requests
+    from pytest_prodcheck.reports.page.first_steps import Asked, Requests
     from pytest_prodcheck.reports.page.trend_figures import Trends
     from pytest_prodcheck.reports.saved_runs import SavedRun
 

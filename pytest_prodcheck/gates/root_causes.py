@@ -1,4 +1,4 @@
-"""What broke first: where a service cannot be reached, all that could not be asked for it follows from that."""
+"""What broke first: where a service cannot be reached, or a role cannot log in, all that could not be asked follows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pytest_prodcheck.outcomes import Outcome, Result
 
 Identity = tuple[str, str]  # (check, target)
 ADDRESSES = "smoke.service.addresses"  # the bundled check that fails where a service cannot be reached
+LOGIN = "smoke.auth.login"  # that which fails where a role cannot log in
 _SEVERITIES = ("critical", "high", "medium", "low")
 
 
@@ -26,13 +27,15 @@ def layer(check: str) -> int:
 
 
 def root_causes(results: Iterable[Result]) -> dict[Identity, Identity]:
-    """The result that says why, of each that could not tell because a service was out of reach.
+    """The result that says why, of each that could not tell because a service was out of reach or a role not let in.
 
-    That is the failed check of its addresses; without one, the gravest of those that met the same.
+    That is the failed check of its addresses or of its login; without one, the gravest of those that met the same.
     """
     results = list(results)
-    failed = {each.target: each for each in results if each.check == ADDRESSES and each.outcome == Outcome.FAILED}
+    bad = [each for each in results if each.outcome == Outcome.FAILED]
+    failed = {each.target: each for each in bad if each.check == ADDRESSES}
     gone = {service for service, each in failed.items() if _nothing_answers(each)}
+    failed |= {f"role {each.target}": each for each in bad if each.check == LOGIN}
     met: dict[str, list[Result]] = {}
     for each in results:
         if each.outcome == Outcome.ERRORED and (service := each.unreached or _unreachable_service(each, gone)):

@@ -50,7 +50,7 @@ class Problem:
     kind: ProblemKind
     message: str
     hint: str = ""
-    at: str = ""  # the service that no answer came from, "" where it is about something else
+    at: str = ""  # the service that no answer came from, "role NAME" of one that cannot log in, else ""
 
     def __post_init__(self) -> None:
         """Notes where it is we that are short of something, whatever the collector takes it for."""

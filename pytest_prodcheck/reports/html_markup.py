@@ -115,7 +115,8 @@ def gate(verdict: View, findings_html: Callable[[Iterable[View]], str] | None = 
     status = status_of(verdict)
     code = verdict.number("code")
     head = f"{gate_symbol(status)} {gate_words(status)}: {safe_html(verdict.text('gate'))}"
-    parts = [f'<p class="pc-head">{head} <small>(code {"?" if code is None else int(code)})</small></p>']
+    told = f"{'go' if code == 0 else 'no go'}, exit code {'?' if code is None else int(code)}"
+    parts = [f'<p class="pc-head">{head} <small>({told})</small></p>']
     parts.append(f"<p>{safe_html(environment_text(verdict))}</p>")
     if (seen := verdict.view("observation")) is not None:
         would = gate_words(seen.raw("status"))

@@ -32,10 +32,11 @@ def test_every_reference_leads_somewhere(postgres_orphans: OrphanRows, limit: Li
 def test_invariant_holds(postgres_invariant: InvariantValue, declared: dict[str, Any], limit: Limit | None) -> None:
     """A declared statement returns a number within its declared limits."""
     value, unit = postgres_invariant.value, declared["unit"]
+    statement = " ".join(declared["sql"].split())
     if declared["at_most"] is not None:
-        judge("value", value, at_most=limit_in_force(declared["at_most"], limit), unit=unit)
+        judge("value", value, at_most=limit_in_force(declared["at_most"], limit), unit=unit, of=statement)
     if declared["at_least"] is not None:
-        judge("value", value, at_least=limit_in_force(declared["at_least"], limit), unit=unit)
+        judge("value", value, at_least=limit_in_force(declared["at_least"], limit), unit=unit, of=statement)
 
 
 @check("data_integrity.rows.freshness", severity="high", runbook="rows-freshness")

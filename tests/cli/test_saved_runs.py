@@ -37,7 +37,7 @@ def test_the_page_is_the_same_as_that_of_the_run(project: Project) -> None:
     assert done.returncode == 0, done.stderr
     again, live = (Path(project.folder / name).read_text(encoding="utf-8") for name in ("again.html", "live.html"))
     assert again == live
-    assert "Since the last open run" in live
+    assert "Since the last run that opened its gates" in live
     assert "became worse" in live
 
 

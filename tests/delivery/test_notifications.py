@@ -103,6 +103,24 @@ def test_starttls_with_a_server_that_takes_nothing_without_it(tls: ssl.SSLContex
         assert len(box.mails) == 1
 
 
+def test_mail_with_the_servers_certificate_verified(
+    authority: trustme.CA, tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CA that nobody knows gets no mail: that is said, kept, and sent with the next run, when the CA is trusted."""
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    with smtp(tls) as box:
+        address = f"mailtos://127.0.0.1:{box.port}/?from=a@shop.example&to=anna@shop.example&mode=starttls"
+        (problem,) = tell(tmp_path, declared(address), RUN, BLOCKED)
+        assert box.mails == []
+        assert "tried again with the next run" in problem
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))  # as OpenSSL is told of a CA of one's own
+        assert tell(tmp_path, declared(address), at(1)) == []
+        ((to, mail),) = box.mails
+    assert to == ["anna@shop.example"]
+    assert "BLOCKED smoke" in str(mail["Subject"])
+
+
 def test_https_with_its_certificate_verified(authority: trustme.CA, tls: ssl.SSLContext, tmp_path: Path) -> None:
     """A certificate that nobody trusts gets nothing; one that is not looked at, where that is asked for, all."""
     with http(tls) as taken:

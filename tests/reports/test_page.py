@@ -15,11 +15,13 @@ import pytest
 
 from pytest_prodcheck import runbooks
 from pytest_prodcheck.gates.findings import by_gravity
+from pytest_prodcheck.gates.root_causes import root_causes
 from pytest_prodcheck.gates.verdict import Finding, Verdict
 from pytest_prodcheck.outcomes import Judgement, Outcome, Result, RunRecord, Severity, counts
 from pytest_prodcheck.reports.changes import changes
 from pytest_prodcheck.reports.page import run_page
-from pytest_prodcheck.reports.page.contents import Asked, bar
+from pytest_prodcheck.reports.page.contents import bar
+from pytest_prodcheck.reports.page.first_steps import Asked
 from tests.chromium import FINISH, browse, dumped
 from tests.reports.hostile import STRINGS, fill
 from tests.reports.samples import BLOCKED, FAILED, OPEN, PASSED, RUN, WARNED
@@ -130,6 +132,13 @@ def test_what_follows_lies_folded_beneath_what_broke_first(tmp_path: Path) -> No
     assert seen["told"] == "9 more could not be asked because of this"
     assert seen["after"] == "smoke.service.addresses"
     assert (seen["open"], seen["filtered"]) == (False, True)
+
+
+def test_what_nobody_could_log_in_for_follows_from_the_login() -> None:
+    logins = [Result("smoke.auth.login", role, Outcome.FAILED, Severity.CRITICAL) for role in ("admin", "customer")]
+    asked = [Result("smoke.api.endpoint", f"shop.{n}", Outcome.ERRORED, unreached="role customer") for n in range(3)]
+    other = Result("smoke.auth.session", "x", Outcome.ERRORED, unreached="role somebody")
+    assert root_causes([*logins, *asked, other]) == {each.identity: logins[1].identity for each in asked}
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -245,13 +245,13 @@ def test_orphans() -> None:
     ],
 )
 def test_invariants(value: float, declared: dict[str, Any], expected: str) -> None:
-    whole = {"at_most": None, "at_least": None, "unit": "", **declared}
+    whole = {"sql": "select 1", "at_most": None, "at_least": None, "unit": "", **declared}
     record = InvariantValue("a", value, 0.1)
     assert outcome(test_rows.test_invariant_holds, record, declared=whole, limit=None) == expected
 
 
 def test_a_threshold_tunes_an_invariant_and_cannot_disarm_it_by_half() -> None:
-    declared = {"at_most": {"warn": None, "fail": 10}, "at_least": None, "unit": ""}
+    declared = {"sql": "select 1", "at_most": {"warn": None, "fail": 10}, "at_least": None, "unit": ""}
     value = InvariantValue("a", 11.0, 0.1)
     assert outcome(test_rows.test_invariant_holds, value, declared=declared, limit=Limit(warn=5)) == "failed"
     assert outcome(test_rows.test_invariant_holds, value, declared=declared, limit=Limit(warn=5, fail=20)) == "warned"

@@ -207,7 +207,8 @@ def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
         )
     attempt = log_in(target, context, deadline)
     if not attempt.login.granted:
-        raise EvidenceProblem(Problem("denied", f"role {target} cannot log in: {attempt.login.reason}"))
+        what = f"role {target} cannot log in: {attempt.login.reason}"
+        raise EvidenceProblem(Problem("denied", what, at=f"role {target}"))
     _, declared, service = endpoint(context.environment, opens)
     headers, stolen = attempt.session.headers, frozen(attempt.session.headers)
     opened, opened_login = _send(service, declared, headers, context, deadline)

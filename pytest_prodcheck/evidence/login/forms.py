@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
+REFUSED = "browsers refuse its cookie"  # of a page, in the notes of the evidence and in why a login was refused
+
 
 def visit(path: str, store: CookieStore, auth: Auth, context: Context, deadline: Deadline) -> tuple[Page, str]:
     """A page of the login service as a browser with these cookies gets it, and its address; raises EvidenceProblem."""
@@ -26,7 +28,7 @@ def visit(path: str, store: CookieStore, auth: Auth, context: Context, deadline:
         what = f"GET {answer.exchange.url}: answered {answer.exchange.status}, expected the page with the form"
         raise EvidenceProblem(Problem("protocol", what))
     for name, why in browser.refused.items():
-        deadline.note(f"{path}: browsers refuse its cookie {name}: {why}")
+        deadline.note(f"{path}: {REFUSED} {name}: {why}")
     return browser.page(answer), answer.url
 
 

@@ -21,7 +21,7 @@ from pytest_prodcheck.evidence.login.attempts import (
     redacted_again,
     refused,
 )
-from pytest_prodcheck.evidence.login.forms import carried_along, new_store, visit, with_csrf
+from pytest_prodcheck.evidence.login.forms import REFUSED, carried_along, new_store, visit, with_csrf
 from pytest_prodcheck.evidence.login.pages import login_page
 from pytest_prodcheck.evidence.tools import sanitizing
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -38,7 +38,8 @@ def session_of(context: Context, role: str | None, deadline: Deadline) -> RoleSe
         return RoleSession(ANONYMOUS)
     attempt = shared_login(role, context, deadline)
     if not attempt.login.granted:
-        raise EvidenceProblem(Problem("denied", f"role {role} cannot log in: {attempt.login.reason}"))
+        what = f"role {role} cannot log in: {attempt.login.reason}"
+        raise EvidenceProblem(Problem("denied", what, at=f"role {role}"))
     return attempt.session
 
 
@@ -157,7 +158,8 @@ def _granted(
 ) -> Attempt:  # fmt: skip
     status = answer.exchange.status
     if not 200 <= status < (400 if auth.kind == "form" else 300) and auth.kind != "oidc":
-        return attempt(name, answer, "", {}, _refused(answer))
+        lost = "".join(f" ({each})" for each in deadline.notes if REFUSED in each)
+        return attempt(name, answer, "", {}, _refused(answer) + lost)
     if auth.token is not None:
         try:
             token = at_pointer(answer.json(), auth.token)

@@ -15,7 +15,7 @@ from pytest_prodcheck.reports.verdict_documents import AnyVerdict
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from pytest_prodcheck.reports.page.contents import Requests
+    from pytest_prodcheck.reports.page.first_steps import Requests
     from pytest_prodcheck.reports.page.trend_figures import Trends
 
 HERE = Path(__file__).resolve().parent

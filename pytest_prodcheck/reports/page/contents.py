@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ from pytest_prodcheck.reports.measurement_text import (
     worst_first,
 )
 from pytest_prodcheck.reports.page.deciding import findings_html
+from pytest_prodcheck.reports.page.first_steps import Requests, Step, first_step
 from pytest_prodcheck.reports.page.trend_figures import Trends, trend_figures, trend_line
 from pytest_prodcheck.reports.role_matrix import matrix_html
 from pytest_prodcheck.reports.symbols import ACTIONS, outcome_symbol
@@ -38,18 +40,6 @@ MOST_COLUMNS = 30  # targets of one kind that a matrix shows side by side
 MOST_CHANGES = 100
 MOST_REQUESTS = 10  # of one result
 LIMIT_AT = 70.0  # where the limit stands on a bar that is 100 wide
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One request and its answer, as a person repeats it; an excerpt only where bodies may be shown."""
-
-    line: str  # "GET https://…: 503 in 12 ms from 127.0.0.1:443"
-    excerpt: str
-    repeat: str  # a `curl` line
-
-
-Requests = Mapping[str, Sequence[Asked]]  # by key of evidence
 
 
 @dataclass(frozen=True)
@@ -79,8 +69,11 @@ def contents(
     def told(result: Result) -> dict[str, Any]:
         return _details(result, run.ended_at, exchanges or {}, trend_line((trends or {}).get(result.identity)))
 
+    def step(runbook: str, result: Result | None) -> Step | None:
+        return first_step(runbook, result, exchanges or {}, run.environment)
+
     def decided(findings: Iterable[View]) -> str:
-        return findings_html(findings, by_identity, places)
+        return findings_html(findings, by_identity, places, step)
 
     return {
         "title": safe(" ".join(filter(None, ("prodcheck:", run.project, run.environment, run.revision)))),
@@ -147,11 +140,21 @@ def _row(result: Result, place: int) -> dict[str, Any]:
         "severity": str(result.severity),
         "kind": safe(result.kind),
         "owner": safe(result.owner),
-        "measured": f"skipped: {result.skip}" if result.skip else measured_text(result),
+        "measured": _measured(result),
         "limit": limit_text(judgement),
         "bar": bar(judgement),
         "reason": reason[0] if reason and result.outcome not in (Outcome.PASSED, Outcome.SKIPPED) else "",
     }
+
+
+def _measured(result: Result) -> str:
+    """"2.4 s of db-1 (and 3 more)"; where all is as it should be and nothing has a number, how much was looked at."""
+    if result.skip:
+        return f"skipped: {result.skip}"
+    judgement, number = decisive(result), len(result.judgements)
+    if result.outcome is Outcome.PASSED and judgement is not None and isinstance(judgement.value, bool):
+        return "good" if number == 1 else f"all {number} good"
+    return re.sub(r" \(\+([0-9]+)\)\Z", r" (and \1 more)", measured_text(result))
 
 
 def bar(judgement: Judgement | None) -> Bar | None:
@@ -178,9 +181,10 @@ def _details(result: Result, ended_at: float, exchanges: Requests, trend: str) -
         ]
         for each in worst_first(result.judgements)[:MOST_JUDGEMENTS]
     ]  # fmt: skip
+    reason = safe_lines(result.reason)  # one line stands in the head of the result already
     made = {
         "title": safe(result.title),
-        "reason": safe_lines(result.reason),
+        "reason": reason if len(reason) > 1 or result.outcome is Outcome.SKIPPED else [],
         "judged": judged,
         "more": max(0, len(result.judgements) - MOST_JUDGEMENTS),
         "notes": [safe(each) for each in result.notes],

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from pytest_prodcheck import runbooks
 from pytest_prodcheck.outcomes import Result
 from pytest_prodcheck.reports.banner import grouped
 from pytest_prodcheck.reports.dependent_failures import split_followers
 from pytest_prodcheck.reports.escaping import safe_html, safe_lines
 from pytest_prodcheck.reports.measurement_text import reason_texts
+from pytest_prodcheck.reports.page.first_steps import Step
 from pytest_prodcheck.reports.symbols import outcome_symbol
 from pytest_prodcheck.reports.verdict_documents import View, subject
 
 SHOWN = 4  # findings that are shown at once; the others are folded
 _LONGEST = 240  # characters of the reason
+_TELLING = 40  # characters from which a reason that comes twice is the same one
 _TARGETS = 5  # of one check that are named
-_BUNDLED = "prodcheck explain "
+Steps = Callable[[str, Result | None], Step | None]  # of a runbook and a result
 
 
 def findings_html(
-    findings: Iterable[View], results: Mapping[tuple[str, str], Result], places: Mapping[tuple[str, str], int]
+    findings: Iterable[View],
+    results: Mapping[tuple[str, str], Result],
+    places: Mapping[tuple[str, str], int],
+    steps: Steps,
 ) -> str:
     """The findings as a list; results and places: by check and target, as they stand on the page."""
     own, _ = split_followers(list(findings))
-    items = [f"<li>{_item(alike, results, places)}</li>" for alike in _alike(own)]
+    told: set[str] = set()  # reasons: what was said once is not said again
+    items = [f"<li>{_item(alike, results, places, steps, told)}</li>" for alike in _alike(own)]
     if not items:
         return ""
     left = len(items) - SHOWN
@@ -43,7 +48,11 @@ def _alike(findings: Iterable[View]) -> list[list[list[View]]]:
 
 
 def _item(
-    alike: list[list[View]], results: Mapping[tuple[str, str], Result], places: Mapping[tuple[str, str], int]
+    alike: list[list[View]],
+    results: Mapping[tuple[str, str], Result],
+    places: Mapping[tuple[str, str], int],
+    steps: Steps,
+    told: set[str],
 ) -> str:
     first = alike[0][0]
     result = results.get((first.raw("check"), first.raw("target")))
@@ -57,7 +66,11 @@ def _item(
     facts = [safe_html(first.text("severity"))] if first.text("severity") else []
     facts += [f"{label} {safe_html(first.text(name))}" for label, name in _FACTS if first.text(name)]
     lines = [f'{mark}<b>{_named(alike, places)}</b> <span class="pc-dim">{" · ".join(facts)}</span>']
-    return "<br>".join(filter(None, [*lines, safe_html(reason), _first_step(first.raw("runbook"), texts)]))
+    if len(reason) > _TELLING and reason in told:
+        return "<br>".join([*lines, "for the same reason"])
+    told.add(reason)
+    step = _first_step(first.raw("runbook"), texts, result, steps)
+    return "<br>".join(filter(None, [*lines, safe_html(reason), step]))
 
 
 def _named(alike: list[list[View]], places: Mapping[tuple[str, str], int]) -> str:
@@ -76,16 +89,21 @@ def _named(alike: list[list[View]], places: Mapping[tuple[str, str], int]) -> st
 _FACTS = (("owner", "owner"), ("ticket", "ticket"), ("waived until", "expires"))
 
 
-def _first_step(runbook: str, texts: list[str]) -> str:
+def _first_step(runbook: str, texts: list[str], result: Result | None, steps: Steps) -> str:
     """The request once more, the team's own page, or what the bundled runbook begins with."""
     repeat = next((each for each in texts if each.startswith("curl ")), "")
     if repeat:
-        return f'<span class="pc-dim">first step:</span> <code>{safe_html(repeat, most=1000)}</code>'
+        return _command(Step(repeat, "first step:"))
     if runbook.lower().startswith(("https://", "http://")):
         shown = safe_html(runbook)
         return f'<span class="pc-dim">first step:</span> <a href="{shown}" rel="noopener noreferrer">{shown}</a>'
-    name = runbooks.find(runbook.removeprefix(_BUNDLED)) if runbook.startswith(_BUNDLED) else None
-    if name is None:
+    step = steps(runbook, result)
+    if step is None:
         return f'<span class="pc-dim">how to fix:</span> {safe_html(runbook)}' if runbook else ""
-    step = "<br>".join(map(safe_html, runbooks.first_step(name).splitlines()))
-    return f'<span class="pc-dim">first step, with the names of an example:</span> <code>{step}</code>'
+    return _command(step)
+
+
+def _command(step: Step) -> str:
+    """On lines of its own, which are not broken: they can be copied, and scrolled where they are long."""
+    lines = "\n".join(safe_html(each, most=1000) for each in step.command.splitlines())
+    return f'<span class="pc-dim">{step.label}</span> <code class="command" tabindex="0">{lines}</code>'

@@ -46,7 +46,7 @@
       if (runbooks[told.fix]) {
         const more = add(body, "details");
         add(more, "summary", "Runbook: usual causes, how to look further, how to fix, how to prove it");
-        add(more, "pre", runbooks[told.fix]);
+        runbook(more, runbooks[told.fix]);
       }
     }
     const drawn = document.getElementById(`t${row.id.slice(1)}`);
@@ -60,8 +60,26 @@
     if (facts.length) add(body, "p", facts.map(([name, value]) => `${name}: ${value}`).join(" · "), "facts");
   };
 
+  // Headings, lists, commands and paragraphs of our own runbooks; what explains the check comes last.
+  const runbook = (body, text) => {
+    const [, ...parts] = text.split(/^## /m), last = ["What it judges", "Why it matters", "Evidence", "Sources"];
+    const late = (part) => last.some((name) => part.startsWith(name));
+    for (const part of [...parts.filter((each) => !late(each)), ...parts.filter(late)]) {
+      const [title, ...lines] = part.split("\n");
+      add(body, "h3", title);
+      let list = null, block = null, open = false;
+      for (const line of lines) {
+        if (line.startsWith("```")) { open = !open; block = open ? add(body, "pre") : null; list = null; continue; }
+        if (open) { block.textContent += `${line}\n`; continue; }
+        const item = line.match(/^(?:[-*]|[0-9]+\.) (.*)/), plain = (item ? item[1] : line).replace(/`/g, "");
+        const shown = plain.replace(/\[([^\]]*)\]\(([^)]*)\)/g, "$1: $2");
+        if (item) { list ??= add(body, "ul"); add(list, "li", shown); } else if (line.trim()) { list = null; add(body, "p", shown); }
+      }
+    }
+  };
+
   const judged = (body, found, more) => {
-    const table = add(body, "table", "", "judged"), names = ["outcome", "judged", "of", "value", "limit", "margin", "why"];
+    const table = add(body, "table", "", "judged"), names = ["outcome", "what", "of", "measured", "limit", "to spare", "why"];
     const head = add(add(table, "thead"), "tr"), rowsOf = add(table, "tbody");
     for (const name of names) add(head, "th", name);
     for (const each of found) {
@@ -159,6 +177,9 @@
     if (event.key === "n") step(1);
     if (event.key === "p") step(-1);
   });
-  addEventListener("beforeprint", () => { for (const row of rows) if (["failed", "errored"].includes(row.dataset.outcome)) { fill(row); row.open = true; } });
+  addEventListener("beforeprint", () => { // what decided, what changed and what failed is on paper, too
+    for (const each of document.querySelectorAll(".pc-gate details, #changes, .follows")) each.open = true;
+    for (const row of rows) if (["failed", "errored"].includes(row.dataset.outcome)) { fill(row); row.open = true; }
+  });
   recall();
 })();
