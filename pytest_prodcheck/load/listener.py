@@ -81,6 +81,8 @@ class Listener:
         self.counted.moments.add(int((time.time() - self.began) * 10))
         if exception is not None:
             cell.fail(str(exception)[:200] or type(exception).__name__)
+            if timed_out(exception):  # its answer would have taken at least that long
+                cell.times.record(int(response_time * 1000))
         else:
             cell.good += 1
             self.counted.in_time += 1
@@ -147,6 +149,15 @@ class Listener:
     def _report(self, what: str, **more: Any) -> None:
         counted, self.counted = self.counted, ProcessCounts()
         self.runner.send_message(what, {"index": self.index, **counted.dump(), **more})
+
+
+def timed_out(exception: object) -> bool:
+    """Whether a request was given up for its time, whatever the client: some wrap each other's errors."""
+    wrapped = getattr(exception, "args", ()), getattr(exception, "__cause__", None)
+    return any(
+        isinstance(each, TimeoutError) or "timeout" in type(each).__name__.lower()
+        for each in (exception, *wrapped[0], wrapped[1])
+    )
 
 
 def guard(hosts: tuple[str, ...]) -> None:

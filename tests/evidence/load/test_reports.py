@@ -129,7 +129,8 @@ class Other(HttpUser):
     {body}
 """
 BODIES = {
-    "hung": "@task\n    def pay(self): self.client.get('/pay')",
+    "hung": "@task\n    def pay(self):\n        self.client.get('/pay', timeout=0.3, name='/given-up')\n"
+            "        self.client.get('/pay')",
     "dead": "def on_start(self): raise StopUser\n    @task\n    def pay(self): pass",
     "raises": "@task\n    def pay(self): self.client.get('/item').json()['price']",
 }
@@ -153,6 +154,9 @@ def test_users_that_wait_for_ever_are_failures(tmp_path: Path, monkeypatch: pyte
     pay = next(each for each in run.endpoints if each.name == "GET /pay")
     assert (pay.begun, pay.good, pay.failed) == (1, 0, 1)
     assert "when the load had ended" in pay.reasons[0][0]
+    given_up = next(each for each in run.endpoints if each.name == "GET /given-up")
+    assert (given_up.begun, given_up.good, given_up.failed) == (1, 0, 1)
+    assert (given_up.times.percentile(100) or 0) >= 0.3, "locustio/locust#1363: a time-out is no quick failure"
     assert is_as(errors(run), Outcome.FAILED, run)
 
 
