@@ -48,11 +48,14 @@ def _one(demand: Demand, found: Schedulability, demands: Sequence[Demand], aroun
     if not found.left or found.doubt or not demand.preempts:
         return found
     own = {(each.namespace, each.what) for each in demands}
-    others = [each for each in around.pods if each.node and (each.namespace, each.workload) not in own]
-    low = [each for each in others if demand.priority is None or each.priority < demand.priority]
+    low: list[Pod] = []
+    stay: list[Pod] = []
+    for each in around.pods:
+        lower = demand.priority is None or each.priority < demand.priority
+        goes = lower and each.node and (each.namespace, each.workload) not in own
+        (low if goes else stay).append(each)
     if not low:
         return found
-    stay = [each for each in around.pods if each not in low]
     place = demands.index(demand)
     if roll(demands, dataclasses.replace(around, pods=tuple(stay)))[place].left:
         return found
