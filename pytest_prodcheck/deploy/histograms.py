@@ -23,14 +23,18 @@ from pytest_prodcheck.deploy.analysis import (
     told,
 )
 from pytest_prodcheck.deploy.asking import BLOCKED, CANNOT_TELL, OPEN
+from pytest_prodcheck.deploy.power import SURE, at_least, binomial
 from pytest_prodcheck.judging.statistics import more_often
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.deploy import DeployAnalysis
 
 COARSE = 4.0  # times as slow: buckets that do not show even that prove nothing
-_SURE = 1.2816  # a standard normal value exceeds it with 10 %
+_ONE_IN_TEN, _ONE_IN_TWENTY = 1.2816, 1.6449  # standard normal values exceed them so often
 _HIGHEST = 1000.0
+_SHARES, _FALLS = 55, 0.88  # shares of slow requests that are looked at, each so many times the one before
+_STEPS = 40  # of a sum over what chance does
+_AIM = SURE + 0.02  # where several chances are taken for independent
 
 
 @dataclass(frozen=True)
@@ -157,58 +161,102 @@ def shift_shown(usual: Histogram, settings: DeployAnalysis, each: float) -> floa
         shifted = _shifted(usual, factor)
         n = settings.least
         error = _deviation([n * share for share in shifted], [n * share for share in shares])
-        far = _superiority(shifted, usual) - 0.5 >= (critical + _SURE) * error
+        far = _superiority(shifted, usual) - 0.5 >= (critical + _ONE_IN_TWENTY) * error
         part = Histogram(usual.ends, tuple(round(1e6 * share) for share in shifted))
-        surely = 0.5 - _SURE * math.sqrt(0.25 / n)  # of both medians, by chance the nearer ones
+        surely = 0.5 - _ONE_IN_TEN * math.sqrt(0.25 / n)  # of both medians: both so near have a chance of 4 %
         return far and _slower(part.quantile(surely), usual.quantile(1 - surely), settings.ratio)
 
     return _least(is_found, 1.0, _HIGHEST)
 
 
 def tail_shown(usual: Histogram, settings: DeployAnalysis, each: float) -> float:
-    """The share of requests that are slower than all others and found with 90 %; 1 where they never are."""
-    n, critical = settings.least, _critical(each)
-    shares = [number / usual.total for number in usual.counts]
+    """The share of requests that are slower than all others from which on they are found with 90 %; 1 where never."""
+    power = _TailPower(usual, settings.least, each)
+    found = 1.0
+    for number in range(_SHARES):
+        share = _FALLS ** (number + 1)
+        if power.of(share) < _AIM:
+            return _least(lambda share: power.of(share) >= _AIM, share, found, 12)
+        found = share
+    return found
 
-    def is_found(share: float) -> bool:
-        canary = [(1 - share) * part for part in shares]
-        canary[-1] += share
-        place = _begins([a + b for a, b in zip(canary, shares, strict=True)])
-        ours, theirs = sum(canary[place + 1 :]), sum(shares[place + 1 :])
-        middle = (ours + theirs) / 2
-        error = math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / n)
-        far = ours - theirs - 2 / n >= critical * math.sqrt(2 * middle * (1 - middle) / n) + _SURE * error
-        slow = share - _SURE * math.sqrt(share * (1 - share) / n) > 1 - EFFECT_AT
-        return far and slow
 
-    return _least(is_found, 0.0, 1.0)
+class _TailPower:
+    """How surely some much slower requests are found, wherever the tail begins: chance has a say in that, too."""
+
+    def __init__(self, usual: Histogram, n: int, each: float) -> None:
+        self._n, self._each, self._most = n, each, math.floor(TAIL * 2 * n)
+        self._shares = [number / usual.total for number in usual.counts]
+        self._needed: dict[int, int] = {}
+
+    def of(self, share: float) -> float:
+        """With this share of much slower requests."""
+        before = found = seen = seen_at_all = 0.0
+        above = sum(self._shares)
+        for place, part in enumerate(self._shares[:-1]):
+            above = max(above - part, 0.0)
+            last = place == len(self._shares) - 2
+            begins, seen, seen_at_all = self._above(share + (1 - share) * above, above, last)
+            found += (begins - before) * seen / begins if begins > before else 0.0
+            before = max(begins, before)
+        found += max(seen_at_all - seen, 0.0)  # more than a twentieth in the last one: the tail is that
+        return found * at_least(math.floor((1 - EFFECT_AT) * self._n) + 1, self._n, share)
+
+    def _above(self, ours: float, theirs: float, always: bool) -> tuple[float, float, float]:
+        """The chance that at most a twentieth lies above, that so and the difference is seen, that it is (`always`)."""
+        n, spread = self._n, 6 * math.sqrt(self._n * theirs * (1 - theirs)) + 6
+        first, last = max(0, math.floor(n * theirs - spread)), min(n, math.ceil(n * theirs + spread))
+        whole = begins = seen = seen_at_all = 0.0
+        for beside in range(first, last + 1, max(1, (last - first) // _STEPS)):
+            chance = binomial(beside, n, theirs)
+            small = 1 - at_least(self._most - beside + 1, n, ours) if beside <= self._most else 0.0
+            many = at_least(self._fewest(beside), n, ours) if small > 1e-6 or always else 0.0
+            whole, begins = whole + chance, begins + chance * small
+            seen, seen_at_all = seen + chance * max(0.0, small + many - 1), seen_at_all + chance * many
+        return begins / whole, seen / whole, seen_at_all / whole
+
+    def _fewest(self, beside: int) -> int:
+        """How many of ours above are significantly more."""
+        if beside not in self._needed:
+            low, high = beside, min(self._n + 1, beside + 40 + 12 * math.isqrt(beside))  # ten standard errors
+            while low < high:
+                middle = (low + high) // 2
+                if middle <= self._n and more_often(middle, self._n, beside, self._n) > self._each:
+                    low = middle + 1
+                else:
+                    high = middle
+            self._needed[beside] = low
+        return self._needed[beside]
 
 
 def _shifted(usual: Histogram, factor: float) -> list[float]:
-    """The shares of the buckets if all took so many times as long, spread evenly within their buckets.
+    """The shares of the buckets if all took so many times as long, spread evenly by logarithm within their buckets.
 
-    Those of the first bucket stay: how near to its end they are is not known at all.
+    So more of them are near the lower end, as with times whose number falls, and fewer leave their bucket. Those of the
+    first bucket stay: how near to its end they are is not known at all.
     """
     found = [0.0] * len(usual.ends)
     for place, number in enumerate(usual.counts):
         low, end = usual.ends[place - 1], usual.ends[place]
-        if place == 0 or math.isinf(end):
+        if place == 0 or math.isinf(end) or low <= 0:
             found[place] += number
             continue
-        low, end, reached = low * factor, end * factor, low * factor
+        width, reached, end = math.log(end / low), low * factor, end * factor
         for other, limit in enumerate(usual.ends):
-            part = min(end, limit) - reached
-            if part > 0:
-                found[other] += number * part / (end - low)
-                reached += part
+            if limit > reached:
+                upper = min(end, limit)
+                found[other] += number * math.log(upper / reached) / width
+                reached = upper
+            if reached >= end:
+                break
     return [number / usual.total for number in found]
 
 
-def _least(is_found: Callable[[float], bool], low: float, high: float) -> float:
+def _least(is_found: Callable[[float], bool], low: float, high: float, steps: int = 30) -> float:
     """The least that is found, infinite (or the highest share) where nothing is."""
     if not is_found(high):
         return math.inf if high > 1 else high
-    for _ in range(30):
+    for _ in range(steps):
         middle = (low + high) / 2
         low, high = (low, middle) if is_found(middle) else (middle, high)
     return high

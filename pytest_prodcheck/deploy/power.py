@@ -33,9 +33,9 @@ def stated(settings: DeployAnalysis, looks: int) -> tuple[str, ...]:
 def errors_found(settings: DeployAnalysis, each: float) -> float:
     """The share of errors that is found with 90 %."""
     n = settings.least
-    usual = [(j, chance) for j in range(n + 1) if (chance := _binomial(j, n, USUAL_ERRORS)) > 1e-9]
+    usual = [(j, chance) for j in range(n + 1) if (chance := binomial(j, n, USUAL_ERRORS)) > 1e-9]
     needed = {j: _fewest_errors(j, settings, each) for j, _ in usual}
-    return _smallest(lambda share: sum(chance * _at_least(needed[j], n, share) for j, chance in usual))
+    return _smallest(lambda share: sum(chance * at_least(needed[j], n, share) for j, chance in usual))
 
 
 def _fewest_errors(beside: int, settings: DeployAnalysis, each: float) -> int:
@@ -66,10 +66,10 @@ def tail_found(settings: DeployAnalysis, each: float) -> float:
     least = math.floor((1 - EFFECT_AT) * n) + 1  # fewer do not reach the percentile that tells how much slower
 
     def found(share: float) -> float:
-        total = _at_least(slowest + 1, n, share)
+        total = at_least(slowest + 1, n, share)
         for slow in range(least, slowest + 1):
-            chance = _binomial(slow, n, share)
-            total += chance * _at_least(needed - slow, slowest - slow, 0.5) if chance > 1e-12 else 0.0
+            chance = binomial(slow, n, share)
+            total += chance * at_least(needed - slow, slowest - slow, 0.5) if chance > 1e-12 else 0.0
         return total
 
     return _smallest(found)
@@ -87,14 +87,15 @@ def _smallest(power: Callable[[float], float]) -> float:
     return high
 
 
-def _binomial(k: int, n: int, share: float) -> float:
+def binomial(k: int, n: int, share: float) -> float:
+    """The chance of k of n."""
     if share <= 0 or share >= 1:
         return float(k == (0 if share <= 0 else n))
     logs = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
     return math.exp(logs + k * math.log(share) + (n - k) * math.log1p(-share))
 
 
-def _at_least(k: int, n: int, share: float) -> float:
+def at_least(k: int, n: int, share: float) -> float:
     """The chance of k or more of n."""
     if k <= 0:
         return 1.0

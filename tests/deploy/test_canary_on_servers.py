@@ -20,7 +20,7 @@ import pytest
 
 from pytest_prodcheck.deploy import canary
 from pytest_prodcheck.deploy.analysis import Finding, Sample, judge, level
-from pytest_prodcheck.deploy.power import _at_least, errors_found, shift_found, tail_found
+from pytest_prodcheck.deploy.power import at_least, errors_found, shift_found, tail_found
 from pytest_prodcheck.environments.loading import load
 from pytest_prodcheck.environments.sections.deploy import DeployAnalysis
 from tests.field.web.support import free_port, running
@@ -149,7 +149,7 @@ def test_a_copy_that_is_as_good_is_let_through(pair: Pair) -> None:
         if number % EVERY == 0 or number == DEPLOYMENTS:
             print(f"as good: {number} of {DEPLOYMENTS} deployments, {dict(alarms)}, {since(began)}", flush=True)
     for name, alpha in (("alarms", SETTINGS.alpha), ("alarms for 5 %", LOOSE.alpha)):
-        assert _at_least(alarms[name], DEPLOYMENTS, alpha) > 0.001, alarms
+        assert at_least(alarms[name], DEPLOYMENTS, alpha) > 0.001, alarms
 
 
 def test_a_canary_that_does_not_answer_is_no_better(pair: Pair) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_prodcheck.deploy.analysis import level
 from pytest_prodcheck.deploy.histograms import COARSE, Counted, Histogram, judge_counted, shift_shown, tail_shown
+from pytest_prodcheck.deploy.power import errors_found
 from pytest_prodcheck.environments.sections.deploy import DeployAnalysis
 from tests.soak import times
 
@@ -19,6 +20,7 @@ EACH = level(SETTINGS, LOOKS)
 RUNS = times("RUNS", 4000, 30)
 # those that clients of Prometheus have by default, and coarse ones
 FINE = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, math.inf)
+MIDDLING = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, math.inf)
 ROUGH = (0.1, 0.5, 1.0, 5.0, math.inf)
 
 
@@ -33,27 +35,27 @@ def counted(
     return Counted(n, sum(source.random() < errors for _ in range(n)), Histogram(ends, tuple(counts)))
 
 
-def found(errors: float = 0.001, slower: float = 1.0, tail: float = 0.0) -> float:
-    source = random.Random(7)
-    pairs = [(counted(source, errors=errors, slower=slower, tail=tail), counted(source)) for _ in range(RUNS)]
-    codes = [judge_counted(*pair, SETTINGS, LOOKS).code for pair in pairs]
+def found(ends: tuple[float, ...], settings: DeployAnalysis, **worse: float) -> float:
+    source, n = random.Random(7), settings.least
+    pairs = [(counted(source, ends, n=n, **worse), counted(source, ends, n=n)) for _ in range(RUNS)]
+    codes = [judge_counted(*pair, settings, LOOKS).code for pair in pairs]
     assert set(codes) <= {0, 1}
     return codes.count(1) / RUNS
 
 
-USUAL = counted(random.Random(1), n=100_000).times
-
-
-@pytest.mark.parametrize(
-    "worse",
-    [
-        pytest.param({"errors": 0.0256}, id="errors only"),
-        pytest.param({"slower": shift_shown(USUAL, SETTINGS, EACH) + 0.02}, id="all times"),
-        pytest.param({"tail": tail_shown(USUAL, SETTINGS, EACH) + 0.003}, id="tail only"),
-    ],
-)
-def test_what_is_stated_is_found(worse: dict[str, float]) -> None:
-    assert found(**worse) >= (0.9 if RUNS > 300 else 0.75), worse
+@pytest.mark.parametrize("what", ["errors only", "all times", "tail only"])
+@pytest.mark.parametrize(("ends", "least"), [(FINE, 1000), (MIDDLING, 200)])
+def test_what_is_stated_is_found(what: str, ends: tuple[float, ...], least: int) -> None:
+    """Whatever the buckets, and however many requests."""
+    usual, settings = counted(random.Random(1), ends, n=60_000).times, DeployAnalysis(least=least)
+    each = level(settings, LOOKS)
+    if what == "errors only":
+        worse = {"errors": errors_found(settings, each) + 0.001}
+    elif what == "all times":
+        worse = {"slower": shift_shown(usual, settings, each)}
+    else:
+        worse = {"tail": tail_shown(usual, settings, each)}
+    assert found(ends, settings, **worse) >= (0.9 if RUNS > 300 else 0.7), worse
 
 
 def test_what_is_as_good_is_let_through() -> None:
