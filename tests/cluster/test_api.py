@@ -15,6 +15,8 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.kubernetes.api import api
 from pytest_prodcheck.evidence.kubernetes.cluster import kubernetes_api, kubernetes_nodes, kubernetes_pods
+from pytest_prodcheck.gates.root_causes import root_causes
+from pytest_prodcheck.outcomes import Outcome, Result
 from pytest_prodcheck.records import EvidenceProblem
 from tests.cluster.control_plane import NOBODY, READER, ControlPlane
 from tests.cluster.faults import Bench
@@ -141,8 +143,12 @@ def test_within_a_pod_its_service_account_is_used(
 def test_a_kubeconfig_that_is_none(text: str, words: str, tmp_path: Path) -> None:
     pytest.importorskip("kubernetes", reason="no Kubernetes client: pip install kubernetes")
     (tmp_path / "kubeconfig").write_text(text)
-    with pytest.raises(EvidenceProblem, match=words):
+    with pytest.raises(EvidenceProblem, match=words) as raised:
         api(context_for(tmp_path, "kubeconfig"), Deadline(5))
+    at = raised.value.problem.at
+    checks = [f"pre_deploy.kubernetes.{each}" for each in ("api", "nodes", "pods")]
+    met = [Result(each, "shop", Outcome.ERRORED, unreached=at) for each in checks]
+    assert set(root_causes(met).values()) == {met[0].identity}, "the cause is told once"
 
 
 def test_a_kubeconfig_that_trusts_everybody_is_refused(bench: Bench, plane: ControlPlane, tmp_path: Path) -> None:
