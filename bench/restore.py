@@ -27,7 +27,7 @@ from pytest_prodcheck.demo.switches.backups import finish_segments
 from pytest_prodcheck.evidence.content.hash_sql import FIXED, digest_of
 from pytest_prodcheck.evidence.content.recording import record_content
 from tests.evidence.contexts import context, gather
-from tests.evidence.stores import Stores, at, stores
+from tests.evidence.stores import Stores, address_of, stores
 
 SAMPLE = 0.05
 ROWS = 25_000_000  # with its index 2.4 GB
@@ -98,7 +98,7 @@ def checked(
         backups, how["record"] = {"kind": kind, "folder": "pg/dumps"}, "pg/dump.json"
     backups["restore"] = how
     settings = {
-        "nodes": [at("db-1", cluster.nodes[0].entrance)], "database": "shop", "tls": {"ca": "ca.pem"},
+        "nodes": [address_of("db-1", cluster.nodes[0].entrance)], "database": "shop", "tls": {"ca": "ca.pem"},
         "password": {"file": running.known.postgres}, "backups": backups,
     }  # fmt: skip
     given = context(running.place, nameserver=running.nameserver, postgres={"shop": settings})

@@ -79,7 +79,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     server.server_close()
 
 
-def told(project: Project, *words: str) -> dict[str, list[str]]:
+def lines_by_level(project: Project, *words: str) -> dict[str, list[str]]:
     """The doctor's lines by level."""
     done = project.prodcheck("doctor", "--env", "dev", "--format", "json", *words)
     found: dict[str, list[str]] = {}
@@ -90,7 +90,7 @@ def told(project: Project, *words: str) -> dict[str, list[str]]:
 
 
 def test_what_is_wrong_and_what_will_be(project: Project) -> None:
-    found = told(project)
+    found = lines_by_level(project)
     wrong = "\n".join(found["wrong"])
     assert "environment variable DOCTOR_TOKEN is not set" in wrong
     assert "OPS-1" in wrong
@@ -101,17 +101,17 @@ def test_what_is_wrong_and_what_will_be(project: Project) -> None:
 
 
 def test_who_is_told(project: Project) -> None:
-    assert any(each.startswith("notify: nobody") for each in told(project, "--offline")["missing"])
+    assert any(each.startswith("notify: nobody") for each in lines_by_level(project, "--offline")["missing"])
     path = project.folder / "prodcheck.toml"
     more = '[notify.chat]\nurl = { env = "DOCTOR_CHAT" }\n[notify.live]\nurl = { env = "DOCTOR_CHAT" }\n'
     path.write_text(path.read_text() + more)
-    found = told(project, "--offline")
+    found = lines_by_level(project, "--offline")
     assert "notify: chat, live" in found["declared"]
     assert sum("environment variable DOCTOR_CHAT is not set" in each for each in found["wrong"]) == 1
 
 
 def test_what_could_be_judged(project: Project) -> None:
-    missing = told(project, "--offline")["missing"]
+    missing = lines_by_level(project, "--offline")["missing"]
     assert any("service shop: nothing about version" in each and "smoke.service.version" in each for each in missing)
     assert any(each.startswith("postgres: none is declared") for each in missing)
     assert not any(each.startswith("redis") for each in missing)
@@ -123,7 +123,7 @@ def test_nothing_is_wrong(project: Project) -> None:
     path = project.folder / "prodcheck.toml"
     text = path.read_text()
     path.write_text(text[: text.index("[[waivers]]")])
-    assert "wrong" not in told(project, "--offline")
+    assert "wrong" not in lines_by_level(project, "--offline")
 
 
 def test_an_environment_that_is_not_there(project: Project) -> None:

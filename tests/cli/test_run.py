@@ -21,12 +21,12 @@ def project(tmp_path: Path) -> Project:
     return Project.make(tmp_path)
 
 
-def go(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
+def run_smoke(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
     return project.prodcheck("run", *(words or ("smoke",)), "--env", "dev", *FAST)
 
 
 def test_open_and_the_report(project: Project) -> None:
-    done = go(project, "smoke", "--report", "r.txt")
+    done = run_smoke(project, "smoke", "--report", "r.txt")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("OPEN  smoke of dev") == 1
     assert (project.folder / "r.txt").stat().st_size > 0
@@ -36,11 +36,11 @@ def test_open_and_the_report(project: Project) -> None:
 @pytest.mark.parametrize("words", [("--suite", "smoke"), ("smoke",), ("--wait", "0", "smoke", "--strict")])
 def test_blocked(project: Project, words: tuple[str, ...]) -> None:
     project.edit("value = 1.0", "value = 11.0")
-    assert go(project, *words).returncode == 1
+    assert run_smoke(project, *words).returncode == 1
 
 
 def test_quiet_and_the_files(project: Project) -> None:
-    done = go(project, "smoke", "--quiet", "--junit-xml", "junit.xml", "--json", "run.json")
+    done = run_smoke(project, "smoke", "--quiet", "--junit-xml", "junit.xml", "--json", "run.json")
     assert (done.returncode, done.stdout) == (0, "")
     assert "test_one" in (project.folder / "junit.xml").read_text(encoding="utf-8")
     assert (project.folder / "run.json").stat().st_size > 0
@@ -48,7 +48,7 @@ def test_quiet_and_the_files(project: Project) -> None:
 
 def test_all_suites(project: Project) -> None:
     """Each is judged by its own gate; one for which nothing is declared has no evidence, and so stays closed."""
-    done = go(project, "--revision", "r7")
+    done = run_smoke(project, "--revision", "r7")
     assert done.returncode == 3
     assert "CANNOT TELL  performance of dev" in done.stdout
     assert "nothing speaks for the system" in done.stdout
@@ -66,7 +66,7 @@ def test_all_suites(project: Project) -> None:
     ],
 )
 def test_usage(project: Project, words: tuple[str, ...], said: str) -> None:
-    done = go(project, *words)
+    done = run_smoke(project, *words)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
@@ -86,9 +86,9 @@ def test_usage(project: Project, words: tuple[str, ...], said: str) -> None:
 )
 def test_a_run_that_did_not_end_in_order(project: Project, spoil: str) -> None:
     """Rows 6 and 41, also with an open verdict of an earlier run."""
-    assert go(project).returncode == 0
+    assert run_smoke(project).returncode == 0
     project.write("checks/conftest.py", spoil)
-    done = go(project)
+    done = run_smoke(project)
     assert done.returncode in (2, 3)
     assert project.gate() != 0
 
@@ -96,7 +96,7 @@ def test_a_run_that_did_not_end_in_order(project: Project, spoil: str) -> None:
 @pytest.mark.parametrize("words", [("--collect-only",), ("--no-gate",), ("-k", "one"), ("--help",)])
 def test_arguments_for_pytest_that_leave_no_verdict_behind(project: Project, words: tuple[str, ...]) -> None:
     """Rows 5 and 41: an earlier verdict is not that of this run."""
-    assert go(project).returncode == 0
+    assert run_smoke(project).returncode == 0
     done = project.prodcheck("run", "smoke", "--env", "dev", *FAST, *words)
     assert done.returncode == 3, done.stdout
 
@@ -128,7 +128,7 @@ def test_another_run_that_started_meanwhile(project: Project) -> None:
     project.write("checks/conftest.py", "import os, pathlib, subprocess\ndef pytest_sessionfinish(session):\n"
                   "    if not pathlib.Path('once').exists():\n        pathlib.Path('once').touch()\n"
                   f"        subprocess.run({other!r}.split(), check=True)\n")  # fmt: skip
-    done = go(project)
+    done = run_smoke(project)
     assert (project.folder / "once").exists()
     assert done.returncode == 3, done.stdout
     assert project.gate() == 0
@@ -138,7 +138,7 @@ def test_a_conftest_that_forges_the_exit_code(project: Project) -> None:
     project.edit("value = 1.0", "value = 11.0")
     hook = "import pytest\n@pytest.hookimpl(trylast=True)\ndef pytest_sessionfinish(session):\n"
     project.write("checks/conftest.py", hook + "    session.exitstatus = 0\n")
-    assert go(project).returncode in (1, 3)
+    assert run_smoke(project).returncode in (1, 3)
     assert project.gate() != 0
 
 
@@ -146,7 +146,7 @@ def test_an_override_holds_for_a_run(project: Project) -> None:
     project.edit("value = 1.0", "value = 11.0")
     words = ("--reason", "burns", "--ticket", "I-1", "--for", "5m")
     assert project.prodcheck("override", "smoke", "--env", "dev", *words).returncode == 0
-    done = go(project)
+    done = run_smoke(project)
     assert done.returncode == 0, done.stdout
     assert "OVERRIDE" in done.stdout
     assert project.verdict()["overrides"]

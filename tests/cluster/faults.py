@@ -292,7 +292,7 @@ FAULTS = (
 )  # fmt: skip
 
 
-def together(alone: bool = False) -> list[tuple[Fault, ...]]:
+def combinations(alone: bool = False) -> list[tuple[Fault, ...]]:
     """All faults, each once; of the cluster those at the same time that no check notices twice.
 
     alone: each by itself.

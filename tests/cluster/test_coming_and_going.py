@@ -66,21 +66,21 @@ def wait(done: Callable[[], object]) -> None:
         time.sleep(0.2)
 
 
-def up(plane: ControlPlane, count: int) -> None:
+def wait_until_available(plane: ControlPlane, count: int) -> None:
     told = f"{APPS}/deployments/web"
     plane.apply(workload(replicas=count))
     wait(lambda: plane.get(told).get("status", {}).get("availableReplicas", 0) == count
          and plane.get(told)["status"].get("observedGeneration") == plane.get(told)["metadata"]["generation"]
-         and len(live(plane)) == count)  # fmt: skip
+         and len(running_pods(plane)) == count)  # fmt: skip
 
 
-def live(plane: ControlPlane) -> list[Object]:
+def running_pods(plane: ControlPlane) -> list[Object]:
     return [each for each in plane.get(f"{CORE}/pods")["items"]
             if each["status"].get("phase") == "Running" and "deletionTimestamp" not in each["metadata"]]  # fmt: skip
 
 
 def container(plane: ControlPlane, **state: Any) -> None:
-    pod = live(plane)[0]
+    pod = running_pods(plane)[0]
     told = {**pod["status"]["containerStatuses"][0], **state}
     plane.patch(f"{CORE}/pods/{pod['metadata']['name']}/status", {"status": {"containerStatuses": [told]}})
 
@@ -102,7 +102,7 @@ def test_restarts_count_by_when(space: ControlPlane, tmp_path: Path) -> None:
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - ago))
         return {"terminated": {"reason": "Error", "exitCode": 1, "finishedAt": when}}
 
-    up(space, 1)
+    wait_until_available(space, 1)
     container(space, restartCount=7, lastState=ended(7 * 86400))
     assert rollout(space, tmp_path, pods_stay_up) == "passed"
     container(space, restartCount=7, lastState=ended(600))
@@ -130,7 +130,7 @@ def test_a_pod_that_should_have_ended_long_ago(space: ControlPlane, tmp_path: Pa
 def test_scaled_to_zero_on_purpose(space: ControlPlane, tmp_path: Path) -> None:
     """argoproj/argo-cd#5424: by the file, or by a ScaledObject; else nobody has said so."""
     space.apply(workload(replicas=0))
-    wait(lambda: not live(space))
+    wait(lambda: not running_pods(space))
     assert rollout(space, tmp_path).startswith("failed")
     assert rollout(space, tmp_path, the_rollout_is_done, "deployment", workload(replicas=0)) == "passed"
     assert rollout(space, tmp_path, pods_stay_up, "deployment", workload(replicas=0)) == "passed"
@@ -155,19 +155,19 @@ def test_scaled_to_zero_on_purpose(space: ControlPlane, tmp_path: Path) -> None:
 
 def test_an_autoscaler_after_the_rollout_is_not_yet(space: ControlPlane, tmp_path: Path) -> None:
     """argoproj/argo-cd#6287: a pod that it adds runs and is not ready yet; scaled in again, nothing is wrong."""
-    up(space, 2)
+    wait_until_available(space, 2)
     time.sleep(1.1)  # times of the API are whole seconds
-    before = {each["metadata"]["name"] for each in live(space)}
+    before = {each["metadata"]["name"] for each in running_pods(space)}
     space.patch(f"{APPS}/deployments/web", {"spec": {"replicas": 3}})
-    wait(lambda: len(live(space)) == 3)
-    (new,) = (each for each in live(space) if each["metadata"]["name"] not in before)
+    wait(lambda: len(running_pods(space)) == 3)
+    (new,) = (each for each in running_pods(space) if each["metadata"]["name"] not in before)
     told = [{**each, "status": "False"} for each in new["status"]["conditions"] if each["type"] == "Ready"]
     space.patch(f"{CORE}/pods/{new['metadata']['name']}/status", {"status": {"conditions": told}})
     wait(lambda: space.get(f"{APPS}/deployments/web")["status"].get("readyReplicas") == 2)
     said = rollout(space, tmp_path)
     assert said.startswith("warned")
     assert "after the rollout" in said
-    up(space, 2)
+    wait_until_available(space, 2)
     assert rollout(space, tmp_path) == "passed"
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.cluster.conftest import Judge, lacking
-from tests.cluster.faults import CHECKS, FAULTS, Bench, Fault, together
+from tests.cluster.faults import CHECKS, FAULTS, Bench, Fault, combinations
 from tests.monitoring.judging import colours
 from tests.project import Project
 from tests.soak import SILENT, SOAK
@@ -29,7 +29,7 @@ def test_the_healthy_cluster_is_silent(bench: Bench, home: Project, judged: Judg
     assert document["exit"] == 0, document["stdout"]
 
 
-@pytest.mark.parametrize("faults", together(alone=SOAK), ids=lambda faults: "+".join(each.name for each in faults))
+@pytest.mark.parametrize("faults", combinations(alone=SOAK), ids=lambda faults: "+".join(each.name for each in faults))
 def test_faults(faults: tuple[Fault, ...], bench: Bench, home: Project) -> None:
     assert lacking(bench) == ""
     for each in faults:

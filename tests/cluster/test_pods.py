@@ -65,13 +65,13 @@ def wait(done: Callable[[], bool], longest: float = 120) -> None:
         time.sleep(0.2)
 
 
-def up(plane: ControlPlane, item: Object) -> None:
+def wait_until_available(plane: ControlPlane, item: Object) -> None:
     plane.apply(item)
     wanted = item["spec"]["replicas"]
     wait(lambda: plane.get(WEB).get("status", {}).get("availableReplicas") == wanted)
 
 
-def live(plane: ControlPlane) -> list[Object]:
+def running_pods(plane: ControlPlane) -> list[Object]:
     return [each for each in plane.get(PODS)["items"] if each["status"].get("phase") == "Running"]
 
 
@@ -86,13 +86,13 @@ def outcomes(plane: ControlPlane, folder: Path) -> dict[str, tuple[str, str]]:
 
 
 def test_evicted_pods_hide_none_that_crashes(empty: ControlPlane, tmp_path: Path) -> None:
-    up(empty, web(1))
+    wait_until_available(empty, web(1))
     for _ in range(3):
-        (pod,) = live(empty)
+        (pod,) = running_pods(empty)
         evicted = {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}
         empty.patch(f"{PODS}/{pod['metadata']['name']}/status", {"status": evicted})
-        wait(lambda: len(live(empty)) == 1)
-    (pod,) = live(empty)
+        wait(lambda: len(running_pods(empty)) == 1)
+    (pod,) = running_pods(empty)
     crashing = {**pod["status"]["containerStatuses"][0], "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
     empty.patch(f"{PODS}/{pod['metadata']['name']}/status", {"status": {"containerStatuses": [crashing]}})
     outcome, reason = outcomes(empty, tmp_path)[PRE]
@@ -101,32 +101,32 @@ def test_evicted_pods_hide_none_that_crashes(empty: ControlPlane, tmp_path: Path
 
 
 def _privileged_debugger(plane: ControlPlane) -> None:
-    up(plane, web())
-    path = f"{PODS}/{live(plane)[0]['metadata']['name']}/ephemeralcontainers"
+    wait_until_available(plane, web())
+    path = f"{PODS}/{running_pods(plane)[0]['metadata']['name']}/ephemeralcontainers"
     debugger = {"name": "debugger", "image": "registry.test/tools:1", "securityContext": {"privileged": True}}
     plane.patch(path, {"spec": {"ephemeralContainers": [debugger]}})
 
 
 def _privileged_among_slight(plane: ControlPlane) -> None:
-    up(plane, web(2, securityContext={}))
+    wait_until_available(plane, web(2, securityContext={}))
     privileged = web(2, securityContext={"privileged": True, "runAsNonRoot": True, "runAsUser": 1000})
     privileged["spec"] |= {"minReadySeconds": 600, "progressDeadlineSeconds": 1200}
     plane.apply(privileged)
-    wait(lambda: len(live(plane)) == 3)
+    wait(lambda: len(running_pods(plane)) == 3)
 
 
 def _host_port(plane: ControlPlane) -> None:
-    up(plane, web(1, ports=[{"name": "http", "containerPort": 8080, "hostPort": 8080}]))
+    wait_until_available(plane, web(1, ports=[{"name": "http", "containerPort": 8080, "hostPort": 8080}]))
 
 
 def _named_privileged(plane: ControlPlane) -> None:
-    up(plane, web(1, name="privileged-proxy", securityContext={}))
+    wait_until_available(plane, web(1, name="privileged-proxy", securityContext={}))
 
 
 def _windows_host_process(plane: ControlPlane) -> None:
     made = web(1, securityContext={"windowsOptions": {"hostProcess": True}, "runAsNonRoot": True})
     made["spec"]["template"]["spec"] |= {"os": {"name": "windows"}, "hostNetwork": True}
-    up(plane, made)
+    wait_until_available(plane, made)
 
 
 def _unconfined_at_start(plane: ControlPlane) -> None:
@@ -134,18 +134,18 @@ def _unconfined_at_start(plane: ControlPlane) -> None:
     first = {**shop.container(), "name": "first", "envFrom": [], "env": [], "readinessProbe": None, "ports": []}
     first["securityContext"] |= {"seccompProfile": {"type": "Unconfined"}}
     made["spec"]["template"]["spec"]["initContainers"] = [first]
-    up(plane, made)
+    wait_until_available(plane, made)
 
 
 def _keeps_capabilities(plane: ControlPlane) -> None:
-    up(plane, web(1, securityContext={**shop.container()["securityContext"], "capabilities": {}}))
+    wait_until_available(plane, web(1, securityContext={**shop.container()["securityContext"], "capabilities": {}}))
 
 
 def _enforces_an_old_version(plane: ControlPlane) -> None:
     """A pod that was there before; the version that is enforced now does not know what it sets."""
     made = web(1)
     made["spec"]["template"]["spec"]["securityContext"] = {"sysctls": [{"name": "net.ipv4.tcp_rmem", "value": "1 2 3"}]}
-    up(plane, made)
+    wait_until_available(plane, made)
     labels = {"pod-security.kubernetes.io/enforce-version": "v1.30"}
     plane.patch(f"/api/v1/namespaces/{SPACE}", {"metadata": {"labels": labels}})
 
@@ -173,7 +173,7 @@ def test_risks(
 
 def test_scaling_out_after_a_rollout_is_no_failure(empty: ControlPlane, tmp_path: Path) -> None:
     """A third pod that no node takes: its selector cannot change, so the nodes are made to refuse it."""
-    up(empty, web())
+    wait_until_available(empty, web())
     try:
         for number in (1, 2, 3):
             empty.patch(f"/api/v1/nodes/node-{number}", {"spec": {"unschedulable": True}})
@@ -222,8 +222,8 @@ def test_pods_of_one_s_own_making(empty: ControlPlane, tmp_path: Path) -> None:
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "gated", **meta}, "spec": gate},
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "named", **meta}, "spec": specification},
     )
-    wait(lambda: len(live(empty)) == 1)
-    told = {**live(empty)[0]["status"]["containerStatuses"][0], "image": "sha256:" + "b" * 64,
+    wait(lambda: len(running_pods(empty)) == 1)
+    told = {**running_pods(empty)[0]["status"]["containerStatuses"][0], "image": "sha256:" + "b" * 64,
             "imageID": "sha256:" + "b" * 64}  # fmt: skip
     empty.patch(f"{PODS}/named/status", {"status": {"containerStatuses": [told]}})
     found = {

@@ -86,13 +86,13 @@ def test_amounts_are_those_of_the_quota(plane: ControlPlane, quota: str) -> None
             which, _, resource = name.partition(".")
             whole[name] += resource_amounts(mine, which).get(resource, 0.0)
         last = time.monotonic() + 20  # its controller may count anew meanwhile
-        while (now := counted(plane, quota)) != pytest.approx(whole, rel=1e-9):
+        while (now := used_of_quota(plane, quota)) != pytest.approx(whole, rel=1e-9):
             assert time.monotonic() < last, (now, whole, pod)
             time.sleep(0.2)
     assert taken > COUNT / 2
     plane.delete(f"{CORE}/pods")
 
 
-def counted(plane: ControlPlane, quota: str) -> dict[str, float]:
+def used_of_quota(plane: ControlPlane, quota: str) -> dict[str, float]:
     used = plane.get(quota)["status"]["used"]
     return {name: quantity(used[name]) for name in COUNTED}

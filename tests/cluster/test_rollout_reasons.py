@@ -50,7 +50,7 @@ def _warned(plane: ControlPlane, reason: str) -> list[Object]:
     return [each for each in plane.get(EVENTS)["items"] if each["reason"] == reason]
 
 
-def told(kind: str, plane: ControlPlane, folder: Path) -> tuple[str, ...]:
+def reasons_of(kind: str, plane: ControlPlane, folder: Path) -> tuple[str, ...]:
     service = f'[environments.c.services.web]\nurl = "http://127.0.0.1:9"\nworkload = "{kind.lower()}/web"\n'
     context = context_for(folder, SPACE, plane, service)
     why: tuple[str, ...] = kubernetes_rollout.gather("web", context, Deadline(20)).why
@@ -65,7 +65,7 @@ def test_pods_that_cannot_be_made(kind: str, bench: Bench, plane: ControlPlane, 
     _wait(lambda: _warned(plane, "FailedCreate"))
     path = f"/apis/apps/v1/namespaces/{SPACE}/deployments/web"
     _wait(lambda: kind != "Deployment" or "ReplicaFailure" in str(plane.get(path).get("status")))
-    (why,) = told(kind, plane, tmp_path)
+    (why,) = reasons_of(kind, plane, tmp_path)
     assert "violates PodSecurity" in why
 
 
@@ -73,7 +73,7 @@ def test_pods_without_a_place(bench: Bench, plane: ControlPlane, tmp_path: Path)
     emptied(plane, SPACE)
     plane.apply(web("Deployment", nodeSelector={"disk": "none"}))
     _wait(lambda: len(_warned(plane, "FailedScheduling")) == 2)
-    (why,) = told("Deployment", plane, tmp_path)
+    (why,) = reasons_of("Deployment", plane, tmp_path)
     assert "didn't match Pod's node affinity/selector" in why
 
 
@@ -96,6 +96,6 @@ def test_what_a_kubelet_says(bench: Bench, plane: ControlPlane, tmp_path: Path) 
             "reason": "Unhealthy", "message": f"Readiness {said}", "firstTimestamp": when, "lastTimestamp": when,
         }  # fmt: skip
         assert plane.ask("POST", EVENTS, event)[0] == 201
-    first, second = told("StatefulSet", plane, tmp_path)
+    first, second = reasons_of("StatefulSet", plane, tmp_path)
     assert first == "app: ImagePullBackOff: Back-off pulling image x: not found"
     assert second == "Readiness probe failed: statuscode: 503"

@@ -41,7 +41,7 @@ def hook(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Itera
         plane.delete(PATH)
 
 
-def judged(plane: ControlPlane, folder: Path) -> list[Manifest]:
+def manifests_of_files(plane: ControlPlane, folder: Path) -> list[Manifest]:
     """A ConfigMap, a Deployment and its pods."""
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}
     web = shop.workload("Deployment", "web")
@@ -53,7 +53,7 @@ def judged(plane: ControlPlane, folder: Path) -> list[Manifest]:
 def test_one_that_takes_them(hook: Webhook, plane: ControlPlane, tmp_path: Path) -> None:
     hook.verdict = None
     hook.asked.clear()
-    assert [each.accepted for each in judged(plane, tmp_path)] == [True, True, True]
+    assert [each.accepted for each in manifests_of_files(plane, tmp_path)] == [True, True, True]
     assert {each["kind"]["kind"] for each in hook.asked} == {"ConfigMap", "Pod"}
     assert all(each["dryRun"] for each in hook.asked)
 
@@ -62,7 +62,7 @@ def test_one_that_takes_them(hook: Webhook, plane: ControlPlane, tmp_path: Path)
 def test_one_that_refuses(code: int, hook: Webhook, plane: ControlPlane, tmp_path: Path) -> None:
     """With whatever status it likes."""
     hook.verdict = {"code": code, "message": "no owner is named"}
-    settings, web, pods = judged(plane, tmp_path)
+    settings, web, pods = manifests_of_files(plane, tmp_path)
     assert web.accepted
     for each in (settings, pods):
         assert (each.accepted, each.problem) == (False, None)
@@ -75,7 +75,7 @@ def test_one_that_is_down(hook: Webhook, plane: ControlPlane, tmp_path: Path) ->
     there = {"webhooks": gone["webhooks"]}
     plane.patch(PATH, there)
     end = time.monotonic() + 120
-    while (found := judged(plane, tmp_path))[0].problem is None:
+    while (found := manifests_of_files(plane, tmp_path))[0].problem is None:
         assert time.monotonic() < end
         time.sleep(0.1)
     there["webhooks"] = hook.configuration(NAME, SPACE, "configmaps", "pods")["webhooks"]

@@ -61,7 +61,7 @@ PLACES = (
 SET = "https://www.shop.test/dir/set"
 
 
-def ours(lines: tuple[str, ...]) -> list[str]:
+def our_cookie_headers(lines: tuple[str, ...]) -> list[str]:
     store = CookieStore()
     store.take(SET, [("Set-Cookie", each) for each in lines])
     return [store.header(each) for each in PLACES]
@@ -115,6 +115,6 @@ def test_chromium_sends_the_same(tmp_path: Path) -> None:
     differing = []
     for lines, theirs in zip(cases, seen, strict=True):
         told = [bytes.fromhex(each).decode("latin-1") for each in theirs]
-        if told != ours(lines):
-            differing.append(([each[:80] for each in lines], told, ours(lines)))
+        if told != our_cookie_headers(lines):
+            differing.append(([each[:80] for each in lines], told, our_cookie_headers(lines)))
     assert not differing, "\n".join(map(repr, differing))

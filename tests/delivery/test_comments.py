@@ -19,7 +19,7 @@ from pytest_prodcheck.outcomes import RunRecord
 from pytest_prodcheck.reports.markdown import run_markdown
 from tests.delivery.code_host import TOKEN, CodeHost, serve
 from tests.project import Project
-from tests.reports.hostile import STRINGS, fill
+from tests.reports.hostile import STRINGS, filled_with_text
 from tests.reports.samples import BLOCKED, OPEN, RUN
 
 BOT = "github-actions[bot]"
@@ -181,7 +181,7 @@ def test_a_text_that_is_too_long_is_cut_between_lines_and_says_so(letter: str, c
 
 @pytest.mark.parametrize("text", [*STRINGS, "/close", "@anna, look at #12", "x\n/merge", "a--><script>"])
 def test_nothing_of_a_target_mentions_closes_or_ends_anything(text: str) -> None:
-    made = cut(run_markdown(fill(RunRecord, text), [fill(Verdict, text)]), GITLAB.most)
+    made = cut(run_markdown(filled_with_text(RunRecord, text), [filled_with_text(Verdict, text)]), GITLAB.most)
     first, *rest = made.splitlines()
     assert first.startswith("<!-- prodcheck: ")
     assert first.index("-->") == len(first) - 3

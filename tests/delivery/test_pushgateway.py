@@ -37,15 +37,15 @@ def scraped(gateway: str) -> list[str]:
     return [line for line in lines if line.startswith("prodcheck_") and 'environment="production"' in line]
 
 
-def none(_ref: SecretRef) -> str:
+def no_secret(_ref: SecretRef) -> str:
     raise AssertionError("no secret is declared")
 
 
 def test_a_later_run_replaces_the_figures_of_its_own_group_only(gateway: str) -> None:
     declared = Pushgateway(url=gateway)
     green, blue = RUN, replace(RUN, slot="blue")
-    assert list(push(declared, green, [BLOCKED], none)) == []
-    assert list(push(declared, blue, [BLOCKED], none)) == []
+    assert list(push(declared, green, [BLOCKED], no_secret)) == []
+    assert list(push(declared, blue, [BLOCKED], no_secret)) == []
     codes = [line for line in scraped(gateway) if line.startswith("prodcheck_gate_code")]
     assert len(codes) == 2
     assert all('environment="production"' in line and line.endswith(" 1") for line in codes)
@@ -53,7 +53,7 @@ def test_a_later_run_replaces_the_figures_of_its_own_group_only(gateway: str) ->
         told = [line for line in scraped(gateway) if f'outcome="{outcome}"' in line and "prodcheck_results{" in line]
         assert [line.rpartition(" ")[2] for line in told] == [str(number)] * 2
     fewer = replace(green, results=green.results[:1])
-    assert list(push(declared, fewer, [OPEN], none)) == []
+    assert list(push(declared, fewer, [OPEN], no_secret)) == []
     left = [line for line in scraped(gateway) if line.startswith("prodcheck_result{") and 'slot="green"' in line]
     assert len(left) == 1, "results that are gone live on"
 
@@ -61,7 +61,8 @@ def test_a_later_run_replaces_the_figures_of_its_own_group_only(gateway: str) ->
 @pytest.mark.parametrize("text", ["a/b c", "注文", "x" * 300, "job/other"])
 def test_names_of_any_kind(text: str, gateway: str) -> None:
     assert (
-        list(push(Pushgateway(url=gateway), RunRecord("x", text, ended_at=RUN.ended_at, project=text), [], none)) == []
+        list(push(Pushgateway(url=gateway), RunRecord("x", text, ended_at=RUN.ended_at, project=text), [], no_secret))
+        == []
     )
 
 

@@ -23,7 +23,7 @@ def write(folder: Path, text: str, name: str = "prodcheck.toml") -> Path:
     return path
 
 
-def loaded(folder: Path, text: str) -> Configuration:
+def load_text(folder: Path, text: str) -> Configuration:
     """The configuration of a text."""
     return load(write(folder, text))
 

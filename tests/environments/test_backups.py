@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environments.support import BASE, loaded, mistakes
+from tests.environments.support import BASE, load_text, mistakes
 
 SHOP = '[environments.dev.postgres.shop]\nnodes = ["db:5432"]\n'
 BACKUPS = SHOP + "[environments.dev.postgres.shop.backups]\n"
@@ -51,7 +51,7 @@ def test_what_cannot_be_meant_is_refused(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("written", "share"), [("", 1.0), ('sample = "5%"\n', 0.05), ("sample = 0.5\n", 0.5)])
 def test_how_much_of_a_table_is_compared(written: str, share: float, tmp_path: Path) -> None:
     text = BASE + BASE_BACKUPS + RESTORE + 'record = "r"\n' + written
-    shop = loaded(tmp_path, text).environment("dev").postgres["shop"]
+    shop = load_text(tmp_path, text).environment("dev").postgres["shop"]
     assert shop.backups is not None
     assert shop.backups.restore is not None
     assert shop.backups.restore.sample == share

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.environments.loading import Configuration, ConfigurationError
-from tests.environments.support import BASE, loaded
+from tests.environments.support import BASE, load_text
 
 TEXT = """\
 version = 1
@@ -33,7 +33,7 @@ services = { cart = "cart-green.test:443" }
 
 @pytest.fixture
 def configuration(tmp_path: Path) -> Configuration:
-    return loaded(tmp_path, TEXT)
+    return load_text(tmp_path, TEXT)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_thresholds_keep_their_layers_apart(configuration: Configuration) -> Non
 
 def test_the_digest_follows_what_is_resolved_and_nothing_else(tmp_path: Path) -> None:
     def digest(text: str, **scope: str) -> str:
-        configuration = loaded(tmp_path, text)
+        configuration = load_text(tmp_path, text)
         return configuration.digest(configuration.environment("live", **scope))
 
     same = digest(TEXT)
@@ -84,6 +84,6 @@ def test_the_digest_follows_what_is_resolved_and_nothing_else(tmp_path: Path) ->
 
 def test_the_order_of_tables_does_not_change_the_digest(tmp_path: Path) -> None:
     other = '[environments.dev.services.b]\nurl = "https://b"\n'
-    first = loaded(tmp_path, BASE + other)
-    second = loaded(tmp_path, "version = 1\n" + other + BASE.removeprefix("version = 1\n"))
+    first = load_text(tmp_path, BASE + other)
+    second = load_text(tmp_path, "version = 1\n" + other + BASE.removeprefix("version = 1\n"))
     assert first.digest(first.environment("dev")) == second.digest(second.environment("dev"))

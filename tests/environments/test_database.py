@@ -34,14 +34,14 @@ def mistakes(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
-def found(folder: Path, text: str) -> dict[tuple[str, str], Target]:
+def targets_by_name(folder: Path, text: str) -> dict[tuple[str, str], Target]:
     write(folder, text)
     configuration = load(folder / "prodcheck.toml")
     return {(each.kind, each.name): each for each in targets(configuration.environment("dev"), configuration)}
 
 
 def test_nothing_is_declared(tmp_path: Path) -> None:
-    there = found(tmp_path, HEAD)
+    there = targets_by_name(tmp_path, HEAD)
     assert there[("postgres", "shop")].features == frozenset()
     assert [kind for kind, _ in there] == ["postgres", "tls", "environment"]
 
@@ -52,17 +52,19 @@ def test_features(tmp_path: Path) -> None:
         "[environments.dev.postgres.shop.freshness]\n"
         'orders = { table = "orders", column = "at", at_most = "1h" }\n'
     )
-    assert found(tmp_path, text)[("postgres", "shop")].features == {"migrations", "structure", "freshness"}
-    assert "migration-sql" in found(tmp_path, text.replace("alembic", "flyway"))[("postgres", "shop")].features
+    assert targets_by_name(tmp_path, text)[("postgres", "shop")].features == {"migrations", "structure", "freshness"}
+    assert (
+        "migration-sql" in targets_by_name(tmp_path, text.replace("alembic", "flyway"))[("postgres", "shop")].features
+    )
     text = text.replace('"m" }', '"m", sql = "s" }')
-    assert "migration-sql" in found(tmp_path, text)[("postgres", "shop")].features
+    assert "migration-sql" in targets_by_name(tmp_path, text)[("postgres", "shop")].features
 
 
 def test_invariants_are_targets_with_their_own_severity_and_owner(tmp_path: Path) -> None:
     more = 'at_most = { warn = "60s", fail = "10m" }\nunit = "s"\nseverity = "high"'
     text = HEAD + INVARIANT.format(name="outbox", sql="select 1;", more=more)
     text += INVARIANT.format(name="paid", sql="select 1", more='at_most = 0\nowner = "team-money"')
-    there = found(tmp_path, text)
+    there = targets_by_name(tmp_path, text)
     assert (there[("invariant", "outbox")].severity, there[("invariant", "outbox")].owner) == ("high", "team-data")
     assert (there[("invariant", "paid")].severity, there[("invariant", "paid")].owner) == ("critical", "team-money")
     environment = load(tmp_path / "prodcheck.toml").environment("dev")

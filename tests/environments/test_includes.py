@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.environments.loading import ConfigurationError, load
-from tests.environments.support import BASE, loaded, mistakes, write
+from tests.environments.support import BASE, load_text, mistakes, write
 
 ROOT = BASE.replace("version = 1\n", 'version = 1\ninclude = ["conf.d/*.toml"]\n')
 WAIVER = '[[waivers]]\ncheck = "a"\ntarget = "{}"\nenvironment = "dev"\nreason = "r"\nowner = "o"\nticket = "t"\nexpires = 2027-01-01\n'  # noqa: E501
@@ -19,7 +19,7 @@ def sha(text: str) -> str:
 def test_included_values_are_defaults_that_the_root_file_replaces(tmp_path: Path) -> None:
     write(tmp_path, 'runbooks = "https://a/{runbook}"\n[thresholds]\nx = { warn = 1, fail = 2 }\n', "conf.d/a.toml")
     write(tmp_path, '[thresholds]\ny = "off"\n', "conf.d/b.toml")
-    configuration = loaded(tmp_path, ROOT + "[thresholds]\nx = { fail = 3 }\n")
+    configuration = load_text(tmp_path, ROOT + "[thresholds]\nx = { fail = 3 }\n")
     assert configuration.project.runbooks == "https://a/{runbook}"
     x = configuration.project.thresholds["x"]
     assert not isinstance(x, str)
@@ -30,7 +30,7 @@ def test_included_values_are_defaults_that_the_root_file_replaces(tmp_path: Path
 def test_digests_of_all_files_and_of_the_names_that_a_pattern_matches(tmp_path: Path) -> None:
     write(tmp_path, "", "conf.d/b.toml")
     write(tmp_path, "# a\n", "conf.d/a.toml")
-    assert loaded(tmp_path, ROOT).files == {
+    assert load_text(tmp_path, ROOT).files == {
         "prodcheck.toml": sha(ROOT),
         "conf.d/a.toml": sha("# a\n"),
         "conf.d/b.toml": sha(""),
@@ -42,7 +42,7 @@ def test_the_gate_computes_the_same_digests(tmp_path: Path) -> None:
     from pytest_prodcheck.gates.bound_files import digest
 
     write(tmp_path, "# a\n", "conf.d/deep/a.toml")
-    files = loaded(tmp_path, ROOT.replace("conf.d/*.toml", "conf.d/**/*.toml")).files
+    files = load_text(tmp_path, ROOT.replace("conf.d/*.toml", "conf.d/**/*.toml")).files
     assert len(files) == 3
     assert {name: digest(str(tmp_path), name) for name in files} == files
 
@@ -63,7 +63,7 @@ def test_a_key_set_in_two_included_files_names_both(tmp_path: Path) -> None:
 def test_waivers_of_all_files_add_up_and_keep_their_places(tmp_path: Path) -> None:
     write(tmp_path, WAIVER.format("x"), "conf.d/a.toml")
     write(tmp_path, WAIVER.format("y"), "conf.d/b.toml")
-    assert [each.target for each in loaded(tmp_path, ROOT + WAIVER.format("z")).project.waivers] == ["x", "y", "z"]
+    assert [each.target for each in load_text(tmp_path, ROOT + WAIVER.format("z")).project.waivers] == ["x", "y", "z"]
     found = mistakes(tmp_path, ROOT + WAIVER.format("y"))
     assert found == ["prodcheck.toml:6: waivers[0]: waives the same as waiver number 2 (keep one)"]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.environments.support import loaded, mistakes
+from tests.environments.support import load_text, mistakes
 
 TEXT = """\
 version = 1
@@ -39,7 +39,7 @@ own.relay = { env = "b" }
 
 
 def test_tables_merge_and_lists_and_scalars_replace(tmp_path: Path) -> None:
-    last = loaded(tmp_path, TEXT.replace('absent = ["redis"]', "absent = []")).environment("last")
+    last = load_text(tmp_path, TEXT.replace('absent = ["redis"]', "absent = []")).environment("last")
     assert last.services["shop"].url == "https://shop.last.test"
     assert last.services["shop"].headers == {"A": "1", "B": "3"}
     assert last.vars == {"domain": "last.test", "tier": "low"}
@@ -48,7 +48,7 @@ def test_tables_merge_and_lists_and_scalars_replace(tmp_path: Path) -> None:
 
 
 def test_false_removes_an_inherited_table_and_its_provenance(tmp_path: Path) -> None:
-    configuration = loaded(tmp_path, TEXT)
+    configuration = load_text(tmp_path, TEXT)
     last = configuration.environment("last")
     assert set(last.services) == {"shop"}
     assert set(configuration.environment("middle").services) == {"shop", "old"}
@@ -56,14 +56,14 @@ def test_false_removes_an_inherited_table_and_its_provenance(tmp_path: Path) -> 
 
 
 def test_a_secret_reference_replaces_the_inherited_one_whole(tmp_path: Path) -> None:
-    last = loaded(tmp_path, TEXT).environment("last")
+    last = load_text(tmp_path, TEXT).environment("last")
     assert last.redis["r"].password is not None
     assert (last.redis["r"].password.env, last.redis["r"].password.file) == ("PASSWORD", None)
     assert last.own["relay"] == {"file": "a", "env": "b"}  # a team's own tables merge by key, always
 
 
 def test_abstract_is_not_inherited(tmp_path: Path) -> None:
-    assert set(loaded(tmp_path, TEXT).project.environments) == {"middle", "last"}
+    assert set(load_text(tmp_path, TEXT).project.environments) == {"middle", "last"}
 
 
 def test_a_mistake_in_the_parent_is_told_once_where_it_stands(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_what_is_missing_in_an_abstract_environment_may_be_given_by_its_children
 
 
 def test_provenance_names_file_line_and_the_environment_it_came_from(tmp_path: Path) -> None:
-    origins = loaded(tmp_path, TEXT).provenance("last")
+    origins = load_text(tmp_path, TEXT).provenance("last")
     assert origins["services.shop.health"] == "prodcheck.toml:10 (environments.base)"
     assert origins["services.shop.headers.B"] == "prodcheck.toml:24 (environments.middle)"
     assert origins["redis.r.nodes"] == "prodcheck.toml:29"

@@ -65,7 +65,7 @@ VALUE = st.recursive(
 )
 
 
-def written(value: Any) -> str:
+def as_toml(value: Any) -> str:
     """A value as TOML; strings in one of the four ways."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -76,9 +76,9 @@ def written(value: Any) -> str:
             return f"'''\n{value}'''"
         return quoted(value)
     if isinstance(value, list):
-        return "[ " + ",\n ".join(map(written, value)) + " ]"
+        return "[ " + ",\n ".join(map(as_toml, value)) + " ]"
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{quoted(key)} = {written(inner)}" for key, inner in value.items()) + " }"
+        return "{ " + ", ".join(f"{quoted(key)} = {as_toml(inner)}" for key, inner in value.items()) + " }"
     return str(value)
 
 
@@ -90,8 +90,8 @@ def quoted(text: str) -> str:
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(KEY, VALUE, max_size=4), st.dictionaries(KEY, VALUE, max_size=3))
 def test_any_toml_is_scanned_like_tomllib_reads_it(top: dict[str, Any], table: dict[str, Any]) -> None:
-    lines = [f"{quoted(key)} = {written(value)}" for key, value in top.items()]
-    lines += ["[[zz]] # x"] + [f"{quoted(key)} = {written(value)}" for key, value in table.items()]
+    lines = [f"{quoted(key)} = {as_toml(value)}" for key, value in top.items()]
+    lines += ["[[zz]] # x"] + [f"{quoted(key)} = {as_toml(value)}" for key, value in table.items()]
     text = "\n".join(lines)
     try:
         data = tomllib.loads(text)

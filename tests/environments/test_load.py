@@ -9,7 +9,7 @@ import pytest
 from pytest_prodcheck.environments.sections.load import seconds_of
 from pytest_prodcheck.environments.targets import Target, settings_of, targets
 from pytest_prodcheck.environments.toml.errors import ConfigurationError
-from tests.environments.support import loaded, mistakes, write
+from tests.environments.support import load_text, mistakes, write
 
 HEAD = """\
 version = 1
@@ -35,8 +35,8 @@ duration = "60s"
 LIGHT_ORDER = '[environments.dev.light]\nendpoints = ["shop.order"]\n'
 
 
-def found(folder: Path, text: str = "", name: str = "dev", **scope: object) -> dict[str, Target]:
-    configuration = loaded(folder, HEAD + LOAD + text)
+def targets_by_name(folder: Path, text: str = "", name: str = "dev", **scope: object) -> dict[str, Target]:
+    configuration = load_text(folder, HEAD + LOAD + text)
     environment = configuration.environment(name, unit=str(scope.get("unit", "")))
     return {each.name: each for each in targets(environment, configuration, **scope) if each.kind == "load"}  # type: ignore[arg-type]
 
@@ -56,7 +56,7 @@ def found(folder: Path, text: str = "", name: str = "dev", **scope: object) -> d
     ],
 )  # fmt: skip
 def test_shapes(more: str, segments: list[tuple[float, float, float]], requests: int, tmp_path: Path) -> None:
-    load = loaded(tmp_path, HEAD + LOAD + more + "\n").environment("dev").load["browse"]
+    load = load_text(tmp_path, HEAD + LOAD + more + "\n").environment("dev").load["browse"]
     flat = [part for each in segments for part in each]
     assert [part for each in load.segments for part in each] == pytest.approx(flat)
     assert load.requests == requests
@@ -101,12 +101,12 @@ def test_a_protected_environment_has_caps_of_its_own(tmp_path: Path) -> None:
 
 def test_on_a_protected_environment_load_needs_an_opt_in_and_latency_without_load_does_not(tmp_path: Path) -> None:
     more = '[environments.live]\nextends = "dev"\nprotected = true\n'
-    skipped = found(tmp_path, more, "live")
+    skipped = targets_by_name(tmp_path, more, "live")
     assert skipped["browse"].skip == "opt-in"
     assert "sends about 600 requests" in skipped["browse"].detail
     assert "--allow-load browse" in skipped["browse"].detail
     assert skipped["light"].skip == ""
-    allowed = found(tmp_path, more, "live", allow_load={"browse"}, allow_write={"shop.order"})
+    allowed = targets_by_name(tmp_path, more, "live", allow_load={"browse"}, allow_write={"shop.order"})
     assert allowed["browse"].skip == ""
 
 
@@ -127,31 +127,31 @@ extends = "dev"
 protected = true
 """
     loads = {"browse", "flow"}
-    assert {each.skip for each in found(tmp_path, more, allow_load=loads).values()} == {""}
-    told = found(tmp_path, more, "live", allow_load=loads)
+    assert {each.skip for each in targets_by_name(tmp_path, more, allow_load=loads).values()} == {""}
+    told = targets_by_name(tmp_path, more, "live", allow_load=loads)
     assert (told["browse"].skip, told["flow"].skip, told["light"].skip) == ("opt-in", "opt-in", "")
     assert told["browse"].detail.endswith("give --allow-write shop.order")
     assert told["flow"].detail.endswith("give --allow-write buy")
-    allowed = found(tmp_path, more, "live", allow_load=loads, allow_write={"shop.order", "buy"})
+    allowed = targets_by_name(tmp_path, more, "live", allow_load=loads, allow_write={"shop.order", "buy"})
     assert {each.skip for each in allowed.values()} == {""}
 
 
 def test_an_unknown_load_cannot_be_allowed(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no load is named `brows`"):
-        found(tmp_path, allow_load={"brows"})
+        targets_by_name(tmp_path, allow_load={"brows"})
 
 
 def test_features_units_and_reach(tmp_path: Path) -> None:
     stress = 'stress = { until = "30/s" }\nresources = {}\n'
-    assert found(tmp_path, stress)["browse"].features == {"run", "stress", "resources"}
-    assert set(found(tmp_path, unit="inner")) == set()
-    assert set(found(tmp_path, unit="shop")) == {"browse", "light"}
-    assert found(tmp_path, vantage="cluster")["browse"].skip == "out-of-reach"
-    assert set(found(tmp_path, "[environments.dev.light]\nenabled = false\n")) == {"browse"}
+    assert targets_by_name(tmp_path, stress)["browse"].features == {"run", "stress", "resources"}
+    assert set(targets_by_name(tmp_path, unit="inner")) == set()
+    assert set(targets_by_name(tmp_path, unit="shop")) == {"browse", "light"}
+    assert targets_by_name(tmp_path, vantage="cluster")["browse"].skip == "out-of-reach"
+    assert set(targets_by_name(tmp_path, "[environments.dev.light]\nenabled = false\n")) == {"browse"}
 
 
 def test_what_a_check_is_told_of_it(tmp_path: Path) -> None:
-    environment = loaded(tmp_path, HEAD + LOAD).environment("dev")
+    environment = load_text(tmp_path, HEAD + LOAD).environment("dev")
     assert settings_of(environment, Target("load", "browse"))["mix"] == {"shop.home": 9, "shop.order": 1}
     assert settings_of(environment, Target("load", "light"))["requests"] == 300
     assert seconds_of("browse", environment) > 60

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_prodcheck.environments.loading import ConfigurationError, find_configuration, load
 from pytest_prodcheck.environments.toml.documents import LARGEST
-from tests.environments.support import BASE, DATA, loaded, mistakes, with_reference_files, write
+from tests.environments.support import BASE, DATA, load_text, mistakes, with_reference_files, write
 
 # (what is added to BASE, the one line that must be told)
 RULES = {
@@ -431,7 +431,7 @@ def test_windows_line_ends_are_fine(tmp_path: Path) -> None:
 
 
 def test_the_reference_without_later_suites_loads(tmp_path: Path) -> None:
-    configuration = loaded(with_reference_files(tmp_path), (DATA / "reference.toml").read_text())
+    configuration = load_text(with_reference_files(tmp_path), (DATA / "reference.toml").read_text())
     assert set(configuration.project.environments) == {"staging", "production"}
     production = configuration.environment("production")
     assert production.protected

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_prodcheck.environments.sections.monitoring import matchers
 from pytest_prodcheck.environments.targets import targets
-from tests.environments.support import BASE, loaded, mistakes
+from tests.environments.support import BASE, load_text, mistakes
 
 PROMETHEUS = '[environments.dev.prometheus]\nurl = "https://prometheus.test"\n'
 QUERIES = """\
@@ -54,7 +54,7 @@ def test_a_limit_may_stand_among_the_thresholds(threshold: str, tmp_path: Path) 
 
 def test_it_is_skipped_where_prometheus_is_out_of_reach(tmp_path: Path) -> None:
     text = BASE + METRIC.replace("[environments.dev.metrics", 'vantage = "cluster"\n[environments.dev.metrics') + LIMIT
-    configuration = loaded(tmp_path, text + 'severity = "high"\nowner = "team"\n')
+    configuration = load_text(tmp_path, text + 'severity = "high"\nowner = "team"\n')
     environment = configuration.environment("dev")
     for vantage, skip in (("outside", "out-of-reach"), ("cluster", "")):
         (metric,) = (each for each in targets(environment, configuration, vantage=vantage) if each.kind == "metric")
@@ -65,7 +65,7 @@ def test_a_unit_narrows_the_services_that_are_asked_about(tmp_path: Path) -> Non
     text = BASE + METRIC.replace("{revision=", '{s="{service}",revision=') + LIMIT + 'per = "service"\n'
     text += 'services = ["shop"]\n[environments.dev.services.other]\nurl = "https://other.test"\n'
     text += '[environments.dev.units]\none = { services = ["shop"] }\ntwo = { services = ["other"] }\n'
-    configuration = loaded(tmp_path, text)
+    configuration = load_text(tmp_path, text)
     for unit, count in (("", 1), ("one", 1), ("two", 0)):
         environment = configuration.environment("dev", unit=unit)
         found = [each for each in targets(environment, configuration, unit=unit) if each.kind == "metric"]
@@ -96,7 +96,7 @@ def test_alerts_that_cannot_be_meant_are_refused(case: str, tmp_path: Path) -> N
 
 def test_an_alertmanager_is_an_address_or_a_table(tmp_path: Path) -> None:
     for value in ('"https://am.test"', '{ url = "https://am.test", authentication = { bearer = { env = "T" } } }'):
-        configuration = loaded(tmp_path, f"{BASE}{ALERTS}{QUIET}alertmanager = {value}\n")
+        configuration = load_text(tmp_path, f"{BASE}{ALERTS}{QUIET}alertmanager = {value}\n")
         environment = configuration.environment("dev")
         assert environment.alerts is not None
         assert environment.alerts.alertmanager is not None
@@ -135,7 +135,7 @@ def test_hosts_are_reached_from_where_their_teller_is(tmp_path: Path) -> None:
     text = BASE + PROMETHEUS + 'vantage = "cluster"\n[environments.dev.hosts]\nthis = { source = "here" }\n'
     text += "web = { source = \"prometheus\", match = 'instance=\"web-1\"' }\n"
     text += "out = { source = \"prometheus\", match = 'instance=\"web-2\"', vantage = \"outside\", mounts = [] }\n"
-    configuration = loaded(tmp_path, text)
+    configuration = load_text(tmp_path, text)
     environment = configuration.environment("dev")
     found = {each.name: each for each in targets(environment, configuration) if each.kind == "host"}
     assert {name: each.skip for name, each in found.items()} == {"this": "", "web": "out-of-reach", "out": ""}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.environments.queries import origin_of, secret_origins
-from tests.environments.support import BASE, loaded, mistakes
+from tests.environments.support import BASE, load_text, mistakes
 
 AUTH = """\
 [environments.dev.auth]
@@ -60,5 +60,5 @@ def test_headers_of_the_environment_are_held_back(tmp_path: Path) -> None:
     """They are for all services; one that shows that plain HTTP leads on is declared without secrets of its own."""
     text = BASE.replace("[environments.dev.services.shop]", '[environments.dev]\nheaders = { X-Key = { env = "T" } }\n'
                         "[environments.dev.services.shop]")  # fmt: skip
-    environment = loaded(tmp_path, text + OTHER.format(url="http://shop.test")).environment("dev")
+    environment = load_text(tmp_path, text + OTHER.format(url="http://shop.test")).environment("dev")
     assert secret_origins(environment) == {origin_of("https://shop.test")}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.environments.targets import key_path, settings_of, targets
-from tests.environments.support import BASE, loaded, mistakes, write
+from tests.environments.support import BASE, load_text, mistakes, write
 
 UNITS = '[environments.dev.units]\na = { services = ["shop"] }\nb = { services = ["shop"] }\n'
 GITHUB = 'kind = "github-deployments", repository = "shop/{unit}"'
@@ -28,7 +28,7 @@ def text(table: str) -> str:
 )
 def test_good_ones(table: str, tmp_path: Path) -> None:
     write(tmp_path, "[freeze]\n", "freeze.toml")
-    configuration = loaded(tmp_path, text(table))
+    configuration = load_text(tmp_path, text(table))
     environment = configuration.environment("dev", unit="a")
     (target,) = [each for each in targets(environment, configuration, unit="a") if each.kind == "approval"]
     assert target.name == "a"
@@ -73,7 +73,7 @@ def test_bad_dependencies(table: str, message: str, tmp_path: Path) -> None:
 def test_a_store_as_a_dependency_is_reached_from_where_the_store_is(tmp_path: Path) -> None:
     store = '[environments.dev.postgres.db]\nnodes = ["db.test:5432"]\nvantage = "cluster"\n'
     needed = '[environments.dev.dependencies]\nit = { postgres = "db" }\nweb = { http = "https://a.test" }\n'
-    configuration = loaded(tmp_path, BASE + store + needed)
+    configuration = load_text(tmp_path, BASE + store + needed)
     environment = configuration.environment("dev")
     found = {each.name: each.skip for each in targets(environment, configuration) if each.kind == "dependency"}
     assert found == {"it": "out-of-reach", "web": ""}
@@ -106,7 +106,7 @@ def test_settings_are_of_a_unit_and_config_maps_are_reached_from_where_the_clust
         'b = { configmap = "b", unit = "b", keys = { A = {} } }\n'
         'all = { file = "x", format = "env", keys = { A = {} } }\n'
     )
-    configuration = loaded(tmp_path, BASE + UNITS + cluster + table)
+    configuration = load_text(tmp_path, BASE + UNITS + cluster + table)
     for unit, expected in (("a", {"a": "", "all": ""}), ("b", {"b": "out-of-reach", "all": ""})):
         environment = configuration.environment("dev", unit=unit)
         found = targets(environment, configuration, unit=unit)
@@ -118,6 +118,6 @@ def test_the_way_back_is_a_target_with_a_document_or_a_deployment_in_reach(tmp_p
     document = '[environments.dev.rollback]\ndocument = "{unit}.md"\n'
     runs = 'workload = "deployment/shop"\n'
     for more, there in (("", False), (document, True), (runs + cluster, True), (cluster, False)):
-        configuration = loaded(tmp_path, BASE + more)
+        configuration = load_text(tmp_path, BASE + more)
         found = targets(configuration.environment("dev"), configuration)
         assert [each.name for each in found if each.kind == "rollback"] == ["dev"] * there

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.environments.support import BASE, loaded, mistakes
+from tests.environments.support import BASE, load_text, mistakes
 
 
 def test_only_braces_around_a_name_are_filled_in(tmp_path: Path) -> None:
@@ -13,7 +13,7 @@ def test_only_braces_around_a_name_are_filled_in(tmp_path: Path) -> None:
         "[environments.dev.own.relay]\nquery = 'up{service=\"{sku}\"}'\n"
         '[environments.dev.vars]\nsku = "s-1"\n'
     )
-    environment = loaded(tmp_path, text).environment("dev")
+    environment = load_text(tmp_path, text).environment("dev")
     endpoint = environment.services["shop"].endpoints["a"]
     assert endpoint.path == "/s-1"
     assert endpoint.contains == '{sku} {"a":{}} x{3} s-1'
@@ -29,7 +29,7 @@ def test_captured_names_stay_until_the_step_is_sent(tmp_path: Path) -> None:
         '{ name = "b", request = "POST shop:/carts/{cart}", json = { cart = "{cart}", sku = "{sku}" } },\n]\n'
         'cleanup = [{ name = "c", request = "DELETE shop:/carts/{cart}" }]\n[environments.dev.vars]\nsku = "s-1"\n'
     )
-    workflow = loaded(tmp_path, text).environment("dev").workflows["w"]
+    workflow = load_text(tmp_path, text).environment("dev").workflows["w"]
     assert workflow.steps[1].path == "/carts/{cart}"
     assert workflow.steps[1].json_ == {"cart": "{cart}", "sku": "s-1"}
     assert workflow.cleanup[0].path == "/carts/{cart}"
@@ -52,7 +52,7 @@ def test_what_a_load_varies_stays_until_it_is_sent(tmp_path: Path) -> None:
         'vary.w = { file = "users.csv" }\n'
         '[environments.dev.vars]\nsku = "s-1"\n'
     )
-    environment = loaded(tmp_path, text).environment("dev")
+    environment = load_text(tmp_path, text).environment("dev")
     assert environment.workflows["w"].steps[0].path == "/hello/{user}"
     vary = environment.load["l"].vary
     assert vary["shop.item"].path == "/item/{id}"

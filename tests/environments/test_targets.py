@@ -10,7 +10,7 @@ import pytest
 from pytest_prodcheck.environments.loading import Configuration, ConfigurationError
 from pytest_prodcheck.environments.queries import protected_endpoint
 from pytest_prodcheck.environments.targets import Target, settings_of, targets, undeclared_kinds
-from tests.environments.support import BASE, DATA, loaded, with_reference_files, write
+from tests.environments.support import BASE, DATA, load_text, with_reference_files, write
 
 TEXT = """\
 version = 1
@@ -82,16 +82,16 @@ protected = true
 @pytest.fixture
 def configuration(tmp_path: Path) -> Configuration:
     write(tmp_path, "{}", "s.json")
-    return loaded(tmp_path, TEXT)
+    return load_text(tmp_path, TEXT)
 
 
-def found(configuration: Configuration, name: str = "dev", slot: str = "", **scope: Any) -> dict[str, Target]:
+def targets_by_name(configuration: Configuration, name: str = "dev", slot: str = "", **scope: Any) -> dict[str, Target]:
     environment = configuration.environment(name, unit=scope.get("unit", ""), slot=slot)
     return {f"{each.kind}:{each.name}": each for each in targets(environment, configuration, **scope)}
 
 
 def test_all_kinds_with_their_features(configuration: Configuration) -> None:
-    features = {name: set(each.features) for name, each in found(configuration).items()}
+    features = {name: set(each.features) for name, each in targets_by_name(configuration).items()}
     assert features == {
         "service:shop": {"health", "version", "openapi", "redirect", "https", "tokens"},
         "service:bare": {"html"},
@@ -123,7 +123,7 @@ def test_all_kinds_with_their_features(configuration: Configuration) -> None:
 
 
 def test_owners_come_from_the_target_then_its_unit(configuration: Configuration) -> None:
-    owners = {name: each.owner for name, each in found(configuration).items() if each.owner}
+    owners = {name: each.owner for name, each in targets_by_name(configuration).items() if each.owner}
     assert owners["service:shop"] == owners["endpoint:shop.home"] == owners["auth:auth"] == "team-shop"
     assert owners["service:inner"] == owners["endpoint:inner.a"] == "team-inner"
     assert owners["workflow:buy"] == "team-unit"
@@ -136,27 +136,27 @@ def skipped(all_: dict[str, Target]) -> dict[str, str]:
 
 
 def test_another_vantage_is_out_of_reach(configuration: Configuration) -> None:
-    outside = found(configuration)
+    outside = targets_by_name(configuration)
     far = {"service:inner", "endpoint:inner.a", "workflow:look", "postgres:db", "tls:postgres.db"}
     far.add("mail-relay:mail-relay")
     assert skipped(outside) == dict.fromkeys(far, "out-of-reach")
     assert "--vantage cluster" in outside["postgres:db"].detail
-    inside = found(configuration, vantage="cluster")
+    inside = targets_by_name(configuration, vantage="cluster")
     assert set(skipped(inside)) == set(inside) - far - {"load:light", "environment:dev"}
 
 
 def test_what_writes_needs_an_opt_in_where_protected(configuration: Configuration) -> None:
-    live = found(configuration, "live")
+    live = targets_by_name(configuration, "live")
     writing = {"endpoint:shop.reprice", "endpoint:shop.order", "workflow:buy"}
     assert {name for name, skip in skipped(live).items() if skip == "opt-in"} == writing
     assert live["workflow:buy"].detail == "writes to a protected environment: give --allow-write buy"
     assert "--allow-write shop.order" in live["endpoint:shop.order"].detail
-    allowed = found(configuration, "live", allow_write={"buy", "shop.order"})
+    allowed = targets_by_name(configuration, "live", allow_write={"buy", "shop.order"})
     assert {name for name, skip in skipped(allowed).items() if skip == "opt-in"} == {"endpoint:shop.reprice"}
 
 
 def test_a_unit_narrows_services_and_workflows_and_keeps_what_they_depend_on(configuration: Configuration) -> None:
-    assert set(found(configuration)) - set(found(configuration, unit="inner")) == {
+    assert set(targets_by_name(configuration)) - set(targets_by_name(configuration, unit="inner")) == {
         "service:shop",
         "service:bare",
         "endpoint:shop.home",
@@ -172,10 +172,10 @@ def test_a_unit_narrows_services_and_workflows_and_keeps_what_they_depend_on(con
 
 def test_a_slot_judges_nothing_that_it_does_not_move(configuration: Configuration) -> None:
     """FAIL_OPEN 36: the live copy is not judged in place of the slot's."""
-    green = found(configuration, slot="green", vantage="cluster")
+    green = targets_by_name(configuration, slot="green", vantage="cluster")
     assert green["service:inner"].skip == "out-of-reach"
     assert "slots.green.services.inner" in green["service:inner"].detail
-    outside = found(configuration, slot="green")
+    outside = targets_by_name(configuration, slot="green")
     assert outside["service:shop"].features == {"health", "version", "openapi", "https", "tokens"}
 
 
@@ -189,13 +189,13 @@ def test_a_slot_judges_nothing_that_it_does_not_move(configuration: Configuratio
 )
 def test_names_that_nothing_has_are_refused(scope: dict[str, Any], expected: str, configuration: Configuration) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        found(configuration, **scope)
+        targets_by_name(configuration, **scope)
     assert expected in str(caught.value)
 
 
 def test_settings_are_the_declared_table_with_secrets_as_references(configuration: Configuration) -> None:
     environment = configuration.environment("dev")
-    all_ = {name: settings_of(environment, each) for name, each in found(configuration).items()}
+    all_ = {name: settings_of(environment, each) for name, each in targets_by_name(configuration).items()}
     assert all_["endpoint:shop.home"]["request"] == "GET /"
     assert all_["endpoint:shop.quote"]["schema"] == "s.json"
     assert all_["endpoint:shop.home"]["budget"] == 1.0
@@ -209,7 +209,7 @@ def test_settings_are_the_declared_table_with_secrets_as_references(configuratio
 
 def test_undeclared_kinds_are_told_where_protected(tmp_path: Path) -> None:
     """FAIL_OPEN 35: a section that was deleted is noticed."""
-    configuration = loaded(
+    configuration = load_text(
         tmp_path, BASE + '[environments.live]\nextends = "dev"\nprotected = true\nabsent = ["redis"]\n'
     )
     assert undeclared_kinds(configuration.environment("dev")) == ()
@@ -223,11 +223,11 @@ def test_the_endpoint_a_session_must_open(configuration: Configuration) -> None:
 
 
 def test_the_reference_from_outside_and_from_the_cluster(tmp_path: Path) -> None:
-    configuration = loaded(with_reference_files(tmp_path), (DATA / "reference.toml").read_text())
-    outside = found(configuration, "production")
+    configuration = load_text(with_reference_files(tmp_path), (DATA / "reference.toml").read_text())
+    outside = targets_by_name(configuration, "production")
     assert skipped(outside)["workflow:order"] == "out-of-reach"  # its clean-up goes through a service in the cluster
     assert outside["endpoint:catalog.reprice"].skip == "opt-in"
-    inside = found(configuration, "production", vantage="cluster", allow_write={"order"})
+    inside = targets_by_name(configuration, "production", vantage="cluster", allow_write={"order"})
     assert not inside["workflow:order"].skip
     assert not inside["service:orders"].skip
 
@@ -243,7 +243,7 @@ def test_hsts_is_not_asked_of_addresses(tmp_path: Path) -> None:
         f'[environments.dev.services.{name}]\nurl = "https://{host}"\n'
         for name, host in (("a", "192.0.2.7:8443"), ("b", "[2001:db8::1]"), ("c", "shop.test"))
     )
-    features = {name: each.features for name, each in found(loaded(tmp_path, text)).items()}
+    features = {name: each.features for name, each in targets_by_name(load_text(tmp_path, text)).items()}
     assert [name for name, each in features.items() if "https" in each] == ["service:c"]
 
 
@@ -262,7 +262,7 @@ def test_which_answers_are_private(request_: str, more: str, private: bool, tmp_
     endpoint = f'endpoints.a = {{ request = "{request_}", {more} }}\n'
     text = TEXT.replace('endpoints.a = { request = "GET /", status = 200 }\n', endpoint)
     write(tmp_path, "{}", "s.json")
-    assert ("private" in found(loaded(tmp_path, text))["endpoint:inner.a"].features) is private
+    assert ("private" in targets_by_name(load_text(tmp_path, text))["endpoint:inner.a"].features) is private
 
 
 def test_where_each_target_is_declared(tmp_path: Path, configuration: Configuration) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pytest_prodcheck.environments.loading import Configuration, ConfigurationError
 from pytest_prodcheck.environments.targets import Target, settings_of, targets
 from pytest_prodcheck.environments.tls_targets import encrypted, policy
-from tests.environments.support import loaded
+from tests.environments.support import load_text
 
 TEXT = """\
 version = 1
@@ -49,16 +49,16 @@ services = { shop = "green.test:443" }
 
 @pytest.fixture
 def configuration(tmp_path: Path) -> Configuration:
-    return loaded(tmp_path, TEXT)
+    return load_text(tmp_path, TEXT)
 
 
-def found(configuration: Configuration, slot: str = "", **scope: str) -> dict[str, Target]:
+def targets_by_name(configuration: Configuration, slot: str = "", **scope: str) -> dict[str, Target]:
     environment = configuration.environment("dev", unit=scope.get("unit", ""), slot=slot)
     return {each.name: each for each in targets(environment, configuration, **scope) if each.kind == "tls"}  # type: ignore[arg-type]
 
 
 def test_everything_that_is_declared_to_speak_tls_is_a_target(configuration: Configuration) -> None:
-    all_ = found(configuration)
+    all_ = targets_by_name(configuration)
     assert {name: set(each.features) for name, each in all_.items()} == {
         "shop": {"name", "profile"}, "proxied": {"name"}, "postgres.named": {"name"}, "postgres.known": set(),
         "postgres.any": set(), "redis.tls": {"name"}, "mail": {"name"}, "queue": {"name"},
@@ -68,18 +68,18 @@ def test_everything_that_is_declared_to_speak_tls_is_a_target(configuration: Con
         "mail": "out-of-reach", "proxied": "out-of-reach",
     }  # fmt: skip
     assert "through a proxy" in all_["proxied"].detail
-    assert not found(configuration, vantage="dmz")["mail"].skip
+    assert not targets_by_name(configuration, vantage="dmz")["mail"].skip
 
 
 def test_a_unit_narrows_services_and_what_says_to_belong_to_another(configuration: Configuration) -> None:
-    assert {"shop", "queue", "mail", "postgres.named"} <= set(found(configuration, unit="web"))
-    back = found(configuration, unit="back")
+    assert {"shop", "queue", "mail", "postgres.named"} <= set(targets_by_name(configuration, unit="web"))
+    back = targets_by_name(configuration, unit="back")
     assert not {"shop", "queue", "proxied"} & set(back)
     assert "mail" in back
 
 
 def test_a_slot_judges_no_service_that_it_does_not_move(configuration: Configuration) -> None:
-    green = found(configuration, slot="green")
+    green = targets_by_name(configuration, slot="green")
     assert (green["shop"].skip, green["proxied"].skip) == ("", "out-of-reach")
 
 
@@ -91,7 +91,7 @@ def test_what_is_expected_of_each(configuration: Configuration) -> None:
     assert encrypted(environment)["redis.tls"] == ("redis", "tls")
     with pytest.raises(KeyError):
         policy(environment, "plain")
-    settings = {name: settings_of(environment, each) for name, each in found(configuration).items()}
+    settings = {name: settings_of(environment, each) for name, each in targets_by_name(configuration).items()}
     assert settings["mail"]["starttls"] == "smtp"
     assert settings["shop"]["url"] == "https://shop.test"
     assert settings["postgres.any"]["tls"]["mode"] == "require"
@@ -113,5 +113,5 @@ def test_what_is_expected_of_each(configuration: Configuration) -> None:
 )
 def test_what_is_refused(tmp_path: Path, more: str, expected: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        loaded(tmp_path, TEXT + more)
+        load_text(tmp_path, TEXT + more)
     assert expected in str(caught.value)

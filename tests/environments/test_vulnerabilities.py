@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.environments.targets import settings_of, targets
-from tests.environments.support import BASE, loaded, mistakes
+from tests.environments.support import BASE, load_text, mistakes
 
 D = "sha256:" + "a" * 64
 UNITS = '[environments.dev.units]\nshop = { services = ["shop"], owner = "team-shop" }\n'
@@ -31,7 +31,7 @@ def text(table: str) -> str:
     ],
 )
 def test_good_ones(table: str, tmp_path: Path) -> None:
-    report = loaded(tmp_path, text(table)).environment("dev").vulnerabilities["image"]
+    report = load_text(tmp_path, text(table)).environment("dev").vulnerabilities["image"]
     assert report.grace == 14 * 86400
     assert report.fresh == ("run" in table or "command" in table)
 
@@ -71,7 +71,7 @@ def test_what_a_report_is_a_target_of(tmp_path: Path) -> None:
         'nodes = { format = "kube-bench", report = "r.json", owner = "team-k8s", vantage = "cluster" }\n'
         'rules = { format = "gatekeeper", report = "r.json" }\n'
     )  # fmt: skip
-    configuration = loaded(tmp_path, toml)
+    configuration = load_text(tmp_path, toml)
     environment = configuration.environment("dev")
     found = {each.name: each for each in targets(environment, configuration) if each.kind == "scan"}
     assert {name: sorted(each.features) for name, each in found.items()} == {

@@ -70,5 +70,5 @@ def stores() -> Iterator[Stores]:
         os.close(lock)
 
 
-def at(name: str, entrance: Entrance) -> str:
+def address_of(name: str, entrance: Entrance) -> str:
     return f"{name}.demo.test:{entrance.address[1]}"

@@ -63,7 +63,7 @@ def fill(state, left):
 """
 
 
-def fill(project: Project, left: int = 0) -> None:
+def fill_disk(project: Project, left: int = 0) -> None:
     """Leaves so many pages of room."""
     made: dict[str, object] = {}
     exec(FILL, made)  # the same code fills from inside a run
@@ -74,7 +74,7 @@ def empty(project: Project) -> None:
     (project.folder / ".prodcheck" / "filler").unlink(missing_ok=True)
 
 
-def judged(project: Project) -> None:
+def run_on_full_disk(project: Project) -> None:
     """A run on a disk that is or gets full: it opens nothing, or says so and is right; one message, no traceback."""
     done = project.pytest("-p", "no:cacheprovider")
     said = done.stdout + done.stderr
@@ -99,8 +99,8 @@ def test_full_before_a_run(project: Project, left: int) -> None:
     """The old verdict goes first: to remove it needs no room."""
     assert project.pytest("-p", "no:cacheprovider").returncode == 0
     assert project.gate() == 0
-    fill(project, left)
-    judged(project)
+    fill_disk(project, left)
+    run_on_full_disk(project)
     project.edit("value = 1.0", "value = 11.0")
     assert project.pytest("-p", "no:cacheprovider").returncode in (1, 4, 13)
     assert project.gate() in (1, 3)
@@ -112,8 +112,8 @@ def test_full_before_a_run(project: Project, left: int) -> None:
 
 def test_full_before_the_very_first_run(project: Project) -> None:
     """No key can be made."""
-    fill(project)
-    judged(project)
+    fill_disk(project)
+    run_on_full_disk(project)
 
 
 MOMENTS = {
@@ -130,14 +130,14 @@ def test_full_during_a_run(project: Project, moment: str) -> None:
     wrapper = "    return (yield)\n" if "wrapper" in moment else ""
     text = f"import pytest\n{FILL}\n{moment}\n    fill('.prodcheck', 0)\n{wrapper}"
     project.write("checks/conftest.py", text)
-    judged(project)
+    run_on_full_disk(project)
 
 
 def test_full_when_somebody_overrides_or_executes(project: Project) -> None:
     """What cannot be recorded does not happen."""
     project.edit("value = 1.0", "value = 11.0")
     assert project.pytest("-p", "no:cacheprovider").returncode == 1
-    fill(project)
+    fill_disk(project)
     words = ("smoke", "--env", "dev", "--reason", "it burns", "--ticket", "OPS-1", "--for", "10m")
     done = project.prodcheck("override", *words)
     assert done.returncode not in (0, 1), done.stdout
@@ -147,7 +147,7 @@ def test_full_when_somebody_overrides_or_executes(project: Project) -> None:
     empty(project)
     project.edit("value = 11.0", "value = 1.0")
     assert project.pytest("-p", "no:cacheprovider").returncode == 0
-    fill(project)
+    fill_disk(project)
     done = project.prodcheck("exec", "smoke", "--env", "dev", "--", "touch", "done")
     assert "Traceback" not in done.stderr
     assert (project.folder / "done").exists() == (done.returncode == 0)

@@ -42,7 +42,7 @@ def judged(demo: Demo, tmp_path: Path) -> Run:
     return run
 
 
-def wrong(document: dict[str, Any]) -> dict[str, str]:
+def failed_reasons(document: dict[str, Any]) -> dict[str, str]:
     """What is red of a healthy system, without what is errored because this machine had no processor to spare."""
     return {
         check: why

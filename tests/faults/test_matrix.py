@@ -11,7 +11,7 @@ import pytest
 
 from pytest_prodcheck.catalogue import entries, suites_with_checks
 from pytest_prodcheck.demo import BENIGN, FAULTS, Demo, Fault
-from tests.faults.conftest import Run, red, wrong
+from tests.faults.conftest import Run, failed_reasons, red
 from tests.faults.elsewhere import noticed
 from tests.soak import CI, SILENT, SOAK
 
@@ -53,7 +53,7 @@ def topic(fault: Fault) -> str:
     return fault.name if fault.judged_by == PERFORMANCE else TOPICS.get(word, word)
 
 
-def alone(fault: Fault) -> bool:
+def must_be_alone(fault: Fault) -> bool:
     """Whether nothing else may be on: others would end with a server, wait for a lock, or hide in an event."""
     event = not fault.notices and fault.judged_by == ("smoke",)
     restarts = RESTARTS.get(fault.judged_by) == fault.part
@@ -62,7 +62,7 @@ def alone(fault: Fault) -> bool:
 
 def independent(one: Fault, other: Fault) -> bool:
     """Whether both can be on without hiding each other."""
-    if alone(one) or alone(other) or one.judged_by != other.judged_by or touched(one) & touched(other):
+    if must_be_alone(one) or must_be_alone(other) or one.judged_by != other.judged_by or touched(one) & touched(other):
         return False
     if one.part and (one.part == other.part or (server(one) == server(other) and one.judged_by != PERFORMANCE)):
         return False
@@ -106,7 +106,7 @@ def test_the_healthy_system_is_silent(suites: str, times: int, demo: Demo, judge
     demo.set_faults(())
     for _ in range(times):
         document = judged(suites)
-        assert wrong(document) == {}, document["stdout"]
+        assert failed_reasons(document) == {}, document["stdout"]
         assert document["exit"] == 0 or red(document), document["stdout"]
 
 
@@ -123,7 +123,7 @@ def test_fault(names: tuple[str, ...], demo: Demo, judged: Run) -> None:
         demo.set_faults(())
     found = red(document)
     assert noticing <= set(found), f"not noticed: {noticing - set(found)}\nred: {found}"
-    unrelated = set(wrong(document)) - {check for fault in faults for check in touched(fault)}
+    unrelated = set(failed_reasons(document)) - {check for fault in faults for check in touched(fault)}
     assert not unrelated, {check: found[check] for check in unrelated}
 
 
@@ -144,5 +144,5 @@ def test_benign(names: tuple[str, ...], demo: Demo, judged: Run) -> None:
         document = judged(by(BENIGN[names[0]].suites))
     finally:
         demo.set_faults(())
-    assert wrong(document) == {}, document["stdout"]
+    assert failed_reasons(document) == {}, document["stdout"]
     assert document["exit"] == 0 or red(document)

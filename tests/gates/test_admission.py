@@ -49,7 +49,7 @@ def ask(root: Path, *, now: float = NOW + 1, environment: str = "staging", **cha
     return decide(VerdictQuery("smoke", environment, **{"revision": "r1", **changes}), now, str(root))
 
 
-def why(decision: Decision) -> str:
+def reasons_text(decision: Decision) -> str:
     return "\n".join(text for _, text in decision.reasons)
 
 
@@ -88,7 +88,7 @@ def test_bound_to_what_was_judged(root: Path, changes: dict[str, Any], words: st
     publish(root)
     decision = ask(root, **changes)
     assert decision.code in (3, 4)
-    assert words in why(decision)
+    assert words in reasons_text(decision)
 
 
 @pytest.mark.parametrize("changes", [{"unit": "u"}, {"slot": "s"}, {"environment": "production"}, {"revision": ""}])
@@ -105,9 +105,9 @@ def test_a_verdict_travels_as_a_file(
     assert ask(root, verdict=str(file)).code == 0
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     decision = ask(elsewhere, verdict=str(file))
-    assert (decision.code, "could not be compared" in why(decision)) == (4, True)
+    assert (decision.code, "could not be compared" in reasons_text(decision)) == (4, True)
     monkeypatch.delenv("PRODCHECK_KEY")
-    assert "no key" in why(ask(elsewhere, verdict=str(file)))
+    assert "no key" in reasons_text(ask(elsewhere, verdict=str(file)))
     assert ask(elsewhere, verdict=str(file)).code == 4
     assert not (elsewhere / ".prodcheck").exists()
 
@@ -132,7 +132,7 @@ def test_protected_always_asks_for_a_revision(root: Path) -> None:
 def test_no_revision_is_one_of_its_own(root: Path) -> None:
     """Row 110: it stands for no named one, and an empty variable of the pipeline is a mistake."""
     publish(root)
-    assert "revision r1, asked was -" in why(ask(root, revision=None))
+    assert "revision r1, asked was -" in reasons_text(ask(root, revision=None))
     assert ask(root, revision=None).code == 4
     for empty in ("", " ", "r1\n"):
         assert ask(root, revision=empty).code == 2
@@ -185,10 +185,10 @@ def test_the_configuration_is_the_one_that_was_judged(root: Path) -> None:
     publish(root, configuration=files)
     assert ask(root).code == 0
     (root / "new.toml").write_text("")
-    assert "other files match '*.toml'" in why(ask(root))
+    assert "other files match '*.toml'" in reasons_text(ask(root))
     (root / "new.toml").unlink()
     (root / "more.toml").write_text("a = 2\n")
-    assert "more.toml has changed" in why(ask(root))
+    assert "more.toml has changed" in reasons_text(ask(root))
     (root / "more.toml").unlink()
     assert ask(root).code == 4
     publish(root, configuration={"other.toml": "0"})
@@ -217,12 +217,12 @@ def test_garbage(root: Path, content: bytes) -> None:
     decision = ask(root)
     assert decision.code == 3
     assert decision.document is None
-    assert "damaged" in why(decision)
+    assert "damaged" in reasons_text(decision)
 
 
 def test_absent_a_folder_another_schema(root: Path) -> None:
     """Row 7."""
-    assert "nothing was judged" in why(ask(root))
+    assert "nothing was judged" in reasons_text(ask(root))
     file = publish(root)
     document = json.loads(file.read_text())
     file.write_text(json.dumps(seal.sign({**document, "schema": "prodcheck-verdict/2"}, SECRET.encode())))
@@ -314,19 +314,19 @@ def test_in_progress_crashed_and_put_back(root: Path) -> None:
     file = publish(root)
     content = file.read_bytes()
     RunGates(root / ".prodcheck", SECRET.encode()).open_run("run-2", [Key("staging", "", "", "smoke")])
-    assert "run run-2" in why(ask(root))
-    assert "in progress" in why(ask(root))
+    assert "run run-2" in reasons_text(ask(root))
+    assert "in progress" in reasons_text(ask(root))
     file.write_bytes(content)
     assert ask(root).code == 3
     ticket = file.with_suffix(".ticket")
     crashed = {**json.loads(ticket.read_text()), "pid": 2**22 + 1}
     ticket.write_bytes(seal.canonical(seal.sign(crashed, SECRET.encode())))
-    assert "killed, crashed or interrupted" in why(ask(root))
+    assert "killed, crashed or interrupted" in reasons_text(ask(root))
     elsewhere = {**crashed, "host": "elsewhere", "pid": "x"}
     ticket.write_bytes(seal.canonical(seal.sign(elsewhere, SECRET.encode())))
-    assert "has not finished" in why(ask(root))
+    assert "has not finished" in reasons_text(ask(root))
     ticket.write_text(json.dumps({**elsewhere, "run": "another"}))
-    assert "another" not in why(ask(root))
+    assert "another" not in reasons_text(ask(root))
     ticket.unlink()
     assert ask(root).code == 3
 
@@ -429,8 +429,8 @@ def test_a_clock_that_was_set_back_makes_nothing_younger(
     publish(root)
     monkeypatch.setattr("pytest_prodcheck.gates.decision.since_boot", lambda: (boot, 1000.0 + passed))
     decision = ask(root, now=NOW)
-    assert decision.code == code, why(decision)
-    assert ("stale" in why(decision)) == (code == 4)
+    assert decision.code == code, reasons_text(decision)
+    assert ("stale" in reasons_text(decision)) == (code == 4)
 
 
 def test_an_override_ends_though_the_clock_was_set_back(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,7 +468,7 @@ def test_a_verdict_of_another_version(root: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("pytest_prodcheck.gates.admission.__version__", "99.0")
     decision = ask(root)
     assert decision.code == 4
-    assert "this is 99.0: run the gate again" in why(decision)
+    assert "this is 99.0: run the gate again" in reasons_text(decision)
 
 
 def test_this_machine_knows_since_when_it_runs() -> None:

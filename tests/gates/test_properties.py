@@ -189,17 +189,17 @@ def test_a_waiver_excuses_only_failures_that_it_names(
     verdict = evaluate(record, policy, NOW, waivers=waivers)
     if verdict.code != 0 or evaluate(record, policy, NOW).code == 0:
         return
-    excused = [each for each in in_scope(record, policy) if each.outcome is Outcome.FAILED and named(each, waivers)]
+    excused = [each for each in in_scope(record, policy) if each.outcome is Outcome.FAILED and is_waived(each, waivers)]
     assert excused
     assert {(each.check, each.target) for each in verdict.waived} >= {each.identity for each in excused}
     for each in in_scope(record, policy):
         assert each.outcome is not Outcome.ERRORED
         if each.outcome is Outcome.FAILED and each.severity in (Severity.CRITICAL, Severity.HIGH):
-            assert named(each, waivers), each
+            assert is_waived(each, waivers), each
     assert min(waiver.ends for waiver in waivers if waiver.ends > NOW) > NOW
 
 
-def named(result: Result, waivers: tuple[Waiver, ...]) -> bool:
+def is_waived(result: Result, waivers: tuple[Waiver, ...]) -> bool:
     return any(
         waiver.check in (result.check, "smoke.*")
         and waiver.target in (result.target, "*")

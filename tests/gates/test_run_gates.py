@@ -21,7 +21,7 @@ SECRET = b"k" * 32
 KEY = Key("staging", "", "", "smoke")
 
 
-def go(state: Path, *results: Result, at: float = NOW, **changes: object) -> Verdict:
+def run_and_publish(state: Path, *results: Result, at: float = NOW, **changes: object) -> Verdict:
     """A whole run at a time."""
     shift = at - NOW
     moved = [
@@ -45,25 +45,25 @@ def test_settling_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_gate_that_stays_open_has_been_open_since_the_first_time(tmp_path: Path) -> None:
-    assert go(tmp_path, result()).open_since == NOW
-    assert go(tmp_path, result(), at=NOW + 600).open_since == NOW
-    assert go(tmp_path, result(), at=NOW + 1200).open_since == NOW
+    assert run_and_publish(tmp_path, result()).open_since == NOW
+    assert run_and_publish(tmp_path, result(), at=NOW + 600).open_since == NOW
+    assert run_and_publish(tmp_path, result(), at=NOW + 1200).open_since == NOW
 
 
 def test_what_interrupts_soaking(tmp_path: Path) -> None:
-    go(tmp_path, result())
-    assert go(tmp_path, result(), at=NOW + 600, revision="r2").open_since == NOW + 600, "another revision"
-    assert go(tmp_path, result(), at=NOW + 3000, revision="r2").open_since == NOW + 3000, "a gap"
-    assert go(tmp_path, result(outcome=Outcome.FAILED), at=NOW + 3100, revision="r2").open_since is None
-    assert go(tmp_path, result(), at=NOW + 3200, revision="r2").open_since == NOW + 3200, "it was blocked"
+    run_and_publish(tmp_path, result())
+    assert run_and_publish(tmp_path, result(), at=NOW + 600, revision="r2").open_since == NOW + 600, "another revision"
+    assert run_and_publish(tmp_path, result(), at=NOW + 3000, revision="r2").open_since == NOW + 3000, "a gap"
+    assert run_and_publish(tmp_path, result(outcome=Outcome.FAILED), at=NOW + 3100, revision="r2").open_since is None
+    assert run_and_publish(tmp_path, result(), at=NOW + 3200, revision="r2").open_since == NOW + 3200, "it was blocked"
     RunGates(tmp_path, SECRET).open_run("crashed", [KEY])
-    assert go(tmp_path, result(), at=NOW + 3300, revision="r2").open_since == NOW + 3300, "a crash"
+    assert run_and_publish(tmp_path, result(), at=NOW + 3300, revision="r2").open_since == NOW + 3300, "a crash"
 
 
 def test_target_counts_carry_over_from_the_last_open_verdict(tmp_path: Path) -> None:
-    go(tmp_path, result(), targets={"service": ("a", "b")})
-    go(tmp_path, result(outcome=Outcome.FAILED), targets={"service": ("a",)})
-    assert "there were 2" in go(tmp_path, result(), targets={"service": ("a",)}).warnings[0].text
+    run_and_publish(tmp_path, result(), targets={"service": ("a", "b")})
+    run_and_publish(tmp_path, result(outcome=Outcome.FAILED), targets={"service": ("a",)})
+    assert "there were 2" in run_and_publish(tmp_path, result(), targets={"service": ("a",)}).warnings[0].text
 
 
 def test_neighbours_are_read_from_the_store(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_neighbours_are_read_from_the_store(tmp_path: Path) -> None:
     run_gates = RunGates(tmp_path, SECRET)
     run_gates.open_run("run-1", [KEY])
     assert run_gates.settle(run(result()), [policy], NOW)[0].code == 3
-    go(tmp_path, result(), environment="test")
+    run_and_publish(tmp_path, result(), environment="test")
     assert run_gates.settle(run(result()), [policy], NOW)[0].code == 0
     assert RunGates(tmp_path, b"other" * 5).settle(run(result()), [policy], NOW)[0].code == 3
 
@@ -80,7 +80,7 @@ def test_overrides_are_shown_in_the_next_verdicts(tmp_path: Path) -> None:
     ask = VerdictQuery("smoke", "staging", revision="r1")
     document = overrides.make(ask, reason="fire", ticket="I-1", seconds=60, now=NOW, by="me")
     overrides.record(str(tmp_path), document, SECRET)
-    assert "fire (I-1)" in go(tmp_path, result()).overrides[0]
+    assert "fire (I-1)" in run_and_publish(tmp_path, result()).overrides[0]
 
 
 def test_publishing_what_was_not_opened_or_overtaken(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_publishing_what_was_not_opened_or_overtaken(tmp_path: Path) -> None:
 
 
 def test_all_gates_are_withdrawn_though_one_cannot_be(tmp_path: Path) -> None:
-    go(tmp_path, result())
+    run_and_publish(tmp_path, result())
     other = Key("staging", "", "", "other")
     other.file(tmp_path).mkdir(parents=True)
     run_gates = RunGates(tmp_path, SECRET)
@@ -114,7 +114,7 @@ def test_the_key_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_neighbours_by_a_clock_that_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 111: a needed verdict does not grow younger with the clock."""
     monkeypatch.setattr("pytest_prodcheck.gates.store.since_boot", lambda: ("b1", 1000.0))
-    go(tmp_path, result(), environment="test")
+    run_and_publish(tmp_path, result(), environment="test")
     policy = gate(needs=(Need("test", "smoke"),))
     for passed, code in ((60.0, 0), (2000.0, 3)):
         here = ("b1", 1000.0 + passed)

@@ -48,7 +48,7 @@ def endpoint(seconds: list[float], failed: int = 0, name: str = "overall") -> Lo
     return LoadEndpoint(name, len(seconds) + failed, len(seconds), failed, (("answered 503", failed),), timed(seconds))
 
 
-def made(**changes: Any) -> LoadRun:
+def load_run(**changes: Any) -> LoadRun:
     whole = endpoint([0.1] * 1000)
     run = LoadRun(
         name="browse", mode="open", asked=1000, asked_rate=100.0, began=0.0, seconds=10.0, begun=1000, begun_in=9.99,
@@ -59,7 +59,7 @@ def made(**changes: Any) -> LoadRun:
 
 
 def test_a_good_run_is_valid() -> None:
-    assert flaws(made()) == []
+    assert flaws(load_run()) == []
 
 
 @pytest.mark.parametrize(
@@ -88,50 +88,50 @@ def test_a_good_run_is_valid() -> None:
 )
 def test_flaws(changes: dict[str, Any], told: str) -> None:
     """FAIL_OPEN 20: a load that was not sent as asked proves nothing."""
-    assert any(told in each for each in flaws(made(**changes))), flaws(made(**changes))
+    assert any(told in each for each in flaws(load_run(**changes))), flaws(load_run(**changes))
 
 
 @pytest.mark.parametrize(("percent", "count"), [(99, 298), (95, 58), (50, 4), (95, 0)])
 def test_too_few_samples_for_a_percentile(percent: float, count: int) -> None:
     """FAIL_OPEN 12."""
     with pytest.raises(EvidenceProblem, match="too few"):
-        insist_on_samples(made(overall=endpoint([0.1] * count)), percent)
-    insist_on_samples(made(overall=endpoint([0.1] * (count + 1 if count else 59))), percent)
+        insist_on_samples(load_run(overall=endpoint([0.1] * count)), percent)
+    insist_on_samples(load_run(overall=endpoint([0.1] * (count + 1 if count else 59))), percent)
 
 
 def test_latency_without_load_of_what_fails_is_not_told() -> None:
-    insist_on_answers(made(mode="light", overall=endpoint([0.1] * 299, 1)))
+    insist_on_answers(load_run(mode="light", overall=endpoint([0.1] * 299, 1)))
     with pytest.raises(EvidenceProblem, match="4 of 300 requests failed"):
-        insist_on_answers(made(mode="light", overall=endpoint([0.1] * 296, 4)))
+        insist_on_answers(load_run(mode="light", overall=endpoint([0.1] * 296, 4)))
 
 
 def test_a_bad_time_may_be_the_clients_own() -> None:
-    late = made(lag=timed([0.001] * 900 + [0.4] * 100))
+    late = load_run(lag=timed([0.001] * 900 + [0.4] * 100))
     assert own_lateness(late, 95, 1.2, 1.0)
     assert not own_lateness(late, 95, 0.9, 1.0)  # lateness only adds: what is good all the same is good
-    assert not own_lateness(made(), 95, 1.2, 1.0)
+    assert not own_lateness(load_run(), 95, 1.2, 1.0)
 
 
 def test_a_difference_may_be_the_clients_own() -> None:
     """Found on a machine whose processors were all busy: 51 ms beside 30 ms, of a client that was 15 ms late."""
     found = Comparison(now=0.051, before=0.030, change=0.7, proven=True, words="")
-    late = made(lag=timed([0.001] * 900 + [0.015] * 100))
+    late = load_run(lag=timed([0.001] * 900 + [0.015] * 100))
     assert "too slow to tell" in own_slowness(late, 95, found)
     assert not own_slowness(late, 95, replace(found, now=0.5))
-    assert not own_slowness(made(), 95, found)
-    waited = made(workers=(LoadWorker("one", 1000, 0.1, True, starved=0.15),))
+    assert not own_slowness(load_run(), 95, found)
+    waited = load_run(workers=(LoadWorker("one", 1000, 0.1, True, starved=0.15),))
     assert "waited for a processor" in own_slowness(waited, 95, found)
     assert starved(waited) == ""
 
 
 def test_a_run_that_was_begun_late_is_nothing_to_compare_with() -> None:
     """It would hide that later ones are slower. Up to 3 % of its P95, or a difference that does not matter, is fine."""
-    late = made(lag=timed([0.001] * 900 + [0.05] * 100))
+    late = load_run(lag=timed([0.001] * 900 + [0.05] * 100))
     assert not began_in_time(late, 0.02)
     assert began_in_time(late, 0.06)
     assert began_in_time(replace(late, overall=endpoint([2.0] * 1000)), 0.02)
-    assert began_in_time(made(), 0.02)
-    assert not began_in_time(made(workers=(LoadWorker("one", 1000, 0.1, True, starved=0.4),)), 10.0)
+    assert began_in_time(load_run(), 0.02)
+    assert not began_in_time(load_run(workers=(LoadWorker("one", 1000, 0.1, True, starved=0.4),)), 10.0)
 
 
 # -- regression

@@ -25,21 +25,21 @@ STRINGS = (
 )
 
 
-def fill(kind: Any, text: str, name: str = "") -> Any:
+def filled_with_text(kind: Any, text: str, name: str = "") -> Any:
     """An instance of a dataclass from `outcomes` or `gates.verdict` with the text in every place that takes text."""
     if is_dataclass(kind):
         assert isinstance(kind, type)
         hints = get_type_hints(kind)
-        return kind(**{each.name: fill(hints[each.name], text, each.name) for each in fields(kind)})
+        return kind(**{each.name: filled_with_text(hints[each.name], text, each.name) for each in fields(kind)})
     if isinstance(kind, type) and issubclass(kind, Enum):
         return list(kind)[2]
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return text if str in arguments else fill(arguments[0], text, name)
+        return text if str in arguments else filled_with_text(arguments[0], text, name)
     if origin is tuple:
-        return (fill(arguments[0], text, name),)
+        return (filled_with_text(arguments[0], text, name),)
     if origin is Mapping:
-        return {text: fill(arguments[1], text, name)}
+        return {text: filled_with_text(arguments[1], text, name)}
     if kind is str:
         return text if name != "schema" else "prodcheck-run/1"
     return {float: 1.0, int: 1, bool: True}[kind]

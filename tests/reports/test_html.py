@@ -18,7 +18,7 @@ from pytest_prodcheck.outcomes import Outcome, Result, RunRecord, counts
 from pytest_prodcheck.reports import html_markup
 from pytest_prodcheck.reports.html import environment
 from pytest_prodcheck.reports.verdict_documents import views
-from tests.reports.hostile import STRINGS, fill
+from tests.reports.hostile import STRINGS, filled_with_text
 from tests.reports.samples import BLOCKED, NOW, OBSERVED, OPEN, RUN
 
 TAGS = {
@@ -67,7 +67,11 @@ def clean(text: str) -> Strict:
 
 @pytest.mark.parametrize("text", STRINGS)
 def test_hostile_strings_in_every_field(text: str) -> None:
-    run, verdict, result = fill(RunRecord, text), fill(Verdict, text), fill(Result, text)
+    run, verdict, result = (
+        filled_with_text(RunRecord, text),
+        filled_with_text(Verdict, text),
+        filled_with_text(Result, text),
+    )
     clean(html_markup.summary(run, views([verdict])))
     clean(html_markup.details(result, NOW))
     for cell in html_markup.row_cells(result, text) + html_markup.row_cells(None, text):
@@ -79,7 +83,7 @@ def test_hostile_strings_in_every_field(text: str) -> None:
 
 def test_only_addresses_of_the_web_are_links() -> None:
     assert "<a " in html_markup.details(RUN.results[1], NOW)
-    assert "<a " not in html_markup.details(fill(Result, "javascript:alert(1)"), NOW)
+    assert "<a " not in html_markup.details(filled_with_text(Result, "javascript:alert(1)"), NOW)
 
 
 def test_banner() -> None:

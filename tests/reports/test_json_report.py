@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.outcomes import Judgement, Outcome, RunRecord
 from pytest_prodcheck.reports.json_report import dump_run, read_run, run_document, run_json, schema
-from tests.reports.hostile import STRINGS, fill
+from tests.reports.hostile import STRINGS, filled_with_text
 from tests.reports.samples import OPEN, RUN, VERDICTS
 
 
@@ -41,8 +41,10 @@ def test_document() -> None:
 
 @pytest.mark.parametrize("text", STRINGS)
 def test_hostile_strings_survive_as_data(text: str) -> None:
-    run = fill(RunRecord, text)
-    written = run_json(run, [fill(Verdict, text).to_document() | {"schema": "prodcheck-verdict/1", "status": "open"}])
+    run = filled_with_text(RunRecord, text)
+    written = run_json(
+        run, [filled_with_text(Verdict, text).to_document() | {"schema": "prodcheck-verdict/1", "status": "open"}]
+    )
     validate(json.loads(written))
     assert read_run(written) == run
     assert read_run(dump_run(run)) == run

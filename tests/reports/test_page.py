@@ -23,7 +23,7 @@ from pytest_prodcheck.reports.page import run_page
 from pytest_prodcheck.reports.page.contents import bar
 from pytest_prodcheck.reports.page.first_steps import Asked
 from tests.chromium import FINISH, browse, dumped
-from tests.reports.hostile import STRINGS, fill
+from tests.reports.hostile import STRINGS, filled_with_text
 from tests.reports.samples import BLOCKED, FAILED, OPEN, PASSED, RUN, WARNED
 
 RAN = "window.ran=1"
@@ -63,8 +63,8 @@ def test_it_loads_nothing_and_allows_no_script_but_its_own() -> None:
 @pytest.mark.parametrize("text", STRINGS)
 def test_hostile_strings_in_every_field(text: str) -> None:
     """What stands in the page apart from scripts has only tags of ours; JSON ends no script element."""
-    hostile = fill(RunRecord, text)
-    page = run_page(hostile, [fill(Verdict, text)], before=hostile)
+    hostile = filled_with_text(RunRecord, text)
+    page = run_page(hostile, [filled_with_text(Verdict, text)], before=hostile)
     scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
     assert len(scripts) == 3
     for each in scripts[:2]:
@@ -77,8 +77,8 @@ def test_hostile_strings_in_every_field(text: str) -> None:
 def test_hostile_strings_run_nowhere(tmp_path: Path) -> None:
     """In Chromium, with all details open, and even where the page's policy would not forbid it."""
     hostile = [f"</script><script>{RAN}</script>", f'<img src=x onerror="{RAN}">', f"javascript:{RAN}", *STRINGS]
-    results = tuple(replace(fill(Result, text), outcome=Outcome.FAILED) for text in hostile)
-    page = run_page(replace(RUN, results=results), [fill(Verdict, text) for text in hostile])
+    results = tuple(replace(filled_with_text(Result, text), outcome=Outcome.FAILED) for text in hostile)
+    page = run_page(replace(RUN, results=results), [filled_with_text(Verdict, text) for text in hostile])
     script = """
       for (let left = 100; left > 0; left--) dispatchEvent(new KeyboardEvent("keydown", { key: "n" }));
       seen.ran = window.ran ?? null; seen.open = document.querySelectorAll(".body").length;

@@ -15,7 +15,7 @@ from pytest_prodcheck.gates.verdict import Verdict
 from pytest_prodcheck.outcomes import Outcome, RunRecord, Severity
 from pytest_prodcheck.reports import write
 from pytest_prodcheck.reports.sarif import run_document, run_sarif
-from tests.reports.hostile import STRINGS, fill
+from tests.reports.hostile import STRINGS, filled_with_text
 from tests.reports.samples import ERRORED, FAILED, RUN, VERDICTS, WAIVED, WARNED
 
 SCHEMA = Path(__file__).parent / "data" / "sarif-schema-2.1.0.json"
@@ -149,8 +149,8 @@ def test_where_a_target_is_declared() -> None:
 
 @pytest.mark.parametrize("text", STRINGS)
 def test_hostile_strings(text: str) -> None:
-    run = replace(fill(RunRecord, text), places={f"{text}:{text}": f"{text}:7"})
-    verdict = fill(Verdict, text).to_document() | {"schema": "prodcheck-verdict/1", "status": "open"}
+    run = replace(filled_with_text(RunRecord, text), places={f"{text}:{text}": f"{text}:7"})
+    verdict = filled_with_text(Verdict, text).to_document() | {"schema": "prodcheck-verdict/1", "status": "open"}
     written = run_sarif(replace(run, results=tuple(replace(each, plain=False) for each in run.results)), [verdict])
     document = json.loads(written)
     validator().validate(document)

@@ -16,7 +16,7 @@ from pytest_prodcheck.reports.terminal import progress_line, summary_lines
 from pytest_prodcheck.reports.text import run_text, verdict_text
 from pytest_prodcheck.reports.text_layout import Style, cells
 from pytest_prodcheck.reports.verdict_documents import View
-from tests.reports.hostile import STRINGS, fill
+from tests.reports.hostile import STRINGS, filled_with_text
 from tests.reports.samples import BLOCKED, NOW, OPEN, RUN, VERDICTS
 from tests.reports.test_escaping import COMMAND, OBEYED
 
@@ -84,7 +84,7 @@ def test_many_findings_are_counted() -> None:
 
 @pytest.mark.parametrize("text", STRINGS)
 def test_hostile_strings_in_every_field(text: str) -> None:
-    run, verdict = fill(RunRecord, text), fill(Verdict, text)
+    run, verdict = filled_with_text(RunRecord, text), filled_with_text(Verdict, text)
     shown = [run_text(run, [verdict]), "\n".join(summary_lines(run, [verdict], color=False))]
     shown += [verdict_text(verdict.to_document(), explain=True), verdict_text(verdict.to_document(), unicode=False)]
     shown += [run_text(run, [verdict], unicode=False), progress_line(1, 2, 3.0, [text, text])]

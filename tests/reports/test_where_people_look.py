@@ -17,7 +17,7 @@ from pytest_prodcheck.outcomes import Outcome, RunRecord, counts
 from pytest_prodcheck.plugin.ci_pages import add_step_summary, workflow_commands
 from pytest_prodcheck.reports import WRITERS, write
 from pytest_prodcheck.reports.nagios import state
-from tests.reports.hostile import STRINGS, fill
+from tests.reports.hostile import STRINGS, filled_with_text
 from tests.reports.samples import BLOCKED, CANNOT_TELL, OPEN, PASSED, REFUSED, RUN, WAIVED
 
 NUMBERS = counts(RUN.results)
@@ -120,7 +120,7 @@ def test_prometheus_as_promtool_reads_it() -> None:
     done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for each in STRINGS:
-        hostile = write("prometheus", fill(RunRecord, each), [])
+        hostile = write("prometheus", filled_with_text(RunRecord, each), [])
         done = subprocess.run(
             [promtool, "check", "metrics"], input=hostile, capture_output=True, text=True, check=False
         )
@@ -140,7 +140,7 @@ def test_badge() -> None:
 @pytest.mark.parametrize("form", sorted(WRITERS))
 def test_hostile_strings_are_obeyed_by_none(form: str, text: str) -> None:
     """No control character, no workflow command of a target's, no second line in a table, no new element."""
-    run, verdict = fill(RunRecord, text), fill(Verdict, text)
+    run, verdict = filled_with_text(RunRecord, text), filled_with_text(Verdict, text)
     made = write(form, run, [verdict])
     made.encode("utf-8")
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", made)

@@ -39,7 +39,7 @@ def canaries(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, f"canary-{name}")
 
 
-def seen(text: str) -> set[str]:
+def canaries_in(text: str) -> set[str]:
     return {name for name in CANARIES if f"canary-{name}" in text}
 
 
@@ -52,30 +52,33 @@ def script(folder: Path, name: str = "tool") -> str:
 
 @pytest.mark.usefixtures("canaries")
 def test_each_program_sees_its_own_settings_alone() -> None:
-    assert seen(json.dumps(child_environment("tool"))) == set()
-    assert seen(json.dumps(child_environment("/usr/bin/vault"))) == {"VAULT_TOKEN", "HTTPS_PROXY"}
-    assert seen(json.dumps(child_environment("trivy"))) == {
+    assert canaries_in(json.dumps(child_environment("tool"))) == set()
+    assert canaries_in(json.dumps(child_environment("/usr/bin/vault"))) == {"VAULT_TOKEN", "HTTPS_PROXY"}
+    assert canaries_in(json.dumps(child_environment("trivy"))) == {
         "TRIVY_PASSWORD", "DOCKER_CONFIG", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY"
     }  # fmt: skip
-    assert seen(json.dumps(child_environment("tool", ["SOME*", "REGISTRY_TOKEN"]))) == {"SOMETHING", "REGISTRY_TOKEN"}
-    assert seen(json.dumps(child_environment("tool", ["*"]))) == set(CANARIES) - {"PRODCHECK_KEY"}
+    assert canaries_in(json.dumps(child_environment("tool", ["SOME*", "REGISTRY_TOKEN"]))) == {
+        "SOMETHING",
+        "REGISTRY_TOKEN",
+    }
+    assert canaries_in(json.dumps(child_environment("tool", ["*"]))) == set(CANARIES) - {"PRODCHECK_KEY"}
 
 
 @pytest.mark.usefixtures("canaries")
 def test_a_scanner(tmp_path: Path) -> None:
     output = scanner.run([script(tmp_path)], [0], 100_000, tmp_path, Deadline(10), str)
-    assert seen(output.decode()) == set()
+    assert canaries_in(output.decode()) == set()
 
 
 @pytest.mark.usefixtures("canaries")
 def test_a_secret_command(tmp_path: Path) -> None:
     resolver = SecretResolver(tmp_path, ("SOMETHING",))
-    assert seen(resolver.resolve(SecretRef(command=(script(tmp_path),)))) == {"SOMETHING"}
+    assert canaries_in(resolver.resolve(SecretRef(command=(script(tmp_path),)))) == {"SOMETHING"}
 
 
 @pytest.mark.usefixtures("canaries")
 def test_programs_of_databases_and_backups(tmp_path: Path) -> None:
-    assert seen(subprocesses.run([script(tmp_path)], Deadline(10), folder=tmp_path).output) == set()
+    assert canaries_in(subprocesses.run([script(tmp_path)], Deadline(10), folder=tmp_path).output) == set()
 
 
 def test_whoever_starts_a_program_filters_its_environment() -> None:
@@ -150,7 +153,7 @@ def test_a_run_with_a_scanner(tmp_path: Path) -> None:
     )
     project.environ.update({name: f"canary-{name}" for name in CANARIES if name not in ("LD_PRELOAD", "PYTHONSTARTUP")})
     project.pytest("-m", "security")
-    assert seen((tmp_path / "seen").read_text()) == {"SOMETHING"}
+    assert canaries_in((tmp_path / "seen").read_text()) == {"SOMETHING"}
 
 
 def kubeconfig(folder: Path, user: dict[str, object]) -> str:
@@ -182,7 +185,7 @@ def credential_program(folder: Path, more: str = "", name: str = "plugin") -> di
                      "interactiveMode": "Never"}}  # fmt: skip
 
 
-def loaded(file: str | None, *passed: str) -> Any:
+def kubeconfig_client(file: str | None, *passed: str) -> Any:
     client = pytest.importorskip("kubernetes.client", reason="pip install 'pytest-prodcheck[kubernetes]'")
     from pytest_prodcheck.evidence.kubernetes.kubeconfig import load_kubeconfig
 
@@ -194,13 +197,17 @@ def loaded(file: str | None, *passed: str) -> Any:
 @pytest.mark.usefixtures("canaries")
 def test_a_program_of_a_kubeconfig(tmp_path: Path) -> None:
     """The package kubernetes would hand it all that there is."""
-    made = loaded(kubeconfig(tmp_path, credential_program(tmp_path)), "SOMETHING")
+    made = kubeconfig_client(kubeconfig(tmp_path, credential_program(tmp_path)), "SOMETHING")
     told = (tmp_path / "seen").read_text()
     assert made.get_api_key_with_prefix("BearerToken", alias="authorization") == "Bearer t-4711"
-    assert (seen(told), "OWN=of the kubeconfig" in told, "KUBERNETES_EXEC_INFO=" in told) == ({"SOMETHING"}, True, True)
+    assert (canaries_in(told), "OWN=of the kubeconfig" in told, "KUBERNETES_EXEC_INFO=" in told) == (
+        {"SOMETHING"},
+        True,
+        True,
+    )
     entry = credential_program(tmp_path, name="gke-gcloud-auth-plugin")
-    loaded(kubeconfig(tmp_path, entry))
-    assert seen((tmp_path / "seen").read_text()) == {"HTTPS_PROXY"}
+    kubeconfig_client(kubeconfig(tmp_path, entry))
+    assert canaries_in((tmp_path / "seen").read_text()) == {"HTTPS_PROXY"}
 
 
 @pytest.mark.parametrize(
@@ -214,7 +221,7 @@ def test_a_program_of_a_kubeconfig_that_fails(
     from pytest_prodcheck.evidence.kubernetes import kubeconfig as module
 
     monkeypatch.setattr(module, "_SECONDS", 1.0)
-    problem = problem_of(lambda: loaded(kubeconfig(tmp_path, credential_program(tmp_path, more))))
+    problem = problem_of(lambda: kubeconfig_client(kubeconfig(tmp_path, credential_program(tmp_path, more))))
     assert words in problem.message
     assert not is_running(int((tmp_path / "number").read_text()))
 
@@ -222,7 +229,9 @@ def test_a_program_of_a_kubeconfig_that_fails(
 def test_a_token_by_cmd_path_is_refused(tmp_path: Path) -> None:
     credential_program(tmp_path)
     config = {"cmd-path": str(tmp_path / "plugin"), "access-token": "x", "expiry": "2001-01-01T00:00:00Z"}
-    problem = problem_of(lambda: loaded(kubeconfig(tmp_path, {"auth-provider": {"name": "gcp", "config": config}})))
+    problem = problem_of(
+        lambda: kubeconfig_client(kubeconfig(tmp_path, {"auth-provider": {"name": "gcp", "config": config}}))
+    )
     assert "use `exec`" in problem.message + problem.hint
     assert not (tmp_path / "seen").exists()
 
@@ -237,8 +246,8 @@ def test_a_kubeconfig_of_somebody_else(tmp_path: Path, monkeypatch: pytest.Monke
     own.mkdir()
     monkeypatch.setenv("KUBECONFIG", f"{kubeconfig(own, {})}:{file}")
     given = file if place == "declared" else None
-    problem = problem_of(lambda: loaded(given))
+    problem = problem_of(lambda: kubeconfig_client(given))
     assert f"the kubeconfig {file} belongs to another user" in problem.message
     assert not (tmp_path / "seen").exists()
     monkeypatch.setenv("PRODCHECK_SAFE_DIRECTORY", str(tmp_path))
-    loaded(given)
+    kubeconfig_client(given)

@@ -80,23 +80,23 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
         yield Servers(stack, tmp_path)
 
 
-def told(server: Web) -> str:
+def requests_text(server: Web) -> str:
     """All that a server was sent, as one text."""
     return json.dumps([(each.path, dict(each.headers), each.body.decode()) for each in server.requests])
 
 
 def test_what_is_sent_where(servers: Servers, tmp_path: Path) -> None:
     done = servers.project(tmp_path).prodcheck("run", "g", "--env", "dev", "--", "-p", "no:cacheprovider")
-    assert EDGE in told(servers.https)
-    assert EDGE in told(servers.issuer)
+    assert EDGE in requests_text(servers.https)
+    assert EDGE in requests_text(servers.issuer)
     assert servers.http.requests
-    assert EDGE not in told(servers.http)
-    assert "plain" in told(servers.http)
+    assert EDGE not in requests_text(servers.http)
+    assert "plain" in requests_text(servers.http)
     paths = {each.path for each in servers.other.requests}
     assert "/latest/meta-data/iam" not in paths
     assert "/jwks" not in paths
     for secret in (EDGE, CLIENT, PASSWORD):
-        assert secret not in told(servers.other)
+        assert secret not in requests_text(servers.other)
     assert "auth.origins" in done.stdout
     assert done.returncode == 3
 
@@ -106,7 +106,7 @@ def test_a_server_that_is_declared_beside_the_issuer(servers: Servers, tmp_path:
     project = servers.project(tmp_path, f'origins = ["http://127.0.0.1:{servers.other.port}"]')
     project.prodcheck("run", "g", "--env", "dev", "--", "-p", "no:cacheprovider")
     assert "/latest/meta-data/iam" in {each.path for each in servers.other.requests}
-    assert PASSWORD in told(servers.other)
+    assert PASSWORD in requests_text(servers.other)
 
 
 def test_a_plan_lists_every_host(
@@ -182,8 +182,8 @@ def test_the_password_of_an_issuer_is_typed_for_the_issuer_alone(tmp_path: Path,
         except EvidenceProblem as error:
             said = error.problem.message
         context.close()
-        assert PASSWORD not in told(shop) + told(other)
-        assert (PASSWORD in told(issuer)) is ("issuer" in to)
+        assert PASSWORD not in requests_text(shop) + requests_text(other)
+        assert (PASSWORD in requests_text(issuer)) is ("issuer" in to)
         assert ("which is not the issuer's" in said) is ("issuer" not in to)
 
 
@@ -222,7 +222,7 @@ select = ["smoke.api.*"]
 """
             (tmp_path / "prodcheck.toml").write_text(toml)
             done = Project(tmp_path, {"EDGE": EDGE}).prodcheck("run", "g", "--env", "dev")
-            assert EDGE in told(served)
+            assert EDGE in requests_text(served)
         assert not other.requests
         assert done.returncode == (0 if kind in ("servers", "no address") else 3), done.stdout
         assert "Error" not in done.stdout + done.stderr

@@ -39,7 +39,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
-def judged(root: Path, outcome: Outcome, *, environment: str = "staging", name: str = "smoke", number: int = 1) -> None:
+def run_with_outcome(
+    root: Path, outcome: Outcome, *, environment: str = "staging", name: str = "smoke", number: int = 1
+) -> None:
     """One whole run that ends with this outcome now."""
     now = time.time()
     each = replace(result(outcome=outcome), gathered_at=now)
@@ -51,7 +53,7 @@ def judged(root: Path, outcome: Outcome, *, environment: str = "staging", name: 
     assert run_gates.publish(run_gates.settle(record, [policy], now)) == []
 
 
-def asked(root: Path) -> int:
+def code_of_gate(root: Path) -> int:
     return decide(VerdictQuery("smoke", "staging", revision="r1"), time.time(), str(root)).code
 
 
@@ -71,16 +73,16 @@ def restore(root: Path, files: Files) -> None:
 def history(root: Path) -> list[Files]:
     """What an attacker could have copied: OPEN, then BLOCKED; of other gates and environments, too."""
     seen = []
-    judged(root, Outcome.PASSED, environment="dev")
-    judged(root, Outcome.PASSED, name="other")
-    judged(root, Outcome.PASSED, number=1)
-    assert asked(root) == 0
+    run_with_outcome(root, Outcome.PASSED, environment="dev")
+    run_with_outcome(root, Outcome.PASSED, name="other")
+    run_with_outcome(root, Outcome.PASSED, number=1)
+    assert code_of_gate(root) == 0
     seen.append(snapshot(root))
-    judged(root, Outcome.PASSED, number=2)
-    assert asked(root) == 0
+    run_with_outcome(root, Outcome.PASSED, number=2)
+    assert code_of_gate(root) == 0
     seen.append(snapshot(root))
-    judged(root, Outcome.FAILED, number=3)
-    assert asked(root) == 1
+    run_with_outcome(root, Outcome.FAILED, number=3)
+    assert code_of_gate(root) == 1
     seen.append(snapshot(root))
     return seen
 
@@ -112,7 +114,7 @@ def test_old_files_in_any_arrangement(root: Path) -> None:
                 (folder / name).unlink(missing_ok=True)
             else:
                 (folder / name).write_bytes(content)
-        assert asked(root) != 0, (verdict, ticket)
+        assert code_of_gate(root) != 0, (verdict, ticket)
         tried += 1
     assert tried > 1000
 
@@ -120,7 +122,7 @@ def test_old_files_in_any_arrangement(root: Path) -> None:
 def test_the_whole_folder_put_back(root: Path) -> None:
     for files in history(root)[:2]:
         restore(root, files)
-        assert asked(root) == 3
+        assert code_of_gate(root) == 3
 
 
 @pytest.mark.parametrize("seed", range(2000 if SOAK else 12))
@@ -130,12 +132,12 @@ def test_two_runs_with_an_attacker_between(root: Path, seed: int) -> None:
     seen = history(root)
     for number in (4, 5):
         attack(root, seen, chance)
-        assert asked(root) != 0
+        assert code_of_gate(root) != 0
         with suppress(StoreError, OSError):  # a run may refuse to work in such a mess: its gate stays closed
-            judged(root, Outcome.FAILED, number=number)
-        assert asked(root) != 0
+            run_with_outcome(root, Outcome.FAILED, number=number)
+        assert code_of_gate(root) != 0
         attack(root, seen, chance)
-        assert asked(root) != 0
+        assert code_of_gate(root) != 0
 
 
 def attack(root: Path, seen: list[Files], chance: random.Random) -> None:
@@ -174,9 +176,9 @@ def attack(root: Path, seen: list[Files], chance: random.Random) -> None:
 def test_an_honest_run_opens_again_after_an_attack(root: Path) -> None:
     """The other law: whoever put old files back stops nobody for good."""
     restore(root, history(root)[0])
-    assert asked(root) == 3
-    judged(root, Outcome.PASSED, number=4)
-    assert asked(root) == 0
+    assert code_of_gate(root) == 3
+    run_with_outcome(root, Outcome.PASSED, number=4)
+    assert code_of_gate(root) == 0
 
 
 def test_a_state_folder_that_was_removed_or_brought_from_another_machine(
@@ -184,42 +186,42 @@ def test_a_state_folder_that_was_removed_or_brought_from_another_machine(
 ) -> None:
     history(root)
     shutil.rmtree(root / ".prodcheck")
-    judged(root, Outcome.PASSED, number=4)
-    assert asked(root) == 0
+    run_with_outcome(root, Outcome.PASSED, number=4)
+    assert code_of_gate(root) == 0
     files = snapshot(root)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
     restore(root, files)
-    assert asked(root) == 0
+    assert code_of_gate(root) == 0
 
 
 def test_a_clock_that_was_set_back_between_two_runs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judged(root, Outcome.PASSED)
+    run_with_outcome(root, Outcome.PASSED)
     old = snapshot(root)
     earlier = time.time() - 3600
     monkeypatch.setattr("pytest_prodcheck.gates.store.time.time", lambda: earlier)
-    judged(root, Outcome.FAILED, number=2)
+    run_with_outcome(root, Outcome.FAILED, number=2)
     monkeypatch.undo()
     monkeypatch.setenv("PRODCHECK_KEY", SECRET)
     monkeypatch.setenv("XDG_STATE_HOME", str(root.parent / "home"))
     restore(root, old)
-    assert asked(root) == 3
+    assert code_of_gate(root) == 3
 
 
 def test_without_a_home_a_run_and_its_gate_work(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then putting the whole folder back is not noticed: SECURITY.md says so. Anything less is."""
     (root.parent / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(root.parent / "file"))
-    judged(root, Outcome.PASSED)
+    run_with_outcome(root, Outcome.PASSED)
     old = snapshot(root)
-    assert asked(root) == 0
-    judged(root, Outcome.FAILED, number=2)
+    assert code_of_gate(root) == 0
+    run_with_outcome(root, Outcome.FAILED, number=2)
     name = "verdicts/staging/_/_/smoke"
     (root / ".prodcheck" / f"{name}.json").write_bytes(old[f"{name}.json"])
-    assert asked(root) == 3
+    assert code_of_gate(root) == 3
 
 
 def test_a_damaged_note_says_what_to_do(root: Path) -> None:
-    judged(root, Outcome.PASSED)
+    run_with_outcome(root, Outcome.PASSED)
     Path(newest_run.file_of(str(root / ".prodcheck"))).write_text("?\n")
     decision = decide(VerdictQuery("smoke", "staging", revision="r1"), time.time(), str(root))
     assert decision.code == 3
@@ -259,7 +261,7 @@ def pipes(folder: Path) -> list[Path]:
 
 
 def test_odd_files_in_place_of_a_verdict(root: Path, tmp_path: Path) -> None:
-    judged(root, Outcome.PASSED)
+    run_with_outcome(root, Outcome.PASSED)
     for odd in pipes(tmp_path):
         decision = decide(VerdictQuery("smoke", "staging", verdict=str(odd)), time.time(), str(root))
         assert decision.code == 3
@@ -268,17 +270,17 @@ def test_odd_files_in_place_of_a_verdict(root: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["smoke.json", "smoke.ticket"])
 def test_odd_files_in_the_store(root: Path, tmp_path: Path, name: str) -> None:
-    judged(root, Outcome.PASSED)
+    run_with_outcome(root, Outcome.PASSED)
     place = root / ".prodcheck" / "verdicts" / "staging" / "_" / "_" / name
     kept = tmp_path / "kept"
     os.replace(place, kept)
     for odd in (*pipes(tmp_path), kept):
         place.unlink(missing_ok=True)
         place.symlink_to(odd)
-        assert asked(root) == 3
+        assert code_of_gate(root) == 3
     place.unlink()
     os.mkfifo(place)
-    assert asked(root) == 3
+    assert code_of_gate(root) == 3
 
 
 def test_nothing_that_an_unsealed_verdict_names_is_opened(root: Path, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.records import EvidenceProblem, Exchange, Problem
 from pytest_prodcheck.records.access import (
     BadLogin,
@@ -35,15 +34,7 @@ from suites.security import test_authentication as authentication
 from suites.security import test_authorization as authorization
 from suites.security import test_encryption as encryption
 from suites.smoke import test_login as login
-
-
-def judged(check: Callable[[Any], None], record: Any) -> Ledger:
-    open_ledger()
-    try:
-        check(record)
-    finally:
-        ledger = close_ledger()
-    return ledger
+from tests.judged import judged
 
 
 def outcome(check: Callable[[Any], None], record: Any) -> str:

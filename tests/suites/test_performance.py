@@ -16,7 +16,7 @@ from pytest_prodcheck.records.hosts import HostUse
 from pytest_prodcheck.records.load import Baseline, LoadEndpoint, LoadResources, LoadWorker, ResourceSample
 from suites.performance import test_load, test_regression
 from suites.performance import test_resources as checks
-from tests.judging.test_load_validity import accepted, endpoint, made
+from tests.judging.test_load_validity import accepted, endpoint, load_run
 
 CPU, MEMORY, CONNECTIONS = (
     checks.test_processors_have_room, checks.test_memory_has_room, checks.test_connections_have_room
@@ -30,7 +30,7 @@ WATCHED = LoadResources(True, "shop", 0, 0.5, 1_000_000_000, LOOKS, 100)
 def judged(check: Any, resources: LoadResources) -> Ledger:
     ledger = open_ledger()
     try:
-        check(resources, made(), Limit(warn="40%", fail="95%"))
+        check(resources, load_run(), Limit(warn="40%", fail="95%"))
     finally:
         close_ledger()
     return ledger
@@ -64,7 +64,7 @@ def test_what_was_hardly_loaded_had_room(check: Any, changes: dict[str, Any]) ->
     open_ledger()
     try:
         with pytest.raises(EvidenceProblem, match="proves nothing"):
-            check(replace(WATCHED, samples=still), made(**changes), Limit(fail="95%"))
+            check(replace(WATCHED, samples=still), load_run(**changes), Limit(fail="95%"))
     finally:
         close_ledger()
 
@@ -92,7 +92,7 @@ def test_hosts_that_prometheus_watches_are_judged_beside(check: Any, share: floa
 
 def test_a_process_that_got_no_processor_uses_little() -> None:
     """What it used says nothing where others keep the processors; what is past its limit is proven all the same."""
-    busy = made()
+    busy = load_run()
     starved = replace(busy, workers=(LoadWorker("one", 1000, 0.1, True, starved=0.4),))
     limit = Limit(warn="70%", fail="90%")
     ledger = open_ledger()
@@ -120,7 +120,7 @@ WORSE, GOOD = endpoint([5.0] * 1000, failed=200), endpoint([0.1] * 1000)
 )
 def test_a_client_without_a_processor_proves_no_regression(check: Any, overall: LoadEndpoint) -> None:
     """Worse as a whole or at one endpoint: failed, and errored where the client itself had no processor."""
-    run, before = made(overall=overall, endpoints=(WORSE,)), accepted([0.1] * 1000)
+    run, before = load_run(overall=overall, endpoints=(WORSE,)), accepted([0.1] * 1000)
     baseline = Baseline((replace(before, endpoints=(before.overall,)),), False, 0.02, 0.05, 0.001)
     starved = replace(run, workers=(LoadWorker("one", 1000, 0.1, True, starved=0.4),))
     ledger = open_ledger()
@@ -145,7 +145,7 @@ def test_a_client_without_a_processor_proves_no_regression(check: Any, overall: 
 )
 def test_a_client_without_a_processor_proves_what_the_server_said(overall: LoadEndpoint, wanted: str) -> None:
     """Neither good times nor late ends, which may be its own; a status that came is the server's."""
-    run = made(overall=overall, endpoints=(overall,), workers=(LoadWorker("one", 1000, 0.1, True, starved=0.4),))
+    run = load_run(overall=overall, endpoints=(overall,), workers=(LoadWorker("one", 1000, 0.1, True, starved=0.4),))
     ledger = open_ledger()
     try:
         if wanted == "failed":

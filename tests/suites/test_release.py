@@ -119,7 +119,7 @@ def way_back(found: RollbackPlan) -> Outcome:
     return close_ledger().outcome
 
 
-def written(**values: Any) -> RollbackPlan:
+def plan_with(**values: Any) -> RollbackPlan:
     assert PLAN.document is not None
     return replace(PLAN, document=replace(PLAN.document, **values))
 
@@ -136,10 +136,10 @@ def kept(**values: Any) -> RollbackPlan:
         (kept(revision=1, kept=1), Outcome.PASSED),  # deployed once: what runs now is what one would go back to
         (kept(revision=0, kept=0, images=()), Outcome.PASSED),  # the first deployment
         (kept(images=("registry.test:5000/shop@sha256:12",)), Outcome.PASSED),
-        (written(there=False), Outcome.FAILED),
-        (written(named=False), Outcome.FAILED),
-        (written(dated=None), Outcome.FAILED),
-        (written(dated=NOW - 181 * 24 * HOUR), Outcome.FAILED),
+        (plan_with(there=False), Outcome.FAILED),
+        (plan_with(named=False), Outcome.FAILED),
+        (plan_with(dated=None), Outcome.FAILED),
+        (plan_with(dated=NOW - 181 * 24 * HOUR), Outcome.FAILED),
         (kept(limit=0), Outcome.FAILED),
         (kept(kept=1), Outcome.FAILED),
         (kept(images=()), Outcome.FAILED),

@@ -22,7 +22,7 @@ from suites.data_integrity.test_backups import test_the_newest_backup_is_whole a
 from suites.pre_deploy.test_backups import test_the_last_backup_has_its_usual_size as usual
 from suites.pre_deploy.test_backups import test_the_last_backup_is_recent as recent
 from tests.evidence.contexts import context, gather
-from tests.evidence.stores import Stores, at
+from tests.evidence.stores import Stores, address_of
 from tests.suites.test_data_integrity import outcome
 
 AGE, SIZE, MANIFEST, RESTORE = "age", "size", "manifest", "restore"
@@ -65,7 +65,7 @@ class Dumps:
         backups = {"kind": "dump", "folder": str(self.folder), "pattern": "shop-*",
                    "restore": {"folder": "pg/scratch", "check": "database"}}  # fmt: skip
         settings = {
-            "nodes": [at("db-1", self.cluster.nodes[0].entrance)], "database": "shop", "tls": {"ca": "ca.pem"},
+            "nodes": [address_of("db-1", self.cluster.nodes[0].entrance)], "database": "shop", "tls": {"ca": "ca.pem"},
             "password": {"file": self.running.known.postgres}, "backups": backups,
         }  # fmt: skip
         given = context(self.running.place, nameserver=self.running.nameserver, postgres={"shop": settings})

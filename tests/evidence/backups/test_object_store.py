@@ -34,11 +34,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def listed(endpoint: str, user: str = "reader", secret: str = "", folder: str = f"s3://{BUCKET}/dumps/") -> Backups:
-    found: Backups = gather("postgres-backups", "shop", given(endpoint, user, secret, folder), 15)
+    found: Backups = gather("postgres-backups", "shop", context_of_bucket(endpoint, user, secret, folder), 15)
     return found
 
 
-def given(endpoint: str, user: str = "reader", secret: str = "", folder: str = f"s3://{BUCKET}/dumps/") -> Any:
+def context_of_bucket(
+    endpoint: str, user: str = "reader", secret: str = "", folder: str = f"s3://{BUCKET}/dumps/"
+) -> Any:
     keys = {"access_key": {"file": user}, "secret_key": {"file": secret or f"{user}-{SECRET}"}}
     backups = {"kind": "dump", "folder": folder, "pattern": "*.dump", "s3": {"endpoint": endpoint, **keys},
                "restore_record": f"s3://{BUCKET}/drills/restore.json"}  # fmt: skip
@@ -72,7 +74,7 @@ def test_objects_are_listed_over_several_pages(running: Store, monkeypatch: pyte
 
 def test_a_restore_record_in_the_store(running: Store) -> None:
     def record() -> RestoreRecord:
-        found: RestoreRecord = gather("postgres-restore-record", "shop", given(running.endpoint), 15)
+        found: RestoreRecord = gather("postgres-restore-record", "shop", context_of_bucket(running.endpoint), 15)
         return found
 
     gone = record().problem

@@ -41,7 +41,7 @@ from suites.data_integrity.test_backups import test_wal_leads_on_without_a_gap a
 from suites.pre_deploy.test_backups import test_finished_wal_is_archived as backlog
 from suites.pre_deploy.test_backups import test_the_last_backup_is_recent as recent
 from tests.evidence.contexts import context, gather, problem_of
-from tests.evidence.stores import Stores, at
+from tests.evidence.stores import Stores, address_of
 from tests.suites.test_data_integrity import outcome
 
 _SWITCH = "select pg_walfile_name(pg_switch_wal()) from (select pg_logical_emit_message(false, 'demo', 'x')) as m"
@@ -90,7 +90,7 @@ class Tool:
     def context(self, **changes: Any) -> Context:
         """The cluster with these backups declared."""
         settings = {
-            "nodes": [at("db-1", self.cluster.nodes[0].entrance)], "database": "shop", "tls": {"ca": "ca.pem"},
+            "nodes": [address_of("db-1", self.cluster.nodes[0].entrance)], "database": "shop", "tls": {"ca": "ca.pem"},
             "password": {"file": self.running.known.postgres},
             "backups": {**self.declared, "tool": self.words, "restore": {"folder": "pg/scratch", "check": "database"},
                         **changes},

@@ -15,7 +15,7 @@ from pytest_prodcheck.evidence.content import comparing
 from pytest_prodcheck.evidence.content.progress import FOLDER, Progress
 from pytest_prodcheck.records.replication import ContentComparison
 from tests.evidence.contexts import context, gather
-from tests.evidence.stores import Stores, at
+from tests.evidence.stores import Stores, address_of
 
 TABLES = ["orders", "payments", "t.rows"]
 KEY = b"k" * 32
@@ -40,7 +40,8 @@ def compare(running: Stores, cluster: Cluster, tmp_path: Path) -> Compare:
 
     def compared(budget: float = 30.0, **content: Any) -> ContentComparison:
         settings = {
-            "nodes": [at(f"db-{n}", node.entrance) for n, node in enumerate(cluster.nodes, 1)], "database": "shop",
+            "nodes": [address_of(f"db-{n}", node.entrance) for n, node in enumerate(cluster.nodes, 1)],
+            "database": "shop",
             "tls": {"ca": "ca.pem"}, "password": {"file": running.known.postgres},
             "content": {"tables": TABLES, "chunk": 1, "workers": 1, **content},
         }  # fmt: skip

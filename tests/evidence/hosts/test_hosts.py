@@ -69,7 +69,7 @@ def node(name: str) -> dict[str, Any]:
     return {"metadata": {"name": name}, "status": {"allocatable": {"cpu": "4", "memory": "8Gi"}}}
 
 
-def told(name: str, cpu: str = "3600000000n", memory: str = "4Gi", age: float = 15.0) -> dict[str, Any]:
+def node_metrics(name: str, cpu: str = "3600000000n", memory: str = "4Gi", age: float = 15.0) -> dict[str, Any]:
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - age))
     return {"metadata": {"name": name}, "timestamp": at, "window": "30s", "usage": {"cpu": cpu, "memory": memory}}
 
@@ -100,7 +100,7 @@ def cluster(root: Path, metrics: Answer) -> tuple[HostUse, ...]:
 
 
 def test_nodes_by_the_metrics_api(tmp_path: Path) -> None:
-    items = [told("a"), told("b", "many"), told("c", age=900.0)]
+    items = [node_metrics("a"), node_metrics("b", "many"), node_metrics("c", age=900.0)]
     answer = {"kind": "NodeMetricsList", "metadata": {}, "items": items}
     a, b, c, d = cluster(tmp_path, (200, JSON, json.dumps(answer).encode()))
     assert (a.name, a.why) == ("a", "")

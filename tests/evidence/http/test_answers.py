@@ -105,7 +105,7 @@ ODD = {
 }  # fmt: skip
 
 
-def says(answer: bytes) -> Callable[[socket.socket], None]:
+def answers_with(answer: bytes) -> Callable[[socket.socket], None]:
     def speak(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(answer)
@@ -118,7 +118,7 @@ def read(context: Context, deadline: Deadline) -> tuple[int, str, str]:
     return exchange.status, exchange.text, exchange.header("X-After") or ""
 
 
-def ways(port: int, root: Path) -> tuple[Context, Context]:
+def direct_and_by_proxy(port: int, root: Path) -> tuple[Context, Context]:
     """Direct, and through a proxy, which this server then is."""
     url = f"http://127.0.0.1:{port}"
     return (
@@ -130,8 +130,8 @@ def ways(port: int, root: Path) -> tuple[Context, Context]:
 @pytest.mark.parametrize("name", GOOD)
 def test_is_read_as_browsers_read_it(name: str, tmp_path: Path) -> None:
     answer, expected = GOOD[name]
-    with raw_server(says(answer)) as port:
-        for context in ways(port, tmp_path):
+    with raw_server(answers_with(answer)) as port:
+        for context in direct_and_by_proxy(port, tmp_path):
             deadline = Deadline(5)
             assert read(context, deadline) == expected
             assert bool(deadline.notes) is (name in ODD), deadline.notes
@@ -140,8 +140,8 @@ def test_is_read_as_browsers_read_it(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [*BAD, *STRICTER])
 def test_is_no_answer(name: str, tmp_path: Path) -> None:
     answer, kind = {**BAD, **STRICTER}[name]
-    with raw_server(says(answer)) as port:
-        for context in ways(port, tmp_path):
+    with raw_server(answers_with(answer)) as port:
+        for context in direct_and_by_proxy(port, tmp_path):
             with pytest.raises(EvidenceProblem) as caught:
                 read(context, Deadline(5))
             assert caught.value.problem.kind == kind, caught.value.problem
@@ -188,7 +188,7 @@ def test_an_answer_after_which_the_connection_ends_is_not_waited_for(tmp_path: P
         threading.Event().wait(0.3)
 
     with raw_server(speak) as port:
-        context = ways(port, tmp_path)[0]
+        context = direct_and_by_proxy(port, tmp_path)[0]
         for _ in range(3):
             deadline = Deadline(5)
             assert read(context, deadline)[0] == 200

@@ -32,13 +32,13 @@ GET = Request("GET", "/x")
 MIB = 1024 * 1024
 
 
-def asked(context: Context, request: Request = GET, seconds: float = 5.0, **how: Any) -> Answer:
+def ask_shop(context: Context, request: Request = GET, seconds: float = 5.0, **how: Any) -> Answer:
     return client_of(context, "shop").ask(request, Deadline(seconds), **how)
 
 
 def problem(context: Context, request: Request = GET, seconds: float = 5.0, **how: Any) -> Problem:
     with pytest.raises(EvidenceProblem) as caught:
-        asked(context, request, seconds, **how)
+        ask_shop(context, request, seconds, **how)
     return caught.value.problem
 
 
@@ -46,7 +46,7 @@ def plain(root: Path, port: int, **service: Any) -> Context:
     return context_for(root, services={"shop": {"url": f"http://127.0.0.1:{port}/base", **service}})
 
 
-def says(text: bytes) -> Callable[[socket.socket], None]:
+def answers_with(text: bytes) -> Callable[[socket.socket], None]:
     def speak(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(text)
@@ -61,7 +61,7 @@ def test_tells_what_was_asked_and_answered(tmp_path: Path) -> None:
     with web(
         lambda seen: (201, {"Content-Type": "application/json; charset=utf-8", "X-A": "1"}, b'{"a": "\xc3\xa9"}')
     ) as server:
-        exchange = asked(plain(tmp_path, server.port)).exchange
+        exchange = ask_shop(plain(tmp_path, server.port)).exchange
     assert (exchange.method, exchange.url, exchange.status) == ("GET", f"http://127.0.0.1:{server.port}/base/x", 201)
     assert exchange.json() == {"a": "é"}
     assert exchange.header("x-a") == "1"
@@ -79,7 +79,7 @@ def test_sends_headers_of_environment_service_and_request_in_rising_order(tmp_pa
                 "shop": {"url": f"http://127.0.0.1:{server.port}", "headers": {"X-S": "service", "X-T": "service"}}
             },
         )
-        asked(context, Request("POST", "/x", {"x-t": "request"}, {"a": 1}))
+        ask_shop(context, Request("POST", "/x", {"x-t": "request"}, {"a": 1}))
     headers = {name.lower(): value for name, value in server.requests[0].headers.items()}
     assert headers["x-synthetic"] == "run-7"
     assert headers["user-agent"] == "us"
@@ -92,9 +92,9 @@ def test_keeps_a_connection_and_opens_a_fresh_one_on_request(tmp_path: Path) -> 
     with web(ok) as server:
         context = plain(tmp_path, server.port)
         for _ in range(4):
-            asked(context)
+            ask_shop(context)
         assert server.connections == 1
-        asked(context, fresh=True)
+        ask_shop(context, fresh=True)
         assert server.connections == 2
 
 
@@ -104,7 +104,7 @@ def test_ignores_proxies_netrc_and_ca_bundles_of_the_shell(tmp_path: Path, monke
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login a password secret-of-netrc\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with web(ok) as server:
-        assert asked(plain(tmp_path, server.port)).exchange.status == 200
+        assert ask_shop(plain(tmp_path, server.port)).exchange.status == 200
     assert "Authorization" not in server.requests[0].headers
 
 
@@ -113,7 +113,7 @@ def test_follows_no_redirect_and_reads_no_more_of_one_than_the_bound(tmp_path: P
         context = context_for(
             tmp_path, services={"shop": {"url": f"http://127.0.0.1:{server.port}"}}, gathering={"body": 2048}
         )
-        answer = asked(context)
+        answer = ask_shop(context)
     assert (answer.exchange.status, answer.exchange.truncated, answer.exchange.size) == (302, True, 2048)
     assert answer.exchange.header("Location") == "/other?token=[redacted]"
     assert answer.location() == "/other?token=abcdef123"
@@ -123,8 +123,8 @@ def test_follows_no_redirect_and_reads_no_more_of_one_than_the_bound(tmp_path: P
 def test_cookies_do_not_leak_into_the_next_request(tmp_path: Path) -> None:
     with web(lambda seen: (200, {"Set-Cookie": "sid=canary-cookie; Path=/; HttpOnly"}, b"")) as server:
         context = plain(tmp_path, server.port)
-        answer = asked(context)
-        asked(context)
+        answer = ask_shop(context)
+        ask_shop(context)
     assert answer.headers[-2:-1] == (("Set-Cookie", "sid=canary-cookie; Path=/; HttpOnly"),)
     assert answer.exchange.header("set-cookie") == "sid=[redacted]; Path=/; HttpOnly"
     assert "Cookie" not in server.requests[1].headers
@@ -133,7 +133,7 @@ def test_cookies_do_not_leak_into_the_next_request(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_refusing_or_failing_answer_is_an_answer(tmp_path: Path, status: int) -> None:
     with web(lambda seen: (status, {}, b"")) as server:
-        assert asked(plain(tmp_path, server.port)).exchange.status == status
+        assert ask_shop(plain(tmp_path, server.port)).exchange.status == status
         assert len(server.requests) == 1
 
 
@@ -143,9 +143,9 @@ def test_a_refusing_or_failing_answer_is_an_answer(tmp_path: Path, status: int) 
 def test_credentials_are_sent_and_never_told(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("canary-secret-1\n")
     with web(lambda seen: (200, {"Authorization": "Bearer x"}, seen.headers["Authorization"].encode())) as server:
-        exchange = asked(plain(tmp_path, server.port, authentication={"bearer": {"file": "secret"}})).exchange
+        exchange = ask_shop(plain(tmp_path, server.port, authentication={"bearer": {"file": "secret"}})).exchange
         basic = {"basic": {"user": "u", "password": {"file": "secret"}}}
-        other = asked(plain(tmp_path, server.port, authentication=basic)).exchange
+        other = ask_shop(plain(tmp_path, server.port, authentication=basic)).exchange
     assert server.requests[0].headers["Authorization"] == "Bearer canary-secret-1"
     assert server.requests[1].headers["Authorization"].startswith("Basic ")
     for each in (exchange, other):
@@ -185,7 +185,7 @@ def test_query_values_of_secret_names_are_not_told(tmp_path: Path) -> None:
 def test_decodes_compressed_bodies(tmp_path: Path, encoding: str, pack: Callable[[bytes], bytes]) -> None:
     content = b'{"status": "pass", "more": "' + b"x" * 70_000 + b'"}'
     with web(lambda seen: (200, {"Content-Encoding": encoding}, pack(content))) as server:
-        assert asked(plain(tmp_path, server.port)).text.encode() == content
+        assert ask_shop(plain(tmp_path, server.port)).text.encode() == content
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_gzip_bomb_and_an_endless_body_stay_small(tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with web(lambda seen: (200, {"Content-Encoding": "gzip"}, bomb)) as server, raw_server(endless) as port:
         for each in (server.port, port):
-            exchange = asked(plain(tmp_path, each)).exchange
+            exchange = ask_shop(plain(tmp_path, each)).exchange
             assert exchange.truncated
             assert exchange.size == MIB
             with pytest.raises(EvidenceProblem, match="larger than was read"):
@@ -229,12 +229,12 @@ def test_a_gzip_bomb_and_an_endless_body_stay_small(tmp_path: Path) -> None:
 )
 def test_any_charset_gives_text(tmp_path: Path, charset: str) -> None:
     with raw_server(
-        says(
+        answers_with(
             f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset={charset}\r\nContent-Length: 4\r\n\r\n".encode()
             + b"caf\xe9"
         )
     ) as port:
-        text = asked(plain(tmp_path, port)).text
+        text = ask_shop(plain(tmp_path, port)).text
     assert text == ("café" if charset.lower() == "latin-1" else "caf�") or charset.startswith("utf-7")
 
 
@@ -301,14 +301,17 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
         (silent, ("timeout",)),
         (endless_chunk_line, ("protocol", "reset", "timeout")),
         (reset, ("reset",)),
-        (says(b""), ("reset",)),
-        (says(HEAD + b"Content-Length: 100\r\n\r\nshort"), ("reset",)),
-        (says(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"), ("reset",)),
-        (says(b"SSH-2.0-OpenSSH_9\r\n\x1b[31mred"), ("protocol",)),
-        (says(b"\x15\x03\x01\x00\x02\x02"), ("protocol", "reset")),
-        (says(HEAD + b"X: y\r\n" * 100_000 + b"\r\n"), ("protocol", "too-large", "reset")),
-        (says(HEAD + b"X: " + b"y" * 1_000_000 + b"\r\n\r\n"), ("protocol", "too-large", "reset")),
-        (says(HEAD + b"".join(b"%c: %s\r\n" % (name, b"y" * 60_000) for name in b"XYZ") + b"\r\n"), ("too-large",)),
+        (answers_with(b""), ("reset",)),
+        (answers_with(HEAD + b"Content-Length: 100\r\n\r\nshort"), ("reset",)),
+        (answers_with(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"), ("reset",)),
+        (answers_with(b"SSH-2.0-OpenSSH_9\r\n\x1b[31mred"), ("protocol",)),
+        (answers_with(b"\x15\x03\x01\x00\x02\x02"), ("protocol", "reset")),
+        (answers_with(HEAD + b"X: y\r\n" * 100_000 + b"\r\n"), ("protocol", "too-large", "reset")),
+        (answers_with(HEAD + b"X: " + b"y" * 1_000_000 + b"\r\n\r\n"), ("protocol", "too-large", "reset")),
+        (
+            answers_with(HEAD + b"".join(b"%c: %s\r\n" % (name, b"y" * 60_000) for name in b"XYZ") + b"\r\n"),
+            ("too-large",),
+        ),
     ],
 )  # fmt: skip
 def test_hostile_servers_end_in_time_with_one_clean_problem(
@@ -339,7 +342,7 @@ def test_a_connection_that_is_used_again_is_held_to_the_next_deadline(tmp_path: 
     with raw_server(speak) as port:
         context = plain(tmp_path, port)
         for _ in range(3):
-            assert asked(context, seconds=0.5).exchange.text == "ok"
+            assert ask_shop(context, seconds=0.5).exchange.text == "ok"
             time.sleep(0.3)
         started = time.monotonic()
         found = problem(context, seconds=0.5)
@@ -361,7 +364,7 @@ def test_a_connection_that_is_closed_is_closed_for_the_peer(tmp_path: Path) -> N
 
     with raw_server(speak) as port:
         context = plain(tmp_path, port)
-        asked(context)
+        ask_shop(context)
         assert not ended.wait(0.2)
         context.close()
         assert ended.wait(2)
@@ -387,7 +390,7 @@ def test_a_reset_connection_is_tried_once_more_and_noted(tmp_path: Path) -> None
     turns = iter([reset])
 
     def speak(connection: socket.socket) -> None:
-        next(turns, says(HEAD + b"Content-Length: 2\r\n\r\nok"))(connection)
+        next(turns, answers_with(HEAD + b"Content-Length: 2\r\n\r\nok"))(connection)
 
     with raw_server(speak) as port:
         deadline = Deadline(5)
@@ -446,7 +449,7 @@ def test_connects_elsewhere_while_name_and_sni_stay(tmp_path: Path, ca: trustme.
     names = []
     server_tls.sni_callback = lambda sock, name, context: names.append(name)
     with web(ok, server_tls) as server:
-        assert asked(secure(tmp_path, server.port, ca)).exchange.address == f"127.0.0.1:{server.port}"
+        assert ask_shop(secure(tmp_path, server.port, ca)).exchange.address == f"127.0.0.1:{server.port}"
     server_tls.sni_callback = None
     assert names == ["shop.example"]
     assert server.requests[0].headers["Host"] == f"shop.example:{server.port}"
@@ -471,7 +474,7 @@ def test_a_certificate_of_another_name_is_refused(tmp_path: Path, ca: trustme.CA
 
 def test_verification_is_off_only_where_declared(tmp_path: Path, server_tls: ssl.SSLContext) -> None:
     with web(ok, server_tls) as server:
-        assert asked(secure(tmp_path, server.port, None, verify="off")).exchange.status == 200
+        assert ask_shop(secure(tmp_path, server.port, None, verify="off")).exchange.status == 200
 
 
 def test_shows_a_client_certificate(tmp_path: Path, ca: trustme.CA) -> None:
@@ -484,7 +487,7 @@ def test_shows_a_client_certificate(tmp_path: Path, ca: trustme.CA) -> None:
     client.private_key_pem.write_to_path(str(tmp_path / "client.key"))
     with web(ok, server_tls) as server:
         context = secure(tmp_path, server.port, ca, certificate="client.pem", key="client.key")
-        assert asked(context).exchange.status == 200
+        assert ask_shop(context).exchange.status == 200
         assert server.requests[0].peer_certificate
         assert problem(secure(tmp_path, server.port, ca), retry=False).kind in ("denied", "reset")
 
@@ -513,7 +516,7 @@ def test_goes_through_a_proxy(tmp_path: Path) -> None:
         context = context_for(
             tmp_path, services={"shop": {"url": "http://shop.example", "proxy": f"http://127.0.0.1:{proxy.port}"}}
         )
-        assert asked(context).text == "http://shop.example/x"
+        assert ask_shop(context).text == "http://shop.example/x"
 
 
 def test_tunnels_through_a_proxy_with_the_names_own_certificate(
@@ -538,8 +541,8 @@ def test_tunnels_through_a_proxy_with_the_names_own_certificate(
     with web(ok, server_tls) as server, raw_server(tunnel) as port:
         service = {"url": "https://shop.example", "proxy": f"http://127.0.0.1:{port}", "tls": {"ca": "ca.pem"}}
         context = context_for(tmp_path, services={"shop": service})
-        assert asked(context).exchange.status == 200
-        assert asked(context).exchange.status == 200
+        assert ask_shop(context).exchange.status == 200
+        assert ask_shop(context).exchange.status == 200
         context.close()
     assert asked_for == [b"shop.example:443"]
 
@@ -551,7 +554,7 @@ def test_a_proxy_and_connect_to_exclude_each_other(tmp_path: Path) -> None:
 
 def test_seconds_leave_out_the_connection_but_whole_has_it(tmp_path: Path) -> None:
     with web(ok) as server:
-        answer = asked(plain(tmp_path, server.port))
+        answer = ask_shop(plain(tmp_path, server.port))
     assert answer.exchange.seconds <= answer.whole
 
 
@@ -563,7 +566,7 @@ def test_seen_is_what_the_server_saw(tmp_path: Path) -> None:
         return 200, {}, b""
 
     with web(answer) as server:
-        asked(plain(tmp_path, server.port), Request("POST", "/login", form={"user": "ü", "password": "a b&c"}))
+        ask_shop(plain(tmp_path, server.port), Request("POST", "/login", form={"user": "ü", "password": "a b&c"}))
     assert seen[0].body == b"user=%C3%BC&password=a+b%26c"
     assert seen[0].headers["Content-Type"] == "application/x-www-form-urlencoded"
 
@@ -579,6 +582,6 @@ def test_a_header_may_be_a_secret(tmp_path: Path) -> None:
 
     with web(echo) as server:
         context = plain(tmp_path, server.port, headers={"X-Api-Key": {"file": "key"}})
-        answer = asked(context)
+        answer = ask_shop(context)
     assert seen[0].headers["X-Api-Key"] == "an-api-key-of-ours"
     assert "an-api-key" not in context.redactor.redact(str(answer.exchange))

@@ -177,7 +177,7 @@ def test_what_a_server_tells(bench: Bench, tmp_path: Path) -> None:
         bench.servers[0].store(key)
     bench.servers[0].ask(b"get key1\r\n")
     bench.servers[0].ask(b"get nothing\r\n")
-    told = asked(tmp_path, *(each.address for each in bench.servers))
+    told = gathered_servers(tmp_path, *(each.address for each in bench.servers))
     assert [node.problem for node in told.nodes] == [None, None]
     assert {node.version.count(".") for node in told.nodes} == {2}
     counted = watched(tmp_path, bench.servers[0].address).nodes[0]
@@ -195,7 +195,7 @@ def test_a_server_without_a_connection_left_says_so(tmp_path: Path) -> None:
             held.append(socket.create_connection(("127.0.0.1", server.port), 2))
         for _ in range(20):  # until it has taken those that came before, on a busy machine too
             time.sleep(0.2)
-            problem = asked(tmp_path, server.address).nodes[0].problem
+            problem = gathered_servers(tmp_path, server.address).nodes[0].problem
             if problem is not None:
                 break
     finally:
@@ -263,7 +263,7 @@ def test_a_restart_while_it_is_watched_proves_nothing(tmp_path: Path) -> None:
 def test_peers_that_misbehave(talk: Callable[[socket.socket], None], kind: str, tmp_path: Path) -> None:
     began = time.monotonic()
     with speaker(talk) as address:
-        problem = asked(tmp_path, address).nodes[0].problem
+        problem = gathered_servers(tmp_path, address).nodes[0].problem
     assert problem is not None
     assert problem.kind == kind
     assert address in problem.message
@@ -292,7 +292,7 @@ def test_a_server_that_is_listed_twice_is_a_mistake(tmp_path: Path) -> None:
         load(file)
 
 
-def asked(folder: Path, *nodes: str) -> MemcachedServers:
+def gathered_servers(folder: Path, *nodes: str) -> MemcachedServers:
     found: MemcachedServers = _gathered("memcached-servers", folder, nodes)
     return found
 

@@ -29,7 +29,7 @@ def xml(*parts: str) -> str:
     return HEAD + "\n".join(parts) + "\n</databaseChangeLog>\n"
 
 
-def one(identity: str | int, sql: str = "select 1", more: str = "", before: str = "") -> str:
+def change_set(identity: str | int, sql: str = "select 1", more: str = "", before: str = "") -> str:
     return f'<changeSet id="{identity}" author="ann" {more}>{before}<sql>{sql}</sql></changeSet>'
 
 
@@ -125,15 +125,15 @@ JSON = """{"databaseChangeLog": [{"changeSet": {"id": "j1", "author": "dee", "ru
 def test_every_format_and_what_is_included(liquibase: Liquibase) -> None:
     parts = [
         '<property name="word" value="shop"/>',
-        one(1, "create table ${word} (id int); -- a   comment"),
+        change_set(1, "create table ${word} (id int); -- a   comment"),
         '<changeSet id="2" author="ann"><sql>select 1</sql><sql><comment>why</comment>select 2</sql>'
         "<rollback>select 9</rollback></changeSet>",
         '<changeSet id="3" author="ann"><sqlFile path="texts/four.sql" relativeToChangelogFile="true"/></changeSet>',
-        one(4, "select 4", 'logicalFilePath="classpath:old/place.xml"'),
+        change_set(4, "select 4", 'logicalFilePath="classpath:old/place.xml"'),
         '<include file="five.sql"/>',
         '<include file="gone.xml" errorIfMissing="false"/>',
         '<includeAll path="more" relativeToChangelogFile="true"/>',
-        one(5, "<![CDATA[select 1 < 2]]>"),
+        change_set(5, "<![CDATA[select 1 < 2]]>"),
     ]
     liquibase.write(
         "a",
@@ -171,19 +171,19 @@ def test_contexts_labels_and_databases(liquibase: Liquibase) -> None:
         "b",
         **{
             "m.xml": xml(
-                one(1),
-                one(2, more='context="test"'),
-                one(3, more='contextFilter="prod and !eu"'),
-                one(4, more='labels="a, b"'),
-                one(5, more='dbms="h2"'),
-                one(6, more='dbms="!h2, postgresql"'),
-                one(7, more='ignore="true"'),
+                change_set(1),
+                change_set(2, more='context="test"'),
+                change_set(3, more='contextFilter="prod and !eu"'),
+                change_set(4, more='labels="a, b"'),
+                change_set(5, more='dbms="h2"'),
+                change_set(6, more='dbms="!h2, postgresql"'),
+                change_set(7, more='ignore="true"'),
                 '<include file="inner.xml" context="prod"/>',
                 '<include file="left.xml" labels="b"/>',
-                one(8, more='context="@eu"'),
+                change_set(8, more='context="@eu"'),
             ),
-            "inner.xml": xml(one(1), one(2, more='context="eu"')),
-            "left.xml": xml(one(1), one(2, more='labels="a"')),
+            "inner.xml": xml(change_set(1), change_set(2, more='context="eu"')),
+            "left.xml": xml(change_set(1), change_set(2, more='labels="a"')),
         },
     )
     everything = {"contexts": "none-of-them", "labels": "none-of-them"}
@@ -223,7 +223,7 @@ def test_expressions(expression: str, held: list[str], expected: bool) -> None:
 
 def test_what_runs_again(liquibase: Liquibase) -> None:
     """`runAlways`: named by `status` each time; it has run, so nothing is left to do here."""
-    always, change = one(1, "select 5", 'runAlways="true"'), one(2, "select 6", 'runOnChange="true"')
+    always, change = change_set(1, "select 5", 'runAlways="true"'), change_set(2, "select 6", 'runOnChange="true"')
     liquibase.write("c", **{"m.xml": xml(always, change)})
     assert liquibase.does("update", "c") == "updated"
     assert liquibase.pending("c") == ["m.xml::1::ann"]
@@ -241,9 +241,9 @@ def test_preconditions_and_errors_that_are_passed_over(liquibase: Liquibase) -> 
         "d",
         **{
             "m.xml": xml(
-                one(1, before=no.format("MARK_RAN")),
-                one(2, before=no.format("CONTINUE")),
-                one(3, "select 1/0", 'failOnError="false"'),
+                change_set(1, before=no.format("MARK_RAN")),
+                change_set(2, before=no.format("CONTINUE")),
+                change_set(3, "select 1/0", 'failOnError="false"'),
             )
         },
     )
@@ -252,13 +252,17 @@ def test_preconditions_and_errors_that_are_passed_over(liquibase: Liquibase) -> 
     found = faults(liquibase.state("d"))
     assert found["pending"] == ["m.xml::3::ann"]
     assert "m.xml::2::ann is left out" in found["untold"][0]
-    liquibase.write("d", **{"m.xml": xml(one(1, "select 2", before=no.format("MARK_RAN")))})
+    liquibase.write("d", **{"m.xml": xml(change_set(1, "select 2", before=no.format("MARK_RAN")))})
     assert "m.xml::1::ann was" in liquibase.does("validate", "d")
     assert faults(liquibase.state("d")) == {"changed": ["m.xml::1::ann"]}
 
 
 def test_rollback_to_a_tag(liquibase: Liquibase) -> None:
-    parts = [one(1), '<changeSet id="2" author="ann"><tagDatabase tag="v1"/></changeSet>', one(3, before="")]
+    parts = [
+        change_set(1),
+        '<changeSet id="2" author="ann"><tagDatabase tag="v1"/></changeSet>',
+        change_set(3, before=""),
+    ]
     parts[2] = parts[2].replace("</changeSet>", "<rollback/></changeSet>")
     liquibase.write("e", **{"m.xml": xml(*parts)})
     assert liquibase.does("update", "e") == "updated"
@@ -270,27 +274,27 @@ def test_rollback_to_a_tag(liquibase: Liquibase) -> None:
 def test_changes_whose_checksums_liquibase_writes(liquibase: Liquibase) -> None:
     column = '<createTable tableName="t"><column name="id" type="int"/></createTable>'
     table = f'<changeSet id="1" author="ann">{column}</changeSet>'
-    liquibase.write("f", **{"m.xml": xml(table, one(2))})
+    liquibase.write("f", **{"m.xml": xml(table, change_set(2))})
     assert liquibase.does("update", "f") == "updated"
     (unverified,) = faults(liquibase.state("f"))["unverified"]
     assert "migrations.liquibase.checksums" in unverified
     assert liquibase.does("offline", "f", csv=str(liquibase.root / "shipped.csv")) == "written"
     assert faults(liquibase.state("f", checksums="shipped.csv")) == {}
-    liquibase.write("f", **{"m.xml": xml(table.replace('"int"', '"bigint"'), one(2))})
+    liquibase.write("f", **{"m.xml": xml(table.replace('"int"', '"bigint"'), change_set(2))})
     assert "m.xml::1::ann was" in liquibase.does("validate", "f")
     (liquibase.root / "shipped.csv").unlink()
     assert liquibase.does("offline", "f", csv=str(liquibase.root / "shipped.csv")) == "written"
     assert faults(liquibase.state("f", checksums="shipped.csv")) == {"changed": ["m.xml::1::ann"]}
-    liquibase.write("f", **{"m.xml": xml(table, one(2, "select 2"))})
+    liquibase.write("f", **{"m.xml": xml(table, change_set(2, "select 2"))})
     with pytest.raises(EvidenceProblem, match="of another revision"):
         liquibase.state("f", checksums="shipped.csv")
     accepted = table.replace("<createTable", "<validCheckSum>ANY</validCheckSum><createTable").replace(
         '"int"', '"text"'
     )
-    liquibase.write("f", **{"m.xml": xml(accepted, one(2))})
+    liquibase.write("f", **{"m.xml": xml(accepted, change_set(2))})
     assert liquibase.does("validate", "f") == "valid"
     assert faults(liquibase.state("f")) == {}
-    liquibase.write("f", **{"m.xml": xml(table, one(2))})
+    liquibase.write("f", **{"m.xml": xml(table, change_set(2))})
     liquibase.run("update f.databasechangelog set md5sum = '8:' || substr(md5sum, 3)")
     assert "unverified" in faults(liquibase.state("f"))
     liquibase.run("update f.databasechangelog set md5sum = null")  # clear-checksums: the next update fills them in
@@ -298,15 +302,15 @@ def test_changes_whose_checksums_liquibase_writes(liquibase: Liquibase) -> None:
 
 
 def test_newer_revisions_old_changelogs_and_others(liquibase: Liquibase) -> None:
-    liquibase.write("g", **{"m.xml": xml(one(1), one(2), one(3))})
+    liquibase.write("g", **{"m.xml": xml(change_set(1), change_set(2), change_set(3))})
     assert liquibase.does("update", "g") == "updated"
-    liquibase.write("g", **{"m.xml": xml(one(2), one(3))})  # an old one was cut off
+    liquibase.write("g", **{"m.xml": xml(change_set(2), change_set(3))})  # an old one was cut off
     assert liquibase.does("unexpected", "g").startswith("unexpected m.xml::1::ann")
     assert (liquibase.pending("g"), faults(liquibase.state("g"))) == ([], {})
-    liquibase.write("g", **{"m.xml": xml(one(1), one(2))})  # an older revision is deployed
+    liquibase.write("g", **{"m.xml": xml(change_set(1), change_set(2))})  # an older revision is deployed
     assert liquibase.does("unexpected", "g").startswith("unexpected m.xml::3::ann")
     assert faults(liquibase.state("g")) == {"unknown": ["m.xml::3::ann"]}
-    liquibase.write("g", **{"m.xml": xml(one(1), one(2), one(3))})
+    liquibase.write("g", **{"m.xml": xml(change_set(1), change_set(2), change_set(3))})
     liquibase.run(
         "insert into g.databasechangelog select 'x', author, 'billing/' || filename, dateexecuted, 9, exectype, md5sum "
         "from g.databasechangelog where id = '1'"
@@ -319,10 +323,10 @@ def test_rows_in_what_it_complains_of(liquibase: Liquibase) -> None:
     """The statement, and the driver's DETAIL, with what the rows hold."""
     row = "Zoë Muster, Diagnose F32"
     made = f"create table i.p (name text unique); insert into i.p values ('{row}')"
-    liquibase.write("i", **{"m.xml": xml(one(1, made))})
+    liquibase.write("i", **{"m.xml": xml(change_set(1, made))})
     assert liquibase.does("update", "i") == "updated"
     for sql in (f"insert into i.p values ('{row}')", "alter table i.p alter name type int using name::int"):
-        liquibase.write("i", **{"m.xml": xml(one(2, sql))})
+        liquibase.write("i", **{"m.xml": xml(change_set(2, sql))})
         told = liquibase.does("update", "i")
         assert "Muster" in told
         assert "Muster" not in "\n".join(without_rows(told))
@@ -330,7 +334,7 @@ def test_rows_in_what_it_complains_of(liquibase: Liquibase) -> None:
 
 def test_a_lock_that_is_left_behind(liquibase: Liquibase) -> None:
     """A run that was killed leaves it: the next one says "Waiting for changelog lock"; read with what grants give."""
-    liquibase.write("h", **{"m.xml": xml(one(1))})
+    liquibase.write("h", **{"m.xml": xml(change_set(1))})
     assert liquibase.does("update", "h") == "updated"
     declared = {
         "kind": "liquibase",
@@ -361,7 +365,7 @@ def test_a_lock_that_is_left_behind(liquibase: Liquibase) -> None:
         ("m.xml", xml('<include file="m.xml"/>'), "deep"),
         ("m.xml", xml('<include file="n.xml"/>'), "no such changelog"),
         ("m.xml", xml('<property name="x" value="1" context="prod"/>'), "migrations.placeholders"),
-        ("m.xml", xml(one(1), one(1)), "m.xml::1::ann is m.xml too"),
+        ("m.xml", xml(change_set(1), change_set(1)), "m.xml::1::ann is m.xml too"),
         ("m.xml", xml(), "holds no migration"),
     ],
 )

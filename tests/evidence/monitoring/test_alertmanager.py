@@ -23,11 +23,11 @@ def alert(name: str = "Down", silenced: tuple[str, ...] = (), inhibited: tuple[s
     return {"labels": {"alertname": name}, "status": status, "startsAt": "2027-01-15T07:59:00.123456789Z"}
 
 
-def says(document: Any, status: int = 200) -> Answer:
+def json_answer(document: Any, status: int = 200) -> Answer:
     return status, {"Content-Type": "application/json"}, json.dumps(document).encode()
 
 
-def asked(root: Path, answer: Answer) -> Any:
+def gathered_alerts(root: Path, answer: Answer) -> Any:
     with web(lambda seen: answer) as server:
         declared = Alertmanager(url=f"http://127.0.0.1:{server.port}/am")
         found = firing(declared, ['a="b|c"'], NOW, context_for(root), Deadline(5))
@@ -36,13 +36,13 @@ def asked(root: Path, answer: Answer) -> Any:
 
 
 def test_alerts_are_read_with_their_age(tmp_path: Path) -> None:
-    (found,) = asked(tmp_path, says([alert()]))
+    (found,) = gathered_alerts(tmp_path, json_answer([alert()]))
     assert (found.name, round(found.seconds, 2), found.suppressed) == ("Down", 59.88, "")
 
 
 def test_of_very_many_those_that_count_are_kept(tmp_path: Path) -> None:
     many = [alert("Quiet", silenced=("1",))] * MOST + [alert("Inhibited", inhibited=("2",)), alert("Down")]
-    found = asked(tmp_path, says(many))
+    found = gathered_alerts(tmp_path, json_answer(many))
     assert len(found) == MOST
     assert (found[0].name, found[1].suppressed) == ("Down", "silenced")
 
@@ -50,22 +50,23 @@ def test_of_very_many_those_that_count_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (says("bad matcher", 400), "protocol", "answered 400 \"bad matcher\""),
+        (json_answer("bad matcher", 400), "protocol", "answered 400 \"bad matcher\""),
         ((401, {}, b"no"), "denied", "answered 401 no"),
         ((302, {"Location": "https://sso.test"}, b""), "protocol", "answered 302"),
         ((200, {}, b"<html>Sign in"), "protocol", "is not JSON"),
-        (says({"alerts": []}), "protocol", "is no list"),
-        (says([{"labels": {}}]), "protocol", "not as its API says"),
-        (says([alert() | {"startsAt": "yesterday"}]), "protocol", "not as its API says"),
+        (json_answer({"alerts": []}), "protocol", "is no list"),
+        (json_answer([{"labels": {}}]), "protocol", "not as its API says"),
+        (json_answer([alert() | {"startsAt": "yesterday"}]), "protocol", "not as its API says"),
     ],
 )
 def test_what_is_no_list_of_alerts_says_why(answer: Answer, kind: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(EvidenceProblem) as caught:
-        asked(tmp_path, answer)
+        gathered_alerts(tmp_path, answer)
     assert caught.value.problem.kind == kind
     assert words in caught.value.problem.message
 
 
 def test_receivers_that_are_none(tmp_path: Path) -> None:
-    with web(lambda seen: says([{"id": 1}])) as server, pytest.raises(EvidenceProblem, match="its receivers are not"):
+    why = "its receivers are not"
+    with web(lambda seen: json_answer([{"id": 1}])) as server, pytest.raises(EvidenceProblem, match=why):
         receivers(Alertmanager(url=f"http://127.0.0.1:{server.port}"), context_for(tmp_path), Deadline(5))

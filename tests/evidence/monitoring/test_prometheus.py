@@ -22,7 +22,7 @@ JSON = {"Content-Type": "application/json"}
 METRIC = {"query": 'errors{revision="{revision}"}', "samples": "n[{window}]", "min_samples": 1, "at_most": 1}
 
 
-def said(kind: str, result: Any, **more: Any) -> Answer:
+def query_answer(kind: str, result: Any, **more: Any) -> Answer:
     body = {"status": "success", "data": {"resultType": kind, "result": result}, **more}
     return 200, JSON, json.dumps(body).encode()
 
@@ -31,7 +31,7 @@ def failed(status: int, kind: str, error: str) -> Answer:
     return status, JSON, json.dumps({"status": "error", "errorType": kind, "error": error}).encode()
 
 
-def number(text: str, **labels: str) -> dict[str, Any]:
+def vector_element(text: str, **labels: str) -> dict[str, Any]:
     return {"metric": labels, "value": [1_800_000_000.1, text]}
 
 
@@ -41,12 +41,15 @@ def context_of(root: Path, port: int, **settings: Any) -> Context:
 
 
 GOOD = [
-    (said("vector", [number("0.25", job="a")]), [({"job": "a"}, 0.25)]),
-    (said("vector", [number("NaN"), number("+Inf"), number("1e3")]), [({}, None), ({}, None), ({}, 1000.0)]),
-    (said("vector", []), []),
-    (said("vector", None), []),  # as some of its kin say nothing
-    (said("scalar", [1_800_000_000, "3"]), [({}, 3.0)]),
-    (said("vector", [], infos=["might not be a counter"]), []),
+    (query_answer("vector", [vector_element("0.25", job="a")]), [({"job": "a"}, 0.25)]),
+    (
+        query_answer("vector", [vector_element("NaN"), vector_element("+Inf"), vector_element("1e3")]),
+        [({}, None), ({}, None), ({}, 1000.0)],
+    ),
+    (query_answer("vector", []), []),
+    (query_answer("vector", None), []),  # as some of its kin say nothing
+    (query_answer("scalar", [1_800_000_000, "3"]), [({}, 3.0)]),
+    (query_answer("vector", [], infos=["might not be a counter"]), []),
 ]
 
 
@@ -69,10 +72,14 @@ BAD = {
     "a login page": ((200, {"Content-Type": "text/html"}, b"<html>Sign in"), "protocol", "not as its API does"),
     "too many requests": ((429, {}, b"slow down"), "protocol", "answered 429"),
     "no upstream": ((502, {}, b"Bad Gateway"), "protocol", "answered 502"),
-    "partial": (said("vector", [number("1")], warnings=["store down"]), "invalid", "may be partial: store down"),
-    "a range": (said("matrix", []), "protocol", "a matrix came"),
-    "a histogram": (said("vector", [{"metric": {}, "histogram": [1, {}]}]), "protocol", "a histogram came"),
-    "no number": (said("vector", [number("many")]), "protocol", "many"),
+    "partial": (
+        query_answer("vector", [vector_element("1")], warnings=["store down"]),
+        "invalid",
+        "may be partial: store down",
+    ),
+    "a range": (query_answer("matrix", []), "protocol", "a matrix came"),
+    "a histogram": (query_answer("vector", [{"metric": {}, "histogram": [1, {}]}]), "protocol", "a histogram came"),
+    "no number": (query_answer("vector", [vector_element("many")]), "protocol", "many"),
     "no data": ((200, JSON, b'{"status": "success"}'), "protocol", "has no data"),
     "a list": ((200, JSON, b"[]"), "protocol", "not as its API does"),
     "endless": ((200, JSON, b'{"status": "' + b"x" * (17 * 1024 * 1024)), "too-large", "bytes came"),
@@ -92,7 +99,7 @@ def test_what_is_no_number_says_why(case: str, tmp_path: Path) -> None:
 def test_one_that_hangs_is_left_in_time(tmp_path: Path) -> None:
     def hang(seen: Seen) -> Answer:
         time.sleep(2)
-        return said("vector", [])
+        return query_answer("vector", [])
 
     began = time.monotonic()
     with web(hang) as server:
@@ -118,7 +125,7 @@ def test_credentials_and_tenant_are_sent_and_not_shown(tmp_path: Path) -> None:
 
 def test_a_connection_that_broke_is_tried_once_more(tmp_path: Path) -> None:
     """Queries change nothing, so that they may be asked again although they are sent by POST."""
-    answers = [None, said("vector", [number("1")])]
+    answers = [None, query_answer("vector", [vector_element("1")])]
 
     def answer(seen: Seen) -> Answer:
         found = answers.pop(0)
@@ -134,7 +141,7 @@ def test_a_connection_that_broke_is_tried_once_more(tmp_path: Path) -> None:
 
 
 def asked_by(root: Path, revision: str, window: float | None) -> list[str]:
-    with web(lambda seen: said("vector", [number("1")])) as server:
+    with web(lambda seen: query_answer("vector", [vector_element("1")])) as server:
         context = context_of(root, server.port)
         context.revision, context.window = revision, window
         metrics.metric.gather("errors", context, Deadline(5))

@@ -25,7 +25,7 @@ from tests.evidence.contexts import context, gather, problem_of
 from tests.evidence.network.dns_servers import dns_server
 from tests.evidence.network.speakers import drip, flood, hang, say, speaker
 from tests.evidence.network.test_resolving import reply
-from tests.evidence.stores import Stores, at
+from tests.evidence.stores import Stores, address_of
 
 Ask = Callable[..., PostgresCluster]
 
@@ -35,8 +35,8 @@ def ask(running: Stores, cluster: Cluster) -> Ask:
     def gathered(**changes: Any) -> PostgresCluster:
         first, second = cluster.nodes
         settings = {
-            "nodes": [at("db-1", first.entrance), at("db-2", second.entrance)],
-            "writer": at("db-rw", cluster.writer),
+            "nodes": [address_of("db-1", first.entrance), address_of("db-2", second.entrance)],
+            "writer": address_of("db-rw", cluster.writer),
             "expect": {"primaries": 1, "standbys": 1},
             "database": "shop",
             "password": {"file": running.known.postgres},
@@ -102,7 +102,7 @@ def test_node_that_is_down_leaves_the_others(cluster: Cluster, ask: Ask) -> None
     cluster.standby.entrance.set_mode("serve")
     assert found.nodes[0].problem is None
     assert problem(found.nodes[1]).kind == "refused"
-    assert at("db-2", cluster.nodes[1].entrance) in problem(found.nodes[1]).message
+    assert address_of("db-2", cluster.nodes[1].entrance) in problem(found.nodes[1]).message
 
 
 @pytest.mark.parametrize(("mode", "kind"), [("hang", "timeout"), ("cut", "reset"), ("full", "timeout")])
@@ -156,7 +156,7 @@ def test_missing_ca_file_is_a_problem_of_the_configuration(ask: Ask) -> None:
 
 
 def test_name_that_is_gone_is_the_nodes_own_problem(cluster: Cluster, ask: Ask) -> None:
-    found = ask(nodes=[at("db-1", cluster.nodes[0].entrance), "db-9.demo.test:5432"])
+    found = ask(nodes=[address_of("db-1", cluster.nodes[0].entrance), "db-9.demo.test:5432"])
     assert found.nodes[0].problem is None
     assert problem(found.nodes[1]).kind == "dns"
 
@@ -322,7 +322,7 @@ def impostor(answer: bytes, forever: bytes = b"") -> Callable[[socket.socket], N
     return talk
 
 
-def alone(address: str, seconds: float = 1.0, **changes: Any) -> tuple[PostgresNode, float]:
+def single_node(address: str, seconds: float = 1.0, **changes: Any) -> tuple[PostgresNode, float]:
     settings = {"nodes": [address], "tls": {"mode": "disable"}, "password": {"file": "canary-secret-93"}, **changes}
     settings.setdefault("timeouts", {"connect": seconds / 2, "statement": seconds / 2})
     began = time.monotonic()
@@ -337,14 +337,14 @@ FACTS = {
 }  # fmt: skip
 
 
-def told(facts: object) -> bytes:
+def row_answer(facts: object) -> bytes:
     return ROW + value(json.dumps(facts).encode()) + message(b"C", b"SELECT 1\0") + READY
 
 
 def test_impostor_with_plausible_facts_is_believed() -> None:
     """The control of the tests below."""
-    with speaker(impostor(told(FACTS))) as address:
-        node, _ = alone(address)
+    with speaker(impostor(row_answer(FACTS))) as address:
+        node, _ = single_node(address)
     assert (node.problem, node.max_connections) == (None, 100)
 
 
@@ -356,15 +356,15 @@ def test_impostor_with_plausible_facts_is_believed() -> None:
     ],
 )  # fmt: skip
 def test_facts_that_are_none(facts: object) -> None:
-    with speaker(impostor(told(facts))) as address:
-        node, _ = alone(address)
+    with speaker(impostor(row_answer(facts))) as address:
+        node, _ = single_node(address)
     assert problem(node).kind == "protocol"
 
 
 @pytest.mark.parametrize("answer", [ROW + value(b"not json") + READY, READY, message(b"I", b"") + READY])
 def test_answers_without_facts(answer: bytes) -> None:
     with speaker(impostor(answer)) as address:
-        node, _ = alone(address)
+        node, _ = single_node(address)
     assert problem(node).kind in ("protocol", "reset")
 
 
@@ -384,7 +384,7 @@ def test_answers_without_facts(answer: bytes) -> None:
 def test_floods_end_in_time_and_memory(talk: Callable[[socket.socket], None]) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with speaker(talk) as address:
-        node, took = alone(address)
+        node, took = single_node(address)
     assert problem(node).kind in ("protocol", "too-large", "reset", "timeout")
     assert took < 3
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
@@ -407,7 +407,7 @@ def test_wrong_speakers_are_told_in_time(
     talk: Callable[[socket.socket], None], kinds: tuple[str, ...], mode: str
 ) -> None:
     with speaker(talk) as address:
-        node, took = alone(address, tls={"mode": mode})
+        node, took = single_node(address, tls={"mode": mode})
     if mode == "disable":
         assert problem(node).kind in kinds
     assert problem(node).kind in (*kinds, "protocol", "tls", "reset")
@@ -417,7 +417,7 @@ def test_wrong_speakers_are_told_in_time(
 
 def test_server_without_tls() -> None:
     with speaker(say(b"N")) as address:
-        node, _ = alone(address, tls={"mode": "require"})
+        node, _ = single_node(address, tls={"mode": "require"})
     assert problem(node).kind == "tls"
     assert "disable" in problem(node).hint
 
@@ -429,14 +429,14 @@ def test_tls_handshake_that_never_ends() -> None:
         hang(client)
 
     with speaker(talk) as address:
-        node, took = alone(address, tls={"mode": "require"})
+        node, took = single_node(address, tls={"mode": "require"})
     assert problem(node).kind == "timeout"
     assert took < 3
 
 
 def test_name_with_a_dead_family(tmp_path: Path) -> None:
     with (
-        speaker(impostor(told(FACTS))) as address,
+        speaker(impostor(row_answer(FACTS))) as address,
         dns_server(lambda query, _: reply(query, ("db.test", "A", "127.0.0.1"), ("db.test", "AAAA", "::1"))) as server,
     ):
         settings = {"nodes": [f"db.test:{address.rpartition(':')[2]}"], "tls": {"mode": "disable"}}
@@ -479,7 +479,7 @@ def test_password_is_blanked_should_the_server_echo_it() -> None:
 
 def test_without_psycopg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    found = problem_of(lambda: alone("127.0.0.1:1"))
+    found = problem_of(lambda: single_node("127.0.0.1:1"))
     assert (found.kind, found.hint) == ("missing-extra", "pip install 'pytest-prodcheck[postgres]'")
 
 

@@ -19,7 +19,7 @@ from pytest_prodcheck.evidence.postgres.synchronous import confirmations
 from suites.data_integrity import test_replication as replication
 from suites.smoke import test_postgres as smoke
 from tests.evidence.contexts import context, gather
-from tests.evidence.stores import Stores, at
+from tests.evidence.stores import Stores, address_of
 from tests.judged import outcomes
 
 
@@ -41,10 +41,10 @@ def cluster(running: Stores) -> Cluster:
     return running.start_postgres()
 
 
-def found(running: Stores, cluster: Cluster, standbys: int = 1) -> dict[str, str]:
+def failed_reasons(running: Stores, cluster: Cluster, standbys: int = 1) -> dict[str, str]:
     """What the checks say that judge commits and slots; only what is not good."""
     settings = {
-        "nodes": [at(f"db-{n}", node.entrance) for n, node in enumerate(cluster.nodes[: 1 + standbys], 1)],
+        "nodes": [address_of(f"db-{n}", node.entrance) for n, node in enumerate(cluster.nodes[: 1 + standbys], 1)],
         "database": "shop", "tls": {"ca": "ca.pem"}, "password": {"file": running.known.postgres},
         "expect": {"primaries": 1, "standbys": standbys},
     }  # fmt: skip
@@ -83,7 +83,7 @@ def hangs(cluster: Cluster) -> bool:
 
 
 def test_healthy(running: Stores, cluster: Cluster) -> None:
-    assert found(running, cluster) == {}
+    assert failed_reasons(running, cluster) == {}
 
 
 @pytest.mark.parametrize("quorum", ["FIRST 2 (%s, barman_receive_wal)", "ANY 2 (%s, b, c)", "nobody"])
@@ -92,7 +92,7 @@ def test_too_few_confirm(running: Stores, cluster: Cluster, quorum: str) -> None
     name = cluster.primary.ask("select application_name from pg_stat_replication")
     with configured(cluster, synchronous_standby_names=quorum % f'"{name}"' if "%" in quorum else quorum):
         hung = hangs(cluster)
-        seen, alone = found(running, cluster), found(running, cluster, standbys=0)
+        seen, alone = failed_reasons(running, cluster), failed_reasons(running, cluster, standbys=0)
     assert hung
     assert set(seen) == {"primary", "topology"}
     assert all("every commit waits for" in words and "commits hang" in words for words in seen.values())
@@ -111,7 +111,7 @@ def test_enough_confirm(running: Stores, cluster: Cluster, settings: dict[str, s
               or cluster.primary.ask("select bool_or(sync_state in ('sync', 'quorum')) from pg_stat_replication"),
               "the standby is synchronous")  # fmt: skip
         assert not hangs(cluster)
-        assert found(running, cluster) == {}
+        assert failed_reasons(running, cluster) == {}
 
 
 def test_a_standby_that_streams_and_confirms_nothing(running: Stores, cluster: Cluster) -> None:
@@ -122,7 +122,7 @@ def test_a_standby_that_streams_and_confirms_nothing(running: Stores, cluster: C
         os.kill(pid, signal.SIGSTOP)
         try:
             hung = hangs(cluster)
-            seen = found(running, cluster)
+            seen = failed_reasons(running, cluster)
         finally:
             os.kill(pid, signal.SIGCONT)
     assert hung
@@ -172,7 +172,7 @@ def test_slots(running: Stores, logical: Cluster, consumer: str, said: str, stan
     with slot(logical, consumer):
         finish_segments(logical, 20)
         time.sleep(1.5 if consumer == "works" else 0)
-        seen = found(running, logical, standbys)
+        seen = failed_reasons(running, logical, standbys)
     assert set(seen) == ({"slots"} if said else set()), seen
     assert said in seen.get("slots", "")
 

@@ -89,7 +89,7 @@ def theirs(cluster: Server) -> dict[str, tuple[str, ...]]:
     }  # fmt: skip
 
 
-def ours(cluster: Server) -> dict[str, str]:
+def our_outcomes(cluster: Server) -> dict[str, str]:
     given = cluster.context(**SETTINGS)
     schema, activity = gather("postgres-schema", "shop", given), gather("postgres-activity", "shop", given)
     checksums = gather("postgres-checksums", "shop", given)
@@ -106,7 +106,7 @@ def ours(cluster: Server) -> dict[str, str]:
 
 
 def test_all_agree_on_a_healthy_cluster(cluster: Server) -> None:
-    assert set(ours(cluster).values()) == {GREEN}
+    assert set(our_outcomes(cluster).values()) == {GREEN}
     said = theirs(cluster)
     assert [each for each in sum(said.values(), ()) if not each.startswith(GREEN)] == []
 
@@ -126,7 +126,7 @@ def test_all_agree_on_what_is_wrong(cluster: Server) -> None:
         idle.execute("begin")
         idle.execute("select 1")
         time.sleep(1.2)
-        mine, said = ours(cluster), theirs(cluster)
+        mine, said = our_outcomes(cluster), theirs(cluster)
         idle.execute("rollback")
     cluster.run("rollback prepared 'forgotten'", "alter table app.lines enable trigger all", "drop table app.u",
                 "drop table app.t", "drop index app.twice")  # fmt: skip
@@ -151,7 +151,7 @@ def test_where_they_differ(cluster: Server) -> None:
                 "select setval('app.s', 31000)", "grant select on app.s to prodcheck",
                 "alter role postgres set session_replication_role = 'replica'",
                 "create index part on only app.visits (at)")  # fmt: skip
-    mine = ours(cluster)
+    mine = our_outcomes(cluster)
     said = theirs(cluster)
     cluster.run("drop table app.t", "drop sequence app.s", "alter role postgres reset session_replication_role",
                 "drop index app.part")  # fmt: skip

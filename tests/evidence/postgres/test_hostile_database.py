@@ -18,7 +18,7 @@ from pytest_prodcheck.evidence.content.recording import record_content
 from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.table import COLLECTORS
 from tests.evidence.contexts import context, gather, problem_of
-from tests.evidence.stores import Stores, at
+from tests.evidence.stores import Stores, address_of
 
 FUNCTIONS = """
 do $do$
@@ -155,7 +155,7 @@ def _context(cluster: Cluster, running: Stores) -> Context:
     (scripts / "1_good.sql").write_text("select 1")
     first, second = cluster.nodes
     shop = {
-        "nodes": [at("db-1", first.entrance), at("db-2", second.entrance)], "database": DATABASE,
+        "nodes": [address_of("db-1", first.entrance), address_of("db-2", second.entrance)], "database": DATABASE,
         "expect": {"primaries": 1, "standbys": 1}, "password": {"file": running.known.postgres},
         "tls": {"ca": "ca.pem"}, "timeouts": {"connect": "5s", "statement": "10s"},
         "invariants": {"count": {"sql": SQL, "at_most": 5}}, "orphans": {"enforced": True},

@@ -15,7 +15,7 @@ from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.postgres.members import members
 from pytest_prodcheck.evidence.postgres.session import Session, missing_grant, on_primary, session_for_long_reads
 from tests.evidence.contexts import context, problem_of
-from tests.evidence.stores import Stores, at
+from tests.evidence.stores import Stores, address_of
 
 Make = Callable[..., Context]
 
@@ -25,7 +25,7 @@ def make(running: Stores, cluster: Cluster) -> Make:
     def made(**changes: Any) -> Context:
         first, second = cluster.nodes
         settings = {
-            "nodes": [at("db-1", first.entrance), at("db-2", second.entrance)],
+            "nodes": [address_of("db-1", first.entrance), address_of("db-2", second.entrance)],
             "expect": {"primaries": 1, "standbys": 1},
             "database": "shop",
             "password": {"file": running.known.postgres},
@@ -160,12 +160,12 @@ def test_a_standby_that_shows_old_rows_is_not_read(make: Make, cluster: Cluster)
 
 
 def test_no_primary_is_told(make: Make, cluster: Cluster) -> None:
-    given = make(nodes=[at("db-2", cluster.standby.entrance)], expect={"primaries": 0, "standbys": 1})
+    given = make(nodes=[address_of("db-2", cluster.standby.entrance)], expect={"primaries": 0, "standbys": 1})
     problem = problem_of(lambda: on_primary("shop", given, Deadline(5)))
     assert "not one primary" in problem.message
     cluster.standby.entrance.set_mode("down")
     try:
-        alone = make(nodes=[at("db-2", cluster.standby.entrance)], expect={"primaries": 1})
+        alone = make(nodes=[address_of("db-2", cluster.standby.entrance)], expect={"primaries": 1})
         assert problem_of(lambda: on_primary("shop", alone, Deadline(5))).kind == "refused"
     finally:
         cluster.standby.entrance.set_mode("serve")

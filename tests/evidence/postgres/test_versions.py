@@ -21,7 +21,7 @@ from pytest_prodcheck.records.backups import Archiving, Backups, RestoreRun, Ver
 from pytest_prodcheck.records.replication import ContentComparison, Replication
 from tests.evidence.contexts import context, gather
 from tests.evidence.postgres.servers import WHEELS, installed
-from tests.evidence.stores import Stores, at, stores
+from tests.evidence.stores import Stores, address_of, stores
 
 
 @pytest.fixture(scope="module", params=sorted({*installed(), *WHEELS}))
@@ -46,7 +46,7 @@ def made(running: tuple[Stores, Cluster], **more: Any) -> Context:
     backups = {"kind": "basebackup", "folder": "pg/backups", "archive": "pg/archive", "restore": restore,
                "programs": str(cluster.programs)}  # fmt: skip
     settings = {
-        "nodes": [at(f"db-{n}", node.entrance) for n, node in enumerate(cluster.nodes, 1)], "database": "shop",
+        "nodes": [address_of(f"db-{n}", node.entrance) for n, node in enumerate(cluster.nodes, 1)], "database": "shop",
         "tls": {"ca": "ca.pem"} if has_tls(cluster.programs) else {"mode": "disable"},
         "password": {"file": place.known.postgres}, "expect": {"primaries": 1, "standbys": 1}, "backups": backups,
         "content": {"tables": ["orders", "payments"]},

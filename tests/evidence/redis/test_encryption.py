@@ -62,7 +62,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         child.communicate()
 
 
-def asked(server: Server, port: int, tls: dict[str, Any] | None, password: str | None = PASSWORD) -> RedisAccess:
+def gathered_access(
+    server: Server, port: int, tls: dict[str, Any] | None, password: str | None = PASSWORD
+) -> RedisAccess:
     settings: dict[str, Any] = {"nodes": [f"127.0.0.1:{port}"], "tls": tls}
     if password:
         settings["password"] = {"file": password}
@@ -72,7 +74,7 @@ def asked(server: Server, port: int, tls: dict[str, Any] | None, password: str |
 
 
 def test_a_server_with_tls_says_nothing_to_plain_clients(server: Server) -> None:
-    node = asked(server, server.tls, {"ca": "ca.pem", "plain_ports": [free_port()]})
+    node = gathered_access(server, server.tls, {"ca": "ca.pem", "plain_ports": [free_port()]})
     assert node.problem is None
     assert node.anonymous == "NOAUTH"
     assert [each.speaks for each in node.plain] == [False, False]
@@ -80,20 +82,20 @@ def test_a_server_with_tls_says_nothing_to_plain_clients(server: Server) -> None
 
 
 def test_a_plain_port_beside_it_is_found(server: Server) -> None:
-    node = asked(server, server.tls, {"ca": "ca.pem", "plain_ports": [server.plain]})
+    node = gathered_access(server, server.tls, {"ca": "ca.pem", "plain_ports": [server.plain]})
     assert [(each.speaks, each.said) for each in node.plain][1] == (True, "-NOAUTH")
 
 
 def test_without_declared_tls_no_plain_port_is_looked_for(server: Server) -> None:
-    node = asked(server, server.plain, None)
+    node = gathered_access(server, server.plain, None)
     assert (node.problem, node.anonymous, node.plain) == (None, "NOAUTH", ())
 
 
 def test_without_a_control_nothing_is_told(server: Server) -> None:
-    problem = asked(server, server.plain, None, "wrong-password").problem
+    problem = gathered_access(server, server.plain, None, "wrong-password").problem
     assert problem is not None
     assert problem.kind == "denied"
-    problem = asked(server, server.plain, {"ca": "ca.pem"}).problem
+    problem = gathered_access(server, server.plain, {"ca": "ca.pem"}).problem
     assert problem is not None
 
 

@@ -20,7 +20,7 @@ from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.stores import RedisGroup, RedisNode
 from tests.evidence.contexts import context, gather, problem_of
 from tests.evidence.network.speakers import drip, flood, hang, say, speaker
-from tests.evidence.stores import Stores, at
+from tests.evidence.stores import Stores, address_of
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ Ask = Callable[..., RedisGroup]
 def ask(running: Stores, group: Group) -> Ask:
     def gathered(**changes: Any) -> RedisGroup:
         settings = {
-            "nodes": [at(node.name, node.entrance) for node in group.nodes],
+            "nodes": [address_of(node.name, node.entrance) for node in group.nodes],
             "expect": {"primaries": 1, "replicas": 1},
             "password": {"file": running.known.redis},
             "persistence": True,
@@ -257,12 +257,12 @@ def bulk(text: str) -> bytes:
 SAVE_OFF = b"*2\r\n$4\r\nsave\r\n$0\r\n\r\n"
 
 
-def told(ping: bytes = b"+PONG\r\n", save: bytes = SAVE_OFF, **changes: str) -> bytes:
+def server_answers(ping: bytes = b"+PONG\r\n", save: bytes = SAVE_OFF, **changes: str) -> bytes:
     lines = "".join(f"{name}:{value}\r\n" for name, value in {**FIELDS, **changes}.items())
     return ping + bulk("# All\r\n" + lines) + save
 
 
-def alone(address: str, timeout: str = "500ms", **changes: Any) -> tuple[RedisNode, float]:
+def single_node(address: str, timeout: str = "500ms", **changes: Any) -> tuple[RedisNode, float]:
     began = time.monotonic()
     given = context(redis={"x": {"nodes": [address], "timeout": timeout, **changes}})
     found = gather("redis-group", "x", given)
@@ -271,8 +271,8 @@ def alone(address: str, timeout: str = "500ms", **changes: Any) -> tuple[RedisNo
 
 def test_plausible_answers_are_believed() -> None:
     """The control of the tests below."""
-    with speaker(say(told())) as address:
-        node, _ = alone(address)
+    with speaker(say(server_answers())) as address:
+        node, _ = single_node(address)
     assert (node.problem, node.role, node.saves, node.persistence_known) == (None, "master", False, True)
 
 
@@ -284,28 +284,28 @@ def test_plausible_answers_are_believed() -> None:
     ],
 )  # fmt: skip
 def test_numbers_that_are_none(changes: dict[str, str]) -> None:
-    with speaker(say(told(b"+PONG\r\n", SAVE_OFF, **changes))) as address:
-        node, _ = alone(address)
+    with speaker(say(server_answers(b"+PONG\r\n", SAVE_OFF, **changes))) as address:
+        node, _ = single_node(address)
     assert problem(node).kind == "protocol"
 
 
 def test_saves_without_config_come_from_info() -> None:
     forbidden = b"-ERR unknown command 'CONFIG'\r\n"
-    with speaker(say(told(save=forbidden, rdb_last_bgsave_time_sec="1"))) as address:
-        node, _ = alone(address)
+    with speaker(say(server_answers(save=forbidden, rdb_last_bgsave_time_sec="1"))) as address:
+        node, _ = single_node(address)
     assert (node.problem, node.saves, node.persistence_known) == (None, True, False)
 
 
 def test_failed_save_is_an_answer() -> None:
     stopped = b"-MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist on disk.\r\n"
-    with speaker(say(told(ping=stopped, rdb_last_bgsave_status="err"))) as address:
-        node, _ = alone(address)
+    with speaker(say(server_answers(ping=stopped, rdb_last_bgsave_status="err"))) as address:
+        node, _ = single_node(address)
     assert (node.problem, node.save_ok) == (None, False)
 
 
 def test_everything_answered_with_loading() -> None:
     with speaker(say(b"-LOADING Redis is loading the dataset in memory\r\n" * 3)) as address:
-        node, _ = alone(address)
+        node, _ = single_node(address)
     assert (node.problem, node.loading) == (None, True)
 
 
@@ -326,7 +326,7 @@ def test_everything_answered_with_loading() -> None:
 def test_floods_end_in_time_and_memory(talk: Callable[[socket.socket], None]) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with speaker(talk) as address:
-        node, took = alone(address, "3s")
+        node, took = single_node(address, "3s")
     assert problem(node).kind in ("protocol", "too-large")
     assert took < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
@@ -348,7 +348,7 @@ def test_floods_end_in_time_and_memory(talk: Callable[[socket.socket], None]) ->
 )
 def test_wrong_speakers_are_told_in_time(talk: Callable[[socket.socket], None], kinds: tuple[str, ...]) -> None:
     with speaker(talk) as address:
-        node, took = alone(address)
+        node, took = single_node(address)
     assert problem(node).kind in kinds
     assert address in problem(node).message
     assert took < 3
@@ -356,20 +356,20 @@ def test_wrong_speakers_are_told_in_time(talk: Callable[[socket.socket], None], 
 
 def test_tls_handshake_that_never_ends() -> None:
     with speaker(hang) as address:
-        node, took = alone(address, tls={"verify": "off"})
+        node, took = single_node(address, tls={"verify": "off"})
     assert problem(node).kind == "timeout"
     assert took < 3
 
 
 def test_password_is_blanked_should_the_server_echo_it() -> None:
     with speaker(say(b"-ERR bad canary-secret-93\r\n" * 4)) as address:
-        node, _ = alone(address, password={"file": "canary-secret-93"})
+        node, _ = single_node(address, password={"file": "canary-secret-93"})
     assert "canary" not in repr(node)
 
 
 def test_without_redis_py(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis.exceptions", None)
-    found = problem_of(lambda: alone("127.0.0.1:1"))
+    found = problem_of(lambda: single_node("127.0.0.1:1"))
     assert (found.kind, found.hint) == ("missing-extra", "pip install 'pytest-prodcheck[redis]'")
 
 

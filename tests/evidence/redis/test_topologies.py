@@ -15,7 +15,7 @@ from tests.evidence.redis.topologies import Server, cluster, servers, until
 from tests.judged import outcomes
 
 
-def judged(nodes: list[Server], primaries: int = 1, replicas: int = 0, **settings: Any) -> dict[str, str]:
+def outcomes_of_checks(nodes: list[Server], primaries: int = 1, replicas: int = 0, **settings: Any) -> dict[str, str]:
     """What each Redis check says: "passed", or the first reason."""
     from suites.data_integrity.test_storage import test_replicas_keep_up
     from suites.smoke import test_redis as smoke
@@ -57,14 +57,14 @@ def slot_lost(nodes: list[Server]) -> Iterator[None]:
 
 
 def test_a_cluster_with_replicas(one_cluster: list[Server]) -> None:
-    assert red(judged(one_cluster, 3, 2)) == {}
+    assert red(outcomes_of_checks(one_cluster, 3, 2)) == {}
 
 
 def test_a_cluster_that_serves_nobody(one_cluster: list[Server]) -> None:
     """AspNetCore.Diagnostics.HealthChecks#732: every node answers PING, and every command says CLUSTERDOWN."""
     with slot_lost(one_cluster[:3]):
         until(lambda: one_cluster[0].cluster()["cluster_state"] == "fail")
-        found = red(judged(one_cluster[:3], 3))
+        found = red(outcomes_of_checks(one_cluster[:3], 3))
     assert set(found) == {"roles", "writes"}
     assert "it is fail" in found["roles"]
     assert "CLUSTERDOWN" in found["writes"]
@@ -75,7 +75,7 @@ def test_a_cluster_that_serves_a_part(one_cluster: list[Server]) -> None:
     for node in one_cluster:
         node.do("CONFIG", "SET", "cluster-require-full-coverage", "no")
     with slot_lost(one_cluster[:3]):
-        found = red(judged(one_cluster[:3], 3))
+        found = red(outcomes_of_checks(one_cluster[:3], 3))
     for node in one_cluster:
         node.do("CONFIG", "SET", "cluster-require-full-coverage", "yes")
     assert "16383 of 16384" in found["roles"]
@@ -85,7 +85,7 @@ def test_a_full_primary_of_a_cluster(one_cluster: list[Server]) -> None:
     """The key that is tried lies in a slot of the node itself: another would be answered with MOVED."""
     full = one_cluster[1]
     full.do("CONFIG", "SET", "maxmemory", 1000)
-    found = red(judged(one_cluster, 3, 2))
+    found = red(outcomes_of_checks(one_cluster, 3, 2))
     full.do("CONFIG", "SET", "maxmemory", 0)
     assert set(found) == {"memory", "writes"}
     assert f"{full.at}: OOM" in found["writes"]
@@ -94,12 +94,12 @@ def test_a_full_primary_of_a_cluster(one_cluster: list[Server]) -> None:
 def test_a_user_who_may_not_ask_about_the_cluster(one_cluster: list[Server]) -> None:
     for node in one_cluster:
         node.do("ACL", "SETUSER", "watcher", "on", ">secret", "+ping", "+info", "~prodcheck:*")
-    found = judged(one_cluster, 3, 2, user="watcher", password={"file": "secret"})
+    found = outcomes_of_checks(one_cluster, 3, 2, user="watcher", password={"file": "secret"})
     assert "+cluster|info" in found["roles"]
     assert "+set ~prodcheck:*" in found["writes"]
     for node in one_cluster:
         node.do("ACL", "SETUSER", "watcher", "+set", "+cluster|info", "+cluster|nodes")
-    assert red(judged(one_cluster, 3, 2, user="watcher", password={"file": "secret"})) == {}
+    assert red(outcomes_of_checks(one_cluster, 3, 2, user="watcher", password={"file": "secret"})) == {}
     for node in one_cluster:
         node.do("ACL", "DELUSER", "watcher")
 
@@ -108,7 +108,7 @@ def test_a_slot_that_is_on_its_way(one_cluster: list[Server]) -> None:
     """A reshard that goes on, or that was never ended: redis-cli --cluster check warns of open slots, too."""
     first, second = one_cluster[:2]
     second.do("CLUSTER", "SETSLOT", 7, "IMPORTING", first.do("CLUSTER", "MYID"))
-    found = judged(one_cluster, 3, 2)
+    found = outcomes_of_checks(one_cluster, 3, 2)
     second.do("CLUSTER", "SETSLOT", 7, "STABLE")
     assert found["roles"].startswith("warned")
     assert "slots on the move" in found["roles"]
@@ -137,7 +137,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def fill(server: Server, policy: str, expiring: int) -> str:
+def fill_memory(server: Server, policy: str, expiring: int) -> str:
     """Fills the memory with 3,000 keys, so many of them with a time to live; returns what a write is answered."""
     server.do("FLUSHALL")
     script = "for i = 1, 3000 do redis.call('SET', 'k' .. i, string.rep('x', 400)) end"
@@ -155,8 +155,8 @@ def fill(server: Server, policy: str, expiring: int) -> str:
 @pytest.mark.parametrize("policy", ["volatile-lru", "volatile-ttl", "volatile-random", "volatile-lfu", "noeviction"])
 def test_nothing_can_be_evicted(alone: Server, policy: str) -> None:
     """opencollective-api#10005: OOM under volatile-lru, for no key has a time to live."""
-    refused = fill(alone, policy, 0)
-    found = red(judged([alone]))
+    refused = fill_memory(alone, policy, 0)
+    found = red(outcomes_of_checks([alone]))
     alone.do("CONFIG", "SET", "maxmemory", 0)
     assert "command not allowed" in refused
     assert set(found) == {"memory", "writes"}
@@ -165,8 +165,8 @@ def test_nothing_can_be_evicted(alone: Server, policy: str) -> None:
 
 @pytest.mark.parametrize(("policy", "expiring"), [("volatile-lru", 2000), ("allkeys-lru", 0), ("allkeys-lfu", 0)])
 def test_a_full_cache_that_evicts(alone: Server, policy: str, expiring: int) -> None:
-    refused = fill(alone, policy, expiring)
-    found = red(judged([alone]))
+    refused = fill_memory(alone, policy, expiring)
+    found = red(outcomes_of_checks([alone]))
     alone.do("CONFIG", "SET", "maxmemory", 0)
     assert not refused
     assert found == {}
@@ -175,14 +175,14 @@ def test_a_full_cache_that_evicts(alone: Server, policy: str, expiring: int) -> 
 def test_trying_changes_nothing(alone: Server) -> None:
     alone.do("FLUSHALL")
     before = alone.info("persistence")["rdb_changes_since_last_save"], alone.do("DBSIZE")
-    assert judged([alone])["writes"] == "passed"
+    assert outcomes_of_checks([alone])["writes"] == "passed"
     assert (alone.info("persistence")["rdb_changes_since_last_save"], alone.do("DBSIZE")) == before
 
 
 def test_writes_that_are_paused(alone: Server) -> None:
     """A failover that was begun and never ended: every write waits, PING and reads are answered."""
     alone.do("CLIENT", "PAUSE", 60000, "WRITE")
-    found = red(judged([alone]))
+    found = red(outcomes_of_checks([alone]))
     alone.do("CLIENT", "UNPAUSE")
     assert set(found) == {"writes"}
     assert "paused" in found["writes"]
@@ -195,7 +195,7 @@ def test_a_replica_of_another_primary(tmp_path: Path) -> None:
             replica.do("REPLICAOF", "127.0.0.1", to.port)
             until(lambda to=to: replica.info("replication")["master_replid"] == to.info("replication")["master_replid"])  # type: ignore[misc]
             until(lambda: replica.info("replication")["master_link_status"] == "up")
-            found = red(judged([primary, replica], 1, 1))
+            found = red(outcomes_of_checks([primary, replica], 1, 1))
             assert set(found) == (set() if good else {"roles", "replication"})
 
 
@@ -209,7 +209,7 @@ def test_a_group_under_sentinel(tmp_path: Path) -> None:
         watch = (f"sentinel monitor shop 127.0.0.1 {primary.port} 1", "sentinel down-after-milliseconds shop 60000")
         sentinel = Server(tmp_path, *watch, sentinel=True)
         try:
-            assert red(judged([primary, second, third], 1, 2)) == {}
+            assert red(outcomes_of_checks([primary, second, third], 1, 2)) == {}
             until(lambda: len(sentinel.do("SENTINEL", "REPLICAS", "shop")) == 2, 30)
             sentinel.do("SENTINEL", "FAILOVER", "shop")
             until(lambda: primary.info("replication")["role"] == "slave", 40)
@@ -217,7 +217,7 @@ def test_a_group_under_sentinel(tmp_path: Path) -> None:
                               for node in (primary, second, third)), 40)  # fmt: skip
             new = next(node for node in (second, third) if node.info("replication")["role"] == "master")
             until(lambda: new.info("replication")["connected_slaves"] == 2, 40)
-            assert red(judged([primary, second, third], 1, 2)) == {}
+            assert red(outcomes_of_checks([primary, second, third], 1, 2)) == {}
             from pytest_prodcheck.evidence.deadlines import Deadline
             from pytest_prodcheck.evidence.table import find
 

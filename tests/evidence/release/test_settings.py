@@ -13,12 +13,12 @@ from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.release.setting_files import parse
 from pytest_prodcheck.evidence.release.setting_values import is_known_secret, is_secret, mistake, placeholder
 from pytest_prodcheck.evidence.table import find
-from pytest_prodcheck.judging.ledger import Ledger, close_ledger, open_ledger
 from pytest_prodcheck.outcomes import Outcome
 from pytest_prodcheck.records import EvidenceProblem
 from pytest_prodcheck.records.settings import ConfiguredSettings, SettingFound
 from suites.pre_deploy.test_configuration import test_settings_are_filled_in as judge_settings
 from tests.evidence.contexts import context_for
+from tests.judged import judged
 
 ENV = r"""
 # comment
@@ -148,12 +148,6 @@ def gather(root: Path, **settings: Any) -> ConfiguredSettings:
     return found
 
 
-def judged(found: ConfiguredSettings) -> Ledger:
-    open_ledger()
-    judge_settings(found)
-    return close_ledger()
-
-
 def test_no_value_of_a_secret_leaves(tmp_path: Path) -> None:
     secrets = {
         "A_TOKEN": "hunter2-hunter2", "B_PASSWORD": "hunter2", "DSN": "https://u:hunter2@h/", "C_SECRET": "<hunter2>",
@@ -161,7 +155,7 @@ def test_no_value_of_a_secret_leaves(tmp_path: Path) -> None:
     (tmp_path / "r-1.env").write_text("".join(f"{name}={value}\n" for name, value in secrets.items()))
     keys = {"A_TOKEN": {"type": "int"}, "B_PASSWORD": {}, "DSN": {"matches": "x"}, "C_SECRET": {}}
     found = gather(tmp_path, file="{revision}.env", keys=keys)
-    ledger = judged(found)
+    ledger = judged(judge_settings, found)
     assert ledger.outcome is Outcome.FAILED
     assert "hunter2" not in repr(found) + repr(ledger)
     assert len([each for each in ledger.judgements if each.outcome is Outcome.FAILED]) == 5
@@ -179,7 +173,7 @@ def test_a_file_and_what_is_made_of_it(tmp_path: Path) -> None:
 
 def test_nothing_but_absent_optional_settings_proves_nothing() -> None:
     found = ConfiguredSettings("f", (SettingFound("A", False, True, False),))
-    assert judged(found).outcome is Outcome.ERRORED
+    assert judged(judge_settings, found).outcome is Outcome.ERRORED
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pytest_prodcheck.evidence.postgres.server_text import shown
 from pytest_prodcheck.evidence.tools.confinement import why_unavailable
 from pytest_prodcheck.records.backups import RestoreRun
 from tests.evidence.contexts import context, gather
-from tests.evidence.stores import Stores, at
+from tests.evidence.stores import Stores, address_of
 
 KINDS = {
     "policy": ("create role app_reader; create table c (id int primary key, name text)",
@@ -71,7 +71,7 @@ def restored(running: Stores, cluster: Cluster, form: str, *options: str, record
     restore = {"folder": "pg/scratch", "check": "database", "unconfined": bool(why_unavailable())}
     restore |= {"record": "pg/kinds.json"} if record else {}
     shop = {
-        "nodes": [at("db-1", cluster.nodes[0].entrance)], "database": "kinds", "tls": {"ca": "ca.pem"},
+        "nodes": [address_of("db-1", cluster.nodes[0].entrance)], "database": "kinds", "tls": {"ca": "ca.pem"},
         "password": {"file": running.known.postgres},
         "backups": {"kind": "dump", "folder": "pg/dumps", "restore": restore},
     }  # fmt: skip

@@ -29,7 +29,7 @@ from pytest_prodcheck.evidence.tools import confinement
 from pytest_prodcheck.evidence.tools.confinement import why_unavailable
 from pytest_prodcheck.records.backups import RestoreRun, Verification
 from tests.evidence.contexts import context, gather, problem_of
-from tests.evidence.stores import Stores, at
+from tests.evidence.stores import Stores, address_of
 
 Make = Callable[..., Context]
 
@@ -43,7 +43,7 @@ def tables(running: Stores, cluster: Cluster, restore: dict[str, Any], **changes
     if changes:
         backups = {"restore": {"folder": "pg/scratch", "check": "database", **restore}, **changes}
     settings = {
-        "nodes": [at("db-1", cluster.nodes[0].entrance)], "database": "shop", "tls": {"ca": "ca.pem"},
+        "nodes": [address_of("db-1", cluster.nodes[0].entrance)], "database": "shop", "tls": {"ca": "ca.pem"},
         "password": {"file": running.known.postgres}, "backups": backups,
     }  # fmt: skip
     return {"nameserver": running.nameserver, "postgres": {"shop": settings}}
@@ -293,7 +293,7 @@ backups = {{ kind = "basebackup", folder = "pg/backups", archive = "pg/archive",
 
 def _declare(running: Stores, cluster: Cluster, restore: str = "{}") -> None:
     """The prodcheck.toml of a backup job, and the file with its password."""
-    node = at("db-1", cluster.nodes[0].entrance)
+    node = address_of("db-1", cluster.nodes[0].entrance)
     text = TOML.format(nameserver=running.nameserver, node=node, restore=restore)
     (running.place / "prodcheck.toml").write_text(text)
     (running.place / "password").write_text(running.known.postgres)

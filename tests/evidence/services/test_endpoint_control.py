@@ -26,7 +26,7 @@ def answering(one: int, stranger: int) -> Any:
     return answer
 
 
-def asked(root: Path, one: int, stranger: int) -> int:
+def gathered_codes(root: Path, one: int, stranger: int) -> int:
     with web(answering(one, stranger)) as server:
         shop = {"url": f"http://127.0.0.1:{server.port}", "endpoints": ENDPOINTS}
         context = context_for(root, services={"shop": shop})
@@ -35,18 +35,18 @@ def asked(root: Path, one: int, stranger: int) -> int:
 
 
 def test_a_refusal_beside_a_control_that_works(tmp_path: Path) -> None:
-    assert asked(tmp_path, 200, 403) == 403
+    assert gathered_codes(tmp_path, 200, 403) == 403
 
 
 def test_being_let_in_is_told_as_it_is(tmp_path: Path) -> None:
-    assert asked(tmp_path, 500, 200) == 200
+    assert gathered_codes(tmp_path, 500, 200) == 200
 
 
 @pytest.mark.parametrize("control", [403, 404, 429, 500, 503])
 def test_a_refusal_of_everybody_proves_nothing(tmp_path: Path, control: int) -> None:
     """Row 42."""
     with pytest.raises(EvidenceProblem, match="proves nothing"):
-        asked(tmp_path, control, 403)
+        gathered_codes(tmp_path, control, 403)
 
 
 @pytest.mark.parametrize(("fields", "noted"), [({"Age": "7"}, True), ({"X-Cache": "HIT"}, True), ({"Age": "0"}, False)])

@@ -78,13 +78,13 @@ def lines(server: Web) -> list[str]:
     return [f"{each.method} {each.path}" for each in server.requests]
 
 
-def good(step: StepAnswer) -> bool:
+def is_good(step: StepAnswer) -> bool:
     return not (step.reasons or step.problem or step.skipped)
 
 
 def test_all_steps_and_all_clean_up(tmp_path: Path) -> None:
     with ran(tmp_path, {}) as (found, server):
-        assert all(good(step) for step in found.steps)
+        assert all(is_good(step) for step in found.steps)
     assert lines(server) == [
         "POST /carts",
         "POST /carts/c%2F7/lines",
@@ -101,19 +101,19 @@ def test_clean_up_runs_after_a_failed_step(tmp_path: Path) -> None:
     with ran(tmp_path, {"POST /carts/": (500, {}, b"")}) as (found, server):
         pass
     cart, line, place, cancel, drop = found.steps
-    assert good(cart)
+    assert is_good(cart)
     assert "answered 500, expected 201" in line.reasons[0]
     assert place.skipped
     assert cancel.skipped
     assert cancel.reasons == ("placed was never captured",)
-    assert good(drop)
+    assert is_good(drop)
     assert lines(server) == ["POST /carts", "POST /carts/c%2F7/lines", "DELETE /carts/c%2F7"]
 
 
 def test_what_a_step_of_another_status_made_is_cleaned_up(tmp_path: Path) -> None:
     with ran(tmp_path, {"POST /carts/": 0.0, "POST /carts": (200, {}, b'{"id": "x"}')}) as (found, server):
         pass
-    assert not good(found.steps[0])
+    assert not is_good(found.steps[0])
     assert lines(server) == ["POST /carts", "DELETE /carts/x"]
 
 
@@ -130,7 +130,7 @@ def test_slow_steps_do_not_cost_the_clean_up_its_time(tmp_path: Path) -> None:
         pass
     assert found.steps[2].problem is not None
     assert found.steps[2].problem.kind == "timeout"
-    assert good(found.steps[4])
+    assert is_good(found.steps[4])
     assert lines(server).count("POST /orders") == 1
 
 

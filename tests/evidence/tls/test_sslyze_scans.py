@@ -56,7 +56,7 @@ def accepted(found: TlsSuites) -> AcceptedSuites:
     return one
 
 
-def spoken(one: AcceptedSuites) -> list[str]:
+def accepted_versions(one: AcceptedSuites) -> list[str]:
     assert one.problem is None
     return [version for version, _ in one.versions]
 
@@ -64,7 +64,7 @@ def spoken(one: AcceptedSuites) -> list[str]:
 def test_versions_and_suites(lab: Lab, ask: Callable[..., Any]) -> None:
     with lab.server() as address:
         one = accepted(ask("tls-suites", address))
-    assert spoken(one) == ["TLSv1.2", "TLSv1.3"]
+    assert accepted_versions(one) == ["TLSv1.2", "TLSv1.3"]
     suites = dict(one.versions)
     assert sorted(each.name for each in suites["TLSv1.2"]) == [
         "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
@@ -84,7 +84,7 @@ def test_versions_and_suites(lab: Lab, ask: Callable[..., Any]) -> None:
 )
 def test_versions(lab: Lab, ask: Callable[..., Any], settings: dict[str, Any], versions: list[str]) -> None:
     with lab.server(**settings) as address:
-        assert spoken(accepted(ask("tls-suites", address))) == versions
+        assert accepted_versions(accepted(ask("tls-suites", address))) == versions
 
 
 def test_weak_suites_are_found_among_good_ones(lab: Lab, ask: Callable[..., Any]) -> None:
@@ -153,7 +153,7 @@ def test_starttls_client_certificate_and_name(lab: Lab, ask: Callable[..., Any])
 
     settings = {"starttls": "postgres", "certificate": "client.pem", "server_name": "db.test"}
     with lab.server(serve) as address:
-        assert spoken(accepted(ask("tls-suites", address, **settings))) == ["TLSv1.2", "TLSv1.3"]
+        assert accepted_versions(accepted(ask("tls-suites", address, **settings))) == ["TLSv1.2", "TLSv1.3"]
     assert "db.test" in asked
 
 
@@ -167,7 +167,7 @@ def test_the_scan_speaks_the_protocol_before_tls(lab: Lab, ask: Callable[..., An
         then(client)
 
     with lab.server(serve) as address:
-        assert spoken(accepted(ask("tls-suites", address, starttls=protocol))) == ["TLSv1.2", "TLSv1.3"]
+        assert accepted_versions(accepted(ask("tls-suites", address, starttls=protocol))) == ["TLSv1.2", "TLSv1.3"]
 
 
 def scanned_after(client: socket.socket, protocol: str) -> None:
@@ -225,7 +225,7 @@ def test_silence_to_an_old_version_alone_is_a_refusal(lab: Lab, ask: Callable[..
     with lab.server(serve) as address:
         one = accepted(ask("tls-suites", address, timeout="1s"))
     assert one.problem is None
-    assert spoken(one) == ["TLSv1.2", "TLSv1.3"]
+    assert accepted_versions(one) == ["TLSv1.2", "TLSv1.3"]
     assert set(one.silent) == {"SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1"}
 
 
@@ -275,7 +275,7 @@ def scanner_of(folder: Path, *lines: str) -> Scanner:
     return Scanner((sys.executable, str(file)))
 
 
-def trouble(scanner: Scanner, seconds: float = 5, **request: Any) -> Problem:
+def problem_of_scan(scanner: Scanner, seconds: float = 5, **request: Any) -> Problem:
     try:
         return problem_of(lambda: scanner.ask({**REQUEST, **request}, "a.test:443", Deadline(seconds)))
     finally:
@@ -306,7 +306,7 @@ def test_a_crash_is_the_problem_of_that_server_alone(tmp_path: Path) -> None:
     ],
 )
 def test_answers_that_are_none(tmp_path: Path, line: str, kind: str, text: str) -> None:
-    problem = trouble(scanner_of(tmp_path, line), 1.5)
+    problem = problem_of_scan(scanner_of(tmp_path, line), 1.5)
     assert problem.kind in (kind, "timeout"), problem
     if problem.kind == kind:
         assert text in problem.message
@@ -318,7 +318,7 @@ def test_a_missing_sslyze_is_told(tmp_path: Path) -> None:
     (tmp_path / "sslyze.py").write_text("raise ImportError('not here')", encoding="utf-8")
     path = f"import sys, runpy; sys.path.insert(0, {str(tmp_path)!r}); "
     run = f"runpy.run_path({str(sslyze_client.PROGRAM)!r}, run_name='__main__')"
-    problem = trouble(Scanner((sys.executable, "-c", path + run)), 20)
+    problem = problem_of_scan(Scanner((sys.executable, "-c", path + run)), 20)
     assert problem.kind == "missing-extra"
 
 

@@ -17,7 +17,7 @@ OURS = scanner_reports.vex()["statements"][0]["products"][0]["@id"]
 PACKAGE = "pkg:deb/debian/libdemo@1.2.2"
 
 
-def judged(folder: Path, *documents: dict[str, Any], **keys: Any) -> bool:
+def is_suppressed(folder: Path, *documents: dict[str, Any], **keys: Any) -> bool:
     """Whether the healthy report's critical finding is suppressed."""
     names = []
     for number, document in enumerate(documents):
@@ -66,7 +66,7 @@ def openvex(product: str = OURS, **change: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_openvex(document: dict[str, Any], suppressed: bool, tmp_path: Path) -> None:
-    assert judged(tmp_path, document) is suppressed
+    assert is_suppressed(tmp_path, document) is suppressed
 
 
 @pytest.mark.parametrize(
@@ -90,17 +90,17 @@ def test_packages_and_their_qualifiers(theirs: str, found: str, same: bool) -> N
 
 
 def test_a_product_of_ones_own_name(tmp_path: Path) -> None:
-    assert judged(tmp_path, openvex("pkg:generic/shop"), product="pkg:generic/shop")
+    assert is_suppressed(tmp_path, openvex("pkg:generic/shop"), product="pkg:generic/shop")
 
 
 @pytest.mark.parametrize(("later", "suppressed"), [("affected", False), ("not_affected", True)])
 def test_the_newest_statement_holds(later: str, suppressed: bool, tmp_path: Path) -> None:
     newer = {**openvex(status=later), "timestamp": scanner_reports.ago(days=1)}
-    assert judged(tmp_path, newer, openvex()) is suppressed
+    assert is_suppressed(tmp_path, newer, openvex()) is suppressed
     same = {**openvex(status=later), "timestamp": openvex()["timestamp"]}
-    assert judged(tmp_path, same, {**openvex(), "timestamp": same["timestamp"]}) is suppressed
+    assert is_suppressed(tmp_path, same, {**openvex(), "timestamp": same["timestamp"]}) is suppressed
     elsewhere = {**openvex("pkg:oci/other", status="affected"), "timestamp": scanner_reports.ago(days=1)}
-    assert judged(tmp_path, openvex(), elsewhere)
+    assert is_suppressed(tmp_path, openvex(), elsewhere)
 
 
 def cyclonedx(ref: str = PACKAGE, about: dict[str, Any] | None = None, **analysis: Any) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def cyclonedx(ref: str = PACKAGE, about: dict[str, Any] | None = None, **analysi
     ],
 )
 def test_cyclonedx(document: dict[str, Any], suppressed: bool, tmp_path: Path) -> None:
-    assert judged(tmp_path, document) is suppressed
+    assert is_suppressed(tmp_path, document) is suppressed
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pytest_prodcheck.demo.runtime.waiting import until
 from pytest_prodcheck.demo.switches.backups import finish_segments
 from tests.evidence.contexts import gather
 from tests.evidence.postgres.servers import Server, server
-from tests.evidence.postgres.test_commits import cluster, configured, found, hangs
+from tests.evidence.postgres.test_commits import cluster, configured, failed_reasons, hangs
 from tests.evidence.stores import Stores
 
 __all__ = ["cluster"]
@@ -28,19 +28,19 @@ def test_strict_synchronous_mode_without_a_standby(running: Stores, cluster: Clu
         until(lambda: not cluster.primary.ask("select count(*) from pg_stat_replication"), "the standby is gone")
         with configured(cluster, synchronous_standby_names="*"):
             assert hangs(cluster)
-            seen = found(running, cluster, standbys=0)
+            seen = failed_reasons(running, cluster, standbys=0)
     finally:
         cluster.standby.start(cluster.primary, cluster.conninfo)
         cluster.wait_for_streaming()
     assert "every commit waits for 1" in seen["primary"]
-    assert found(running, cluster) == {}
+    assert failed_reasons(running, cluster) == {}
 
 
 def test_the_synchronous_standby_is_not_connected_to_the_primary(running: Stores, cluster: Cluster) -> None:
     """patroni#3369: the standby that is named follows another standby; the one that is connected is not named."""
     with configured(cluster, synchronous_standby_names="FIRST 1 (cascaded)"):
         assert hangs(cluster)
-        seen = found(running, cluster)
+        seen = failed_reasons(running, cluster)
     assert set(seen) == {"primary", "topology"}
     assert "cascaded" in seen["topology"]
 
@@ -51,12 +51,12 @@ def test_a_slot_that_a_standby_keeps(running: Stores, cluster: Cluster) -> None:
     try:
         finish_segments(cluster, 20)
         cluster.wait_for_replay()
-        seen = found(running, cluster)
+        seen = failed_reasons(running, cluster)
     finally:
         cluster.standby.ask("select pg_drop_replication_slot('left_behind')")
     assert set(seen) == {"slots"}
     assert "nobody uses it" in seen["slots"]
-    assert found(running, cluster) == {}
+    assert failed_reasons(running, cluster) == {}
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.evidence.contexts import context, gather
-from tests.evidence.redis.test_topologies import judged, red
+from tests.evidence.redis.test_topologies import outcomes_of_checks, red
 from tests.evidence.redis.topologies import Server, servers, until
 from tests.judged import outcomes
 
@@ -17,10 +17,10 @@ def test_replicas_that_do_not_come_back_after_a_failover(tmp_path: Path) -> None
     with servers(tmp_path, ("min-replicas-to-write 1",), ()) as (primary, replica):
         replica.do("REPLICAOF", "127.0.0.1", primary.port)
         until(lambda: primary.info("replication").get("min_slaves_good_slaves") == 1)
-        assert red(judged([primary, replica], 1, 1)) == {}
+        assert red(outcomes_of_checks([primary, replica], 1, 1)) == {}
         replica.do("REPLICAOF", "NO", "ONE")
         until(lambda: primary.info("replication").get("min_slaves_good_slaves") == 0)
-        found = red(judged([primary], 1, 0))
+        found = red(outcomes_of_checks([primary], 1, 0))
         assert set(found) == {"writes"}
         assert "NOREPLICAS" in found["writes"]
 
@@ -32,7 +32,7 @@ def test_a_replica_that_follows_the_primary_of_another_group(tmp_path: Path) -> 
             replica.do("REPLICAOF", "127.0.0.1", to.port)
             until(lambda to=to: to.info("replication")["connected_slaves"] == 1)  # type: ignore[misc]
             until(lambda: replica.info("replication")["master_link_status"] == "up")
-        found = red(judged([ours, replica], 1, 1))
+        found = red(outcomes_of_checks([ours, replica], 1, 1))
     assert set(found) == {"roles", "replication"}
     assert "whom does it follow" in found["roles"]
 
@@ -41,10 +41,10 @@ def test_a_pause_that_was_never_taken_back(tmp_path: Path) -> None:
     """redis#9467, #10985: after FAILOVER or CLIENT PAUSE … WRITE reads and PING go on, writes hang."""
     with servers(tmp_path, ()) as (server,):
         server.do("CLIENT", "PAUSE", 600000, "WRITE")
-        found = red(judged([server]))
+        found = red(outcomes_of_checks([server]))
         server.do("CLIENT", "UNPAUSE")
         assert set(found) == {"writes"}
-        assert red(judged([server])) == {}
+        assert red(outcomes_of_checks([server])) == {}
 
 
 def test_the_append_only_file_is_not_rewritten(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_the_append_only_file_is_not_rewritten(tmp_path: Path) -> None:
         with contextlib.suppress(Exception):
             server.do("BGREWRITEAOF")
         until(lambda: server.info("persistence")["aof_last_bgrewrite_status"] == "err")
-        assert red(judged([server])) == {}
+        assert red(outcomes_of_checks([server])) == {}
         assert "the last write or rewrite failed" in persistence(server)
 
 
@@ -77,16 +77,16 @@ def test_a_script_that_does_not_end(tmp_path: Path) -> None:
         client: Any = Redis(port=server.port, socket_timeout=0.3)
         with contextlib.suppress(Exception), contextlib.closing(client):
             client.execute_command("EVAL", "while true do end", 0)
-        found = red(judged([server]))
+        found = red(outcomes_of_checks([server]))
         server.do("SCRIPT", "KILL")
         assert found["responds"].startswith("failed")
         assert "SCRIPT KILL" in found["responds"]
         until(lambda: server.do("PING"))
-        assert red(judged([server])) == {}
+        assert red(outcomes_of_checks([server])) == {}
 
 
 def test_a_server_whose_configuration_nobody_may_read(tmp_path: Path) -> None:
     """redis_exporter#597, #315: ElastiCache and Memorystore know no CONFIG; what counts is in INFO."""
     with servers(tmp_path, ("rename-command CONFIG ''", "rename-command CLUSTER ''")) as (server,):
-        assert red(judged([server])) == {}
+        assert red(outcomes_of_checks([server])) == {}
         assert persistence(server) == "passed"

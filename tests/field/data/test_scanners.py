@@ -12,7 +12,7 @@ from pytest_prodcheck.evidence.vulnerabilities import report_model
 from pytest_prodcheck.evidence.vulnerabilities.vex import statements, suppressions
 from tests.evidence.vulnerabilities.support import problem, report
 from tests.evidence.vulnerabilities.test_packages import CODE, sarif
-from tests.evidence.vulnerabilities.test_vex import cyclonedx, judged, openvex
+from tests.evidence.vulnerabilities.test_vex import cyclonedx, is_suppressed, openvex
 from tests.evidence.vulnerabilities.test_whole_reports import trivy
 
 SEVERE = {"properties": {"security-severity": "9.8"}}
@@ -51,7 +51,7 @@ def test_a_private_key_in_an_image(tmp_path: Path) -> None:
     assert "private-key" in {each.id for each in told.overdue("high")}
 
 
-def at(uri: str = "", index: int = -1) -> dict[str, Any]:
+def physical_location(uri: str = "", index: int = -1) -> dict[str, Any]:
     artifact: dict[str, Any] = ({"uri": uri} if uri else {}) | ({"index": index} if index >= 0 else {})
     return {"locations": [{"physicalLocation": {"artifactLocation": artifact}}]}
 
@@ -59,12 +59,15 @@ def at(uri: str = "", index: int = -1) -> dict[str, Any]:
 def test_places_that_are_told_by_their_index(tmp_path: Path) -> None:
     """sarif-tools#6: Visual Studio names files by their index alone; they were one finding of "the whole"."""
     files = [{"location": {"uri": "a.cpp"}}, {"location": {"uri": "b.cpp"}}]
-    found = [{"ruleId": "C6385", "level": "error", "message": {"text": "t"}, **at(index=each)} for each in (0, 1, 7)]
+    found = [
+        {"ruleId": "C6385", "level": "error", "message": {"text": "t"}, **physical_location(index=each)}
+        for each in (0, 1, 7)
+    ]
     told = report(tmp_path, sarif(*found, artifacts=files), **CODE)
     assert [each.package for each in told.overdue("high")] == ["a.cpp", "b.cpp", "the whole"]
 
 
-QUIET = {"ruleId": "aws-cloudwatch-log-group-customer-key", "message": {"text": "t"}, **at("main.tf")}
+QUIET = {"ruleId": "aws-cloudwatch-log-group-customer-key", "message": {"text": "t"}, **physical_location("main.tf")}
 
 
 @pytest.mark.parametrize(("rules", "found", "ratings"), [
@@ -72,7 +75,7 @@ QUIET = {"ruleId": "aws-cloudwatch-log-group-customer-key", "message": {"text": 
     ([{"id": "py/sql", "defaultConfiguration": {"level": "error"}}], {"ruleId": "py/sql", "ruleIndex": 0}, {"high": 1}),
     # security-alert#50: tfsec's rules have no defaultConfiguration; gitleaks#1858, #1299: no level, no rules
     ([{"id": QUIET["ruleId"], "shortDescription": {"text": "t"}}], QUIET, {"medium": 1}),
-    ([], {"ruleId": "generic-api-key", **at("app.py")}, {"medium": 1}),
+    ([], {"ruleId": "generic-api-key", **physical_location("app.py")}, {"medium": 1}),
     # codeql-action#1230: what `nosemgrep` stands beside is in the file, suppressed
     ([], {"ruleId": "r", "level": "error", "suppressions": [{"kind": "inSource"}]}, {}),
 ])  # fmt: skip
@@ -120,7 +123,7 @@ def affecting(*affects: dict[str, Any], **more: Any) -> dict[str, Any]:
     (affecting({"ref": "c2"}), False),
 ])  # fmt: skip
 def test_whom_cyclonedx_speaks_of(document: dict[str, Any], suppressed: bool, tmp_path: Path) -> None:
-    assert judged(tmp_path, document) is suppressed
+    assert is_suppressed(tmp_path, document) is suppressed
 
 
 def test_versions_of_the_product_itself(tmp_path: Path) -> None:
@@ -129,11 +132,11 @@ def test_versions_of_the_product_itself(tmp_path: Path) -> None:
     bad, good = (affecting({"ref": "app", "versions": [{"version": each, "status": status}]}, metadata={"component":
                  about}) for each, status in (("demo-0", "affected"), ("demo-1", "unaffected")))  # fmt: skip
     bad["vulnerabilities"][0]["analysis"] = {"state": "exploitable"}
-    assert judged(tmp_path, bad, good)
+    assert is_suppressed(tmp_path, bad, good)
     bad["vulnerabilities"][0]["affects"][0]["versions"][0]["version"] = "demo-1"
-    assert not judged(tmp_path, bad, good)
+    assert not is_suppressed(tmp_path, bad, good)
     bad["vulnerabilities"][0]["affects"][0]["versions"] = [{"range": "vers:generic/>=0", "status": "affected"}]
-    assert not judged(tmp_path, bad, good)
+    assert not is_suppressed(tmp_path, bad, good)
 
 
 @pytest.mark.parametrize("ref", [
@@ -158,6 +161,6 @@ def test_a_newer_statement_about_a_part_of_a_product(tmp_path: Path) -> None:
     parts = [{"@id": openvex()["statements"][0]["products"][0]["@id"], "subcomponents": [{"@id": PACKAGE}]}]
     first, later = openvex(status="under_investigation", products=parts), openvex(products=parts)
     first["timestamp"], later["timestamp"] = scanner_reports.ago(days=2), scanner_reports.ago(days=1)
-    assert judged(tmp_path, later, first)
+    assert is_suppressed(tmp_path, later, first)
     first["timestamp"] = scanner_reports.ago(hours=1)
-    assert not judged(tmp_path, later, first)
+    assert not is_suppressed(tmp_path, later, first)

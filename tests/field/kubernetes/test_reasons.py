@@ -74,7 +74,7 @@ def space(plane: ControlPlane) -> Iterator[ControlPlane]:
     event(plane, "Pod", "probed", "Unhealthy", PROBE)
     event(plane, "Ingress", "shop", "FailedBuildModel", MODEL)
     end = time.monotonic() + 60
-    while not (said(plane, "FailedBinding") and failing(plane)):
+    while not (has_event(plane, "FailedBinding") and failing(plane)):
         assert time.monotonic() < end, (plane.get(f"{CORE}/events"), failing(plane))
         time.sleep(0.2)
     yield plane
@@ -105,7 +105,7 @@ def services() -> Iterator[Object]:
            "spec": {"defaultBackend": {"service": {"name": "probed", "port": {"number": 80}}}}}  # fmt: skip
 
 
-def said(plane: ControlPlane, reason: str) -> bool:
+def has_event(plane: ControlPlane, reason: str) -> bool:
     return any(each["reason"] == reason for each in plane.get(f"{CORE}/events")["items"])
 
 

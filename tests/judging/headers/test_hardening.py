@@ -10,7 +10,7 @@ from pytest_prodcheck.judging.headers.shared_hosts import anybody_serves
 GOOD = (("Cross-Origin-Opener-Policy", "same-origin"), ("Permissions-Policy", "camera=()"))
 
 
-def told(*more: tuple[str, str]) -> str:
+def findings_text(*more: tuple[str, str]) -> str:
     named = {name for name, _ in more}
     return "; ".join(hardening.judged([*(each for each in GOOD if each[0] not in named), *more], ()))
 
@@ -27,7 +27,7 @@ def told(*more: tuple[str, str]) -> str:
     ],
 )  # fmt: skip
 def test_what_browsers_understand_is_good(name: str, value: str) -> None:
-    assert told((name, value)) == ""
+    assert findings_text((name, value)) == ""
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_what_browsers_understand_is_good(name: str, value: str) -> None:
     ],
 )  # fmt: skip
 def test_what_they_do_not_warns(name: str, value: str) -> None:
-    assert name in told((name, value))
+    assert name in findings_text((name, value))
 
 
 def test_what_is_missing_warns_once() -> None:
