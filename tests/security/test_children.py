@@ -20,9 +20,10 @@ from pytest_prodcheck.child_processes import child_environment
 from pytest_prodcheck.environments.secrets import SecretResolver
 from pytest_prodcheck.environments.sections.base import SecretRef
 from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.load import process
 from pytest_prodcheck.evidence.tools import subprocesses
 from pytest_prodcheck.evidence.vulnerabilities import scanner
-from tests.evidence.contexts import problem_of
+from tests.evidence.contexts import context_for, problem_of
 from tests.hostile.support import bare
 from tests.project import Project
 
@@ -79,6 +80,13 @@ def test_a_secret_command(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("canaries")
 def test_programs_of_databases_and_backups(tmp_path: Path) -> None:
     assert canaries_in(subprocesses.run([script(tmp_path)], Deadline(10), folder=tmp_path).output) == set()
+
+
+@pytest.mark.usefixtures("canaries")
+def test_a_load(tmp_path: Path) -> None:
+    with process._running_process((script(tmp_path),), tmp_path, context_for(tmp_path)) as child:
+        child.wait(10)
+    assert canaries_in((tmp_path / "output").read_text()) == set()
 
 
 def test_whoever_starts_a_program_filters_its_environment() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import subprocess
 import sys
 import tempfile
@@ -41,25 +40,47 @@ while time.time() < until:
     try:
         s.send(pack("prodcheck-ready", {"node": "evil_1"}), zmq.NOBLOCK)
         s.send(pack("heartbeat", {"state": "ready", "current_cpu_usage": 1, "current_memory_usage": 1}), zmq.NOBLOCK)
+        for order in ("quit", "client_stopped", "exception", "stats", "prodcheck-end"):
+            s.send(pack(order, {"index": 0, "msg": "x", "traceback": "x"}), zmq.NOBLOCK)
         print("got", s.recv(), flush=True)
     except zmq.Again:
         continue
 """
 
 
-def port_of_a_load(seconds: float) -> int:
-    """As /proc/PID/cmdline shows it to everybody."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        for file in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                found = re.search(rb"--master-bind-port\0(\d+)", file.read_bytes())
-            except OSError:
-                continue
-            if found:
-                return int(found[1])
-        time.sleep(0.02)
-    return 0
+MASTER = """
+import sys, time, zmq
+s = zmq.Context().socket(zmq.ROUTER)
+s.setsockopt(zmq.RCVTIMEO, 100)
+s.setsockopt(zmq.LINGER, 0)
+if sys.argv[2]:
+    s.setsockopt(zmq.CURVE_SERVER, 1)
+    s.setsockopt(zmq.CURVE_SECRETKEY, zmq.curve_keypair()[1])
+s.bind("tcp://127.0.0.1:%d" % int(sys.argv[1]))
+print("there", flush=True)
+while True:
+    try:
+        print("got", s.recv_multipart(), flush=True)
+    except zmq.Again:
+        continue
+"""
+
+
+@pytest.mark.parametrize("curve", ["", "curve"], ids=["plain", "with a key of his own"])
+def test_an_intruder_who_has_the_port_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, curve: str) -> None:
+    """Nobody's worker takes orders from him or tells him anything; the load cannot be run."""
+    port = process._free_port()
+    monkeypatch.setattr(process, "_free_port", lambda: port)
+    with subprocess.Popen(
+        [sys.executable, "-c", MASTER, str(port), curve], stdout=subprocess.PIPE, text=True
+    ) as intruder, server() as (there, truth):  # fmt: skip
+        assert intruder.stdout is not None
+        assert intruder.stdout.readline() == "there\n"
+        with pytest.raises(EvidenceProblem, match="left no result"):
+            run_of(context_of(tmp_path, there, workers=2, duration="3s"))
+        intruder.kill()
+        assert intruder.stdout.read() == ""
+    assert truth.requests == 0
 
 
 @pytest.mark.parametrize("curve", ["", "curve"], ids=["plain", "with a key of his own"])
