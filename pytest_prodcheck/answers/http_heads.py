@@ -7,11 +7,13 @@ llhttp (httptools) refuse an answer with one odd field, of which browsers take t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 UNTIL_CLOSED, CHUNKED = -1, -2  # lengths of bodies
 MOST_HEAD = 131_072  # bytes of a head, interim answers included
 _STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d)[ \t]+(\d{3})(?:[ \t].*)?")
+_ONE = ("location", "content-disposition")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _END = re.compile(rb"\n\r?\n")
 
@@ -89,6 +91,14 @@ def _read_field(number: int, line: bytes, fields: list[tuple[str, str]], odd: li
     if stripped != name_:
         odd.append(f"line {number} of its head has a blank before the colon of {stripped[:40].decode()}")
     fields.append((stripped.decode("ascii"), rest.strip(b" \t").decode("latin-1")))
+
+
+def insist_on_one(fields: Iterable[tuple[str, str]]) -> None:
+    """Raises NotHttp for fields that differ where there may be one: browsers refuse the whole answer."""
+    told = {(name.lower(), value.strip(" \t")) for name, value in fields if name.lower() in _ONE}
+    for name in _ONE:
+        if sum(each == name for each, _ in told) > 1:
+            raise NotHttp(f"it has several fields {name}, and they differ: browsers refuse it")
 
 
 def body_length(head: Head, method: str) -> int:

@@ -7,7 +7,16 @@ import re
 
 _LOOKED_AT = 1024  # bytes of a page in which its <meta charset> has to be
 _META = re.compile(rb"<meta\s[^>]{0,300}?charset\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9_:-]{1,40})", re.I)
-_WINDOWS = ("ascii", "iso8859-1")  # are windows-1252 on the web
+# on the web these names mean the larger sets that grew from them (WHATWG Encoding, 4.2)
+_LARGER = {
+    "ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874",
+    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs",
+}  # fmt: skip
+# names that Python has under others
+_ELSEWHERE = {
+    "x-sjis": "cp932", "windows-31j": "cp932", "x-gbk": "gb18030", "windows-949": "cp949", "x-euc-jp": "euc_jp",
+    "windows-874": "cp874", "dos-874": "cp874", "x-cp1251": "cp1251", "x-cp1252": "cp1252",
+}  # fmt: skip
 
 # text encodings of Python that no HTTP answer is in, some of which take long or run code paths of their own
 _NO_CHARSETS = {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "mbcs", "oem"}
@@ -33,13 +42,14 @@ def charset_of(content_type: str, begin: bytes | bytearray = b"") -> str:
 
 
 def _codec_or_utf8(charset: str) -> str:
+    charset = _ELSEWHERE.get(charset.strip().lower(), charset)
     try:
         found = codecs.lookup(charset) if len(charset) <= 40 and charset.isascii() else codecs.lookup("utf-8")
     except (LookupError, ValueError):
         return "utf-8"
     if found.name in _NO_CHARSETS or not getattr(found, "_is_text_encoding", True):
         return "utf-8"
-    return "cp1252" if found.name in _WINDOWS else found.name
+    return _LARGER.get(found.name, found.name)
 
 
 def to_text(body: bytes | bytearray, content_type: str) -> str:

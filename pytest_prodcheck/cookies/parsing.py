@@ -10,6 +10,8 @@ from ipaddress import ip_address
 
 SPACE = " \t"
 MOST = 4096  # octets of name and value together
+# the longest first; those of cookies that no script may set came with Chromium 140 and Firefox 142
+_PREFIXES = ("__host-http-", "__host-", "__http-", "__secure-")
 MOST_ATTRIBUTE = 1024  # octets of an attribute's value; a longer attribute is ignored
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\D.*)?", re.S)
@@ -125,7 +127,7 @@ def _refused_domain(domain: str, host: str) -> str:
 
 def _refused_prefix(cookie: Cookie, https: bool) -> str:
     name = cookie.name.lower() or cookie.value.lower()
-    prefix = next((each for each in ("__secure-", "__host-") if name.startswith(each)), "")
+    prefix = next((each for each in _PREFIXES if name.startswith(each)), "")
     if not prefix:
         return ""
     shown = (cookie.name or cookie.value)[: len(prefix)]
@@ -133,8 +135,10 @@ def _refused_prefix(cookie: Cookie, https: bool) -> str:
         return f"the prefix {shown} without a name"
     if not (cookie.secure and https):
         return f"the prefix {shown} without Secure"
-    if prefix == "__host-" and (cookie.domain or cookie.attributes.get("path") != "/"):
+    if prefix.startswith("__host-") and (cookie.domain or cookie.attributes.get("path") != "/"):
         return f"the prefix {shown} with a Domain, or without Path=/"
+    if prefix.endswith("http-") and not cookie.http_only:
+        return f"the prefix {shown} without HttpOnly"
     return ""
 
 
@@ -156,6 +160,12 @@ def is_address(host: str) -> bool:
 def is_public_suffix(domain: str) -> bool:
     """Whether strangers register names below it ("co.uk", "github.io"), by Mozilla's list."""
     return bool(_suffixes().is_public(domain))
+
+
+@lru_cache(maxsize=1024)
+def site_of(host: str) -> str:
+    """The name below which all is one site ("shop.co.uk" of "www.shop.co.uk"); the host itself where there is none."""
+    return host if is_address(host) else str(_suffixes().privatesuffix(host) or host)
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,7 @@ from pytest_prodcheck.cookies.parsing import (
     is_public_suffix,
     parse,
     refused,
+    site_of,
 )
 
 Headers = Iterable[tuple[str, str]]
@@ -43,6 +44,7 @@ class _StoredCookie:
     host_only: bool
     path: str
     secure: bool
+    same_site: str
     end: float | None  # epoch seconds
     born: int  # counts up
 
@@ -92,7 +94,9 @@ class CookieStore:
         self._born += 1
         before = self._kept.get(key)  # by the RFC any cookie keeps its place, in Chromium one of the same value
         born = before.born if before is not None and before.value == cookie.value else self._born
-        self._kept[key] = _StoredCookie(cookie.name, cookie.value, domain, host_only, path, cookie.secure, end, born)
+        self._kept[key] = _StoredCookie(
+            cookie.name, cookie.value, domain, host_only, path, cookie.secure, cookie.same_site, end, born
+        )
         return ""
 
     def _guarded(self, name: str, domain: str, path: str) -> bool:
@@ -104,17 +108,35 @@ class CookieStore:
             for each in self._kept.values()
         )
 
-    def sent(self, url: str, now: float | None = None) -> list[tuple[str, str]]:
-        """Names and values that a request to `url` carries, in order."""
+    def sent(
+        self, url: str, now: float | None = None, *, caused_by: str = "", unsafe: bool = False
+    ) -> list[tuple[str, str]]:
+        """Names and values that a request for a page at `url` carries, in order.
+
+        caused_by: address of the page whose form or link leads there, also by way of redirects; "": typed by a person.
+        unsafe: by POST. Cookies that say nothing of SameSite are sent, as Chromium does within their first two minutes.
+        """
         place, now = self._place(url), time.time() if now is None else now
+        kept_back = self._kept_back(place, caused_by, unsafe)
         with self._lock:
-            fitting = [each for each in self._kept.values() if _is_sent_to(each, place, now)]
+            fitting = [each for each in self._kept.values()
+                       if _is_sent_to(each, place, now) and each.same_site not in kept_back]  # fmt: skip
         fitting.sort(key=lambda each: (-len(each.path), each.born))
         return [(each.name, each.value) for each in fitting]
 
-    def header(self, url: str, now: float | None = None) -> str:
+    def _kept_back(self, place: _RequestPlace, caused_by: str, unsafe: bool) -> tuple[str, ...]:
+        """The values of SameSite whose cookies another site's page does not have sent (RFC 6265bis, 5.8.3)."""
+        if not caused_by:
+            return ()
+        other = self._place(caused_by)
+        if (other.secure, site_of(other.host)) == (place.secure, site_of(place.host)):
+            return ()
+        return ("strict", "lax") if unsafe else ("strict",)
+
+    def header(self, url: str, now: float | None = None, *, caused_by: str = "", unsafe: bool = False) -> str:
         """The value of `Cookie` for a request to `url`, "" for none."""
-        return "; ".join(f"{name}={value}" if name else value for name, value in self.sent(url, now))
+        sent = self.sent(url, now, caused_by=caused_by, unsafe=unsafe)
+        return "; ".join(f"{name}={value}" if name else value for name, value in sent)
 
     def values(self, name: str = "") -> list[str]:
         """Values that are kept: of one name, else of all."""

@@ -155,6 +155,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records.services import Contract as Contract
     from pytest_prodcheck.records.settings import SettingFound as SettingFound
     from pytest_prodcheck.records.settings import ConfiguredSettings as ConfiguredSettings
+    from pytest_prodcheck.records.stores import ConnectionLimit as ConnectionLimit
     from pytest_prodcheck.records.stores import PostgresNode as PostgresNode
     from pytest_prodcheck.records.stores import PostgresCluster as PostgresCluster
     from pytest_prodcheck.records.stores import RedisCluster as RedisCluster
@@ -348,6 +349,7 @@ MODULE_OF = {
     "Contract": "services",
     "SettingFound": "settings",
     "ConfiguredSettings": "settings",
+    "ConnectionLimit": "stores",
     "PostgresNode": "stores",
     "PostgresCluster": "stores",
     "RedisCluster": "stores",

@@ -32,6 +32,7 @@ class Slot:
     # whether its consumer took anything between two looks, or is close; None: looked at once, for little is kept
     moved: bool | None = None
     conflicting: bool = False  # invalidated, for recovery had to remove rows that it needs
+    synced: bool = False  # a standby's copy of a slot of its primary, which nobody uses before a failover
 
 
 @dataclass(frozen=True)

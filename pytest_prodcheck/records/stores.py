@@ -8,6 +8,15 @@ from pytest_prodcheck.records import Problem
 
 
 @dataclass(frozen=True)
+class ConnectionLimit:
+    """How many of the connections are used that one database or one role may have."""
+
+    name: str  # "database shop", "role app"
+    used: int
+    most: int
+
+
+@dataclass(frozen=True)
 class PostgresNode:
     """One node of a cluster as its own server tells it; `problem` where it did not."""
 
@@ -29,6 +38,7 @@ class PostgresNode:
     wanted: int = 0  # standbys that must confirm every commit; 0: commits do not wait
     confirming: int | None = 0  # connected ones that can; None where it may not be read
     waiting: int | None = 0  # sessions that wait for a confirmation in both of two looks; None where it may not be read
+    limited: tuple[ConnectionLimit, ...] = ()  # the database, and roles, that have a CONNECTION LIMIT of their own
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ class ServedCertificate:
     crl: tuple[str, ...] = ()  # addresses of revocation lists
     staple: Staple | None = None
     public: bool = False  # trusted by the system's CAs, not by a declared one
+    browsers: bool = False  # whether any are expected there
 
 
 @dataclass(frozen=True)

@@ -80,8 +80,9 @@ def _slot(slot: Slot, node: SlotNode, limit: Limit) -> None:
           f"its WAL is {slot.wal_status}")  # fmt: skip
     if slot.retained is None:
         return
-    if slot.active and slot.moved is not False:
-        judge("WAL kept for a slot", slot.retained, at_most=limit, unit="B", of=name, reason="its consumer is behind")
+    if slot.synced or (slot.active and slot.moved is not False):
+        why = "the slot of the primary that it follows is behind" if slot.synced else "its consumer is behind"
+        judge("WAL kept for a slot", slot.retained, at_most=limit, unit="B", of=name, reason=why)
         return
     who = "its consumer is connected and takes nothing" if slot.active else "nobody uses it"
     why = f"{who}, and it fills the disk: drop it, or bring its consumer back"

@@ -9,6 +9,7 @@ from pytest_prodcheck import Limit, check, judge
 
 if TYPE_CHECKING:
     from pytest_prodcheck.records import (
+        Certificate,
         CipherSuite,
         Problem,
         ServedCertificate,
@@ -119,6 +120,10 @@ def test_keys_are_long_enough(tls_certificate: TlsCertificates) -> None:
                 why = f"its exponent is {each.exponent}"
                 judge("RSA exponent", each.exponent > 1 and each.exponent % 2 == 1, of=of, reason=why)
                 judge("usual RSA exponent", each.exponent >= EXPONENT, of=of, warn_only=True, reason=why)
+        own = served.sent[0]
+        if served.browsers and all(_strange(each.sent[0]) for each in _beside(served, tls_certificate)):
+            why = f"it is {own.key} of {own.bits} bits: Chromium refuses the handshake"
+            judge("key that browsers take", False, of=served.address, reason=why)
         if served.sent[0].signs is False:
             why = "its keyUsage has no digitalSignature, which every handshake with forward secrecy needs"
             judge("key may sign handshakes", False, of=served.address, reason=why)
@@ -134,6 +139,17 @@ def test_signatures_are_sound(tls_certificate: TlsCertificates) -> None:
                 continue
             broken = any(name in each.signature_hash.lower().replace("-", "") for name in BROKEN_HASHES)
             judge("signature", not broken, of=_place(served, place), reason=f"signed with {each.signature_hash}")
+
+
+def _strange(own: Certificate) -> bool:
+    """Whether it is of a kind that browsers do not offer to accept, however good it is: Chromium takes P-256, P-384."""
+    return own.key in ("Ed25519", "Ed448") or (own.key == "EC" and own.bits == 521)
+
+
+def _beside(served: ServedCertificate, all_of_them: TlsCertificates) -> list[ServedCertificate]:
+    """The certificates that the same address serves to clients with other wishes."""
+    own = served.address.partition(", ")[0]
+    return [each for each in all_of_them.served if each.problem is None and each.address.partition(", ")[0] == own]
 
 
 def _place(served: ServedCertificate, place: int) -> str:

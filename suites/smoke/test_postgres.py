@@ -78,7 +78,7 @@ def test_the_standbys_follow(postgres_cluster: PostgresCluster) -> None:
     "smoke.postgres.connections", severity="high", limit=Limit(warn="75%", fail="90%"), runbook="postgres-connections"
 )
 def test_connections_are_left(postgres_cluster: PostgresCluster, limit: Limit) -> None:
-    """The used share of the connections that ordinary users may have."""
+    """The used share of the connections that ordinary users may have, and the database; a role without any warns."""
     for node in postgres_cluster.nodes:
         if node.problem is not None:
             if node.problem.kind == "full":
@@ -87,3 +87,9 @@ def test_connections_are_left(postgres_cluster: PostgresCluster, limit: Limit) -
         room = node.max_connections - node.reserved_connections
         used = 100 * node.used_connections / room if room > 0 else None
         judge("connections used", used, at_most=limit, unit="%", of=node.address)
+        for each in node.limited:
+            of, why = f"{each.name} on {node.address}", f"its CONNECTION LIMIT is {each.most}"
+            if each.name.startswith("database "):
+                judge("connections used", 100 * each.used / each.most, at_most=limit, unit="%", of=of, reason=why)
+            elif each.used >= each.most:
+                judge("connections left", False, of=of, warn_only=True, reason=f"{why}, and all of them are used")

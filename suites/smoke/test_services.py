@@ -21,8 +21,11 @@ from pytest_prodcheck.records import (
     RunningImage,
 )
 
-GOOD = ("pass", "passed", "up", "ok", "healthy", "green", "serving", "true", "running", "ready", "alive", "available")
-BAD = ("fail", "failed", "failure", "failing", "unhealthy", "down", "error", "critical", "ko", "dead", "unavailable")
+GOOD = ("pass", "passed", "passing", "up", "ok", "healthy", "green", "serving", "true", "running", "ready", "alive",
+        "available", "success", "online", "operational")  # fmt: skip
+BAD = ("fail", "failed", "failure", "failing", "unhealthy", "down", "error", "critical", "ko", "nok", "dead",
+       "unavailable", "false", "offline", "stopped", "not")  # fmt: skip
+# the last one is of "not ready" and "NOT_SERVING", which are texts
 TELLING = ("status", "state", "health", "healthy", "ok", "up", "alive", "ready", "success")
 REDIRECTS = (301, 302, 303, 307, 308)
 TELLING_SHARE = Limit(warn="95%", fail="91%")  # one blip among 44 warns nobody (97.7 %), one dead backend of ten fails
@@ -60,9 +63,11 @@ def _health_said(exchange: Exchange) -> str | None:
         return None
     said: Any = exchange.json()
     if isinstance(said, dict):
-        told = [said[key] for key in TELLING if isinstance(said.get(key), (str, bool))]
+        named = {str(key).lower(): value for key, value in said.items()}  # "Status", as .NET may write it
+        told = [str(named[key]).strip().lower() for key in TELLING if isinstance(named.get(key), (str, bool))]
         silent = "no status" if exchange.content_type.startswith("application/health") else "pass"
-        said = told[0] if told else "error" if said.get("error") or said.get("errors") else silent
+        bad = [each for each in told if each in BAD]  # {"ok": false, "status": "running"}
+        said = (bad or told)[0] if told else "error" if named.get("error") or named.get("errors") else silent
     return str(said).strip().lower()
 
 

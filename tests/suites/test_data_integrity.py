@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.judging.limits import Limit
-from pytest_prodcheck.records import Problem
+from pytest_prodcheck.records import Problem, Slot, SlotNode, Slots
 from pytest_prodcheck.records.backups import RestoreRun, TableCompared
 from pytest_prodcheck.records.database import (
     Activity,
@@ -35,7 +35,14 @@ from pytest_prodcheck.records.database import (
     StructureFinding,
     TransactionAge,
 )
-from suites.data_integrity import test_backups, test_migrations, test_rows, test_schema, test_storage
+from suites.data_integrity import (
+    test_backups,
+    test_migrations,
+    test_replication,
+    test_rows,
+    test_schema,
+    test_storage,
+)
 from tests.judged import judged
 
 
@@ -97,6 +104,19 @@ def test_wraparound_of_nothing() -> None:
 def test_dead_rows(dead: int, trigger: int, vacuuming: bool, expected: str) -> None:
     record = replace(ACTIVITY, dead=(DeadRows("public.t", dead, trigger, True, vacuuming),))
     assert outcome(test_storage.test_autovacuum_keeps_up, record) == expected
+
+
+@pytest.mark.parametrize(
+    ("active", "synced", "megabytes", "expected"),
+    [
+        (False, False, 300, "failed"), (False, False, 200, "passed"), (True, False, 300, "warned"),
+        # cloudnative-pg#9969, pg_failover_slots#56: a standby's copy of a slot is never in use before a failover
+        (False, True, 200, "passed"), (False, True, 300, "warned"), (False, True, 5000, "failed"),
+    ],
+)  # fmt: skip
+def test_slots(active: bool, synced: bool, megabytes: int, expected: str) -> None:
+    slot = Slot("cdc", "logical", active, "reserved", megabytes * 1_000_000, synced=synced)
+    assert outcome(test_replication.test_no_slot_fills_the_disk, Slots((SlotNode("db-2", slots=(slot,)),))) == expected
 
 
 GONE = Problem("timeout", "db-2: no answer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -117,6 +118,24 @@ def test_keys(facts: dict[str, Any], expected: Outcome) -> None:
     assert ledger(checks.test_keys_are_long_enough, served(own)).outcome is expected
     behind = served(path=(certificate(), own, ROOT))
     assert ledger(checks.test_keys_are_long_enough, behind).outcome is expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        # golang/go#47681, rcgen#410, brave-browser#13184, nmos-testing#206
+        ({"key": "Ed25519", "bits": 256}, FAILED), ({"key": "EC", "bits": 521}, FAILED),
+        ({"key": "EC", "bits": 384}, PASSED), ({"key": "RSA", "bits": 4096}, PASSED),
+    ],
+)  # fmt: skip
+def test_keys_that_browsers_do_not_take(facts: dict[str, Any], expected: Outcome) -> None:
+    """Chromium 156 refuses the handshake with both, whoever issued the certificate."""
+    (one,) = served(certificate(**facts), browsers=True).served
+    (beside,) = served(certificate(), address=f"{one.address}, RSA key", browsers=True).served
+    judged = checks.test_keys_are_long_enough
+    assert ledger(judged, TlsCertificates((one,), 21 * DAY, 7 * DAY)).outcome is expected
+    assert ledger(judged, TlsCertificates((one, beside), 21 * DAY, 7 * DAY)).outcome is PASSED
+    assert ledger(judged, TlsCertificates((replace(one, browsers=False),), 21 * DAY, 7 * DAY)).outcome is PASSED
 
 
 @pytest.mark.parametrize("name", ["sha1", "SHA-1", "md5", "ecdsa-with-SHA1"])

@@ -146,7 +146,7 @@ class HttpClient:
 
     def _header_value(self, value: str | SecretRef, url: str, deadline: Deadline) -> str:
         if isinstance(value, RoleCookies):
-            return value.store.header(url)
+            return value.at(url)
         if not isinstance(value, str):
             return self.context.secret(value, deadline)
         named = value.replace("{run}", self.context.run_id).replace("{revision}", self.context.revision)

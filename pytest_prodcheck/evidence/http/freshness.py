@@ -9,6 +9,9 @@ from pytest_prodcheck.records import Exchange, Problem
 
 FRESH = {"Cache-Control": "no-cache", "Pragma": "no-cache"}  # asks caches to have the answer made anew
 _HIT = re.compile(r"\b(?:TCP_(?:MEM_)?)?(?:HIT|STALE|UPDATING)\b", re.I)
+# what people call such a field (`add_header X-FastCGI-Cache $upstream_cache_status`): there the first word counts
+_ENDS = ("cache", "cache-status", "cache-debug", "cache-info", "cache-state", "cache-result")
+_RACK = ("x-rack-cache", "x-symfony-cache")  # "GET /health: fresh"
 _SAYS = (
     "x-cache", "x-cache-status", "x-proxy-cache", "cf-cache-status", "x-vercel-cache", "x-nextjs-cache",
     "x-drupal-cache", "x-litespeed-cache", "x-varnish-cache", "x-cache-lookup", "akamai-cache-status",
@@ -28,6 +31,10 @@ def cached(headers: Iterable[tuple[str, str]]) -> str:
             return f"its Warning is {text[:3]}"
         if name == "cache-status" and any(re.search(r";\s*hit\b", each) for each in text.split(",")):
             return f"its Cache-Status is {text[:60]}"
+        if name in _RACK and re.search(r"\bfresh\b", text):
+            return f"its {key} is {text[:60]}"
+        if name not in _SAYS and name.endswith(_ENDS) and _HIT.match(text):
+            return f"its {key} is {text[:60]}"
         if name in _SAYS and (_HIT.search(text) if name != "x-cache-lookup" else text.upper().startswith("HIT")):
             return f"its {key} is {text[:60]}"
     return ""

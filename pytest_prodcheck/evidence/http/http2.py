@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.answers.http_heads import CutAnswer
+from pytest_prodcheck.answers.http_heads import CutAnswer, insist_on_one
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.http2 import OFFERED, Http2, Http2Error
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -74,7 +74,9 @@ class Http2Connection:
         self._flush()
         while self._http2.head is None:
             self._receive()
-        return Http2Answer(self, self._http2.head)
+        answer = Http2Answer(self, self._http2.head)
+        insist_on_one(answer.headers)
+        return answer
 
     def body(self) -> bytes:
         """The next bytes of the answer."""

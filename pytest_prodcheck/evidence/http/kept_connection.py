@@ -10,7 +10,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.answers.http_heads import UNTIL_CLOSED, body_length
+from pytest_prodcheck.answers.http_heads import UNTIL_CLOSED, body_length, insist_on_one
 from pytest_prodcheck.evidence.http.framing import Body, Wire
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class HttpAnswer:
 
     def __init__(self, line: HttpConnection, wire: Wire, method: str) -> None:
         head = wire.head()
+        insist_on_one(head.fields)
         length = body_length(head, method)
         self._line = line
         self._body = Body(wire, length)

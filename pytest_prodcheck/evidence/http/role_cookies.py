@@ -16,13 +16,22 @@ class RoleCookies(str):
     csrf_header = ""  # what unsafe requests carry against request forgery: the value of `csrf_cookie`, or `csrf_token`
     csrf_cookie = ""
     csrf_token = ""
+    caused_by = ""  # address of the page whose form leads there, "": typed by a person
+    unsafe = False
 
-    def __new__(cls, store: CookieStore, url: str) -> RoleCookies:
-        """For the address where the role's session is needed."""
-        made = super().__new__(cls, store.header(url))
-        made.store, made.urls = store, (url,)
+    def __new__(cls, store: CookieStore, url: str, caused_by: str = "", unsafe: bool = False) -> RoleCookies:
+        """For the address where the role's session is needed. unsafe: the request is no GET."""
+        made = super().__new__(cls, store.header(url, caused_by=caused_by, unsafe=unsafe))
+        made.store, made.urls, made.caused_by, made.unsafe = store, (url,), caused_by, unsafe
         return made
 
+    def at(self, url: str) -> str:
+        """The value of `Cookie` for another address."""
+        return self.store.header(url, caused_by=self.caused_by, unsafe=self.unsafe)
+
+    def sent(self, url: str) -> list[tuple[str, str]]:
+        """Names and values of the cookies that go there."""
+        return self.store.sent(url, caused_by=self.caused_by, unsafe=self.unsafe)
 
     def proofs(self, url: str) -> dict[str, str]:
         """What a browser and the page's script send along with an unsafe request from the site's own page."""

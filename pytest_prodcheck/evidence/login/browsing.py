@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.http.client import HttpClient
 
 REDIRECTS = (301, 302, 303, 307, 308)
+SAME_AGAIN = (307, 308)  # a form is sent again, to where they lead
 MOST_REDIRECTS = 20  # as browsers have it
 _HTML = ("text/html", "application/xhtml+xml")
 
@@ -49,7 +50,7 @@ class Browser:
 
     def get(self, url: str, stop: Callable[[str], bool] = lambda url: False) -> Answer:
         """The page at an address, behind its redirects; one that leads where `stop` says is not followed."""
-        return self._follow(self._ask("GET", url, {}, None), stop)
+        return self._follow(self._ask("GET", url, {}, None), stop, "")
 
     def submit(
         self, form: Form, page: Answer, values: dict[str, str], button: str | None = None,
@@ -59,10 +60,11 @@ class Browser:
         url, entries = urljoin(page.url, form.action), form.filled(values, button)
         headers = {"Referer": page.url.partition("#")[0]}
         if form.method == "GET":
-            return self._follow(self._ask("GET", f"{url.partition('?')[0]}?{urlencode(entries)}", headers, None), stop)
+            asked = f"{url.partition('?')[0]}?{urlencode(entries)}"
+            return self._follow(self._ask("GET", asked, headers, None, page.url), stop, page.url)
         scheme, host, port = origin_of(page.url)
         headers["Origin"] = page.url[: page.url.index("/", len(scheme) + 3)] if host and port else "null"
-        return self._follow(self._ask("POST", url, headers, entries), stop)
+        return self._follow(self._ask("POST", url, headers, entries, page.url), stop, page.url, headers, entries)
 
     def page(self, answer: Answer) -> Page:
         """The page of an answer; tokens in its hidden fields are secret from now on."""
@@ -75,16 +77,40 @@ class Browser:
                     self._context.redactor.add(value)
         return found
 
-    def _follow(self, answer: Answer, stop: Callable[[str], bool]) -> Answer:
+    def _follow(
+        self, answer: Answer, stop: Callable[[str], bool], caused_by: str, headers: dict[str, str] | None = None,
+        form: dict[str, str] | None = None,
+    ) -> Answer:  # fmt: skip
+        """The page behind the redirects of an answer. caused_by: address of the page whose form leads there.
+
+        headers, form: those of a POST, which 307 and 308 have sent again (Fetch, "HTTP-redirect fetch").
+        """
         for _ in range(MOST_REDIRECTS):
             to = urljoin(answer.url, answer.location())
-            if answer.exchange.status not in REDIRECTS or not answer.location() or stop(to):
+            if answer.exchange.status not in REDIRECTS or not answer.location():
                 return answer
-            answer = self._ask("GET", to, {}, None)
+            if answer.exchange.status not in SAME_AGAIN or form is None:
+                headers = form = None
+            elif origin_of(to) != origin_of(answer.url):
+                what = (
+                    f"{answer.exchange.url}: answered {answer.exchange.status}, by which browsers send the form again"
+                )
+                where = sanitizing.url(to).partition("?")[0]
+                raise EvidenceProblem(Problem("protocol", f"{what}, to {where}", "answer 303: then they ask by GET"))
+            if stop(to):
+                return answer
+            answer = self._ask("POST" if form is not None else "GET", to, headers or {}, form, caused_by)
         raise EndlessRedirects(answer)
 
-    def _ask(self, method: str, url: str, headers: dict[str, str], form: dict[str, str] | None) -> Answer:
-        carried = {"Accept": "text/html,*/*;q=0.8", "Cookie": RoleCookies(self.store, url), **headers}
+    def _ask(
+        self, method: str, url: str, headers: dict[str, str], form: dict[str, str] | None, caused_by: str = ""
+    ) -> Answer:
+        cookies = RoleCookies(self.store, url, caused_by, method != "GET")
+        kept_back = {name for name, _ in self.store.sent(url)} - {name for name, _ in cookies.sent(url)}
+        for each in sorted(kept_back):
+            where = sanitizing.url(url).partition("?")[0]
+            self._deadline.note(f"{where}: browsers do not send {each} on the way from another site (SameSite)")
+        carried = {"Accept": "text/html,*/*;q=0.8", "Cookie": cookies, **headers}
         request = Request(method, url.partition("#")[0], carried, form=form)
         answer = self._client(url).ask(request, self._deadline)
         self.store.take(answer.url, answer.headers)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 from pytest_prodcheck.answers.variables import at_pointer
 from pytest_prodcheck.cookies import CookieStore
-from pytest_prodcheck.environments.queries import ANONYMOUS
+from pytest_prodcheck.environments.queries import ANONYMOUS, origin_of
 from pytest_prodcheck.evidence.context import SHORTEST_SECRET
 from pytest_prodcheck.evidence.http.clients import client_of
 from pytest_prodcheck.evidence.http.role_cookies import RoleCookies
@@ -21,6 +23,7 @@ from pytest_prodcheck.evidence.login.attempts import (
     redacted_again,
     refused,
 )
+from pytest_prodcheck.evidence.login.browsing import SAME_AGAIN
 from pytest_prodcheck.evidence.login.forms import REFUSED, carried_along, new_store, visit, with_csrf
 from pytest_prodcheck.evidence.login.pages import login_page
 from pytest_prodcheck.evidence.tools import sanitizing
@@ -30,7 +33,9 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.auth import Auth, Role
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.evidence.http.messages import Answer
+    from pytest_prodcheck.evidence.http.client import HttpClient
+    from pytest_prodcheck.evidence.http.messages import Answer, Request
+
 
 def session_of(context: Context, role: str | None, deadline: Deadline) -> RoleSession:
     """The session of a role, logged in once in a run; raises EvidenceProblem (denied) where the login was refused."""
@@ -146,10 +151,29 @@ def ask_login(
     request = Request(method, path, headers, fields if as_json else None, None if as_json else fields)
     answer = client.ask(request, deadline)
     store.take(answer.url, answer.headers)
+    if not as_json and answer.exchange.status in SAME_AGAIN:
+        answer = _sent_again(answer, request, client, store, deadline)
     for each in store.values():
         if len(each) >= SHORTEST_SECRET:
             keep_secret(each, context)
     return answer, before
+
+
+def _sent_again(answer: Answer, request: Request, client: HttpClient, store: CookieStore, deadline: Deadline) -> Answer:
+    """The answer to a form that 307 or 308 has browsers send again, where they are refused then; else the first one."""
+    to = urljoin(answer.url, answer.location())
+    if not answer.location() or origin_of(to) != origin_of(answer.url):
+        return answer
+    parts = urlsplit(to)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    headers = {**request.headers, "Cookie": RoleCookies(store, to)}
+    again = client.ask(replace(request, path=path, headers=headers), deadline)
+    if again.exchange.status < 400:
+        store.take(again.url, again.headers)
+        return answer
+    what = f"answered {answer.exchange.status}, by which browsers send the form again, to {sanitizing.plain(path, 60)}"
+    deadline.note(f"{request.method} {sanitizing.url(answer.url)}: {what}: answer 303")
+    return again
 
 
 def _granted(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 MOST_ROWS = 50_000
+_DIRTY = """\
+select attname from pg_attribute
+where attrelid = to_regclass($1) and attname = 'dirty' and atttypid = 'bool'::regtype and not attisdropped"""
 MOST_NAMED = 50  # of one list
 
 
@@ -70,15 +73,22 @@ def _compare(target: str, context: Context, deadline: Deadline) -> tuple[dict[st
     scripts = scripts_of(settings, context.root)
     context.relies_on(*(script.file for script in scripts.values()))
     kind, table = KINDS[settings.kind], table_of(settings)
-    failed = f"left({as_text(quoted(settings.failed))}, 1)" if settings.failed else "'f'"
-    columns = kind.columns.format(column=as_text(quoted(settings.column)), failed=failed)
     with on_primary(target, context, deadline) as session:
+        named = settings.failed or (_dirty(session, table) if settings.kind == "table" else None)
+        failed = f"left({as_text(quoted(named))}, 1)" if named else "'f'"
+        columns = kind.columns.format(column=as_text(quoted(settings.column)), failed=failed)
         sql = f"select {columns} from {session.named(table)}{ORDER.get(settings.kind, '')}"
         rows = session.rows(sql, what=f"the migrations in {table}", most=MOST_ROWS).rows
         locked = _locked(session, table) if settings.kind == "liquibase" else []
     state = kind.compare(rows, scripts, settings)
     state.failed += locked
     return scripts, state
+
+
+def _dirty(session: Session, table: str) -> str | None:
+    """The column in which golang-migrate notes a migration that broke off, whether it was declared or not."""
+    about = session.rows(_DIRTY, session.named(table), what=f"the columns of {table}").rows
+    return "dirty" if about else None
 
 
 def _locked(session: Session, table: str) -> list[str]:

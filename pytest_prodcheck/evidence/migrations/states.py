@@ -255,8 +255,9 @@ def _was_squashed(old: str, later: Sequence[str], scripts: Scripts) -> bool:
 
 def _table(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
     """A row for each version, or the newest version alone."""
-    versions = [dotted(str(row[0])) for row in rows]
-    failed = [dotted(str(row[0])) for row in rows if settings.failed and row[1] in ("t", "1", "y")]
+    # goose notes a version 0 when it makes its table
+    versions = [version for row in rows if (version := dotted(str(row[0]))) != "0" or version in scripts]
+    failed = [dotted(str(row[0])) for row in rows if row[1] in ("t", "1", "y")]
     ordered = sorted(scripts, key=version_key)
     newest = max(map(version_key, versions), default=())
     applied = set(versions)

@@ -87,7 +87,7 @@ select json_build_object('total', count(*), 'found', (
 from effective"""
 
 _CHECKSUMS = """\
-select json_build_object('on', current_setting('data_checksums')::bool,
+select json_build_object('on', current_setting('data_checksums') = 'on',
   'failures', (select coalesce(sum(checksum_failures), 0) from pg_stat_database),
   'databases', (select coalesce(json_agg(coalesce(datname, 'shared tables')), '[]') from pg_stat_database
                 where checksum_failures > 0))"""
@@ -165,5 +165,3 @@ def postgres_checksums(target: str, context: Context, deadline: Deadline) -> Che
 def _state(member: Member, facts: Any) -> ChecksumState:
     names = tuple(plain(name) for name in facts["databases"][:50])
     return ChecksumState(member.declared, facts["on"], int(facts["failures"]), names)
-
-

@@ -13,8 +13,9 @@ from pytest_prodcheck.evidence.network.resolving import ResolvedAddress, split_a
 from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
 from pytest_prodcheck.evidence.postgres.synchronous import SYNCHRONOUS_SQL, confirmations
 from pytest_prodcheck.evidence.postgres.wire import Wire
+from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem
-from pytest_prodcheck.records.stores import PostgresCluster, PostgresNode
+from pytest_prodcheck.records.stores import ConnectionLimit, PostgresCluster, PostgresNode
 
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
+FEW = 3  # connections that a role may have at most which is no application's: monitoring uses all that it may
 BETWEEN = 1.0  # seconds between two looks at sessions that wait for a standby
 _PROMOTED = "55000"  # object_not_in_prerequisite_state: a promotion ended recovery between two of our questions
 _FORBIDDEN = "42501"
@@ -43,6 +45,16 @@ select json_build_object(
               + coalesce(current_setting('reserved_connections', true)::int, 0),
   'used', (select count(*) from pg_stat_activity where backend_type = 'client backend'
            or (backend_type is null and usesysid is not null and datid is not null)),
+  'limited', (select coalesce(json_agg(json_build_array(name, used, most) order by used::float8 / most desc), '[]')
+    from (
+      select 'database ' || d.datname as name, d.datconnlimit as most, (select count(*) from pg_stat_activity a
+        where a.datid = d.oid and coalesce(a.backend_type, 'client backend') = 'client backend') as used
+      from pg_database d where d.datname = current_database() and d.datconnlimit > 0
+      union all
+      select 'role ' || r.rolname, r.rolconnlimit, (select count(*) from pg_stat_activity a
+        where a.usesysid = r.oid and coalesce(a.backend_type, 'client backend') = 'client backend')
+      from pg_roles r where r.rolconnlimit > {few} and r.rolcanlogin and not r.rolsuper and r.rolname <> current_user
+      limit 200) as limits),
   'receiver', case when allowed then coalesce((select status from pg_stat_wal_receiver limit 1), '')
                    when not exists (select from pg_stat_wal_receiver) then '' end,
   'paused', case when recovering then pg_is_wal_replay_paused() else false end,
@@ -185,7 +197,9 @@ def _facts(wire: Wire, settings: Postgres, deadline: Deadline) -> Any:
     system = _SYSTEM
     for _ in range(2):
         try:
-            return json.loads(wire.ask(_FACTS.format(system=system, synchronous=SYNCHRONOUS_SQL, **limits), deadline))
+            return json.loads(
+                wire.ask(_FACTS.format(system=system, synchronous=SYNCHRONOUS_SQL, few=FEW, **limits), deadline)
+            )
         except ServerError as error:
             if error.state not in (_PROMOTED, _FORBIDDEN):
                 raise
@@ -211,7 +225,15 @@ def _node(declared: str, where: str, facts: Any, seconds: float) -> PostgresNode
         facts["system_identifier"], facts["max_connections"], facts["reserved"], facts["used"], facts["receiver"],
         facts["paused"], facts["standbys"], facts["synchronous"], facts["synchronous_names"],
         confirmations(facts["synchronous_names"], facts["commits_wait"]), facts["confirming"],
+        limited=_limited(facts["limited"], declared),
     )  # fmt: skip
+
+
+def _limited(told: list[Any], where: str) -> tuple[ConnectionLimit, ...]:
+    try:
+        return tuple(ConnectionLimit(plain(str(name)), int(used), int(most)) for name, used, most in told)
+    except (TypeError, ValueError):
+        raise EvidenceProblem(Problem("protocol", f"{where}: what it told of connection limits is odd")) from None
 
 
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -219,7 +241,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "system_identifier": (str,), "max_connections": (int,), "reserved": (int,), "used": (int,),
     "receiver": (str, type(None)), "paused": (bool,), "standbys": (int, type(None)), "synchronous": (int, type(None)),
     "synchronous_names": (str,), "commits_wait": (bool,), "confirming": (int, type(None)),
-    "waiting": (list, type(None)),
+    "waiting": (list, type(None)), "limited": (list,),
 }  # fmt: skip
 
 

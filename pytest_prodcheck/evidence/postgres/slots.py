@@ -29,7 +29,8 @@ select json_build_object(
   'slots', (select coalesce(json_agg(json_build_array(slot_name, slot_type, active, coalesce(wal_status, ''),
       (at - restart_lsn)::bigint, (coalesce(confirmed_flush_lsn, restart_lsn) - '0/0')::bigint,
       (at - coalesce(confirmed_flush_lsn, restart_lsn))::bigint,
-      coalesce((to_jsonb(s)->>'conflicting')::bool, false)) order by slot_name), '[]')
+      coalesce((to_jsonb(s)->>'conflicting')::bool, false),
+      pg_is_in_recovery() and coalesce((to_jsonb(s)->>'synced')::bool, false)) order by slot_name), '[]')
     from pg_replication_slots s where not temporary))
 from (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end as at
       offset 0) as server"""
@@ -58,8 +59,17 @@ def _read_slots(member: Member, session: Session, deadline: Deadline) -> SlotNod
     facts = session.facts(_FACTS, what="replication slots")
     size = int(facts["segment_size"])
     slots = [
-        Slot(plain(name), str(kind), bool(active), str(status), None if kept is None else int(kept), None, bool(bad))
-        for name, kind, active, status, kept, _, _, bad in facts["slots"]
+        Slot(
+            plain(name),
+            str(kind),
+            bool(active),
+            str(status),
+            None if kept is None else int(kept),
+            None,
+            bool(bad),
+            bool(copy),
+        )
+        for name, kind, active, status, kept, _, _, bad, copy in facts["slots"]
     ]
     much = any(slot.active and (slot.retained or 0) > MUCH * size for slot in slots)
     if much and deadline.time_left() > 2 * BETWEEN:

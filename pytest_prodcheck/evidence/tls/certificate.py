@@ -100,10 +100,8 @@ def _second(
 
     Only TLS 1.2 tells them apart by its cipher suites: of a server that speaks nothing but 1.3 the first is seen.
     """
-    others: dict[str, tuple[Auth, str]] = {"EC": ("aRSA", "RSA"), "RSA": ("aECDSA", "EC")}
-    auth, kind = others.get(first.sent[0].key, ("", ""))
-    if not auth:
-        return ()
+    others: dict[str, tuple[Auth, str]] = {"RSA": ("aECDSA", "EC")}
+    auth, kind = others.get(first.sent[0].key, ("aRSA", "RSA"))
     try:
         found = _served_certificate(endpoint, address, f"{where}, {kind} key", context, deadline, auth)
     except EvidenceProblem as error:
@@ -152,7 +150,7 @@ def _served(shaken: Handshake, endpoint: TlsEndpoint, where: str, seen_at: float
         where, None, shaken.version, sent, path, _trust_error(shaken), names[:NAMES_SHOWN], endpoint.name,
         certificates.is_for(names, endpoint.name, common_name=endpoint.starttls == "postgres"),
         seen_at, must, ocsp, lists, certificates.staple(shaken.staple, own, issuer, seen_at),
-        endpoint.ca is None,
+        endpoint.ca is None, endpoint.browsers,
     )  # fmt: skip
 
 

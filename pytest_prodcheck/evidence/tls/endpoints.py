@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,6 +36,7 @@ class TlsEndpoint:
     certificate: str | None = None
     key: str | None = None
     timeout: float = 5.0
+    browsers: bool = False  # whether any are expected there
 
 
 def endpoints(target: str, environment: Environment) -> tuple[TlsEndpoint, ...]:
@@ -44,7 +45,8 @@ def endpoints(target: str, environment: Environment) -> tuple[TlsEndpoint, ...]:
     if key == "services":
         service = environment.services[name]
         address = service.connect_to or address_text(service.host, service.port)
-        return (_endpoint(address, service.host, None, service.tls, service.timeout),)
+        found = _endpoint(address, service.host, None, service.tls, service.timeout)
+        return (replace(found, browsers=service.public or bool(service.html)),)
     if key == "postgres":
         cluster = environment.postgres[name]
         nodes = dict.fromkeys((*cluster.nodes, *([cluster.writer] if cluster.writer else [])))

@@ -22,6 +22,9 @@ _UNREAD = frozenset(
     ("Description", "References", "CVSS", "CweIDs", "Layer", "DataSource", "description", "urls", "cvss", "epss",
      "matchDetails", "licenses", "remediation", "audit", "AuditConfig", "help", "codeFlows", "snippet", "trace")
 )  # fmt: skip
+# Grype tells the fix of a SARIF rule in its help alone, of which nothing else is kept
+FIX = "help: fix version"
+_FIX_LINE = re.compile(r"(?im)^fix version:.*$")
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,9 @@ def decode(content: bytes, clean: Callable[[str], str]) -> Any:
 
 def _unique_keys(clean: Callable[[str], str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = {key: _short(value, clean) for key, value in pairs if key not in _UNREAD}
+    told = next((value.get("text") for key, value in pairs if key == "help" and isinstance(value, dict)), None)
+    if isinstance(told, str) and (line := _FIX_LINE.search(told[:LONGEST])):
+        found[FIX] = line[0][:SHORT]
     if len(found) != len(pairs) and len({key for key, _ in pairs}) != len(pairs):
         raise ValueError("a key is there twice")
     return found

@@ -97,7 +97,7 @@ def _findings(run: dict[str, Any]) -> Iterator[Finding]:
         rule = rules.rule_of(result)
         said = report_model.table(result, "message").get("text")
         said = said if isinstance(said, str) else ""
-        told = _FIXED.search(said)
+        told = _FIXED.search(said) or _FIXED.search(str(rule.get(report_model.FIX, "")))
         # a result need not name a rule: then its message tells it from others
         name = rule_id_of(result) or report_model.text(rule, "id") or f"no rule: {report_model.shown(said)[:80]}"
         yield Finding(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from pytest_prodcheck.judging.headers.fields import Headers, lines, listed, parameters
 from pytest_prodcheck.judging.headers.findings import Findings, fails, warns
 
-_TARGETED = ("CDN-Cache-Control", "Surrogate-Control", "Cloudflare-CDN-Cache-Control", "Vercel-CDN-Cache-Control")
+# fields for one kind of caches (RFC 9213): those of Cloudflare, Netlify and Vercel end alike
+_TARGETED = ("surrogate-control", "akamai-cache-control", "x-litespeed-cache-control", "cdn-cache-control")
 
 
 def directives(text: str) -> dict[str, str | None]:
@@ -27,9 +29,9 @@ def judged(headers: Headers, by_header: bool) -> Findings:
     answer allows it; a cookie does not.
     """
     headers = tuple(headers)
-    for name in _TARGETED:  # caches that know the field of their own follow it instead (RFC 9213, 2.2)
-        sent = lines(headers, name)
-        if sent and _is_cacheable(directives(", ".join(sent))):
+    for name in dict.fromkeys(name for name, _ in headers if _is_targeted(name.lower())):
+        sent = lines(headers, name)  # caches that know the field of their own follow it instead (RFC 9213, 2.2)
+        if _is_cacheable(directives(", ".join(sent))):
             return fails(f"{name}: {', '.join(sent)[:60]} lets that cache keep it")
     if "*" in (listed(headers, "Vary") or ()):
         return Findings()
@@ -39,6 +41,10 @@ def judged(headers: Headers, by_header: bool) -> Findings:
     if found.failed and {"authorization", "cookie"} & {each.lower() for each in listed(headers, "Vary") or ()}:
         return warns([f"{found.failed[0]}, by its Vary only for the same credentials"])
     return found
+
+
+def _is_targeted(name: str) -> bool:
+    return name in _TARGETED or name.endswith("-cdn-cache-control")
 
 
 def _shared(said: Mapping[str, str | None], headers: Headers, by_header: bool) -> Findings:
@@ -57,6 +63,9 @@ def _shared(said: Mapping[str, str | None], headers: Headers, by_header: bool) -
     if fresh and allowed:
         why = "" if by_header else " (the request carried a cookie, which caches do not look at)"
         return fails(f"shared caches may keep it for {fresh} s{why}")
+    stored = allowed or "s-maxage" in said
+    if stored and (late := _stale(said)):
+        return fails(f"Cache-Control: {shown} lets shared caches give it to others for {late} s when it is stale")
     if fresh == 0 or (fresh is None and not allowed):
         return Findings()
     if fresh:
@@ -70,7 +79,14 @@ def _forbidden(said: Mapping[str, str | None]) -> bool:
 
 
 def _is_cacheable(said: Mapping[str, str | None]) -> bool:
-    return not _forbidden(said) and bool(_seconds(said, "s-maxage", "max-age"))
+    return not _forbidden(said) and bool(_seconds(said, "s-maxage", "max-age") or _stale(said))
+
+
+def _stale(said: Mapping[str, str | None]) -> int:
+    """Seconds for which caches may give out what is no longer fresh, while they ask or cannot ask (RFC 5861)."""
+    if "must-revalidate" in said or "proxy-revalidate" in said:
+        return 0
+    return max(_seconds(said, each) or 0 for each in ("stale-while-revalidate", "stale-if-error"))
 
 
 def _seconds(said: Mapping[str, str | None], *names: str) -> int | None:
@@ -87,8 +103,8 @@ def _expires(headers: Headers) -> int | None:
     sent, dated = lines(headers, "Expires"), lines(headers, "Date")
     if not sent:
         return None
-    try:
-        left = parsedate_to_datetime(sent[0]) - parsedate_to_datetime(dated[0])
-        return max(0, int(left.total_seconds()))
-    except (ValueError, TypeError, IndexError, OverflowError):
+    try:  # without a Date, caches count from when it came (RFC 9110, 6.6.1)
+        made = parsedate_to_datetime(dated[0]).timestamp() if dated else time.time()
+        return max(0, int(parsedate_to_datetime(sent[0]).timestamp() - made))
+    except (ValueError, TypeError, OverflowError):
         return 0

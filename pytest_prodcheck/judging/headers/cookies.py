@@ -11,9 +11,9 @@ from pytest_prodcheck.judging.headers.findings import Findings
 __all__ = ["Cookie", "is_session", "judged", "parse", "refused"]
 
 _SESSION = re.compile(
-    r"sess|(?:^|[._-])s?sid$|auth|jwt|token|remember|login|identity|^(?:__host-|__secure-)?connect\.sid"
-    # ASP.NET Core, WordPress, CakePHP, TYPO3, ColdFusion, Pomerium
-    r"|^\.aspnetcore\.cookies|^wordpress_(?:logged_in|sec)|^cakephp|^[bf]e_typo_user|^cfid$|^_pomerium",
+    r"sess|(?:^|[._-])s?sid$|auth(?!ors?(?:$|[._-]))|jwt|token|remember|login|identity|^(?:__host-|__secure-)?connect\.sid"
+    # ASP.NET Core, ASP.NET with OWIN, WordPress, CakePHP, TYPO3, ColdFusion, Pomerium
+    r"|^\.aspnetcore\.cookies|^\.aspnet\.(?:application|external)?cookies?|^wordpress_(?:logged_in|sec)|^cakephp|^[bf]e_typo_user|^cfid$|^_pomerium",
     re.I,
 )
 # what scripts have to read (double submit), and what load balancers and CDNs stick clients with

@@ -71,6 +71,8 @@ GOOD: dict[str, tuple[bytes, tuple[int, str, str]]] = {
     # node#7502, bun#33708, SharpZipLib#116
     "blank lines behind gzip": (OK + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzip.compress(b"ok")
                                 + b"\n \n", (200, "ok", "")),
+    # httparty#478, curl#19159
+    "one place twice": (OK + b"Location: /a\r\nLocation: /a\r\n" + TWO + b"\r\nok", (200, "ok", "")),
     "two hundred fields": (OK + b"X-A: b\r\n" * 200 + b"X-After: a\r\n" + TWO + b"\r\nok", (200, "ok", "a")),
 }  # fmt: skip
 BAD: dict[str, tuple[bytes, str]] = {
@@ -83,6 +85,10 @@ BAD: dict[str, tuple[bytes, str]] = {
     "negative chunk size": (OK + CHUNKS + b"\r\n-2\r\nok\r\n0\r\n\r\n", "protocol"),
     "chunk size of Python": (OK + CHUNKS + b"\r\n0x2\r\nok\r\n0\r\n\r\n", "protocol"),
     "chunk longer than told": (OK + CHUNKS + b"\r\n1\r\nok\r\n0\r\n\r\n", "protocol"),
+    # incubator-pagespeed-ngx#725, zuul#176, curl#19130
+    "two places": (OK + b"Location: /a\r\nX-After: a\r\nlocation: /b\r\n" + TWO + b"\r\nok", "protocol"),
+    "two dispositions": (OK + b'Content-Disposition: inline\r\nContent-Disposition: attachment\r\n' + TWO + b"\r\nok",
+                         "protocol"),
     "NUL in a field": (OK + b"X-Odd: a\0b\r\n" + TWO + b"\r\nok", "protocol"),
     "HTTP/2 preface of a server": (b"\0\0\x12\x04\0\0\0\0\0", "protocol"),
     "nothing": (b"", "reset"),

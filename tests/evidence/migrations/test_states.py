@@ -118,6 +118,9 @@ NUMBERED = [script("1"), script("2"), script("10")]
         ([("2", "f")], {"holds": "latest"}, {"pending": ["10"]}),
         ([("2", "t")], {"holds": "latest", "failed": "dirty"}, {"failed": ["2"], "pending": ["10"]}),
         ([("7", "f")], {"holds": "latest"}, {"unknown": ["7"], "pending": ["10"]}),
+        # goose notes a version 0 when it makes its table
+        ([("0", "f"), ("1", "f"), ("2", "f"), ("10", "f")], {}, {}),
+        ([("0", "f"), ("1", "f"), ("10", "f")], {}, {"skipped": ["2"]}),
         ([], {"holds": "latest"}, {"pending": ["1", "10", "2"]}),
     ],
 )

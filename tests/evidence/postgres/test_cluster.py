@@ -19,13 +19,16 @@ from pytest_prodcheck.demo.postgres.cluster import Cluster
 from pytest_prodcheck.evidence.collectors import Sending
 from pytest_prodcheck.evidence.postgres.problems import ServerError, classify
 from pytest_prodcheck.evidence.table import find
+from pytest_prodcheck.judging.limits import Limit
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.stores import PostgresCluster, PostgresNode
+from suites.smoke import test_postgres as smoke
 from tests.evidence.contexts import context, gather, problem_of
 from tests.evidence.network.dns_servers import dns_server
 from tests.evidence.network.speakers import drip, flood, hang, say, speaker
 from tests.evidence.network.test_resolving import reply
 from tests.evidence.stores import Stores, address_of
+from tests.judged import outcomes
 
 Ask = Callable[..., PostgresCluster]
 
@@ -94,6 +97,22 @@ def test_connections_are_counted_and_named(cluster: Cluster, ask: Ask) -> None:
         for _ in range(5):
             opened.enter_context(cluster.primary.connect(user="batch"))
         assert ask().nodes[0].used_connections >= before + 3
+
+
+@pytest.mark.parametrize(("whose", "outcome"), [("database shop", "failed"), ("role batch", "warned")])
+def test_a_connection_limit_of_ones_own(cluster: Cluster, ask: Ask, whose: str, outcome: str) -> None:
+    """gpdb#3875, dd-agent#916: "too many connections for role" while the server has plenty left."""
+    kind, _, name = whose.partition(" ")
+    used = int(cluster.primary.ask("select count(*) from pg_stat_activity where datname = 'shop'"))
+    most = used + 7 if kind == "database" else 5
+    with contextlib.ExitStack() as opened:
+        opened.enter_context(altered(cluster, f"alter {kind} {name} connection limit {most}",
+                                     f"alter {kind} {name} connection limit -1"))  # fmt: skip
+        for _ in range(5):
+            opened.enter_context(cluster.primary.connect(user="batch"))
+        found = ask()
+    assert whose in [each.name for each in found.nodes[0].limited]
+    assert outcomes(smoke.test_connections_are_left, found, limit=Limit(warn="50%", fail="60%")).startswith(outcome)
 
 
 def test_node_that_is_down_leaves_the_others(cluster: Cluster, ask: Ask) -> None:
@@ -333,7 +352,7 @@ def single_node(address: str, seconds: float = 1.0, **changes: Any) -> tuple[Pos
 FACTS = {
     "version": 150000, "recovering": False, "default_read_only": False, "hidden": False, "system_identifier": "7",
     "max_connections": 100, "reserved": 3, "used": 1, "receiver": "", "paused": False, "standbys": 0, "synchronous": 0,
-    "synchronous_names": "", "commits_wait": True, "confirming": 0, "waiting": [],
+    "synchronous_names": "", "commits_wait": True, "confirming": 0, "waiting": [], "limited": [],
 }  # fmt: skip
 
 

@@ -161,6 +161,19 @@ def test_schema_faults(running: Server, on: str, off: str, field: str, name: str
     assert not any(found.values())
 
 
+@pytest.mark.parametrize("kind", ["bool", "text"])
+def test_a_migration_that_broke_off(running: Server, tmp_path: Path, kind: str) -> None:
+    """golang-migrate#282, #678: it notes so in the column `dirty`, and then migrates nothing any more."""
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "000004_carts.up.sql").write_text("select 1;")
+    make = f"create table schema_migrations (version bigint, dirty {kind});"
+    make += "insert into schema_migrations values (4, true); grant select on schema_migrations to public"
+    settings = {"kind": "table", "scripts": "scripts", "holds": "latest"}
+    with changed(running, make, "drop table schema_migrations"):
+        found: Migrations = find(running, "postgres-migrations", tmp_path, migrations=settings)
+    assert found.failed == (("4",) if kind == "bool" else ())
+
+
 def test_constraint_that_is_not_enforced(running: Server) -> None:
     if running.version < 180000:
         pytest.skip("NOT ENFORCED came with PostgreSQL 18")

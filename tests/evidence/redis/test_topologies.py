@@ -172,6 +172,16 @@ def test_a_full_cache_that_evicts(alone: Server, policy: str, expiring: int) -> 
     assert found == {}
 
 
+def test_hardly_anything_can_be_evicted(alone: Server) -> None:
+    """shopware/docs#2362: sets of cache tags without a time to live fill a cache that is full, but evicts still."""
+    refused = fill_memory(alone, "volatile-lru", 200)
+    found = red(outcomes_of_checks([alone]))
+    alone.do("CONFIG", "SET", "maxmemory", 0)
+    assert not refused
+    assert set(found) == {"memory"}
+    assert found["memory"].startswith("warned")
+
+
 def test_trying_changes_nothing(alone: Server) -> None:
     alone.do("FLUSHALL")
     before = alone.info("persistence")["rdb_changes_since_last_save"], alone.do("DBSIZE")

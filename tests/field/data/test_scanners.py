@@ -44,6 +44,16 @@ def test_rules_of_sarif(made_by: dict[str, Any], found: dict[str, Any], critical
     assert bool(told.overdue("high")) is (found.get("level") == "error" and not critical)
 
 
+@pytest.mark.parametrize(("fix", "counts"), [("1.2.3", True), ("", False), (None, True)])
+def test_a_fix_that_stands_in_the_help_of_the_rule(fix: str | None, counts: bool, tmp_path: Path) -> None:
+    """scan-action#115, synapse-ce#56: Grype's rules name the fix, its results do not; without one none counts."""
+    text = "Vulnerability CVE-1\nSeverity: critical\nPackage: libc6\nVersion: 2.36\n"
+    told = text + (f"Fix Version: {fix}\n" if fix is not None else "") + "Type: deb\nLocation: /var/lib/dpkg/status"
+    rule = {"id": "CVE-1-libc6", "help": {"text": told, "markdown": "**x**"}, **SEVERE}
+    found = {"ruleId": "CVE-1-libc6", "message": {"text": "A critical vulnerability in deb package: libc6"}}
+    assert bool(report(tmp_path, sarif(found, tool=tool([rule])), **CODE).overdue("critical")) is counts
+
+
 def test_a_private_key_in_an_image(tmp_path: Path) -> None:
     """trivy#4100: `trivy image` reports it beside the packages, in a result of its own."""
     key = {"RuleID": "private-key", "Category": "AsymmetricPrivateKey", "Severity": "HIGH", "Title": "t"}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck.evidence.http.freshness import cached
 from tests.evidence.http.servers import web
 from tests.field.web.support import folder_for_nginx, free_port, judged, outcomes, program, python, running
 
@@ -67,6 +68,25 @@ def test_health_and_version_from_a_cache_are_no_evidence(tmp_path: Path) -> None
         time.sleep(1.1)  # an Age of 1
         dead = judged(tmp_path, service(edge), select, "--revision", "rev-2")
     assert "passed" not in outcomes(dead).values(), dead
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "from_a_cache"),
+    [
+        # EasyEngine#405, wappalyzer#2471, trellis#1642: nginx, add_header … $upstream_cache_status
+        ("X-FastCGI-Cache", "HIT", True), ("X-Fastcgi-Cache", "STALE", True), ("X-FastCGI-Cache", "MISS", False),
+        ("X-FastCGI-Cache", "BYPASS", False), ("X-FastCGI-Cache", "EXPIRED", False),
+        ("X-Kinsta-Cache", "HIT", True), ("CDN-Cache", "HIT", True), ("X-SRCache-Status", "HIT", True),
+        ("X-Magento-Cache-Debug", "HIT", True), ("X-Magento-Cache-Debug", "MISS", False),
+        ("X-Rack-Cache", "fresh", True), ("X-Rack-Cache", "miss, store", False), ("X-Rack-Cache", "pass", False),
+        ("X-Symfony-Cache", "GET /healthz: fresh", True),
+        ("X-Symfony-Cache", "GET /healthz: stale, valid, store", False),
+        ("Cache-Control", "hit=1", False), ("X-Cache-Key", "HIT/healthz", False), ("X-Cached-By", "HIT Ltd.", False),
+        ("X-Cache", "RefreshHit from cloudfront", False),  # the origin was asked
+    ],
+)  # fmt: skip
+def test_fields_that_people_name_themselves(field: str, value: str, from_a_cache: bool) -> None:
+    assert bool(cached([(field, value)])) is from_a_cache
 
 
 def test_a_stale_compressed_file_beside_a_new_one(tmp_path: Path) -> None:

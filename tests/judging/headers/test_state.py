@@ -35,6 +35,10 @@ def cookie(text: str) -> cookies.Cookie:
         ("__Secure-id=a; Secure", ""),
         ("__Secure-id=a; Secure; Domain=shop.example", ""),
         ("__Secure-id=a", "Secure"),
+        ("__Http-id=a; Secure; HttpOnly", ""),
+        ("__Http-id=a; Secure", "HttpOnly"),
+        ("__Host-Http-id=a; Path=/; Secure; HttpOnly", ""),
+        ("__Host-Http-id=a; Path=/; Secure", "HttpOnly"),
         ("id=a; SameSite=None", "SameSite=None"),
         ("id=a; SameSite=None; Secure", ""),
         ("id=a; samesite=none; SameSite=Lax", ""),  # the last one counts
@@ -88,10 +92,12 @@ def test_what_is_no_cookie() -> None:
             "JSESSIONID", "PHPSESSID", "ASP.NET_SessionId", "connect.sid", "laravel_session", "_shop_session", "sid",
             "__Host-session", "access_token", "jwt", "remember_me", "auth", "sessionid",
             ".AspNetCore.Identity.Application", "__Secure-next-auth.session-token", "wordpress_logged_in_login",
+            ".AspNet.ApplicationCookie", ".AspNet.Cookies", "authorization", "authors_token",
         )),
         *((each, False) for each in (
             "theme", "lang", "csrftoken", "XSRF-TOKEN", "_csrf", "AWSALB", "AWSALBCORS", "heroku-session-affinity",
             "_ga", "cookieconsent", "__cf_bm", "cart", "resident", "ARRAffinity", "side",
+            "comment_author_4a7b", "comment_author_email_4a7b",  # WordPress, of who left a comment
         )),
     ],
 )  # fmt: skip
@@ -139,6 +145,13 @@ def test_over_plain_http_secure_is_not_asked_for() -> None:
         ("public, max-age=600", (), "failed", "failed"),
         ("s-maxage=600", (), "failed", "failed"),
         ("max-age=0, s-maxage=600", (), "failed", "failed"),
+        # RFC 5861: given out when it is stale, to whoever asks next
+        ("max-age=0, stale-while-revalidate=60", (), "passed", "failed"),
+        ("public, max-age=0, stale-if-error=600", (), "failed", "failed"),
+        ("s-maxage=0, stale-while-revalidate=60", (), "failed", "failed"),
+        ("max-age=0, must-revalidate, stale-while-revalidate=60", (), "passed", "passed"),
+        ("private, max-age=0, stale-while-revalidate=60", (), "passed", "passed"),
+        ("max-age=0, stale-while-revalidate=0", (), "passed", "passed"),
         ("s-maxage=0", (), "passed", "passed"),
         ("max-age=600", (), "warned", "failed"),  # RFC 9111, 3.5: the header alone keeps it out of shared caches
         ("max-age=600, must-revalidate", (), "failed", "failed"),
@@ -158,6 +171,9 @@ def test_over_plain_http_secure_is_not_asked_for() -> None:
         ("public, max-age=600", (("Vary", "Accept, Authorization"),), "warned", "warned"),
         ("no-store", (("CDN-Cache-Control", "max-age=60"),), "failed", "failed"),
         ("no-store", (("CDN-Cache-Control", "no-store"),), "passed", "passed"),
+        ("private", (("Netlify-CDN-Cache-Control", "public, max-age=60"),), "failed", "failed"),
+        ("private", (("akamai-cache-control", "max-age=0, stale-while-revalidate=60"),), "failed", "failed"),
+        ("", (("Expires", "Fri, 01 Jan 2100 00:00:00 GMT"),), "warned", "failed"),  # no Date
         ("private", (("Surrogate-Control", "max-age=60"),), "failed", "failed"),
     ],
 )  # fmt: skip
