@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
@@ -99,12 +98,13 @@ def _seconds(said: Mapping[str, str | None], *names: str) -> int | None:
 
 
 def _expires(headers: Headers) -> int | None:
-    """Seconds that `Expires` gives, None without it; what is no date is stale (5.3)."""
+    """Seconds that `Expires` gives, None without it or a Date; what is no date is stale (5.3)."""
     sent, dated = lines(headers, "Expires"), lines(headers, "Date")
     if not sent:
         return None
-    try:  # without a Date, caches count from when it came (RFC 9110, 6.6.1)
-        made = parsedate_to_datetime(dated[0]).timestamp() if dated else time.time()
-        return max(0, int(parsedate_to_datetime(sent[0]).timestamp() - made))
+    try:
+        ends = parsedate_to_datetime(sent[0]).timestamp()
+        # without a Date, caches count from when it came (RFC 9110, 6.6.1), which is not known here
+        return max(0, int(ends - parsedate_to_datetime(dated[0]).timestamp())) if dated else None
     except (ValueError, TypeError, OverflowError):
         return 0
