@@ -108,7 +108,10 @@ def test_the_demo_is_not_in_all() -> None:
     assert named == set(EXTRAS) - {"all", "demo"}
 
 
-@pytest.mark.parametrize("name", ["pytest", "pytest-xdist", "pytest-html", "jsonschema", "locust", "sslyze"])
+PRIVATE = ("pytest", "pytest-xdist", "pytest-html", "jsonschema", "kubernetes", "locust", "sslyze")
+
+
+@pytest.mark.parametrize("name", PRIVATE)
 def test_what_we_touch_private_parts_of_has_an_upper_bound(name: str) -> None:
     every = [*PROJECT["dependencies"], *(one for extra in EXTRAS.values() for one in extra)]
     found = [each for each in every if name_of(each) == name]
