@@ -50,6 +50,8 @@ def test_a_name_that_is_not_known_is_said_to_be_one_of_an_example() -> None:
     assert step("smoke.redis.persistence", "the last save failed").label.endswith("the names of an example:")
     partly = step("smoke.workflow", "it broke")
     assert "--env demo" in partly.command
+    several = step("smoke.postgres.primary", "primaries: found none", "db-1.test:5432")
+    assert several.command == runbooks.first_step("smoke.postgres.primary")
 
 
 GOOD = Asked("", "", "curl -sS -i https://x/cheap", "GET", "https://x/cheap", 200, 0.1)

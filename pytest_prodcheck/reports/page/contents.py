@@ -152,8 +152,11 @@ def _measured(result: Result) -> str:
     if result.skip:
         return f"skipped: {result.skip}"
     judgement, number = decisive(result), len(result.judgements)
-    if result.outcome is Outcome.PASSED and judgement is not None and isinstance(judgement.value, bool):
-        return "good" if number == 1 else f"all {number} good"
+    if judgement is not None and isinstance(judgement.value, bool):
+        if result.outcome is Outcome.PASSED:
+            return "good" if number == 1 else f"all {number} good"
+        more = f" (and {number - 1} more)" if number > 1 else ""
+        return f"{safe(judgement.of)}{more}" if judgement.of else ""
     return re.sub(r" \(\+([0-9]+)\)\Z", r" (and \1 more)", measured_text(result))
 
 

@@ -58,7 +58,7 @@ def _with_names(step: str, result: Result | None, environment: str) -> Step:
     made = step.replace("--env production", f"--env {environment}") if _HOST.fullmatch(environment) else step
     named = [each for each in _WORD.findall(made) if each.endswith("shop.example") or each in _EXAMPLES]
     host, port, server = _place_of(result)
-    if host and len(set(named)) == 1:
+    if host and len(set(named)) == 1 and f"${named[0]}" not in made:  # "$n.shop.example" goes through several
         made = _replaced(made, named[0], host, port)
         if made.startswith("dig ") and server:
             made = f"dig @{server.rpartition(':')[0]} -p {server.rpartition(':')[2]} {made.removeprefix('dig ')}"
