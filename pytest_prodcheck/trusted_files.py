@@ -59,7 +59,7 @@ def open_own(path: str, flags: int, mode: int = 0o600) -> int:
     about = os.fstat(handle)
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
         os.close(handle)
-        raise OSError(errno.EINVAL, "it is no regular file of its own: remove it", path)
+        raise OSError(errno.EINVAL, "it is a link, has hard links, or is not a regular file: remove it", path)
     return handle
 
 

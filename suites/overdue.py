@@ -21,4 +21,9 @@ def judge_overdue(report: VulnerabilityReport, rating: Rating, limit: Limit) -> 
     if report.unjudged:
         judge("parts that are not judged", len(report.unjudged), at_least=0, of="; ".join(report.unjudged))
     if rating == "high" and report.end_of_life:  # there nothing is ever fixed, so nothing would ever count
-        judge("the system gets updates", False, warn_only=True, reason=f"{report.end_of_life} gets none any more")
+        judge(
+            "operating system gets security updates",
+            False,
+            warn_only=True,
+            reason=f"{report.end_of_life} is out of support and gets no security updates",
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-TOO_BUSY = ("waited for a processor", "did not get the processor", "the client was too slow to tell")
+TOO_BUSY = ("waited for a CPU", "did not get a CPU", "the load generator was too slow to measure")
 
 
 def too_busy(text: str) -> bool:

@@ -125,4 +125,4 @@ def decoder(encoding: str) -> Decoder:
         return _Zlib(name != "deflate")
     if name == "br":
         return _Brotli()
-    raise BodyError(f"its Content-Encoding {name[:40]!r} was not asked for")
+    raise BodyError(f"its Content-Encoding {name[:40]!r} was not requested")

@@ -18,7 +18,7 @@ def mismatch(text: str, schema: Any, source: str, *, values: bool = True) -> str
     try:
         worst = json_schemas.worst_mismatch(schema, document)
     except json_schemas.PatternProblem as error:
-        hint = "is the schema right, and whose is it?"
+        hint = "is this the right schema?"
         raise EvidenceProblem(Problem("too-large", f"{source}: {error}", hint)) from None
     except RecursionError:
         raise EvidenceProblem(Problem("too-large", f"{source} or the body is nested too deeply")) from None
@@ -28,4 +28,4 @@ def mismatch(text: str, schema: Any, source: str, *, values: bool = True) -> str
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -20,7 +20,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck checks`."""
-    parser.add_argument("pattern", nargs="?", default="*", help="only these ids (globs allowed)")
+    parser.add_argument("pattern", nargs="?", default="*", help="only checks with these ids (globs allowed)")
     parser.add_argument("--suite", metavar="NAME", help="only this suite")
     parser.add_argument("--env", metavar="NAME", help="show the targets and limits of this environment")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
         rows = [row for row in rows if str(row["id"]).partition(".")[0] == args.suite]
     if not rows:
         suite = f" in the suite {args.suite!r}" if args.suite else ""
-        print(f"prodcheck checks: no check is named like {args.pattern!r}{suite}", file=sys.stderr)
+        print(f"prodcheck checks: no check matches {args.pattern!r}{suite}", file=sys.stderr)
         return 2
     if args.format == "json":
         print(safe_json(json.dumps(rows, indent=1)))

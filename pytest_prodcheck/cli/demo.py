@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   prodcheck demo                          start it; then, elsewhere: pytest -m smoke --env demo
   prodcheck demo --fault version-old      start it broken
-  prodcheck demo --deploy                 one canary deployment that goes through, and one that is rolled back
-  prodcheck demo --list-faults            what each fault breaks and which check must notice
+  prodcheck demo --deploy                 one canary deployment that succeeds, and one that is rolled back
+  prodcheck demo --list-faults            what each fault breaks, and the check that detects it
 """
 
 
@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deploy",
         action="store_true",
-        help="deploy to two copies of a shop behind HAProxy: one canary goes through, one is rolled back",
+        help="deploy to two copies of a shop behind HAProxy: one canary succeeds, one is rolled back",
     )
-    parser.add_argument("--list-faults", action="store_true", help="list the faults and end")
+    parser.add_argument("--list-faults", action="store_true", help="list the faults and exit")
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="output format of --list-faults (default: text)"
     )

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   prodcheck deploy --env production --revision "$GIT_SHA" -s canary -m 10m
-  prodcheck deploy --env production --revision "$GIT_SHA" --dry-run         the plan with every undo; changes nothing
-  prodcheck deploy --env production --revision "$GIT_SHA" --approve         seal an approval of that plan
+  prodcheck deploy --env production --revision "$GIT_SHA" --dry-run         the plan with the undo of each step
+  prodcheck deploy --env production --revision "$GIT_SHA" --approve         approve that plan (sealed)
   prodcheck deploy --env production --status --format json
-  prodcheck deploy --env production --undo                                  back to the old revision, also half way
+  prodcheck deploy --env production --undo                                  roll back, also during a deployment
 
 exit codes:
-  0 deployed   1-4 a gate is closed or things are not as planned, and nothing was changed   20 undone, the old revision
-  passed its gate   21 a person is needed   22 waits for approval   23 another deployer is at it
+  0 deployed   1-4 a gate is closed or the system is not as planned; nothing was changed   20 rolled back; the old
+  revision passed its gate   21 a person must act   22 waiting for an approval   23 another deployment is in progress
 """
 PERSON = 21
 
@@ -39,22 +39,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--revision", type=revision, metavar="REV", help="the revision, such as a Git SHA; else PRODCHECK_REVISION"
     )
     parser.add_argument(
-        "-s", "--strategy", choices=("rolling", "blue-green", "canary"), help="instead of the declared strategy"
+        "-s",
+        "--strategy",
+        choices=("rolling", "blue-green", "canary"),
+        help="use this strategy instead of the declared one",
     )
     parser.add_argument(
-        "-m", "--monitor", type=duration, metavar="DURATION", help="watch so long at the end, instead of as declared"
+        "-m",
+        "--monitor",
+        type=duration,
+        metavar="DURATION",
+        help="monitor this long after the last step (default: as declared)",
     )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--dry-run", action="store_true", help="show the plan with every undo; change nothing")
-    what.add_argument("--approve", action="store_true", help="seal an approval of the plan; change nothing else")
-    what.add_argument("--resume", action="store_true", help="go on with a deployment that was cut off or is held")
-    what.add_argument("--undo", action="store_true", help="bring the old revision back")
-    what.add_argument("--status", action="store_true", help="show where the newest deployment stands")
+    what.add_argument("--dry-run", action="store_true", help="show the plan with the undo of each step; change nothing")
+    what.add_argument("--approve", action="store_true", help="write a sealed approval of the plan; change nothing else")
+    what.add_argument("--resume", action="store_true", help="continue a deployment that was interrupted or paused")
+    what.add_argument("--undo", action="store_true", help="roll back to the old revision")
+    what.add_argument("--status", action="store_true", help="show the progress of the newest deployment")
     parser.add_argument("--auto-approve", action="store_true", help="deploy without a person's approval")
-    parser.add_argument("--approval", metavar="FILE", help="where the approval lies (default: in the state folder)")
+    parser.add_argument("--approval", metavar="FILE", help="file of the approval (default: in the state folder)")
     parser.add_argument(
         "--for", dest="seconds", type=duration, default=86400.0, metavar="DURATION",
-        help="how long an approval that is sealed holds (default: 24h)",
+        help="with --approve: how long the approval is valid (default: 24h)",
     )  # fmt: skip
     for option, metavar, text in (
         ("--allow-write", "NAME", ALLOW_WRITE),
@@ -104,8 +111,8 @@ def _ended_by(error: BaseException, made: list[Deployment], progress: Progress) 
         progress.say("prodcheck deploy: interrupted: nothing was changed")
         return 3
     what = "interrupted" if interrupted else f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    progress.say(f"prodcheck deploy: a person is needed: {what}")
-    progress.say("prodcheck deploy: `--status` shows where it stands, `--resume` goes on, `--undo` goes back")
+    progress.say(f"prodcheck deploy: a person must act: {what}")
+    progress.say("prodcheck deploy: `--status` shows the progress, `--resume` continues, `--undo` rolls back")
     if os.environ.get("PRODCHECK_DEBUG") == "1":
         import traceback
 
@@ -131,10 +138,10 @@ def _deploy(args: argparse.Namespace, progress: Progress, there: list[Deployment
         with _signals():
             return _acting(made, args, progress)
     except Busy:
-        progress.say("prodcheck deploy: another deployer is at it; `--status` shows where it stands")
+        progress.say("prodcheck deploy: another deployment is in progress; `--status` shows its progress")
         return 23
     except Damaged as error:
-        progress.say(f"prodcheck deploy: a person is needed: {error}")
+        progress.say(f"prodcheck deploy: a person must act: {error}")
         return PERSON
     except (PlanProblem, ConfigurationError, KeyProblem) as error:
         if any(each.has_changed for each in there):
@@ -171,7 +178,7 @@ def _at_a_terminal() -> bool:
 def _asks(wanted: str) -> bool:
     """Whether a person at the terminal approves, by typing the revision."""
     try:
-        return input(f"Type {wanted} to deploy it, anything else to leave: ").strip() == wanted
+        return input(f"Type {wanted} to deploy it, anything else to stop: ").strip() == wanted
     except (EOFError, KeyboardInterrupt, ValueError):  # ValueError: bytes that are no text
         print()
         return False

@@ -10,15 +10,15 @@ from pathlib import Path
 from pytest_prodcheck.cli.complaining import complain
 
 EXAMPLES = """\
-  prodcheck diff                            the newest run beside the last one that opened its gates
-  prodcheck diff 20261129T0200 latest       two runs
+  prodcheck diff                            compare the newest run with the last one that opened its gates
+  prodcheck diff 20261129T0200 latest       compare two runs
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck diff`."""
     parser.add_argument(
-        "runs", nargs="*", metavar="RUN", help="two runs, the older first: ids, how they begin, or latest"
+        "runs", nargs="*", metavar="RUN", help="two runs, the older first: ids, starts of ids, or latest"
     )
     parser.add_argument("--env", default="", metavar="NAME", help="only runs of this environment")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> int:
     state = Path(state_folder(str(Path.cwd())))
     try:
         if len(args.runs) not in (0, 2):
-            raise NoSuchRun("give two runs, or none for the newest beside the last that opened its gates")
+            raise NoSuchRun("give two runs, or none to compare the newest run with the last one that opened its gates")
         now = find_run(state, args.runs[1] if args.runs else "latest", args.env).record()
         before = find_run(state, args.runs[0], args.env).record() if args.runs else last_open(state, now)
         if before is None:

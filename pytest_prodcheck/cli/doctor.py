@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   prodcheck doctor --env production
-  prodcheck doctor --env production --offline        without asking whether pages of runbooks are there
+  prodcheck doctor --env production --offline        without requests for the pages of runbooks
   prodcheck doctor --env production --format json
 """
 SOON = 14  # days before its last day from which a waiver is told
@@ -41,7 +41,9 @@ class Finding:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck doctor`."""
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
-    parser.add_argument("--offline", action="store_true", help="do not ask whether pages of runbooks are there")
+    parser.add_argument(
+        "--offline", action="store_true", help="do not request the pages of runbooks to see if they exist"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
@@ -103,7 +105,7 @@ def _secrets(environment: Environment, configuration: Configuration) -> Iterator
         except SecretError as error:
             if str(error) not in told:
                 told.add(str(error))
-                yield Finding("wrong", f"a secret does not resolve: {error}")
+                yield Finding("wrong", f"a secret cannot be read: {error}")
 
 
 def _channels(configuration: Configuration, environment: str) -> Iterator[Finding]:
@@ -113,7 +115,7 @@ def _channels(configuration: Configuration, environment: str) -> Iterator[Findin
     if told:
         yield Finding("declared", f"notify: {_listed(told)}")
     elif not project.notify:
-        yield Finding("missing", "notify: nobody is told when a gate closes")
+        yield Finding("missing", "notify: no channel is declared, so nobody is notified when a gate closes")
     for wanted, package, extra in ((told, "apprise", "notify"), (project.traces, _EXPORTER, "traces")):
         if wanted and not _is_there(package):
             yield Finding("wrong", f"{extra}: {package} is not installed: pip install 'pytest-prodcheck[{extra}]'")
@@ -138,7 +140,11 @@ def _waivers(configuration: Configuration, environment: str, today: date) -> Ite
         left = (each.expires - today).days
         if left < 0:
             yield Finding(
-                "wrong", f"{about} expired on {each.expires}: the failure counts again; remove it or renew it"
+                "wrong",
+                (
+                    f"{about} expired on {each.expires}, so the failure counts again: "
+                    "fix the failure, or renew the waiver"
+                ),
             )
         elif left <= SOON:
             yield Finding("soon", f"{about} ends on {each.expires}, in {left} days")
@@ -147,7 +153,7 @@ def _waivers(configuration: Configuration, environment: str, today: date) -> Ite
 def _limits_off(scope: Scope) -> Iterator[Finding]:
     for each in scope.thresholds:
         if each.limit.off:
-            yield Finding("soon", f"the limit of {each.pattern} is off: it is measured and never fails")
+            yield Finding("soon", f"the limit of {each.pattern} is off: the value is measured, but never fails")
 
 
 def _missing(scope: Scope, environment: Environment) -> Iterator[Finding]:
@@ -171,7 +177,7 @@ def _missing(scope: Scope, environment: Environment) -> Iterator[Finding]:
         gravest[key] = min(gravest.get(key, len(severities)), severities.index(Severity(entry.severity)))
     for key in sorted(lacking, key=lambda each: (gravest[each], each)):
         (kind, features), (names, checks) = key, lacking[key]
-        where = f"{kind} {_listed(names)}: nothing about {features}" if features else f"{kind}: none is declared"
+        where = f"{kind} {_listed(names)}: {features} is not declared" if features else f"{kind}: none is declared"
         yield Finding("missing", f"{where} ({severities[gravest[key]]}: {_listed(checks)})")
 
 

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.project import Environment
 
 EXAMPLES = """\
-  prodcheck env                              the environments there are
-  prodcheck env production                   what it is made of, with file and line of each value
+  prodcheck env                              list the environments
+  prodcheck env production                   all values, each with its file and line
   prodcheck env production --slot green --format json
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck env`."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the environment; without a name, all are listed")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the environment (default: list all environments)")
     parser.add_argument("--unit", default="", metavar="NAME", help="only this unit's services and workflows")
-    parser.add_argument("--slot", default="", metavar="NAME", help="with the addresses of this slot")
+    parser.add_argument("--slot", default="", metavar="NAME", help="use the addresses of this slot")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
@@ -75,7 +75,7 @@ def _environments(configuration: Configuration) -> list[dict[str, Any]]:
 
 def _print_environments(rows: list[dict[str, Any]]) -> None:
     if not rows:
-        print("No environment can be named by --env; declare one as [environments.NAME].")
+        print("prodcheck.toml declares no environment; declare one as [environments.NAME].")
     width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         targets = "1 target" if row["targets"] == 1 else f"{row['targets']} targets"

@@ -7,9 +7,9 @@ import json
 import sys
 
 EXAMPLES = """\
-  prodcheck explain smoke.service.version     one check, from what it judges to how to prove the fix
+  prodcheck explain smoke.service.version     one check, from its purpose to the proof of the fix
   prodcheck explain high-cpu                  an incident
-  prodcheck explain                           all that there is
+  prodcheck explain                           list all checks and incidents
 """
 
 
@@ -54,6 +54,6 @@ def _facts(name: str) -> dict[str, object]:
                 "warns at": each.warn,
                 "fails at": each.fail,
                 "evidence": ", ".join(each.collectors),
-                "runs with --allow-check only, because it": each.opt_in,
+                "needs --allow-check on a protected environment, because it": each.opt_in,
             }
     return {}

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   prodcheck gate smoke --env production --revision "$GIT_SHA" --max-age 15m && ./switch-traffic.sh
   prodcheck gate slot --env production --unit buying --slot green --revision "$GIT_SHA"
-  prodcheck gate smoke --env staging --verdict smoke.json     a verdict that travelled as a file (set PRODCHECK_KEY)
-  prodcheck gate smoke --env production --explain             everything that was checked and bound
+  prodcheck gate smoke --env staging --verdict smoke.json     a verdict from another machine (set PRODCHECK_KEY)
+  prodcheck gate smoke --env production --explain             every check, and the files that the verdict depends on
 """
 _VALUES = ("env", "unit", "slot", "revision", "max-age", "verdict", "format")
 _FLAGS = ("strict", "explain", "quiet")
@@ -118,8 +118,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verdict", default="", metavar="FILE", help="ask this verdict file instead of the stored one")
     parser.add_argument("--strict", action="store_true", help="warnings block too")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
-    parser.add_argument("--explain", action="store_true", help="show everything that was checked and bound")
-    parser.add_argument("--quiet", action="store_true", help="print nothing, only answer by exit code")
+    parser.add_argument(
+        "--explain", action="store_true", help="show every check, and the files that the verdict depends on"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing; the exit code is the answer")
 
 
 def main(args: argparse.Namespace) -> int:

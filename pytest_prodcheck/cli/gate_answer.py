@@ -63,7 +63,7 @@ def as_text(decision: Decision, ask: VerdictQuery, now: float, *, explain: bool 
         lines.append(f"  run the checks again with: {_command_of_run(ask)}")
     lines += [f"  {safe(each)}" for each in decision.says]
     for each in decision.overrides:
-        lines.append(f"{'🔓 ' if unicode else ''}OVERRIDE: the gate is let open all the same, {safe(each)}")
+        lines.append(f"{'🔓 ' if unicode else ''}OVERRIDE: the closed gate is opened anyway, {safe(each)}")
     return "\n".join(lines)
 
 
@@ -96,13 +96,13 @@ def _open_lines(document: Document, now: float) -> list[str]:
     found = ", ".join(f"{counts[outcome]} {outcome}" for outcome in _OUTCOMES if counts.get(outcome))
     oldest, ends = number_of(document["oldest_evidence"]), number_of(document["expires_at"])
     times = [] if oldest is None else [f"oldest evidence {age(max(0.0, now - oldest))} old"]
-    times += [] if ends is None else [f"holds for {age(ends - now)} more"]
+    times += [] if ends is None else [f"valid for another {age(ends - now)}"]
     lines = [f"  {found or 'nothing was judged'}; {', '.join(times)}; run {safe(str(document['run']))}"]
     observation = document["observation"]
     if isinstance(observation, dict):
         status, until = observation.get("status"), observation.get("until")
-        lines.append(f"  OBSERVED ONLY until {until}: the gate itself says {status}")
-        lines += _texts("would stop it", document["reasons"])
+        lines.append(f"  OBSERVED ONLY until {until}: without observe_until the answer would be {status}")
+        lines += _texts("would block", document["reasons"])
     for name, title in (("warnings", "warning"), ("waived", "waived"), ("notes", "note")):
         lines += _texts(title, document[name])
     for reason, each in sorted(skips.items()):

@@ -9,7 +9,7 @@ import pwd
 from pytest_prodcheck.gates.verdict_files import VerdictQuery
 from pytest_prodcheck.quantities import parse_duration
 
-MAX_AGE = "how old the oldest evidence may be, such as 15m; the gate's own max_age still holds"
+MAX_AGE = "how old the oldest evidence may be, such as 15m; the gate's own max_age still applies"
 ALLOW_CHECK = "allow this intrusive check on a protected environment; may be repeated"
 ALLOW_LOAD = "allow this load scenario on a protected environment; may be repeated"
 ALLOW_WRITE = "allow this writing workflow or endpoint on a protected environment; may be repeated"

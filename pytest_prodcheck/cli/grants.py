@@ -29,10 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--kubernetes", action="store_true", help="the role for the cluster of `kubernetes`, as a manifest (JSON)"
+        "--kubernetes",
+        action="store_true",
+        help="print the role for the declared Kubernetes cluster, as a manifest (JSON)",
     )
     what.add_argument(
-        "--deployer", action="store_true", help="the role of `prodcheck deploy` there, as a manifest (JSON)"
+        "--deployer",
+        action="store_true",
+        help="print the role for `prodcheck deploy` in that cluster, as a manifest (JSON)",
     )
 
 
@@ -73,7 +77,11 @@ def _kubernetes(args: argparse.Namespace, environment: Environment, root: Path) 
     from pytest_prodcheck.evidence.kubernetes.rights import manifest
 
     if environment.kubernetes is None or args.target:
-        what = "--target names a PostgreSQL cluster" if args.target else f"no kubernetes is declared in {args.env}"
+        what = (
+            "--target is for PostgreSQL clusters only; leave it out with --kubernetes"
+            if args.target
+            else f"{args.env} declares no `kubernetes`"
+        )
         print(f"prodcheck grants: {what}", file=sys.stderr)
         return 2
     metrics = any(each.source == "kubernetes" for each in environment.hosts.values())
@@ -108,5 +116,8 @@ def _files(root: Path, environment: Environment) -> list[dict[str, Any]]:
         return [each for _, each in read(root, patterns, environment.unit or "*", "*")] if patterns else []
     except EvidenceProblem as error:
         what = safe(error.problem.message)
-        print(f"prodcheck grants: {what}: the rights to dry-run their kinds are left out", file=sys.stderr)
+        print(
+            f"prodcheck grants: {what}: the permissions to dry-run their kinds are missing from this role",
+            file=sys.stderr,
+        )
         return []

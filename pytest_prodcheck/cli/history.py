@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   prodcheck history --env production                                 runs, closed gates, flaky checks, slowest evidence
-  prodcheck history smoke.service.latency@shop --env production      one measurement over time, beside its limit
+  prodcheck history smoke.service.latency@shop --env production      one measurement over time, with its limit
   prodcheck history --env production --since 30d --format json
 """
 _FEW = 20
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck history`."""
     parser.add_argument("check", nargs="?", default="", metavar="CHECK@TARGET", help="show one check on one target")
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
-    parser.add_argument("--since", default="90d", metavar="DURATION", help="look back this long (default: 90d)")
+    parser.add_argument("--since", default="90d", metavar="DURATION", help="show this period up to now (default: 90d)")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
@@ -66,7 +66,7 @@ def _log() -> Any:
     project = load(path).project if path is not None else None
     declared = project.events if project is not None else None
     if declared is None and not (state / FILE).exists():
-        raise LogProblem(f"there is no event log in {state}: the first run begins it")
+        raise LogProblem(f"there is no event log in {state} yet: the first run creates it")
     passed = project.pass_environment if project is not None else ()
     return open_log(state, declared, SecretResolver(state.parent, passed).resolve)
 
@@ -127,12 +127,8 @@ def _all(runs: list[Event], verdicts: list[Event], overrides: list[Event], args:
         numbers = ", ".join(f"{number} {safe(name)}" for name, number in counted.items() if number)
         print(f"{moment(each.at)}  {safe(each.subject)}  {safe(each.revision)}  {numbers}")
     for one in shut[-_FEW:]:
-        end = (
-            "is shut since then"
-            if one.ended is None
-            else f"open again after {format_quantity(one.ended - one.began, 's')}"
-        )
-        print(f"{moment(one.began)}  gate {safe(one.gate)} shut, {end}")
+        end = "still closed" if one.ended is None else f"opened after {format_quantity(one.ended - one.began, 's')}"
+        print(f"{moment(one.began)}  gate {safe(one.gate)} closed, {end}")
     for each in overrides[:_FEW]:
         by, reason, ticket = (safe(each.body.get(name, "")) for name in ("by", "reason", "ticket"))
         print(f"{moment(each.at)}  gate {safe(each.subject)} overridden by {by}: {reason} ({ticket})")

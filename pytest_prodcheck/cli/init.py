@@ -12,7 +12,7 @@ from pytest_prodcheck.cli.complaining import complain
 EXAMPLES = """\
   prodcheck init                 writes ./prodcheck.toml, and prodcheck.schema.json for editors
   prodcheck init deploy/         writes deploy/prodcheck.toml
-  prodcheck init --from https://shop.example         proposed from what is found there
+  prodcheck init --from https://shop.example         a proposal from what this URL answers
   prodcheck init --from openapi.json --env staging   also a kubeconfig or a compose.yaml
 """
 
@@ -21,10 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck init`."""
     parser.add_argument("path", nargs="?", default=".", metavar="PATH", help="folder or file (default: here)")
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
-    sources = "propose it from an address, an OpenAPI document, a kubeconfig or a compose file"
+    sources = "write a proposal from a URL, an OpenAPI document, a kubeconfig or a compose file"
     parser.add_argument("--from", dest="source", metavar="SOURCE", help=sources)
     parser.add_argument(
-        "--env", default="production", metavar="NAME", help="with --from: the environment (default: production)"
+        "--env", default="production", metavar="NAME", help="with --from: name of the environment (default: production)"
     )
 
 
@@ -36,10 +36,13 @@ def main(args: argparse.Namespace) -> int:
     path = Path(args.path)
     path = path / "prodcheck.toml" if path.is_dir() else path
     if path.name != "prodcheck.toml":
-        print(f"prodcheck init: {path}: the file has to be named prodcheck.toml, or give a folder", file=sys.stderr)
+        print(
+            f"prodcheck init: {path}: the file must be named prodcheck.toml; give that name, or a folder",
+            file=sys.stderr,
+        )
         return 2
     if path.exists() and not args.force:  # before anything is asked
-        print(f"prodcheck init: {path} is there already; --force replaces it", file=sys.stderr)
+        print(f"prodcheck init: {path} already exists; --force replaces it", file=sys.stderr)
         return 2
     try:
         text = _text(args)
@@ -51,15 +54,15 @@ def main(args: argparse.Namespace) -> int:
             file.write(f"#:schema ./{SCHEMA_FILE}\n{text}")
         path.with_name(SCHEMA_FILE).write_text(json.dumps(schema(), ensure_ascii=False), encoding="utf-8")
     except FileExistsError:
-        print(f"prodcheck init: {path} is there already; --force replaces it", file=sys.stderr)
+        print(f"prodcheck init: {path} already exists; --force replaces it", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"prodcheck init: {path} cannot be written: {error.strerror}", file=sys.stderr)
         return 2
     if args.source:
-        print(f"{path} is written. Read it, then: prodcheck plan --env {args.env}, and prodcheck run smoke")
+        print(f"{path} was written. Review it, then run: prodcheck plan --env {args.env}, and prodcheck run smoke")
     else:
-        print(f"{path} is written. Put your service's address in it, then: prodcheck plan --env production")
+        print(f"{path} was written. Enter your service's address, then run: prodcheck plan --env production")
     return 0
 
 
@@ -74,7 +77,7 @@ def _text(args: argparse.Namespace) -> str:
     from pytest_prodcheck.proposals.sources import propose
 
     if not is_name(args.env):
-        raise ValueError(f"{args.env!r} is no name of an environment")
+        raise ValueError(f"{args.env!r} is not a valid name for an environment")
     try:
         text = toml(propose(args.source), args.env, _without_credentials(args.source))
     except CannotPropose as error:
@@ -102,4 +105,4 @@ def _refuse_invalid(text: str) -> None:
             load(file)
         except ConfigurationError as error:
             told = str(error).replace(f"{folder}/", "")
-            raise ValueError(f"what is there cannot be declared as it is: {told}") from None
+            raise ValueError(f"the proposal from this source is not a valid prodcheck.toml: {told}") from None

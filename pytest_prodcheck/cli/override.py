@@ -22,17 +22,24 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck override`."""
-    parser.add_argument("gate", metavar="GATE", help="the gate to open; an override does not change a usage error (2)")
+    parser.add_argument(
+        "gate", metavar="GATE", help="the gate to open; an override cannot change a usage error (exit code 2)"
+    )
     add_scope(parser)
     parser.add_argument("--reason", required=True, metavar="TEXT", help="the reason; every answer of the gate shows it")
-    parser.add_argument("--ticket", required=True, metavar="ID", help="the ticket of the incident or change; shown too")
+    parser.add_argument(
+        "--ticket",
+        required=True,
+        metavar="ID",
+        help="the ticket of the incident or change; every answer shows it too",
+    )
     parser.add_argument(
         "--for",
         dest="seconds",
         type=duration,
         required=True,
         metavar="DURATION",
-        help="how long, such as 30m; at most 24h",
+        help="how long the override is valid, such as 30m; at most 24h",
     )
 
 
@@ -45,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
         environment = refuse_unknown(ask)
         ask.revision = revisions.resolve(ask.given, ask.environment, root)
         if environment is not None and environment.protected and not ask.revision:
-            wanted = "say which revision may pass, with --revision or PRODCHECK_REVISION"
+            wanted = "give the revision that may pass with --revision or PRODCHECK_REVISION"
             raise UnknownName(f"{args.env} is protected: {wanted}")
         document = overrides.make(
             ask, reason=args.reason, ticket=args.ticket, seconds=args.seconds, now=time.time(), by=who(), root=root
@@ -58,9 +65,12 @@ def main(args: argparse.Namespace) -> int:
         complain("override", error)
         return 3 if resource_exhaustion.shortage_of(error) else 2
     print(f"gate {args.gate} of {args.env}: {overrides.override_line(document)}")
-    print("it is recorded, shown by every verdict while it holds, and ends by itself")
+    print("the override is recorded, every verdict shows it while it is valid, and it ends by itself")
     if unrecorded:
-        print(f"prodcheck override: it holds, but is not in the event log: {unrecorded}", file=sys.stderr)
+        print(
+            f"prodcheck override: the override is valid, but could not be written to the event log: {unrecorded}",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -114,9 +114,9 @@ def _run(name: str, argv: list[str]) -> int:
     args.rest, args.started_in = rest, os.getcwd()
     for old, new in OLD_NAMES.get(name, {}).items():
         if any(word == old or word.startswith(f"{old}=") for word in own):
-            print(f"prodcheck {name}: {old} is now called {new}; the next release drops {old}", file=sys.stderr)
+            print(f"prodcheck {name}: {old} is now called {new}; the next release removes {old}", file=sys.stderr)
     if rest is not None and name not in ("run", "exec"):
-        print(f"prodcheck {name}: takes nothing after --", file=sys.stderr)
+        print(f"prodcheck {name}: this command takes no arguments after --", file=sys.stderr)
         return 2
     if getattr(args, "config", None) and (wrong := _change_folder(args, parser)):
         print(f"prodcheck {name}: {wrong}", file=sys.stderr)

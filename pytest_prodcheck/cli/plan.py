@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Pieces = list[tuple[Collector, str]]
 
 EXAMPLES = """\
-  prodcheck plan before --env production           what the run for this gate would send
+  prodcheck plan before --env production           the requests that a run for this gate would send
   prodcheck plan --suite security --env production
   prodcheck plan --suite smoke --env production --unit buying --slot green --format json
 """
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suite", "-m", metavar="NAME", help="only this suite (default: all of them)")
     parser.add_argument("--env", required=True, metavar="NAME", help="the environment; there is no default")
     parser.add_argument("--unit", default="", metavar="NAME", help="only this unit (services deployed together)")
-    parser.add_argument("--slot", default="", metavar="NAME", help="with the addresses of this slot")
+    parser.add_argument("--slot", default="", metavar="NAME", help="use the addresses of this slot")
     parser.add_argument(
         "--vantage", default="outside", metavar="NAME", help="network location to probe from (default: outside)"
     )
@@ -178,9 +178,9 @@ def _print_plan(lines: list[Sending], left_out: list[tuple[str, str]], unknown: 
     sent = [line for line in lines if line.to != THIS_MACHINE]
     whom = ", ".join(sorted({safe(line.to) for line in sent})) or "nobody"
     here = len(lines) - len(sent)
-    local = f" {here} files and programs would be read and run here;" if here else ""
+    local = f" {here} local files would be read or programs run;" if here else ""
     print(f"\n{sum(line.times for line in sent)} requests would be sent to {whom};{local} nothing was sent.")
     for name, why in left_out:
         print(f"not: {safe(name)}: {safe(why)}")
     for name in unknown:
-        print(f"own evidence {safe(name)}: what it sends is in its own code")
+        print(f"own evidence {safe(name)}: its own code decides what it sends")

@@ -20,9 +20,9 @@ EXAMPLES = """\
   pg_basebackup -D /backups/base/monday && \\
     prodcheck record-backup shop --env production -o /backups/records/monday.json
 
-  `prodcheck grants` prints what the role needs: two functions, and SELECT on all tables. A restore
-  is then replayed to exactly that position and compared: data_integrity.backups.restore.
-  Where `backups.restore.sample` is declared, large tables are recorded in parts, some of which a restore compares.
+  `prodcheck grants` prints the privileges that the role needs: EXECUTE on two functions, and SELECT on all tables.
+  The check data_integrity.backups.restore replays WAL up to the recorded position and compares the tables with the
+  record. If `backups.restore.sample` is declared, large tables are recorded in parts, and some parts are compared.
 """
 
 
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _positive_duration(text: str) -> float:
     if not (seconds := duration(text)):
-        raise argparse.ArgumentTypeError("expected a duration longer than nothing")
+        raise argparse.ArgumentTypeError("expected a duration greater than zero")
     return seconds
 
 
@@ -84,7 +84,10 @@ def main(args: argparse.Namespace) -> int:
     count = len(record.tables)
     print(f"{args.output}: {count} table{'s' * (count != 1)} recorded")
     if not record.archived:
-        what = "a restore gets there once the WAL file of now is archived; with pg_switch_wal() that is at once"
+        what = (
+            "a restore can reach this position only after the current WAL file is "
+            "archived; run pg_switch_wal() to archive it now"
+        )
         print(f"prodcheck record-backup: {what}", file=sys.stderr)
     return 0
 
@@ -103,7 +106,7 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
 
     primaries = [each for each in members(args.name, context, deadline) if each.problem is None and not each.recovering]
     if len(primaries) != 1 or primaries[0].address is None:
-        what = f"postgres {args.name}: there is not one primary, but {len(primaries)}"
+        what = f"postgres {args.name}: expected one primary, found {len(primaries)}"
         raise EvidenceProblem(Problem("configuration", what, "see smoke.postgres.primary"))
     address = primaries[0].address
     reach = {"host": split_address(primaries[0].declared)[0], "hostaddr": address.ip, "port": str(address.port)}
@@ -121,7 +124,7 @@ def _record(args: argparse.Namespace, context: Context, deadline: Deadline) -> C
             parts = backups is not None and backups.restore is not None and backups.restore.sample < 1
             record = record_content(connection, witness, args.table, physical, parts, deadline)
     except psycopg.errors.InsufficientPrivilege as error:
-        hint = "prodcheck grants prints all that the role needs"
+        hint = "prodcheck grants prints all privileges that the role needs"
         raise EvidenceProblem(Problem("denied", of_error(error), hint)) from None
     except psycopg.Error as error:
         raise EvidenceProblem(Problem("protocol", of_error(error))) from None

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   prodcheck report                              the newest run as text
-  prodcheck report --html report.html           the newest run as a page
+  prodcheck report --html report.html           the newest run as an HTML page
   prodcheck report 20261130T1007 --format markdown > comment.md
-  prodcheck report shard-1/ shard-2/ --html report.html      runs of one pipeline, shown as one
-  prodcheck report --env production --format nagios      ends with 0, 1, 2 or 3, as a plugin of Nagios does
+  prodcheck report shard-1/ shard-2/ --html report.html      several runs of one pipeline, shown as one
+  prodcheck report --env production --format nagios      exits with 0, 1, 2 or 3, like a Nagios plugin
   prodcheck report --env production --format prometheus --output /var/lib/node_exporter/prodcheck.prom
 """
 FORMATS = (
@@ -33,7 +33,7 @@ _SHORT = ("html", "json", "sarif", "junit")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck report`."""
-    about = "its id, how that begins, or its folder (default: latest); several are shown as one"
+    about = "its id, the start of its id, or its folder (default: latest); several runs are shown as one"
     parser.add_argument("runs", nargs="*", metavar="RUN", help=about)
     parser.add_argument("--env", default="", metavar="NAME", help="only runs of this environment")
     parser.add_argument("--format", choices=FORMATS, help="output format (default: text)")
@@ -67,9 +67,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def chosen(
-    names: Sequence[str], environment: str
-) -> tuple[list[SavedRun], RunRecord, list[Mapping[str, object]]]:
+def chosen(names: Sequence[str], environment: str) -> tuple[list[SavedRun], RunRecord, list[Mapping[str, object]]]:
     """The saved runs of these names, the newest where there is none, and what they are as one; raises NoSuchRun."""
     from pytest_prodcheck.gates.paths import state_folder
     from pytest_prodcheck.reports.merging import merged, merged_verdicts

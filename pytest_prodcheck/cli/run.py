@@ -20,8 +20,8 @@ from pytest_prodcheck.trusted_files import read_regular
 EXAMPLES = """\
   prodcheck run smoke --env production --revision "$GIT_SHA"
   prodcheck run before --env production --unit buying --revision "$GIT_SHA" --wait 120
-  prodcheck run --env staging                                 all suites, each judged by its own gate
-  prodcheck run --suite smoke --env demo -- -q                what stands after -- is for pytest
+  prodcheck run --env staging                                 all suites, each with its own gate
+  prodcheck run --suite smoke --env demo -- -q                arguments after -- are passed to pytest
 """
 _LARGEST = 1024 * 1024  # bytes of the list of gates that a run opened
 _USAGE, _CANNOT_TELL, _REFUSED = 2, 3, 4
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "gates", nargs="*", metavar="GATE", help="evaluate these gates (default: the gates of all suites)"
     )
     parser.add_argument(
-        "--suite", action="append", default=[], metavar="NAME", help="this suite instead of gates; may be repeated"
+        "--suite", action="append", default=[], metavar="NAME", help="run this suite instead of gates; may be repeated"
     )
     add_scope(parser)
     parser.add_argument("--vantage", metavar="NAME", help="network location to probe from (default: outside)")
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evidence-from",
         metavar="RUN",
-        help="judge the saved evidence of this run (its id or folder) again; opens nothing",
+        help="judge the saved evidence of this run (its id or folder) again; opens no gate",
     )
     parser.add_argument("--strict", action="store_true", help="warnings block too")
     parser.add_argument("-n", dest="workers", metavar="N", help="pytest-xdist workers, for slow tests of your own")
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the JSON report to FILE")
     parser.add_argument("--sarif", metavar="FILE", help="write a SARIF 2.1.0 file for code-scanning pages to FILE")
     parser.add_argument("--junit-xml", metavar="FILE", help="write a JUnit file to FILE")
-    parser.add_argument("--quiet", action="store_true", help="print errors only, answer by exit code")
+    parser.add_argument("--quiet", action="store_true", help="print errors only; the exit code is the answer")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -110,7 +110,7 @@ def conclude(args: argparse.Namespace, run: str, ended: int) -> int:
         print("prodcheck run: pytest refused the command line or the configuration (see above)", file=sys.stderr)
         return _USAGE
     if args.evidence_from:  # it touches no verdict; the terminal has shown what it found
-        print("prodcheck run: judged saved evidence again, which opens nothing", file=sys.stderr)
+        print("prodcheck run: saved evidence was judged again; this opens no gate", file=sys.stderr)
         return said or _REFUSED
     asks = _gates_asked(args, run)
     now = time.time()
@@ -120,10 +120,10 @@ def conclude(args: argparse.Namespace, run: str, ended: int) -> int:
             print(as_text(decision, ask, now), flush=True)
     code = worst([decision.code for _, decision in decisions])
     if not decisions:
-        print("prodcheck run: pytest ended without saying which gates it judged: cannot tell", file=sys.stderr)
+        print("prodcheck run: pytest ended without reporting which gates it evaluated: cannot tell", file=sys.stderr)
     if said != worst([_code_in_document(decision) for _, decision in decisions]):
         how = f"was killed by signal {-ended}" if ended < 0 else f"ended with {ended}"
-        print(f"prodcheck run: pytest {how}, which does not fit the verdicts: cannot tell", file=sys.stderr)
+        print(f"prodcheck run: pytest {how}, which contradicts the verdicts: cannot tell", file=sys.stderr)
         return worst([code, _CANNOT_TELL])
     return code
 

@@ -1,4 +1,4 @@
-"""`prodcheck schema`: the JSON Schema of prodcheck.toml, for editors, or of the JSON report, for its readers."""
+"""`prodcheck schema`: the JSON Schema of prodcheck.toml, for editors, or of the JSON report."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import argparse
 import json
 
 EXAMPLES = """\
-  prodcheck schema > prodcheck.schema.json     then, as first line of prodcheck.toml:
+  prodcheck schema > prodcheck.schema.json     then write this as the first line of prodcheck.toml:
                                                #:schema ./prodcheck.schema.json
-  prodcheck schema --of report                 of the JSON report
+  prodcheck schema --of report                 the schema of the JSON report
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `prodcheck schema`."""
-    parser.add_argument("--of", choices=("configuration", "report"), default="configuration", help="what it describes")
+    parser.add_argument(
+        "--of",
+        choices=("configuration", "report"),
+        default="configuration",
+        help="which schema to print (default: configuration)",
+    )
 
 
 def main(args: argparse.Namespace) -> int:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 EXAMPLES = """\
-  prodcheck validate                     all mistakes at once, with file and line
-  prodcheck validate ops/prodcheck.toml  before it is committed
+  prodcheck validate                     report all mistakes at once, with file and line
+  prodcheck validate ops/prodcheck.toml  check a file before you commit it
 """
 
 

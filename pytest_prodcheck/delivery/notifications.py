@@ -39,7 +39,7 @@ def tell_people(
     try:
         before = _before(project, state, run, resolve)
     except ValueError as error:
-        yield f"what changed is not known, so all is told: {error}"
+        yield f"the changes are not known, so the message lists everything: {error}"
         before = {}
     codes = {gate: code for gate, (code, _) in before.items()}
     for name, channel in wanted.items():
@@ -61,7 +61,7 @@ def retry(project: Project, state: Path, resolve: Callable[[SecretRef], str], un
         channel = project.notify.get(each.channel)
         if channel is None or each.at < time.time() - GIVEN_UP:
             forget(state, each)
-            why = "is not declared any more" if channel is None else f"did not take it for {GIVEN_UP / 3600:.0f} h"
+            why = "is not declared any more" if channel is None else f"did not accept it for {GIVEN_UP / 3600:.0f} h"
             yield f"notify.{each.channel} {why}: given up: {each.message.title}"
         elif problem := _deliver(state, channel, each, resolve, until):
             yield problem
@@ -95,7 +95,7 @@ def _send(address: str, made: Message, done: set[int] | frozenset[int], until: f
     asset.http_redirects = False  # its address and headers hold tokens; `?redirect=yes` in an address allows it
     server: Any = apprise.Apprise.instantiate(address.strip(), asset=asset, suppress_exceptions=True)
     if server is None:
-        raise ValueError("its address is none that apprise knows")
+        raise ValueError("apprise does not know this kind of address")
     server.request_rate_per_sec = 0.0  # it would wait some seconds between two recipients
     several = getattr(server, "targets", None)
     targets = list(several) if isinstance(several, (list, tuple, set)) and len(several) > 1 else [None]
@@ -133,8 +133,8 @@ def _deliver(state: Path, channel: Channel, kept: Kept, resolve: Callable[[Secre
         forget(state, kept)
         return ""
     problem = keep(state, kept, arrived)
-    after = "and cannot be kept: " + problem if problem else "and is tried again with the next run"
-    return f"notify.{kept.channel} was not told{': ' + why if why else ''}, {after}: {kept.message.title}"
+    after = "and cannot be saved for later: " + problem if problem else "and is tried again with the next run"
+    return f"notify.{kept.channel} was not notified{': ' + why if why else ''}, {after}: {kept.message.title}"
 
 
 def _is_for(channel: Channel, run: RunRecord) -> bool:

@@ -24,7 +24,7 @@ def push(
 
     from pytest_prodcheck.reports.prometheus import run_prometheus
 
-    missing = "the Pushgateway has no figures of this run"
+    missing = "the Pushgateway did not receive the metrics of this run"
     try:
         headers = {"Content-Type": "text/plain; version=0.0.4", **resolved(declared.headers, resolve)}
     except ValueError as error:  # a secret that does not resolve

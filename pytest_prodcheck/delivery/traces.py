@@ -53,7 +53,7 @@ def send_trace(
         done = None
         why = type(error).__name__
     else:
-        why = "the collector did not take it"
+        why = "the collector did not accept it"
     finally:
         exporter.shutdown()
     if done is not SpanExportResult.SUCCESS:

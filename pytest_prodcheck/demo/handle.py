@@ -161,7 +161,7 @@ def run_foreground(faults: Iterable[str] = ()) -> int:
 
 
 def show_deployments() -> int:
-    """Deploys twice to two copies behind a real HAProxy: one canary goes through, one is rolled back."""
+    """Deploys twice to two copies behind a real HAProxy: one canary succeeds, one is rolled back."""
     from pytest_prodcheck.demo.deploying.show import run
 
     return run()

@@ -90,7 +90,7 @@ def _after(now: Position, line: dict[str, Any], steps: int) -> Position:
 def way_back(plan: Plan, begun: int) -> list[tuple[Change, int]]:
     """The changes that lead back from the last step that was begun, each with the number of the step that it undoes.
 
-    None is there twice in a row: a canary gets nothing at once.
+    None exists twice in a row: a canary gets nothing at once.
     """
     found: list[tuple[Change, int]] = []
     for number in range(begun, -1, -1):

@@ -42,7 +42,8 @@ class Configuration:
         there = self.project.environments
         if name in self.trees and name not in there:
             self._refuse(
-                "--env", f"environment `{name}` is abstract: it is there to be extended", did_you_mean(name, there)
+                "--env", (f"environment `{name}` is abstract: other environments extend "
+                    "it, it cannot be checked itself"), did_you_mean(name, there)
             )
         if name not in there:
             self._refuse("--env", f"there is no environment `{name}`", did_you_mean(name, there))

@@ -28,7 +28,7 @@ def complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
         yield from kind.rules(environment, root)
     for name in environment.own:
         if is_built_in(name):
-            yield ("own", name), "is a kind of target of prodcheck itself", "give the collector another name"
+            yield ("own", name), "is the name of a built-in kind of target", "choose another name for the collector"
 
 
 def _check_absent(environment: Environment) -> Iterator[Complaint]:
@@ -42,10 +42,10 @@ def _check_absent(environment: Environment) -> Iterator[Complaint]:
 def _slots(environment: Environment) -> Iterator[Complaint]:
     for name, slot in environment.slots.items():
         if slot.connect_to is None and not slot.services and slot.workload is None:
-            yield ("slots", name), "says nothing of where the slot is", "give `connect_to` or `services`"
+            yield ("slots", name), "does not say where the slot is", "give `connect_to` or `services`"
         for service in slot.services:
             yield from unknown_name(("slots", name, "services", service), service, environment.services, "service")
         for service, declared_ in environment.services.items():
             rewritten = service in slot.services or (slot.connect_to and declared_.vantage == "outside")
             if declared_.proxy and rewritten:
-                yield ("slots", name), f"service {service} has a `proxy`, so a slot cannot say where to connect", ""
+                yield ("slots", name), f"service {service} has a `proxy`, so a slot cannot set `connect_to` for it", ""

@@ -29,7 +29,7 @@ def grants(cluster: str, settings: Postgres) -> Iterator[str]:
     """Lines of SQL and comments for one cluster; to be run on its primary, in the declared database, by its owner."""
     role = quoted(settings.user)
     yield f"-- postgres {cluster}: on the primary, in the database {settings.database}, as a superuser or its owner"
-    yield "-- pipe it into psql, as often as you like; the password is yours to set: \\password"
+    yield "-- pipe it into psql, repeat it as often as needed; set the password yourself with \\password"
     user = _literal(settings.user)
     missing = f"WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {user})"
     yield f"SELECT format('CREATE ROLE %I LOGIN', {user}) {missing} \\gexec"

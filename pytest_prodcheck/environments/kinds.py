@@ -93,7 +93,7 @@ class EnvironmentView:
         """`skip` and `detail` of a service."""
         slot = self.environment.slot
         if slot and not in_slot(self.environment, name, slot):
-            return "out-of-reach", f"slot {slot} names no address for it (slots.{slot}.services.{name})"
+            return "out-of-reach", f"slot {slot} declares no address for this service (slots.{slot}.services.{name})"
         return self.reach(service.vantage)
 
 

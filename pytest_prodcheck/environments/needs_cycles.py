@@ -19,7 +19,11 @@ def cycles(project: Project, environments: Iterable[str]) -> Iterator[Complaint]
         if way and start[1] not in told:
             told.update(gate for _, gate in way)
             shown = " needs ".join(f"{environment}:{gate}" for environment, gate in way)
-            yield ("gates", start[1], "needs"), f"a cycle: {shown}", "none of them could open first: leave one out"
+            yield (
+                ("gates", start[1], "needs"),
+                f"a cycle: {shown}",
+                "each of these gates needs another one, so none can open: remove one `needs`",
+            )
 
 
 def _edges(project: Project, environments: list[str]) -> Iterator[tuple[Place, list[Place]]]:

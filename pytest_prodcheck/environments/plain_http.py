@@ -32,8 +32,11 @@ def complaints(environment: Environment) -> Iterator[Complaint]:
     encrypted = https_hosts(environment)
     for sent in secrets_in_clear(environment):
         if sent.host in encrypted:
-            what = f"{sent.what} would go by plain HTTP to {sent.host}, which {encrypted[sent.host]} declares by HTTPS"
-            yield sent.path, what, "declare https here too, or another host"
+            what = (
+                f"{sent.what} would be sent over plain HTTP to {sent.host}, which "
+                f"{encrypted[sent.host]} declares with HTTPS"
+            )
+            yield sent.path, what, "use https here too, or another host"
 
 
 def https_hosts(environment: Environment) -> dict[str, str]:

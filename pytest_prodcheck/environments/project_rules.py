@@ -27,11 +27,11 @@ def threshold_complaints(thresholds: Thresholds, path: tuple[str, ...], protecte
             if protected:
                 yield (
                     here,
-                    f'"off" is refused where protected (it applies to {protected})',
+                    f'"off" is not allowed for protected environments (it applies to {protected})',
                     "set it in other environments only",
                 )
         elif value.warn is None and value.fail is None:
-            yield here, "expected `warn`, `fail` or both: an empty limit would judge nothing", ""
+            yield here, "expected `warn`, `fail` or both: an empty limit has no effect", ""
         else:
             yield from _levels(here, {"warn": value.warn, "fail": value.fail})
 
@@ -48,7 +48,7 @@ def _levels(path: tuple[str, ...], levels: Mapping[str, str | int | float | None
     if len(dimensions) > 1:
         yield (
             path,
-            f"`warn` and `fail` are not of one kind: {' and '.join(sorted(dimensions))}",
+            f"`warn` and `fail` have different units: {' and '.join(sorted(dimensions))}",
             "give both the same unit",
         )
 
@@ -64,7 +64,7 @@ def _glob(path: tuple[str, ...], pattern: str, with_target: bool) -> Iterator[Co
             'such as "smoke.*"',
         )
     elif not _has_balanced_brackets(ids) or not _has_balanced_brackets(target):
-        yield path, "`[` and `]` do not pair up", ""
+        yield path, "unbalanced `[` and `]`", ""
 
 
 def _has_balanced_brackets(pattern: str) -> bool:
@@ -88,7 +88,7 @@ def project_complaints(project: Project, environments: Known, abstract: set[str]
             "",
         )
     if project.seal is not None and project.seal.key.command is not None:
-        yield ("seal", "key"), "`prodcheck gate` never runs a command: expected { env = … } or { file = … }", ""
+        yield ("seal", "key"), "`prodcheck gate` does not run commands: expected { env = … } or { file = … }", ""
     for name, gate in project.gates.items():
         yield from _gate(("gates", name), name, gate, project, environments, abstract)
     for name, channel in project.notify.items():
@@ -101,7 +101,7 @@ def project_complaints(project: Project, environments: Known, abstract: set[str]
     for name, each in environments.items():
         for metric in metrics_without_limit(each, project.thresholds) if each is not None else ():
             hint = f'give `at_most`, or "smoke.metrics.{metric}" in [thresholds]'
-            yield ("environments", name, "metrics", metric), "has no limit: nothing could break it", hint
+            yield ("environments", name, "metrics", metric), "has no limit, so it could never fail", hint
 
 
 def _is_folder(root: Path, name: str) -> bool:
@@ -119,7 +119,7 @@ def _gate(
     if gate.select is None and name not in SUITES:
         yield (
             path,
-            f"`select` is missing: only the gates of suites have one ({', '.join(SUITES)})",
+            f"`select` is missing: only the gates of suites have a default ({', '.join(SUITES)})",
             'such as ["smoke.*"]',
         )
     if gate.select == ():
@@ -136,7 +136,7 @@ def _gate(
         if not re.fullmatch(r"[A-Za-z0-9_.-]+(@[A-Za-z0-9_.-]+)?", required):
             yield here, "expected a check id or id@target without globs", 'such as "smoke.service.version"'
         elif any(fnmatchcase(required.partition("@")[0], pattern) for pattern in gate.without):
-            yield here, "is required, but `without` leaves it out", ""
+            yield here, "is required, but `without` excludes it", ""
     yield from _needs(path, gate, project, environments, abstract)
     for each in gate.environments if gate.slot == "required" else ():
         there = environments.get(each)
@@ -180,5 +180,5 @@ def _waivers(project: Project, environments: Known) -> Iterator[Complaint]:
             )
         key = (waiver.check, waiver.target, waiver.environment)
         if key in seen:
-            yield path, f"waives the same as waiver number {seen[key] + 1}", "keep one"
+            yield path, f"repeats waiver number {seen[key] + 1}", "keep one"
         seen.setdefault(key, position)

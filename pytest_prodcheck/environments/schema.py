@@ -42,7 +42,7 @@ def schema() -> Schema:
         "$id": ADDRESS,
         **definitions.pop("Project"),
         "title": "prodcheck.toml",
-        "description": "What pytest-prodcheck validates, and what its gates ask for.",
+        "description": "The targets that pytest-prodcheck checks, and the conditions of its gates.",
         "$defs": definitions,
     }
 
@@ -107,7 +107,7 @@ def _as_written(definitions: dict[str, Schema]) -> None:
         del environment[key]
     environment["extends"] = {"type": "string", "description": "the environment that this one inherits from"}
     top = definitions["Project"]["properties"]
-    top["gates"]["properties"] = {"defaults": top.pop("gate_defaults") | {"description": "what all gates do"}}
+    top["gates"]["properties"] = {"defaults": top.pop("gate_defaults") | {"description": "defaults of all gates"}}
 
 
 def _removable(property_: Schema) -> None:

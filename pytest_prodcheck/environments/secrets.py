@@ -90,21 +90,21 @@ class SecretResolver:
 
 def _checked(raw: bytes, ref: SecretRef) -> str:
     if len(raw) > LONGEST:
-        raise SecretError(f"{describe(ref)} gives more than {LONGEST // 1024} KiB: that is no secret")
+        raise SecretError(f"{describe(ref)} returns more than {LONGEST // 1024} KiB, which is too long for a secret")
     try:
         value = raw.decode("utf-8")
     except UnicodeDecodeError:
-        raise SecretError(f"{describe(ref)} gives bytes that are not UTF-8 text") from None
+        raise SecretError(f"{describe(ref)} returns bytes that are not UTF-8 text") from None
     value = value[:-1] if value.endswith("\n") else value
     value = value[:-1] if value.endswith("\r") else value
     if not value:
         raise SecretError(f"{describe(ref)} is empty")
     if "\0" in value:
-        raise SecretError(f"{describe(ref)} gives a NUL character, which no password can have")
+        raise SecretError(f"{describe(ref)} returns a NUL character, which a password cannot contain")
     if len(value) < SHORTEST:
         raise SecretError(
-            f"{describe(ref)} gives a secret of fewer than {SHORTEST} characters: "
-            "blanking it would blank the report; use a longer one"
+            f"{describe(ref)} returns a secret of fewer than {SHORTEST} characters, "
+            "which cannot be redacted safely in reports: use a longer one"
         )
     return value
 
@@ -121,7 +121,7 @@ def _from_file(path: Path, what: str) -> bytes:
         with path.open("rb") as file:
             return file.read(LONGEST + 1)
     except FileNotFoundError:
-        raise SecretError(f"{what} is not there: create it or mount it (looked for {path})") from None
+        raise SecretError(f"{what} does not exist: create or mount it (expected at {path})") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
         raise SecretError(f"{what} cannot be read: {reason} ({path})") from None
@@ -152,7 +152,7 @@ def _from_command(
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
     if output is None:
-        raise SecretError(f"{what} gave no answer within {timeout:g} s; run it by hand to see why")
+        raise SecretError(f"{what} did not finish within {timeout:g} s; run it by hand to see why")
     if process.returncode != 0 and len(output) <= LONGEST:
         raise SecretError(f"{what} ended with exit code {process.returncode}; run it by hand to see why")
     return output

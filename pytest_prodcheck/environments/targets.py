@@ -118,13 +118,14 @@ def _refuse_unknown(
     problems = []
     if vantage not in vantages:
         problems.append(
-            Mistake(file, None, "--vantage", f"nothing is reached from `{vantage}`", did_you_mean(vantage, vantages))
+            Mistake(file, None, "--vantage", f"no target has the vantage `{vantage}`", did_you_mean(vantage, vantages))
         )
     writing = {name for name, each in environment.workflows.items() if writes(each)}
     writing |= {name for name, (_, endpoint) in endpoints_of(environment).items() if not endpoint.changes_nothing}
     for name in sorted(set(allow_write) - writing):
         problems.append(
-            Mistake(file, None, "--allow-write", f"nothing that writes is named `{name}`", did_you_mean(name, writing))
+            Mistake(file, None, "--allow-write", ("no writing workflow or endpoint "
+                f"is named `{name}`"), did_you_mean(name, writing))
         )
     for name in sorted(set(allow_load) - set(environment.load)):
         problems.append(

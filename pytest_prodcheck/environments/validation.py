@@ -75,7 +75,7 @@ def _complaints(error: ValidationError, model: type[BaseModel], data: dict[str, 
         elif kind == "value_error" and not str(context.get("error", "")).startswith("expected "):
             told.setdefault(path, []).append((path, str(context.get("error", each["msg"])), ""))
         elif value is False and kind in ("model_type", "dict_type"):
-            told.setdefault(path, []).append((path, "there is nothing inherited to remove here", ""))
+            told.setdefault(path, []).append((path, "there is no inherited value to remove here", ""))
         else:
             expected.setdefault(path, []).append(
                 _expected(kind, context, each["msg"], bool(each["loc"]) and each["loc"][-1] == "[key]")

@@ -113,7 +113,7 @@ def open_file(state: Path) -> Iterator[EventLog]:
     """The log in a state folder, which is made where it is not there; raises LogProblem."""
     path = state / FILE
     if path.is_symlink() or (path.exists() and not (path.is_file() and path.stat().st_nlink == 1)):
-        raise LogProblem(f"{path} is no regular file of its own: remove it")
+        raise LogProblem(f"{path} is a link, has hard links, or is not a regular file: remove it")
     try:
         connection = sqlite3.connect(path, timeout=10, isolation_level="IMMEDIATE")
     except sqlite3.Error as error:

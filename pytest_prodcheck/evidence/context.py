@@ -188,7 +188,7 @@ class Context:
                 known.done.set()
         elif not known.done.wait(deadline.seconds_left() if deadline else None):
             raise EvidenceProblem(
-                Problem("timeout", "what another piece of evidence began to fetch did not come in time")
+                Problem("timeout", "shared data that another piece of evidence fetches did not arrive in time")
             )
         if deadline is not None:
             deadline.used(known.began)
@@ -212,7 +212,7 @@ class Context:
         except Exception as error:
             raise EvidenceProblem(Problem("configuration", f"secret {describe(ref)}: {error}")) from None
         if len(value) < SHORTEST_SECRET:
-            hint = f"secrets have at least {SHORTEST_SECRET} characters, so that they can be blanked in reports"
+            hint = f"use a secret of at least {SHORTEST_SECRET} characters, so that reports can redact it"
             raise EvidenceProblem(Problem("configuration", f"secret {describe(ref)} is too short", hint))
         self.redactor.add(value)
         return value

@@ -64,7 +64,7 @@ def _selects(policy: Policy, result: Result) -> bool:
 
 
 def _sorted_results(results: list[Result]) -> list[Result]:
-    """In an order that does not depend on theirs; only where one identity is there twice all they say decides."""
+    """In an order that does not depend on theirs; only where one identity exists twice all they say decides."""
     unique = len({each.identity for each in results}) == len(results)
     return sorted(results, key=(lambda each: each.identity) if unique else repr)
 

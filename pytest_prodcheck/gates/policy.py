@@ -54,10 +54,10 @@ class Policy:
             raise PolicyError(f"gate {self.name!r}: expected a name of letters, digits, '.', '_', '-', such as smoke")
         for key, value in (("max_age", self.max_age), ("window", self.window)):
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise PolicyError(f'gate {self.name}: {key}: expected a duration longer than nothing, such as "15m"')
+                raise PolicyError(f'gate {self.name}: {key}: expected a duration greater than zero, such as "15m"')
         for required in self.require:
             if any(fnmatchcase(required.partition("@")[0], pattern) for pattern in self.without):
-                raise PolicyError(f"gate {self.name}: {required} is required, but `without` leaves it out")
+                raise PolicyError(f"gate {self.name}: {required} is required, but `without` excludes it")
 
     @classmethod
     def from_settings(cls, name: str, settings: Mapping[str, object], defaults: Mapping[str, object]) -> Policy:

@@ -145,5 +145,5 @@ def _seconds(value: object, where: str) -> float | None:
     except ValueError as error:
         raise PolicyError(f"{where}: {error}") from None
     if not (math.isfinite(seconds) and seconds > 0):
-        raise PolicyError(f'{where}: expected a duration longer than nothing, such as "15m", not {value!r}')
+        raise PolicyError(f'{where}: expected a duration greater than zero, such as "15m", not {value!r}')
     return seconds

@@ -77,7 +77,7 @@ def check(
     try:
         level = Severity(severity)
     except ValueError:
-        raise ValueError(f"check {id!r}: severity {severity!r} is none of {', '.join(Severity)}") from None
+        raise ValueError(f"check {id!r}: severity {severity!r} is not one of {', '.join(Severity)}") from None
 
     def make(function: Test) -> Test:
         import pytest

@@ -93,5 +93,5 @@ def shifted(endpoint: LoadEndpoint, runs: Sequence[AcceptedRun], least: float) -
     mean = math.fsum(value * number for value, number in together.items()) / sum(together.values()) / 1e6
     change = math.exp(shift) - 1
     proven = change * mean >= least and shift > ERRORS * error
-    words = f"all times together are {math.exp(shift):.3g} times as long as in {len(seen)} accepted runs"
+    words = f"overall, times are {math.exp(shift):.3g} times as long as in {len(seen)} accepted runs"
     return Comparison(mean * math.exp(shift), mean, change, proven, words)

@@ -97,16 +97,19 @@ def _why_invalid(value: Any, given: Mapping[str, Any]) -> str:
         return "judge() takes a bool, or exactly one of at_most, at_least, equals, one_of"
     for name, against in given.items():
         if against is None or (isinstance(against, float) and math.isnan(against)):
-            return f"{name}={against} is nothing to compare with"
+            return f"{name}={against} cannot be compared with a value"
         if name == "one_of":
             if isinstance(against, (str, bytes)) or not hasattr(against, "__contains__"):
-                return f"one_of={against!r} is no collection: give a tuple, such as ({against!r},)"
+                return f"one_of={against!r} is not a collection: use a tuple, such as ({against!r},)"
             equal = [each for each in _members(against) if each == value]
             if equal and all(_bool_for_number(value, each) for each in equal):
                 plain, other = _to_plain_value(value), _to_plain_value(against)
-                return f"{plain} is compared with {other}: True is no 1, and False no 0"
+                return f"{plain} is compared with {other}: True is not equal to 1, nor False to 0"
         elif name == "equals" and _bool_for_number(value, against):
-            return f"{_to_plain_value(value)} is compared with {_to_plain_value(against)}: True is no 1, and False no 0"
+            return (
+                f"{_to_plain_value(value)} is compared with {_to_plain_value(against)}: "
+                "True is not equal to 1, nor False to 0"
+            )
     return ""
 
 
@@ -162,7 +165,7 @@ def _errored(what: str, value: Any, of: str, why: str) -> Judgement:
 
 def _yes_or_no(what: str, value: Any, given: Mapping[str, Any], unit: str, of: str, reason: str) -> Judgement:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return _errored(what, value, of, f"there is no value to judge ({reason or repr(value)})")
+        return _errored(what, value, of, f"there is no value to compare ({reason or repr(value)})")
     if "one_of" in given:
         good, wanted = value in given["one_of"], f"expected one of {_to_plain_value(given['one_of'])}"
     elif "equals" in given:
@@ -187,10 +190,10 @@ def _measured(
     warn_only: bool,
 ) -> Judgement:
     if value is None and reason:
-        return _errored(what, value, of, f"there is no value to judge ({reason})")
+        return _errored(what, value, of, f"there is no value to compare ({reason})")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         said = f" ({reason})" if reason else ""
-        return _errored(what, value, of, f"{value!r} is no number that could be compared{said}")
+        return _errored(what, value, of, f"{value!r} is not a number that can be compared{said}")
     try:
         limit = bounds(given, unit, direction)
     except LimitError as error:

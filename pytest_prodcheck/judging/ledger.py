@@ -36,7 +36,7 @@ class Ledger:
     def reasons(self) -> list[str]:
         """What was not passed, worst first, in words; further lines of one are marked, so that none looks like ours."""
         if not self.judgements:
-            return ["the check judged nothing"]
+            return ["the check did not call judge()"]
         rank = {outcome: place for place, outcome in enumerate(_WORST)}
         bad = [judgement for judgement in self.judgements if judgement.outcome is not Outcome.PASSED]
         worst_first = sorted(bad, key=lambda each: rank[each.outcome])
@@ -70,7 +70,7 @@ def ledger_here(what: str) -> Ledger:
     if ledger is not None and not ledger.closed and ledger.owner == (os.getpid(), threading.get_ident()):
         return ledger
     where = f"judge({what!r}) in thread {threading.current_thread().name}, process {os.getpid()}"
-    STRAYS.add(f"{where}: after the end of its check, or not from the check's own thread: it counts for no check")
+    STRAYS.add(f"{where}: called after the end of its check, or from another thread: the call counts for no check")
     raise RuntimeError("judge() works only inside a check that pytest runs with --env, and in the check's own thread")
 
 

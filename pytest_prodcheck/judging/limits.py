@@ -108,8 +108,8 @@ def number(level: Level, unit: str) -> float | None:
     if quantity.dimension in (_UNITS.get(unit, "plain"), "plain"):
         return quantity.value
     if unit == "":
-        raise LimitError(f"the limit {level!r} has a unit and the value has none: give judge() the value's unit=")
-    raise LimitError(f"the limit {level!r} does not go with a value in {unit}")
+        raise LimitError(f"the limit {level!r} has a unit, but the value has none: pass unit= to judge()")
+    raise LimitError(f"the limit {level!r} cannot be compared with a value in {unit}")
 
 
 def _quantity(level: str | int | float) -> Quantity:
@@ -123,11 +123,11 @@ def bounds(limit: Limit | float | None, unit: str, direction: str) -> Bounds:
     """The levels to compare with; raises LimitError for units or an order that cannot be meant."""
     if not isinstance(limit, Limit):
         if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not math.isfinite(limit):
-            raise LimitError(f"{limit!r} is no limit")
+            raise LimitError(f"{limit!r} is not a limit")
         return Bounds(None, float(limit), False)
     warn, fail = number(limit.warn, unit), number(limit.fail, unit)
     if warn is not None and fail is not None and (warn > fail if direction == "at_most" else warn < fail):
-        raise LimitError(f"warn {limit.warn} lies beyond fail {limit.fail}: the two are the wrong way round")
+        raise LimitError(f"warn {limit.warn} is beyond fail {limit.fail}: exchange the two values")
     return Bounds(warn, fail, limit.off)
 
 

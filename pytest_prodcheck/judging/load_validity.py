@@ -51,15 +51,15 @@ def client_flaws(run: LoadRun) -> Iterator[str]:
         yield f"{lost} of {run.workers_asked} workers were lost"
     for worker in run.workers:
         if worker.busiest >= BUSIEST:
-            yield f"the client {worker.name} was busy to {worker.busiest:.0%} of a core: give it more `workers`"
+            yield f"the load generator {worker.name} used {worker.busiest:.0%} of a core: raise `workers`"
     for what, number in run.shortages:
         yield f"{what} ({number} requests)"
     if busy := why_late(run) if run.mode == "light" else starved(run):
         yield busy
     if run.dropped:
-        yield f"{run.dropped} requests were due and not sent, because too many were unanswered"
+        yield f"{run.dropped} requests were due but not sent, because too many were still without an answer"
     if run.unanswered:
-        yield f"of {run.unanswered} requests nothing is known"
+        yield f"{run.unanswered} requests have no result"
 
 
 def starved(run: LoadRun, share: float = STARVED) -> str:
@@ -71,7 +71,9 @@ def starved(run: LoadRun, share: float = STARVED) -> str:
     worst = max(run.workers, key=lambda worker: worker.starved, default=None)
     if worst is None or worst.starved < share:
         return why_late(run)
-    return f"the client waited for a processor {worst.starved:.0%} of five seconds: this machine is too busy to tell"
+    return (
+        f"the load generator waited for a CPU {worst.starved:.0%} of five seconds: this machine is too busy to measure"
+    )
 
 
 def why_late(run: LoadRun) -> str:
@@ -80,7 +82,7 @@ def why_late(run: LoadRun) -> str:
     seen = run.lag.percentile(percent)
     if seen is None or seen <= most:
         return ""
-    return f"{how_many} requests began more than {seen:.2g} s late: the client did not get the processor"
+    return f"{how_many} requests began more than {seen:.2g} s late: the load generator did not get a CPU"
 
 
 def insist_on_a_processor(run: LoadRun) -> None:
@@ -96,7 +98,7 @@ def flaws(run: LoadRun, strictest: float | None = None) -> list[str]:
     """
     found = list(client_flaws(run))
     if run.aborted:
-        found.append(f"it was ended early: {run.aborted}")
+        found.append(f"it ended early: {run.aborted}")
     if not run.begun:
         found.append("nothing was sent")
     elif run.asked and run.mode != "light" and achieved(run) < ACHIEVED:
@@ -105,9 +107,11 @@ def flaws(run: LoadRun, strictest: float | None = None) -> list[str]:
     for told, number in run.task_errors:
         found.append(f"tasks of the Locust file raised {told} ({number})")
     if run.users_left < run.users_asked:
-        found.append(f"{run.users_left} of {run.users_asked} users were left at the end")
+        found.append(f"{run.users_left} of {run.users_asked} users were still running at the end")
     if run.mode == "users" and run.longest_gap > max(strictest or STOOD_STILL, 30 * usual):
-        found.append(f"nothing was answered for {run.longest_gap:.1f} s: users of a closed loop ask nothing meanwhile")
+        found.append(
+            f"no request was answered for {run.longest_gap:.1f} s: in a closed model, users send nothing meanwhile"
+        )
     return found
 
 
@@ -140,7 +144,7 @@ def insist_on_answers(run: LoadRun) -> None:
 
 def failure_reasons(endpoint: LoadEndpoint) -> str:
     """Why requests failed: "answered 503 (12), connection reset (3)"."""
-    return ", ".join(f"{reason} ({number})" for reason, number in endpoint.reasons[:3]) or "for no reason told"
+    return ", ".join(f"{reason} ({number})" for reason, number in endpoint.reasons[:3]) or "without a reason"
 
 
 def has_enough_samples(times: ResponseTimes, percent: float) -> bool:
@@ -167,7 +171,10 @@ def own_lateness(run: LoadRun, percent: float, value: float, crossed: float) -> 
     if value > crossed and (busy := starved(run)):
         return busy
     if value > crossed and began > OWN_LATENESS * value:
-        return f"requests began up to {began:.3f} s late, a good part of {value:.3f} s: the client was too slow to tell"
+        return (
+            f"requests began up to {began:.3f} s late, which is large compared with {value:.3f} "
+            "s: the load generator was too slow to measure"
+        )
     return ""
 
 
@@ -175,7 +182,10 @@ def own_slowness(run: LoadRun, percent: float, found: Comparison) -> str:
     """Why a difference to earlier runs may be the client's own, "" where it is not: it asks late, and reads as late."""
     began, more = run.lag.percentile(percent) or 0.0, found.now - found.before
     if began > more / 2:
-        return f"requests began up to {began:.3f} s late, a good part of {more:.3f} s: the client was too slow to tell"
+        return (
+            f"requests began up to {began:.3f} s late, which is large compared with {more:.3f} s: "
+            "the load generator was too slow to measure"
+        )
     return starved(run, COMPARED) or own_lateness(run, percent, found.now, found.before)
 
 

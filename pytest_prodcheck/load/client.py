@@ -186,7 +186,7 @@ class Client:
         try:
             return self._exchange(self._open(call, end), call, raw, end), True
         except _ClosedAtOnce:
-            raise RequestFailed("connection reset, and again on a new connection") from None
+            raise RequestFailed("connection reset, also on a new connection") from None
 
     def reap(self, now: float) -> None:
         """Ends the handshakes and the exchanges whose time is up."""
@@ -252,7 +252,7 @@ class Client:
                 self._record_phase(call, "tls", clock() - connected)
                 http2 = Http2() if sock.selected_alpn_protocol() == OFFERED[0] else None
                 if http2 is None and self.http2_only:
-                    raise OwnShortage("the service does not choose HTTP/2, which the load asks for")
+                    raise OwnShortage("the service did not negotiate HTTP/2, which the load requires")
             sock.settimeout(None)
             address.open += 1
             address.connections += 1

@@ -119,7 +119,7 @@ class Listener:
             interval = max(int((pending.began - self.began) / self.plan["interval"]), 0)
             cell = self.counted.cell(pending.name, interval)
             cell.begun += 1
-            cell.fail(f"not answered within {took:.0f} s, when the load had ended")
+            cell.fail(f"not answered within {took:.0f} s at the end of the load")
             cell.times.record(int(took * 1e6))
 
     def watch(self, session: Any) -> None:
@@ -167,7 +167,7 @@ def guard(hosts: tuple[str, ...]) -> None:
     def getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else str(host)
         if name not in hosts:
-            raise socket.gaierror(socket.EAI_FAIL, f"{name} is not among the hosts that may be loaded")
+            raise socket.gaierror(socket.EAI_FAIL, f"load may not be sent to {name}: it is not in `hosts`")
         return asked(host, *arguments, **named)
 
     gevent.socket.getaddrinfo = socket.getaddrinfo = getaddrinfo

@@ -206,7 +206,7 @@ class Sender:
         except Exception as error:  # nobody else would count it
             reason = f"{type(error).__name__}: {error}"[:200]
         if reason and answer is not None and answer.get_code() == UNAUTHORIZED and _is_expired(call.ends):
-            self.counted.short_of("a token had ended and the login for a new one was not done")
+            self.counted.short_of("a token had expired, and the login for a new one was not finished")
             return False
         took = clock() - due
         counted = self.counted

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pytest_prodcheck.scope import Scope
 
 MARKERS = {
-    "pre_deploy": "before anything is touched: may we deploy this now?",
-    "smoke": "after a deployment: does it answer, is it the right thing, does a user get through?",
+    "pre_deploy": "before a change: can this revision be deployed now?",
+    "smoke": "after a deployment: does the service answer, with the right revision, and do user workflows succeed?",
     "performance": "measured latency, throughput and errors against limits",
     "security": "what an attacker or an auditor would find",
-    "data_integrity": "data, backups and replicas are whole",
+    "data_integrity": "data, backups and replicas are complete and consistent",
 }
 CONTROLLER: pytest.StashKey[RunController] = pytest.StashKey()
 _TAKE_IDS = ("-k", "--deselect")  # options whose value may be the id of a check
@@ -142,8 +142,8 @@ def pytest_configure(config: pytest.Config) -> None:
         controller.register(config)
     elif config.getoption("prodcheck_env", None) and not only_informs(config.option):
         raise pytest.UsageError(
-            "prodcheck was loaded too late to read prodcheck.toml: do not load it from a conftest (`pytest_plugins`), "
-            "the installed plugin is found by itself"
+            "prodcheck was loaded too late to read prodcheck.toml: remove it from `pytest_plugins` of the "
+            "conftest; pytest finds the installed plugin by itself"
         )
 
 
@@ -192,7 +192,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int | None, in
         try:
             status = yield
         except FileNotFoundError as error:  # pytest goes back to the folder that it was started in
-            print(f"prodcheck: cannot tell: {error.filename} is gone; the gate stays closed", file=sys.stderr)  # noqa: T201
+            print(f"prodcheck: cannot tell: {error.filename} no longer exists; the gate stays closed", file=sys.stderr)  # noqa: T201
             return 13
         return controller.conclude(0 if status is None else int(status))
     finally:

@@ -17,5 +17,5 @@ class ArgumentGuard:
         """Raises EvidenceProblem where what was handed over no longer says what was gathered."""
         reading = pyfuncitem.stash.get(READING, None)
         if reading is not None and (changed := reading.changed()):
-            what = f"{', '.join(changed)} was changed after it was gathered: a fixture or a conftest does it"
+            what = f"{', '.join(changed)} was changed after it was gathered: a fixture or a conftest changed it"
             raise EvidenceProblem(Problem("internal", what))

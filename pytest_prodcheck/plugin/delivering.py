@@ -30,5 +30,5 @@ def deliver_run(opened: RunContext, run: RunRecord, verdicts: Sequence[Verdict],
             seen = trace_ids(source, (key for each in run.results for key in each.evidence))
         problems.extend(deliver(project, opened.state, run, verdicts, resolver.resolve, seen))
     except (Exception, KeyboardInterrupt) as error:  # the verdicts stand, whatever became of telling others
-        problems.append(f"others could not be told of this run: {type(error).__name__}")
+        problems.append(f"notifications about this run could not be sent: {type(error).__name__}")
     return problems

@@ -127,7 +127,7 @@ class Gathering:
         from pytest_prodcheck.evidence.gathering.waiting import wait_until_ready
 
         def tell(waited: Waited) -> None:
-            first = waited.not_ready[0] if waited.not_ready else "all is ready, looking again"
+            first = waited.not_ready[0] if waited.not_ready else "the system is ready, gathering all evidence again"
             say(f"waiting for {waited.seconds:.0f} s of {self.opened.options.wait:.0f} s: {first}")
 
         self.waited = wait_until_ready(plan, context, self.opened.options.wait, tell).seconds

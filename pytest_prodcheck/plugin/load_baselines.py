@@ -35,7 +35,7 @@ def accept_loads(opened: RunContext, gathering: Gathering, run: RunRecord) -> st
             if is_accepted(judged) and began_in_time(load, opened.environment.load[load.name].compare.p95):
                 accept(opened.state, opened.key_of_lines, opened.environment, load, run.id, run.ended_at, run.revision)
     except OSError as error:
-        return f"the accepted load runs could not be written down: {error}"
+        return f"the baseline of accepted load runs could not be saved: {error}"
     except EvidenceProblem:
         return ""  # what is there cannot be read, which performance.regression has told
     return ""

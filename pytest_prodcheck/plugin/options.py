@@ -41,7 +41,7 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("prodcheck", "validation for production (prodcheck)")
     add = group.addoption
     names = ("--env", "--prodcheck-env") if _is_free("--env") else ("--prodcheck-env",)
-    told = "check this environment of prodcheck.toml; without it the plugin does nothing"
+    told = "check this environment of prodcheck.toml; without this option the plugin does nothing"
     add(*names, dest="prodcheck_env", metavar="NAME", help=told)
     add("--revision", metavar="REV", help="the revision being deployed; also PRODCHECK_REVISION or prodcheck.toml")
     add("--unit", default="", action=_NotEmpty, metavar="NAME", help="only this unit (services deployed together)")
@@ -75,7 +75,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--evidence-from",
         action=_NotEmpty,
         metavar="RUN",
-        help="judge the saved evidence of this run again; opens nothing",
+        help="judge the saved evidence of this run again; opens no gate",
     )
     add("--prodcheck-report", metavar="FILE", help="write the text report to FILE")
     add("--prodcheck-json", metavar="FILE", help="write the JSON report to FILE")

@@ -276,7 +276,7 @@ def _own_checks(configuration: Configuration) -> tuple[list[OwnCheck], list[Path
         seen: dict[str, str] = {entry.id: "a bundled check" for entry in catalogue.entries()}
         for each in own:
             if each.id in seen:
-                raise OwnCheckError(f"check id {each.id} is there twice: {each.file}:{each.line} and {seen[each.id]}")
+                raise OwnCheckError(f"check id {each.id} exists twice: {each.file}:{each.line} and {seen[each.id]}")
             seen[each.id] = f"{each.file}:{each.line}"
     except OwnCheckError as error:
         return [], [], error

@@ -75,7 +75,7 @@ def from_address(address: str) -> Proposal:
     if version is not None:
         service["version"] = version
     else:
-        notes.append("no page tells the revision, so an old one goes unnoticed: add `version`.")
+        notes.append("no page reports the revision, so an old revision would not be detected: add `version`.")
     if front.status < 400:
         home = {"request": "GET /", "status": front.status}
         service["endpoints"] = {"home": home | ({"content_type": front.media} if front.media else {})}
@@ -101,7 +101,7 @@ def _front_page(base: str) -> Answer:
         if not answer.location or not moved or target.hostname not in near:
             return Answer(url, answer.status, answer.media, answer.body)
         url = f"{target.scheme}://{target.netloc}/"
-    raise CannotPropose(f"{base}: redirects lead nowhere")
+    raise CannotPropose(f"{base}: too many redirects")
 
 
 def _good_answers(base: str, paths: tuple[str, ...], everywhere: bytes | None) -> Iterator[tuple[str, Answer]]:

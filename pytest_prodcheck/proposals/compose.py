@@ -25,7 +25,7 @@ def from_compose(document: dict[str, Any], folder: str) -> Proposal:
         if isinstance(service, dict):
             _add(proposal, name_of(str(key)), service)
     if not proposal.sections:
-        raise CannotPropose("no service of the compose file publishes a port: nothing can be reached from here")
+        raise CannotPropose("no service of the compose file publishes a port: no service can be reached from here")
     return proposal
 
 
@@ -46,14 +46,16 @@ def _add(proposal: Proposal, name: str, service: dict[str, Any]) -> None:
         if found := _HEALTH.search(_text(service.get("healthcheck"))):
             made["health"] = found[1]
         else:
-            proposal.notes.append(f"{name}: where does it tell its health and its revision?")
+            proposal.notes.append(f"{name}: add where it reports its health and its revision.")
     else:
         host, port, _ = next((each for each in ports if each[2] == _USUAL[kind]), ports[0])
         made = {"nodes": [f"{host}:{port}"]}
         if kind == "postgres":
             made |= _login(name, _environment(service.get("environment")))
             made |= {"expect": {"primaries": 1, "standbys": 0}, "tls": {"mode": "disable"}}
-            proposal.notes.append(f"{name}: set {_variable(name)} to its password; a role of its own is better.")
+            proposal.notes.append(
+                f"{name}: set {_variable(name)} to its password; a separate role for prodcheck is better."
+            )
         elif kind == "redis" and "requirepass" in _text(service.get("command")):
             made["password"] = {"env": _variable(name)}
             proposal.notes.append(f"{name}: set {_variable(name)} to its password.")

@@ -19,8 +19,8 @@ def from_kubeconfig(document: dict[str, Any], source: str) -> Proposal:
     namespace = name_of(str(context.get("namespace") or "default"))
     section = {"namespace": namespace, "context": str(current), "kubeconfig": os.path.abspath(source)}
     notes = [
-        "`prodcheck grants --env NAME --kubernetes` prints the rights that it needs.",
-        'add "nodes" and "storage" to `reach` where they may be read.',
+        "`prodcheck grants --env NAME --kubernetes` prints the permissions that it needs.",
+        'add "nodes" and "storage" to `reach` if prodcheck may read them.',
         "declare the services that run there: prodcheck init --from https://…",
     ]
     return Proposal(namespace, True, {"kubernetes": section}, notes)

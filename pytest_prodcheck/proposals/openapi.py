@@ -14,7 +14,7 @@ def from_openapi(document: dict[str, Any]) -> Proposal:
     """Raises CannotPropose where no server is named."""
     server = _server(document)
     if not server.lower().startswith(("http://", "https://")):
-        raise CannotPropose("the OpenAPI document names no server with a whole address: give the service's URL instead")
+        raise CannotPropose("the OpenAPI document names no server with a full URL: use the URL of the service instead")
     parts = urlsplit(server)
     host = parts.netloc.rpartition("@")[2]
     info = document.get("info")
@@ -23,7 +23,7 @@ def from_openapi(document: dict[str, Any]) -> Proposal:
     service: dict[str, Any] = {"url": f"{parts.scheme}://{host}{parts.path.rstrip('/')}"}
     if found := endpoints_of(document):
         service["endpoints"] = found
-    notes = ["where does it tell its health and its revision? Add `health` and `version`."]
+    notes = ["add `health` and `version`: where the service reports its health and its revision."]
     return Proposal(name, True, {"services": {name: service}}, notes)
 
 

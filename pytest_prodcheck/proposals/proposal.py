@@ -28,7 +28,9 @@ class Proposal:
 
 def toml(proposal: Proposal, environment: str, source: str) -> str:
     """The file."""
-    lines = [f"# Proposed by `prodcheck init` from {_comment(source)}. Read it; then `prodcheck env {environment}`."]
+    lines = [
+        f"# Proposed by `prodcheck init` from {_comment(source)}. Review it, then run `prodcheck env {environment}`."
+    ]
     lines += [f"# - {_comment(each)}" for each in proposal.notes]
     lines += ["version = 1", f"project = {_value(proposal.project)}", "", f"[environments.{environment}]"]
     if proposal.protected:

@@ -36,7 +36,7 @@ def propose(source: str) -> Proposal:
         from pytest_prodcheck.proposals.compose import from_compose
 
         return from_compose(document, Path(source).resolve().parent.name)
-    raise CannotPropose(f"{source} is no OpenAPI document, no kubeconfig and no compose file")
+    raise CannotPropose(f"{source} is not an OpenAPI document, a kubeconfig or a compose file")
 
 
 def _parsed(text: str, source: str) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
     except ValueError as error:
         raise CannotPropose(f"{source}: {error}") from None
     if not isinstance(found, dict):
-        raise CannotPropose(f"{source} holds no table of keys")
+        raise CannotPropose(f"{source} does not contain a mapping of keys")
     return found
 
 

@@ -147,7 +147,7 @@ class Exchange:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 if not TYPE_CHECKING:  # type checkers know the names from names.py, and refuse others

@@ -48,7 +48,7 @@ class Receiver:
     name: str  # application_name
     slot: str  # "" for none
     state: str  # "streaming", "catchup"; "" where it may not be read
-    behind: int | None  # bytes of WAL that it has not confirmed
+    behind: int | None  # bytes of WAL not confirmed by the receiver
     heard: float | None  # seconds since it was last heard
 
 

@@ -130,7 +130,7 @@ class Workload:
 class Rollout:
     """`kubernetes-rollout` (workload): a service's workload and its pods."""
 
-    workload: Workload | None  # None: the namespace has none of that name
+    workload: Workload | None  # None: no such workload in the namespace
     wanted: str  # "deployment/storefront", as declared
     pods: tuple[Pod, ...]  # those that are not being deleted
     asked_at: float = 0.0  # epoch seconds

@@ -35,7 +35,7 @@ class AlertingRule:
 
     name: str
     group: str
-    health: str  # "ok", "err", or "unknown" where it was never looked at
+    health: str  # "ok", "err", or "unknown" where it was never evaluated
     error: str  # the last error, "" for none
     firing: bool
     age: float  # seconds since it was looked at last, by Prometheus's clock

@@ -28,13 +28,14 @@ def test_the_newest_backup_is_whole(
     running = postgres_archiving.system_identifier
     if newest.system_identifier and running:
         judge("cluster it was taken from", newest.system_identifier, equals=running, of=newest.label,
-              reason=f"it is of cluster {newest.system_identifier}, here runs {running}")  # fmt: skip
+              reason=(f"the backup is of cluster {newest.system_identifier}, but "
+                  f"the running cluster is {running}"))  # fmt: skip
     for said in postgres_backups.complaints:
-        judge("the tool is content", False, reason=said)
+        judge("backup tool reports no problem", False, reason=said)
 
 
 @check("data_integrity.backups.wal", severity="critical", runbook="backups-wal",
-       fixed={"last word of who streams WAL": HEARD, **STREAMED, **FROM_THE_FUTURE})  # fmt: skip
+       fixed={"last message of the WAL receiver": HEARD, **STREAMED, **FROM_THE_FUTURE})  # fmt: skip
 def test_wal_leads_on_without_a_gap(postgres_wal_archive: WalArchive, postgres_archiving: Archiving) -> None:
     """No WAL is missing between the newest backup and the newest segment, and the archiver does not fail."""
     archive = postgres_wal_archive
@@ -43,18 +44,19 @@ def test_wal_leads_on_without_a_gap(postgres_wal_archive: WalArchive, postgres_a
           reason=f"{shown} (of {archive.needed} from {archive.first} on)")  # fmt: skip
     judge("segments of another size", len(archive.broken), equals=0, reason=", ".join(archive.broken))
     for said in archive.complaints:
-        judge("the archive is sound", False, reason=said)
+        judge("archive has no damage", False, reason=said)
     if archive.newest_at is not None:
-        judge("the newest segment is not from the future", archive.newest_at <= archive.now + AHEAD,
-              reason=f"{archive.newest} was written {archive.newest_at - archive.now:.0f} s from now")  # fmt: skip
+        judge("newest segment is not dated in the future", archive.newest_at <= archive.now + AHEAD,
+              reason=f"{archive.newest} is dated {archive.newest_at - archive.now:.0f} s in the future")  # fmt: skip
     on = postgres_archiving.mode in ("on", "always")
     if not on and postgres_archiving.receiver:
         judge_streaming(postgres_archiving, HEARD)
         return
-    why = f"archive_mode is {postgres_archiving.mode}; where WAL is streamed, say by whom in backups.receiver"
+    why = f"archive_mode is {postgres_archiving.mode}; if WAL is streamed, name its receiver in backups.receiver"
     judge("archiving is on", on, of=postgres_archiving.node, reason=why)
     judge("the archiver works", not postgres_archiving.failing, of=postgres_archiving.node,
-          reason=f"it fails for {postgres_archiving.last_failed} ({postgres_archiving.failed} times)")  # fmt: skip
+          reason=(f"it fails to archive {postgres_archiving.last_failed} "
+              f"({postgres_archiving.failed} times)"))  # fmt: skip
 
 
 @check(
@@ -68,10 +70,19 @@ def test_a_backup_comes_up(postgres_restore: RestoreRun, limit: Limit) -> None:
         judge("recovered", False, of=run.label, reason="; ".join(run.wrong))
         return
     for said in run.wrong:
-        judge("restored as it was", False, of=run.label, reason=said)
+        judge("restored data is as recorded", False, of=run.label, reason=said)
     if run.record_problem:
-        judge("restored as it was", None, equals=True, of=run.label, reason=f"not compared: {run.record_problem}")
+        judge(
+            "restored data is as recorded",
+            None,
+            equals=True,
+            of=run.label,
+            reason=f"not compared: {run.record_problem}",
+        )
     if not run.confined:
-        said = "restored with the rights of this user: backups.restore.unconfined accepts that what it holds runs code"
-        judge("restored shut in", False, of=run.label, warn_only=True, reason=said)
+        said = (
+            "restored without a sandbox, with the permissions of this user "
+            "(backups.restore.unconfined): code in the backup can run with them"
+        )
+        judge("restored in a sandbox", False, of=run.label, warn_only=True, reason=said)
     judge("recovery time", run.recovery_time, at_most=limit, unit="s", of=f"{run.label}: {run.seen}")

@@ -24,9 +24,12 @@ def test_database_is_an_ancestor_of_what_is_shipped(postgres_migrations: Migrati
     found = postgres_migrations
     judge("migrations known", found.shipped, at_least=1, unit="scripts")
     judge("none failed", not found.failed, of=found.table, reason=f"failed: {_list(found.failed)}")
-    why = f"applied, but not among the scripts: {_list(found.unknown)}; is an older revision being deployed?"
-    judge("all that is applied is shipped", not found.unknown, of=found.table, reason=why)
-    why = f"left out although later ones are applied: {_list(found.skipped)}; they would never run"
+    why = (
+        "applied in the database, but missing in the scripts: "
+        f"{_list(found.unknown)}; is an older revision being deployed?"
+    )
+    judge("all applied migrations are in the scripts", not found.unknown, of=found.table, reason=why)
+    why = f"not applied although later ones are: {_list(found.skipped)}; they would never run"
     judge("none is skipped", not found.skipped, of=found.table, reason=why)
     why = f"changed since they were applied: {_list(found.changed)}"
     judge("applied scripts are unchanged", not found.changed, of=found.table, reason=why)
@@ -39,7 +42,7 @@ def test_database_is_where_the_revision_needs_it(postgres_migrations: Migrations
     """Nothing that is shipped is left to apply; a gate that is asked before a deployment leaves this check out."""
     found = postgres_migrations
     at, wanted = _list(found.applied_heads) or "nothing", _list(found.shipped_heads)
-    why = f"pending: {_list(found.pending)}; the database is at {at}, shipped is {wanted}"
+    why = f"pending: {_list(found.pending)}; the database is at {at}, the scripts end at {wanted}"
     judge("nothing is pending", not found.pending, of=found.table, reason=why)
     for each in found.untold:
         judge("nothing is pending", None, equals=True, of=found.table, reason=each)
@@ -47,10 +50,15 @@ def test_database_is_where_the_revision_needs_it(postgres_migrations: Migrations
 
 @check("data_integrity.migrations.safety", severity="high", runbook="migrations-safety")
 def test_new_migrations_are_safe(postgres_migration_lint: MigrationLint) -> None:
-    """Squawk finds no statement among the migrations to come that blocks writers or loses data; advice warns."""
+    """Squawk finds no statement among the pending migrations that blocks writers or loses data; advice warns."""
     found = postgres_migration_lint
     for version in found.without_sql:
-        judge("SQL to look at", None, of=version, reason="render it into migrations.sql, such as by alembic --sql")
+        judge(
+            "SQL to check",
+            None,
+            of=version,
+            reason="write the SQL to the file in migrations.sql, for example with alembic --sql",
+        )
     bad = {finding.file for finding in found.findings}
     for each in found.findings:
         advice = each.rule.startswith(ADVICE) and each.level != "Error"
@@ -59,4 +67,4 @@ def test_new_migrations_are_safe(postgres_migration_lint: MigrationLint) -> None
         if file not in bad:
             judge("safe", True, of=file)
     if not found.files and not found.without_sql:
-        judge("migrations to come", 0, equals=0)
+        judge("pending migrations", 0, equals=0)

@@ -38,12 +38,17 @@ def test_the_cluster_has_its_shape(postgres_replication: Replication) -> None:
 
 
 def _streams(node: ReplicationNode, primaries: list[ReplicationNode]) -> None:
-    why = "it may not be read: grant pg_monitor" if node.receiver is None else f"it is {node.receiver or 'not running'}"
+    why = (
+        "prodcheck may not read it: grant pg_monitor to its role"
+        if node.receiver is None
+        else f"it is {node.receiver or 'not running'}"
+    )
     streams = judge("WAL receiver", node.receiver, equals="streaming", of=node.address, reason=why)
     if streams and len(primaries) == 1 and node.timeline is not None:
         theirs = primaries[0].timeline
         judge("timeline", node.timeline if theirs is not None else None, equals=theirs or 0, of=node.address,
-              reason=f"it follows timeline {node.timeline}, the primary writes {primaries[0].timeline}")  # fmt: skip
+              reason=(f"the standby follows timeline {node.timeline}, but the primary "
+                  f"writes timeline {primaries[0].timeline}"))  # fmt: skip
 
 
 def _synchronous(node: ReplicationNode, expected: int | None) -> None:
@@ -54,9 +59,19 @@ def _synchronous(node: ReplicationNode, expected: int | None) -> None:
         judge("synchronous standbys", None if hidden else count, at_least=expected, of=node.address)
     if node.wanted:
         why = f"synchronous_standby_names is {node.synchronous_names!r}: every commit waits for {node.wanted}"
-        judge("standbys that commits wait for", node.confirming, at_least=node.wanted, of=node.address, reason=why)
-        hang = f"{node.waiting} commits hang" if node.waiting else "it may not be read: grant pg_monitor"
-        judge("sessions that wait for a standby", node.waiting, equals=0, of=node.address, reason=hang)
+        judge(
+            "synchronous standbys that commits wait for",
+            node.confirming,
+            at_least=node.wanted,
+            of=node.address,
+            reason=why,
+        )
+        hang = (
+            f"{node.waiting} commits hang"
+            if node.waiting
+            else "prodcheck may not read it: grant pg_monitor to its role"
+        )
+        judge("sessions waiting for a synchronous standby", node.waiting, equals=0, of=node.address, reason=hang)
 
 
 @check("data_integrity.replication.slots", severity="critical", limit=Limit(warn="256MB", fail="4GB"),
@@ -76,7 +91,7 @@ def test_no_slot_fills_the_disk(postgres_slots: Slots, limit: Limit) -> None:
 def _slot(slot: Slot, node: SlotNode, limit: Limit) -> None:
     name = f"{slot.name} on {node.address}"
     good = slot.wal_status not in ("lost", "unreserved") and not slot.conflicting
-    judge("slot has what it needs", good, of=name, reason="it was invalidated" if slot.conflicting else
+    judge("slot has the WAL that it needs", good, of=name, reason="it was invalidated" if slot.conflicting else
           f"its WAL is {slot.wal_status}")  # fmt: skip
     if slot.retained is None:
         return
@@ -84,8 +99,8 @@ def _slot(slot: Slot, node: SlotNode, limit: Limit) -> None:
         why = "the slot of the primary that it follows is behind" if slot.synced else "its consumer is behind"
         judge("WAL kept for a slot", slot.retained, at_most=limit, unit="B", of=name, reason=why)
         return
-    who = "its consumer is connected and takes nothing" if slot.active else "nobody uses it"
-    why = f"{who}, and it fills the disk: drop it, or bring its consumer back"
+    who = "its consumer is connected but does not advance" if slot.active else "no consumer is connected"
+    why = f"{who}, so WAL fills the disk: drop the slot, or restart its consumer"
     most = KEPT * node.segment_size
     judge("WAL kept for a slot that is not consumed", slot.retained, at_most=most, unit="B", of=name, reason=why)
 

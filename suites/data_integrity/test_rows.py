@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def _how_much(rows: RelationRows) -> str:
     if rows.sampled:
-        return f", {rows.seen} of about {rows.total} rows seen"
+        return f", {rows.seen} of about {rows.total} rows checked"
     return f", {rows.seen} rows seen"
 
 
@@ -25,7 +25,7 @@ def test_every_reference_leads_somewhere(postgres_orphans: OrphanRows, limit: Li
         judge("orphans", each.orphans, at_most=limit, of=about, reason=str(each.problem or ""))
     if not postgres_orphans.relations:
         keys = f"{postgres_orphans.enforced} foreign keys, all enforced"
-        judge("relations that nobody keeps watch over", 0, equals=0, of=keys)
+        judge("relations without an enforced foreign key", 0, equals=0, of=keys)
 
 
 @check("data_integrity.rows.*", severity="critical", runbook="rows-invariant")

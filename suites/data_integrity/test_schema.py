@@ -27,7 +27,10 @@ def _judge(what: str, found: Iterable[SchemaObject], total: int, declared: dict[
 def test_constraints_hold_for_old_rows(postgres_schema: Schema, declared: dict[str, Any]) -> None:
     """Every constraint is validated, else older rows may break it; no partition is half detached, which hides rows."""
     for each in postgres_schema.half_detached:
-        why = f"{each.what}, which neither shows its rows nor takes new ones: ALTER TABLE … DETACH PARTITION … FINALIZE"
+        why = (
+            f"{each.what}, so queries do not see its rows and inserts into it fail: "
+            "ALTER TABLE … DETACH PARTITION … FINALIZE"
+        )
         judge("partition of its table", False, of=each.name, reason=why)
     _judge("validated", postgres_schema.unvalidated, postgres_schema.constraints_total, declared, "constraints")
 
@@ -72,7 +75,7 @@ def test_text_is_ordered_as_when_indexes_were_built(postgres_collations: Collati
             judge("collations as they were", None, equals=True, of=node.node, reason=str(node.problem))
             continue
         for each in node.changed:
-            refresh = f"REINDEX what uses it, then ALTER {each.name.split()[0].upper()} … REFRESH"
+            refresh = f"REINDEX the indexes that use it, then ALTER {each.name.split()[0].upper()} … REFRESH"
             judge("version as it was", False, of=f"{each.name} on {node.node}",
                   reason=f"indexes were built with {each.recorded}, the system has {each.actual or 'none'}: {refresh} "
                   f"{'COLLATION ' if each.name.startswith('database') else ''}VERSION")  # fmt: skip

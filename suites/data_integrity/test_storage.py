@@ -24,7 +24,7 @@ def test_no_page_failed_its_checksum(postgres_checksums: Checksums, limit: Limit
             why = f"in {', '.join(node.databases)}; restore it, then pg_stat_reset()"
             judge("checksum failures", node.failures, at_most=limit, of=node.node, reason=why)
         else:
-            judge("a damaged page is noticed", "no", equals="no", of=f"{node.node} (data_checksums is off)")
+            judge("damaged pages are detected", "no", equals="no", of=f"{node.node} (data_checksums is off)")
 
 
 @check("data_integrity.storage.checksums-off", severity="medium", runbook="storage-checksums-off")
@@ -32,7 +32,7 @@ def test_pages_have_checksums(postgres_checksums: Checksums) -> None:
     """Every node has page checksums: without them a damaged page is handed to users as it is."""
     for node in postgres_checksums.nodes:
         on = None if node.problem is not None else node.on
-        why = str(node.problem or "data_checksums is off: pg_checksums --enable while it is stopped")
+        why = str(node.problem or "data_checksums is off: stop the server and run pg_checksums --enable")
         judge("page checksums are on", on, equals=True, of=node.node, reason=why)
 
 
@@ -57,14 +57,14 @@ def test_tables_and_indexes_fit_together(postgres_structure: Structure) -> None:
 def test_transaction_ids_are_left(postgres_activity: Activity, limit: Limit) -> None:
     """The oldest transaction of no database is too old: vacuum keeps up, and ids do not run out."""
     found = postgres_activity
-    judge("databases", len(found.databases) or None, at_least=1, reason="none was told")
+    judge("databases", len(found.databases) or None, at_least=1, reason="the server reported none")
     for each in found.databases:
         for kind, age, most in (
             ("transaction", each.age, found.freeze_max_age),
             ("multixact", each.multixact_age, found.multixact_freeze_max_age),
         ):
             judge(f"{kind} age", age / most if most > 0 else None, at_most=FREEZE_AGE, of=each.database,
-                  unit="x", reason=f"{age} are times autovacuum's {most}: what holds vacuum back?")  # fmt: skip
+                  unit="x", reason=f"the age is {age}, autovacuum starts at {most}: what prevents vacuum?")  # fmt: skip
             share = 100 * age / TRANSACTION_IDS
             judge(f"{kind} ids used", share, at_most=limit, unit="%", of=each.database)
 
@@ -103,7 +103,7 @@ def test_autovacuum_keeps_up(postgres_activity: Activity, limit: Limit) -> None:
     """
     judged = [each for each in postgres_activity.dead if not each.vacuuming]
     for each in judged:
-        why = f"{each.dead} dead rows" + ("" if each.autovacuum else ", and autovacuum is off for it")
+        why = f"{each.dead} dead rows" + ("" if each.autovacuum else ", and autovacuum is off for this table")
         judge("dead rows", each.dead / max(each.trigger, FEW), at_most=limit, unit="x", of=each.table, reason=why)
     if not judged:
         judge("tables with dead rows", 0, equals=0, of=f"{postgres_activity.tables_total} tables")
@@ -124,6 +124,6 @@ def test_replicas_keep_up(redis_replication: RedisReplication, limit: Limit) -> 
             judge("behind", None, at_most=limit, unit="B", of=each.address, reason=str(each.problem))
             continue
         judge("linked to its primary", each.link_up, of=each.address, reason=f"silent for {each.silent:.0f} s")
-        why = "its replication id is that of no primary here: whom does it follow?"
+        why = "its replication id belongs to no declared primary: it replicates from an undeclared one"
         if judge("has the history of a primary", bool(each.primary), of=each.address, reason=why):
             judge("behind", each.behind, at_most=limit, unit="B", of=each.address)

@@ -47,7 +47,7 @@ def _judge(run: LoadRun, percent: float, limit: Limit) -> None:
     for endpoint in (run.overall, *run.endpoints):
         of = "" if endpoint is run.overall else endpoint.name
         if not endpoint.times.count and of:
-            raise EvidenceProblem(Problem("invalid", f"{endpoint.name}: nothing was answered well"))
+            raise EvidenceProblem(Problem("invalid", f"{endpoint.name}: no request got a good answer"))
         if has_enough_samples(endpoint.times, percent):
             _judge_one(run, endpoint, percent, limit, of)
         elif crossed is not None and (least := surely_at_least(endpoint.times, percent)) > crossed:
@@ -65,7 +65,7 @@ def _judge_slow(run: LoadRun, endpoint: LoadEndpoint, percent: float, limit: Lim
     """Too few answers to prove that it is quick, enough to prove that it is slow."""
     if late := own_lateness(run, percent, least, 0.0):
         raise EvidenceProblem(Problem("invalid", late))
-    told = f"{endpoint.times.count} answers, which prove that it is at least so much"
+    told = f"{endpoint.times.count} answers; the true value is at least this high"
     judge(f"P{percent:g}, lower bound", least, at_most=limit, unit="s", of=of, reason=told)
 
 
@@ -77,5 +77,5 @@ def _judge_one(run: LoadRun, endpoint: LoadEndpoint, percent: float, limit: Limi
     if late and not limit.off:
         raise EvidenceProblem(Problem("invalid", late))
     late_ones = endpoint.times.count - endpoint.good
-    told = f"{endpoint.good} good answers" + (f", {late_ones} that never came in time" if late_ones > 0 else "")
+    told = f"{endpoint.good} good answers" + (f", {late_ones} without an answer in time" if late_ones > 0 else "")
     judge(f"P{percent:g}", value, at_most=limit, unit="s", of=of, reason=told)

@@ -36,14 +36,14 @@ def test_load_run_is_valid(load_run: LoadRun) -> None:
     found = flaws(load_run)
     count = load_run.overall.times.count
     if count < samples_needed(50):
-        found.append(f"{count} good answers tell nothing")
+        found.append(f"{count} good answers are too few")
     if found:  # never failed: what is wrong is with the measurement
         raise EvidenceProblem(Problem("invalid", "; ".join(found)))
     if load_run.asked:
         judge("rate that was sent", 100 * achieved(load_run), at_least=100 * ACHIEVED, unit="%")
     for worker in load_run.workers:
         judge("busiest five seconds", 100 * worker.busiest, at_most=100 * BUSIEST, unit="% of a core", of=worker.name)
-        judge("waited for a processor", 100 * worker.starved, at_most=100 * STARVED, unit="%", of=worker.name)
+        judge("waited for a CPU", 100 * worker.starved, at_most=100 * STARVED, unit="%", of=worker.name)
     if load_run.mode == "open":
         judge("began late, one in twenty", load_run.lag.percentile(95), at_most=LATE, unit="s")
     judge("workers that ended well", sum(worker.ended for worker in load_run.workers), equals=load_run.workers_asked)
@@ -56,7 +56,7 @@ def test_the_rate_is_sustained(load_run: LoadRun, limit: Limit) -> None:
     insist_on_validity(load_run)
     rate = load_run.in_time / load_run.seconds
     if not load_run.asked:  # a Locust file that says nothing of its rate
-        judge("good answers a second", rate > 0, reason="nothing was answered well")
+        judge("good answers a second", rate > 0, reason="no request got a good answer")
         return
     told = f"{rate:.4g}/s of {load_run.asked_rate:.4g}/s"
     judge("answered well and in time", 100 * load_run.in_time / load_run.asked, at_least=limit, unit="%", reason=told)
@@ -77,7 +77,7 @@ def test_errors_are_rare(load_run: LoadRun, limit: Limit) -> None:
             return  # proven bad, whatever else is wrong with the run
     insist_on_validity(load_run)
     if limit.warn is not None:
-        few = f"{whole.failed} of {asked} requests failed, and so few requests prove no less"
+        few = f"{whole.failed} of {asked} requests failed; with so few requests no lower bound can be proven"
         warn = Limit(warn=limit.warn, off=limit.off)
         bound = 100 * share_at_most(whole.failed, asked)
         judge("share of failed requests, upper bound", bound, at_most=warn, unit="%", reason=few)
@@ -115,7 +115,7 @@ def _insist_that_the_system_failed(run: LoadRun, point: float, fail: Limit) -> N
     if proven and not run.trouble:
         return  # a bad status is the server's, however late the client was; so is a reset of one that was in time
     if crossed is not None and point > crossed and own:
-        what = f"{point:.3g} % of the requests failed, but that may be the client's doing: {'; '.join(own)}"
+        what = f"{point:.3g} % of the requests failed, but the load generator may be the cause: {'; '.join(own)}"
         raise EvidenceProblem(Problem("invalid", what))
 
 

@@ -42,7 +42,7 @@ def test_all_times_are_no_longer_than_before(load_run: LoadRun, load_baseline: B
         return
     overall = shifted(load_run.overall, load_baseline.runs, load_baseline.least_p95)
     if overall is None:
-        raise EvidenceProblem(Problem("invalid", "there are too few samples to compare, now or in the accepted runs"))
+        raise EvidenceProblem(Problem("invalid", "too few samples to compare, in this run or in the accepted runs"))
     _judge_time(load_run, overall, 95, "slower as a whole", limit, "")
     for endpoint in load_run.endpoints:
         found = shifted(endpoint, load_baseline.runs, load_baseline.least_p95)
@@ -58,7 +58,7 @@ def test_errors_are_no_more_frequent_than_before(load_run: LoadRun, load_baselin
         return
     found = fails_more(load_run.overall, load_baseline.runs, load_baseline.least_errors)
     if found is None:
-        raise EvidenceProblem(Problem("invalid", f"load {load_run.name}: there are no requests to compare"))
+        raise EvidenceProblem(Problem("invalid", f"load {load_run.name}: no requests to compare"))
     if not found.proven:
         insist_on_validity(load_run)
     _judge(load_run, found, "more failed requests", limit, "")
@@ -85,7 +85,7 @@ def _first(baseline: Baseline) -> bool:
         return False
     if baseline.required:
         what = "there is no accepted run to compare with"
-        raise EvidenceProblem(Problem("invalid", what, 'baseline = "note" lets a first run pass'))
+        raise EvidenceProblem(Problem("invalid", what, 'baseline = "note" lets the first run pass'))
     judge("accepted runs to compare with", len(baseline.runs), at_least=0)
     return True
 

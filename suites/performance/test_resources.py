@@ -20,9 +20,11 @@ def _insist_on_looks(resources: LoadResources) -> list[ResourceSample]:
     """The looks from during the load; raises EvidenceProblem where there are too few."""
     looks = list(resources.samples[1:])  # the first one is from before the load
     if len(looks) < 4:
-        raise EvidenceProblem(Problem("invalid", f"{len(looks)} looks at this machine are too few"))
+        raise EvidenceProblem(Problem("invalid", f"{len(looks)} samples of this machine are too few"))
     if not resources.host and not resources.process and not resources.hosts_expected:
-        raise EvidenceProblem(Problem("invalid", "neither this machine, a process of it nor another host is watched"))
+        raise EvidenceProblem(
+            Problem("invalid", "nothing is watched: neither this machine, nor a process on it, nor another host")
+        )
     return looks
 
 
@@ -39,7 +41,7 @@ def _judge_use(
     """Judges what was used: by this machine, by the watched process of what it may use, by hosts of Prometheus."""
     if len(resources.hosts) < resources.hosts_expected:
         what = f"Prometheus has {len(resources.hosts)} hosts, {resources.hosts_expected} are expected"
-        raise EvidenceProblem(Problem("empty", what, "do the matchers of `hosts` fit them?"))
+        raise EvidenceProblem(Problem("empty", what, "do the matchers of `hosts` select these hosts?"))
     for each in resources.hosts:
         share = told(each)
         judge(what, None if share is None else 100 * share, at_most=limit, unit="%", of=each.name, reason=each.why)
@@ -80,7 +82,7 @@ def test_connections_have_room(load_resources: LoadResources, load_run: LoadRun,
         return
     allowed = load_resources.connections_allowed
     if allowed is None:
-        what = f"nothing tells how many connections {load_resources.process} may have"
+        what = f"the connection limit of {load_resources.process} is not known"
         raise EvidenceProblem(Problem("configuration", what, "declare `connections` in `resources` of the load"))
     seen = _shares(load_resources, lambda look: look.connections, allowed)
     if judge("connections", max(seen, default=None), at_most=limit, unit="%", of=load_resources.process):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     severity="low",
     limit=Limit(warn="1.5 x", fail="1.1 x"),
     runbook="stress",
-    opt_in="raises the rate past the declared one until answers get slow or fail",
+    opt_in="raises the request rate above the declared one until answers get slow or fail",
 )
 def test_there_is_headroom(load_stress: LoadStress, limit: Limit) -> None:
     """The saturation point (knee), in multiples of the declared rate; and recovery after it."""
@@ -26,10 +26,13 @@ def test_there_is_headroom(load_stress: LoadStress, limit: Limit) -> None:
     if found or not load_stress.steps:
         raise EvidenceProblem(Problem("invalid", "; ".join(found) or "no step was begun"))
     knee = knee_of(load_stress)
-    told = f"{knee:.4g}/s is the last step that is answered well, {load_stress.own_rate:.4g}/s is declared"
+    told = f"{knee:.4g}/s is the last step with good answers, the declared rate is {load_stress.own_rate:.4g}/s"
     judge("headroom", knee / load_stress.own_rate, at_least=limit, unit="x", reason=told)
     after = load_stress.recovery
     if after is None or after.good + after.failed < samples_needed(95):
-        raise EvidenceProblem(Problem("invalid", "too few requests followed the last step to tell of recovery"))
-    slow = f"afterwards P95 {after.p95 or 0:.3f} s and {after.failed} of {after.begun} failed at the declared rate"
+        raise EvidenceProblem(Problem("invalid", "too few requests were sent after the last step to measure recovery"))
+    slow = (
+        f"after the last step: P95 {after.p95 or 0:.3f} s and {after.failed} of "
+        f"{after.begun} failed at the declared rate"
+    )
     judge("recovers afterwards", answered_well(after, load_stress.p95_allowed), reason=slow)

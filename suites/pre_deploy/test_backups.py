@@ -26,7 +26,7 @@ def _good(backups: Backups, archiving: Archiving) -> list[Backup]:
 
 
 @check("pre_deploy.backups.age", severity="critical", limit=Limit(warn="26h", fail="50h"), runbook="backups-age",
-       fixed={"age, in intervals of a declared schedule": Limit(warn=LATE, fail=MISSED),
+       fixed={"age, as a multiple of the declared interval": Limit(warn=LATE, fail=MISSED),
               **FROM_THE_FUTURE})  # fmt: skip
 def test_the_last_backup_is_recent(postgres_backups: Backups, postgres_archiving: Archiving, limit: Limit) -> None:
     """How old the last backup is that could be restored; and the full one, and how many are kept, where declared."""
@@ -37,20 +37,22 @@ def test_the_last_backup_is_recent(postgres_backups: Backups, postgres_archiving
     for each in backups.found:
         moment = max(each.ended_at, each.modified_at or 0.0)
         if moment > backups.now + AHEAD:
-            judge("backup is not from the future", False, of=each.label,
-                  reason=f"it was written {moment - backups.now:.0f} s from now: a clock is wrong")  # fmt: skip
+            judge("backup is not dated in the future", False, of=each.label,
+                  reason=f"it is dated {moment - backups.now:.0f} s in the future: a clock is wrong")  # fmt: skip
     age = backups.now - newest.ended_at
     judge("age", max(age, 0.0), at_most=limit, unit="s", of=newest.label)
     full = [each for each in good if each.kind != "incremental"]
-    _on_time("age of the newest", age, backups.expected_any, newest.label)
+    _on_time("age of the newest backup", age, backups.expected_any, newest.label)
     if full:
-        _on_time("age of the newest full one", backups.now - full[-1].ended_at, backups.expected_full, full[-1].label)
+        _on_time(
+            "age of the newest full backup", backups.now - full[-1].ended_at, backups.expected_full, full[-1].label
+        )
     elif backups.expected_full is not None:
         judge("full backups", False, reason="there is none")
     if backups.expected_retained is not None:
         judge("full backups kept", len(full), at_least=backups.expected_retained)
     for said in backups.complaints:
-        judge("the tool is content", False, reason=said)
+        judge("backup tool reports no problem", False, reason=said)
 
 
 def _on_time(what: str, age: float, every: float | None, label: str) -> None:
@@ -62,7 +64,7 @@ def _why_none(backups: Backups, good: list[Backup]) -> str:
     if not backups.found:
         return "there is none"
     newest = backups.found[-1]
-    of_another = f"{newest.label} is of another cluster or database" if not newest.problem else ""
+    of_another = f"{newest.label} is a backup of another cluster or database" if not newest.problem else ""
     return (newest.problem and f"{newest.label}: {newest.problem}") or of_another
 
 
@@ -77,9 +79,9 @@ def test_finished_wal_is_archived(postgres_archiving: Archiving, limit: Limit) -
     if not on and archiving.receiver:
         judge_streaming(archiving, limit)
         return
-    why = f"archive_mode is {archiving.mode}; where WAL is streamed, say by whom in backups.receiver"
+    why = f"archive_mode is {archiving.mode}; if WAL is streamed, name its receiver in backups.receiver"
     if judge("archiving is on", on, of=archiving.node, reason=why):
-        said = f"{archiving.waiting} wait, the last failure was {archiving.last_failed or 'never'}"
+        said = f"{archiving.waiting} files wait, last failure: {archiving.last_failed or 'never'}"
         oldest = 0.0 if archiving.waiting == 0 else archiving.oldest_waiting
         judge("oldest file waits", oldest, at_most=limit, unit="s", of=archiving.node, reason=said)
 
@@ -104,7 +106,7 @@ def test_the_last_backup_has_its_usual_size(
             share = 100 * size / max(postgres_archiving.database_size, 1)
             judge("size against the databases'", share, at_least=limit, unit="%", of=newest.label)
     if not good:
-        judge("backups with a size", False, reason="there is none that could be restored")
+        judge("backups with a size", False, reason="no backup can be restored")
 
 
 def _close(what: str, size: float, usual: float, label: str, limit: Limit) -> None:
@@ -121,13 +123,13 @@ def test_a_backup_was_restored_lately(
     record, running = postgres_restore_record, postgres_archiving.system_identifier
     if not judge("a restore was recorded", record.problem is None, of=record.source, reason=str(record.problem or "")):
         return
-    why = "; ".join(record.wrong[:3]) or "it says so without a reason"
+    why = "; ".join(record.wrong[:3]) or "the record gives no reason"
     some = f", {record.share:.2%} of their rows" if record.share < 1 else ""
     compared = f"{record.compared} tables compared{some}"
     judge("it was good", record.good, of=f"{record.label} ({compared})", reason=why)
     if running:
-        judge("cluster it was of", record.system_identifier, equals=running, of=record.label)
+        judge("cluster of the restored backup", record.system_identifier, equals=running, of=record.label)
     age = record.now - record.restored_at
-    ahead = f"by {-age:.0f} s: a clock is wrong"
-    judge("record is not from the future", age >= -AHEAD, of=record.label, reason=ahead)
+    ahead = f"its time is {-age:.0f} s ahead: a clock is wrong"
+    judge("record is not dated in the future", age >= -AHEAD, of=record.label, reason=ahead)
     judge("restored ago", max(age, 0.0), at_most=limit, unit="s", of=record.label)

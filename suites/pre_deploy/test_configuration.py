@@ -24,14 +24,14 @@ def test_the_server_would_take_them(kubernetes_manifests: KubernetesManifests) -
     asked = [each for each in kubernetes_manifests.manifests if each.problem is None]
     if unasked and all(each.accepted or each.waits for each in asked):
         raise EvidenceProblem(unasked[0])
-    judge("all could be asked about", not unasked, warn_only=True, reason=unasked[0].message if unasked else "")
+    judge("all objects could be dry-run", not unasked, warn_only=True, reason=unasked[0].message if unasked else "")
     for each in asked:
         if each.waits:
             judge("dry run", False, of=each.name, reason=f"not judged: {each.waits}", warn_only=True)
             continue
         how = f" ({each.way})" if each.way else ""
         judge("dry run", each.accepted, of=each.name, reason=f"{each.said}{how}")
-        judge("nothing of it gets lost", not each.lost, of=each.name, warn_only=True,
+        judge("no field is dropped", not each.lost, of=each.name, warn_only=True,
               reason=f"{'; '.join(each.lost)}{how}")  # fmt: skip
         dropped = [warning for warning in each.warnings if "unknown field" in warning]
         judge("all fields are known", not dropped, of=each.name, reason="; ".join(dropped), warn_only=True)
@@ -48,11 +48,11 @@ def test_api_versions_last(kubernetes_manifests: KubernetesManifests) -> None:
 
 
 def _judge(what: str, findings: tuple[Finding, ...]) -> None:
-    judge(f"{what} that were looked at", len(findings), at_least=0)
+    judge(f"{what} checked", len(findings), at_least=0)
     for each in findings:
         judge(what, not each.wrong, of=each.what, reason=each.wrong)
         if each.later:
-            judge(f"{what} is there already", False, of=each.what, reason=each.later, warn_only=True)
+            judge(f"{what} already exists", False, of=each.what, reason=each.later, warn_only=True)
 
 
 @check("pre_deploy.configuration.references", severity="critical", runbook="configuration-references")
@@ -79,13 +79,15 @@ def test_settings_are_filled_in(configured_settings: ConfiguredSettings) -> None
     for each in configured_settings.settings:
         if each.optional and not each.present:
             continue
-        if not judge("value", each.present, of=each.name, reason=f"{configured_settings.source} does not have it"):
+        if not judge(
+            "value", each.present, of=each.name, reason=f"{configured_settings.source} does not contain this setting"
+        ):
             continue
         judge("value", not each.empty, of=each.name, reason="it is empty")
         judge("value", not each.wrong, of=each.name, reason=each.wrong)
         looks = "it is a placeholder" + ("" if each.secret else f": {each.placeholder}")
         judge("value", not each.placeholder, of=each.name, reason=looks)
         if each.secret:
-            judge("value", not each.known, of=each.name, reason="everybody knows it")
+            judge("value", not each.known, of=each.name, reason="it is a widely known default value")
         elif each.known:
-            judge("password", False, of=each.name, reason="everybody knows it")
+            judge("password", False, of=each.name, reason="it is a widely known default value")

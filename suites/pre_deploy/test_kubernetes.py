@@ -33,9 +33,14 @@ def test_the_api_is_ready_for_us(kubernetes_api: KubernetesApi) -> None:
     """The API server is ready, and the rights that `kubernetes.reach` declares are there."""
     failing = ", ".join(kubernetes_api.failing)
     judge("/readyz", kubernetes_api.ready, reason=f"not ready: {failing or 'no part is named'}")
-    judge("rights that were asked about", len(kubernetes_api.allowed) + len(kubernetes_api.forbidden), at_least=1)
+    judge("permissions checked", len(kubernetes_api.allowed) + len(kubernetes_api.forbidden), at_least=1)
     for each in kubernetes_api.forbidden:
-        judge("is allowed", False, of=each, reason="`prodcheck grants --kubernetes` prints the role that it takes")
+        judge(
+            "is allowed",
+            False,
+            of=each,
+            reason="`prodcheck grants --kubernetes` prints the role with the missing permissions",
+        )
     for each in kubernetes_api.allowed:
         judge("is allowed", True, of=each)
 
@@ -67,7 +72,7 @@ def _trouble(pod: Pod, now: float) -> str:
     """What is wrong with a pod, "" for nothing."""
     if pod.ends_at is not None:
         late = now - pod.ends_at
-        return f"should have ended {late:.0f} s ago" if late > OVERDUE else ""
+        return f"deletion should have finished {late:.0f} s ago" if late > OVERDUE else ""
     if pod.phase == "Succeeded" or pod.gated:
         return ""
     for each in pod.containers:
@@ -84,7 +89,7 @@ def _trouble(pod: Pod, now: float) -> str:
 
 @check("pre_deploy.kubernetes.pods", severity="high", limit=Limit(warn="0%", fail="10%"), runbook="kubernetes-pods",
        fixed={"time pending": Limit(fail=f"{PENDING}s"), "time past the grace period": Limit(fail=f"{OVERDUE}s"),
-              "time in which an end for want of memory counts": Limit(fail=f"{RECENT}s")})  # fmt: skip
+              "period in which an out-of-memory kill counts": Limit(fail=f"{RECENT}s")})  # fmt: skip
 def test_pods_are_in_order(kubernetes_pods: KubernetesPods, limit: Limit) -> None:
     """The share of each workload's pods that crash, lack their image, wait for a node or ran out of memory."""
     judge("pods", len(kubernetes_pods.pods), at_least=1)
@@ -122,23 +127,23 @@ def test_the_surge_fits(kubernetes_capacity: KubernetesCapacity) -> None:
         grows = kubernetes_capacity.autoscaling
         fits = each.left == 0 if not each.doubt else False if grows else None
         beside = f"; not looked at: {each.not_placed_by}" if each.not_placed_by else ""
-        judge(f"the surge fits{beside}", fits, of=each.what, reason=why, warn_only=grows or bool(each.ends))
+        judge(f"the rollout fits{beside}", fits, of=each.what, reason=why, warn_only=grows or bool(each.ends))
     judge("workloads", len(kubernetes_capacity.fits), at_least=0)
     left = [each for each in kubernetes_capacity.without_one if each.left]
     named = "; ".join(f"{each.what}: {each.why}" for each in left[:3])
-    judge("it fits with one node gone", not left, of=kubernetes_capacity.lost or "all nodes", warn_only=True,
+    judge("the rollout fits with one node down", not left, of=kubernetes_capacity.lost or "all nodes", warn_only=True,
           reason=f"{sum(each.left for each in left)} pods have no place: {named}")  # fmt: skip
 
 
 @check("pre_deploy.kubernetes.quota", severity="high", limit=Limit(warn="85%", fail="100%"), runbook="kubernetes-quota")
 def test_quotas_leave_room(kubernetes_quota: KubernetesQuota, limit: Limit) -> None:
     """What is used and what a rollout adds, of each ResourceQuota; limit ranges let its pods in."""
-    judge("pods that limit ranges refuse", len(kubernetes_quota.refused), at_most=0,
+    judge("pods refused by limit ranges", len(kubernetes_quota.refused), at_most=0,
           reason="; ".join(kubernetes_quota.refused[:3]) or "")  # fmt: skip
     for each in kubernetes_quota.quotas:
         whole = each.used + each.surge
         share = round(100 * whole / each.hard, 9) if each.hard > 0 else 0.0 if whole == 0 else 1000.0
-        why = f"{each.used:g} used and {each.surge:g} more for the rollout, of {each.hard:g}"
+        why = f"{each.used:g} used, the rollout needs {each.surge:g} more, the quota is {each.hard:g}"
         judge("quota used", share, at_most=limit, unit="%", of=each.name, reason=why)
 
 
@@ -157,7 +162,7 @@ def test_a_drain_is_possible(kubernetes_disruption: KubernetesDisruption) -> Non
     """The eviction API lets each pod go that is under a budget; rolling updates are not limited by them."""
     judge("budgets", len(kubernetes_disruption.budgets), at_least=0)
     for each in kubernetes_disruption.budgets:
-        judge("a pod may go", not each.blocked, of=each.name, reason=f"{each.why}; a drain would hang",
+        judge("a pod may be evicted", not each.blocked, of=each.name, reason=f"{each.why}; a drain would never finish",
               warn_only=each.soon)  # fmt: skip
 
 
@@ -169,7 +174,7 @@ def test_traffic_gets_in(kubernetes_ingress: KubernetesIngress) -> None:
     reasons = dict(kubernetes_ingress.why)  # each is told once, where its service is judged first
     for ingress in kubernetes_ingress.ingresses:
         judge("has an address", bool(ingress.addresses), of=ingress.name,
-              reason=f"no controller has given it one{ingress.why and ': '}{ingress.why}")  # fmt: skip
+              reason=f"no ingress controller assigned an address{ingress.why and ': '}{ingress.why}")  # fmt: skip
         for backend, ready in ingress.backends:
             why = "there is no such service or port" if ready < 0 else "it has no ready endpoint"
             told = reasons.pop(backend.rpartition(":")[0], "") if ready == 0 else ""

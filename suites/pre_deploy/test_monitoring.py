@@ -16,7 +16,7 @@ AT_REST = ("silenced", "inhibited")  # a time interval that mutes an alert is no
 
 
 @check("pre_deploy.monitoring.alerts", severity="high", runbook="alerts",
-       fixed={"time since a rule was looked at, in intervals": Limit(fail=LATE)})  # fmt: skip
+       fixed={"time since the last evaluation of a rule, as a multiple of its interval": Limit(fail=LATE)})  # fmt: skip
 def test_alerts_would_come(alert_rules: AlertRules) -> None:
     """The required rules are loaded and healthy, their targets are up, and alerts arrive where they are passed on."""
     there = {each.name for each in alert_rules.rules}
@@ -28,18 +28,19 @@ def test_alerts_would_come(alert_rules: AlertRules) -> None:
         if series.health != "elsewhere":
             _judge_looks(series)
         elif judge("recorded series is there", series.age is not None, of=series.name, warn_only=True,
-                   reason="no rule here records it and there is none: what rests on it cannot fire"):  # fmt: skip
+                   reason=("no rule in this Prometheus records this series and it has no "
+                       "samples: alerts that use it cannot fire")):  # fmt: skip
             _judge_age(series)
     if alert_rules.required:
-        judge("jobs whose targets are looked at", len(alert_rules.jobs), at_least=1, warn_only=True,
-              reason="the rules name none: say which in alerts.jobs")  # fmt: skip
+        judge("jobs whose targets are checked", len(alert_rules.jobs), at_least=1, warn_only=True,
+              reason="the rules name no job: list the jobs in alerts.jobs")  # fmt: skip
     for job in alert_rules.jobs:
         judge("targets that are up", job.up, at_least=1, of=f"job {job.name}", reason=f"{job.down} are down")
         judge("targets that are down", job.down, equals=0, of=f"job {job.name}", warn_only=True)
     if alert_rules.alertmanagers is not None:
         judge("Alertmanagers that Prometheus sends to", alert_rules.alertmanagers, at_least=1)
     for receiver in alert_rules.wanted:
-        judge("receiver is there", receiver in alert_rules.receivers, of=receiver,
+        judge("receiver exists", receiver in alert_rules.receivers, of=receiver,
               reason=f"Alertmanager has {', '.join(alert_rules.receivers) or 'none'}")  # fmt: skip
     if alert_rules.deadman:
         _judge_deadman(alert_rules)
@@ -47,7 +48,7 @@ def test_alerts_would_come(alert_rules: AlertRules) -> None:
 
 def _judge_looks(rule: AlertingRule | RecordingRule) -> None:
     known = None if rule.health == "unknown" else rule.health
-    judge("health", known, equals="ok", of=rule.name, reason=rule.error or "it was never looked at")
+    judge("health", known, equals="ok", of=rule.name, reason=rule.error or "it was never evaluated")
     if known is not None:
         _judge_age(rule)
 
@@ -55,19 +56,19 @@ def _judge_looks(rule: AlertingRule | RecordingRule) -> None:
 def _judge_age(rule: AlertingRule | RecordingRule) -> None:
     late = max(LATE * rule.interval, PATIENCE)
     if rule.age is not None:
-        judge("time since it was looked at", rule.age, at_most=late, unit="s", of=rule.name)
+        judge("time since its last evaluation", rule.age, at_most=late, unit="s", of=rule.name)
 
 
 def _judge_deadman(alert_rules: AlertRules) -> None:
     name = alert_rules.deadman
     fires = any(each.firing for each in alert_rules.rules if each.name == name)
-    judge("dead man's alert fires", fires, of=name, reason="Prometheus does not fire it, which it always should")
+    judge("dead man's alert fires", fires, of=name, reason="the alert is not firing in Prometheus; it must always fire")
     if alert_rules.asked:
         arrived = alert_rules.arrived
         judge("dead man's alert arrives", arrived is not None, of=name,
-              reason="Alertmanager does not have it, or only that of another Prometheus")  # fmt: skip
+              reason="Alertmanager does not have this alert, or has only the one of another Prometheus")  # fmt: skip
         if arrived is not None:
-            judge("dead man's alert is passed on", not arrived.suppressed, of=name, warn_only=True,
+            judge("dead man's alert is not muted", not arrived.suppressed, of=name, warn_only=True,
                   reason=f"it is {arrived.suppressed}")  # fmt: skip
 
 
@@ -75,12 +76,12 @@ def _judge_deadman(alert_rules: AlertRules) -> None:
 def test_nothing_fires(alerts_firing: AlertsFiring) -> None:
     """No alert of the declared kind has been firing for long, but for silenced and inhibited ones."""
     if not alerts_firing.control:
-        what = f"{alerts_firing.source} does not have {alerts_firing.deadman} either, which always fires"
-        raise EvidenceProblem(Problem("empty", f"{what}: that it has no other alert proves nothing"))
+        what = f"{alerts_firing.source} does not have {alerts_firing.deadman} either, although it always fires"
+        raise EvidenceProblem(Problem("empty", f"{what}: the absence of other alerts proves nothing"))
     heard = [each for each in alerts_firing.alerts
              if each.suppressed not in AT_REST and each.seconds >= alerts_firing.shortest]  # fmt: skip
     for each in heard:
         labels = ", ".join(f'{name}="{value}"' for name, value in each.labels if name != "alertname")
         judge("is quiet", False, of=each.name, reason=f"firing for {each.seconds:.0f} s: {labels}")
     if not heard:
-        judge(f"alerts that fit {alerts_firing.match}", len(heard), equals=0)
+        judge(f"firing alerts that match {alerts_firing.match}", len(heard), equals=0)

@@ -30,8 +30,8 @@ def test_somebody_else_let_it(change_approval: Approval) -> None:
     found, change = change_approval, change_approval.change
     _freezes(found, change)
     wanted = f"revision {found.revision} of {found.units[0] or 'everything'} in {found.environment}"
-    others = f", only of {'; '.join(map(str, found.changes[-3:]))}" if found.changes else ""
-    why = f"there is none of {wanted}{others}"
+    others = f", only for {'; '.join(map(str, found.changes[-3:]))}" if found.changes else ""
+    why = f"there is no change record for {wanted}{others}"
     if judge("change record", change is not None, of=found.source, reason=why) and change is not None:
         _people(change)
         _times(found, change)
@@ -47,10 +47,10 @@ def _people(change: Change) -> None:
     """Nobody said no, and somebody other than the authors said yes."""
     for each in change.decisions:
         if each.said == "rejected":
-            judge("approval", False, of=each.by, reason="it was refused")
+            judge("approval", False, of=each.by, reason="the change was rejected")
     yes = [each.by for each in change.decisions if each.said == "approved"]
-    if judge("approval", bool(yes), reason="nobody has given it yet"):
-        own = f"only {', '.join(sorted(set(yes)))} gave it, whose own change it is"
+    if judge("approval", bool(yes), reason="nobody has approved the change yet"):
+        own = f"only its author approved it ({', '.join(sorted(set(yes)))}); another person must approve it"
         judge("approval by another", bool(_approvals(change)), reason=own)
 
 
@@ -62,7 +62,7 @@ def _times(found: Approval, change: Change) -> None:
     yes = [each.at for each in _approvals(change)]
     times = [each for each in yes if each is not None]
     for at in times:
-        late = f"it was given {_for(at - found.now)} from now: a clock is wrong"
+        late = f"it is dated {_for(at - found.now)} in the future: a clock is wrong"
         judge("time of the approval", at <= found.now + AHEAD, reason=late)
     if change.ends is not None:
         if judge("window", found.now < change.ends, reason=f"it ended {_for(found.now - change.ends)} ago"):
@@ -71,7 +71,7 @@ def _times(found: Approval, change: Change) -> None:
         judge("age of the approval", max(found.now - max(times), 0.0), at_most=found.holds, unit="s")
     elif yes:
         what = "the change record says neither when its window ends nor when it was approved"
-        raise EvidenceProblem(Problem("protocol", what, "give it a window"))
+        raise EvidenceProblem(Problem("protocol", what, "add a window to the record"))
 
 
 def _freezes(found: Approval, change: Change | None) -> None:
@@ -82,7 +82,9 @@ def _freezes(found: Approval, change: Change | None) -> None:
             judge("freeze begins in", each.begins - found.now, at_least=SOON, unit="s", of=each.name)
         else:
             urgent = each.emergency and change is not None and change.emergency and bool(change.ticket)
-            why = f"is on for another {_for(each.ends - found.now)}" + (f": {each.reason}" if each.reason else "")
+            why = f"the freeze lasts another {_for(each.ends - found.now)}" + (
+                f": {each.reason}" if each.reason else ""
+            )
             passes = f"; {change.ticket} passes as an emergency" if urgent and change is not None else ""
             judge("freeze", False, of=each.name, reason=why + passes, warn_only=urgent)
 
@@ -118,7 +120,7 @@ def _written(document: PlanDocument, now: float, limit: Limit) -> None:
     wanted = " or ".join(document.names)
     judge("plan", document.named, of=document.source, reason=f"it does not name {wanted}")
     dated = document.dated is not None
-    why = "it names no day, such as 2026-11-24, on which somebody looked at it"
+    why = "the plan has no date of its last review, such as 2026-11-24"
     if judge("plan", dated, of=document.source, reason=why) and document.dated is not None:
         judge("age", now - document.dated, at_most=limit, unit="s", of=document.source)
 
@@ -129,9 +131,10 @@ def _kept(way: DeploymentHistory) -> None:
         judge("first deployment", True, of=way.workload)
         return
     judge("earlier versions that will be kept", way.limit, at_least=1, of=way.workload)
-    gone = f"it is at version {way.revision}, and none before that is kept"
+    gone = f"the workload is at version {way.revision}, and no earlier version is kept"
     judge("earlier versions", way.revision == 1 or way.kept > 1, of=way.workload, reason=gone)
     tags = {each: each.rpartition("/")[2].partition(":")[2] for each in way.images if "@" not in each}
     loose = [each for each, tag in tags.items() if tag in ("", "latest")]
     judge("images", bool(way.images) and not loose, of=way.workload,
-          reason=f"{', '.join(loose) or 'none is known'}: whatever is newest, also after going back")  # fmt: skip
+          reason=(f"{', '.join(loose) or 'none is known'}: without a fixed tag or "
+              "digest, a rollback starts the newest image"))  # fmt: skip

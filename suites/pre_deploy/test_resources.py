@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def _insist_on_hosts(found: int, expected: int) -> None:
     """Raises EvidenceProblem where hosts are missing: how those are nobody knows."""
     if found < expected:
-        hint = "are they scraped, do the matchers fit them, or is `expect` too high?"
+        hint = "are the hosts scraped, do the matchers select them, or is `expect` too high?"
         raise EvidenceProblem(Problem("empty", f"{found} hosts were found, {expected} are expected", hint))
 
 

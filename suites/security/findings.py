@@ -35,4 +35,4 @@ def insist_on_all(pages: Iterable[Page]) -> None:
     """Raises EvidenceProblem for pages that a limiter refused or that crashed: they could not be judged."""
     silent = [f"{page.name} answered {page.exchange.status}" for page in pages if not page.answered]
     if silent:
-        raise EvidenceProblem(Problem("protocol", f"{', '.join(silent[:5])}: nothing to judge there"))
+        raise EvidenceProblem(Problem("protocol", f"{', '.join(silent[:5])}: this answer cannot be checked"))

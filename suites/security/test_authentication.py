@@ -23,8 +23,8 @@ def test_bad_tokens_are_refused(auth_tokens: ForgedTokens) -> None:
     for entry in (auth_tokens.before, auth_tokens.after):
         insist_on(entry, auth_tokens.expected, f"the good token of {auth_tokens.role}")
     if auth_tokens.kind == "jwt":
-        judge("secret cannot be guessed", not auth_tokens.guessable, reason="it is one that everybody tries first")
-        judge("all forgeries are tried", not auth_tokens.not_tried, warn_only=True, reason=auth_tokens.not_tried)
+        judge("secret cannot be guessed", not auth_tokens.guessable, reason="it is on the list of common secrets")
+        judge("all forged tokens were tried", not auth_tokens.not_tried, warn_only=True, reason=auth_tokens.not_tried)
     judge("bad tokens", len(auth_tokens.forged), at_least=1)
     for token in auth_tokens.forged:
         _judge_token(token)
@@ -32,7 +32,7 @@ def test_bad_tokens_are_refused(auth_tokens: ForgedTokens) -> None:
 
 def _judge_token(token: ForgedToken) -> None:
     if token.genuine is False and token.entry.exchange is not None and token.entry.exchange.status >= 300:
-        why = "no key of the JWKS signed this sample: that it is refused proves nothing"
+        why = "no key of the JWKS signed this sample token, so its refusal proves nothing"
         judge("refusal", None, equals=True, of=token.case, reason=why)
         return
     judge_refused("refusal", token.entry, token.case, refusals=TOKEN_REFUSED, detail=token.detail)
@@ -52,21 +52,26 @@ def test_cookie_ends_with_the_session(auth_cookie: CookieSession) -> None:
 @check(
     "security.authentication.throttling", severity="high", runbook="authentication-throttling",
     opt_in="sends bad logins of the dedicated user until they are limited, which may lock that user",
-    fixed={"delay that grows, in times the first": Limit(fail=_SLOWER),
-           "delay that grows, beyond the first": Limit(fail=f"{_SECONDS}s")},
+    fixed={"growing delay, as a multiple of the first": Limit(fail=_SLOWER),
+           "growing delay, in addition to the first": Limit(fail=f"{_SECONDS}s")},
 )  # fmt: skip
 def test_passwords_cannot_be_tried_without_end(auth_throttling: BadLogins) -> None:
-    """Bad logins of one user are slowed or locked, and another user still gets in."""
+    """Bad logins of one user are slowed or locked, and another user can still log in."""
     if not auth_throttling.control.granted:
-        why = f"another user cannot log in even before ({auth_throttling.control.reason})"
-        raise EvidenceProblem(Problem("protocol", f"{why}: what is refused proves nothing"))
+        why = f"another user cannot log in even before the test ({auth_throttling.control.reason})"
+        raise EvidenceProblem(Problem("protocol", f"{why}: a refusal proves nothing"))
     attempts = auth_throttling.attempts
     for attempt in attempts:
-        judge("refusal of a wrong password", not attempt.granted, reason="it was let in")
+        judge("refusal of a wrong password", not attempt.granted, reason="access was granted")
     if any(attempt.status >= 500 for attempt in attempts):
         raise EvidenceProblem(Problem("protocol", "a bad login was answered with an error of the server"))
     limit = _limit(auth_throttling)
-    judge("limited", bool(limit), of=auth_throttling.user, reason=f"{len(attempts)} bad logins, the last as the first")
+    judge(
+        "limited",
+        bool(limit),
+        of=auth_throttling.user,
+        reason=f"{len(attempts)} bad logins, and the last was answered like the first",
+    )
     _judge_others(auth_throttling)
 
 
@@ -91,5 +96,7 @@ def _judge_others(seen: BadLogins) -> None:
     """Another user from the same address: refused, everybody is locked; limited, at least those behind one address."""
     after = seen.after
     limited = after.exchange is not None and after.exchange.status == 429
-    why = "all users of one address are limited together" if limited else f"everybody is shut out ({after.reason})"
-    judge("another user still gets in", after.granted, of=after.role, warn_only=limited, reason=why)
+    why = (
+        "the limit applies to all users of one IP address" if limited else f"all users are locked out ({after.reason})"
+    )
+    judge("another user can still log in", after.granted, of=after.role, warn_only=limited, reason=why)

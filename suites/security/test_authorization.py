@@ -44,4 +44,6 @@ def test_objects_are_closed_to_strangers(auth_ownership: OwnershipPair) -> None:
     who = f"{auth_ownership.stranger}, for what is {auth_ownership.owner}'s"
     judge_refused("refusal", auth_ownership.entry, who, refusals=auth_ownership.expected)
     shown = auth_ownership.shows_object
-    judge("the refusal shows nothing of the object", not shown, of=who, reason="the answer holds what the owner gets")
+    judge(
+        "the refusal contains no data of the object", not shown, of=who, reason="the answer contains the owner's data"
+    )

@@ -29,7 +29,7 @@ def test_cookies_are_guarded(http_cookies: CookieAnswers) -> None:
     if http_cookies.session and http_cookies.session not in seen and http_cookies.login is not None:
         hint = "is auth.cookie the name that the login sets?"
         raise EvidenceProblem(
-            Problem("protocol", f"the session cookie {http_cookies.session} was set by no answer", hint)
+            Problem("protocol", f"no answer set the session cookie {http_cookies.session}", hint)
         )
     if not seen:
         judge("no cookie is set", True, of=f"{len(pages)} answers")
@@ -66,7 +66,7 @@ def _judge_cookies(page: Page, about: CookieAnswers) -> set[str]:
         session = cookies.is_session(cookie, {about.session} if about.session else set())
         found = cookies.judged(cookie, about.host, about.https, session, refused.pop(cookie.name, ""))
         if cookie.name in differing:
-            found += warns(["it is set twice with other attributes: browsers take the last"])
+            found += warns(["it is set twice with different attributes: browsers use the last one"])
         record("session cookie" if session else "cookie", found, f"{cookie.name} ({page.name})")
     for name, why in refused.items():  # what cannot even be read
         record("cookie", fails(f"browsers refuse it: {why}"), f"{name} ({page.name})")
@@ -90,4 +90,4 @@ def test_other_origins_cannot_read_with_credentials(http_cors: CorsAnswers) -> N
         for found, answers in told.items():
             record("CORS", found, f"{case} ({', '.join(answers)})")
     if unclear:
-        raise EvidenceProblem(Problem("protocol", f"{', '.join(unclear[:5])}: that refuses nothing"))
+        raise EvidenceProblem(Problem("protocol", f"{', '.join(unclear[:5])}: that is not a refusal"))

@@ -50,6 +50,6 @@ def test_private_answers_are_not_shared_by_caches(http_private: PrivateAnswer) -
     exchange = http_private.exchange
     if exchange.status not in http_private.expected:
         what = f"{exchange.method} {exchange.url} as {http_private.role} answered {exchange.status}"
-        raise EvidenceProblem(Problem("protocol", f"{what}: that is not the answer that must not be shared"))
+        raise EvidenceProblem(Problem("protocol", f"{what}: this is not the private answer that caches must not share"))
     found = caching.judged(exchange.headers, by_header=http_private.carrier in ("bearer", "basic"))
     record("caching", found, f"{exchange.method} {exchange.url.partition('?')[0]}")

@@ -40,7 +40,7 @@ def test_postgres_takes_no_plain_connections(postgres_encryption: PostgresEncryp
 def _judge_connections(node: PostgresAccess) -> None:
     judge("our session is encrypted", node.encrypted, of=node.address, reason="pg_stat_ssl says no")
     refused = node.plain in ("refused", "closed")
-    why = f"it went on to ask for {_asked(node)} without TLS: pg_hba.conf has a line `host` where `hostssl` belongs"
+    why = f"the server continued with {_asked(node)} without TLS: in pg_hba.conf, change `host` to `hostssl`"
     judge("plain connections are refused", refused, of=node.address, reason=why)
 
 
@@ -50,7 +50,8 @@ def _asked(node: PostgresAccess) -> str:
 
 def _judge_passwords(node: PostgresAccess, certificate: bool) -> None:
     good = (SCRAM, *_PASSWORDLESS, *(("nothing",) if certificate else ()))
-    why = f"it asks for {node.asks_for}; SCRAM needs `scram-sha-256` in pg_hba.conf and a password set since"
+    why = (f"the server asks for {node.asks_for}; for SCRAM, use `scram-sha-256` in "
+        "pg_hba.conf and then set the password again")
     judge("password is asked for", node.asks_for, one_of=good, of=node.address, reason=why)
     stored = node.password_encryption
     judge("new passwords are stored as", stored, equals="scram-sha-256", of=node.address,
@@ -82,7 +83,7 @@ def _is_local(rule: AccessRule) -> bool:
 @check("security.encryption.redis", severity="high", runbook="encryption-redis")
 def test_redis_speaks_to_nobody_in_plain(redis_encryption: RedisEncryption) -> None:
     """Every node asks for a password, and speaks to nobody without TLS; no TLS declared at all warns."""
-    reason = "no `tls` is declared: everything, the password too, can be read on the way"
+    reason = "no `tls` is declared: all traffic, including the password, is sent unencrypted"
     judge("TLS is declared", redis_encryption.tls, warn_only=True, reason=reason)
     for node in redis_encryption.nodes:
         if node.problem is not None:
@@ -95,14 +96,14 @@ def _judge_node(node: RedisAccess) -> None:
     answered = node.anonymous in ("PONG", "LOADING", "MASTERDOWN", "MISCONF")
     known = answered or node.anonymous in ("NOAUTH", "DENIED", "NOPERM")
     if known:
-        why = f"a PING without one is answered with {node.anonymous}: the default user needs none"
+        why = f"a PING without a password was answered with {node.anonymous}: the default user needs no password"
         judge("a password is asked for", not answered, of=node.address, reason=why)
     else:
         why = f"a PING without a password is answered with {node.anonymous or 'nothing'}"
         judge("a password is asked for", None, equals=True, of=node.address, reason=why)
     for port in node.plain:
         speaks = port.speaks and port.said != "-DENIED"
-        judge("nothing is said without TLS", not speaks, of=port.address, reason=f"it says {port.said}")
+        judge("no answer without TLS", not speaks, of=port.address, reason=f"it says {port.said}")
 
 
 @check("security.encryption.columns", severity="high", runbook="encryption-columns",
@@ -112,9 +113,9 @@ def test_columns_hold_no_plain_text(postgres_columns: PostgresColumns) -> None:
     """Sampled values of declared columns hold no plain text and look random; none is shown."""
     for column in postgres_columns.columns:
         if column.problem is not None:
-            judge("values looked at", None, equals=True, of=column.column, reason=str(column.problem))
+            judge("values checked", None, equals=True, of=column.column, reason=str(column.problem))
         elif not column.values:
-            judge("values looked at", None, equals=True, of=column.column, reason="it is empty: nothing was seen")
+            judge("values checked", None, equals=True, of=column.column, reason="the column is empty: nothing to check")
         else:
             _judge_column(column)
 
@@ -130,14 +131,14 @@ def _judge_column(column: ColumnSample) -> None:
     if column.misshapen is not None:
         judge("values of another form", column.misshapen, at_most=0, of=column.column, reason=_of(column))
     if column.entropy is not None:
-        why = "ciphertext looks random; `entropy = false` where it need not"
+        why = "ciphertext looks random; set `entropy = false` for a column that need not"
         judge("entropy", column.entropy, at_least=ENTROPY, unit="bits/byte", of=column.column, reason=why)
     if not column.never and column.plain is None and column.misshapen is None and column.entropy is None:
-        why = f"{column.values} values of {column.size} bytes are too little to tell"
+        why = f"{column.values} values of {column.size} bytes are too few to decide"
         judge("looked at", None, equals=True, of=column.column, reason=why)
 
 
 def _of(column: ColumnSample) -> str:
-    return f"of {column.values} values that were looked at"
+    return f"of {column.values} values that were checked"
 
 

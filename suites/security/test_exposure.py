@@ -22,7 +22,7 @@ def _judge_probes(probes: Sequence[Probe], known: Iterable[str], missing: Sequen
         found = [sign for sign in probe.signs if sign in known and sign not in everywhere]
         judge("exposure", not found, of=probe.path, reason=f"it shows {', '.join(found)}")
     if unclear:
-        raise EvidenceProblem(Problem("protocol", f"{', '.join(unclear[:5])}: that says nothing of what is there"))
+        raise EvidenceProblem(Problem("protocol", f"{', '.join(unclear[:5])}: such answers do not show what exists"))
 
 
 def _is_unclear(probe: Probe) -> bool:
@@ -57,14 +57,14 @@ def test_unusual_methods_do_nothing(http_methods: Methods) -> None:
     unclear = []
     for answer in http_methods.answers:
         status = answer.exchange.status
-        judge("method", not answer.echoed, of=answer.method, reason=f"answered {status} and did it")
+        judge("method", not answer.echoed, of=answer.method, reason=f"answered {status} and executed the method")
         if not answer.echoed and (status == 429 or (status >= 500 and status not in (501, 505))):
             unclear.append(f"{answer.method} answered {status}")
     offered = [method for method in http_methods.allowed if method in UNUSUAL]
-    said = f"OPTIONS says that it allows {', '.join(offered)}" if offered else "OPTIONS says that it speaks WebDAV"
-    judge("methods that are offered", not (offered or http_methods.dav), warn_only=True, reason=said)
+    said = f"OPTIONS announces {', '.join(offered)}" if offered else "OPTIONS announces WebDAV"
+    judge("offered methods", not (offered or http_methods.dav), warn_only=True, reason=said)
     if unclear:
-        raise EvidenceProblem(Problem("protocol", f"{', '.join(unclear)}: that refuses nothing"))
+        raise EvidenceProblem(Problem("protocol", f"{', '.join(unclear)}: that is not a refusal"))
 
 
 @check(

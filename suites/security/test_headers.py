@@ -73,9 +73,9 @@ def test_pages_restrict_their_scripts(http_html: Pages) -> None:
 def _in_page(exchange: Exchange) -> Findings:
     """What is odd about the policies in a page's <meta>."""
     found = html.head_of(exchange.body) if exchange.body else html.Head()
-    told = ["a policy in <meta> stands behind a script, which it does not hold for"] if found.late else []
+    told = ["a policy in <meta> comes after a script, so it does not apply to that script"] if found.late else []
     if found.outside:
-        told.append("a policy in <meta> stands in the body, where browsers do not honour it")
+        told.append("a policy in <meta> is in the body, where browsers ignore it")
     return warns(told)
 
 
@@ -129,7 +129,7 @@ def test_browsers_load_what_pages_ask_for(http_html: Pages) -> None:
         asked = list(dict.fromkeys(page_loads.subresources(exchange.text, exchange.url)))
         plain = [each for each in asked if page_loads.is_mixed_content(each, exchange.url, policies)]
         closed = [each for each in asked if each not in plain and page_loads.forbidden(each, exchange.url, policies)]
-        told = [f"{each.kind} {each.url[:100]} by plain HTTP on a page of HTTPS: browsers block it" for each in plain]
+        told = [f"{each.kind} {each.url[:100]} over plain HTTP on an HTTPS page: browsers block it" for each in plain]
         warned = [f"the page's own policy forbids its script {each.url[:100]}" for each in closed]
-        record("what the page loads", fails(*told) + warns(warned), page.name)
+        record("resources that the page loads", fails(*told) + warns(warned), page.name)
     insist_on_all(http_html.pages)

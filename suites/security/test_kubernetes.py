@@ -21,8 +21,8 @@ def test_pods_keep_to_themselves(kubernetes_pods: KubernetesPods) -> None:
             grave.update(pod.grave)
             slight.update(pod.slight)
     for workload, (grave, slight) in sorted(risks.items()):
-        judge("is no danger to its node", not grave, of=workload, reason="; ".join(sorted(grave)))
-        judge("keeps to the restricted standard", not slight, of=workload, warn_only=True,
+        judge("meets the baseline standard", not grave, of=workload, reason="; ".join(sorted(grave)))
+        judge("meets the restricted standard", not slight, of=workload, warn_only=True,
               reason="; ".join(sorted(slight)))  # fmt: skip
 
 
@@ -31,6 +31,6 @@ def test_volumes_are_encrypted(kubernetes_storage: StorageClasses) -> None:
     """The storage classes of the namespace's claims say that they encrypt; one that does not say warns."""
     judge("storage classes in use", len(kubernetes_storage.classes), at_least=0)
     for name, encrypted in kubernetes_storage.classes:
-        judge("encrypts", encrypted is not False, of=name, reason="its parameters say that it does not")
-        judge("says that it encrypts", encrypted is not None, of=name, warn_only=True,
-              reason="its parameters do not say: its provider may do so anyway")  # fmt: skip
+        judge("encrypts", encrypted is not False, of=name, reason="its parameters switch encryption off")
+        judge("encryption is declared", encrypted is not None, of=name, warn_only=True,
+              reason="its parameters do not mention encryption; the provider may encrypt anyway")  # fmt: skip

@@ -61,11 +61,11 @@ def test_a_trusted_ca_stands_behind_the_certificate(tls_certificate: TlsCertific
         own = served.sent[0]
         early = own.not_before - served.seen_at
         judge("valid already", early <= 0, of=served.address, reason=f"only in {_time(early)}")
-        why = "it is a CA's (CA:TRUE): Firefox refuses it, and whoever has its key can issue others"
+        why = "it is a CA certificate (CA:TRUE): Firefox refuses it, and its key can sign other certificates"
         judge("a server's certificate", not own.ca, of=served.address, warn_only=own.self_signed, reason=why)
         if served.public:
             longest, lifetime = _longest(own.not_before), (own.not_after - own.not_before) / DAY
-            why = f"it is good for {lifetime:.0f} days, more than the CA/Browser Forum's {longest}"
+            why = f"it is valid for {lifetime:.0f} days; the CA/Browser Forum allows {longest}"
             judge("lifetime", lifetime <= longest, of=served.address, warn_only=True, reason=why)
 
 
@@ -80,7 +80,12 @@ def test_the_certificate_is_for_the_name(tls_name: TlsCertificates) -> None:
     """The certificate of every address is for the name that clients ask for."""
     for served in _known("name", tls_name.served):
         told = ", ".join(served.names[:5]) or "no name"
-        judge("certificate's name", served.for_name, of=served.address, reason=f"it is for {told}, not {served.name}")
+        judge(
+            "certificate's name",
+            served.for_name,
+            of=served.address,
+            reason=f"the certificate is for {told}, not for {served.name}",
+        )
 
 
 @check("security.tls.expiry", severity="critical", limit=Limit(warn="25%", fail="10%"), runbook="renew-certificate")
@@ -91,7 +96,7 @@ def test_certificate_outlives_its_renewal(tls_certificate: TlsCertificates, limi
             lifetime, left = each.not_after - each.not_before, each.not_after - served.seen_at
             share = 100 * left / lifetime if lifetime > 0 else None
             late = [100 * one / lifetime if lifetime > 0 else 0.0 for one in _within(tls_certificate)]
-            ended = f"it ended {_time(-left)} ago" if left < 0 else f"{_time(left)} of {_time(lifetime)}"
+            ended = f"the certificate expired {_time(-left)} ago" if left < 0 else f"{_time(left)} of {_time(lifetime)}"
             judge("lifetime left", share, at_least=limit.no_higher_than(late[0], late[1], "%"), unit="%",
                   of=_place(served, place), reason=f"{each.subject}: {ended}" if place else ended)  # fmt: skip
 
@@ -157,25 +162,30 @@ def _place(served: ServedCertificate, place: int) -> str:
 
 
 @check("security.tls.revocation", severity="medium", runbook="tls-revocation",
-       fixed={"time until a stapled OCSP answer is good": Limit(fail=f"{SKEW:.0f}s"),
-              "age of a stapled OCSP answer that tells no end": Limit(fail=f"{LONGEST_STAPLE:.0f}s")})  # fmt: skip
+       fixed={"remaining validity of a stapled OCSP answer": Limit(fail=f"{SKEW:.0f}s"),
+              "age of a stapled OCSP answer without an end date": Limit(fail=f"{LONGEST_STAPLE:.0f}s")})  # fmt: skip
 def test_certificate_is_not_revoked(tls_certificate: TlsCertificates) -> None:
     """Where the CA tells revocations by OCSP: a good answer is stapled; one that must be is; none says revoked."""
     for served in _known("revocation", tls_certificate.served):
         staple, of = served.staple, served.address
         if staple is None:
-            judge("staple that the certificate asks for", not served.must_staple, of=of, reason="none is sent")
+            judge(
+                "OCSP answer that the certificate requires (must-staple)",
+                not served.must_staple,
+                of=of,
+                reason="no answer is stapled",
+            )
             if not served.must_staple:
-                why = "its CA has an OCSP responder, and the server sends no answer of it along"
+                why = "its CA has an OCSP responder, but the server staples no OCSP answer"
                 judge("stapled OCSP answer", not served.ocsp, of=of, warn_only=True, reason=why)
             continue
         judge("stapled OCSP answer counts", not staple.problem, of=of, reason=staple.problem)
         judge("certificate is not revoked", staple.status, equals="good", of=of, reason=f"its CA says {staple.status}")
         early, age = staple.good_from - served.seen_at, served.seen_at - staple.good_from
-        judge("stapled OCSP answer is good already", early <= SKEW, of=of, reason=f"only in {_time(early)}")
+        judge("stapled OCSP answer is already valid", early <= SKEW, of=of, reason=f"only in {_time(early)}")
         until = staple.good_until if staple.good_until is not None else staple.good_from + LONGEST_STAPLE
         over, of_age = served.seen_at - until, f"; it is {_time(age)} old" if staple.good_until is None else ""
-        why = f"it was good until {_time(over)} ago{of_age}"
+        why = f"it expired {_time(over)} ago{of_age}"
         judge("stapled OCSP answer is fresh", over <= 0, of=of, reason=why)
 
 
@@ -186,8 +196,10 @@ def test_old_versions_are_refused(tls_suites: TlsSuites) -> None:
         spoken = [version for version, _ in accepted.versions]
         old = [version for version in spoken if version not in SECURE]
         judge("old versions", not old, of=accepted.address, reason=f"it speaks {', '.join(old)}")
-        judge("a version of today", any(each in SECURE for each in spoken), of=accepted.address)
-        judge("TLS 1.3", "TLSv1.3" in spoken, of=accepted.address, warn_only=True, reason="it does not speak it")
+        judge("a current TLS version", any(each in SECURE for each in spoken), of=accepted.address)
+        judge(
+            "TLS 1.3", "TLSv1.3" in spoken, of=accepted.address, warn_only=True, reason="the server does not support it"
+        )
 
 
 @check("security.tls.ciphers", severity="high", runbook="tls-ciphers",
@@ -204,7 +216,12 @@ def _judge_suites(of: str, version: str, suites: Sequence[CipherSuite]) -> None:
     broken = [f"{each.name} ({why})" for each in suites if (why := _broken(each))]
     judge("broken ciphers", not broken, of=of, reason=f"it accepts {_list(broken)}")
     weak = [f"{each.exchange_bits} bits with {each.name}" for each in suites if _weak_exchange(each)]
-    judge("Diffie-Hellman parameters", not weak, of=of, reason=f"at least {DH} bits are wanted, it uses {_list(weak)}")
+    judge(
+        "Diffie-Hellman parameters",
+        not weak,
+        of=of,
+        reason=f"the server uses {_list(weak)}, at least {DH} bits are required",
+    )
     static = [each.name for each in suites if not _forward(version, each)]
     if judge("forward secrecy", len(static) < len(suites), of=of, reason=f"it accepts only {_list(static)}"):
         why = f"it accepts {_list(static)}"

@@ -36,7 +36,7 @@ def test_the_cluster_passes_its_benchmark(kube_bench: Benchmark) -> None:
 @check("security.vulnerabilities.policies", severity="high", runbook="cluster-policies")
 def test_no_object_violates_a_policy(gatekeeper: Policies) -> None:
     """No object in the cluster violates a Gatekeeper constraint that denies; one that is only tried out warns."""
-    judge("constraints that were looked at", gatekeeper.tested, at_least=1)
+    judge("constraints checked", gatekeeper.tested, at_least=1)
     for policy in gatekeeper.policies:
         judge(
             "objects that violate it", policy.violations, at_most=Limit(fail=0) if policy.enforced else Limit(warn=0),

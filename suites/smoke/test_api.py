@@ -36,7 +36,7 @@ def test_endpoint_keeps_its_budget(http_budget: Exchange, declared: Mapping[str,
     """The answer comes within the endpoint's own budget; the limit counts in budgets."""
     budget = declared["budget"]
     told = f"{1000 * http_budget.seconds:.0f} ms of {1000 * budget:.0f} ms"
-    judge("time of the answer", http_budget.seconds / budget, at_most=limit, unit="x budget", reason=told)
+    judge("response time", http_budget.seconds / budget, at_most=limit, unit="x budget", reason=told)
 
 
 @check("smoke.api.openapi", severity="medium", runbook="api-openapi")

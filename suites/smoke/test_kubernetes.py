@@ -14,15 +14,15 @@ STARTING = 300  # seconds: a healthy autoscaler has brought a node by then
 
 
 @check("smoke.kubernetes.rollout", severity="critical", runbook="kubernetes-rollout",
-       fixed={"time in which a pod that was added starts": Limit(fail=f"{STARTING}s")})  # fmt: skip
+       fixed={"time that an added pod may need to start": Limit(fail=f"{STARTING}s")})  # fmt: skip
 def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
     """The controller has seen the newest version, all pods are of it, ready and available, and none crashes."""
     found = kubernetes_rollout.workload
     if not judge("workload exists", found is not None, of=kubernetes_rollout.wanted,
-                 reason="the namespace has none of that name"):  # fmt: skip
+                 reason="no such workload in the namespace"):  # fmt: skip
         return
     assert found is not None
-    judge("generation seen by its controller", found.observed, at_least=found.generation)
+    judge("controller has seen the newest generation", found.observed, at_least=found.generation)
     coming = _scaling_out(kubernetes_rollout, found)
     enough = max(0 if found.asleep else 1, found.replicas - coming)
     good = {"available": found.available >= enough, "ready": found.ready >= enough, "goes on": not found.stuck,
@@ -31,12 +31,13 @@ def test_the_rollout_is_done(kubernetes_rollout: Rollout) -> None:
     why = {next((name for name, fine in good.items() if not fine), ""): told}  # once: verdicts list them in this order
     judge("available replicas", found.available, at_least=enough, reason=why.get("available", ""))
     judge("ready replicas", found.ready, at_least=enough, reason=why.get("ready", ""))
-    judge("replicas asked for", found.replicas, at_least=0 if found.asleep else 1)
-    judge("rollout goes on", good["goes on"], reason=": ".join(filter(None, (why.get("goes on"), found.stuck))))
+    judge("requested replicas", found.replicas, at_least=0 if found.asleep else 1)
+    judge("rollout makes progress", good["goes on"], reason=": ".join(filter(None, (why.get("goes on"), found.stuck))))
     judge("rollout is not paused", not found.paused, reason="spec.paused is true")
     judge("updated replicas", found.updated, at_least=enough, reason=why.get("updated", ""))
-    judge("scaling out is done", not coming, warn_only=True,
-          reason=f"{coming} pods came after the rollout and are not ready: {told or 'they start'}")  # fmt: skip
+    judge("scale-out is complete", not coming, warn_only=True,
+          reason=(f"{coming} pods were added after the rollout and are not "
+              f"ready: {told or 'they are starting'}"))  # fmt: skip
     live = [each for each in kubernetes_rollout.pods if each.lives]
     old = [each.name for each in live if found.hash and each.hash != found.hash]
     judge("pods of another version", len(old), at_most=0, reason=", ".join(old[:5]) or "")
@@ -64,7 +65,7 @@ def _starts(pod: Pod, now: float) -> bool:
 
 
 @check("smoke.kubernetes.restarts", severity="high", limit=Limit(warn=1, fail=3), runbook="kubernetes-restarts",
-       fixed={"time in which the last restart counts": Limit(fail=f"{RECENT}s")})  # fmt: skip
+       fixed={"period in which a restart counts": Limit(fail=f"{RECENT}s")})  # fmt: skip
 def test_pods_stay_up(kubernetes_rollout: Rollout, limit: Limit) -> None:
     """Restarts of the containers of the current version, while the last one is new: more than one warn, three fail."""
     found = kubernetes_rollout.workload

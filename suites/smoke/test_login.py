@@ -18,7 +18,7 @@ REFUSED = (401, 403)
 def _needs_answer(exchange: Exchange, what: str) -> None:
     """A rate limiter or a dead upstream refuses nothing: what it says is no evidence either way."""
     if exchange.status == 429 or exchange.status >= 500 or limited(exchange):
-        raise EvidenceProblem(Problem("protocol", f"{what}: {exchange.status} says nothing about who may do what"))
+        raise EvidenceProblem(Problem("protocol", f"{what}: {exchange.status} does not show who has access"))
 
 
 def _judge_refused(what: str, exchange: Exchange, login: LoginPage, of: str) -> None:
@@ -29,11 +29,14 @@ def _judge_refused(what: str, exchange: Exchange, login: LoginPage, of: str) -> 
 
 def _where(exchange: Exchange, login: LoginPage) -> str:
     if login == "form":
-        return " with a page that asks for a password: 401, 403 or a redirect to the login page would refuse"
+        return " with a page that has a password field: only 401, 403 or a redirect to the login page is a refusal"
     to = exchange.header("Location") if 300 <= exchange.status < 400 else None
     if not to:
         return ", not 401 or 403"
-    return f" (to {to}): a redirect refuses session cookies only, and only to the login page (auth.login_page)"
+    return (
+        f" (to {to}): a redirect counts as a refusal only for session cookies, and only if "
+        "it leads to the login page (auth.login_page)"
+    )
 
 
 @check("smoke.auth.login", severity="critical", runbook="auth-login")
@@ -46,20 +49,20 @@ def test_good_credentials_are_taken(auth_login: Login) -> None:
 def test_bad_credentials_are_refused_alike(auth_rejections: Rejections, declared: Mapping[str, Any]) -> None:
     """Wrong password, unknown user and empty password are refused, in the same words, where a good login works."""
     if not auth_rejections.control.granted:
-        why = f"good credentials are refused too ({auth_rejections.control.reason}): refusals prove nothing"
+        why = f"valid credentials are refused too ({auth_rejections.control.reason}): refusals prove nothing"
         raise EvidenceProblem(Problem("protocol", why))
     for attempt in auth_rejections.attempts:
         _needs_answer(attempt.exchange, attempt.case)
-        judge("login", not attempt.granted, of=attempt.case, reason="it was let in")
+        judge("login", not attempt.granted, of=attempt.case, reason="access was granted")
         # a login form is usually shown again (200) or led back to (302, 303): there only being let in is telling
         refusals = (400, 401, 403, 422, *((200, 302, 303) if declared["kind"] == "form" else ()))
         judge("refusal", attempt.exchange.status, one_of=refusals, of=attempt.case)
     same = [each for each in auth_rejections.attempts if each.case in ("wrong password", "unknown user")]
     if len(same) == 2:
         known, unknown = (each.exchange for each in same)
-        judge("unknown users cannot be told apart by status", unknown.status, equals=known.status)
+        judge("status is the same for unknown users", unknown.status, equals=known.status)
         same_text = _lasting(unknown.text) == _lasting(known.text)
-        judge("unknown users cannot be told apart by text", same_text, reason="the answers differ")
+        judge("text is the same for unknown users", same_text, reason="the answers differ")
 
 
 def _lasting(text: str) -> str:
@@ -103,7 +106,10 @@ def test_session_opens_and_ends(auth_session: Session) -> None:
     """A fresh token opens a protected endpoint; after logout it does not, where logout is declared to revoke."""
     place, met = auth_session.endpoint, auth_session.opened_login
     opened = judge("token opens", auth_session.opened.status, one_of=auth_session.expected, of=place)
-    opened = judge("what it opens is not the login page", not met, of=place, reason="it asks for a password") and opened
+    opened = (
+        judge("page after the login is not the login page", not met, of=place, reason="the answer has a password field")
+        and opened
+    )
     if auth_session.logout is not None:
         judge(
             "logout",

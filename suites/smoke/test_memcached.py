@@ -21,7 +21,7 @@ def test_every_server_answers(memcached_servers: MemcachedServers) -> None:
 def test_no_write_is_refused(memcached_evictions: MemcachedEvictions) -> None:
     """No item is refused for lack of memory while the server is watched: evictions are off, or found nothing."""
     for node in memcached_evictions.nodes:
-        why = str(node.problem or f"{node.refused} items in {node.seconds:.3g} s found no room, {_memory(node)}")
+        why = str(node.problem or f"{node.refused} items in {node.seconds:.3g} s could not be stored, {_memory(node)}")
         judge("writes refused", None if node.problem else node.refused, equals=0, of=node.address, reason=why)
 
 
@@ -32,10 +32,10 @@ def test_evictions_are_few(memcached_evictions: MemcachedEvictions, limit: Limit
     A full cache that evicts works as it should, so this only warns unless a threshold says more.
     """
     for node in memcached_evictions.nodes:
-        why = str(node.problem or f"{_memory(node)}; a slab class may be full before the memory is")
+        why = str(node.problem or f"{_memory(node)}; one slab class can be full while memory is left")
         rate = None if node.problem else node.evicted / node.seconds
         if judge("evictions", rate, at_most=limit, unit="items/s", of=node.address, reason=why):
-            judge("hit ratio since its start", _hits(node), equals=_hits(node), of=node.address)
+            judge("hit ratio since the server started", _hits(node), equals=_hits(node), of=node.address)
 
 
 def _hits(node: MemcachedPressure) -> str:

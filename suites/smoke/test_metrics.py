@@ -20,7 +20,7 @@ def test_users_see_what_they_should(metric: MetricValues, declared: dict[str, An
     direction = "at_least" if declared["at_least"] is not None else "at_most"
     levels = declared[direction] or NO_LEVELS
     if limit is None and levels == NO_LEVELS:
-        raise EvidenceProblem(Problem("configuration", "it has no limit", "give at_most, or one in [thresholds]"))
+        raise EvidenceProblem(Problem("configuration", "it has no limit", "set at_most, or a limit in [thresholds]"))
     level = limit_in_force(levels, limit)
     unit, factor = base_unit(level)
     for each in metric.readings:
@@ -41,11 +41,11 @@ def _lacks(each: MetricReading, metric: MetricValues, declared: dict[str, Any]) 
     if each.problem is not None:
         return str(each.problem)
     if each.samples is None:
-        return f"no series{whose} {span}: is it scraped, under that label, and has it had traffic?"
+        return f"no series{whose} {span}: is the target scraped, does the label match, and was there traffic?"
     if each.samples < declared["min_samples"]:
         return f"{each.samples:.0f} samples{whose} {span} are too few, at least {declared['min_samples']:g} are needed"
     if metric.recent is not None and not (each.recent or 0) > 0:
-        return f"no sample{whose} in the last {metric.recent:g} s: has it died, or is it scraped no more?"
+        return f"no sample{whose} in the last {metric.recent:g} s: did the process stop, or is it no longer scraped?"
     if each.value is None and (each.said != "nothing" or declared["empty_numerator"] is None):
-        return f"{each.said or 'no number'} was answered, which proves nothing"
+        return f"the query returned {each.said or 'no number'}, which proves nothing"
     return ""

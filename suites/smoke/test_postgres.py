@@ -39,18 +39,28 @@ def test_the_writer_leads_to_the_one_primary(postgres_cluster: PostgresCluster) 
     if writer is None:
         return
     if judge("writer answers", writer.problem is None, of=writer.address, reason=str(writer.problem or "")):
-        judge("writer leads to a primary", not writer.recovering, of=writer.address, reason="it leads to a standby")
-        judge("writer accepts writes", not writer.read_only, of=writer.address, reason="transactions are read-only")
+        judge(
+            "writer address leads to a primary",
+            not writer.recovering,
+            of=writer.address,
+            reason="the writer address leads to a standby",
+        )
+        judge(
+            "writer address accepts writes",
+            not writer.read_only,
+            of=writer.address,
+            reason="transactions are read-only",
+        )
 
 
 def _commits(node: PostgresNode) -> None:
     """Whether commits end: those that wait for synchronous standbys hang while too few are connected."""
     if node.wanted:
         why = f"synchronous_standby_names is {node.synchronous_names!r}: every commit waits for {node.wanted}"
-        hidden = "it may not be read: grant pg_monitor"
-        judge("standbys that commits wait for", node.confirming, at_least=node.wanted, of=node.address,
+        hidden = "prodcheck may not read it: grant pg_monitor to its role"
+        judge("synchronous standbys that commits wait for", node.confirming, at_least=node.wanted, of=node.address,
               reason=hidden if node.confirming is None else why)  # fmt: skip
-        judge("sessions that wait for a standby", node.waiting, equals=0, of=node.address,
+        judge("sessions waiting for a synchronous standby", node.waiting, equals=0, of=node.address,
               reason=f"{node.waiting} commits hang" if node.waiting else hidden)  # fmt: skip
 
 
@@ -62,9 +72,9 @@ def test_the_standbys_follow(postgres_cluster: PostgresCluster) -> None:
     judge("standbys", len(standbys), equals=postgres_cluster.expected_standbys,
           reason=f"found {found}, expected {postgres_cluster.expected_standbys}")  # fmt: skip
     for node in standbys:
-        judge("standby is read-only", node.read_only, of=node.address, reason="it accepts writes")
+        judge("standby is read-only", node.read_only, of=node.address, reason="the standby accepts writes")
         receiver = node.receiver if node.receiver is None else node.receiver or "not running"
-        why = "it may not be read: grant pg_monitor" if receiver is None else f"it is {receiver}"
+        why = "prodcheck may not read it: grant pg_monitor to its role" if receiver is None else f"it is {receiver}"
         judge("WAL receiver", receiver, equals="streaming", of=node.address, reason=why)
         judge("standby replays", not node.replay_paused, of=node.address, reason="replay is paused")
     wanted = postgres_cluster.expected_synchronous

@@ -40,7 +40,7 @@ def test_roles_are_as_expected(redis_group: RedisGroup) -> None:
         if node.role == "slave":
             state = "it is loading its first copy" if node.syncing else "the link to its primary is down"
             if judge("replica link", node.link_up, of=node.address, reason=state) and node.history and histories:
-                why = "its replication id is that of no primary here: whom does it follow?"
+                why = "its replication id belongs to no declared primary: it replicates from an undeclared one"
                 judge("follows a primary of this group", node.history in histories, of=node.address, reason=why)
     clustered = [node for node in nodes if node.cluster is not None]
     if clustered:
@@ -55,12 +55,12 @@ def _clusters(nodes: list[RedisNode], group: RedisGroup) -> None:
             _cluster(node.cluster, node.address)
             for name, address in node.cluster.failing.items():
                 judge("reaches the other nodes", False, of=node.address, warn_only=name not in here,
-                      reason=f"it finds {here.get(name, address)} failing")  # fmt: skip
+                      reason=f"it reports {here.get(name, address)} as failing")  # fmt: skip
         if node.role == "master" and group.expected_replicas >= group.expected_primaries:
             judge("replicas of a primary", node.replicas, at_least=Limit(warn=1), of=node.address,
-                  reason="its slots are lost when it is")  # fmt: skip
+                  reason="without a replica, its slots are lost if this primary fails")  # fmt: skip
     maps = {node.cluster.map for node in nodes if node.cluster is not None and node.cluster.map}
-    judge("nodes agree who serves which slots", len(maps) <= 1, reason=f"there are {len(maps)} opinions")
+    judge("nodes agree on the slot map", len(maps) <= 1, reason=f"there are {len(maps)} different slot maps")
 
 
 def _cluster(cluster: RedisCluster, address: str) -> None:
@@ -69,7 +69,7 @@ def _cluster(cluster: RedisCluster, address: str) -> None:
     if cluster.state is not None:
         judge("slots served", cluster.slots_served, equals=SLOTS, of=address,
               reason=f"{cluster.slots_served} of {SLOTS}: keys in the others cannot be read")  # fmt: skip
-        judge("slots on the move", cluster.moving, at_most=Limit(warn=0), of=address, reason="is a reshard going on?")
+        judge("slots being moved", cluster.moving, at_most=Limit(warn=0), of=address, reason="is a reshard going on?")
 
 
 @check("smoke.redis.memory", severity="high", limit=Limit(warn="80%", fail="95%"), runbook="redis-memory",
@@ -81,7 +81,7 @@ def test_memory_is_left_where_nothing_may_be_evicted(redis_group: RedisGroup, li
     """
     for node in _answering(redis_group):
         if not node.maxmemory or _evictable(node):
-            may = f"policy {node.policy}, {_evictable(node)} keys may go" if node.maxmemory else "no maxmemory"
+            may = f"policy {node.policy}, {_evictable(node)} keys can be evicted" if node.maxmemory else "no maxmemory"
             judge("a full memory refuses writes", "no", equals="no", of=f"{node.address} ({may})")
             if node.maxmemory and node.policy.startswith("volatile") and node.keys:
                 stays = 100 * node.used_memory / node.maxmemory * (1 - _evictable(node) / node.keys)
@@ -105,12 +105,12 @@ def test_primaries_take_writes(redis_writes: RedisWrites) -> None:
     """What each primary answers to a SET that changes nothing: memory, replicas, disk and cluster may refuse it."""
     primaries = [node for node in redis_writes.nodes if node.problem is None and node.role == "master"]
     for node in primaries:
-        allow = f"{node.denied}: ACL SETUSER … +set ~prodcheck:*, or say try_writes = false"
+        allow = f"{node.denied}: ACL SETUSER … +set ~prodcheck:*, or set try_writes = false"
         judge("takes writes", None if node.answer is None else not node.answer, equals=True, of=node.address,
               reason=node.answer or allow)  # fmt: skip
     silent = [f"{node.address}: {node.problem}" for node in redis_writes.nodes if node.problem is not None]
     if len(primaries) < redis_writes.expected_primaries:
-        judge("primaries that were asked", None if silent else len(primaries),
+        judge("primaries checked", None if silent else len(primaries),
               at_least=redis_writes.expected_primaries, reason="; ".join(silent))  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def test_what_is_saved_is_saved(redis_group: RedisGroup) -> None:
     for node in nodes if redis_group.persistence is not None else ():
         on = node.saves or node.aof
         known = on or node.persistence_known
-        why = "" if known else "CONFIG may not be read, and INFO does not tell"
+        why = "" if known else "prodcheck may not read CONFIG, and INFO does not show it"
         judge("persistence is on", on if known else None, equals=bool(redis_group.persistence),
               of=node.address, reason=why)  # fmt: skip
     for node in nodes:

@@ -21,7 +21,7 @@ def test_sentinels_can_fail_over(redis_sentinels: RedisSentinels) -> None:
     enough = len(able) >= max(quorum, len(found.sentinels) // 2 + 1)
     for each in found.sentinels:
         if each.denied:
-            judge("may be asked", None, equals=True, of=each.address,
+            judge("prodcheck may query it", None, equals=True, of=each.address,
                   reason=f"{each.denied}: {_ALLOW}")  # fmt: skip
             continue
         why = _unable(each)
@@ -30,7 +30,9 @@ def test_sentinels_can_fail_over(redis_sentinels: RedisSentinels) -> None:
             _primary(each, found)
             _replicas(each, found)
     down = [each.address for each in able if "s_down" in each.flags]
-    judge("Sentinels that find the primary down", len(down), at_most=Limit(warn=0, fail=quorum - 1), of=", ".join(down))
+    judge(
+        "Sentinels that see the primary as down", len(down), at_most=Limit(warn=0, fail=quorum - 1), of=", ".join(down)
+    )
     quorums = sorted({each.quorum for each in able})
     judge("agree on the quorum", len(quorums) <= 1, warn_only=True, reason=f"they have {quorums}")
 
@@ -40,25 +42,37 @@ def _unable(sentinel: Sentinel) -> str:
     if sentinel.problem is not None:
         return str(sentinel.problem)
     if sentinel.tilt:
-        return "it is in TILT and acts on nothing: its clock or its machine stood still"
+        return "it is in TILT mode and starts no failover: its clock jumped or its machine paused"
     return sentinel.refused or sentinel.denied
 
 
 def _primary(sentinel: Sentinel, found: RedisSentinels) -> None:
     """Whom one Sentinel sends clients to, and whether a failover would get the votes."""
     of, sure = sentinel.address, sentinel.run_id and not (found.silent and sentinel.run_id not in found.primaries)
-    why = f"it sends clients to {sentinel.primary}, which is no primary here" if sure else (
-        f"{sentinel.primary} cannot be told from {', '.join(found.silent) or 'the nodes here'}")  # fmt: skip
+    why = f"it sends clients to {sentinel.primary}, which is no declared primary" if sure else (
+        f"{sentinel.primary} cannot be distinguished from "
+        f"{', '.join(found.silent) or 'the declared nodes'}")  # fmt: skip
     judge("sends clients to a primary", sentinel.run_id in found.primaries if sure else None, equals=True, of=of,
           reason=why)  # fmt: skip
-    judge("no failover goes on", "failover_in_progress" not in sentinel.flags, of=of, reason="one does")
-    judge("finds its primary up", "o_down" not in sentinel.flags, of=of, reason="most Sentinels find it down (o_down)")
-    judge("a failover gets the votes", not sentinel.no_quorum, of=of, reason=sentinel.no_quorum)
+    judge(
+        "no failover in progress",
+        "failover_in_progress" not in sentinel.flags,
+        of=of,
+        reason="a failover is in progress",
+    )
+    judge(
+        "sees its primary as up",
+        "o_down" not in sentinel.flags,
+        of=of,
+        reason="most Sentinels see the primary as down (o_down)",
+    )
+    judge("enough votes for a failover", not sentinel.no_quorum, of=of, reason=sentinel.no_quorum)
     declared = len(found.sentinels)
-    judge("Sentinels that it knows", sentinel.known, at_least=declared, of=of,
-          reason=f"{declared} are declared: it may fail over by itself")  # fmt: skip
-    judge("Sentinels that it knows", sentinel.known, at_most=Limit(warn=declared), of=of,
-          reason="they count for the majority, and nobody declared them: SENTINEL RESET forgets the gone")  # fmt: skip
+    judge("Sentinels known to it", sentinel.known, at_least=declared, of=of,
+          reason=f"{declared} are declared: this Sentinel may start a failover without the others")  # fmt: skip
+    judge("Sentinels known to it", sentinel.known, at_most=Limit(warn=declared), of=of,
+          reason=("undeclared Sentinels count for the majority: SENTINEL RESET "
+              "removes those that no longer exist"))  # fmt: skip
 
 
 def _replicas(sentinel: Sentinel, found: RedisSentinels) -> None:
@@ -67,12 +81,28 @@ def _replicas(sentinel: Sentinel, found: RedisSentinels) -> None:
     ours = {*found.primaries, *found.replicas}
     if found.expected_replicas:
         can = sum(each.promotable for each in sentinel.replicas)
-        judge("replicas that can be promoted", can, at_least=1, of=of, reason="up, linked, of a priority over 0")
+        judge(
+            "replicas that can be promoted",
+            can,
+            at_least=1,
+            of=of,
+            reason="a replica must be up, linked, and have a priority above 0",
+        )
     for run_id, address in found.replicas.items():
-        judge("knows the replica", run_id in known, of=f"{address} at {of}", reason="it would never promote it")
+        judge(
+            "knows the replica", run_id in known, of=f"{address} at {of}", reason="this Sentinel would never promote it"
+        )
     for each in sentinel.replicas:
         if each.run_id in found.primaries:
-            judge("is a replica", False, of=f"{each.address} at {of}", reason="it says itself that it is a primary")
+            judge(
+                "is a replica", False, of=f"{each.address} at {of}", reason="the node itself reports the role primary"
+            )
     others = [each.address for each in sentinel.replicas if each.run_id not in ours]
-    unsure = "nobody declared them, or they do not answer: SENTINEL RESET forgets the gone"
-    judge("replicas of nobody here", len(others), at_most=Limit(warn=0), of=of, reason=f"{', '.join(others)}: {unsure}")
+    unsure = "they are not declared, or do not answer: SENTINEL RESET removes those that no longer exist"
+    judge(
+        "replicas of no declared primary",
+        len(others),
+        at_most=Limit(warn=0),
+        of=of,
+        reason=f"{', '.join(others)}: {unsure}",
+    )

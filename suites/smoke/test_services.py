@@ -46,8 +46,8 @@ def test_service_says_it_is_healthy(http_health: Health) -> None:
         return
     said = _health_said(exchange)
     if said is None:
-        page = exchange.wrong("an HTML page, not a health document")
-        judge("health answer is no HTML page", not _is_html(exchange), reason=page)
+        page = exchange.wrong("the answer is an HTML page, not a health document")
+        judge("health answer is not an HTML page", not _is_html(exchange), reason=page)
         word = _first_word(exchange.text)
         judge("health is not degraded", word not in DEGRADED, warn_only=True, reason=f'it says "{word}"')
         judge("health answer", word not in BAD, reason=exchange.wrong(f'it says "{word}"'))
@@ -89,17 +89,17 @@ def test_service_answers_in_time(http_health: Health, limit: Limit) -> None:
 
 
 @check("smoke.service.version", severity="critical", runbook="service-version",
-       fixed={"connections that told one": TELLING_SHARE})  # fmt: skip
+       fixed={"connections that reported a revision": TELLING_SHARE})  # fmt: skip
 def test_service_runs_the_revision(http_version: Revisions) -> None:
     """Many new connections all meet the revision that this run is about, and all pods run what was shipped."""
     expected = http_version.expected
     if not expected:
-        raise EvidenceProblem(Problem("configuration", "no revision was named", "give --revision REV"))
+        raise EvidenceProblem(Problem("configuration", "no revision was given", "give --revision REV"))
     if http_version.pods_read:
         _images(http_version.images)
     if not http_version.asked:
         shipped = [each for each in http_version.images if each.shipped]
-        judge("containers that the manifests name", len(shipped), at_least=1)
+        judge("containers named in the manifests", len(shipped), at_least=1)
         return
     told = [seen for seen in http_version.seen if seen.problem is None]
     for address in sorted({seen.address for seen in told}):
@@ -110,7 +110,7 @@ def test_service_runs_the_revision(http_version: Revisions) -> None:
         judge("revision", others[0].revision if others else expected, equals=expected, of=address, reason=why)
     silent = next((seen.problem for seen in http_version.seen if seen.problem is not None), "")
     share = 100 * len(told) / http_version.asked
-    judge("connections that told one", share, at_least=TELLING_SHARE, unit="%", reason=str(silent))
+    judge("connections that reported a revision", share, at_least=TELLING_SHARE, unit="%", reason=str(silent))
 
 
 def _codings(seen: list[RevisionSeen], others: list[RevisionSeen]) -> str:
@@ -119,20 +119,22 @@ def _codings(seen: list[RevisionSeen], others: list[RevisionSeen]) -> str:
     if not wrong or not right or wrong & {each.coding for each in seen if each not in others}:
         return ""
     told = " and ".join(sorted(each or "uncompressed" for each in wrong))
-    return f"; all of these were {told}: is a compressed file beside a newer one?"
+    return f"; all of these were {told}: is a precompressed file older than the original?"
 
 
 def _images(images: tuple[RunningImage, ...]) -> None:
-    """All pods run what was shipped; two builds behind one name are two versions, whatever the name says."""
-    judge("containers that run", len(images), at_least=1)
+    """All pods run what was shipped; two different builds with one name count as two versions."""
+    judge("running containers", len(images), at_least=1)
     for each in images:
         if each.shipped:
             runs = f"{each.image}, digest {each.digest or 'unknown'}"
-            why = f"it runs {runs}, shipped was {each.shipped}"
+            why = f"the container runs {runs}, the manifests name {each.shipped}"
             judge("image", each.as_shipped, equals=True, of=f"{each.pod}/{each.container}", reason=why)
     for name in sorted({(each.container, each.image) for each in images}):
         digests = sorted({each.digest for each in images if (each.container, each.image) == name and each.digest})
-        judge("builds behind one name", len(digests), at_most=1, of=" ".join(name), reason=", ".join(digests))
+        judge(
+            "different builds behind one version", len(digests), at_most=1, of=" ".join(name), reason=", ".join(digests)
+        )
 
 
 @check("smoke.service.negotiation", severity="critical", runbook="service-negotiation")
@@ -143,8 +145,8 @@ def test_every_browser_gets_the_same(http_negotiation: Negotiation) -> None:
     not compared.
     """
     met, there = http_negotiation.looked_at, http_negotiation.declared
-    why = f"there was time for {met} of {there}: is it slow?"
-    judge("answers looked at", met, equals=there, warn_only=True, reason=why)
+    why = f"only {met} of {there} answers arrived in time: is the service slow?"
+    judge("answers checked", met, equals=there, warn_only=True, reason=why)
     for each in http_negotiation.renditions:
         of = f"{each.name} over HTTP/2" if each.how == "h2" else f"{each.name} as {each.how}"
         if each.problem is not None or each.statuses is None:
@@ -152,10 +154,16 @@ def test_every_browser_gets_the_same(http_negotiation: Negotiation) -> None:
             judge("answer", False if known else None, equals=True, of=of, reason=str(each.problem))
             continue
         first, other = each.statuses
-        judge("status", other, equals=first, of=of, reason=f"answered {other}; {first} as {each.beside} over HTTP/1.1")
+        judge(
+            "status",
+            other,
+            equals=first,
+            of=of,
+            reason=f"answered {other}, but {first} as {each.beside} over HTTP/1.1",
+        )
         judge("content type", each.content_types[1], equals=each.content_types[0], of=of)
-        judge("says what it has to", not each.lacks, of=of, reason=f"lacks {each.lacks}")
-        why = f"another text than as {each.beside}: is a copy of one of them stale?"
+        judge("has the declared content", not each.lacks, of=of, reason=f"lacks {each.lacks}")
+        why = f"the text differs from that as {each.beside}: is one copy stale?"
         judge("text", each.says_the_same is not False, of=of, warn_only=True, reason=why)
 
 
@@ -188,7 +196,7 @@ def test_plain_http_leads_to_https(http_redirect: RedirectChain) -> None:
     if http_redirect.closed:
         judge("plain HTTP", "closed", equals="closed")
         return
-    judge("ends", not http_redirect.looped, reason="the redirects go round in a circle")
+    judge("ends", not http_redirect.looped, reason="the redirects form a loop")
     first = http_redirect.hops[0]
     if not judge("plain HTTP redirects", first.status, one_of=REDIRECTS, reason=f"answered {first.status}"):
         return
@@ -197,7 +205,7 @@ def test_plain_http_leads_to_https(http_redirect: RedirectChain) -> None:
             continue
         to = urlsplit(urljoin(hop.url, hop.header("Location") or ""))
         host = to.hostname or ""
-        judge("redirect stays with declared hosts", host, one_of=http_redirect.allowed_hosts, of=hop.url)
+        judge("redirects stay on declared hosts", host, one_of=http_redirect.allowed_hosts, of=hop.url)
     last = http_redirect.hops[-1]
     end = urljoin(last.url, last.header("Location") or "") if last.status in REDIRECTS else last.url
     judge("redirects end at HTTPS", urlsplit(end).scheme, equals="https", reason=f"they end at {end}")

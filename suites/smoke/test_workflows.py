@@ -19,7 +19,9 @@ def test_user_gets_through(workflow: WorkflowRun) -> None:
         raise EvidenceProblem(first)  # nothing was answered at all: smoke.service.addresses tells whose fault that is
     for step in workflow.steps:
         kind = "clean-up" if step.cleanup else "step"
-        why = str(step.problem) if step.problem else "; ".join(step.reasons) or "not sent, for an earlier step failed"
+        why = (
+            str(step.problem) if step.problem else "; ".join(step.reasons) or "not sent because an earlier step failed"
+        )
         if step.exchange is not None and step.reasons:
             why = step.exchange.wrong(why)
         good = step.problem is None and not step.reasons and not (step.skipped and not step.cleanup)

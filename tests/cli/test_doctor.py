@@ -101,7 +101,7 @@ def test_what_is_wrong_and_what_will_be(project: Project) -> None:
 
 
 def test_who_is_told(project: Project) -> None:
-    assert any(each.startswith("notify: nobody") for each in lines_by_level(project, "--offline")["missing"])
+    assert any(each.startswith("notify: no channel") for each in lines_by_level(project, "--offline")["missing"])
     path = project.folder / "prodcheck.toml"
     more = '[notify.chat]\nurl = { env = "DOCTOR_CHAT" }\n[notify.live]\nurl = { env = "DOCTOR_CHAT" }\n'
     path.write_text(path.read_text() + more)
@@ -112,7 +112,7 @@ def test_who_is_told(project: Project) -> None:
 
 def test_what_could_be_judged(project: Project) -> None:
     missing = lines_by_level(project, "--offline")["missing"]
-    assert any("service shop: nothing about version" in each and "smoke.service.version" in each for each in missing)
+    assert any("service shop: version is not declared" in each and "smoke.service.version" in each for each in missing)
     assert any(each.startswith("postgres: none is declared") for each in missing)
     assert not any(each.startswith("redis") for each in missing)
     assert "critical" in missing[0]

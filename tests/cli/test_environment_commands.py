@@ -114,7 +114,7 @@ def test_init_writes_a_file_that_loads_and_never_over_another(here: Path, capsys
     assert main(["env", "production"]) == 0
     (here / "prodcheck.toml").write_text("mine")
     assert main(["init"]) == 2
-    assert "is there already; --force replaces it" in capsys.readouterr().err
+    assert "already exists; --force replaces it" in capsys.readouterr().err
     assert (here / "prodcheck.toml").read_text() == "mine"
     assert main(["init", "--force"]) == 0
     first, then = (here / "prodcheck.toml").read_text().splitlines()[:2]

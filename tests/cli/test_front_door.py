@@ -86,7 +86,7 @@ def test_an_old_name_works_with_a_note(project: Project) -> None:
     old = project.prodcheck("plan", "-m", "smoke", "--env", "dev")
     new = project.prodcheck("plan", "--suite", "smoke", "--env", "dev")
     assert (old.returncode, old.stdout) == (new.returncode, new.stdout)
-    assert "-m is now called --suite; the next release drops -m" in old.stderr
+    assert "-m is now called --suite; the next release removes -m" in old.stderr
     assert new.stderr == ""
 
 

@@ -76,7 +76,7 @@ def test_runs_and_the_time_a_gate_was_shut(project: Project) -> None:
     (shut,) = found["shut"]
     assert shut["gate"] == "smoke"
     assert shut["ended"] > shut["began"]
-    assert "open again after" in project.prodcheck("history", "--env", "dev").stdout
+    assert "opened after" in project.prodcheck("history", "--env", "dev").stdout
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,9 @@ def test_text(project: Project, capsys: Capture) -> None:
     assert main(["plan", "few", "--env", "dev"]) == 0
     told = capsys.readouterr().out
     assert "requests would be sent to 127.0.0.1:9; nothing was sent." in told
-    assert "own evidence fact: what it sends is in its own code" in told
+    assert "own evidence fact: its own code decides what it sends" in told
     assert main(["plan", "security", "--env", "dev"]) == 0
-    assert "1 files and programs would be read and run here" in capsys.readouterr().out
+    assert "1 local files would be read or programs run" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -73,13 +73,13 @@ def test_a_list_that_is_gone_half_way_is_begun_again(fronted: tuple[Front, Conte
     deadline = Deadline(10)
     found = names(context, deadline)
     assert len(found) == len(set(found)) == 4
-    assert any("begun again" in note for note in deadline.notes)
+    assert any("started again" in note for note in deadline.notes)
 
 
 @pytest.mark.parametrize(
     ("trouble", "kind", "words"),
     [
-        (["410"] * 10, "protocol", "was gone"),
+        (["410"] * 10, "protocol", "was interrupted"),
         (["429"] * 10, "protocol", "429"),
         (["500"] * 10, "protocol", "500"),
         (["cut"] * 10, "reset", "pods"),

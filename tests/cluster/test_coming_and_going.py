@@ -124,7 +124,7 @@ def test_a_pod_that_should_have_ended_long_ago(space: ControlPlane, tmp_path: Pa
     assert outcomes(pods_are_in_order, alone) == "passed"
     late = outcomes(pods_are_in_order, dataclasses.replace(alone, asked_at=alone.asked_at + 400))
     assert late.startswith("failed")
-    assert "should have ended" in late
+    assert "should have finished" in late
 
 
 def test_scaled_to_zero_on_purpose(space: ControlPlane, tmp_path: Path) -> None:

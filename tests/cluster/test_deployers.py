@@ -218,7 +218,7 @@ def test_what_flux_makes_anew_is_told(told: dict[str, Manifest]) -> None:
     """fluxcd/flux2#3032, rwlove/home-ops#13277: with `force` no immutable field stops it, and the Job runs again."""
     for name in ("flux-forced", "flux-kustomization"):
         (lost,) = told[name].lost
-        assert lost.startswith("it is deleted and made anew: "), lost
+        assert lost.startswith("applying deletes and creates it again: "), lost
         assert "field is immutable" in lost
 
 

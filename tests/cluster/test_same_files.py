@@ -90,27 +90,27 @@ def web(space: str, kind: str = "Deployment", **context: Any) -> Object:
 SAFE: Object = {"runAsNonRoot": True, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
                 "seccompProfile": {"type": "RuntimeDefault"}}  # fmt: skip
 CASES: dict[str, tuple[list[Object], str, str]] = {
-    "namespace": ([NAMESPACE, SETTINGS], "warned", "its namespace comes with the same files"),
+    "namespace": ([NAMESPACE, SETTINGS], "warned", "namespace is in the same"),
     "namespace of nobody": ([SETTINGS], "failed", "not found"),
-    "CRD": ([definition(), TILL], "warned", "its kind (CustomResourceDefinition) comes with the same files"),
+    "CRD": ([definition(), TILL], "warned", "its kind (CustomResourceDefinition) is in the same files"),
     "CRD of another version": ([definition(version="v2"), TILL], "failed", "is not served"),
     "CRD of another kind": ([definition("racks"), TILL], "failed", "is not served"),
     "CRD of nobody": ([TILL], "failed", "is not served"),
     "Crossplane's": ([XRD, TILL], "failed", "CompositeResourceDefinition"),  # Crossplane itself is not installed
-    "a field that comes with its kind": ([WIDER, shelf(colour="green")], "warned", "changes with the same files"),
+    "a field that comes with its kind": ([WIDER, shelf(colour="green")], "warned", "same files change its kind"),
     "a field that does not": ([definition("shelves"), shelf(colour="green")], "warned", "unknown field"),
     "a wrong value": ([definition("shelves"), shelf(lanes="two")], "failed", "lanes"),
     "generateName": ([JOB], "passed", ""),
-    "restricted from now on": ([enforcing(SPACE, "restricted"), web(SPACE)], "failed", "enforces with the same files"),
+    "restricted from now on": ([enforcing(SPACE, "restricted"), web(SPACE)], "failed", "same files are applied"),
     "a pod of its own": ([enforcing(SPACE, "restricted"), web(SPACE, "Pod")], "failed", "may gain privileges"),
     "restricted, and it complies": ([enforcing(SPACE, "restricted"), web(SPACE, **SAFE)], "passed", ""),
     "baseline is enough": ([enforcing(SPACE, "baseline"), web(SPACE)], "passed", ""),
     "an old version": ([enforcing(SPACE, "restricted", "v1.0"), web(SPACE, runAsNonRoot=True)], "passed", ""),
-    "no longer restricted": ([enforcing(STRICT, "baseline"), web(STRICT)], "warned", "another Pod Security level"),
+    "no longer restricted": ([enforcing(STRICT, "baseline"), web(STRICT)], "warned", "change the Pod Security level"),
     "still too much": ([enforcing(STRICT, "baseline"), web(STRICT, privileged=True)], "failed", "app: privileged"),
     "restricted as before": ([enforcing(STRICT, "restricted"), web(STRICT)], "failed", "violates PodSecurity"),
     "a new one that is restricted": ([enforcing(NEW, "restricted"), web(NEW)], "failed", '"restricted:latest"'),
-    "a new one, and it complies": ([enforcing(NEW, "restricted"), web(NEW, **SAFE)], "warned", "its namespace comes"),
+    "a new one that complies": ([enforcing(NEW, "restricted"), web(NEW, **SAFE)], "warned", "namespace is in the"),
 }
 
 

@@ -127,7 +127,7 @@ def test_https_with_its_certificate_verified(authority: trustme.CA, tls: ssl.SSL
         address = f"jsons://127.0.0.1:{taken.port}/hook/{TOKEN}"
         (problem,) = tell(tmp_path, declared(address), RUN, BLOCKED)
         assert taken.requests == []
-        assert "notify.team was not told" in problem
+        assert "notify.team was not notified" in problem
         assert TOKEN not in problem
         assert list(tell_people(declared(f"{address}?verify=no"), tmp_path, at(1), (), lambda ref: str(ref.env))) == []
         told = json.loads(taken.requests[0][3])
@@ -141,7 +141,7 @@ def test_a_redirect_of_a_receiver_is_not_followed(answer: int, hook: Taken, tmp_
         hook.answer, hook.location = answer, f"http://127.0.0.1:{other.port}/"
         address = f"json://127.0.0.1:{hook.port}/?+X-Token={TOKEN}"
         (problem,) = tell(tmp_path, declared(address), RUN, BLOCKED)
-        assert "was not told" in problem
+        assert "was not notified" in problem
         assert (len(hook.requests), other.requests) == (1, [])
 
 
@@ -215,7 +215,7 @@ def test_one_that_fails_stops_no_other(tmp_path: Path, monkeypatch: pytest.Monke
     first, second = deliver(project, tmp_path, RUN, [BLOCKED], lambda ref: str(ref.env))
     assert first.startswith("notify: not delivered")
     assert first.endswith("TypeError")
-    assert "the Pushgateway has no figures" in second
+    assert "the Pushgateway did not receive the metrics" in second
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_it_is_given_up_after_a_day_or_without_its_channel(hook: Taken, tmp_path
 @pytest.mark.parametrize("address", ["nonsense", "unknownschema://x", ""])
 def test_an_address_that_nobody_knows(address: str, tmp_path: Path) -> None:
     (problem,) = tell(tmp_path, declared(address or " "), RUN, BLOCKED)
-    assert "none that apprise knows" in problem
+    assert "apprise does not know" in problem
 
 
 def test_what_is_kept_and_broken_is_left_alone(tmp_path: Path) -> None:
@@ -340,8 +340,8 @@ def test_a_run_tells_and_its_verdict_stands_whatever_comes_of_it(hook: Taken, tm
     project = projects.Project.make(tmp_path, projects.TOML + TOML)
     done = project.pytest()
     assert done.returncode == 0
-    assert "notify.team was not told: environment variable TEAM_URL is not set" in done.stderr
-    assert "the Pushgateway has no figures of this run: it cannot be reached" in done.stderr
+    assert "notify.team was not notified: environment variable TEAM_URL is not set" in done.stderr
+    assert "the Pushgateway did not receive the metrics of this run: it cannot be reached" in done.stderr
     project.environ["TEAM_URL"] = f"json://127.0.0.1:{hook.port}/"
     project.pytest("--no-gate")
     assert hook.requests == []
@@ -362,7 +362,7 @@ def test_a_ctrl_c_while_others_are_told_is_one_line(tmp_path: Path, monkeypatch:
         options=SimpleNamespace(no_gate=False),
     ))  # fmt: skip
     assert deliver_run(opened, RUN, [BLOCKED], None) == [
-        "what did not arrive before", "others could not be told of this run: KeyboardInterrupt",
+        "what did not arrive before", "notifications about this run could not be sent: KeyboardInterrupt",
     ]  # fmt: skip
 
 

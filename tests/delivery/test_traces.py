@@ -88,7 +88,7 @@ def test_services_that_name_their_own_trace_are_linked(collector: Taken) -> None
 def test_what_the_collector_does_not_take_is_said_without_the_secret(answer: int, collector: Taken) -> None:
     collector.answer = answer
     (problem,) = sent(collector, headers={"Authorization": SecretRef(env="TOKEN")})
-    assert "did not take it" in problem
+    assert "did not accept it" in problem
     assert "very-secret" not in problem
 
 
@@ -97,7 +97,7 @@ def test_a_redirect_is_not_followed_and_no_success(answer: int, collector: Taken
     with http() as other:
         collector.answer, collector.location = answer, f"http://127.0.0.1:{other.port}/"
         (problem,) = sent(collector, headers={"X-Token": SecretRef(env="TOKEN")})
-        assert "did not take it" in problem
+        assert "did not accept it" in problem
         assert other.requests == []
 
 

@@ -61,7 +61,7 @@ def _as_other(*words: str) -> str:
 
 
 def _server_user(path: Path) -> bool:
-    """PostgreSQL's own sockets are as it makes them: it asks for a password there."""
+    """PostgreSQL's own sockets are as it makes them: the answer has a password field there."""
     return path.name.startswith(".s.PGSQL") and not path.name.endswith(".lock")
 
 

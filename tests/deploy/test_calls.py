@@ -525,7 +525,7 @@ def program(*words: str) -> None:
 
 def test_nothing_is_filled_into_the_text_of_a_shell() -> None:
     for words in (("sh", "-c", "start {revision}"), ("/bin/bash", "-ec", "x {slot}"), ("sh", "-e", "-c", "{unit}")):
-        with pytest.raises(ValueError, match="shell would run"):
+        with pytest.raises(ValueError, match="shell would execute"):
             program(*words)
     with pytest.raises(ValueError, match="NUL"):
         program("x", "a\0b")

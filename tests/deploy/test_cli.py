@@ -230,7 +230,7 @@ def test_mistakes_are_told(what: str, project: Project) -> None:
 def test_a_canary_that_would_never_be_compared(project: Project) -> None:
     project.edit('slots    = ["blue", "green"]', 'slots    = ["blue", "green"]\nsteps = ["80%", "100%"]')
     done = call(project, "--revision", "r2", "--dry-run", "-s", "canary")
-    assert (done.returncode, "at most half of the traffic" in done.stdout) == (2, True), done.stdout
+    assert (done.returncode, "up to half of the traffic" in done.stdout) == (2, True), done.stdout
 
 
 def test_a_gate_that_is_not_there_is_told_before_anything_begins(project: Project) -> None:
@@ -268,8 +268,8 @@ def test_a_second_deployer_a_damaged_journal_and_an_unforeseen_error(project: Pr
 
 WRONG = {
     'slots    = ["blue", "red"]': "there is no slot `red`",
-    'slots    = ["blue", "blue"]': "names one twice",
-    'slots    = ["blue", "green"]\nsteps = ["50%", "10%", "100%"]': "rise in whole percents",
+    'slots    = ["blue", "blue"]': "has a duplicate entry",
+    'slots    = ["blue", "green"]\nsteps = ["50%", "10%", "100%"]': "must rise in whole percentages",
     'slots    = ["blue", "green"]\ndriver = "haproxy"': "`haproxy` is missing",
     'slots    = ["blue", "green"]\ndriver = "ops.py"': "no file 'ops.py'",
     'slots    = ["blue", "green"]\nstrategi = 1': "did you mean `strategy`",

@@ -239,7 +239,7 @@ def test_what_is_said_to_only_add_has_to(sql: str | None, code: int, told: str, 
 
 def test_without_squawk_nobody_can_tell(there: There, monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> str:
-        raise EvidenceProblem(Problem("missing-extra", "judging migrations needs squawk"))
+        raise EvidenceProblem(Problem("missing-extra", "checking migrations needs squawk"))
 
     monkeypatch.setattr(squawk, "_program", none)
     with pytest.raises(PlanProblem, match="needs squawk") as error:

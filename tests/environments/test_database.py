@@ -76,13 +76,13 @@ def test_invariants_are_targets_with_their_own_severity_and_owner(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (INVARIANT.format(name="one", sql="select 1", more=""), "nothing could break it"),
+        (INVARIANT.format(name="one", sql="select 1", more=""), "it could never fail"),
         (INVARIANT.format(name="one", sql=" ; ", more="at_most = 0"), "one SQL statement"),
-        (INVARIANT.format(name="one", sql="select PG_Terminate_Backend (1)", more="at_most = 0"), "only reads"),
-        (INVARIANT.format(name="one", sql="select pg_advisory_lock(1)", more="at_most = 0"), "only reads"),
+        (INVARIANT.format(name="one", sql="select PG_Terminate_Backend (1)", more="at_most = 0"), "may only read"),
+        (INVARIANT.format(name="one", sql="select pg_advisory_lock(1)", more="at_most = 0"), "may only read"),
         (INVARIANT.format(name="one", sql="select 1", more='at_most = "ten parsecs"'), "parsecs"),
         (INVARIANT.format(name="one", sql="select 1", more="at_most = {}"), "expected a number, or"),
-        (INVARIANT.format(name="orphans", sql="select 1", more="at_most = 0"), "is a check of its own"),
+        (INVARIANT.format(name="orphans", sql="select 1", more="at_most = 0"), "is a bundled check"),
         (INVARIANT.format(name="Upper", sql="select 1", more="at_most = 0"), "lower-case"),
         (f'{RELATIONS}a = {{ child = "t", parent = "u(x)" }}', "a table with its columns"),
         (f'{RELATIONS}a = {{ child = "t(a, b)", parent = "u(x)" }}', "same number"),
@@ -96,13 +96,13 @@ def test_mistakes(tmp_path: Path, text: str, told: str) -> None:
 
 
 def test_a_standby_that_is_read_on_is_expected(tmp_path: Path) -> None:
-    assert "say how many in expect.standbys" in mistakes(tmp_path, HEAD + 'read_on = "standby"\n')
+    assert "set the number in expect.standbys" in mistakes(tmp_path, HEAD + 'read_on = "standby"\n')
 
 
 def test_one_name_in_two_clusters(tmp_path: Path) -> None:
     one = INVARIANT.format(name="same", sql="select 1", more="at_most = 0")
     other = '[environments.dev.postgres.ledger]\nnodes = ["db:5433"]\n' + one.replace("shop", "ledger")
-    assert "postgres shop has an invariant of this name too" in mistakes(tmp_path, HEAD + one + other)
+    assert "postgres shop has an invariant with the same name" in mistakes(tmp_path, HEAD + one + other)
 
 
 def test_columns() -> None:

@@ -65,7 +65,7 @@ def test_waivers_of_all_files_add_up_and_keep_their_places(tmp_path: Path) -> No
     write(tmp_path, WAIVER.format("y"), "conf.d/b.toml")
     assert [each.target for each in load_text(tmp_path, ROOT + WAIVER.format("z")).project.waivers] == ["x", "y", "z"]
     found = mistakes(tmp_path, ROOT + WAIVER.format("y"))
-    assert found == ["prodcheck.toml:6: waivers[0]: waives the same as waiver number 2 (keep one)"]
+    assert found == ["prodcheck.toml:6: waivers[0]: repeats waiver number 2 (keep one)"]
 
 
 def test_mistakes_of_all_files_are_told_together(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_all_unreadable_files_are_told_together(tmp_path: Path) -> None:
     [
         ("none.toml", "include[0]: there is no file 'none.toml'"),
         ("none.d/*.toml", "include[0]: there is no folder 'none.d'"),
-        ("/etc/*.toml", "include[0]: expected a path from the folder of prodcheck.toml"),
+        ("/etc/*.toml", "include[0]: expected a path relative to the folder of prodcheck.toml"),
         ("*.toml", "include[0]: prodcheck.toml would include itself"),
         ("", "include[0]: expected a path"),
     ],

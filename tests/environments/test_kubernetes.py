@@ -86,7 +86,7 @@ def test_the_rights_of_dry_runs(
             (tmp_path / "out" / f"r{number}.yaml").write_text(text)
         assert main(["grants", "--env", "c", "--kubernetes"]) == 0
         said = capsys.readouterr()
-        assert ("are left out" in said.err) == (not files)
+        assert ("are missing from this role" in said.err) == (not files)
         items = json.loads(said.out)["items"]
         found = {
             (each["kind"], each["metadata"].get("namespace", "")): each["rules"]

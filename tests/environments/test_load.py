@@ -66,19 +66,19 @@ def test_shapes(more: str, segments: list[tuple[float, float, float]], requests:
     ("old", "new", "expected"),
     [
         ('"shop.home" = 9', '"shop.hame" = 9', "there is no endpoint `shop.hame`"),
-        ('hosts = ["shop.test"]', 'hosts = ["other.test"]', "is answered by shop.test, which is not among the hosts"),
+        ('hosts = ["shop.test"]', 'hosts = ["other.test"]', "is answered by shop.test, which is not in the `hosts`"),
         ('hosts = ["shop.test"]', "hosts = []", "hosts"),
         ('rate = "600/min"', 'rate = "600"', 'expected a rate such as "10000/min"'),
         ('rate = "600/min"', 'rate = "0/s"', "expected a rate"),
-        ('rate = "600/min"\n', "", "`rate` is missing: there is no default"),
+        ('rate = "600/min"\n', "", "`rate` is missing and has no default"),
         ('duration = "60s"', 'duration = "60s"\nlocustfile = "l.py"', "expected `mix` or `flows`, or else"),
         ('duration = "60s"', 'duration = "60s"\nexpect_workers = 2', "`bind` is missing"),
         ('duration = "60s"', 'duration = "60s"\nstress = { until = "5/s" }', "begins above the scenario's own rate"),
         ('duration = "60s"', 'duration = "60s"\nfrom = "20/s"', "`from` is the lower end"),
         ('duration = "60s"', 'duration = "60s"\nabort = { error_ratio = "5s" }', 'expected a share such as "5%"'),
         ('duration = "60s"', 'duration = "60s"\nhttp = "3"', "http"),
-        ("load.browse", "load.light", "`light` is the name of latency without load"),
-        ('duration = "60s"', 'duration = "60s"\n[environments.dev.load_caps]\nrate = "5/s"', "more than the cap of 5"),
+        ("load.browse", "load.light", "`light` is reserved for latency without load"),
+        ('duration = "60s"', 'duration = "60s"\n[environments.dev.load_caps]\nrate = "5/s"', "exceed the cap of 5"),
         ('duration = "60s"', 'duration = "60s"\n[environments.dev.load_caps]\nduration = "5s"', "the cap of 5 s"),
         ('duration = "60s"', 'duration = "60s"\n[environments.dev.load_caps]\nrequests = 99', "the cap of 99"),
         ("[environments.dev.load", LIGHT_ORDER + "[environments.dev.load", "changes nothing"),
@@ -94,7 +94,7 @@ def test_a_protected_environment_has_caps_of_its_own(tmp_path: Path) -> None:
     """10,000 a minute, 10 minutes, 100,000 requests, unless `load_caps` says more."""
     live = HEAD + LOAD.replace("600/min", "10001/min") + "[environments.dev]\nprotected = true\nabsent = ["
     live += '"auth", "workflows", "postgres", "redis", "vulnerabilities"]\n'
-    assert any("more than the cap" in each for each in mistakes(tmp_path, live))
+    assert any("exceed the cap" in each for each in mistakes(tmp_path, live))
     more = '[environments.dev.load_caps]\nrate = "20000/min"\n'
     assert mistakes(tmp_path, live + more) == []
 
@@ -130,8 +130,8 @@ protected = true
     assert {each.skip for each in targets_by_name(tmp_path, more, allow_load=loads).values()} == {""}
     told = targets_by_name(tmp_path, more, "live", allow_load=loads)
     assert (told["browse"].skip, told["flow"].skip, told["light"].skip) == ("opt-in", "opt-in", "")
-    assert told["browse"].detail.endswith("give --allow-write shop.order")
-    assert told["flow"].detail.endswith("give --allow-write buy")
+    assert told["browse"].detail.endswith("allow it with --allow-write shop.order")
+    assert told["flow"].detail.endswith("allow it with --allow-write buy")
     allowed = targets_by_name(tmp_path, more, "live", allow_load=loads, allow_write={"shop.order", "buy"})
     assert {each.skip for each in allowed.values()} == {""}
 
@@ -166,7 +166,7 @@ def test_http_2_needs_tls_and_no_locust_file(tmp_path: Path) -> None:
     assert mistakes(tmp_path, HEAD + LOAD + 'http = "2"\n') == []
     write(tmp_path, "x = 1\n", "l.py")
     own = '[environments.dev.load.own]\nhosts = ["shop.test"]\nlocustfile = "l.py"\nduration = "5s"\nhttp = "auto"\n'
-    assert any("speaks what its clients speak" in each for each in mistakes(tmp_path, HEAD + own))
+    assert any("chooses its own HTTP version" in each for each in mistakes(tmp_path, HEAD + own))
 
 
 def test_a_locust_file_has_to_be_there(tmp_path: Path) -> None:

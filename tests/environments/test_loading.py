@@ -42,12 +42,12 @@ RULES = {
     "no duration": ('timeout = "5 apples"', ":5: environments.dev.services.shop.timeout: expected a duration"),
     "endless duration": (
         "timeout = inf",
-        ":5: environments.dev.services.shop.timeout: expected a duration longer than nothing",
+        ":5: environments.dev.services.shop.timeout: expected a duration greater than zero",
     ),
     "union": ("redirect = 5", ":5: environments.dev.services.shop.redirect: expected true or false or "),
     "nothing to remove": (
         "[environments.dev.services]\nold = false",
-        ":6: environments.dev.services.old: there is nothing inherited to remove here",
+        ":6: environments.dev.services.old: there is no inherited value to remove here",
     ),
     "bad name": ('[environments.dev.services."a b"]\nurl = "https://x"', "expected a name of letters, digits"),
     "bad environment name": ('[environments."a b"]', 'prodcheck.toml:5: environments."a b": expected a name'),
@@ -76,21 +76,21 @@ RULES = {
         "prodcheck.toml:5: environments.dev.services.shop.tls.ca: there is no file 'no.pem'",
     ),
     "missing certificate": ('tls = { certificate = "no.pem" }', "tls.certificate: there is no file 'no.pem'"),
-    "key alone": ('tls = { key = "prodcheck.toml" }', "tls.key: `key` goes with `certificate`"),
+    "key alone": ('tls = { key = "prodcheck.toml" }', "tls.key: `key` needs `certificate`"),
     "proxy and connect_to": (
         'proxy = "http://p:1"\nconnect_to = "a:1"',
         "shop.proxy: `proxy` and `connect_to` exclude each other",
     ),
     "redirect without tls": (
         '[environments.dev.services.b]\nurl = "http://x"\nredirect = true',
-        ":7: environments.dev.services.b.redirect: `redirect` is about http leading to https",
+        ":7: environments.dev.services.b.redirect: `redirect` checks the redirect from http to https",
     ),
     "both credentials": (
         'authentication = { bearer = { env = "A" }, basic = { user = "u", password = { env = "B" } } }',
         "authentication: expected exactly one of `basic` and `bearer`",
     ),
     "credential header": ('headers = { Authorization = "Bearer x" }', "headers.Authorization: credentials in a header"),
-    "bad header name": ('headers = { "A B" = "x" }', 'headers."A B": is no name of an HTTP header'),
+    "bad header name": ('headers = { "A B" = "x" }', 'headers."A B": is not a valid HTTP header name'),
     "line break in header": ('headers = { A = "x\\r\\nB: y" }', "headers.A: expected plain text"),
     "role of endpoint": (
         'endpoints.a = { request = "GET /", status = 200, as = "boss" }',
@@ -102,7 +102,7 @@ RULES = {
     ),
     "nobody is allowed": (
         'endpoints.a = { request = "GET /", allow = [] }',
-        "endpoints.a.allow: no role could prove that it opens at all",
+        "endpoints.a.allow: no role has access (positive control), and a refusal alone proves nothing",
     ),
     "control": (
         'endpoints.a = { request = "PUT /", allow = ["anonymous"], control = "b" }',
@@ -112,10 +112,10 @@ RULES = {
         'endpoints.a = { request = "GET /", status = 200, control = "a" }',
         "a.control: an endpoint cannot be its own control",
     ),
-    "nothing judged": ('endpoints.a = { request = "GET /" }', "endpoints.a: nothing is declared that could be judged"),
+    "nothing judged": ('endpoints.a = { request = "GET /" }', "endpoints.a: nothing to check is declared"),
     "budget alone": (
         'endpoints.a = { request = "GET /", allow = ["anonymous"], budget = "1s" }',
-        "a.budget: a budget needs an answer",
+        "a.budget: a budget needs a check of the answer",
     ),
     "no openapi": (
         'endpoints.a = { request = "GET /", schema = "openapi" }',
@@ -128,7 +128,7 @@ RULES = {
     "two of one name": (
         'endpoints."a.b" = { request = "GET /", status = 200 }\n[environments.dev.services."shop.a"]\nurl = "https://x"\n'
         'endpoints.b = { request = "GET /", status = 200 }',
-        "shop.a.b also names an endpoint of shop",
+        "shop.a.b is also an endpoint of shop",
     ),
     "auth service": (
         '[environments.dev.auth]\nkind = "basic"\nservice = "shp"\nlogin = "GET /me"',
@@ -150,7 +150,7 @@ RULES = {
     "oidc and passwords": (
         '[environments.dev.auth]\nkind = "oidc"\nissuer = "https://i"\nwrong_password = { user = "x" }\n'
         'roles.r = { client_id = "c", client_secret = { env = "A" } }',
-        'auth.wrong_password: kind = "oidc" has no password form',
+        'auth.wrong_password: kind = "oidc" has no password login',
     ),
     "logout": (
         '[environments.dev.auth]\nkind = "basic"\nservice = "shop"\nlogin = "GET /me"\nlogout_revokes = true',
@@ -191,17 +191,17 @@ RULES = {
     ),
     "unknown variable": (
         'endpoints.a = { request = "GET /{skuu}", status = 200 }\n[environments.dev.vars]\nsku = "1"',
-        "endpoints.a.request: no variable `skuu` in vars (did you mean `sku`?; `{{skuu}}` stands for the text itself)",
+        "endpoints.a.request: no variable `skuu` in vars (did you mean `sku`?; write `{{skuu}}` for the literal text)",
     ),
     "reserved variable": (
         '[environments.dev.vars]\nrun = "1"',
-        ":6: environments.dev.vars.run: {run} is filled in by prodcheck",
+        ":6: environments.dev.vars.run: {run} is set by prodcheck",
     ),
-    "variable in variable": ('[environments.dev.vars]\na = "{b}"', "vars.a: {b} is not filled in here"),
+    "variable in variable": ('[environments.dev.vars]\na = "{b}"', "vars.a: {b} is not replaced here"),
     "{run} in a path": ('endpoints.a = { request = "GET /{run}", status = 200 }', "a.request: {run} is not known here"),
     "more nodes than there are": (
         '[environments.dev.postgres.p]\nnodes = ["a:1"]\nexpect = { primaries = 1, standbys = 1 }',
-        "postgres.p.expect: 1 primaries and 1 standbys are expected of 1 nodes",
+        "postgres.p.expect: 1 primaries and 1 standbys are expected, but 1 nodes are declared",
     ),
     "node twice": ('[environments.dev.redis.r]\nnodes = ["a:1", "a:1"]', "redis.r.nodes[1]: a:1 is listed twice"),
     "node": ('[environments.dev.redis.r]\nnodes = ["a"]', 'redis.r.nodes[0]: expected "HOST:PORT"'),
@@ -214,23 +214,23 @@ RULES = {
         '[environments.dev.slots.green]\nservices = { shp = "a:1" }',
         "slots.green.services.shp: there is no service `shp`",
     ),
-    "empty slot": ("[environments.dev.slots.green]", "slots.green: says nothing of where the slot is"),
+    "empty slot": ("[environments.dev.slots.green]", "slots.green: does not say where the slot is"),
     "slot and proxy": (
         'proxy = "http://p:1"\n[environments.dev.slots.green]\nconnect_to = "a:1"',
         "slots.green: service shop has a `proxy`",
     ),
-    "own collector": ("[environments.dev.own.service]\na = 1", "own.service: is a kind of target of prodcheck itself"),
+    "own collector": ("[environments.dev.own.service]\na = 1", "own.service: is the name of a built-in kind of target"),
     "unknown parent": (
         '[environments.e]\nextends = "dv"',
         ":6: environments.e.extends: there is no environment `dv` (did you mean `dev`?)",
     ),
     "circle": (
         '[environments.a]\nextends = "b"\n[environments.b]\nextends = "a"',
-        "environments.a.extends: environments extend each other in a circle: a -> b -> a",
+        "environments.a.extends: environments extend each other in a loop: a -> b -> a",
     ),
     "extends itself": (
         '[environments.a]\nextends = "a"',
-        "environments.a.extends: environments extend each other in a circle: a -> a",
+        "environments.a.extends: environments extend each other in a loop: a -> a",
     ),
     "extends a number": ("[environments.a]\nextends = 1", "extends: expected the name of an environment"),
     "environment is a string": ('[environments]\na = "b"', "environments.a: expected a table"),
@@ -238,12 +238,12 @@ RULES = {
     "threshold's unit": ('[thresholds]\n"smoke.x" = { warn = "5 apples" }', 'thresholds."smoke.x".warn: unknown unit'),
     "threshold's units": (
         '[thresholds]\n"smoke.x" = { warn = "5s", fail = "3%" }',
-        "`warn` and `fail` are not of one kind",
+        "`warn` and `fail` have different units",
     ),
     "threshold's value": ('[thresholds]\n"smoke.x" = "on"', 'thresholds."smoke.x": expected "off" or a table'),
     "threshold's glob": (
         '[thresholds]\n"smoke.[x" = { fail = 1 }',
-        'thresholds."smoke.[x": `[` and `]` do not pair up',
+        'thresholds."smoke.[x": unbalanced `[` and `]`',
     ),
     "threshold's pattern": (
         '[thresholds]\n"smoke x" = { fail = 1 }',
@@ -252,11 +252,11 @@ RULES = {
     "threshold for nobody": ('[thresholds]\n"smoke.x@" = { fail = 1 }', "expected a check id or id@target"),
     "off where protected (45)": (
         '[environments.p]\nprotected = true\n[environments.p.thresholds]\n"smoke.x" = "off"',
-        ':8: environments.p.thresholds."smoke.x": "off" is refused where protected',
+        ':8: environments.p.thresholds."smoke.x": "off" is not allowed for protected',
     ),
     "off for all, one protected (45)": (
         '[thresholds]\n"smoke.x" = "off"\n[environments.p]\nprotected = true',
-        ':6: thresholds."smoke.x": "off" is refused where protected (it applies to p)',
+        ':6: thresholds."smoke.x": "off" is not allowed for protected environments (it applies to p)',
     ),
     "gate's environment": (
         '[gates.g]\nselect = ["smoke.*"]\nenvironments = ["prod"]',
@@ -278,7 +278,7 @@ RULES = {
     ),
     "required but left out": (
         '[gates.smoke]\nrequire = ["smoke.a@b"]\nwithout = ["smoke.*"]',
-        "gates.smoke.require[0]: is required, but `without` leaves it out",
+        "gates.smoke.require[0]: is required, but `without` excludes it",
     ),
     "gate's slot": (
         '[gates.smoke]\nslot = "required"\nenvironments = ["dev"]',
@@ -312,20 +312,20 @@ RULES = {
     "waiver twice": (
         2
         * '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "dev"\nreason = "r"\nowner = "o"\nticket = "t"\nexpires = 2027-01-01\n',  # noqa: E501
-        ":13: waivers[1]: waives the same as waiver number 1",
+        ":13: waivers[1]: repeats waiver number 1",
     ),
     "waiver without end": (
         '[[waivers]]\ncheck = "a"\ntarget = "b"\nenvironment = "dev"\nreason = "r"\nowner = "o"\nticket = "t"',
         ":5: waivers[0]: `expires` is missing",
     ),
-    "seal by command": ('[seal]\nkey = { command = ["x"] }', "seal.key: `prodcheck gate` never runs a command"),
+    "seal by command": ('[seal]\nkey = { command = ["x"] }', "seal.key: `prodcheck gate` does not run commands"),
     "later suite": (
         "[environments.dev.slo.browse]\nrate = 1",
-        ":5: environments.dev.slo: comes with the performance suite, which this version does not have",
+        ":5: environments.dev.slo: belongs to the performance suite, which this version does not have",
     ),
     "later key of a table": (
         '[environments.dev.redis.r]\nnodes = ["a:1"]\nbackups = { kind = "x" }',
-        ":7: environments.dev.redis.r.backups: comes with the pre_deploy suite",
+        ":7: environments.dev.redis.r.backups: belongs to the pre_deploy suite",
     ),
 }
 TOP = {
@@ -386,10 +386,10 @@ def test_no_message_shows_a_secret(tmp_path: Path) -> None:
         (b"a = " + b"[" * 50 + b"]" * 50, "nested more than 32 deep"),
         (b"version = 1\na = 0x" + b"f" * 5000, "more than 64 bits"),
         (b"", "prodcheck.toml:1: version: is missing: begin the file with `version = 1`"),
-        (b"version = 2\nnew_key = 1", "prodcheck.toml:1: version: format 2 is not known"),
-        (b"version = true", "version: format is not known"),
-        (b"version = 1.0", "version: format is not known"),
-        (b'version = "1"', "version: format is not known"),
+        (b"version = 2\nnew_key = 1", "prodcheck.toml:1: version: this version of prodcheck does not know format 2"),
+        (b"version = true", "version: this version of prodcheck does not know format"),
+        (b"version = 1.0", "version: this version of prodcheck does not know format"),
+        (b'version = "1"', "version: this version of prodcheck does not know format"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_configuration_gives_one_message(raw: bytes, expected: str, tmp_path: Path) -> None:

@@ -19,21 +19,21 @@ min_samples = 1
 METRIC = f"{PROMETHEUS}[environments.dev.metrics.errors]\n{QUERIES}"
 LIMIT = "at_most = { warn = 1, fail = 2 }\n"
 REFUSED = {
-    "nobody to ask": (METRIC.replace(PROMETHEUS, "") + LIMIT, "metrics.errors: there is nobody to ask"),
-    "no limit": (METRIC, "metrics.errors: has no limit: nothing could break it"),
+    "nobody to ask": (METRIC.replace(PROMETHEUS, "") + LIMIT, "metrics.errors: no server is declared to query"),
+    "no limit": (METRIC, "metrics.errors: has no limit, so it could never fail"),
     "two limits": (METRIC + LIMIT + "at_least = 1\n", "expected one of `at_most` and `at_least`"),
     "an odd level": (METRIC + 'at_most = "often"\n', "metrics.errors.at_most: expected a quantity"),
     "no samples asked for": (METRIC.replace("min_samples = 1", "min_samples = 0") + LIMIT, "min_samples"),
-    "any service": (METRIC + LIMIT + 'per = "service"\n', "query: does not name {service}"),
+    "any service": (METRIC + LIMIT + 'per = "service"\n', "query: does not contain {service}"),
     "no service": (METRIC.replace("errors{", 'errors{s="{service}",') + LIMIT, "{service} is filled in with"),
-    "services of none": (METRIC + LIMIT + 'services = ["shop"]\n', "`services` goes with"),
+    "services of none": (METRIC + LIMIT + 'services = ["shop"]\n', "`services` is allowed with"),
     "unknown service": (
         METRIC.replace("{revision=", '{s="{service}",revision=') + LIMIT + 'per = "service"\nservices = ["sho"]\n',
         "there is no service `sho` (did you mean `shop`?)",
     ),
-    "whatever runs": (METRIC.replace('{revision="{revision}"}', "") + LIMIT, "query: does not name {revision}"),
+    "whatever runs": (METRIC.replace('{revision="{revision}"}', "") + LIMIT, "query: does not contain {revision}"),
     "no window": (METRIC.replace("requests{", "requests{}#{").replace("[{window}]'\nmin", "'\nmin") + LIMIT,
-                  "samples: does not name {window}"),
+                  "samples: does not contain {window}"),
     "a variable of that name": ('[environments.dev.vars]\nwindow = "5m"\n' + METRIC + LIMIT, "choose another name"),
     "a CA that is not there": (PROMETHEUS + 'tls = { ca = "ca.pem" }\n', "prometheus.tls.ca: there is no file"),
     "a credential in the open": (PROMETHEUS + 'headers = { Authorization = "x" }\n', "credentials in a header"),
@@ -75,10 +75,10 @@ def test_a_unit_narrows_the_services_that_are_asked_about(tmp_path: Path) -> Non
 ALERTS = PROMETHEUS + '[environments.dev.alerts]\ndeadman = "Watchdog"\n'
 QUIET = "quiet = { match = 'severity=\"critical\"' }\n"
 REFUSED_ALERTS = {
-    "nobody to ask": (ALERTS.replace(PROMETHEUS, ""), "alerts: there is nobody to ask"),
-    "nothing": (ALERTS.replace('deadman = "Watchdog"\n', "required = []\n"), "nothing could be missing"),
-    "quiet without proof": (ALERTS.replace('deadman = "Watchdog"', 'required = ["A"]') + QUIET, "proves nothing"),
-    "receivers of nobody": (ALERTS + 'receivers = ["team"]\n', "known by `alertmanager`"),
+    "nobody to ask": (ALERTS.replace(PROMETHEUS, ""), "alerts: no server is declared to query"),
+    "nothing": (ALERTS.replace('deadman = "Watchdog"\n', "required = []\n"), "there is nothing to check"),
+    "quiet without proof": (ALERTS.replace('deadman = "Watchdog"', 'required = ["A"]') + QUIET, "if alerts can arrive"),
+    "receivers of nobody": (ALERTS + 'receivers = ["team"]\n', "needs `alertmanager`"),
     "no matchers": (ALERTS + 'quiet = { match = "" }\n', "expected label matchers"),
     "half a matcher": (ALERTS + "quiet = { match = 'severity=critical' }\n", "expected label matchers"),
     "an odd expression": (ALERTS + "quiet = { match = 'a=~\"(\"' }\n", "a: expected a regular expression"),
@@ -115,9 +115,9 @@ def test_matchers_are_read_as_alertmanager_does() -> None:
 HOST = f"{PROMETHEUS}[environments.dev.hosts.web]\n"
 FROM_PROMETHEUS = 'source = "prometheus"\nmatch = \'instance="web-1"\'\n'
 REFUSED_HOSTS = {
-    "nobody to ask": (HOST.replace(PROMETHEUS, "") + FROM_PROMETHEUS, "hosts.web: there is nobody to ask"),
-    "no matchers": (HOST + 'source = "prometheus"\n', "`match` goes with"),
-    "matchers of nothing": (HOST + 'source = "here"\nmatch = \'instance="web-1"\'\n', "`match` goes with"),
+    "nobody to ask": (HOST.replace(PROMETHEUS, "") + FROM_PROMETHEUS, "hosts.web: no server is declared to query"),
+    "no matchers": (HOST + 'source = "prometheus"\n', "`match` is required with"),
+    "matchers of nothing": (HOST + 'source = "here"\nmatch = \'instance="web-1"\'\n', "`match` is required with"),
     "nodes out of reach": (HOST + 'source = "kubernetes"\n', "hosts.web: the cluster's nodes are not in reach"),
     "a relative mount": (HOST + 'source = "here"\nmounts = ["var"]\n', "hosts.web.mounts[0]"),
 }
@@ -146,7 +146,7 @@ def test_only_prometheus_knows_what_was_during_a_load(tmp_path: Path) -> None:
     text = BASE + PROMETHEUS + '[environments.dev.hosts]\nthis = { source = "here" }\n'
     text += "web = { source = \"prometheus\", match = 'instance=\"web-1\"' }\n"
     text += '[environments.dev.load.browse]\nhosts = ["shop.test"]\nlocustfile = "prodcheck.toml"\nduration = "10s"\n'
-    for names, expected in (('"web"', []), ('"this"', ["it knows what was"]), ('"wob"', ["there is no host `wob`"])):
+    for names, expected in (('"web"', []), ('"this"', ["it keeps the values"]), ('"wob"', ["there is no host `wob`"])):
         found = mistakes(tmp_path, f"{text}resources = {{ host = false, hosts = [{names}] }}\n")
         assert len(found) == len(expected), found
         assert all(words in each for words, each in zip(expected, found, strict=True))

@@ -20,11 +20,11 @@ roles.buyer = { user = "u", password = { env = "PW" } }
 OTHER = '[environments.dev.services.other]\nurl = "{url}"\nhealth = "/"\n'
 REFUSED = {
     "a role's token": (AUTH, 'endpoints.me = { request = "GET /me", status = 200, as = "buyer" }',
-                       "the token of the role buyer would go by plain HTTP to shop.test, which services.shop.url"),
+                       "the token of the role buyer would be sent over plain HTTP to shop.test, which services"),
     "who gets in": (AUTH, 'endpoints.me = { request = "GET /me", allow = ["buyer"] }', "the token of the role buyer"),
-    "a gateway's": ("", 'authentication = { bearer = { env = "T" } }', "its credentials would go by plain HTTP"),
-    "a header": ("", 'headers = { X-Key = { env = "T" } }', "its credentials would go by plain HTTP"),
-    "a login": (AUTH.replace('service = "shop"', 'service = "other"'), "", "the passwords of roles would go"),
+    "a gateway's": ("", 'authentication = { bearer = { env = "T" } }', "its credentials would be sent over plain HTTP"),
+    "a header": ("", 'headers = { X-Key = { env = "T" } }', "its credentials would be sent over plain HTTP"),
+    "a login": (AUTH.replace('service = "shop"', 'service = "other"'), "", "the passwords of roles would be sent"),
 }  # fmt: skip
 
 
@@ -33,7 +33,7 @@ REFUSED = {
 def test_what_is_encrypted_elsewhere(case: str, url: str, tmp_path: Path) -> None:
     more, key, expected = REFUSED[case]
     found = mistakes(tmp_path, BASE + OTHER.format(url=url) + f"{key}\n" + more)
-    assert any("services.other.url" in each and expected in each and "declare https" in each for each in found), found
+    assert any("services.other.url" in each and expected in each and "use https" in each for each in found), found
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -52,7 +52,7 @@ issuer = "{issuer}"
 roles.job = {{ client_id = "job", client_secret = {{ env = "S" }} }}
 """
     (found,) = mistakes(tmp_path, BASE + auth.format(issuer="http://shop.test/realms/x"))
-    assert "the credentials of roles would go by plain HTTP to shop.test" in found
+    assert "the credentials of roles would be sent over plain HTTP to shop.test" in found
     assert mistakes(tmp_path, BASE + auth.format(issuer="http://localhost:8080")) == []
 
 

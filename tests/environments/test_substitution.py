@@ -66,4 +66,4 @@ def test_every_key_with_an_unknown_name_is_told(tmp_path: Path) -> None:
     text = BASE + 'owner = "{a}"\nendpoints.x = { request = "GET /{b}", status = 200 }\n'
     found = mistakes(tmp_path, text)
     assert len(found) == 2
-    assert "shop.owner: no variable `a` in vars (there are none; `{{a}}` stands for the text itself)" in found[0]
+    assert "shop.owner: no variable `a` in vars (there are none; write `{{a}}` for the literal text)" in found[0]

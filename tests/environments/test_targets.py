@@ -149,7 +149,7 @@ def test_what_writes_needs_an_opt_in_where_protected(configuration: Configuratio
     live = targets_by_name(configuration, "live")
     writing = {"endpoint:shop.reprice", "endpoint:shop.order", "workflow:buy"}
     assert {name for name, skip in skipped(live).items() if skip == "opt-in"} == writing
-    assert live["workflow:buy"].detail == "writes to a protected environment: give --allow-write buy"
+    assert live["workflow:buy"].detail == "writes to a protected environment: allow it with --allow-write buy"
     assert "--allow-write shop.order" in live["endpoint:shop.order"].detail
     allowed = targets_by_name(configuration, "live", allow_write={"buy", "shop.order"})
     assert {name for name, skip in skipped(allowed).items() if skip == "opt-in"} == {"endpoint:shop.reprice"}
@@ -182,9 +182,9 @@ def test_a_slot_judges_nothing_that_it_does_not_move(configuration: Configuratio
 @pytest.mark.parametrize(
     ("scope", "expected"),
     [
-        ({"vantage": "clustre"}, "--vantage: nothing is reached from `clustre` (did you mean `cluster`?)"),
-        ({"allow_write": {"by"}}, "--allow-write: nothing that writes is named `by` (did you mean `buy`?)"),
-        ({"allow_write": {"look"}}, "--allow-write: nothing that writes is named `look`"),
+        ({"vantage": "clustre"}, "--vantage: no target has the vantage `clustre` (did you mean `cluster`?)"),
+        ({"allow_write": {"by"}}, "--allow-write: no writing workflow or endpoint is named `by` (did you mean `buy`?)"),
+        ({"allow_write": {"look"}}, "--allow-write: no writing workflow or endpoint is named `look`"),
     ],
 )
 def test_names_that_nothing_has_are_refused(scope: dict[str, Any], expected: str, configuration: Configuration) -> None:

@@ -100,13 +100,13 @@ def test_what_is_expected_of_each(configuration: Configuration) -> None:
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ('[environments.dev.tls.shop]\naddress = "a:1"', "tls.shop: shop is looked at already"),
-        ('[environments.dev.tls."redis.tls"]\naddress = "a:1"', "redis.tls is looked at already"),
+        ('[environments.dev.tls.shop]\naddress = "a:1"', "tls.shop: shop is checked already"),
+        ('[environments.dev.tls."redis.tls"]\naddress = "a:1"', "redis.tls is checked already"),
         ('[environments.dev.tls.x]\naddress = "a"', 'expected "HOST:PORT"'),
         ('[environments.dev.tls.x]\naddress = "a:1"\nstarttls = "telnet"', "tls.x.starttls"),
         ('[environments.dev.tls.x]\naddress = "a:1"\nca = "no.pem"', "tls.x.ca: there is no file"),
         ('[environments.dev.tls.x]\naddress = "a:1"\nunit = "wbe"', "there is no unit `wbe` (did you mean `web`?)"),
-        ('[environments.dev.tls.x]\naddress = "a:1"\nexpiry = { warn = "1d" }', "fails earlier than it warns"),
+        ('[environments.dev.tls.x]\naddress = "a:1"\nexpiry = { warn = "1d" }', "`fail` is reached before `warn`"),
         ('[environments.dev.services.y]\nurl = "https://y"\ntls = { expiry = { fail = "30d" } }', "y.tls.expiry.fail"),
         ('[environments.dev.services.y]\nurl = "https://y"\ntls = { profile = "new" }', "y.tls.profile"),
     ],

@@ -117,7 +117,7 @@ def test_a_file_that_is_no_database(content: bytes, tmp_path: Path) -> None:
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / FILE).symlink_to(tmp_path / "elsewhere.db")
-    with pytest.raises(LogProblem, match="no regular file"), open_file(tmp_path):
+    with pytest.raises(LogProblem, match="not a regular file"), open_file(tmp_path):
         pass
     assert not (tmp_path / "elsewhere.db").exists()
 

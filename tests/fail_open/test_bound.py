@@ -298,7 +298,7 @@ def test_a_link_that_leads_back(project: Project) -> None:
     (project.folder / "checks/loop").symlink_to(".")
     done = project.pytest()
     assert done.returncode == 4, done.stdout
-    assert "is there twice" in done.stdout + done.stderr
+    assert "exists twice" in done.stdout + done.stderr
     assert project.gate() == 3
 
 

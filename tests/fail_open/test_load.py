@@ -99,7 +99,7 @@ def test_a_damaged_history(tmp_path: Path) -> None:
         done = performance(project)
     assert done.returncode == 13, done.stdout
     skip_if_too_busy(done.stdout)
-    assert "its seals do not hold" in " ".join(done.stdout.split())
+    assert "its seals are not valid" in " ".join(done.stdout.split())
     assert history(project).read_text() == "{}\n"
 
 

@@ -176,7 +176,7 @@ def test_a_check_that_judges_nothing_cannot_tell(project: Project) -> None:
     project.edit(FAILING, "assert fact.value", "checks/test_facts.py")
     done = project.pytest()
     assert done.returncode == 13
-    assert "judged nothing" in done.stdout
+    assert "did not call judge()" in done.stdout
     assert project.gate() == 3
 
 

@@ -68,20 +68,20 @@ def test_a_good_run_is_valid() -> None:
         ({"begun": 985}, "98.5% of the rate"),
         ({"begun_in": 10.2}, "98.0% of the rate"),
         ({"begun": 0, "asked": 1000}, "nothing was sent"),
-        ({"dropped": 1}, "1 requests were due and not sent"),
-        ({"unanswered": 3}, "of 3 requests nothing is known"),
+        ({"dropped": 1}, "1 requests were due but not sent"),
+        ({"unanswered": 3}, "3 requests have no result"),
         ({"aborted": "too many failed"}, "ended early: too many failed"),
         ({"trouble": "1 of 2 workers were lost"}, "1 of 2 workers were lost"),
         ({"workers_asked": 2}, "1 of 2 workers were lost"),
         ({"workers": (LoadWorker("one", 9, 0.1, False),)}, "1 of 1 workers were lost"),
-        ({"workers": (LoadWorker("one", 9, 0.93, True),)}, "busy to 93% of a core"),
-        ({"lag": timed([0.001] * 900 + [0.2] * 100)}, "late: the client did not get the processor"),
-        ({"workers": (LoadWorker("one", 9, 0.1, True, starved=0.3),)}, "waited for a processor 30% of five seconds"),
-        ({"mode": "users", "asked": 0, "workers": (LoadWorker("one", 9, 0.1, True, starved=0.3),)}, "waited for a pr"),
+        ({"workers": (LoadWorker("one", 9, 0.93, True),)}, "used 93% of a core"),
+        ({"lag": timed([0.001] * 900 + [0.2] * 100)}, "late: the load generator did not get a CPU"),
+        ({"workers": (LoadWorker("one", 9, 0.1, True, starved=0.3),)}, "waited for a CPU 30% of five seconds"),
+        ({"mode": "users", "asked": 0, "workers": (LoadWorker("one", 9, 0.1, True, starved=0.3),)}, "waited for a CPU"),
         ({"mode": "light", "lag": timed([0.001] * 400 + [0.03] * 600)}, "half of all requests began more than 0.03 s"),
-        ({"mode": "users", "asked": 0, "longest_gap": 1.5}, "nothing was answered for 1.5 s"),
+        ({"mode": "users", "asked": 0, "longest_gap": 1.5}, "no request was answered for 1.5 s"),
         ({"mode": "users", "asked": 0, "begun": 59, "seconds": 60.0, "longest_gap": 30.0}, "was answered for 30"),
-        ({"mode": "users", "asked": 0, "users_asked": 10, "users_left": 1}, "1 of 10 users were left"),
+        ({"mode": "users", "asked": 0, "users_asked": 10, "users_left": 1}, "1 of 10 users were still running"),
         ({"mode": "users", "asked": 0, "task_errors": (("KeyError: 'token'", 3),)}, "raised KeyError: 'token' (3)"),
         ({"shortages": (("this machine could not connect: Too many open files", 5),)}, "Too many open files (5 req"),
     ],
@@ -116,11 +116,11 @@ def test_a_difference_may_be_the_clients_own() -> None:
     """Found on a machine whose processors were all busy: 51 ms beside 30 ms, of a client that was 15 ms late."""
     found = Comparison(now=0.051, before=0.030, change=0.7, proven=True, words="")
     late = load_run(lag=timed([0.001] * 900 + [0.015] * 100))
-    assert "too slow to tell" in own_slowness(late, 95, found)
+    assert "too slow to measure" in own_slowness(late, 95, found)
     assert not own_slowness(late, 95, replace(found, now=0.5))
     assert not own_slowness(load_run(), 95, found)
     waited = load_run(workers=(LoadWorker("one", 1000, 0.1, True, starved=0.15),))
-    assert "waited for a processor" in own_slowness(waited, 95, found)
+    assert "waited for a CPU" in own_slowness(waited, 95, found)
     assert starved(waited) == ""
 
 

@@ -72,7 +72,7 @@ def test_settings_are_defaults_of_options_and_never_of_what_a_run_is_about(proje
     settings = ("prodcheck_json = out/run.json", "prodcheck_vantage = cluster", "prodcheck_wait = 1s")
     project.write("pytest.ini", "\n".join(["[pytest]", *settings]))
     (project.folder / "out").mkdir()
-    assert "nothing is reached from `cluster`" in project.pytest().stderr
+    assert "no target has the vantage `cluster`" in project.pytest().stderr
     assert project.pytest("--vantage", "outside").returncode == 0
     assert (project.folder / "out/run.json").is_file()
     assert project.pytest("--vantage", "outside", "-o", "prodcheck_wait=soon").returncode == 4

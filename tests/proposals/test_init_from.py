@@ -108,17 +108,17 @@ def test_a_kubeconfig(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "no table"),
-        ("[1]", "no table"),
+        ("", "not contain a mapping"),
+        ("[1]", "not contain a mapping"),
         ("{", "neither JSON nor YAML"),
         ("a: [", "neither JSON nor YAML"),
         ("{" + '"a":{' * 5000, "neither JSON|nested"),
         ("a: " + "[" * 2000, "neither JSON|nested"),
-        ("a: 1", "is no OpenAPI document"),
+        ("a: 1", "is not an OpenAPI document"),
         ('{"openapi": "3.0.0"}', "no server"),
         ('{"openapi": "3.0.0", "servers": [{"url": "/v1"}]}', "no server"),
-        ("services: {a: {image: b}}", "nothing can be reached"),
-        ("services: {a: 1, b: {ports: 1}}", "nothing can be reached"),
+        ("services: {a: {image: b}}", "no service can be reached"),
+        ("services: {a: 1, b: {ports: 1}}", "no service can be reached"),
         ("kind: Config\ncontexts: [{name: a}, 1]", "no current context"),
         ("!!python/object:os.system {}", "neither JSON"),
     ],
@@ -133,7 +133,7 @@ def test_sources_that_tell_nothing(text: str, told: str, tmp_path: Path) -> None
 def test_a_file_that_is_there_is_kept_and_nothing_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "prodcheck.toml").write_text("mine")
     assert dispatch(["init", str(tmp_path), "--from", "http://127.0.0.1:9/"]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     (tmp_path / "prodcheck.toml").unlink()
     assert dispatch(["init", str(tmp_path), "--from", "http://127.0.0.1:9/"]) == 2
     assert "cannot be reached" in capsys.readouterr().err

@@ -26,7 +26,7 @@ P, F, E, W = Outcome.PASSED, Outcome.FAILED, Outcome.ERRORED, Outcome.WARNED
 REPORT = result(
     "shop.report", F,
     Judgement(OUT, 401.0, P, of="anonymous"),
-    Judgement(OUT, 200.0, F, of="customer", reason="refusal of customer: answered 200: it was let in"),
+    Judgement(OUT, 200.0, F, of="customer", reason="refusal of customer: answered 200: access was granted"),
     Judgement(IN, 200.0, P, of="admin"),
     Judgement(OUT, 405.0, P, of="customer by HEAD"),
     Judgement(OUT, None, E, of="customer by HEAD with X-Method-Override: GET"),
@@ -70,11 +70,11 @@ def test_every_format_has_it() -> None:
     assert "WHO GETS IN" in "\n".join(summary_lines(WITH, []))
     page = summary(WITH, [])
     assert '<th>shop.report</th><td class="pc-green" data-outcome="passed"' in page
-    assert 'data-outcome="failed" title="refusal of customer: answered 200: it was let in">' in page
+    assert 'data-outcome="failed" title="refusal of customer: answered 200: access was granted">' in page
     document = json.loads(run_json(WITH, []))
     jsonschema.validate(document, schema())
     (report,) = [row for row in document["matrix"]["rows"] if row["target"] == "shop.report"]
-    reason = "refusal of customer: answered 200: it was let in"
+    reason = "refusal of customer: answered 200: access was granted"
     assert report["cells"]["customer"] == {"outcome": "failed", "way": "in", "status": 200, "reason": reason}
     assert document["matrix"]["columns"] == ["anonymous", "customer", "admin", "other methods"]
 

@@ -72,7 +72,7 @@ DOCTYPE = (
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "utf-32", "utf-7", "cp037"])
 def test_a_document_type_in_any_encoding(encoding: str) -> None:
-    with pytest.raises(EvidenceProblem, match="no listing"):
+    with pytest.raises(EvidenceProblem, match="not a listing"):
         _page(DOCTYPE.format(encoding.upper()).encode(encoding), "s3://x")
 
 

@@ -184,7 +184,7 @@ def test_the_password_of_an_issuer_is_typed_for_the_issuer_alone(tmp_path: Path,
         context.close()
         assert PASSWORD not in requests_text(shop) + requests_text(other)
         assert (PASSWORD in requests_text(issuer)) is ("issuer" in to)
-        assert ("which is not the issuer's" in said) is ("issuer" not in to)
+        assert ("which does not belong to the issuer" in said) is ("issuer" not in to)
 
 
 @pytest.mark.parametrize("kind", ["servers", "refs", "no address", "redirect"])

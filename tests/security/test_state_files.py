@@ -136,13 +136,13 @@ def test_deployments(tmp_path: Path, victim: Path) -> None:
     store.folder.mkdir(parents=True)
     os.mkfifo(store.folder / "lock")
     assert not store.busy
-    with pytest.raises(PlanProblem, match="no regular file"), store.locked():
+    with pytest.raises(PlanProblem, match="not a regular file"), store.locked():
         pass
     (store.folder / "lock").unlink()
     with store.locked():
         assert store.busy
     os.mkfifo(store.folder / "000001.jsonl")
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         store.newest(b"k" * 32)
     os.replace(store.folder, tmp_path / "elsewhere")
     store.folder.symlink_to(tmp_path / "elsewhere")

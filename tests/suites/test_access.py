@@ -121,7 +121,7 @@ def test_an_allowed_role_that_is_refused_warns() -> None:
 def test_a_hole_is_told_whatever_could_not_be_told_beside_it() -> None:
     ledger = judged(authorization.test_only_allowed_roles_get_in, matrix(200, other=503))
     assert str(ledger.outcome) == "failed"
-    assert ledger.reasons()[0] == "refusal of user: answered 200: it was let in"
+    assert ledger.reasons()[0] == "refusal of user: answered 200: access was granted"
 
 
 def tokens(*forged: ForgedToken, before: int = 200, after: int = 200) -> ForgedTokens:

@@ -248,7 +248,7 @@ def test_orphans() -> None:
     assert outcome(check, rows(None, problem=GONE)) == "errored"
     assert outcome(check, OrphanRows("db-2", 5, ())) == "passed"
     (judgement,) = judged(check, rows(0, sampled=True)).judgements
-    assert "10 of about 100 rows seen" in judgement.of
+    assert "10 of about 100 rows checked" in judgement.of
 
 
 @pytest.mark.parametrize(

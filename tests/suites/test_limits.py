@@ -55,12 +55,13 @@ def test_every_number_is_a_declared_limit_or_none() -> None:
 # numbers that a yes-or-no judgement compares with: what its check declares as fixed, or why that is no limit
 IN_CONDITIONS = {
     "PENDING": "time pending", "OVERDUE": "time past the grace period",
-    "RECENT": "time in which", "STARTING": "time in which a pod that was added starts",
-    "SKEW": "time until a stapled OCSP answer is good", "EXPONENT": "usual RSA exponent",
+    "RECENT": "period in which", "STARTING": "time that an added pod may need to start",
+    "SKEW": "remaining validity of a stapled OCSP answer", "EXPONENT": "usual RSA exponent",
     "DH": "Diffie-Hellman parameters, in bits", "_CHANCE": "share of numbers with the check digit of a card",
-    "_SLOWER * first": "delay that grows, in times the first", "first + _SECONDS": "delay that grows, beyond the first",
-    "backups.now + AHEAD": "time from now of what is over", "found.now + AHEAD": "time from now of what is over",
-    "archive.now + AHEAD": "time from now of what is over", "-AHEAD": "time from now of what is over",
+    "_SLOWER * first": "growing delay, as a multiple of the first",
+    "first + _SECONDS": "growing delay, in addition to the first",
+    "backups.now + AHEAD": "largest time in the future", "found.now + AHEAD": "largest time in the future",
+    "archive.now + AHEAD": "largest time in the future", "-AHEAD": "largest time in the future",
 }  # fmt: skip
 NO_LIMITS_THERE = {
     "len(before) >= ENOUGH": "whether there is a median", "len(looks) < 4": "whether there is a trend",
@@ -105,13 +106,16 @@ def test_every_number_in_a_condition_is_declared_or_no_limit() -> None:
 @pytest.mark.parametrize(
     ("id", "what"),
     [
-        ("smoke.service.version", "connections that told one: 95% / 91%"),
+        ("smoke.service.version", "connections that reported a revision: 95% / 91%"),
         ("smoke.service.addresses", "time to answer: 2s / 30s"),
         ("pre_deploy.approval", "time left of the window, and before a freeze: 15m / –"),
-        ("pre_deploy.backups.age", "age, in intervals of a declared schedule: 1.5 / 2.0"),
-        ("pre_deploy.backups.wal-backlog", "streamed WAL that is not confirmed, in files: – / 16"),
-        ("pre_deploy.monitoring.alerts", "time since a rule was looked at, in intervals: – / 5"),
-        ("data_integrity.backups.wal", "last word of who streams WAL: 60s / 300s"),
+        ("pre_deploy.backups.age", "age, as a multiple of the declared interval: 1.5 / 2.0"),
+        ("pre_deploy.backups.wal-backlog", "streamed WAL without confirmation, in WAL files: – / 16"),
+        (
+            "pre_deploy.monitoring.alerts",
+            "time since the last evaluation of a rule, as a multiple of its interval: – / 5",
+        ),
+        ("data_integrity.backups.wal", "last message of the WAL receiver: 60s / 300s"),
         ("data_integrity.replication.slots", "WAL kept for a slot that is not consumed, in files: – / 16"),
         ("data_integrity.storage.wraparound", "age, in times autovacuum_freeze_max_age: 1.5 / –"),
         ("security.encryption.columns", "entropy, in bits a byte: – / 6.5"),

@@ -73,7 +73,7 @@ def test_connections_of_no_process_and_beside_no_limit() -> None:
     """Where only the machine is watched nothing was declared that could run out; without a limit nothing is known."""
     machine = replace(WATCHED, process="", samples=tuple(replace(each, connections=None) for each in LOOKS))
     assert judged(CONNECTIONS, machine).outcome is Outcome.PASSED
-    with pytest.raises(EvidenceProblem, match="nothing tells how many connections shop may have"):
+    with pytest.raises(EvidenceProblem, match="the connection limit of shop is not known"):
         judged(CONNECTIONS, replace(WATCHED, connections_allowed=None))
     unseen = replace(WATCHED, samples=tuple(replace(each, connections=None) for each in LOOKS))
     assert judged(CONNECTIONS, unseen).outcome is Outcome.ERRORED
@@ -98,7 +98,7 @@ def test_a_process_that_got_no_processor_uses_little() -> None:
     ledger = open_ledger()
     try:
         CPU(replace(WATCHED, host=False), busy, limit)
-        with pytest.raises(EvidenceProblem, match="waited for a processor"):
+        with pytest.raises(EvidenceProblem, match="waited for a CPU"):
             CPU(replace(WATCHED, host=False), starved, limit)
         CPU(replace(WATCHED, host=False, cores_allowed=0.1), starved, limit)
     finally:
@@ -127,7 +127,7 @@ def test_a_client_without_a_processor_proves_no_regression(check: Any, overall: 
     try:
         check(run, baseline, Limit(warn="10%", fail="25%"))
         assert ledger.outcome is Outcome.FAILED
-        with pytest.raises(EvidenceProblem, match="waited for a processor"):
+        with pytest.raises(EvidenceProblem, match="waited for a CPU"):
             check(starved, baseline, Limit(warn="10%", fail="25%"))
     finally:
         close_ledger()
@@ -136,9 +136,15 @@ def test_a_client_without_a_processor_proves_no_regression(check: Any, overall: 
 @pytest.mark.parametrize(
     ("overall", "wanted"),
     [
-        (endpoint([0.1] * 1000), "waited for a processor"),
-        (replace(endpoint([0.1] * 900, failed=100), reasons=(("connection reset", 100),)), "may be the client's doing"),
-        (replace(endpoint([0.1] * 900, failed=100), reasons=(("not answered within 5 s", 100),)), "the client's doing"),
+        (endpoint([0.1] * 1000), "waited for a CPU"),
+        (
+            replace(endpoint([0.1] * 900, failed=100), reasons=(("connection reset", 100),)),
+            "the load generator may be the cause",
+        ),
+        (
+            replace(endpoint([0.1] * 900, failed=100), reasons=(("not answered within 5 s", 100),)),
+            "the load generator may be the cause",
+        ),
         (endpoint([0.1] * 900, failed=100), "failed"),
     ],
     ids=["good", "reset", "timed out", "answered 503"],
@@ -154,7 +160,7 @@ def test_a_client_without_a_processor_proves_what_the_server_said(overall: LoadE
         else:
             with pytest.raises(EvidenceProblem, match=wanted):
                 test_load.test_errors_are_rare(run, Limit(fail="0.1%"))
-        with pytest.raises(EvidenceProblem, match="waited for a processor"):
+        with pytest.raises(EvidenceProblem, match="waited for a CPU"):
             test_load.test_connections_are_not_reset(replace(run, overall=replace(overall, retried=100)), RETRIES)
     finally:
         close_ledger()

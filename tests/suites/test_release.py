@@ -166,7 +166,7 @@ DAY = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC).timestamp()
         ("valid until 2026-10-01", None),
         ("Tested 2026-13-01 and 2026-02-30", None),
         ("build 12026-10-011", None),
-        ("no day", None),
+        ("no date of its last review", None),
         ("", None),
     ],
 )

@@ -33,7 +33,7 @@ def outcome(found: Revisions) -> Outcome:
         ((POD, SIDECAR), Outcome.PASSED),
         ((POD, SIDECAR, replace(SIDECAR, pod="shop-2", image="proxy:8", digest=A)), Outcome.PASSED),  # being renewed
         ((POD, replace(OTHER, digest=B, as_shipped=False)), Outcome.FAILED),
-        ((POD, replace(OTHER, shipped="shop:1", digest=B)), Outcome.FAILED),  # two builds behind one name
+        ((POD, replace(OTHER, shipped="shop:1", digest=B)), Outcome.FAILED),  # two different builds behind one version
         ((POD, replace(OTHER, digest="", as_shipped=None)), Outcome.ERRORED),
         ((), Outcome.FAILED),
     ],

@@ -32,7 +32,7 @@ FAULTS = (
     Fault("csp-only-reported", "the policy is only reported", _CSP, part=_POLICY),
     Fault("csp-inline", "the policy allows inline scripts", _CSP, outcome="warned", part=_POLICY),
     Fault("csp-any-host", "the policy allows scripts of every host", _CSP, part=_POLICY),
-    Fault("csp-first-is-weak", "script-src is there twice, the weak one first", _CSP, part=_POLICY),
+    Fault("csp-first-is-weak", "script-src exists twice, the weak one first", _CSP, part=_POLICY),
     Fault("csp-same-nonce", "every page has the same nonce", _CSP, part=_POLICY),
     Fault("csp-shared-host", "the policy allows scripts of a host where anybody puts files", _CSP, outcome="warned",
           part=_POLICY),

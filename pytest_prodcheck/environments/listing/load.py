@@ -30,11 +30,11 @@ def load_targets(looking: EnvironmentView) -> Iterator[Target]:
         skip, detail = next((each for each in told if each[0]), ("", ""))
         if not skip and environment.protected and name not in looking.allow_load:
             sent = f"about {load.requests} requests" if load.requests else f"{load.users} users"
-            skip, detail = "opt-in", f"sends {sent} to a protected environment: give --allow-load {name}"
+            skip, detail = "opt-in", f"sends {sent} to a protected environment: allow it with --allow-load {name}"
         writing = [each for each in _writing(load, environment) if each not in looking.allow_write]
         if not skip and environment.protected and writing:
             options = " ".join(f"--allow-write {each}" for each in writing)
-            skip, detail = "opt-in", f"writes to a protected environment, many times: give {options}"
+            skip, detail = "opt-in", f"writes to a protected environment many times: allow it with {options}"
         features = {"run"} | ({"stress"} if load.stress else set()) | ({"resources"} if load.resources else set())
         yield Target("load", name, frozenset(features), skip, detail, load.owner)
 

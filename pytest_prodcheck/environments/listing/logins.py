@@ -32,6 +32,6 @@ def workflow_targets(looking: EnvironmentView) -> Iterator[Target]:
             continue
         skip, detail = looking.reach(workflow_vantage(looking.environment, workflow))
         if not skip and looking.environment.protected and writes(workflow) and name not in looking.allow_write:
-            skip, detail = "opt-in", f"writes to a protected environment: give --allow-write {name}"
+            skip, detail = "opt-in", f"writes to a protected environment: allow it with --allow-write {name}"
         owner = looking.owner_of(workflow.owner, workflow.unit)
         yield Target("workflow", name, frozenset(), skip, detail, owner)

@@ -60,7 +60,7 @@ def _reach_settings(looking: EnvironmentView, settings: Settings) -> tuple[str, 
     if settings.configmap is None or cluster is None:
         return "", ""
     if "namespace" not in cluster.reach:
-        return "out-of-reach", "namespace may not be read here (kubernetes.reach)"
+        return "out-of-reach", "prodcheck may not read the namespace here (kubernetes.reach)"
     return looking.reach(cluster.vantage)
 
 

@@ -75,6 +75,6 @@ def _endpoint(looking: EnvironmentView, service_name: str, service: Service, key
         skip = "opt-in"
         detail = (
             f"sends {endpoint.method} to a protected environment: declare `safe = true` if it changes nothing, "
-            f"or give --allow-write {name}"
+            f"or allow it with --allow-write {name}"
         )
     return Target("endpoint", name, frozenset(features), skip, detail, looking.owners[service_name])

@@ -37,5 +37,5 @@ def tls_path(environment: Environment, name: str) -> KeyPath:
 def _of_service(looking: EnvironmentView, name: str, features: set[str]) -> Target:
     skip, detail = looking.reach_service(name, looking.services[name])
     if not skip and looking.services[name].proxy is not None:
-        skip, detail = "out-of-reach", "is reached through a proxy, and its TLS is looked at only directly"
+        skip, detail = "out-of-reach", "is reached through a proxy, but TLS is checked only on direct connections"
     return Target("tls", name, frozenset(features), skip, detail, looking.owners[name])

@@ -28,14 +28,14 @@ _OURS = {  # settings that decide what the scratch server could do to others
 def backup_complaints(path: tuple[str, ...], postgres: Postgres, root: Path) -> Iterator[Complaint]:
     """Everything about `backups` and `content` of one cluster."""
     if postgres.content is not None and not postgres.expect.standbys:
-        yield (*path, "content"), "content is compared with standbys, and none is expected", "set expect.standbys"
+        yield (*path, "content"), "content is compared with standbys, but no standby is expected", "set expect.standbys"
     backups = postgres.backups
     if backups is None:
         return
     path = (*path, "backups")
     for key, kinds in _GOES_WITH.items():
         if key in backups.model_fields_set and backups.kind not in kinds:
-            yield (*path, key), f"goes with kind {' or '.join(kinds)}, not {backups.kind}", ""
+            yield (*path, key), f"is allowed with kind {' or '.join(kinds)} only, not with {backups.kind}", ""
     yield from _kind(path, backups)
     yield from _store(path, backups, root)
     if backups.restore is not None:
@@ -52,9 +52,13 @@ def _kind(path: tuple[str, ...], backups: Backups) -> Iterator[Complaint]:
     if backups.kind == "dump" and backups.folder is None and backups.listing is None:
         yield path, "kind dump needs `folder` or `listing`", ""
     if backups.unpack is not None and backups.kind != "basebackup":
-        yield (*path, "unpack"), f"goes with kind basebackup, not {backups.kind}: the tool unpacks its WAL", ""
+        yield (
+            (*path, "unpack"),
+            f"is allowed with kind basebackup only, not with {backups.kind}: that tool unpacks its WAL itself",
+            "",
+        )
     elif backups.unpack is not None and not any("{file}" in word for word in backups.unpack):
-        yield (*path, "unpack"), "does not say which file it unpacks", "give {file} as an argument"
+        yield (*path, "unpack"), "does not receive the file to unpack", "add {file} as an argument"
     if backups.kind == "basebackup" and _remote(backups.folder):
         yield (*path, "folder"), "base backups are read from a folder on this machine", "mount it"
 
@@ -64,18 +68,22 @@ def _restore(path: tuple[str, ...], backups: Backups, restore: Restore) -> Itera
         if _remote(backups.folder):
             yield path, "dumps are restored from a `folder` on this machine", "mount or copy them"
         if restore.target.model_fields_set:
-            yield (*path, "target"), "a dump has no write-ahead log to stop in", ""
+            yield (*path, "target"), "a dump has no write-ahead log, so it has no recovery target", ""
         if restore.sample < 1:
-            yield (*path, "sample"), "rows of a dump lie elsewhere than those of the source", "leave it out"
+            yield (
+                (*path, "sample"),
+                "a restored dump stores rows at other positions than the source, so parts cannot be compared",
+                "leave it out",
+            )
     for name in sorted(_OURS & set(restore.settings)):
-        yield (*path, "settings", name), "is what keeps the scratch server apart from the live one", ""
+        yield (*path, "settings", name), "separates the scratch server from the live one, so it cannot be set", ""
     if restore.sample < 1 and restore.record is None:
-        yield (*path, "sample"), "nothing is compared without a `record`", "give `record` too"
+        yield (*path, "sample"), "without a `record`, nothing is compared", "declare `record` too"
     if restore.command is not None:
         if backups.kind not in ("pgbackrest", "barman"):
-            yield (*path, "command"), f"goes with kind pgbackrest or barman, not {backups.kind}", ""
+            yield (*path, "command"), f"is allowed with kind pgbackrest or barman only, not with {backups.kind}", ""
         elif not any("{folder}" in word for word in restore.command):
-            yield (*path, "command"), "does not say which folder it fills", "give {folder} as an argument"
+            yield (*path, "command"), "does not receive the folder to restore into", "add {folder} as an argument"
 
 
 def _store(path: tuple[str, ...], backups: Backups, root: Path) -> Iterator[Complaint]:
@@ -85,7 +93,7 @@ def _store(path: tuple[str, ...], backups: Backups, root: Path) -> Iterator[Comp
         if not backups.s3.endpoint.startswith(("http://", "https://")):
             yield (*path, "s3", "endpoint"), 'expected an address such as "https://s3.example"', ""
         if not remote:
-            yield (*path, "s3"), "nothing is in s3://", "give `folder` or `restore_record` as s3://BUCKET/…"
+            yield (*path, "s3"), "no value begins with s3://", "declare `folder` or `restore_record` as s3://BUCKET/…"
 
 
 def _remote(location: str | None) -> bool:

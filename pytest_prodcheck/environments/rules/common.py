@@ -38,13 +38,13 @@ def headers(path: tuple[str, ...], headers: Mapping[str, str | SecretRef]) -> It
     """Complains about headers that cannot or should not be sent."""
     for name, value in headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            yield (*path, name), "is no name of an HTTP header", ""
+            yield (*path, name), "is not a valid HTTP header name", ""
         if not isinstance(value, str):
             continue
         if name.lower() in CREDENTIAL_HEADERS:
             yield (
                 (*path, name),
-                "credentials in a header would be readable here",
+                "credentials in a header would be readable in this file",
                 "use `authentication` of the service, `auth`, or { env = … } as the value",
             )
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]", value):
@@ -58,7 +58,7 @@ def nodes(path: tuple[str, ...], nodes: tuple[str, ...], expected: dict[str, int
             yield (*path, "nodes", f"[{position}]"), f"{node} is listed twice", ""
     if sum(expected.values()) > len(nodes):
         words = " and ".join(f"{count} {what}" for what, count in expected.items())
-        yield (*path, "expect"), f"{words} are expected of {len(nodes)} nodes", ""
+        yield (*path, "expect"), f"{words} are expected, but {len(nodes)} nodes are declared", ""
 
 
 def tls_files(path: tuple[str, ...], tls: object, root: Path) -> Iterator[Complaint]:

@@ -37,12 +37,12 @@ def _data(environment: Environment) -> Iterator[Complaint]:
         for name in postgres.invariants:
             path = ("postgres", cluster, "invariants", name)
             if not _ID.match(name):
-                yield path, "its name becomes a check's id: lower-case letters, digits, - and _", ""
+                yield path, "the name becomes part of a check id: use lower-case letters, digits, - and _", ""
             if name in TAKEN:
-                yield path, f"data_integrity.rows.{name} is a check of its own", "give it another name"
+                yield path, f"data_integrity.rows.{name} is a bundled check", "give it another name"
             if name in seen:
-                yield path, f"postgres {seen[name]} has an invariant of this name too", "give it another name"
+                yield path, f"postgres {seen[name]} has an invariant with the same name", "give it another name"
             seen[name] = cluster
         if postgres.read_on == "standby" and not postgres.expect.standbys:
-            text = "long reads go to a standby, but none is expected"
-            yield ("postgres", cluster, "read_on"), text, "say how many in expect.standbys"
+            text = "long queries run on a standby, but no standby is expected"
+            yield ("postgres", cluster, "read_on"), text, "set the number in expect.standbys"

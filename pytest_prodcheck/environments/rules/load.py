@@ -26,7 +26,7 @@ def load_complaints(environment: Environment, root: Path, caps: LoadCaps | None)
 
 def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root: Path) -> Iterator[Complaint]:
     if path[-1] == LIGHT:
-        yield path, "`light` is the name of latency without load", "give the scenario another name"
+        yield path, "`light` is reserved for latency without load", "choose another name for the scenario"
     there = endpoints_of(environment)
     for name in load.mix:
         yield from unknown_name((*path, "mix", name), name, there, "endpoint")
@@ -45,7 +45,11 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
     yield from _check_protocol((*path, "http"), load, environment)
     yield from file((*path, "locustfile"), load.locustfile, root)
     if load.expect_workers and load.bind is None:
-        yield (*path, "bind"), "`bind` is missing: where do the workers find us?", 'such as "10.0.0.5:5557"'
+        yield (
+            (*path, "bind"),
+            "`bind` is missing: the address at which workers reach this machine",
+            'such as "10.0.0.5:5557"',
+        )
     if load.stress is not None and load.rate is not None and load.stress.until <= load.rate:
         yield (*path, "stress", "until"), "the search for the saturation point begins above the scenario's own rate", ""
     if load.from_ is not None and load.rate is not None and load.from_ > load.rate:
@@ -54,12 +58,12 @@ def _scenario(path: tuple[str, ...], load: Load, environment: Environment, root:
         here = (*path, "resources", "hosts", f"[{position}]")
         yield from unknown_name(here, name, environment.hosts, "host")
         if name in environment.hosts and environment.hosts[name].source != "prometheus":
-            yield here, 'expected a host with source = "prometheus": it knows what was during the load', ""
+            yield here, 'expected a host with source = "prometheus", because it keeps the values during the load', ""
 
 
 def _check_protocol(path: tuple[str, ...], load: Load, environment: Environment) -> Iterator[Complaint]:
     if load.http != "1.1" and load.locustfile is not None:
-        yield path, "a Locust file speaks what its clients speak: `http` goes with `mix` and `flows`", ""
+        yield path, "a Locust file chooses its own HTTP version: `http` is allowed with `mix` and `flows` only", ""
     services = [environment.services.get(each) for each in services_of_load(environment, path[1])]
     plain = next((each for each in services if each is not None and each.url.startswith("http:")), None)
     if load.http == "2" and plain is not None:
@@ -74,31 +78,35 @@ def _varied(path: tuple[str, ...], load: Load, root: Path) -> Iterator[Complaint
         plain = {field: value for field, value in vary.headers.items() if "{" not in value}
         yield from headers((*path, name, "headers"), plain)
         if name in load.flows and (vary.path or vary.json_ is not None or vary.headers):
-            yield (*path, name), "a flow's steps have paths, documents and headers of their own", "name columns there"
+            yield (
+                (*path, name),
+                "the steps of a flow have their own paths, documents and headers",
+                "use the columns in the steps",
+            )
 
 
 def _may_be_loaded(path: tuple[str, ...], endpoint: str, service: Service, load: Load) -> Iterator[Complaint]:
     connect = (service.connect_to or "").rpartition(":")[0].strip("[]")
     for host in filter(None, (service.host, connect)):
         if host not in load.hosts:
-            yield path, f"{endpoint} is answered by {host}, which is not among the hosts that may be loaded", ""
+            yield path, f"{endpoint} is answered by {host}, which is not in the `hosts` that load may be sent to", ""
     if service.proxy:
-        yield path, f"{endpoint} goes through a `proxy`, which would be loaded too", "load it from behind the proxy"
+        yield path, f"{endpoint} uses a `proxy`, which would receive the load too", "run the load from behind the proxy"
 
 
 def _capped(path: tuple[str, ...], load: Load, caps: LoadCaps | None) -> Iterator[Complaint]:
     if caps is None:
         return
-    hint = "raise the cap under `load_caps` if that is meant"
+    hint = "if this is intended, raise the cap in `load_caps`"
     seconds = load.duration + sum(each[0] for each in load.stress_segments)
     if load.highest > caps.rate * 1.000001:
-        yield (*path, "rate"), f"{load.highest:g} requests a second are more than the cap of {caps.rate:g}", hint
+        yield (*path, "rate"), f"{load.highest:g} requests per second exceed the cap of {caps.rate:g}", hint
     if seconds > caps.duration:
-        yield (*path, "duration"), f"{seconds:g} s are more than the cap of {caps.duration:g} s", hint
+        yield (*path, "duration"), f"{seconds:g} s exceed the cap of {caps.duration:g} s", hint
     if load.requests > caps.requests:
-        yield path, f"{load.requests} requests are more than the cap of {caps.requests}", hint
+        yield path, f"{load.requests} requests exceed the cap of {caps.requests}", hint
     if load.locustfile is not None and load.rate is None:
-        yield (*path, "rate"), "`rate` is missing: without it nobody knows that the caps are kept", ""
+        yield (*path, "rate"), "`rate` is missing: without it the caps cannot be verified", ""
 
 
 def light_complaints(environment: Environment, _root: Path) -> Iterator[Complaint]:

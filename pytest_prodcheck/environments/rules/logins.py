@@ -31,19 +31,19 @@ def auth_complaints(environment: Environment, root: Path) -> Iterator[Complaint]
     if auth.sent_to_issuer:
         for key in ("service", "login"):
             if getattr(auth, key) is None:
-                yield path, f"`{key}` is missing: `cookie` says that a service takes people back", ""
+                yield path, f"`{key}` is missing: `cookie` needs the service to which the login returns", ""
         if auth.login is not None and not auth.login.startswith("GET "):
-            yield (*path, "login"), "expected the address that sends people to the issuer, such as \"GET /login\"", ""
+            yield (*path, "login"), "expected the request that redirects to the issuer, such as \"GET /login\"", ""
     if auth.service is not None:
         yield from unknown_name((*path, "service"), auth.service, environment.services, "service")
     if auth.kind in ("json", "form") and auth.token is None and auth.cookie is None:
-        yield path, "`token` or `cookie` is missing: where does the answer give the session?", ""
+        yield path, "`token` or `cookie` is missing: it tells where the answer contains the session", ""
     if auth.logout_revokes and auth.logout is None:
-        yield (*path, "logout_revokes"), "`logout` is missing: how does one log out?", ""
+        yield (*path, "logout_revokes"), "`logout` is missing: the request that ends a session", ""
     if auth.wrong_password and auth.kind in ("client_credentials", "oidc"):
-        yield (*path, "wrong_password"), f'kind = "{auth.kind}" has no password form to give a wrong one to', ""
+        yield (*path, "wrong_password"), f'kind = "{auth.kind}" has no password login to try a wrong password on', ""
     if auth.wrong_password and not auth.roles:
-        yield (*path, "wrong_password"), "`roles` is empty: refusals prove nothing where no login works", ""
+        yield (*path, "wrong_password"), "`roles` is empty: refusals prove nothing if no login works", ""
     yield from _token_complaints(path, auth)
     yield from tls_files((*path, "tls"), auth.tls, root)
     if auth.protected is not None:
@@ -72,16 +72,17 @@ def _token_complaints(path: tuple[str, ...], auth: Auth) -> Iterator[Complaint]:
     if auth.kind == "basic" and auth.tokens.model_fields_set:
         yield (*path, "tokens"), 'kind = "basic" has no tokens', ""
     if (auth.tokens.jwks or "").startswith("/") and auth.service is None:
-        yield (*path, "tokens", "jwks"), "a path needs a `service`", "give the whole address"
+        yield (*path, "tokens", "jwks"), "a path needs a `service` to which it belongs", "write the full URL"
     if auth.throttling is None:
         return
     if auth.kind in ("client_credentials", "oidc"):
-        yield (*path, "throttling"), f'kind = "{auth.kind}" has no password form to give a wrong one to', ""
+        yield (*path, "throttling"), f'kind = "{auth.kind}" has no password login to try a wrong password on', ""
     if not auth.throttling.user and not auth.wrong_password:
-        yield (*path, "throttling"), "`user` is missing: whose password may be given wrongly?", ""
+        yield (*path, "throttling"), "`user` is missing: a user reserved for wrong passwords", ""
     users = {role.user for role in auth.roles.values()}
     if auth.throttling.user in users or (auth.wrong_password and auth.wrong_password.user in users):
-        yield (*path, "throttling"), "the user is that of a role, which a lock would shut out", "name another user"
+        yield (*path, "throttling"), ("this user belongs to a role; a lockout would "
+            "stop that role's checks"), "name another user"
 
 
 def workflow_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:

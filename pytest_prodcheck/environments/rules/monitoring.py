@@ -29,14 +29,14 @@ def alerts_complaints(environment: Environment, root: Path) -> Iterator[Complain
         yield from headers(("alerts", "alertmanager", "headers"), alertmanager.headers)
         yield from tls_files(("alerts", "alertmanager", "tls"), alertmanager.tls, root)
     if environment.alerts is not None and environment.prometheus is None:
-        yield ("alerts",), "there is nobody to ask", "declare `prometheus`"
+        yield ("alerts",), "no server is declared to query", "declare `prometheus`"
 
 
 def metric_complaints(environment: Environment, _root: Path) -> Iterator[Complaint]:
     """Everything about metrics."""
     for name, metric in environment.metrics.items():
         if environment.prometheus is None:
-            yield ("metrics", name), "there is nobody to ask", "declare `prometheus`"
+            yield ("metrics", name), "no server is declared to query", "declare `prometheus`"
         yield from _metric(("metrics", name), metric, environment)
 
 
@@ -44,7 +44,7 @@ def host_complaints(environment: Environment, _root: Path) -> Iterator[Complaint
     """Everything about hosts."""
     for name, host in environment.hosts.items():
         if host.source == "prometheus" and environment.prometheus is None:
-            yield ("hosts", name), "there is nobody to ask", "declare `prometheus`"
+            yield ("hosts", name), "no server is declared to query", "declare `prometheus`"
         reach = environment.kubernetes.reach if environment.kubernetes else ()
         if host.source == "kubernetes" and "nodes" not in reach:
             yield ("hosts", name), "the cluster's nodes are not in reach", 'declare `kubernetes` with reach = ["nodes"]'
@@ -57,12 +57,16 @@ def _metric(path: tuple[str, ...], metric: Metric, environment: Environment) -> 
         if "{service}" in query and metric.per is None:
             yield (*path, key), '{service} is filled in with `per = "service"`', ""
         if "{service}" not in query and metric.per is not None:
-            yield (*path, key), "does not name {service}: it would be the same for all", 'such as service="{service}"'
+            yield (
+                (*path, key),
+                "does not contain {service}, so the result would be the same for all services",
+                'such as service="{service}"',
+            )
         if "{revision}" not in query and not metric.any_revision:
-            hint = 'such as revision="{revision}"; or say `any_revision = true`'
-            yield (*path, key), "does not name {revision}: it would judge what ran before as well", hint
+            hint = 'such as revision="{revision}"; or set `any_revision = true`'
+            yield (*path, key), "does not contain {revision}, so it would also count the previous revision", hint
     if "{window}" not in metric.samples:
-        yield (*path, "samples"), "does not name {window}", "such as increase(requests_total[{window}])"
+        yield (*path, "samples"), "does not contain {window}", "such as increase(requests_total[{window}])"
 
 
 def metrics_without_limit(environment: Environment, thresholds: Iterable[str]) -> Iterator[str]:

@@ -50,9 +50,9 @@ def _settings(path: tuple[str, ...], settings: Settings, environment: Environmen
     if settings.configmap is not None and environment.kubernetes is None:
         yield (*path, "configmap"), "`configmap` needs the section `kubernetes`", ""
     if settings.entry is not None and settings.configmap is None:
-        yield (*path, "entry"), "`entry` goes with `configmap`", ""
+        yield (*path, "entry"), "`entry` is allowed with `configmap` only", ""
     if (settings.file is not None or settings.entry is not None) and not settings_format(settings):
-        yield path, "the file's name does not tell its form", "give `format`: env, json, toml or yaml"
+        yield path, "the format cannot be derived from the file name", "set `format`: env, json, toml or yaml"
     if settings.unit is not None:
         yield from unknown_name((*path, "unit"), settings.unit, environment.units, "unit")
 
@@ -63,10 +63,10 @@ def _approval(approval: Approval, environment: Environment, root: Path) -> Itera
         yield path, f'kind = "{approval.kind}" needs `{_NEEDED[approval.kind]}`', ""
     for key, kinds in _GOES_WITH.items():
         if getattr(approval, key) is not None and approval.kind not in kinds:
-            yield (*path, key), f'`{key}` does not go with kind = "{approval.kind}"', ""
+            yield (*path, key), f'`{key}` is not allowed with kind = "{approval.kind}"', ""
     for key in ("ca", "freeze"):
         yield from file((*path, key), getattr(approval, key), root)
     named = f"{approval.repository} {approval.deployment}"
     if approval.kind == "github-deployments" and len(environment.units) > 1 and "{unit}" not in named:
         hint = "put {unit} into `repository` or `deployment`"
-        yield path, "what is approved for one unit would be approved for all", hint
+        yield path, "an approval for one unit would count for all units", hint

@@ -26,11 +26,11 @@ def _service(path: tuple[str, ...], service: Service, environment: Environment, 
     yield from headers((*path, "headers"), service.headers)
     yield from tls_files((*path, "tls"), service.tls, root)
     if service.tls.key and not service.tls.certificate:
-        yield (*path, "tls", "key"), "`key` goes with `certificate`", ""
+        yield (*path, "tls", "key"), "`key` needs `certificate`", ""
     if service.proxy and service.connect_to:
         yield (*path, "proxy"), "`proxy` and `connect_to` exclude each other", ""
     if service.redirect is not False and not service.url.startswith("https:"):
-        yield (*path, "redirect"), "`redirect` is about http leading to https, but `url` is not https", ""
+        yield (*path, "redirect"), "`redirect` checks the redirect from http to https, but `url` is not https", ""
     for name, endpoint in service.endpoints.items():
         yield from _endpoint((*path, "endpoints", name), name, endpoint, service, environment, root)
 
@@ -51,8 +51,8 @@ def _endpoint(
     elif endpoint.control is not None:
         yield from unknown_name((*path, "control"), endpoint.control, service.endpoints, "endpoint of this service")
     if endpoint.allow is not None and ANONYMOUS not in endpoint.allow and not controls(environment, service, endpoint):
-        text = "no role could prove that it opens at all: a refusal alone proves nothing"
-        yield (*path, "allow"), text, "allow a role, for an unsafe request one that `control` allows too"
+        text = "no role has access (positive control), and a refusal alone proves nothing"
+        yield (*path, "allow"), text, "add a role to `allow`; for an unsafe request, one that `control` allows too"
     if endpoint.schema_ == "openapi":
         if service.openapi is None:
             yield (*path, "schema"), "the service declares no `openapi`", ""
@@ -60,9 +60,9 @@ def _endpoint(
         yield from file((*path, "schema"), endpoint.schema_, root)
     judged = (endpoint.status, endpoint.content_type, endpoint.contains, endpoint.schema_, endpoint.allow)
     if endpoint.budget is not None and all(each is None for each in judged[:-1]):
-        yield (*path, "budget"), "a budget needs an answer that is judged", "give `status` or `contains`"
+        yield (*path, "budget"), "a budget needs a check of the answer", "set `status` or `contains`"
     if all(each is None for each in judged):
-        yield path, "nothing is declared that could be judged", "give `status`, `contains`, `schema` or `allow`"
+        yield path, "nothing to check is declared", "set `status`, `contains`, `schema` or `allow`"
 
 
 def _duplicate_names(environment: Environment) -> Iterator[Complaint]:
@@ -74,7 +74,7 @@ def _duplicate_names(environment: Environment) -> Iterator[Complaint]:
             if full in seen:
                 yield (
                     ("services", service, "endpoints", endpoint),
-                    f"{full} also names an endpoint of {seen[full]}",
+                    f"{full} is also an endpoint of {seen[full]}",
                     "rename one",
                 )
             seen[full] = service

@@ -20,13 +20,13 @@ def tls_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
         path = ("tls", name)
         yield from tls_files(path, server, root)
         if server.key and not server.certificate:
-            yield (*path, "key"), "`key` goes with `certificate`", ""
+            yield (*path, "key"), "`key` needs `certificate`", ""
         if server.unit is not None:
             yield from unknown_name((*path, "unit"), server.unit, environment.units, "unit")
     for name in duplicate_names(environment):
-        yield ("tls", name), f"{name} is looked at already, as a service or a store of that name", "rename it"
+        yield ("tls", name), f"{name} is checked already: a service or store has this name", "rename it"
     for target in encrypted(environment):
         expiry, (key, name) = policy(environment, target).expiry, encrypted(environment)[target]
         if expiry.fail > expiry.warn:
             below = ("tls", name) if key == "tls" else (key, name, "tls")
-            yield (*below, "expiry", "fail"), "fails earlier than it warns", ""
+            yield (*below, "expiry", "fail"), "`fail` is reached before `warn`", ""

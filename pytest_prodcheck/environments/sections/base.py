@@ -27,7 +27,7 @@ def _duration(value: object) -> float:
 
 def _positive(value: float) -> float:
     if not 0 < value < math.inf:
-        raise ValueError('expected a duration longer than nothing and not without end, such as "15m"')
+        raise ValueError('expected a duration greater than zero and not without end, such as "15m"')
     return value
 
 

@@ -49,7 +49,7 @@ def only_reads(value: str) -> str:
     if not text:
         raise ValueError("expected one SQL statement that returns one number")
     if found := _ACTS.search(text):
-        raise ValueError(f"{found[1]}() acts although a transaction is read-only: an invariant only reads")
+        raise ValueError(f"{found[1]}() changes something even in a read-only transaction: an invariant may only read")
     return text
 
 
@@ -165,7 +165,7 @@ class Invariant(Section):
     def model_post_init(self, _context: Any) -> None:
         """Refuses an invariant that nothing could break."""
         if self.at_most is None and self.at_least is None:
-            raise ValueError("expected `at_most`, `at_least` or both: nothing could break it")
+            raise ValueError("expected `at_most`, `at_least` or both: without a limit it could never fail")
 
 
 class Relation(Section):

@@ -33,9 +33,9 @@ class Dependency(Section):
         if sum(kind is not None for kind in kinds) != 1:
             raise ValueError('expected exactly one of `dns`, `tcp`, `http`, `postgres`, `redis`, such as http = "URL"')
         if self.http is None and (self.status is not None or self.ca is not None):
-            raise ValueError("`status` and `ca` go with `http`")
+            raise ValueError("`status` and `ca` are allowed with `http` only")
         if self.expect and self.dns is None:
-            raise ValueError("`expect` lists addresses of a name: it goes with `dns`")
+            raise ValueError("`expect` lists the addresses of a name: it is allowed with `dns` only")
 
 
 KINDS = (

@@ -26,10 +26,10 @@ _FILLED_IN = re.compile(r"\{(?:slot|revision|unit|shares|percent|phase)\}")
 def _no_shell_text(words: tuple[str, ...]) -> tuple[str, ...]:
     """A shell would run what is filled into its text; as a word of its own it is only a word."""
     if any("\0" in word for word in words):
-        raise ValueError("a word of a program cannot hold a NUL character")
+        raise ValueError("an argument of a program cannot contain a NUL character")
     text = [after for option, after in pairwise(words) if re.fullmatch(r"-[a-z]*c", option)]
     if _SHELL.fullmatch(words[0]) and any(_FILLED_IN.search(each) for each in text):
-        raise ValueError("a shell would run what is filled in: write \"$1\" there, and give it as a word: "
+        raise ValueError("a shell would execute the inserted value: write \"$1\" there, and pass it as an argument: "
                          '["sh", "-c", "./start.sh \\"$1\\"", "sh", "{revision}"]')  # fmt: skip
     return words
 
@@ -86,7 +86,8 @@ class DeployHaproxy(Section):
         if (self.map is None) == (self.backend is None):
             raise ValueError("expected `map` (blue-green, canary) or `backend` (rolling)")
         if self.backend is not None and self.state is None:
-            raise ValueError("`backend` needs `state`: a reload would forget which servers get no requests")
+            raise ValueError("`backend` needs `state`: after a reload, HAProxy would otherwise "
+                "forget which servers are disabled")
 
 
 class DeployKubernetes(Section):
@@ -166,7 +167,8 @@ class DeployAnalysis(Section):
     def model_post_init(self, _context: Any) -> None:
         """Refuses two sources."""
         if self.metrics is not None and self.endpoints is not None:
-            raise ValueError("`endpoints` are asked by us, `metrics` are counted by Prometheus: name one of them")
+            raise ValueError("`endpoints` are requested by prodcheck, `metrics` are counted "
+                "by Prometheus: declare one of them")
 
 
 def _is_ascending(shares: tuple[float, ...]) -> bool:
@@ -205,47 +207,50 @@ class Deploy(Section):
     def model_post_init(self, _context: Any) -> None:
         """Refuses what no driver could do."""
         if len(set(self.slots)) != len(self.slots):
-            raise ValueError("`slots` names one twice")
+            raise ValueError("`slots` has a duplicate entry")
         if self.strategy != "rolling" and len(self.slots) != 2:
-            raise ValueError(f"{self.strategy} has two `slots`")
+            raise ValueError(f"{self.strategy} needs exactly two `slots`")
         if len(self.slots) == 1 and self.driver != "kubernetes":
-            raise ValueError("one copy cannot be replaced under traffic: name two `slots` or more")
+            raise ValueError("a single copy cannot be replaced while it has traffic: name at least two `slots`")
         if not _is_ascending(self.steps) or any(abs(each * 100 - round(each * 100)) > 1e-9 for each in self.steps):
-            raise ValueError('`steps` rise in whole percents up to "100%"')
+            raise ValueError('`steps` must rise in whole percentages up to "100%"')
         if self.strategy == "canary" and self.steps[0] > 0.5:
-            raise ValueError("a canary begins with at most half of the traffic: it is compared up to there")
+            raise ValueError("the first step of a canary must be at most 50 %, because the "
+                "comparison works up to half of the traffic")
         if self.driver.endswith(".py"):
             return
         if self.driver == "kubernetes":
             self._refuse_other_objects()
             return
         if self.commands is None:
-            raise ValueError("`commands.copy` is missing: something has to start the copies")
+            raise ValueError("`commands.copy` is missing: the command that starts a copy")
         if self.driver == "commands" and self.commands.share is None:
-            raise ValueError("`commands.share` is missing: something has to move the traffic")
+            raise ValueError("`commands.share` is missing: the command that moves the traffic")
         if self.retire and self.commands.copy_.stop is None:
             raise ValueError("`retire` needs `commands.copy.stop`")
         if self.driver == "haproxy":
             if self.haproxy is None:
-                raise ValueError("`haproxy` is missing: say where the balancer is")
+                raise ValueError("`haproxy` is missing: it tells where the load balancer is")
             if (self.strategy == "rolling") != (self.haproxy.backend is not None):
                 raise ValueError("rolling needs `haproxy.backend`; blue-green and canary need `haproxy.map`")
 
 
     def _refuse_other_objects(self) -> None:
         if self.kubernetes is None:
-            raise ValueError("`kubernetes` is missing: say which image the containers get")
+            raise ValueError("`kubernetes` is missing: it tells which image the containers get")
         told = self.kubernetes
         if told.service is not None and told.route is not None:
-            raise ValueError("`kubernetes` has `service` or `route`: traffic is moved in one place")
+            raise ValueError("`kubernetes` has both `service` and `route`: declare only one, "
+                "because traffic is moved in one place")
         if self.strategy == "canary" and told.route is None:
-            raise ValueError("a canary needs `kubernetes.route`: a selector cannot share traffic by percents")
+            raise ValueError("a canary needs `kubernetes.route`: a selector cannot split traffic by percentage")
         if self.strategy == "blue-green" and told.service is None and told.route is None:
             raise ValueError("blue-green needs `kubernetes.service` or `kubernetes.route`")
         if self.strategy == "rolling" and (len(self.slots) > 1) != (told.route is not None):
-            raise ValueError("rolling has one of `slots`, which rolls out in place, or several and `kubernetes.route`")
+            raise ValueError("rolling needs either one slot, which is updated in place, or "
+                "several slots and `kubernetes.route`")
         if other := next((slot for slot in told.backends if slot not in self.slots), None):
-            raise ValueError(f"`kubernetes.backends` names {other!r}, which is none of `slots`")
+            raise ValueError(f"`kubernetes.backends` names {other!r}, which is not in `slots`")
 
 
 def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
@@ -265,16 +270,17 @@ def _rules(environment: Environment, root: Path) -> Iterator[Complaint]:
         if found is None:
             yield path, f"there is no endpoint `{name}`", ""
         elif not found[1].changes_nothing:
-            yield path, f"{name} changes something: a canary is compared by thousands of requests", ""
+            yield path, f"{name} changes data: a canary comparison sends thousands of requests", ""
     if deploy.analysis.metrics is not None:
         if environment.prometheus is None:
-            yield ("deploy", "analysis", "metrics"), "no section `prometheus` says whom to ask", ""
+            yield ("deploy", "analysis", "metrics"), ("the section `prometheus`, with the "
+                "server to query, is missing"), ""
         return
     asked = names or [name for name, each in environment.services.items() if each.endpoints]
     if deploy.strategy == "canary" and not asked:
         yield (
             ("deploy", "strategy"),
-            "a canary is compared by requests, but no endpoint is declared",
+            "a canary comparison needs an endpoint, but none is declared",
             "declare `services.NAME.endpoints`, or deploy blue-green",
         )
 
@@ -283,13 +289,13 @@ def _in_a_cluster(environment: Environment, deploy: Deploy) -> Iterator[Complain
     if deploy.driver != "kubernetes":
         return
     if environment.kubernetes is None:
-        what = "no section `kubernetes` says where the cluster is"
+        what = "the section `kubernetes`, with the cluster, is missing"
         yield ("deploy", "driver"), what, "declare `kubernetes.namespace`"
     names = [deployment_of(environment, slot) for slot in deploy.slots if slot in environment.slots]
     for slot, name in zip(deploy.slots, names, strict=False):
         if not name or names.count(name) > 1:
             path = ("slots", slot)
-            yield path, f"{slot} needs a Deployment of its own", f'set workload = "deployment/NAME-{slot}"'
+            yield path, f"{slot} needs its own Deployment", f'set workload = "deployment/NAME-{slot}"'
 
 
 def _same_address(environment: Environment, deploy: Deploy) -> Iterator[Complaint]:

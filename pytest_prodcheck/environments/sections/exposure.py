@@ -63,7 +63,9 @@ class Exposure(Section):
     def model_post_init(self, _context: Any) -> None:
         """Refuses bounds that would never end."""
         if self.timeout > 10:
-            raise ValueError("expected a `timeout` of at most 10s: it is waited for at every silent port")
+            raise ValueError(
+                "expected a `timeout` of at most 10s, because every port without an answer takes that long"
+            )
 
 
 def _targets(looking: EnvironmentView) -> Iterator[Target]:

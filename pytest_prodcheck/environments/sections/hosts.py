@@ -33,7 +33,7 @@ class Host(Section):
     def model_post_init(self, _context: Any) -> None:
         """Refuses matchers where there is nothing to match, and none where there is."""
         if (self.match is not None) != (self.source == "prometheus"):
-            raise ValueError('`match` goes with source = "prometheus", which needs it')
+            raise ValueError('`match` is required with source = "prometheus", and allowed with it only')
 
 
 KINDS = (

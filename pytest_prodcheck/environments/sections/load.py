@@ -152,9 +152,9 @@ class Load(Section):
         if bool(self.mix or self.flows) == (self.locustfile is not None):
             raise ValueError("expected `mix` or `flows`, or else `locustfile`")
         if self.locustfile is None and self.rate is None:
-            raise ValueError('`rate` is missing: there is no default, say it such as "10000/min"')
+            raise ValueError('`rate` is missing and has no default: set it, such as "10000/min"')
         if self.locustfile is not None and self.stress is not None:
-            raise ValueError("`stress` raises a rate: it goes with `mix`")
+            raise ValueError("`stress` raises the rate of a `mix`: it is allowed with `mix` only")
 
     @property
     def segments(self) -> tuple[tuple[float, float, float], ...]:

@@ -42,7 +42,7 @@ def matchers(text: str) -> tuple[tuple[str, str, str], ...]:
         found.append((label, operator, value))
         at = each.end()
     if not found:
-        raise ValueError('expected label matchers such as severity="critical": all alerts of everybody cannot be meant')
+        raise ValueError('expected label matchers such as severity="critical": otherwise the alerts of all teams count')
     return tuple(found)
 
 
@@ -96,7 +96,7 @@ class Metric(Section):
         if self.at_most is not None and self.at_least is not None:
             raise ValueError("expected one of `at_most` and `at_least`: one check has one limit")
         if self.services and self.per is None:
-            raise ValueError('`services` goes with `per = "service"`')
+            raise ValueError('`services` is allowed with `per = "service"` only')
 
 
 class Alertmanager(Section):
@@ -146,11 +146,11 @@ class Alerts(Section):
     def model_post_init(self, _context: Any) -> None:
         """Refuses what could not be judged."""
         if not (self.required or self.deadman or self.receivers):
-            raise ValueError("expected `required`, `deadman` or `receivers`: nothing could be missing")
+            raise ValueError("expected `required`, `deadman` or `receivers`: otherwise there is nothing to check")
         if self.quiet is not None and self.deadman is None:
-            raise ValueError("`quiet` needs `deadman`: that no alert is there proves nothing where none would arrive")
+            raise ValueError("`quiet` needs `deadman`: no alert is good news only if alerts can arrive")
         if self.receivers and self.alertmanager is None:
-            raise ValueError("`receivers` are known by `alertmanager`: say where it is")
+            raise ValueError("`receivers` needs `alertmanager`, the server that knows them")
 
 
 KINDS = (

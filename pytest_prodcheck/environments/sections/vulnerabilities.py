@@ -95,28 +95,32 @@ def complaints(path: tuple[str, ...], report: Vulnerabilities) -> Iterator[Compl
     else:
         for key in ONLY_PACKAGES:
             if key in report.model_fields_set:
-                yield (*path, key), f"goes with reports about packages, not with {report.format}", ""
+                yield (*path, key), f"is allowed for reports about packages only, not for {report.format}", ""
     if report.format == "gatekeeper" and report.run is not None and not report.run:
-        yield (*path, "run"), "gator has to be told what to test", 'such as run = ["--filename=manifests/"]'
+        yield (*path, "run"), "gator needs the files to test", 'such as run = ["--filename=manifests/"]'
     for key in ("ca", "authentication"):
         if getattr(report, key) is not None and report.url is None:
-            yield (*path, key), f"`{key}` goes with `url`", ""
+            yield (*path, key), f"`{key}` is allowed with `url` only", ""
     if report.exit_codes is not None and not report.fresh:
-        yield (*path, "exit_codes"), "`exit_codes` goes with `command` or `run`", ""
+        yield (*path, "exit_codes"), "`exit_codes` is allowed with `command` or `run` only", ""
 
 
 def _packages(path: tuple[str, ...], report: Vulnerabilities) -> Iterator[Complaint]:
     if report.run is not None and report.format == "sarif":
-        yield (*path, "run"), "SARIF is a format of many scanners", "give `command`"
+        yield (*path, "run"), "many scanners write SARIF, so `run` does not know which to start", "give `command`"
     if report.run is not None and report.format in SCANNED_IMAGE and report.image is None:
-        yield path, f"{report.format} has to be told what to scan", "give `image`, or `command` for anything else"
+        yield path, f"{report.format} needs the image to scan", "set `image`, or `command` for anything else"
     if report.image is not None and not PINNED.fullmatch(report.image.rpartition("/")[2]):
-        hint = 'expected "registry/name@sha256:…" or "registry/name:tag"; {revision} may stand in it'
-        yield (*path, "image"), "a name alone says nothing about which build", hint
+        hint = 'expected "registry/name@sha256:…" or "registry/name:tag"; it may contain {revision}'
+        yield (*path, "image"), "a name alone does not identify the build", hint
     named = report.image is not None or report.revision is not None or report.bound_by_place
     if not named and not (report.format == "pip-audit" and report.fresh):
-        hint = "give `image` or `revision`, or put {revision} into its path"
-        yield path, "nothing says what the report has to be about, so one of another build would do", hint
+        hint = "set `image` or `revision`, or put {revision} into its path"
+        yield (
+            path,
+            "nothing says which build the report must be about, so the report of another build would be accepted",
+            hint,
+        )
 
 
 def _targets(looking: EnvironmentView) -> Iterator[Target]:

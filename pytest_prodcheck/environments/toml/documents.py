@@ -52,7 +52,7 @@ def read_document(root: Path, name: str) -> Document:
         why = "tables or lists are nested too deeply" if isinstance(error, RecursionError) else str(error).split(";")[0]
         raise Unreadable(Mistake(name, None, "", f"cannot be read: {why}")) from None
     if any(isinstance(value, int) and abs(value) >= 2**63 for _, value in walk(data)):
-        raise Unreadable(Mistake(name, None, "", "holds a whole number of more than 64 bits"))
+        raise Unreadable(Mistake(name, None, "", "contains an integer of more than 64 bits"))
     if _depth(data) > DEEPEST:
         raise Unreadable(Mistake(name, None, "", f"tables or lists are nested more than {DEEPEST} deep"))
     return Document(name, data, lines, hashlib.sha256(raw).hexdigest())
@@ -89,7 +89,9 @@ def _bytes(path: Path, name: str) -> bytes:
         reason = getattr(error, "strerror", None) or "not a usable path"
         raise Unreadable(Mistake(name, None, "", f"cannot be read: {reason}")) from None
     if len(raw) > LARGEST:
-        raise Unreadable(Mistake(name, None, "", f"is larger than {LARGEST // 1024} KiB: is it a configuration?"))
+        raise Unreadable(
+            Mistake(name, None, "", f"is larger than {LARGEST // 1024} KiB, which is too large for a configuration")
+        )
     return raw
 
 

@@ -38,7 +38,7 @@ def without_future_keys(whole: Tree, mistakes: Mistakes) -> Tree:
     for pattern, what in LATER.items():
         found += [(("environments", *path), what) for path in _matching_paths(environments, ("*", *pattern))]
     for path, what in found:
-        mistakes.at(whole, path, f"comes with {what}, which this version does not have")
+        mistakes.at(whole, path, f"belongs to {what}, which this version does not have")
     for path, _ in found:
         whole = whole.without(*path)
     return whole

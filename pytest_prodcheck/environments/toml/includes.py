@@ -56,7 +56,7 @@ class Reader:
             self.mistakes.add(Mistake(document.name, 1, "version", text))
         elif version != VERSION or type(version) is not int:
             shown = f" {version}" if type(version) is int else ""
-            text = f"format{shown} is not known to this version of prodcheck, which reads format {VERSION}"
+            text = f"this version of prodcheck does not know format{shown}; it reads format {VERSION}"
             self.mistakes.add(Mistake(document.name, line, "version", text))
             raise self.mistakes.error()  # another format has other keys
 
@@ -82,7 +82,7 @@ class Reader:
 
     def _matching(self, root: Tree, path: KeyPath, pattern: str) -> list[str]:
         if os.path.isabs(pattern) or "\0" in pattern or not pattern:
-            expected = 'expected a path from the folder of prodcheck.toml, such as "prodcheck.d/*.toml"'
+            expected = 'expected a path relative to the folder of prodcheck.toml, such as "prodcheck.d/*.toml"'
             self.mistakes.at(root, path, expected)
             return []
         found = sorted(glob.glob(pattern, root_dir=self.root, recursive=True))

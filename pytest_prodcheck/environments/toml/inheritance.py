@@ -60,7 +60,7 @@ def _chain(name: str, whole: Tree, mistakes: Mistakes) -> list[str]:
             first = circle.index(min(circle))  # the same words for each of them: told once
             around = " -> ".join([*circle[first:], *circle[: first + 1]])
             path = ("environments", circle[first], "extends")
-            mistakes.at(whole, path, f"environments extend each other in a circle: {around}")
+            mistakes.at(whole, path, f"environments extend each other in a loop: {around}")
         else:
             chain.append(parent)
             continue

@@ -26,13 +26,15 @@ def substitute(tree: Tree) -> tuple[dict[str, Any], list[Complaint]]:
     for name, value in written.items() if isinstance(written, dict) else ():
         path = ("vars", name)
         if name in RESERVED:
-            complaints.append((path, f"{{{name}}} is filled in by prodcheck: choose another name", ""))
+            complaints.append((path, f"{{{name}}} is set by prodcheck: choose another name", ""))
         elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
             complaints.append((path, "expected a name of letters, digits, `_` and `-`, beginning with a letter", ""))
         elif isinstance(value, str):
             variables[name] = value
             for found in NAME.finditer(value):
-                complaints.append((path, f"{found[0]} is not filled in here: a variable's value is used as it is", ""))
+                complaints.append(
+                    (path, f"{found[0]} is not replaced here: the value of a variable is used unchanged", "")
+                )
     filler = _Substitution(variables, tree.data, complaints)
     filled = {key: value if key == "vars" else filler.fill(value, (key,)) for key, value in tree.data.items()}
     return filled, complaints
@@ -54,7 +56,7 @@ class _Substitution:
         later = names_filled_later(path, self.data)
         if escaped:
             if escaped in later:
-                self.complaints.append((path, f"{{{escaped}}} would be filled in later: choose another name", ""))
+                self.complaints.append((path, f"{{{escaped}}} would be replaced later: choose another name", ""))
             return f"{{{escaped}}}"
         if name in self.variables:
             if name in later:
@@ -62,10 +64,10 @@ class _Substitution:
             return self.variables[name]
         if name not in later:
             if name in RESERVED:
-                hint = "{run}, {revision} and {traceparent} are filled in in headers"
+                hint = "{run}, {revision} and {traceparent} are replaced in headers"
                 self.complaints.append((path, f"{{{name}}} is not known here", hint))
             else:
-                hint = f"{did_you_mean(name, self.variables)}; `{{{{{name}}}}}` stands for the text itself"
+                hint = f"{did_you_mean(name, self.variables)}; write `{{{{{name}}}}}` for the literal text"
                 self.complaints.append((path, f"no variable `{name}` in vars", hint))
         return found[0]
 

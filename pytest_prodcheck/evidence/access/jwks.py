@@ -55,9 +55,9 @@ def _fetch(address: str, auth: Auth, context: Context, deadline: Deadline) -> tu
     document: Any = answer.json()
     listed = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(listed, list) or not listed:
-        raise EvidenceProblem(Problem("protocol", f"GET {address}: is no JWKS with keys"))
+        raise EvidenceProblem(Problem("protocol", f"GET {address}: is not a JWKS with keys"))
     if len(listed) > MOST:
-        raise EvidenceProblem(Problem("too-large", f"GET {address}: {len(listed)} keys, more than {MOST} are not read"))
+        raise EvidenceProblem(Problem("too-large", f"GET {address}: {len(listed)} keys, at most {MOST} are allowed"))
     found = []
     for each in listed:
         try:

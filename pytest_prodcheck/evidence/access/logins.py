@@ -71,7 +71,10 @@ def auth_rejections(target: str, context: Context, deadline: Deadline) -> Reject
     control_role = next((name for name, role in auth.roles.items() if role.user and role.password), None)
     if control_role is None:
         raise EvidenceProblem(
-            Problem("configuration", "[auth.roles] has no role with `user` and `password` as a control")
+            Problem(
+                "configuration",
+                "[auth.roles] has no role with `user` and `password`, which is needed as the positive control",
+            )
         )
     control = shared_login(control_role, context, deadline).login
     user = auth.wrong_password.user
@@ -147,8 +150,12 @@ def _allowed_role(target: str, declared: Endpoint, control: Endpoint, context: C
         return str(declared.as_)
     fitting = [role for role in allowed if control.allow is None or role in control.allow]
     if not fitting:
-        hint = "name a role of [auth.roles] in `allow`, and for unsafe requests an endpoint as `control`"
-        raise EvidenceProblem(Problem("configuration", f"{target}: no role could prove that it opens at all", hint))
+        hint = "in `allow`, name a role of [auth.roles]; for unsafe requests, also declare an endpoint as `control`"
+        raise EvidenceProblem(
+            Problem(
+                "configuration", f"{target}: no role is declared that may use this endpoint (positive control)", hint
+            )
+        )
     return fitting[0]
 
 
@@ -201,9 +208,9 @@ def auth_session(target: str, context: Context, deadline: Deadline) -> Session:
     auth = declared_auth(context)
     opens = protected_endpoint(target, context)
     if opens is None:
-        hint = "allow the role, and not anonymous, at an endpoint"
+        hint = "declare an endpoint whose `allow` has this role, but not anonymous"
         raise EvidenceProblem(
-            Problem("configuration", f"role {target}: no endpoint is declared that only it may open", hint)
+            Problem("configuration", f"role {target}: no endpoint is declared that needs this login", hint)
         )
     attempt = log_in(target, context, deadline)
     if not attempt.login.granted:

@@ -112,8 +112,12 @@ def _control(target: str, service: Service, declared: Endpoint, name: str, conte
         return short, str(proof.as_)
     fitting = controls(context.environment, service, declared)
     if proof is None or not proof.changes_nothing or not fitting:
-        hint = "name a role of [auth.roles] in `allow`, and for unsafe requests a safe endpoint as `control`"
-        raise EvidenceProblem(Problem("configuration", f"{target}: no role could prove that it opens at all", hint))
+        hint = "in `allow`, name a role of [auth.roles]; for unsafe requests, also declare a safe endpoint as `control`"
+        raise EvidenceProblem(
+            Problem(
+                "configuration", f"{target}: no role is declared that may use this endpoint (positive control)", hint
+            )
+        )
     return short, str(proof.as_) if proof.as_ in fitting else fitting[0]
 
 
@@ -128,8 +132,10 @@ def _closed_by_document(name: str, declared: Endpoint, context: Context, deadlin
         raise EvidenceProblem(Problem("protocol", what))
     found = operation(document, context.environment.services[name].url, declared)
     if found is None:
-        what = f"{declared.request}: the OpenAPI document does not say who may"
-        raise EvidenceProblem(Problem("protocol", what, "declare `allow`, or describe it there"))
+        what = f"{declared.request}: the OpenAPI document does not say which roles may use it"
+        raise EvidenceProblem(
+            Problem("protocol", what, "declare `allow`, or describe the access in the OpenAPI document")
+        )
     ways_in = found.get("security", document.get("security"))
     return isinstance(ways_in, list) and bool(ways_in) and all(bool(way) for way in ways_in)
 
@@ -161,7 +167,9 @@ def _overrides(
             if declared.changes_nothing:
                 tried.append(OverrideEntry(way.how, answered))
             else:
-                deadline.note(f"{way.how} is open to {role}: what overrides do in it cannot be told apart")
+                deadline.note(
+                    f"{way.how} is allowed for {role}, so the effect of a method override in it cannot be distinguished"
+                )
             break
         tried.append(OverrideEntry(way.how, answered))
         if got_in(answered):

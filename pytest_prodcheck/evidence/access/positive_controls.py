@@ -37,7 +37,7 @@ def unsafe_control(
             status = endpoint_answer(target, context, deadline).status
             if status in declared.status if declared.status else status < 400:
                 return True, ""
-            return False, f"as {declared.as_} it is answered {status}; is [auth] `csrf` declared, and right?"
+            return False, f"as {declared.as_} the answer was {status}; is [auth] `csrf` declared and correct?"
     for name, flow in context.environment.workflows.items():
         fitting = {step.name for step in flow.steps if _is_same(step, service, declared) and step.as_ in allowed}
         if fitting and not (context.environment.protected and writes(flow)):
@@ -45,7 +45,7 @@ def unsafe_control(
                 if any(_got_through(step, fitting) for step in workflow.gather(name, context, deadline).steps):
                     return True, ""
     who = " or ".join(f'`as = "{role}"`' for role in sorted(allowed)) or "`allow`"
-    csrf = ", and [auth] `csrf` where the framework asks for a token" if carried_by_cookie(context) else ""
+    csrf = ", and [auth] `csrf` if the framework requires a CSRF token" if carried_by_cookie(context) else ""
     return False, f"declare {who} at the endpoint{csrf}"
 
 

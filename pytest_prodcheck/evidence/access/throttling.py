@@ -60,7 +60,7 @@ def auth_throttling(target: str, context: Context, deadline: Deadline) -> BadLog
     user = _user(auth)
     other = next((name for name, role in auth.roles.items() if role.password and role.user not in (None, user)), None)
     if auth.throttling is None or not user or other is None:
-        what = "[auth] has no `throttling` with a user, or no role of another user with `user` and `password`"
+        what = "[auth] needs `throttling` with a user, and a role of another user with `user` and `password`"
         raise EvidenceProblem(Problem("configuration", what))
     control = _without_body(log_in(other, context, deadline).login)
     attempts: list[BadLogin] = []

@@ -51,7 +51,7 @@ def auth_tokens(target: str, context: Context, deadline: Deadline) -> ForgedToke
     auth = context.environment.auth
     opens = token_endpoint(context.environment, target)
     if auth is None or not opens:
-        what = f"{target}: no endpoint is guarded that tokens could be tried at"
+        what = f"{target}: no protected endpoint is declared to try the tokens on"
         raise EvidenceProblem(Problem("configuration", what))
     service, declared, name = endpoint(context.environment, opens)
     fitting = controls(context.environment, service, declared)
@@ -86,7 +86,7 @@ def _token_of(session: RoleSession, auth: Auth) -> str:
         name, _, value = pair.partition("=")
         if name == auth.cookie and value:
             return value
-    raise EvidenceProblem(Problem("configuration", f"role {session.role} carries no token that could be forged"))
+    raise EvidenceProblem(Problem("configuration", f"role {session.role} has no token that can be forged"))
 
 
 def _forgeries(
@@ -119,7 +119,8 @@ def _public_forms(
     signer = next((key for key in known if verifies(key, jwt)), None)
     if signer is None:
         what = "no key of the declared JWKS verifies the role's own token"
-        raise EvidenceProblem(Problem("configuration", what, "is auth.tokens.jwks that of the tokens' issuer?"))
+        raise EvidenceProblem(Problem("configuration", what, ("is auth.tokens.jwks the JWKS of the "
+            "issuer of the tokens?")))
     return forms(signer), ""
 
 
@@ -132,7 +133,7 @@ def _samples(
     for name, reference in auth.tokens.refused.items():
         token = context.secret(reference, deadline)
         if not token.isascii() or not token.isprintable() or " " in token:
-            raise EvidenceProblem(Problem("configuration", f"auth.tokens.refused.{name}: is no token"))
+            raise EvidenceProblem(Problem("configuration", f"auth.tokens.refused.{name} is not a token"))
         sample = parse(token)
         if sample is not None:
             keep_secret(token, context)

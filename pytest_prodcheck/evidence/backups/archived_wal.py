@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 LARGEST = 1024 * 1024 * 1024  # bytes of a WAL segment (initdb --wal-segsize=1024)
-HINT = "say the program that decrypts or unpacks it: backups.unpack"
+HINT = "set backups.unpack to the program that decrypts or unpacks it"
 _PACKERS = {".zst": ("zstd", "-dcq"), ".lz4": ("lz4", "-dcq")}
 _PIECE = 1 << 20
 
@@ -46,7 +46,7 @@ class Archive:
         kind = packing(source)
         if kind == "sealed" or (kind == "" and source.suffix not in ("", ".backup", ".history")):
             if not self.unpack:
-                what = f"{source.name} in the archive is encrypted, or packed in an unknown way"
+                what = f"{source.name} in the archive is encrypted, or compressed in an unknown format"
                 raise EvidenceProblem(Problem("configuration", what, HINT))
             words = tuple(word.replace("{file}", str(source)) for word in self.unpack)
             if not _written_by(words, target, self.root, None, deadline):

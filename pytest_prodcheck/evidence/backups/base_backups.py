@@ -53,7 +53,10 @@ def _with_its_base(backup: Backup, place: Path, starts: set[str]) -> Backup:
     prior = prior_of(place)
     if not prior or prior in starts or backup.problem:
         return backup
-    return replace(backup, problem=f"it is the difference to a backup that is not here (from {prior} on)")
+    return replace(
+        backup,
+        problem=f"it is incremental, and the backup that it depends on is missing (the one that begins at {prior})",
+    )
 
 
 def wal_start_of(place: Path) -> str:
@@ -74,8 +77,16 @@ def chain_of(folder: Path, label: str) -> list[Path]:
     by_start = {wal_start_of(each): each for each in folder.iterdir() if each.is_dir()} if prior_of(chain[0]) else {}
     while prior := prior_of(chain[0]):
         if prior not in by_start or by_start[prior] in chain:
-            what = f"{label}: the backup that begins at {prior}, which it is the difference to, is not in {folder}"
-            raise EvidenceProblem(Problem("configuration", what, "an incremental backup is of no use without it"))
+            what = (
+                f"{label}: it is incremental, and the backup that it depends on (begins at {prior}) is not in {folder}"
+            )
+            raise EvidenceProblem(
+                Problem(
+                    "configuration",
+                    what,
+                    "an incremental backup cannot be restored without the backup that it depends on",
+                )
+            )
         chain.insert(0, by_start[prior])
     return chain
 
@@ -91,16 +102,18 @@ def _read(folder: Path) -> Backup | None:
         changed = max((each.stat().st_mtime for each in (folder, *folder.iterdir())), default=0.0)
         if time.time() - changed < STILL:
             return None
-        return Backup(folder.name, "full", changed, None, problem="it has no backup_manifest: it was never finished")
+        return Backup(
+            folder.name, "full", changed, None, problem="it has no backup_manifest, so the backup never finished"
+        )
     if not (folder / "PG_VERSION").is_file():
-        what = "it is in tar format: it cannot be looked into (pg_basebackup --format=plain)"
+        what = "it is in tar format, which cannot be inspected: use pg_basebackup --format=plain"
         return Backup(folder.name, "full", manifest.stat().st_mtime, None, problem=what)
     written, changed = manifest_of(folder), manifest.stat().st_mtime
     size = sum(int(each) for each in _SIZE.findall(written))
     times = [_epoch_seconds(each.decode()) for each in _TIME.findall(written)]
     problem = ""
     if not _START.search(_text(folder / LABEL)):
-        problem = "it has no backup_label: it would start without recovery, corrupt"
+        problem = "it has no backup_label: the server would start without recovery, with corrupt data"
     elif not size or not times:
         problem = "its manifest lists no files"
     # a copied or touched file looks new: what the server wrote into the manifest does not

@@ -119,7 +119,7 @@ def _objects(text: str, where: str) -> Iterator[dict[str, Any]]:
         plain = plain.get("Contents", [] if plain.get("KeyCount") == 0 else [plain])
     if not isinstance(plain, list) or not all(isinstance(each, dict) for each in plain):
         hint = "expected what `aws s3api list-objects-v2`, `rclone lsjson` or `mc ls --json` prints"
-        raise EvidenceProblem(Problem("protocol", f"{where}: is no listing of objects", hint))
+        raise EvidenceProblem(Problem("protocol", f"{where}: this is not a listing of objects", hint))
     yield from plain
 
 
@@ -128,5 +128,5 @@ def iso_epoch_seconds(text: str, where: str) -> float:
     try:
         found = datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise EvidenceProblem(Problem("protocol", f"{where}: {text[:60]!r} is no time")) from None
+        raise EvidenceProblem(Problem("protocol", f"{where}: {text[:60]!r} is not a time")) from None
     return (found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp()

@@ -189,7 +189,7 @@ def _ask(target: str, context: Context, deadline: Deadline) -> Archiving:
                       for name, slot, state, behind, heard in told["receivers"]),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError):
-            what = f"{session.where}: what it told of its archiver is odd"
+            what = f"{session.where}: unexpected content in pg_stat_archiver"
             raise EvidenceProblem(Problem("protocol", what)) from None
 
 

@@ -25,8 +25,9 @@ _KINDS: dict[int, ProblemKind] = {401: "denied", 403: "denied"}
 _CODE = re.compile(rb"<Code>(\w+)</Code>")
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
 _HINTS = {
-    b"RequestTimeTooSkewed": "the clock of this machine, or of the store, is wrong",
-    b"SignatureDoesNotMatch": "is `s3.secret_key` that of this access key, and `s3.region` the store's?",
+    b"RequestTimeTooSkewed": "correct the clock of this machine or of the store",
+    b"SignatureDoesNotMatch": ("does `s3.secret_key` belong to this access key, and is "
+        "`s3.region` the region of the store?"),
     b"InvalidAccessKeyId": "is `s3.access_key` right?",
     b"NoSuchBucket": "is the bucket's name right?",
 }
@@ -47,7 +48,7 @@ def objects(settings: Backups, context: Context, deadline: Deadline) -> list[Bac
             return sorted(found, key=lambda one: one.ended_at)
         more = page.findtext("NextContinuationToken") or ""
         if more in ("", parameters.get("continuation-token")):
-            what = f"{settings.folder}: the listing does not say how it goes on"
+            what = f"{settings.folder}: the listing is truncated without a continuation token"
             raise EvidenceProblem(Problem("protocol", what, "is this store S3-compatible?"))
         parameters["continuation-token"] = more
     what = f"{settings.folder}: more than {MOST_PAGES * PAGE} objects"
@@ -57,7 +58,7 @@ def objects(settings: Backups, context: Context, deadline: Deadline) -> list[Bac
 def _object(each: ElementTree.Element, label: str, where: str) -> Backup:
     size = each.findtext("Size") or ""
     if not size.isdecimal():
-        raise EvidenceProblem(Problem("protocol", f"{where}: the size of {plain(label, 60)} is no number"))
+        raise EvidenceProblem(Problem("protocol", f"{where}: the size of {plain(label, 60)} is not a number"))
     return of_object(label, iso_epoch_seconds(each.findtext("LastModified") or "", where), int(size))
 
 
@@ -88,7 +89,7 @@ def _page(content: bytes, where: str) -> ElementTree.Element:
             raise ValueError(f"it is a {plain(page.tag, 40)}")
         return page
     except (ElementTree.ParseError, ValueError) as error:
-        raise EvidenceProblem(Problem("protocol", f"{where}: the answer is no listing ({error})")) from None
+        raise EvidenceProblem(Problem("protocol", f"{where}: the answer is not a listing ({error})")) from None
 
 
 def _get(
@@ -99,7 +100,7 @@ def _get(
     try:
         from requests_aws4auth import AWS4Auth
     except ImportError:
-        what, hint = "asking an S3 store needs requests-aws4auth", "pip install 'pytest-prodcheck[s3]'"
+        what, hint = "requests to an S3 store need requests-aws4auth", "pip install 'pytest-prodcheck[s3]'"
         raise EvidenceProblem(Problem("missing-extra", what, hint)) from None
     store = settings.s3
     context.relies_on(store.ca)

@@ -39,7 +39,11 @@ def pgbackrest_info(settings: Backups, root: Path, deadline: Deadline) -> dict[s
     stanzas = _json(done)
     named = [each for each in stanzas if isinstance(each, dict) and each.get("name") == settings.stanza]
     if done.code or len(named) != 1:
-        what = f"{words[0]}: {done.said}" if done.code else f"{words[0]}: tells nothing of stanza {settings.stanza}"
+        what = (
+            f"{words[0]}: {done.said}"
+            if done.code
+            else f"{words[0]}: its output does not contain stanza {settings.stanza}"
+        )
         raise EvidenceProblem(Problem("protocol", what, "run it by hand: `info --output=json`"))
     return dict(named[0])
 
@@ -149,7 +153,7 @@ def barman(settings: Backups, root: Path, deadline: Deadline) -> tuple[Found, st
     server = settings.server or ""
     rows = _barman(settings, ("list-backups", server), root, deadline).get(server)
     if not isinstance(rows, list):
-        raise EvidenceProblem(Problem("protocol", f"barman list-backups: tells nothing of server {server}"))
+        raise EvidenceProblem(Problem("protocol", f"barman list-backups: its output does not contain server {server}"))
     found, running, first = [], 0, ""
     for each in rows:
         status = each.get("status", "")
@@ -265,5 +269,5 @@ def _json(done: CompletedProgram) -> Any:
     try:
         return json.loads(done.output)
     except ValueError:
-        hint = "run it by hand, as the user of this run"
+        hint = "run it by hand, as the same user as prodcheck"
         raise EvidenceProblem(Problem("protocol", f"{done.words[0]}: {done.said}", hint)) from None

@@ -104,7 +104,7 @@ def _base_backup(settings: Backups, data: Path, root: Path, deadline: Deadline) 
     if done.code and re.search(r"is needed by|not found in the same directory|same version", done.errors):
         raise EvidenceProblem(Problem("configuration", f"pg_verifybackup: {done.said}", "install postgresql"))
     if done.code and "Permission denied" in done.errors:
-        hint = "let one user own all of the backup, or read it as one who may"
+        hint = "let one user own all files of the backup, or run prodcheck as a user who may read them"
         raise EvidenceProblem(Problem("denied", f"pg_verifybackup: {done.said}", hint))
     return VerifiedBackup(label, done.code == 0, "" if done.code == 0 else _first_lines(done.errors))
 
@@ -118,7 +118,7 @@ def reading_place(
     """
     found = sandbox(private, accepted=True, user=owner)
     if not found.confined:
-        deadline.note(f"{names[0]} was not shut in: {why_unavailable()}")
+        deadline.note(f"{names[0]} did not run in a sandbox: {why_unavailable()}")
         return replace(found, user=None)
     shell = Path(os.path.realpath("/bin/sh"))  # by which pg_verifybackup starts pg_waldump
     readable = (*needed_by(folder, names), *dict.fromkeys(sources))
@@ -152,7 +152,7 @@ def _wal_for(data: Path, archive: Archive, scratch: Path, reader: RunAsUser, dea
     name = (packed or held)[0][:24]
     size = (scratch / name).stat().st_size if archive.copy_to(name, scratch / name, deadline) else 0
     if size < 1 << 20 or size & (size - 1):
-        what = f"{archive.folder}: {name} unpacks to {size} bytes, which is the size of no WAL file"
+        what = f"{archive.folder}: {name} unpacks to {size} bytes, which is not the size of a WAL file"
         raise EvidenceProblem(Problem("protocol", what))
     (scratch / name).unlink()
     for on, start, end in ranges:
@@ -202,7 +202,7 @@ def _verify_sql_text(path: Path, deadline: Deadline) -> VerifiedBackup:
     except BROKEN as error:
         return VerifiedBackup(path.name, False, plain(f"it cannot be read: {error}"))
     good = any(ending in tail for ending in _ENDING)
-    return VerifiedBackup(path.name, good, "" if good else "it does not end as pg_dump ends a dump: it is cut off")
+    return VerifiedBackup(path.name, good, "" if good else "it does not end like a pg_dump file: it is truncated")
 
 
 def _first_lines(errors: str) -> str:

@@ -188,8 +188,11 @@ def archive_record(
                 missing.append(name)
     except ValueError as error:
         if listing.sealed:
-            what = f"{source}: {', '.join(sorted(listing.sealed)[:3])} cannot be read: where does its timeline begin?"
-            hint = "archive history files plain, they hold no data"
+            what = (
+                f"{source}: {', '.join(sorted(listing.sealed)[:3])} cannot be read, so "
+                "the start of its timeline is not known"
+            )
+            hint = "archive .history files unencrypted and uncompressed; they contain no data"
             raise EvidenceProblem(Problem("configuration", what, hint)) from None
         complaints.append(str(error))
     return WalArchive(
@@ -216,7 +219,7 @@ def _pgbackrest(
     backup = next(each for each in info["backup"] if each["label"] == label)
     first, last = backup["archive"]["start"], backup["archive"]["stop"]
     if first is None or last is None:
-        what = f"{label}: it was taken with --no-online: no WAL leads on from it"
+        what = f"{label}: it was taken with --no-online, so WAL cannot be replayed from it"
         raise EvidenceProblem(Problem("configuration", what, "take an online backup"))
     of = backup["database"]
     names = pgbackrest_wal(settings, info, of, root, deadline)

@@ -29,7 +29,7 @@ def position(text: str) -> int:
     """Bytes from the beginning of WAL of "0/3000060"; raises ValueError."""
     high, slash, low = text.partition("/")
     if not slash:
-        raise ValueError(f"{text!r} is no position in WAL")
+        raise ValueError(f"{text!r} is not a WAL position (LSN)")
     return (int(high, 16) << 32) + int(low, 16)
 
 
@@ -67,7 +67,7 @@ def needed(first: str, newest: str, histories: Mapping[int, tuple[HistoryEntry, 
     goal, start = timeline(newest), timeline(first)
     left = {each.timeline: each.position for each in histories.get(goal, ())}
     if goal != start and start not in left:
-        raise ValueError(f"timeline {goal} does not come from timeline {start}, as far as its history file tells")
+        raise ValueError(f"according to its history file, timeline {goal} does not descend from timeline {start}")
     line = sorted(one for one in (*left, goal) if one >= start)
     here = 0
     for count in range(segment_number(first, size), segment_number(newest, size) + 1):

@@ -88,7 +88,7 @@ def postgres_content(target: str, context: Context, deadline: Deadline) -> Conte
     found = members(target, context, deadline)
     writable = [each for each in found if each.problem is None and not each.recovering]
     if not writable:
-        what = f"postgres {target}: there is no primary to compare with"
+        what = f"postgres {target}: no primary was found to compare with"
         raise EvidenceProblem(Problem("configuration", what, "see smoke.postgres.primary"))
     reference = writable[0]
     copies = [each for each in found if each is not reference]
@@ -167,7 +167,8 @@ class _Workers:
             self.seen.add(chunk, copy.declared, known, None, "")
             return
         if self.late[copy.declared] >= BEHIND:
-            self.seen.add(chunk, copy.declared, 0, None, f"{copy.declared}: it is behind: the rest was not compared")
+            self.seen.add(chunk, copy.declared, 0, None, (f"{copy.declared}: it is behind the primary, so "
+                "the rest was not compared"))
             return
         for again in (True, False):
             try:

@@ -41,7 +41,7 @@ class ReplicaPair:
             try:
                 return self._compare(chunk, seconds)
             except EvidenceProblem as error:
-                if count == CANCELLED or "in the way of replay" not in error.problem.message:
+                if count == CANCELLED or "conflict with replay" not in error.problem.message:
                     raise
                 time.sleep(0.2 * (count + 1))  # a vacuum's record had to pass: the next reading begins after it
         raise AssertionError
@@ -61,5 +61,5 @@ class ReplicaPair:
         if not self.copy.recovering:
             return  # promoted: it replays nothing more, and what it holds is compared as it is
         if not caught_up(self.copy, lsn, self.patience):
-            what = f"{self.where}: it has not replayed up to {lsn} within {self.patience:g} s"
+            what = f"{self.where}: it did not replay WAL up to {lsn} within {self.patience:g} s"
             raise ReplicaBehind(Problem("timeout", what, "see data_integrity.replication.delay"))

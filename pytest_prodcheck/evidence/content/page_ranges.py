@@ -80,12 +80,14 @@ def parts_of(session: Session, table: str) -> list[TablePart]:
     rows = session.rows(_PARTS, name, what=table).rows
     if not rows:
         what = f"{session.where}: there is no table {name}"
-        raise EvidenceProblem(Problem("configuration", what, "is `database` right? name the schema too"))
+        raise EvidenceProblem(Problem("configuration", what, "is `database` right? Write the name with its schema"))
     found = []
     for quoted, persistence, kind, pages, file, keys, binary in rows:
         if kind != "r" or persistence != "p":
             what = f"{session.where}: {quoted} is {'unlogged' if persistence == 'u' else 'no ordinary table'}"
-            raise EvidenceProblem(Problem("configuration", what, "no standby has its rows: leave it out of `content`"))
+            raise EvidenceProblem(
+                Problem("configuration", what, "standbys do not have its rows: remove it from `content`")
+            )
         form: Form = "binary" if binary == "t" else "text"
         found.append(TablePart(str(quoted), int(pages or 0), str(file), tuple(keys.split(",")) if keys else (), form))
     return found

@@ -44,7 +44,7 @@ def recheck(pair: ReplicaPair, chunk: Chunk, seconds: float) -> tuple[Difference
         keys = list(dict.fromkeys(keys))[:KEYS_SHOWN] + ([f"and {more} more pages"] if more > 0 else [])
         return Difference(chunk.part.name, pair.where, str(chunk), rows, tuple(keys)), ""
     if moving:
-        return None, f"{chunk.part.name}, {chunk}: {len(moving)} pages are written all the time"
+        return None, f"{chunk.part.name}, {chunk}: {len(moving)} pages changed at every attempt"
     return None, ""
 
 

@@ -36,11 +36,11 @@ class RecordedTable:
     def __post_init__(self) -> None:
         """Refuses what no table holds."""
         if self.rows < 0 or not 0 <= self.pages < 2**32:
-            raise ValueError("rows or pages that cannot be")
+            raise ValueError("impossible numbers of rows or pages")
         if not all(_SUM.fullmatch(each) for each in (self.content, *self.parts)):
-            raise ValueError("a sum that is no number")
+            raise ValueError("a checksum that is not a number")
         if self.parts and (not self.pages or sum(int(each) for each in self.parts) != int(self.content)):
-            raise ValueError("its parts do not add up to it")
+            raise ValueError("its parts do not add up to the total")
 
     def document(self) -> dict[str, Any]:
         """What the file holds of it."""
@@ -68,7 +68,7 @@ class ContentRecord:
     def __post_init__(self) -> None:
         """Refuses what is no position and no time."""
         if not math.isfinite(self.taken_at) or not _LSN.fullmatch(self.lsn):
-            raise ValueError("taken_at or lsn is none")
+            raise ValueError("taken_at or lsn is missing")
 
     def text(self) -> str:
         """The file's text."""
@@ -89,18 +89,18 @@ def read(path: Path) -> ContentRecord:
         text = read_regular(str(path), LARGEST).decode()
         plain = json.loads(text)
         if not isinstance(plain, dict) or plain.get("format") != FORMAT:
-            raise ValueError(f"it is not of the form {FORMAT}")
+            raise ValueError(f"its format is not {FORMAT}")
         found = TypeAdapter(ContentRecord).validate_json(text, strict=True)
     except OSError as error:
-        hint = "`prodcheck record-backup` writes it when the backup is done"
+        hint = "`prodcheck record-backup` writes it; run it when the backup is complete"
         raise EvidenceProblem(Problem("configuration", f"{path}: {error.strerror}", hint)) from None
     except (ValueError, RecursionError) as error:
         said = str(error)
         if isinstance(error, ValidationError):
             first = error.errors(include_url=False, include_input=False)[0]
             said = f"{'.'.join(str(each) for each in first['loc'])}: {first['msg']}"
-        hint = "let `prodcheck record-backup` write it again, with a new backup"
-        raise EvidenceProblem(Problem("protocol", f"{path}: is no record of content ({said})", hint)) from None
+        hint = "run `prodcheck record-backup` again, with a new backup"
+        raise EvidenceProblem(Problem("protocol", f"{path}: this is not a content record ({said})", hint)) from None
     if not found.tables:
-        raise EvidenceProblem(Problem("protocol", f"{path}: it records no table", "which database was recorded?"))
+        raise EvidenceProblem(Problem("protocol", f"{path}: it contains no table", "which database was recorded?"))
     return found

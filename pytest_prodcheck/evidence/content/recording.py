@@ -59,7 +59,7 @@ class _Session:
             return tuple(self.connection.execute(sql, values or None).fetchone())
         except errors.QueryCanceled:
             what = f"{table} was not read whole in time"
-            raise EvidenceProblem(Problem("timeout", what, "allow more: --timeout")) from None
+            raise EvidenceProblem(Problem("timeout", what, "raise --timeout")) from None
         except (errors.LockNotAvailable, errors.DeadlockDetected):
             raise _TableLocked(table) from None
         except (errors.UndefinedTable, errors.InvalidSchemaName):
@@ -101,9 +101,12 @@ def record_content(
             lsn = _quiet_position(connection, witness)
             if lsn is not None:
                 return _record(session, witness, lsn, only, physical, parts)
-            why, hint = f"no moment of {PAUSE:g} s without a commit was found", "run it when less is written"
+            why, hint = f"no {PAUSE:g} s without a commit were found", "run it at a time with fewer writes"
         except _TableLocked as error:
-            why, hint = f"{error}: somebody holds a lock on it", "who? see data_integrity.storage.locks"
+            why, hint = (
+                f"{error}: another session holds a lock on it",
+                "data_integrity.storage.locks shows which session",
+            )
         finally:
             connection.execute("rollback")
     raise EvidenceProblem(Problem("timeout", f"{why} ({looks} looks)", hint))
@@ -120,8 +123,10 @@ def _record(
         name: "binary" if binary and physical else "text" for name, binary in connection.execute(TABLES).fetchall()
     }
     if missing := sorted(set(only) - set(forms)):
-        what = f"there is no table {', '.join(missing)} in {database} that a backup has rows of"
-        hint = "name the schema too, and partitions one by one; views, foreign and unlogged tables are not recorded"
+        what = f"there is no table {', '.join(missing)} in {database} whose rows a backup contains"
+        hint = (
+            "write the schema too, and name each partition; views, foreign tables and unlogged tables are not recorded"
+        )
         raise EvidenceProblem(Problem("configuration", what, hint))
     forms = {name: form for name, form in forms.items() if not only or name in only}
     ours = dict(connection.execute(SHAPES).fetchall())
@@ -137,7 +142,7 @@ def _record(
 def _changed(tables: Sequence[str]) -> EvidenceProblem:
     shown = ", ".join(tables[:5]) + (", …" if len(tables) > 5 else "")
     what = f"{shown}: truncated, dropped or altered while it was recorded"
-    return EvidenceProblem(Problem("protocol", what, "run it again; or only other tables: --table"))
+    return EvidenceProblem(Problem("protocol", what, "run it again, or record other tables only (--table)"))
 
 
 def _quiet_position(connection: Any, witness: Any) -> str | None:

@@ -63,7 +63,7 @@ def parse(content: bytes) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(plain, dict) or set(plain) != _ENVELOPE or plain["schema"] != SCHEMA:
-        raise ValueError(f"not evidence of the form {SCHEMA}")
+        raise ValueError(f"this is not evidence of the format {SCHEMA}")
     good = (
         all(isinstance(plain[name], str) for name in ("key", "collector", "target"))
         and plain["key"] == f"{plain['collector']}:{plain['target']}"
@@ -76,7 +76,7 @@ def parse(content: bytes) -> dict[str, Any]:
         and (plain["record"] is None) != (plain["problem"] is None)
     )
     if not good:
-        raise ValueError("its parts do not fit together")
+        raise ValueError("its fields contradict each other")
     return plain
 
 
@@ -152,7 +152,7 @@ def _refuse_no_numbers(record: Any) -> None:
             continue
         if isinstance(value, float):
             if not math.isfinite(value):
-                raise ValueError(f"{value} is no JSON number")
+                raise ValueError(f"{value} is not a JSON number")
         elif isinstance(value, dict):
             stack.extend(value.values())
         elif isinstance(value, (tuple, list, set, frozenset)):
@@ -162,4 +162,4 @@ def _refuse_no_numbers(record: Any) -> None:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -249,8 +249,11 @@ class Gatherer:
         while not self._done.wait(LOOK):
             if self._run.expired:
                 bound = f"the run's deadline of {self._run.seconds:g} s"
-                hint = "raise gathering.deadline, or find out what is slow: evidence says how long each piece took"
-                self._abandon_all(Problem("timeout", f"{bound} was over before this was gathered", hint))
+                hint = (
+                    "raise gathering.deadline, or find the slow target: the saved "
+                    "evidence shows how long each piece took"
+                )
+                self._abandon_all(Problem("timeout", f"{bound} ended before this was gathered", hint))
                 break
             self._replace_hung()
         self._context.close()
@@ -265,5 +268,5 @@ class Gatherer:
 
 def _own_shortage(key: str, what: str) -> Problem:
     """Somebody's in these moments: what was found meanwhile proves nothing about the system."""
-    text = f"{key}: prodcheck itself had not enough {what}"
-    return Problem("shortage", text, "what was found meanwhile is not believed: give it more and run again")
+    text = f"{key}: prodcheck itself had too little {what}"
+    return Problem("shortage", text, "evidence gathered meanwhile is not used: give prodcheck more and run again")

@@ -75,7 +75,7 @@ class EvidenceStore:
             if not self._changed.wait_for(settled, timeout):
                 raise EvidenceProblem(Problem("timeout", f"{key}: was not gathered within {timeout:g} s"))
             if key not in self._pieces:
-                raise codec.unread_problem(key, "was not planned, so it was not gathered")
+                raise codec.unread_problem(key, "was not in the plan of this run, so it was not gathered")
             self.read.add(key)
             return self._pieces[key]
 
@@ -146,14 +146,14 @@ def load(folder: Path) -> SavedEvidence:
     """The evidence saved in `folder`; raises EvidenceFilesError naming the first file that cannot be read."""
     envelopes: dict[str, dict[str, Any]] = {}
     if not folder.is_dir():
-        raise EvidenceFilesError(f"{folder}: there is no saved evidence")
+        raise EvidenceFilesError(f"{folder} contains no saved evidence")
     for file in sorted(folder.glob("*.json")):
         try:
             if not file.is_file() or file.is_symlink() or file.stat().st_size > codec.LARGEST:
-                raise ValueError("no plain file of a sensible size")
+                raise ValueError("it is not a regular file, or too large")
             plain = codec.parse(file.read_bytes())
             if plain["key"] in envelopes:
-                raise ValueError(f"{plain['key']} is there twice")
+                raise ValueError(f"{plain['key']} exists twice")
             from pytest_prodcheck.evidence.table import COLLECTORS
 
             if plain["collector"] in COLLECTORS:
@@ -207,7 +207,7 @@ class SharedFolder:
                 except ValueError as error:
                     raise codec.unread_problem(key, str(error)) from None
             elif not self._is_expected(key):
-                raise codec.unread_problem(key, "was not planned, so it was not gathered")
+                raise codec.unread_problem(key, "was not in the plan of this run, so it was not gathered")
             elif time.monotonic() > until:
                 raise EvidenceProblem(Problem("timeout", f"{key}: was not gathered within {timeout:g} s"))
             else:

@@ -92,5 +92,5 @@ def _check_readiness(
         elif evidence.problem is not None:
             found[evidence.key] = evidence.problem.message
         elif (rule := ready[evidence.collector]) is None or not rule(evidence.record):
-            found[evidence.key] = "not as its checks want it"
+            found[evidence.key] = "not yet in the state that its checks require"
     return found

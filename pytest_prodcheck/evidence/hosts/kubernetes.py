@@ -30,14 +30,14 @@ def resource_use(context: Context, deadline: Deadline) -> tuple[HostUse, ...]:
 
 def _node_use(node: Node, told: dict[str, Any] | None, now: float) -> HostUse:
     if told is None:
-        return HostUse(node.name, None, None, "the metrics API does not tell of it")
+        return HostUse(node.name, None, None, "the metrics API has no values for this node")
     try:
         age = now - parsing.epoch_seconds(told.get("timestamp"))
         cpu, memory = (quantity(table(told, "usage").get(name)) for name in ("cpu", "memory"))
     except ValueError as error:
-        return HostUse(node.name, None, None, f"the metrics API tells it oddly: {error}")
+        return HostUse(node.name, None, None, f"the metrics API returned unexpected values: {error}")
     if age > OLDEST:
-        return HostUse(node.name, None, None, f"the metrics API's numbers are {age:.0f} s old")
+        return HostUse(node.name, None, None, f"the values of the metrics API are {age:.0f} s old")
     if not node.cpu or not node.memory:
         return HostUse(node.name, None, None, "it has nothing allocatable")
     return HostUse(node.name, cpu / node.cpu, memory / node.memory)

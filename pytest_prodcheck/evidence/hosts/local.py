@@ -25,7 +25,7 @@ def resource_use(deadline: Deadline) -> HostUse:
     """
     if importlib.util.find_spec("psutil") is None:
         hint = "pip install 'pytest-prodcheck[resources]'"
-        raise EvidenceProblem(Problem("missing-extra", "looking at this machine needs psutil", hint))
+        raise EvidenceProblem(Problem("missing-extra", "measuring this machine needs psutil", hint))
     import psutil
 
     before = psutil.cpu_times()
@@ -38,7 +38,7 @@ def resource_use(deadline: Deadline) -> HostUse:
     load = psutil.getloadavg()[1] / (psutil.cpu_count() or 1)
     memory = psutil.virtual_memory()
     cpu = None if now is None else min(max(now, 0.0), load)
-    why = "" if cpu is not None else "no time passed"
+    why = "" if cpu is not None else "no time passed between the two samples"
     return HostUse("this machine", cpu, 1 - memory.available / memory.total, why)
 
 

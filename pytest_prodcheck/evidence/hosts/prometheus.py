@@ -20,8 +20,9 @@ MINUTES = 5.0
 NOT_USED = 'mode=~"idle|iowait"'  # a processor that waits for a disk could do other work
 SERIES = "node_filesystem_(size|free|avail)_bytes|node_filesystem_files(_free)?"
 RECENT = "2m"  # one scrape that failed is no news: the last number of so long holds
-_SILENT = "no scrape of it succeeded for two minutes"
-_NONE = "Prometheus has no such number of it over that time: is it a node_exporter, scraped often enough?"
+_SILENT = "no scrape of this host succeeded in the last two minutes"
+_NONE = ("Prometheus has no such samples of this host in that period: is it a "
+    "node_exporter, and is it scraped often enough?")
 
 
 def resource_use(match: str, context: Context, deadline: Deadline) -> tuple[HostUse, ...]:
@@ -93,7 +94,7 @@ def _mount(
     space = share(size - free, avail) if size is not None and free is not None and avail is not None else None
     inodes = 1 - left / files if files and left is not None else None
     missing = space is None or (inodes is None and files != 0)
-    why = "nothing is mounted there, or its node_exporter does not tell of it" if missing else ""
+    why = "nothing is mounted there, or node_exporter does not report it" if missing else ""
     return MountUse(shown, space, inodes, files != 0, why)
 
 
@@ -119,8 +120,9 @@ def _scrape_success(
 def _by_host(query: str, context: Context, deadline: Deadline, at: float | None) -> dict[str, float | None]:
     found = prometheus.prometheus(context, deadline).vector(query, "hosts", deadline, at)
     if any("instance" not in each.labels for each in found):
-        hint = "the matchers have to fit series of node_exporter"
-        raise EvidenceProblem(Problem("configuration", "hosts: series without an `instance` came", hint))
+        hint = "the matchers must select series of node_exporter"
+        raise EvidenceProblem(Problem("configuration", ("hosts: Prometheus returned series "
+            "without an `instance` label"), hint))
     return {plain(each.labels["instance"], 200): each.value for each in found}
 
 

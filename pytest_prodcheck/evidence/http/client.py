@@ -104,7 +104,7 @@ class HttpClient:
         at_home = here == origin_of(self.service.url)
         credentials = self._credentials(deadline) if at_home and not request.anonymous else {}
         if not at_home and here not in self._origins() and _is_secret(request.headers):
-            text = f"{request.method} {sanitizing.url(url)}: credentials are for declared servers only"
+            text = f"{request.method} {sanitizing.url(url)}: credentials are sent to declared servers only"
             raise EvidenceProblem(Problem("configuration", text))
         sources: tuple[Mapping[str, str | SecretRef], ...]
         shared, theirs = self.context.environment.headers, self.service.headers

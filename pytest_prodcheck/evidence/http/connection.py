@@ -79,7 +79,7 @@ class Connection:
             deadline.note(f"{what}: {self._client.clean(Problem('protocol', each)).message}")
         encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
         if is_no_coding(encoding):
-            odd = f"{what}: its Content-Encoding {encoding[:40]!r} names none; browsers take the body as it is"
+            odd = f"{what}: its Content-Encoding {encoding[:40]!r} is not an encoding; browsers use the body unchanged"
             deadline.note(self._client.clean(Problem("protocol", odd)).message)
         bound = request.document or self._client.context.environment.gathering.body
         kind = next((value for name, value in headers if name.lower() == "content-type"), "")
@@ -89,7 +89,7 @@ class Connection:
                 self._line.wait_at_most(min(deadline.seconds_left() / 2, PAUSE_OF_STREAMS))
                 body: bytes | bytearray = read_first_event(received, encoding, bound)
                 truncated = False
-                deadline.note(f"{what}: a stream without end, judged by its head and its first event")
+                deadline.note(f"{what}: an endless stream; only its headers and its first event were checked")
             else:
                 body, truncated = read_body(received, encoding if request.method != "HEAD" else "", bound)
         except BodyError as error:

@@ -42,7 +42,7 @@ class Wire:
         try:
             piece = self._sock.recv(_PIECE)
         except ssl.SSLEOFError:
-            raise CutAnswer("was cut off: TLS ended without close_notify, so more may have followed") from None
+            raise CutAnswer("was cut off: TLS ended without close_notify, so data may be missing") from None
         self._data += piece
         return bool(piece)
 
@@ -118,11 +118,11 @@ class Body:
 
     def _next_chunk(self) -> None:
         if not self._first and self._wire.line():
-            raise NotHttp("a chunk is longer than it says")
+            raise NotHttp("a chunk is longer than its declared length")
         self._first = False
         found = _SIZE.fullmatch(line := self._wire.line())
         if found is None:
-            raise NotHttp(f"{line[:40]!r} is no length of a chunk")
+            raise NotHttp(f"{line[:40]!r} is not a chunk length")
         self._left = int(found[1], 16)
         if not self._left:
             spent = 0

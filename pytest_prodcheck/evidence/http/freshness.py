@@ -45,6 +45,9 @@ def stale(exchange: Exchange, what: str) -> Problem | None:
     why = cached(exchange.headers)
     if not why:
         return None
-    hint = "have it sent with Cache-Control: no-store, and every cache pass it by"
-    said = f"{exchange.method} {exchange.url}: the answer comes from a cache ({why}) and tells nothing of {what} of now"
+    hint = "send it with Cache-Control: no-store, and let caches bypass it"
+    said = (
+        f"{exchange.method} {exchange.url}: the answer comes from a cache ({why}), "
+        f"so it does not show the current {what}"
+    )
     return Problem("stale", said, hint)

@@ -53,7 +53,7 @@ class Http2Connection:
         self.shook_hands = True
         self.chosen = self._sock.selected_alpn_protocol() or ""
         if self.chosen != OFFERED[0]:
-            raise EvidenceProblem(Problem("protocol", "HTTP/2 is not chosen"))
+            raise EvidenceProblem(Problem("protocol", "the server did not negotiate HTTP/2"))
         self._http2 = Http2()
 
     def send(self, prepared: Prepared, timeout: float) -> Http2Answer:
@@ -106,7 +106,7 @@ class Http2Connection:
             self._flush()
             what = plain(str(error))
             if error.malformed:
-                what = f"browsers refuse the answer, for it is malformed (RFC 9113, 8.1.1): {what}"
+                what = f"the answer is malformed, and browsers refuse it (RFC 9113, 8.1.1): {what}"
             raise EvidenceProblem(Problem("protocol", what)) from None
         self._flush()
 

@@ -68,12 +68,12 @@ class Prepared:
 def prepare(method: str, url: str, headers: Mapping[str, bytes], body: bytes | None) -> Prepared:
     """A request to an address; raises ValueError for what cannot be sent."""
     if not _METHOD.fullmatch(method):
-        raise ValueError(f"{method!r} is no method")
+        raise ValueError(f"{method!r} is not an HTTP method")
     for name, value in headers.items():
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a header")
+            raise ValueError(f"{name!r} is not a valid header name")
         if not _VALUE.fullmatch(value):
-            raise ValueError(f"the value of the header {name} begins with a blank or holds a line break")
+            raise ValueError(f"the value of the header {name} begins with a space or contains a line break")
     return Prepared(method, url, headers, body, *_origin_and_target(url))
 
 
@@ -96,7 +96,7 @@ def _unusual_place(url: str) -> tuple[Origin, str, bytes | None]:
         raise ValueError(str(error)) from None
     parts = urlsplit(str(prepared.url))
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError(f"no address of http or https: {parts.scheme}")
+        raise ValueError(f"expected an http or https URL: {parts.scheme}")
     target = requests.adapters.HTTPAdapter().request_url(prepared, {})
     credentials = prepared.headers.get("Authorization")
     origin = _origin(parts.scheme, parts.hostname, parts.port)
@@ -105,7 +105,7 @@ def _unusual_place(url: str) -> tuple[Origin, str, bytes | None]:
 
 def _origin(scheme: str, host: str, port: int | None) -> Origin:
     if port is not None and port > 65535:
-        raise ValueError(f"{port} is no port")
+        raise ValueError(f"{port} is not a valid port")
     return Origin(scheme, host.rstrip("."), _PORTS[scheme] if port is None else port)
 
 

@@ -119,8 +119,9 @@ class Api:
                 found = self._pages(path, deadline, query, decode or _decoded)
                 return [made for item in found if (made := take(item)) is not None]
             except ListExpired:
-                deadline.note(f"the list {path} changed while it was read, it was begun again")
-        raise EvidenceProblem(Problem("protocol", f"GET {path}: the list was gone {LISTS} times before its end (410)"))
+                deadline.note(f"the list {path} changed while it was read, so reading started again")
+        raise EvidenceProblem(Problem("protocol", (f"GET {path}: reading the list was interrupted "
+            f"{LISTS} times (410 Gone)")))
 
     def _pages(
         self, path: str, deadline: Deadline, asked: Mapping[str, str], decode: Decode
@@ -159,7 +160,7 @@ class Api:
             wait = _retry_delay(headers.get("Retry-After"), number)
             if status not in _LATER or number == TRIES or (status == 500 and body is not None):
                 break  # a dry run's 500 is what a webhook or the schema says
-            deadline.note(f"{method} {path} answered {status}, asked again")
+            deadline.note(f"{method} {path} answered {status}; the request was repeated")
             if deadline.time_left() <= wait:
                 break
             time.sleep(wait)
@@ -195,7 +196,7 @@ class Api:
                 problem = _problem(error, f"{method} {self.server}{path}", deadline)
                 if problem.kind != "reset" or number == tries or deadline.expired:
                     raise EvidenceProblem(problem) from None
-                deadline.note(f"{method} {path}: the connection broke, asked again")
+                deadline.note(f"{method} {path}: the connection broke; the request was repeated")
         raise AssertionError("not reached")
 
     def _credentials(self) -> dict[str, str]:
@@ -238,7 +239,8 @@ def _configuration(settings: Kubernetes, context: Context) -> Any:
         from pytest_prodcheck.evidence.kubernetes.kubeconfig import load_kubeconfig
     except ImportError:
         hint = "pip install 'pytest-prodcheck[kubernetes]'"
-        raise EvidenceProblem(Problem("missing-extra", "asking Kubernetes needs its client", hint, _API)) from None
+        raise EvidenceProblem(Problem("missing-extra", ("requests to Kubernetes need "
+            "its Python client"), hint, _API)) from None
     made = client.Configuration()
     file = str(context.root / settings.kubeconfig) if settings.kubeconfig else None
     try:
@@ -250,11 +252,11 @@ def _configuration(settings: Kubernetes, context: Context) -> Any:
         raise
     except Exception as error:  # the client raises of its own kinds, yaml's, OSError, what a plug-in's program left
         what = f"the kubeconfig cannot be used: {plain(str(error), 500)}"
-        hint = "give kubernetes.context and kubernetes.kubeconfig; `kubectl config get-contexts` lists them"
+        hint = "set kubernetes.context and kubernetes.kubeconfig; `kubectl config get-contexts` lists the contexts"
         raise EvidenceProblem(Problem("configuration", what, hint, _API)) from None
     if not made.verify_ssl:
-        hint = "give the cluster's certificate-authority in the kubeconfig"
-        what = "the kubeconfig says insecure-skip-tls-verify: whoever answers would be believed"
+        hint = "set the cluster's certificate-authority in the kubeconfig"
+        what = "the kubeconfig has insecure-skip-tls-verify: the answers could come from any server"
         raise EvidenceProblem(Problem("configuration", what, hint, _API))
     made.retries = False
     return made
@@ -289,7 +291,7 @@ def _read(method: str, path: str, status: int, content: bytes, decode: Decode | 
         return document
     said = plain(str(document.get("message", "")), 500)
     if status in (401, 403):
-        hint = "`prodcheck grants --kubernetes` prints the rights it needs" if status == 403 else ""
+        hint = "`prodcheck grants --kubernetes` prints the permissions that prodcheck needs" if status == 403 else ""
         at = _API if status == 401 else ""
         raise Unwanted(status, Problem("denied", f"{method} {path}: {status}: {said}", hint, at))
     raise Unwanted(status, Problem("protocol", f"{method} {path}: answered {status}: {said}"))
@@ -314,7 +316,7 @@ def _page(path: str, status: int, content: bytes, decode: Decode) -> Object:
     page = _read("GET", path, status, content, decode)
     items = page.get("items")
     if not isinstance(items, list) and not (items is None and str(page.get("kind", "")).endswith("List")):
-        raise EvidenceProblem(Problem("protocol", f"GET {path}: the answer is no list"))
+        raise EvidenceProblem(Problem("protocol", f"GET {path}: the answer is not a list"))
     return page
 
 

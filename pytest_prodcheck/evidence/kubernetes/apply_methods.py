@@ -45,7 +45,7 @@ class ApplyMethod:
             return f"server-side apply by {self.manager}{', taking over fields' if self.force else ''}"
         if self.kind == "helm" and not self.manager.startswith("helm"):
             return f"patch by {self.manager}"
-        return {"client-side": "kubectl apply", "helm": "helm upgrade", "anew": "deleted and created anew"}.get(
+        return {"client-side": "kubectl apply", "helm": "helm upgrade", "anew": "deleted and created again"}.get(
             self.kind, self.kind
         )
 

@@ -56,7 +56,7 @@ def applied(
     again, result = _sent(replace(asked, way=f"{asked.way}, anew"), each, anew, described, context, deadline)
     if not again.accepted:
         return again, result
-    return replace(again, lost=(*again.lost, f"it is deleted and made anew: {made.said[:300]}")), result
+    return replace(again, lost=(*again.lost, f"applying deletes and creates it again: {made.said[:300]}")), result
 
 
 def _unchangeable(said: str) -> bool:
@@ -111,7 +111,7 @@ def request(each: ResolvedObject, way: ApplyMethod, patch_kind: str, fields: Fie
 def _leaving(each: ResolvedObject) -> tuple[str, ...]:
     """An object that waits for its finalizers takes changes, and is gone with them."""
     since = table(each.live, "metadata").get("deletionTimestamp")
-    return (f"it is being deleted since {since}, and what is applied goes with it",) if since else ()
+    return (f"it has been in deletion since {since}; applied changes are deleted with it",) if since else ()
 
 
 def _of_version(item: Object, live: Object) -> Object:

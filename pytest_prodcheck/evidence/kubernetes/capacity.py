@@ -84,7 +84,8 @@ def _read(demand: Demand, context: Context) -> Demand:
     cluster = context.environment.kubernetes
     if not demand.claims or cluster is None or demand.namespace == cluster.namespace:
         return demand
-    unread = f"its claims are in the namespace {demand.namespace}, and those of {cluster.namespace} are read"
+    unread = (f"its claims are in the namespace {demand.namespace}, but prodcheck "
+        f"reads claims of {cluster.namespace} only")
     return dataclasses.replace(demand, unread=unread)
 
 

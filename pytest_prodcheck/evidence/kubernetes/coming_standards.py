@@ -54,8 +54,9 @@ def manifest_under_standard(made: Manifest, pod: Object, standard: Standard) -> 
     if not made.accepted and not by_old:
         return made
     if broken := standard.broken_by(pod):
-        said = f'{REFUSED} "{standard.said}", which its namespace enforces with the same files: {"; ".join(broken)}'
+        later = "which its namespace will enforce after the same files are applied"
+        said = f'{REFUSED} "{standard.said}", {later}: {"; ".join(broken)}'
         return replace(made, accepted=False, said=said)
     if by_old:
-        return replace(made, said="", waits="its namespace enforces another Pod Security level with the same files")
+        return replace(made, said="", waits="the same files change the Pod Security level of its namespace")
     return made

@@ -177,8 +177,10 @@ def _send_dry_run(job: _DryRun, usual: ApplyMethod, context: Context, deadline: 
     assert place is not None
     about = kind_description(asked.api_version, asked.kind, context, deadline)
     if about is None or not about.dry_runs:
-        what = f"{asked.name}: the server does not say that {asked.api_version} {asked.kind} can be dry-run"
-        raise EvidenceProblem(Problem("protocol", what, "its API server would store what is sent to it"))
+        what = f"{asked.name}: the server does not announce dry-run support for {asked.api_version} {asked.kind}"
+        raise EvidenceProblem(
+            Problem("protocol", what, "without dry-run support the API server would store the object")
+        )
     return applied(replace(asked, way=how.shown), place, how, about, context, deadline)
 
 

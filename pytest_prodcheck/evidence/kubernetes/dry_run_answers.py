@@ -59,13 +59,13 @@ def _problem(status: int, said: str, name: str, right: str) -> Problem | None:
     if _REFUSED in said or _UNREADABLE.match(said):
         return None
     if status in (401, 403) and any(each in said for each in _NOT_OURS):
-        hint = f"grant {right} to the role that prodcheck uses: `prodcheck grants --kubernetes` prints it"
+        hint = f"grant {right} to the role of prodcheck; `prodcheck grants --kubernetes` prints that role"
         return Problem("denied", f"{name}: {said}", hint)
     if webhook := _NO_DRY_RUN.search(said):
-        hint = "declare sideEffects: None or NoneOnDryRun in its configuration, where that is true"
+        hint = "if it has no side effects, declare sideEffects: None or NoneOnDryRun in its configuration"
         return Problem("protocol", f"{name}: the webhook {webhook[1]} does not support dry runs", hint)
     if webhook := _CALL_FAILED.search(said):
-        hint = "as it is, it stops the real thing, too"
+        hint = "the webhook stops the real request, too"
         return Problem("protocol", f"{name}: the webhook {webhook[1]} does not answer: {said}", hint)
     if status == 401 or status == 429 or status >= 500:
         return Problem("protocol", f"{name}: answered {status}: {said}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.records.kubernetes import Pod
 
-ASLEEP = "all that it selects is scaled to zero, or has done its work"
+ASLEEP = "all workloads that it selects are scaled to zero or completed"
 
 
 def is_asleep(service: Object, context: Context, deadline: Deadline) -> bool:
@@ -40,22 +40,22 @@ def endpoint_reason(service: Object, listed: bool, context: Context, deadline: D
         return _why_no_pod_matches(service, context, deadline)
     if not live:
         how = ", ".join(sorted({"being deleted" if each.deleting else each.reason or each.phase for each in pods}))
-        return f"none of the {len(pods)} pods that it selects lives: {how}"
+        return f"none of the {len(pods)} selected pods is alive: {how}"
     if ready:
         named = ", ".join(str(each["targetPort"]) for each in rows(service, "spec", "ports")
                           if isinstance(each.get("targetPort"), str))  # fmt: skip
         if listed and named:
-            return f"{len(ready)} pods that it selects are ready, none with all ports that it names: {named}"
-        return f"{len(ready)} pods that it selects are ready, its endpoint slices do not say so"
+            return f"{len(ready)} selected pods are ready, but none has all named ports: {named}"
+        return f"{len(ready)} selected pods are ready, but its endpoint slices do not list them as ready"
     found = ((each.name, pod_reason(each, context, deadline)) for each in live)
     told = next((f": {name}: {text}" for name, text in found if text), "")
-    return f"{len(live)} of the {len(live)} pods that it selects are not ready{told}"
+    return f"{len(live)} of {len(live)} selected pods are not ready{told}"
 
 
 def pod_reason(pod: Pod, context: Context, deadline: Deadline) -> str:
     """Why a pod is not ready: what it waits for, what its newest event warns of, else its condition."""
     if pod.gated:
-        return "held back by its scheduling gates"
+        return "waiting for its scheduling gates"
     told = next(told_by_conditions([pod]), "") or latest_warning("Pod", pod.name, context, deadline)
     waiting = next((f"{each.name}: {each.waiting}" for each in pod.containers if each.waiting), "")
     return plain(told or waiting or pod.unready, 300)
@@ -80,5 +80,5 @@ def _why_no_pod_matches(service: Object, context: Context, deadline: Deadline) -
     for kind, each in _workloads(service, context, deadline):
         failing = conditions(each).get("ReplicaFailure", {})
         told = str(failing.get("message") or "") or latest_warning(kind, name_of(each), context, deadline)
-        return plain(f"{kind.lower()}/{name_of(each)}, which it selects, has no pods{told and ': '}{told}", 600)
+        return plain(f"the selected {kind.lower()}/{name_of(each)} has no pods{told and ': '}{told}", 600)
     return plain(f"its selector {labels} matches no pod", 300)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
 
-_INSISTS = "and it insists on"
+_INSISTS = "and the budget requires"
 STARTING = 300  # seconds: a healthy autoscaler has brought a node by then
 _UNGUARDED = ("Succeeded", "Failed", "Pending")  # phases in which a pod goes whatever its budgets say
 
@@ -54,7 +54,7 @@ def refusal(pod: Pod, budgets: Iterable[Object]) -> str:
     mine = [each for each in budgets if fits(_selector(each), dict(pod.labels))]
     if len(mine) > 1:
         names = " and ".join(sorted(map(name_of, mine)))
-        return f"{pod.name} has the budgets {names}: the eviction API takes no more than one"
+        return f"{pod.name} matches several disruption budgets ({names}), and the eviction API accepts only one"
     return _refused_by(mine[0], pod) if mine else ""
 
 

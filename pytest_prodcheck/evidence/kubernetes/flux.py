@@ -34,7 +34,7 @@ def forces(item: Object, live: Object | None, context: Context, deadline: Deadli
         try:
             found = api(context, deadline).live(path, deadline)
         except EvidenceProblem as error:
-            deadline.note(f"whether the Kustomization {space}/{name} forces is not told: {error.problem.message}")
+            deadline.note(f"cannot read whether the Kustomization {space}/{name} sets force: {error.problem.message}")
             return False
         return table(found, "spec").get("force") is True
 

@@ -39,7 +39,7 @@ def crossings(item: Object, there: ExistingObjects) -> Iterator[tuple[str, str]]
                 good = _grants(str(item.get("kind")), own, kind, str(each.get("name")), space, there)
             except LookupError:
                 continue
-            told = f"no ReferenceGrant in {space} lets {item.get('kind')}s of {own} refer to it"
+            told = f"no ReferenceGrant in {space} allows {item.get('kind')}s of {own} to refer to it"
             yield _reference_text(kind, each), "" if good else told
 
 
@@ -121,6 +121,6 @@ def _objects_of_kind(version: str, kind: str, plural: str, space: str, there: Ex
         live = listed("raw", path, there.context, there.deadline, lambda item: item)
     except EvidenceProblem as error:
         there.unread.add(f"{kind} in {space}")
-        there.deadline.note(f"what {space} lets others refer to is not judged: {error.problem.message}")
+        there.deadline.note(f"the ReferenceGrants of {space} were not checked: {error.problem.message}")
         raise LookupError(kind) from None
     yield from (each for each in live if name_of(each) not in coming)

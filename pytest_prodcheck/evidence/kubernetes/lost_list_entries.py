@@ -22,7 +22,7 @@ def _shorter(where: str, told: Any, made: Any) -> Iterator[str]:
             yield from _shorter(f"{where}.{name}" if where else str(name), told[name], made[name])
     elif isinstance(told, list) and isinstance(made, list):
         if len(made) < len(told):
-            yield f"{where}: {len(made)} of {len(told)} entries would be left, some have one key"
+            yield f"{where}: only {len(made)} of {len(told)} entries would remain, because some have the same key"
         else:
             for number, (one, other) in enumerate(zip(told, made, strict=False)):
                 yield from _shorter(f"{where}[{number}]", one, other)

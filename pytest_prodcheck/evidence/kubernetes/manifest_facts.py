@@ -47,8 +47,8 @@ def _image(image: str) -> str:
         return ""
     tag = re.search(r":([\w][\w.-]*)\Z", image.rpartition("/")[2])
     if tag is None:
-        return "no tag and no digest: whatever is newest"
-    return "the tag latest: whatever is newest" if tag[1] == "latest" else ""
+        return "neither a tag nor a digest: the newest image would start"
+    return "the tag latest: the newest image would start" if tag[1] == "latest" else ""
 
 
 def _workload(item: Object, pod: Object) -> Iterator[tuple[str, str]]:
@@ -62,7 +62,7 @@ def _workload(item: Object, pod: Object) -> Iterator[tuple[str, str]]:
         limits = table(each, "resources", "limits")
         yield f"container {name}: memory limit", "" if "memory" in limits else "it has none"
         asked = table(each, "resources", "requests").keys() | limits.keys()
-        yield f"container {name}: requests", "" if {"cpu", "memory"} <= asked else "cpu or memory is not asked for"
+        yield f"container {name}: requests", "" if {"cpu", "memory"} <= asked else "no cpu or memory request"
         as_root = not own.get("runAsNonRoot", whole.get("runAsNonRoot"))
         yield f"container {name}: non-root", "runAsNonRoot is not set" if as_root else ""
         writable = not own.get("readOnlyRootFilesystem")

@@ -58,8 +58,8 @@ def read(root: Path, patterns: tuple[str, ...], unit: str, revision: str) -> Ite
         filled = _without_placeholders(pattern, unit, revision)
         files = sorted(glob(str(root / filled), recursive=True))
         if not files:
-            hint = "render them first; {unit} and {revision} are those of the run"
-            raise EvidenceProblem(Problem("configuration", f"kubernetes.manifests: no file is named {filled}", hint))
+            hint = "render the files first; {unit} and {revision} in the path are filled in"
+            raise EvidenceProblem(Problem("configuration", f"kubernetes.manifests: no file matches {filled}", hint))
         for file in map(Path, files):
             for each in _objects(file):
                 count += 1
@@ -67,7 +67,7 @@ def read(root: Path, patterns: tuple[str, ...], unit: str, revision: str) -> Ite
                     raise EvidenceProblem(Problem("too-large", f"kubernetes.manifests: more than {MOST} objects"))
                 yield file.name, each
     if not count:
-        raise EvidenceProblem(Problem("configuration", "kubernetes.manifests: the files hold no object"))
+        raise EvidenceProblem(Problem("configuration", "kubernetes.manifests: the files contain no object"))
 
 
 def _objects(file: Path) -> Iterator[Object]:
@@ -90,7 +90,9 @@ def _objects(file: Path) -> Iterator[Object]:
         if each is None:
             continue
         if not isinstance(each, dict) or not each.get("kind") or not each.get("apiVersion"):
-            raise EvidenceProblem(Problem("configuration", f"{file.name} holds something without kind and apiVersion"))
+            raise EvidenceProblem(
+                Problem("configuration", f"{file.name} contains a document without kind and apiVersion")
+            )
         if str(each["kind"]).endswith("List") and isinstance(each.get("items"), list):
             yield from rows(each, "items")
         else:

@@ -15,8 +15,8 @@ from pytest_prodcheck.evidence.kubernetes.selectors import fits
 from pytest_prodcheck.records.kubernetes import AffinityTerm, Node
 
 Domain = tuple[str, str]  # a node's label and its value
-SPREAD, AFFINITY = "topology spread would not hold", "no pod there that it must be near"
-ANTI_AFFINITY, REPELLED = "a pod there that it must not be near", "a pod there that must not be near it"
+SPREAD, AFFINITY = "topology spread constraints would be violated", "pod affinity: no matching pod there"
+ANTI_AFFINITY, REPELLED = "pod anti-affinity: a matching pod is there", "pod anti-affinity of a pod that runs there"
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ def latest_warning(kind: str, name: str, context: Context, deadline: Deadline) -
         events = listed(f"events of {kind}", path, context, deadline, lambda item: item,
                         fieldSelector=f"involvedObject.kind={kind}")  # fmt: skip
     except EvidenceProblem as error:
-        deadline.note(f"events cannot be read, they would say why: {error.problem.message}")
+        deadline.note(f"the cause may be in the events, which cannot be read: {error.problem.message}")
         return ""
     now = time.time()
     about = [each for each in events if warns(each) and table(each, "involvedObject").get("name") == name]

@@ -89,7 +89,7 @@ def _document(version: str, context: Context, deadline: Deadline) -> Object:
     def ask() -> Any:
         status, text = api(context, deadline).text(path, deadline)
         if status != 200:
-            hint = "it says how lists are merged; the cluster role system:discovery lets everybody read it"
+            hint = "it defines how lists are merged; the cluster role system:discovery grants read access to it"
             raise EvidenceProblem(Problem("protocol", f"GET {path}: answered {status}", hint))
         return json.loads(text)
 

@@ -32,19 +32,19 @@ def unmet_prerequisite(
 ) -> str:
     """What of the same files an object waits for that was refused, or not wholly known; "" for nothing."""
     if not refused.served:
-        return next((f"{what} comes with the same files" for what, _ in _makers(refused, objects)), "")
+        return next((f"{what} is in the same files" for what, _ in _makers(refused, objects)), "")
     if found := _NO_NAMESPACE.search(refused.said):
-        return "its namespace comes with the same files" if ("Namespace", found[1]) in _kinds_and_names(objects) else ""
+        return "its namespace is in the same files" if ("Namespace", found[1]) in _kinds_and_names(objects) else ""
     if found := _NO_ROLE.search(refused.said):
         roles = {name for kind, name in _kinds_and_names(objects) if kind in ("Role", "ClusterRole")}
-        return "its role comes with the same files" if found[1] in roles else ""
+        return "its role is in the same files" if found[1] in roles else ""
     if refused.kind == "Pod" and not refuses_rollout(refused.said, objects):
-        return "what it names comes with the same files"
+        return "the object that it refers to is in the same files"
     said = refused.said or "; ".join(refused.warnings)
     if any(each in said for each in _BY_SCHEMA):
         for _, maker in _makers(refused, objects):
             if maker.get("kind") == "CustomResourceDefinition" and _changes(maker, refused, context, deadline):
-                return f"its kind changes with the same files; as it is: {said[:200]}"
+                return f"the same files change its kind; today: {said[:200]}"
     return ""
 
 

@@ -50,7 +50,7 @@ KINDS = {
 _READ = ("ConfigMap", "Service", "ServiceAccount", "PersistentVolumeClaim")  # kinds that reach "namespace" promises
 # what the control plane makes in every namespace
 _ALWAYS = (("ConfigMap", "kube-root-ca.crt"), ("ConfigMap", "openshift-service-ca.crt"), ("ServiceAccount", "default"))
-_NONE = "there is none, neither in the files nor in the cluster"
+_NONE = "it exists neither in the files nor in the cluster"
 
 
 @dataclass
@@ -92,7 +92,7 @@ class ExistingObjects:
             if kind in _READ and space == self.space:
                 raise
             self.unread.add(kind if space == self.space else f"{kind} in {space}")
-            self.deadline.note(f"references to {kind} are not judged: {error.problem.message}")
+            self.deadline.note(f"references to {kind} were not checked: {error.problem.message}")
             raise LookupError(kind) from None
         return dict(found)
 
@@ -161,8 +161,8 @@ def _reference_finding(own: str, wanted: Reference, space: str, there: ExistingO
     made = there.product(kind, wanted.name, space) if kind in ("Secret", "ConfigMap") else None
     if made is not None and (made.keys is None or not wanted.key or wanted.key in made.keys):
         if made.failing:
-            return Finding(what, f"{made.by} does not make it: {made.failing[:300]}")
-        return Finding(what, later=f"{made.by} makes it once it is applied")
+            return Finding(what, f"{made.by} does not create it: {made.failing[:300]}")
+        return Finding(what, later=f"{made.by} creates it after it is applied")
     wrong = _NONE if keys is None else f"it has no {'port' if kind == 'Service' else 'key'} {wanted.key}"
     slight = wanted.slight or (wanted.pulls and _pulled_without(wanted.name, space, there))
     return Finding(what, later=wrong) if slight else Finding(what, wrong)
@@ -190,7 +190,7 @@ def _selects_nothing(service: Object, there: ExistingObjects) -> str:
     live = pods_of(there.context, there.deadline)
     if any(fits({"matchLabels": selector}, dict(each.labels)) for each in live):
         return ""
-    return f"no pod of the files or the namespace has the labels {_shown_labels(selector)}"
+    return f"no pod in the files or the namespace has the labels {_shown_labels(selector)}"
 
 
 def _external(service: Object) -> bool:

@@ -209,8 +209,8 @@ def _why_uncertain(likely: Schedulability, others: Sequence[Schedulability]) -> 
         return ""
     worst = max(failing, key=lambda each: each.left)
     return (
-        f"it depends on which of several nodes the scheduler takes: in {len(failing)} of {len(all_)} simulations "
-        f"up to {worst.left} of {worst.wanted} pods have no place: {worst.why}"
+        f"the result depends on the node that the scheduler chooses: in {len(failing)} of {len(all_)} simulations "
+        f"up to {worst.left} of {worst.wanted} pods do not fit: {worst.why}"
     )
 
 

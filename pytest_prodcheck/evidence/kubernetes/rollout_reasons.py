@@ -72,7 +72,7 @@ def _events(
     try:
         warned = server.items(path, deadline, fieldSelector="type=Warning")
     except EvidenceProblem as error:
-        deadline.note(f"events cannot be read, they would say why: {error.problem.message}")
+        deadline.note(f"the cause may be in the events, which cannot be read: {error.problem.message}")
         return []
     return [
         (_RANKS.index(reason) if reason in _RANKS else len(_RANKS), str(each.get("message", "")))

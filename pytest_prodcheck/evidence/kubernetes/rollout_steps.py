@@ -72,8 +72,8 @@ class Demand:
             return self.unread
         scheduler = str(self.pod.get("schedulerName") or USUAL_SCHEDULER)
         if scheduler != USUAL_SCHEDULER:
-            return f"its pods are placed by the scheduler {scheduler}, whose rules are not known"
-        devices = "its pods claim devices (resourceClaims), whose drivers place them"
+            return f"its pods use the scheduler {scheduler}, whose rules prodcheck does not know"
+        devices = "its pods use resourceClaims, and device drivers decide their placement"
         return devices if rows(self.pod, "resourceClaims") else ""
 
     @property

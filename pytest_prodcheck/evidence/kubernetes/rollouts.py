@@ -106,7 +106,7 @@ def _asleep(item: Object, kind: str, name: str, context: Context, deadline: Dead
         return ""
     for _, each in documents(context):
         if (str(each.get("kind")).lower(), table(each, "metadata").get("name")) == (kind, name):
-            return "its file asks for no pod" if table(each, "spec").get("replicas") == 0 else ""
+            return "its manifest requests no pod" if table(each, "spec").get("replicas") == 0 else ""
     for version, plural, least in (_KEDA, _HPA):
         for each in _autoscalers(version, plural, context, deadline):
             target = table(each, "spec", "scaleTargetRef")

@@ -50,14 +50,14 @@ class FreeCapacity:
     def lacking(self, asked: Mapping[str, float], ports: tuple[Port, ...] = ()) -> str:
         """What one more pod would lack, "" for nothing."""
         if self.pods < 1:
-            return "as many pods as it may have"
+            return "maximum number of pods reached"
         for name, amount in asked.items():
             if amount > 0 and amount > self.free.get(name, 0.0) + 1e-9 * amount:
                 return f"too little {name}"
         taken = [each for each, count in self.ports.items() if count > 0]
         for port in ports:
             if any(port_conflict(each, port) for each in taken):
-                return f"host port {port[2]} is taken"
+                return f"host port {port[2]} is in use"
         return ""
 
     def hold(self, pod: Placed, more: int) -> None:
@@ -202,11 +202,11 @@ class Scheduler:
         open_ = [each for each in self.rooms.values() if each.node.ready and not each.node.cordoned]
         among = [each for each in open_ if admits(demand.where, each.node)]
         if not among and not demand.daemon:
-            return f"none of {len(open_)} nodes that take pods matches its selectors and tolerations"
+            return f"none of {len(open_)} schedulable nodes matches its selectors and tolerations"
         found = Counter(self.refusal_beside(demand, each, number) for each in among)
         found.pop("", None)
         told = "; ".join(f"{count} node{'s' * (count > 1)}: {why}" for why, count in found.most_common(4))
-        return f"one pod asks for {_amounts(demand.asked)}, and none of {len(among)} nodes takes it ({told})"
+        return f"one pod requests {_amounts(demand.asked)}, and none of {len(among)} nodes can run it ({told})"
 
 
 JITTER = 0.15  # of a node's room: what the scheduler's other scores may turn round

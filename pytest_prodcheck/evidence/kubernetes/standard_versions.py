@@ -28,7 +28,10 @@ def enforced_minor(context: Context, deadline: Deadline) -> int:
         except EvidenceProblem as error:
             if error.problem.kind != "denied":
                 raise
-            deadline.note("the namespace's labels may not be read: pods are measured by the server's own version")
+            deadline.note(
+                "prodcheck may not read the labels of the namespace: pods are checked against "
+                "the server's own version of the standard"
+            )
             return told
         return min(told, minor_of(table(space, "metadata", "labels").get(_LABEL)))
 

@@ -124,18 +124,20 @@ class VolumePlacement:
         name = use.of(number)
         claim = self._objects.claims.get(name, {"spec": use.template} if use.template else None)
         if claim is None:
-            return f"the claim {name} is not there", ""
+            return f"the claim {name} does not exist", ""
         specification = table(claim, "spec")
         if _ALONE in (specification.get("accessModes") or ()) and users.get(name):
-            return f"another pod uses the claim {name}, which one pod may use at a time", ""
+            return f"another pod uses the claim {name}, which only one pod at a time may use", ""
         if name in self._bound:
             terms = self._bound[name][1]
-            return ("" if terms is None or one_fits(terms, node) else f"the volume of {name} is elsewhere"), ""
+            return (
+                "" if terms is None or one_fits(terms, node) else f"the volume of {name} is on another node or zone"
+            ), ""
         if volume := str(specification.get("volumeName") or ""):
             found = self._objects.volumes.get(volume)
             if found is None:
-                return f"the volume of {name} is not there", ""
-            return ("" if _is_usable_on(found, node) else f"the volume of {name} is elsewhere"), ""
+                return f"the volume of {name} does not exist", ""
+            return ("" if _is_usable_on(found, node) else f"the volume of {name} is on another node or zone"), ""
         kind, told = self._objects.class_of(claim)
         ready = self._matching_volumes(claim, kind, chosen)
         if told is None or told.get("volumeBindingMode", "Immediate") == "Immediate":
@@ -146,8 +148,8 @@ class VolumePlacement:
         if fitting:
             return "", fitting
         if told.get("provisioner") == _STATIC:
-            return f"no volume lies ready for {name}", ""
-        return ("" if _made_here(told, node) else f"no volume of class {kind} is made there for {name}"), ""
+            return f"no available volume fits {name}", ""
+        return ("" if _made_here(told, node) else f"class {kind} creates no volume for {name} there"), ""
 
     def _immediate_claim_conflict(self, name: str, kind: Object | None, ready: list[str], node: Node) -> str:
         """A claim that is bound before its pod: to what lies ready, or to what is made in any zone of its class."""
@@ -155,7 +157,7 @@ class VolumePlacement:
             self._taken.add(ready[0])
             self._bound[name] = ready[0], _terms(self._objects.volumes[ready[0]])
         elif kind is None or kind.get("provisioner") == _STATIC:
-            return f"no volume lies ready for {name}"
+            return f"no available volume fits {name}"
         else:
             told = [each for each in (node_terms(_as_selector(kind)) or ()) if each]
             drawn: Terms | None = (self._draw.choice(told),) if told else None
@@ -163,7 +165,11 @@ class VolumePlacement:
                 drawn = (((_ZONE, "In", (self._draw.choice(self._zones),)),),)
             self._bound[name] = "", drawn
         terms = self._bound[name][1]
-        return "" if terms is None or one_fits(terms, node) else f"the volume of {name} may be made elsewhere"
+        return (
+            ""
+            if terms is None or one_fits(terms, node)
+            else f"the volume of {name} may be created on another node or zone"
+        )
 
     def _matching_volumes(self, claim: Object, kind: str, chosen: set[str]) -> list[str]:
         """The volumes that fit a claim, the smallest first."""

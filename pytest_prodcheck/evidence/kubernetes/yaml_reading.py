@@ -37,7 +37,7 @@ def _key(key: object) -> str:
     if isinstance(key, bool):
         return "true" if key else "false"
     if not isinstance(key, (str, int, float)):
-        raise yaml.YAMLError(f"a key is no text but {type(key).__name__}")
+        raise yaml.YAMLError(f"a key must be text, not {type(key).__name__}")
     return str(key)
 
 
@@ -66,7 +66,7 @@ def _broken(loader: Any, node: Any) -> int | float | str:
     try:
         value = float(text.replace("_", ""))
     except ValueError:  # infinity and no number, which JSON does not have
-        raise yaml.YAMLError(f"{text} is no number that JSON has") from None
+        raise yaml.YAMLError(f"{text} is not a JSON number") from None
     return text if value in (float("inf"), float("-inf")) else _number(value)
 
 

@@ -33,13 +33,16 @@ def load_baseline(target: str, context: Context, deadline: Deadline) -> Baseline
     load = context.environment.load[target]
     required = load.baseline == "required"
     if context.state is None:
-        raise EvidenceProblem(Problem("internal", "there is no folder that history could be in"))
+        raise EvidenceProblem(Problem("internal", "there is no folder for the history"))
     file = file_of(context.state, context.environment, target)
     sent = fingerprint(target, context.environment, context.root, context.vantage)
     lines = _lines(file, _sealed(context.key, context.environment, target))
     runs = tuple(run for digest, run in _read(file, lines) if digest == sent)[-COMPARED:]
     if not runs:
-        deadline.note("no accepted run of this scenario as it is declared: from now on this one is compared with")
+        deadline.note(
+            "no accepted run of this scenario with this declaration exists yet: this "
+            "run becomes the first to compare with"
+        )
     return Baseline(runs, required, load.compare.p95, load.compare.p99, load.compare.errors)
 
 
@@ -93,7 +96,7 @@ def _lines(file: Path, sealed: SealedLines) -> list[str]:
         raise EvidenceProblem(Problem("configuration", f"{file}: cannot be read: {error.strerror}")) from None
     lines = [line for line in content.decode("utf-8", "replace").splitlines() if line.strip()]
     if not sealed.chained(lines):
-        what = f"{file}: its seals do not hold: it was changed, or the key is another one than it was"
+        what = f"{file}: its seals are not valid: the file was changed, or the key is another one"
         raise EvidenceProblem(Problem("protocol", what, "remove the file to start again"))
     return lines
 
@@ -104,7 +107,7 @@ def _read(file: Path, lines: list[str]) -> list[tuple[str, AcceptedRun]]:
         try:
             found.append(_run(json.loads(line.split(" ", 2)[2])))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            what = f"{file}:{number}: no accepted run can be read ({type(error).__name__})"
+            what = f"{file}:{number}: this line is not an accepted run ({type(error).__name__})"
             hint = "remove the line, or the file to start again"
             raise EvidenceProblem(Problem("protocol", what, hint)) from None
     return found

@@ -31,7 +31,9 @@ def reused_rows(plan: Mapping[str, Any], arrived: int) -> Iterator[str]:
     for name in sorted(plan.get("flows", {}).keys() & plan.get("feeds", {}).keys()):
         rows, users = len(plan["feeds"][name]["rows"]), round(arrived * arrivals[name] / sum(arrivals.values()))
         if 0 < rows < users:
-            yield f"{users} users of {name} shared {rows} rows: what can be done once by each fails the second time"
+            yield (
+                f"{users} users of {name} shared {rows} rows: actions that a row allows only once fail the second time"
+            )
 
 
 def columns(feed: dict[str, Any]) -> set[str]:

@@ -37,7 +37,7 @@ def light_run(context: Context, deadline: Deadline) -> LoadRun:
     """The run; raises EvidenceProblem where a role cannot log in, or nothing is answered."""
     names = light_endpoints(context.environment, context.vantage)
     if not names:
-        raise EvidenceProblem(Problem("configuration", "no endpoint is declared that latency could be told of"))
+        raise EvidenceProblem(Problem("configuration", "no endpoint is declared to measure latency of"))
     return _LightLoad(names, context, deadline).run()
 
 
@@ -72,7 +72,7 @@ class _LightLoad:
         for thread in threads:
             thread.join(max(self.deadline.time_left(), 0.1))
         if self.limited:
-            told = f"the service limited our rate (429) {self.limited} times: in the end {self.pace.rate:.3g}/s"
+            told = f"the service limited our rate (429) {self.limited} times; the final rate was {self.pace.rate:.3g}/s"
             self.deadline.note(told)
         with self.lock:
             found = self._record(time.monotonic() - self.pace.began)

@@ -127,15 +127,17 @@ def client(name: str, load: Load, context: Context, deadline: Deadline) -> dict[
     """How one service is reached; raises EvidenceProblem where it is no host that may be loaded."""
     service = context.environment.services[name]
     if service.proxy:
-        raise EvidenceProblem(Problem("configuration", f"{name} goes through a proxy, which a load does not"))
+        raise EvidenceProblem(Problem("configuration", f"{name} uses a proxy, but load cannot be sent through a proxy"))
     host, _ = _connect_address(service)
     for each in (service.host, host):
         if each not in load.hosts:
-            hint = "add it to `hosts` of the load if it may be loaded"
-            raise EvidenceProblem(Problem("configuration", f"{name}: {each} may not be loaded", hint))
+            hint = "if load may be sent to it, add it to `hosts` of the load"
+            raise EvidenceProblem(Problem("configuration", f"{name}: load may not be sent to {each}", hint))
     found = addresses_behind(service, context, deadline)
     if not found:
-        raise EvidenceProblem(Problem("unreachable", f"{name}: no address of {host} can be reached from here"))
+        raise EvidenceProblem(
+            Problem("unreachable", f"{name}: none of the addresses of {host} can be reached from here")
+        )
     return {
         "addresses": found,
         "server_name": service.host,

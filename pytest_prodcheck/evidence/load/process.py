@@ -75,10 +75,8 @@ def _shared_secret(name: str, load: Load) -> str:
         return secrets.token_hex(32)
     found = os.environ.get(curve_encryption.SECRET, "")
     if len(found) < curve_encryption.SHORTEST or not found.isascii():
-        what = (
-            f"load {name}: workers on other machines have to prove who they are: {curve_encryption.SECRET} is not set"
-        )
-        hint = f"set it here and there to the same secret of at least {curve_encryption.SHORTEST} ASCII characters"
+        what = f"load {name}: workers on other machines must authenticate: {curve_encryption.SECRET} is not set"
+        hint = f"set it on all machines to the same secret of at least {curve_encryption.SHORTEST} ASCII characters"
         raise EvidenceProblem(Problem("configuration", what, hint))
     return found
 
@@ -191,7 +189,11 @@ def _last_words(folder: Path, load: Load, context: Context) -> str:
     lines = [line.strip() for line in _text(folder / "output").splitlines() if line.strip()]
     told = [line for line in lines if "error" in line.lower()]
     if not told:  # they end with Locust's table
-        told = ["it ended before its time: by `runner.quit()`, or a shape that is over?"] if load.locustfile else lines
+        told = (
+            [("it ended too early: did it call `runner.quit()`, or did its load shape end?")]
+            if load.locustfile
+            else lines
+        )
     return plain_text(context.redactor.redact(" | ".join(told[-3:])), 400)
 
 

@@ -46,7 +46,7 @@ class ResourceSampler:
     def __init__(self, load: Load, root: Path, every: float) -> None:
         if importlib.util.find_spec("psutil") is None:
             hint = "pip install 'pytest-prodcheck[load]'"
-            raise EvidenceProblem(Problem("missing-extra", "watching this machine needs psutil", hint))
+            raise EvidenceProblem(Problem("missing-extra", "measuring this machine needs psutil", hint))
         assert load.resources is not None
         self.declared, self.root, self.every = load.resources, root, every
         self.done = threading.Event()

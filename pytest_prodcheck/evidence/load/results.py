@@ -42,7 +42,9 @@ def read_run(name: str, mode: Literal["open", "users"], plan: Mapping[str, Any],
         spans = _spans(plan, counted)
         names = dict.fromkeys([*plan["endpoints"], *sorted({endpoint for endpoint, _ in counted.cells})])
         if len(names) > MOST_ENDPOINTS:
-            raise ValueError(f"{len(names)} names of requests: give them fewer names (`name=` in Locust)")
+            raise ValueError(
+                f"{len(names)} request names are too many: group requests under one name (`name=` in Locust)"
+            )
         weights = {each: float(told["weight"]) for each, told in plan["endpoints"].items()}
         arrivals = sum(plan["arrivals"].values())
         endpoints = tuple(

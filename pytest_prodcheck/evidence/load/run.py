@@ -158,10 +158,10 @@ def _add_notes(run: LoadRun, plan: Mapping[str, Any], deadline: Deadline) -> Non
         deadline.note(told)
     for each in run.addresses:
         if each.refused:
-            deadline.note(f"{each.address} of {each.service} accepted no connection {each.refused} times")
+            deadline.note(f"{each.address} of {each.service} refused a connection {each.refused} times")
     if run.overall.retried:
         again = f"{run.overall.retried} requests were sent again"
-        deadline.note(f"{again}: their connections ended without a byte of an answer")
+        deadline.note(f"{again}: their connections closed before the first byte of the answer")
     if run.cached:
         deadline.note(f"{run.cached} of {run.overall.good} good answers came from a cache")
 

@@ -52,7 +52,7 @@ class Renewal:
             self.due[role] = now + AGAIN
             return {}
         self.due[role] = _due(attempt.session, now)
-        self.deadline.note(f"role {role} was logged in again during the load: its token ends before it")
+        self.deadline.note(f"role {role} was logged in again during the load, because its token expired earlier")
         ends = attempt.session.expires_at
         return {each.name: (each.raw(attempt.session, self.context, self.deadline), ends) for each in self.asked[role]}
 

@@ -40,7 +40,7 @@ class Attempt:
 def bearer(name: str, answer: Answer, token: object, where: str, context: Context) -> Attempt:
     """The attempt whose answer holds a token, if it is one."""
     if not isinstance(token, str) or not token.strip() or not token.isprintable():
-        return attempt(name, answer, "", {}, f"answered {answer.exchange.status}, but {where} is no token")
+        return attempt(name, answer, "", {}, f"answered {answer.exchange.status}, but {where} is not a token")
     keep_secret(token, context)
     made = attempt(name, redacted_again(answer, context), "bearer", {"Authorization": f"Bearer {token}"}, "")
     return replace(made, session=replace(made.session, expires_at=_expiry_of(token, answer)))

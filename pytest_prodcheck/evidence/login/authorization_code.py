@@ -50,7 +50,7 @@ def by_service(
 ) -> tuple[Answer, str]:
     """The login of a service that sends people to the issuer and takes them back; why it failed, else ""."""
     if role.user is None or role.password is None:
-        raise EvidenceProblem(Problem("configuration", "a login at the issuer needs `user` and `password`"))
+        raise EvidenceProblem(Problem("configuration", "a login through the provider needs `user` and `password`"))
     browser = Browser(store, auth, context, deadline)
     begin = client_of(context, str(auth.service)).url(str(auth.login).partition(" ")[2])
     password = context.secret(role.password, deadline)
@@ -102,7 +102,7 @@ def _ask_code(name: str, role: Role, auth: Auth, context: Context, deadline: Dea
     if "error" in told:
         return refused(name, came.answer.exchange, f"the provider sent back {sanitizing.plain(told['error'], 60)!r}")
     if told.get("state") != state:
-        why = "the provider sent back another `state` than was sent (RFC 6749, 10.12)"
+        why = "the `state` from the provider differs from the one that was sent (RFC 6749, 10.12)"
         return refused(name, came.answer.exchange, why)
     if told.get("iss", auth.issuer) != auth.issuer:
         return refused(name, came.answer.exchange, "the code is of another issuer (`iss`, RFC 9207)")
@@ -129,7 +129,7 @@ def browser_login(
     try:
         return _follow_authorization(browser, url, user, password, auth, home, service)
     except EndlessRedirects as error:
-        return BrowserLogin(error.answer, False, f"{error.problem.message}: browsers give up")
+        return BrowserLogin(error.answer, False, f"{error.problem.message}: browsers stop here")
 
 
 def _follow_authorization(
@@ -150,7 +150,8 @@ def _follow_authorization(
             return BrowserLogin(answer, arrived=True)
         what = f"{answer.exchange.method} {answer.exchange.url.partition('?')[0]}"
         if form is None:
-            return BrowserLogin(answer, False, f"{what}: answered {answer.exchange.status} with no form to go on by")
+            return BrowserLogin(answer, False, (f"{what}: answered {answer.exchange.status} without a "
+                "form to continue the login"))
         if form.secret_field() and given:
             return BrowserLogin(answer, False, "the provider shows its login form again")
         if form.secret_field():
@@ -180,8 +181,8 @@ def _refuse_stranger(url: str, auth: Auth, what: str) -> None:
     provider = {origin_of(each) for each in (auth.issuer, auth.token_url, *auth.origins) if each}
     if (there := origin_of(url)) not in provider:
         shown = sanitizing.plain(f"{there[0]}://{there[1]}:{there[2]}", 300)
-        text = f"{what}: a form asks for a role's password and sends it to {shown}, which is not the issuer's"
-        hint = "nothing was sent; if it is the provider's, add its address to auth.origins"
+        text = f"{what}: a form asks for a role's password and sends it to {shown}, which does not belong to the issuer"
+        hint = "nothing was sent; if the address belongs to the provider, add it to auth.origins"
         raise EvidenceProblem(Problem("configuration", text, hint))
 
 
@@ -197,7 +198,7 @@ def _button(form: Form, auth: Auth, what: str) -> str | None:
     if len(form.buttons) < 2:
         return None
     shown = ", ".join(sanitizing.plain(name or f"(without name) {value}", 40) for name, value in form.buttons)
-    hint = f"name the one that a person presses: [auth] consent = … ({shown})"
+    hint = f"name the button to press: [auth] consent = … ({shown})"
     raise EvidenceProblem(Problem("configuration", f"{what}: a page with several buttons", hint))
 
 
@@ -213,11 +214,11 @@ def _wrong_id_token(token: str, client: str, nonce: str, auth: Auth) -> str:
         audience = claims.get("aud")
         ends = float(claims.get("exp", 0))
     except (IndexError, ValueError, TypeError, AttributeError):
-        return "the token endpoint gave no ID token, although the scope asks for `openid`"
+        return "the token endpoint returned no ID token, although the scope contains `openid`"
     if str(claims.get("iss")).rstrip("/") != str(auth.issuer).rstrip("/"):
         return "the ID token is of another issuer"
     if client not in (audience if isinstance(audience, list) else [audience]):
         return "the ID token is for another client (`aud`)"
     if claims.get("nonce") != nonce:
-        return "the ID token holds another `nonce` than was sent"
-    return "the ID token has ended" if ends + SKEW < time.time() else ""
+        return "the `nonce` in the ID token differs from the one that was sent"
+    return "the ID token has expired" if ends + SKEW < time.time() else ""

@@ -126,6 +126,8 @@ class Browser:
                 return client_of(self._context, name)
         if here not in secret_origins(self._context.environment):
             shown = sanitizing.plain(f"{here[0]}://{here[1]}:{here[2]}", 300)
-            what = f"the login leads to {shown}, which is not declared: it is not asked"
-            raise EvidenceProblem(Problem("configuration", what, "if it is yours, add its address to auth.origins"))
+            what = f"the login leads to {shown}, which is not declared: no request was sent to it"
+            raise EvidenceProblem(
+                Problem("configuration", what, "if the address belongs to your system, add it to auth.origins")
+            )
         return client_at(self._context, f"{urlsplit(url).scheme}://{urlsplit(url).netloc}/", self._auth.tls)

@@ -36,7 +36,7 @@ def carried_along(page: Page, auth: Auth, path: str) -> dict[str, str]:
     """What the form with the password field sends besides; raises EvidenceProblem where there is no such form."""
     form = page.form_with(auth.fields.password)
     if form is None:
-        hint = "is `login_form` the page, and `fields.password` the name of its field?"
+        hint = "does `login_form` point to the login page, and is `fields.password` the name of its password field?"
         what = f"{path}: no form has a field {auth.fields.password!r}"
         raise EvidenceProblem(Problem("protocol", what, hint))
     return form.filled({})
@@ -52,7 +52,9 @@ def with_csrf(cookies: RoleCookies, auth: Auth, context: Context, deadline: Dead
         page, _ = visit(csrf.page, cookies.store, auth, context, deadline)  # may set the cookie, too
         cookies.csrf_token = page.metas.get(csrf.meta or "", "") or page.fields().get(csrf.field or "", "")
         if not cookies.csrf_token and csrf.cookie is None:
-            raise EvidenceProblem(Problem("protocol", f"{csrf.page}: has no {csrf.meta or csrf.field}, as `csrf` says"))
+            raise EvidenceProblem(
+                Problem("protocol", f"{csrf.page}: it has no {csrf.meta or csrf.field}, which `csrf` declares")
+            )
         if len(cookies.csrf_token) >= SHORTEST_SECRET:
             context.redactor.add(cookies.csrf_token)
     return cookies

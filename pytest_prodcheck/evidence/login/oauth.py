@@ -107,7 +107,7 @@ def named_endpoint(document: dict[str, Any], name: str, auth: Auth, context: Con
     found, issuer = document.get(name), str(auth.issuer)
     parts = urlsplit(found) if isinstance(found, str) else None
     if parts is None or parts.scheme not in ("https", urlsplit(issuer).scheme) or not parts.hostname:
-        what = f"GET {issuer.rstrip('/')}{WELL_KNOWN}: names no {name} that could be trusted"
+        what = f"GET {issuer.rstrip('/')}{WELL_KNOWN}: names no {name} that can be trusted"
         raise EvidenceProblem(Problem("protocol", what))
     refuse_undeclared(str(found), name, auth, context)
     return str(found)
@@ -119,8 +119,10 @@ def refuse_undeclared(address: str, what: str, auth: Auth, context: Context) -> 
     if origin in secret_origins(context.environment):
         return
     shown = plain(f"{origin[0]}://{origin[1]}:{origin[2]}", 300)
-    text = f"the discovery document of {auth.issuer} names {what} at {shown}, which is not declared: it is not asked"
-    raise EvidenceProblem(Problem("configuration", text, "if it is the provider's, add its address to auth.origins"))
+    text = (f"the discovery document of {auth.issuer} names {what} at {shown}, which is "
+        "not declared: no request was sent to it")
+    raise EvidenceProblem(Problem("configuration", text, ("if the address belongs to the provider, "
+        "add it to auth.origins")))
 
 
 def discovery(issuer: str, auth: Auth, context: Context, deadline: Deadline) -> dict[str, Any]:
@@ -139,7 +141,7 @@ def _discover(issuer: str, auth: Auth, context: Context, deadline: Deadline) -> 
         )
     document: Any = answer.json()
     if not isinstance(document, dict) or str(document.get("issuer")).rstrip("/") != issuer.rstrip("/"):
-        raise EvidenceProblem(Problem("protocol", f"GET {address}: is not about the issuer {issuer}"))
+        raise EvidenceProblem(Problem("protocol", f"GET {address}: the document is not about the issuer {issuer}"))
     return document
 
 

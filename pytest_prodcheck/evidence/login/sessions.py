@@ -114,8 +114,8 @@ def present(
     if auth.service is None or auth.login is None:
         raise EvidenceProblem(Problem("configuration", f"[auth] of kind {auth.kind} needs `service` and `login`"))
     if auth.kind != "basic" and auth.token is None and auth.cookie is None:
-        hint = 'token = "/token" is a JSON pointer into the answer, cookie = "session" a cookie\'s name'
-        raise EvidenceProblem(Problem("configuration", "[auth] says neither `token` nor `cookie`", hint))
+        hint = 'declare token = "/token" (a JSON pointer into the answer) or cookie = "session" (the name of a cookie)'
+        raise EvidenceProblem(Problem("configuration", "[auth] declares neither `token` nor `cookie`", hint))
     if auth.kind == "basic":
         method, _, path = auth.login.partition(" ")
         headers = basic(user, password, context)
@@ -195,11 +195,11 @@ def _granted(
     missing = lacks(answer, store, where, auth)
     same = bool(before) and before == store.values(str(auth.cookie))
     if not missing and same and protected_endpoint(like, context) is None:
-        missing = f" and left the cookie {auth.cookie} as it was before the login"
+        missing = f" and did not change the cookie {auth.cookie}, which existed before the login"
     if missing:
         return attempt(name, redacted_again(answer, context), "", {}, f"answered {status}{missing}")
     if not _is_session_cookie(like, headers, context, deadline):
-        return attempt(name, answer, "", {}, f"answered {status} with a cookie that opens nothing")
+        return attempt(name, answer, "", {}, f"answered {status} with a cookie that gives no access")
     with_csrf(headers["Cookie"], auth, context, deadline)
     return attempt(name, redacted_again(answer, context), "cookie", headers, "")
 

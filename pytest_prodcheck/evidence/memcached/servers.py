@@ -99,8 +99,8 @@ def _pressure(
 ) -> MemcachedPressure:
     evicted, refused = (after[name] - before[name] for name in ("evictions", "outofmemory"))
     if evicted < 0 or refused < 0 or after["uptime"] < before["uptime"]:
-        hint = "was it restarted, or `stats reset` sent to it? Run again"
-        raise EvidenceProblem(Problem("invalid", f"{where}: its counters went back while it was watched", hint))
+        hint = "did it restart, or did somebody send `stats reset`? Run again"
+        raise EvidenceProblem(Problem("invalid", f"{where}: its counters were reset during the check", hint))
     return MemcachedPressure(
         declared, seconds, None, evicted, refused, after["bytes"], after["limit_maxbytes"], after["get_hits"],
         after["get_misses"],
@@ -147,7 +147,7 @@ class _MemcachedConnection:
         """One value that is a whole number."""
         value = stats.get(name, "")
         if not (value.isascii() and value.isdigit() and len(value) <= 20):
-            what = f"{self._where}: stats tells no number {name}"
+            what = f"{self._where}: `stats` has no numeric field {name}"
             raise EvidenceProblem(Problem("protocol", what, "is it memcached?"))
         return int(value)
 
@@ -172,22 +172,24 @@ class _MemcachedConnection:
             raise EvidenceProblem(connection_problem(error, self._where, self._deadline)) from None
         self._left -= len(data)
         if self._left < 0:
-            what = f"{self._where}: more than {MOST_BYTES // 1024} kB came where about 10 kB was asked for"
+            what = f"{self._where}: more than {MOST_BYTES // 1024} kB received, about 10 kB were expected"
             raise EvidenceProblem(Problem("too-large", what, "is this memcached's port?"))
         if not data and self._deadline.expired:  # the guard shut it down
             raise EvidenceProblem(connection_problem(TimeoutError(), self._where, self._deadline))
         if not data:
-            hint = "does it want TLS or SASL, which prodcheck does not speak to memcached?"
+            hint = "does it require TLS or SASL? prodcheck supports neither for memcached"
             raise EvidenceProblem(Problem("reset", f"{self._where}: the connection was closed", hint))
         return data
 
     def _foreign(self, line: str) -> EvidenceProblem:
         said = plain(line)[:80].strip()
         if "unauthenticated" in said or "authentication" in said:
-            hint = "prodcheck has no login for memcached: let it in without one, from this host alone"
-            return EvidenceProblem(Problem("denied", f"{self._where}: it asks for a login ({said})", hint))
+            hint = "prodcheck has no login for memcached: allow access without a login from this host only"
+            return EvidenceProblem(Problem("denied", f"{self._where}: it requires a login ({said})", hint))
         if "too many open connections" in said.lower():
             hint = "look for connections that leak, or raise its limit (-c)"
-            return EvidenceProblem(Problem("full", f"{self._where}: no connection is left to give ({said})", hint))
-        what = f"{self._where}: what answers does not speak memcached's text protocol ({said})"
+            return EvidenceProblem(
+                Problem("full", f"{self._where}: the limit of connections is reached ({said})", hint)
+            )
+        what = f"{self._where}: the server does not speak memcached's text protocol ({said})"
         return EvidenceProblem(Problem("protocol", what, "is this the right port?"))

@@ -96,8 +96,8 @@ def _locked(session: Session, table: str) -> list[str]:
     what = f"the lock in {table}lock"
     sql = f"select to_char(lockgranted, 'YYYY-MM-DD HH24:MI:SS') from {session.named(table + 'lock')} where locked"
     held = session.rows(sql, what=what, most=10).rows
-    hint = "if no migration runs, `liquibase release-locks`"
-    return [f"{table}lock is held since {since or 'an unknown time'} ({hint})" for (since,) in held]
+    hint = "if no migration is running, run `liquibase release-locks`"
+    return [f"the lock in {table}lock has been held since {since or 'an unknown time'} ({hint})" for (since,) in held]
 
 
 def table_of(settings: Settings) -> str:

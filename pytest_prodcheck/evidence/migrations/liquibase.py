@@ -79,7 +79,7 @@ class Changelog:
         if self._files > MOST_FILES or place.depth > DEEPEST:
             raise broken(path, f"more than {MOST_FILES} files, or includes more than {DEEPEST} deep")
         if not path.is_file():
-            hint = "scripts is the search path of Liquibase, and liquibase.changelog the file relative to it"
+            hint = "`scripts` is the search path of Liquibase; `liquibase.changelog` is relative to it"
             raise broken(path, f"there is no such changelog ({name})", hint)
         if path.suffix not in FORMATS:
             raise broken(path, f"a changelog ends in {', '.join(FORMATS)}")
@@ -100,7 +100,11 @@ class Changelog:
     def _all(self, name: str, path: Path, node: Node, place: Place) -> Iterator[ChangeSet]:
         """Every changelog of a folder and those below, in the order of their paths."""
         if node.given.get("filter"):
-            raise broken(path, "includeAll has a filter, which is a program", "include the files one by one")
+            raise broken(
+                path,
+                "includeAll has a filter, and prodcheck does not run filter programs",
+                "include the files one by one",
+            )
         inner = normal(_relative_name(name, node, self._text(node.given.get("path", ""))))
         folder = self._folder / inner
         least, most = int(node.given.get("minDepth") or 0), int(node.given.get("maxDepth") or 1 << 30)
@@ -119,8 +123,8 @@ class Changelog:
         if said.get("dbms", "postgresql") not in ("postgresql", "all"):
             return
         if {"context", "contextFilter", "labels"} & set(said) or said.get("global") == "false":
-            hint = "say what stands for it in migrations.placeholders"
-            raise broken(path, f"the property {said['name']} is not the same everywhere", hint)
+            hint = "declare its value in migrations.placeholders"
+            raise broken(path, f"the property {said['name']} has different values", hint)
         if "value" in said:
             self._values[said["name"]] = said["value"]
 
@@ -169,14 +173,14 @@ class Changelog:
 def change_sets_of(folder: Path, settings: Settings, root: Path) -> Iterator[ChangeSet]:
     """The change sets of the declared changelog; checksums that are not of text come from what Liquibase wrote."""
     if not settings.liquibase.changelog:
-        what = "migrations: which changelog does Liquibase begin with?"
-        raise EvidenceProblem(Problem("configuration", what, "say it as migrations.liquibase.changelog"))
+        what = "migrations: the first changelog of Liquibase is not declared"
+        raise EvidenceProblem(Problem("configuration", what, "set migrations.liquibase.changelog"))
     known = _recorded_checksums(root / settings.liquibase.checksums) if settings.liquibase.checksums else {}
     for each in Changelog(folder, settings).change_sets():
         said = known.get(each.version, "")
         if said and each.checksum and said != each.checksum and said.startswith("9:"):
-            what = f"{each.version} has another checksum than it has now: it is of another revision"
-            raise broken(Path(settings.liquibase.checksums or ""), what, "write it anew from what is shipped")
+            what = f"{each.version} has a different checksum in this file: the file is from another revision"
+            raise broken(Path(settings.liquibase.checksums or ""), what, "generate it again from the shipped changelog")
         yield replace(each, checksum=each.checksum or said)
 
 
@@ -187,7 +191,7 @@ def _recorded_checksums(path: Path) -> dict[str, str]:
         return {key(row["FILENAME"], row["ID"], row["AUTHOR"]): row["MD5SUM"] for row in rows}
     except (KeyError, TypeError, AttributeError, csv.Error):
         hint = "liquibase update-sql --url 'offline:postgresql?changeLogFile=checksums.csv' writes it"
-        raise broken(path, "no changelog of an offline database", hint) from None
+        raise broken(path, "it is not a changelog file of an offline database", hint) from None
 
 
 def _md5(text: str) -> str:

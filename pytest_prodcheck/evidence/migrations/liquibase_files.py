@@ -39,11 +39,13 @@ def tree(path: Path, text: str) -> Node:
             return _xml(text)
         said = json.loads(text) if path.suffix == ".json" else _yaml(text)
         if not isinstance(said, dict) or not isinstance(said.get("databaseChangeLog"), list):
-            raise ValueError("it holds no list databaseChangeLog")
+            raise ValueError("it has no list databaseChangeLog")
         left = [MOST_NODES]
         return Node("databaseChangeLog", *_node_contents(said["databaseChangeLog"], left))
     except (ValueError, RecursionError, ElementTree.ParseError) as error:
-        what = f"migrations: {path.name}: no changelog of Liquibase ({type(error).__name__}: {str(error)[:120]})"
+        what = (
+            f"migrations: {path.name}: this is not a Liquibase changelog ({type(error).__name__}: {str(error)[:120]})"
+        )
         raise EvidenceProblem(Problem("configuration", what)) from None
 
 

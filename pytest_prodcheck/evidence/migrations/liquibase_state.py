@@ -12,8 +12,8 @@ from pytest_prodcheck.evidence.migrations.model import Row, Scripts, State
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.database import Migrations as Settings
 
-CONTEXTS = "say migrations.liquibase.contexts as the release does, [] for none"
-LABELS = 'say migrations.liquibase.label_filter as the release does, "" for none'
+CONTEXTS = "set migrations.liquibase.contexts as in the release, [] for none"
+LABELS = 'set migrations.liquibase.label_filter as in the release, "" for none'
 CHECKSUMS = ("Liquibase alone computes their checksums: let `liquibase update-sql --url "
              "'offline:postgresql?changeLogFile=checksums.csv'` write them, and name the file in "
              "migrations.liquibase.checksums")  # fmt: skip
@@ -78,7 +78,7 @@ def _not_applied(each: ChangeSet, settings: Settings, state: State) -> None:
     elif each.tags and not matches(ours.label_filter or "", each.tags):
         return
     elif each.goes_on:
-        how = "whether it has still to run is told by onFail and onError = MARK_RAN alone"
-        state.untold.append(f"{each.version} is left out, and not noted, where its preconditions fail: {how}")
+        how = "only onFail and onError = MARK_RAN leave a record that shows whether it must still run"
+        state.untold.append(f"{each.version} is skipped without a record if its preconditions fail: {how}")
     else:
         state.pending.append(each.version)

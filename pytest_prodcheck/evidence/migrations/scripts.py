@@ -23,7 +23,7 @@ def scripts_of(settings: Settings, root: Path) -> dict[str, Script]:
     """All scripts by version; raises EvidenceProblem (configuration) for a folder without any, or one unreadable."""
     folder = root / settings.scripts
     if not folder.is_dir():
-        what = f"migrations: there is no folder {settings.scripts}"
+        what = f"migrations: the folder {settings.scripts} does not exist"
         raise EvidenceProblem(Problem("configuration", what, "scripts is relative to prodcheck.toml"))
     readers = {"alembic": _alembic, "flyway": _flyway, "django": _django, "table": _numbered_scripts}
     found: dict[str, Script] = {}
@@ -34,8 +34,8 @@ def scripts_of(settings: Settings, root: Path) -> dict[str, Script]:
             raise broken(script.file, f"{script.version} is {other.file.name} too")
         found[script.version] = script
     if not found:
-        what = f"migrations: {settings.scripts} holds no migration of {settings.kind}"
-        raise EvidenceProblem(Problem("configuration", what, "is this the right folder, and kind?"))
+        what = f"migrations: {settings.scripts} contains no {settings.kind} migration"
+        raise EvidenceProblem(Problem("configuration", what, "are `scripts` and `kind` right?"))
     return found
 
 
@@ -43,7 +43,7 @@ def _files(folder: Path, pattern: str) -> Iterator[Path]:
     for count, path in enumerate(sorted(folder.rglob(pattern))):
         if count == MOST_FILES:
             what = f"migrations: more than {MOST_FILES} files in {folder.name}"
-            raise EvidenceProblem(Problem("too-large", what, "name the folder with the migrations alone"))
+            raise EvidenceProblem(Problem("too-large", what, "name a folder that contains only the migrations"))
         if path.is_file():
             yield path
 
@@ -70,14 +70,14 @@ def _literal(path: Path, name: str, node: ast.expr) -> Any:
         return node.value
     if isinstance(node, (ast.Tuple, ast.List)):
         return [_literal(path, name, each) for each in node.elts if not isinstance(each, ast.Call)]
-    raise broken(path, f"{name} is no literal, and scripts are never run")
+    raise broken(path, f"{name} is not a literal, and prodcheck never runs scripts")
 
 
 def _tree(path: Path) -> ast.Module:
     try:
         return ast.parse(read_text(path))
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise broken(path, f"is no Python ({error})") from None
+        raise broken(path, f"is not valid Python ({error})") from None
 
 
 def _as_tuple(value: Any) -> tuple[str, ...]:
@@ -103,16 +103,18 @@ def _alembic(folder: Path, settings: Settings) -> Iterator[Script]:
         found.append((path, names["revision"], *(_as_tuple(names.get(key)) for key in
                       ("down_revision", "depends_on", "branch_labels"))))  # fmt: skip
     if below and settings.recursive is None:
-        hint = "say migrations.recursive as Alembic's recursive_version_locations is, true or false"
-        what = f"migrations: {below[0].parent.name}/{below[0].name} lies below the folder of versions"
+        hint = "set migrations.recursive to the value of Alembic's recursive_version_locations, true or false"
+        what = f"migrations: {below[0].parent.name}/{below[0].name} is below the folder of versions"
         raise EvidenceProblem(Problem("configuration", what, hint))
     known = {revision: revision for _, revision, *_ in found}
     known |= {label: revision for _, revision, _, _, labels in found for label in labels}
     for path, revision, down, depends, labels in found:
         for parent in (*down, *depends):
             if parent not in known:
-                hint = "scripts has to hold all version locations: name the folder above, and recursive = true"
-                raise broken(path, f"it builds on {parent}, which is not shipped", hint)
+                hint = (
+                    "`scripts` must contain all version locations: name their parent folder, and set recursive = true"
+                )
+                raise broken(path, f"it depends on {parent}, which is not in the scripts", hint)
         parents = tuple(known[each] for each in (*down, *depends))
         yield Script(revision, path, parents, title=path.stem, labels=labels, line=tuple(known[each] for each in down))
 

@@ -86,7 +86,7 @@ def _program() -> str:
     beside = Path(sys.executable).with_name("squawk")  # where pip puts it, whether or not that is on PATH
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("squawk")
     if found is None:
-        raise EvidenceProblem(Problem("missing-extra", "judging migrations needs squawk", "pip install squawk-cli"))
+        raise EvidenceProblem(Problem("missing-extra", "checking migrations needs squawk", "pip install squawk-cli"))
     return found
 
 
@@ -116,8 +116,8 @@ def _squawk_findings(
             raise ValueError("no list of findings")
     except ValueError as error:
         words = program_words.last_words(done.stderr or done.stdout, 300)
-        what = f"squawk ended with {done.returncode} and told nothing that can be read ({error}): {words}"
-        raise EvidenceProblem(Problem("protocol", what, "run it by hand on the files")) from None
+        what = f"squawk exited with {done.returncode}, and its output cannot be read ({error}): {words}"
+        raise EvidenceProblem(Problem("protocol", what, "run squawk by hand on the files")) from None
     return said
 
 
@@ -127,7 +127,7 @@ def _finding(said: Any, root: Path) -> LintFinding:
         file = _relative_path(Path(str(said["file"])), root)
         return LintFinding(file, line, str(said["rule_name"]), str(said["level"]), plain(str(said["message"])))
     except (KeyError, TypeError, ValueError):
-        raise EvidenceProblem(Problem("protocol", "squawk's findings have another form than was expected")) from None
+        raise EvidenceProblem(Problem("protocol", "squawk's findings have an unexpected format")) from None
 
 
 def _relative_path(file: Path, root: Path) -> str:

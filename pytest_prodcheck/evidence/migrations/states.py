@@ -84,11 +84,11 @@ def _targets(scripts: Scripts, target: str) -> tuple[list[str], list[str]]:
     if name == "head" and len(heads) == 1:
         return heads, []
     if name == "head" and heads:
-        return heads, [f"alembic upgrade {target} is refused, for there are several heads: {', '.join(heads)}; merge "
-                       'them, or say migrations.target = "heads" or "LABEL@head"']  # fmt: skip
+        return heads, [f"alembic upgrade {target} is refused, because there are several heads: {', '.join(heads)}; "
+                       'merge them, or set migrations.target = "heads" or "LABEL@head"']  # fmt: skip
     if found := _revision_named(scripts, name):
         return [found], []
-    return heads, [f"migrations.target = {target!r} is no revision or branch of those that are shipped"]
+    return heads, [f"migrations.target = {target!r} is not a revision or branch in the scripts"]
 
 
 def _heads_of(scripts: Scripts) -> list[str]:
@@ -150,7 +150,7 @@ def _flyway(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
         elif mine[script.version][0] not in (script.checksum, script.replaced or None):
             if script.untold:
                 value = f"{script.file.name} holds {script.untold[0]}"
-                untold.append(f"{value}: say what stands for it in migrations.placeholders")
+                untold.append(f"{value}: declare its value in migrations.placeholders")
             else:
                 again.append(script.version)
     behind = [] if settings.flyway.out_of_order else [each for each in left if version_key(each) < newest]
@@ -263,8 +263,8 @@ def _table(rows: Sequence[Row], scripts: Scripts, settings: Settings) -> State:
     applied = set(versions)
     if settings.holds == "latest":
         if len(rows) > 1:
-            what = f"migrations: {len(rows)} rows where the newest version alone was expected"
-            raise EvidenceProblem(Problem("configuration", what, 'say holds = "all"'))
+            what = f"migrations: {len(rows)} rows in the table, expected only the newest version"
+            raise EvidenceProblem(Problem("configuration", what, 'set holds = "all"'))
         applied |= {version for version in ordered if version_key(version) <= newest}
     left = [version for version in ordered if version not in applied]
     return State(

@@ -62,7 +62,7 @@ def unfit(rule: RecordingRule) -> str:
     """Why what it records is no number of now, "" where it is one."""
     if rule.health not in ("ok", "elsewhere"):
         return (
-            f"{rule.name} is recorded by a rule whose health is {rule.health}: {rule.error or 'it was never looked at'}"
+            f"{rule.name} is recorded by a rule whose health is {rule.health}: {rule.error or 'it was never evaluated'}"
         )
     if rule.age is not None and rule.age > max(LATE * rule.interval, PATIENCE):
         return f"{rule.name} was recorded {rule.age:.0f} s ago for the last time"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.deadlines import Deadline
 
 FEW = 3  # connections that a role may have at most which is no application's: monitoring uses all that it may
-BETWEEN = 1.0  # seconds between two looks at sessions that wait for a standby
+BETWEEN = 1.0  # seconds between two looks at sessions waiting for a synchronous standby
 _PROMOTED = "55000"  # object_not_in_prerequisite_state: a promotion ended recovery between two of our questions
 _FORBIDDEN = "42501"
 _SYSTEM = "(select system_identifier::text from pg_control_system())"

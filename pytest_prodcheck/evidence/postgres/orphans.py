@@ -118,6 +118,6 @@ class _Reader:
             try:
                 return self._session.rows(sql, seconds=left, what=relation.name).rows[0]
             except EvidenceProblem as error:
-                if "stood in the way of replay" not in error.problem.message or attempt == TRIES - 1:
+                if "stood conflict with replay" not in error.problem.message or attempt == TRIES - 1:
                     raise
         raise AssertionError("unreachable")

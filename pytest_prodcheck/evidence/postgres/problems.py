@@ -52,7 +52,7 @@ _ROWS = (  # the first that fits
          'switch on ssl there, or say tls = { mode = "disable" }'),
     _Row((), r"invalid response to SSL|expected authentication|unexpected message|received invalid|lost synchronization"
          r"|message contents|wrong version number|unsupported (protocol|frontend)", "protocol",
-         "what answers does not speak PostgreSQL", "is this the right port?"),
+         "the server does not speak the PostgreSQL protocol", "is this the right port?"),
     _Row((), r"certificate verify failed|self.signed|server certificate for|issuer", "tls",
          "its certificate is not trusted", "is it for this name, in date, and of the CA in tls.ca?"),
     _Row((), r"connection refused", "refused", "connection refused", "does it run, and is this its port?"),

@@ -47,7 +47,7 @@ _MEANINGS: dict[str, tuple[ProblemKind, str, str]] = {
     "42883": ("configuration", "there is no such function or operator",
               "name its schema, as in public.total(…) or OPERATOR(public.=); or create the extension it is of"),
     "55P03": ("timeout", "somebody holds a lock on it for longer than timeouts.lock", "who holds it? see pg_locks"),
-    "40001": ("timeout", "the standby ended it, for it stood in the way of replay",
+    "40001": ("timeout", "the standby ended it, for it stood conflict with replay",
               "raise max_standby_streaming_delay, or read on the primary"),
 }  # fmt: skip
 

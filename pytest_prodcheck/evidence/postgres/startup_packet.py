@@ -45,7 +45,7 @@ def startup_response(sock: socket.socket, user: str, database: str, where: str) 
             return StartupResponse()
         kind, length = head[:1], struct.unpack("!i", head[1:])[0] - 4 if len(head) == 5 else -1
         if kind not in b"REvN" or not 0 <= length <= _LONGEST:
-            what = f"{where}: what answers does not speak PostgreSQL"
+            what = f"{where}: the server does not speak the PostgreSQL protocol"
             raise EvidenceProblem(Problem("protocol", what, "is this the right port?"))
         content = _read(sock, length)
         if kind == b"R" and len(content) >= 4:

@@ -157,7 +157,7 @@ class Wire:
         waiting = fcntl.ioctl(handle, termios.FIONREAD, b"\0" * 4)
         self._read += struct.unpack("i", waiting)[0]
         if self._read > self._most:
-            what = f"{self.where}: more than {self._most // 1024} kB came where little was asked for"
+            what = f"{self.where}: more than {self._most // 1024} kB received, a small answer was expected"
             raise EvidenceProblem(Problem("too-large", what, "is this PostgreSQL's port?"))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 1024 * 1024  # read of one server; INFO is under 10 kB
 
 _SAID: tuple[tuple[tuple[str, ...], ProblemKind, str, str], ...] = (
-    (("NOAUTH",), "denied", "it asks for a password", "name one in `password`"),
+    (("NOAUTH",), "denied", "the answer has a password field", "name one in `password`"),
     (("WRONGPASS", "ERR INVALID PASSWORD", "ERR INVALID USERNAME"), "denied", "the login was refused",
      "are user and password right?"),
     (("ERR CLIENT SENT AUTH", "ERR AUTH <PASSWORD> CALLED"), "denied", "it has no password, one was given",
@@ -129,7 +129,9 @@ def explain(error: Exception, where: str, deadline: Deadline, secret: str = "") 
         if said.upper().startswith(starts):
             return Problem(kind, f"{where}: {what} ({said})", hint)
     if isinstance(error, (InvalidResponse, ValueError, RecursionError)):
-        return Problem("protocol", f"{where}: what answers does not speak Redis ({said})", "is this the right port?")
+        return Problem(
+            "protocol", f"{where}: the server does not speak the Redis protocol ({said})", "is this the right port?"
+        )
     if isinstance(error, ResponseError):
         return Problem("protocol", f"{where}: it answered with an error ({said})")
     if isinstance(error, (Broken, ConnectionError)):
@@ -157,7 +159,7 @@ class _Bounded:
         data = self._sock.recv(size)
         self._left -= len(data)
         if self._left < 0:
-            what = f"{self._where}: more than {MOST_BYTES // 1024} kB came where less than 10 kB was asked for"
+            what = f"{self._where}: more than {MOST_BYTES // 1024} kB received, less than 10 kB were expected"
             raise EvidenceProblem(Problem("too-large", what, "is this Redis' port?"))
         return data
 

@@ -74,7 +74,7 @@ def load(connection: Any, text: SqlText) -> LoadResult:
     except psycopg.OperationalError:  # of the connection: a server's own errors come as results
         loaded.reason = _ENDED
     if not loaded.reason and not text.whole:
-        loaded.reason = "it does not end as pg_dump ends a dump: it is cut off"
+        loaded.reason = "it does not end like a pg_dump file: it is truncated"
     return loaded
 
 

@@ -67,7 +67,7 @@ def _read(content: bytes, source: str, now: float) -> RestoreRecord:
     try:
         document: Any = json.loads(content)
         if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise ValueError(f"it is not of the form {FORMAT}")
+            raise ValueError(f"its format is not {FORMAT}")
         good = document["good"]
         if not isinstance(good, bool):
             raise ValueError("good is neither true nor false")

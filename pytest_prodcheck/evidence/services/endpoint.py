@@ -39,7 +39,10 @@ def http_endpoint(target: str, context: Context, deadline: Deadline) -> Exchange
     exchange = endpoint_answer(target, context, deadline)
     _, declared, name = endpoint(context.environment, target)
     if why := cached(exchange.headers):
-        deadline.note(f"{exchange.method} {exchange.url}: it comes from a cache ({why}): nothing is known of now")
+        deadline.note(
+            f"{exchange.method} {exchange.url}: the answer comes from a cache ({why}), "
+            "so it does not show the current state"
+        )
     if declared.control is not None and exchange.status >= 400:
         _insist_on_control(f"{name}.{declared.control}", context, deadline)
     return exchange

@@ -101,7 +101,7 @@ def http_negotiation(target: str, context: Context, deadline: Deadline) -> Negot
         raise EvidenceProblem(problem)
     chosen, over = _over_h2(target, first, context, part) if _tries_h2(service) else ("", [])
     advertised = any("h3" in (exchange.header("Alt-Svc") or "") for _, exchange in first)
-    looked = f"{target}: {len(first)} answers looked at, {len(found)} further codings, {len(over)} of them over HTTP/2"
+    looked = f"{target}: {len(first)} answers checked, {len(found)} further codings, {len(over)} of them over HTTP/2"
     deadline.note(looked + ("; HTTP/3 is advertised and was not tried" if advertised else ""))
     return Negotiation(len(pages), tried, chosen, advertised, (*found, *over))
 

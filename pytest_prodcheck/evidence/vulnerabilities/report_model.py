@@ -126,7 +126,7 @@ def _unique_keys(clean: Callable[[str], str], pairs: list[tuple[str, Any]]) -> d
     if isinstance(told, str) and (line := _FIX_LINE.search(told[:LONGEST])):
         found[FIX] = line[0][:SHORT]
     if len(found) != len(pairs) and len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key exists twice")
     return found
 
 
@@ -139,7 +139,7 @@ def _short(value: Any, clean: Callable[[str], str]) -> Any:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def table(data: Any, name: str) -> dict[str, Any]:

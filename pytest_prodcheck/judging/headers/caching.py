@@ -31,7 +31,7 @@ def judged(headers: Headers, by_header: bool) -> Findings:
     for name in dict.fromkeys(name for name, _ in headers if _is_targeted(name.lower())):
         sent = lines(headers, name)  # caches that know the field of their own follow it instead (RFC 9213, 2.2)
         if _is_cacheable(directives(", ".join(sent))):
-            return fails(f"{name}: {', '.join(sent)[:60]} lets that cache keep it")
+            return fails(f"{name}: {', '.join(sent)[:60]} allows that cache to store it")
     if "*" in (listed(headers, "Vary") or ()):
         return Findings()
     sent = lines(headers, "Cache-Control")
@@ -52,24 +52,26 @@ def _shared(said: Mapping[str, str | None], headers: Headers, by_header: bool) -
         loose = [name for name in ("public", "s-maxage") if name in said]
         return warns([f"Cache-Control contradicts itself ({shown})"] if loose else [])
     if _seconds(said, "s-maxage"):
-        return fails(f"Cache-Control: {shown} lets shared caches keep it")
+        return fails(f"Cache-Control: {shown} allows shared caches to store it")
     fresh = _seconds(said, "s-maxage", "max-age")
     if fresh is None:
         fresh = _expires(headers)
     if "public" in said and fresh != 0:
-        return fails(f"Cache-Control: {shown} lets shared caches keep it")
+        return fails(f"Cache-Control: {shown} allows shared caches to store it")
     allowed = not by_header or "must-revalidate" in said or "public" in said
     if fresh and allowed:
-        why = "" if by_header else " (the request carried a cookie, which caches do not look at)"
-        return fails(f"shared caches may keep it for {fresh} s{why}")
+        why = "" if by_header else " (the request had a cookie, which caches ignore)"
+        return fails(f"shared caches may store it for {fresh} s{why}")
     stored = allowed or "s-maxage" in said
     if stored and (late := _stale(said)):
         return fails(f"Cache-Control: {shown} lets shared caches give it to others for {late} s when it is stale")
     if fresh == 0 or (fresh is None and not allowed):
         return Findings()
     if fresh:
-        return warns([f"Cache-Control: {shown}: only the request's Authorization keeps shared caches from keeping it"])
-    return warns(["nothing says that it is private: no-store or private is missing"])
+        return warns(
+            [(f"Cache-Control: {shown}: only the Authorization of the request prevents shared caches from storing it")]
+        )
+    return warns(["Cache-Control has neither no-store nor private"])
 
 
 def _forbidden(said: Mapping[str, str | None]) -> bool:

@@ -46,10 +46,10 @@ def judged(headers: Headers, size: int, body: str | None, browsers: bool = True)
     if size and kind in _SNIFFED:
         guessed.append("the answer has a body and no valid Content-Type")
     if kind in HTML and body is not None and _is_json(body):
-        failed.append(f"JSON is sent as {kind}: whoever can write into it writes a page")
+        failed.append(f"JSON is sent as {kind}: content of users in it could run as a web page")
     several = {value.partition(";")[0].strip().lower() for value in lines(headers, "Content-Type")}
     if len(several) > 1:
-        warned.append(f"Content-Type is sent several times, and they differ ({', '.join(sorted(several))[:80]})")
+        warned.append(f"Content-Type is sent several times with different values ({', '.join(sorted(several))[:80]})")
     return Findings(tuple(failed), tuple(warned))
 
 

@@ -35,11 +35,11 @@ def judged(cookie: Cookie, host: str, https: bool, session: bool, why: str = "")
     if why := why or refused(cookie, host, https):
         failed.append(f"browsers refuse it: {why}")
     elif https and not cookie.secure:
-        (failed if session else warned).append("it has no Secure: it goes over plain HTTP too")
+        (failed if session else warned).append("it has no Secure attribute: browsers send it over plain HTTP too")
     if session and not cookie.http_only:
-        failed.append("it has no HttpOnly: every script on the page can read the session")
+        failed.append("it has no HttpOnly attribute: every script on the page can read the session")
     if session and not cookie.same_site:
-        warned.append("it has no SameSite that browsers know: what they do differs")
+        warned.append("it has no valid SameSite attribute: browsers behave differently")
     elif session and cookie.same_site == "none":
-        warned.append("SameSite=None: requests that other sites cause carry the session")
+        warned.append("SameSite=None: requests from other sites carry the session")
     return Findings(tuple(failed), tuple(warned))

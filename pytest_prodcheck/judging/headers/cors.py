@@ -27,5 +27,5 @@ def judged(headers: Headers, origin: str, hostile: bool = True) -> Findings:
         return fails(text) if hostile else warns([text])
     allowed = lines(headers, "Access-Control-Allow-Origin")
     if allowed == ("*",) and lines(headers, "Access-Control-Allow-Credentials") == ("true",):
-        return warns(["* together with credentials: browsers refuse it, so whoever relies on it is wrong"])
+        return warns(["* together with credentials: browsers refuse this combination"])
     return Findings()

@@ -37,11 +37,11 @@ def _holes(enforced: Sequence[Policy]) -> Iterable[str]:
         return csp.allowed_by_all(enforced, allows)
 
     if everywhere(lambda policy: policy.scripts is None):
-        yield "it does not restrict scripts: neither script-src nor default-src"
+        yield "it does not restrict scripts: script-src and default-src are missing"
     elif everywhere(lambda policy: csp.allows_any_script(policy.scripts)):
         yield "scripts may come from every host"
     elif everywhere(lambda policy: csp.allows_data(policy.scripts) or csp.allows_any_script(policy.scripts)):
-        yield "scripts may come from data: addresses, which is as good as inline"
+        yield "scripts may come from data: URLs, which is as unsafe as inline scripts"
 
 
 def _weak(enforced: Sequence[Policy]) -> Iterable[str]:
@@ -56,9 +56,9 @@ def _weak(enforced: Sequence[Policy]) -> Iterable[str]:
     elif everywhere(lambda policy: csp.allows_inline(policy.handlers)):
         yield "inline event handlers run ('unsafe-inline' without a nonce or hash)"
     if everywhere(lambda policy: csp.allows_eval(policy.evaluated)):
-        yield "text may be made code ('unsafe-eval')"
+        yield "text may be executed as code ('unsafe-eval')"
     if everywhere(lambda policy: csp.allows_any_host(policy.objects)):
-        yield "plug-ins are not restricted: neither object-src nor default-src does"
+        yield "plug-ins are not restricted: object-src and default-src are missing"
     yield from _reachable(restricted)
     by_content = any(csp.trusts_by_content(policy.scripts or ()) for policy in restricted)
     if by_content and everywhere(lambda policy: csp.allows_any_host(policy.directives.get("base-uri"))):
@@ -79,20 +79,23 @@ def _reachable(restricted: Sequence[Policy]) -> Iterable[str]:
             if why := shared_hosts.anybody_serves(source):
                 yield f"{source[:60]} in the scripts' list: {why}"
             elif source.lower().startswith("http://"):
-                yield f"{source[:60]} in the scripts' list: who sits on the network may change what comes by plain HTTP"
+                yield (
+                    f"{source[:60]} in the scripts' list: attackers on the network can "
+                    "change scripts that come over plain HTTP"
+                )
 
 
 def _dropped(enforced: Sequence[Policy]) -> Iterable[str]:
     for policy in enforced:
         for name in dict.fromkeys(policy.repeated):
-            yield f"{name} is there twice: browsers take the first"
+            yield f"{name} exists twice: browsers use the first one"
         for name, sources in policy.directives.items():
             if name not in _KNOWN.split():
-                yield f"{name[:40]} is no directive: browsers drop it"
+                yield f"{name[:40]} is not a directive: browsers ignore it"
             elif name == "require-trusted-types-for" and not csp.has(sources, "'script'"):
-                yield "require-trusted-types-for needs 'script', or it asks for nothing"
+                yield "require-trusted-types-for without 'script' has no effect"
             elif name == "trusted-types" and "*" in sources:
-                yield "trusted-types *: every script may make a policy of its own"
+                yield "trusted-types *: every script may create its own policy"
             if name.endswith(("-src", "-src-elem", "-src-attr")) or name in _LISTS:
                 yield from _no_sources(name, sources)
 
@@ -102,13 +105,13 @@ def _no_sources(name: str, sources: Sequence[str]) -> Iterable[str]:
     for source in sources:
         lower = source.lower()
         if lower in _WITHOUT_QUOTES or lower.startswith(("nonce-", "sha256-", "sha384-", "sha512-")):
-            yield f"{source[:20]} in {name} without quotes is taken for a host"
+            yield f"{source[:20]} in {name} has no quotes, so browsers read it as a host"
         elif lower.startswith("'nonce-") and not csp.is_nonce(source):
-            yield f"a nonce in {name} is no base64: browsers drop it"
+            yield f"a nonce in {name} is not base64: browsers ignore it"
         elif not csp.is_source(source):
-            yield f"{source[:40]} in {name} is no source: browsers drop it"
+            yield f"{source[:40]} in {name} is not a source: browsers ignore it"
         elif lower == "'none'" and len(sources) > 1:
-            yield f"'none' in {name} counts for nothing beside others"
+            yield f"'none' in {name} has no effect together with other sources"
 
 
 def extras(policies: Sequence[Policy]) -> Iterable[str]:
@@ -118,9 +121,9 @@ def extras(policies: Sequence[Policy]) -> Iterable[str]:
     if not restricted:
         return
     if csp.allowed_by_all(enforced, lambda policy: csp.allows_any_host(policy.directives.get("form-action"))):
-        yield "form-action is missing or lets every host: an injected form sends what users type to strangers"
+        yield "form-action is missing or allows every host: an injected form could send user input to any site"
     for name in dict.fromkeys(name for policy in enforced for name in policy.directives if name in _GONE):
-        yield f"{name} in the policy is out of use: browsers drop it"
+        yield f"{name} in the policy is obsolete: browsers ignore it"
 
 
 def same_nonce(pages: Sequence[Sequence[Policy]]) -> bool:

@@ -17,8 +17,8 @@ def judged(headers: Headers) -> Findings:
     options = tuple(dict.fromkeys(value.lower() for value in listed(headers, "X-Frame-Options") or ()))
     if ancestors:
         if all(csp.allows_any_host(sources) for sources in ancestors):
-            beside = ", which puts X-Frame-Options out of force" if options else ""
-            return fails(f"frame-ancestors lets every host frame it{beside}")
+            beside = ", which overrides X-Frame-Options" if options else ""
+            return fails(f"frame-ancestors allows every site to frame it{beside}")
         return Findings()
     return _options(options)
 

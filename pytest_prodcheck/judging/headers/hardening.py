@@ -36,14 +36,14 @@ def judged(headers: Headers, policies: Sequence[Policy]) -> Iterable[str]:
         sent = ", ".join(lines(headers, name))
         value = sent.partition(";")[0].strip() if name != RESOURCE else sent
         if sent and value not in known:
-            yield f"{name}: {sent[:60]} is none of {', '.join(known)}, so browsers take it for none"
+            yield f"{name}: {sent[:60]} is none of {', '.join(known)}, so browsers ignore it"
     opener = lines(headers, OPENER)
     if not opener or opener[0].partition(";")[0].strip() == "unsafe-none":
-        yield f"{OPENER} is missing: windows of other sites that open the page keep a hold on it"
+        yield f"{OPENER} is missing: windows of other sites that open the page keep a reference to it"
     yield from _permissions(headers)
     for name in _GONE:
         if lines(headers, name):
-            yield f"{name} is out of use: browsers ignore it"
+            yield f"{name} is obsolete: browsers ignore it"
     yield from csp_rules.extras(policies)
 
 
@@ -51,7 +51,7 @@ def _permissions(headers: Headers) -> Iterable[str]:
     sent = ", ".join(lines(headers, PERMISSIONS))
     if not sent:
         beside = "; Feature-Policy is its former name" if lines(headers, "Feature-Policy") else ""
-        yield f"{PERMISSIONS} is missing: injected frames may ask for camera, microphone and place{beside}"
+        yield f"{PERMISSIONS} is missing: injected frames may request camera, microphone and location{beside}"
         return
     found: dict[str, str] = {}
     for member in split(sent):
@@ -62,4 +62,4 @@ def _permissions(headers: Headers) -> Iterable[str]:
         found[parts[1]] = (parts[2] or "").strip()
     for name in _POWERS:
         if found.get(name) == "*" or re.fullmatch(r"\( *\*.*\)", found.get(name, "")):
-            yield f"{PERMISSIONS}: {name}=*: every frame of every site may ask for it"
+            yield f"{PERMISSIONS}: {name}=*: every frame of every site may request it"

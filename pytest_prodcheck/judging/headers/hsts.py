@@ -30,9 +30,9 @@ def parse(headers: Headers) -> Hsts:
     found: dict[str, str | None] = {}
     for name, value in parameters(sent[0]):
         if not _TOKEN.match(name) or "," in (value or ""):
-            return Hsts(ignored=f"browsers ignore it: {sent[0][:80]!r} is not of the form max-age=SECONDS; …")
+            return Hsts(ignored=f"browsers ignore it: {sent[0][:80]!r} does not have the form max-age=SECONDS; …")
         if name in found:
-            return Hsts(ignored=f"browsers ignore it: it says {name} twice")
+            return Hsts(ignored=f"browsers ignore it: it contains {name} twice")
         found[name] = value
     age = found.get("max-age")
     if age is None or not re.fullmatch(r"[0-9]+", age):
@@ -44,7 +44,7 @@ def weaknesses(headers: Headers) -> Findings:
     """What is odd about a policy that counts: several fields, `preload` without what the list asks for."""
     policy, found = parse(headers), []
     if len(set(lines(headers, "Strict-Transport-Security"))) > 1:
-        found.append("it is sent several times, and they differ: browsers take the first")
+        found.append("it is sent several times with different values: browsers use the first one")
     if policy.preload and not policy.subdomains:
         found.append("preload without includeSubDomains: the preload list refuses it")
     if policy.preload and (policy.max_age or 0) < PRELOAD_AGE:

@@ -31,9 +31,9 @@ def judged(headers: Headers, metas: Iterable[str] = ()) -> Findings:
     """What other sites get to know of our addresses."""
     policy = effective(headers, metas)
     if policy in _LEAKS:
-        return fails(f"{policy}: other sites get our whole addresses")
+        return fails(f"{policy}: other sites receive full URLs of this site")
     if policy in _ORIGIN:
-        return warns([f"{policy}: our origin is told over plain HTTP too"])
+        return warns([f"{policy}: the origin is sent over plain HTTP too"])
     if not policy:
-        return warns(["no known policy is said: it depends on the browser's default"])
+        return warns(["no valid policy is set: the default of the browser applies"])
     return Findings()

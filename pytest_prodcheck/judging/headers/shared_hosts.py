@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-_OLD_LIBRARIES = "it serves old libraries that run what stands in the page"
-_FILES = "anybody may put files there"
-_CALLBACKS = "it answers with the name of any function that is asked for (JSONP)"
+_OLD_LIBRARIES = "it serves old libraries that execute content of the page"
+_FILES = "anybody may upload files there"
+_CALLBACKS = "it answers with a call of any requested function (JSONP)"
 # host and all below it -> why
 _HOSTS = {
     **dict.fromkeys(("cdnjs.cloudflare.com", "ajax.googleapis.com", "yastatic.net"), _OLD_LIBRARIES),

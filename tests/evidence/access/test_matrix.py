@@ -156,7 +156,10 @@ def test_without_allow_the_openapi_document_says_whether_it_is_closed(
 
 def test_a_document_that_does_not_know_the_endpoint_is_a_problem(tmp_path: Path) -> None:
     document = {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {}}
-    with web(Site(document=document)) as server, pytest.raises(EvidenceProblem, match="does not say who may"):
+    with (
+        web(Site(document=document)) as server,
+        pytest.raises(EvidenceProblem, match="does not say which roles may use it"),
+    ):
         gather(tmp_path, server, "thing", {"thing": {"request": "GET /thing", "as": "admin", "status": 200}})
 
 

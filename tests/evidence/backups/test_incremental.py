@@ -129,8 +129,8 @@ def test_a_chain_that_is_broken(chain: Chain) -> None:
     finally:
         shutil.move(away, chain.place / "b-difference")
     (newest,) = (each for each in found.found if each.label == "c-difference")
-    assert "the difference to a backup that is not here" in newest.problem
-    assert "difference to" in problem.message
+    assert "the backup that it depends on is missing" in newest.problem
+    assert "the backup that it depends on" in problem.message
 
 
 def test_pg_combinebackup_agrees(chain: Chain, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_two_changes_in_one_segment() -> None:
 
 
 def test_a_timeline_without_its_history_does_not_lead_there() -> None:
-    with pytest.raises(ValueError, match="does not come from timeline 1"):
+    with pytest.raises(ValueError, match="does not descend from timeline 1"):
         list(needed(names(1)[0], names(5, on=2)[0], {}, SIZE))
 
 

@@ -127,7 +127,7 @@ def test_a_copy_that_is_behind_is_not_waited_for_at_each_chunk(
         found = compare()
         assert time.monotonic() - began < 5.0
     late, again, rest = found.not_compared
-    assert "has not replayed up to" in late
+    assert "did not replay WAL up to" in late
     assert late.endswith("within 1 s (see data_integrity.replication.delay)")
     assert "within 0.5 s" in again
     assert "the rest was not compared" in rest

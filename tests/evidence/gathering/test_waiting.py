@@ -25,7 +25,7 @@ def test_waits_for_three_good_passes_in_a_row(tmp_path: Path) -> None:
     assert found.not_ready == ()
     assert found.passes >= 4
     assert [each.ready for each in told] == [False] * (found.passes - 1) + [True]
-    assert told[0].not_ready == ("http-health:shop: not as its checks want it",)
+    assert told[0].not_ready == ("http-health:shop: not yet in the state that its checks require",)
 
 
 def test_says_what_was_not_ready_when_the_time_is_up(tmp_path: Path) -> None:

@@ -106,9 +106,9 @@ def test_nodes_by_the_metrics_api(tmp_path: Path) -> None:
     assert (a.name, a.why) == ("a", "")
     assert (a.cpu, a.memory) == pytest.approx((0.9, 0.5))
     assert [each.cpu for each in (b, c, d)] == [None] * 3
-    assert "tells it oddly" in b.why
+    assert "returned unexpected values" in b.why
     assert "s old" in c.why
-    assert "does not tell of it" in d.why
+    assert "has no values for this node" in d.why
 
 
 @pytest.mark.parametrize(

@@ -64,15 +64,15 @@ def head(method: str, url: str, **headers: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("method", "url", "headers", "words"),
     [
-        ("GET /", "http://s/", {}, "no method"),
+        ("GET /", "http://s/", {}, "not an HTTP method"),
         ("GET", "http://s:70000/", {}, "."),
         ("GET", "ftp://s/", {}, "."),
         ("GET", "http:///x", {}, "."),
         ("GET", "http://s/", {"X A": b"1\r\nX-B: 2"}, "line break"),
-        ("GET", "http://s/", {"X": b" 1"}, "blank"),
-        ("GET", "http://s/", {"X:": b"1"}, "no name"),
-        ("GET", "http://s/", {"\r\n": b"1"}, "no name"),
-        ("GET", "http://s/", {"Ü": b"1"}, "no name"),
+        ("GET", "http://s/", {"X": b" 1"}, "begins with a space"),
+        ("GET", "http://s/", {"X:": b"1"}, "not a valid header name"),
+        ("GET", "http://s/", {"\r\n": b"1"}, "not a valid header name"),
+        ("GET", "http://s/", {"Ü": b"1"}, "not a valid header name"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(method: str, url: str, headers: dict[str, bytes], words: str) -> None:

@@ -172,7 +172,7 @@ def test_users_share_no_connection(met: Met) -> None:
 
 
 def test_a_service_that_does_not_choose_it_proves_nothing_where_it_is_asked_for(met: Met) -> None:
-    assert any("does not choose HTTP/2" in each for each in flaws(met.asked))
+    assert any("did not negotiate HTTP/2" in each for each in flaws(met.asked))
     assert outcomes(met.asked)["validity"] is Outcome.ERRORED
 
 

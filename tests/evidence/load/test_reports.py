@@ -136,7 +136,9 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize(("body", "told"), [("dead", "users were left"), ("raises", "raised KeyError: 'price'")])
+@pytest.mark.parametrize(
+    ("body", "told"), [("dead", "users were still running"), ("raises", "raised KeyError: 'price'")]
+)
 def test_users_that_do_not_work_make_a_run_invalid(body: str, told: str, tmp_path: Path) -> None:
     """locustio/locust#1172: users that stop, and tasks that raise (plain Locust ends with 1)."""
     (tmp_path / "locustfile.py").write_text(LOCUST.replace("{body}", BODIES[body]))
@@ -153,7 +155,7 @@ def test_users_that_wait_for_ever_are_failures(tmp_path: Path, monkeypatch: pyte
     run = run_of(context_of(tmp_path, answers, locustfile="locustfile.py", users=4, rate=None))
     pay = next(each for each in run.endpoints if each.name == "GET /pay")
     assert (pay.begun, pay.good, pay.failed) == (1, 0, 1)
-    assert "when the load had ended" in pay.reasons[0][0]
+    assert "at the end of the load" in pay.reasons[0][0]
     given_up = next(each for each in run.endpoints if each.name == "GET /given-up")
     assert (given_up.begun, given_up.good, given_up.failed) == (1, 0, 1)
     assert (given_up.times.percentile(100) or 0) >= 0.3, "locustio/locust#1363: a time-out is no quick failure"

@@ -242,7 +242,7 @@ def test_a_restart_while_it_is_watched_proves_nothing(tmp_path: Path) -> None:
     with speaker(restarted) as address:
         problem = watched(tmp_path, address).nodes[0].problem
     assert problem is not None
-    assert (problem.kind, problem.message) == ("invalid", f"{address}: its counters went back while it was watched")
+    assert (problem.kind, problem.message) == ("invalid", f"{address}: its counters were reset during the check")
 
 
 @pytest.mark.parametrize(

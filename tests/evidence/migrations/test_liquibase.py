@@ -251,7 +251,7 @@ def test_preconditions_and_errors_that_are_passed_over(liquibase: Liquibase) -> 
     assert liquibase.pending("d") == ["m.xml::2::ann", "m.xml::3::ann"]
     found = faults(liquibase.state("d"))
     assert found["pending"] == ["m.xml::3::ann"]
-    assert "m.xml::2::ann is left out" in found["untold"][0]
+    assert "m.xml::2::ann is skipped" in found["untold"][0]
     liquibase.write("d", **{"m.xml": xml(change_set(1, "select 2", before=no.format("MARK_RAN")))})
     assert "m.xml::1::ann was" in liquibase.does("validate", "d")
     assert faults(liquibase.state("d")) == {"changed": ["m.xml::1::ann"]}
@@ -286,7 +286,7 @@ def test_changes_whose_checksums_liquibase_writes(liquibase: Liquibase) -> None:
     assert liquibase.does("offline", "f", csv=str(liquibase.root / "shipped.csv")) == "written"
     assert faults(liquibase.state("f", checksums="shipped.csv")) == {"changed": ["m.xml::1::ann"]}
     liquibase.write("f", **{"m.xml": xml(table, change_set(2, "select 2"))})
-    with pytest.raises(EvidenceProblem, match="of another revision"):
+    with pytest.raises(EvidenceProblem, match="from another revision"):
         liquibase.state("f", checksums="shipped.csv")
     accepted = table.replace("<createTable", "<validCheckSum>ANY</validCheckSum><createTable").replace(
         '"int"', '"text"'
@@ -348,25 +348,25 @@ def test_a_lock_that_is_left_behind(liquibase: Liquibase) -> None:
             "update h.databasechangeloglock set locked = true, lockgranted = '2026-11-30 02:00', lockedby = 'ci'"
         )
         (held,) = read().failed
-        assert held.startswith("h.databasechangeloglock is held since 2026-11-30 02:00:00")
+        assert held.startswith("the lock in h.databasechangeloglock has been held since 2026-11-30 02:00:00")
 
 
 @pytest.mark.parametrize(
     ("file", "text", "says"),
     [
-        ("m.xml", "<databaseChangeLog", "no changelog of Liquibase"),
+        ("m.xml", "<databaseChangeLog", "not a Liquibase changelog"),
         ("m.xml", "<html/>", "root is not databaseChangeLog"),
         ("m.xml", '<!DOCTYPE x [<!ENTITY y "z">]><databaseChangeLog/>', "document types"),
         ("m.yaml", "databaseChangeLog: 1", "no list"),
         ("m.json", "[]", "no list"),
-        ("m.yaml", "a: [", "no changelog"),
+        ("m.yaml", "a: [", "not a Liquibase changelog"),
         ("m.yaml", "databaseChangeLog: [changeSet: {id: 2024-01-02, author: a}]", "quote it"),
-        ("m.xml", xml('<includeAll path="x" filter="com.shop.Filter"/>'), "a program"),
+        ("m.xml", xml('<includeAll path="x" filter="com.shop.Filter"/>'), "filter programs"),
         ("m.xml", xml('<include file="m.xml"/>'), "deep"),
         ("m.xml", xml('<include file="n.xml"/>'), "no such changelog"),
         ("m.xml", xml('<property name="x" value="1" context="prod"/>'), "migrations.placeholders"),
         ("m.xml", xml(change_set(1), change_set(1)), "m.xml::1::ann is m.xml too"),
-        ("m.xml", xml(), "holds no migration"),
+        ("m.xml", xml(), "contains no liquibase migration"),
     ],
 )
 def test_what_cannot_be_read(tmp_path: Path, file: str, text: str, says: str) -> None:

@@ -120,8 +120,8 @@ def test_alembic_agrees_on_targets_and_partial_ids(tmp_path: Path, target: str, 
     assert (state.unknown, state.untold) == ([], [])
 
 
-@pytest.mark.parametrize(("target", "words"), [("head", "several heads"), ("nobody@head", "no revision or branch"),
-                                               ("aa", "no revision or branch")])  # fmt: skip
+@pytest.mark.parametrize(("target", "words"), [("head", "several heads"), ("nobody@head", "not a revision or branch"),
+                                               ("aa", "not a revision or branch")])  # fmt: skip
 def test_alembic_targets_that_cannot_be_told(tmp_path: Path, target: str, words: str) -> None:
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError

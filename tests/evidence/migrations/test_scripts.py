@@ -60,10 +60,10 @@ def test_alembic_graph(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (ALEMBIC.format(revision="aa", down="previous()"), "down_revision is no literal"),
-        (ALEMBIC.format(revision="aa", down='"gone"'), "builds on gone, which is not shipped"),
-        ("revision = (", "is no Python"),
-        ("x = 1", "holds no migration of alembic"),
+        (ALEMBIC.format(revision="aa", down="previous()"), "down_revision is not a literal"),
+        (ALEMBIC.format(revision="aa", down='"gone"'), "depends on gone, which is not in the scripts"),
+        ("revision = (", "is not valid Python"),
+        ("x = 1", "contains no alembic migration"),
     ],
 )
 def test_alembic_scripts_that_cannot_be_read(tmp_path: Path, text: str, words: str) -> None:
@@ -80,7 +80,7 @@ def test_one_revision_twice(tmp_path: Path) -> None:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    assert "there is no folder scripts" in problem_of(lambda: scripts_of(settings("alembic"), tmp_path)).message
+    assert "the folder scripts does not exist" in problem_of(lambda: scripts_of(settings("alembic"), tmp_path)).message
 
 
 # java.util.zip.CRC32 over the UTF-8 bytes of each line: that of "select 1;" twice, and of nothing

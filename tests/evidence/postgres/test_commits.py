@@ -165,7 +165,7 @@ def slot(cluster: Cluster, consumer: str) -> Iterator[None]:
         primary.ask("select pg_drop_replication_slot('cdc')")
 
 
-@pytest.mark.parametrize(("consumer", "said"), [("", "nobody uses it"), ("stuck", "takes nothing"), ("works", "")])
+@pytest.mark.parametrize(("consumer", "said"), [("", "no consumer is"), ("stuck", "not advance"), ("works", "")])
 @pytest.mark.parametrize("standbys", [0, 1])
 def test_slots(running: Stores, logical: Cluster, consumer: str, said: str, standbys: int) -> None:
     """check_postgres#138, flusso#111: the slot of a consumer that is gone, or hangs, fills the disk."""

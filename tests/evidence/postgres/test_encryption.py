@@ -89,7 +89,7 @@ def test_another_error_refuses_nothing(said: bytes) -> None:
     [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"R\xff\xff\xff\xff", message(b"Z", b"I"), b"R\0\0", b"-ERR wrong\r\n"],
 )
 def test_what_is_no_postgresql_is_a_problem(said: bytes) -> None:
-    with pytest.raises(EvidenceProblem, match="does not speak PostgreSQL"):
+    with pytest.raises(EvidenceProblem, match="does not speak the PostgreSQL protocol"):
         word(said)
 
 

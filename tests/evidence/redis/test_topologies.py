@@ -111,7 +111,7 @@ def test_a_slot_that_is_on_its_way(one_cluster: list[Server]) -> None:
     found = outcomes_of_checks(one_cluster, 3, 2)
     second.do("CLUSTER", "SETSLOT", 7, "STABLE")
     assert found["roles"].startswith("warned")
-    assert "slots on the move" in found["roles"]
+    assert "slots being moved" in found["roles"]
 
 
 def test_a_node_that_others_find_failing(one_cluster: list[Server]) -> None:

@@ -358,7 +358,7 @@ def test_what_record_backup_wrote_is_what_a_restore_holds(make: Make, running: S
         assert (code, "there is no table public.nowhere" in said) == (3, True)
         cluster.primary.ask("revoke execute on function pg_switch_wal() from prodcheck")
         code, said = _record(running, "-o", str(record), "--table", "public.orders")
-        assert (code, "1 table recorded" in said, "once the WAL file of now is archived" in said) == (0, True, True)
+        assert (code, "1 table recorded" in said, "after the current WAL file is archived" in said) == (0, True, True)
         assert read(record).complete is False
         code, said = _record(running, "-o", str(cluster.records))
         assert (code, "Is a directory" in said) == (3, True)
@@ -534,7 +534,7 @@ def test_a_table_that_is_locked(cluster: Cluster, monkeypatch: pytest.MonkeyPatc
         with cluster.primary.connect() as migration:
             migration.execute("begin; lock table payments in access exclusive mode")
             problem = problem_of(lambda: record_content(connection, witness))
-        assert problem.message == "public.payments: somebody holds a lock on it (2 looks)"
+        assert problem.message == "public.payments: another session holds a lock on it (2 looks)"
         assert record_content(connection, witness).complete
 
 
@@ -607,7 +607,7 @@ def test_a_commit_that_waits_for_a_standby_is_in_wal_already(cluster: Cluster, m
             thread.join(10)
             committing.close()
             cluster.primary.configure(synchronous_standby_names=None)
-        assert "no moment of 0.2 s without a commit was found (3 looks)" in problem.message
+        assert "no 0.2 s without a commit were found (3 looks)" in problem.message
         assert record_content(connection, witness).tables["public.waiting"].rows == 1
     cluster.primary.ask("drop table waiting")
 
@@ -629,12 +629,12 @@ def test_a_record_that_is_none(tmp_path: Path, change: str) -> None:
     frame = '{{"format": "prodcheck-content/1", "system_identifier": "7", "database": "d", '
     frame += '"taken_at": {}, "lsn": "{}", "tables": {}}}'
     place.write_text(frame.format("1.5", "0/1", f'{{"public.t": {held}}}'))
-    assert "is no record of content" in problem_of(lambda: read(place)).message
+    assert "is not a content record" in problem_of(lambda: read(place)).message
     for taken_at, lsn, tables in (("1e999", "0/1", "{}"), ("1", "0/1; drop", "{}"), ("1", "0/1", "[]")):
         place.write_text(frame.format(taken_at, lsn, tables))
-        assert "is no record of content" in problem_of(lambda: read(place)).message
+        assert "is not a content record" in problem_of(lambda: read(place)).message
     place.write_text(frame.format("1", "0/1", "{}"))
-    assert "it records no table" in problem_of(lambda: read(place)).message
+    assert "it contains no table" in problem_of(lambda: read(place)).message
 
 
 class Watched:

@@ -129,5 +129,5 @@ def test_what_is_deployed_is_not_known_without_the_manifests(tmp_path: Path) -> 
     cluster = {"namespace": "shop", "manifests": ["absent.yaml"]}
     report = {"format": "trivy", "report": "report.json", "image": TAGGED}
     context = context_for(tmp_path, kubernetes=cluster, vulnerabilities={"image": report})
-    with pytest.raises(EvidenceProblem, match="no file is named"):
+    with pytest.raises(EvidenceProblem, match="no file matches"):
         find("vulnerabilities-to-deploy").gather("image", context, Deadline(5))

@@ -55,7 +55,7 @@ def test_a_slot_that_a_standby_keeps(running: Stores, cluster: Cluster) -> None:
     finally:
         cluster.standby.ask("select pg_drop_replication_slot('left_behind')")
     assert set(seen) == {"slots"}
-    assert "nobody uses it" in seen["slots"]
+    assert "no consumer is connected" in seen["slots"]
     assert failed_reasons(running, cluster) == {}
 
 

@@ -34,7 +34,7 @@ def test_a_replica_that_follows_the_primary_of_another_group(tmp_path: Path) -> 
             until(lambda: replica.info("replication")["master_link_status"] == "up")
         found = red(outcomes_of_checks([ours, replica], 1, 1))
     assert set(found) == {"roles", "replication"}
-    assert "whom does it follow" in found["roles"]
+    assert "from an undeclared one" in found["roles"]
 
 
 def test_a_pause_that_was_never_taken_back(tmp_path: Path) -> None:

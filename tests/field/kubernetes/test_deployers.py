@@ -61,7 +61,7 @@ def test_a_port_by_tcp_and_by_udp(kubectl: Kubectl, tmp_path: Path) -> None:
     item["spec"]["ports"].append({"name": "udp", "port": 53, "protocol": "UDP"})
     found = judged(kubectl, tmp_path, item)
     assert (found.accepted, found.lost) == (
-        True, ("spec.ports: 1 of 2 entries would be left, some have one key",)), found  # fmt: skip
+        True, ("spec.ports: only 1 of 2 entries would remain, because some have the same key",)), found  # fmt: skip
     assert len(kubectl.results(item)["dns"]["spec"]["ports"]) == 1
     server_side = judged(kubectl, tmp_path, item, 'apply = "server-side"')
     assert (server_side.accepted, server_side.lost) == (True, ()), server_side

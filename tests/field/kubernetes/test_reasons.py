@@ -195,13 +195,13 @@ def _ingress(context: Context) -> str:
     (_nodes, f"{NODE}: not ready", NETWORK),  # aws/karpenter-provider-aws#1391
     (_pods, "etcd-0: Pending for", MOUNT),  # clastix/kamaji#181, Consensys-Incorporated/quorum-kubernetes#240
     # kubernetes-sigs/aws-load-balancer-controller#1637, #2772
-    (_ingress, "no controller has given it one", MODEL),
+    (_ingress, "no ingress controller assigned an address", MODEL),
     # kubernetes/website#9014, KBVE/kbve#12574: users get 503, and the service has no endpoints
-    (_services, "it has no ready endpoint: 1 of the 1 pods that it selects are not ready: probed: ", PROBE),
+    (_services, "it has no ready endpoint: 1 of 1 selected pods are not ready: probed: ", PROBE),
     (_services, "service pulled: 0", f"app: ImagePullBackOff: {PULL}"),
     (_services, "service gated: 0", GATE),
     (_services, "service homeless: 0", HOMELESS),
-    (_services, "service refused: 0", "deployment/refused, which it selects, has no pods: pods "),
+    (_services, "service refused: 0", "the selected deployment/refused has no pods: pods "),
     (_services, "service mistyped: 0", "its selector app=mistyped matches no pod"),
 ], ids=["claim", "node", "pod", "ingress", "probe", "image", "gate", "nodes", "refused", "selector"])  # fmt: skip
 def test_the_reason_is_quoted(

@@ -47,7 +47,7 @@ def workload(name: str = "web", kind: str = "Deployment", **resources: Any) -> O
 @pytest.mark.parametrize(
     ("comes", "amount", "said"),
     [
-        (item("ResourceQuota", "room", spec={"hard": {"requests.cpu": "3"}}), "2", "4 more for the rollout, of 3"),
+        (item("ResourceQuota", "room", spec={"hard": {"requests.cpu": "3"}}), "2", "needs 4 more, the quota is 3"),
         (item("ResourceQuota", "room", spec={"hard": {"requests.cpu": "9"}}), "2", ""),
         (item("LimitRange", "small", spec={"limits": [{"type": "Container", "max": {"cpu": "1"}}]}), "2",
          "container app: asks for 2 cpu, small allows 1 a container"),
@@ -122,7 +122,7 @@ def test_a_service_that_selects_nothing(label: str, outcome: str, space: Control
     context = files(context_for(tmp_path, SPACE, space), service, workload())
     told = outcomes(everything_is_there, manifest_facts.gather(SPACE, context, Deadline(20)))
     assert told.startswith(outcome), told
-    assert outcome == "passed" or "no pod of the files or the namespace has the labels app=wbe" in told
+    assert outcome == "passed" or "no pod in the files or the namespace has the labels app=wbe" in told
 
 
 @pytest.mark.parametrize(("keys", "good"), [(("tls.crt", "tls.key"), True), (("cert.pem", "key.pem"), False)])

@@ -31,8 +31,8 @@ def judged(name: str, shared: Clusters) -> dict[str, str]:
 
 def test_a_rule_that_names_no_job_warns(shared: Clusters) -> None:
     """Burn rates of recorded series do not; the gate opens."""
-    why = "the rules name none: say which in alerts.jobs"
-    assert judged("plain", shared) == {ALERTS: f"warned: jobs whose targets are looked at: 0 is less than 1 ({why})"}
+    why = "the rules name no job: list the jobs in alerts.jobs"
+    assert judged("plain", shared) == {ALERTS: f"warned: jobs whose targets are checked: 0 is less than 1 ({why})"}
 
 
 def test_the_jobs_of_a_recording_rule_count(shared: Clusters) -> None:
@@ -52,7 +52,7 @@ def test_an_alert_on_a_series_whose_recording_fails(shared: Clusters) -> None:
 def test_an_alert_on_a_series_that_nobody_records(shared: Clusters) -> None:
     found = judged("nobody", shared)
     assert found[ALERTS].startswith("warned")
-    assert "no rule here records it" in found[ALERTS]
+    assert "no rule in this Prometheus records this series" in found[ALERTS]
     assert found[ERRORS].startswith("errored")
 
 

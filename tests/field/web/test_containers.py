@@ -134,7 +134,7 @@ def test_a_wrong_password_opens_nothing(tomcat: int, tmp_path: Path) -> None:
     """The page that is shown again is no session, whatever its status."""
     found = shop(tomcat, tmp_path, password="wrong-one")["smoke.auth.login", "ann"]
     assert found["outcome"] == "failed"
-    assert "opens nothing" in found["reason"]
+    assert "gives no access" in found["reason"]
 
 
 def test_what_is_open_beside_the_login(tomcat: int, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ http {{
             (files / f"{name}.gz").write_bytes(gzip.compress((files / name).read_bytes()))
         mended = judged(tmp_path, service(port, home), select, "--revision", "rev-2")
     assert set(outcomes(found).values()) == {"failed"}, found
-    assert "compressed file beside a newer one" in found["smoke.service.version", "shop"]["reason"]
+    assert "precompressed file older than the original" in found["smoke.service.version", "shop"]["reason"]
     assert set(outcomes(mended).values()) == {"passed"}, mended
 
 

@@ -157,7 +157,7 @@ def test_an_upgrade_field_of_the_origin(
         found = shop(over_tls(edge, ca)[0], tmp_path, over_tls(edge, ca)[1])
     assert found["outcome"] == outcome, found
     if outcome == "failed":
-        assert "malformed (RFC 9113" in found["reason"]
+        assert "malformed, and browsers refuse it (RFC 9113" in found["reason"]
 
 
 def squeezed(changes: Callable[[str, Seen], str]) -> Callable[[Seen], Answer]:

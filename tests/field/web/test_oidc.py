@@ -187,8 +187,8 @@ def test_a_service_that_sends_people_to_the_provider(provider: Provider, tmp_pat
 @pytest.mark.parametrize(
     ("back", "reason"),
     [
-        ('session["guest"] = session.pop("user")', "opens nothing"),
-        ('return redirect("/login")', "more than 20 redirects: browsers give up"),
+        ('session["guest"] = session.pop("user")', "gives no access"),
+        ('return redirect("/login")', "more than 20 redirects: browsers stop here"),
     ],
 )
 def test_a_service_that_forgets_who_came_back(provider: Provider, tmp_path: Path, back: str, reason: str) -> None:

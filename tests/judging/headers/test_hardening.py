@@ -72,11 +72,11 @@ def test_hosts_that_serve_anybodys_scripts(source: str, known: bool) -> None:
     [
         ("default-src 'self'; script-src 'self' https://unpkg.com", "unpkg.com"),
         ("default-src 'self'; script-src 'self' http://static.shop.example", "plain HTTP"),
-        ("default-src 'self' 'unsafe-inlne'", "no source"), ("default-src 'self' https://*.a.*.example", "no source"),
-        ("default-src 'self' 'none'", "'none'"), ("script-src-elem self; default-src 'self'", "without quotes"),
-        ("default-src 'self'; form-action self", "without quotes"), ("default-src 'self'; trusted-types *", "trusted"),
+        ("default-src 'self' 'unsafe-inlne'", "not a source"), ("default-src 'self' https://*.a.*.b", "not a source"),
+        ("default-src 'self' 'none'", "'none'"), ("script-src-elem self; default-src 'self'", "has no quotes"),
+        ("default-src 'self'; form-action self", "has no quotes"), ("default-src 'self'; trusted-types *", "trusted"),
         ("default-src 'self'; require-trusted-types-for script", "'script'"),
-        ("default-src 'self' 'sha256-not base64'", "no source"),
+        ("default-src 'self' 'sha256-not base64'", "not a source"),
     ],
 )  # fmt: skip
 def test_what_weakens_a_policy(policy: str, word: str) -> None:

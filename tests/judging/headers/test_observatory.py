@@ -29,7 +29,7 @@ STRICTER = {
     "DENY frame-ancestors http://* https://*": "frame-ancestors puts X-Frame-Options out of force",
     "max-age=": "there is no number",
     "max-age=31536000 includeSubDomains": "the semicolon is missing, so max-age is no number",
-    "max-age=31536000; includeSubDomains; includeSubDomains": "a directive that is there twice voids the field",
+    "max-age=31536000; includeSubDomains; includeSubDomains": "a directive that exists twice voids the field",
 }
 # we pass what it fails: the value -> why
 MILDER = {
