@@ -26,7 +26,7 @@ from pytest_prodcheck.plugin.item_results import (
     record_subtest,
     result_of,
 )
-from pytest_prodcheck.plugin.parametrization import BOUND, bind, parametrize
+from pytest_prodcheck.plugin.parametrization import BOUND, bind, hide_stand_ins, parametrize
 from pytest_prodcheck.plugin.pytest_internals import finalizers
 from pytest_prodcheck.plugin.redacting import Redact, clean_call, clean_exception, clean_report, clean_result, cleaning
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -74,6 +74,15 @@ class CheckHooks:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One item for each declared target."""
         parametrize(metafunc, self.scope)
+
+    if not hasattr(pytest, "HIDDEN_PARAM"):  # pytest 8.3
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_pycollect_makeitem(self) -> Generator[None, object, object]:
+            """Gives checks the names that they have with newer ones."""
+            made = yield
+            hide_stand_ins(made)
+            return made
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_itemcollected(self, item: pytest.Item) -> None:

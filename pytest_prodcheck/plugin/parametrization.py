@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _NOT_PLAIN = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
 NEEDS_PATHS = "vscode_pytest"  # Visual Studio Code takes node ids apart: path, names, and the brackets of parameters
-_HIDDEN: Any = getattr(pytest, "HIDDEN_PARAM", "needed")  # since pytest 8.4
+_STAND_IN = "prodcheck_needed"  # the id of a parameter that is no part of the name
+_HIDDEN: Any = getattr(pytest, "HIDDEN_PARAM", _STAND_IN)  # since pytest 8.4
 TARGET = "prodcheck_target"  # the fixture that all evidence fixtures share
 
 
@@ -87,6 +88,16 @@ def parametrize(metafunc: pytest.Metafunc, scope: Scope) -> None:
     for argument in definition.needs:
         hidden = _HIDDEN if not metafunc.config.pluginmanager.hasplugin(NEEDS_PATHS) else "needed"
         metafunc.parametrize(argument, [None], ids=[hidden])
+
+
+def hide_stand_ins(items: object) -> None:
+    """Takes the parameters of `needs` out of names and node ids, as pytest does since 8.4."""
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, pytest.Function) and _STAND_IN in item.name:
+            name, _, ids = item.name.partition("[")
+            kept = "-".join(each for each in ids.removesuffix("]").split("-") if each != _STAND_IN)
+            item.name = f"{name}[{kept}]" if kept else name
+            item._nodeid = f"{item.parent.nodeid}::{item.name}" if item.parent else item.name
 
 
 def bind(item: pytest.Item, scope: Scope) -> BoundCheck | None:
