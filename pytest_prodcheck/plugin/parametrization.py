@@ -96,8 +96,9 @@ def hide_stand_ins(items: object) -> None:
         if isinstance(item, pytest.Function) and _STAND_IN in item.name:
             name, _, ids = item.name.partition("[")
             kept = "-".join(each for each in ids.removesuffix("]").split("-") if each != _STAND_IN)
-            item.name = f"{name}[{kept}]" if kept else name
-            item._nodeid = f"{item.parent.nodeid}::{item.name}" if item.parent else item.name
+            whole: Any = item
+            whole.name = f"{name}[{kept}]" if kept else name
+            whole._nodeid = f"{whole.parent.nodeid}::{whole.name}"
 
 
 def bind(item: pytest.Item, scope: Scope) -> BoundCheck | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck import catalogue
@@ -11,7 +12,7 @@ from pytest_prodcheck.scope import ScopeError
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from pytest_prodcheck.environments.loading import Configuration
     from pytest_prodcheck.gates.policy import Policy
@@ -20,12 +21,30 @@ if TYPE_CHECKING:
 
 
 def gates_of_run(options: argparse.Namespace, own: list[OwnCheck]) -> list[str]:
-    """The gates a run is about: those named, else those of the suites in `-m`, else those of all suites with checks."""
+    """Those named, else those of the suites in `-m`, of the checks given by id, or of all suites with checks."""
     if options.gate:
         return list(dict.fromkeys(options.gate))
     if options.markexpr:
         return suites_in(options.markexpr)
+    if named := _suites_of_ids(options.file_or_dir, own):
+        return [suite for suite in SUITES if suite in named]
     return [suite for suite in SUITES if suite in {*catalogue.suites_with_checks(), *(each.suite for each in own)}]
+
+
+def _suites_of_ids(words: Sequence[str], own: list[OwnCheck]) -> set[str]:
+    """The suites of the checks that arguments name, by id or by file; empty where one of them is something else."""
+    suites = {each.id: {each.suite} for each in own}
+    for each in own:
+        suites.setdefault(str(each.file.resolve()), set()).add(each.suite)
+    found: set[str] = set()
+    for word in words:
+        path = Path(word.partition("::")[0])
+        name = str(path.resolve()) if path.exists() else word.rpartition("/")[2].partition("[")[0]
+        meant = (suites.get(name) or {name.partition(".")[0]}) & set(SUITES)
+        if not meant:
+            return set()
+        found |= meant
+    return found
 
 
 def suites_asked_for(options: argparse.Namespace) -> list[str]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck import catalogue
+from pytest_prodcheck.judging.checks import SUITES
+from pytest_prodcheck.own_checks import OwnCheck
+from pytest_prodcheck.plugin.run_scope import gates_of_run
 from pytest_prodcheck.scope import NamedCheck
 from tests.project import Project
 
@@ -56,6 +61,26 @@ def test_each_listed_name_can_be_typed_again(project: Project) -> None:
         "checks/test_facts.py::test_two",
     ]
     assert listed(project, "-k", "smoke.tcp.open") == ["smoke.tcp.open[mail]", "smoke.tcp.open[port]"]
+
+
+@pytest.mark.parametrize(
+    ("words", "gates"),
+    [
+        (["smoke.tcp.open[mail]"], ["smoke"]),
+        (["security.cors", "smoke.tcp.open"], ["smoke", "security"]),
+        (["checks/test_facts.py::test_one"], ["smoke"]),
+        (["checks"], None),
+        (["smoke.tcp.open", "checks"], None),
+    ],
+)
+def test_only_the_gates_of_named_checks_are_withdrawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], gates: list[str] | None
+) -> None:
+    """Somebody who pastes an id looks at one check: the gates of other suites stay as they are."""
+    monkeypatch.chdir(Project.make(tmp_path, TOML).folder)
+    own = [OwnCheck("t.one", tmp_path / "checks" / "test_facts.py", 1, "smoke")]
+    options = argparse.Namespace(gate=None, markexpr="", file_or_dir=words)
+    assert gates_of_run(options, own) == (gates or [each for each in SUITES if each in catalogue.suites_with_checks()])
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["here", "workers"])

@@ -53,7 +53,7 @@ def test_node_ids_name_targets_alone_and_can_be_typed(tmp_path: Path) -> None:
 )
 def test_pytest_8_3_knows_no_hidden_parameters(monkeypatch: pytest.MonkeyPatch, name: str, shown: str) -> None:
     """The items are made here: a newer pytest makes none with such names."""
-    monkeypatch.setattr(parametrization.pytest, "Function", SimpleNamespace)
+    monkeypatch.setattr(pytest, "Function", SimpleNamespace)
     item: Any = SimpleNamespace(name=name.format(parametrization._STAND_IN), parent=SimpleNamespace(nodeid="a.py"))
     item._nodeid = f"a.py::{item.name}"
     parametrization.hide_stand_ins([item])
