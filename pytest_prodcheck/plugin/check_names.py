@@ -67,7 +67,7 @@ def node_id(bound: BoundCheck) -> str:
 
 def show_by_id(item: pytest.Item, bound: BoundCheck) -> None:
     """Gives the item of a bundled check its id as node id and as title of its section."""
-    if item.config.pluginmanager.hasplugin(NEEDS_PATHS):
+    if any(item.config.pluginmanager.hasplugin(each) for each in NEEDS_PATHS):
         return
     name = node_id(bound)
     file, line, _ = item.location

@@ -15,12 +15,14 @@ from pytest_prodcheck.evidence.table import find, names
 from pytest_prodcheck.judging.checks import Definition, definition_of
 from pytest_prodcheck.judging.limits import Limit, limit_for
 from pytest_prodcheck.outcomes import NO_TARGET, Severity
+from pytest_prodcheck.plugin.pytest_internals import set_node_id
 
 if TYPE_CHECKING:
     from pytest_prodcheck.scope import Scope
 
 _NOT_PLAIN = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
-NEEDS_PATHS = "vscode_pytest"  # Visual Studio Code takes node ids apart: path, names, and the brackets of parameters
+_NEEDS_BRACKETS = "vscode_pytest"  # Visual Studio Code takes node ids apart: path, names, the brackets of parameters
+NEEDS_PATHS = (_NEEDS_BRACKETS, "allure_pytest", "pytest_order")  # plugins that look for "::" in node ids
 _STAND_IN = "prodcheck_needed"  # the id of a parameter that is no part of the name
 _HIDDEN: Any = getattr(pytest, "HIDDEN_PARAM", _STAND_IN)  # since pytest 8.4
 TARGET = "prodcheck_target"  # the fixture that all evidence fixtures share
@@ -86,7 +88,7 @@ def parametrize(metafunc: pytest.Metafunc, scope: Scope) -> None:
     if missing:
         raise pytest.UsageError(f"{where}: needs names {', '.join(missing)}, which the function does not take")
     for argument in definition.needs:
-        hidden = _HIDDEN if not metafunc.config.pluginmanager.hasplugin(NEEDS_PATHS) else "needed"
+        hidden = _HIDDEN if not metafunc.config.pluginmanager.hasplugin(_NEEDS_BRACKETS) else "needed"
         metafunc.parametrize(argument, [None], ids=[hidden])
 
 
@@ -96,9 +98,8 @@ def hide_stand_ins(items: object) -> None:
         if isinstance(item, pytest.Function) and _STAND_IN in item.name:
             name, _, ids = item.name.partition("[")
             kept = "-".join(each for each in ids.removesuffix("]").split("-") if each != _STAND_IN)
-            whole: Any = item
-            whole.name = f"{name}[{kept}]" if kept else name
-            whole._nodeid = f"{whole.parent.nodeid}::{whole.name}"
+            item.name = f"{name}[{kept}]" if kept else name
+            set_node_id(item, f"{item.nodeid.rpartition('::')[0]}::{item.name}")
 
 
 def bind(item: pytest.Item, scope: Scope) -> BoundCheck | None:
