@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.deploy.asking import BLOCKED, CANNOT_TELL, OPEN
+from pytest_prodcheck.deploy.bursts import design_effect, ranks
 from pytest_prodcheck.judging.distribution import Bins, log_shift, superiority
 from pytest_prodcheck.judging.statistics import more_often
 
@@ -30,7 +31,7 @@ OWN = 0.2  # share of the times that may be this machine's own lateness
 
 @dataclass(frozen=True)
 class Sample:
-    """Requests to one copy. times: seconds of the good answers; own: those that this machine was late by, together.
+    """Requests to one copy. times: seconds of the good answers, in their order; own: by which this machine was late.
 
     seconds: from the first request to the end of the last.
     """
@@ -70,11 +71,18 @@ def judge(canary: Sample, beside: Sample, settings: DeployAnalysis, looks: int, 
         return Finding(CANNOT_TELL, (why,))
     each = level(settings, looks, again)
     failed = (canary.failed, canary.asked), (beside.failed, beside.asked)
-    found = [errors_told(*failed, settings.errors, each), _whole(canary, beside, settings, each)]
-    found.append(_tail(canary, beside, settings, each))
-    lines = tuple(text for _, text in found)
-    if any(is_worse for is_worse, _ in found):
+    errors = errors_told(*failed, settings.errors, each)
+    slower = [_whole(canary, beside, settings, each), _tail(canary, beside, settings, each)]
+    lines = (errors[1], *(text for _, text in slower))
+    if errors[0]:
         return Finding(BLOCKED, lines)
+    if any(chance <= each for chance, _ in slower):
+        effect = _bursts(canary, beside, settings.rate)
+        if any(chance <= each for chance, _ in (_whole(canary, beside, settings, each, effect),
+                                                _tail(canary, beside, settings, each, effect))):  # fmt: skip
+            return Finding(BLOCKED, lines)
+        why = f"neighbouring requests were alike, as when a machine stalls: {effect:.3g} of them say no more than one"
+        return Finding(CANNOT_TELL, (*lines, why))
     why = _disturbed(canary, beside, settings)
     return Finding(CANNOT_TELL, (*lines, why)) if why else Finding(OPEN, lines)
 
@@ -108,27 +116,48 @@ def errors_told(
     return worse, told(worse, text, chance)
 
 
-def _whole(canary: Sample, beside: Sample, settings: DeployAnalysis, each: float) -> tuple[bool, str]:
+def _whole(
+    canary: Sample, beside: Sample, settings: DeployAnalysis, each: float, effect: float = 1.0
+) -> tuple[float, str]:
+    """The chance that equals differ so much, 1 where the difference is too small, and the figures."""
     if not canary.times:
-        return False, "no good answer whose time could be compared"
+        return 1.0, "no good answer whose time could be compared"
     now, before = _bins(canary.times), _bins(beside.times)
     ratio = math.exp(log_shift(now, before)[0])
-    chance = normal_tail((superiority(now, before) - 0.5) / deviation(now.total, before.total))
-    worse = chance <= each and ratio > settings.ratio
+    error = deviation(now.total, before.total) * math.sqrt(effect)
+    chance = normal_tail((superiority(now, before) - 0.5) / error)
+    slower = ratio > settings.ratio
     middle, other = (quantile(sample.times, 0.5) * 1000 for sample in (canary, beside))
-    return worse, told(worse, f"median {middle:.3g} ms beside {other:.3g} ms, all times x {ratio:.3g}", chance)
+    text = f"median {middle:.3g} ms beside {other:.3g} ms, all times x {ratio:.3g}"
+    return chance if slower else 1.0, told(slower and chance <= each, text, chance)
 
 
-def _tail(canary: Sample, beside: Sample, settings: DeployAnalysis, each: float) -> tuple[bool, str]:
+def _tail(
+    canary: Sample, beside: Sample, settings: DeployAnalysis, each: float, effect: float = 1.0
+) -> tuple[float, str]:
+    """The same of the slowest."""
     if not canary.times:
-        return False, "no good answer whose time could be compared"
-    limit = quantile([*canary.times, *beside.times], 1 - TAIL)
+        return 1.0, "no good answer whose time could be compared"
+    limit = _limit(canary, beside)
     ours, theirs = (sum(time > limit for time in sample.times) for sample in (canary, beside))
-    chance = more_often(ours, len(canary.times), theirs, len(beside.times))
+    of = ours, len(canary.times), theirs, len(beside.times)
+    chance = more_often(*(round(number / effect) for number in of))
     slow, other = (quantile(sample.times, EFFECT_AT) for sample in (canary, beside))
-    worse = chance <= each and slow > settings.ratio * other
+    slower = slow > settings.ratio * other
     text = f"tail {slow * 1000:.3g} ms beside {other * 1000:.3g} ms, {ours} and {theirs} of the slowest"
-    return worse, told(worse, text, chance)
+    return chance if slower else 1.0, told(slower and chance <= each, text, chance)
+
+
+def _limit(canary: Sample, beside: Sample) -> float:
+    """The time from which one is in the tail."""
+    return quantile([*canary.times, *beside.times], 1 - TAIL)
+
+
+def _bursts(canary: Sample, beside: Sample, rate: float) -> float:
+    """How many neighbouring requests say no more than one, by all times and by the slowest."""
+    limit, times = _limit(canary, beside), (canary.times, beside.times)
+    slow = [[float(time > limit) for time in each] for each in times]
+    return max(design_effect([ranks(each) for each in times], rate), design_effect(slow, rate))
 
 
 def told(worse: bool, text: str, chance: float) -> str:

@@ -31,7 +31,7 @@ def sample(
 def found(**worse: float) -> float:
     source = random.Random(7)
     codes = [judge(sample(source, **worse), sample(source), SETTINGS, LOOKS).code for _ in range(RUNS)]
-    assert set(codes) <= {0, 1}
+    assert codes.count(3) <= 0.02 * RUNS + 1  # that looks like bursts by chance
     return codes.count(1) / RUNS
 
 
@@ -69,7 +69,7 @@ def test_what_is_as_good_is_let_through() -> None:
     source = random.Random(3)
     runs = [judge(sample(source), sample(source), SETTINGS, LOOKS).code for _ in range(3 * RUNS)]
     assert runs.count(1) <= (6 if RUNS > 200 else 0)
-    assert set(runs) <= {0, 1}
+    assert runs.count(3) <= 0.01 * len(runs)
 
 
 def test_small_differences_are_no_regression_however_sure() -> None:
@@ -77,6 +77,25 @@ def test_small_differences_are_no_regression_however_sure() -> None:
     many = DeployAnalysis(least=20_000)
     slightly = judge(sample(source, slower=1.1, of=20_000), sample(source, of=20_000), many, LOOKS)
     assert slightly.code == 0, slightly.lines
+
+
+def test_stalls_of_a_machine_are_no_regression() -> None:
+    """Half a second in which the requests to one copy all wait is one event, not so many slow requests."""
+    source = random.Random(6)
+    usual = sample(source)
+    alike = [judge(stalled(sample(source), 4, source), usual, SETTINGS, LOOKS).code for _ in range(RUNS)]
+    assert alike.count(1) <= 0.05 * RUNS
+    assert judge(sample(source, slower=1.5), usual, SETTINGS, LOOKS).code == 1
+    assert judge(stalled(sample(source, slower=2), 2, source), usual, SETTINGS, LOOKS).code == 1
+
+
+def stalled(of: Sample, stalls: int, source: random.Random) -> Sample:
+    """Some times 25 requests in a row take 0.4 s more."""
+    times = list(of.times)
+    for _ in range(stalls):
+        first = source.randrange(len(times) - 25)
+        times[first : first + 25] = [time + 0.4 for time in times[first : first + 25]]
+    return Sample(tuple(times), of.failed)
 
 
 @pytest.mark.parametrize(
