@@ -32,7 +32,7 @@ class Sampler:
         self._asks, self._settings, self._tell = asks, settings, tell
         self._lock = threading.Lock()
         self._next = dict.fromkeys(asks, 0)
-        self._found: dict[str, list[tuple[bool, float, float]]] = {name: [] for name in asks}
+        self._found: dict[str, list[tuple[int, bool, float, float]]] = {name: [] for name in asks}
         self._ended = dict.fromkeys(asks, 0.0)
         self._stopped = False
 
@@ -76,13 +76,14 @@ class Sampler:
                 return
             ended, own = time.monotonic(), seconds_waited(THREAD) - own
             with self._lock:
-                self._found[name].append((good, ended - sent, own))
+                self._found[name].append((number, good, ended - sent, own))
                 self._ended[name] = ended - self._began
 
 
-def _sample(found: list[tuple[bool, float, float]], seconds: float) -> Sample:
-    times = tuple(took for good, took, _ in found if good)
-    return Sample(times, len(found) - len(times), sum(own for _, _, own in found), seconds)
+def _sample(found: list[tuple[int, bool, float, float]], seconds: float) -> Sample:
+    """In the order in which they were sent: slow ones come to their end together."""
+    times = tuple(took for _, good, took, _ in sorted(found) if good)
+    return Sample(times, len(found) - len(times), sum(own for *_, own in found), seconds)
 
 
 class Canary:

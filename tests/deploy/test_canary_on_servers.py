@@ -32,7 +32,7 @@ SEED = int(os.environ.get("PRODCHECK_SEED") or random.randrange(10**6))
 PLANNED = 3  # looks of a deployment
 MARGIN = 1.1 if LOOKS > 1 else 2.5  # of what is found with 90 %: one look alone has to find it
 EVERY = 10  # so many looks or deployments between two lines of progress
-SETTINGS = DeployAnalysis(least=200, rate=150)
+SETTINGS = DeployAnalysis(least=200, rate=75)
 LOOSE = SETTINGS.model_copy(update={"alpha": 0.05})
 EACH = level(SETTINGS, PLANNED)
 TOML = """\
@@ -47,7 +47,7 @@ green = {{ connect_to = "127.0.0.1:{1}" }}
 [environments.production.deploy]
 strategy = "canary"
 slots    = ["blue", "green"]
-analysis = {{ least = 200, rate = 150 }}
+analysis = {{ least = 200, rate = 75 }}
 [environments.production.deploy.commands]
 copy  = {{ start = ["true"], observe = ["true"] }}
 share = {{ do = ["true"], observe = ["true"] }}

@@ -24,7 +24,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 HOW.update({name: float(values[0]) for name, values in parse_qs(query).items()})
             else:
                 late = 0.4 if random.random() < HOW["tail"] else 0.0
-                await asyncio.sleep(0.02 * HOW["slower"] * random.lognormvariate(0, 0.5) + late)
+                await asyncio.sleep(0.04 * HOW["slower"] * random.lognormvariate(0, 0.5) + late)
             failed = where != "/as" and random.random() < HOW["errors"]
             status = "503 Service Unavailable" if failed else "200 OK"
             head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(GOOD)}\r\n\r\n"
