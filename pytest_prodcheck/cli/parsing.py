@@ -32,6 +32,9 @@ def dispatch(argv: list[str]) -> int:
         return 0
     if name == "help":
         return dispatch([*argv[1:2], "--help"])
+    if name.startswith("-"):
+        print(f"prodcheck: the command comes first: prodcheck COMMAND {name[:40]} …", file=sys.stderr)
+        return 2
     if name not in COMMANDS:
         print(f"prodcheck: there is no command {name!r}{_close(name)}; `prodcheck --help` lists them", file=sys.stderr)
         return 2

@@ -24,6 +24,11 @@ def test_help_of_a_command_in_each_form(project: Project) -> None:
     assert project.prodcheck("help").stdout == project.prodcheck("--help").stdout
 
 
+def test_an_option_before_the_command_is_told(project: Project) -> None:
+    done = project.prodcheck("-C", ".", "validate")
+    assert (done.returncode, done.stderr) == (2, "prodcheck: the command comes first: prodcheck COMMAND -C …\n")
+
+
 def test_a_good_configuration_is_valid(project: Project) -> None:
     done = project.prodcheck("validate")
     assert done.returncode == 0, done.stderr
