@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _NOT_PLAIN = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
 _NEEDS_BRACKETS = "vscode_pytest"  # Visual Studio Code takes node ids apart: path, names, the brackets of parameters
-NEEDS_PATHS = (_NEEDS_BRACKETS, "allure_pytest", "pytest_order")  # plugins that look for "::" in node ids
+# plugins that look for "::" in node ids; PyCharm and TeamCity have the same one
+NEEDS_PATHS = (_NEEDS_BRACKETS, "allure_pytest", "pytest_order", "pytest-teamcity", "teamcity.pytest_plugin")
 _STAND_IN = "prodcheck_needed"  # the id of a parameter that is no part of the name
 _HIDDEN: Any = getattr(pytest, "HIDDEN_PARAM", _STAND_IN)  # since pytest 8.4
 TARGET = "prodcheck_target"  # the fixture that all evidence fixtures share
