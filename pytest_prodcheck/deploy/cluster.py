@@ -96,7 +96,7 @@ class Cluster:
                 return self._good("PATCH", path, status, answer)
             found = self.get(path)
             if same and same(found) != first and patch(found) is not None:
-                raise DriverProblem(f"somebody else changes {path.rpartition('/namespaces/')[2]} at this moment")
+                raise DriverProblem(f"another client is changing {path.rpartition('/namespaces/')[2]} now")
         raise DriverProblem(f"{path}: it was changed by others {_TRIES} times, each time before we could")
 
     def create(self, path: str, body: Object, *, fenced: bool = True) -> tuple[int, Object]:

@@ -110,7 +110,7 @@ def _other_version(document: Document) -> Reasons:
 def _future(document: Document, now: float) -> Reasons:
     made, oldest = number_of(document["evaluated_at"]), number_of(document["oldest_evidence"])
     if made is None or not (made <= now + SLACK and (made if oldest is None else oldest) <= now + SLACK):
-        return [(REFUSED, "the verdict or its evidence lies in the future: a clock is wrong or was moved back")]
+        return [(REFUSED, "the verdict or its evidence is dated in the future: a clock is wrong or was set back")]
     return []
 
 
@@ -119,7 +119,7 @@ def _ages(document: Document, ask: VerdictQuery, now: float) -> Reasons:
         number_of(document[name]) for name in ("evaluated_at", "expires_at", "max_age", "oldest_evidence")
     )
     if made is None or ends is None or limit is None:
-        return [(REFUSED, "the verdict does not say how long it holds")]
+        return [(REFUSED, "the verdict does not say how long it is valid")]
     if ask.max_age is not None and ask.max_age < limit:
         limit = ask.max_age
     reasons: Reasons = []
@@ -130,7 +130,7 @@ def _ages(document: Document, ask: VerdictQuery, now: float) -> Reasons:
     elif not now < ends:
         reasons.append((REFUSED, f"the verdict expired {age(now - ends)} ago"))
     if oldest is None and document["code"] == 0 and not document["observation"]:
-        reasons.append((REFUSED, "the verdict says open and names no evidence"))
+        reasons.append((REFUSED, "the verdict is open but names no evidence"))
     return reasons
 
 

@@ -45,7 +45,7 @@ def check_scope(run: RunRecord, policy: Policy, findings: Findings) -> None:
 def check_patterns(policy: Policy, known: Sequence[str], findings: Findings) -> None:
     """Every pattern and every required id must be about a check that exists (usage error)."""
     if not known:
-        findings.close(ExitCode.CANNOT_TELL, "the run does not say which checks there are")
+        findings.close(ExitCode.CANNOT_TELL, "the run does not list its checks")
         return
     if not policy.suite and not policy.select:
         findings.close(ExitCode.USAGE, f"gate {policy.name} selects nothing: give `select` patterns of check ids")
@@ -55,7 +55,9 @@ def check_patterns(policy: Policy, known: Sequence[str], findings: Findings) -> 
             hint = close_matches(pattern, known)
             findings.close(ExitCode.USAGE, f"gate {policy.name}: select {pattern!r} matches no check{hint}")
         elif not any(policy.selects(check) for check in matched):
-            findings.close(ExitCode.USAGE, f"gate {policy.name}: `without` leaves nothing of select {pattern!r}")
+            findings.close(
+                ExitCode.USAGE, f"gate {policy.name}: `without` removes every check that select {pattern!r} matches"
+            )
     for check in sorted(policy.required_ids - set(known)):
         hint = close_matches(check, known)
         findings.close(ExitCode.USAGE, f"gate {policy.name} requires {check}, which is no check{hint}")

@@ -82,7 +82,9 @@ def _check_evidence(judged: JudgedResults, policy: Policy, now: float, findings:
         findings.close(ExitCode.REFUSED, f"the oldest evidence is {shown} old, the gate allows {limit}")
     ahead = max(judged.times) - now
     if not ahead <= CLOCK_SLACK:
-        findings.close(ExitCode.REFUSED, f"evidence lies {format_quantity(ahead, 's')} in the future: a clock is wrong")
+        findings.close(
+            ExitCode.REFUSED, f"evidence is dated {format_quantity(ahead, 's')} in the future: a clock is wrong"
+        )
 
 
 def _tell_unverified_revision(run: RunRecord, policy: Policy, results: list[Result], findings: Findings) -> None:
@@ -100,7 +102,7 @@ def _tell_addresses_alone(run: RunRecord, results: list[Result], findings: Findi
     for service in sorted({each.target for each in judged if each.check == ADDRESSES} if run.protected else ()):
         others = {each.target for each in judged if each.check != ADDRESSES}
         if service not in others and not any(target.startswith(f"{service}.") for target in others):
-            findings.warn(f"{service} was judged by its addresses alone, which any server satisfies: declare `health`")
+            findings.warn(f"only the addresses of {service} were checked, and any server passes that: declare `health`")
 
 
 def _tell_changes(run: RunRecord, previous: Verdict | None, findings: Findings) -> None:

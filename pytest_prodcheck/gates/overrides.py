@@ -26,9 +26,9 @@ def make(
     """
     paths.verdict_file("", ask.environment, ask.unit, ask.slot, ask.gate)
     if not reason.strip() or not ticket.strip():
-        raise ValueError("an override needs a --reason and a --ticket: both are shown to whoever asks the gate")
+        raise ValueError("an override needs a --reason and a --ticket: every answer of the gate shows both")
     if not 0 < seconds <= LONGEST:
-        raise ValueError('an override holds at most "24h" and longer than nothing: give --for such as "30m"')
+        raise ValueError('an override is valid for more than zero and at most "24h": use --for such as "30m"')
     boot, uptime = since_boot()
     return {
         "schema": SCHEMA,

@@ -56,7 +56,7 @@ def _apply_result(result: Result, policy: Policy, waivers: Waivers, findings: Fi
         _skipped(result, policy, findings, judged)
     elif result.outcome == Outcome.ERRORED:
         findings.close(
-            ExitCode.CANNOT_TELL, finding_about(result, result.reason or "could not tell, without saying why")
+            ExitCode.CANNOT_TELL, finding_about(result, result.reason or "errored without a reason")
         )
 
 
@@ -80,7 +80,7 @@ def _failed(result: Result, policy: Policy, waivers: Waivers, findings: Findings
 def _skipped(result: Result, policy: Policy, findings: Findings, judged: JudgedResults) -> None:
     reason = result.skip
     if reason is None or reason == SkipReason.FOREIGN:
-        text = f"skipped by something other than prodcheck, so nobody judged it: {result.reason or 'no reason given'}"
+        text = f"skipped by something other than prodcheck, so it has no result: {result.reason or 'no reason given'}"
         findings.close(ExitCode.CANNOT_TELL, finding_about(result, text))
         return
     name = result.check if result.target == NO_TARGET else f"{result.check}@{result.target}"
@@ -93,9 +93,9 @@ def _skipped(result: Result, policy: Policy, findings: Findings, judged: JudgedR
 def _complaints(result: Result, now: float) -> Iterable[str]:
     """Why a result cannot be believed, whatever it says."""
     if result.outcome not in set(Outcome):
-        yield f"its outcome {str(result.outcome)!r} is none that prodcheck knows"
+        yield f"prodcheck does not know its outcome {str(result.outcome)!r}"
     if result.severity not in set(Severity):
-        yield f"its severity {str(result.severity)!r} is none that prodcheck knows"
+        yield f"prodcheck does not know its severity {str(result.severity)!r}"
     if result.outcome not in _JUDGED or result.plain:
         return
     if result.gathered_at is None:

@@ -83,7 +83,7 @@ def _newest_run_reasons(document: Document, file: str, ask: VerdictQuery, state:
     about = paths.key_text(ask.environment, ask.unit, ask.slot, ask.gate)
     ticket = read_ticket(file, about, key)
     if ticket is None:
-        return [(CANNOT_TELL, "the verdict lies in the store without its ticket: run the gate again")]
+        return [(CANNOT_TELL, "the ticket of this verdict is missing in the store: run the gate again")]
     if ticket["number"] != document.get("ticket"):
         return [(CANNOT_TELL, f"the verdict is not of the newest run: {_why_no_verdict(file, ask, key)}")]
     try:

@@ -99,15 +99,17 @@ class Waivers:
                 hint = close_matches(each.check, known)
                 findings.close(ExitCode.USAGE, f"{name} names no check that exists{hint}")
             elif self.now < each.ends and (whole := self._what_it_empties(each, known, selected)):
-                text = f"{name} covers {whole} on every target: name those that it is about"
+                text = f"{name} covers {whole} on every target: name the targets that it is for"
                 if protected:
                     findings.close(ExitCode.USAGE, f"{text}; the environment is protected")
                 else:
                     findings.warn(f"{text}; owner {each.owner}")
             elif each in self.used:
                 if each.ends - self.now < _WARN_BEFORE:
-                    findings.warn(f"{name} helps only until {each.expires.isoformat()}; owner {each.owner}")
+                    findings.warn(f"{name} is valid only until {each.expires.isoformat()}; owner {each.owner}")
             elif each in self.expired_hits:
-                findings.warn(f"{name} expired on {each.expires.isoformat()} and no longer helps; owner {each.owner}")
+                findings.warn(
+                    f"{name} expired on {each.expires.isoformat()} and is no longer valid; owner {each.owner}"
+                )
             elif any(fnmatchcase(check, each.check) for check in selected):
                 findings.note(f"{name} was not needed; owner {each.owner}")

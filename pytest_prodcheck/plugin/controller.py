@@ -304,7 +304,7 @@ class RunController:
         if ended == code:
             self._deliver(self.verdicts)
         else:
-            self._deliver_closed("a thread judged or died after the end of the run")
+            self._deliver_closed("a thread called judge() or died after the end of the run")
         return ended
 
     def _deliver_closed(self, *problems: str) -> None:

@@ -20,12 +20,13 @@ class Refused:
 
 
 REFUSED = (
-    Refused("pytest-retry", "retries", (None, 0), "it repeats checks unseen and lists frames with secrets in them",
+    Refused("pytest-retry", "retries", (None, 0), ("it repeats checks without reporting it, and lists "
+        "stack frames that contain secrets"),
             "use --reruns of pytest-rerunfailures"),
-    Refused("pytest-forked", "forked", (None, False), "what a check judges in a process of its own is lost",
+    Refused("pytest-forked", "forked", (None, False), "results of a check in a forked process are lost",
             "leave out --forked"),
-    Refused("pytest-repeat", "count", (None, 1), "a check is judged once", "leave out --count"),
-    Refused("pytest-picked", "picked", (None, False), "it leaves out checks, so that no gate could open",
+    Refused("pytest-repeat", "count", (None, 1), "a check runs only once", "leave out --count"),
+    Refused("pytest-picked", "picked", (None, False), "it leaves out checks, so no gate could open",
             "leave out --picked"),
 )  # fmt: skip
 
@@ -36,10 +37,13 @@ HERE = re.compile(r"(\d+\*)?popen(//(id|nice|execmodel|dont_write_bytecode)=[^/]
 def refusals(options: argparse.Namespace) -> Iterator[str]:
     """One sentence for each plugin, or option of pytest, that is in use and cannot be."""
     if getattr(options, "noconftest", False):
-        yield "--noconftest cannot be used together with --env: it leaves out conftests that decide; leave it out"
+        yield (
+            "--noconftest cannot be used together with --env: it ignores conftests "
+            "that affect results; remove this option"
+        )
     for each in getattr(options, "tx", None) or ():
         if not HERE.fullmatch(each):
-            yield f"--tx {each} cannot be used together with --env: its workers would judge with other files; use -n"
+            yield f"--tx {each} cannot be used together with --env: its workers would use other files; use -n"
     for each in REFUSED:
         if getattr(options, each.option, None) not in each.idle:
             yield f"{each.plugin} cannot be used together with --env: {each.why}; {each.instead}"

@@ -64,13 +64,19 @@ class _ProcessExit:
             return
         self.take_back()
         self.code = CANNOT_TELL
-        print("prodcheck: a thread judged or died after the end of the run: the gates are closed", file=sys.stderr)  # noqa: T201
+        print(  # noqa: T201
+            "prodcheck: a thread called judge() or died after the end of the run: the gates are closed",
+            file=sys.stderr,
+        )
         if self.begun:
             self._leave()
 
     def _give_up(self, _number: int, _frame: FrameType | None) -> None:
         alive = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
-        print(f"prodcheck: not waited for threads that do not end: {', '.join(alive) or '-'}", file=sys.stderr)  # noqa: T201
+        print(  # noqa: T201
+            f"prodcheck: some threads did not end, and were not waited for: {', '.join(alive) or '-'}",
+            file=sys.stderr,
+        )
         self._leave()
 
     def _leave(self) -> None:

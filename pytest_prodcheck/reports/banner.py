@@ -38,7 +38,7 @@ def headline(verdict: View, style: Style) -> list[str]:
     seen = verdict.view("observation")
     if seen is not None:
         would = gate_words(seen.raw("status"))
-        told = f"ONLY OBSERVED until {seen.text('until')}: answers 0 whatever is found; otherwise {would}"
+        told = f"ONLY OBSERVED until {seen.text('until')}: exit code 0 even if checks fail; otherwise {would}"
         lines += fold(told, first="   ", rest="   ", width=style.width)
     return lines
 

@@ -23,7 +23,7 @@ def follow_lines(followers: Iterable[tuple[str, str]], style: Style, *, indent: 
     checks = [_targets_text(check, targets, style) for check, targets in by_check.items()]
     if not style.explain and len(checks) > _FEW_CHECKS:
         checks[_FEW_CHECKS:] = [f"and {len(checks) - _FEW_CHECKS} more checks"]
-    told = f"{count} more could not be asked because of this: {'; '.join(checks)}"
+    told = f"{count} more could not be checked because of this: {'; '.join(checks)}"
     return fold(told, first=f"{indent}", rest=f"{indent}  ", width=style.width)
 
 

@@ -120,7 +120,9 @@ def gate(verdict: View, findings_html: Callable[[Iterable[View]], str] | None = 
     parts.append(f"<p>{safe_html(environment_text(verdict))}</p>")
     if (seen := verdict.view("observation")) is not None:
         would = gate_words(seen.raw("status"))
-        told = f"Only observed until {safe_html(seen.text('until'))}: answers 0 whatever is found; otherwise {would}"
+        told = (
+            f"Only observed until {safe_html(seen.text('until'))}: exit code 0 even if checks fail; otherwise {would}"
+        )
         parts.append(f'<p class="pc-loud">{told}</p>')
     parts += [f'<p class="pc-loud">Overridden: {safe_html(each)}</p>' for each in verdict.texts("overrides")]
     parts.append(shown(verdict.views("reasons")))
@@ -180,7 +182,7 @@ def problems(run: RunRecord) -> str:
     absent = missing(run)
     told += [f"planned, but without a result: {each}" for each in absent[:50]]
     told += [f"and {len(absent) - 50} more without a result"] if len(absent) > 50 else []
-    told += [f"judges the saved evidence of run {run.replay_of} again: opens nothing"] if run.replay_of else []
+    told += [f"judges the saved evidence of run {run.replay_of} again: opens no gate"] if run.replay_of else []
     items = "".join(f"<li>{safe_html(each)}</li>" for each in told)
     return f"<p><b>Problems of the run itself</b></p><ul>{items}</ul>" if items else ""
 

@@ -155,7 +155,7 @@ def _percentiles(endpoint: Endpoint) -> str:
     ]
     highest = times.histogram[-1][0] / 1e6
     told = "; ".join(f"{mark.text}" for mark in marks) + f"; longest {format_quantity(highest, 's')}."
-    x = Axis(0.0, last, [each for each in _DECADES if each[0] <= last], "share of answers that are at least as quick")
+    x = Axis(0.0, last, [each for each in _DECADES if each[0] <= last], "share of answers that are at least as fast")
     return chart("Percentiles", told, x, Axis.of(highest, "s", "of good answers"), [Line("", "curve", points)], marks)
 
 
@@ -191,7 +191,7 @@ def _stress(search: Stress) -> str:
     rates, values = zip(*known, *after, (search.knee, search.p95_allowed), strict=True)
     told = "; ".join(f"at {format_quantity(rate)}/s P95 {format_quantity(p95, 's')}" for rate, p95 in known)
     figure = chart(
-        "Rate and latency", f"{told}. The last rate that is answered well is {knee}/s.",
+        "Rate and latency", f"{told}. The last rate with good answers is {knee}/s.",
         Axis.of(max(rates), "", "requests/s"), Axis.of(max(values), "s", "P95 of good answers"),
         [Line("P95 of a step", "p95", search.levels)], marks,
     )  # fmt: skip

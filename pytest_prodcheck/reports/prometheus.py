@@ -12,10 +12,10 @@ from pytest_prodcheck.reports.verdict_documents import AnyVerdict, finite, views
 
 _HELP = {
     "prodcheck_gate_code": "Answer of a gate: 0 open, 1 blocked, 2 usage, 3 cannot tell, 4 refused.",
-    "prodcheck_gate_expires_timestamp_seconds": "When the verdict of a gate stops being good.",
+    "prodcheck_gate_expires_timestamp_seconds": "When the verdict of a gate expires.",
     "prodcheck_results": "Results of the run by outcome.",
     "prodcheck_result": "Each result of the run: 1, with its outcome as a label.",
-    "prodcheck_measured": "The value that says most about a result, in base units (seconds, bytes, percent).",
+    "prodcheck_measured": "The main value of a result, in base units (seconds, bytes, percent).",
     "prodcheck_limit": "The limit from which that value fails.",
     "prodcheck_run_end_timestamp_seconds": "When the run ended.",
     "prodcheck_run_duration_seconds": "How long the run took.",

@@ -16,7 +16,7 @@ CHECK = "security.authorization.roles"
 OUT, IN = "refusal", "gets in"  # what its judgements of a role are called
 OTHERS = "other methods"
 TITLE = "WHO GETS IN"
-LEGEND = "out: refused; in: answered; -: not asked. What is not marked is as declared."
+LEGEND = "out: refused; in: answered; -: not requested. Entries without a mark are as declared."
 _MOST_ROWS = 200
 
 

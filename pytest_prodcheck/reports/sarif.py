@@ -26,7 +26,7 @@ LEVELS = {Severity.CRITICAL: "error", Severity.HIGH: "error", Severity.MEDIUM: "
 # GitHub, "SARIF support for code scanning": over 9.0 is critical, 7.0 to 8.9 high, 4.0 to 6.9 medium, below low
 SCORES = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5", Severity.LOW: "2.0"}
 ROOT = "%SRCROOT%"
-ERRORED = "Errored means that it could not be told: no evidence, no go."
+ERRORED = "Errored means that the check could not be evaluated: no evidence, no go."
 
 
 def run_sarif(run: RunRecord, verdicts: Iterable[AnyVerdict], *, unicode: bool = True) -> str:
@@ -159,7 +159,7 @@ def _invocation(run: RunRecord) -> dict[str, Any]:
     seen = {each.identity for each in run.results}
     missing = sorted((each.check, each.target) for each in run.planned if (each.check, each.target) not in seen)
     texts = [*run.problems, *([f"the run ended early: {run.interrupted}"] if run.interrupted else [])]
-    texts += [f"{check} on {target} was to be judged and has no result" for check, target in missing]
+    texts += [f"expected check {check} on {target} has no result" for check, target in missing]
     invocation: dict[str, Any] = {"executionSuccessful": not texts}
     for name, seconds in (("startTimeUtc", run.started_at), ("endTimeUtc", run.ended_at)):
         if time := _utc(seconds):

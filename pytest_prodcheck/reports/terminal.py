@@ -84,7 +84,7 @@ def _problems(run: RunRecord, style: Style, judged: bool, told_by_gates: bool) -
     elif absent and not told_by_gates:
         told.append(f"{len(absent)} expected checks did not run: {first_names(absent)}")
     if run.replay_of:
-        told.append(f"judges the saved evidence of run {safe(run.replay_of)} again: opens nothing")
+        told.append(f"judges the saved evidence of run {safe(run.replay_of)} again: opens no gate")
     lines = [line for each in told[:_FEW] for line in fold(each, first="! ", rest="  ", width=style.width)]
     if len(told) > _FEW:
         lines.append(f"  and {len(told) - _FEW} more problems (listed in the report)")

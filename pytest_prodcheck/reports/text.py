@@ -133,7 +133,7 @@ def _problems(run: RunRecord) -> list[str]:
         rest = f" and {len(absent) - 30} more" if len(absent) > 30 else ""
         told.append(f"planned, but without a result: {', '.join(map(safe, absent[:30]))}{rest}")
     if run.replay_of:
-        told.append(f"judges the saved evidence of run {safe(run.replay_of)} again: opens nothing")
+        told.append(f"judges the saved evidence of run {safe(run.replay_of)} again: opens no gate")
     return ["PROBLEMS OF THE RUN ITSELF", *(f"  {each}" for each in told), ""] if told else []
 
 

@@ -388,7 +388,7 @@ def test_writers_that_change_something_else_do_not_disturb_and_one_that_moves_tr
         site.plane.patch(ROUTE, {"spec": {"rules": rules}})
 
     cluster.fence = moved
-    with pytest.raises(DriverProblem, match="somebody else changes"):
+    with pytest.raises(DriverProblem, match="another client is changing"):
         driver.share((("blue", 100), ("green", 0)))
     assert weights(site.plane) == [90, 40]
 

@@ -67,8 +67,8 @@ CLOSED: list[tuple[str, dict[str, Any], dict[str, Any], int, str]] = [
     ("row 13: a required check that does not exist", {}, {"require": ("smoke.lgin",)}, 2, "did you mean smoke.login"),
     ("row 13: a pattern that matches nothing", {}, {"select": ("smoke.*", "smoek.*")}, 2, "did you mean"),
     ("row 13: an empty selection", {}, {"select": ()}, 2, "selects nothing"),
-    ("row 13: all left out", {}, {"select": ("smoke.*",), "without": ("smoke.*",)}, 2, "leaves nothing"),
-    ("no catalogue", {"known": ()}, {}, 3, "which checks there are"),
+    ("row 13: all left out", {}, {"select": ("smoke.*",), "without": ("smoke.*",)}, 2, "removes every check"),
+    ("no catalogue", {"known": ()}, {}, 3, "does not list its checks"),
     ("row 32: a complaint of the mechanism", {"problems": ("a worker died",)}, {}, 3, "a worker died"),
     ("row 5: ended early", {"interrupted": "-x after 1 failure"}, {}, 3, "ended early"),
     ("row 34: a replay", {"replay_of": "run-0"}, {}, 4, "replay"),
@@ -320,4 +320,4 @@ def test_addresses_alone_are_told_where_protected(more: Any, protected: bool, to
     results = [result("smoke.service.addresses"), *(result(check, target) for check, target in more)]
     verdict = judge(*results, known=known, protected=protected, revision="r1")
     assert verdict.code == 0
-    assert any("addresses alone" in each.text for each in verdict.warnings) is told
+    assert any("only the addresses of" in each.text for each in verdict.warnings) is told

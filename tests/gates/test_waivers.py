@@ -61,7 +61,7 @@ def test_expiry() -> None:
     last_day = judge(FAILED, result("smoke.login"), waivers=(days(0),))
     assert last_day.code == 0
     assert last_day.expires_at <= days(0).ends
-    assert "helps only until" in last_day.warnings[0].text
+    assert "is valid only until" in last_day.warnings[0].text
     over = judge(FAILED, result("smoke.login"), waivers=(days(-1),))
     assert over.code == 1
     assert "expired" in over.warnings[0].text

@@ -161,7 +161,7 @@ def test_the_knee_is_marked() -> None:
     (svg,) = svgs(loads_html([], [STRESS]))
     texts = [text.text for text in svg.iter(f"{SVG}text")]
     assert {"knee: 200/s", "declared: 100/s", "P95 allowed: 1 s", "afterwards"} <= set(texts)
-    assert "at 250/s P95 1.4 s. The last rate that is answered well is 200/s." in told(svg)
+    assert "at 250/s P95 1.4 s. The last rate with good answers is 200/s." in told(svg)
     assert len(drawn(svg, "p95")) == 3
 
 

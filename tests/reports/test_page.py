@@ -129,7 +129,7 @@ def test_what_follows_lies_folded_beneath_what_broke_first(tmp_path: Path) -> No
       document.querySelector('.chip[data-outcome="errored"]').click(); seen.filtered = group.open;
     """
     seen = browsed(run_page(replace(RUN, results=(dead, *more, PASSED)), [BLOCKED]), script, tmp_path)
-    assert seen["told"] == "9 more could not be asked because of this"
+    assert seen["told"] == "9 more could not be checked because of this"
     assert seen["after"] == "smoke.service.addresses"
     assert (seen["open"], seen["filtered"]) == (False, True)
 

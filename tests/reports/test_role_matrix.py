@@ -48,7 +48,7 @@ def test_the_table_in_a_terminal() -> None:
         "  shop.account  out 401    WARN out 404  -       out",
         "  shop.lost: role admin cannot log in",
         "  shop.price: skipped: opt-in",
-        "  out: refused; in: answered; -: not asked. What is not marked is as declared.",
+        "  out: refused; in: answered; -: not requested. Entries without a mark are as declared.",
     ]
 
 

@@ -77,7 +77,7 @@ def test_results_rules_and_counts() -> None:
     assert rule["help"]["markdown"].split("\n\n")[:5] == [
         "It answers in time.", "**Severity:** high", "**Limit:** \\<= 2 s (warns 500 ms)",
         "**How to fix it:** <https://runbooks.shop.example/latency>",
-        "Errored means that it could not be told: no evidence, no go.",
+        "Errored means that the check could not be evaluated: no evidence, no go.",
     ]  # fmt: skip
     assert rule["helpUri"] == "https://runbooks.shop.example/latency"
     assert rule["properties"]["security-severity"] == "8.0"
@@ -116,7 +116,7 @@ def test_what_has_no_result_is_told() -> None:
     (invocation,) = valid(run_sarif(RUN, []))["invocations"]
     texts = [each["message"]["text"] for each in invocation["toolExecutionNotifications"]]
     assert invocation["executionSuccessful"] is False
-    assert "smoke.auth.login on shop was to be judged and has no result" in texts
+    assert "expected check smoke.auth.login on shop has no result" in texts
     assert any("worker gw1 died" in text for text in texts)
     whole = replace(RUN, problems=(), interrupted="", planned=())
     assert valid(run_sarif(whole, []))["invocations"][0]["executionSuccessful"] is True

@@ -113,7 +113,7 @@ def test_users_are_out(case: str, said: str, tmp_path: Path) -> None:
     assert {outcome for outcome in found.values() if outcome != "skipped"} == {"errored"}, found
     for text in (terminal, (project.folder / "report.txt").read_text(encoding="utf-8")):
         assert said in " ".join(text.split()), text
-        beneath = re.search(r"(\d+) more could not be asked because of this", " ".join(text.split()))
+        beneath = re.search(r"(\d+) more could not be checked because of this", " ".join(text.split()))
         assert beneath, text
         assert int(beneath[1]) == 5
     gate = terminal[terminal.index("BLOCKED") :]
