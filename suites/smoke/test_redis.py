@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.records import RedisCluster, RedisGroup, RedisNode, RedisWrites
 
 SLOTS = 16384  # of every Redis Cluster
-STAYS = Limit(warn="80%")  # with more, what may be evicted is hardly enough
+NOT_EVICTABLE = Limit(warn="80%")  # with more, what may be evicted is hardly enough
 
 
 def _answering(group: RedisGroup) -> list[RedisNode]:
@@ -73,7 +73,7 @@ def _cluster(cluster: RedisCluster, address: str) -> None:
 
 
 @check("smoke.redis.memory", severity="high", limit=Limit(warn="80%", fail="95%"), runbook="redis-memory",
-       fixed={"memory whose keys may not be evicted": STAYS})  # fmt: skip
+       fixed={"memory whose keys may not be evicted": NOT_EVICTABLE})  # fmt: skip
 def test_memory_is_left_where_nothing_may_be_evicted(redis_group: RedisGroup, limit: Limit) -> None:
     """The used share of maxmemory where nothing can be evicted; a full cache that evicts is healthy.
 
@@ -86,7 +86,7 @@ def test_memory_is_left_where_nothing_may_be_evicted(redis_group: RedisGroup, li
             if node.maxmemory and node.policy.startswith("volatile") and node.keys:
                 stays = 100 * node.used_memory / node.maxmemory * (1 - _evictable(node) / node.keys)
                 why = f"policy {node.policy}, {_evictable(node)} of {node.keys} keys may be evicted"
-                judge("memory whose keys may not be evicted", stays, at_most=STAYS, unit="%", of=node.address,
+                judge("memory whose keys may not be evicted", stays, at_most=NOT_EVICTABLE, unit="%", of=node.address,
                       reason=why)  # fmt: skip
             continue
         why = f"policy {node.policy}, and no key may be evicted"

@@ -40,11 +40,11 @@ class Step:
     label: str
 
 
-def first_step(runbook: str, result: Result | None, requests: Requests, environment: str) -> Step | None:
+def first_step(runbook: str, result: Result | None, sent: Requests, environment: str) -> Step | None:
     """The telling request once more where there was one, else the first command of a bundled runbook."""
     name = runbooks.find(runbook.removeprefix(BUNDLED)) if runbook.startswith(BUNDLED) else None
     step = runbooks.first_step(name) if name is not None else ""
-    asked = [each for key in (result.evidence if result else ()) for each in requests.get(key, ()) if each.repeat]
+    asked = [each for key in (result.evidence if result else ()) for each in sent.get(key, ()) if each.repeat]
     worst = max(asked, key=lambda each: (each.status >= 400, each.seconds), default=None)
     if worst is not None:
         if worst.method == "GET" and len(_URL.findall(step)) == 1 and step.startswith("for ") and _plain(worst.url):
