@@ -226,7 +226,7 @@ def test_error_rates(service: str, failed: int, expected: Outcome, met: Met) -> 
 def test_resets_of_kept_connections_are_sent_again_and_judged_by_how_many(met: Met) -> None:
     """RFC 9110, 9.2.2: clients repeat safe requests. One in five is more than connections that happen to end."""
     run, truth = met.only("resets"), met.truth["resets"]
-    twice = sum(number for reason, number in run.overall.reasons if "and again" in reason)
+    twice = sum(number for reason, number in run.overall.reasons if "also on a new connection" in reason)
     assert truth.requests == run.begun + run.overall.retried + twice == 100 + truth.resets - run.overall.failed
     assert run.overall.retried >= 6
     found = judged(test_load.test_connections_are_not_reset, run, Limit(fail="2%")).outcome

@@ -276,7 +276,7 @@ def test_no_sample_is_no_success(met: Met) -> None:
 
 def ended_twice(met: Met) -> int:
     """Requests that were repeated, for a kept connection ended, and ended again."""
-    return sum(number for why, number in met.run.overall.reasons if "and again" in why)
+    return sum(number for why, number in met.run.overall.reasons if "also on a new connection" in why)
 
 
 def test_a_request_on_a_new_connection_is_not_repeated(met: Met) -> None:
