@@ -199,6 +199,12 @@ class Context:
         value: T = known.value
         return value
 
+    def forget(self, first: str) -> None:
+        """Has what `once` made for keys that begin so made anew for whoever asks next."""
+        with self._lock:
+            for key in [each for each in self._made if isinstance(each, tuple) and each[0] == first]:
+                del self._made[key]
+
     def secret(self, ref: SecretRef, deadline: Deadline | None = None) -> str:
         """The value of a secret, from now on redacted; raises EvidenceProblem (configuration) naming the reference."""
         value = self.once(("secret", ref), lambda: self._resolve_secret(ref, deadline))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_prodcheck.evidence.deadlines import Deadline
+from pytest_prodcheck.evidence.gathering.waiting import wait_until_ready
 from pytest_prodcheck.evidence.kubernetes.rollouts import kubernetes_rollout
 from tests.cluster import shop
 from tests.cluster.control_plane import ControlPlane
@@ -99,3 +101,23 @@ def test_what_a_kubelet_says(bench: Bench, plane: ControlPlane, tmp_path: Path) 
     first, second = reasons_of("StatefulSet", plane, tmp_path)
     assert first == "app: ImagePullBackOff: Back-off pulling image x: not found"
     assert second == "Readiness probe failed: statuscode: 503"
+
+
+def test_a_rollout_that_is_under_way_is_waited_for(bench: Bench, plane: ControlPlane, tmp_path: Path) -> None:
+    """Each pass lists the pods anew, and so does what is gathered after it."""
+    emptied(plane, SPACE)
+    plane.apply(web("Deployment", nodeSelector={"later": "yes"}))
+    _wait(lambda: len(_warned(plane, "FailedScheduling")) == 2)
+    service = '[environments.c.services.web]\nurl = "http://127.0.0.1:9"\nworkload = "deployment/web"\n'
+    context, node = context_for(tmp_path, SPACE, plane, service), "/api/v1/nodes/node-1"
+    told: list[bool] = []
+    comes = threading.Timer(1.5, lambda: plane.patch(node, {"metadata": {"labels": {"later": "yes"}}}))
+    comes.start()
+    try:
+        found = wait_until_ready([(kubernetes_rollout, "web")], context, 60, lambda waited: told.append(waited.ready))
+    finally:
+        comes.join()
+        plane.patch(node, {"metadata": {"labels": {"later": None}}})
+    assert (found.ready, told[0]) == (True, False), found
+    after = kubernetes_rollout.gather("web", context, Deadline(20))
+    assert [each.ready for each in after.pods] == [True, True]

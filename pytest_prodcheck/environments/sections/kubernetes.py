@@ -75,7 +75,7 @@ def _applying(cluster: Kubernetes) -> Iterator[Complaint]:
 KINDS = (
     Kind(
         section="kubernetes",
-        awaited={"kubernetes": (), "workload": ()},
+        awaited={"kubernetes": (), "workload": ("kubernetes-rollout",)},
         targets=kubernetes_targets,
         rules=_rules,
         paths={"workload": lambda _environment, name: ("services", name)},

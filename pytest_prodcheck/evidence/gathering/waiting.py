@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PASSES = 3  # of everything together, in a row: one good moment of a system that is starting proves nothing
 PAUSE = 0.5  # seconds between two passes
+CHANGING = "kubernetes-list"  # is read once in a run, but anew in each pass, and once more after the last one
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def wait_until_ready(
     while True:
         left = seconds - (time.monotonic() - started)
         reasons = _check_readiness(wanted, context, left, reasons)
+        context.forget(CHANGING)
         passes += 1
         good = 0 if reasons else good + 1
         not_ready = tuple(f"{key}: {reason}" for key, reason in reasons.items())

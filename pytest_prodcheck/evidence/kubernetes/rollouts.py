@@ -30,8 +30,17 @@ _PAUSED = "autoscaling.keda.sh/paused-replicas"
 _HPA = "autoscaling/v2", "horizontalpodautoscalers", "minReplicas"
 
 
+def _ready(record: Rollout) -> bool:
+    found = record.workload
+    if found is None or found.observed < found.generation or found.paused or found.stuck:
+        return False
+    if min(found.updated, found.ready, found.available) < found.replicas or not (found.replicas or found.asleep):
+        return False
+    return all(each.hash == found.hash for each in record.pods if each.lives and found.hash)
+
+
 @evidence(
-    "kubernetes-rollout", axis="workload", seconds=seconds, host=host,
+    "kubernetes-rollout", axis="workload", seconds=seconds, host=host, ready=_ready,
     sends=reads("pods", "workloads", "replicasets", "events, where the rollout is not whole", "nodes, of a DaemonSet",
                 "autoscalers, of one at zero"),
 )  # fmt: skip

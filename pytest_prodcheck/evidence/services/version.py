@@ -44,6 +44,10 @@ def _seconds(target: str, environment: Environment) -> float:
 
 
 def _ready(record: Revisions) -> bool:
+    if record.pods_read and (not record.images or any(each.as_shipped is False for each in record.images)):
+        return False
+    if not record.asked:
+        return True
     return bool(record.seen) and all(seen.revision == record.expected for seen in record.seen)
 
 

@@ -20,12 +20,17 @@ from pytest_prodcheck.records import (
     RedisNode,
     Revisions,
     RevisionSeen,
+    Rollout,
+    RunningImage,
+    Workload,
 )
 
 GONE = Problem("refused", "nothing listens there")
 NO_CONTENT = Exchange("GET", "http://shop.test/healthz", 204, (), "", 0, 0.1)
 PRIMARY = PostgresNode("db-1:5432", 0.1)
 STANDBY = PostgresNode("db-2:5432", 0.1, recovering=True)
+RUNS = RunningImage("web-1", "app", "shop:2", "", "shop:2", True)
+WHOLE = Workload("deployment/web", 2, 2, 2, 2, 2, 2, "5d4c")
 CACHE = RedisNode("cache-1:6379", 0.1, role="master")
 
 
@@ -47,6 +52,14 @@ def revisions(*seen: RevisionSeen) -> Revisions:
         ("http-version", revisions(RevisionSeen("a", "r-2"), RevisionSeen("b", "r-1")), False),
         ("http-version", revisions(RevisionSeen("a", None, GONE)), False),
         ("http-version", revisions(), False),
+        ("http-version", Revisions("r-2", 0, (), True, (RUNS,)), True),
+        ("http-version", Revisions("r-2", 0, (), True, (RUNS, replace(RUNS, as_shipped=False))), False),
+        ("http-version", Revisions("r-2", 0, (), True), False),
+        ("kubernetes-rollout", Rollout(WHOLE, "deployment/web", (), 0.0), True),
+        ("kubernetes-rollout", Rollout(None, "deployment/web", (), 0.0), False),
+        ("kubernetes-rollout", Rollout(replace(WHOLE, updated=1), "deployment/web", (), 0.0), False),
+        ("kubernetes-rollout", Rollout(replace(WHOLE, observed=1), "deployment/web", (), 0.0), False),
+        ("kubernetes-rollout", Rollout(replace(WHOLE, replicas=0), "deployment/web", (), 0.0), False),
         ("dns-name", NameAnswer("db.test", "system", ("10.0.0.1",), (), 0.1), True),
         ("dns-name", NameAnswer("db.test", "system", (), (), 0.1), False),
         ("tcp-port", PortAnswer("queue:5672", True, 0.1), True),
