@@ -136,6 +136,8 @@ class Rollout:
     asked_at: float = 0.0  # epoch seconds
     why: tuple[str, ...] = ()  # why it is not whole: conditions and events, the gravest first
     joined: tuple[str, ...] = ()  # nodes that came lately: a DaemonSet's pods on them are no part of its rollout
+    # replicas that its manifest asks for, where it has fewer and no autoscaler is in charge
+    in_file: int | None = None
 
 
 @dataclass(frozen=True)

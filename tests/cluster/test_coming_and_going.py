@@ -153,6 +153,21 @@ def test_scaled_to_zero_on_purpose(space: ControlPlane, tmp_path: Path) -> None:
     space.delete(f"{CRDS}/scaledobjects.keda.sh")
 
 
+def test_fewer_replicas_than_the_manifest_asks_for(space: ControlPlane, tmp_path: Path) -> None:
+    """Scaled by hand, all of it is ready; with an autoscaler it is that one's affair."""
+    wait_until_available(space, 1)
+    told = rollout(space, tmp_path, the_rollout_is_done, "deployment", workload(replicas=3))
+    assert told.startswith("warned"), told
+    assert "replicas of its manifest: 1 is less than 3" in told
+    assert rollout(space, tmp_path, the_rollout_is_done, "deployment", workload(replicas=1)) == "passed"
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    scaler = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 3}
+    space.apply({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+                 "metadata": {"name": "web", "namespace": SPACE}, "spec": scaler})  # fmt: skip
+    assert rollout(space, tmp_path, the_rollout_is_done, "deployment", workload(replicas=3)) == "passed"
+    space.delete("/apis/autoscaling/v2/namespaces/coming/horizontalpodautoscalers/web")
+
+
 def test_an_autoscaler_after_the_rollout_is_not_yet(space: ControlPlane, tmp_path: Path) -> None:
     """argoproj/argo-cd#6287: a pod that it adds runs and is not ready yet; scaled in again, nothing is wrong."""
     wait_until_available(space, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.collectors import evidence
@@ -18,7 +19,7 @@ from pytest_prodcheck.records.kubernetes import Rollout
 if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
-    from pytest_prodcheck.records.kubernetes import Pod
+    from pytest_prodcheck.records.kubernetes import Pod, Workload
 
 PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 REVISION = "deployment.kubernetes.io/revision"
@@ -42,7 +43,7 @@ def _ready(record: Rollout) -> bool:
 @evidence(
     "kubernetes-rollout", axis="workload", seconds=seconds, host=host, ready=_ready,
     sends=reads("pods", "workloads", "replicasets", "events, where the rollout is not whole", "nodes, of a DaemonSet",
-                "autoscalers, of one at zero"),
+                "autoscalers, of one at zero or below its manifest"),
 )  # fmt: skip
 def kubernetes_rollout(target: str, context: Context, deadline: Deadline) -> Rollout:
     """A service's workload and its pods."""
@@ -59,7 +60,7 @@ def kubernetes_rollout(target: str, context: Context, deadline: Deadline) -> Rol
     why = reasons(made, mine, now, context, deadline)
     short = min(made.updated, made.ready, made.available) < made.replicas
     joined = _recent_nodes(context, deadline) if kind == "daemonset" and short else ()
-    return Rollout(made, wanted, mine, now, why, joined)
+    return Rollout(made, wanted, mine, now, why, joined, _replicas_in_file(made, kind, name, context, deadline))
 
 
 def workload_name(service: str, context: Context) -> str:
@@ -116,13 +117,29 @@ def _asleep(item: Object, kind: str, name: str, context: Context, deadline: Dead
     for _, each in documents(context):
         if (str(each.get("kind")).lower(), table(each, "metadata").get("name")) == (kind, name):
             return "its manifest requests no pod" if table(each, "spec").get("replicas") == 0 else ""
-    for version, plural, least in (_KEDA, _HPA):
+    for plural, each in _autoscalers_of(kind, name, context, deadline):
+        if how := _to_zero(each, _KEDA[2] if plural == _KEDA[1] else _HPA[2], 0 if plural == _KEDA[1] else 1):
+            return f"{each.get('kind') or plural} {table(each, 'metadata').get('name')} {how}"
+    return ""
+
+
+def _replicas_in_file(made: Workload, kind: str, name: str, context: Context, deadline: Deadline) -> int | None:
+    """The replicas that its manifest asks for, where those are more than now and no autoscaler is in charge."""
+    for _, each in documents(context):
+        if (str(each.get("kind")).lower(), table(each, "metadata").get("name")) == (kind, name):
+            asked = table(each, "spec").get("replicas")
+            if isinstance(asked, int) and made.replicas < asked and not made.asleep:
+                return None if any(_autoscalers_of(kind, name, context, deadline)) else asked
+    return None
+
+
+def _autoscalers_of(kind: str, name: str, context: Context, deadline: Deadline) -> Iterator[tuple[str, Object]]:
+    """Plural name and object of what scales a workload."""
+    for version, plural, _ in (_KEDA, _HPA):
         for each in _autoscalers(version, plural, context, deadline):
             target = table(each, "spec", "scaleTargetRef")
-            same = (str(target.get("kind") or "Deployment").lower(), target.get("name")) == (kind, name)
-            if same and (how := _to_zero(each, least, 0 if plural == _KEDA[1] else 1)):
-                return f"{each.get('kind') or plural} {table(each, 'metadata').get('name')} {how}"
-    return ""
+            if (str(target.get("kind") or "Deployment").lower(), target.get("name")) == (kind, name):
+                yield plural, each
 
 
 def _to_zero(autoscaler: Object, least: str, usual: int) -> str:
