@@ -58,7 +58,7 @@ def as_text(decision: Decision, ask: VerdictQuery, now: float, *, explain: bool 
     if document is not None and (explain or told):
         lines.append(_rendered(document, explain=explain, unicode=unicode))
     elif document is not None and decision.closed == 0:
-        lines += _open_lines(document, now)
+        lines += _open_lines(document, ask.max_age, now)
     elif decision.closed in (3, 4):
         lines.append(f"  run the checks again with: {_command_of_run(ask)}")
     lines += [f"  {safe(each)}" for each in decision.says]
@@ -89,13 +89,15 @@ def _told_by_verdict(decision: Decision, explain: bool) -> bool:
     return document is not None and document["code"] == closed and (explain or closed != 0)
 
 
-def _open_lines(document: Document, now: float) -> list[str]:
+def _open_lines(document: Document, max_age: float | None, now: float) -> list[str]:
     counts, skips = document["counts"], document["skips"]
     assert isinstance(counts, dict)
     assert isinstance(skips, dict)
     found = ", ".join(f"{counts[outcome]} {outcome}" for outcome in _OUTCOMES if counts.get(outcome))
     oldest, ends = number_of(document["oldest_evidence"]), number_of(document["expires_at"])
     times = [] if oldest is None else [f"oldest evidence {age(max(0.0, now - oldest))} old"]
+    if max_age is not None and oldest is not None and ends is not None:
+        ends = min(ends, oldest + max_age)
     times += [] if ends is None else [f"valid for another {age(ends - now)}"]
     lines = [f"  {found or 'nothing was judged'}; {', '.join(times)}; run {safe(str(document['run']))}"]
     observation = document["observation"]

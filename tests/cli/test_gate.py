@@ -60,6 +60,8 @@ def test_open(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "skipped: 1 not declared (prodcheck doctor --env staging lists them)",
     ):
         assert words in out
+    assert ask("--revision", "r1", "--max-age", "2m") == 0
+    assert "valid for another 50 s" in capsys.readouterr().out  # not what the gate's own 15 min would be
 
 
 def test_blocked_says_what_against_which_limit_and_how_to_mend(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
