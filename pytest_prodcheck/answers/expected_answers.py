@@ -16,6 +16,14 @@ class ExpectedAnswer:
     contains: str = ""  # text that has to be in it, "" for none
     json: bool = False  # a JSON Schema is declared: its media type has to be one of JSON
 
+    @property
+    def status_text(self) -> str:
+        """The statuses for people: "201 or 202", "200 to 399"."""
+        first, last = min(self.statuses), max(self.statuses)
+        if len(self.statuses) > 2 and len(set(self.statuses)) == last - first + 1:
+            return f"{first} to {last}"
+        return " or ".join(map(str, self.statuses))
+
 
 @dataclass(frozen=True)
 class AnswerCheck:

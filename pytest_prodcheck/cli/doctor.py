@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
         *_secrets(environment, configuration),
         *_waivers(configuration, environment.name, datetime.now(UTC).date()),
         *_limits_off(scope),
-        *_missing(scope, environment),
+        *_missing(scope, environment, folded=args.format == "text"),
         *_channels(configuration, environment.name),
         *(() if args.offline else _runbooks(scope)),
     ]
@@ -156,8 +156,8 @@ def _limits_off(scope: Scope) -> Iterator[Finding]:
             yield Finding("soon", f"the limit of {each.pattern} is off: the value is measured, but never fails")
 
 
-def _missing(scope: Scope, environment: Environment) -> Iterator[Finding]:
-    """Checks that would run if more were declared, the gravest first."""
+def _missing(scope: Scope, environment: Environment, *, folded: bool) -> Iterator[Finding]:
+    """Checks that would run if more were declared, the gravest first; folded: one line for kinds without targets."""
     from pytest_prodcheck.catalogue import entries
     from pytest_prodcheck.outcomes import Severity
 
@@ -177,8 +177,13 @@ def _missing(scope: Scope, environment: Environment) -> Iterator[Finding]:
         gravest[key] = min(gravest.get(key, len(severities)), severities.index(Severity(entry.severity)))
     for key in sorted(lacking, key=lambda each: (gravest[each], each)):
         (kind, features), (names, checks) = key, lacking[key]
+        if folded and not names:
+            continue
         where = f"{kind} {_listed(names)}: {features} is not declared" if features else f"{kind}: none is declared"
         yield Finding("missing", f"{where} ({severities[gravest[key]]}: {_listed(checks)})")
+    kinds = sorted(kind for (kind, _), (names, _) in lacking.items() if not names)
+    if folded and kinds:
+        yield Finding("missing", f"nothing is declared of: {', '.join(kinds)} (--format json lists their checks)")
 
 
 def _runbooks(scope: Scope) -> Iterator[Finding]:

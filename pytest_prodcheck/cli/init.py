@@ -60,9 +60,10 @@ def main(args: argparse.Namespace) -> int:
         print(f"prodcheck init: {path} cannot be written: {error.strerror}", file=sys.stderr)
         return 2
     if args.source:
-        print(f"{path} was written. Review it, then run: prodcheck plan --env {args.env}, and prodcheck run smoke")
+        then = f"prodcheck plan smoke --env {args.env}, and prodcheck run smoke --env {args.env}"
+        print(f"{path} was written. Review it, then run: {then}")
     else:
-        print(f"{path} was written. Enter your service's address, then run: prodcheck plan --env production")
+        print(f"{path} was written. Enter your service's address, then run: prodcheck plan smoke --env production")
     return 0
 
 

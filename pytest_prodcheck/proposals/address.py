@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ VERSION = (
 )
 OPENAPI = ("/openapi.json", "/v3/api-docs", "/api/openapi.json", "/swagger.json")
 _REVISIONS = ("revision", "git_sha", "gitsha", "git_commit", "gitcommit", "commit", "sha", "version")
+_PRIVATE_CA = (
+    "for a private CA: export REQUESTS_CA_BUNDLE=ca.pem (its file), "
+    "and name it in `tls.ca` of the service that is written"
+)
 _TIMEOUT = 5.0  # seconds of one request
 _LARGEST = 1024 * 1024
 
@@ -71,7 +76,8 @@ def from_address(address: str) -> Proposal:
         service["health"] = health
     else:
         notes.append("no health page was found: add `health`.")
-    version = next(_versions(base, everywhere), None)
+    paths = (*VERSION, health) if health else VERSION  # a health page often tells the version too
+    version = next(_versions(base, paths, everywhere), None)
     if version is not None:
         service["version"] = version
     else:
@@ -111,8 +117,8 @@ def _good_answers(base: str, paths: tuple[str, ...], everywhere: bytes | None) -
             yield path, answer
 
 
-def _versions(base: str, everywhere: bytes | None) -> Iterator[dict[str, Any]]:
-    for path, answer in _good_answers(base, VERSION, everywhere):
+def _versions(base: str, paths: tuple[str, ...], everywhere: bytes | None) -> Iterator[dict[str, Any]]:
+    for path, answer in _good_answers(base, paths, everywhere):
         found = sorted(_pointers(answer.json()))
         if found:
             yield {"path": path, "pointer": found[0][1]}
@@ -141,7 +147,9 @@ def _ask(url: str) -> Answer:
             media = got.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             return Answer(url, got.status_code, media, body, got.headers.get("Location", ""))
     except requests.exceptions.SSLError as error:
-        raise CannotPropose(f"{url}: its certificate is not trusted ({' '.join(str(error).split())[:160]})") from None
+        found = re.search(r"certificate verify failed: ([^()]{1,200})", str(error))
+        why = f": {found[1].strip()}" if found else ""
+        raise CannotPropose(f"{url}: its certificate is not trusted{why}; {_PRIVATE_CA}") from None
     except requests.RequestException as error:
         raise CannotPropose(f"{url} cannot be reached: {type(error).__name__}") from None
 

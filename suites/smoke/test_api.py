@@ -21,6 +21,9 @@ def test_endpoint_answers_as_declared(
     looked_at = expected_answer(declared)
     status, kind = http_endpoint.status, http_endpoint.content_type
     found = list(answer_checks(looked_at, status, kind, lambda: looked_at.contains in http_endpoint.text))
+    if not found[0].good:  # of an answer of another status nothing else was promised
+        judge("status", False, reason=http_endpoint.wrong(f"{found[0].why}, expected {looked_at.status_text}"))
+        return
     first = next((each for each in found if not each.good), None)  # with it all that a person needs to look at it
     good = [
         judge(each.what, each.good, reason=http_endpoint.wrong(each.why) if each is first else each.why)

@@ -118,6 +118,15 @@ def test_what_could_be_judged(project: Project) -> None:
     assert "critical" in missing[0]
 
 
+def test_kinds_that_nothing_is_declared_of_share_a_line(project: Project) -> None:
+    lines = project.prodcheck("doctor", "--env", "dev", "--offline").stdout.splitlines()
+    (folded,) = (each for each in lines if "nothing is declared of:" in each)
+    assert "memcached, metric, postgres," in folded
+    assert "redis" not in folded
+    assert any("service shop: version is not declared" in each for each in lines)
+    assert not any("none is declared" in each for each in lines)
+
+
 def test_nothing_is_wrong(project: Project) -> None:
     project.environ["DOCTOR_TOKEN"] = "a-token-of-some-length"
     path = project.folder / "prodcheck.toml"

@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+import requests
 
 from pytest_prodcheck.cli.parsing import dispatch
 from pytest_prodcheck.environments.loading import load
@@ -181,6 +182,52 @@ def test_what_answers_everything_alike_has_no_health_page() -> None:
     assert "health" not in service
     assert service["version"] == {"path": "/version", "pointer": "/build/git_commit"}
     assert "very-secret" not in toml(found, "dev", "x")
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """Tells its version on the health page, and has no other page."""
+
+    def do_GET(self) -> None:
+        body = b'{"status": "ok", "version": "1.4.0"}' if self.path == "/healthz" else b""
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def test_a_version_on_the_health_page_is_found() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        found = propose(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    service = found.sections["services"]["service"]
+    assert service["health"] == "/healthz"
+    assert service["version"] == {"path": "/healthz", "pointer": "/version"}
+
+
+def test_a_certificate_that_is_not_trusted_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words of requests 2.32 and OpenSSL 3 in place of a server with a certificate of its own."""
+    said = (
+        "HTTPSConnectionPool(host='shop.example', port=443): Max retries exceeded with url: / (Caused by SSLError("
+        "SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "
+        "unable to get local issuer certificate (_ssl.c:1000)')))"
+    )
+
+    def refuse(*_: object, **__: object) -> None:
+        raise requests.exceptions.SSLError(said)
+
+    monkeypatch.setattr(requests, "get", refuse)
+    with pytest.raises(CannotPropose) as told:
+        propose("https://shop.example")
+    assert str(told.value) == (
+        "https://shop.example/: its certificate is not trusted: unable to get local issuer certificate; "
+        "for a private CA: export REQUESTS_CA_BUNDLE=ca.pem (its file), "
+        "and name it in `tls.ca` of the service that is written"
+    )
 
 
 @pytest.fixture

@@ -34,8 +34,11 @@ def file(path: tuple[str, ...], name: str | None, root: Path) -> Iterator[Compla
         yield path, f"there is no file {name!r} beside prodcheck.toml", "relative paths begin at its folder"
 
 
-def headers(path: tuple[str, ...], headers: Mapping[str, str | SecretRef]) -> Iterator[Complaint]:
-    """Complains about headers that cannot or should not be sent."""
+def headers(
+    path: tuple[str, ...], headers: Mapping[str, str | SecretRef], *, references: bool = True
+) -> Iterator[Complaint]:
+    """Complains about headers that cannot or should not be sent; references: whether a value may be one."""
+    better = "or { env = … } as the value" if references else "or { env = … } as a value of the service's `headers`"
     for name, value in headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             yield (*path, name), "is not a valid HTTP header name", ""
@@ -45,7 +48,7 @@ def headers(path: tuple[str, ...], headers: Mapping[str, str | SecretRef]) -> It
             yield (
                 (*path, name),
                 "credentials in a header would be readable in this file",
-                "use `authentication` of the service, `auth`, or { env = … } as the value",
+                f"use `authentication` of the service, `auth`, {better}",
             )
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]", value):
             yield (*path, name), "expected plain text in Latin-1 without control characters", ""

@@ -76,7 +76,7 @@ def _varied(path: tuple[str, ...], load: Load, root: Path) -> Iterator[Complaint
         yield from unknown_name((*path, name), name, {**load.mix, **load.flows}, "endpoint or flow of this load")
         yield from file((*path, name, "file"), vary.file, root)
         plain = {field: value for field, value in vary.headers.items() if "{" not in value}
-        yield from headers((*path, name, "headers"), plain)
+        yield from headers((*path, name, "headers"), plain, references=False)
         if name in load.flows and (vary.path or vary.json_ is not None or vary.headers):
             yield (
                 (*path, name),

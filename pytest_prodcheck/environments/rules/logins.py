@@ -33,7 +33,7 @@ def auth_complaints(environment: Environment, root: Path) -> Iterator[Complaint]
             if getattr(auth, key) is None:
                 yield path, f"`{key}` is missing: `cookie` needs the service to which the login returns", ""
         if auth.login is not None and not auth.login.startswith("GET "):
-            yield (*path, "login"), "expected the request that redirects to the issuer, such as \"GET /login\"", ""
+            yield (*path, "login"), 'expected the request that redirects to the issuer, such as "GET /login"', ""
     if auth.service is not None:
         yield from unknown_name((*path, "service"), auth.service, environment.services, "service")
     if auth.kind in ("json", "form") and auth.token is None and auth.cookie is None:
@@ -53,7 +53,7 @@ def auth_complaints(environment: Environment, root: Path) -> Iterator[Complaint]
             yield (*path, "protected"), "expected an endpoint whose request changes nothing", ""
     for name, role in auth.roles.items():
         if role.grant == "authorization_code" and (auth.kind != "oidc" or auth.redirect_uri is None):
-            yield (*path, "roles", name), "the grant authorization_code needs kind = \"oidc\" and `redirect_uri`", ""
+            yield (*path, "roles", name), 'the grant authorization_code needs kind = "oidc" and `redirect_uri`', ""
         for key in _credentials(auth, role.grant):
             if getattr(role, key) is None:
                 yield (*path, "roles", name), f'`{key}` is missing: kind = "{auth.kind}" needs it', ""
@@ -81,8 +81,11 @@ def _token_complaints(path: tuple[str, ...], auth: Auth) -> Iterator[Complaint]:
         yield (*path, "throttling"), "`user` is missing: a user reserved for wrong passwords", ""
     users = {role.user for role in auth.roles.values()}
     if auth.throttling.user in users or (auth.wrong_password and auth.wrong_password.user in users):
-        yield (*path, "throttling"), ("this user belongs to a role; a lockout would "
-            "stop that role's checks"), "name another user"
+        yield (
+            (*path, "throttling"),
+            ("this user belongs to a role; a lockout would stop that role's checks"),
+            "name another user",
+        )
 
 
 def workflow_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
@@ -91,16 +94,14 @@ def workflow_complaints(environment: Environment, root: Path) -> Iterator[Compla
         yield from _workflow(("workflows", name), workflow, environment, root)
 
 
-def _workflow(
-    path: tuple[str, ...], workflow: Workflow, environment: Environment, root: Path
-) -> Iterator[Complaint]:
+def _workflow(path: tuple[str, ...], workflow: Workflow, environment: Environment, root: Path) -> Iterator[Complaint]:
     if workflow.unit is not None:
         yield from unknown_name((*path, "unit"), workflow.unit, environment.units, "unit")
     every, caught, names = workflow.names, set(workflow.values), set[str]()
     for part, steps in (("steps", workflow.steps), ("cleanup", workflow.cleanup)):
         for position, step in enumerate(steps):
             here = (*path, part, f"[{position}]")
-            yield from headers((*here, "headers"), step.headers)
+            yield from headers((*here, "headers"), step.headers, references=False)
             yield from unknown_name((*here, "request"), step.service, environment.services, "service")
             if step.as_ is not None and step.as_ != ANONYMOUS:
                 roles = environment.auth.roles if environment.auth else ()

@@ -38,7 +38,7 @@ def _service(path: tuple[str, ...], service: Service, environment: Environment, 
 def _endpoint(
     path: tuple[str, ...], name: str, endpoint: Endpoint, service: Service, environment: Environment, root: Path
 ) -> Iterator[Complaint]:
-    yield from headers((*path, "headers"), endpoint.headers)
+    yield from headers((*path, "headers"), endpoint.headers, references=False)
     if endpoint.json_ is not None and endpoint.form is not None:
         yield path, "`json` excludes `form`: a request has one body", ""
     roles = environment.auth.roles if environment.auth else {}

@@ -142,8 +142,7 @@ class _WorkflowRunner:
         found = answer_checks(looked_at, exchange.status, exchange.content_type, lambda: text in answer.text)
         reasons = [each.why for each in found if not each.good]
         if exchange.status not in step.status:
-            expected = " or ".join(map(str, step.status))
-            return [f"{exchange.method} {exchange.url}: {reasons[0]}, expected {expected}"]
+            return [f"{exchange.method} {exchange.url}: {reasons[0]}, expected {looked_at.status_text}"]
         reasons += [
             f"nothing to capture at {step.capture[name]}" for name in step.capture if name not in self._captured
         ]

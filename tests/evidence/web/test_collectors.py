@@ -111,9 +111,11 @@ def test_without_a_positive_control_nothing_is_told(kind: str, status: int, tmp_
     """Row 42: what a dead service, a firewall or a limiter lacks or refuses proves nothing."""
     with web(lambda seen: (status, HTML, b"no")) as server:
         given = context(tmp_path, server.port)
-        with pytest.raises(EvidenceProblem, match=rf"answered {status}"):
+        with pytest.raises(EvidenceProblem, match=rf"answered {status}") as caught:
             gather(kind, given)
         assert len(server.requests) == 1
+        assert caught.value.problem.at == "shop"  # so that reports tell the cause once
+        assert ("declare `health`" in caught.value.problem.hint) == (status < 500)
 
 
 def test_a_firewall_that_shuts_us_out_meanwhile_is_noticed(tmp_path: Path) -> None:
@@ -190,7 +192,6 @@ def test_records_can_be_saved_and_read_again(kind: str, tmp_path: Path, server: 
     piece = Evidence(f"{kind}:shop", kind, "shop", 1.0, 0.1, record)
     again = codec.load(json.loads(codec.text(codec.dump(piece))))
     assert again.record == record
-
 
 
 def test_a_session_that_opens_nothing_proves_nothing_of_other_origins(tmp_path: Path) -> None:
