@@ -62,6 +62,7 @@ def main(args: argparse.Namespace) -> int:
         *_secrets(environment, configuration),
         *_waivers(configuration, environment.name, datetime.now(UTC).date()),
         *_limits_off(scope),
+        *_only_right_tokens(environment),
         *_missing(scope, environment, folded=args.format == "text"),
         *_channels(configuration, environment.name),
         *(() if args.offline else _runbooks(scope)),
@@ -154,6 +155,17 @@ def _limits_off(scope: Scope) -> Iterator[Finding]:
     for each in scope.thresholds:
         if each.limit.off:
             yield Finding("soon", f"the limit of {each.pattern} is off: the value is measured, but never fails")
+
+
+def _only_right_tokens(environment: Environment) -> Iterator[Finding]:
+    """Services behind a fixed token, which every request of ours carries."""
+    from pytest_prodcheck.environments.queries import guarded
+
+    for name, service in environment.services.items():
+        bearer = service.authentication is not None and service.authentication.bearer is not None
+        if bearer and not any(guarded(each) for each in service.endpoints.values()):
+            how = f'[auth] with kind = "token", service = "{name}" and a role, and `allow` at its endpoints'
+            yield Finding("missing", f"service {name}: nobody tries it without or with a wrong token: declare {how}")
 
 
 def _missing(scope: Scope, environment: Environment, *, folded: bool) -> Iterator[Finding]:

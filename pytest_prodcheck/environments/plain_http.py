@@ -81,7 +81,7 @@ def _of_service(name: str, service: Service, environment: Environment) -> str:
         return "its credentials"
     auth = environment.auth
     if auth is not None and auth.service == name and auth.login is not None:
-        return "the passwords of roles"
+        return "the tokens of roles" if auth.kind == "token" else "the passwords of roles"
     for endpoint in service.endpoints.values():
         roles = [role for role in (endpoint.as_, *(endpoint.allow or ())) if role not in (None, ANONYMOUS)]
         if roles:

@@ -14,7 +14,7 @@ class Login:
 
     role: str
     granted: bool
-    carrier: Literal["bearer", "cookie", "basic", ""]
+    carrier: Literal["bearer", "cookie", "basic", "header", ""]  # header: another one than Authorization
     exchange: Exchange | None
     reason: str = ""  # why not granted
 

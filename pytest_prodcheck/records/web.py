@@ -45,7 +45,7 @@ class PrivateAnswer:
     """`http-private` (endpoint for roles): the answer to an authenticated request."""
 
     role: str
-    carrier: Literal["bearer", "cookie", "basic", ""]  # what carried the credentials
+    carrier: Literal["bearer", "cookie", "basic", "header", ""]  # what carried the credentials
     expected: tuple[int, ...]  # statuses with which it answers those it lets in
     exchange: Exchange
 

@@ -127,6 +127,26 @@ def test_kinds_that_nothing_is_declared_of_share_a_line(project: Project) -> Non
     assert not any("none is declared" in each for each in lines)
 
 
+def test_a_token_that_nobody_tries_wrongly(project: Project) -> None:
+    more = """[environments.dev.services.{0}]
+url = "http://127.0.0.1:9"
+authentication = {{ bearer = {{ env = "DOCTOR_TOKEN" }} }}
+endpoints.list = {{ request = "GET /", {1} }}
+"""
+    role = """[environments.dev.auth]
+kind = "token"
+service = "tried"
+login = "GET /"
+roles.reader = { token = { env = "DOCTOR_TOKEN" } }
+"""
+    path = project.folder / "prodcheck.toml"
+    extra = more.format("orders", "status = 200") + more.format("tried", 'allow = ["reader"]') + role
+    path.write_text(path.read_text().replace("headers = {", "#") + extra)
+    told = [each for each in lines_by_level(project, "--offline")["missing"] if "nobody tries it" in each]
+    (line,) = told
+    assert line.startswith("service orders: nobody tries it without or with a wrong token: declare [auth] with kind")
+
+
 def test_nothing_is_wrong(project: Project) -> None:
     project.environ["DOCTOR_TOKEN"] = "a-token-of-some-length"
     path = project.folder / "prodcheck.toml"

@@ -10,6 +10,7 @@ from pytest_prodcheck.environments.toml.documents import LARGEST
 from tests.environments.support import BASE, DATA, load_text, mistakes, with_reference_files, write
 
 # (what is added to BASE, the one line that must be told)
+FIXED = '[environments.dev.auth]\nkind = "token"\nservice = "shop"\nlogin = "GET /me"\n'
 RULES = {
     "unknown key": (
         'helth = "/h"',
@@ -144,7 +145,7 @@ RULES = {
     ),
     "auth kind": (
         '[environments.dev.auth]\nkind = "magic"',
-        'auth.kind: expected "json", "form", "basic", "client_credentials" or "oidc"',
+        'auth.kind: expected "json", "form", "basic", "token", "client_credentials" or "oidc"',
     ),
     "oidc without issuer": ('[environments.dev.auth]\nkind = "oidc"', "auth: `issuer` is missing"),
     "oidc and passwords": (
@@ -159,6 +160,35 @@ RULES = {
     "role without password": (
         '[environments.dev.auth]\nkind = "basic"\nservice = "shop"\nlogin = "GET /me"\nroles.r = { user = "r" }',
         "auth.roles.r: `password` is missing",
+    ),
+    "fixed token without a request": (
+        '[environments.dev.auth]\nkind = "token"\nservice = "shop"',
+        'auth: `login` is missing: kind = "token" needs it (a request that needs the token, such as "GET /orders")',
+    ),
+    "role without token": (
+        f'{FIXED}roles.r = {{ user = "r", password = {{ env = "A" }} }}',
+        'auth.roles.r: `token` is missing: kind = "token" needs it',
+    ),
+    "token readable": (f'{FIXED}roles.r = {{ token = "t" }}', "auth.roles.r.token: expected"),
+    "token of another kind": (
+        '[environments.dev.auth]\nkind = "basic"\nservice = "shop"\nlogin = "GET /me"\n'
+        'roles.r = { user = "r", password = { env = "A" }, token = { env = "B" } }',
+        'auth.roles.r.token: only kind = "token" has it, and this is "basic"',
+    ),
+    "header of another kind": (
+        '[environments.dev.auth]\nkind = "basic"\nservice = "shop"\nlogin = "GET /me"\nheader = "X-Key"',
+        'auth.header: only kind = "token" has it',
+    ),
+    "fixed token and logout": (f'{FIXED}logout = "POST /logout"', "auth.logout: kind = \"token\" has neither a login"),
+    "fixed token and passwords": (
+        f'{FIXED}wrong_password = {{ user = "x" }}\nroles.r = {{ token = {{ env = "A" }} }}',
+        'auth.wrong_password: kind = "token" has no password login',
+    ),
+    "fixed token in a cookie": (f'{FIXED}header = "Cookie"', "auth.header: Cookie cannot carry a token"),
+    "header of a token": (f'{FIXED}header = "X Key"', "auth.header: is not a valid HTTP header name"),
+    "token for everybody": (
+        f'{FIXED}header = "X-Key"\n[environments.dev]\nheaders = {{ x-key = {{ env = "A" }} }}',
+        "headers.x-key: is sent with every request, so nobody is ever without the token of [auth]",
     ),
     "protected endpoint": (
         '[environments.dev.auth]\nkind = "basic"\nservice = "shop"\nlogin = "GET /me"\nprotected = "shop.acount"',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,15 +19,23 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.workflows import Workflow
 
 
+PASSWORDLESS = ("token", "client_credentials", "oidc")  # kinds without a password login
+_NOT_FOR_TOKENS = ("token", "cookie", "login_form", "csrf", "logout", "logout_revokes")
+_FORBIDDEN_HEADERS = ("cookie", "host", "content-length", "content-type", "transfer-encoding", "connection")
+
+
 def auth_complaints(environment: Environment, root: Path) -> Iterator[Complaint]:
     """Everything about `auth`."""
     path, auth = ("auth",), environment.auth
     if auth is None:
         return
+    fixed = auth.kind == "token"
     needed = {"client_credentials": ("token_url",), "oidc": ("issuer",)}
     for key in needed.get(auth.kind, ("service", "login")):
         if getattr(auth, key) is None:
-            yield path, f'`{key}` is missing: kind = "{auth.kind}" needs it', ""
+            hint = 'a request that needs the token, such as "GET /orders"' if key == "login" and fixed else ""
+            yield path, f'`{key}` is missing: kind = "{auth.kind}" needs it', hint
+    yield from _fixed_token_complaints(path, auth, environment)
     if auth.sent_to_issuer:
         for key in ("service", "login"):
             if getattr(auth, key) is None:
@@ -40,7 +48,7 @@ def auth_complaints(environment: Environment, root: Path) -> Iterator[Complaint]
         yield path, "`token` or `cookie` is missing: it tells where the answer contains the session", ""
     if auth.logout_revokes and auth.logout is None:
         yield (*path, "logout_revokes"), "`logout` is missing: the request that ends a session", ""
-    if auth.wrong_password and auth.kind in ("client_credentials", "oidc"):
+    if auth.wrong_password and auth.kind in PASSWORDLESS:
         yield (*path, "wrong_password"), f'kind = "{auth.kind}" has no password login to try a wrong password on', ""
     if auth.wrong_password and not auth.roles:
         yield (*path, "wrong_password"), "`roles` is empty: refusals prove nothing if no login works", ""
@@ -63,9 +71,39 @@ def auth_complaints(environment: Environment, root: Path) -> Iterator[Complaint]
 
 def _credentials(auth: Auth, grant: str | None) -> tuple[str, ...]:
     """The keys that a role needs."""
+    if auth.kind == "token":
+        return ("token",)
     if auth.kind not in ("client_credentials", "oidc") or grant == "password" or auth.sent_to_issuer:
         return ("user", "password")
     return ("client_id", "user", "password") if grant == "authorization_code" else ("client_id", "client_secret")
+
+
+def _fixed_token_complaints(path: tuple[str, ...], auth: Auth, environment: Environment) -> Iterator[Complaint]:
+    if auth.kind != "token":
+        for key in ("header", "scheme"):
+            if key in auth.model_fields_set:
+                yield (*path, key), f'only kind = "token" has it, and this is "{auth.kind}"', ""
+        for name, role in auth.roles.items():
+            if role.token is not None:
+                yield (*path, "roles", name, "token"), f'only kind = "token" has it, and this is "{auth.kind}"', ""
+        return
+    for key in _NOT_FOR_TOKENS:
+        if getattr(auth, key):
+            yield (*path, key), 'kind = "token" has neither a login nor a logout: each role has a fixed token', ""
+    for name, role in auth.roles.items():
+        if "grant" in role.model_fields_set:
+            yield (*path, "roles", name, "grant"), 'kind = "token" has no OAuth grant', ""
+    if auth.header.lower() in _FORBIDDEN_HEADERS:
+        yield (*path, "header"), f"{auth.header} cannot carry a token", 'such as "X-API-Key"'
+    elif auth.header.lower() != "authorization":
+        yield from ((p[:-1], what, hint) for p, what, hint in headers((*path, "header"), {auth.header: ""}))
+    always: list[tuple[tuple[str, ...], Mapping[str, object]]] = [(("headers",), environment.headers)]
+    always += [(("services", name, "headers"), each.headers) for name, each in environment.services.items()]
+    for where, sent in always:
+        for name in sent:
+            if name.lower() == auth.header.lower():
+                what = "is sent with every request, so nobody is ever without the token of [auth]"
+                yield (*where, name), what, "leave it out, and name the role by `as` or `allow`"
 
 
 def _token_complaints(path: tuple[str, ...], auth: Auth) -> Iterator[Complaint]:
@@ -75,7 +113,7 @@ def _token_complaints(path: tuple[str, ...], auth: Auth) -> Iterator[Complaint]:
         yield (*path, "tokens", "jwks"), "a path needs a `service` to which it belongs", "write the full URL"
     if auth.throttling is None:
         return
-    if auth.kind in ("client_credentials", "oidc"):
+    if auth.kind in PASSWORDLESS:
         yield (*path, "throttling"), f'kind = "{auth.kind}" has no password login to try a wrong password on', ""
     if not auth.throttling.user and not auth.wrong_password:
         yield (*path, "throttling"), "`user` is missing: a user reserved for wrong passwords", ""

@@ -15,10 +15,11 @@ from pytest_prodcheck.environments.sections.tls import Trust
 
 
 class Role(Section):
-    """One role's credentials: `user` and `password`, or `client_id` and `client_secret` for OAuth."""
+    """One role's credentials: `user` and `password`, `client_id` and `client_secret` for OAuth, or a fixed `token`."""
 
     user: str | None = None  # user name, for `json`, `form`, `basic` and the grant "password"
     password: SecretRef | None = None  # where the user's password lies
+    token: SecretRef | None = None  # for `token`: where the fixed bearer token or API key lies
     # OAuth grant: "client_credentials" where left out, "password", or "authorization_code": a person's login with PKCE,
     # which `oidc` does as a browser does: `user` and `password` at the issuer's form, the code to `redirect_uri`
     grant: Literal["client_credentials", "password", "authorization_code"] | None = None
@@ -92,16 +93,20 @@ class Auth(Section):
     """How one logs in.
 
     kind: `json` (JSON document in, token out by `token`), `form` (urlencoded; a session cookie or a token), `basic`,
-    `client_credentials` (OAuth 2 token endpoint at `token_url`), `oidc` (discovery at `issuer`; with `service`, `login`
-    such as "GET /login" and `cookie`: the service sends people to the issuer and takes them back).
+    `token` (a fixed bearer token or API key, the `token` of each role), `client_credentials` (OAuth 2 token endpoint at
+    `token_url`), `oidc` (discovery at `issuer`; with `service`, `login` such as "GET /login" and `cookie`: the service
+    sends people to the issuer and takes them back).
     """
 
-    kind: Literal["json", "form", "basic", "client_credentials", "oidc"]  # how one logs in, see above
-    service: Name | None = None  # whose `login` it is; required for json, form and basic
-    # request that logs in, such as "POST /login"; for basic one that needs credentials
+    kind: Literal["json", "form", "basic", "token", "client_credentials", "oidc"]  # how one logs in, see above
+    service: Name | None = None  # whose `login` it is; required for json, form, basic and token
+    # request that logs in, such as "POST /login"; for basic and token one that needs credentials, such as "GET /orders"
     login: RequestLine | None = None
     logout: RequestLine | None = None  # request that logs out, such as "POST /logout"
     fields: Fields = Fields.model_construct()  # names of the two fields of the login
+    header: str = "Authorization"  # for kind `token`: the header that carries it, such as "X-API-Key"
+    # for kind `token`: the word before it, "" for none; where left out "Bearer" in Authorization, none in other headers
+    scheme: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$")] | None = None
     # JSON pointer to the token in the login's answer, such as "/access_token"
     token: Annotated[str, Field(pattern=r"^/.*$")] | None = None
     # name of the session cookie that the login sets; what roles carry where there is no `token`
@@ -137,6 +142,12 @@ class Auth(Section):
     # where left out, the login service's
     vantage: Name = "outside"
     owner: str = ""  # who is asked when it fails; shown in reports and verdicts
+
+    def token_headers(self, token: str) -> dict[str, str]:
+        """What carries a fixed token."""
+        usual = "Bearer" if self.header.lower() == "authorization" else ""
+        scheme = usual if self.scheme is None else self.scheme
+        return {self.header: f"{scheme} {token}" if scheme else token}
 
     @property
     def signs_in(self) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.services import Endpoint
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
+    from pytest_prodcheck.evidence.login.attempts import RoleSession
 
 Case = Literal["wrong password", "unknown user", "empty password"]
 SECONDS = 45.0  # several requests, one after another
@@ -120,7 +121,7 @@ def auth_required(target: str, context: Context, deadline: Deadline) -> Protecte
         short, control = declared.control, service.endpoints[declared.control]
     role = _allowed_role(target, declared, control, context)
     session = session_of(context, role, deadline)
-    nonsense = _garbage(session.carrier, context)
+    nonsense = _garbage(session, context)
     seen: dict[str, str] = {}
     if not declared.changes_nothing and session.carrier == "cookie":  # a CSRF filter would refuse what comes without
         seen, nonsense = visitor_headers(context, deadline), with_session(visitor_headers(context, deadline), nonsense)
@@ -159,13 +160,16 @@ def _allowed_role(target: str, declared: Endpoint, control: Endpoint, context: C
     return fitting[0]
 
 
-def _garbage(carrier: str, context: Context) -> dict[str, str]:
+def _garbage(session: RoleSession, context: Context) -> dict[str, str]:
     from pytest_prodcheck.evidence.http.messages import basic
+    from pytest_prodcheck.evidence.login.fixed_tokens import random_like
 
-    nonsense = secrets.token_urlsafe(24)
+    auth, carrier, nonsense = context.environment.auth, session.carrier, secrets.token_urlsafe(24)
+    if auth is not None and auth.kind == "token" and carrier:
+        return random_like(session.headers, auth)
     if carrier == "basic":
         return basic("prodcheck-nobody", nonsense, context)
-    cookie = context.environment.auth.cookie if context.environment.auth else None
+    cookie = auth.cookie if auth else None
     return {"Cookie": f"{cookie}={nonsense}"} if carrier == "cookie" else {"Authorization": f"Bearer {nonsense}"}
 
 

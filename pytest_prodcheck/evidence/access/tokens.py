@@ -12,6 +12,7 @@ from pytest_prodcheck.evidence.access.role_requests import SECONDS, declared_req
 from pytest_prodcheck.evidence.access.token_forging import Forged, Jwt, forgeries, garbled, guessable, parse
 from pytest_prodcheck.evidence.collectors import Sending, evidence
 from pytest_prodcheck.evidence.http.service_requests import endpoint, host_of, service_host
+from pytest_prodcheck.evidence.login.fixed_tokens import token_in
 from pytest_prodcheck.evidence.login.sessions import session_of
 from pytest_prodcheck.quantities import format_quantity
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -80,6 +81,8 @@ def auth_tokens(target: str, context: Context, deadline: Deadline) -> ForgedToke
 
 def _token_of(session: RoleSession, auth: Auth) -> str:
     """The token in what a session carries."""
+    if auth.kind == "token":
+        return token_in(session.headers, auth)
     if session.carrier == "bearer":
         return session.headers["Authorization"].partition(" ")[2]
     for pair in session.headers.get("Cookie", "").split("; "):

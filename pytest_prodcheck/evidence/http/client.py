@@ -103,7 +103,7 @@ class HttpClient:
         here = origin_of(url)
         at_home = here == origin_of(self.service.url)
         credentials = self._credentials(deadline) if at_home and not request.anonymous else {}
-        if not at_home and here not in self._origins() and _is_secret(request.headers):
+        if not at_home and here not in self._origins() and self._holds_secret(request.headers):
             text = f"{request.method} {sanitizing.url(url)}: credentials are sent to declared servers only"
             raise EvidenceProblem(Problem("configuration", text))
         sources: tuple[Mapping[str, str | SecretRef], ...]
@@ -138,6 +138,11 @@ class HttpClient:
         if self.service.authentication is not None and at_home and not request.anonymous:
             headers["Authorization"] = self.service.authentication
         return curl(request, shown, self.service, {**headers, **request.headers}, self.context.redactor.redact)
+
+    def _holds_secret(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request carries credentials, by its headers' names or values."""
+        redact = self.context.redactor.redact
+        return _is_secret(headers) or any(redact(value) != value for value in headers.values())
 
     def _origins(self) -> frozenset[tuple[str, str, int]]:
         if self._secret_origins is None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.http.messages import Answer
 
-Carrier = Literal["bearer", "cookie", "basic", ""]
+Carrier = Literal["bearer", "cookie", "basic", "header", ""]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Logging in: JSON, form, basic, OAuth client credentials, OpenID Connect. Tokens are redacted once known."""
+"""Logging in: JSON, form, basic, fixed tokens, OAuth clients, OpenID Connect. Tokens are redacted once known."""
 
 from __future__ import annotations
 
@@ -72,6 +72,10 @@ def log_in(name: str, context: Context, deadline: Deadline) -> Attempt:
         if why:
             return refused(name, answer.exchange, why)
         return _granted(name, name, auth, answer, store, [], context, deadline)
+    if auth.kind == "token":
+        from pytest_prodcheck.evidence.login.fixed_tokens import by_token
+
+        return by_token(name, role, auth, context, deadline)
     if role.grant == "authorization_code":
         from pytest_prodcheck.evidence.login.authorization_code import by_code
 

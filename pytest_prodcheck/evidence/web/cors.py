@@ -71,6 +71,12 @@ def http_cors(target: str, context: Context, deadline: Deadline) -> CorsAnswers:
     return CorsAnswers(good, tuple(answers))
 
 
+def _carrier(context: Context) -> str:
+    """The header that carries credentials, in lower case as browsers ask for it."""
+    auth = context.environment.auth
+    return auth.header.lower() if auth else "authorization"
+
+
 def _require_control(allowed: PrivateAnswer) -> None:
     """Raises EvidenceProblem where the role itself does not get its answer: then it proves nothing for others."""
     exchange = allowed.exchange
@@ -88,7 +94,7 @@ def _answers_to_origins(
     deadline: Deadline,
 ) -> list[CorsAnswer]:
     answers = []
-    wish = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    wish = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": _carrier(context)}
     for case, origin in found.items():
         exchange = ask(target, "GET", path, context, deadline, {**headers, "Origin": origin}).exchange
         answers.append(CorsAnswer(path, case, origin, False, bool(headers), replace(exchange, body=None)))

@@ -51,7 +51,9 @@ def _cases(name: str, environment: Environment) -> list[tuple[str, Request]]:
     for full in private_endpoints(name, environment):
         key = full.removeprefix(f"{name}.")
         each = service.endpoints[key]
-        garbage = {**each.headers, "Authorization": "Bearer ."}
+        auth = environment.auth
+        wrong = auth.token_headers(".") if auth and auth.kind == "token" else {"Authorization": "Bearer ."}
+        garbage = {**each.headers, **wrong}
         cases.append((f"a malformed token for {key}", Request("GET", each.path, garbage)))
     return cases
 
