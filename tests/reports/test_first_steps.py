@@ -6,6 +6,7 @@ certificate, another rule, another host.
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 
 import pytest
@@ -32,7 +33,7 @@ def step(check: str, reason: str, of: str = "", *asked: Asked, environment: str 
     ("check", "reason", "of", "expected"),
     [
         ("smoke.tcp.open", "port: q.test:4353: no answer within 5 s", "", "ssh q.test 'ss -ltn sport = :4353"),
-        ("smoke.redis.persistence", "the save failed", "cache-1.test:4410", "redis-cli -h cache-1.test -p 4410"),
+        ("smoke.redis.persistence", "the save failed", "cache-1.test:4410", "ssh cache-1.test 'df -h /var/lib/redis"),
         ("smoke.postgres.connects", "refused", "10.0.0.7:5433", "pg_isready -h 10.0.0.7 -p 5433"),
         ("security.tls.expiry", "it ended", "m.test:3356, CA 1", "-connect m.test:3356 -servername m.test -show"),
         ("smoke.dns.resolves", "q.test: 127.0.0.1:4801 answered", "", "dig @127.0.0.1 -p 4801 q.test A +noall"),
@@ -71,6 +72,39 @@ def test_a_loop_of_the_runbook_asks_what_was_asked() -> None:
     assert "https://shop.demo.test:8443/version" in made.command
     hostile = Asked("", "", "curl 'https://x/$(reboot)'", "GET", "https://x/$(reboot)", 200, 0.1)
     assert step("smoke.service.version", "", "", hostile).command == hostile.repeat
+
+
+def test_a_slow_request_is_sent_once_more_with_its_times() -> None:
+    slow = Asked("", "", "curl -sS -i --compressed --cacert ca.pem -X POST https://x/quotes", "POST", "", 200, 1.5)
+    made = step("smoke.api.budget", "slow", "", slow).command
+    assert made.startswith("curl -sS -o /dev/null -w '%{time_starttransfer}")
+    assert made.endswith(" --cacert ca.pem -X POST https://x/quotes")
+
+
+def test_a_loop_trusts_the_declared_ca() -> None:
+    url = "https://shop.demo.test:8443/version"
+    asked = Asked("", "", f"curl -sS -i --compressed --cacert ca.pem {url}", "GET", url, 200, 0.1)
+    assert f"do curl -sS --cacert ca.pem {url}; echo" in step("smoke.service.version", "old", "", asked).command
+
+
+def test_a_cookie_that_browsers_refuse_is_shown_where_it_is_set() -> None:
+    line = (
+        "curl -sS -i --compressed --cacert ca.pem -H 'Referer: https://x/login' -H \"$COOKIE_HEADER\" https://x/login"
+    )
+    asked = Asked("", "", line, "POST", "https://x/login", 403, 0.1)
+    made = step("smoke.auth.login", "answered 403 (/login: browsers refuse its cookie __Host-form)", "", asked)
+    assert made.command == "curl -sS -i --compressed --cacert ca.pem https://x/login | grep -i '^set-cookie'"
+
+
+def test_one_address_of_a_service_is_asked_by_the_name_of_the_service() -> None:
+    made = step("smoke.service.version", "11 of 22 connections met demo-0", "127.0.0.2:8443")
+    assert "do curl -sS --connect-to ::127.0.0.2:8443 https://shop.example/version; echo" in made.command
+    assert made.label == "first step, with some names of an example:"
+
+
+@pytest.mark.parametrize("text", ["select count(*) from a where b = 'c'", "$(reboot)", "'; reboot"])
+def test_an_invariant_begins_with_its_statement(text: str) -> None:
+    assert shlex.split(step("data_integrity.rows", "1 is more than 0", text).command) == ["psql", "-c", text]
 
 
 HOSTILE = [*STRINGS, "$(reboot):80", "-oProxyCommand=reboot:22", "a;reboot:80", "x`id`:1", "a: b:c answered"]

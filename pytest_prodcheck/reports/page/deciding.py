@@ -70,6 +70,9 @@ def _item(
         return "<br>".join([*lines, "for the same reason"])
     told.add(reason)
     step = _first_step(first.raw("runbook"), texts, result, steps)
+    if step and step in told:
+        step = '<span class="pc-dim">first step: as above</span>'
+    told.add(step)
     return "<br>".join(filter(None, [*lines, safe_html(reason), step]))
 
 

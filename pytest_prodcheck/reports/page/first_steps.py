@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,9 @@ BUNDLED = "prodcheck explain "
 _EXAMPLES = ("shop-db", "shop-db-2", "shop-redis")  # hosts of the runbooks that do not end with shop.example
 _WORD = re.compile(r"[A-Za-z0-9.-]+")
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
-_URL = re.compile(r"https?://[a-z.-]*shop\.example[^\s'\"]*")
+_CURL = "curl -sS -i --compressed "  # what each line to repeat a request begins with
+_TIMES = r"-o /dev/null -w '%{time_starttransfer} first byte, %{time_total} total\n'"
+_URL = re.compile(r"https?://[a-z.-]*shop\.example[^\s'\";]*")
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,29 @@ def first_step(runbook: str, result: Result | None, sent: Requests, environment:
     asked = [each for key in (result.evidence if result else ()) for each in sent.get(key, ()) if each.repeat]
     worst = max(asked, key=lambda each: (each.status >= 400, each.seconds), default=None)
     if worst is not None:
-        if worst.method == "GET" and len(_URL.findall(step)) == 1 and step.startswith("for ") and _plain(worst.url):
-            return Step(_URL.sub(lambda _: worst.url, step), "first step:")
-        return Step(worst.repeat, "first step:")
+        return Step(_request(worst, step, result.reason if result else ""), "first step:")
+    if name == "data_integrity.rows" and (statement := _statement(result)):
+        return Step(f"psql -c {shlex.quote(statement)}", "first step, on the node of the evidence:")
     return _with_names(step, result, environment) if step else None
+
+
+def _request(asked: Asked, step: str, reason: str) -> str:
+    """The request once more: in the runbook's loop, with its times, or as far as the cookies that a page sets."""
+    if asked.method == "GET" and len(_URL.findall(step)) == 1 and step.startswith("for ") and _plain(asked.url):
+        options = asked.repeat.removeprefix(_CURL).removesuffix(asked.url) if asked.repeat.startswith(_CURL) else ""
+        return _URL.sub(lambda _: asked.url, step).replace("curl -sS ", f"curl -sS {options}", 1)
+    if "%{time_total}" in step and asked.repeat.startswith(_CURL):
+        return f"curl -sS {_TIMES} {asked.repeat.removeprefix(_CURL)}"
+    form = re.search(r" -H 'Referer: (https?://[^' ]{1,500})'", asked.repeat)
+    if "browsers refuse its cookie" in reason and form and _plain(form[1]):
+        return f"{asked.repeat[: form.start()]} {form[1]} | grep -i '^set-cookie'"
+    return asked.repeat
+
+
+def _statement(result: Result | None) -> str:
+    """The declared SQL of an invariant."""
+    found = (each.of for each in (result.judgements if result else ()) if each.outcome != Outcome.PASSED)
+    return next((each for each in found if each and each.isprintable()), "")
 
 
 def _with_names(step: str, result: Result | None, environment: str) -> Step:
@@ -72,6 +94,9 @@ _EXAMPLE = "first step, with the names of an example:"
 
 
 def _replaced(step: str, example: str, host: str, port: str) -> str:
+    at = f"curl -sS https://{example}/"
+    if at in step and port and re.fullmatch("[0-9.]+", host):  # its certificate and its answers are those of a name
+        return step.replace(at, f"curl -sS --connect-to ::{host}:{port} https://{example}/")
     found = re.search(re.escape(example) + r"(:| -p | )([0-9]{2,5})\b", step)
     if found and port:
         step = step.replace(found[0], f"{host}{found[1]}{port}").replace(f":{found[2]}", f":{port}")
