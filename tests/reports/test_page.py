@@ -226,6 +226,7 @@ def test_a_gate_names_the_cause_first_and_its_first_step() -> None:
     assert "anna" in told[1]
     assert "bert" in told[1]
     assert f"first step: {curl}" in " ".join(told[2].split())
+    assert "of an example" not in told[3]  # below a step that can be pasted
 
 
 @pytest.mark.parametrize("name", runbooks.names())

@@ -9,7 +9,7 @@ from pytest_prodcheck.reports.banner import grouped
 from pytest_prodcheck.reports.dependent_failures import split_followers
 from pytest_prodcheck.reports.escaping import safe_html, safe_lines
 from pytest_prodcheck.reports.measurement_text import reason_texts
-from pytest_prodcheck.reports.page.first_steps import Step
+from pytest_prodcheck.reports.page.first_steps import EXAMPLE, Step
 from pytest_prodcheck.reports.symbols import outcome_symbol
 from pytest_prodcheck.reports.verdict_documents import View, subject
 
@@ -70,6 +70,8 @@ def _item(
         return "<br>".join([*lines, "for the same reason"])
     told.add(reason)
     step = _first_step(first.raw("runbook"), texts, result, steps)
+    if EXAMPLE in step and any(_OWN in each for each in told):  # a step that can be pasted stands above
+        step = ""
     if step and step in told:
         step = '<span class="pc-dim">first step: as above</span>'
     told.add(step)
@@ -104,6 +106,9 @@ def _first_step(runbook: str, texts: list[str], result: Result | None, steps: St
     if step is None:
         return f'<span class="pc-dim">how to fix:</span> {safe_html(runbook)}' if runbook else ""
     return _command(step)
+
+
+_OWN = ">first step:</span> <code"  # of a command with the names of this run
 
 
 def _command(step: Step) -> str:

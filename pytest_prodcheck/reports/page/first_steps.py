@@ -87,10 +87,10 @@ def _with_names(step: str, result: Result | None, environment: str) -> Step:
     left = [each for each in _WORD.findall(made) if each != host and ("shop" in each or each in _EXAMPLES)]
     if not left and not re.search(r"\$[A-Z]", made):
         return Step(made, "first step:")
-    return Step(made, "first step, with some names of an example:" if made != step else _EXAMPLE)
+    return Step(made, "first step, with some names of an example:" if made != step else EXAMPLE)
 
 
-_EXAMPLE = "first step, with the names of an example:"
+EXAMPLE = "first step, with the names of an example:"
 
 
 def _replaced(step: str, example: str, host: str, port: str) -> str:
