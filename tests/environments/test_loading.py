@@ -91,6 +91,10 @@ RULES = {
         "authentication: expected exactly one of `basic` and `bearer`",
     ),
     "credential header": ('headers = { Authorization = "Bearer x" }', "headers.Authorization: credentials in a header"),
+    "credential header of an endpoint": (
+        'endpoints.e = { request = "GET /", status = 401, headers = { Authorization = "Bearer x" } }',
+        "or { env = … } as a value of the service's `headers`",
+    ),
     "bad header name": ('headers = { "A B" = "x" }', 'headers."A B": is not a valid HTTP header name'),
     "line break in header": ('headers = { A = "x\\r\\nB: y" }', "headers.A: expected plain text"),
     "role of endpoint": (
@@ -179,7 +183,7 @@ RULES = {
         '[environments.dev.auth]\nkind = "basic"\nservice = "shop"\nlogin = "GET /me"\nheader = "X-Key"',
         'auth.header: only kind = "token" has it',
     ),
-    "fixed token and logout": (f'{FIXED}logout = "POST /logout"', "auth.logout: kind = \"token\" has neither a login"),
+    "fixed token and logout": (f'{FIXED}logout = "POST /logout"', 'auth.logout: kind = "token" has neither a login'),
     "fixed token and passwords": (
         f'{FIXED}wrong_password = {{ user = "x" }}\nroles.r = {{ token = {{ env = "A" }} }}',
         'auth.wrong_password: kind = "token" has no password login',
