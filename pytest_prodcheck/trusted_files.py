@@ -43,7 +43,7 @@ def _pieces(path: str, most: int, *, follow: bool = True) -> Iterator[bytes]:
     handle = os.open(path, flags if follow else flags | os.O_NOFOLLOW)
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", path)
+            raise OSError(errno.EINVAL, "it is not a regular file", path)
         while piece := os.read(handle, min(most, _PIECE)):
             yield piece
     finally:

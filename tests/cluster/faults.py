@@ -127,6 +127,12 @@ def _patched(path: str, **body: Any) -> Callable[[Bench], None]:
     return lambda bench: bench.plane.patch(path, body)
 
 
+def _full_quota(bench: Bench) -> None:
+    """What the files change is rolled out, for which there is no room; left as it is, nothing would be."""
+    _files("spec.template.metadata.labels.rolled", "out")(bench)
+    bench.plane.patch(ROOM, {"spec": {"hard": {"requests.cpu": "2"}}})
+
+
 def _deleted(path: str) -> Callable[[Bench], None]:
     return lambda bench: bench.plane.delete(path)
 
@@ -236,7 +242,7 @@ FAULTS = (
     ),
     Fault("rollout-paused", _patched(STOREFRONT, spec={"paused": True}), (ROLLOUT,)),
     Fault("workload-gone", _deleted(ORDERS), (ROLLOUT,), (INGRESS, RESTARTS)),
-    Fault("quota-full", _patched(ROOM, spec={"hard": {"requests.cpu": "2"}}), (QUOTA,), (DRY_RUN,)),
+    Fault("quota-full", _full_quota, (QUOTA,), (DRY_RUN,)),
     Fault("quota-nearly-full", _patched(ROOM, spec={"hard": {"pods": "5"}}), (QUOTA,), outcome="warned"),
     Fault("limit-range-refuses", _live(_SMALL), (QUOTA,), (DRY_RUN,)),
     Fault("budget-blocks", _patched(BUDGET, spec={"maxUnavailable": 0}), (DISRUPTION,)),

@@ -86,7 +86,7 @@ def over_tls(port: int, ca: str) -> tuple[str, str]:
         ("alone", "errored", ""),  # no HTTP/1.1 at all: nothing to compare with
         ("h3", "passed", ""),
         ("old", "failed", "the revision rev-2: it tells rev-1"),
-        ("gone", "failed", "answered 421; 200 as identity over HTTP/1.1"),
+        ("gone", "failed", "answered 421, but 200 as identity over HTTP/1.1"),
         ("reset", "failed", "the server ended the stream (INTERNAL_ERROR)"),
     ],
 )
