@@ -255,7 +255,7 @@ FAULTS = (
     ),
     Fault("surge-does-not-fit", _files(f"{_C0}.resources.requests.cpu", "9"), (CAPACITY,), (QUOTA, DRY_RUN)),
     Fault("selector-fits-no-node", _files("spec.template.spec.nodeSelector", {"disk": "none"}), (CAPACITY,)),
-    Fault("more-replicas-than-room", _files("spec.replicas", 60), (CAPACITY,), (QUOTA,)),
+    Fault("more-replicas-than-room", _files("spec.replicas", 60), (CAPACITY,), (QUOTA, ROLLOUT)),
     Fault("all-nodes-cordoned", _cordoned, (CAPACITY,)),
     Fault("removed-api", _added(_OLD_BUDGET), (DEPRECATIONS, DRY_RUN)),
     Fault("deprecated-api", _added(_OLD_ENDPOINTS), (DEPRECATIONS,), outcome="warned"),

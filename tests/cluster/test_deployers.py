@@ -17,6 +17,7 @@ from tests.cluster.deployers import Kubectl
 from tests.cluster.namespaces import context_for, emptied, files
 
 Object = dict[str, Any]
+AGAIN = "deleted and created again"
 SPACE = "deployers"
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -113,13 +114,13 @@ CASES: dict[str, tuple[Object, str, Change, str, str]] = {
     ),
     "conflict": (web("j"), "server scale", lambda it: it, "1 conflict", "server-side apply by kubectl"),
     "scaled": (web("k"), "client scale", lambda it: it, "", "kubectl apply"),
-    "hook": (job("l", **_HOOK), "client", lambda it: changed(it, f"{APP}.image", _OTHER), "", "created again"),
+    "hook": (job("l", **_HOOK), "client", lambda it: changed(it, f"{APP}.image", _OTHER), "", AGAIN),
     "hook-kept": (
         job("m", **_KEPT), "client", lambda it: changed(it, f"{APP}.image", _OTHER), "already exists", "create",
     ),
-    "hook-wrong": (job("n", **_HOOK), "client", lambda it: changed(it, f"{APP}.image", None), "Required value", "created again"),
-    "argo-hook": (job("o", **_ARGO), "client", lambda it: changed(it, f"{APP}.image", _OTHER), "", "created again"),
-    "argo-replaced": (job("p", **_REPLACED), "client", lambda it: changed(it, f"{APP}.image", _OTHER), "", "created again"),
+    "hook-wrong": (job("n", **_HOOK), "client", lambda it: changed(it, f"{APP}.image", None), "Required value", AGAIN),
+    "argo-hook": (job("o", **_ARGO), "client", lambda it: changed(it, f"{APP}.image", _OTHER), "", AGAIN),
+    "argo-replaced": (job("p", **_REPLACED), "client", lambda it: changed(it, f"{APP}.image", _OTHER), "", AGAIN),
     "job": (job("q"), "client", lambda it: changed(it, f"{APP}.image", _OTHER), "field is immutable", "kubectl apply"),
     "argo-takes-over": (
         web("r"), "client scale",
@@ -139,13 +140,13 @@ CASES: dict[str, tuple[Object, str, Change, str, str]] = {
     "flux-job": (
         job("x"), "flux", lambda it: changed(it, f"{APP}.image", _OTHER), "field is immutable", "kustomize-controller",
     ),
-    "flux-forced": (job("y", **_FORCED), "flux", lambda it: changed(it, f"{APP}.image", _OTHER), "", "created again"),
+    "flux-forced": (job("y", **_FORCED), "flux", lambda it: changed(it, f"{APP}.image", _OTHER), "", AGAIN),
     "flux-forced-wrong": (
-        job("z", **_FORCED), "flux", lambda it: changed(it, f"{APP}.image", None), "Required value", "created again",
+        job("z", **_FORCED), "flux", lambda it: changed(it, f"{APP}.image", None), "Required value", AGAIN,
     ),
     "flux-kustomization": (
         changed(job("aa"), "metadata.labels", {f"{_FLUX}/name": "apps", f"{_FLUX}/namespace": SPACE}), "flux",
-        lambda it: changed(it, f"{APP}.image", _OTHER), "", "created again",
+        lambda it: changed(it, f"{APP}.image", _OTHER), "", AGAIN,
     ),
     "flux-unforced": (
         changed(job("ab"), "metadata.labels", {f"{_FLUX}/name": "base", f"{_FLUX}/namespace": SPACE}), "flux",

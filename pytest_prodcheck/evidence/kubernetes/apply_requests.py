@@ -53,7 +53,8 @@ def applied(
     if made.accepted or made.problem is not None or not way.recreates or not _unchangeable(made.said):
         return made, result
     anew = replace(way, kind="anew", recreates=False)
-    again, result = _sent(replace(asked, way=f"{asked.way}, anew"), each, anew, described, context, deadline)
+    told = replace(asked, way=f"{asked.way}, deleted and created again")
+    again, result = _sent(told, each, anew, described, context, deadline)
     if not again.accepted:
         return again, result
     return replace(again, lost=(*again.lost, f"applying deletes and creates it again: {made.said[:300]}")), result
