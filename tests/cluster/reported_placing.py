@@ -118,9 +118,12 @@ def _cordoned() -> list[Placing]:
 def _scaled() -> list[Placing]:
     """What is as it was needs no room for a surge: beside the reports, in full clusters."""
     made = []
-    told = (("same-full", "3", 3, True), ("more-full", "3", 4, False), ("more", "4", 4, True))
-    for name, cpu, replicas, fits in told:
-        was = _workload(name, 3, "1", strategy=_SURGE)
+    told = (
+        ("same-full", "3", 3, 3, True), ("more-full", "3", 3, 4, False), ("more", "4", 3, 4, True),
+        ("waits-already", "1", 3, 2, False), ("waits-no-more", "2", 3, 2, True),
+    )  # fmt: skip
+    for name, cpu, before, replicas, fits in told:
+        was = _workload(name, before, "1", strategy=_SURGE)
         after = copy.deepcopy(was)
         after["spec"]["replicas"] = replicas
         made.append(Placing(name, _nodes(name, "a", cpu=cpu), [], was, after, fits))

@@ -125,7 +125,8 @@ def _as_it_will_be(demand: Demand, pods: Iterable[Pod], context: Context, deadli
         return demand
     mine = [each for each in pods if (each.namespace, each.workload) == (demand.namespace, demand.what) and each.lives]
     newest = max(mine, key=lambda each: each.created_at, default=None)
-    return demand if newest is None else scaled_only(demand, dict(newest.labels))
+    placed = sum(1 for each in mine if each.node)  # one that waits for a place already needs one all the same
+    return demand if newest is None else scaled_only(demand, dict(newest.labels), placed)
 
 
 def _as_it_is(item: Object) -> Object:

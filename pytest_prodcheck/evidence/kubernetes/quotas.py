@@ -49,7 +49,7 @@ def _rows(limited: Object, demands: Iterable[Demand], context: Context, deadline
 
 
 def _as_it_will_be(demand: Demand, context: Context, deadline: Deadline) -> Demand:
-    return scaled_only(demand, {}) if keeps_its_pods(demand, context, deadline) else demand
+    return scaled_only(demand, {}, demand.now) if keeps_its_pods(demand, context, deadline) else demand
 
 
 def _used(quota: Object, resource: str, covered: Iterable[Demand], context: Context, deadline: Deadline) -> float:

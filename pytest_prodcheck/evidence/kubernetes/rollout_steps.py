@@ -134,10 +134,10 @@ def _demand(
     )  # fmt: skip
 
 
-def scaled_only(demand: Demand, labels: dict[str, str]) -> Demand:
-    """The same where the pods that run stay; labels: theirs."""
+def scaled_only(demand: Demand, labels: dict[str, str], there: int) -> Demand:
+    """The same where the pods that are there stay; labels: theirs."""
     whole = demand.count + demand.kept
-    kept = min(demand.now, whole)
+    kept = min(there, whole)
     return replace(
         demand, count=demand.count if demand.daemon else whole - kept, kept=kept, surge=0, unchanged=True,
         recreate=False, labels=labels, beside=pod_constraints(demand.pod, labels),
