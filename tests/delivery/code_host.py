@@ -12,12 +12,12 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from pytest_prodcheck.delivery.code_hosts import GITHUB, Host
+from tests.delivery.receivers import serving
 
 TOKEN = "ghs_very-secret-token-of-a-job"
 
@@ -118,13 +118,5 @@ def serve(made: CodeHost, context: ssl.SSLContext) -> Iterator[CodeHost]:
         def log_message(self, *_: object) -> None:
             """Says nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    made.port = server.server_address[1]
-    try:
+    with serving(Handler, context) as made.port:
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()

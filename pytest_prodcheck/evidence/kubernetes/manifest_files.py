@@ -47,6 +47,13 @@ def with_coming(kind: str, live: Iterable[Object], context: Context) -> list[Obj
     return list(found.values())
 
 
+def manifests_of(kind: str, name: str, context: Context) -> Iterator[Object]:
+    """The objects of the files of one kind (in lower case) and name; raises EvidenceProblem as `documents`."""
+    for _, each in documents(context):
+        if (str(each.get("kind", "")).lower(), str(table(each, "metadata").get("name", ""))) == (kind, name):
+            yield each
+
+
 def _without_placeholders(pattern: str, unit: str, revision: str) -> str:
     return pattern.replace("{unit}", unit).replace("{revision}", revision)
 

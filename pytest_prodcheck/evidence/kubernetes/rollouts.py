@@ -10,7 +10,7 @@ from pytest_prodcheck.evidence.collectors import evidence
 from pytest_prodcheck.evidence.kubernetes import parsing
 from pytest_prodcheck.evidence.kubernetes.api import api, listed
 from pytest_prodcheck.evidence.kubernetes.cluster import host, namespaced, node_grace, pods_of, reads, seconds
-from pytest_prodcheck.evidence.kubernetes.manifest_files import documents
+from pytest_prodcheck.evidence.kubernetes.manifest_files import manifests_of
 from pytest_prodcheck.evidence.kubernetes.objects import Object, rows, table
 from pytest_prodcheck.evidence.kubernetes.rollout_reasons import reasons
 from pytest_prodcheck.records import EvidenceProblem, Problem
@@ -25,10 +25,10 @@ PLURALS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonse
 REVISION = "deployment.kubernetes.io/revision"
 SEEN = 3.0  # seconds that a controller takes at most to see what an autoscaler or a kubelet has just written
 JOINED = 300.0  # seconds in which a new node's daemons start
-# what scales to zero: path of its list, how it names what it scales, and its least number
-_KEDA = "keda.sh/v1alpha1", "scaledobjects", "minReplicaCount"
+# what scales to zero: path of its list, how it names what it scales, its least number, and that where it names none
+_KEDA = "keda.sh/v1alpha1", "scaledobjects", "minReplicaCount", 0
 _PAUSED = "autoscaling.keda.sh/paused-replicas"
-_HPA = "autoscaling/v2", "horizontalpodautoscalers", "minReplicas"
+_HPA = "autoscaling/v2", "horizontalpodautoscalers", "minReplicas", 1
 
 
 def _ready(record: Rollout) -> bool:
@@ -114,11 +114,10 @@ def _asleep(item: Object, kind: str, name: str, context: Context, deadline: Dead
     """Who scaled a workload to zero on purpose, "" where it is not there or nobody says so."""
     if table(item, "spec").get("replicas") != 0:
         return ""
-    for _, each in documents(context):
-        if (str(each.get("kind")).lower(), table(each, "metadata").get("name")) == (kind, name):
-            return "its manifest requests no pod" if table(each, "spec").get("replicas") == 0 else ""
-    for plural, each in _autoscalers_of(kind, name, context, deadline):
-        if how := _to_zero(each, _KEDA[2] if plural == _KEDA[1] else _HPA[2], 0 if plural == _KEDA[1] else 1):
+    if manifest := next(manifests_of(kind, name, context), None):
+        return "its manifest requests no pod" if table(manifest, "spec").get("replicas") == 0 else ""
+    for (_, plural, least, usual), each in _autoscalers_of(kind, name, context, deadline):
+        if how := _to_zero(each, least, usual):
             return f"{each.get('kind') or plural} {table(each, 'metadata').get('name')} {how}"
     return ""
 
@@ -126,24 +125,25 @@ def _asleep(item: Object, kind: str, name: str, context: Context, deadline: Dead
 def _replicas_in_file(made: Workload, kind: str, name: str, context: Context, deadline: Deadline) -> int | None:
     """The replicas that its manifest asks for, where those are more than now and no autoscaler is in charge."""
     try:
-        found = documents(context)
+        manifest = next(manifests_of(kind, name, context), {})
     except EvidenceProblem:
         return None  # other checks say so, and the rollout is what it is
-    for _, each in found:
-        if (str(each.get("kind")).lower(), table(each, "metadata").get("name")) == (kind, name):
-            asked = table(each, "spec").get("replicas")
-            if isinstance(asked, int) and made.replicas < asked and not made.asleep:
-                return None if any(_autoscalers_of(kind, name, context, deadline)) else asked
-    return None
+    asked = table(manifest, "spec").get("replicas")
+    if not isinstance(asked, int) or made.replicas >= asked or made.asleep:
+        return None
+    return None if any(_autoscalers_of(kind, name, context, deadline)) else asked
 
 
-def _autoscalers_of(kind: str, name: str, context: Context, deadline: Deadline) -> Iterator[tuple[str, Object]]:
-    """Plural name and object of what scales a workload."""
-    for version, plural, _ in (_KEDA, _HPA):
+def _autoscalers_of(
+    kind: str, name: str, context: Context, deadline: Deadline
+) -> Iterator[tuple[tuple[str, str, str, int], Object]]:
+    """What scales a workload: `_KEDA` or `_HPA`, and the object."""
+    for autoscaler in (_KEDA, _HPA):
+        version, plural, _, _ = autoscaler
         for each in _autoscalers(version, plural, context, deadline):
             target = table(each, "spec", "scaleTargetRef")
             if (str(target.get("kind") or "Deployment").lower(), target.get("name")) == (kind, name):
-                yield plural, each
+                yield autoscaler, each
 
 
 def _to_zero(autoscaler: Object, least: str, usual: int) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.kubernetes.cluster import pods_of
-from pytest_prodcheck.evidence.kubernetes.manifest_files import documents, template
-from pytest_prodcheck.evidence.kubernetes.namespace_objects import name_of
+from pytest_prodcheck.evidence.kubernetes.manifest_files import manifests_of, template
 from pytest_prodcheck.evidence.kubernetes.objects import rows
 from pytest_prodcheck.evidence.kubernetes.rollouts import workload_name
 from pytest_prodcheck.evidence.vulnerabilities.subjects import reference
@@ -39,8 +38,7 @@ def _images_in_manifests(workload: str, context: Context) -> dict[str, str]:
     kind, _, name = workload.partition("/")
     return {
         str(each.get("name", "")): str(each.get("image", ""))
-        for _, item in documents(context)
-        if str(item.get("kind", "")).lower() == kind and name_of(item) == name
+        for item in manifests_of(kind, name, context)
         for each in rows(template(item), "containers")
     }
 
