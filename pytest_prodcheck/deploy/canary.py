@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_prodcheck.deploy.analysis import Sample, judge
@@ -38,9 +39,11 @@ class Sampler:
 
     def run(self) -> dict[str, Sample]:
         """What came of them; it takes twice as long as it should at most, and what is missing then is missing."""
-        for each in self._asks.values():
-            for ask in each * WARM_UP:
-                ask()
+        warm_ups = [threading.Thread(target=_warm_up, args=(asks,), daemon=True) for asks in self._asks.values()]
+        for thread in warm_ups:
+            thread.start()
+        for thread in warm_ups:
+            thread.join()
         self._began = time.monotonic()
         names = [name for name in self._asks for _ in range(AT_ONCE)]
         threads = [threading.Thread(target=self._work, args=(name,), daemon=True) for name in names]
@@ -80,6 +83,12 @@ class Sampler:
                 self._ended[name] = ended - self._began
 
 
+def _warm_up(asks: list[Ask]) -> None:
+    with suppress(Exception):  # what fails now fails again when it counts
+        for ask in asks * WARM_UP:
+            ask()
+
+
 def _sample(found: list[tuple[int, bool, float, float]], seconds: float) -> Sample:
     """In the order in which they were sent: slow ones come to their end together."""
     times = tuple(took for _, good, took, _ in sorted(found) if good)
@@ -99,24 +108,30 @@ class Canary:
 
     def compare(self, slot: str, beside: str, again: int) -> Answer:
         """0: no worse; 1: worse; 3: cannot tell. again: which repetition of a look it is, 0 for a first look."""
-        from pytest_prodcheck.evidence.deadlines import Deadline
         from pytest_prodcheck.records import EvidenceProblem
 
-        seconds = 3 * self._settings.least / self._settings.rate + 60
+        try:
+            found = self.sample((slot, beside))
+        except EvidenceProblem as error:
+            return Answer(CANNOT_TELL, str(error.problem))
+        finding = judge(found[slot], found[beside], self._settings, self._looks, again)
+        return Answer(finding.code, "\n".join(finding.lines))
+
+    def sample(self, slots: Sequence[str]) -> dict[str, Sample]:
+        """The answers of the copies in these slots, all of the same minutes. Raises EvidenceProblem."""
+        from pytest_prodcheck.evidence.deadlines import Deadline
+
+        deadline = Deadline(3 * self._settings.least / self._settings.rate + 60)
         contexts: list[Context] = []
         try:
             asks = {}
-            for name in (slot, beside):
-                contexts.append(self._context(name))
-                asks[name] = self._requests(contexts[-1], Deadline(seconds))
-            found = Sampler(asks, self._settings, self._progress).run()
-        except EvidenceProblem as error:
-            return Answer(CANNOT_TELL, str(error.problem))
+            for slot in slots:
+                contexts.append(self._context(slot))
+                asks[slot] = self._requests(contexts[-1], deadline)
+            return Sampler(asks, self._settings, self._progress).run()
         finally:
             for context in contexts:
                 context.close()
-        finding = judge(found[slot], found[beside], self._settings, self._looks, again)
-        return Answer(finding.code, "\n".join(finding.lines))
 
     def _progress(self, number: int) -> None:
         self._tell(f"{number} of {self._settings.least} requests to each copy")
