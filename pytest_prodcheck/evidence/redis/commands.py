@@ -1,14 +1,14 @@
-"""A few commands to a Redis server through redis-py, bounded in time and size whatever the server does."""
+"""A few commands to a Redis server, bounded in time and size whatever the server does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck.evidence.network.nodes import connect, connection_problem
 from pytest_prodcheck.evidence.network.resolving import split_address
-from pytest_prodcheck.evidence.redis import redis_py
+from pytest_prodcheck.evidence.redis.resp import Answer, NotRedis, RedisError, exchange
 from pytest_prodcheck.evidence.tools.sanitizing import plain
 from pytest_prodcheck.records import EvidenceProblem, Problem, ProblemKind
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.context import Context
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
-
-MOST_BYTES = 1024 * 1024  # read of one server; INFO is under 10 kB
 
 _SAID: tuple[tuple[tuple[str, ...], ProblemKind, str, str], ...] = (
     (("NOAUTH",), "denied", "the answer has a password field", "name one in `password`"),
@@ -38,8 +36,7 @@ _SAID: tuple[tuple[tuple[str, ...], ProblemKind, str, str], ...] = (
 
 
 def login_of(target: str, context: Context) -> tuple[str | None, str | None]:
-    """User and password of a group; raises EvidenceProblem where redis-py or the password is missing."""
-    redis_py.load()
+    """User and password of a group; raises EvidenceProblem where the password is missing."""
     settings = context.environment.redis[target]
     return settings.user, context.secret(settings.password) if settings.password else None
 
@@ -65,26 +62,20 @@ def ask(
     login: tuple[str | None, str | None],
     commands: Sequence[Sequence[str]],
     deadline: Deadline,
-) -> list[Any]:
+) -> list[Answer]:
     """The answers to the commands, in one round trip; one that is an error is the exception, not raised.
 
     tls: as `tls_of`. login: user and password. Raises EvidenceProblem, also for a refused login.
     """
-    from redis.exceptions import RedisError
-
     given = [word for word in login if word]
     secret = login[1] or ""
     words = [("AUTH", *given), *commands] if given else list(commands)
     plain_socket = connect(where, address, deadline)
     with plain_socket, deadline.guard(plain_socket):
         try:
-            bounded = _Bounded(_secured(plain_socket, tls), where)
-            answers = redis_py.exchange(bounded, words, deadline.seconds_left())
-        except EvidenceProblem as error:
-            if error.problem.kind == "timeout":
-                raise EvidenceProblem(connection_problem(error, where, deadline)) from None
-            raise
-        except (RedisError, OSError, ValueError, RecursionError) as error:
+            with _secured(plain_socket, tls) as sock:
+                answers = exchange(sock, where, words)
+        except (NotRedis, OSError) as error:
             raise EvidenceProblem(explain(error, where, deadline, secret)) from None
     if given and isinstance(answer := answers.pop(0), Exception):
         raise EvidenceProblem(explain(answer, where, deadline, secret))
@@ -100,7 +91,7 @@ class RedisNodeClient:
     tls: tuple[ssl.SSLContext, str] | None
     login: tuple[str | None, str | None]
 
-    def ask(self, commands: Sequence[Sequence[str]], deadline: Deadline) -> list[Any]:
+    def ask(self, commands: Sequence[Sequence[str]], deadline: Deadline) -> list[Answer]:
         """The answers; an error is the exception, not raised. Raises EvidenceProblem."""
         return ask(self.where, self.address, self.tls, self.login, commands, deadline)
 
@@ -111,14 +102,10 @@ class RedisNodeClient:
 
 
 def explain(error: Exception, where: str, deadline: Deadline, secret: str = "") -> Problem:
-    """The problem that an error of redis-py or of the socket stands for; `secret` is blanked should anybody echo it."""
+    """The problem that an error of the server or of the socket stands for; `secret` is blanked if anybody echoes it."""
     import ssl
 
-    from redis.exceptions import ConnectionError as Broken
-    from redis.exceptions import InvalidResponse, ResponseError
-    from redis.exceptions import TimeoutError as Late
-
-    if deadline.expired or isinstance(error, Late):
+    if deadline.expired or isinstance(error, TimeoutError):
         return connection_problem(TimeoutError(), where, deadline)
     if isinstance(error, ssl.SSLError):
         from pytest_prodcheck.evidence.network.failures import classify
@@ -128,13 +115,13 @@ def explain(error: Exception, where: str, deadline: Deadline, secret: str = "") 
     for starts, kind, what, hint in _SAID:
         if said.upper().startswith(starts):
             return Problem(kind, f"{where}: {what} ({said})", hint)
-    if isinstance(error, (InvalidResponse, ValueError, RecursionError)):
+    if isinstance(error, NotRedis):
         return Problem(
             "protocol", f"{where}: the server does not speak the Redis protocol ({said})", "is this the right port?"
         )
-    if isinstance(error, ResponseError):
+    if isinstance(error, RedisError):
         return Problem("protocol", f"{where}: it answered with an error ({said})")
-    if isinstance(error, (Broken, ConnectionError)):
+    if isinstance(error, ConnectionError):
         hint = "does it want TLS? then declare tls = {}" if "closed" in said.lower() else ""
         return Problem("reset", f"{where}: the connection was closed", hint)
     return connection_problem(error, where, deadline)
@@ -145,23 +132,3 @@ def _secured(sock: socket.socket, tls: tuple[ssl.SSLContext, str] | None) -> soc
         return sock
     context, name = tls
     return context.wrap_socket(sock, server_hostname=name)
-
-
-class _Bounded:
-    """A socket of which only so much can be read."""
-
-    def __init__(self, sock: socket.socket, where: str) -> None:
-        self._sock = sock
-        self._where = where
-        self._left = MOST_BYTES
-
-    def recv(self, size: int) -> bytes:
-        data = self._sock.recv(size)
-        self._left -= len(data)
-        if self._left < 0:
-            what = f"{self._where}: more than {MOST_BYTES // 1024} kB received, less than 10 kB were expected"
-            raise EvidenceProblem(Problem("too-large", what, "is this Redis' port?"))
-        return data
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)

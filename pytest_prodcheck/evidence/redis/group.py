@@ -49,7 +49,7 @@ def _ready(record: RedisGroup) -> bool:
 def redis_group(target: str, context: Context, deadline: Deadline) -> RedisGroup:
     """What each declared node says of itself, asked side by side; a node that does not answer has a problem of its own.
 
-    Raises EvidenceProblem where nobody can be asked: redis-py is not installed, the password or a TLS file is missing.
+    Raises EvidenceProblem where nobody can be asked: the password or a TLS file is missing.
     """
     settings = context.environment.redis[target]
     login, trust = login_of(target, context), trust_of(settings, context)

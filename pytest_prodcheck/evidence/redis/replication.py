@@ -50,7 +50,7 @@ def _seconds(target: str, environment: Environment) -> float:
 def redis_replication(target: str, context: Context, deadline: Deadline) -> RedisReplication:
     """Three looks at every node; of each replica the smallest distance to its primary counts.
 
-    Raises EvidenceProblem where nobody can be asked: redis-py is not installed, the password or a TLS file is missing.
+    Raises EvidenceProblem where nobody can be asked: the password or a TLS file is missing.
     """
     found: dict[str, ReplicaLag] = {}
     primaries: list[_Node] = []

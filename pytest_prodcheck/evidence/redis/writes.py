@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from binascii import crc_hqx
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_prodcheck.evidence.network.resolving import ResolvedAddress
 
 PATIENCE = 2.0  # seconds for the answer to a write: where writes are paused there is none
+SLOTS = 16384  # of a cluster; a key's is its CRC16
 MOST_TAGS = 200_000  # tried for a key whose slot is the node's own
 _DENIED = ("NOPERM", "ERR UNKNOWN COMMAND")
 _ELSEWHERE = ("MOVED ", "ASK ", "TRYAGAIN ")  # a cluster that is up sends the client to another node
@@ -39,7 +41,7 @@ def _seconds(target: str, environment: Environment) -> float:
 def redis_writes(target: str, context: Context, deadline: Deadline) -> RedisWrites:
     """The answer of every primary to a SET that changes nothing, node by node; replicas are not asked.
 
-    Raises EvidenceProblem where nobody can be asked: redis-py is not installed, the password or a TLS file is missing.
+    Raises EvidenceProblem where nobody can be asked: the password or a TLS file is missing.
     """
     settings = context.environment.redis[target]
     login, trust = login_of(target, context), trust_of(settings, context)
@@ -93,10 +95,8 @@ def _key(slots: Sequence[tuple[int, int]]) -> str:
     name = f"prodcheck:{secrets.token_hex(12)}"
     if not slots:
         return name
-    from redis.crc import key_slot
-
     for tag in range(MOST_TAGS):
-        slot = key_slot(str(tag).encode())
+        slot = crc_hqx(str(tag).encode(), 0) % SLOTS
         if any(first <= slot <= last for first, last in slots):
             return f"{name}:{{{tag}}}"
     return name
