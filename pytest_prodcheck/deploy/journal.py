@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_prodcheck.deploy.plan import PlanProblem
+from pytest_prodcheck.deploy.survivors import CannotLook, end_survivors
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.files import make_folder_in, make_private, sync_folder
 from pytest_prodcheck.gates.seal import find_key
@@ -166,6 +167,7 @@ class Store:
             raise _unreadable(error) from None
         try:
             _take(handle)
+            _refuse_survivors(handle, self.folder / "lock")
             yield handle
         finally:
             os.close(handle)
@@ -196,6 +198,16 @@ def _unreadable(error: OSError) -> PlanProblem:
 def numbers_in(names: Iterable[str]) -> list[int]:
     """Those of deployments, the oldest first."""
     return sorted(int(each) for each in names if each.isascii() and each.isdigit() and f"{int(each):06}" == each)
+
+
+def _refuse_survivors(handle: int, path: Path) -> None:
+    """Ends what a killed deployer's program left running; raises Busy where it cannot be, PlanProblem (21)."""
+    try:
+        if not end_survivors(handle):
+            raise Busy
+    except CannotLook:
+        text = "a program of a deployer that was killed may still run, and this system does not tell"
+        raise PlanProblem(f"{text}: end it, then empty {path}", 21) from None
 
 
 def _take(handle: int, seconds: float = 2.0) -> None:

@@ -9,8 +9,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from pytest_prodcheck.deploy.survivors import TICKET, CannotLook, end_survivors, new_ticket
 
 _SHIM = str(Path(__file__).with_name("shim.py"))
 _KEPT = 64 * 1024  # bytes of output that are kept, of its end
@@ -50,7 +53,7 @@ class Runner:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", _SHIM, str(os.getpid()), str(self.lock), *command],
                 cwd=self.folder,
-                env=dict(env),
+                env={**env, TICKET: new_ticket(self.lock)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -63,9 +66,18 @@ class Runner:
                 if process.poll() is None:
                     process.terminate()
                     _wait_for(process, command[0])
+                _refuse_survivors(self.lock, command[0])
             size = output.seek(0, os.SEEK_END)
             output.seek(max(0, size - _KEPT))
             return Done(code, output.read().decode("utf-8", "replace") + why)
+
+
+def _refuse_survivors(lock: int, name: str) -> None:
+    """Ends what its keeper could not, for it was killed itself."""
+    with suppress(CannotLook):
+        if end_survivors(lock):
+            return
+    raise StillRunning(f"{name} may still run: end it by hand, until then no other deployer may begin")
 
 
 def _wait_for(process: subprocess.Popen[bytes], name: str) -> None:

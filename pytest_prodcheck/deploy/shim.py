@@ -1,7 +1,9 @@
-"""Keeps one program: when the deployer is gone, the program's process group is ended before the lock is let go.
+"""Keeps one program: when the deployer is gone, all that came of the program is ended before the lock is let go.
 
 Started as a script, `shim.py PARENT LOCK PROGRAM …`: it needs nothing but the standard library. LOCK is a descriptor
 that only this process keeps: a program that leaves a server behind does not hold the lock, one that could act does.
+On Linux whatever leaves the process group comes back to us as a child, when its parent ends (prctl(2), subreaper).
+The lock file holds the program's ticket for as long as something of it could act (`survivors`).
 """
 
 from __future__ import annotations
@@ -28,13 +30,20 @@ def main(argv: list[str]) -> int:
         return 1  # it died before we could ask to be told
     if lock >= 0:
         os.set_inheritable(lock, False)
+    code = _kept(command)
+    if lock >= 0:
+        os.ftruncate(lock, 0)
+    return code
+
+
+def _kept(command: list[str]) -> int:
     try:
         child = _start(command)
     except OSError as error:
         sys.stderr.write(f"{command[0]} cannot be started: {error.strerror}\n")
         return NOT_STARTED
     while True:
-        ended = _reap(child)
+        ended = _reap(child)[0]
         if ended is not None:
             _leave()
             return ended
@@ -66,35 +75,61 @@ def _start(command: list[str]) -> int:
         os._exit(NOT_STARTED)
 
 
-def _reap(child: int) -> int | None:
-    """The exit code of the program, None while it runs; what it left behind is reaped where that has ended."""
+def _reap(child: int) -> tuple[int | None, bool]:
+    """The exit code of the program, None while it runs, and whether we have no children; what has ended is reaped."""
     found = None
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return found
+            return found, True
         if pid == 0:
-            return found
+            return found, False
         if pid == child:
             code = os.waitstatus_to_exitcode(status)
             found = code if code >= 0 else 128 - code
 
 
 def _end(child: int) -> None:
-    """Kills the program and its process group, and waits, with the lock, until none of them is left.
+    """Kills the program, its process group and its descendants, and waits, with the lock, until none of them is left.
 
     However long that takes: what runs as another user, as by sudo, could still act.
     """
-    while True:
+    group = alone = False
+    while not (group and alone):
         try:
-            os.killpg(child, signal.SIGKILL)
+            if not group:
+                os.killpg(child, signal.SIGKILL)
         except ProcessLookupError:
-            return
+            group = True  # from now on the number may be another group's
         except PermissionError:
             time.sleep(_LOOK)
-        _reap(child)
+        _kill_children()
+        alone = _reap(child)[1]
         time.sleep(0.005)
+
+
+def _kill_children() -> None:
+    """Those of others come to us when their parent has ended; the number of a child is its own until we reap it."""
+    for pid in _children():
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            time.sleep(_LOOK)  # of another user
+
+
+def _children() -> list[int]:
+    """Our own children, by /proc; none where there is no such thing."""
+    found = []
+    for name in os.listdir("/proc") if sys.platform == "linux" and os.path.isdir("/proc") else ():
+        try:
+            with open(f"/proc/{int(name)}/stat", "rb") as file:
+                state, parent = file.read().rpartition(b")")[2].split()[:2]
+        except (OSError, ValueError):
+            continue
+        if int(parent) == os.getpid() and state != b"Z":
+            found.append(int(name))
+    return found
 
 
 def _leave() -> None:

@@ -4,26 +4,84 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.deploy import programs, shim
+from pytest_prodcheck.deploy import programs, shim, survivors
 from pytest_prodcheck.deploy.journal import Busy, Store
+from pytest_prodcheck.deploy.plan import PlanProblem
 from pytest_prodcheck.deploy.programs import Runner, StillRunning
+from tests.forked import FORKING
 
 ENV = {"PATH": os.environ["PATH"]}
-DEPLOYER = """\
-import sys
-from pathlib import Path
-from pytest_prodcheck.deploy.journal import Store
-from pytest_prodcheck.deploy.programs import Runner
-with Store(sys.argv[1], "e", "").locked() as lock:
-    Runner(Path(sys.argv[1]), lock).run(["sh", "-c", sys.argv[2]], 60, {"PATH": sys.argv[3]})
-"""
+FLAVOURS = {
+    "in the background": "{0} &",
+    "that ignores signals": "(trap '' TERM INT HUP; {0}) &",
+    "by nohup": "nohup {0} >/dev/null 2>&1 &",
+    "in a session of its own": "setsid {0} &",
+    "forked twice": "(setsid {0} >/dev/null 2>&1 </dev/null &)",
+    "of one that goes on": "setsid sh -c 'setsid {0} & sleep 60' &",
+}
+BLANK = "setsid env -i PATH=\"$PATH\" {0} &"  # without the environment it was given
+
+
+def carry_out(folder: str, scripts: list[str]) -> None:
+    with Store(folder, "e", "").locked() as lock:
+        for script in scripts:
+            Runner(Path(folder), lock).run(["sh", "-c", script], 60, ENV)
+
+
+def deployer(folder: Path, *scripts: str) -> BaseProcess:
+    """One that runs programs, one after the other."""
+    process = FORKING.Process(target=carry_out, args=(str(folder), list(scripts)))
+    process.start()
+    return process
+
+
+def daemons(folder: Path, flavours: Iterable[str]) -> str:
+    """A program that starts an actor in each of these ways, notes its keeper and waits."""
+    (folder / "act.sh").write_text("echo $$ > new.$1; mv new.$1 pid.$1; sleep 60; touch forward.$1\n")
+    starts = [each.format(f"sh act.sh {number}") for number, each in enumerate(flavours)]
+    return "\n".join([*starts, "echo $PPID > new.keeper; mv new.keeper pid.keeper; sleep 60"])
+
+
+def pids(folder: Path, number: int) -> list[int]:
+    """Of the keeper, then of so many actors, when all are there."""
+    paths = [folder / f"pid.{each}" for each in ("keeper", *range(number))]
+    wait_until(lambda: all(path.exists() for path in paths))
+    return [int(path.read_text()) for path in paths]
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def replaced(store: Store) -> None:
+    """Until a successor has the lock."""
+
+    def taken() -> bool:
+        try:
+            with store.locked():
+                return True
+        except Busy:
+            return False
+
+    wait_until(taken)
 
 
 def test_codes_output_and_time(tmp_path: Path) -> None:
@@ -54,28 +112,73 @@ def test_a_server_that_a_program_leaves_behind_lives_on_and_holds_no_lock(server
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("before", ["", "trap '' TERM HUP;"])
-def test_an_orphan_cannot_act_after_its_deployer_was_replaced(before: str, tmp_path: Path) -> None:
-    script = f"{before} touch began; (sleep 3; touch forward) & wait"
-    words = [sys.executable, "-c", DEPLOYER, str(tmp_path), script, os.environ["PATH"]]
-    deployer = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
-    end = time.monotonic() + 60
-    while not (tmp_path / "began").exists():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    store = Store(str(tmp_path), "e", "")
+@pytest.mark.parametrize("also_the_keeper", [False, True])
+def test_an_orphan_cannot_act_after_its_deployer_was_replaced(also_the_keeper: bool, tmp_path: Path) -> None:
+    """Whatever it did to get away, as real daemons do."""
+    flavours = [*FLAVOURS.values(), *([] if also_the_keeper else [BLANK])]
+    process, store = deployer(tmp_path, daemons(tmp_path, flavours)), Store(str(tmp_path), "e", "")
+    keeper, *actors = pids(tmp_path, len(flavours))
     assert store.busy
-    deployer.kill()
-    deployer.wait()
-    until = time.monotonic() + 60
-    while True:
-        try:
-            with store.locked():
-                break
-        except Busy:
-            assert time.monotonic() < until
-    time.sleep(4)
-    assert not (tmp_path / "forward").exists()
+    if also_the_keeper:
+        os.kill(keeper, signal.SIGKILL)
+    process.kill()
+    process.join()
+    replaced(store)
+    assert [name for name, pid in zip([*FLAVOURS, "blank"], actors, strict=False) if lives(pid)] == []
+
+
+def test_a_program_whose_keeper_is_killed_leaves_nothing_that_acts_beside_the_way_back(tmp_path: Path) -> None:
+    """As by the kernel, where memory ran out; and a program whose time is over."""
+    store = Store(str(tmp_path), "e", "")
+    for number, (seconds, code) in enumerate([(60.0, -signal.SIGKILL), (1.0, None)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        script = daemons(folder, FLAVOURS.values())
+        with store.locked() as lock, ThreadPoolExecutor(1) as threads:
+            there = threads.submit(pids, folder, len(FLAVOURS))
+            if code is not None:
+                there.add_done_callback(lambda told: os.kill(told.result()[0], signal.SIGKILL))
+            done = Runner(folder, lock).run(["sh", "-c", script], seconds, ENV)
+            assert done.code == code
+            assert [each for each in there.result() if lives(each)] == []
+
+
+def test_a_server_of_a_program_that_has_ended_is_left_alone_by_a_successor(tmp_path: Path) -> None:
+    """Also where the deployer was killed later on, with another program running."""
+    serve = "setsid sleep 60 >/dev/null 2>&1 & echo $! > server"
+    process = deployer(tmp_path, serve, daemons(tmp_path, [FLAVOURS["forked twice"]]))
+    keeper, actor = pids(tmp_path, 1)
+    server = int((tmp_path / "server").read_text())
+    try:
+        os.kill(keeper, signal.SIGKILL)
+        process.kill()
+        process.join()
+        replaced(Store(str(tmp_path), "e", ""))
+        assert (lives(actor), lives(server)) == (False, True)
+    finally:
+        os.kill(server, signal.SIGKILL)
+
+
+def test_where_nobody_can_look_or_end_it_a_successor_does_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another system, and a process that does not end, are played."""
+    store = Store(str(tmp_path), "e", "")
+    with store.locked() as lock:
+        ticket = survivors.new_ticket(lock)
+    monkeypatch.setattr(survivors, "_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(survivors, "_with", lambda told: [0] if told == ticket.encode() else [])
+        with pytest.raises(Busy), store.locked():
+            pass
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.platform", "darwin")
+        with pytest.raises(PlanProblem, match="may still run") as error, store.locked():
+            pass
+    assert error.value.code == 21
+    for _ in range(2):
+        with store.locked():
+            pass
 
 
 def test_a_second_deployer_is_refused(tmp_path: Path) -> None:
@@ -100,6 +203,8 @@ def test_what_may_not_be_killed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(os, "killpg", killpg)
     monkeypatch.setattr(shim, "_LOOK", 0.0)
+    monkeypatch.setattr(shim, "_kill_children", lambda: None)
+    monkeypatch.setattr(shim, "_reap", lambda child: (None, True))
     shim._end(1)
     assert answers == []
 
