@@ -15,7 +15,7 @@ from pytest_prodcheck.cli.deploy_progress import Progress
 from pytest_prodcheck.cli.gate_options import ALLOW_CHECK, ALLOW_LOAD, ALLOW_WRITE, duration, revision, who
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.deploy.deployment import Deployment, Wishes
+    from pytest_prodcheck.deploy.deployment import Deployment, DeployOptions
 
 EXAMPLES = """\
   prodcheck deploy --env production --revision "$GIT_SHA" -s canary -m 10m
@@ -94,42 +94,42 @@ def _print_document(args: argparse.Namespace, made: list[Deployment], code: int,
     """What pipelines read; a journal that cannot be read is said by the code."""
     import json
 
-    from pytest_prodcheck.deploy.journal import Damaged
+    from pytest_prodcheck.deploy.journal import JournalDamaged
     from pytest_prodcheck.reports.escaping import safe_json
 
     found = {"schema": "prodcheck-deployment/1", "environment": args.env, "unit": args.unit, "code": code}
     told: dict[str, Any] = {"state": "", "why": ""}
-    with contextlib.suppress(Damaged):
+    with contextlib.suppress(JournalDamaged):
         told = made[0].document() if made else told
-    document = {**found, "says": progress.said, **told}
+    document = {**found, "says": progress.last_message, **told}
     Progress().write(safe_json(json.dumps(document, indent=1)))
 
 
 def _ended_by(error: BaseException, made: list[Deployment], progress: Progress) -> int:
     interrupted = isinstance(error, (KeyboardInterrupt, Interrupted))
-    if interrupted and not any(each.has_changed or each.half_way for each in made):
-        progress.say("prodcheck deploy: interrupted: nothing was changed")
+    if interrupted and not any(each.has_changed or each.left_unfinished for each in made):
+        progress.message("prodcheck deploy: interrupted: nothing was changed")
         return 3
     what = "interrupted" if interrupted else f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    progress.say(f"prodcheck deploy: a person must act: {what}")
-    progress.say("prodcheck deploy: `--status` shows the progress, `--resume` continues, `--undo` rolls back")
+    progress.message(f"prodcheck deploy: a person must act: {what}")
+    progress.message("prodcheck deploy: `--status` shows the progress, `--resume` continues, `--undo` rolls back")
     if os.environ.get("PRODCHECK_DEBUG") == "1":
         import traceback
 
-        progress.say("".join(traceback.format_exception(error)))
+        progress.message("".join(traceback.format_exception(error)))
     return PERSON
 
 
 def _deploy(args: argparse.Namespace, progress: Progress, there: list[Deployment]) -> int:
     """there: is given the deployment, for whoever has to tell how far it came."""
     from pytest_prodcheck.deploy import deployment
-    from pytest_prodcheck.deploy.journal import Busy, Damaged
+    from pytest_prodcheck.deploy.journal import DeploymentInProgress, JournalDamaged
     from pytest_prodcheck.deploy.plan import PlanProblem
     from pytest_prodcheck.environments.loading import ConfigurationError
     from pytest_prodcheck.gates.seal import KeyProblem
 
     try:
-        made = deployment.Deployment(_wishes(args), Path.cwd(), progress)
+        made = deployment.Deployment(_options(args), Path.cwd(), progress)
         there.append(made)
         if args.status:
             return made.status()
@@ -137,16 +137,16 @@ def _deploy(args: argparse.Namespace, progress: Progress, there: list[Deployment
             return made.dry_run()
         with _signals():
             return _acting(made, args, progress)
-    except Busy:
-        progress.say("prodcheck deploy: another deployment is in progress; `--status` shows its progress")
+    except DeploymentInProgress:
+        progress.message("prodcheck deploy: another deployment is in progress; `--status` shows its progress")
         return 23
-    except Damaged as error:
-        progress.say(f"prodcheck deploy: a person must act: {error}")
+    except JournalDamaged as error:
+        progress.message(f"prodcheck deploy: a person must act: {error}")
         return PERSON
     except (PlanProblem, ConfigurationError, KeyProblem) as error:
         if any(each.has_changed for each in there):
             raise
-        progress.say(f"prodcheck deploy: {error}")
+        progress.message(f"prodcheck deploy: {error}")
         return getattr(error, "code", 2)
 
 
@@ -161,11 +161,11 @@ def _acting(made: Deployment, args: argparse.Namespace, progress: Progress) -> i
     return made.deploy("--auto-approve, " + who() if args.auto_approve else "", ask, who())
 
 
-def _wishes(args: argparse.Namespace) -> Wishes:
-    from pytest_prodcheck.deploy.deployment import Wishes
+def _options(args: argparse.Namespace) -> DeployOptions:
+    from pytest_prodcheck.deploy.deployment import DeployOptions
 
     allow = [f"--allow-{name}={each}" for name in ("write", "check", "load") for each in getattr(args, f"allow_{name}")]
-    return Wishes(
+    return DeployOptions(
         args.env, args.unit, args.revision, args.strategy, args.monitor, tuple(allow),
         Path(args.approval) if args.approval else None,
     )  # fmt: skip

@@ -18,7 +18,7 @@ class Progress:
     def __init__(self, stream: Literal["stdout", "stderr"] = "stdout") -> None:
         self._name = stream
         self._live = self._stream is not None and self._stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._open = self.said = ""
+        self._open = self.last_message = ""
 
     @property
     def _stream(self) -> TextIO:
@@ -29,7 +29,7 @@ class Progress:
         """A step begins."""
         at = time.strftime("%H:%M:%S")
         self._open = f"{at}  [{number:>{len(str(of))}}/{of}] {text:44}"
-        self.passing("…")
+        self.update("…")
 
     def result(self, text: str, more: str = "") -> None:
         """How it ended, with what is to be known about it beneath."""
@@ -43,7 +43,7 @@ class Progress:
         for line in safe_lines(more):
             self.write(f"            {line}")
 
-    def passing(self, text: str) -> None:
+    def update(self, text: str) -> None:
         """How far a step is: only on a terminal, in place."""
         if self._live and (self._open or text):
             from pytest_prodcheck.reports.escaping import safe
@@ -51,11 +51,11 @@ class Progress:
             width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be cleared
             self.write(_clear(True) + f"{safe(self._open)}  {safe(text)}"[:width], end="")
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """One line or several."""
         from pytest_prodcheck.reports.escaping import safe
 
-        self.said = text
+        self.last_message = text
         for line in text.splitlines():
             self.write(_clear(self._live) + safe(line))
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pytest_prodcheck.deploy.plan import Plan
 
 SCHEMA = "prodcheck-approval/1"
-_LARGEST = 65536  # bytes
-_SLACK = 5.0  # seconds that two clocks may differ
+_MAX_BYTES = 65536  # bytes
+_CLOCK_SKEW = 5.0  # seconds that two clocks may differ
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,19 @@ def read(path: Path, plan: Plan, key: bytes | None, now: float) -> Approval | No
     Raises PlanProblem (4) for one that is of something else, was changed, or is over.
     """
     try:
-        document: Any = json.loads(read_regular(str(path), _LARGEST))
+        document: Any = json.loads(read_regular(str(path), _MAX_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise PlanProblem(f"the approval {path} cannot be read: {error}") from None
     if not isinstance(document, dict) or key is None or not seal.holds(document, key):
         raise PlanProblem(f"the approval {path} was changed, or sealed with another key")
-    wanted = {"schema": SCHEMA, "environment": plan.environment, "unit": plan.unit, "revision": plan.revision}
-    for name, value in {**wanted, "plan": plan.digest}.items():
+    expected = {"schema": SCHEMA, "environment": plan.environment, "unit": plan.unit, "revision": plan.revision}
+    for name, value in {**expected, "plan": plan.digest}.items():
         if document.get(name) != value:
             found = str(document.get(name))[:60]
             raise PlanProblem(f"the approval {path} is of another {name} ({found}): have this plan approved")
-    made, ends = number_of(document.get("made_at")), number_of(document.get("expires_at"))
-    if made is None or ends is None or not made - _SLACK <= now < ends:
+    made_at, expires_at = number_of(document.get("made_at")), number_of(document.get("expires_at"))
+    if made_at is None or expires_at is None or not made_at - _CLOCK_SKEW <= now < expires_at:
         raise PlanProblem(f"the approval {path} is over, or of the future: have the plan approved again")
-    return Approval(str(document.get("by"))[:200], str(document.get(seal.SEAL)), made)
+    return Approval(str(document.get("by"))[:200], str(document.get(seal.SEAL)), made_at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.deploy.kubernetes_traffic import GATEWAY
+from pytest_prodcheck.deploy.kubernetes_traffic import GATEWAY_API_GROUP
 from pytest_prodcheck.deploy.lease import GROUP as LEASES
 from pytest_prodcheck.evidence.kubernetes.rights import bound
 
@@ -27,7 +27,7 @@ def rules(environment: Environment) -> list[dict[str, Any]]:
         found.append(_rule("", "services", ["get", "patch"], [deploy.kubernetes.service]))
         found.append(_rule("discovery.k8s.io", "endpointslices", ["list"]))
     if deploy.kubernetes.route is not None:
-        found.append(_rule(GATEWAY, "httproutes", ["get", "patch"], [deploy.kubernetes.route]))
+        found.append(_rule(GATEWAY_API_GROUP, "httproutes", ["get", "patch"], [deploy.kubernetes.route]))
     found.append(_rule("", "configmaps", ["get", "list", "create", "patch", "delete"]))
     found.append(_rule(LEASES.partition("/")[0], "leases", ["get", "create", "patch"]))
     return found

@@ -11,27 +11,34 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from pytest_prodcheck.deploy.asking import BLOCKED, CANNOT_TELL, OPEN, REFUSED, WORDS, Answer, Gates
+from pytest_prodcheck.deploy.deployment_state import (
+    DeploymentState,
+    expected_revisions,
+    past_point_of_no_return,
+    replay,
+    resume_step,
+    rollback_changes,
+)
 from pytest_prodcheck.deploy.drivers import Driver, DriverProblem, apply, observe_with_migrations
-from pytest_prodcheck.deploy.plan import CONTRACT, Change, Plan, Shares, Step, World
-from pytest_prodcheck.deploy.position import Position, expected, is_final, position, start_again, way_back
+from pytest_prodcheck.deploy.gate_client import BLOCKED, CANNOT_TELL, CODE_NAMES, OPEN, REFUSED, GateAnswer, GateClient
+from pytest_prodcheck.deploy.plan import CONTRACT, Change, ObservedState, Plan, Shares, Step
 
 if TYPE_CHECKING:
     from pytest_prodcheck.deploy.journal import Journal
 
-DONE, UNDONE, PERSON, WAITS, BUSY = 0, 20, 21, 22, 23
-_LOOKS, _BETWEEN = 3, 1.0  # at what is; seconds between them
+DONE, ROLLED_BACK, NEEDS_PERSON, WAITING_FOR_APPROVAL, BUSY = 0, 20, 21, 22, 23
+_OBSERVATION_ATTEMPTS, _OBSERVATION_INTERVAL = 3, 1.0  # at what is; seconds between them
 _T = TypeVar("_T")
 
 
-class Compares(Protocol):
+class CanaryComparison(Protocol):
     """Whoever compares a canary with the copy beside it."""
 
-    def compare(self, slot: str, beside: str, again: int) -> Answer:
+    def compare(self, slot: str, baseline: str, repetition: int) -> GateAnswer:
         """0: no worse, with enough samples; 1: worse; 3: cannot tell. again: which repetition it is, 0 for none."""
 
 
-class Tells(Protocol):
+class StepReporter(Protocol):
     """Progress for whoever watches; must not raise."""
 
     def step(self, number: int, of: int, text: str) -> None:
@@ -41,10 +48,10 @@ class Tells(Protocol):
         """How it ended."""
 
 
-class Pause(Protocol):
+class PauseFunction(Protocol):
     """Waits, in a watch; `left` seconds of it are to come."""
 
-    def __call__(self, seconds: float, left: float) -> None:
+    def __call__(self, seconds: float, remaining: float) -> None:
         """Waits so long."""
 
 
@@ -56,204 +63,210 @@ class Deployer:
         plan: Plan,
         journal: Journal,
         driver: Driver,
-        gates: Gates,
-        compares: Compares,
-        tells: Tells,
+        gates: GateClient,
+        comparison: CanaryComparison,
+        reporter: StepReporter,
         *,
         hold: bool = False,
         ready: float = 60.0,
         every: float = 30.0,
-        pause: Pause | None = None,
+        pause: PauseFunction | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.plan, self.journal, self.driver, self.gates, self.compares = plan, journal, driver, gates, compares
-        self.tells, self.hold, self.ready, self.every, self.clock = tells, hold, ready, every, clock
-        self.pause: Pause = pause or (lambda seconds, left: time.sleep(seconds))
+        self.plan, self.journal, self.driver, self.gates, self.comparison = plan, journal, driver, gates, comparison
+        self.reporter, self.hold, self.ready, self.every, self.clock = reporter, hold, ready, every, clock
+        self.pause: PauseFunction = pause or (lambda seconds, remaining: time.sleep(seconds))
 
     @property
-    def now(self) -> Position:
+    def state(self) -> DeploymentState:
         """Where the journal says it stands."""
-        return position(self.journal.lines)[1]
+        return replay(self.journal.lines)[1]
 
-    def go(self) -> int:
+    def run(self) -> int:
         """Goes forward from where it stands; returns the exit code."""
-        now = self.now
-        if now.backwards:
+        state = self.state
+        if state.rolling_back:
             return self.undo("")
         try:
-            why = self._settled(lambda world: _moved(world, self.plan, now))
+            reason = self._observed_problem(lambda observed: _unexpected_traffic(observed, self.plan, state))
         except DriverProblem as error:
-            why = f"what is there cannot be observed: {error}"
-            if now.begun >= 0:
-                return self._person(why)
-            self.tells.result(why)
+            reason = f"what is there cannot be observed: {error}"
+            if state.last_begun >= 0:
+                return self._need_person(reason)
+            self.reporter.result(reason)
             return CANNOT_TELL
-        if why:
-            self.tells.result(why)
+        if reason:
+            self.reporter.result(reason)
             return REFUSED
         self.journal.add("going")
-        rest = range(start_again(now), len(self.plan.steps))
-        for number in self._again(now, rest):
-            answer = self._judged(number, self.plan.steps[number])
+        rest = range(resume_step(state), len(self.plan.steps))
+        for number in self._gates_to_repeat(state, rest):
+            answer = self._evaluate_and_record(number, self.plan.steps[number])
             if answer.code != OPEN:
-                return self._closed(self.plan.steps[number], answer)
+                return self._handle_closed_gate(self.plan.steps[number], answer)
         for number in rest:
             step = self.plan.steps[number]
             final = "; no way back from here" if number == self.plan.point_of_no_return else ""
-            self.tells.step(number + 1, len(self.plan.steps), step.told() + final)
-            code = self._change(number, step) if step.change is not None else self._judge(number, step)
+            self.reporter.step(number + 1, len(self.plan.steps), step.describe() + final)
+            code = self._run_change_step(number, step) if step.change is not None else self._run_gate_step(number, step)
             if code is not None:
                 return code
-        if why := self._not_there():
-            self.tells.result("failed", why)
-            return self.undo(why)
+        if reason := self._incomplete_rollout():
+            self.reporter.result("failed", reason)
+            return self.undo(reason)
         self.journal.add("done")
         return DONE
 
-    def _again(self, now: Position, rest: range) -> list[int]:
+    def _gates_to_repeat(self, state: DeploymentState, rest: range) -> list[int]:
         """The steps before the rest that are judged again: no change follows an answer from before a pause."""
-        if now.begun < 0:
+        if state.last_begun < 0:
             return []
-        found = [] if self._loaded(now) else [0]
+        found = [] if self._may_have_traffic(state) else [0]
         if not any(self.plan.steps[number].gate for number in rest):
             found += [number for number, step in enumerate(self.plan.steps) if step.kind == "gate"][-1:]
         return list(dict.fromkeys(found))
 
-    def _not_there(self) -> str:
+    def _incomplete_rollout(self) -> str:
         """Why the new revision does not have all traffic at the end, "" where it does."""
         shares = self.plan.shares_before(len(self.plan.steps))
 
-        def wrong(world: World) -> str:
-            if world.trouble or world.shares != shares:
-                return world.trouble or f"traffic was moved: it is {_told(world.shares)}"
-            other = next((slot for slot in world.carrying if world.revisions.get(slot) != self.plan.revision), "")
-            return f"{other} shows {world.revisions.get(other) or '-'}" if other else ""
+        def find_problem(observed: ObservedState) -> str:
+            if observed.problem or observed.shares != shares:
+                return observed.problem or f"traffic was moved: it is {_format_shares(observed.shares)}"
+            wrong_slot = next(
+                (slot for slot in observed.slots_with_traffic if observed.revisions.get(slot) != self.plan.revision), ""
+            )
+            return f"{wrong_slot} shows {observed.revisions.get(wrong_slot) or '-'}" if wrong_slot else ""
 
         try:
-            return self._settled(wrong)
+            return self._observed_problem(find_problem)
         except DriverProblem as error:
             return f"what is there cannot be observed: {error}"
 
-    def undo(self, why: str) -> int:
+    def undo(self, reason: str) -> int:
         """Goes back as far as it came, and proves it by the gate of the old revision; returns the exit code."""
-        now = self.now
-        if now.begun < 0:
-            self.journal.add("closed", why=why)
+        state = self.state
+        if state.last_begun < 0:
+            self.journal.add("closed", why=reason)
             return REFUSED
-        if is_final(self.plan, now.begun):
-            return self._person(f"the point of no return was passed: {why}" if why else "it only goes forward now")
-        if not now.backwards:
-            self.journal.add("undoing", why=why)
-        way = way_back(self.plan, now.begun)
-        first = self.now.undone
-        for number, (change, step) in enumerate(way[first:], first):
-            self.tells.step(number + 1, len(way), f"back: {change.told()}")
+        if past_point_of_no_return(self.plan, state.last_begun):
+            return self._need_person(
+                f"the point of no return was passed: {reason}" if reason else "it only goes forward now"
+            )
+        if not state.rolling_back:
+            self.journal.add("undoing", why=reason)
+        changes = rollback_changes(self.plan, state.last_begun)
+        first = self.state.undone_changes
+        for number, (change, step) in enumerate(changes[first:], first):
+            self.reporter.step(number + 1, len(changes), f"back: {change.describe()}")
             self.journal.add("undo-begun", number=number)
             try:
-                self._guard(change, expected(self.plan, step - 1))
+                self._guard(change, expected_revisions(self.plan, step - 1))
                 self._apply(change)
             except DriverProblem as error:
-                return self._person(f"{change.told()}: {error}")
+                return self._need_person(f"{change.describe()}: {error}")
             self.journal.add("undo-finished", number=number)
-            self.tells.result("done")
-        return self._prove()
+            self.reporter.result("done")
+        return self._verify_rollback()
 
-    def _prove(self) -> int:
+    def _verify_rollback(self) -> int:
         """A way back counts only when the old revision carries all traffic and its gate is open."""
 
-        def wrong(world: World) -> str:
-            other = any(world.revisions.get(slot) != self.plan.old for slot in world.carrying)
-            back = world.shares == self.plan.shares and not other
-            return world.trouble or ("" if back else "traffic is not back on the old revision")
+        def find_problem(observed: ObservedState) -> str:
+            other = any(observed.revisions.get(slot) != self.plan.old for slot in observed.slots_with_traffic)
+            back = observed.shares == self.plan.shares and not other
+            return observed.problem or ("" if back else "traffic is not back on the old revision")
 
         try:
-            why = self._settled(wrong)
+            reason = self._observed_problem(find_problem)
         except DriverProblem as error:
-            why = f"what is there cannot be observed: {error}"
-        if why:
-            return self._person(why)
+            reason = f"what is there cannot be observed: {error}"
+        if reason:
+            return self._need_person(reason)
         gate = self.plan.after_gate
-        self.tells.step(1, 1, f"gate {gate} of {self.plan.old}")
-        answer = self._ask_twice(gate, "", self.plan.old)
+        self.reporter.step(1, 1, f"gate {gate} of {self.plan.old}")
+        answer = self._ask_with_retry(gate, "", self.plan.old)
         self.journal.add("judged", step=-1, code=answer.code)
-        self.tells.result(WORDS[answer.code], answer.text if answer.code else "")
+        self.reporter.result(CODE_NAMES[answer.code], answer.text if answer.code else "")
         if answer.code != OPEN:
-            return self._person(f"the gate {gate} of the old revision {self.plan.old} is {WORDS[answer.code]}")
-        self.journal.add("undone", why=self.now.why)
-        return UNDONE
+            return self._need_person(
+                f"the gate {gate} of the old revision {self.plan.old} is {CODE_NAMES[answer.code]}"
+            )
+        self.journal.add("undone", why=self.state.reason)
+        return ROLLED_BACK
 
-    def _change(self, number: int, step: Step) -> int | None:
+    def _run_change_step(self, number: int, step: Step) -> int | None:
         assert step.change is not None
         self.journal.add("begun", step=number)
         try:
-            self._guard(step.change, expected(self.plan, number), self.now.shares(self.plan))
+            self._guard(step.change, expected_revisions(self.plan, number), self.state.possible_shares(self.plan))
             self._apply(step.change)
         except DriverProblem as error:
-            self.tells.result("failed", str(error))
-            return self.undo(f"{step.change.told()}: {error}")
+            self.reporter.result("failed", str(error))
+            return self.undo(f"{step.change.describe()}: {error}")
         self.journal.add("finished", step=number)
-        self.tells.result("done")
+        self.reporter.result("done")
         return None
 
-    def _judge(self, number: int, step: Step) -> int | None:
+    def _run_gate_step(self, number: int, step: Step) -> int | None:
         """Asks; None where it is open, else what became of the deployment."""
-        answer = self._watch(number, step) if step.kind == "watch" else self._judged(number, step)
+        answer = self._monitor(number, step) if step.kind == "watch" else self._evaluate_and_record(number, step)
         if answer.code == OPEN:
             return None
-        return self._closed(step, answer)
+        return self._handle_closed_gate(step, answer)
 
-    def _closed(self, step: Step, answer: Answer) -> int:
-        why = f"{step.told()}: {WORDS[answer.code]}"
-        if self.now.begun < 0:
-            self.journal.add("closed", why=why, code=answer.code)
+    def _handle_closed_gate(self, step: Step, answer: GateAnswer) -> int:
+        reason = f"{step.describe()}: {CODE_NAMES[answer.code]}"
+        if self.state.last_begun < 0:
+            self.journal.add("closed", why=reason, code=answer.code)
             return answer.code
         if self.hold and step.loaded and answer.code != BLOCKED:
-            return self._person(f"{why}; everything stays as it is (cannot_tell = hold)")
-        return self.undo(why)
+            return self._need_person(f"{reason}; everything stays as it is (cannot_tell = hold)")
+        return self.undo(reason)
 
-    def _judged(self, number: int, step: Step) -> Answer:
+    def _evaluate_and_record(self, number: int, step: Step) -> GateAnswer:
         """One answer, noted."""
-        answer = self._asked(number, step)
+        answer = self._evaluate(number, step)
         self.journal.add("judged", step=number, code=answer.code)
         return answer
 
-    def _asked(self, number: int, step: Step) -> Answer:
+    def _evaluate(self, number: int, step: Step) -> GateAnswer:
         """One answer; with traffic on the new revision "cannot tell" is asked once more."""
         if step.kind == "compare":
-            answer = self._looked(number, step)
+            answer = self._compare(number, step)
             if answer.code == CANNOT_TELL:
                 self.journal.add("judged", step=number, code=answer.code)
-                answer = self._looked(number, step)
+                answer = self._compare(number, step)
         elif step.loaded:
-            answer = self._ask_twice(step.gate, step.slot, self.plan.revision)
+            answer = self._ask_with_retry(step.gate, step.slot, self.plan.revision)
         else:
             wait = self.ready if step.slot else 0.0
-            answer = _answered(lambda: self.gates.ask(step.gate, step.slot, self.plan.revision, wait))
-        self.tells.result(WORDS[answer.code], answer.text if answer.code or step.kind == "compare" else "")
+            answer = _call_gate(lambda: self.gates.ask(step.gate, step.slot, self.plan.revision, wait))
+        self.reporter.result(CODE_NAMES[answer.code], answer.text if answer.code or step.kind == "compare" else "")
         return answer
 
-    def _looked(self, number: int, step: Step) -> Answer:
+    def _compare(self, number: int, step: Step) -> GateAnswer:
         """One comparison; what it may be wrong with depends on how many were repeated in all calls."""
-        before = [line["step"] for line in self.journal.lines if line["event"] == "judged" and line["step"] >= 0]
-        looks = [each for each in before if self.plan.steps[each].kind == "compare"]
-        again = len(looks) - len(set(looks)) + 1 if number in looks else 0
-        return _answered(lambda: self.compares.compare(step.slot, step.beside, again))
+        judged_steps = [line["step"] for line in self.journal.lines if line["event"] == "judged" and line["step"] >= 0]
+        comparisons = [each for each in judged_steps if self.plan.steps[each].kind == "compare"]
+        repetition = len(comparisons) - len(set(comparisons)) + 1 if number in comparisons else 0
+        return _call_gate(lambda: self.comparison.compare(step.slot, step.beside, repetition))
 
-    def _ask_twice(self, gate: str, slot: str, revision: str) -> Answer:
-        answer = _answered(lambda: self.gates.ask(gate, slot, revision))
-        return _answered(lambda: self.gates.ask(gate, slot, revision)) if answer.code == CANNOT_TELL else answer
+    def _ask_with_retry(self, gate: str, slot: str, revision: str) -> GateAnswer:
+        answer = _call_gate(lambda: self.gates.ask(gate, slot, revision))
+        return _call_gate(lambda: self.gates.ask(gate, slot, revision)) if answer.code == CANNOT_TELL else answer
 
-    def _watch(self, number: int, step: Step) -> Answer:
+    def _monitor(self, number: int, step: Step) -> GateAnswer:
         """Asks again and again; the last answer is given when the time is over, so that none is older than the end.
 
         The first and the last answer are noted: a journal that grows with each one would be full some day.
         """
         end, first = self.clock() + step.seconds, True
         while True:
-            left = end - self.clock()
-            if left > 0:
-                self.pause(min(self.every, left), left)
-            answer = self._asked(number, step)
+            remaining = end - self.clock()
+            if remaining > 0:
+                self.pause(min(self.every, remaining), remaining)
+            answer = self._evaluate(number, step)
             over = answer.code != OPEN or self.clock() >= end
             if first or over:
                 self.journal.add("judged", step=number, code=answer.code)
@@ -261,108 +274,116 @@ class Deployer:
             if over:
                 return answer
 
-    def _settled(self, wrong: Callable[[World], str], change: Change | None = None) -> str:
+    def _observed_problem(self, find_problem: Callable[[ObservedState], str], change: Change | None = None) -> str:
         """Why what is there is not as it has to be, "" where it is; raises DriverProblem where nobody can see.
 
         Looks a few times, for a copy may be slow to answer once. change: which it is about, if about one.
         """
         migrates = change is not None and change.kind == "migrate"
         observe = partial(observe_with_migrations, self.driver) if migrates else self.driver.observe
-        why = ""
-        for attempt in range(_LOOKS):
+        reason = ""
+        for attempt in range(_OBSERVATION_ATTEMPTS):
             if attempt:
-                self.pause(_BETWEEN, 0.0)
+                self.pause(_OBSERVATION_INTERVAL, 0.0)
             try:
-                why = wrong(_driven(observe))
+                reason = find_problem(_call_driver(observe))
             except DriverProblem:
-                if attempt == _LOOKS - 1:
+                if attempt == _OBSERVATION_ATTEMPTS - 1:
                     raise
                 continue
-            if not why:
+            if not reason:
                 break
-        return why
+        return reason
 
     def _guard(self, change: Change, revisions: dict[str, str], allowed: tuple[Shares, ...] = ()) -> None:
         """Raises DriverProblem where a change may not be. allowed: how traffic may be shared, () for any way."""
-        if why := self._settled(lambda world: _foreign(world, allowed) or _unsafe(change, world, revisions), change):
-            raise DriverProblem(why)
+        if reason := self._observed_problem(
+            lambda observed: _foreign_traffic(observed, allowed) or _unsafe_change(change, observed, revisions), change
+        ):
+            raise DriverProblem(reason)
 
     def _apply(self, change: Change) -> None:
         """Does it, and looks whether it is so, whatever the driver said; raises DriverProblem."""
-        _driven(lambda: apply(self.driver, change))
-        if why := self._settled(lambda world: _unseen(change, world), change):
-            raise DriverProblem(why)
+        _call_driver(lambda: apply(self.driver, change))
+        if reason := self._observed_problem(lambda observed: _unfinished_change(change, observed), change):
+            raise DriverProblem(reason)
 
-    def _loaded(self, now: Position) -> bool:
+    def _may_have_traffic(self, state: DeploymentState) -> bool:
         """Whether the new revision has, or may have, traffic."""
-        steps = self.plan.steps[: now.begun + 1]
+        steps = self.plan.steps[: state.last_begun + 1]
         return any(step.change is not None and step.change.kind in ("share", "roll") and step.loaded for step in steps)
 
-    def _person(self, why: str) -> int:
-        self.journal.add("person", why=why)
-        self.tells.result(f"a person is needed: {why}")
-        return PERSON
+    def _need_person(self, reason: str) -> int:
+        self.journal.add("person", why=reason)
+        self.reporter.result(f"a person is needed: {reason}")
+        return NEEDS_PERSON
 
 
-def _driven(call: Callable[[], _T]) -> _T:
+def _call_driver(call: Callable[[], _T]) -> _T:
     """What a driver answers; whatever it did not foresee is a trouble like any other, which leads back."""
     try:
         return call()
     except DriverProblem:
         raise
     except Exception as error:
-        raise DriverProblem(_unforeseen(error)) from error
+        raise DriverProblem(_unexpected_error(error)) from error
 
 
-def _answered(ask: Callable[[], Answer]) -> Answer:
+def _call_gate(ask: Callable[[], GateAnswer]) -> GateAnswer:
     """The answer of a gate or comparison; one that fails, or answers with no code of a gate, cannot tell."""
     try:
         answer = ask()
     except Exception as error:
-        return Answer(CANNOT_TELL, _unforeseen(error))
-    return answer if answer.code in WORDS else Answer(CANNOT_TELL, answer.text)
+        return GateAnswer(CANNOT_TELL, _unexpected_error(error))
+    return answer if answer.code in CODE_NAMES else GateAnswer(CANNOT_TELL, answer.text)
 
 
-def _unforeseen(error: Exception) -> str:
+def _unexpected_error(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def _told(shares: Shares) -> str:
+def _format_shares(shares: Shares) -> str:
     return ", ".join(f"{slot} {percent} %" for slot, percent in shares)
 
 
-def _moved(world: World, plan: Plan, now: Position) -> str:
+def _unexpected_traffic(observed: ObservedState, plan: Plan, state: DeploymentState) -> str:
     """Why traffic is not as the journal left it, "" where it is."""
-    if why := _foreign(world, now.shares(plan)):
-        return f"{why}; `--undo` brings the old revision back" if now.begun >= 0 else why
-    if now.begun >= 0:
+    if reason := _foreign_traffic(observed, state.possible_shares(plan)):
+        return f"{reason}; `--undo` brings the old revision back" if state.last_begun >= 0 else reason
+    if state.last_begun >= 0:
         return ""
     planned = dict(plan.revisions)
-    other = next((slot for slot in world.carrying if world.revisions.get(slot) != planned.get(slot)), "")
-    shown = world.revisions.get(other) or "-"
-    return f"{other} shows {shown}, not {planned.get(other) or '-'} as planned" if other else ""
+    wrong_slot = next(
+        (slot for slot in observed.slots_with_traffic if observed.revisions.get(slot) != planned.get(slot)), ""
+    )
+    running = observed.revisions.get(wrong_slot) or "-"
+    return f"{wrong_slot} shows {running}, not {planned.get(wrong_slot) or '-'} as planned" if wrong_slot else ""
 
 
-def _foreign(world: World, allowed: tuple[Shares, ...]) -> str:
+def _foreign_traffic(observed: ObservedState, allowed: tuple[Shares, ...]) -> str:
     """Why traffic is not shared as we left it; () allows any way."""
-    good = not allowed or world.shares in allowed
-    return "" if good else f"traffic is not as it was left: {world.trouble or f'it is {_told(world.shares)}'}"
+    good = not allowed or observed.shares in allowed
+    return (
+        ""
+        if good
+        else f"traffic is not as it was left: {observed.problem or f'it is {_format_shares(observed.shares)}'}"
+    )
 
 
-def _unseen(change: Change, world: World) -> str:
+def _unfinished_change(change: Change, observed: ObservedState) -> str:
     """Why a change is not done, "" where it is."""
     if change.kind == "migrate":
-        left = [each for each in world.pending if each.startswith(f"{change.phase} ")]
-        return f"{left[0]} is still pending" if left else ""
-    shown = world.revisions.get(change.slot)
+        remaining = [each for each in observed.pending if each.startswith(f"{change.phase} ")]
+        return f"{remaining[0]} is still pending" if remaining else ""
+    running = observed.revisions.get(change.slot)
     if change.kind == "share":
-        return world.trouble or ("" if world.shares == change.shares else "traffic is not shared so")
+        return observed.problem or ("" if observed.shares == change.shares else "traffic is not shared so")
     if change.kind in ("start", "roll"):
-        return "" if shown == change.revision else f"{change.slot} shows {shown or '-'}"
-    return f"{change.slot} still shows {shown}" if shown else ""
+        return "" if running == change.revision else f"{change.slot} shows {running or '-'}"
+    return f"{change.slot} still shows {running}" if running else ""
 
 
-def _unsafe(change: Change, world: World, revisions: dict[str, str]) -> str:
+def _unsafe_change(change: Change, observed: ObservedState, revisions: dict[str, str]) -> str:
     """Why a change may not be.
 
     Traffic goes only to copies that show the revision they have to; those with traffic are neither started nor stopped,
@@ -371,32 +392,35 @@ def _unsafe(change: Change, world: World, revisions: dict[str, str]) -> str:
     if change.kind == "roll":
         return ""
     if change.kind == "migrate":
-        return _unsafe_to_migrate(change, world, revisions)
+        return _unsafe_migration(change, observed, revisions)
     if change.kind != "share":
-        if world.trouble and not world.carrying:
-            return f"nobody can tell whether {change.slot} has traffic: {world.trouble}"
-        return f"{change.slot} has traffic" if change.slot in world.carrying else ""
+        if observed.problem and not observed.slots_with_traffic:
+            return f"nobody can tell whether {change.slot} has traffic: {observed.problem}"
+        return f"{change.slot} has traffic" if change.slot in observed.slots_with_traffic else ""
     for slot, percent in change.shares:
-        shown, wanted = world.revisions.get(slot), revisions.get(slot)
-        if percent and (not shown or shown != wanted):
-            return f"{slot} shows {shown or '-'}, not {wanted or '-'}: it gets no traffic"
+        running, expected = observed.revisions.get(slot), revisions.get(slot)
+        if percent and (not running or running != expected):
+            return f"{slot} shows {running or '-'}, not {expected or '-'}: it gets no traffic"
     return ""
 
 
-def _unsafe_to_migrate(change: Change, world: World, revisions: dict[str, str]) -> str:
+def _unsafe_migration(change: Change, observed: ObservedState, revisions: dict[str, str]) -> str:
     """Why migrations may not be applied: others than planned are pending, or what goes is needed by what is live."""
-    here = tuple(each.partition(" ")[2] for each in world.pending if each.startswith(f"{change.phase} "))
-    if not set(here) <= set(change.names):
-        other = next(each for each in here if each not in change.names)
-        return f"the migration {other} was not planned"
-    if changed := next((name for name, sql in world.sql if name in here and (name, sql) not in change.sql), ""):
+    pending = tuple(each.partition(" ")[2] for each in observed.pending if each.startswith(f"{change.phase} "))
+    if not set(pending) <= set(change.names):
+        unplanned = next(each for each in pending if each not in change.names)
+        return f"the migration {unplanned} was not planned"
+    if changed := next((name for name, sql in observed.sql if name in pending and (name, sql) not in change.sql), ""):
         return f"the SQL of the migration {changed} was changed since it was planned"
-    old = next((slot for slot in world.carrying if world.revisions.get(slot) != revisions.get(slot)), "")
-    if change.phase == CONTRACT and old:
-        return f"{old} has traffic and shows {world.revisions.get(old) or '-'}: nothing may be taken away from it"
+    old_slot = next(
+        (slot for slot in observed.slots_with_traffic if observed.revisions.get(slot) != revisions.get(slot)), ""
+    )
+    if change.phase == CONTRACT and old_slot:
+        running = observed.revisions.get(old_slot) or "-"
+        return f"{old_slot} has traffic and shows {running}: nothing may be taken away from it"
     return ""
 
 
-def noted(plan: Plan) -> dict[str, Any]:
+def plan_entry(plan: Plan) -> dict[str, Any]:
     """What the first line of a journal holds."""
     return {"plan": plan.dump(), "digest": plan.digest}

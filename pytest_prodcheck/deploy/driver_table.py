@@ -12,25 +12,25 @@ from pytest_prodcheck.deploy.plan import PlanProblem
 from pytest_prodcheck.trusted_files import refuse_foreign
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.deploy.drivers import Driver, Site
+    from pytest_prodcheck.deploy.drivers import Driver, DriverContext
 
 
-def driver_of(site: Site) -> Driver:
+def create_driver(context: DriverContext) -> Driver:
     """The declared driver; raises PlanProblem (2) for a file that holds none."""
-    name = site.settings.driver
+    name = context.settings.driver
     if name == "commands":
-        return CommandsDriver(site)
+        return CommandsDriver(context)
     if name == "haproxy":
-        return HaproxyDriver(site)
+        return HaproxyDriver(context)
     if name == "kubernetes":
         from pytest_prodcheck.deploy.kubernetes_driver import KubernetesDriver
 
-        assert site.cluster is not None
-        return KubernetesDriver(site, site.cluster)
-    return _own(site, site.root / name)
+        assert context.cluster is not None
+        return KubernetesDriver(context, context.cluster)
+    return _own(context, context.root / name)
 
 
-def _own(site: Site, path: Path) -> Driver:
+def _own(context: DriverContext, path: Path) -> Driver:
     """A team's own: a file with a function `driver(site)`."""
     try:
         refuse_foreign(str(path), "the driver")
@@ -39,7 +39,7 @@ def _own(site: Site, path: Path) -> Driver:
         assert spec.loader is not None
         module: Any = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        made = module.driver(site)
+        made = module.driver(context)
     except Exception as error:
         text = f"the driver {path} cannot be used: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
         raise PlanProblem(text, 2) from None

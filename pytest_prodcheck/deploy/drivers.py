@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_prodcheck.deploy.plan import Change, Shares, World
+from pytest_prodcheck.deploy.plan import Change, ObservedState, Shares
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.deploy.cluster import Cluster
-    from pytest_prodcheck.deploy.programs import Runner
+    from pytest_prodcheck.deploy.cluster_client import ClusterClient
+    from pytest_prodcheck.deploy.programs import ProgramRunner
     from pytest_prodcheck.environments.project import Environment
     from pytest_prodcheck.environments.sections.deploy import Deploy
 
@@ -26,7 +26,7 @@ class Driver(Protocol):
     All raise DriverProblem. A driver never answers from what it asked for: it looks.
     """
 
-    def observe(self) -> World:
+    def observe(self) -> ObservedState:
         """What each slot runs and how traffic is shared, now. Changes nothing."""
 
     def start(self, slot: str, revision: str) -> None:
@@ -40,7 +40,7 @@ class Driver(Protocol):
 
 
 @dataclass(frozen=True)
-class Site:
+class DriverContext:
     """What a driver is made from. passed: names of environment variables that programs may see beside the usual.
 
     cluster: of the driver `kubernetes`.
@@ -49,15 +49,15 @@ class Site:
     settings: Deploy
     root: Path
     unit: str
-    passed: tuple[str, ...]
-    runner: Runner
+    passed_environment: tuple[str, ...]
+    runner: ProgramRunner
     environment: Environment | None = None
-    cluster: Cluster | None = None
+    cluster: ClusterClient | None = None
 
 
-def observe_with_migrations(driver: Driver) -> World:
+def observe_with_migrations(driver: Driver) -> ObservedState:
     """What is there and which migrations are pending; only for plans and migrations: no way back asks a database."""
-    look: Callable[[], World] = getattr(driver, "observe_with_migrations", driver.observe)
+    look: Callable[[], ObservedState] = getattr(driver, "observe_with_migrations", driver.observe)
     return look()
 
 

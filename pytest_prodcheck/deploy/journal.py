@@ -15,22 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from pytest_prodcheck.deploy.plan import PlanProblem
-from pytest_prodcheck.deploy.survivors import CannotLook, end_survivors
+from pytest_prodcheck.deploy.survivors import CannotInspectProcesses, end_survivors
 from pytest_prodcheck.gates import paths
 from pytest_prodcheck.gates.files import make_folder_in, make_private, sync_folder
 from pytest_prodcheck.gates.seal import find_key
 from pytest_prodcheck.sealed_lines import SealedLines, key_of_lines
 from pytest_prodcheck.trusted_files import open_own, read_regular
 
-_LARGEST = 64 * 1024 * 1024  # bytes
+_MAX_BYTES = 64 * 1024 * 1024  # bytes
 Line = dict[str, Any]
 
 
-class Damaged(ValueError):
+class JournalDamaged(ValueError):
     """A journal that is not what was written: nobody knows how far the deployment came."""
 
 
-class Busy(Exception):
+class DeploymentInProgress(Exception):
     """Another deployer holds the lock."""
 
 
@@ -42,50 +42,50 @@ class Journal:
 
     def __init__(self, path: Path, key: bytes) -> None:
         self.path = path
-        self._seals = SealedLines(key_of_lines(key), "/".join(path.parts[-3:]))
+        self._sealer = SealedLines(key_of_lines(key), "/".join(path.parts[-3:]))
         self.lines: list[Line] = []
-        self._sealed: list[str] = []
-        self._good = 0  # bytes that are whole
-        content = self._content()
+        self._sealed_lines: list[str] = []
+        self._size = 0  # bytes that are whole
+        content = self._read()
         if content is not None:
             self._parse(content)
 
-    def _content(self) -> bytes | None:
+    def _read(self) -> bytes | None:
         """All of it, None where there is none yet."""
         try:
             there = self.path.exists() or self.path.is_symlink()
-            return read_regular(str(self.path), _LARGEST, follow=False) if there else None
+            return read_regular(str(self.path), _MAX_BYTES, follow=False) if there else None
         except PermissionError as error:  # of another user, who began it
-            raise _unreadable(error) from None
+            raise _read_problem(error) from None
 
     def _parse(self, content: bytes) -> None:
         *whole, torn = content.split(b"\n")
         found = [line.decode("utf-8", "replace") for line in whole]
-        if found and not torn and "\0" in found[-1] and self._seals.chained(found[:-1]):
+        if found and not torn and "\0" in found[-1] and self._sealer.chained(found[:-1]):
             found.pop()  # the file grew before its content was written
-        if not self._seals.chained(found):
-            raise Damaged(f"the journal {self.path} is damaged, or sealed with another key")
-        self.lines = [json.loads(self._seals.text(line) or "{}") for line in found]
-        self._sealed = found
-        self._good = sum(len(line.encode()) + 1 for line in found)
+        if not self._sealer.chained(found):
+            raise JournalDamaged(f"the journal {self.path} is damaged, or sealed with another key")
+        self.lines = [json.loads(self._sealer.text(line) or "{}") for line in found]
+        self._sealed_lines = found
+        self._size = sum(len(line.encode()) + 1 for line in found)
 
-    def add(self, event: str, **told: Any) -> None:
+    def add(self, event: str, **fields: Any) -> None:
         """Appends a line and syncs it; raises OSError, with the file as it was or torn at its end."""
-        line = {"event": event, "at": time.time(), **told}
-        before = self._sealed[-1] if self._sealed else ""
-        text = self._seals.line(json.dumps(line, sort_keys=True, allow_nan=False), before)
+        line = {"event": event, "at": time.time(), **fields}
+        before = self._sealed_lines[-1] if self._sealed_lines else ""
+        text = self._sealer.line(json.dumps(line, sort_keys=True, allow_nan=False), before)
         content = text.encode() + b"\n"
         self._append(content)
         self.lines.append(line)
-        self._sealed.append(text)
-        self._good += len(content)
+        self._sealed_lines.append(text)
+        self._size += len(content)
 
     def _append(self, content: bytes) -> None:
         new = not self.path.exists()
         handle = open_own(str(self.path), os.O_WRONLY)
         try:
-            os.ftruncate(handle, self._good)
-            written = os.pwrite(handle, content, self._good)
+            os.ftruncate(handle, self._size)
+            written = os.pwrite(handle, content, self._size)
             if written != len(content):
                 raise OSError(28, "no room for a whole line", str(self.path))
             os.fsync(handle)
@@ -100,15 +100,15 @@ class Store:
 
     def __init__(self, start: str, environment: str, unit: str) -> None:
         self.root = paths.find_root(start)
-        self.state = Path(paths.state_folder(start))
+        self.state_folder = Path(paths.state_folder(start))
         paths.verdict_file("", environment, unit, "", "deploy")  # raises ValueError for names that are none
-        self.folder = self.state / "deployments" / environment / (unit or "_")
+        self.folder = self.state_folder / "deployments" / environment / (unit or "_")
 
     def key(self, *, create: bool = False) -> bytes | None:
         """What seals journals and approvals; raises KeyProblem."""
         if create:
-            make_private(self.state)
-        return find_key(str(self.state), self.root, create=create)
+            make_private(self.state_folder)
+        return find_key(str(self.state_folder), self.root, create=create)
 
     @property
     def approval(self) -> Path:
@@ -123,7 +123,7 @@ class Store:
         """Those in which anything was written, the newest first; raises Damaged."""
         numbers = self._numbers()
         if numbers and key is None:
-            raise Damaged(f"there is no key to read the journals in {self.folder} with: set PRODCHECK_KEY")
+            raise JournalDamaged(f"there is no key to read the journals in {self.folder} with: set PRODCHECK_KEY")
         for number in reversed(numbers):
             found = self._journal(number, key or b"")
             if found.lines:
@@ -134,14 +134,14 @@ class Store:
         numbers = self._numbers()
         return self._journal((numbers[-1] if numbers else 0) + 1, key)
 
-    def tidy(self, key: bytes) -> str:
+    def prune(self, key: bytes) -> str:
         """Removes journals that nobody needs any more; returns why it could not. Files stay."""
         return ""
 
     def _journal(self, number: int, key: bytes) -> Journal:
-        return Journal(self._file(number), key)
+        return Journal(self._path_of(number), key)
 
-    def _file(self, number: int) -> Path:
+    def _path_of(self, number: int) -> Path:
         return self.folder / f"{number:06}.jsonl"
 
     def _numbers(self) -> list[int]:
@@ -150,23 +150,23 @@ class Store:
         except FileNotFoundError:
             return []
         except PermissionError as error:
-            raise _unreadable(error) from None
-        return numbers_in(name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl"))
+            raise _read_problem(error) from None
+        return journal_numbers(name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl"))
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Holds the lock, raises Busy; yields its descriptor, which the programs' keeper inherits (`shim`).
+        """Holds the lock, raises Busy; yields its descriptor, which the programs' keeper inherits (`supervisor`).
 
         So a successor waits until nothing of a killed deployer can act any more.
         """
         try:
-            make_private(self.state)
-            make_folder_in(self.state, self.folder)
+            make_private(self.state_folder)
+            make_folder_in(self.state_folder, self.folder)
             handle = open_own(str(self.folder / "lock"), os.O_RDWR)
         except OSError as error:
-            raise _unreadable(error) from None
+            raise _read_problem(error) from None
         try:
-            _take(handle)
+            _acquire_lock(handle)
             _refuse_survivors(handle, self.folder / "lock")
             yield handle
         finally:
@@ -178,7 +178,7 @@ class Store:
         try:
             handle = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except PermissionError as error:
-            raise _unreadable(error) from None
+            raise _read_problem(error) from None
         except OSError:
             return False
         try:
@@ -190,12 +190,12 @@ class Store:
         return False
 
 
-def _unreadable(error: OSError) -> PlanProblem:
+def _read_problem(error: OSError) -> PlanProblem:
     hint = ": ask as the user who deploys here" if isinstance(error, PermissionError) else ""
     return PlanProblem(f"{error.filename}: {error.strerror}{hint}", 3)
 
 
-def numbers_in(names: Iterable[str]) -> list[int]:
+def journal_numbers(names: Iterable[str]) -> list[int]:
     """Those of deployments, the oldest first."""
     return sorted(int(each) for each in names if each.isascii() and each.isdigit() and f"{int(each):06}" == each)
 
@@ -204,13 +204,13 @@ def _refuse_survivors(handle: int, path: Path) -> None:
     """Ends what a killed deployer's program left running; raises Busy where it cannot be, PlanProblem (21)."""
     try:
         if not end_survivors(handle):
-            raise Busy
-    except CannotLook:
+            raise DeploymentInProgress
+    except CannotInspectProcesses:
         text = "a program of a deployer that was killed may still run, and this system does not tell"
         raise PlanProblem(f"{text}: end it, then empty {path}", 21) from None
 
 
-def _take(handle: int, seconds: float = 2.0) -> None:
+def _acquire_lock(handle: int, seconds: float = 2.0) -> None:
     """Takes the lock; what a killed deployer left behind is gone within moments, another deployer is not."""
     end = time.monotonic() + seconds
     while True:
@@ -219,5 +219,5 @@ def _take(handle: int, seconds: float = 2.0) -> None:
             return
         except BlockingIOError:
             if time.monotonic() > end:
-                raise Busy from None
+                raise DeploymentInProgress from None
             time.sleep(0.05)

@@ -15,124 +15,126 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_prodcheck.deploy.cluster import CONFLICT, MERGE, version
+from pytest_prodcheck.deploy.cluster_client import CONFLICT, MERGE, resource_version
 from pytest_prodcheck.deploy.drivers import DriverProblem
 from pytest_prodcheck.evidence.kubernetes.objects import Object, table
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.deploy.cluster import Cluster
+    from pytest_prodcheck.deploy.cluster_client import ClusterClient
 
 GROUP = "coordination.k8s.io/v1"
-SECONDS = 15  # that it lasts without being renewed
-_AWAY = 3.0  # seconds from which an API server counts as one that was away
-_GIVE_BACK = 3.0  # seconds that each part of giving it back may take
-_TRIES = 5  # of a renewal, where somebody changes something else of it
-_LOOK = 0.5  # seconds between two looks at a Lease of somebody else
+LEASE_SECONDS = 15  # that it lasts without being renewed
+_SLOW_ANSWER = 3.0  # seconds from which an API server counts as one that was away
+_RELEASE_TIMEOUT = 3.0  # seconds that each part of giving it back may take
+_MAX_ATTEMPTS = 5  # of a renewal, where somebody changes something else of it
+_POLL_INTERVAL = 0.5  # seconds between two looks at a Lease of somebody else
 
 
-class Taken(DriverProblem):
+class LeaseTaken(DriverProblem):
     """Another deployer holds the Lease."""
 
 
 class Lease:
     """One Lease. `take` and `give_back` belong to one thread; another one renews it."""
 
-    def __init__(self, cluster: Cluster, name: str, seconds: int = SECONDS) -> None:
+    def __init__(self, cluster: ClusterClient, name: str, seconds: int = LEASE_SECONDS) -> None:
         self._cluster, self._name, self._seconds = cluster, name, seconds
         self._path = cluster.path(GROUP, "leases", name)
-        self._me = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._lock, self._over = threading.Lock(), threading.Event()
-        self._version, self._good_until = "", 0.0
+        self._identity = f"{socket.gethostname()[:60]}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+        self._version, self._valid_until = "", 0.0
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Raises Taken where another deployer renews it, DriverProblem where nobody can tell."""
         seen, since = "", time.monotonic()
         while True:
             began = time.monotonic()
             found = self._cluster.find(self._path)
-            if time.monotonic() - began > _AWAY:  # nobody could renew it meanwhile
+            if time.monotonic() - began > _SLOW_ANSWER:  # nobody could renew it meanwhile
                 seen, since = "", time.monotonic()
             if found is None:
                 metadata = {"name": self._name, "namespace": self._cluster.namespace}
-                body = {"apiVersion": GROUP, "kind": "Lease", "metadata": metadata, "spec": self._mine()}
+                body = {"apiVersion": GROUP, "kind": "Lease", "metadata": metadata, "spec": self._held_spec()}
                 began = time.monotonic()
                 status, answer = self._cluster.create(self._cluster.path(GROUP, "leases"), body, fenced=False)
                 if status != CONFLICT:
-                    return self._held(answer, began)
+                    return self._start_renewing(answer, began)
                 continue
             spec = table(found, "spec")
-            free = spec.get("holderIdentity") in (None, "", self._me)
-            if seen and version(found) != seen and not free:
-                raise Taken(f"{spec.get('holderIdentity')} is at it")
-            seen = version(found)
+            free = spec.get("holderIdentity") in (None, "", self._identity)
+            if seen and resource_version(found) != seen and not free:
+                raise LeaseTaken(f"{spec.get('holderIdentity')} is at it")
+            seen = resource_version(found)
             lasts = float(spec.get("leaseDurationSeconds") or self._seconds)
             if free or time.monotonic() - since > lasts:
                 began = time.monotonic()
-                status, answer = self._write(self._mine(), version(found))
+                status, answer = self._write(self._held_spec(), resource_version(found))
                 if status == CONFLICT:
                     seen, since = "", time.monotonic()
                     continue
-                return self._held(answer, began)
-            time.sleep(_LOOK)
+                return self._start_renewing(answer, began)
+            time.sleep(_POLL_INTERVAL)
 
-    def check(self) -> None:
+    def ensure_held(self) -> None:
         """Raises Taken unless we hold it for sure: one that was not renewed in time is renewed first."""
         with self._lock:
-            if time.monotonic() < self._good_until:
+            if time.monotonic() < self._valid_until:
                 return
             self._renew()
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Lets another deployer take it at once, where that takes some seconds only: else it ends by itself."""
-        self._over.set()
-        if not self._lock.acquire(timeout=_GIVE_BACK):
+        self._stopped.set()
+        if not self._lock.acquire(timeout=_RELEASE_TIMEOUT):
             return
         try:
             with contextlib.suppress(DriverProblem):
-                self._write({"holderIdentity": "", "leaseDurationSeconds": 1}, self._version, _GIVE_BACK)
+                self._write({"holderIdentity": "", "leaseDurationSeconds": 1}, self._version, _RELEASE_TIMEOUT)
         finally:
             self._lock.release()
 
-    def _held(self, answer: Object, began: float) -> None:
-        self._version, self._good_until = version(answer), began + self._seconds * 2 / 3
-        threading.Thread(target=self._renew_for_ever, daemon=True).start()
+    def _start_renewing(self, answer: Object, began: float) -> None:
+        self._version, self._valid_until = resource_version(answer), began + self._seconds * 2 / 3
+        threading.Thread(target=self._renew_loop, daemon=True).start()
 
-    def _renew_for_ever(self) -> None:
-        while not self._over.wait(self._seconds / 5):
+    def _renew_loop(self) -> None:
+        while not self._stopped.wait(self._seconds / 5):
             try:
                 with self._lock:
-                    if not self._over.is_set():
+                    if not self._stopped.is_set():
                         self._renew()
-            except Taken:
-                self._good_until = 0.0  # the next `check` looks, and says so
+            except LeaseTaken:
+                self._valid_until = 0.0  # the next `check` looks, and says so
                 return
             except DriverProblem:
                 continue
 
     def _renew(self) -> None:
-        for _ in range(_TRIES):
+        for _ in range(_MAX_ATTEMPTS):
             began = time.monotonic()
-            status, answer = self._write(self._mine(), self._version)
+            status, answer = self._write(self._held_spec(), self._version)
             if status != CONFLICT:
-                self._version, self._good_until = version(answer), began + self._seconds * 2 / 3
+                self._version, self._valid_until = resource_version(answer), began + self._seconds * 2 / 3
                 return
             found = self._cluster.get(self._path)
-            if table(found, "spec").get("holderIdentity") != self._me:
-                raise Taken("another deployer took over")
-            self._version = version(found)  # something else of it was changed, or an answer was lost
-        raise DriverProblem(f"the Lease {self._name} was changed by others {_TRIES} times, each time before we could")
+            if table(found, "spec").get("holderIdentity") != self._identity:
+                raise LeaseTaken("another deployer took over")
+            self._version = resource_version(found)  # something else of it was changed, or an answer was lost
+        raise DriverProblem(
+            f"the Lease {self._name} was changed by others {_MAX_ATTEMPTS} times, each time before we could"
+        )
 
-    def _write(self, spec: Object, read: str, within: float | None = None) -> tuple[int, Object]:
-        body = {"metadata": {"resourceVersion": read}, "spec": spec}
-        status, answer = self._cluster.ask("PATCH", self._path, body, MERGE, within)
+    def _write(self, spec: Object, read_version: str, timeout: float | None = None) -> tuple[int, Object]:
+        body = {"metadata": {"resourceVersion": read_version}, "spec": spec}
+        status, answer = self._cluster.request("PATCH", self._path, body, MERGE, timeout)
         if status not in (200, CONFLICT):
-            said = str(answer.get("message") or f"answered {status}")[:300]
-            raise DriverProblem(f"the Lease {self._name} cannot be written: {said}")
+            message = str(answer.get("message") or f"answered {status}")[:300]
+            raise DriverProblem(f"the Lease {self._name} cannot be written: {message}")
         return status, answer
 
-    def _mine(self) -> Object:
+    def _held_spec(self) -> Object:
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        return {"holderIdentity": self._me, "leaseDurationSeconds": self._seconds, "renewTime": now}
+        return {"holderIdentity": self._identity, "leaseDurationSeconds": self._seconds, "renewTime": now}
 
 
 def holder(found: Object | None, now: float) -> str:

@@ -12,46 +12,46 @@ from pytest_prodcheck.deploy.plan import PlanProblem
 if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.deploy import DeployMigrations
 
-_SECONDS = 60.0
-_DROPS = ("ban-drop-", "renaming-")
+_TIMEOUT = 60.0
+_DROP_RULES = ("ban-drop-", "renaming-")
 # rules about what the old revision cannot live with; ban-drop-… and renaming-… are, too
-_TAKES_AWAY = (
+_BREAKING_RULES = (
     "adding-not-nullable-field", "adding-required-field", "ban-new-write-restriction", "ban-revoke", "ban-set-schema",
     "ban-truncate-cascade", "changing-column-type",
 )  # fmt: skip
-_NOBODY_NOTICES = ("ban-drop-index", "ban-drop-constraint", "ban-drop-not-null")  # what is allowed then was not before
-_CANNOT_BE_READ = "syntax-error"
+_HARMLESS_DROPS = ("ban-drop-index", "ban-drop-constraint", "ban-drop-not-null")  # what is allowed then was not before
+_SYNTAX_ERROR = "syntax-error"
 
 
-def digests(settings: DeployMigrations, names: Sequence[str], root: Path) -> tuple[tuple[str, str], ...]:
+def sql_digests(settings: DeployMigrations, names: Sequence[str], root: Path) -> tuple[tuple[str, str], ...]:
     """Name and SHA-256 of the SQL of each migration, "" for a file that is not there; () where no SQL is declared."""
     if settings.sql is None:
         return ()
     return tuple((name, _digest(_file(settings.sql, name, root))) for name in names)
 
 
-def refuse_what_takes_away(settings: DeployMigrations, adding: Sequence[str], root: Path) -> None:
+def refuse_destructive_migrations(settings: DeployMigrations, expanding: Sequence[str], root: Path) -> None:
     """Raises PlanProblem: 4 for a migration that is said to only add and does not, 3 where nobody can tell."""
     from pytest_prodcheck.evidence.deadlines import Deadline
     from pytest_prodcheck.evidence.migrations.squawk import lint
     from pytest_prodcheck.records import EvidenceProblem
 
-    if settings.sql is None or not adding:
+    if settings.sql is None or not expanding:
         return
-    files = {name: _file(settings.sql, name, root) for name in adding}
+    files = {name: _file(settings.sql, name, root) for name in expanding}
     if missing := next((name for name, file in files.items() if not file.is_file()), ""):
         told = settings.sql.replace("{name}", missing)
         raise PlanProblem(f"nobody can tell whether the migration {missing} only adds: there is no file {told}", 3)
     try:
-        found = lint(list(files.values()), 0, settings.exclude, root, Deadline(_SECONDS))
+        found = lint(list(files.values()), 0, settings.exclude, root, Deadline(_TIMEOUT))
     except EvidenceProblem as error:
         raise PlanProblem(f"nobody can tell whether migrations only add: {error.problem}", 3) from None
     for each in found:
         where = f"{each.file}:{each.line}: {each.rule}: {each.message}"
-        if each.rule == _CANNOT_BE_READ:
+        if each.rule == _SYNTAX_ERROR:
             raise PlanProblem(f"nobody can tell whether a migration only adds: {where}", 3)
-        drops = each.rule.startswith(_DROPS) and each.rule not in _NOBODY_NOTICES
-        if drops or each.rule in _TAKES_AWAY:
+        drops = each.rule.startswith(_DROP_RULES) and each.rule not in _HARMLESS_DROPS
+        if drops or each.rule in _BREAKING_RULES:
             text = "a migration is said to only add, but the old revision could not live with it"
             raise PlanProblem(f"{text} ({where}): name it `contract`")
 

@@ -10,32 +10,37 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.deploy.commands_driver import Programs, wait
+from pytest_prodcheck.deploy.commands_driver import DriverPrograms, wait_until
 from pytest_prodcheck.deploy.drivers import DriverProblem
-from pytest_prodcheck.deploy.migration_sql import digests
-from pytest_prodcheck.deploy.plan import CONTRACT, EXPAND, PlanProblem, Shares, World
+from pytest_prodcheck.deploy.migration_sql import sql_digests
+from pytest_prodcheck.deploy.plan import CONTRACT, EXPAND, ObservedState, PlanProblem, Shares
 
 if TYPE_CHECKING:
-    from pytest_prodcheck.deploy.drivers import Driver, Site
+    from pytest_prodcheck.deploy.drivers import Driver, DriverContext
     from pytest_prodcheck.environments.sections.deploy import DeployMigrations
 
-_MOST = 1000
+_MAX_PENDING = 1000
 
 
-class Migrating:
+class MigratingDriver:
     """A driver that applies migrations too."""
 
-    def __init__(self, driver: Driver, site: Site, settings: DeployMigrations, revision: str) -> None:
-        self._driver, self._programs, self._settings, self._revision = driver, Programs(site), settings, revision
-        self._site = site
+    def __init__(self, driver: Driver, context: DriverContext, settings: DeployMigrations, revision: str) -> None:
+        self._driver, self._programs, self._settings, self._revision = (
+            driver,
+            DriverPrograms(context),
+            settings,
+            revision,
+        )
+        self._context = context
         self.observe, self.start, self.stop = driver.observe, driver.start, driver.stop
 
-    def observe_with_migrations(self) -> World:
+    def observe_with_migrations(self) -> ObservedState:
         """What the driver sees, and which migrations are pending."""
-        there = self._driver.observe()
+        observed = self._driver.observe()
         pending = self._pending()
         names = [each.partition(" ")[2] for each in pending]
-        return replace(there, pending=pending, sql=digests(self._settings, names, self._site.root))
+        return replace(observed, pending=pending, sql=sql_digests(self._settings, names, self._context.root))
 
     def share(self, shares: Shares) -> None:
         """As the driver does."""
@@ -43,16 +48,18 @@ class Migrating:
 
     def migrate(self, phase: str) -> None:
         """Applies those of one phase, and looks whether none is left."""
-        if self._site.cluster is not None:
-            self._site.cluster.fence()
+        if self._context.cluster is not None:
+            self._context.cluster.fence()
         self._programs.run(self._settings.run, self._settings.timeout, phase=phase, revision=self._revision)
-        wait(lambda: not of_phase(self._pending(), phase), 0.0, f"migrations of the phase {phase} are still pending")
+        wait_until(
+            lambda: not of_phase(self._pending(), phase), 0.0, f"migrations of the phase {phase} are still pending"
+        )
 
     def _pending(self) -> tuple[str, ...]:
-        said = self._programs.run(self._settings.pending, self._settings.timeout, revision=self._revision)
-        found = tuple(" ".join(line.split()) for line in said.splitlines() if line.strip())
+        output = self._programs.run(self._settings.pending, self._settings.timeout, revision=self._revision)
+        found = tuple(" ".join(line.split()) for line in output.splitlines() if line.strip())
         wrong = next((each for each in found if len(each.split()) != 2 or phase_of(each) not in (EXPAND, CONTRACT)), "")
-        if wrong or len(found) > _MOST:
+        if wrong or len(found) > _MAX_PENDING:
             told = f"it said {wrong[:100]!r}" if wrong else f"it named {len(found)}"
             raise DriverProblem(f'migrations.pending: expected lines "expand NAME" or "contract NAME", {told}')
         return found

@@ -21,7 +21,7 @@ class PlanProblem(ValueError):
 
 
 @dataclass(frozen=True)
-class World:
+class ObservedState:
     """What was observed. revisions: slot -> what it runs, "" for a copy that does not answer well.
 
     trouble: why it would not stay so, "" where nothing speaks against it. pending: migrations that are not applied,
@@ -30,12 +30,12 @@ class World:
 
     revisions: dict[str, str]
     shares: Shares
-    trouble: str = ""
+    problem: str = ""
     pending: tuple[str, ...] = ()
     sql: tuple[tuple[str, str], ...] = ()
 
     @property
-    def carrying(self) -> list[str]:
+    def slots_with_traffic(self) -> list[str]:
         """The slots with traffic."""
         return [slot for slot, percent in self.shares if percent]
 
@@ -56,7 +56,7 @@ class Change:
     names: tuple[str, ...] = ()
     sql: tuple[tuple[str, str], ...] = ()
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """For people."""
         if self.kind == "migrate":
             return f"migrate, {self.phase}: {', '.join(self.names)}"
@@ -85,14 +85,14 @@ class Step:
     seconds: float = 0.0
     loaded: bool = False
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """For people."""
-        where = f" of {self.slot}" if self.slot else ""
+        of_slot = f" of {self.slot}" if self.slot else ""
         if self.change is not None:
-            return self.change.told()
+            return self.change.describe()
         if self.kind == "compare":
             return f"compare {self.slot} with {self.beside}"
-        return f"gate {self.gate}{where}" if self.kind == "gate" else f"watch gate {self.gate} for {self.seconds:g} s"
+        return f"gate {self.gate}{of_slot}" if self.kind == "gate" else f"watch gate {self.gate} for {self.seconds:g} s"
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Plan:
         return next(step.gate for step in reversed(self.steps) if step.gate)
 
     @property
-    def looks(self) -> int:
+    def comparison_count(self) -> int:
         """How often a canary is compared."""
         return sum(step.kind == "compare" for step in self.steps)
 
@@ -173,7 +173,7 @@ def _shares(data: Any) -> Shares:
     return tuple((str(slot), int(percent)) for slot, percent in data)
 
 
-def is_word(revision: str) -> bool:
+def is_safe_revision(revision: str) -> bool:
     """Whether programs can be given a revision and show it: one word, no option, nothing that a shell would take apart.
 
     A branch can be named by strangers, and programs may hand it on to a shell, as ssh does.
@@ -182,7 +182,7 @@ def is_word(revision: str) -> bool:
     return (start.isalnum() or start == "_") and all(each.isalnum() or each in "._/:@+=~^-" for each in revision)
 
 
-def equal(slots: tuple[str, ...], serving: frozenset[str]) -> Shares:
+def even_shares(slots: tuple[str, ...], serving: frozenset[str]) -> Shares:
     """Traffic shared evenly by some of the slots, in whole percents."""
     each, rest = divmod(100, len(serving)) if serving else (0, 0)
     found = []

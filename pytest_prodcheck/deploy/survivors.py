@@ -1,4 +1,4 @@
-"""Ends what is left of a program whose keeper (`shim`) was killed too, before anybody else may deploy.
+"""Ends what is left of a program whose keeper (`supervisor`) was killed too, before anybody else may deploy.
 
 The ticket of a program that runs lies in the lock file; the keeper removes it when nothing of the program can act any
 more. Processes inherit the ticket in their environment, so that they are found in /proc, whatever they did to get away.
@@ -15,12 +15,12 @@ import time
 from collections.abc import Iterator
 
 TICKET = "PRODCHECK_PROGRAM"  # environment variable
-_LONGEST = 4096  # bytes of a ticket
-_SECONDS = 10.0  # for all of them to end
-_PAUSE = 0.01
+_MAX_TICKET_BYTES = 4096  # bytes of a ticket
+_TIMEOUT = 10.0  # for all of them to end
+_POLL_INTERVAL = 0.01
 
 
-class CannotLook(Exception):
+class CannotInspectProcesses(Exception):
     """Something may have been left running, and this system does not tell."""
 
 
@@ -35,32 +35,32 @@ def new_ticket(lock: int) -> str:
 
 def end_survivors(lock: int) -> bool:
     """Ends what is left of the program whose ticket is noted; whether nothing is left. Raises CannotLook."""
-    ticket = os.pread(lock, _LONGEST, 0) if lock >= 0 else b""
+    ticket = os.pread(lock, _MAX_TICKET_BYTES, 0) if lock >= 0 else b""
     if not ticket:
         return True
     if sys.platform != "linux" or not os.path.isdir(f"/proc/{os.getpid()}"):
-        raise CannotLook
-    looks, end = 0, time.monotonic() + _SECONDS
-    while looks < 2:  # one that starts another one meanwhile may slip through one look
-        found = list(_with(ticket))
-        looks = 0 if found else looks + 1
+        raise CannotInspectProcesses
+    empty_scans, end = 0, time.monotonic() + _TIMEOUT
+    while empty_scans < 2:  # one that starts another one meanwhile may slip through one look
+        found = list(_processes_with(ticket))
+        empty_scans = 0 if found else empty_scans + 1
         for pid in found:
-            _end(pid, ticket)
+            _kill(pid, ticket)
         if found and time.monotonic() > end:
             return False
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_INTERVAL)
     os.ftruncate(lock, 0)
     return True
 
 
-def _with(ticket: bytes) -> Iterator[int]:
+def _processes_with(ticket: bytes) -> Iterator[int]:
     own = os.getpid()
     for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != own and _has(int(name), ticket):
+        if name.isdigit() and int(name) != own and _has_ticket(int(name), ticket):
             yield int(name)
 
 
-def _has(pid: int, ticket: bytes) -> bool:
+def _has_ticket(pid: int, ticket: bytes) -> bool:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return TICKET.encode() + b"=" + ticket in file.read().split(b"\0")
@@ -68,12 +68,12 @@ def _has(pid: int, ticket: bytes) -> bool:
         return False
 
 
-def _end(pid: int, ticket: bytes) -> None:
+def _kill(pid: int, ticket: bytes) -> None:
     """Kills it, and no other process that was given its number meanwhile."""
     with contextlib.suppress(OSError):
         handle = os.pidfd_open(pid)
         try:
-            if _has(pid, ticket):
+            if _has_ticket(pid, ticket):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
         finally:
             os.close(handle)

@@ -21,17 +21,17 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.deploy.asking import Answer, Gates
-from pytest_prodcheck.deploy.cluster import Cluster
+from pytest_prodcheck.deploy.cluster_client import ClusterClient
 from pytest_prodcheck.deploy.cluster_journal import ClusterJournal, ClusterStore
 from pytest_prodcheck.deploy.cluster_rights import manifest
-from pytest_prodcheck.deploy.deployer import Compares, noted
-from pytest_prodcheck.deploy.deployment import Deployment, Wishes
+from pytest_prodcheck.deploy.deployer import CanaryComparison, plan_entry
+from pytest_prodcheck.deploy.deployment import Deployment, DeployOptions
 from pytest_prodcheck.deploy.drivers import Driver, DriverProblem
-from pytest_prodcheck.deploy.journal import Busy, Damaged
-from pytest_prodcheck.deploy.lease import Lease, Taken
-from pytest_prodcheck.deploy.plan import Plan, PlanProblem, World, equal
-from pytest_prodcheck.deploy.programs import Runner
+from pytest_prodcheck.deploy.gate_client import GateAnswer, GateClient
+from pytest_prodcheck.deploy.journal import DeploymentInProgress, JournalDamaged
+from pytest_prodcheck.deploy.lease import Lease, LeaseTaken
+from pytest_prodcheck.deploy.plan import ObservedState, Plan, PlanProblem, even_shares
+from pytest_prodcheck.deploy.programs import ProgramRunner
 from pytest_prodcheck.deploy.strategies import make_plan
 from pytest_prodcheck.environments.loading import load
 from tests.cluster import build
@@ -193,23 +193,23 @@ class Looking:
     def __init__(self, driver: Driver, slots: tuple[str, ...], at: Callable[[str], None]) -> None:
         self.driver, self.slots, self.at = driver, slots, at
 
-    def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> Answer:
+    def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> GateAnswer:
         self.at(slot)
         if "bad" in revision:
-            return Answer(1)
+            return GateAnswer(1)
         world = self.driver.observe()
-        there = [slot] if slot else world.carrying
-        return Answer(0 if slot == "" or {world.revisions[each] for each in there} == {revision} else 1)
+        there = [slot] if slot else world.slots_with_traffic
+        return GateAnswer(0 if slot == "" or {world.revisions[each] for each in there} == {revision} else 1)
 
-    def compare(self, slot: str, beside: str, again: int) -> Answer:
-        return Answer(0, "played")
+    def compare(self, slot: str, beside: str, again: int) -> GateAnswer:
+        return GateAnswer(0, "played")
 
 
 @dataclass
 class Site:
     plane: ControlPlane
     folder: Path
-    says: Quiet
+    reporter: Quiet
     at: Callable[[str], None] = lambda slot: None
 
     def made(self, revision: str = "", way: str = "") -> Deployment:
@@ -220,13 +220,13 @@ class Site:
             (self.folder / "prodcheck.toml").write_text(TOML + WAYS[way].format(IMAGE) + "\n")
 
         class Played(Deployment):
-            def _gates(self, plan: Plan, runner: Runner) -> Gates:
+            def _gates(self, plan: Plan, runner: ProgramRunner) -> GateClient:
                 return Looking(self._driver(-1), self.settings.slots, site.at)
 
-            def _compares(self, plan: Plan) -> Compares:
+            def _comparison(self, plan: Plan) -> CanaryComparison:
                 return Looking(self._driver(-1), self.settings.slots, site.at)
 
-        return Played(Wishes("production", revision=revision or None), self.folder, self.says)
+        return Played(DeployOptions("production", revision=revision or None), self.folder, self.reporter)
 
     def deploy(self, revision: str, way: str) -> int:
         return self.made(revision, way).deploy("a test", None, "")
@@ -234,13 +234,13 @@ class Site:
     def driver(self, way: str) -> Driver:
         return self.made("", way)._driver(-1)
 
-    def cluster(self) -> Cluster:
+    def cluster(self) -> ClusterClient:
         found = self.made()
         assert found.cluster is not None
         return found.cluster
 
     def lines(self) -> str:
-        return "\n".join(self.says.lines)
+        return "\n".join(self.reporter.lines)
 
     def grant(self, *items: Object) -> None:
         """Applies a role and waits until it holds."""
@@ -252,7 +252,7 @@ class Site:
             ("delete", "configmaps", f"{JOURNALS}/none"), ("get", "services", SERVICE), ("get", "httproutes", ROUTE),
         ):  # fmt: skip
             wanted = (resource, verb) in allowed
-            wait_for(lambda: (cluster.ask(verb.upper(), path)[0] != 403) is wanted)  # noqa: B023
+            wait_for(lambda: (cluster.request(verb.upper(), path)[0] != 403) is wanted)  # noqa: B023
 
     def versions(self) -> dict[str, str]:
         paths = (f"{APPS}/shop-blue", f"{APPS}/shop-green", SERVICE, ROUTE, LEASES, JOURNALS)
@@ -322,9 +322,9 @@ def test_deployed_from_a_runner_without_a_disk_and_brought_back_by_another(way: 
     assert site.versions() == before, "a dry run changed something"
     assert site.deploy("r2", way) == 0, site.lines()
     world = site.driver(way).observe()
-    assert {world.revisions[slot] for slot in world.carrying} == {"r2"}
+    assert {world.revisions[slot] for slot in world.slots_with_traffic} == {"r2"}
     assert site.made().undo() == 20, site.lines()
-    assert site.driver(way).observe() == World(
+    assert site.driver(way).observe() == ObservedState(
         {"blue": "r1"} if way == "in place" else {"blue": "r1", "green": ""},
         (("blue", 100),) if way == "in place" else (("blue", 100), ("green", 0)),
     )
@@ -374,11 +374,11 @@ def test_writers_that_change_something_else_do_not_disturb_and_one_that_moves_tr
     cluster = driver._cluster  # type: ignore[attr-defined]
     moments = iter(range(100))
 
-    def noted() -> None:  # between our reading and our writing
+    def plan_entry() -> None:  # between our reading and our writing
         if next(moments) < 3:
             site.plane.patch(ROUTE, {"metadata": {"annotations": {"noted": str(time.time())}}})
 
-    cluster.fence = noted
+    cluster.fence = plan_entry
     driver.share((("blue", 90), ("green", 10)))
     assert weights(site.plane) == [90, 10]
 
@@ -505,7 +505,7 @@ def test_a_deployment_that_somebody_else_changes_while_it_rolls_out(
     assert changes == []
     assert told in site.lines()
     world = site.driver("selector").observe()
-    assert {world.revisions[slot] for slot in world.carrying} == {"r2" if code == 0 else "r1"}
+    assert {world.revisions[slot] for slot in world.slots_with_traffic} == {"r2" if code == 0 else "r1"}
     if code == 21:
         site.plane.patch(f"{APPS}/shop-green", {"spec": {"paused": False}})
         assert site.made().undo() == 20, site.lines()
@@ -574,7 +574,7 @@ def test_a_second_deployer_and_one_that_was_replaced(site: Site) -> None:
             os.rename(site.folder / ".prodcheck", site.folder / "elsewhere")  # another runner has no lock of this one
             made = site.made("r3")
             codes.append(made.status())
-            with pytest.raises(Busy):
+            with pytest.raises(DeploymentInProgress):
                 made.deploy("a test", None, "")
             shutil.rmtree(site.folder / ".prodcheck", ignore_errors=True)
             os.rename(site.folder / "elsewhere", site.folder / ".prodcheck")
@@ -588,7 +588,7 @@ def test_a_second_deployer_and_one_that_was_replaced(site: Site) -> None:
 
     site.at = second
     first.append(site.made("r2", "route"))
-    with pytest.raises(Busy):
+    with pytest.raises(DeploymentInProgress):
         first[0].deploy("a test", None, "")
     assert codes[0] == 23
     assert site.plane.get(ROUTE)["metadata"]["generation"] == codes[1], "it acted after it was replaced"
@@ -596,16 +596,16 @@ def test_a_second_deployer_and_one_that_was_replaced(site: Site) -> None:
 
 def test_a_lease_is_taken_only_when_nobody_renews_it(site: Site) -> None:
     first, second = Lease(site.cluster(), "one"), Lease(site.cluster(), "one")
-    first.take()
-    with pytest.raises(Taken):
-        second.take()
-    first.check()
-    first.give_back()
-    second.take()
-    second.check()
-    with pytest.raises(Taken):
+    first.acquire()
+    with pytest.raises(LeaseTaken):
+        second.acquire()
+    first.ensure_held()
+    first.release()
+    second.acquire()
+    second.ensure_held()
+    with pytest.raises(LeaseTaken):
         first._renew()
-    second.give_back()
+    second.release()
 
 
 def test_a_journal_that_somebody_else_writes(site: Site) -> None:
@@ -619,11 +619,11 @@ def test_a_journal_that_somebody_else_writes(site: Site) -> None:
     site.plane.patch(name, {"metadata": {"annotations": {"noted": "x"}}})
     journal.add("approved")  # what is kept is the same
     site.plane.patch(name, {"data": {"journal": ""}})
-    with pytest.raises(Damaged):
+    with pytest.raises(JournalDamaged):
         journal.add("going")
     for left in ("nonsense\n", "", None):
         site.plane.patch(name, {"data": {"journal": left}})
-        with pytest.raises(Damaged):
+        with pytest.raises(JournalDamaged):
             store.newest(key)
 
 
@@ -639,22 +639,22 @@ def test_old_journals_are_removed_but_none_that_has_not_ended(site: Site, monkey
     for end in ends:
         journal = store.new(key)
         assert isinstance(journal, ClusterJournal)
-        journal.add("planned", **noted(plan))
+        journal.add("planned", **plan_entry(plan))
         if end not in ("closed", "damaged"):
             journal.add("begun", step=1)
         if end == "damaged":
             site.plane.patch(f"{JOURNALS}/{journal.name}", {"data": {"journal": "nonsense\n"}})
         else:
             journal.add(end, why="")
-    assert store.tidy(key) == ""
+    assert store.prune(key) == ""
     assert store._numbers() == [3, 4, 6, 7, 8]  # a person's, the one to be undone, two that ended, a damaged one
-    assert store.tidy(key) == ""
+    assert store.prune(key) == ""
     role = next(each for each in bound() if each["kind"] == "Role")
     for rule in role["rules"]:
         rule["verbs"] = [verb for verb in rule["verbs"] if verb != "delete"]
     site.grant(role)
-    store._keep = 1
-    assert "cannot delete resource" in store.tidy(key)
+    store._kept_count = 1
+    assert "cannot delete resource" in store.prune(key)
     assert store._numbers() == [3, 4, 6, 7, 8]
     site.grant(*bound())
 
@@ -680,7 +680,7 @@ def test_without_a_key_that_outlives_the_disk(site: Site, monkeypatch: pytest.Mo
 def test_weights_that_are_read(site: Site) -> None:
     driver = site.driver("route")
     for given, shares in (
-        ([1, 1], equal(("blue", "green"), frozenset(("blue", "green")))),
+        ([1, 1], even_shares(("blue", "green"), frozenset(("blue", "green")))),
         ([1, 3], (("blue", 25), ("green", 75))),
     ):
         made = route()
@@ -691,7 +691,7 @@ def test_weights_that_are_read(site: Site) -> None:
     made["spec"]["rules"][1]["backendRefs"][1]["weight"] = 2
     site.plane.apply(made)
     there = driver.observe()
-    assert (there.carrying, "no whole percents" in there.trouble) == ([], True)
+    assert (there.slots_with_traffic, "no whole percents" in there.problem) == ([], True)
 
 
 @pytest.fixture
@@ -724,7 +724,7 @@ def test_an_api_server_that_goes_away_under_a_deployment_and_its_way_back(
     site: Site, fronted: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At each gate another trouble of a restart, and a write of each kind whose answer is lost."""
-    monkeypatch.setattr("pytest_prodcheck.deploy.cluster._CALL", 2.0)
+    monkeypatch.setattr("pytest_prodcheck.deploy.cluster_client._REQUEST_TIMEOUT", 2.0)
     fronted.loses = ["configmaps", "httproutes", "deployments", "leases"]
     troubles = [partial(fronted.trouble.extend, each) for each in RESTARTS]
     site.at = lambda slot: troubles.pop()() if troubles else fronted.go_away(1.0)
@@ -733,7 +733,7 @@ def test_an_api_server_that_goes_away_under_a_deployment_and_its_way_back(
     fronted.loses, fronted.trouble = ["configmaps", "httproutes", "deployments", "leases"], ["reset"] * 2
     assert site.made().undo() == 20, site.lines()
     assert (fronted.loses, fronted.trouble) == ([], [])
-    assert site.driver("route").observe() == World({"blue": "r1", "green": ""}, (("blue", 100), ("green", 0)))
+    assert site.driver("route").observe() == ObservedState({"blue": "r1", "green": ""}, (("blue", 100), ("green", 0)))
 
 
 RESTARTS = (["reset"] * 3, ["503"] * 3, ["hang"], ["cut"], ["balancer", "403", "500"])
@@ -741,21 +741,21 @@ RESTARTS = (["reset"] * 3, ["503"] * 3, ["hang"], ["cut"], ["balancer", "403", "
 
 def test_a_renewal_is_a_write_also_where_somebody_noted_something(site: Site) -> None:
     lease, path = Lease(site.cluster(), "one"), f"{LEASES}/one"
-    lease.take()
+    lease.acquire()
     site.plane.patch(path, {"metadata": {"annotations": {"noted": "x"}}})
     before = site.plane.get(path)["spec"]["renewTime"]
     with lease._lock:
         lease._renew()
     assert site.plane.get(path)["spec"]["renewTime"] > before
-    lease.give_back()
+    lease.release()
     assert site.plane.get(path)["spec"]["holderIdentity"] == ""
 
 
 def test_a_lease_is_not_given_back_for_minutes(site: Site, fronted: Front) -> None:
     lease = Lease(site.cluster(), "one")
     lease._cluster.patience = 300.0
-    lease.take()
+    lease.acquire()
     fronted.trouble = ["hang"] * 9
     began = time.monotonic()
-    lease.give_back()
+    lease.release()
     assert time.monotonic() - began < 20

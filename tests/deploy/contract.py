@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pytest_prodcheck.deploy.drivers import Driver
-from pytest_prodcheck.deploy.plan import Shares, World
+from pytest_prodcheck.deploy.plan import ObservedState, Shares
 
 OLD, NEW = "r1", "r2"
 
 
-def whole(world: World) -> None:
+def whole(world: ObservedState) -> None:
     assert sum(percent for _, percent in world.shares) == 100
     assert {slot for slot, _ in world.shares} == set(world.revisions)
-    assert world.trouble == ""
+    assert world.problem == ""
 
 
 def keeps_the_contract(driver: Driver, *percents: int) -> None:
@@ -42,4 +42,4 @@ def keeps_the_contract(driver: Driver, *percents: int) -> None:
     driver.start(live, OLD)
     driver.share(before.shares)
     driver.stop(idle)
-    assert driver.observe() == World({live: OLD, idle: ""}, before.shares)
+    assert driver.observe() == ObservedState({live: OLD, idle: ""}, before.shares)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_prodcheck.deploy.asking import Answer
-from pytest_prodcheck.deploy.deployer import Deployer, noted
+from pytest_prodcheck.deploy.deployer import Deployer, plan_entry
+from pytest_prodcheck.deploy.deployment_state import replay
 from pytest_prodcheck.deploy.drivers import DriverProblem
-from pytest_prodcheck.deploy.journal import Damaged, Journal
-from pytest_prodcheck.deploy.plan import Plan, Shares, World, equal
-from pytest_prodcheck.deploy.position import position
+from pytest_prodcheck.deploy.gate_client import GateAnswer
+from pytest_prodcheck.deploy.journal import Journal, JournalDamaged
+from pytest_prodcheck.deploy.plan import ObservedState, Plan, Shares, even_shares
 from pytest_prodcheck.deploy.strategies import make_plan
 from pytest_prodcheck.environments.sections.deploy import Deploy
 
@@ -53,8 +53,8 @@ class Reality:
 class ModelDriver:
     real: Reality
 
-    def observe(self) -> World:
-        return World(dict(self.real.revisions), self.real.shares, pending=self.real.pending)
+    def observe(self) -> ObservedState:
+        return ObservedState(dict(self.real.revisions), self.real.shares, pending=self.real.pending)
 
     def migrate(self, phase: str) -> None:
         def applied() -> None:
@@ -89,28 +89,28 @@ class ModelDriver:
 class ModelGates:
     real: Reality
     asked: list[tuple[str, str, str]] = field(default_factory=list)
-    codes: list[int] = field(default_factory=list)  # the next answers, whatever the revision
-    looks: list[int] = field(default_factory=list)  # the next answers of comparisons
+    gate_codes: list[int] = field(default_factory=list)  # the next answers, whatever the revision
+    comparison_codes: list[int] = field(default_factory=list)  # the next answers of comparisons
     repeated: list[int] = field(default_factory=list)  # which repetition each comparison was told to be
 
-    def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> Answer:
+    def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> GateAnswer:
         self.real.moment()
         self.asked.append((gate, slot, revision))
-        if self.codes:
-            return Answer(self.codes.pop(0))
+        if self.gate_codes:
+            return GateAnswer(self.gate_codes.pop(0))
         if gate == "pre_deploy":
-            return Answer(self.real.broken.get("before", 0))
+            return GateAnswer(self.real.broken.get("before", 0))
         live = self.real.revisions[slot] if slot else self.real.one_revision()
-        return Answer(self.real.broken.get(revision, 0)) if live == revision else Answer(1, f"{live} answers")
+        return GateAnswer(self.real.broken.get(revision, 0)) if live == revision else GateAnswer(1, f"{live} answers")
 
-    def compare(self, slot: str, beside: str, again: int) -> Answer:
+    def compare(self, slot: str, baseline: str, repetition: int) -> GateAnswer:
         self.real.moment()
         shares = dict(self.real.shares)
         assert shares[slot] > 0
-        self.repeated.append(again)
-        if self.looks:
-            return Answer(self.looks.pop(0))
-        return Answer(self.real.broken.get("compare", 0))
+        self.repeated.append(repetition)
+        if self.comparison_codes:
+            return GateAnswer(self.comparison_codes.pop(0))
+        return GateAnswer(self.real.broken.get("compare", 0))
 
 
 class Quiet:
@@ -125,10 +125,10 @@ class Quiet:
     def result(self, text: str, more: str = "") -> None:
         self.lines += [text, more]
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.lines.append(text)
 
-    def passing(self, text: str) -> None: ...
+    def update(self, text: str) -> None: ...
 
 
 class ModelJournal(Journal):
@@ -136,10 +136,10 @@ class ModelJournal(Journal):
 
     real: Reality | None = None
 
-    def add(self, event: str, **told: Any) -> None:
+    def add(self, event: str, **fields: Any) -> None:
         if self.real is not None:
             self.real.moment()
-        super().add(event, **told)
+        super().add(event, **fields)
         if self.real is not None:
             self.real.moment()
 
@@ -158,7 +158,7 @@ def reality(strategy: str) -> Reality:
     if strategy == "in place":
         return Reality({"a": OLD}, (("a", 100),))
     if strategy == "rolling":
-        return Reality(dict.fromkeys("abc", OLD), equal(("a", "b", "c"), frozenset("abc")))
+        return Reality(dict.fromkeys("abc", OLD), even_shares(("a", "b", "c"), frozenset("abc")))
     return Reality({"blue": OLD, "green": ""}, (("blue", 100), ("green", 0)))
 
 
@@ -185,7 +185,7 @@ class Scene:
         plan = plan_of(strategy, real, monitor=60, **{name: value for name, value in more.items() if name != "hold"})
         scene = cls(plan, real, folder / "000001.jsonl", ModelGates(real), more.get("hold", False))
         journal = Journal(scene.path, KEY)
-        journal.add("planned", **noted(plan))
+        journal.add("planned", **plan_entry(plan))
         journal.add("approved", by="a test")
         return scene
 
@@ -195,20 +195,20 @@ class Scene:
         ticks = iter(range(10**9))
         return Deployer(
             self.plan, journal, ModelDriver(self.real), self.gates, self.gates, Quiet(), hold=self.hold,
-            pause=lambda seconds, left: None, clock=lambda: float(20 * next(ticks)),
+            pause=lambda seconds, remaining: None, clock=lambda: float(20 * next(ticks)),
         )  # fmt: skip
 
     def events(self) -> list[str]:
         return [line["event"] for line in Journal(self.path, KEY).lines]
 
 
-def codes(lines: Iterable[dict[str, Any]]) -> list[int]:
+def gate_codes(lines: Iterable[dict[str, Any]]) -> list[int]:
     return [line["code"] for line in lines if line["event"] == "judged"]
 
 
 def is_damaged(path: Path) -> bool:
     try:
-        position(Journal(path, KEY).lines)
-    except Damaged:
+        replay(Journal(path, KEY).lines)
+    except JournalDamaged:
         return True
     return False

@@ -13,14 +13,14 @@ from contextlib import closing
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from pytest_prodcheck.deploy.asking import Answer, Gates
-from pytest_prodcheck.deploy.commands_driver import Copies
-from pytest_prodcheck.deploy.deployer import Compares
-from pytest_prodcheck.deploy.deployment import Deployment, Wishes
+from pytest_prodcheck.deploy.commands_driver import ProgramCopies
+from pytest_prodcheck.deploy.deployer import CanaryComparison
+from pytest_prodcheck.deploy.deployment import Deployment, DeployOptions
 from pytest_prodcheck.deploy.drivers import Driver
+from pytest_prodcheck.deploy.gate_client import GateAnswer, GateClient
 from pytest_prodcheck.deploy.haproxy_driver import HaproxyDriver
 from pytest_prodcheck.deploy.plan import Plan
-from pytest_prodcheck.deploy.programs import Runner
+from pytest_prodcheck.deploy.programs import ProgramRunner
 from tests.deploy.model import Quiet
 from tests.forked import FORKING
 
@@ -42,11 +42,11 @@ class HttpGates:
     def __init__(self, ports: dict[str, int], port: int) -> None:
         self._ports, self._port = ports, port
 
-    def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> Answer:
+    def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> GateAnswer:
         port = self._ports[slot] if slot else self._port
         told = [asked(port, "/healthz") for _ in range(3)]
         good = all(status == 200 and (gate == "before" or shown == revision) for status, shown in told)
-        return Answer(0 if good else 1, str(told))
+        return GateAnswer(0 if good else 1, str(told))
 
 
 class FewErrors:
@@ -55,12 +55,12 @@ class FewErrors:
     def __init__(self, ports: dict[str, int]) -> None:
         self._ports = ports
 
-    def compare(self, slot: str, beside: str, again: int) -> Answer:
+    def compare(self, slot: str, baseline: str, repetition: int) -> GateAnswer:
         failed = sum(asked(self._ports[slot], "/product")[0] != 200 for _ in range(30))
-        return Answer(1 if failed > 3 else 0, f"{failed} of 30 failed")
+        return GateAnswer(1 if failed > 3 else 0, f"{failed} of 30 failed")
 
 
-class QuickCopies(Copies):
+class QuickCopies(ProgramCopies):
     """Observes without a program; starts and stops by the team's programs, under the keeper."""
 
     ports: dict[str, int]
@@ -75,10 +75,10 @@ class QuickDeployment(Deployment):
         ports = json.loads((self.configuration.root / "site.json").read_text())["ports"]
         return ports, int(self.environment.services["shop"].url.rpartition(":")[2])
 
-    def _gates(self, plan: Plan, runner: Runner) -> Gates:
+    def _gates(self, plan: Plan, runner: ProgramRunner) -> GateClient:
         return HttpGates(*self._site())
 
-    def _compares(self, plan: Plan) -> Compares:
+    def _comparison(self, plan: Plan) -> CanaryComparison:
         return FewErrors(self._site()[0])
 
     def _driver(self, lock: int, revision: str = "") -> Driver:
@@ -91,17 +91,17 @@ class QuickDeployment(Deployment):
 
 def carry_out(folder: str, revision: str, verb: str) -> None:
     """Ends the process with the exit code; anything unforeseen is 21, as the command line has it."""
-    code, says = 21, Quiet()
+    code, reporter = 21, Quiet()
     try:
         os.chdir(folder)
-        made = QuickDeployment(Wishes("production", revision=revision or None), Path(folder), says)
+        made = QuickDeployment(DeployOptions("production", revision=revision or None), Path(folder), reporter)
         code = {"deploy": lambda: made.deploy("a test", None, ""), "resume": made.resume, "undo": made.undo}[verb]()
     except Exception as error:
         code = getattr(error, "code", 21)
-        says.say(f"{verb}: {error!r}")
+        reporter.message(f"{verb}: {error!r}")
     finally:
         with Path(folder, "trouble.log").open("a") as log:
-            log.write("\n".join([*says.lines, f"{verb} {revision}: {code}\n\n"]))
+            log.write("\n".join([*reporter.lines, f"{verb} {revision}: {code}\n\n"]))
         os._exit(code)
 
 

@@ -164,9 +164,7 @@ def _haproxy(folder: Path, port: int, ports: dict[str, int], strategy: str) -> s
     return f"{_HAPROXY.format(folder=folder, port=port)}{routing}\n{backends}\n"
 
 
-def _toml(
-    port: int, ports: dict[str, int], strategy: str, driver: str, monitor: str, least: int, more: str
-) -> str:
+def _toml(port: int, ports: dict[str, int], strategy: str, driver: str, monitor: str, least: int, more: str) -> str:
     section = "[environments.production.deploy."
     python = sys.executable
     if driver == "haproxy":

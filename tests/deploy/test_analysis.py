@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from pytest_prodcheck.deploy.analysis import TESTS, Sample, judge, level
-from pytest_prodcheck.deploy.power import errors_found, shift_found, stated, tail_found
+from pytest_prodcheck.deploy.canary_analysis import TEST_COUNT, Sample, compare_samples, significance_level
+from pytest_prodcheck.deploy.statistical_power import detectable_errors, detectable_shift, detectable_tail, power_lines
 from pytest_prodcheck.environments.sections.deploy import DeployAnalysis
 from tests.soak import times
 
@@ -30,25 +30,28 @@ def sample(
 
 def found(**worse: float) -> float:
     source = random.Random(7)
-    codes = [judge(sample(source, **worse), sample(source), SETTINGS, LOOKS).code for _ in range(RUNS)]
+    codes = [compare_samples(sample(source, **worse), sample(source), SETTINGS, LOOKS).code for _ in range(RUNS)]
     assert codes.count(3) <= 0.02 * RUNS + 1  # that looks like bursts by chance
     return codes.count(1) / RUNS
 
 
-EACH = level(SETTINGS, LOOKS)
+EACH = significance_level(SETTINGS, LOOKS)
 
 
 def test_all_looks_together_have_alpha_however_often_they_are_repeated() -> None:
-    spent = [LOOKS * level(SETTINGS, LOOKS), *(level(SETTINGS, LOOKS, again) for again in range(1, 200))]
-    assert 0.999 * SETTINGS.alpha <= TESTS * sum(spent) <= SETTINGS.alpha
+    spent = [
+        LOOKS * significance_level(SETTINGS, LOOKS),
+        *(significance_level(SETTINGS, LOOKS, again) for again in range(1, 200)),
+    ]
+    assert 0.999 * SETTINGS.alpha <= TEST_COUNT * sum(spent) <= SETTINGS.alpha
 
 
 @pytest.mark.parametrize(
     "worse",
     [
-        pytest.param({"errors": errors_found(SETTINGS, EACH) + 0.001}, id="errors only"),
-        pytest.param({"slower": shift_found(SETTINGS, EACH) + 0.01}, id="all times"),
-        pytest.param({"tail": tail_found(SETTINGS, EACH) + 0.002}, id="tail only"),
+        pytest.param({"errors": detectable_errors(SETTINGS, EACH) + 0.001}, id="errors only"),
+        pytest.param({"slower": detectable_shift(SETTINGS, EACH) + 0.01}, id="all times"),
+        pytest.param({"tail": detectable_tail(SETTINGS, EACH) + 0.002}, id="tail only"),
     ],
 )
 def test_what_the_plan_states_is_found(worse: dict[str, float]) -> None:
@@ -58,7 +61,10 @@ def test_what_the_plan_states_is_found(worse: dict[str, float]) -> None:
 def test_regressions_of_the_table_are_found() -> None:
     """The figures to beat: 1 % to 5 % of errors 100 %, median + 50 % 100 %, 5 % of requests + 800 ms 99 %."""
     source = random.Random(11)
-    runs = [judge(sample(source, errors=0.05), sample(source, errors=0.01), SETTINGS, LOOKS).code for _ in range(RUNS)]
+    runs = [
+        compare_samples(sample(source, errors=0.05), sample(source, errors=0.01), SETTINGS, LOOKS).code
+        for _ in range(RUNS)
+    ]
     assert runs.count(1) >= 0.9 * RUNS
     assert found(slower=1.5) == 1.0
     assert found(tail=0.06) >= 0.95
@@ -67,7 +73,7 @@ def test_regressions_of_the_table_are_found() -> None:
 def test_what_is_as_good_is_let_through() -> None:
     """Of 3 looks together at most 0.1 %: of 60 looks none, of 6,000 in `make soak` no more than chance allows."""
     source = random.Random(3)
-    runs = [judge(sample(source), sample(source), SETTINGS, LOOKS).code for _ in range(3 * RUNS)]
+    runs = [compare_samples(sample(source), sample(source), SETTINGS, LOOKS).code for _ in range(3 * RUNS)]
     assert runs.count(1) <= (6 if RUNS > 200 else 0)
     assert runs.count(3) <= 0.01 * len(runs)
 
@@ -75,7 +81,7 @@ def test_what_is_as_good_is_let_through() -> None:
 def test_small_differences_are_no_regression_however_sure() -> None:
     source = random.Random(5)
     many = DeployAnalysis(least=20_000)
-    slightly = judge(sample(source, slower=1.1, of=20_000), sample(source, of=20_000), many, LOOKS)
+    slightly = compare_samples(sample(source, slower=1.1, of=20_000), sample(source, of=20_000), many, LOOKS)
     assert slightly.code == 0, slightly.lines
 
 
@@ -83,10 +89,10 @@ def test_stalls_of_a_machine_are_no_regression() -> None:
     """Half a second in which the requests to one copy all wait is one event, not so many slow requests."""
     source = random.Random(6)
     usual = sample(source)
-    alike = [judge(stalled(sample(source), 4, source), usual, SETTINGS, LOOKS).code for _ in range(RUNS)]
+    alike = [compare_samples(stalled(sample(source), 4, source), usual, SETTINGS, LOOKS).code for _ in range(RUNS)]
     assert alike.count(1) <= 0.05 * RUNS
-    assert judge(sample(source, slower=1.5), usual, SETTINGS, LOOKS).code == 1
-    assert judge(stalled(sample(source, slower=2), 2, source), usual, SETTINGS, LOOKS).code == 1
+    assert compare_samples(sample(source, slower=1.5), usual, SETTINGS, LOOKS).code == 1
+    assert compare_samples(stalled(sample(source, slower=2), 2, source), usual, SETTINGS, LOOKS).code == 1
 
 
 def stalled(of: Sample, stalls: int, source: random.Random) -> Sample:
@@ -99,28 +105,28 @@ def stalled(of: Sample, stalls: int, source: random.Random) -> Sample:
 
 
 @pytest.mark.parametrize(
-    ("canary", "beside"),
+    ("canary", "baseline"),
     [
         (Sample((), 0), Sample((0.02,) * 1000, 0)),
         (Sample((0.02,) * 999, 0), Sample((0.02,) * 1000, 0)),
         (Sample((0.02,) * 1000, 0), Sample((0.02,) * 10, 0)),
         (Sample((0.02,) * 900, 100), Sample((0.02,) * 900, 100)),  # what is beside it fails as often
         (Sample((), 1000), Sample((), 1000)),
-        (Sample((0.02,) * 1000, 0, own=10.0), Sample((0.02,) * 1000, 0)),
+        (Sample((0.02,) * 1000, 0, client_delay=10.0), Sample((0.02,) * 1000, 0)),
         (Sample((0.02,) * 1000, 0, seconds=90.0), Sample((0.02,) * 1000, 0, seconds=20.0)),
     ],
 )
-def test_nobody_can_tell(canary: Sample, beside: Sample) -> None:
-    assert judge(canary, beside, SETTINGS, LOOKS).code == 3
+def test_nobody_can_tell(canary: Sample, baseline: Sample) -> None:
+    assert compare_samples(canary, baseline, SETTINGS, LOOKS).code == 3
 
 
 def test_a_canary_that_answers_nothing_well_is_worse() -> None:
-    assert judge(Sample((), 1000), Sample((0.02,) * 1000, 0), SETTINGS, LOOKS).code == 1
+    assert compare_samples(Sample((), 1000), Sample((0.02,) * 1000, 0), SETTINGS, LOOKS).code == 1
 
 
 def test_the_plan_says_what_it_can_find() -> None:
-    first, second, third = stated(SETTINGS, LOOKS)
+    first, second, third = power_lines(SETTINGS, LOOKS)
     assert first == "1000 requests to each copy at each of 3 looks, 20 s each"
     assert "found with 90%: errors of 2.46%" in second
     assert "at most 0.10% a deployment" in third
-    assert errors_found(DeployAnalysis(least=300), EACH) > errors_found(SETTINGS, EACH)
+    assert detectable_errors(DeployAnalysis(least=300), EACH) > detectable_errors(SETTINGS, EACH)

@@ -22,16 +22,16 @@ import pytest
 
 from pytest_prodcheck.cli import deploy as command
 from pytest_prodcheck.cli.deploy_progress import Progress
-from pytest_prodcheck.deploy import deployment, noting, programs
-from pytest_prodcheck.deploy.analysis import judge
-from pytest_prodcheck.deploy.asking import Answer, Gates
-from pytest_prodcheck.deploy.canary import Sampler
-from pytest_prodcheck.deploy.commands_driver import CommandsDriver, Programs
-from pytest_prodcheck.deploy.deployer import Compares, Deployer
-from pytest_prodcheck.deploy.drivers import Driver, DriverProblem, Site
+from pytest_prodcheck.deploy import deployment, deployment_events, programs
+from pytest_prodcheck.deploy.canary_analysis import compare_samples
+from pytest_prodcheck.deploy.canary_requests import RequestSampler
+from pytest_prodcheck.deploy.commands_driver import CommandsDriver, DriverPrograms
+from pytest_prodcheck.deploy.deployer import CanaryComparison, Deployer
+from pytest_prodcheck.deploy.drivers import Driver, DriverContext, DriverProblem
+from pytest_prodcheck.deploy.gate_client import GateAnswer, GateClient
 from pytest_prodcheck.deploy.journal import Journal
 from pytest_prodcheck.deploy.plan import Plan, PlanProblem
-from pytest_prodcheck.deploy.programs import Done, Runner
+from pytest_prodcheck.deploy.programs import ProgramResult, ProgramRunner
 from pytest_prodcheck.environments.sections.deploy import CopyCommands, Deploy, DeployAnalysis
 from tests.deploy.model import NEW, OLD, Killed, ModelDriver, ModelGates, reality, settings
 
@@ -63,10 +63,10 @@ class Here:
         here = self
 
         class OverTheModel(deployment.Deployment):
-            def _gates(self, plan: Plan, runner: Runner) -> Gates:
+            def _gates(self, plan: Plan, runner: ProgramRunner) -> GateClient:
                 return here.gates
 
-            def _compares(self, plan: Plan) -> Compares:
+            def _comparison(self, plan: Plan) -> CanaryComparison:
                 return here.gates
 
             def _driver(self, lock: int, revision: str = "") -> Driver:
@@ -74,7 +74,7 @@ class Here:
 
             def _deployer(self, *words: Any) -> Deployer:
                 made = super()._deployer(*words)
-                made.pause = lambda seconds, left: None
+                made.pause = lambda seconds, remaining: None
                 return made
 
         monkeypatch.setattr(deployment, "Deployment", OverTheModel)
@@ -92,7 +92,7 @@ class Here:
         """Has something happen as a gate is asked for the time with this number, from 1."""
         true, calls = ModelGates.ask, iter(range(1, 10**6))
 
-        def ask(*words: Any, **named: Any) -> Answer:
+        def ask(*words: Any, **named: Any) -> GateAnswer:
             if next(calls) == number:
                 act()
             return true(self.gates, *words, **named)
@@ -224,7 +224,7 @@ def test_a_second_ctrl_c_does_not_change_the_code(here: Here, monkeypatch: pytes
             os.kill(os.getpid(), signal.SIGINT)
 
     here.at_ask(3, lambda: os.kill(os.getpid(), signal.SIGINT))
-    monkeypatch.setattr(Progress, "say", interrupted_again)
+    monkeypatch.setattr(Progress, "message", interrupted_again)
     assert here.deploy() == 21
 
 
@@ -395,7 +395,7 @@ def test_lines_of_a_narrow_terminal_and_no_colour(
     terminal.attach(monkeypatch)
     progress = Progress()
     progress.step(1, 9, "traffic: blue 90 %, green 10 %, and more than fits")
-    progress.passing("17 of 1000 requests to each copy\x1b[2J")
+    progress.update("17 of 1000 requests to each copy\x1b[2J")
     progress.result("open")
     passing, _, last = terminal.shown().replace("\r\n", "\n").rpartition("\r\033[K")
     assert all(len(each) < 60 for each in passing.split("\r\033[K"))
@@ -419,9 +419,9 @@ def test_the_commit_time_of_a_revision_is_noted(here: Here) -> None:
     git(here.folder, "commit", "-q", "--allow-empty", "-m", "one")
     commit = git(here.folder, "rev-parse", "HEAD").strip()
     for revision in (commit, commit[:10]):
-        assert noting.committed_at(here.folder, revision) == 1700000000
+        assert deployment_events.commit_time(here.folder, revision) == 1700000000
     for revision in ("r2", "0" * 40, "--output=x", "-1", commit + ":x", "a b"):
-        assert noting.committed_at(here.folder, revision) is None
+        assert deployment_events.commit_time(here.folder, revision) is None
     assert here.deploy(commit) == 0
     connection = sqlite3.connect(here.folder / ".prodcheck" / "events.db")
     body = json.loads(connection.execute("select body from events").fetchone()[0])
@@ -433,10 +433,10 @@ def test_a_call_that_is_killed_before_it_noted_is_made_up_for(here: Here, monkey
     def killed(*words: Any) -> str:
         raise Killed
 
-    true = noting.note
-    monkeypatch.setattr(noting, "note", killed)
+    true = deployment_events.record_event
+    monkeypatch.setattr(deployment_events, "record_event", killed)
     assert here.deploy() == 21
-    monkeypatch.setattr(noting, "note", true)
+    monkeypatch.setattr(deployment_events, "record_event", true)
     assert here.events() == []
     for _ in range(2):
         assert here.call("--resume") == 4  # it is done
@@ -458,28 +458,28 @@ def test_an_event_that_cannot_be_noted_changes_no_code(
 
 
 def test_a_program_that_says_too_much_or_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "_MOST", 10_000)
-    monkeypatch.setattr(programs, "_LOOK", 0.05)
+    monkeypatch.setattr(programs, "_MAX_OUTPUT_BYTES", 10_000)
+    monkeypatch.setattr(programs, "_POLL_INTERVAL", 0.05)
     env = {"PATH": os.environ["PATH"]}
-    said = Runner(tmp_path).run(["yes"], 60, env)
+    said = ProgramRunner(tmp_path).run(["yes"], 60, env)
     assert (said.code, said.text.endswith("it printed more than 0 MiB")) == (143, True)
-    long = Runner(tmp_path).run(["true", "x" * 10_000_000], 60, env)
+    long = ProgramRunner(tmp_path).run(["true", "x" * 10_000_000], 60, env)
     assert (long.code, "cannot be started" in long.text) == (127, True)
-    binary = Runner(tmp_path).run(["head", "-c", "1000", "/dev/urandom"], 60, env)
+    binary = ProgramRunner(tmp_path).run(["head", "-c", "1000", "/dev/urandom"], 60, env)
     assert binary.code == 0
 
 
 def test_a_program_of_another_user_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.sh").write_text("#!/bin/sh\necho run\n")
     (tmp_path / "x.sh").chmod(0o755)
-    site = Site(settings("blue-green"), tmp_path, "", (), Runner(tmp_path))
-    assert Programs(site).run(["./x.sh"], 20) == "run\n"
+    site = DriverContext(settings("blue-green"), tmp_path, "", (), ProgramRunner(tmp_path))
+    assert DriverPrograms(site).run(["./x.sh"], 20) == "run\n"
     if os.geteuid() == 0:
         os.chown(tmp_path / "x.sh", 12345, -1)
     else:
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(DriverProblem, match="belongs to another user"):
-        Programs(site).run(["./x.sh"], 20)
+        DriverPrograms(site).run(["./x.sh"], 20)
 
 
 GARBAGE = {
@@ -493,15 +493,15 @@ GARBAGE = {
 
 @pytest.mark.parametrize("what", GARBAGE)
 def test_garbage_that_a_program_prints_is_one_short_message(what: str, tmp_path: Path) -> None:
-    class Prints(Runner):
-        def run(self, command: Sequence[str], seconds: float, env: Mapping[str, str]) -> Done:
-            return Done(0, "blue r1\ngreen -\n" if command == ["x", "copies"] else GARBAGE[what])
+    class Prints(ProgramRunner):
+        def run(self, command: Sequence[str], seconds: float, env: Mapping[str, str]) -> ProgramResult:
+            return ProgramResult(0, "blue r1\ngreen -\n" if command == ["x", "copies"] else GARBAGE[what])
 
     declared = settings("blue-green", commands={
         "copy": {"start": ("x",), "observe": ("x", "copies")}, "share": {"do": ("x",), "observe": ("x", "shares")},
     })  # fmt: skip
     with pytest.raises(DriverProblem, match=r"commands\.share\.observe") as error:
-        CommandsDriver(Site(declared, tmp_path, "", (), Prints(tmp_path))).observe()
+        CommandsDriver(DriverContext(declared, tmp_path, "", (), Prints(tmp_path))).observe()
     assert len(str(error.value)) < 500
 
 
@@ -513,9 +513,11 @@ def test_trouble_of_our_own_is_no_error_of_a_copy(capfd: pytest.CaptureFixture[s
         return True
 
     calls = [0]
-    found = Sampler({"green": [ask], "blue": [ask]}, DeployAnalysis(least=100, rate=1000), lambda number: None).run()
+    found = RequestSampler(
+        {"green": [ask], "blue": [ask]}, DeployAnalysis(least=100, rate=1000), lambda number: None
+    ).run()
     assert found["green"].failed == found["blue"].failed == 0
-    assert judge(found["green"], found["blue"], DeployAnalysis(least=100), 1).code == 3
+    assert compare_samples(found["green"], found["blue"], DeployAnalysis(least=100), 1).code == 3
     assert "Traceback" not in capfd.readouterr().err
 
 

@@ -20,9 +20,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from pytest_prodcheck.deploy.analysis import Finding, Sample, judge, level
-from pytest_prodcheck.deploy.canary import Canary
-from pytest_prodcheck.deploy.power import at_least, errors_found, shift_found, tail_found
+from pytest_prodcheck.deploy.canary_analysis import ComparisonResult, Sample, compare_samples, significance_level
+from pytest_prodcheck.deploy.canary_requests import RequestComparison
+from pytest_prodcheck.deploy.statistical_power import at_least, detectable_errors, detectable_shift, detectable_tail
 from pytest_prodcheck.environments.loading import load
 from pytest_prodcheck.environments.sections.deploy import DeployAnalysis
 from tests.field.web.support import free_port, running
@@ -35,11 +35,11 @@ MARGIN = 1.1 if WINDOWS > 100 else 2.5  # of what is found with 90 %: few looks 
 EVERY = 10  # windows between two lines of progress
 SETTINGS = DeployAnalysis(least=200, rate=75)
 LOOSE = SETTINGS.model_copy(update={"alpha": 0.05})
-EACH = level(SETTINGS, PLANNED)
+EACH = significance_level(SETTINGS, PLANNED)
 STATED = {
-    "errors": {"errors": errors_found(SETTINGS, EACH) * MARGIN},
-    "median": {"slower": 1 + (shift_found(SETTINGS, EACH) - 1) * MARGIN},
-    "tail": {"tail": tail_found(SETTINGS, EACH) * MARGIN},
+    "errors": {"errors": detectable_errors(SETTINGS, EACH) * MARGIN},
+    "median": {"slower": 1 + (detectable_shift(SETTINGS, EACH) - 1) * MARGIN},
+    "tail": {"tail": detectable_tail(SETTINGS, EACH) * MARGIN},
 }
 STABLE = [f"stable-{number}" for number in range(6)]
 EQUALS = [pair for one, other in zip(STABLE[::2], STABLE[1::2], strict=True) for pair in ((one, other), (other, one))]
@@ -60,14 +60,14 @@ share = { do = ["true"], observe = ["true"] }
 """
 
 
-class Copies:
+class ProgramCopies:
     """Servers, by the names of their slots."""
 
     def __init__(self, folder: Path, ports: dict[str, int]) -> None:
         slots = "".join(f'{name} = {{ connect_to = "127.0.0.1:{port}" }}\n' for name, port in ports.items())
         (folder / "prodcheck.toml").write_text(TOML + slots)
         self._ports = ports
-        self.canary = Canary(load(folder / "prodcheck.toml"), "production", "", PLANNED, lambda text: None)
+        self.canary = RequestComparison(load(folder / "prodcheck.toml"), "production", "", PLANNED, lambda text: None)
 
     def behave(self, name: str, **how: float) -> None:
         """This one is so from now on, else as all are."""
@@ -78,7 +78,7 @@ class Copies:
 
 
 @pytest.fixture(scope="module")
-def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies]:
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProgramCopies]:
     folder = tmp_path_factory.mktemp("servers")
     program = str(Path(__file__).with_name("worse_server.py"))
     print(f"seed {SEED}", flush=True)
@@ -87,7 +87,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copies]:
         for number, name in enumerate((*STABLE, *STATED)):
             port = ports[name] = free_port()
             stack.enter_context(running([sys.executable, "-S", program, str(port), str(SEED + number)], port, folder))
-        yield Copies(folder, ports)
+        yield ProgramCopies(folder, ports)
 
 
 @dataclass
@@ -102,9 +102,9 @@ class Deployments:
     _repeated: int = 0
     _repeats: bool = False
 
-    def look(self, of: Sample, beside: Sample) -> Finding:
+    def look(self, of: Sample, baseline: Sample) -> ComparisonResult:
         """As the deployer does: what cannot tell is looked at once more, an alarm ends the deployment."""
-        finding = judge(of, beside, self.settings, PLANNED, self._repeated if self._repeats else 0)
+        finding = compare_samples(of, baseline, self.settings, PLANNED, self._repeated if self._repeats else 0)
         if finding.code == 3 and not self._repeats:
             self._repeats, self._repeated, self.cannot_tell = True, self._repeated + 1, self.cannot_tell + 1
             return finding
@@ -115,7 +115,7 @@ class Deployments:
         return finding
 
 
-def test_what_the_plan_states_is_found_and_equals_are_let_through(copies: Copies) -> None:
+def test_what_the_plan_states_is_found_and_equals_are_let_through(copies: ProgramCopies) -> None:
     """Of looks that can tell at least nine in ten find each; as many equals are undone as `alpha` allows, by chance.
 
     Of the same samples also for 5 %, for at 0.1 % even a test that is wrong several times over seldom shows it.
@@ -128,15 +128,15 @@ def test_what_the_plan_states_is_found_and_equals_are_let_through(copies: Copies
     began = time.monotonic()
     for number in range(1, WINDOWS + 1):
         samples = copies.canary.sample([*STABLE, *STATED])
-        for (what, counted), beside in zip(found.items(), STABLE, strict=False):
-            finding = judge(samples[what], samples[beside], SETTINGS, PLANNED)
+        for (what, counted), baseline in zip(found.items(), STABLE, strict=False):
+            finding = compare_samples(samples[what], samples[baseline], SETTINGS, PLANNED)
             named = any(line.startswith(f"worse: {what}") for line in finding.lines)
             counted["cannot tell" if finding.code == 3 else "found" if named else "missed"] += 1
-        for of, beside in EQUALS:
-            finding = strict[of, beside].look(samples[of], samples[beside])
+        for of, baseline in EQUALS:
+            finding = strict[of, baseline].look(samples[of], samples[baseline])
             if finding.code == 1:
-                print(f"window {number}, {of} beside {beside}: {finding.lines}", flush=True)
-            loose[of, beside].look(samples[of], samples[beside])
+                print(f"window {number}, {of} beside {baseline}: {finding.lines}", flush=True)
+            loose[of, baseline].look(samples[of], samples[baseline])
         if number % EVERY == 0 or number == WINDOWS:
             equal = {alpha: total(each) for alpha, each in ((SETTINGS.alpha, strict), (LOOSE.alpha, loose))}
             shown = {what: dict(counted) for what, counted in found.items()}
@@ -160,7 +160,7 @@ def total(each: dict[tuple[str, str], Deployments]) -> dict[str, int]:
     }
 
 
-def test_a_canary_that_does_not_answer_is_no_better(copies: Copies) -> None:
+def test_a_canary_that_does_not_answer_is_no_better(copies: ProgramCopies) -> None:
     copies.behave("errors", errors=1.0)
     answer = copies.canary.compare("errors", "stable-0", 0)
     assert answer.code in (1, 3), answer.text

@@ -16,7 +16,7 @@ import pytest
 
 from pytest_prodcheck.cli import main
 from pytest_prodcheck.deploy.journal import Store
-from pytest_prodcheck.deploy.programs import Done, Runner
+from pytest_prodcheck.deploy.programs import ProgramResult, ProgramRunner
 from tests import forked
 from tests.project import Project
 
@@ -158,16 +158,16 @@ def test_a_dry_run_changes_nothing_and_shows_every_undo_and_the_point_of_no_retu
 @pytest.fixture
 def forks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gates are asked in forked processes: a second of processor less each time."""
-    true, interpreter = Runner.run, [sys.executable, "-m", "pytest_prodcheck"]
+    true, interpreter = ProgramRunner.run, [sys.executable, "-m", "pytest_prodcheck"]
 
-    def run(runner: Runner, command: Sequence[str], seconds: float, env: Mapping[str, str]) -> Done:
+    def run(runner: ProgramRunner, command: Sequence[str], seconds: float, env: Mapping[str, str]) -> ProgramResult:
         if list(command[:3]) != interpreter:
             return true(runner, command, seconds, env)
         kept = {name: value for name, value in env.items() if name != "PYTHONPATH"}
         done = forked.run(interpreter[2], command[3:], runner.folder, kept, timeout=seconds)
-        return Done(done.returncode, done.stdout + done.stderr)
+        return ProgramResult(done.returncode, done.stdout + done.stderr)
 
-    monkeypatch.setattr(Runner, "run", run)
+    monkeypatch.setattr(ProgramRunner, "run", run)
 
 
 @pytest.mark.usefixtures("forks")

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_prodcheck.cli.deploy_progress import Progress
 from pytest_prodcheck.demo.deploying import show
-from pytest_prodcheck.deploy.deployment import Wishes
+from pytest_prodcheck.deploy.deployment import DeployOptions
 from tests.deploy.quick import QuickDeployment
 from tests.field.web.support import program
 
@@ -17,7 +17,9 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "deploying.md"
 
 
 def deploy(folder: Path, revision: str) -> int:
-    return QuickDeployment(Wishes("production", revision=revision), folder, Progress()).deploy("a test", None, "")
+    return QuickDeployment(DeployOptions("production", revision=revision), folder, Progress()).deploy(
+        "a test", None, ""
+    )
 
 
 def steps(text: str) -> list[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.deploy.deployer import Deployer
-from pytest_prodcheck.deploy.journal import Damaged, Journal
-from pytest_prodcheck.deploy.plan import Plan, PlanProblem, World, equal
+from pytest_prodcheck.deploy.journal import Journal, JournalDamaged
+from pytest_prodcheck.deploy.plan import ObservedState, Plan, PlanProblem, even_shares
 from pytest_prodcheck.deploy.strategies import make_plan
 from tests.deploy.model import (
     KEY,
@@ -35,7 +35,7 @@ def folder(parent: Path, name: str) -> Path:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_good_revision_gets_in(strategy: str, tmp_path: Path) -> None:
     scene = Scene.make(strategy, tmp_path)
-    assert scene.deployer().go() == 0
+    assert scene.deployer().run() == 0
     assert scene.real.one_revision() == NEW
     assert scene.events()[-1] == "done"
     assert scene.gates.asked[0] == ("pre_deploy", "", NEW)
@@ -48,7 +48,7 @@ def test_a_closed_gate_before_the_change_is_the_exit_code_and_nothing_is_touched
     strategy: str, code: int, tmp_path: Path
 ) -> None:
     scene = Scene.make(strategy, tmp_path, broken={"before": code})
-    assert scene.deployer().go() == code
+    assert scene.deployer().run() == code
     assert scene.real.effects == []
     assert scene.events()[-1] == "closed"
 
@@ -57,7 +57,7 @@ def test_a_closed_gate_before_the_change_is_the_exit_code_and_nothing_is_touched
 @pytest.mark.parametrize("code", [1, 2, 3, 4])
 def test_a_bad_revision_is_undone_and_the_old_one_smoked(strategy: str, code: int, tmp_path: Path) -> None:
     scene = Scene.make(strategy, tmp_path, broken={NEW: code})
-    assert scene.deployer().go() == 20
+    assert scene.deployer().run() == 20
     assert scene.real.one_revision() == OLD
     assert scene.real.shares == scene.plan.shares
     assert scene.gates.asked[-1] == ("smoke", "", OLD)
@@ -66,7 +66,7 @@ def test_a_bad_revision_is_undone_and_the_old_one_smoked(strategy: str, code: in
 @pytest.mark.parametrize("code", [1, 3])
 def test_a_canary_that_is_worse_or_cannot_be_told_never_goes_forward(code: int, tmp_path: Path) -> None:
     scene = Scene.make("canary", tmp_path, broken={"compare": code})
-    assert scene.deployer().go() == 20
+    assert scene.deployer().run() == 20
     assert (scene.real.one_revision(), scene.real.effects.count("share")) == (OLD, 2)
 
 
@@ -75,30 +75,37 @@ def test_with_traffic_cannot_tell_is_asked_once_more(strategy: str, tmp_path: Pa
     scene = Scene.make(strategy, tmp_path)
     live = next(at for at, step in enumerate(scene.plan.steps) if step.kind == "gate" and step.loaded)
     before = [0] * sum(step.kind == "gate" for step in scene.plan.steps[:live])
-    scene.gates.codes = [*before, 3, 0]
-    assert scene.deployer().go() == 0
+    scene.gates.gate_codes = [*before, 3, 0]
+    assert scene.deployer().run() == 0
     other = Scene.make(strategy, folder(tmp_path, "other"))
-    other.gates.codes = [*before, 3, 3]
-    assert other.deployer().go() == 20
+    other.gates.gate_codes = [*before, 3, 3]
+    assert other.deployer().run() == 20
 
 
 def test_a_look_that_is_repeated_is_counted_also_by_a_successor(tmp_path: Path) -> None:
     scene = Scene.make("canary", tmp_path, hold=True)
-    scene.gates.looks = [3, 0, 3, 3, 3, 0]  # 10 %: repeated once; 50 %: once, held, resumed, repeated twice more
-    assert scene.deployer().go() == 21
-    assert scene.deployer().go() == 0
+    scene.gates.comparison_codes = [
+        3,
+        0,
+        3,
+        3,
+        3,
+        0,
+    ]  # 10 %: repeated once; 50 %: once, held, resumed, repeated twice more
+    assert scene.deployer().run() == 21
+    assert scene.deployer().run() == 0
     assert scene.gates.repeated == [0, 1, 0, 2, 3, 4]
 
 
 def test_held_as_declared_then_resumed_or_undone(tmp_path: Path) -> None:
     scene = Scene.make("blue-green", tmp_path, hold=True)
-    scene.gates.codes = [0, 0, 3, 3]
-    assert scene.deployer().go() == 21
+    scene.gates.gate_codes = [0, 0, 3, 3]
+    assert scene.deployer().run() == 21
     assert scene.real.one_revision() == NEW
-    assert scene.deployer().go() == 0
+    assert scene.deployer().run() == 0
     again = Scene.make("blue-green", folder(tmp_path, "x"), hold=True)
-    again.gates.codes = [0, 0, 3, 3]
-    assert again.deployer().go() == 21
+    again.gates.gate_codes = [0, 0, 3, 3]
+    assert again.deployer().run() == 21
     assert again.deployer().undo("asked") == 20
     assert again.real.one_revision() == OLD
 
@@ -106,17 +113,17 @@ def test_held_as_declared_then_resumed_or_undone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_rollback_that_is_not_proven_needs_a_person(strategy: str, tmp_path: Path) -> None:
     scene = Scene.make(strategy, tmp_path, broken={NEW: 1, OLD: 3})
-    assert scene.deployer().go() == 21
+    assert scene.deployer().run() == 21
     assert scene.events()[-1] == "person"
     scene.real.broken = {}
-    assert scene.deployer().go() == 20  # one way: it goes on back, not forward
+    assert scene.deployer().run() == 20  # one way: it goes on back, not forward
 
 
 @pytest.mark.parametrize("refused", ["start green", "share", "stop green"])
 def test_a_change_that_is_refused(refused: str, tmp_path: Path) -> None:
     scene = Scene.make("blue-green", tmp_path, broken={NEW: 1} if refused == "stop green" else None)
     scene.real.refuses = {refused}
-    code = scene.deployer().go()
+    code = scene.deployer().run()
     assert code == {"start green": 20, "share": 21, "stop green": 21}[refused]
     assert scene.real.one_revision() == OLD
 
@@ -130,7 +137,7 @@ def test_no_traffic_for_a_copy_that_shows_something_else(tmp_path: Path) -> None
         start(slot, "r0" if revision == NEW else revision)
 
     deployer.driver.start = lies  # type: ignore[method-assign]
-    assert deployer.go() == 20
+    assert deployer.run() == 20
     assert "share" not in scene.real.effects[:-1]
 
 
@@ -138,17 +145,17 @@ def test_after_the_point_of_no_return_it_only_goes_forward(tmp_path: Path) -> No
     scene = Scene.make("canary", tmp_path, retire=True)
     assert scene.plan.point_of_no_return == len(scene.plan.steps) - 1
     scene.real.refuses = {"stop blue"}
-    assert scene.deployer().go() == 21
+    assert scene.deployer().run() == 21
     assert scene.deployer().undo("asked") == 21
     assert scene.real.one_revision() == NEW
     scene.real.refuses = set()
-    assert scene.deployer().go() == 0
+    assert scene.deployer().run() == 0
     assert scene.real.revisions == {"blue": "", "green": NEW}
 
 
 def test_a_done_deployment_can_be_undone(tmp_path: Path) -> None:
     scene = Scene.make("blue-green", tmp_path)
-    assert scene.deployer().go() == 0
+    assert scene.deployer().run() == 0
     assert scene.deployer().undo("asked") == 20
     assert scene.real.one_revision() == OLD
 
@@ -157,10 +164,10 @@ def test_traffic_that_somebody_moved_stops_a_successor(tmp_path: Path) -> None:
     scene = Scene.make("canary", tmp_path)
     scene.real.kill_at = 30
     with pytest.raises(Killed):
-        scene.deployer().go()
+        scene.deployer().run()
     scene.real.kill_at = -1
     scene.real.shares = (("blue", 77), ("green", 23))
-    assert scene.deployer().go() == 4
+    assert scene.deployer().run() == 4
     assert scene.deployer().undo("asked") == 20
 
 
@@ -172,7 +179,7 @@ BROKEN: list[dict[str, int]] = [{}, {NEW: 1}, {NEW: 1, OLD: 1}, *([{"compare": 1
 def test_killed_at_every_line_and_effect(strategy: str, then: str, broken: dict[str, int], memory: Path) -> None:
     """Whatever moment it dies at, and its successor too: all traffic ends on one smoked revision, or with 21."""
     whole = Scene.make(strategy, memory, broken=broken)
-    meant = whole.deployer().go()
+    meant = whole.deployer().run()
     moments = whole.real.moments
     whole.path.unlink()
     assert moments > 20
@@ -181,7 +188,7 @@ def test_killed_at_every_line_and_effect(strategy: str, then: str, broken: dict[
             scene = Scene.make(strategy, memory, broken=dict(broken))
             scene.real.kill_at = moment
             with pytest.raises(Killed):
-                scene.deployer().go()
+                scene.deployer().run()
             code = _survive(scene, then, again)
             live = scene.real.one_revision()
             assert code in ({0, 20, 21} if then == "resume" else {0, 4, 20, 21}), (moment, code)
@@ -204,7 +211,7 @@ def _survive(scene: Scene, then: str, again: int) -> int:
     scene.real.kill_at = scene.real.moments + again if again else -1
     for _ in range(3):
         deployer = scene.deployer()
-        state = deployer.now.state
+        state = deployer.state.status
         if state in ("done", "undone", "closed", "person"):
             return {"done": 0, "undone": 20, "closed": 4, "person": 21}[state]
         try:
@@ -215,7 +222,7 @@ def _survive(scene: Scene, then: str, again: int) -> int:
 
 
 def _once(deployer: Deployer, then: str) -> int:
-    return deployer.go() if then == "resume" else deployer.undo("asked")
+    return deployer.run() if then == "resume" else deployer.undo("asked")
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -230,16 +237,19 @@ def test_a_plan_survives_its_journal_and_has_an_undo_for_each_change(strategy: s
 @pytest.mark.parametrize(
     ("strategy", "world"),
     [
-        ("rolling", World({"a": OLD, "b": OLD, "c": "r0"}, equal(("a", "b", "c"), frozenset("abc")))),
-        ("rolling", World({"a": OLD, "b": OLD, "c": ""}, equal(("a", "b", "c"), frozenset("abc")))),
-        ("rolling", World(dict.fromkeys("abc", OLD), equal(("a", "b", "c"), frozenset("ab")))),
-        ("canary", World({"blue": OLD, "green": "r0"}, (("blue", 90), ("green", 10)))),
-        ("blue-green", World({"blue": "", "green": OLD}, (("blue", 100), ("green", 0)))),
-        ("blue-green", World({"blue": OLD, "green": ""}, (("blue", 0), ("green", 0)))),
-        ("blue-green", World({"blue": OLD, "green": ""}, (("blue", 100), ("green", 0)), "a reload would change it")),
+        ("rolling", ObservedState({"a": OLD, "b": OLD, "c": "r0"}, even_shares(("a", "b", "c"), frozenset("abc")))),
+        ("rolling", ObservedState({"a": OLD, "b": OLD, "c": ""}, even_shares(("a", "b", "c"), frozenset("abc")))),
+        ("rolling", ObservedState(dict.fromkeys("abc", OLD), even_shares(("a", "b", "c"), frozenset("ab")))),
+        ("canary", ObservedState({"blue": OLD, "green": "r0"}, (("blue", 90), ("green", 10)))),
+        ("blue-green", ObservedState({"blue": "", "green": OLD}, (("blue", 100), ("green", 0)))),
+        ("blue-green", ObservedState({"blue": OLD, "green": ""}, (("blue", 0), ("green", 0)))),
+        (
+            "blue-green",
+            ObservedState({"blue": OLD, "green": ""}, (("blue", 100), ("green", 0)), "a reload would change it"),
+        ),
     ],
 )
-def test_what_no_strategy_starts_from_is_refused(strategy: str, world: World) -> None:
+def test_what_no_strategy_starts_from_is_refused(strategy: str, world: ObservedState) -> None:
     with pytest.raises(PlanProblem) as error:
         make_plan(settings(strategy), world, environment="e", unit="", revision=NEW)
     assert error.value.code == 4
@@ -248,12 +258,12 @@ def test_what_no_strategy_starts_from_is_refused(strategy: str, world: World) ->
 def test_a_revision_that_is_there_already_is_only_smoked() -> None:
     real = reality("canary")
     plan = make_plan(settings("canary"), ModelDriver(real).observe(), environment="e", unit="", revision=OLD)
-    assert [step.told() for step in plan.steps] == ["gate smoke"]
+    assert [step.describe() for step in plan.steps] == ["gate smoke"]
 
 
 def test_only_the_last_line_of_a_journal_may_be_torn(tmp_path: Path) -> None:
     scene = Scene.make("blue-green", tmp_path)
-    scene.deployer().go()
+    scene.deployer().run()
     whole = scene.path.read_bytes()
     lines = whole.splitlines(keepends=True)
     for cut in (1, len(lines[-1]) // 2, len(lines[-1]) - 1):
@@ -275,20 +285,20 @@ def test_only_the_last_line_of_a_journal_may_be_torn(tmp_path: Path) -> None:
         scene.path.write_bytes(content)
         assert is_damaged(scene.path), what
     scene.path.write_bytes(whole)
-    with pytest.raises(Damaged):
+    with pytest.raises(JournalDamaged):
         Journal(scene.path, b"another key another key")
 
 
 def test_a_long_watch_notes_its_first_and_last_answer_and_one_that_is_not_open(tmp_path: Path) -> None:
     """A ConfigMap has room for a mebibyte."""
-    for name, codes, noted in (("good", [], [0, 0]), ("late", [*[0] * 8, 1], [0, 1])):
+    for name, gate_codes, plan_entry in (("good", [], [0, 0]), ("late", [*[0] * 8, 1], [0, 1])):
         scene = Scene.make("in place", folder(tmp_path, name))
         (number,) = (at for at, step in enumerate(scene.plan.steps) if step.kind == "watch")
         before = [0] * sum(step.kind == "gate" for step in scene.plan.steps)
         deployer = scene.deployer()
         deployer.clock = iter(range(10**9)).__next__
-        scene.gates.codes = [*before, *codes]
-        assert deployer.go() == (20 if codes else 0)
+        scene.gates.gate_codes = [*before, *gate_codes]
+        assert deployer.run() == (20 if gate_codes else 0)
         watched = [line["code"] for line in deployer.journal.lines if line.get("step") == number]
-        assert watched == noted
+        assert watched == plan_entry
         assert len(scene.gates.asked) > 8

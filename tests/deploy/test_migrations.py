@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.deploy.cluster import Cluster
-from pytest_prodcheck.deploy.drivers import Driver, DriverProblem, observe_with_migrations
-from pytest_prodcheck.deploy.drivers import Site as DriverSite
-from pytest_prodcheck.deploy.lease import Taken
-from pytest_prodcheck.deploy.migrations import Migrating
+from pytest_prodcheck.deploy.cluster_client import ClusterClient
+from pytest_prodcheck.deploy.drivers import Driver, DriverContext, DriverProblem, observe_with_migrations
+from pytest_prodcheck.deploy.lease import LeaseTaken
+from pytest_prodcheck.deploy.migrations import MigratingDriver
 from pytest_prodcheck.deploy.plan import Plan, PlanProblem
-from pytest_prodcheck.deploy.programs import Runner
-from pytest_prodcheck.deploy.showing import lines_of
+from pytest_prodcheck.deploy.presentation import plan_lines
+from pytest_prodcheck.deploy.programs import ProgramRunner
 from pytest_prodcheck.environments.sections.deploy import DeployMigrations
 from tests.deploy.model import NEW, OLD, STRATEGIES, Killed, ModelDriver, Reality, Scene, reality, settings
 from tests.deploy.test_page import HEAD, PAGE
@@ -32,23 +31,23 @@ def scene_of(
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_what_adds_comes_first_and_what_takes_away_last(strategy: str, tmp_path: Path) -> None:
     scene = scene_of(strategy, tmp_path)
-    told = list(lines_of(scene.plan))
+    told = list(plan_lines(scene.plan))
     assert "2  migrate, expand: 7_add, 8_fill" in told[2]
     assert told[2].endswith("undo: none, it only adds")
     assert told[-3].endswith("point of no return: what follows cannot be undone ----")
     assert f"{len(scene.plan.steps)}  migrate, contract: 9_drop" in told[-2]
     assert Plan.parse(scene.plan.dump()).digest == scene.plan.digest
     deployer = scene.deployer()
-    assert deployer.go() == 0
+    assert deployer.run() == 0
     assert (scene.real.effects[0], scene.real.effects[-1]) == ("migrate expand", "migrate contract")
-    assert any("no way back from here" in line for line in deployer.tells.lines)  # type: ignore[attr-defined]
+    assert any("no way back from here" in line for line in deployer.reporter.lines)  # type: ignore[attr-defined]
     assert scene.deployer().undo("asked") == 21  # there is no way back to a revision that needs what is gone
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_bad_revision_leaves_what_was_added_and_takes_nothing_away(strategy: str, tmp_path: Path) -> None:
     scene = scene_of(strategy, tmp_path, broken={NEW: 1})
-    assert scene.deployer().go() == 20
+    assert scene.deployer().run() == 20
     assert (scene.real.one_revision(), scene.real.pending) == (OLD, ("contract 9_drop",))
 
 
@@ -58,7 +57,7 @@ def test_migrations_that_cannot_be_applied_apart_or_were_not_planned(tmp_path: P
     assert error.value.code == 4
     scene = scene_of("canary", tmp_path)
     scene.real.pending = ("expand 7_add", "expand 7b_add", "contract 9_drop")
-    assert scene.deployer().go() == 20
+    assert scene.deployer().run() == 20
     assert scene.real.effects == []
 
 
@@ -68,11 +67,11 @@ def test_a_migration_that_is_refused(tmp_path: Path) -> None:
         folder.mkdir()
         scene = scene_of("blue-green", folder)
         scene.real.refuses = {f"migrate {phase}"}
-        assert scene.deployer().go() == code
+        assert scene.deployer().run() == code
         assert scene.real.one_revision() == {20: OLD, 21: NEW}[code]
         if code == 21:
             scene.real.refuses = set()
-            assert scene.deployer().go() == 0  # from there on it only goes forward
+            assert scene.deployer().run() == 0  # from there on it only goes forward
 
 
 @pytest.mark.parametrize("strategy", ["canary", "rolling"])
@@ -80,16 +79,16 @@ def test_a_migration_that_is_refused(tmp_path: Path) -> None:
 def test_killed_at_every_moment(strategy: str, broken: dict[str, int], memory: Path) -> None:
     """Nothing is taken away from the old revision: the model itself asserts that."""
     whole = scene_of(strategy, memory, broken=dict(broken))
-    meant, moments = whole.deployer().go(), whole.real.moments
+    meant, moments = whole.deployer().run(), whole.real.moments
     whole.path.unlink()
     for moment in range(1, moments + 1):
         scene = scene_of(strategy, memory, broken=dict(broken))
         scene.real.kill_at = moment
         with pytest.raises(Killed):
-            scene.deployer().go()
+            scene.deployer().run()
         scene.real.kill_at = -1
-        if scene.deployer().now.state not in ("done", "undone"):
-            assert scene.deployer().go() == meant, moment
+        if scene.deployer().state.status not in ("done", "undone"):
+            assert scene.deployer().run() == meant, moment
         assert (scene.real.one_revision(), scene.real.pending) == {
             0: (NEW, ()), 20: (OLD, ("contract 9_drop",))
         }[meant], moment  # fmt: skip
@@ -97,15 +96,15 @@ def test_killed_at_every_moment(strategy: str, broken: dict[str, int], memory: P
 
 
 def driver(
-    folder: Path, said: str, run: str = "exit 0", real: Reality | None = None, cluster: Cluster | None = None
+    folder: Path, said: str, run: str = "exit 0", real: Reality | None = None, cluster: ClusterClient | None = None
 ) -> Driver:
     for name, text in (("pending.sh", said), ("run.sh", run)):
         path = folder / name
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
     declared = DeployMigrations(pending=("./pending.sh",), run=("./run.sh", "{phase}", "{revision}"))
-    site = DriverSite(settings("canary"), folder, "", (), Runner(folder), cluster=cluster)
-    return Migrating(ModelDriver(real or reality("canary")), site, declared, NEW)
+    site = DriverContext(settings("canary"), folder, "", (), ProgramRunner(folder), cluster=cluster)
+    return MigratingDriver(ModelDriver(real or reality("canary")), site, declared, NEW)
 
 
 def test_programs_of_a_team(tmp_path: Path) -> None:
@@ -134,18 +133,18 @@ def test_a_way_back_asks_no_database(steps: str, tmp_path: Path) -> None:
     with pytest.raises(DriverProblem, match=r"pending\.sh ended with 1"):
         observe_with_migrations(deployer.driver)
     if steps == "--undo":
-        assert deployer.go() == 0
-    assert (deployer.undo("asked") if steps == "--undo" else deployer.go()) == 20
+        assert deployer.run() == 0
+    assert (deployer.undo("asked") if steps == "--undo" else deployer.run()) == 20
     assert scene.real.one_revision() == OLD
 
 
 def test_a_deployer_that_was_replaced_applies_nothing(tmp_path: Path) -> None:
     def taken() -> None:
-        raise Taken("another deployer took over")
+        raise LeaseTaken("another deployer took over")
 
-    cluster = object.__new__(Cluster)
+    cluster = object.__new__(ClusterClient)
     cluster.fence = taken
-    with pytest.raises(Taken):
+    with pytest.raises(LeaseTaken):
         driver(tmp_path, "true", "touch ran", cluster=cluster).migrate("expand")  # type: ignore[attr-defined]
     assert not (tmp_path / "ran").exists()
 

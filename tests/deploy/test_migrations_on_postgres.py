@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from pytest_prodcheck.deploy import deployment
-from pytest_prodcheck.deploy.asking import Answer, Gates
-from pytest_prodcheck.deploy.migrations import Migrating
+from pytest_prodcheck.deploy.gate_client import GateAnswer, GateClient
+from pytest_prodcheck.deploy.migrations import MigratingDriver
 from pytest_prodcheck.deploy.plan import Plan, PlanProblem
-from pytest_prodcheck.deploy.programs import Runner
+from pytest_prodcheck.deploy.programs import ProgramRunner
 from pytest_prodcheck.evidence.migrations import squawk
 from pytest_prodcheck.records import EvidenceProblem, Problem
 from tests.deploy.model import NEW, OLD, Killed, ModelDriver, Quiet, Reality, reality
@@ -69,20 +69,20 @@ class DatabaseGates:
     def __init__(self, postgres: Server, real: Reality) -> None:
         self.postgres, self.real, self.broken = postgres, real, ""
 
-    def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> Answer:
+    def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> GateAnswer:
         import psycopg
 
         live = {self.real.revisions[each] for each, percent in self.real.shares if (each == slot if slot else percent)}
         if gate == "pre_deploy":
-            return Answer(0)
+            return GateAnswer(0)
         if revision == self.broken or live != {revision}:
-            return Answer(1, f"{live}")
+            return GateAnswer(1, f"{live}")
         try:
             with self.postgres.node.connect() as connection:
                 connection.execute(ASKS[revision])
         except psycopg.Error as error:
-            return Answer(1, str(error))
-        return Answer(0)
+            return GateAnswer(1, str(error))
+        return GateAnswer(0)
 
 
 class There:
@@ -90,7 +90,7 @@ class There:
 
     def __init__(self, postgres: Server, folder: Path) -> None:
         self.postgres, self.folder, self.real = postgres, folder, reality("blue-green")
-        self.gates, self.says = DatabaseGates(postgres, self.real), Quiet()
+        self.gates, self.reporter = DatabaseGates(postgres, self.real), Quiet()
         (folder / "prodcheck.toml").write_text(TOML + MIGRATIONS)
         (folder / "migrations").mkdir()
         for name, text in SQL.items():
@@ -107,10 +107,10 @@ class There:
         there = self
 
         class OnPostgres(deployment.Deployment):
-            def _gates(self, plan: Plan, runner: Runner) -> Gates:
+            def _gates(self, plan: Plan, runner: ProgramRunner) -> GateClient:
                 return there.gates
 
-        return OnPostgres(deployment.Wishes("production", revision=revision or None), self.folder, self.says)
+        return OnPostgres(deployment.DeployOptions("production", revision=revision or None), self.folder, self.reporter)
 
     def deploy(self, revision: str) -> int:
         return self.made(revision).deploy("a test", None, "")
@@ -125,14 +125,14 @@ class There:
 
     @property
     def lines(self) -> str:
-        return "\n".join(self.says.lines)
+        return "\n".join(self.reporter.lines)
 
 
 @pytest.fixture
 def there(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> There:
     made = There(postgres, tmp_path)
-    monkeypatch.setattr(deployment, "driver_of", lambda site: ModelDriver(made.real))
-    monkeypatch.setattr(deployment.Deployment, "_pause", lambda self, seconds, left: None)
+    monkeypatch.setattr(deployment, "create_driver", lambda site: ModelDriver(made.real))
+    monkeypatch.setattr(deployment.Deployment, "_pause", lambda self, seconds, remaining: None)
     return made
 
 
@@ -146,7 +146,7 @@ def test_there_is_no_way_back_across_what_was_taken_away(there: There) -> None:
     with pytest.raises(PlanProblem, match=f"passed the point of no return: to bring {OLD} back, deploy it") as error:
         there.made().undo()
     assert error.value.code == 4
-    there.says.lines.clear()
+    there.reporter.lines.clear()
     assert there.deploy(OLD) == 20, there.lines  # its own gate finds what it needs gone, before it has traffic
     assert 'column "old" of relation "orders" does not exist' in there.lines
     assert there.real.one_revision() == NEW
@@ -164,16 +164,16 @@ def test_a_revision_that_is_bad_leaves_what_was_added_and_the_old_one_lives_with
 def test_killed_at_the_point_of_no_return_it_only_goes_forward(
     applied: bool, there: There, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true: Callable[[Migrating, str], None] = Migrating.migrate
+    true: Callable[[MigratingDriver, str], None] = MigratingDriver.migrate
 
-    def killed(driver: Migrating, phase: str) -> None:
+    def killed(driver: MigratingDriver, phase: str) -> None:
         if applied or phase == "expand":
             true(driver, phase)
         if phase == "contract":
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Migrating, "migrate", killed)
+        patch.setattr(MigratingDriver, "migrate", killed)
         with pytest.raises(Killed):
             there.deploy(NEW)
     assert there.made().status() == 21
@@ -196,7 +196,7 @@ def test_one_whose_statement_fails_is_undone_or_a_persons(there: There) -> None:
 def test_sql_that_was_changed_since_it_was_planned_is_not_applied(there: There) -> None:
     true = there.gates.ask
 
-    def changed(gate: str, slot: str, revision: str, wait: float = 0.0) -> Answer:
+    def changed(gate: str, slot: str, revision: str, wait: float = 0.0) -> GateAnswer:
         (there.folder / "migrations" / f"{ADDS}.sql").write_text("drop table orders;\n")
         return true(gate, slot, revision, wait)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_prodcheck.deploy import programs, shim, survivors
-from pytest_prodcheck.deploy.journal import Busy, Store
+from pytest_prodcheck.deploy import programs, supervisor, survivors
+from pytest_prodcheck.deploy.journal import DeploymentInProgress, Store
 from pytest_prodcheck.deploy.plan import PlanProblem
-from pytest_prodcheck.deploy.programs import Runner, StillRunning
+from pytest_prodcheck.deploy.programs import ProgramRunner, StillRunning
 from tests.forked import FORKING
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -27,13 +27,13 @@ FLAVOURS = {
     "forked twice": "(setsid {0} >/dev/null 2>&1 </dev/null &)",
     "of one that goes on": "setsid sh -c 'setsid {0} & sleep 60' &",
 }
-BLANK = "setsid env -i PATH=\"$PATH\" {0} &"  # without the environment it was given
+BLANK = 'setsid env -i PATH="$PATH" {0} &'  # without the environment it was given
 
 
 def carry_out(folder: str, scripts: list[str]) -> None:
     with Store(folder, "e", "").locked() as lock:
         for script in scripts:
-            Runner(Path(folder), lock).run(["sh", "-c", script], 60, ENV)
+            ProgramRunner(Path(folder), lock).run(["sh", "-c", script], 60, ENV)
 
 
 def deployer(folder: Path, *scripts: str) -> BaseProcess:
@@ -78,14 +78,14 @@ def replaced(store: Store) -> None:
         try:
             with store.locked():
                 return True
-        except Busy:
+        except DeploymentInProgress:
             return False
 
     wait_until(taken)
 
 
 def test_codes_output_and_time(tmp_path: Path) -> None:
-    runner = Runner(tmp_path)
+    runner = ProgramRunner(tmp_path)
     assert runner.run(["sh", "-c", "echo out; echo err >&2; exit 7"], 20, ENV).code == 7
     assert runner.run(["sh", "-c", "echo out; echo err >&2"], 20, ENV).text == "out\nerr\n"
     assert runner.run(["sh", "-c", "kill -9 $$"], 20, ENV).code == 137
@@ -102,7 +102,7 @@ def test_a_server_that_a_program_leaves_behind_lives_on_and_holds_no_lock(server
     """Also one that keeps the program's output."""
     store = Store(str(tmp_path), "e", "")
     with store.locked() as lock:
-        done = Runner(tmp_path, lock).run(["sh", "-c", f"{server} & echo $!"], 20, ENV)
+        done = ProgramRunner(tmp_path, lock).run(["sh", "-c", f"{server} & echo $!"], 20, ENV)
     pid = int(done.text)
     try:
         os.kill(pid, 0)
@@ -138,7 +138,7 @@ def test_a_program_whose_keeper_is_killed_leaves_nothing_that_acts_beside_the_wa
             there = threads.submit(pids, folder, len(FLAVOURS))
             if code is not None:
                 there.add_done_callback(lambda told: os.kill(told.result()[0], signal.SIGKILL))
-            done = Runner(folder, lock).run(["sh", "-c", script], seconds, ENV)
+            done = ProgramRunner(folder, lock).run(["sh", "-c", script], seconds, ENV)
             assert done.code == code
             assert [each for each in there.result() if lives(each)] == []
 
@@ -166,10 +166,10 @@ def test_where_nobody_can_look_or_end_it_a_successor_does_not_begin(
     store = Store(str(tmp_path), "e", "")
     with store.locked() as lock:
         ticket = survivors.new_ticket(lock)
-    monkeypatch.setattr(survivors, "_SECONDS", 0.0)
+    monkeypatch.setattr(survivors, "_TIMEOUT", 0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(survivors, "_with", lambda told: [0] if told == ticket.encode() else [])
-        with pytest.raises(Busy), store.locked():
+        patch.setattr(survivors, "_processes_with", lambda told: [0] if told == ticket.encode() else [])
+        with pytest.raises(DeploymentInProgress), store.locked():
             pass
     with monkeypatch.context() as patch:
         patch.setattr("sys.platform", "darwin")
@@ -185,7 +185,7 @@ def test_a_second_deployer_is_refused(tmp_path: Path) -> None:
     store = Store(str(tmp_path), "e", "")
     with store.locked():
         assert store.busy
-        with pytest.raises(Busy), Store(str(tmp_path), "e", "").locked():
+        with pytest.raises(DeploymentInProgress), Store(str(tmp_path), "e", "").locked():
             pass
         with Store(str(tmp_path), "e", "other").locked():  # another unit is another deployment
             pass
@@ -202,10 +202,10 @@ def test_what_may_not_be_killed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -
             raise answer
 
     monkeypatch.setattr(os, "killpg", killpg)
-    monkeypatch.setattr(shim, "_LOOK", 0.0)
-    monkeypatch.setattr(shim, "_kill_children", lambda: None)
-    monkeypatch.setattr(shim, "_reap", lambda child: (None, True))
-    shim._end(1)
+    monkeypatch.setattr(supervisor, "_POLL_INTERVAL", 0.0)
+    monkeypatch.setattr(supervisor, "_kill_children", lambda: None)
+    monkeypatch.setattr(supervisor, "_reap", lambda child: (None, True))
+    supervisor._kill_group(1)
     assert answers == []
 
 
@@ -213,7 +213,7 @@ def test_what_may_not_be_killed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -
 def test_nothing_is_done_beside_a_program_that_cannot_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keeper = tmp_path / "keeper.py"  # one whose program may not be killed
     keeper.write_text("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3)\n")
-    monkeypatch.setattr(programs, "_SHIM", str(keeper))
-    monkeypatch.setattr(programs, "_GRACE", 0.2)
+    monkeypatch.setattr(programs, "_SUPERVISOR", str(keeper))
+    monkeypatch.setattr(programs, "_TERMINATION_TIMEOUT", 0.2)
     with pytest.raises(StillRunning, match="sudo cannot be ended"):
-        Runner(tmp_path).run(["sudo"], 1.0, ENV)
+        ProgramRunner(tmp_path).run(["sudo"], 1.0, ENV)

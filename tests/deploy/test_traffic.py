@@ -107,14 +107,14 @@ def survived(there: Site, verb: str) -> int:
     code = ended(deployer(there.folder, "", verb))
     assert code in (0, 20, 4, 22), (code, verb, trouble(there))  # 4, 22: killed before it had changed anything
     shown = there.observe()
-    carrying = {shown[slot] for slot, percent in shares(there).items() if percent}
-    assert len(carrying) == 1, (code, shown, shares(there))
-    assert "-" not in carrying
+    slots_with_traffic = {shown[slot] for slot, percent in shares(there).items() if percent}
+    assert len(slots_with_traffic) == 1, (code, shown, shares(there))
+    assert "-" not in slots_with_traffic
     return code
 
 
 def shares(there: Site) -> dict[str, int]:
-    from pytest_prodcheck.deploy.driver_table import driver_of
+    from pytest_prodcheck.deploy.driver_table import create_driver
     from tests.deploy.test_drivers import made
 
-    return dict(driver_of(made(there)).observe().shares)
+    return dict(create_driver(made(there)).observe().shares)

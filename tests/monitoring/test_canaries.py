@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pytest_prodcheck.deploy.deployment import Deployment, Wishes
-from pytest_prodcheck.deploy.plan import Plan, World
+from pytest_prodcheck.deploy.deployment import Deployment, DeployOptions
+from pytest_prodcheck.deploy.plan import ObservedState, Plan
 from pytest_prodcheck.deploy.strategies import make_plan
 from tests.deploy.model import Quiet
 from tests.monitoring import servers
@@ -55,14 +55,14 @@ LOOKS = {  # revision -> code and what is told; beside "steady"
 
 
 def plan_of(made: Deployment, revision: str, old: str) -> Plan:
-    world = World({"blue": old, "green": ""}, (("blue", 100), ("green", 0)))
+    world = ObservedState({"blue": old, "green": ""}, (("blue", 100), ("green", 0)))
     return make_plan(made.settings, world, environment="production", unit="", revision=revision)
 
 
 @pytest.fixture
 def made(watched: servers.Watch, tmp_path: Path) -> Deployment:
     (tmp_path / "prodcheck.toml").write_text(TOML.replace("ADDRESS", watched.prometheus.address))
-    return Deployment(Wishes("production", revision="x"), tmp_path, Quiet())
+    return Deployment(DeployOptions("production", revision="x"), tmp_path, Quiet())
 
 
 def test_every_difference_is_found_and_none_is_made_up(made: Deployment) -> None:
@@ -95,7 +95,7 @@ def test_what_comes_in_the_middle_of_a_look(
     """A series that is new counts from its first number on; a process that was started again cannot tell."""
     numbers.heal()
     comparing = made._metrics(plan_of(made, revision, "steady"))
-    comparing._tell = lambda text: getattr(numbers, change).add(revision)
+    comparing._on_progress = lambda text: getattr(numbers, change).add(revision)
     comparing._settings = comparing._settings.model_copy(update={"least": 400})
     found = comparing.compare("green", "blue", 0)
     numbers.heal()
@@ -112,8 +112,8 @@ def test_what_came_before_a_look_is_no_part_of_it(made: Deployment, numbers: Num
 
 
 def test_the_plan_states_it_by_the_buckets_of_now(made: Deployment) -> None:
-    told = made._metrics(plan_of(made, "new", "steady")).stated()
+    told = made._metrics(plan_of(made, "new", "steady")).power_lines()
     assert "200 requests of each revision at each of 2 looks, at most 10 s each" in told
     assert "(by the buckets of now)" in told[1]
-    unknown = made._metrics(plan_of(made, "new", "unknown")).stated()
+    unknown = made._metrics(plan_of(made, "new", "unknown")).power_lines()
     assert "cannot be said (0 requests in 10 s)" in unknown[1]

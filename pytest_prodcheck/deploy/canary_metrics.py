@@ -13,10 +13,16 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from pytest_prodcheck.deploy.analysis import TESTS, level
-from pytest_prodcheck.deploy.asking import CANNOT_TELL, Answer
-from pytest_prodcheck.deploy.histograms import Counted, Histogram, judge_counted, shift_shown, tail_shown
-from pytest_prodcheck.deploy.power import SURE, USUAL_ERRORS, errors_found
+from pytest_prodcheck.deploy.canary_analysis import significance_level
+from pytest_prodcheck.deploy.gate_client import CANNOT_TELL, GateAnswer
+from pytest_prodcheck.deploy.histogram_analysis import (
+    Histogram,
+    RequestCounts,
+    compare_counts,
+    detectable_histogram_shift,
+    detectable_histogram_tail,
+)
+from pytest_prodcheck.deploy.statistical_power import POWER, TYPICAL_ERROR_SHARE, detectable_errors, false_alarm_line
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.monitoring.metrics import duration, query_with
 from pytest_prodcheck.evidence.monitoring.miscounting import doubled
@@ -28,117 +34,127 @@ if TYPE_CHECKING:
     from pytest_prodcheck.environments.sections.deploy import DeployAnalysis, DeployMetrics
     from pytest_prodcheck.evidence.context import Context
 
-_PAUSE = 1.0  # seconds at least between two questions how many requests there are
-_ASKED = 30.0  # seconds for all that is asked at once
+_POLL_INTERVAL = 1.0  # seconds at least between two questions how many requests there are
+_QUERY_TIMEOUT = 30.0  # seconds for all that is asked at once
 
 
-class Metrics:
+class MetricsComparison:
     """The declared series of two revisions. opened: makes the context of one comparison, which is closed after it."""
 
     _context: Context
 
     def __init__(
-        self, plan: Plan, settings: DeployAnalysis, opened: Callable[[], Context], tell: Callable[[str], None]
+        self,
+        plan: Plan,
+        settings: DeployAnalysis,
+        open_context: Callable[[], Context],
+        on_progress: Callable[[str], None],
     ) -> None:
         assert settings.metrics is not None
-        self._plan, self._settings, self._opened, self._tell = plan, settings, opened, tell
+        self._plan, self._settings, self._open_context, self._on_progress = plan, settings, open_context, on_progress
         self._series: DeployMetrics = settings.metrics
 
-    def compare(self, slot: str, beside: str, again: int) -> Answer:
+    def compare(self, slot: str, baseline: str, repetition: int) -> GateAnswer:
         """0: no worse; 1: worse; 3: cannot tell. again: which repetition of a look it is, 0 for a first look."""
         try:
-            with closing(self._opened()) as self._context:
+            with closing(self._open_context()) as self._context:
                 end = time.monotonic() + self._series.wait
-                began = self._both_scraped(end)
-                now = self._enough(began, end)
-                found = [self._counted(each, now, now - began) for each in self._revisions]
+                began = self._wait_for_scrapes(end)
+                now = self._wait_for_requests(began, end)
+                found = [self._request_counts(each, now, now - began) for each in self._revisions]
         except EvidenceProblem as error:
-            return Answer(CANNOT_TELL, str(error.problem))
-        finding = judge_counted(found[0], found[1], self._settings, self._plan.looks, again)
-        return Answer(finding.code, "\n".join(finding.lines))
+            return GateAnswer(CANNOT_TELL, str(error.problem))
+        comparison = compare_counts(found[0], found[1], self._settings, self._plan.comparison_count, repetition)
+        return GateAnswer(comparison.code, "\n".join(comparison.lines))
 
-    def stated(self) -> tuple[str, ...]:
+    def power_lines(self) -> tuple[str, ...]:
         """What each look finds with 90 % and how often it is wrong, by the buckets of the old revision as they are."""
-        settings, looks = self._settings, self._plan.looks
-        each = level(settings, looks)
+        settings, comparison_count = self._settings, self._plan.comparison_count
+        significance = significance_level(settings, comparison_count)
         wait = f"at most {self._series.wait:g} s each"
-        least = f"{settings.least} requests of each revision at each of {looks} looks, {wait}"
-        errors = f"errors of {errors_found(settings, each):.2%} (where {USUAL_ERRORS:.1%} are usual)"
+        least = f"{settings.least} requests of each revision at each of {comparison_count} looks, {wait}"
+        errors = (
+            f"errors of {detectable_errors(settings, significance):.2%} (where {TYPICAL_ERROR_SHARE:.1%} are usual)"
+        )
         try:
-            with closing(self._opened()) as self._context:
-                usual = self._times(self._plan.old, clock(self._context, Deadline(_ASKED)), self._series.wait)
+            with closing(self._open_context()) as self._context:
+                usual = self._times(self._plan.old, clock(self._context, Deadline(_QUERY_TIMEOUT)), self._series.wait)
             if usual.total < settings.least:
                 raise EvidenceProblem(Problem("invalid", f"{usual.total} requests in {self._series.wait:g} s"))
-            shift, tail = shift_shown(usual, settings, each), tail_shown(usual, settings, each)
+            shift, tail = (
+                detectable_histogram_shift(usual, settings, significance),
+                detectable_histogram_tail(usual, settings, significance),
+            )
             slower = f"all times x {shift:.3g}, {tail:.1%} of the requests much slower (by the buckets of now)"
         except EvidenceProblem as error:
             slower = f"what of times cannot be said ({error.problem.message})"
         return (
-            least, f"found with {SURE:.0%}: {errors}, {slower}",
-            f"false alarms: at most {settings.alpha:.2%} a deployment ({looks} looks x {TESTS} tests at {each:.2g}; "
-            "the other half is for looks that are repeated)",
+            least, f"found with {POWER:.0%}: {errors}, {slower}",
+            false_alarm_line(settings, comparison_count),
         )  # fmt: skip
 
-    def _both_scraped(self, end: float) -> float:
+    def _wait_for_scrapes(self, end: float) -> float:
         """Prometheus's time at which all series of both revisions were scraped since now; raises EvidenceProblem."""
-        asked = now = clock(self._context, Deadline(_ASKED))
+        asked = now = clock(self._context, Deadline(_QUERY_TIMEOUT))
         while late := [each for each in self._revisions if not self._scraped_since(asked, each, now)]:
             if time.monotonic() > end:
                 what = f"no newer numbers of {late[0]} came within {self._series.wait:g} s"
                 raise EvidenceProblem(Problem("invalid", f"deploy.analysis.metrics: {what}"))
-            time.sleep(_PAUSE)
-            now = clock(self._context, Deadline(_ASKED))
+            time.sleep(_POLL_INTERVAL)
+            now = clock(self._context, Deadline(_QUERY_TIMEOUT))
         return now
 
     def _scraped_since(self, asked: float, revision: str, now: float) -> bool:
         for series in (self._series.requests, self._series.times):
-            oldest = self._vector("min(timestamp({}))", series, revision, now, _BEFORE)
+            oldest = self._vector("min(timestamp({}))", series, revision, now, _LOOKBACK)
             if not oldest or float(oldest[0].text) <= asked:
                 return False
         return True
 
-    def _enough(self, began: float, end: float) -> float:
+    def _wait_for_requests(self, began: float, end: float) -> float:
         """Prometheus's time at which both revisions have enough requests, or no more are waited for."""
         while True:
-            now = clock(self._context, Deadline(_ASKED))
+            now = clock(self._context, Deadline(_QUERY_TIMEOUT))
             fewest = min(self._count(self._series.requests, each, now, now - began) for each in self._revisions)
             fewest = min(fewest, *(self._times(each, now, now - began).total for each in self._revisions))
-            self._tell(f"{min(fewest, self._settings.least)} of {self._settings.least} requests of each revision")
+            self._on_progress(
+                f"{min(fewest, self._settings.least)} of {self._settings.least} requests of each revision"
+            )
             if fewest >= self._settings.least or time.monotonic() > end:
                 return now
-            time.sleep(max(_PAUSE, self._series.wait / 100))
+            time.sleep(max(_POLL_INTERVAL, self._series.wait / 100))
 
     @property
     def _revisions(self) -> tuple[str, str]:
         return self._plan.revision, self._plan.old
 
-    def _counted(self, revision: str, now: float, seconds: float) -> Counted:
+    def _request_counts(self, revision: str, now: float, seconds: float) -> RequestCounts:
         for each in (self._series.requests, self._series.errors, self._series.times):
-            self._never_anew(each, revision, now, seconds)
+            self._refuse_resets(each, revision, now, seconds)
         asked = self._count(self._series.requests, revision, now, seconds)
         failed = self._count(self._series.errors, revision, now, seconds)
         if failed > asked:
             what = f"{failed} errors were counted of {asked} requests of {revision}"
             raise EvidenceProblem(Problem("configuration", what, "do `requests` and `errors` count the same?"))
-        return Counted(asked, failed, self._times(revision, now, seconds))
+        return RequestCounts(asked, failed, self._times(revision, now, seconds))
 
-    def _never_anew(self, series: str, revision: str, now: float, seconds: float) -> None:
-        if self._vector("sum(resets({}[{window}])) > 0", series, revision, now, seconds + _BEFORE):
+    def _refuse_resets(self, series: str, revision: str, now: float, seconds: float) -> None:
+        if self._vector("sum(resets({}[{window}])) > 0", series, revision, now, seconds + _LOOKBACK):
             what = f"a counter of {revision} began anew: one of its processes was started again"
             raise EvidenceProblem(Problem("invalid", what))
-        named, what = self._named(series, revision), "deploy.analysis.metrics"
-        if label := doubled(f"sum({named})", what, self._context, Deadline(_ASKED)):
+        named, what = self._series_selector(series, revision), "deploy.analysis.metrics"
+        if label := doubled(f"sum({named})", what, self._context, Deadline(_QUERY_TIMEOUT)):
             text = f"{what}: series are there twice and are added up: they differ only in {label}"
             raise EvidenceProblem(Problem("invalid", text, f'choose one of them, such as by {label}="…"'))
 
     def _count(self, series: str, revision: str, now: float, seconds: float) -> int:
-        found = self._vector(f"sum({_COUNTED})", series, revision, now, seconds)
-        return _whole(found[0]) if found else 0
+        found = self._vector(f"sum({_INCREASE_QUERY})", series, revision, now, seconds)
+        return _whole_count(found[0]) if found else 0
 
     def _times(self, revision: str, now: float, seconds: float) -> Histogram:
-        found = self._vector(f"sum by (le) ({_COUNTED})", self._series.times, revision, now, seconds)
+        found = self._vector(f"sum by (le) ({_INCREASE_QUERY})", self._series.times, revision, now, seconds)
         try:
-            below = sorted((float(each.labels["le"]), _whole(each)) for each in found)
+            below = sorted((float(each.labels["le"]), _whole_count(each)) for each in found)
         except (KeyError, ValueError):
             what = "deploy.analysis.metrics.times: no label `le`"
             raise EvidenceProblem(Problem("configuration", what, "name the buckets: …_bucket{…}")) from None
@@ -151,23 +167,23 @@ class Metrics:
             raise EvidenceProblem(Problem("invalid", 'deploy.analysis.metrics.times: there is no bucket le="+Inf"'))
         return Histogram(tuple(ends), tuple(counts))
 
-    def _named(self, series: str, revision: str) -> str:
+    def _series_selector(self, series: str, revision: str) -> str:
         return query_with(series, {"revision": revision, "window": "", "service": ""})
 
     def _vector(self, query: str, series: str, revision: str, now: float, seconds: float) -> list[Sample]:
-        text = query.replace("{window}", duration(seconds)).replace("{}", self._named(series, revision))
-        server: Prometheus = prometheus(self._context, Deadline(_ASKED))
-        return server.vector(text, "deploy.analysis.metrics", Deadline(_ASKED), at=now)
+        text = query.replace("{window}", duration(seconds)).replace("{}", self._series_selector(series, revision))
+        server: Prometheus = prometheus(self._context, Deadline(_QUERY_TIMEOUT))
+        return server.vector(text, "deploy.analysis.metrics", Deadline(_QUERY_TIMEOUT), at=now)
 
 
-_BEFORE = 300.0  # seconds in which the last number before is looked for
-_COUNTED = (
-    f"max_over_time({{}}[{{window}}]) - last_over_time({{}}[{duration(_BEFORE)}] offset {{window}})"
+_LOOKBACK = 300.0  # seconds in which the last number before is looked for
+_INCREASE_QUERY = (
+    f"max_over_time({{}}[{{window}}]) - last_over_time({{}}[{duration(_LOOKBACK)}] offset {{window}})"
     " or max_over_time({}[{window}])"
 )
 
 
-def _whole(sample: Sample) -> int:
+def _whole_count(sample: Sample) -> int:
     value = sample.value
     if value is None or value < 0:
         back = "a counter went back: one of its processes was started again"

@@ -1,7 +1,8 @@
 """Keeps one program: when the deployer is gone, all that came of the program is ended before the lock is let go.
 
-Started as a script, `shim.py PARENT LOCK PROGRAM …`: it needs nothing but the standard library. LOCK is a descriptor
-that only this process keeps: a program that leaves a server behind does not hold the lock, one that could act does.
+Started as a script, `supervisor.py PARENT LOCK PROGRAM …`: it needs nothing but the standard library. LOCK is a
+descriptor that only this process keeps: a program that leaves a server behind does not hold the lock, one that could
+act does.
 On Linux whatever leaves the process group comes back to us as a child, when its parent ends (prctl(2), subreaper).
 The lock file holds the program's ticket for as long as something of it could act (`survivors`).
 """
@@ -17,7 +18,7 @@ import time
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # linux/prctl.h
 _WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 NOT_STARTED = 127
-_LOOK = 0.2  # seconds between two looks at a group that may not be killed
+_POLL_INTERVAL = 0.2  # seconds between two looks at a group that may not be killed
 
 
 def main(argv: list[str]) -> int:
@@ -45,10 +46,10 @@ def _kept(command: list[str]) -> int:
     while True:
         ended = _reap(child)[0]
         if ended is not None:
-            _leave()
+            _release_children()
             return ended
         if signal.sigwait(_WATCHED) != signal.SIGCHLD:
-            _end(child)
+            _kill_group(child)
             return 128 + signal.SIGTERM
 
 
@@ -90,7 +91,7 @@ def _reap(child: int) -> tuple[int | None, bool]:
             found = code if code >= 0 else 128 - code
 
 
-def _end(child: int) -> None:
+def _kill_group(child: int) -> None:
     """Kills the program, its process group and its descendants, and waits, with the lock, until none of them is left.
 
     However long that takes: what runs as another user, as by sudo, could still act.
@@ -103,7 +104,7 @@ def _end(child: int) -> None:
         except ProcessLookupError:
             group = True  # from now on the number may be another group's
         except PermissionError:
-            time.sleep(_LOOK)
+            time.sleep(_POLL_INTERVAL)
         _kill_children()
         alone = _reap(child)[1]
         time.sleep(0.005)
@@ -115,7 +116,7 @@ def _kill_children() -> None:
         try:
             os.kill(pid, signal.SIGKILL)
         except OSError:
-            time.sleep(_LOOK)  # of another user
+            time.sleep(_POLL_INTERVAL)  # of another user
 
 
 def _children() -> list[int]:
@@ -132,7 +133,7 @@ def _children() -> list[int]:
     return found
 
 
-def _leave() -> None:
+def _release_children() -> None:
     """Lets servers that the program started live on without us."""
     _prctl(_SET_SUBREAPER, 0)
 

@@ -1,0 +1,191 @@
+"""Whether a canary is worse than the copy beside it, by requests to both in the same minutes. Pure.
+
+Three tests a look: more errors (Fisher's exact test), slower as a whole (Mann and Whitney), a slower tail (how many
+of the slowest twentieth of all requests are the canary's: Fisher again, for among equals they are anybody's). Each has
+a least effect too. The chance of a false alarm is shared out over all looks and tests, repeated ones too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_prodcheck.deploy.design_effect import design_effect, ranks
+from pytest_prodcheck.deploy.gate_client import BLOCKED, CANNOT_TELL, OPEN
+from pytest_prodcheck.judging.distribution import Bins, log_shift, superiority
+from pytest_prodcheck.judging.statistics import more_often
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.environments.sections.deploy import DeployAnalysis
+
+TEST_COUNT = 3
+TAIL = 0.05  # the share of all requests, the slowest, that the tail is
+TAIL_PERCENTILE = 0.975  # the percentile that says how much slower the tail is: the middle of it
+MAX_BASELINE_ERRORS = 0.05  # share of errors of the copy beside the canary from which it is nothing to compare with
+MAX_LATENESS = 0.5  # share of the time that the requests should take, and a second, that they may be late
+MAX_CLIENT_DELAY_SHARE = 0.2  # share of the times that may be this machine's own lateness
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Requests to one copy. times: seconds of the good answers, in their order; own: by which this machine was late.
+
+    seconds: from the first request to the end of the last.
+    """
+
+    times: tuple[float, ...]
+    failed: int
+    client_delay: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """How many were sent and came to an end."""
+        return len(self.times) + self.failed
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """code: 0 no worse, 1 worse, 3 cannot tell; lines: why, with the figures."""
+
+    code: int
+    lines: tuple[str, ...]
+
+
+def significance_level(settings: DeployAnalysis, comparison_count: int, repetition: int = 0) -> float:
+    """The chance of a false alarm of one test, so that all looks of a deployment together have `alpha`.
+
+    Half of it is for the planned looks. again: which repetition of a look it is, from 1, of all that a deployment had;
+    they have a quarter of it, an eighth, and so on, so that their sum is bounded however many there are.
+    """
+    share = 0.5 ** (repetition + 1) if repetition else 0.5 / max(comparison_count, 1)
+    return settings.alpha * share / TEST_COUNT
+
+
+def compare_samples(
+    canary: Sample, baseline: Sample, settings: DeployAnalysis, comparison_count: int, repetition: int = 0
+) -> ComparisonResult:
+    """Whether the canary is worse; nobody can tell without enough samples, or at another pace than was meant."""
+    if reason := _insufficient_samples(canary, baseline, settings):
+        return ComparisonResult(CANNOT_TELL, (reason,))
+    significance = significance_level(settings, comparison_count, repetition)
+    failed = (canary.failed, canary.total), (baseline.failed, baseline.total)
+    errors = compare_errors(*failed, settings.errors, significance)
+    slowness_tests = (_compare_all_times, _compare_tails)
+    slower = [compare(canary, baseline, settings, significance) for compare in slowness_tests]
+    lines = (errors[1], *(text for _, text in slower))
+    if errors[0]:
+        return ComparisonResult(BLOCKED, lines)
+    if any(chance <= significance for chance, _ in slower):
+        effect = _neighbour_effect(canary, baseline, settings.rate)
+        corrected = (compare(canary, baseline, settings, significance, effect)[0] for compare in slowness_tests)
+        if any(chance <= significance for chance in corrected):
+            return ComparisonResult(BLOCKED, lines)
+        reason = (
+            f"neighbouring requests were alike, as when a machine stalls: {effect:.3g} of them say no more than one"
+        )
+        return ComparisonResult(CANNOT_TELL, (*lines, reason))
+    reason = _client_disturbance(canary, baseline, settings)
+    return ComparisonResult(CANNOT_TELL, (*lines, reason)) if reason else ComparisonResult(OPEN, lines)
+
+
+def _insufficient_samples(canary: Sample, baseline: Sample, settings: DeployAnalysis) -> str:
+    for name, sample in (("the canary", canary), ("the copy beside it", baseline)):
+        if sample.total < settings.least:
+            return f"{sample.total} requests to {name} came to an end, {settings.least} are needed"
+    if baseline.failed > MAX_BASELINE_ERRORS * baseline.total:
+        return f"the copy beside it fails itself: {baseline.failed} of {baseline.total} requests"
+    return ""
+
+
+def _client_disturbance(canary: Sample, baseline: Sample, settings: DeployAnalysis) -> str:
+    """Why that nothing worse was found proves nothing: our own lateness, in both alike, hides a difference."""
+    client_delay = max(canary.client_delay, baseline.client_delay) / settings.least
+    if client_delay > MAX_CLIENT_DELAY_SHARE * quantile(baseline.times, 0.5):
+        return f"this machine was busy: {client_delay * 1000:.3g} ms of each request were its own"
+    planned = settings.least / settings.rate
+    late = max(canary.seconds, baseline.seconds) - planned
+    return (
+        f"the pace of {settings.rate:g}/s was not kept: {late:.3g} s late" if late > MAX_LATENESS * planned + 1 else ""
+    )
+
+
+def compare_errors(
+    canary: tuple[int, int], baseline: tuple[int, int], least: float, significance: float
+) -> tuple[bool, str]:
+    """Whether the first failed more often, of failed and asked each, by at least `least` of all; and the figures."""
+    chance = more_often(*canary, *baseline)
+    worse = chance <= significance and canary[0] / canary[1] - baseline[0] / baseline[1] >= least
+    text = f"errors {canary[0]} of {canary[1]} beside {baseline[0]} of {baseline[1]}"
+    return worse, format_test(worse, text, chance)
+
+
+def _compare_all_times(
+    canary: Sample, baseline: Sample, settings: DeployAnalysis, significance: float, effect: float = 1.0
+) -> tuple[float, str]:
+    """The chance that equals differ so much, 1 where the difference is too small, and the figures."""
+    if not canary.times:
+        return 1.0, "no good answer whose time could be compared"
+    now, before = _bins(canary.times), _bins(baseline.times)
+    ratio = math.exp(log_shift(now, before)[0])
+    error = superiority_error(now.total, before.total) * math.sqrt(effect)
+    chance = normal_tail((superiority(now, before) - 0.5) / error)
+    slower = ratio > settings.ratio
+    middle, other = (quantile(sample.times, 0.5) * 1000 for sample in (canary, baseline))
+    text = f"median {middle:.3g} ms beside {other:.3g} ms, all times x {ratio:.3g}"
+    return chance if slower else 1.0, format_test(slower and chance <= significance, text, chance)
+
+
+def _compare_tails(
+    canary: Sample, baseline: Sample, settings: DeployAnalysis, significance: float, effect: float = 1.0
+) -> tuple[float, str]:
+    """The same of the slowest."""
+    if not canary.times:
+        return 1.0, "no good answer whose time could be compared"
+    limit = _tail_threshold(canary, baseline)
+    ours, theirs = (sum(time > limit for time in sample.times) for sample in (canary, baseline))
+    of = ours, len(canary.times), theirs, len(baseline.times)
+    chance = more_often(*(round(number / effect) for number in of))
+    slow, other = (quantile(sample.times, TAIL_PERCENTILE) for sample in (canary, baseline))
+    slower = slow > settings.ratio * other
+    text = f"tail {slow * 1000:.3g} ms beside {other * 1000:.3g} ms, {ours} and {theirs} of the slowest"
+    return chance if slower else 1.0, format_test(slower and chance <= significance, text, chance)
+
+
+def _tail_threshold(canary: Sample, baseline: Sample) -> float:
+    """The time from which one is in the tail."""
+    return quantile([*canary.times, *baseline.times], 1 - TAIL)
+
+
+def _neighbour_effect(canary: Sample, baseline: Sample, rate: float) -> float:
+    """How many neighbouring requests say no more than one, by all times and by the slowest."""
+    limit, times = _tail_threshold(canary, baseline), (canary.times, baseline.times)
+    slow = [[float(time > limit) for time in each] for each in times]
+    return max(design_effect([ranks(each) for each in times], rate), design_effect(slow, rate))
+
+
+def format_test(worse: bool, text: str, chance: float) -> str:
+    """One test in one line."""
+    return f"{'worse' if worse else 'no worse'}: {text} (p = {chance:.2g})"
+
+
+def _bins(times: Sequence[float]) -> Bins:
+    return Bins(sorted(Counter(max(1, round(time * 1e6)) for time in times).items()))
+
+
+def superiority_error(of: int, baseline: int) -> float:
+    """The standard error of `superiority` where both are alike, for large samples."""
+    return math.sqrt((of + baseline + 1) / (12 * of * baseline))
+
+
+def normal_tail(z: float) -> float:
+    """The chance of a standard normal value above z."""
+    return math.erfc(z / math.sqrt(2)) / 2
+
+
+def quantile(times: Sequence[float], share: float) -> float:
+    """The smallest time that this share of them does not exceed."""
+    return sorted(times)[max(0, math.ceil(share * len(times)) - 1)]

@@ -1,0 +1,55 @@
+"""Asks gates by `prodcheck run`, in a process of its own: the same checks, verdict and admission as everywhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.deploy.plan import Plan
+    from pytest_prodcheck.deploy.programs import ProgramRunner
+
+OPEN, BLOCKED, USAGE, CANNOT_TELL, REFUSED = range(5)
+CODE_NAMES = {0: "open", 1: "blocked", 2: "usage error", 3: "cannot tell", 4: "refused"}
+_TIMEOUT_SECONDS = 3600.0  # seconds of one run; its own deadlines end it long before
+_MAX_LINES = 40  # lines of what a closed gate said
+
+
+@dataclass(frozen=True)
+class GateAnswer:
+    """A gate's code (0 open, 1 blocked, 2 usage, 3 cannot tell, 4 refused), and what it said."""
+
+    code: int
+    text: str = ""
+
+
+class GateClient(Protocol):
+    """Whoever answers for gates."""
+
+    def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> GateAnswer:
+        """The answer of a gate about a slot ("" for what is live), from evidence gathered now."""
+
+
+class SubprocessGateClient:
+    """By `prodcheck run`, from the project's folder. wait: seconds that a copy has to become ready."""
+
+    def __init__(self, plan: Plan, runner: ProgramRunner) -> None:
+        self._plan, self._runner = plan, runner
+
+    def ask(self, gate: str, slot: str, revision: str, wait: float = 0.0) -> GateAnswer:
+        """Whatever is no code of a gate (a killed process, a time-out) cannot tell."""
+        command = [sys.executable, "-m", "pytest_prodcheck", "run", gate, f"--env={self._plan.environment}"]
+        command += [f"--unit={self._plan.unit}"] if self._plan.unit else []
+        command += [f"--slot={slot}"] if slot else []
+        command += [f"--wait={wait:.3f}"] if wait else []
+        command += [f"--revision={revision}", *self._plan.allow]
+        package_root = str(Path(__file__).resolve().parents[2])
+        paths = os.pathsep.join(path for path in (os.environ.get("PYTHONPATH", ""), package_root) if path)
+        env = {**os.environ, "PYTHONPATH": paths, "PRODCHECK_REVISION": revision}
+        result = self._runner.run(command, _TIMEOUT_SECONDS + wait, env)
+        code = result.code if result.code in CODE_NAMES else CANNOT_TELL
+        lines = result.text.rstrip().splitlines()
+        return GateAnswer(code if code is not None else CANNOT_TELL, "\n".join(lines[-_MAX_LINES:]))

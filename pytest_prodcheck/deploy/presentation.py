@@ -1,0 +1,96 @@
+"""What people see: the plan before anything happens, and where a deployment stands. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from pytest_prodcheck.deploy.deployment_state import (
+    DONE,
+    GATE_CLOSED,
+    NEEDS_PERSON,
+    PLANNED,
+    ROLLED_BACK,
+    ROLLING_BACK,
+    DeploymentState,
+)
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.deploy.plan import Plan, Step
+
+
+def plan_lines(plan: Plan, comparison_lines: Iterable[str] = ()) -> Iterator[str]:
+    """The plan: each step with its undo, and where the way back ends. looks: of the comparisons, what they find."""
+    unit = f", unit {plan.unit}" if plan.unit else ""
+    yield f"plan {plan.digest[:16]}: {plan.environment}{unit}, {plan.strategy}, {plan.old} -> {plan.revision}"
+    if not plan.changes_something:
+        yield f"  {plan.revision} has all traffic already: its gate is asked, nothing is changed"
+    for number, step in enumerate(plan.steps, 1):
+        if plan.point_of_no_return == number - 1:
+            yield "      ---- point of no return: what follows cannot be undone ----"
+        yield f"{number:4}  {step.describe():52}{_undo_text(step)}".rstrip()
+    if plan.changes_something:
+        status = f"after a rollback, gate {plan.after_gate} is asked about {plan.old}"
+        yield f"{status}; only where it is open, the rollback counts"
+        if plan.point_of_no_return is None:
+            yield "no point of no return: `prodcheck deploy --undo` brings the old revision back, also afterwards"
+    for line in comparison_lines:
+        yield f"  {line}"
+
+
+def _undo_text(step: Step) -> str:
+    if step.change is None:
+        return ""
+    if step.undo is None and step.change.kind == "migrate" and not step.final:
+        return "undo: none, it only adds"
+    return "undo: none" if step.undo is None else f"undo: {step.undo.describe()}"
+
+
+def status_lines(plan: Plan, state: DeploymentState, *, running: bool) -> Iterator[str]:
+    """Where a deployment stands, and what to do."""
+    unit = f", unit {plan.unit}" if plan.unit else ""
+    yield f"{plan.environment}{unit}: {plan.old} -> {plan.revision}, {plan.strategy}, plan {plan.digest[:16]}"
+    reason = f": {state.reason}" if state.reason else ""
+    nothing_begun = state.last_begun < 0 and not running
+    status = {
+        DONE: "done", ROLLED_BACK: f"undone{reason}", GATE_CLOSED: f"nothing was changed{reason}",
+        NEEDS_PERSON: f"a person is needed{reason}", PLANNED: "waits for approval",
+    }.get(
+        state.status,
+        "on its way back" if state.status == ROLLING_BACK
+        else "cut off before anything was changed" if nothing_begun else "under way",
+    )  # fmt: skip
+    yield f"  {status}" + ("; a deployer is at it" if running else "")
+    if state.last_begun >= 0:
+        percent = ", ".join(f"{slot} {part} %" for slot, part in state.possible_shares(plan)[-1])
+        yield f"  step {state.last_begun + 1} of {len(plan.steps)} was begun; traffic by the journal: {percent}"
+    if not running and not nothing_begun and state.status not in (DONE, ROLLED_BACK, GATE_CLOSED, PLANNED):
+        yield "  go on with `prodcheck deploy --resume`, or back with `prodcheck deploy --undo`"
+
+
+def status_document(
+    plan: Plan | None, state: DeploymentState | None, comparison_lines: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The same for programs: of the plan and of where it stands, as far as there is any. Steps count from 1."""
+    found: dict[str, Any] = {"state": state.status if state else "", "why": state.reason if state else ""}
+    if state is not None and plan is not None and state.last_begun >= 0:
+        found |= {"begun": state.last_begun + 1, "traffic": [dict(shares) for shares in state.possible_shares(plan)]}
+    if plan is not None:
+        final = plan.point_of_no_return
+        found["plan"] = {
+            "digest": plan.digest, "strategy": plan.strategy, "old": plan.old, "revision": plan.revision,
+            "point_of_no_return": None if final is None else final + 1, "after_rollback": plan.after_gate,
+            "steps": [_step_document(step) for step in plan.steps], "comparison": list(comparison_lines),
+        }  # fmt: skip
+    return found
+
+
+def _step_document(step: Step) -> dict[str, Any]:
+    undo = step.undo.describe() if step.undo else None
+    return {
+        "kind": step.kind,
+        "does": step.describe(),
+        "undo": undo,
+        "gate": step.gate or None,
+        "slot": step.slot or None,
+    }
