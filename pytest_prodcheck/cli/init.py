@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_prodcheck.cli.complaining import complain
+
+if TYPE_CHECKING:
+    from pytest_prodcheck.proposals.proposal import Proposal
 
 EXAMPLES = """\
   prodcheck init                 writes ./prodcheck.toml, and prodcheck.schema.json for editors
   prodcheck init deploy/         writes deploy/prodcheck.toml
   prodcheck init --from https://shop.example         a proposal from what this URL answers
+  prodcheck init --from https://shop.internal --ca company-ca.pem
   prodcheck init --from openapi.json --env staging   also a kubeconfig or a compose.yaml
 """
 
@@ -26,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env", default="production", metavar="NAME", help="with --from: name of the environment (default: production)"
     )
+    trust = "with --from: trust the CA certificates (PEM) of FILE; the services that are written get it as `tls.ca`"
+    parser.add_argument("--ca", metavar="FILE", help=trust)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -45,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
         print(f"prodcheck init: {path} already exists; --force replaces it", file=sys.stderr)
         return 2
     try:
-        text = _text(args)
+        text = _text(args, path.parent)
     except ValueError as error:
         complain("init", error)
         return 2
@@ -67,9 +75,11 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _text(args: argparse.Namespace) -> str:
-    """What the file holds; raises ValueError where nothing can be proposed."""
+def _text(args: argparse.Namespace, folder: Path) -> str:
+    """What the file in the folder holds; raises ValueError where nothing can be proposed."""
     if not args.source:
+        if args.ca:
+            raise ValueError("--ca is for --from: name a source")
         from pytest_prodcheck.environments.init_template import STARTER
 
         return STARTER
@@ -79,12 +89,40 @@ def _text(args: argparse.Namespace) -> str:
 
     if not is_name(args.env):
         raise ValueError(f"{args.env!r} is not a valid name for an environment")
+    if args.ca:
+        _refuse_no_ca(args.ca)
     try:
-        text = toml(propose(args.source), args.env, _without_credentials(args.source))
+        proposal = propose(args.source, args.ca)
     except CannotPropose as error:
         raise ValueError(str(error)) from None
-    _refuse_invalid(text)
-    return text
+    source = _without_credentials(args.source)
+    if args.ca:
+        _trust(proposal, os.path.abspath(args.ca))  # for the copy that is tried in another folder
+    _refuse_invalid(toml(proposal, args.env, source))
+    if args.ca:
+        _trust(proposal, os.path.relpath(args.ca, folder))
+    return toml(proposal, args.env, source)
+
+
+def _refuse_no_ca(file: str) -> None:
+    """Raises ValueError for a file that holds no CA certificates."""
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+        raise ValueError(f"--ca {file}: no CA certificates in PEM form ({reason})") from None
+
+
+def _trust(proposal: Proposal, ca: str) -> None:
+    """Names the CA in each service by https; raises ValueError where there is none."""
+    services = proposal.sections.get("services", {}).values()
+    encrypted = [each for each in services if each.get("url", "").startswith("https:")]
+    if not encrypted:
+        raise ValueError("--ca: this source has no service with an https address")
+    for each in encrypted:
+        each["tls"] = {"ca": ca}
 
 
 def _without_credentials(source: str) -> str:

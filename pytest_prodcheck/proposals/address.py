@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from pytest_prodcheck.evidence.tools.threads import side_by_side
 from pytest_prodcheck.proposals.openapi import endpoints_of
 from pytest_prodcheck.proposals.proposal import CannotPropose, Proposal, name_of
 
@@ -28,11 +29,8 @@ VERSION = (
 )
 OPENAPI = ("/openapi.json", "/v3/api-docs", "/api/openapi.json", "/swagger.json")
 _REVISIONS = ("revision", "git_sha", "gitsha", "git_commit", "gitcommit", "commit", "sha", "version")
-_PRIVATE_CA = (
-    "for a private CA: export REQUESTS_CA_BUNDLE=ca.pem (its file), "
-    "and name it in `tls.ca` of the service that is written"
-)
 _TIMEOUT = 5.0  # seconds of one request
+MOST_SECONDS = 60.0  # for all requests together
 _LARGEST = 1024 * 1024
 
 
@@ -59,25 +57,36 @@ class Answer:
             return None
 
 
-def from_address(address: str) -> Proposal:
-    """Raises CannotPropose where nothing answers there."""
+def from_address(address: str, ca: str | None = None) -> Proposal:
+    """ca: file with the CA certificates to trust, the system's for None.
+
+    Raises CannotPropose where nothing answers there, or not in time.
+    """
+    asking = _Asking(ca)
+    (found,) = side_by_side([lambda: _proposed(address, asking)], MOST_SECONDS)
+    if found is None:
+        raise CannotPropose(f"{asking.last}: too slow: nothing can be proposed within {MOST_SECONDS:g} s")
+    return found
+
+
+def _proposed(address: str, asking: _Asking) -> Proposal:
     parts = urlsplit(address)
     if not parts.hostname:
         raise CannotPropose(f"{address}: expected an address such as https://shop.example")
     base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-    front = _front_page(base)
+    front = _front_page(base, asking)
     base = front.url.rstrip("/")
-    nothing = _ask(f"{base}/prodcheck-{secrets.token_hex(6)}")
+    nothing = asking.get(f"{base}/prodcheck-{secrets.token_hex(6)}")
     everywhere = nothing.body if nothing.is_good else None  # an application that answers all paths alike
     service: dict[str, Any] = {"url": base}
     notes = []
-    health = next((path for path, each in _good_answers(base, HEALTH, everywhere)), "")
+    health = next((path for path, each in _good_answers(asking, base, HEALTH, everywhere)), "")
     if health:
         service["health"] = health
     else:
         notes.append("no health page was found: add `health`.")
     paths = (*VERSION, health) if health else VERSION  # a health page often tells the version too
-    version = next(_versions(base, paths, everywhere), None)
+    version = next(_versions(asking, base, paths, everywhere), None)
     if version is not None:
         service["version"] = version
     else:
@@ -85,7 +94,7 @@ def from_address(address: str) -> Proposal:
     if front.status < 400:
         home = {"request": "GET /", "status": front.status}
         service["endpoints"] = {"home": home | ({"content_type": front.media} if front.media else {})}
-    for path, each in _good_answers(base, OPENAPI, everywhere):
+    for path, each in _good_answers(asking, base, OPENAPI, everywhere):
         document = each.json()
         if isinstance(document, dict) and ("openapi" in document or "swagger" in document):
             service["openapi"] = path
@@ -96,11 +105,11 @@ def from_address(address: str) -> Proposal:
     return Proposal(name, not _is_here(host), {"services": {name: service}}, notes)
 
 
-def _front_page(base: str) -> Answer:
+def _front_page(base: str, asking: _Asking) -> Answer:
     """The first page, redirects followed within the host's own names; raises CannotPropose."""
     url, host = f"{base}/", urlsplit(base).hostname or ""
     for _ in range(4):
-        answer = _ask(url)
+        answer = asking.get(url)
         target = urlsplit(urljoin(url, answer.location))
         near = {host, f"www.{host}", host.removeprefix("www.")}
         moved = (target.scheme, target.netloc) != (urlsplit(url).scheme, urlsplit(url).netloc)
@@ -110,15 +119,19 @@ def _front_page(base: str) -> Answer:
     raise CannotPropose(f"{base}: too many redirects")
 
 
-def _good_answers(base: str, paths: tuple[str, ...], everywhere: bytes | None) -> Iterator[tuple[str, Answer]]:
+def _good_answers(
+    asking: _Asking, base: str, paths: tuple[str, ...], everywhere: bytes | None
+) -> Iterator[tuple[str, Answer]]:
     for path in paths:
-        answer = _ask(base + path)
+        answer = asking.get(base + path)
         if answer.is_good and answer.body != everywhere:
             yield path, answer
 
 
-def _versions(base: str, paths: tuple[str, ...], everywhere: bytes | None) -> Iterator[dict[str, Any]]:
-    for path, answer in _good_answers(base, paths, everywhere):
+def _versions(
+    asking: _Asking, base: str, paths: tuple[str, ...], everywhere: bytes | None
+) -> Iterator[dict[str, Any]]:
+    for path, answer in _good_answers(asking, base, paths, everywhere):
         found = sorted(_pointers(answer.json()))
         if found:
             yield {"path": path, "pointer": found[0][1]}
@@ -135,23 +148,33 @@ def _pointers(value: Any, at: str = "", depth: int = 0) -> Iterator[tuple[int, s
         yield from _pointers(inner, here, depth + 1)
 
 
-def _ask(url: str) -> Answer:
-    import requests
+class _Asking:
+    """Asks by GET, without a login; last: what was asked last."""
 
-    try:
-        with requests.get(
-            url, timeout=_TIMEOUT, allow_redirects=False, stream=True, headers={"User-Agent": "prodcheck"},
-            auth=lambda request: request,  # nothing of ~/.netrc
-        ) as got:  # fmt: skip
-            body = next(got.iter_content(_LARGEST), b"")
-            media = got.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            return Answer(url, got.status_code, media, body, got.headers.get("Location", ""))
-    except requests.exceptions.SSLError as error:
-        found = re.search(r"certificate verify failed: ([^()]{1,200})", str(error))
-        why = f": {found[1].strip()}" if found else ""
-        raise CannotPropose(f"{url}: its certificate is not trusted{why}; {_PRIVATE_CA}") from None
-    except requests.RequestException as error:
-        raise CannotPropose(f"{url} cannot be reached: {type(error).__name__}") from None
+    def __init__(self, ca: str | None) -> None:
+        self._ca, self.last = ca, ""
+
+    def get(self, url: str) -> Answer:
+        """Raises CannotPropose where nothing answers."""
+        import requests
+
+        self.last = url
+        try:
+            with requests.get(
+                url, timeout=_TIMEOUT, allow_redirects=False, stream=True, headers={"User-Agent": "prodcheck"},
+                auth=lambda request: request,  # nothing of ~/.netrc
+                verify=self._ca or True,
+            ) as got:  # fmt: skip
+                body = next(got.iter_content(_LARGEST), b"")
+                media = got.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+                return Answer(url, got.status_code, media, body, got.headers.get("Location", ""))
+        except requests.exceptions.SSLError as error:
+            found = re.search(r"certificate verify failed: ([^()]{1,200})", str(error))
+            why = f": {found[1].strip()}" if found else ""
+            hint = f"{self._ca} does not vouch for it" if self._ca else "for a private CA: --ca FILE"
+            raise CannotPropose(f"{url}: its certificate is not trusted{why}; {hint}") from None
+        except requests.RequestException as error:
+            raise CannotPropose(f"{url} cannot be reached: {type(error).__name__}") from None
 
 
 def _is_address(host: str) -> bool:

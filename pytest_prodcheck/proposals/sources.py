@@ -13,12 +13,15 @@ from pytest_prodcheck.trusted_files import read_regular
 _LARGEST = 8 * 1024 * 1024
 
 
-def propose(source: str) -> Proposal:
-    """What is proposed from an address or a file; raises CannotPropose."""
+def propose(source: str, ca: str | None = None) -> Proposal:
+    """What is proposed from an address or a file; raises CannotPropose.
+
+    ca: file with the CA certificates to trust, where an address is asked; the system's for None.
+    """
     if source.lower().startswith(("http://", "https://")):
         from pytest_prodcheck.proposals.address import from_address
 
-        return from_address(source)
+        return from_address(source, ca)
     try:
         text = read_regular(source, _LARGEST + 1).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:

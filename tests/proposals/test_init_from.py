@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import ssl
 import time
 import tomllib
 import urllib.request
@@ -15,11 +16,14 @@ from typing import Any
 
 import pytest
 import requests
+import trustme
 
 from pytest_prodcheck.cli.parsing import dispatch
 from pytest_prodcheck.environments.loading import load
+from pytest_prodcheck.proposals import address
 from pytest_prodcheck.proposals.proposal import CannotPropose, name_of, toml
 from pytest_prodcheck.proposals.sources import propose
+from tests.evidence.network.speakers import drip, speaker
 from tests.monitoring.servers import Server
 from tests.project import Project
 
@@ -225,9 +229,70 @@ def test_a_certificate_that_is_not_trusted_names_the_way_out(monkeypatch: pytest
         propose("https://shop.example")
     assert str(told.value) == (
         "https://shop.example/: its certificate is not trusted: unable to get local issuer certificate; "
-        "for a private CA: export REQUESTS_CA_BUNDLE=ca.pem (its file), "
-        "and name it in `tls.ca` of the service that is written"
+        "for a private CA: --ca FILE"
     )
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A service with a certificate of a CA of its own, and that CA's file."""
+    folder, authority = tmp_path_factory.mktemp("authority"), trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"https://127.0.0.1:{server.server_port}", folder / "ca.pem"
+        server.shutdown()
+
+
+def test_a_declared_ca_is_trusted_by_init_and_by_the_file_that_it_writes(
+    shop: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, ca = shop
+    (tmp_path / "trust").mkdir()
+    shutil.copy(ca, tmp_path / "trust" / "ca.pem")
+    (tmp_path / "checks").mkdir()
+    monkeypatch.chdir(tmp_path / "trust")  # the file is named from here, and written as seen from prodcheck.toml
+    assert dispatch(["init", "../checks", "--from", url, "--env", "dev", "--ca", "ca.pem"]) == 0
+    written = tomllib.loads((tmp_path / "checks" / "prodcheck.toml").read_text())["environments"]["dev"]
+    assert written["services"]["service"]["tls"] == {"ca": "../trust/ca.pem"}
+    done = Project(tmp_path / "checks").pytest("smoke.service.health[service]", "--no-gate")
+    assert "dev: 1 passed" in done.stdout, done.stdout
+
+
+def test_a_ca_that_does_not_help_is_told(
+    shop: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, ca = shop
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(other))
+    (tmp_path / "empty.pem").touch()
+    plain = OPENAPI | {"servers": [{"url": "http://api.shop.example"}]}
+    (tmp_path / "openapi.json").write_text(json.dumps(plain), encoding="utf-8")
+    here = str(tmp_path)
+    for words, told in (
+        (["--from", url], "unable to get local issuer certificate; for a private CA: --ca FILE"),
+        (["--from", url, "--ca", str(other)], f"{other} does not vouch for it"),
+        (["--from", url, "--ca", f"{here}/empty.pem"], "no CA certificates in PEM form"),
+        (["--from", url, "--ca", f"{here}/none.pem"], "no CA certificates in PEM form (No such file or directory)"),
+        (["--from", f"{here}/openapi.json", "--ca", str(ca)], "no service with an https address"),
+        (["--ca", str(ca)], "--ca is for --from"),
+    ):
+        assert dispatch(["init", here, *words]) == 2
+        assert told in capsys.readouterr().err
+    assert not (tmp_path / "prodcheck.toml").exists()
+
+
+def test_a_server_that_drips_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte is in time for the request; all of them are not."""
+    monkeypatch.setattr(address, "MOST_SECONDS", 0.5)
+    began = time.monotonic()
+    with speaker(drip(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100)) as where, pytest.raises(CannotPropose) as told:
+        propose(f"http://{where}")
+    assert str(told.value) == f"http://{where}/: too slow: nothing can be proposed within 0.5 s"
+    assert time.monotonic() - began < 10
 
 
 @pytest.fixture
