@@ -79,6 +79,9 @@ class Deployment:
         self.cluster: ClusterClient | None = None
         if self.settings.driver == "kubernetes":
             self.cluster, self.store = self._connect_cluster(str(start))
+        if self.settings.driver == "haproxy" and self.settings.haproxy is not None:
+            lock = self.settings.haproxy.lock(self.configuration.root)
+            self.store = Store(str(start), options.environment, options.unit, lock)
         self.active_journal: Journal | None = None
         self._viewed_journal: Journal | None = None
         self._shown_plan: tuple[Plan, tuple[str, ...]] | None = None

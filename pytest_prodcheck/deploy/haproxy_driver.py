@@ -1,7 +1,7 @@
 """The driver `haproxy`: traffic by HAProxy's runtime API, and in a file, so that a reload keeps it; copies by programs.
 
-Blue-green and canary: one line of one map, "SLOT PERCENT", is the whole switch. Rolling: servers are drained and made
-ready again, and the state file is written.
+Blue-green and canary: one line of one map, "SLOT PERCENT", is the whole switch. Rolling: servers are drained, then in
+maintenance (one that is drained still gets whoever has its cookie), made ready again, and the state file is written.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024  # bytes of an answer
 _OPERATIONAL = "2"  # `srv_op_state`
+_FORCED_MAINTENANCE = 1  # of `srv_admin_state`
 _COMMANDS_WITH_OUTPUT = ("show map", "show stat", "show servers state")
 
 
@@ -63,14 +64,17 @@ class HaproxyDriver:
             self._write(Path(self._settings.map), f"{slot} {percent}\n")
             name = self._map_name()
             there = self._entries(name)
-            verb = "set" if slot in there else "add"
+            verb = "set" if any(key == slot for key, _ in there) else "add"
             message = self._send_command(f"{verb} map {name} {slot} {percent}")
             if message:
                 raise DriverProblem(f"HAProxy refused {verb} map: {message[:200]}")
         else:
             self._set_serving(frozenset(slot for slot, percent in shares if percent))
         wait_until(lambda: self._shares() == shares, self._settings.drain, "HAProxy does not share as asked")
-        self._drain([slot for slot, percent in shares if not percent])
+        idle = [slot for slot, percent in shares if not percent]
+        self._drain(idle)
+        if self._settings.map is None:
+            self._set(dict.fromkeys(idle, "maint"))
 
     def _shares(self) -> Shares:
         if self._settings.map is None:
@@ -100,13 +104,15 @@ class HaproxyDriver:
             never_written = not text.strip()  # HAProxy starts with every server ready
             return even_shares(self._slots, frozenset(self._slots) if never_written else self._serving_slots(text))
         lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-        return self._shares_of_map({line[0]: " ".join(line[1:]) for line in lines})
+        return self._shares_of_map({(line[0], " ".join(line[1:])) for line in lines})
 
-    def _shares_of_map(self, found: dict[str, str]) -> Shares:
+    def _shares_of_map(self, found: set[tuple[str, str]]) -> Shares:
+        """Of keys and values: HAProxy keeps several lines of one key, and goes by the first."""
         slot = self._slots[1]
-        text = found.get(slot, "")
-        if set(found) != {slot} or not is_percent(text):
-            raise DriverProblem(f'the map holds {str(found)[:200]}: expected one line "{slot} PERCENT"')
+        key, text = next(iter(found), ("", ""))
+        if len(found) != 1 or key != slot or not is_percent(text):
+            told = ", ".join(sorted(" ".join(each) for each in found))[:200] or "nothing"
+            raise DriverProblem(f'the map holds {told}: expected one line "{slot} PERCENT"')
         return ((self._slots[0], 100 - int(text)), (slot, int(text)))
 
     def _map_name(self) -> str:
@@ -119,14 +125,21 @@ class HaproxyDriver:
                 return f"#{number}"
         raise DriverProblem(f"HAProxy has no map {path}")
 
-    def _entries(self, name: str) -> dict[str, str]:
+    def _entries(self, name: str) -> set[tuple[str, str]]:
         rows = [line.split() for line in self._send_command(f"show map {name}").splitlines() if line.strip()]
-        return {row[1]: row[2] for row in rows if len(row) == 3}
+        return {(row[1], row[2]) for row in rows if len(row) == 3}
 
     def _set_serving(self, serving: frozenset[str]) -> None:
-        """Makes servers ready before others are drained, so that somebody always serves."""
-        for slot in sorted(self._slots, key=lambda slot: slot not in serving):
-            state = "ready" if slot in serving else "drain"
+        """Makes servers ready before others are drained, so that somebody always serves.
+
+        One in maintenance stays so: to drain it would bring those with its cookie back.
+        """
+        servers = self._servers(self._send_command("show servers state"))
+        idle = [slot for slot in self._slots if slot not in serving and not _is_in_maintenance(servers[slot])]
+        self._set({**dict.fromkeys(sorted(serving), "ready"), **dict.fromkeys(idle, "drain")})
+
+    def _set(self, states: dict[str, str]) -> None:
+        for slot, state in states.items():
             if message := self._send_command(f"set server {self._settings.backend}/{slot} state {state}"):
                 raise DriverProblem(f"HAProxy refused {state} of {slot}: {message[:200]}")
         # without its last line end HAProxy takes the whole file for damaged
@@ -134,6 +147,9 @@ class HaproxyDriver:
 
     def _serving_slots(self, text: str) -> frozenset[str]:
         """The servers that take requests, in the form of `show servers state`."""
+        return frozenset(slot for slot, row in self._servers(text).items() if _takes_requests(row))
+
+    def _servers(self, text: str) -> dict[str, dict[str, str]]:
         lines = text.splitlines()
         names = next((line[2:].split() for line in lines if line.startswith("# be_id")), None)
         if names is None:
@@ -144,7 +160,7 @@ class HaproxyDriver:
         if missing or set(servers) != set(self._slots):
             there = ", ".join(sorted(servers))
             raise DriverProblem(f"the servers of {self._settings.backend} are {there}, not the slots")
-        return frozenset(slot for slot, row in servers.items() if _takes_requests(row))
+        return servers
 
     def _drain(self, slots: list[str]) -> None:
         """Waits, bounded by `drain`, until copies without traffic have answered what they were asked."""
@@ -194,5 +210,11 @@ class HaproxyDriver:
 
 
 def _takes_requests(row: dict[str, str]) -> bool:
+    """No reason for drain or maintenance, up, and a weight: with none it gets nothing, also where it is the last."""
+    admin, weight = row.get("srv_admin_state", ""), row.get("srv_uweight", "")
+    return admin == "0" and row.get("srv_op_state") == _OPERATIONAL and weight not in ("", "0")
+
+
+def _is_in_maintenance(row: dict[str, str]) -> bool:
     admin = row.get("srv_admin_state", "")
-    return admin == "0" and row.get("srv_op_state") == _OPERATIONAL  # no reason for drain or maintenance, and up
+    return admin.isdigit() and bool(int(admin) & _FORCED_MAINTENANCE)

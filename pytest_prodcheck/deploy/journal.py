@@ -96,13 +96,17 @@ class Journal:
 
 
 class Store:
-    """The journals, the lock and the approval of one unit of an environment, in the state folder."""
+    """The journals, the lock and the approval of one unit of an environment, in the state folder.
 
-    def __init__(self, start: str, environment: str, unit: str) -> None:
+    lock: a file beside what is deployed to, where deployers of other folders would find it too.
+    """
+
+    def __init__(self, start: str, environment: str, unit: str, lock: Path | None = None) -> None:
         self.root = paths.find_root(start)
         self.state_folder = Path(paths.state_folder(start))
         paths.verdict_file("", environment, unit, "", "deploy")  # raises ValueError for names that are none
         self.folder = self.state_folder / "deployments" / environment / (unit or "_")
+        self.lock = lock or self.folder / "lock"
 
     def key(self, *, create: bool = False) -> bytes | None:
         """What seals journals and approvals; raises KeyProblem."""
@@ -162,12 +166,12 @@ class Store:
         try:
             make_private(self.state_folder)
             make_folder_in(self.state_folder, self.folder)
-            handle = open_own(str(self.folder / "lock"), os.O_RDWR)
+            handle = open_own(str(self.lock), os.O_RDWR)
         except OSError as error:
             raise _read_problem(error) from None
         try:
             _acquire_lock(handle)
-            _refuse_survivors(handle, self.folder / "lock")
+            _refuse_survivors(handle, self.lock)
             yield handle
         finally:
             os.close(handle)
@@ -176,7 +180,7 @@ class Store:
     def busy(self) -> bool:
         """Whether a deployer is at it; changes nothing."""
         try:
-            handle = os.open(self.folder / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            handle = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except PermissionError as error:
             raise _read_problem(error) from None
         except OSError:

@@ -152,8 +152,9 @@ def site(
 
 def _haproxy(folder: Path, port: int, ports: dict[str, int], strategy: str) -> str:
     if strategy == "rolling":
-        servers = "\n".join(f"  server {name} 127.0.0.1:{each}" for name, each in ports.items())
-        backends, routing = f"backend shop\n  balance roundrobin\n{servers}", "  default_backend shop"
+        servers = "\n".join(f"  server {name} 127.0.0.1:{each} cookie {name}" for name, each in ports.items())
+        sticky = "  cookie copy insert indirect nocache"
+        backends, routing = f"backend shop\n  balance roundrobin\n{sticky}\n{servers}", "  default_backend shop"
     else:
         backends = "\n".join(f"backend {name}\n  server s 127.0.0.1:{each}" for name, each in ports.items())
         first, second = ports

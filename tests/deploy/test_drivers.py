@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import http.client
+import io
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from pytest_prodcheck.cli import main
 from pytest_prodcheck.deploy.commands_driver import CommandsDriver, parse_slot_values
+from pytest_prodcheck.deploy.deployment import Deployment, DeployOptions
 from pytest_prodcheck.deploy.driver_table import create_driver
 from pytest_prodcheck.deploy.drivers import Driver, DriverContext, DriverProblem
 from pytest_prodcheck.deploy.haproxy_driver import HaproxyDriver
@@ -16,7 +23,7 @@ from pytest_prodcheck.deploy.plan import PlanProblem, even_shares
 from pytest_prodcheck.deploy.programs import ProgramRunner
 from pytest_prodcheck.environments.loading import load
 from tests.deploy.contract import keeps_the_contract
-from tests.deploy.model import ModelDriver, reality
+from tests.deploy.model import ModelDriver, Quiet, reality
 from tests.deploy.site import Site, site
 
 OWN = """\
@@ -92,19 +99,155 @@ def test_haproxy_that_somebody_reloads_while_traffic_is_moved(balanced: Site) ->
     assert driver.observe().problem == ""
 
 
-def test_rolling_servers_by_haproxy(tmp_path: Path) -> None:
-    with site(tmp_path / "s", "rolling") as there:
-        driver = create_driver(made(there))
-        everybody = even_shares(("a", "b", "c"), frozenset("abc"))
-        assert driver.observe().shares == everybody
-        without = even_shares(("a", "b", "c"), frozenset("bc"))
-        driver.share(without)
-        there.reload()
-        assert (driver.observe().shares, driver.observe().problem) == (without, "")
-        (there.folder / "server.state").write_text("1\n")
-        assert "no states of servers" in driver.observe().problem
-        driver.share(everybody)
-        assert driver.observe().shares == everybody
+EVERYBODY, WITHOUT_A = (even_shares(("a", "b", "c"), frozenset(each)) for each in ("abc", "bc"))
+
+
+@pytest.fixture(scope="module")
+def rolled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("rolled"), "rolling") as there:
+        yield there
+
+
+def ask(there: Site, line: str) -> str:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(there.folder / "admin.sock"))
+        sock.sendall(line.encode() + b"\n")
+        return b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+
+
+def test_rolling_servers_by_haproxy(rolled: Site) -> None:
+    driver = create_driver(made(rolled))
+    assert driver.observe().shares == EVERYBODY
+    driver.share(WITHOUT_A)
+    rolled.reload()
+    assert (driver.observe().shares, driver.observe().problem) == (WITHOUT_A, "")
+    kept = (rolled.folder / "server.state").read_text()
+    (rolled.folder / "server.state").write_text("1\n")
+    assert "no states of servers" in driver.observe().problem
+    (rolled.folder / "server.state").write_text(kept)
+    driver.share(EVERYBODY)
+    assert (driver.observe().shares, driver.observe().problem) == (EVERYBODY, "")
+
+
+def test_who_has_a_cookie_of_a_drained_copy_goes_elsewhere(rolled: Site) -> None:
+    """opserver/Opserver#132, jcmoraisjr/haproxy-ingress#42: `drain` lets those with its cookie in, `maint` does not."""
+
+    def sent_to_a() -> int:
+        rows = csv.DictReader(io.StringIO(ask(rolled, "show stat").removeprefix("# ")))
+        return next(int(row["stot"]) for row in rows if (row["pxname"], row["svname"]) == ("shop", "a"))
+
+    def ask_with_its_cookie() -> None:
+        with closing(http.client.HTTPConnection("127.0.0.1", rolled.port, timeout=20)) as connection:
+            connection.request("GET", "/product", headers={"Cookie": "copy=a"})
+            assert connection.getresponse().status == 200
+
+    driver, before = create_driver(made(rolled)), sent_to_a()
+    ask_with_its_cookie()
+    assert sent_to_a() == before + 1
+    for _ in range(2):  # also where it is done again
+        driver.share(WITHOUT_A)
+        ask_with_its_cookie()
+        assert sent_to_a() == before + 1
+    driver.share(EVERYBODY)
+    ask_with_its_cookie()
+    assert sent_to_a() == before + 2
+
+
+def test_a_server_without_weight_serves_nobody(rolled: Site) -> None:
+    """rancher/rancher#10593, haproxytech/dataplaneapi#1: weight 0 is another way to drain, and no state says so."""
+    driver = create_driver(made(rolled))
+    ask(rolled, "set server shop/a weight 0")
+    try:
+        assert driver.observe().shares == WITHOUT_A
+    finally:
+        ask(rolled, "set server shop/a weight 100%")
+    assert driver.observe().shares == EVERYBODY
+
+
+def test_of_two_lines_of_a_map_haproxy_goes_by_the_first(balanced: Site) -> None:
+    """haproxytech/dataplaneapi#257: entries that are there twice."""
+    driver, number = create_driver(made(balanced)), ask(balanced, "show map").splitlines()[1].split()[0]
+    ask(balanced, f"add map #{number} green 40")
+    with pytest.raises(DriverProblem, match='the map holds green 0, green 40: expected one line "green PERCENT"'):
+        driver.observe()
+    driver.share((("blue", 100), ("green", 0)))  # the way back makes them alike
+    assert driver.observe().shares == (("blue", 100), ("green", 0))
+    (balanced.folder / "share.map").write_text("green 0\ngreen 40\n")
+    assert "expected one line" in driver.observe().problem
+    balanced.reload()
+    driver.share((("blue", 100), ("green", 0)))
+    balanced.reload()
+
+
+STRATEGIES = {
+    "canary": ["start r2 in green", "traffic: blue 90 %, green 10 %", "traffic: blue 50 %, green 50 %",
+               "traffic: blue 0 %, green 100 %", "stop blue"],
+    "blue-green": ["start r2 in green", "traffic: blue 0 %, green 100 %", "stop blue"],
+    "rolling": ["traffic: a 0 %, b 50 %, c 50 %", "start r2 in a", "traffic: a 34 %, b 33 %, c 33 %",
+                "traffic: a 50 %, b 0 %, c 50 %", "start r2 in b", "traffic: a 34 %, b 33 %, c 33 %",
+                "traffic: a 50 %, b 50 %, c 0 %", "start r2 in c", "traffic: a 34 %, b 33 %, c 33 %"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_dry_run_changes_neither_haproxy_nor_a_file_and_shows_every_undo(
+    strategy: str, balanced: Site, rolled: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = rolled if strategy == "rolling" else balanced
+    path = there.folder / "prodcheck.toml"
+    declared = path.read_text()
+    if strategy != "rolling":
+        path.write_text(declared.replace('slot     = "here"', 'slot     = "here"\nretire   = true'))
+    monkeypatch.chdir(there.folder)
+    try:
+        before = everything(there)
+        assert main(["deploy", "--env", "production", "--revision", "r2", "-s", strategy, "--dry-run"]) == 0
+        assert everything(there) == before
+    finally:
+        path.write_text(declared)
+    lines = capsys.readouterr().out.splitlines()
+    changes = [line.split(None, 1)[1].partition("  ")[0] for line in lines if "undo:" in line]
+    assert changes == STRATEGIES[strategy]
+    final = [at for at, line in enumerate(lines) if "point of no return" in line]
+    if strategy == "rolling":
+        assert "no point of no return" in lines[final[0]]
+    else:
+        assert "stop blue" in lines[final[0] + 1]
+        assert "undo: none" in lines[final[0] + 1]
+
+
+def everything(there: Site) -> dict[str, object]:
+    """What HAProxy does and which process it is, which processes serve the slots, and every file with its times."""
+    files = {
+        str(path.relative_to(there.folder)): (path.lstat().st_mtime_ns, path.lstat().st_ino, path.lstat().st_mode)
+        for path in there.folder.rglob("*")
+        if "__pycache__" not in path.parts
+    }
+    commands = ("show servers state", "show map", "show map #0", "show backend")
+    told = {line: without_ages(ask(there, line)) for line in commands}
+    pid = next(line for line in ask(there, "show info").splitlines() if line.startswith("Pid:"))
+    served = {slot: servers(there, port) for slot, port in there.ports.items()}
+    return {**files, **told, "process": pid, "served by": served}
+
+
+def without_ages(text: str) -> list[list[str]]:
+    """`show servers state` without `srv_time_since_last_change`."""
+    return [[*row[:9], *row[10:]] for row in map(str.split, text.splitlines())]
+
+
+def servers(there: Site, port: int) -> list[str]:
+    return [
+        folder.name
+        for folder in Path("/proc").glob("[0-9]*")
+        if f"{there.folder}/server.py\0{port}\0".encode() in read(folder / "cmdline")
+    ]
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def test_a_balancer_that_is_gone(balanced: Site) -> None:
@@ -130,3 +273,20 @@ def test_a_driver_of_ones_own_is_one_file(balanced: Site) -> None:
         with pytest.raises(PlanProblem, match=r"own\.py") as error:
             create_driver(made(balanced, driver="own.py"))
         assert error.value.code == 2
+
+
+def test_a_deployer_of_another_folder_waits_for_the_same_haproxy(
+    balanced: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another checkout, another name of the environment: one balancer."""
+    text = (balanced.folder / "prodcheck.toml").read_text().replace("environments.production", "environments.live")
+    for name in ("admin.sock", "share.map", "copies.py"):
+        text = text.replace(f'"{name}"', f'"{balanced.folder / name}"')
+    (tmp_path / "prodcheck.toml").write_text(text)
+    monkeypatch.chdir(balanced.folder)
+    with Deployment(DeployOptions("production"), balanced.folder, Quiet()).store.locked():
+        monkeypatch.chdir(tmp_path)
+        for words in (["--revision", "r2", "--auto-approve"], ["--undo"]):
+            assert main(["deploy", "--env", "live", *words]) == 23
+    assert "another deployment is in progress" in capsys.readouterr().out
+    assert main(["deploy", "--env", "live", "--undo"]) == 4

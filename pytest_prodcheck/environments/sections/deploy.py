@@ -89,6 +89,11 @@ class DeployHaproxy(Section):
             raise ValueError("`backend` needs `state`: after a reload, HAProxy would otherwise "
                 "forget which servers are disabled")
 
+    def lock(self, root: Path) -> Path:
+        """Held by whoever deploys to it, from whichever folder."""
+        file = (root / (self.map or self.state or "")).resolve()
+        return file.with_name(f"{file.name}.lock")
+
 
 class DeployKubernetes(Section):
     """Deployments of the namespace of `kubernetes`, each named by the `workload` of its slot."""
