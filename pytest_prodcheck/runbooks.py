@@ -40,8 +40,8 @@ def close_to(name: str) -> list[str]:
 
 
 def first_step(name: str) -> str:
-    """The first command of the runbook's "Look further", several lines where it goes on."""
-    _, _, after = read(name).partition("\n## Look further\n")
+    """The first command of the runbook's "Diagnose", several lines where it goes on."""
+    _, _, after = read(name).partition("\n## Diagnose\n")
     _, _, block = after.partition("```sh\n")
     taken: list[str] = []
     for line in block.partition("```")[0].splitlines():

@@ -15,10 +15,10 @@ from pytest_prodcheck.cli.commands import COMMANDS
 from tests.project import Project
 
 PARTS = [
-    "What it judges", "Why it matters", "Evidence", "Usual causes", "Look further", "Fix", "Prove the fix",
-    "When it is right as it is", "Sources",
+    "What it checks", "Why it matters", "Evidence", "Usual causes", "Diagnose", "Fix", "Verify the fix",
+    "When the result is acceptable", "Sources",
 ]  # fmt: skip
-OF_INCIDENTS = ["Signs", "Usual causes", "Look further", "Fix", "Prove the fix", "Sources"]
+OF_INCIDENTS = ["Signs", "Usual causes", "Diagnose", "Fix", "Verify the fix", "Sources"]
 OF_CHECKS = sorted(entry.id.removesuffix(".*") for entry in entries())
 
 
@@ -48,8 +48,8 @@ def test_all_parts_are_there(name: str) -> None:
     assert list(found) == (PARTS if name in OF_CHECKS else OF_INCIDENTS)
     assert all(len(each) > 30 for each in found.values())
     assert len(re.findall(r"^\d+\. ", found["Usual causes"], re.MULTILINE)) >= 3
-    assert "```sh\n" in found["Look further"]
-    assert "prodcheck " in found["Prove the fix"] or "pytest " in found["Prove the fix"]
+    assert "```sh\n" in found["Diagnose"]
+    assert "prodcheck " in found["Verify the fix"] or "pytest " in found["Verify the fix"]
     assert re.search(r"\]\(https://", found["Sources"])
     assert "mend" not in text
 

@@ -62,7 +62,7 @@
 
   // Headings, lists, commands and paragraphs of our own runbooks; what explains the check comes last.
   const runbook = (body, text) => {
-    const [, ...parts] = text.split(/^## /m), last = ["What it judges", "Why it matters", "Evidence", "Sources"];
+    const [, ...parts] = text.split(/^## /m), last = ["What it checks", "Why it matters", "Evidence", "Sources"];
     const late = (part) => last.some((name) => part.startsWith(name));
     for (const part of [...parts.filter((each) => !late(each)), ...parts.filter(late)]) {
       const [title, ...lines] = part.split("\n");
