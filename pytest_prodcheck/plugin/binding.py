@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,7 +147,11 @@ def _modules() -> Iterator[str]:
         file = getattr(module, "__file__", None)
         located = getattr(getattr(module, "__spec__", None), "has_location", False)
         if isinstance(file, str) and (located or os.path.exists(file)):
-            yield os.path.abspath(file)  # in an archive it may be relative
+            # in an archive it may be relative
+            yield _normal(file) if file.startswith(os.sep) else os.path.abspath(file)
+
+
+_normal = cache(os.path.normpath)  # of hundreds of modules, in each run of a process three times
 
 
 def _on_disk(file: str) -> str:
