@@ -3,8 +3,8 @@
 A process of its own because sslyze's C code may crash or hang on what servers send, and because its licence (AGPL-3)
 is not ours. Run as a file, it imports nothing of prodcheck. It ends when stdin does.
 
-Where sslyze takes silence for a refusal, this does not: a server that stops answering is told as such. Suites are
-offered in bunches first, and sslyze's own test of one suite is run only for bunches that the server took.
+Where sslyze takes silence for a refusal, this does not: a server that stops answering is told as such. Suites and
+curves are offered in bunches first, and sslyze's own test of one is run only for bunches that the server took.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ AT_ONCE = 16  # servers
 CONNECTIONS = 4  # at once to one server
 # suites in one hello: few where most are refused; below 256 bytes, for what some load balancers do to longer ones
 BUNCH, BUNCH_OF_1_2 = 40, 10
+BUNCH_OF_CURVES = 10
 SILENCE = 0.9  # of the time-out: what failed after longer was no answer
 VERSIONS = {
     "SSLv2": "ssl_2_0_cipher_suites", "SSLv3": "ssl_3_0_cipher_suites", "TLSv1.0": "tls_1_0_cipher_suites",
@@ -255,9 +256,10 @@ class Server:
         for version, command in VERSIONS.items():
             some = suites["_versions"].get(version, [])
             results[command] = SimpleNamespace(is_tls_version_supported=bool(some), accepted_cipher_suites=some)
-        for command in ("elliptic_curves", "tls_extended_master_secret"):
-            plugin, jobs = self._jobs(command)
-            results[command] = _attack(plugin, self._info, [self._run_job(job) for job in jobs])[0]
+        plugin, jobs = self._jobs("elliptic_curves")
+        results["elliptic_curves"] = _attack(plugin, self._info, self._curves(jobs))[0]
+        plugin, jobs = self._jobs("tls_extended_master_secret")
+        results["tls_extended_master_secret"] = _attack(plugin, self._info, [self._run_job(job) for job in jobs])[0]
         results["certificate_info"] = self._certificates()
         if missing := sorted(name for name, result in results.items() if result is None):
             raise ScanError("protocol", f"half scanned: the profile needs {', '.join(missing)}, which gave no result")
@@ -275,6 +277,46 @@ class Server:
         version = checker.MozillaTlsConfiguration._JSON_PROFILE_PATH.stem
         return {"began": min(suites["began"], attacks["began"]), "deviations": deviations, "version": version}
 
+    def _curves(self, jobs: list[Any]) -> list[tuple[Any, Exception | None, bool]]:
+        """What sslyze's own test of each curve returns, without trying each of those that are refused together."""
+        if len(jobs) == 1:  # no key exchange with curves
+            return [self._run_job(job) for job in jobs]
+        left = {job.function_arguments[1]: job for job in jobs}
+        ran: list[tuple[Any, Exception | None, bool]] = []
+        for curves in [list(left)[start : start + BUNCH_OF_CURVES] for start in range(0, len(left), BUNCH_OF_CURVES)]:
+            while curves:
+                answer = self._offer_curves(curves)
+                if answer == "refused":
+                    ran += [(_refused_curve(each), None, False) for each in curves]
+                    break
+                alone = [answer] if answer in curves else curves
+                ran += [self._run_job(left[each]) for each in alone]
+                curves = [each for each in curves if each not in alone]
+        return ran
+
+    def _offer_curves(self, curves: list[Any]) -> Any:
+        """The one that the server takes of these curves; "refused", or "" for any other answer."""
+        from sslyze.errors import ServerRejectedTlsHandshake
+        from sslyze.server_connectivity import enable_ecdh_cipher_suites
+
+        version = self._info.tls_probing_result.highest_tls_version_supported
+
+        def hello() -> Any:
+            connection = self._info.get_preconfigured_tls_connection(
+                override_tls_version=version, should_use_legacy_openssl=False
+            )
+            enable_ecdh_cipher_suites(version, connection.ssl_client)
+            connection.ssl_client.set_groups(curves)
+            try:
+                connection.connect()
+                return getattr(connection.ssl_client.get_ephemeral_key(), "curve", "")
+            finally:
+                connection.close()
+
+        taken, raised, _ = self._run_job(SimpleNamespace(function_to_call=hello, function_arguments=()))
+        if isinstance(raised, ServerRejectedTlsHandshake) and raised.error_message not in DROPPED:
+            return "refused"
+        return "" if raised else taken
 
     def _certificates(self) -> Any:
         """The certificates for the profile; whether they are trusted is found out elsewhere, and not here."""
@@ -324,6 +366,12 @@ def _suite_batches(version: str, jobs: list[Any]) -> Any:
 def _suite_order(name: str) -> tuple[bool, bool, bool, str]:
     """Puts together what servers of today take, so that few bunches are taken."""
     return "ECDHE" not in name, "GCM" not in name and "CHACHA" not in name, "RSA" not in name, name
+
+
+def _refused_curve(curve: Any) -> Any:
+    """What sslyze's own test of a curve returns for one that the server does not take."""
+    told = SimpleNamespace(name=curve.name, openssl_nid=curve.value)
+    return SimpleNamespace(curve=told, was_accepted_by_server=False)
 
 
 _OLD: set[str] = set()

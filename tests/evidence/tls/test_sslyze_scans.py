@@ -21,6 +21,7 @@ from pytest_prodcheck.evidence.context import Context
 from pytest_prodcheck.evidence.deadlines import Deadline
 from pytest_prodcheck.evidence.tls import sslyze_client
 from pytest_prodcheck.evidence.tls.sslyze_client import Scanner
+from pytest_prodcheck.evidence.tls.sslyze_process import Server
 from pytest_prodcheck.records import Problem
 from pytest_prodcheck.records.tls import AcceptedSuites, TlsAttacks, TlsProfile, TlsSuites
 from tests.evidence.contexts import gather, problem_of
@@ -133,6 +134,25 @@ def test_profile(lab: Lab, ask: Callable[..., Any]) -> None:
     assert isinstance(found, TlsProfile)
     assert (found.profile, found.version, found.servers[0].deviations) == ("intermediate", "5.7", ())
     assert {"tls_versions", "ciphers"} <= {name for name, _ in modern.servers[0].deviations}
+
+
+@pytest.mark.parametrize("settings", [{}, {"curve": None}, {"curve": None, "highest": V.TLSv1_2}], ids=repr)
+def test_curves_offered_together_are_those_that_are_found_one_by_one(lab: Lab, settings: dict[str, Any]) -> None:
+    def told(ran: list[Any]) -> list[tuple[str, int, bool]]:
+        results = [value for value, _, _ in ran]
+        return sorted((each.curve.name, each.curve.openssl_nid, each.was_accepted_by_server) for each in results)
+
+    with lab.server(tls_server(lab.tls(**settings))) as address:
+        asked = {"name": "localhost", "ip": "127.0.0.1", "port": int(address.rpartition(":")[2]), "timeout": 5}
+        server = Server({**asked, "starttls": "", "certificate": None, "key": None})
+        server._info = server._test_connectivity()
+        jobs = server._jobs("elliptic_curves")[1]
+        one_by_one = told([server._run_job(job) for job in jobs])
+        before = server._met
+        together = told(server._curves(jobs))
+        assert [each[1:] for each in together if each[2]] == [each[1:] for each in one_by_one if each[2]]
+        assert {each[1] for each in together} == {each[1] for each in one_by_one}
+        assert server._met - before < len(jobs) / 2
 
 
 def test_starttls_client_certificate_and_name(lab: Lab, ask: Callable[..., Any]) -> None:
